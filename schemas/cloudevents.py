@@ -1,0 +1,46 @@
+"""CloudEvents headers, binary mode of the Kafka binding.
+
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from schemas.records import Record
+
+Headers = list[tuple[str, bytes]]
+
+SOURCE = b"/trackly"
+_FIXED: Headers = [
+    ("ce_specversion", b"1.0"),
+    ("ce_source", SOURCE),
+    ("content-type", b"application/avro"),
+]
+
+
+def iso_time(millis: int) -> str:
+    """RFC 3339 time in UTC with milliseconds: `2024-01-15T10:30:00.000Z`."""
+    seconds, rest = divmod(millis, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+
+
+def event_headers(record: Record, event_id: str, time: int, traceparent: bytes | None = None) -> Headers:
+    """Headers of a record: id, type (`trackly.DeliveryEvent`), time and, where there is one, the trace."""
+    headers = [
+        *_FIXED,
+        ("ce_id", event_id.encode()),
+        ("ce_type", b"trackly." + type(record).__name__.encode()),
+        ("ce_time", iso_time(time).encode()),
+    ]
+    if traceparent:
+        headers.append(("traceparent", traceparent))
+    return headers
+
+
+def header(headers: list[tuple[str, bytes]] | tuple[tuple[str, bytes], ...], name: str) -> bytes | None:
+    """Value of a Kafka record header, or None."""
+    for key, value in headers:
+        if key == name:
+            return value
+    return None

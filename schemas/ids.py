@@ -1,0 +1,28 @@
+"""Event ids. The same work on the same input gives the same id, however often it is done."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+
+
+def derived_id(*parts: str | int) -> str:
+    """An id that is a function of its parts: `evt_` and 26 characters of base 32 (130 bits of BLAKE2b)."""
+    digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=17).digest()
+    return "evt_" + base64.b32encode(digest).decode("ascii")[:26].lower()
+
+
+def random_id() -> str:
+    """A new id for something that enters from outside and has no source record yet."""
+    return "evt_" + base64.b32encode(secrets.token_bytes(17)).decode("ascii")[:26].lower()
+
+
+def recipient_key(account: str, number: str) -> bytes:
+    """Key of everything about one recipient: `account:number`."""
+    return f"{account}:{number}".encode()
+
+
+def contact_key(account: str, list_number: str, number: str) -> str:
+    """Name of one contact of one list: `account:list_number:number`."""
+    return f"{account}:{list_number}:{number}"

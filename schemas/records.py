@@ -1,0 +1,279 @@
+"""The typed records that travel on Kafka, one frozen class for each Avro schema in `schemas/avro/`.
+
+Names and meanings of the fields are documented in the Avro files; a test holds the two together.
+Times are integers: milliseconds since 1970 UTC. Money is a decimal string. `from_` is `from` in Avro.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class RawCallback:
+    """One HTTP request of a provider, as it came."""
+
+    event_id: str
+    provider: str
+    account: str
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    content_type: str | None
+    body: bytes
+    remote_ip: str
+    received_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """One delivery receipt, normalized."""
+
+    event_id: str
+    account: str
+    provider: str
+    provider_message_id: str
+    sender_reference: str | None = None
+    to: str | None
+    from_: str | None = None
+    status: str
+    status_detail: str
+    status_class: str
+    provider_status: str
+    provider_code: str | None = None
+    provider_text: str | None = None
+    final: bool
+    occurred_at: int | None = None
+    received_at: int
+    parts: int | None = None
+    price: str | None = None
+    currency: str | None = None
+    network: str | None = None
+    raw: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboundMessage:
+    """One reply, opt-out or opt-in, normalized."""
+
+    event_id: str
+    account: str
+    provider: str
+    provider_message_id: str | None = None
+    in_reply_to: str | None = None
+    from_: str
+    to: str | None = None
+    list_number: str | None = None
+    text: str | None = None
+    media: tuple[str, ...] = ()
+    kind: str = "reply"
+    keyword: str | None = None
+    opt_out_scope: str | None = None
+    occurred_at: int | None = None
+    received_at: int
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A tracked link in a message."""
+
+    click_id: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageSent:
+    """What a sender registers about a message that it handed to a provider."""
+
+    message_id: str
+    account: str
+    provider: str
+    provider_message_id: str
+    list_number: str
+    to: str
+    part_count: int | None = None
+    unique_args: Mapping[str, str] = field(default_factory=dict)
+    callback_url: str | None = None
+    links: tuple[Link, ...] = ()
+    sent_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryEvent:
+    """The state of one message changed."""
+
+    event_id: str
+    account: str
+    message_id: str
+    provider_message_id: str
+    provider: str
+    to: str | None
+    list_number: str | None
+    status: str
+    status_detail: str
+    status_class: str
+    provider_code: str | None
+    final: bool
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyEvent:
+    """A recipient answered, and it was no opt-out."""
+
+    event_id: str
+    account: str
+    provider: str
+    phone_number: str
+    list_number: str | None
+    body: str
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnsubscribeEvent:
+    """A contact was removed: it must not be texted again."""
+
+    event_id: str
+    account: str
+    provider: str
+    phone_number: str
+    list_number: str | None
+    keyword: str | None
+    reason: str
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactState:
+    """Whether one contact of one list may be texted. A contact without a record is active."""
+
+    contact: str
+    account: str
+    list_number: str
+    phone_number: str
+    active: bool
+    failures: int
+    reason: str | None
+    since: int
+    last_event_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactCommand:
+    """An operator's order about one contact."""
+
+    event_id: str
+    command: str
+    account: str
+    list_number: str
+    phone_number: str
+    issued_by: str | None = None
+    issued_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedRecord:
+    """A record, or an item of one, that could not be processed, with the reason."""
+
+    event_id: str
+    stage: str
+    reason: str
+    error: str
+    account: str | None = None
+    provider: str | None = None
+    source_topic: str
+    source_partition: int
+    source_offset: int
+    item_index: int | None = None
+    item: str | None = None
+    source_value: bytes | None = None
+    rejected_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookTask:
+    """One webhook for one endpoint that is due later or again."""
+
+    endpoint: str
+    event_id: str
+    event: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadWebhook:
+    """A webhook that was given up after the last retry."""
+
+    endpoint: str
+    event_id: str
+    event: str
+    body: bytes
+    attempts: int
+    last_status: int | None
+    error_class: str
+    first_attempt_at: int
+    died_at: int
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountConfig:
+    """Settings of one account."""
+
+    id: str
+    name: str
+    providers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    trusted_cidrs: tuple[str, ...] = ()
+    postbacks: Mapping[str, str] = field(default_factory=dict)
+    discord_webhook_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListConfig:
+    """Settings of one list of an account."""
+
+    account: str
+    number: str
+    retry_threshold: int = 3
+    provider_list_ids: Mapping[str, str] = field(default_factory=dict)
+    dlr_forward_url: str | None = None
+    reply_forward_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointConfig:
+    """Settings of one webhook endpoint."""
+
+    account: str
+    id: str
+    url: str
+    secret: str
+    events: tuple[str, ...]
+    lists: tuple[str, ...] = ()
+    enabled: bool = True
+
+
+Record = (
+    RawCallback
+    | Receipt
+    | InboundMessage
+    | MessageSent
+    | DeliveryEvent
+    | ReplyEvent
+    | UnsubscribeEvent
+    | ContactState
+    | ContactCommand
+    | RejectedRecord
+    | WebhookTask
+    | DeadWebhook
+    | AccountConfig
+    | ListConfig
+    | EndpointConfig
+)
+
+RECORD_TYPES: dict[str, type[Record]] = {cls.__name__: cls for cls in Record.__args__}
+"""Record class by Avro record name."""

@@ -1,0 +1,137 @@
+"""The topic catalogue: `topics.toml` as typed values. Code names topics by short name: `catalogue["raw"]`."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+_DURATION = re.compile(r"(\d+)\s*(ms|s|m|h|d)")
+_MILLIS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+DEFAULT_SCHEDULE = ("1m", "5m", "15m", "1h", "2h")
+"""Delays between attempts of a webhook, unless TRACKLY_RETRY_SCHEDULE says otherwise."""
+
+DEFAULT_MAX_MESSAGE_BYTES = 1_048_576
+"""Largest record of a topic that says nothing else."""
+
+
+def parse_duration(text: str) -> int:
+    """Milliseconds of `250ms`, `30s`, `5m`, `2h` or `7d`. Raises ValueError that names the text."""
+    match = _DURATION.fullmatch(text.strip().lower())
+    if match is None:
+        raise ValueError(f"{text!r} is no duration: write a number and ms, s, m, h or d, such as 15m")
+    return int(match[1]) * _MILLIS[match[2]]
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic as it is created on Kafka.
+
+    `retention_ms` is None for topics kept forever; `record` is None where no schema is in use yet;
+    `delay_ms` is set for the delay tiers.
+    """
+
+    id: str
+    name: str
+    record: str | None
+    key: str
+    partitions: int
+    retention_ms: int | None
+    compacted: bool
+    max_message_bytes: int
+    public: bool
+    delay_ms: int | None
+    purpose: str
+    written_by: tuple[str, ...]
+    read_by: tuple[str, ...]
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Topic settings as Kafka names them."""
+        policies = ["compact"] if self.compacted else []
+        if self.retention_ms is not None:
+            policies.append("delete")
+        return {
+            "cleanup.policy": ",".join(policies),
+            "retention.ms": str(-1 if self.retention_ms is None else self.retention_ms),
+            "retention.bytes": "-1",
+            "max.message.bytes": str(self.max_message_bytes),
+        }
+
+
+class Catalogue(Mapping[str, Topic]):
+    """All topics by short name, with this deployment's prefix, partition count and retry schedule.
+
+    Each delay of the schedule makes a delay topic of its own, `webhooks_retry.15m`.
+    """
+
+    def __init__(self, prefix: str = "", partitions: int = 12, schedule: Sequence[str] = DEFAULT_SCHEDULE) -> None:
+        self.prefix = prefix
+        self._topics: dict[str, Topic] = {}
+        for key, entry in _entries().items():
+            if "{delay}" not in entry["name"]:
+                self._topics[key] = _topic(key, entry, prefix, partitions)
+                continue
+            for delay in dict.fromkeys(schedule):
+                self._topics[f"{key}.{delay}"] = _topic(f"{key}.{delay}", entry, prefix, partitions, delay)
+        self._by_name = {topic.name: topic for topic in self._topics.values()}
+
+    def __getitem__(self, key: str) -> Topic:
+        return self._topics[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._topics)
+
+    def __len__(self) -> int:
+        return len(self._topics)
+
+    def named(self, name: str) -> Topic | None:
+        """The topic of this name on Kafka, with or without the prefix, or None."""
+        return self._by_name.get(name) or self._by_name.get(self.prefix + name)
+
+    @property
+    def delay_tiers(self) -> list[Topic]:
+        """The delay topics of the schedule, shortest delay first."""
+        tiers = [t for t in self.values() if t.delay_ms is not None]
+        return sorted(tiers, key=lambda t: t.delay_ms or 0)
+
+    def delay_tier_named(self, name: str) -> Topic | None:
+        """The delay topic of this name on Kafka, also one of an earlier schedule; None for other topics.
+
+        Webhooks that wait when the schedule is changed are found again by this.
+        """
+        entry = _entries()["webhooks_retry"]
+        before, after = (self.prefix + entry["name"]).split("{delay}")
+        delay = name[len(before) : len(name) - len(after)]
+        if not name.startswith(before) or not name.endswith(after) or not _DURATION.fullmatch(delay):
+            return None
+        return _topic(f"webhooks_retry.{delay}", entry, self.prefix, 0, delay)
+
+
+@cache
+def _entries() -> dict[str, dict[str, Any]]:
+    return tomllib.loads(files("schemas").joinpath("topics.toml").read_text("utf-8"))
+
+
+def _topic(key: str, entry: dict[str, Any], prefix: str, partitions: int, delay: str | None = None) -> Topic:
+    retention = entry["retention"]
+    return Topic(
+        id=key,
+        name=prefix + entry["name"].replace("{delay}", delay or ""),
+        record=entry.get("record"),
+        key=entry["key"],
+        partitions=partitions if entry["partitions"] == "shared" else int(entry["partitions"]),
+        retention_ms=None if retention == "forever" else parse_duration(retention),
+        compacted=entry.get("compacted", False),
+        max_message_bytes=entry.get("max_message_bytes", DEFAULT_MAX_MESSAGE_BYTES),
+        public=entry.get("public", False),
+        delay_ms=parse_duration(delay) if delay else None,
+        purpose=entry["purpose"].replace("{delay}", delay or ""),
+        written_by=tuple(entry["written_by"]),
+        read_by=tuple(entry["read_by"]),
+    )
