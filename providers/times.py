@@ -1,0 +1,43 @@
+"""Times as providers write them, to milliseconds since 1970 UTC.
+
+A time that cannot be read is None, never an error: a report with a bad time is still a report.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def iso_millis(text: object) -> int | None:
+    """Milliseconds of an ISO 8601 date and time: `2024-01-15T10:30:00.000+0100`, also `+01:00` and `Z`.
+
+    The fraction is optional, and cut after the millisecond. A time without a zone is UTC. None for all else.
+    """
+    if not isinstance(text, str) or text[10:11] not in ("T", " "):
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=UTC)
+    return (time - _EPOCH) // _MILLISECOND
+
+
+def done_date_millis(text: object) -> int | None:
+    """Milliseconds of an SMPP done date, `YYMMDDhhmm`, of this century, taken as UTC; None for anything else.
+
+    SMPP 3.4 (appendix B) does not name the zone, and neither does Twilio for its RawDlrDoneDate. UTC is the
+    rule here; where a carrier writes local time, the result is off by its zone.
+    """
+    if not isinstance(text, str) or len(text) != 10 or not (text.isascii() and text.isdigit()):
+        return None
+    year, month, day, hour, minute = (int(text[i : i + 2]) for i in range(0, 10, 2))
+    try:
+        time = datetime(2000 + year, month, day, hour, minute, tzinfo=UTC)
+    except ValueError:
+        return None
+    return (time - _EPOCH) // _MILLISECOND

@@ -1,0 +1,397 @@
+"""Infobip's callbacks. Payloads are written in the shapes of its API documentation."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import orjson
+import pytest
+from provider_callbacks import RECEIVED_AT, callback, infobip, infobip_receipt, infobip_report, outcome
+
+from providers.base import Answer, CallbackRequest, Malformed, NotAuthentic, Unreadable
+from providers.infobip import Infobip
+from schemas.ids import derived_id
+from schemas.records import InboundMessage, Receipt
+
+INFOBIP = Infobip()
+
+V3_REPORT: dict[str, Any] = {
+    "bulkId": "bulk-7",
+    "price": {"pricePerMessage": 0.0075, "currency": "EUR"},
+    "status": {
+        "groupId": 3,
+        "groupName": "DELIVERED",
+        "id": 5,
+        "name": "DELIVERED_TO_HANDSET",
+        "description": "Message delivered to handset",
+    },
+    "error": {
+        "groupId": 0,
+        "groupName": "OK",
+        "id": 0,
+        "name": "NO_ERROR",
+        "description": "No Error",
+        "permanent": False,
+    },
+    "messageId": "m-1",
+    "to": "385911234567",
+    "sender": "AcmeMedia",
+    "sentAt": "2026-03-01T08:59:58.000+0100",
+    "doneAt": "2026-03-01T09:00:00.250+0100",
+    "messageCount": 2,
+    "mccMnc": "21910",
+    "callbackData": "order-77",
+    "platform": {"entityId": "e", "applicationId": "a"},
+}
+REPLY: dict[str, Any] = {
+    "messageId": "mo-1",
+    "from": "385911234567",
+    "to": "385921004026",
+    "text": "QUIZ Paris",
+    "cleanText": "Paris",
+    "keyword": "QUIZ",
+    "receivedAt": "2026-03-01T08:00:00.000+0000",
+    "smsCount": 1,
+    "price": {"pricePerMessage": 0, "currency": "EUR"},
+    "callbackData": "x",
+}
+
+
+def read_malformed(item: object) -> Malformed:
+    (malformed,) = INFOBIP.read(infobip(item))
+    assert isinstance(malformed, Malformed)
+    return malformed
+
+
+def read_reply(item: dict[str, Any]) -> InboundMessage:
+    (reply,) = INFOBIP.read(infobip(item))
+    assert isinstance(reply, InboundMessage)
+    return reply
+
+
+# Reports: the shapes
+
+
+def test_a_v3_report_fills_every_field() -> None:
+    (receipt,) = INFOBIP.read(infobip(V3_REPORT))
+    assert receipt == Receipt(
+        event_id=derived_id("evt_callback", 0),
+        account="acme",
+        provider="infobip",
+        provider_message_id="m-1",
+        sender_reference="order-77",
+        to="+385911234567",
+        from_="AcmeMedia",
+        status="delivered",
+        status_detail="DELIVERED_TO_HANDSET",
+        status_class="delivered",
+        provider_status="DELIVERED_TO_HANDSET",
+        provider_code="3,5",
+        provider_text="Message delivered to handset",
+        final=True,
+        occurred_at=1_772_352_000_250,
+        received_at=RECEIVED_AT,
+        parts=2,
+        price="0.0075",
+        currency="EUR",
+        network="21910",
+        raw=orjson.dumps(V3_REPORT).decode(),
+    )
+
+
+def test_a_v2_report_has_its_own_names_for_sender_and_parts() -> None:
+    item = {key: value for key, value in V3_REPORT.items() if key not in ("sender", "messageCount", "platform")}
+    (receipt,) = INFOBIP.read(infobip({**item, "from": "441134960000", "smsCount": 3}))
+    assert isinstance(receipt, Receipt)
+    assert (receipt.from_, receipt.parts) == ("+441134960000", 3)
+
+
+def test_no_field_but_message_id_and_group_is_needed() -> None:
+    (receipt,) = INFOBIP.read(infobip({"messageId": "m-1", "status": {"groupName": "Delivered"}}))
+    assert isinstance(receipt, Receipt)
+    assert outcome(receipt) == ("delivered", "DELIVERED", "delivered", True)
+    assert (receipt.to, receipt.from_, receipt.occurred_at, receipt.parts) == (None, None, None, None)
+    assert (receipt.price, receipt.network, receipt.sender_reference) == (None, None, None)
+    assert (receipt.provider_status, receipt.provider_code, receipt.provider_text) == ("Delivered", "3", None)
+
+
+def test_nulls_are_as_good_as_absent() -> None:
+    fields = dict.fromkeys(("to", "sender", "doneAt", "price", "error", "messageCount", "mccMnc", "callbackData"))
+    (receipt,) = INFOBIP.read(infobip({**V3_REPORT, **fields}))
+    assert isinstance(receipt, Receipt)
+    assert receipt.to is None
+    assert receipt.price is None
+
+
+def test_numbers_may_come_as_strings_and_ids_as_numbers() -> None:
+    receipt = infobip_receipt(
+        {"groupId": "2", "id": "4"}, {"id": "603"}, messageId=817790313235066447, messageCount="2"
+    )
+    assert (receipt.provider_message_id, receipt.provider_code, receipt.parts) == (
+        "817790313235066447",
+        "2,4/603",
+        2,
+    )
+    assert receipt.status_class == "opt_out"
+
+
+@pytest.mark.parametrize(
+    ("price", "expected"),
+    [
+        (0.0075, "0.0075"),
+        (1, "1"),
+        (0, "0"),
+        (1e-7, "0.0000001"),
+        ("0.0100", "0.0100"),
+        (-0.5, "-0.5"),
+        ("free", None),
+        ("NaN", None),
+        ("1E+999999999999999999", None),
+        (1e300, None),
+        (True, None),
+        ([1], None),
+    ],
+)
+def test_a_price_is_a_decimal_string(price: object, expected: str | None) -> None:
+    assert infobip_receipt({"groupId": 3}, price={"pricePerMessage": price}).price == expected
+
+
+@pytest.mark.parametrize(("currency", "expected"), [("USD", "USD"), ("UNKNOWN", None), ("", None), (7, None)])
+def test_a_currency_is_three_letters(currency: object, expected: str | None) -> None:
+    assert infobip_receipt({"groupId": 3}, price={"pricePerMessage": 0, "currency": currency}).currency == expected
+
+
+@pytest.mark.parametrize("done_at", ["soon", "", 1_704_106_800_000, {}])
+def test_a_bad_time_does_not_reject_a_report(done_at: object) -> None:
+    assert infobip_receipt({"groupId": 3}, doneAt=done_at).occurred_at is None
+
+
+@pytest.mark.parametrize("count", [-1, 2**31, 10**30, "many", True, 1.5])
+def test_a_bad_part_count_does_not_reject_a_report(count: object) -> None:
+    item = orjson.loads(orjson.dumps(infobip_report({"groupId": 3})))
+    body = b'{"results":[' + orjson.dumps(item)[:-1] + b',"messageCount":' + _json(count) + b"}]}"
+    (receipt,) = INFOBIP.read(callback("infobip", body))
+    assert isinstance(receipt, Receipt)
+    assert receipt.parts is None
+
+
+def _json(value: object) -> bytes:
+    return str(value).encode() if type(value) is int else orjson.dumps(value)
+
+
+def test_the_text_is_that_of_the_error_where_there_is_one() -> None:
+    status = {"groupId": 2, "description": "Message sent not delivered"}
+    assert infobip_receipt(status).provider_text == "Message sent not delivered"
+    assert infobip_receipt(status, {"id": 0, "description": "No Error"}).provider_text == "Message sent not delivered"
+    assert infobip_receipt(status, {"id": 6, "description": "Absent Subscriber"}).provider_text == "Absent Subscriber"
+
+
+# Batches and what cannot be read
+
+
+def test_a_batch_keeps_order_and_count() -> None:
+    items = INFOBIP.read(infobip(*[infobip_report({"groupId": 3}, messageId=f"m-{n}") for n in range(2000)]))
+    assert [item.provider_message_id for item in items if isinstance(item, Receipt)] == [f"m-{n}" for n in range(2000)]
+
+
+def test_the_same_message_twice_in_a_batch_is_two_items() -> None:
+    items = INFOBIP.read(infobip(V3_REPORT, V3_REPORT))
+    assert [item.event_id for item in items if isinstance(item, Receipt)] == [
+        derived_id("evt_callback", 0),
+        derived_id("evt_callback", 1),
+    ]
+
+
+def test_one_bad_item_spares_its_siblings() -> None:
+    first, second, third = INFOBIP.read(infobip(V3_REPORT, {"status": {"groupId": 3}}, REPLY))
+    assert isinstance(first, Receipt)
+    assert second == Malformed("missing_field", "results[1].messageId is missing", '{"status":{"groupId":3}}')
+    assert isinstance(third, InboundMessage)
+
+
+@pytest.mark.parametrize(
+    ("item", "reason", "named"),
+    [
+        (infobip_report({"groupId": 3}, messageId=None), "missing_field", "results[0].messageId"),
+        (infobip_report({"groupId": 3}, messageId=""), "missing_field", "results[0].messageId"),
+        (infobip_report({"groupId": 3}, messageId=["m"]), "missing_field", "results[0].messageId"),
+        (infobip_report({"groupId": 3}, to="abc"), "invalid_number", "results[0].to"),
+        (infobip_report({"groupId": 3}, to=""), "invalid_number", "results[0].to"),
+        (infobip_report({"groupId": 3}, to="4" * 30), "invalid_number", "results[0].to"),
+        (infobip_report({"groupId": 3}, to={}), "invalid_number", "results[0].to"),
+        (infobip_report({"groupId": 42, "groupName": "UNEXPECTED"}), "unknown_status", "UNEXPECTED"),
+        (infobip_report({"groupId": 42}), "unknown_status", "42"),
+        (infobip_report({}), "unknown_status", "results[0].status"),
+        ({"messageId": "m-1", "status": "DELIVERED"}, "wrong_type", "results[0].status"),
+        ({"messageId": "m-1"}, "missing_field", "results[0].status"),
+        ({"messageId": "m-1", "from": "385911234567"}, "missing_field", "results[0].status"),
+        ({"from": "", "text": "hi"}, "missing_field", "results[0].from"),
+        ({"from": ["x"], "text": "hi"}, "missing_field", "results[0].from"),
+        ("text", "wrong_type", "results[0]"),
+        (None, "wrong_type", "results[0]"),
+        ([], "wrong_type", "results[0]"),
+    ],
+)
+def test_a_bad_item_is_named(item: object, reason: str, named: str) -> None:
+    malformed = read_malformed(item)
+    assert malformed.reason == reason
+    assert named in malformed.error
+    assert malformed.item == orjson.dumps(item).decode()
+
+
+def test_a_number_that_is_none_stays_out_of_the_sentence() -> None:
+    assert "0171" not in read_malformed(infobip_report({"groupId": 3}, to="0171 2345678")).error
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"Invalid", b"{", b'{"results": NaN}', b'{"results": [1e999]}', b'{"results": ["\xff"]}'),
+        *(
+            b'{"results": ["\\ud800"]}',
+            b"[" * 5000,
+            b'{"results": [' + b"[" * 300 + b"]" * 300 + b"]}",
+            b"\x00",
+        ),
+    ],
+    ids=repr,
+)
+def test_a_body_that_is_not_json_is_unreadable(body: bytes) -> None:
+    with pytest.raises(Unreadable) as caught:
+        INFOBIP.read(callback("infobip", body))
+    assert caught.value.reason == "not_json"
+
+
+@pytest.mark.parametrize(
+    "body", [b"{}", b'{"deliveryReport": []}', b'{"results": {}}', b'{"results": null}', b"[]", b"1"]
+)
+def test_a_body_without_a_results_list_is_unreadable(body: bytes) -> None:
+    with pytest.raises(Unreadable, match="results") as caught:
+        INFOBIP.read(callback("infobip", body))
+    assert caught.value.reason == "missing_field"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"<?xml version='1.0'?><DeliveryReports/>", None),
+        (b"<reports/>", "application/xml"),
+        (b'{"notificationType": "CLICKED", "recipient": "385911234567", "url": "https://example.com"}', None),
+    ],
+)
+def test_xml_and_click_notifications_are_not_supported(body: bytes, content_type: str | None) -> None:
+    with pytest.raises(Unreadable) as caught:
+        INFOBIP.read(callback("infobip", body, content_type=content_type))
+    assert caught.value.reason == "not_supported"
+
+
+# Inbound messages
+
+
+def test_an_inbound_sms_fills_every_field() -> None:
+    assert read_reply(REPLY) == InboundMessage(
+        event_id=derived_id("evt_callback", 0),
+        account="acme",
+        provider="infobip",
+        provider_message_id="mo-1",
+        from_="+385911234567",
+        to="+385921004026",
+        text="QUIZ Paris",
+        kind="reply",
+        occurred_at=1_772_352_000_000,
+        received_at=RECEIVED_AT,
+        raw=orjson.dumps(REPLY).decode(),
+    )
+
+
+def test_an_mms_has_its_text_and_media_in_segments() -> None:
+    reply = read_reply(
+        {
+            "messageId": "mo-2",
+            "from": "385911234567",
+            "to": "25256",
+            "receivedAt": "2026-03-01T08:00:00.000+0000",
+            "message": [
+                {"contentType": "image/jpeg", "url": "https://media.example/1"},
+                {"contentType": "text/plain; charset=utf-8", "value": "Look"},
+                {"contentType": "application/smil", "value": "<smil/>"},
+                {"contentType": "video/mp4", "url": "https://media.example/2"},
+                {"contentType": "text/plain", "value": "and here"},
+            ],
+        }
+    )
+    assert reply.text == "Look\nand here"
+    assert reply.media == ("https://media.example/1", "https://media.example/2")
+    assert reply.to == "25256"
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"), [({"text": ""}, ""), ({"text": "  stop\n"}, "  stop\n"), ({"receivedAt": "x"}, None)]
+)
+def test_a_text_stays_as_it_was_written(fields: dict[str, Any], text: str | None) -> None:
+    assert read_reply({"from": "385911234567", **fields}).text == text
+
+
+def test_an_alphanumeric_originator_stays_as_it_is() -> None:
+    assert read_reply({**REPLY, "from": "MTN"}).from_ == "MTN"
+
+
+def test_an_item_with_a_status_is_a_report_even_if_it_has_a_text() -> None:
+    (item,) = INFOBIP.read(infobip({**REPLY, "status": {"groupId": 3}}))
+    assert isinstance(item, Receipt)
+
+
+# Authentication and answer
+
+BASIC = {"username": "acme", "password": "p:ss wörd"}
+HEADER = {"header_name": "X-Callback-Key", "header_value": "k-123"}
+
+
+def basic(text: str, encoding: str = "utf-8") -> str:
+    return "Basic " + base64.b64encode(text.encode(encoding)).decode()
+
+
+def verify(headers: dict[str, str], credentials: dict[str, str]) -> str | None:
+    """The code of the refusal, None when the callback is authentic."""
+    url = "https://callbacks.example/api/webhook-feedbacks/infobip?account=acme"
+    try:
+        INFOBIP.verify(CallbackRequest("POST", url, "account=acme", headers, b"{}"), credentials)
+    except NotAuthentic as error:
+        return error.code
+    return None
+
+
+@pytest.mark.parametrize(
+    ("headers", "credentials", "code"),
+    [
+        ({}, {}, None),
+        ({"authorization": basic("acme:p:ss wörd")}, BASIC, None),
+        ({"authorization": basic("acme:p:ss wörd").replace("Basic", "basic")}, BASIC, None),
+        ({"x-callback-key": "k-123"}, HEADER, None),
+        ({"authorization": basic("acme:p:ss wörd"), "x-callback-key": "k-123"}, BASIC | HEADER, None),
+        ({}, BASIC, "missing_credentials"),
+        ({"authorization": basic("acme:other")}, BASIC, "wrong_credentials"),
+        ({"authorization": basic("acme:")}, BASIC, "wrong_credentials"),
+        ({"authorization": basic("other:p:ss wörd")}, BASIC, "wrong_credentials"),
+        ({"authorization": basic("acme:p:ss wörd", "latin-1")}, BASIC, "wrong_credentials"),
+        ({"authorization": "Basic !!!"}, BASIC, "wrong_credentials"),
+        ({"authorization": "Bearer abc"}, BASIC, "wrong_credentials"),
+        ({"authorization": "Basic \udcff"}, BASIC, "wrong_credentials"),
+        ({"authorization": ""}, BASIC, "wrong_credentials"),
+        ({}, HEADER, "missing_credentials"),
+        ({"x-callback-key": "k-12"}, HEADER, "wrong_credentials"),
+        ({"x-callback-key": "\udcff"}, HEADER, "wrong_credentials"),
+        ({"authorization": basic("acme:p:ss wörd")}, BASIC | HEADER, "missing_credentials"),
+        ({"x-callback-key": "k-123"}, BASIC | HEADER, "missing_credentials"),
+        ({"authorization": basic("acme:")}, {"username": "acme"}, "no_credentials"),
+        ({"authorization": basic(":x")}, {"password": "x"}, "no_credentials"),
+        ({"x-callback-key": ""}, {"header_name": "X-Callback-Key", "header_value": ""}, "no_credentials"),
+    ],
+)
+def test_what_is_configured_must_match(headers: dict[str, str], credentials: dict[str, str], code: str | None) -> None:
+    assert verify(headers, credentials) == code
+
+
+def test_the_answer_is_empty() -> None:
+    assert INFOBIP.answer(CallbackRequest("POST", "https://x.example/", "", {}, b"{}")) == Answer(b"", None)
