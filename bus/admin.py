@@ -1,0 +1,314 @@
+"""Topics, offsets and lag through kafka-python's admin client: the outside view of the broker.
+
+Blocking calls: from a coroutine, call them in a thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal
+
+from kafka import TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, OffsetSpec
+from kafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError, for_code
+from kafka.net.compat import KafkaNetClient
+
+from bus.settings import BusSettings
+from schemas.topics import Catalogue, Topic
+
+TIMEOUT = 10.0
+"""Seconds after which the broker counts as unavailable."""
+
+_PAUSE = 0.1
+"""Seconds between two tries of a call that the broker cannot answer yet."""
+
+Partition = tuple[str, int]
+"""Topic name and partition number."""
+
+
+class AdminError(Exception):
+    """Base of this file's errors: BrokerUnavailable, TopicRefused, UnknownTopic."""
+
+
+class BrokerUnavailable(AdminError):
+    """No broker answered in time. The message names the servers and what to do."""
+
+
+class TopicRefused(AdminError):
+    """The broker would not create a topic. The message names the topic and the broker's reason."""
+
+
+class UnknownTopic(AdminError):
+    """The broker has no such topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicChange:
+    """What `apply` did to one topic. `detail` is for people."""
+
+    topic: str
+    action: Literal["created", "unchanged", "differs"]
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class TopicDescription:
+    """A topic as it is on the broker. `settings` are all of them, defaults included, by Kafka's names."""
+
+    name: str
+    partitions: int
+    replication: int
+    settings: Mapping[str, str]
+
+
+class Admin:
+    """One connection to the broker, for as long as the `with` block lasts.
+
+    Every method raises BrokerUnavailable when no answer comes within `timeout` seconds.
+    """
+
+    def __init__(self, settings: BusSettings, timeout: float = TIMEOUT) -> None:
+        self._settings = settings
+        self._timeout = timeout
+        self._client: Any = None
+
+    def __enter__(self) -> Admin:
+        self._client = connect(self._settings.kafka_python(), self._timeout)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def apply(self, catalogue: Catalogue) -> list[TopicChange]:
+        """Create the topics that are missing, compare those that exist. Nothing is altered or deleted.
+
+        One entry a topic, in the order of the catalogue. Raises TopicRefused when the broker will not create
+        one; others may exist then, and a second call goes on from there.
+        """
+        existing = self.describe(topic.name for topic in catalogue.values())
+        missing = [topic for topic in catalogue.values() if topic.name not in existing]
+        if missing:
+            existing |= self.describe(self._create(missing))
+        return [self._compare(topic, existing.get(topic.name)) for topic in catalogue.values()]
+
+    def list_topics(self) -> list[str]:
+        """Names of all topics but Kafka's internal ones, sorted."""
+        return sorted(t["name"] for t in self._call(self._client.describe_topics) if not t["is_internal"])
+
+    def describe(self, names: Iterable[str]) -> dict[str, TopicDescription]:
+        """Those of the named topics that exist, by name."""
+        found = self._call(self._client.describe_topics, list(names))
+        found = [topic for topic in found if topic["error_code"] == 0]
+        if not found:
+            return {}
+        resources = [ConfigResource(ConfigResourceType.TOPIC, topic["name"]) for topic in found]
+        configs = self._call(self._client.describe_configs, resources, config_filter="all")["topic"]
+        return {
+            topic["name"]: TopicDescription(
+                name=topic["name"],
+                partitions=len(topic["partitions"]),
+                replication=min(len(partition["replica_nodes"]) for partition in topic["partitions"]),
+                settings={key: str(entry["value"]) for key, entry in configs[topic["name"]].items()},
+            )
+            for topic in found
+        }
+
+    def begin_offsets(self, topic: str) -> dict[int, int]:
+        """First offset still kept, by partition. Raises UnknownTopic."""
+        return self._offsets_of(topic, OffsetSpec.EARLIEST)
+
+    def end_offsets(self, topic: str) -> dict[int, int]:
+        """Offset that the next record will have, by partition. Raises UnknownTopic."""
+        return self._offsets_of(topic, OffsetSpec.LATEST)
+
+    def group_offsets(self, group: str) -> dict[Partition, int]:
+        """Offset that the group reads next, of each partition it committed. Empty for an unknown group."""
+        committed = self._call(self._client.list_group_offsets, group)[group]
+        return {(tp.topic, tp.partition): at.offset for tp, at in committed.items() if at.offset >= 0}
+
+    def lag(self, group: str) -> dict[Partition, int]:
+        """Records that the group has still to read, of each partition it committed and that still exists."""
+        committed = self.group_offsets(group)
+        alive = set(self._partitions({topic for topic, _ in committed}))
+        ends = self._offsets([partition for partition in committed if partition in alive], OffsetSpec.LATEST)
+        return {partition: max(0, end - committed[partition]) for partition, end in ends.items()}
+
+    def _create(self, topics: list[Topic]) -> list[str]:
+        """Create topics, wait until they can be used, and name those that existed after all."""
+        answer = self._call(
+            self._client.create_topics,
+            {
+                topic.name: {
+                    "num_partitions": topic.partitions,
+                    "replication_factor": self._settings.replication,
+                    "configs": self._wanted(topic),
+                }
+                for topic in topics
+            },
+            raise_errors=False,
+        )
+        found = []
+        for topic in answer["topics"]:
+            if topic["error_code"] == TopicAlreadyExistsError.errno:
+                found.append(topic["name"])
+            elif topic["error_code"] != 0:
+                kind = for_code(topic["error_code"]).__name__
+                reason = (topic["error_message"] or "no reason given").rstrip(".")
+                raise TopicRefused(
+                    f"{topic['name']} was not created: {reason} ({kind}). TRACKLY_REPLICATION is"
+                    f" {self._settings.replication}, TRACKLY_PARTITIONS is {self._settings.partitions}."
+                )
+        self._call(self._client.wait_for_topics, [topic.name for topic in topics], int(self._timeout * 1000))
+        return found
+
+    def _compare(self, topic: Topic, found: TopicDescription | None) -> TopicChange:
+        wanted = {
+            "partitions": str(topic.partitions),
+            "replication": str(self._settings.replication),
+            **self._wanted(topic),
+        }
+        if found is None:
+            settings = ", ".join(f"{key} {value}" for key, value in wanted.items())
+            return TopicChange(topic.name, "created", settings)
+        there = {"partitions": str(found.partitions), "replication": str(found.replication), **found.settings}
+        differences = [
+            f"{key} is {there.get(key)}, not {value}"
+            for key, value in wanted.items()
+            if _unordered(there.get(key, "")) != _unordered(value)
+        ]
+        return TopicChange(topic.name, "differs" if differences else "unchanged", "; ".join(differences))
+
+    def _wanted(self, topic: Topic) -> dict[str, str]:
+        # acks=all promises no more than min.insync.replicas: with Kafka's default of 1, an acknowledged
+        # record can be lost with one broker, whatever the replication.
+        return {**topic.settings, "min.insync.replicas": str(max(1, self._settings.replication - 1))}
+
+    def _partitions(self, topics: Iterable[str]) -> list[Partition]:
+        names = list(topics)
+        described = self._call(self._client.describe_topics, names) if names else []
+        return [
+            (topic["name"], partition["partition_index"])
+            for topic in described
+            if topic["error_code"] == 0
+            for partition in topic["partitions"]
+        ]
+
+    def _offsets_of(self, topic: str, spec: OffsetSpec) -> dict[int, int]:
+        partitions = self._partitions([topic])
+        if not partitions:
+            raise UnknownTopic(f"there is no topic {topic!r} at {self._settings.bootstrap_servers}")
+        return {partition: offset for (_, partition), offset in self._offsets(partitions, spec).items()}
+
+    def _offsets(self, partitions: list[Partition], spec: OffsetSpec) -> dict[Partition, int]:
+        if not partitions:
+            return {}
+        specs = {TopicPartition(*partition): spec for partition in partitions}
+        found = self._call(self._client.list_partition_offsets, specs)
+        return {(tp.topic, tp.partition): found[tp].offset for tp in specs}
+
+    def _call(self, method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                return method(*arguments, **options)
+            except KafkaError as error:
+                if not error.retriable:
+                    raise AdminError(f"{self._settings.bootstrap_servers} answered: {error}") from error
+                # A fresh broker has no coordinator for the first moments; after a restart no node is known.
+                if time.monotonic() >= deadline:
+                    raise _unavailable(self._settings.bootstrap_servers, self._timeout, error) from error
+                time.sleep(_PAUSE)
+
+
+def connect(arguments: Mapping[str, Any], timeout: float = TIMEOUT) -> Any:
+    """A KafkaAdminClient that has reached a broker. `arguments` are those of `BusSettings.kafka_python`.
+
+    Raises BrokerUnavailable after `timeout` seconds, with the reason why the last connection failed.
+    """
+    servers = list(arguments["bootstrap_servers"])
+    deadline = time.monotonic() + timeout
+    # kafka-python does not close the sockets of connections that are refused.
+    while (refusal := _refusal(servers)) is not None:
+        if time.monotonic() >= deadline:
+            raise _unavailable(",".join(servers), timeout, refusal)
+        time.sleep(_PAUSE)
+    network: list[Any] = []
+
+    def kept(**config: Any) -> Any:
+        network.append(KafkaNetClient(**config))
+        return network[0]
+
+    with _LastError() as last:
+        try:
+            return KafkaAdminClient(
+                **arguments,
+                client_id="trackly-admin",
+                bootstrap_timeout_ms=max(500, int((deadline - time.monotonic()) * 1000)),
+                request_timeout_ms=int(timeout * 1000),
+                reconnect_backoff_max_ms=1_000,
+                kafka_client=kept,
+            )
+        except KafkaTimeoutError as error:
+            # A constructor that fails leaves its I/O thread and its sockets behind.
+            network[0]._manager._net.stop()
+            network[0].close()
+            raise _unavailable(",".join(servers), timeout, last.error or error) from error
+
+
+def _refusal(servers: Iterable[str]) -> OSError | None:
+    """None when one of the servers accepts a connection, else why the last one does not."""
+    refusal = OSError("no server is named")
+    for server in servers:
+        host, _, port = server.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=2.0).close()
+        except OSError as error:
+            refusal = error
+        else:
+            return None
+    return refusal
+
+
+class _LastError(logging.Handler):
+    """Keeps the last exception that kafka-python logs while it connects: it raises nothing but a timeout."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.error: Exception | None = None
+
+    def __enter__(self) -> _LastError:
+        log = logging.getLogger("kafka")
+        if log.level == logging.NOTSET:
+            # Each refused connection is logged four times at ERROR; what matters is raised.
+            log.propagate = False
+        log.addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("kafka").removeHandler(self)
+        if not logging.getLogger("kafka").handlers:
+            logging.getLogger("kafka").addHandler(logging.NullHandler())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for argument in record.args or ():
+            if isinstance(argument, KafkaError) and not isinstance(argument, KafkaTimeoutError):
+                self.error = argument
+
+
+def _unavailable(servers: str, timeout: float, error: Exception) -> BrokerUnavailable:
+    return BrokerUnavailable(
+        f"no Kafka broker could be used at {servers} within {timeout:g} s: {error}. Start one with"
+        " `trackly up`, or set KAFKA_BOOTSTRAP_SERVERS, and KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_*,"
+        " KAFKA_SSL_* as it asks for them."
+    )
+
+
+def _unordered(value: str) -> frozenset[str]:
+    return frozenset(value.split(","))

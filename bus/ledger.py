@@ -1,0 +1,78 @@
+"""Bookkeeping of one partition: which offset may come next, and up to where everything is durable.
+
+Pure data, no Kafka. A ledger lives from the assignment of its partition to the revocation; a batch that
+outlives the assignment settles into a ledger that nobody reads any more.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from heapq import heappop, heappush
+from typing import NamedTuple
+
+
+class TopicPartition(NamedTuple):
+    """Topic name and partition number."""
+
+    topic: str
+    partition: int
+
+
+class Verdict(Enum):
+    """What to do with a record that arrived."""
+
+    ADMIT = "process it"
+    DUPLICATE = "already admitted: drop it"
+    GAP = "something before it was skipped: seek back"
+
+
+class Ledger:
+    """Admission and durability of one partition during one assignment.
+
+    `expected` is the only offset that is admitted next. `durable` is what may be committed: every admitted
+    offset below it has been settled. `committed` is the last offset that the broker confirmed.
+    """
+
+    __slots__ = ("_settled", "committed", "durable", "expected", "generation", "revoked", "tp")
+
+    def __init__(self, tp: TopicPartition, start: int, generation: int) -> None:
+        self.tp = tp
+        self.expected = start
+        self.durable = start
+        self.committed = start
+        self.generation = generation
+        self.revoked = False
+        self._settled: list[int] = []
+
+    def admit(self, offset: int) -> Verdict:
+        """Judge a record by its offset, and expect the following one when it is admitted."""
+        if offset == self.expected:
+            self.expected = offset + 1
+            return Verdict.ADMIT
+        return Verdict.DUPLICATE if offset < self.expected else Verdict.GAP
+
+    def settle(self, offset: int) -> None:
+        """Everything that this offset leads to is durable. Offsets may settle in any order."""
+        if offset < self.durable:
+            return
+        heappush(self._settled, offset)
+        while self._settled and self._settled[0] <= self.durable:
+            self.durable = max(self.durable, heappop(self._settled) + 1)
+
+    def settle_through(self, offset: int) -> None:
+        """All admitted offsets up to this one are durable. For loops that settle in order."""
+        self.durable = max(self.durable, offset + 1)
+
+    def jump(self, offset: int) -> int:
+        """Go on at a later offset because the log no longer has the expected one; returns how many are gone."""
+        gone = offset - self.expected
+        self.expected = offset
+        if self.durable < offset:
+            self._settled.clear()
+            self.durable = offset
+        return gone
+
+    @property
+    def in_flight(self) -> int:
+        """Admitted offsets that are not durable yet."""
+        return self.expected - self.durable

@@ -1,0 +1,52 @@
+"""Runs a worker in the foreground: logging, the fast event loop, signals, an exit code that tells what happened."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import faust
+import uvloop
+
+from bus.app import Worker
+
+log = logging.getLogger(__name__)
+
+_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+_CHATTY = ("aiokafka", "faust", "mode", "kafka", "asyncio")
+
+
+def configure_logging(level: str | None = None) -> None:
+    """Log to standard error. `level` or TRACKLY_LOG_LEVEL is for trackly itself; libraries speak from WARNING on.
+
+    The libraries' levels are set explicitly: below WARNING they build a log record for every message they send.
+    """
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=_FORMAT, force=True)
+    logging.getLogger().handlers[0].addFilter(_not_of_mode)
+    wanted = (level or os.environ.get("TRACKLY_LOG_LEVEL") or "INFO").upper()
+    for package in ("accounts", "bus", "ingest", "streams", "sinks", "trackly"):
+        logging.getLogger(package).setLevel(wanted)
+    for library in _CHATTY:
+        logging.getLogger(library).setLevel(logging.WARNING)
+
+
+def _not_of_mode(record: logging.LogRecord) -> bool:
+    # mode tells the start and stop of every inner service under the name of the module that defines it.
+    return record.levelno > logging.INFO or not str(record.msg).startswith("[^")
+
+
+def run_worker(worker: Worker) -> int:
+    """Run until SIGTERM or SIGINT (exit code 0), or until the worker cannot go on (exit code 1)."""
+    uvloop.install()
+    runner = faust.Worker(
+        worker, quiet=True, redirect_stdouts=False, override_logging=False, logging_config=None, loglevel=None
+    )
+    try:
+        runner.execute_from_commandline()
+    except SystemExit:
+        pass
+    except Exception as error:
+        log.critical("stopped by %s: %s", type(error).__name__, error)
+        return 1
+    return 1 if worker.crashed else 0

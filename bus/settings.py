@@ -1,0 +1,359 @@
+"""What every service is told about Kafka, from the environment, as each of the three clients wants it.
+
+faust, aiokafka and kafka-python read the same settings: there is one place for addresses, TLS and passwords.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import ssl
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from schemas.topics import DEFAULT_SCHEDULE, Catalogue, parse_duration
+
+ADDRESSES = "addresses.json"
+"""Under the data directory: broker and partition count of a running `trackly up`, as a JSON object."""
+
+DEFAULT_SERVERS = "localhost:9092"
+DEFAULT_PARTITIONS = 12
+
+_SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+_PREFIX = re.compile(r"[A-Za-z0-9._-]{0,100}")
+
+
+class Environment(PydanticBaseSettingsSource):
+    """Environment variables by the exact names that fields state as `validation_alias`; empty means unset.
+
+    The source of pydantic-settings also reads variables named like a field (`PARTITIONS`, `COMPRESSION`),
+    as soon as fields may be given by name.
+    """
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The text of the variable or None, the key to validate it under, and that it is no JSON."""
+        name = str(field.validation_alias or field_name)
+        text = os.environ.get(name, "")
+        return text if text.strip() else None, name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Texts by variable name, of those that are set."""
+        found = (self.get_field_value(field, name) for name, field in self.settings_cls.model_fields.items())
+        return {name: text for text, name, _ in found if text is not None}
+
+
+class Settings(BaseSettings):
+    """Base of all settings classes. Keyword arguments (by field name) win over the environment."""
+
+    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Keyword arguments first, then the environment."""
+        return init_settings, Environment(settings_cls)
+
+
+def _written_down(fields: dict[str, Any]) -> dict[str, Any]:
+    try:
+        found = json.loads((fields["data_dir"] / ADDRESSES).read_text("utf-8"))
+    except (OSError, ValueError, KeyError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _known_servers(fields: dict[str, Any]) -> str:
+    """The broker that `trackly up` wrote down, else the usual port on this machine."""
+    return str(_written_down(fields).get("bootstrap_servers") or DEFAULT_SERVERS)
+
+
+def _known_partitions(fields: dict[str, Any]) -> int:
+    """The partition count that `trackly up` wrote down with this very broker, else the usual one."""
+    known = _written_down(fields)
+    if known.get("bootstrap_servers") != fields.get("bootstrap_servers"):
+        return DEFAULT_PARTITIONS
+    return int(known.get("partitions") or DEFAULT_PARTITIONS)
+
+
+class BusSettings(Settings):
+    """Kafka as every service and all three clients see it.
+
+    Raises pydantic.ValidationError, which `settings_error` makes readable.
+    """
+
+    data_dir: Path = Field(
+        default=Path("data"),
+        validation_alias="TRACKLY_DATA_DIR",
+        description="a directory for tables, the embedded broker and the addresses that `trackly up` uses",
+    )
+    bootstrap_servers: str = Field(
+        default_factory=_known_servers,
+        validation_alias="KAFKA_BOOTSTRAP_SERVERS",
+        description="Kafka brokers as host:port, separated by commas; when unset, the broker of a running"
+        f" `trackly up` with the same TRACKLY_DATA_DIR, else {DEFAULT_SERVERS}",
+    )
+    partitions: int = Field(
+        default_factory=_known_partitions,
+        ge=1,
+        le=10_000,
+        validation_alias="TRACKLY_PARTITIONS",
+        description="partitions of each topic keyed by recipient, a whole number; fixed once topics exist;"
+        f" when unset, that of a running `trackly up`, else {DEFAULT_PARTITIONS}",
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT",
+        validation_alias="KAFKA_SECURITY_PROTOCOL",
+        description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        default="PLAIN",
+        validation_alias="KAFKA_SASL_MECHANISM",
+        description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; used with SASL_PLAINTEXT and SASL_SSL",
+    )
+    sasl_username: str | None = Field(
+        default=None,
+        validation_alias="KAFKA_SASL_USERNAME",
+        description="the user name for SASL",
+    )
+    sasl_password: SecretStr | None = Field(
+        default=None,
+        validation_alias="KAFKA_SASL_PASSWORD",
+        description="the password for SASL",
+    )
+    ssl_cafile: FilePath | None = Field(
+        default=None,
+        validation_alias="KAFKA_SSL_CAFILE",
+        description="a PEM file with the certificate authorities to trust; when unset, those of this machine",
+    )
+    ssl_certfile: FilePath | None = Field(
+        default=None,
+        validation_alias="KAFKA_SSL_CERTFILE",
+        description="a PEM file with the client certificate and its chain (mutual TLS)",
+    )
+    ssl_keyfile: FilePath | None = Field(
+        default=None,
+        validation_alias="KAFKA_SSL_KEYFILE",
+        description="a PEM file with the client's private key; when unset, the key is in KAFKA_SSL_CERTFILE",
+    )
+    ssl_key_password: SecretStr | None = Field(
+        default=None,
+        validation_alias="KAFKA_SSL_KEY_PASSWORD",
+        description="the password of the client's private key",
+    )
+    schema_registry_url: str | None = Field(
+        default=None,
+        validation_alias="SCHEMA_REGISTRY_URL",
+        description="URL of a schema registry that speaks Confluent's API; when unset, the ids of"
+        " schemas/registry.toml are used",
+    )
+    topic_prefix: str = Field(
+        default="",
+        validation_alias="TRACKLY_TOPIC_PREFIX",
+        description="what topic and group names begin with: letters, digits, dot, underscore, dash",
+    )
+    replication: int = Field(
+        default=1,
+        ge=1,
+        le=9,
+        validation_alias="TRACKLY_REPLICATION",
+        description="copies of each partition, a whole number up to the number of brokers; 3 in production",
+    )
+    retry_schedule: tuple[str, ...] = Field(
+        default=DEFAULT_SCHEDULE,
+        validation_alias="TRACKLY_RETRY_SCHEDULE",
+        description="delays between attempts of a webhook, ascending, separated by commas: 1m,5m,15m,1h,2h",
+    )
+    instance_id: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9._-]{1,200}$",
+        validation_alias="TRACKLY_INSTANCE_ID",
+        description="a stable name of this process in its consumer group, so that a restart moves no"
+        " partitions: letters, digits, dot, underscore, dash; when unset, each start joins anew",
+    )
+    compression: Literal["none", "lz4", "gzip"] = Field(
+        default="lz4",
+        validation_alias="TRACKLY_COMPRESSION",
+        description="how producers compress batches: none, lz4 or gzip",
+    )
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _servers_are_addresses(cls, value: str) -> str:
+        servers = [server.strip() for server in value.split(",") if server.strip()]
+        for server in servers:
+            match = _SERVER.fullmatch(server)
+            if match is None or not 0 < int(match[2]) < 65_536:
+                raise ValueError(f"{server!r} is no host:port")
+        if not servers:
+            raise ValueError("no server is named")
+        return ",".join(servers)
+
+    @field_validator("security_protocol", "sasl_mechanism", mode="before")
+    @classmethod
+    def _in_capitals(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("schema_registry_url")
+    @classmethod
+    def _registry_is_url(cls, value: str | None) -> str | None:
+        # The value stays out of the message: such URLs may hold a password.
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("it does not begin with http:// or https://")
+        return value
+
+    @field_validator("topic_prefix")
+    @classmethod
+    def _prefix_is_legal(cls, value: str) -> str:
+        if not _PREFIX.fullmatch(value):
+            raise ValueError(f"{value!r} cannot begin a topic name")
+        return value
+
+    @field_validator("retry_schedule", mode="before")
+    @classmethod
+    def _split_schedule(cls, value: object) -> object:
+        return tuple(part for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("retry_schedule")
+    @classmethod
+    def _schedule_ascends(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        # A delay becomes part of a topic name, where neither blanks nor capitals may differ.
+        delays = tuple("".join(delay.split()).lower() for delay in value)
+        if not delays:
+            raise ValueError("no delay is named")
+        before = 0
+        for delay in delays:
+            millis = parse_duration(delay)
+            if millis <= before:
+                raise ValueError(f"{delay!r} is not longer than the delay before it")
+            before = millis
+        tier = Catalogue(schedule=delays[-1:]).delay_tiers[0]
+        if tier.retention_ms is not None and before >= tier.retention_ms:
+            raise ValueError(f"{delays[-1]!r} is longer than a delay topic keeps its records")
+        return delays
+
+    @model_validator(mode="after")
+    def _security_is_complete(self) -> BusSettings:
+        if self.security_protocol.startswith("SASL"):
+            if self.sasl_username is None or self.sasl_password is None:
+                raise ValueError(
+                    f"KAFKA_SECURITY_PROTOCOL={self.security_protocol} needs KAFKA_SASL_USERNAME"
+                    " and KAFKA_SASL_PASSWORD"
+                )
+        elif self.sasl_password is not None:
+            raise ValueError(
+                f"KAFKA_SASL_PASSWORD is set, but KAFKA_SECURITY_PROTOCOL is {self.security_protocol}: write SASL_SSL"
+            )
+        if not self.security_protocol.endswith("SSL") and (self.ssl_cafile or self.ssl_certfile):
+            raise ValueError(
+                "KAFKA_SSL_CAFILE or KAFKA_SSL_CERTFILE is set, but KAFKA_SECURITY_PROTOCOL is"
+                f" {self.security_protocol}: write SSL or SASL_SSL"
+            )
+        if self.ssl_keyfile is not None and self.ssl_certfile is None:
+            raise ValueError("KAFKA_SSL_KEYFILE is set without KAFKA_SSL_CERTFILE: name the client's certificate")
+        return self
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """Every topic with this deployment's names, partitions and delays."""
+        return Catalogue(self.topic_prefix, self.partitions, self.retry_schedule)
+
+    @cached_property
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """For SSL and SASL_SSL, host names verified; else None. Raises ssl.SSLError for a broken file."""
+        if not self.security_protocol.endswith("SSL"):
+            return None
+        context = ssl.create_default_context(cafile=self.ssl_cafile)
+        if self.ssl_certfile is not None:
+            password = self.ssl_key_password.get_secret_value() if self.ssl_key_password else None
+            # Without a password OpenSSL would ask for one on the terminal.
+            context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile, password or "")
+        return context
+
+    def aiokafka(self) -> dict[str, Any]:
+        """Keyword arguments for AIOKafkaProducer and AIOKafkaConsumer."""
+        arguments: dict[str, Any] = {
+            "bootstrap_servers": self.bootstrap_servers.split(","),
+            "security_protocol": self.security_protocol,
+            "ssl_context": self.ssl_context,
+        }
+        if self.security_protocol.startswith("SASL") and self.sasl_password is not None:
+            arguments["sasl_mechanism"] = self.sasl_mechanism
+            arguments["sasl_plain_username"] = self.sasl_username
+            arguments["sasl_plain_password"] = _Hidden(self.sasl_password.get_secret_value())
+        return arguments
+
+    def kafka_python(self) -> dict[str, Any]:
+        """Keyword arguments for KafkaAdminClient, KafkaConsumer and KafkaProducer: named as aiokafka's."""
+        return self.aiokafka()
+
+    def faust_broker(self) -> str:
+        """Broker URLs as Faust's `broker` setting wants them: `kafka://h1:9092;kafka://h2:9092`."""
+        return ";".join(f"kafka://{server}" for server in self.bootstrap_servers.split(","))
+
+    def faust_credentials(self) -> Any:
+        """For Faust's `broker_credentials`: SASLCredentials, SSLCredentials, or None for PLAINTEXT."""
+        from faust.auth import SASLCredentials, SSLCredentials
+
+        if self.security_protocol.startswith("SASL") and self.sasl_password is not None:
+            return SASLCredentials(
+                username=self.sasl_username,
+                password=_Hidden(self.sasl_password.get_secret_value()),
+                mechanism=self.sasl_mechanism,
+                ssl_context=self.ssl_context,
+            )
+        return SSLCredentials(self.ssl_context) if self.security_protocol == "SSL" else None
+
+
+class _Hidden(str):
+    """A password for clients that want a `str`. kafka-python logs its whole configuration at DEBUG."""
+
+    def __repr__(self) -> str:
+        return "'**********'"
+
+
+def settings_error(error: ValidationError) -> str:
+    """One line a problem: the environment variable, what is wrong with it, what is expected. No secrets."""
+    fields = _fields(error.title)
+    lines = []
+    for problem in error.errors(include_url=False, include_context=False):
+        if problem["type"] == "default_factory_not_called":
+            continue  # only says that a field before it is wrong
+        message = problem["msg"].removeprefix("Value error, ")
+        field = fields.get(str(problem["loc"][0])) if problem["loc"] else None
+        if field is None:
+            lines.append(message)
+            continue
+        # Messages of this project's own validators name the value where it may be shown.
+        hidden = problem["type"] == "value_error" or "SecretStr" in str(field.annotation)
+        value = "" if hidden else f"={problem['input']}"
+        lines.append(f"{field.validation_alias}{value}: {message}. Expected: {(field.description or '').rstrip('.')}.")
+    return "\n".join(lines)
+
+
+def _fields(title: str) -> dict[str, FieldInfo]:
+    """Fields of the settings class of this name, by field name and by environment variable."""
+    fields: dict[str, FieldInfo] = {}
+    for settings in _descendants(Settings):
+        if settings.__name__ == title:
+            for name, field in settings.model_fields.items():
+                fields[name] = fields[str(field.validation_alias)] = field
+    return fields
+
+
+def _descendants(settings: type[Settings]) -> Iterator[type[Settings]]:
+    for child in settings.__subclasses__():
+        yield child
+        yield from _descendants(child)

@@ -1,0 +1,135 @@
+"""Where one partition of a table lies on this machine: RocksDB under the data directory, or memory in tests."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch
+
+_OFFSET_KEY = b"\x00offset"
+
+
+class Store(Protocol):
+    """Rows of one partition, and the changelog offset up to which they are complete."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """Value of a row, or None."""
+
+    def write(self, rows: Mapping[bytes, bytes | None], offset: int) -> None:
+        """Store rows (None deletes) together with the changelog offset that they reach, in one step."""
+
+    def offset(self) -> int | None:
+        """The last changelog offset that is in the store, or None when the store is new."""
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """All rows."""
+
+    def wipe(self) -> None:
+        """Forget everything."""
+
+    def close(self) -> None:
+        """Release files."""
+
+
+class MemoryStore:
+    """A store that lives as long as the process."""
+
+    def __init__(self) -> None:
+        self._rows: dict[bytes, bytes] = {}
+        self._offset: int | None = None
+
+    def get(self, key: bytes) -> bytes | None:
+        """Value of a row, or None."""
+        return self._rows.get(key)
+
+    def write(self, rows: Mapping[bytes, bytes | None], offset: int) -> None:
+        """Store rows and the offset that they reach."""
+        for key, value in rows.items():
+            if value is None:
+                self._rows.pop(key, None)
+            else:
+                self._rows[key] = value
+        self._offset = offset
+
+    def offset(self) -> int | None:
+        """The last changelog offset that is in the store."""
+        return self._offset
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """All rows."""
+        yield from list(self._rows.items())
+
+    def wipe(self) -> None:
+        """Forget everything."""
+        self._rows.clear()
+        self._offset = None
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+class RocksStore:
+    """A store in RocksDB. A kill loses nothing that was written; a power cut at most what the changelog still has."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._open()
+
+    def _open(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = Rdict(str(self._path), _options(), access_type=AccessType.read_write())
+
+    def get(self, key: bytes) -> bytes | None:
+        """Value of a row, or None."""
+        value: bytes | None = self._db.get(key)
+        return value
+
+    def write(self, rows: Mapping[bytes, bytes | None], offset: int) -> None:
+        """Store rows and the offset that they reach in one write batch."""
+        batch = WriteBatch(raw_mode=True)
+        for key, value in rows.items():
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        batch.put(_OFFSET_KEY, offset.to_bytes(8, "big"))
+        self._db.write(batch)
+
+    def offset(self) -> int | None:
+        """The last changelog offset that is in the store."""
+        value = self._db.get(_OFFSET_KEY)
+        return None if value is None else int.from_bytes(value, "big")
+
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        """All rows."""
+        for key, value in self._db.items():
+            if key != _OFFSET_KEY:
+                yield key, value
+
+    def wipe(self) -> None:
+        """Forget everything."""
+        self._db.close()
+        shutil.rmtree(self._path)
+        self._open()
+
+    def close(self) -> None:
+        """Flush and release the files."""
+        self._db.close()
+
+
+def _options() -> Options:
+    # RocksDB's defaults are for one large database on a big machine; here every partition has one.
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_write_buffer_size(8 << 20)
+    options.set_max_write_buffer_number(2)
+    options.set_keep_log_file_num(2)
+    options.set_max_total_wal_size(32 << 20)
+    block = BlockBasedOptions()
+    block.set_block_cache(Cache(32 << 20))
+    block.set_bloom_filter(10, False)
+    options.set_block_based_table_factory(block)
+    return options

@@ -1,0 +1,129 @@
+"""What tests share: a broker once a session, and for each test a topic prefix and settings of its own."""
+
+from __future__ import annotations
+
+import gc
+import os
+import secrets
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from bus.settings import BusSettings
+
+KAFKA_IMAGE = "apache/kafka:4.3.0"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--broker",
+        choices=["embedded", "testcontainers", "env"],
+        help="where tests find Kafka; by default KAFKA_BOOTSTRAP_SERVERS if set, else an embedded broker",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # kafka-python reads its protocol files by a function that Python 3.11 calls deprecated and 3.13 does not.
+    config.addinivalue_line("filterwarnings", "ignore:(open|read)_text is deprecated:DeprecationWarning")
+
+
+@pytest.fixture(scope="session")
+def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Bootstrap servers of a real Apache Kafka."""
+    servers = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "")
+    match request.config.getoption("--broker") or ("env" if servers else "embedded"):
+        case "env":
+            if not servers:
+                pytest.fail("--broker=env, but KAFKA_BOOTSTRAP_SERVERS is not set", pytrace=False)
+            yield servers
+        case "testcontainers":
+            yield from _container()
+        case _:
+            from bus.embedded import EmbeddedKafka
+
+            with EmbeddedKafka(tmp_path_factory.mktemp("kafka")) as kafka:
+                yield kafka.bootstrap_servers
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """Begins the topics and groups of one test, so that tests do not meet on the broker."""
+    return f"t{secrets.token_hex(3)}."
+
+
+@pytest.fixture
+def bus_settings(broker: str, topic_prefix: str, tmp_path: Path) -> BusSettings:
+    """Settings of one test: the broker, 4 partitions, topics of its own."""
+    from bus.settings import BusSettings
+
+    return BusSettings(
+        bootstrap_servers=broker, topic_prefix=topic_prefix, partitions=4, replication=1, data_dir=tmp_path
+    )
+
+
+def _no_docker() -> str:
+    """Why no Docker engine can be used, or nothing."""
+    import docker
+    from docker.errors import DockerException
+
+    with warnings.catch_warnings():
+        # The client leaves a socket behind when nobody answers.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            docker.from_env().close()
+        except DockerException as error:
+            reason = str(error)
+        else:
+            reason = ""
+        gc.collect()
+    return reason
+
+
+def _container() -> Iterator[str]:
+    """Apache's own image; testcontainers' KafkaContainer only starts images with Confluent's scripts."""
+    from testcontainers.core.container import DockerContainer
+    from testcontainers.core.wait_strategies import LogMessageWaitStrategy
+
+    from bus.embedded import free_port
+
+    missing = _no_docker()
+    if missing:
+        pytest.skip(f"--broker=testcontainers, but no Docker engine answers: {missing}")
+
+    class ApacheKafka(DockerContainer):
+        def __init__(self, port: int) -> None:
+            super().__init__(KAFKA_IMAGE)
+            # The broker must be told its address before it starts, so the port on the host is chosen here.
+            self.with_bind_ports(9092, port)
+            # Any setting drops all defaults of the image.
+            self.with_envs(
+                CLUSTER_ID="dHJhY2tseS10ZXN0cy0wMQ",
+                KAFKA_NODE_ID="1",
+                KAFKA_PROCESS_ROLES="broker,controller",
+                KAFKA_CONTROLLER_QUORUM_VOTERS="1@localhost:9093",
+                KAFKA_LISTENERS="PLAINTEXT://:9092,CONTROLLER://:9093",
+                KAFKA_ADVERTISED_LISTENERS=f"PLAINTEXT://{self.get_container_host_ip()}:{port}",
+                KAFKA_LISTENER_SECURITY_PROTOCOL_MAP="PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+                KAFKA_CONTROLLER_LISTENER_NAMES="CONTROLLER",
+                KAFKA_INTER_BROKER_LISTENER_NAME="PLAINTEXT",
+                KAFKA_AUTO_CREATE_TOPICS_ENABLE="false",
+                KAFKA_MESSAGE_MAX_BYTES="6291456",
+                KAFKA_REPLICA_FETCH_MAX_BYTES="6291456",
+                KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS="4",
+                KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR="1",
+                KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR="1",
+                KAFKA_TRANSACTION_STATE_LOG_MIN_ISR="1",
+                KAFKA_SHARE_COORDINATOR_STATE_TOPIC_REPLICATION_FACTOR="1",
+                KAFKA_SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR="1",
+                KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS="0",
+            )
+            self.waiting_for(LogMessageWaitStrategy("Kafka Server started"))
+
+    port = free_port()
+    with ApacheKafka(port) as container:
+        kafka: Any = container
+        yield f"{kafka.get_container_host_ip()}:{port}"

@@ -1,0 +1,137 @@
+"""docker-compose.yml and Dockerfile against the code: settings, topics, Kafka version. Docker is not run."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bus.jars import KAFKA_VERSION
+from bus.settings import BusSettings, Settings
+from schemas.topics import Catalogue
+
+ROOT = Path(__file__).parents[3]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
+SERVICES: dict[str, Any] = COMPOSE["services"]
+OURS = [name for name, service in SERVICES.items() if service["image"] == "trackly:local"]
+KAFKA = SERVICES["kafka"]["environment"]
+
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*)|:\?[^}]*)?\}")
+
+
+def settings_of(service: str) -> type[Settings]:
+    """`IngestSettings` of `ingest/settings.py` and so on; what all share for a command without its own."""
+    if importlib.util.find_spec(service) is None or importlib.util.find_spec(f"{service}.settings") is None:
+        return BusSettings
+    module = importlib.import_module(f"{service}.settings")
+    found: type[Settings] = getattr(module, f"{service.capitalize()}Settings")
+    return found
+
+
+def aliases(settings: type[Settings]) -> set[str]:
+    return {str(field.validation_alias) for field in settings.model_fields.values()}
+
+
+def filled_in(value: str) -> str:
+    """As Compose fills it in where nothing is set."""
+    return _VARIABLE.sub(lambda match: match[2] or "", value)
+
+
+def test_services_of_the_code_are_there() -> None:
+    assert {"topics", "ingest", "streams", "sinks"} <= set(OURS)
+    assert SERVICES["topics"]["command"] == ["topics", "apply"]
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_every_setting_of_a_service_is_one_that_it_reads(service: str) -> None:
+    assert set(SERVICES[service]["environment"]) <= aliases(settings_of(service))
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_a_service_accepts_its_settings(monkeypatch: pytest.MonkeyPatch, service: str) -> None:
+    for name in aliases(settings_of(service)):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in SERVICES[service]["environment"].items():
+        assert isinstance(value, str), f"{name} must be quoted"
+        monkeypatch.setenv(name, filled_in(value))
+    settings_of(service)()
+
+
+@pytest.mark.parametrize("service", [name for name in OURS if name != "topics"])
+def test_a_service_starts_once_the_topics_are_there(service: str) -> None:
+    assert SERVICES[service]["depends_on"] == {"topics": {"condition": "service_completed_successfully"}}
+    assert SERVICES["topics"]["depends_on"] == {"kafka": {"condition": "service_healthy"}}
+    assert SERVICES["topics"]["restart"] == "no"
+
+
+@pytest.mark.parametrize("service", ["ingest", "streams", "sinks"])
+def test_a_service_is_asked_for_its_health_where_it_listens(service: str) -> None:
+    port = SERVICES[service]["environment"][f"TRACKLY_{service.upper()}_PORT"]
+    assert f"http://127.0.0.1:{port}/readyz" in " ".join(SERVICES[service]["healthcheck"]["test"])
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_services_connect_to_an_advertised_listener(service: str) -> None:
+    servers = SERVICES[service]["environment"]["KAFKA_BOOTSTRAP_SERVERS"]
+    assert f"PLAINTEXT://{servers}" in KAFKA["KAFKA_ADVERTISED_LISTENERS"].split(",")
+
+
+def test_the_broker_is_the_version_that_tests_run_on() -> None:
+    assert SERVICES["kafka"]["image"] == f"apache/kafka:{KAFKA_VERSION}"
+    conftest = (ROOT / "tests" / "conftest.py").read_text("utf-8")
+    assert f'"{SERVICES["kafka"]["image"]}"' in conftest
+
+
+def test_the_broker_takes_the_largest_record_of_any_topic() -> None:
+    largest = max(topic.max_message_bytes for topic in Catalogue().values())
+    assert int(KAFKA["KAFKA_MESSAGE_MAX_BYTES"]) >= largest
+    assert int(KAFKA["KAFKA_REPLICA_FETCH_MAX_BYTES"]) >= largest
+
+
+def test_the_broker_never_makes_topics_by_itself() -> None:
+    assert KAFKA["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+
+
+def test_replication_is_that_of_a_single_broker() -> None:
+    assert [name for name, service in SERVICES.items() if "apache/kafka" in service["image"]] == ["kafka"]
+    replicated = {name: value for name, value in KAFKA.items() if name.endswith(("REPLICATION_FACTOR", "MIN_ISR"))}
+    assert len(replicated) == 6
+    assert set(replicated.values()) == {"1"}
+    assert {SERVICES[service]["environment"]["TRACKLY_REPLICATION"] for service in OURS} == {"1"}
+
+
+def test_records_lie_in_the_volume() -> None:
+    volumes = dict(volume.split(":") for volume in SERVICES["kafka"]["volumes"])
+    assert KAFKA["KAFKA_LOG_DIRS"] in volumes.values()
+    assert set(volumes) <= set(COMPOSE["volumes"])
+
+
+def test_tables_lie_in_a_volume() -> None:
+    streams = SERVICES["streams"]
+    assert streams["volumes"] == [f"streams-data:{streams['environment']['TRACKLY_DATA_DIR']}"]
+
+
+@pytest.mark.parametrize("service", list(SERVICES))
+def test_no_secret_is_written_down(service: str) -> None:
+    for name, value in SERVICES[service].get("environment", {}).items():
+        if any(word in name for word in ("PASSWORD", "SECRET", "TOKEN")):
+            assert re.fullmatch(r"\$\{\w+(:-|:\?[^}]*)\}", value), name
+
+
+def test_the_image_runs_trackly_without_a_shell_or_root() -> None:
+    lines = (ROOT / "Dockerfile").read_text("utf-8").splitlines()
+    assert 'ENTRYPOINT ["trackly"]' in lines
+    assert [line for line in lines if line.startswith("USER ")] == ["USER 10001:10001"]
+    assert any("--require-hashes -r requirements.lock" in line for line in lines)
+
+
+def test_the_image_is_built_from_all_packages() -> None:
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"]
+    kept = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")}
+    assert set(packages) | {"pyproject.toml", "requirements.lock", "README.md", "LICENSE"} <= kept

@@ -1,0 +1,104 @@
+"""Admission in order, durability over the settled prefix."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bus.ledger import Ledger, TopicPartition, Verdict
+
+TP = TopicPartition("t", 0)
+
+
+def ledger(start: int = 10) -> Ledger:
+    return Ledger(TP, start, generation=1)
+
+
+@pytest.mark.parametrize(
+    ("offset", "verdict"),
+    [
+        (10, Verdict.ADMIT),
+        (9, Verdict.DUPLICATE),
+        (0, Verdict.DUPLICATE),
+        (11, Verdict.GAP),
+        (500, Verdict.GAP),
+    ],
+)
+def test_only_the_expected_offset_is_admitted(offset: int, verdict: Verdict) -> None:
+    assert ledger().admit(offset) is verdict
+
+
+def test_an_admitted_offset_makes_the_next_one_expected() -> None:
+    book = ledger()
+    book.admit(10)
+    assert book.admit(10) is Verdict.DUPLICATE
+    assert book.admit(11) is Verdict.ADMIT
+
+
+def test_a_gap_changes_nothing() -> None:
+    book = ledger()
+    book.admit(12)
+    assert (book.expected, book.durable) == (10, 10)
+
+
+def test_durable_stops_before_the_first_unsettled_offset() -> None:
+    book = ledger()
+    for offset in (10, 11, 12, 13):
+        book.admit(offset)
+    for offset in (11, 13, 12):
+        book.settle(offset)
+    assert book.durable == 10
+    book.settle(10)
+    assert book.durable == 14
+
+
+def test_settling_twice_changes_nothing() -> None:
+    book = ledger()
+    for offset in (10, 11):
+        book.admit(offset)
+    book.settle(10)
+    book.settle(10)
+    assert book.durable == 11
+
+
+def test_in_flight_is_what_was_admitted_and_is_not_durable() -> None:
+    book = ledger()
+    for offset in (10, 11, 12):
+        book.admit(offset)
+    book.settle(10)
+    assert book.in_flight == 2
+
+
+def test_a_jump_over_deleted_records_tells_how_many_are_gone() -> None:
+    book = ledger()
+    assert book.jump(25) == 15
+    assert (book.expected, book.durable) == (25, 25)
+
+
+def test_work_that_was_in_flight_when_the_log_was_cut_does_not_move_the_offset_back() -> None:
+    book = ledger()
+    book.admit(10)
+    book.jump(25)
+    book.settle(10)
+    assert book.durable == 25
+
+
+@given(st.permutations(range(10, 40)))
+def test_whatever_the_order_of_settling_durable_is_the_settled_prefix(order: list[int]) -> None:
+    book = ledger()
+    for offset in range(10, 40):
+        book.admit(offset)
+    settled: set[int] = set()
+    for offset in order:
+        book.settle(offset)
+        settled.add(offset)
+        prefix = next(o for o in range(10, 41) if o not in settled)
+        assert book.durable == prefix
+
+
+@given(st.lists(st.integers(0, 60), max_size=200))
+def test_whatever_arrives_every_admitted_offset_is_admitted_once_and_in_order(offsets: list[int]) -> None:
+    book = ledger(5)
+    admitted = [offset for offset in offsets if book.admit(offset) is Verdict.ADMIT]
+    assert admitted == list(range(5, 5 + len(admitted)))
