@@ -1,0 +1,29 @@
+"""Answers that are not 200. Every one is JSON: `{"error": sentence, "code": name}`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import orjson
+from starlette.responses import Response
+
+
+class Refused(Exception):
+    """A request that gets an answer other than 200."""
+
+    def __init__(self, status: int, code: str, error: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(error)
+        self.status = status
+        self.code = code
+        self.headers = headers or {}
+
+
+NOT_FOUND = Refused(404, "not_found", "There is nothing at this path.")
+TOO_LARGE = "The body is larger than {limit} bytes. Ask the provider for smaller batches."
+NOT_STORED = Refused(503, "not_stored", "The callback could not be stored. Send it again.", {"Retry-After": "5"})
+
+
+def refusal(refused: Refused) -> Response:
+    """The response of a refused request."""
+    body = orjson.dumps({"error": str(refused), "code": refused.code})
+    return Response(body, refused.status, dict(refused.headers), media_type="application/json")
