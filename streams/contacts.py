@@ -1,0 +1,126 @@
+"""contacts: the one stateful stage. Everything about one recipient meets here, in one partition and one row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from accounts.store import Accounts
+from bus.batches import Batch, Rows
+from bus.inbox import Admitted
+from bus.tables import Table
+from schemas.codec import Codec, CodecError
+from schemas.ids import contact_key, derived_id
+from schemas.records import (
+    ContactCommand,
+    ContactState,
+    DeliveryEvent,
+    InboundMessage,
+    ListConfig,
+    MessageSent,
+    Receipt,
+    ReplyEvent,
+    UnsubscribeEvent,
+)
+from streams import row
+from streams.optout import OptOutWords
+from streams.rules import Outcome, apply_command, apply_inbound, apply_receipt, list_of
+
+DEFAULT_THRESHOLD = 3
+"""Failed messages in a row that remove a contact from a list that has no setting of its own."""
+
+EVENT_TOPICS = {
+    DeliveryEvent: "delivery",
+    ReplyEvent: "reply",
+    UnsubscribeEvent: "unsubscribe",
+    ContactState: "contacts",
+}
+
+
+_Rule = Callable[[row.ContactRow | None], Outcome]
+
+
+class Contacts:
+    """Applies records to the rows of contacts and messages. The rules are in `streams.rules`."""
+
+    def __init__(self, codec: Codec, accounts: Accounts, words: OptOutWords, contacts: Table, messages: Table) -> None:
+        self._codec = codec
+        self._accounts = accounts
+        self._words = words
+        self._contacts = contacts
+        self._messages = messages
+
+    def apply(self, batch: Batch, source: Admitted) -> None:
+        """Apply one record of any of the four inputs. Raises CodecError when it is none of ours."""
+        record = self._codec.decode(source.record.value)
+        match record:
+            case Receipt():
+                self._receipt(batch, source, record)
+            case InboundMessage():
+                self._inbound(batch, source, record)
+            case MessageSent():
+                key = message_key(record.account, record.provider, record.provider_message_id)
+                batch.rows(self._messages).put(source.record.partition, key, source.record.value)
+            case ContactCommand():
+                name = contact_key(record.account, record.list_number, record.phone_number)
+                self._update(batch, source, name, lambda known: apply_command(known, record))
+            case _:
+                raise CodecError(f"a {type(record).__name__} does not belong here")
+
+    def _receipt(self, batch: Batch, source: Admitted, receipt: Receipt) -> None:
+        message = self._message(batch, source, receipt.account, receipt.provider, receipt.provider_message_id)
+        lists = self._accounts.lists_of(receipt.account)
+        list_number = list_of(receipt, message, lists)
+        threshold = _threshold(lists, list_number)
+        if receipt.to is None:
+            outcome = apply_receipt(None, receipt, message, None, threshold)
+            self._send(batch, source, outcome)
+            return
+        name = contact_key(receipt.account, list_number or "", receipt.to)
+        self._update(batch, source, name, lambda known: apply_receipt(known, receipt, message, list_number, threshold))
+
+    def _inbound(self, batch: Batch, source: Admitted, inbound: InboundMessage) -> None:
+        message = None
+        if inbound.in_reply_to is not None:
+            message = self._message(batch, source, inbound.account, inbound.provider, inbound.in_reply_to)
+        list_number = list_of(inbound, message, self._accounts.lists_of(inbound.account))
+        name = contact_key(inbound.account, list_number or "", inbound.from_)
+        self._update(batch, source, name, lambda known: apply_inbound(known, inbound, list_number, self._words))
+
+    def _message(
+        self, batch: Batch, source: Admitted, account: str, provider: str, provider_message_id: str
+    ) -> MessageSent | None:
+        key = message_key(account, provider, provider_message_id)
+        value = batch.rows(self._messages).get(source.record.partition, key)
+        return None if value is None else self._codec.decode_as(MessageSent, value)
+
+    def _update(self, batch: Batch, source: Admitted, name: str, rule: _Rule) -> None:
+        rows: Rows = batch.rows(self._contacts)
+        key, partition = name.encode(), source.record.partition
+        value = rows.get(partition, key)
+        known = None if value is None else row.from_bytes(value)
+        outcome = rule(known)
+        self._send(batch, source, outcome)
+        if outcome.row is not known:
+            rows.put(partition, key, row.to_bytes(outcome.row))
+
+    def _send(self, batch: Batch, source: Admitted, outcome: Outcome) -> None:
+        for event in outcome.events:
+            if isinstance(event, ContactState):
+                batch.send("contacts", event, key=event.contact.encode(),
+                           event_id=derived_id(event.last_event_id, "contact"), at=source.record.timestamp,
+                           traceparent=source.traceparent)  # fmt: skip
+            else:
+                # Events share the partition count and the key of their source: its partition is theirs.
+                batch.send(EVENT_TOPICS[type(event)], event, key=source.record.key, event_id=event.event_id,
+                           at=event.timestamp, partition=source.record.partition,
+                           traceparent=source.traceparent)  # fmt: skip
+
+
+def message_key(account: str, provider: str, provider_message_id: str) -> bytes:
+    """Key of a registered message: `account:provider:provider_message_id`."""
+    return f"{account}:{provider}:{provider_message_id}".encode()
+
+
+def _threshold(lists: dict[str, ListConfig], list_number: str | None) -> int:
+    config = lists.get(list_number or "")
+    return config.retry_threshold if config is not None else DEFAULT_THRESHOLD

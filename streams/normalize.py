@@ -1,0 +1,46 @@
+"""normalize: raw callbacks become delivery receipts and inbound messages, each keyed by its recipient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bus.batches import Batch
+from bus.inbox import Admitted
+from providers import PROVIDERS
+from providers.base import Item, Malformed, Unreadable
+from schemas.codec import Codec
+from schemas.ids import recipient_key
+from schemas.records import InboundMessage, RawCallback, Receipt
+
+
+def normalize(batch: Batch, source: Admitted, codec: Codec) -> None:
+    """Send every item of one raw callback on, in order; reject the items that make no sense, and only them."""
+    callback = codec.decode_as(RawCallback, source.record.value)
+    for index, item in _items(batch, source, callback):
+        match item:
+            case Receipt():
+                batch.send("receipts", item, key=key_of_receipt(item), event_id=item.event_id, at=item.received_at,
+                           traceparent=source.traceparent)  # fmt: skip
+            case InboundMessage():
+                batch.send("inbound", item, key=recipient_key(item.account, item.from_), event_id=item.event_id,
+                           at=item.received_at, traceparent=source.traceparent)  # fmt: skip
+            case Malformed():
+                batch.reject(source, item.reason, item.error, account=callback.account, provider=callback.provider,
+                             item=(index, item.item))  # fmt: skip
+
+
+def _items(batch: Batch, source: Admitted, callback: RawCallback) -> Iterator[tuple[int, Item]]:
+    provider = PROVIDERS.get(callback.provider)
+    try:
+        if provider is None:
+            raise Unreadable("unknown_provider", f"{callback.provider!r} is no provider that trackly knows")
+        yield from enumerate(provider.read(callback))
+    except Unreadable as error:
+        batch.reject(source, error.reason, str(error), account=callback.account, provider=callback.provider)
+
+
+def key_of_receipt(receipt: Receipt) -> bytes:
+    """Key of a receipt: its recipient, or the message's id where the report names none."""
+    if receipt.to is None:
+        return f"{receipt.provider}:{receipt.provider_message_id}".encode()
+    return recipient_key(receipt.account, receipt.to)

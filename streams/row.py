@@ -1,0 +1,104 @@
+"""The row kept for one contact (`account:list_number:number`), and its bytes in the table.
+
+One row holds everything that decides whether the contact may be texted, so that it is written in one piece.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import orjson
+
+FORMAT = 1
+"""Version of the bytes. It changes with the meaning or the order of the fields."""
+
+
+class RowError(ValueError):
+    """Bytes that are no row of a known format."""
+
+
+class MessageState(NamedTuple):
+    """What is known of one message. A tuple, because a row holds many and is read for every record.
+
+    `key` is `provider:provider_message_id`, which stays the same whatever is registered about the message.
+    `at` orders messages: `occurred_at`, else the time of receipt. Times are milliseconds.
+    """
+
+    key: str
+    status: str
+    detail: str
+    status_class: str
+    rank: int
+    occurred_at: int | None
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactRow:
+    """State of one contact. Times are milliseconds since 1970 UTC.
+
+    `since` is when `active` took its value, for a new contact the time of the first record. Failures at or
+    before `counted_from` do not count: START and a restore set it. `removed_at` is the newest time at which
+    anything asked for the contact's removal, also while it was out already: an older START or restore that
+    arrives late does not undo it.
+    `recent` is sorted by (at, key); `inbound` holds the ids of the last replies, newest last.
+    """
+
+    active: bool = True
+    reason: str | None = None
+    since: int
+    counted_from: int = 0
+    removed_at: int = 0
+    recent: tuple[MessageState, ...] = ()
+    inbound: tuple[str, ...] = ()
+
+    @property
+    def failures(self) -> int:
+        """Messages in a row that failed, counted from the newest back to the last one that was delivered."""
+        count = 0
+        for message in reversed(self.recent):
+            if message.at <= self.counted_from or message.status_class == "delivered":
+                break
+            if message.status_class == "transient":
+                count += 1
+        return count
+
+
+def to_bytes(row: ContactRow) -> bytes:
+    """A row as compact JSON: a list that begins with the format's version."""
+    return orjson.dumps(
+        (
+            FORMAT,
+            row.active,
+            row.reason,
+            row.since,
+            row.counted_from,
+            row.removed_at,
+            row.recent,
+            row.inbound,
+        ),
+        default=tuple,
+    )
+
+
+def from_bytes(data: bytes) -> ContactRow:
+    """The row that `to_bytes` wrote. Raises RowError."""
+    try:
+        version, *values = orjson.loads(data)
+        if version != FORMAT:
+            raise RowError(f"row format {version} is unknown, expected {FORMAT}")
+        active, reason, since, counted_from, removed_at, recent, inbound = values
+        return ContactRow(
+            active=active,
+            reason=reason,
+            since=since,
+            counted_from=counted_from,
+            removed_at=removed_at,
+            recent=tuple(map(MessageState._make, recent)),
+            inbound=tuple(inbound),
+        )
+    except RowError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise RowError(f"does not read as a contact row: {error}") from error

@@ -1,0 +1,133 @@
+"""Records about one contact, for the tests of the contacts stage. Times count in ms from `START_OF_DAY`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from schemas.records import ContactCommand, ContactState, InboundMessage, MessageSent, Receipt
+from streams.rules import Event
+
+ACCOUNT = "acme"
+LIST = "+18005551234"
+NUMBER = "+15550001111"
+START_OF_DAY = 1_705_276_800_000
+
+
+class Report(NamedTuple):
+    """What a receipt says, without the message and the time."""
+
+    status: str
+    detail: str
+    status_class: str
+    final: bool
+
+
+ACCEPTED = Report("pending", "PENDING_ACCEPTED", "neutral", False)
+ENROUTE = Report("pending", "PENDING_ENROUTE", "neutral", False)
+SENT = Report("pending", "SENT", "neutral", False)
+AT_OPERATOR = Report("delivered", "DELIVERED_TO_OPERATOR", "delivered", False)
+DELIVERED = Report("delivered", "DELIVERED_TO_HANDSET", "delivered", True)
+ABSENT = Report("undeliverable", "REJECTED_ABSENT_SUBSCRIBER", "transient", True)
+EXPIRED = Report("expired", "EXPIRED", "transient", True)
+SYSTEM_ERROR = Report("rejected", "REJECTED_SYSTEM_ERROR", "neutral", True)
+SPAM = Report("rejected", "REJECTED_SPAM", "complaint", True)
+UNKNOWN_NUMBER = Report("rejected", "REJECTED_DESTINATION", "invalid", True)
+UNSUBSCRIBED = Report("rejected", "UNSUBSCRIBED", "opt_out", True)
+
+REPORTS = [
+    ACCEPTED, ENROUTE, SENT, AT_OPERATOR, DELIVERED, ABSENT, EXPIRED, SYSTEM_ERROR, SPAM, UNKNOWN_NUMBER,
+    UNSUBSCRIBED,
+]  # fmt: skip
+
+
+def receipt(
+    message: str,
+    report: Report,
+    occurred_at: int | None = None,
+    *,
+    received_at: int | None = None,
+    to: str | None = NUMBER,
+    from_: str | None = LIST,
+) -> Receipt:
+    """A receipt that is received a second after what it reports, unless `received_at` says otherwise."""
+    if received_at is None:
+        received_at = (occurred_at or 0) + 1_000
+    return Receipt(
+        event_id=f"evt_{message}_{report.detail}_{occurred_at}_{received_at}",
+        account=ACCOUNT,
+        provider="infobip",
+        provider_message_id=message,
+        to=to,
+        from_=from_,
+        status=report.status,
+        status_detail=report.detail,
+        status_class=report.status_class,
+        provider_status=report.detail,
+        provider_code="(2,7)",
+        final=report.final,
+        occurred_at=None if occurred_at is None else START_OF_DAY + occurred_at,
+        received_at=START_OF_DAY + received_at,
+        raw="{}",
+    )
+
+
+def inbound(
+    text: str | None,
+    occurred_at: int = 0,
+    *,
+    id: str | None = "SM1",
+    kind: str = "reply",
+    keyword: str | None = None,
+    scope: str | None = None,
+    to: str | None = LIST,
+    list_number: str | None = None,
+    provider: str = "twilio",
+) -> InboundMessage:
+    """A message of the contact to the list, received a second after it was written."""
+    return InboundMessage(
+        event_id=f"evt_{id}_{occurred_at}",
+        account=ACCOUNT,
+        provider=provider,
+        provider_message_id=id,
+        from_=NUMBER,
+        to=to,
+        list_number=list_number,
+        text=text,
+        kind=kind,
+        keyword=keyword,
+        opt_out_scope=scope,
+        occurred_at=START_OF_DAY + occurred_at,
+        received_at=START_OF_DAY + occurred_at + 1_000,
+        raw="{}",
+    )
+
+
+def command(order: str, issued_at: int = 0) -> ContactCommand:
+    """An operator's order about the contact."""
+    return ContactCommand(
+        event_id=f"evt_{order}_{issued_at}",
+        command=order,
+        account=ACCOUNT,
+        list_number=LIST,
+        phone_number=NUMBER,
+        issued_by="ops@example.com",
+        issued_at=START_OF_DAY + issued_at,
+    )
+
+
+def message_sent(message: str, message_id: str = "order-77", list_number: str = LIST) -> MessageSent:
+    """A message as its sender registered it."""
+    return MessageSent(
+        message_id=message_id,
+        account=ACCOUNT,
+        provider="infobip",
+        provider_message_id=message,
+        list_number=list_number,
+        to=NUMBER,
+        sent_at=START_OF_DAY,
+    )
+
+
+def names(events: tuple[Event | ContactState, ...]) -> list[str]:
+    """Types of the events, in order."""
+    return [type(event).__name__ for event in events]
