@@ -17,11 +17,11 @@ help:
 
 install: $(VENV)/.installed
 
-$(VENV)/.installed: requirements.lock pyproject.toml
+$(VENV)/.installed: requirements-dev.lock pyproject.toml
 	@echo "installing into $(VENV) (the first time takes a minute or two)"
 	@$(PYTHON) -c 'import sys; sys.exit("trackly needs Python 3.11 or newer: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -49,8 +49,9 @@ bench: install
 
 # Needs uv. Hashes only: where packages come from is the machine's own setting.
 lock:
-	@uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url --no-header \
-		--output-file requirements.lock --quiet
+	@for group in "requirements.lock" "requirements-dev.lock --group dev"; do \
+		uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --quiet \
+			--output-file $$group; done
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

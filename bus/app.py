@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import aiokafka
 import faust
 from faust.app.base import BootStrategy
 
+from bus.health import Health, HealthServer
 from bus.inbox import Inbox
 from bus.offsets import LosslessTransport
 from bus.producer import Producer
@@ -24,6 +26,14 @@ from schemas.topics import Catalogue
 log = logging.getLogger(__name__)
 
 
+WATCH_EVERY = 15.0
+"""Seconds between looks at the lag."""
+
+STALLED_AFTER = 60.0
+"""Seconds of lag without progress after which a worker says that it is not ready. Faust consumers have been seen to
+die without a word; the orchestrator restarts what is not ready."""
+
+
 class _Boot(BootStrategy):  # type: ignore[misc]
     enable_kafka_producer = False  # ours is the only one
 
@@ -35,7 +45,9 @@ class Worker(faust.App):  # type: ignore[misc]
     fetch_min_bytes = 1
     fetch_max_wait_ms = 500
 
-    def __init__(self, bus: BusSettings, name: str, *, directory: Path | None = None) -> None:
+    def __init__(
+        self, bus: BusSettings, name: str, *, directory: Path | None = None, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self.bus = bus
         self.inboxes: dict[str, Inbox] = {}
         self.before_revoke: list[Callable[[float], Awaitable[bool]]] = []
@@ -43,12 +55,19 @@ class Worker(faust.App):  # type: ignore[misc]
         self.catalogue: Catalogue = bus.catalogue
         self.codec = Codec(registry_for(bus.schema_registry_url))
         self.records_producer = Producer(bus)
+        self.health = Health(name)
+        self.health.checks += [self._not_joined, self._restoring, self._stalled]
+        self.lag = 0
+        self.health.gauge("lag_records", "Records that are on the topics and not yet done.", lambda: self.lag)
+        self._health_server = HealthServer(self.health, host, port)
+        self._progress = (0, time.monotonic())
         self._directory = directory
         super().__init__(
             f"{bus.topic_prefix}trackly-{name}",
             broker=bus.faust_broker(),
             broker_credentials=bus.faust_credentials(),
             autodiscover=False,
+            datadir=str(bus.data_dir / "faust"),
             topic_allow_declare=False,
             topic_disable_leader=True,
             web_enabled=False,
@@ -95,15 +114,42 @@ class Worker(faust.App):  # type: ignore[misc]
 
     async def on_start(self) -> None:
         """Connect the producer before anything is read."""
+        await self._health_server.start()
         await self.records_producer.start()
         await super().on_start()
+        self.add_future(self._watch())
+        self.health.ready = True
 
     async def on_stop(self) -> None:
         """Finish work in progress, commit, then disconnect."""
+        self.health.ready = False
         await super().on_stop()
         await self.records_producer.stop()
         for table in self.tables_of_ours:
             table.close()
+        await self._health_server.stop()
+
+    async def _watch(self) -> None:
+        while not self.should_stop:
+            await self.sleep(WATCH_EVERY)
+            if self.consumer.ready:
+                lag, done = await self.consumer.lag()
+                self.lag = lag
+                if lag == 0 or done != self._progress[0]:
+                    self._progress = (done, time.monotonic())
+
+    def _not_joined(self) -> str | None:
+        return None if self.consumer.ready else "waiting for partitions of the consumer group"
+
+    def _restoring(self) -> str | None:
+        left = {table.name: sum(table.restoring.values()) for table in self.tables_of_ours if table.restoring}
+        return "; ".join(f"restoring table {name}: {count} records left" for name, count in left.items()) or None
+
+    def _stalled(self) -> str | None:
+        still = time.monotonic() - self._progress[1]
+        if not self.lag or still < STALLED_AFTER:
+            return None
+        return f"{self.lag} records are waiting and nothing has moved for {still:.0f} s"
 
     def _open_store(self, table: str, partition: int) -> Store:
         if self._directory is None:

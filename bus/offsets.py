@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -124,7 +123,6 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.ledgers: dict[TopicPartition, Ledger] = {}
-        self.moved_at = time.monotonic()
         self.ready = False
         self.skipped_by_retention = 0
 
@@ -252,21 +250,26 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
 
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Commit what is durable and not yet committed."""
-        owned = self.assignment()
         due = {
             tp: ledger.durable
             for tp, ledger in self.ledgers.items()
-            if ledger.durable > ledger.committed and not ledger.revoked and TP(*tp) in owned
+            if ledger.durable > ledger.committed and not ledger.revoked
         }
         if not due:
             return False
-        self.moved_at = time.monotonic()
         done = bool(await self._commit({TP(*tp): offset for tp, offset in due.items()}))
         if done:
             for tp, offset in due.items():
                 if tp in self.ledgers:
                     self.ledgers[tp].committed = offset
         return done
+
+    async def lag(self) -> tuple[int, int]:
+        """Records that are on the topics and not durable here, and the sum of durable offsets (which only grows)."""
+        ledgers = dict(self.ledgers)
+        bounds = await self._thread.log_bounds(ledgers)
+        lag = sum(max(0, bounds[tp][1] - ledger.durable) for tp, ledger in ledgers.items())
+        return lag, sum(ledger.durable for ledger in ledgers.values())
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Faust's watchdog counts events that we do not make; `/readyz` watches progress instead."""

@@ -10,35 +10,35 @@ from bus.settings import BusSettings
 class IngestSettings(BusSettings):
     """What ingest needs beside the Kafka settings."""
 
-    host: str = Field("127.0.0.1", validation_alias="TRACKLY_INGEST_HOST", description="Address to listen on.")
-    port: int = Field(8080, validation_alias="TRACKLY_INGEST_PORT", description="Port to listen on.")
+    host: str = Field(default="127.0.0.1", validation_alias="TRACKLY_INGEST_HOST", description="Address to listen on.")
+    port: int = Field(default=8080, validation_alias="TRACKLY_INGEST_PORT", description="Port to listen on.")
     public_url: str = Field(
-        "http://localhost:8080",
+        default="http://localhost:8080",
         validation_alias="TRACKLY_PUBLIC_URL",
         description="Base URL that providers were given, without a trailing slash. Twilio signs it.",
     )
     max_body_bytes: int = Field(
-        4 << 20,
+        default=4 << 20,
         validation_alias="TRACKLY_MAX_BODY_BYTES",
         description="Largest callback body in bytes. Infobip may send 2,000 reports in one request.",
     )
     body_timeout: float = Field(
-        10.0,
+        default=10.0,
         validation_alias="TRACKLY_BODY_TIMEOUT",
         description="Seconds in which a whole body must have arrived.",
     )
     ack_timeout: float = Field(
-        2.0,
+        default=2.0,
         validation_alias="TRACKLY_ACK_TIMEOUT",
         description="Seconds to wait for Kafka before the provider is answered 503.",
     )
     max_pending_bytes: int = Field(
-        128 << 20,
+        default=128 << 20,
         validation_alias="TRACKLY_MAX_PENDING_BYTES",
         description="Bytes of bodies that may wait for Kafka at once; beyond it callers are answered 503.",
     )
     forwarded_allow_ips: str = Field(
-        "127.0.0.1",
+        default="127.0.0.1",
         validation_alias="TRACKLY_FORWARDED_ALLOW_IPS",
         description="Proxies whose X-Forwarded-For is believed: comma separated addresses or networks.",
     )

@@ -9,7 +9,6 @@ from typing import Any
 from accounts.store import AccountsReader
 from bus.app import Worker
 from bus.batches import batches
-from bus.health import Health, HealthServer
 from schemas.codec import Codec
 from schemas.records import MessageSent
 from streams.contacts import Contacts
@@ -28,25 +27,20 @@ class Streams(Worker):
     """The worker of the streams service. Its tables lie under `data_dir/streams/{instance}`, for no other process."""
 
     def __init__(self, settings: StreamsSettings) -> None:
-        super().__init__(
-            settings, "streams", directory=settings.data_dir / "streams" / (settings.instance_id or "default")
-        )
+        directory = settings.data_dir / "streams" / (settings.instance_id or "default")
+        super().__init__(settings, "streams", directory=directory, host=settings.host, port=settings.port)
         self.settings = settings
         self.accounts = AccountsReader(settings, self.codec)
-        self.health = Health("streams")
-        self.server = HealthServer(self.health, settings.host, settings.port)
 
     async def on_start(self) -> None:
         """Read the settings of all accounts before the first record."""
         await self.accounts.start()
-        await self.server.start()
         await super().on_start()
 
     async def on_stop(self) -> None:
         """Stop taking records, finish, disconnect."""
         await super().on_stop()
         await self.accounts.stop()
-        await self.server.stop()
 
 
 def create_app(settings: StreamsSettings) -> Streams:

@@ -11,17 +11,17 @@ class StreamsSettings(BusSettings):
     """What streams needs beside the Kafka settings."""
 
     port: int = Field(
-        0,
+        default=0,
         validation_alias="TRACKLY_STREAMS_PORT",
         description="Port of /livez, /readyz and /metrics. 0: none.",
     )
     host: str = Field(
-        "127.0.0.1",
+        default="127.0.0.1",
         validation_alias="TRACKLY_STREAMS_HOST",
         description="Address of /livez, /readyz and /metrics.",
     )
     message_days: int = Field(
-        7,
+        default=7,
         validation_alias="TRACKLY_MESSAGE_DAYS",
         description="Days that a registered message is remembered after it was registered.",
     )

@@ -159,7 +159,8 @@ def test_a_price_is_a_decimal_string(price: object, expected: str | None) -> Non
 
 @pytest.mark.parametrize(("currency", "expected"), [("USD", "USD"), ("UNKNOWN", None), ("", None), (7, None)])
 def test_a_currency_is_three_letters(currency: object, expected: str | None) -> None:
-    assert infobip_receipt({"groupId": 3}, price={"pricePerMessage": 0, "currency": currency}).currency == expected
+    price = {"pricePerMessage": 0, "currency": currency}
+    assert infobip_receipt({"groupId": 3}, price=price).currency == expected
 
 
 @pytest.mark.parametrize("done_at", ["soon", "", 1_704_106_800_000, {}])

@@ -1,0 +1,110 @@
+"""The topic catalogue is the only place where a topic is named."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from schemas.records import RECORD_TYPES
+from schemas.topics import Catalogue, Topic, parse_duration
+
+ROOT = Path(__file__).parents[3]
+PACKAGES = ("schemas", "providers", "accounts", "bus", "ingest", "streams", "sinks", "trackly", "bench")
+BY_RECIPIENT = ("receipts", "inbound", "messages", "commands", "delivery", "sent", "reply", "unsubscribe", "click")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sms.raw", "sms.rejected", "sms.messages", "sms.receipts", "sms.inbound", "sms.clicks", "sms.postbacks",
+        "sms.events.delivery", "sms.events.sent", "sms.events.reply", "sms.events.unsubscribe", "sms.events.click",
+        "sms.events.conversion", "sms.contacts", "sms.contacts.commands", "sms.webhooks.due",
+        "sms.webhooks.retry.1m", "sms.webhooks.retry.5m", "sms.webhooks.retry.15m", "sms.webhooks.retry.1h",
+        "sms.webhooks.retry.2h", "sms.webhooks.dead", "sms.webhooks.attempts", "config.accounts", "config.lists",
+        "config.endpoints",
+    ],
+)  # fmt: skip
+def test_the_catalogue_has_every_topic(name: str) -> None:
+    topic = Catalogue().named(name)
+    assert topic is not None
+    assert topic.purpose.endswith(".")
+    assert topic.written_by
+    assert topic.read_by
+
+
+@pytest.mark.parametrize("topic", Catalogue().values(), ids=lambda t: t.id)
+def test_records_of_topics_exist(topic: Topic) -> None:
+    assert topic.record is None or topic.record in RECORD_TYPES
+
+
+@pytest.mark.parametrize("key", BY_RECIPIENT)
+def test_topics_keyed_by_recipient_share_the_partition_count(key: str) -> None:
+    assert Catalogue(partitions=7)[key].partitions == 7
+
+
+def test_a_raw_callback_and_its_rejection_fit_their_topics() -> None:
+    catalogue = Catalogue()
+    assert catalogue["raw"].max_message_bytes > 4 << 20
+    assert catalogue["rejected"].max_message_bytes > catalogue["raw"].max_message_bytes
+
+
+def test_the_prefix_is_before_every_name() -> None:
+    assert all(topic.name.startswith("dev.") for topic in Catalogue("dev.").values())
+
+
+def test_a_topic_is_found_with_and_without_the_prefix() -> None:
+    catalogue = Catalogue("dev.")
+    assert catalogue.named("sms.raw") is catalogue.named("dev.sms.raw") is catalogue["raw"]
+
+
+def test_delay_tiers_follow_the_schedule() -> None:
+    tiers = Catalogue(schedule=("2s", "1s", "1m")).delay_tiers
+    assert [(tier.name, tier.delay_ms) for tier in tiers] == [
+        ("sms.webhooks.retry.1s", 1_000),
+        ("sms.webhooks.retry.2s", 2_000),
+        ("sms.webhooks.retry.1m", 60_000),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "delay"),
+    [("p.sms.webhooks.retry.15m", 900_000), ("p.sms.webhooks.retry.x", None), ("sms.webhooks.retry.15m", None)],
+)
+def test_a_delay_topic_of_an_earlier_schedule_is_known_by_its_name(name: str, delay: int | None) -> None:
+    tier = Catalogue("p.", schedule=("1s",)).delay_tier_named(name)
+    assert (tier.delay_ms if tier else None) == delay
+
+
+def test_compacted_topics_are_kept_forever_unless_they_say_otherwise() -> None:
+    catalogue = Catalogue()
+    assert catalogue["contacts"].settings["cleanup.policy"] == "compact"
+    assert catalogue["table_messages"].settings["cleanup.policy"] == "compact,delete"
+    assert catalogue["raw"].settings["cleanup.policy"] == "delete"
+    assert catalogue["raw"].settings["retention.ms"] == str(7 * 86_400_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "millis"), [("250ms", 250), ("1s", 1_000), ("15m", 900_000), (" 2H ", 7_200_000), ("7d", 604_800_000)]
+)
+def test_durations(text: str, millis: int) -> None:
+    assert parse_duration(text) == millis
+
+
+@pytest.mark.parametrize("text", ["", "5", "m", "-1s", "1.5h", "1w", "1m2s"])
+def test_what_is_no_duration_is_refused_by_name(text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(repr(text))):
+        parse_duration(text)
+
+
+def test_code_names_no_topic() -> None:
+    literal = re.compile(r"""["'](sms|config)\.[a-z]""")
+    named = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if literal.search(line)
+    ]
+    assert not named
