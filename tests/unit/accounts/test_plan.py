@@ -1,0 +1,400 @@
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import providers
+from accounts import file
+from accounts.plan import PlanError, export, make_plan, new_secret
+from accounts.store import Accounts
+from schemas.records import AccountConfig, EndpointConfig, ListConfig
+
+WHOLE = """
+[[accounts]]
+id = "acme"
+name = "Acme Media"
+discord_webhook_url = "env:ACME_DISCORD"
+trusted_cidrs = ["203.0.113.0/24", "2001:db8::/32"]
+[accounts.providers.twilio]
+auth_token = "env:ACME_TWILIO_TOKEN"
+[accounts.postbacks]
+token = "file:/run/secrets/postback"
+[[accounts.lists]]
+number = "+18005551234"
+retry_threshold = 5
+provider_list_ids = { lime = "1221" }
+dlr_forward_url = "https://example.com/dlr"
+reply_forward_url = "https://example.com/reply"
+[[accounts.lists]]
+number = "54321"
+[[accounts.endpoints]]
+id = "crm"
+url = "https://crm.example.com/trackly"
+secret = "env:ACME_WEBHOOK_SECRET"
+events = ["delivery", "click"]
+lists = ["+18005551234"]
+enabled = false
+"""
+
+ACCOUNT = AccountConfig(
+    id="acme", name="Acme", providers={"twilio": {"auth_token": "t0p"}}, postbacks={"token": "p0st"}
+)
+LIST = ListConfig(account="acme", number="+18005551234")
+ENDPOINT = EndpointConfig(
+    account="acme", id="crm", url="https://a.example/", secret="s3cret", events=("delivery", "unsubscribe", "reply")
+)
+
+
+def view_of(*configs: AccountConfig | ListConfig | EndpointConfig) -> Accounts:
+    view = Accounts()
+    for config in configs:
+        view.put(config)
+    return view
+
+
+def account_with(lines: str) -> str:
+    return f'[[accounts]]\nid = "acme"\n{lines}\n'
+
+
+def endpoint_with(lines: str) -> str:
+    return account_with(f'[[accounts.endpoints]]\nid = "crm"\nurl = "https://a.example/"\n{lines}')
+
+
+def problems_of(text: str, view: Accounts | None = None) -> tuple[str, ...]:
+    with pytest.raises(PlanError) as caught:
+        make_plan(text, view or Accounts())
+    return caught.value.problems
+
+
+def test_every_setting_is_read() -> None:
+    assert make_plan(WHOLE, Accounts()).configs == [
+        AccountConfig(
+            id="acme",
+            name="Acme Media",
+            providers={"twilio": {"auth_token": "env:ACME_TWILIO_TOKEN"}},
+            trusted_cidrs=("203.0.113.0/24", "2001:db8::/32"),
+            postbacks={"token": "file:/run/secrets/postback"},
+            discord_webhook_url="env:ACME_DISCORD",
+        ),
+        ListConfig(
+            account="acme",
+            number="+18005551234",
+            retry_threshold=5,
+            provider_list_ids={"lime": "1221"},
+            dlr_forward_url="https://example.com/dlr",
+            reply_forward_url="https://example.com/reply",
+        ),
+        ListConfig(account="acme", number="54321"),
+        EndpointConfig(
+            account="acme",
+            id="crm",
+            url="https://crm.example.com/trackly",
+            secret="env:ACME_WEBHOOK_SECRET",
+            events=("delivery", "click"),
+            lists=("+18005551234",),
+            enabled=False,
+        ),
+    ]
+
+
+def test_what_is_left_out_has_its_default() -> None:
+    account, endpoint = make_plan(endpoint_with('secret = "env:X"'), Accounts()).configs
+    assert account == AccountConfig(id="acme", name="acme")
+    assert endpoint == EndpointConfig(
+        account="acme",
+        id="crm",
+        url="https://a.example/",
+        secret="env:X",
+        events=("delivery", "unsubscribe", "reply"),
+        lists=(),
+        enabled=True,
+    )
+
+
+MISTAKES = {
+    # accounts
+    "": "accounts: is missing; begin with [[accounts]]",
+    'accounts = "acme"': "accounts: is a text, expected an array of tables: write [[accounts]]",
+    "accounts = [1]": "accounts[0]: is a whole number, expected a table",
+    '[[account]]\nid = "acme"': "account: is no setting; did you mean accounts?",
+    '[[accounts]]\nname = "Acme"': "accounts[0].id: is missing",
+    "[[accounts]]\nid = 7": "accounts[0].id: is a whole number, expected a text",
+    '[[accounts]]\nid = "a/b"': 'accounts[0].id: "a/b" is no id: 1 to 64 letters, digits, dots, underscores or dashes',
+    account_with("name = 2024-01-15"): "accounts[0].name: is a date or time, expected a text",
+    account_with('nmae = "x"'): "accounts[0].nmae: is no setting; did you mean name?",
+    account_with('trusted_cidrs = "10.0.0.0/8"'): "accounts[0].trusted_cidrs: is a text, expected an array",
+    account_with('trusted_cidrs = ["10.0.0.0/8", "10.0.0/8"]'): (
+        'accounts[0].trusted_cidrs[1]: "10.0.0/8" is no network; write it as 203.0.113.0/24'
+    ),
+    account_with("trusted_cidrs = [1.5]"): "accounts[0].trusted_cidrs[0]: is a number, expected a text",
+    account_with('discord_webhook_url = "discord"'): (
+        "accounts[0].discord_webhook_url: is no web address; write https://…, env:NAME or file:PATH"
+    ),
+    account_with('[accounts.providers.twillio]\nauth_token = "x"'): (
+        "accounts[0].providers.twillio: is no provider; did you mean twilio?"
+    ),
+    account_with('[accounts.providers.twilio]\nauth_tokn = "x"'): (
+        "accounts[0].providers.twilio.auth_tokn: is no credential; did you mean auth_token?"
+    ),
+    account_with('[accounts.providers.twilio]\nauth_token = ""'): (
+        "accounts[0].providers.twilio.auth_token: is empty; write the secret, env:NAME or file:PATH"
+    ),
+    account_with('[accounts.providers.twilio]\nauth_token = "env:A B"'): (
+        "accounts[0].providers.twilio.auth_token: names no environment variable; write env:NAME"
+    ),
+    account_with('[accounts.postbacks]\ntokn = "x"'): "accounts[0].postbacks.tokn: is no setting; did you mean token?",
+    account_with("") + account_with(""): 'accounts[1].id: "acme" is already at accounts[0]',
+    # lists
+    account_with('[[accounts.lists]]\nnumber = "54321"\n[[accounts.lists]]\nnumber = "abc"'): (
+        'accounts[0].lists[1].number: "abc" is no phone number; write it as +18005551234'
+    ),
+    account_with('[[accounts.lists]]\nnumber = "18005551234"'): (
+        'accounts[0].lists[0].number: "18005551234" is no phone number; write it as +18005551234'
+    ),
+    account_with('[[accounts.lists]]\nnumber = "54321"\nretry_threshold = 0'): (
+        "accounts[0].lists[0].retry_threshold: 0 is not between 1 and 100"
+    ),
+    account_with('[[accounts.lists]]\nnumber = "54321"\nretry_threshold = true'): (
+        "accounts[0].lists[0].retry_threshold: is true or false, expected a whole number"
+    ),
+    account_with('[[accounts.lists]]\nnumber = "54321"\n[[accounts.lists]]\nnumber = "54321"'): (
+        'accounts[0].lists[1].number: "54321" is already at accounts[0].lists[0]'
+    ),
+    account_with('[[accounts.lists]]\nnumber = "54321"\nprovider_list_ids = { lime = 1221 }'): (
+        "accounts[0].lists[0].provider_list_ids.lime: is a whole number, expected a text"
+    ),
+    account_with('[[accounts.lists]]\nnumber = "54321"\ndlr_forward_url = "ftp://a.example"'): (
+        'accounts[0].lists[0].dlr_forward_url: "ftp://a.example" is no web address;'
+        " write it as https://example.com/path"
+    ),
+    # endpoints
+    account_with('[[accounts.endpoints]]\nid = "crm"'): "accounts[0].endpoints[0].url: is missing",
+    account_with('[[accounts.endpoints]]\nid = "crm"\nurl = "https://"'): (
+        'accounts[0].endpoints[0].url: "https://" is no web address; write it as https://example.com/path'
+    ),
+    account_with('[[accounts.endpoints]]\nid = "crm"\nurl = "https://u:pw@a.example/"'): (
+        "accounts[0].endpoints[0].url: holds a user name or password; addresses are shown and logged, so leave them out"
+    ),
+    endpoint_with('events = ["delivery", "replies"]'): (
+        'accounts[0].endpoints[0].events[1]: "replies" is no event; did you mean reply?'
+    ),
+    endpoint_with("events = []"): (
+        "accounts[0].endpoints[0].events: names no event; choose from delivery, unsubscribe, reply, sent, click,"
+        " conversion, or leave it out"
+    ),
+    endpoint_with('events = ["reply", "reply"]'): 'accounts[0].endpoints[0].events[1]: "reply" is there already',
+    endpoint_with('enabled = "yes"'): "accounts[0].endpoints[0].enabled: is a text, expected true or false",
+    endpoint_with('secret = ""'): "accounts[0].endpoints[0].secret: is empty; leave it out to have one generated",
+    endpoint_with('secret = "whsec_!"'): (
+        "accounts[0].endpoints[0].secret: begins with whsec_ but goes on with no base64"
+    ),
+    endpoint_with('secret = "***"'): (
+        'accounts[0].endpoints[0].secret: "***" keeps the secret that is stored, but none is;'
+        " write the secret, env:NAME or file:PATH"
+    ),
+    endpoint_with('lists = ["+18005551235"]\n[[accounts.lists]]\nnumber = "+18005551234"'): (
+        'accounts[0].endpoints[0].lists[0]: "+18005551235" is no list of account acme; did you mean +18005551234?'
+    ),
+    endpoint_with('[[accounts.endpoints]]\nid = "crm"\nurl = "https://b.example/"'): (
+        'accounts[0].endpoints[1].id: "crm" is already at accounts[0].endpoints[0]'
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "problem"), MISTAKES.items(), ids=MISTAKES.values())
+def test_a_mistake_is_named_by_its_place(text: str, problem: str) -> None:
+    assert problems_of(text) == (problem,)
+
+
+def test_what_is_no_toml_is_named_by_its_line() -> None:
+    (problem,) = problems_of('[[accounts]]\nid = acme"')
+    assert problem.startswith("the file is no TOML: ")
+    assert "line 2" in problem
+
+
+def test_all_mistakes_of_a_file_are_reported_at_once() -> None:
+    text = account_with('nmae = 1\n[[accounts.lists]]\nnumber = "abc"\nretry_threshold = 101')
+    assert len(problems_of(text)) == 3
+
+
+def test_no_problem_quotes_a_secret() -> None:
+    text = (
+        account_with('discord_webhook_url = "ftp://s3cret"\n[accounts.providers.cm]\nkey = "env:s3cret s3cret"\n')
+        + '[[accounts.endpoints]]\nid = "crm"\nurl = "https://u:s3cret/x@a.example"\nsecret = "whsec_s3cret!"'
+    )
+    problems = problems_of(text)
+    assert len(problems) == 4
+    assert "s3cret" not in "\n".join(problems)
+
+
+def test_a_plan_does_not_show_secrets_when_printed() -> None:
+    plan = make_plan(endpoint_with(""), Accounts(), generate=lambda: "whsec_czNjcmV0")
+    assert "whsec_" not in repr(plan)
+
+
+@pytest.mark.parametrize("number", ["+18005551234", "+4915112345678", "333", "654321"])
+def test_lists_are_numbers_in_e164_or_short_codes(number: str) -> None:
+    (_, config) = make_plan(account_with(f'[[accounts.lists]]\nnumber = "{number}"'), Accounts()).configs
+    assert config == ListConfig(account="acme", number=number)
+
+
+@pytest.mark.parametrize("url", ["https://a.example", "https://a.example:8443/x?key=a@b", "https://[2001:db8::1]/"])
+def test_endpoints_take_any_web_address(url: str) -> None:
+    text = account_with(f'[[accounts.endpoints]]\nid = "crm"\nurl = "{url}"')
+    assert [c.url for c in make_plan(text, Accounts()).configs if isinstance(c, EndpointConfig)] == [url]
+
+
+def test_http_is_taken_with_a_note() -> None:
+    text = account_with('[[accounts.endpoints]]\nid = "crm"\nurl = "http://a.example/"')
+    assert make_plan(text, Accounts()).notes == (
+        "accounts[0].endpoints[0].url: http is not encrypted; sinks send there only with TRACKLY_ALLOW_HTTP",
+    )
+
+
+def test_an_endpoint_may_name_a_list_that_is_only_stored() -> None:
+    plan = make_plan(endpoint_with('lists = ["+18005551234"]'), view_of(LIST))
+    assert [change.action for change in plan.changes] == ["create", "create"]
+
+
+def test_every_provider_of_trackly_may_have_credentials() -> None:
+    assert set(providers.PROVIDERS) <= set(file.PROVIDERS)
+
+
+# Secrets
+
+
+def test_a_new_endpoint_without_a_secret_gets_one() -> None:
+    plan = make_plan(endpoint_with(""), Accounts())
+    secret = plan.new_secrets["acme/crm"]
+    assert len(base64.b64decode(secret.removeprefix("whsec_"))) == 24
+    assert [c.secret for c in plan.configs if isinstance(c, EndpointConfig)] == [secret]
+
+
+def test_no_two_secrets_are_the_same() -> None:
+    assert new_secret() != new_secret()
+
+
+@pytest.mark.parametrize("line", ["", 'secret = "***"'])
+def test_an_endpoint_that_exists_keeps_its_secret(line: str) -> None:
+    plan = make_plan(endpoint_with(line), view_of(AccountConfig(id="acme", name="acme"), ENDPOINT))
+    assert [change.action for change in plan.changes] == ["unchanged", "unchanged"]
+    assert plan.new_secrets == {}
+
+
+def test_a_new_secret_replaces_the_old_one() -> None:
+    plan = make_plan(endpoint_with('secret = "env:NEW"'), view_of(AccountConfig(id="acme", name="acme"), ENDPOINT))
+    assert [(change.action, change.fields) for change in plan.changes] == [
+        ("unchanged", ()),
+        ("update", ("secret",)),
+    ]
+
+
+def test_stars_keep_the_credentials_that_are_stored() -> None:
+    text = account_with(
+        'name = "Acme"\n[accounts.providers.twilio]\nauth_token = "***"\n[accounts.postbacks]\ntoken = "***"'
+    )
+    assert [change.config for change in make_plan(text, view_of(ACCOUNT)).changes] == [ACCOUNT]
+
+
+def test_stars_for_a_credential_that_is_not_stored_are_a_mistake() -> None:
+    text = account_with('[accounts.providers.infobip]\npassword = "***"')
+    (problem,) = problems_of(text, view_of(ACCOUNT))
+    assert problem.startswith('accounts[0].providers.infobip.password: "***" keeps the secret that is stored')
+
+
+# Changes
+
+
+def test_a_second_plan_changes_nothing() -> None:
+    view = view_of(*make_plan(WHOLE, Accounts()).configs)
+    assert make_plan(WHOLE, view).configs == []
+
+
+def test_an_update_names_the_fields_that_change() -> None:
+    text = account_with(
+        'name = "Acme Media"\ntrusted_cidrs = ["10.0.0.0/8"]\n'
+        '[accounts.providers.twilio]\nauth_token = "new"\n[accounts.providers.infobip]\nusername = "u"'
+    )
+    (change,) = make_plan(text, view_of(ACCOUNT)).changes
+    assert change.action == "update"
+    assert change.fields == (
+        "name",
+        "providers.twilio.auth_token",
+        "providers.infobip",
+        "trusted_cidrs",
+        "postbacks.token (removed)",
+    )
+
+
+def test_only_what_changes_is_written() -> None:
+    text = account_with('name = "Acme Media"\n[[accounts.lists]]\nnumber = "+18005551234"')
+    assert make_plan(text, view_of(AccountConfig(id="acme", name="Acme"), LIST)).configs == [
+        AccountConfig(id="acme", name="Acme Media")
+    ]
+
+
+def test_what_is_stored_but_not_in_the_file_stays() -> None:
+    other = AccountConfig(id="other", name="Other")
+    plan = make_plan(account_with('name = "Acme"'), view_of(ACCOUNT, LIST, ENDPOINT, other))
+    assert plan.untouched == ("account other", "list acme/+18005551234", "endpoint acme/crm")
+
+
+# Export
+
+
+def test_export_hides_secrets_and_keeps_references() -> None:
+    text = export(view_of(ACCOUNT, ENDPOINT, *make_plan(WHOLE.replace("acme", "beta"), Accounts()).configs))
+    assert not [secret for secret in ("t0p", "p0st", "s3cret") if secret in text]
+    assert 'secret = "***"  # *** keeps the secret that is stored' in text
+    assert 'auth_token = "env:ACME_TWILIO_TOKEN"' in text
+    assert 'token = "file:/run/secrets/postback"' in text
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(str.strip)
+IDS = st.from_regex(r"[A-Za-z0-9_.-]{1,8}", fullmatch=True)
+SECRETS = TEXT.filter(lambda text: not text.startswith(("env:", "file:", "whsec_"))) | st.just("env:NAME")
+
+
+@st.composite
+def views(draw: st.DrawFn) -> Accounts:
+    view = Accounts()
+    credentials: st.SearchStrategy[Mapping[str, str]] = st.dictionaries(TEXT, SECRETS, max_size=2)
+    for account in draw(st.sets(IDS, min_size=1, max_size=3)):
+        view.put(
+            AccountConfig(
+                id=account,
+                name=draw(TEXT),
+                providers=draw(st.dictionaries(st.sampled_from(["cm", "lime"]), credentials)),
+                postbacks=draw(st.fixed_dictionaries({}, optional={"token": SECRETS})),
+                discord_webhook_url=draw(st.none() | st.just("https://discord.example/secret")),
+            )
+        )
+        numbers = draw(st.sets(st.sampled_from(["+18005551234", "+4915112345678", "54321"])))
+        for number in numbers:
+            ids = draw(st.dictionaries(st.sampled_from(["lime", "cm"]), TEXT))
+            view.put(ListConfig(account=account, number=number, retry_threshold=7, provider_list_ids=ids))
+        for endpoint in draw(st.sets(IDS, max_size=2)):
+            view.put(
+                EndpointConfig(
+                    account=account,
+                    id=endpoint,
+                    url="https://a.example/x?y=z",
+                    secret=draw(SECRETS),
+                    events=("reply", "delivery"),
+                    lists=tuple(sorted(numbers)),
+                    enabled=draw(st.booleans()),
+                )
+            )
+    return view
+
+
+@settings(max_examples=50)
+@given(views())
+def test_applying_an_export_changes_nothing(view: Accounts) -> None:
+    text = export(view)
+    plan = make_plan(text, view)
+    assert (plan.configs, plan.untouched) == ([], ())
