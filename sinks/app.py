@@ -1,0 +1,73 @@
+"""The Faust app `sinks`: webhooks and their delay tiers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accounts.store import AccountsReader
+from bus.app import Worker
+from bus.health import Health, HealthServer
+from sinks.clock import Clock, SystemClock
+from sinks.delays import DelayTiers
+from sinks.retry import schedule_of
+from sinks.sender import Sender
+from sinks.settings import SinksSettings
+from sinks.webhooks import TOPICS, WebhookSink
+
+
+class Sinks(Worker):
+    """The worker of the sinks service."""
+
+    def __init__(self, settings: SinksSettings, clock: Clock) -> None:
+        super().__init__(settings, "sinks")
+        self.accounts = AccountsReader(settings, self.codec)
+        self.sender = Sender(
+            timeout=settings.webhook_timeout, allow_http=settings.allow_http, allowed=settings.allow_subnets
+        )
+        self.webhooks = WebhookSink(
+            settings,
+            schedule_of(settings.retry_schedule),
+            self.inbox(*TOPICS),
+            self.accounts.view,
+            codec=self.codec,
+            catalogue=self.catalogue,
+            producer=self.records_producer,
+            post=self.sender.post,
+            clock=clock,
+            crash=self.crash,
+        )
+        self.delays = DelayTiers(settings, self.records_producer, clock, self.crash)
+        self.health = Health("sinks")
+        self.health_server = HealthServer(self.health, settings.host, settings.port)
+        self.accounts.on_change.append(self.webhooks.on_change)
+        self.before_revoke.append(self.webhooks.drain)
+
+    async def on_start(self) -> None:
+        """Read the settings of all endpoints before the first event."""
+        await self.accounts.start()
+        await self.sender.start()
+        await super().on_start()
+        await self.delays.start()
+        await self.health_server.start()
+        self.health.ready = True
+
+    async def on_stop(self) -> None:
+        """Stop releasing webhooks, finish those under way, disconnect."""
+        self.health.ready = False
+        await self.delays.stop()
+        await super().on_stop()
+        self.webhooks.stop()
+        await self.sender.stop()
+        await self.accounts.stop()
+        await self.health_server.stop()
+
+
+def create_app(settings: SinksSettings, clock: Clock | None = None) -> Sinks:
+    """The app with its agent."""
+    worker = Sinks(settings, clock or SystemClock())
+
+    @worker.agent(worker.channel(*TOPICS), name="webhooks")  # type: ignore[untyped-decorator]
+    async def webhooks(stream: Any) -> None:
+        await worker.webhooks.run()
+
+    return worker

@@ -1,0 +1,189 @@
+"""Delay tiers: webhooks wait in one topic for each delay, and go on to `webhooks_due` when they are due.
+
+All records of a tier wait equally long, so the head of a partition is due first. Never early; late by about
+the time that a record takes through Kafka.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import aiokafka
+from aiokafka.errors import CommitFailedError, IllegalStateError
+
+from bus.admin import Admin
+from bus.producer import Producer
+from bus.settings import BusSettings
+from schemas.topics import Topic
+from sinks.clock import Clock
+from sinks.retry import TaskHeaders
+
+log = logging.getLogger(__name__)
+
+HELD = 500
+"""Records of a partition that are held in memory; the partition is paused while there are any."""
+
+LONGEST_WAIT_MS = 1_000
+"""Between two looks at the clock, so that a clock that was set, or a stop, is noticed."""
+
+FETCH_BYTES = 256 << 10
+"""A fetch of one partition: about HELD records. What is fetched beyond them is fetched again."""
+
+CLOCK_ERROR_MS = 60_000
+"""How far the due time may be off the record's own time and the delay, before it counts as malformed."""
+
+
+def due_at(record: Any, delay_ms: int) -> int:
+    """When a waiting record is due, in ms since 1970 UTC.
+
+    From its header; where that is missing or cannot be, the record's time and the delay. Otherwise one wrong
+    header would hold the partition for years.
+    """
+    expected = int(record.timestamp) + delay_ms
+    stated = TaskHeaders.decode(record.headers).due_at
+    if stated is None or abs(stated - expected) > CLOCK_ERROR_MS + delay_ms:
+        return expected
+    return stated
+
+
+def existing_tiers(settings: BusSettings) -> list[Topic]:
+    """Delay topics that are on the broker, those of earlier schedules too. Blocks.
+
+    Raises RuntimeError when one of the present schedule is missing, bus.admin.BrokerUnavailable.
+    """
+    with Admin(settings) as admin:
+        names = set(admin.list_topics())
+    missing = [tier.name for tier in settings.catalogue.delay_tiers if tier.name not in names]
+    if missing:
+        raise RuntimeError(f"{', '.join(missing)}: no such topic. Create the topics: trackly topics apply")
+    tiers = (settings.catalogue.delay_tier_named(name) for name in sorted(names))
+    return [tier for tier in tiers if tier is not None]
+
+
+class DelayTier(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
+    """One delay topic: waits, then writes each record unchanged to the topic of due webhooks."""
+
+    def __init__(self, topic: Topic, settings: BusSettings, producer: Producer, clock: Clock) -> None:
+        self.released = 0
+        self._topic = topic
+        self._delay_ms = topic.delay_ms or 0
+        self._due_topic = settings.catalogue["webhooks_due"].name
+        self._settings = settings
+        self._producer = producer
+        self._clock = clock
+        self._held: dict[Any, deque[Any]] = {}
+        self._consumer: Any = None
+
+    @property
+    def group(self) -> str:
+        """Consumer group: each tier has its own, so that its rebalances touch nothing else."""
+        return f"{self._settings.topic_prefix}trackly-delay-{self._topic.id.rpartition('.')[2]}"
+
+    async def run(self) -> None:
+        """Release what is due, for ever. Raises aiokafka.errors.KafkaError when Kafka takes nothing."""
+        self._consumer = aiokafka.AIOKafkaConsumer(
+            group_id=self.group,
+            group_instance_id=self._settings.instance_id,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=FETCH_BYTES,
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=3_000,
+            **self._settings.aiokafka(),
+        )
+        self._consumer.subscribe([self._topic.name], listener=self)
+        try:
+            await self._consumer.start()
+            while True:
+                self._hold(await self._consumer.getmany(timeout_ms=self._wait_ms(), max_records=HELD))
+                await self._release()
+        finally:
+            await self._consumer.stop()
+
+    def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
+        """Forget what is held: the next owner reads it again."""
+        for tp in revoked:
+            self._held.pop(tp, None)
+
+    def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        """Nothing to do: reading starts at the committed offsets."""
+
+    def _hold(self, fetched: dict[Any, list[Any]]) -> None:
+        for tp, records in fetched.items():
+            self._held.setdefault(tp, deque()).extend(records)
+            self._consumer.pause(tp)
+
+    def _wait_ms(self) -> int:
+        heads = [due_at(held[0], self._delay_ms) for held in self._held.values()]
+        if not heads:
+            return LONGEST_WAIT_MS
+        return min(max(min(heads) - self._clock.now_ms(), 0), LONGEST_WAIT_MS)
+
+    async def _release(self) -> None:
+        now = self._clock.now_ms()
+        due: dict[Any, list[Any]] = {}
+        for tp, held in list(self._held.items()):
+            while held and due_at(held[0], self._delay_ms) <= now:
+                due.setdefault(tp, []).append(held.popleft())
+            if not held:
+                del self._held[tp]
+                self._consumer.resume(tp)
+        if not due:
+            return
+        sent = [
+            await self._producer.send(self._due_topic, record.value, key=record.key, headers=list(record.headers))
+            for records in due.values()
+            for record in records
+        ]
+        await asyncio.gather(*sent)
+        self.released += len(sent)
+        await self._commit({tp: records[-1].offset + 1 for tp, records in due.items()})
+
+    async def _commit(self, offsets: dict[Any, int]) -> None:
+        for tp, offset in offsets.items():
+            try:
+                await self._consumer.commit({tp: offset})
+            except (CommitFailedError, IllegalStateError):
+                log.info("%s[%d] was given to another process; it may release some webhooks again", *tp)
+
+
+class DelayTiers:
+    """All delay tiers of the broker, each a task. `crash` is called when one fails."""
+
+    def __init__(
+        self,
+        settings: BusSettings,
+        producer: Producer,
+        clock: Clock,
+        crash: Callable[[BaseException], Awaitable[None]],
+    ) -> None:
+        self.tiers: list[DelayTier] = []
+        self._settings = settings
+        self._producer = producer
+        self._clock = clock
+        self._crash = crash
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin. Raises RuntimeError when a delay topic of the schedule is missing."""
+        topics = await asyncio.to_thread(existing_tiers, self._settings)
+        self.tiers = [DelayTier(topic, self._settings, self._producer, self._clock) for topic in topics]
+        self._tasks = [asyncio.create_task(self._run(tier)) for tier in self.tiers]
+
+    async def stop(self) -> None:
+        """Stop within about a second. What was not released stays where it is."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    async def _run(self, tier: DelayTier) -> None:
+        try:
+            await tier.run()
+        except Exception as error:
+            log.critical("the delay tier of group %s stops: %s: %s", tier.group, type(error).__name__, error)
+            await self._crash(error)

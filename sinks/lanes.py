@@ -1,0 +1,330 @@
+"""A lane: everything about sending to one endpoint, so that no endpoint can hold up another one.
+
+A lane takes only what it can try soon. The rest it turns down at once with the reason, and the sink writes
+it to a delay topic: that costs a record, not a wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from math import ceil
+from typing import Literal, Protocol
+
+from accounts.secrets import SecretMissing, resolve
+from schemas.records import EndpointConfig
+from sinks.breaker import Breaker, State
+from sinks.clock import Clock, within
+from sinks.delivery import Delivery
+from sinks.retry import GONE, Outcome
+from sinks.signing import Signer
+
+log = logging.getLogger(__name__)
+
+SOON = 3.0
+"""Seconds within which a queued delivery should be tried; what an endpoint takes later than that is deferred."""
+
+LEAST_QUEUE, LONGEST_QUEUE = 16, 5_000
+"""Bounds of a lane's queue, in deliveries."""
+
+PROBE_QUEUE = 500
+"""Deliveries that wait for the end of a probe. Webhooks come due in bursts: without this, all but the first of a
+burst would lose an attempt to an endpoint that is well again."""
+
+FIRST_LATENCY = 0.02
+"""Seconds that an endpoint is taken to need before it has been measured."""
+
+LATENCY_WEIGHT = 0.1
+"""Weight of the newest measurement in the average: one timeout of 5 s shortens a queue to seconds."""
+
+PACE = 1_000.0
+"""Events per second. While a full lane lets at least so many pass, the sink waits for its next free place
+instead of deferring: the endpoint is fast, only the backlog is long."""
+
+PATIENCE = 0.25
+"""Seconds that the sink waits for a free place at most."""
+
+IMPATIENCE = 5.0
+"""Seconds for which a lane that had it wait in vain is not waited for again."""
+
+SHARE_WEIGHT = 1 / 32
+"""Weight of the newest measurement in a lane's share of the events."""
+
+SECRET_SECONDS = 5.0
+"""How long a resolved secret is used: reading a file for every webhook would block the loop."""
+
+COMPLAINT_SECONDS = 60.0
+"""Between two log lines about a secret that is missing."""
+
+Deferral = Literal["breaker_open", "overflow", "paused", "disabled", "deleted"]
+"""Why a delivery is not tried soon."""
+
+Post = Callable[[str, dict[str, str], bytes], Awaitable[Outcome]]
+"""`Sender.post`: URL, headers, body."""
+
+
+class LaneOwner(Protocol):
+    """Who decides what follows from what happens in a lane."""
+
+    def attempted(self, delivery: Delivery, outcome: Outcome) -> None:
+        """An attempt was made."""
+
+    def deferred(self, delivery: Delivery, reason: Deferral) -> None:
+        """A queued delivery will not be tried soon."""
+
+    def abandoned(self, delivery: Delivery) -> None:
+        """A queued delivery was let go of; the record's next owner makes it again."""
+
+    def broken(self, error: BaseException) -> None:
+        """The lane itself failed."""
+
+
+def queue_bound(latency: float, cap: int) -> int:
+    """Deliveries that `cap` requests at a time, of `latency` seconds each, get through soon."""
+    return min(max(ceil(SOON * cap / latency), LEAST_QUEUE), LONGEST_QUEUE)
+
+
+def keeps_pace(latency: float, cap: int, gap: float) -> bool:
+    """Whether enough events pass while an endpoint that gets every `gap`-th of them is waited for."""
+    return gap * cap / latency >= PACE
+
+
+class Lane:
+    """Queue, requests under way, breaker and measurements of one endpoint.
+
+    Of the deliveries of one contact one is under way at a time, in the order in which they were offered.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: EndpointConfig,
+        *,
+        post: Post,
+        owner: LaneOwner,
+        cap: int,
+        longest_rest: float,
+        clock: Clock,
+    ) -> None:
+        self.name = name
+        self.config: EndpointConfig | None = config
+        self.breaker = Breaker(longest_rest)
+        self.latency = FIRST_LATENCY
+        self.queued = 0
+        self.in_flight = 0
+        self.paused = False
+        self._post = post
+        self._owner = owner
+        self._cap = cap
+        self._longest_rest = longest_rest
+        self._clock = clock
+        self._ready: deque[Delivery] = deque()
+        # Contacts with a delivery that is ready or under way, and their further deliveries.
+        self._contacts: dict[str, deque[Delivery] | None] = {}
+        self._probe: Delivery | None = None
+        self._held: list[Delivery] = []
+        self._signer: Signer | None = None
+        self._secret: tuple[str, str] = ("", "")
+        self._resolved_at = self._complained_at = float("-inf")
+        self._gap, self._seen_at = 1.0, 0
+        self._place: asyncio.Future[None] | None = None
+        self._finished = self._wake_at = 0
+        self._impatient_until = float("-inf")
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def full(self) -> bool:
+        """Whether the lane has as much as it can try soon."""
+        return self.queued + self.in_flight >= queue_bound(self.latency, self._cap)
+
+    @property
+    def worth_waiting(self) -> bool:
+        """Whether a free place will come so soon that waiting costs the other endpoints nothing."""
+        if self._clock.monotonic() < self._impatient_until:
+            return False
+        return keeps_pace(self.latency, self._cap, self._gap)
+
+    def saw(self, number: int) -> None:
+        """Measure the lane's share of the events: one for it is the `number`-th that the sink took."""
+        self._gap += SHARE_WEIGHT * (number - self._seen_at - self._gap)
+        self._seen_at = number
+
+    def offer(self, delivery: Delivery, *, place: bool = False) -> Deferral | None:
+        """Queue a delivery, or say why it cannot be tried soon. `place`: it was waited for, see wait_for_place."""
+        config = self.config
+        if config is None:
+            return "deleted"
+        if not config.enabled:
+            return "disabled"
+        if self.paused:
+            return "paused"
+        if self.breaker.closed:
+            if self.full and not place:
+                return "overflow"
+            self._queue(delivery)
+        elif self.breaker.take_probe(self._clock.monotonic()):
+            self._probe = delivery
+            self._queue(delivery)
+        elif self.breaker.state is State.PROBING and len(self._held) < PROBE_QUEUE:
+            self._held.append(delivery)
+            self.queued += 1
+        else:
+            return "breaker_open"
+        return None
+
+    async def wait_for_place(self) -> bool:
+        """Wait until some places have become free; False when none has."""
+        # Some at a time, about 20 ms of work, so that the sink does not wake for each.
+        before = self._finished
+        self._wake_at = before + min(ceil(0.02 * self._cap / self.latency), LEAST_QUEUE * 8)
+        self._place = asyncio.get_running_loop().create_future()
+        await within(PATIENCE, self._place, self._clock)
+        self._place = None
+        if self._finished == before:
+            self._impatient_until = self._clock.monotonic() + IMPATIENCE
+            return False
+        return True
+
+    def configure(self, config: EndpointConfig | None) -> None:
+        """Use new settings from now on; None: the endpoint was deleted. Any change also ends a pause."""
+        self.config = config
+        self.paused = False
+        self.breaker, self._probe = Breaker(self._longest_rest), None
+        self._release_held()
+        self._resolved_at = float("-inf")
+        if config is None:
+            self._flush(lambda delivery: self._owner.deferred(delivery, "deleted"))
+        elif not config.enabled:
+            self._flush(lambda delivery: self._owner.deferred(delivery, "disabled"))
+
+    def let_go(self) -> None:
+        """Drop what has not been started."""
+        self._flush(self._owner.abandoned)
+
+    def stop(self) -> None:
+        """Cancel everything that is under way."""
+        for task in self._tasks:
+            task.cancel()
+
+    def _queue(self, delivery: Delivery) -> None:
+        self.queued += 1
+        contact = delivery.contact
+        if contact is not None:
+            if contact in self._contacts:
+                waiting = self._contacts[contact]
+                if waiting is None:
+                    self._contacts[contact] = deque((delivery,))
+                else:
+                    waiting.append(delivery)
+                return
+            self._contacts[contact] = None
+        self._ready.append(delivery)
+        if self.in_flight < self._cap:
+            self.in_flight += 1
+            task = asyncio.get_running_loop().create_task(self._work())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _work(self) -> None:
+        """Make attempts until nothing is ready. A task of its own for each delivery would cost more."""
+        clock = self._clock
+        try:
+            while self._ready:
+                delivery = self._ready.popleft()
+                self.queued -= 1
+                if delivery.first_attempt_at is None:
+                    delivery.first_attempt_at = clock.now_ms()
+                started = clock.monotonic()
+                outcome = await self._attempt(delivery)
+                now = clock.monotonic()
+                self._finish(delivery, outcome, now, now - started)
+        except Exception as error:
+            self._owner.broken(error)
+        finally:
+            self.in_flight -= 1
+
+    async def _attempt(self, delivery: Delivery) -> Outcome:
+        assert self.config is not None  # a deleted endpoint's queue is empty
+        try:
+            signer = self._signer_now(self.config.secret)
+        except SecretMissing as missing:
+            now = self._clock.monotonic()
+            if now - self._complained_at >= COMPLAINT_SECONDS:
+                self._complained_at = now
+                log.error("endpoint %s: %s", self.name, missing)
+            return Outcome(error_class="secret_missing")
+        headers = signer.headers(delivery.event_id, delivery.body, self._clock.now_ms() // 1_000)
+        return await self._post(self.config.url, headers, delivery.body)
+
+    def _signer_now(self, reference: str) -> Signer:
+        now = self._clock.monotonic()
+        if self._signer is None or now - self._resolved_at >= SECRET_SECONDS:
+            secret = (reference, resolve(reference))
+            if self._signer is None or secret != self._secret:
+                self._secret, self._signer = secret, Signer(secret[1])
+            self._resolved_at = now
+        return self._signer
+
+    def _finish(self, delivery: Delivery, outcome: Outcome, now: float, seconds: float) -> None:
+        self.latency += LATENCY_WEIGHT * (max(seconds, 1e-4) - self.latency)
+        if delivery.contact is not None:
+            self._release(delivery.contact)
+        probe = delivery is self._probe
+        if probe:
+            self._probe = None
+        opened = self.breaker.record(outcome.trips, now, probe=probe)
+        self._owner.attempted(delivery, outcome)
+        if opened:
+            if not probe:
+                log.warning("endpoint %s fails (%s): its webhooks are deferred", self.name, outcome.label)
+            self._flush(lambda queued: self._owner.deferred(queued, "breaker_open"))
+        elif probe:
+            log.info("endpoint %s answers again", self.name)
+            self._release_held()
+        if outcome.status == GONE and not self.paused:
+            log.error("endpoint %s answered 410: paused until its settings are written again", self.name)
+            self.paused = True
+            self._flush(lambda queued: self._owner.deferred(queued, "paused"))
+        self._finished += 1
+        if self._place is not None and self._finished >= self._wake_at:
+            self._free_place()
+
+    def _release(self, contact: str) -> None:
+        waiting = self._contacts[contact]
+        if waiting:
+            # In front: it has waited at least as long as what came after it.
+            self._ready.appendleft(waiting.popleft())
+        else:
+            del self._contacts[contact]
+
+    def _release_held(self) -> None:
+        held, self._held = self._held, []
+        self.queued -= len(held)
+        for delivery in held:
+            self._queue(delivery)
+
+    def _flush(self, each: Callable[[Delivery], None]) -> None:
+        flushed: list[Delivery] = []
+        for delivery in self._ready:
+            flushed.append(delivery)
+            if delivery.contact is not None:
+                flushed.extend(self._contacts.pop(delivery.contact) or ())
+        for contact, others in self._contacts.items():
+            flushed.extend(others or ())
+            self._contacts[contact] = None  # the first one is under way
+        flushed.extend(self._held)
+        self._ready.clear()
+        self._held.clear()
+        self.queued = 0
+        if self._probe in flushed:
+            self.breaker.return_probe()
+            self._probe = None
+        for delivery in flushed:
+            each(delivery)
+        self._free_place()
+
+    def _free_place(self) -> None:
+        if self._place is not None and not self._place.done():
+            self._place.set_result(None)

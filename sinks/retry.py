@@ -1,0 +1,195 @@
+"""What follows from an attempt: success, another attempt after a delay, or the dead letters. Pure functions.
+
+After attempt n has failed, the webhook waits for the n-th delay of the schedule; after the last it is dead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from itertools import pairwise
+
+from schemas.cloudevents import Headers, header
+from schemas.topics import parse_duration
+
+GONE = 410
+"""The receiver wants no more webhooks: the endpoint is paused."""
+
+THROTTLES = frozenset({429, 503})
+"""Statuses whose Retry-After is honoured (RFC 9110 section 10.2.3, RFC 6585 section 4)."""
+
+LONGEST_RETRY_AFTER = 30 * 86_400.0
+"""Seconds; whatever is longer means the same, since the longest delay is taken for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorClass:
+    """A kind of failure. `trips`: it counts towards opening the endpoint's breaker."""
+
+    meaning: str
+    trips: bool
+
+
+ERROR_CLASSES: Mapping[str, ErrorClass] = {
+    "http_status": ErrorClass("the answer was not 2xx; 5xx trips the breaker", trips=False),
+    "timeout": ErrorClass("no answer in time", trips=True),
+    "dns": ErrorClass("the host name has no address", trips=True),
+    "connect": ErrorClass("no connection, or it was lost before the answer", trips=True),
+    "tls": ErrorClass("no TLS connection, or the certificate is not valid", trips=True),
+    "bad_response": ErrorClass("the answer is not HTTP", trips=True),
+    "refused_address": ErrorClass("the address is not public and not allowed by TRACKLY_ALLOW_SUBNETS", trips=False),
+    "invalid_url": ErrorClass("the endpoint's URL cannot be used", trips=False),
+    "secret_missing": ErrorClass("the endpoint's secret points to nothing", trips=False),
+    "breaker_open": ErrorClass("not sent: the endpoint has failed several times in a row", trips=False),
+    "internal_error": ErrorClass("a fault in trackly", trips=False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended. `error_class` is None for success; `retry_after` is in seconds."""
+
+    status: int | None = None
+    error_class: str | None = None
+    retry_after: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the receiver took the webhook."""
+        return self.error_class is None
+
+    @property
+    def trips(self) -> bool:
+        """Whether the attempt counts towards opening the endpoint's breaker."""
+        if self.error_class is None:
+            return False
+        return ERROR_CLASSES[self.error_class].trips or (self.status or 0) >= 500
+
+    @property
+    def label(self) -> str:
+        """For metrics: `2xx`, `4xx` and so on, or the error class."""
+        return f"{self.status // 100}xx" if self.status is not None else self.error_class or ""
+
+
+def answered(status: int, retry_after: float | None = None) -> Outcome:
+    """Outcome of an attempt that was answered. Only 2xx is success: redirects are not followed."""
+    return Outcome(status, None if 200 <= status < 300 else "http_status", retry_after)
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """One delay of the schedule, by the name that its topic bears."""
+
+    name: str
+    delay_ms: int
+
+
+Schedule = tuple[Tier, ...]
+"""Delays between attempts, shortest first, at least one."""
+
+
+def schedule_of(delays: Sequence[str]) -> Schedule:
+    """Schedule of delays such as `("1m", "5m")`. Raises ValueError unless they ascend."""
+    tiers = tuple(Tier(delay, parse_duration(delay)) for delay in delays)
+    if not tiers or any(a.delay_ms >= b.delay_ms for a, b in pairwise(tiers)):
+        raise ValueError(f"{', '.join(delays) or 'an empty schedule'}: name one or more delays, ascending")
+    return tiers
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Wait in this tier; `attempt` is the number of the attempt that comes then."""
+
+    tier: Tier
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Give up: no delay is left."""
+
+
+def next_step(attempt: int, outcome: Outcome, schedule: Schedule) -> Retry | Dead:
+    """What follows when attempt number `attempt` (from 1) has failed.
+
+    With Retry-After, the first tier that is long enough and not before the one that is due, else the longest.
+    """
+    if attempt > len(schedule):
+        return Dead()
+    due = schedule[attempt - 1 :]
+    if outcome.status == GONE:
+        return Retry(due[-1], attempt + 1)
+    wanted = 0.0
+    if outcome.status in THROTTLES and outcome.retry_after is not None:
+        wanted = outcome.retry_after * 1000
+    return Retry(next((tier for tier in due if tier.delay_ms >= wanted), due[-1]), attempt + 1)
+
+
+def crowded_out(attempt: int, schedule: Schedule) -> Retry:
+    """The endpoint has more waiting than it can take soon: try the same attempt a little later."""
+    return Retry(schedule[0], attempt)
+
+
+def parked(attempt: int, schedule: Schedule) -> Retry:
+    """The endpoint is paused: look again after the longest delay, for the same attempt."""
+    return Retry(schedule[-1], attempt)
+
+
+def parse_retry_after(value: str, now: float) -> float | None:
+    """Seconds to wait, from a Retry-After header: seconds or an HTTP date (RFC 9110 section 10.2.3).
+
+    `now` is in seconds since 1970 UTC. None for what is neither.
+    """
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:12]), LONGEST_RETRY_AFTER)
+    try:
+        at = parsedate_to_datetime(text)
+        if at.tzinfo is None:
+            at = at.replace(tzinfo=UTC)
+        return min(max(0.0, at.timestamp() - now), LONGEST_RETRY_AFTER)
+    except (ValueError, IndexError, OverflowError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskHeaders:
+    """What travels with a webhook that waits: Kafka record headers, decimal ASCII.
+
+    `attempt` is the number of the attempt that comes next. `first_attempt_at` and `due_at` are in ms since
+    1970 UTC, None where unknown. `origin` is topic/partition/offset of the record that the webhook was made
+    from.
+    """
+
+    attempt: int = 1
+    first_attempt_at: int | None = None
+    due_at: int | None = None
+    origin: str | None = None
+
+    def encode(self) -> Headers:
+        """As record headers; what is None is left out."""
+        pairs = (
+            ("attempt", self.attempt),
+            ("first_attempt_at", self.first_attempt_at),
+            ("due_at", self.due_at),
+            ("origin", self.origin),
+        )
+        return [(name, str(value).encode()) for name, value in pairs if value is not None]
+
+    @classmethod
+    def decode(cls, headers: Iterable[tuple[str, bytes]]) -> TaskHeaders:
+        """From record headers. What is missing or malformed is as in a new task: attempt 1, the rest None."""
+        found = list(headers)
+        origin = header(found, "origin")
+        return cls(
+            attempt=_number(header(found, "attempt"), digits=4) or 1,
+            first_attempt_at=_number(header(found, "first_attempt_at")),
+            due_at=_number(header(found, "due_at")),
+            origin=None if origin is None else origin.decode("utf-8", "replace"),
+        )
+
+
+def _number(value: bytes | None, digits: int = 15) -> int | None:
+    return int(value) if value is not None and value.isdigit() and len(value) <= digits else None

@@ -1,0 +1,189 @@
+"""One HTTP POST: an outcome for everything that can happen, never an exception."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import ssl
+import time
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+
+import aiohttp
+from yarl import URL
+
+from sinks.guard import GuardedResolver, Networks, RefusedAddress, RefusedUrl, check_url
+from sinks.retry import THROTTLES, Outcome, answered, parse_retry_after
+
+log = logging.getLogger(__name__)
+
+MAX_RESPONSE_BYTES = 16 << 10
+"""What is read of an answer, so that its connection can be used again; one that says more is disconnected."""
+
+ADDRESS_SECONDS = 30
+"""How long a looked up address is used for new connections."""
+
+IDLE_SECONDS = 15.0
+"""How long a connection is kept without traffic."""
+
+STALE_SECONDS = 1.0
+"""A connection that is lost within this time of the request, before any answer, may have been closed by the
+receiver while it was idle. The request is then sent once more."""
+
+URLS = 10_000
+"""Parsed URLs that are remembered."""
+
+_ERRORS: tuple[tuple[type[BaseException], str], ...] = (
+    # The first that fits counts: subclasses stand before their bases.
+    (aiohttp.ClientConnectorCertificateError, "tls"),
+    (aiohttp.ClientSSLError, "tls"),
+    (ssl.SSLError, "tls"),
+    (aiohttp.ClientConnectorDNSError, "dns"),
+    (TimeoutError, "timeout"),
+    (aiohttp.InvalidURL, "invalid_url"),
+    (aiohttp.ClientResponseError, "bad_response"),
+    (aiohttp.ClientPayloadError, "bad_response"),
+    (aiohttp.ClientConnectionError, "connect"),
+    (OSError, "connect"),
+)
+
+
+def user_agent() -> str:
+    """`trackly/` and the installed version."""
+    try:
+        return f"trackly/{version('trackly')}"
+    except PackageNotFoundError:
+        return "trackly/dev"
+
+
+def classify(error: BaseException) -> str:
+    """Error class (a key of `retry.ERROR_CLASSES`) of an exception that an attempt ended with."""
+    cause = getattr(error, "os_error", error)
+    if isinstance(cause, RefusedAddress):
+        return "refused_address"
+    return next((name for kind, name in _ERRORS if isinstance(error, kind)), "internal_error")
+
+
+def tls_context() -> ssl.SSLContext:
+    """TLS 1.2 or newer, certificate and host name verified."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+class Sender:
+    """Sends webhooks through one connection pool. `timeout` is in seconds for an attempt in all."""
+
+    def __init__(self, *, timeout: float = 5.0, allow_http: bool = False, allowed: Networks = ()) -> None:
+        self._timeout = timeout
+        self._whole_timeout = aiohttp.ClientTimeout(total=timeout)
+        self._allow_http = allow_http
+        self._allowed = tuple(allowed)
+        self._agent = user_agent()
+        self._urls: dict[str, URL | Outcome] = {}
+        self._answers: dict[int, Outcome] = {}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        """Open the pool."""
+        connector = aiohttp.TCPConnector(
+            limit=0,  # each endpoint has a limit of its own; by a shared one it could hold up the others
+            resolver=GuardedResolver(self._allowed),
+            ttl_dns_cache=ADDRESS_SECONDS,
+            keepalive_timeout=IDLE_SECONDS,
+            ssl=tls_context(),
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=self._whole_timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+        )
+
+    async def stop(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
+        """POST a JSON body with these headers beside Content-Type and User-Agent."""
+        target = self._urls.get(url)
+        if target is None:
+            target = self._target(url)
+        if isinstance(target, Outcome):
+            return target
+        complete = {"Content-Type": "application/json", "User-Agent": self._agent, **headers}
+        started = time.monotonic()
+        try:
+            return await self._post(target, complete, body, self._whole_timeout)
+        except Exception as error:
+            elapsed = time.monotonic() - started
+            if _was_lost(error) and elapsed < min(STALE_SECONDS, self._timeout):
+                return await self._post_again(target, complete, body, self._timeout - elapsed)
+            return _failure(error)
+
+    async def _post_again(self, url: URL, headers: Mapping[str, str], body: bytes, timeout: float) -> Outcome:
+        try:
+            return await self._post(url, headers, body, aiohttp.ClientTimeout(total=timeout))
+        except Exception as error:
+            return _failure(error)
+
+    async def _post(self, url: URL, headers: Mapping[str, str], body: bytes, timeout: aiohttp.ClientTimeout) -> Outcome:
+        assert self._session is not None, "the sender is not started"
+        response = await self._session.request(
+            "POST", url, data=body, headers=headers, allow_redirects=False, timeout=timeout
+        )
+        if not response.content.is_eof():
+            await _read_up(response)
+        status = response.status
+        if status in THROTTLES and (wait := response.headers.get("Retry-After")) is not None:
+            return answered(status, parse_retry_after(wait, time.time()))
+        outcome = self._answers.get(status)
+        if outcome is None:
+            outcome = self._answers[status] = answered(status)
+        return outcome
+
+    def _target(self, text: str) -> URL | Outcome:
+        target: URL | Outcome
+        try:
+            target = check_url(text, allow_http=self._allow_http, allowed=self._allowed)
+        except RefusedUrl as refused:
+            target = Outcome(error_class=refused.error_class)
+        if len(self._urls) >= URLS:
+            self._urls.clear()
+        self._urls[text] = target
+        return target
+
+
+async def _read_up(response: aiohttp.ClientResponse) -> None:
+    """Read the rest of an answer. Its status counts even if the rest is too long, or does not come."""
+    left = MAX_RESPONSE_BYTES
+    try:
+        async for chunk in response.content.iter_any():
+            left -= len(chunk)
+            if left < 0:
+                break
+    except (aiohttp.ClientError, OSError):
+        pass
+    finally:
+        if not response.content.is_eof():
+            response.close()
+
+
+def _was_lost(error: Exception) -> bool:
+    """Whether an established connection ended before the answer."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return False
+    if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionResetError | BrokenPipeError):
+        return True
+    return isinstance(error, aiohttp.ClientOSError) and error.errno in (errno.ECONNRESET, errno.EPIPE)
+
+
+def _failure(error: Exception) -> Outcome:
+    name = classify(error)
+    if name == "internal_error":
+        log.error("an attempt failed in an unexpected way", exc_info=error)
+    return Outcome(error_class=name)
