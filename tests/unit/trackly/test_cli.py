@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bus.admin import BrokerUnavailable
+from schemas.registry import RegistryError
+from trackly.cli import CONTENTS, app
+from trackly.errors import Failed, TopicsMissing, sentence
+
+runner = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Settings of this machine do not matter here."""
+    for name in os.environ:
+        if name.startswith(("TRACKLY_", "KAFKA_", "SCHEMA_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("TRACKLY_DATA_DIR", str(tmp_path))
+
+
+def lines_of(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+# Help and usage
+
+
+def test_help_is_a_table_of_contents() -> None:
+    result = runner.invoke(app, ["--help"])
+    assert result.exit_code == 0
+    places = [result.stdout.index(f"─ {panel} ─") for panel in ("Run", "Look", "Change")]
+    assert places == sorted(places)
+    for line in CONTENTS:
+        assert f"│ {line.command} " in result.stdout
+        assert line.help in result.stdout
+
+
+def test_help_imports_no_kafka_client() -> None:
+    code = (
+        "import sys\nfrom trackly.cli import app\n"
+        "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print({'aiokafka', 'kafka', 'faust', 'fastapi', 'pydantic_settings'} & set(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "set()\n"
+
+
+@pytest.mark.parametrize("command", [line.command for line in CONTENTS])
+def test_every_command_has_help(command: str) -> None:
+    result = runner.invoke(app, [command, "--help"])
+    assert result.exit_code == 0, result.output
+    assert f"trackly {command}" in result.stdout
+
+
+def test_version_is_that_of_the_package() -> None:
+    result = runner.invoke(app, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, "trackly 0.1.0\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["toppics"], "Did you mean 'topics'?"),
+        (["topics", "aply"], "Did you mean 'apply'"),
+        (["tap"], "Missing argument 'topic'"),
+        (["tap", "t", "--from", "yesterday"], "--from: 'yesterday' is no place to begin"),
+        (["tap", "t", "--where", "status"], "--where: 'status' is no condition"),
+        (["tap", "t", "--raw", "--where", "a=b"], "--where: fields are only known without --raw"),
+        (["tap", "config.endpoints", "--raw"], "--raw: config.endpoints holds secrets"),
+        (["tap", "t", "--max", "0"], "--max"),
+        (["rejected", "list", "--since", "5"], "--since: '5' is no duration"),
+        (["dead", "list", "--limit", "many"], "--limit"),
+        (["contact", "show", "acme", "+18005551234", "nobody"], "NUMBER: 'nobody' is no phone number"),
+        (["contact", "show", "acme", "list", "+18005551234"], "LIST: 'list' is no phone number"),
+        (["apply", "nowhere.toml"], "nowhere.toml"),
+        (["apply"], "Missing argument 'FILE.toml'"),
+        (["settings", "--jason"], "--jason"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_what_is_wrong(arguments: list[str], told: str) -> None:
+    result = runner.invoke(app, arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert told in " ".join(result.stderr.replace("│", " ").split())
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (Failed("Nothing was changed."), "Nothing was changed."),
+        (BrokerUnavailable("no broker at x:1"), "no broker at x:1"),
+        (RegistryError("the registry is down"), "the registry is down"),
+        (FileNotFoundError(2, "No such file or directory", "x.toml"), "x.toml: No such file or directory."),
+        (TopicsMissing(["a", "b"]), "There is no topic a, b: run `trackly topics apply`."),
+        (TopicsMissing(["a", "b", "c", "d", "e"]), "There is no topic a, b, c and 2 more: run `trackly topics apply`."),
+        (ZeroDivisionError("division by zero"), None),
+    ],
+)
+def test_expected_errors_are_sentences_and_bugs_are_not(error: Exception, told: str | None) -> None:
+    assert sentence(error) == told
+
+
+def test_a_wrong_setting_is_named_with_what_is_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKLY_PARTITIONS", "many")
+    result = runner.invoke(app, ["topics", "list"])
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("TRACKLY_PARTITIONS=many: ")
+    assert result.stderr.count("\n") == 1
+
+
+# Commands that ask no broker
+
+
+def test_topics_list_gives_every_topic_with_its_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKLY_TOPIC_PREFIX", "test.")
+    monkeypatch.setenv("TRACKLY_RETRY_SCHEDULE", "10s,2h")
+    result = runner.invoke(app, ["topics", "list", "--json"])
+    topics = {str(line["name"]): line for line in lines_of(result.stdout)}
+    assert result.exit_code == 0
+    assert topics["test.sms.raw"] == {
+        "name": "test.sms.raw",
+        "partitions": 12,
+        "retention": "7d",
+        "record": "RawCallback",
+        "purpose": "Every provider callback as it came, acknowledged to the provider once it is here.",
+    }
+    assert topics["test.sms.contacts"]["retention"] == "newest of each key"
+    assert [name for name in topics if ".retry." in name] == [
+        "test.sms.webhooks.retry.10s",
+        "test.sms.webhooks.retry.2h",
+    ]
+
+
+def test_a_list_without_a_terminal_is_plain_columns() -> None:
+    lines = runner.invoke(app, ["topics", "list"]).stdout.splitlines()
+    assert lines[0].split() == ["name", "partitions", "retention", "record", "purpose"]
+    assert lines[1].split()[:4] == ["sms.raw", "12", "7d", "RawCallback"]
+    assert lines[0].index("partitions") == lines[1].index("12")
+
+
+def test_settings_say_value_default_and_meaning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKLY_PARTITIONS", "4")
+    result = runner.invoke(app, ["settings", "--json"])
+    found = {str(line["name"]): line for line in lines_of(result.stdout)}
+    assert result.exit_code == 0
+    partitions = found["TRACKLY_PARTITIONS"]
+    assert (partitions["service"], partitions["value"], partitions["set"]) == ("every service", 4, True)
+    assert "partitions of each topic" in str(partitions["meaning"])
+    assert (found["TRACKLY_INGEST_PORT"]["value"], found["TRACKLY_INGEST_PORT"]["set"]) == (8080, False)
+    assert {line["service"] for line in found.values()} == {"every service", "ingest", "streams", "sinks"}
+
+
+def test_settings_hide_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
+    monkeypatch.setenv("KAFKA_SASL_USERNAME", "trackly")
+    monkeypatch.setenv("KAFKA_SASL_PASSWORD", "s3cret")
+    monkeypatch.setenv("SCHEMA_REGISTRY_URL", "https://u:s3cret@registry.example/")
+    result = runner.invoke(app, ["settings", "--json"])
+    found = {line["name"]: line["value"] for line in lines_of(result.stdout)}
+    assert "s3cret" not in result.output
+    assert found["KAFKA_SASL_PASSWORD"] == "***"
+    assert found["SCHEMA_REGISTRY_URL"] == "https://***@registry.example/"
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_settings_are_shown_even_if_one_is_wrong(options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "nowhere")
+    monkeypatch.setenv("KAFKA_SASL_PASSWORD", "s3cret")
+    result = runner.invoke(app, ["settings", *options])
+    assert result.exit_code == 1
+    assert "TRACKLY_INGEST_PORT" in result.stdout
+    assert "KAFKA_BOOTSTRAP_SERVERS: 'nowhere' is no host:port" in result.stderr
+    assert "s3cret" not in result.output

@@ -1,0 +1,5 @@
+"""`python -m trackly` is `trackly`."""
+
+from trackly.cli import main
+
+main()

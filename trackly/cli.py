@@ -1,0 +1,132 @@
+"""The command `trackly`: the table of contents, and what a person is told when something goes wrong."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from trackly.errors import sentence
+from trackly.output import say
+
+
+class Line(NamedTuple):
+    """A line of the contents: panel, command, `module:attribute` that holds it, what it does.
+
+    The attribute is a function or a Typer app; its module is imported when the command is used, so that
+    `trackly --help` answers at once.
+    """
+
+    panel: str
+    command: str
+    target: str
+    help: str
+
+
+CONTENTS = (
+    Line("Run", "up", "trackly.up:up", "Everything on this machine: broker, ingest, streams, sinks."),
+    Line("Run", "demo", "trackly.demo:demo", "See it work: callbacks in, webhooks out, a ledger at the end."),
+    Line("Run", "ingest", "trackly.services:ingest", "The service that takes provider callbacks."),
+    Line("Run", "streams", "trackly.services:streams", "The worker that turns callbacks into events."),
+    Line("Run", "sinks", "trackly.services:sinks", "The worker that delivers webhooks."),
+    Line("Run", "broker", "trackly.services:broker", "An Apache Kafka for development."),
+    Line("Look", "tap", "trackly.records:tap", "Records of a topic as JSON lines, as they come."),
+    Line("Look", "contact", "trackly.contacts:contact", "Whether a contact may be texted, and why not."),
+    Line("Look", "rejected", "trackly.records:rejected", "What could not be processed."),
+    Line("Look", "dead", "trackly.records:dead", "Webhooks that were given up."),
+    Line("Look", "endpoints", "trackly.accounts:endpoints", "Where webhooks go."),
+    Line("Look", "export", "trackly.accounts:export", "Accounts, lists and endpoints as a file."),
+    Line("Look", "settings", "trackly.settings:settings", "Every setting: its value, default and meaning."),
+    Line("Change", "topics", "trackly.topics:topics", "Create the topics, list and describe them."),
+    Line("Change", "apply", "trackly.accounts:apply", "Make accounts, lists and endpoints what a file says."),
+)
+
+
+class Contents(TyperGroup):
+    """The root command. Lists what there is without importing it; turns expected errors into sentences."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._targets = {line.command: line.target for line in CONTENTS}
+        self.commands = {
+            line.command: TyperCommand(line.command, help=line.help, rich_help_panel=line.panel) for line in CONTENTS
+        }
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is meant, imported."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, _load(name, self._targets[name]) if name else command, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; tell what went wrong in a sentence, with exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Whoever read the output has enough. Python would complain when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+        except KeyboardInterrupt:
+            say("Interrupted.")
+            raise typer.Exit(1) from None
+        except Exception as error:
+            text = sentence(error)
+            if text is None:
+                raise
+            say(text)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    name="trackly",
+    cls=Contents,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0 done, 1 failed, 2 wrong usage."""
+    app(prog_name="trackly")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib import metadata
+
+        print(f"trackly {metadata.version('trackly')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """SMS provider callbacks in, one typed event stream on Kafka, signed webhooks out."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    # What the Kafka clients log here is raised too.
+    handler.addFilter(lambda record: not record.name.startswith(("aiokafka", "kafka")))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+def _load(name: str, target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    found = getattr(import_module(module), attribute)
+    if isinstance(found, typer.Typer):
+        command = get_command(found)
+    else:
+        single = typer.Typer(add_completion=False)
+        single.command(name)(found)
+        command = get_command(single)
+    command.name = name
+    return command

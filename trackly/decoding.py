@@ -1,0 +1,143 @@
+"""Kafka records as JSON objects for people and their tools: decoded, times as ISO 8601, no secrets."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from functools import cache
+from typing import Any, Protocol
+
+import orjson
+
+from accounts.secrets import redacted
+from bus.settings import BusSettings
+from schemas.cloudevents import iso_time
+from schemas.codec import Codec, CodecError
+from schemas.records import AccountConfig, EndpointConfig, Record
+from schemas.registry import registry_for
+
+SECRET_TOPICS = ("config_accounts", "config_endpoints")
+"""Topics (short names) whose bytes hold secrets: they are shown decoded, or not at all."""
+
+
+class KafkaRecord(Protocol):
+    """A record as aiokafka's consumer gives it. `timestamp` is in milliseconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    value: bytes | None
+
+
+class Decoder:
+    """Decodes the records of one deployment. Raises RegistryError where the registry fails."""
+
+    def __init__(self, settings: BusSettings) -> None:
+        self._registry = registry_for(settings.schema_registry_url)
+        self.codec = Codec(self._registry)
+        self._catalogue = settings.catalogue
+        self._times = cache(self._find_times)
+
+    def line(self, record: KafkaRecord, raw: bool = False) -> dict[str, Any]:
+        """`{"topic","partition","offset","timestamp","key","headers","value"}`, and `error` where the value
+        cannot be decoded. With `raw`, and for changelogs, the value is text or `{"base64": ...}`."""
+        line: dict[str, Any] = {
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "timestamp": time_text(record.timestamp),
+            "key": None if record.key is None else text_or_base64(record.key),
+            "headers": {name: text_or_base64(value) for name, value in record.headers},
+            "value": None,
+        }
+        topic = self._catalogue.named(record.topic)
+        if record.value is None:
+            return line
+        if raw or (topic is not None and topic.id.startswith("table_")):
+            line["value"] = text_or_base64(record.value)
+            return line
+        try:
+            line["value"] = self.fields(self.codec.decode(record.value))
+        except CodecError as error:
+            # The text of a codec error may quote the bytes.
+            hidden = topic is not None and topic.id in SECRET_TOPICS
+            line["error"] = "is not readable" if hidden else str(error)
+        return line
+
+    def fields(self, record: Record) -> dict[str, Any]:
+        """The fields of a record as JSON has them: names of the schema, times as ISO 8601, no secrets."""
+        times = self._times(type(record).__name__)
+        return {
+            name: time_text(value) if name in times and isinstance(value, int) else _plain(value)
+            for name, value in ((key.rstrip("_"), value) for key, value in asdict(_without_secrets(record)).items())
+        }
+
+    def _find_times(self, record: str) -> frozenset[str]:
+        schema = self._registry.schema(self._registry.id_of(record))
+        return frozenset(field["name"] for field in schema["fields"] if _is_time(field["type"]))
+
+
+def text_or_base64(data: bytes) -> str | dict[str, str]:
+    """The text of UTF-8 bytes; other bytes as `{"base64": ...}`."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(data).decode("ascii")}
+
+
+def time_text(millis: int) -> str | int:
+    """`2024-01-15T10:30:00.000Z`; a number that is no time of this calendar stays a number."""
+    try:
+        return iso_time(millis)
+    except (OverflowError, ValueError, OSError):
+        return millis
+
+
+def matches(value: Any, path: str, expected: str) -> bool:
+    """Whether the text at a dotted path of a decoded value is this one. Array items go by their number."""
+    for step in path.split("."):
+        if isinstance(value, Mapping) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return False
+    return (value if isinstance(value, str) else orjson.dumps(value).decode()) == expected
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return text_or_base64(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _without_secrets(record: Record) -> Record:
+    match record:
+        case EndpointConfig():
+            return replace(record, secret=redacted(record.secret))
+        case AccountConfig():
+            url = record.discord_webhook_url
+            return replace(
+                record,
+                providers={name: _redacted(given) for name, given in record.providers.items()},
+                postbacks=_redacted(record.postbacks),
+                discord_webhook_url=None if url is None else redacted(url),
+            )
+        case _:
+            return record
+
+
+def _redacted(values: Mapping[str, str]) -> dict[str, str]:
+    return {name: redacted(value) for name, value in values.items()}
+
+
+def _is_time(schema: Any) -> bool:
+    if isinstance(schema, list):
+        return any(_is_time(each) for each in schema)
+    return isinstance(schema, Mapping) and schema.get("logicalType") == "timestamp-millis"

@@ -1,0 +1,62 @@
+"""What went wrong, in a sentence for the person at the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+
+class Failed(Exception):
+    """A command cannot do what it was asked to. The text says why and what to do; the exit code is 1."""
+
+
+class TopicsMissing(Failed):
+    """Topics of the catalogue that are not on the broker."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        others = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        super().__init__(f"There is no topic {', '.join(names[:3])}{others}: run `trackly topics apply`.")
+
+
+def sentence(error: BaseException) -> str | None:
+    """What to tell a person about an error that a person can do something about; None for a bug."""
+    for module, name, explain in _EXPECTED:
+        # An error of a module that nobody imported cannot have been raised; importing it takes time.
+        if module in sys.modules and isinstance(error, getattr(sys.modules[module], name)):
+            return explain(error)
+    return None
+
+
+def _settings(error: Any) -> str:
+    from bus.settings import settings_error
+
+    return settings_error(error)
+
+
+def _kafka(error: Any) -> str:
+    return f"Kafka does not do what it is asked: {error}. Check KAFKA_BOOTSTRAP_SERVERS and the other KAFKA_*."
+
+
+def _tls(error: Any) -> str:
+    return f"The TLS files cannot be used: {error}. Check KAFKA_SSL_CAFILE, _CERTFILE, _KEYFILE."
+
+
+def _file(error: Any) -> str:
+    return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror or error}."
+
+
+_EXPECTED: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+    ("trackly.errors", "Failed", str),
+    ("pydantic", "ValidationError", _settings),
+    ("bus.admin", "AdminError", str),
+    ("bus.embedded", "EmbeddedKafkaError", str),
+    ("schemas.registry", "RegistryError", str),
+    ("accounts.plan", "PlanError", str),
+    ("accounts.secrets", "SecretMissing", str),
+    ("aiokafka.errors", "KafkaError", _kafka),
+    ("kafka.errors", "KafkaError", _kafka),
+    ("ssl", "SSLError", _tls),
+    ("builtins", "OSError", _file),
+)
+"""Module, class and explanation of the errors that are no bugs; the first that fits counts."""

@@ -1,0 +1,79 @@
+"""What commands print: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import select
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+PROSE_WIDTH = 24
+"""Columns that a column of sentences gets at least."""
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+
+
+def say(text: str) -> None:
+    """A line for the person at the terminal."""
+    print(_printable(text, keep="\n"), file=sys.stderr, flush=True)
+
+
+def show(text: str) -> None:
+    """A line of the result."""
+    print(_printable(text, keep="\n"), flush=True)
+
+
+def json_line(value: Any) -> None:
+    """One JSON object on a line of its own, flushed, so that what reads the other end sees it at once."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.buffer.flush()
+
+
+def is_unread() -> bool:
+    """Whether standard output is a pipe or terminal whose other end is closed."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return bool(poll.poll(0))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table: for a terminal as wide as it is, else in plain columns that `grep` and `awk` can read."""
+    cells = [[_printable(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        _rich_table(columns, cells)
+        return
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    for row in (columns, *cells):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    sys.stdout.flush()
+
+
+def _rich_table(columns: Sequence[str], cells: list[list[str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    needed = 0
+    for name, *column in zip(columns, *cells, strict=True):
+        is_prose = any(" " in cell for cell in column)
+        grid.add_column(name, overflow="fold", no_wrap=not is_prose)
+        needed += 3 + (PROSE_WIDTH if is_prose else max(map(len, [name, *column])))
+    for row in cells:
+        grid.add_row(*map(Text, row))
+    console = Console()
+    # Names and times that a table would cut or break cannot be copied; the terminal wraps lines all the same.
+    console.width = max(console.width, needed)
+    console.print(grid)
+
+
+def _printable(text: str, keep: str = "") -> str:
+    # Texts of providers and callers must not steer the terminal.
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else "\ufffd" for c in text)

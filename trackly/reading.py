@@ -1,0 +1,176 @@
+"""Reads topics from the outside: without a consumer group, so that nothing else notices."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import Any
+
+import aiokafka
+
+from accounts.store import CONFIG_TOPICS, Accounts, AccountsReader
+from bus.admin import Admin
+from bus.settings import BusSettings
+from schemas.codec import Codec
+from trackly.decoding import KafkaRecord
+from trackly.errors import Failed, TopicsMissing
+
+STALLED = 20.0
+"""Seconds without a record after which a topic that should give one counts as unreadable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where to begin in each partition: an offset, or the first record not older than a time (milliseconds).
+
+    With neither, at the beginning or at the end.
+    """
+
+    offset: int | None = None
+    millis: int | None = None
+    at_end: bool = False
+
+
+BEGINNING = Start()
+END = Start(at_end=True)
+
+
+def parse_start(text: str) -> Start:
+    """Start of `beginning`, `end`, an offset or an ISO 8601 time, by default in UTC. Raises ValueError."""
+    if text in ("beginning", "end"):
+        return END if text == "end" else BEGINNING
+    if re.fullmatch(r"[0-9]{1,18}", text):
+        return Start(offset=int(text))
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is no place to begin: write beginning, end, an offset such as 1200, or a time such as"
+            " 2024-01-15T10:30:00Z"
+        ) from None
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return Start(millis=int(when.timestamp() * 1000))
+
+
+def find_topic(settings: BusSettings, name: str, existing: Iterable[str]) -> str:
+    """The topic that is meant, by its name with or without the prefix. Raises Failed with close names."""
+    prefix = settings.topic_prefix
+    names = set(existing)
+    for candidate in (name, prefix + name):
+        if candidate in names:
+            return candidate
+    if settings.catalogue.named(name) is not None:
+        raise TopicsMissing([name])
+    ours = sorted({n.removeprefix(prefix) for n in names if n.startswith(prefix)})
+    close = get_close_matches(name, ours, n=3) or [n for n in ours if name in n][:3]
+    hint = f"Did you mean {' or '.join(close)}?" if close else "`trackly topics list` names those there are."
+    raise Failed(f"There is no topic {name!r}. {hint}")
+
+
+class Topic:
+    """One topic, read from a start on. Use `open_topic`."""
+
+    def __init__(self, consumer: Any, ends: dict[Any, int]) -> None:
+        self._consumer = consumer
+        self._ends = ends
+
+    async def poll(self, seconds: float) -> list[KafkaRecord]:
+        """What has come, oldest first in each partition; waits that long for a first record."""
+        batches = await self._consumer.getmany(timeout_ms=int(seconds * 1000))
+        return [record for records in batches.values() for record in records]
+
+    async def is_behind(self) -> bool:
+        """Whether records are still to be read that were there when the topic was opened."""
+        for partition, end in self._ends.items():
+            if await self._consumer.position(partition) < end:
+                return True
+        return False
+
+    async def rest(self) -> AsyncIterator[KafkaRecord]:
+        """Every record that was there when the topic was opened. Raises Failed when Kafka gives no more."""
+        moved = time.monotonic()
+        while await self.is_behind():
+            records = await self.poll(0.2)
+            for record in records:
+                yield record
+            if records:
+                moved = time.monotonic()
+            elif time.monotonic() - moved > STALLED:
+                raise Failed(f"Kafka gave no record for {STALLED:g} s, although there are more. Try again.")
+
+
+@asynccontextmanager
+async def open_topic(settings: BusSettings, name: str, start: Start, key: bytes | None = None) -> AsyncIterator[Topic]:
+    """Open a topic by name, with or without the prefix; with a key, only the partition that holds it.
+
+    Raises Failed for an unknown topic, BrokerUnavailable.
+    """
+    with Admin(settings) as admin:
+        topic = find_topic(settings, name, admin.list_topics())
+        begins, ends = admin.begin_offsets(topic), admin.end_offsets(topic)
+    partitions = sorted(ends) if key is None else [partition_of(key, sorted(ends))]
+    consumer: Any = aiokafka.AIOKafkaConsumer(
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        **settings.aiokafka(),
+    )
+    try:
+        await consumer.start()
+        # A consumer that is stopped before its tasks have begun raises CancelledError from aiokafka.
+        await asyncio.sleep(0)
+        assigned = {p: aiokafka.TopicPartition(topic, p) for p in partitions}
+        consumer.assign(list(assigned.values()))
+        offsets = await _offsets(consumer, assigned, start, begins, ends)
+        for partition, offset in offsets.items():
+            consumer.seek(assigned[partition], offset)
+        yield Topic(consumer, {assigned[p]: ends[p] for p in partitions})
+    finally:
+        await consumer.stop()
+
+
+def partition_of(key: bytes, partitions: list[int]) -> int:
+    """The partition that producers choose for a key: murmur2, as Kafka's own clients do."""
+    from aiokafka.partitioner import DefaultPartitioner
+
+    choose: Callable[..., int] = DefaultPartitioner()
+    return choose(key, partitions, partitions)
+
+
+async def read_accounts(settings: BusSettings, codec: Codec) -> Accounts:
+    """The settings of all accounts as they are now. Raises Failed when their topics do not exist."""
+    async with follow_accounts(settings, codec) as reader:
+        return reader.view
+
+
+@asynccontextmanager
+async def follow_accounts(settings: BusSettings, codec: Codec) -> AsyncIterator[AccountsReader]:
+    """The settings of all accounts, kept up to date for as long as the block lasts."""
+    names = [settings.catalogue[topic].name for topic in CONFIG_TOPICS]
+    with Admin(settings) as admin:
+        missing = [name for name in names if name not in admin.describe(names)]
+    if missing:
+        raise TopicsMissing(missing)
+    reader = AccountsReader(settings, codec)
+    try:
+        await reader.start()
+        yield reader
+    finally:
+        await reader.stop()
+
+
+async def _offsets(
+    consumer: Any, assigned: dict[int, Any], start: Start, begins: dict[int, int], ends: dict[int, int]
+) -> dict[int, int]:
+    if start.millis is not None:
+        found = await consumer.offsets_for_times(dict.fromkeys(assigned.values(), start.millis))
+        return {p: ends[p] if found[tp] is None else found[tp].offset for p, tp in assigned.items()}
+    if start.offset is not None:
+        return {p: min(max(start.offset, begins[p]), ends[p]) for p in assigned}
+    return {p: (ends if start.at_end else begins)[p] for p in assigned}

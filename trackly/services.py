@@ -1,0 +1,96 @@
+"""`trackly ingest`, `streams`, `sinks`, `broker`: one service in the foreground."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from contextlib import suppress
+from typing import Annotated, TypeVar
+
+import typer
+
+from bus.admin import Admin
+from bus.run import configure_logging, run_worker
+from bus.settings import ADDRESSES, BusSettings
+from trackly.errors import Failed, TopicsMissing
+from trackly.output import say, show
+
+S = TypeVar("S", bound=BusSettings)
+
+
+def ingest() -> None:
+    """Take provider callbacks over HTTP and write them to Kafka, until Ctrl-C or SIGTERM."""
+    from ingest.app import server
+    from ingest.settings import IngestSettings
+
+    settings = _prepare("ingest", IngestSettings)
+    http = server(settings)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn stops cleanly, then raises the signal again for whoever handled it before.
+        signal.signal(number, lambda *_: setattr(http, "should_exit", True))
+    say(f"starting ingest on http://{settings.host}:{settings.port}")
+    # uvicorn exits with a code of its own when it cannot start, after it has logged why.
+    with suppress(SystemExit):
+        http.run()
+    if not http.started:
+        raise Failed("ingest could not start; the reason stands above.")
+
+
+def streams() -> None:
+    """Turn callbacks into events and keep the state of contacts, until Ctrl-C or SIGTERM."""
+    from streams.app import create_app
+    from streams.settings import StreamsSettings
+
+    raise typer.Exit(run_worker(create_app(_prepare("streams", StreamsSettings))))
+
+
+def sinks() -> None:
+    """Deliver webhooks, with retries, until Ctrl-C or SIGTERM."""
+    from sinks.app import create_app
+    from sinks.settings import SinksSettings
+
+    raise typer.Exit(run_worker(create_app(_prepare("sinks", SinksSettings))))
+
+
+def broker(
+    port: Annotated[int | None, typer.Option(help="Port to listen on; else the last one, or a free one.")] = None,
+) -> None:
+    """Run an Apache Kafka for development on this machine, until Ctrl-C or SIGTERM.
+
+    Its records lie in TRACKLY_DATA_DIR, and commands with the same TRACKLY_DATA_DIR find it there.
+    """
+    from bus.embedded import EmbeddedKafka
+
+    settings = BusSettings()
+    if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        say("KAFKA_BOOTSTRAP_SERVERS is set: other commands use that broker, not this one.")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    kafka = EmbeddedKafka(settings.data_dir / "kafka", port)
+    addresses = settings.data_dir / ADDRESSES
+    servers = kafka.start(progress=say)
+    try:
+        addresses.write_text(json.dumps({"bootstrap_servers": servers}) + "\n", "utf-8")
+        show(servers)
+        while kafka.is_alive():
+            time.sleep(0.5)
+        raise Failed(f"the broker died; {kafka.log_path} says why.")
+    except KeyboardInterrupt:
+        say("stopping")
+    finally:
+        addresses.unlink(missing_ok=True)
+        kafka.stop()
+
+
+def _prepare(service: str, settings_class: type[S]) -> S:
+    settings = settings_class()
+    configure_logging()
+    topics = [t for t in settings.catalogue.values() if service in (*t.written_by, *t.read_by)]
+    with Admin(settings) as admin:
+        existing = set(admin.list_topics())
+    missing = [topic.name for topic in topics if topic.name not in existing]
+    if missing:
+        raise TopicsMissing(missing)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    return settings

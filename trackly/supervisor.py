@@ -1,0 +1,158 @@
+"""Runs the services of one machine as processes of their own and starts again what dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+BACKOFF = (0.5, 1.0, 2.0, 5.0, 10.0)
+"""Seconds before a process is started again; the last counts from there on. A minute of life starts it over."""
+
+STOP_TIMEOUT = 25.0
+"""Seconds that a process has to finish its work after SIGTERM before it is killed."""
+
+# The kernel kills the children of a killed parent only where it is asked to (PR_SET_PDEATHSIG, Linux).
+_LAUNCHER = """\
+import ctypes, os, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit(1)
+os.execv(sys.executable, [sys.executable, "-m", "trackly", *sys.argv[2:]])
+"""
+
+
+def free_port() -> int:
+    """A TCP port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class Service:
+    """One process: `trackly` with these arguments and environment, its log file and its health port."""
+
+    name: str
+    arguments: list[str]
+    environment: Mapping[str, str]
+    log_path: Path
+    health_port: int
+    process: subprocess.Popen[bytes] | None = None
+    starts: int = 0
+    started_at: float = 0.0
+    start_after: float = 0.0
+    _log: IO[bytes] | None = field(default=None, repr=False)
+
+    def start(self) -> None:
+        """Start the process; its output goes to the log file."""
+        if self._log is None:
+            self._log = self.log_path.open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _LAUNCHER, str(os.getpid()), *self.arguments],
+            env={**os.environ, **self.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+        )
+        self.starts += 1
+        self.started_at = time.monotonic()
+
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self.process is not None and self.process.poll() is None
+
+    def is_ready(self) -> bool:
+        """Whether `/readyz` answers 200."""
+        if not self.is_alive():
+            return False
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/readyz", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process, if it runs."""
+        if self.process is not None and self.is_alive():
+            self.process.send_signal(number)
+
+    def stop(self) -> None:
+        """SIGTERM, wait, then SIGKILL."""
+        if self.process is not None:
+            self.signal(signal.SIGTERM)
+            try:
+                self.process.wait(STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def last_lines(self, count: int = 5) -> str:
+        """The end of the log, for an error message."""
+        return "\n".join(self.log_path.read_text("utf-8", "replace").splitlines()[-count:])
+
+
+class Supervisor:
+    """Keeps services running. Call `tend` often; `report` is told in a sentence what happened."""
+
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self.services: dict[str, Service] = {}
+        self._report = report
+
+    def add(self, service: Service) -> Service:
+        """Take a service over and start it."""
+        self.services[service.name] = service
+        service.start()
+        return service
+
+    def tend(self) -> None:
+        """Start again what has died and whose backoff is over."""
+        now = time.monotonic()
+        for service in self.services.values():
+            if service.is_alive():
+                if now - service.started_at > 60:
+                    service.starts = 1
+                continue
+            if not service.start_after:
+                wait = BACKOFF[min(service.starts - 1, len(BACKOFF) - 1)]
+                service.start_after = now + wait
+                code = service.process.returncode if service.process else None
+                self._report(f"{service.name} ended ({_ending(code)}); starting it again in {wait:g} s")
+            elif now >= service.start_after:
+                service.start_after = 0.0
+                service.start()
+
+    def wait_ready(self, timeout: float) -> list[Service]:
+        """Wait until every service is ready; those that are not after `timeout` seconds are returned."""
+        deadline = time.monotonic() + timeout
+        waiting = list(self.services.values())
+        while waiting and time.monotonic() < deadline:
+            self.tend()
+            waiting = [service for service in waiting if not service.is_ready()]
+            time.sleep(0.1)
+        return waiting
+
+    def stop(self) -> None:
+        """Stop all services in the order they were added: what takes records in goes first."""
+        for service in self.services.values():
+            service.stop()
+
+
+def _ending(code: int | None) -> str:
+    if code is None:
+        return "it never started"
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

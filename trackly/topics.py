@@ -1,0 +1,117 @@
+"""`trackly topics`: the catalogue, and what of it is on the broker."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from bus.admin import Admin
+from bus.settings import BusSettings
+from schemas.topics import Topic
+from trackly.errors import Failed
+from trackly.output import Json, json_line, say, show, table
+from trackly.reading import find_topic
+
+_UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"))
+
+topics = typer.Typer(no_args_is_help=True, add_completion=False)
+
+
+@topics.callback()
+def _topics() -> None:
+    """Create the topics, list and describe them."""
+
+
+@topics.command("apply")
+def apply_topics(as_json: Json = False) -> None:
+    """Create the topics that are missing and show where others differ. Nothing is altered or deleted."""
+    settings = BusSettings()
+    with Admin(settings) as admin:
+        changes = admin.apply(settings.catalogue)
+    if as_json:
+        for change in changes:
+            json_line({"topic": change.topic, "action": change.action, "detail": change.detail})
+        return
+    shown = [(c.topic, c.action, c.detail) for c in changes if c.action != "unchanged"]
+    if shown:
+        table(("topic", "action", "detail"), shown)
+    counts = {action: sum(c.action == action for c in changes) for action in ("created", "unchanged", "differs")}
+    show(", ".join(f"{count} {action}" for action, count in counts.items()))
+    if counts["differs"]:
+        say("What differs is left as it is; alter it with Kafka's own tools if it should not.")
+
+
+@topics.command("list")
+def list_topics(as_json: Json = False) -> None:
+    """List the topics of the catalogue, whether or not they exist. Asks no broker."""
+    topics = BusSettings().catalogue.values()
+    if as_json:
+        for topic in topics:
+            json_line(_summary(topic))
+        return
+    table(
+        ("name", "partitions", "retention", "record", "purpose"),
+        ((t.name, str(t.partitions), retention(t), t.record or "", t.purpose) for t in topics),
+    )
+
+
+@topics.command("describe")
+def describe_topic(
+    name: Annotated[str, typer.Argument(help="Name of the topic, with or without the prefix.")],
+    as_json: Json = False,
+) -> None:
+    """Show one topic: what it is for, its settings, and what each partition holds."""
+    settings = BusSettings()
+    with Admin(settings) as admin:
+        found = find_topic(settings, name, admin.list_topics())
+        there = admin.describe([found])[found]
+        begins, ends = admin.begin_offsets(found), admin.end_offsets(found)
+    topic = settings.catalogue.named(found)
+    if topic is None:
+        raise Failed(f"{found} is no topic of trackly's; Kafka's own tools describe it.")
+    partitions = [{"partition": number, "begin": begins[number], "end": ends[number]} for number in sorted(ends)]
+    wanted = {**topic.settings, "partitions": str(topic.partitions)}
+    actual = {**there.settings, "partitions": str(there.partitions)}
+    if as_json:
+        json_line(
+            {
+                **_summary(topic),
+                "key": topic.key,
+                "public": topic.public,
+                "written_by": topic.written_by,
+                "read_by": topic.read_by,
+                "replication": there.replication,
+                "settings": {name: actual.get(name) for name in wanted},
+                "offsets": partitions,
+            }
+        )
+        return
+    show(f"{topic.name}: {topic.purpose}")
+    show(f"record {topic.record or 'none yet'}, key {topic.key}, kept {retention(topic)}")
+    show(f"written by {', '.join(topic.written_by)}, read by {', '.join(topic.read_by)}")
+    rows = [(name, str(actual.get(name)), wanted[name]) for name in wanted]
+    table(("setting", "on the broker", "in the catalogue"), rows)
+    table(("partition", "begin", "end"), ([str(value) for value in each.values()] for each in partitions))
+
+
+def retention(topic: Topic) -> str:
+    """How long records are kept: `7d`, `forever`; `newest of each key` where a topic is compacted."""
+    kept = "forever" if topic.retention_ms is None else _duration(topic.retention_ms)
+    if not topic.compacted:
+        return kept
+    return "newest of each key" + ("" if topic.retention_ms is None else f", {kept}")
+
+
+def _duration(millis: int) -> str:
+    return next((f"{millis // size}{unit}" for size, unit in _UNITS if millis % size == 0), f"{millis}ms")
+
+
+def _summary(topic: Topic) -> dict[str, Any]:
+    return {
+        "name": topic.name,
+        "partitions": topic.partitions,
+        "retention": retention(topic),
+        "record": topic.record,
+        "purpose": topic.purpose,
+    }
