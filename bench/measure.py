@@ -1,0 +1,58 @@
+"""What processes cost and how long events took."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used, user and system, in seconds (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+class CpuMeter:
+    """Processor time of some processes since `start`."""
+
+    def __init__(self, pids: Mapping[str, list[int]]) -> None:
+        self._pids = pids
+        self._before = self._now()
+
+    def used(self) -> dict[str, float]:
+        """Seconds by name."""
+        return {name: now - self._before[name] for name, now in self._now().items()}
+
+    def _now(self) -> dict[str, float]:
+        return {name: sum(map(cpu_seconds, pids)) for name, pids in self._pids.items()}
+
+
+def sent_times(path: Path) -> dict[str, int]:
+    """Message id -> when its callback was sent (monotonic ns)."""
+    times: dict[str, int] = json.loads(path.read_text())
+    return times
+
+
+def arrival_times(path: Path) -> tuple[dict[str, int], int]:
+    """Message id -> when its first webhook arrived (monotonic ns), and how many came more than once."""
+    first: dict[str, int] = {}
+    repeated = 0
+    for line in path.read_text().splitlines():
+        message_id, _, at = line.partition(" ")
+        if not at:
+            continue
+        if message_id in first:
+            repeated += 1
+        else:
+            first[message_id] = int(at)
+    return first, repeated
+
+
+def percentile(values: list[float], share: float) -> float:
+    """Value below which this share of the values lies; 0 for no values."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0

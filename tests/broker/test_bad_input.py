@@ -1,0 +1,205 @@
+"""Bad input gets a clear answer or a record with the reason, and never stops a partition."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Iterator
+from urllib.parse import parse_qsl, urlencode
+
+import httpx
+import pytest
+
+from bus.embedded import free_port
+from bus.settings import BusSettings
+from schemas.records import AccountConfig, DeliveryEvent, ListConfig, Receipt, RejectedRecord
+from tests.cluster import Cluster
+
+pytestmark = pytest.mark.broker
+
+INFOBIP = "/api/webhook-feedbacks/infobip?account=acme"
+TWILIO = "/api/webhook-feedbacks/twilio?account=acme"
+PUBLIC_URL = "https://sms.example.com"
+TOKEN = "twilio-token-of-the-tests"
+
+
+def report(message_id: str | None = "m-1", to: object = "15551230001", **changes: object) -> dict[str, object]:
+    status = {"groupId": 3, "groupName": "DELIVERED", "id": 5, "name": "DELIVERED_TO_HANDSET"}
+    body: dict[str, object] = {"to": to, "status": status, "doneAt": "2026-11-20T10:15:32.120+0000", **changes}
+    return body if message_id is None else {"messageId": message_id, **body}
+
+
+def infobip(*results: object) -> bytes:
+    return json.dumps({"results": results}).encode()
+
+
+def signature(path: str, body: bytes) -> str:
+    fields = "".join(k + v for k, v in sorted(parse_qsl(body.decode(), keep_blank_values=True)))
+    digest = hmac.new(TOKEN.encode(), (PUBLIC_URL + path + fields).encode(), hashlib.sha1).digest()
+    return base64.b64encode(digest).decode()
+
+
+@pytest.fixture(scope="module")
+def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    directory = tmp_path_factory.mktemp("bad-input")
+    settings = BusSettings(
+        bootstrap_servers=broker, topic_prefix=f"bad{free_port()}.", partitions=4, data_dir=directory
+    )
+    with Cluster(settings, directory, TRACKLY_PUBLIC_URL=PUBLIC_URL) as cluster:
+        import asyncio
+
+        asyncio.run(
+            cluster.configure(
+                [
+                    AccountConfig(id="acme", name="Acme", providers={"twilio": {"auth_token": TOKEN}}),
+                    AccountConfig(id="fenced", name="Fenced", trusted_cidrs=("203.0.113.0/24",)),
+                    AccountConfig(id="lost", name="Lost", providers={"twilio": {"auth_token": "env:NOBODY_SET_THIS"}}),
+                    ListConfig(account="acme", number="+18005551234"),
+                ]
+            )
+        )
+        cluster.start("ingest", "streams-1")
+        cluster.wait_ready()
+        yield cluster
+
+
+@pytest.fixture
+def http(cluster: Cluster) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=f"http://127.0.0.1:{cluster.ingest_port}", timeout=15) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "code"),
+    [
+        ("POST", "/api/webhook-feedbacks/infobip?account=nobody", b"{}", 404, "unknown_account"),
+        ("POST", "/api/webhook-feedbacks/infobip", b"{}", 404, "unknown_account"),
+        ("POST", "/api/webhook-feedbacks/infobip?account=acme&account=acme", b"{}", 404, "unknown_account"),
+        ("POST", "/api/webhook-feedbacks/infobip?account=../../etc", b"{}", 404, "unknown_account"),
+        ("POST", "/api/webhook-feedbacks/nobody?account=acme", b"{}", 404, "not_found"),
+        ("POST", "/somewhere/else", b"{}", 404, "not_found"),
+        ("PUT", INFOBIP, b"{}", 405, "method_not_allowed"),
+        ("DELETE", TWILIO, b"", 405, "method_not_allowed"),
+        ("POST", INFOBIP, b" " * (5 << 20), 413, "body_too_large"),
+        ("POST", TWILIO, b"MessageSid=SM1&MessageStatus=sent", 403, "missing_signature"),
+        ("POST", "/api/webhook-feedbacks/infobip?account=fenced", b"{}", 403, "address_not_trusted"),
+        ("POST", "/api/webhook-feedbacks/twilio?account=lost", b"a=b", 503, "credentials_unavailable"),
+    ],
+)
+def test_what_cannot_be_taken_is_refused_with_a_code(
+    http: httpx.Client, method: str, path: str, body: bytes, status: int, code: str
+) -> None:
+    answer = http.request(method, path, content=body)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert set(answer.json()) == {"error", "code"}
+
+
+def test_a_body_without_a_length_is_bounded_too(http: httpx.Client) -> None:
+    answer = http.post(INFOBIP, content=(b" " * 65_536 for _ in range(80)))
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
+def test_a_wrong_twilio_signature_is_refused(http: httpx.Client) -> None:
+    body = b"MessageSid=SM1&MessageStatus=sent"
+    answer = http.post(TWILIO, content=body, headers={"X-Twilio-Signature": signature(TWILIO, body + b"!")})
+    assert (answer.status_code, answer.json()["code"]) == (403, "wrong_signature")
+
+
+def rejected(cluster: Cluster) -> list[RejectedRecord]:
+    records = [record for record in cluster.records("rejected") if isinstance(record, RejectedRecord)]
+    return sorted(records, key=lambda record: (record.rejected_at, record.item_index or 0))
+
+
+def rejected_since(cluster: Cluster, before: list[RejectedRecord], count: int, marker: str) -> list[RejectedRecord]:
+    """So many new rejected records, once the report with this id, posted last, has come through."""
+    known = {record.event_id for record in before}
+    deadline = time.monotonic() + 20
+    while True:
+        new = [record for record in rejected(cluster) if record.event_id not in known]
+        through = any(isinstance(e, DeliveryEvent) and e.message_id == marker for e in cluster.records("delivery"))
+        if through and len(new) >= count:
+            return new
+        assert time.monotonic() < deadline, f"marker came through: {through}; rejected: {new}"
+        time.sleep(0.3)
+
+
+@pytest.mark.parametrize(
+    ("marker", "body", "reasons"),
+    [
+        ("after-text", b"Invalid", ["not_json"]),
+        ("after-nothing", b"", ["not_json"]),
+        ("after-utf16", "{}".encode("utf-16"), ["not_json"]),
+        ("after-utf8", b'{"results": [{"messageId": "\xff"}]}', ["not_json"]),
+        ("after-array", b"[]", ["missing_field"]),
+        ("after-other-key", b'{"deliveryReport": []}', ["missing_field"]),
+        ("after-string", b'{"results": "none"}', ["missing_field"]),
+        ("after-no-id", infobip(report(None)), ["missing_field"]),
+        ("after-group", infobip(report(status={"groupName": "UNEXPECTED"})), ["unknown_status"]),
+        ("after-number", infobip(report(to="not a number"), report(to="1" * 40)), ["invalid_number"] * 2),
+    ],
+)
+def test_what_makes_no_sense_is_answered_200_and_kept_with_the_reason(
+    cluster: Cluster, http: httpx.Client, marker: str, body: bytes, reasons: list[str]
+) -> None:
+    before = rejected(cluster)
+    assert http.post(INFOBIP, content=body).status_code == 200
+    assert http.post(INFOBIP, content=infobip(report(marker))).status_code == 200
+    new = rejected_since(cluster, before, len(reasons), marker)
+    assert [record.reason for record in new] == reasons
+    assert all(record.account == "acme" and record.provider == "infobip" and record.error for record in new)
+    assert all(record.item if record.item_index is not None else record.source_value for record in new)
+
+
+def test_a_malformed_item_is_rejected_alone(cluster: Cluster, http: httpx.Client) -> None:
+    before = rejected(cluster)
+    batch = infobip(report("sibling-1"), report("bad", to="nobody"), 7, report("sibling-2"))
+    assert http.post(INFOBIP, content=batch).status_code == 200
+    http.post(INFOBIP, content=infobip(report("after-batch")))
+    new = rejected_since(cluster, before, 2, "after-batch")
+    delivered = {e.message_id for e in cluster.records("delivery") if isinstance(e, DeliveryEvent)}
+    assert {"sibling-1", "sibling-2"} <= delivered
+    assert [record.item_index for record in new] == [1, 2]
+
+
+def test_a_batch_of_2000_goes_through_in_order(cluster: Cluster, http: httpx.Client) -> None:
+    # One recipient, so that all reports are in one partition.
+    reports = [report(f"big-{n}", to="15559990000", doneAt="2026-11-20T10:15:32.120+0000") for n in range(2_000)]
+    assert http.post(INFOBIP, content=infobip(*reports)).status_code == 200
+    deadline = time.monotonic() + 30
+    while True:
+        got = [r.provider_message_id for r in cluster.records("receipts") if isinstance(r, Receipt)]
+        got = [message_id for message_id in got if message_id.startswith("big-")]
+        if len(got) == 2_000:
+            break
+        assert time.monotonic() < deadline, f"{len(got)} of 2000 came through"
+        time.sleep(0.5)
+    assert got == [f"big-{n}" for n in range(2_000)]
+
+
+def test_an_unknown_twilio_status_is_rejected_by_name(cluster: Cluster, http: httpx.Client) -> None:
+    before = rejected(cluster)
+    body = urlencode({"MessageSid": "SM1", "MessageStatus": "huh", "To": "+15551230001"}).encode()
+    headers = {"X-Twilio-Signature": signature(TWILIO, body), "Content-Type": "application/x-www-form-urlencoded"}
+    assert http.post(TWILIO, content=body, headers=headers).status_code == 200
+    http.post(INFOBIP, content=infobip(report("after-huh")))
+    assert ["huh" in record.error for record in rejected_since(cluster, before, 1, "after-huh")] == [True]
+
+
+def test_no_secret_is_on_a_topic(cluster: Cluster, http: httpx.Client) -> None:
+    body = urlencode({"MessageSid": "SM9", "MessageStatus": "sent", "To": "+15551230001"}).encode()
+    proof = signature(TWILIO, body)
+    headers = {
+        "X-Twilio-Signature": proof,
+        "Authorization": "Basic c2VjcmV0OnNlY3JldA==",
+        "Cookie": "session=secret",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    assert http.post(TWILIO, content=body, headers=headers).status_code == 200
+    stored = repr(cluster.records("raw"))
+    assert TOKEN not in stored
+    assert proof not in stored
+    assert "c2VjcmV0" not in stored
+    assert "session=secret" not in stored

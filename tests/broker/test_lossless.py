@@ -1,0 +1,226 @@
+"""Whatever is killed, whenever: every callback answered with 200 has its event, every event its webhook, and
+every contact its exact count."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import random
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from bus.embedded import EmbeddedKafka
+from bus.settings import BusSettings
+from schemas.records import AccountConfig, ContactState, DeliveryEvent, EndpointConfig, ListConfig
+from tests.cluster import Cluster
+from trackly.supervisor import free_port
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
+
+PATIENT, STRICT = "+18005550001", "+18005550002"
+SECRET = "whsec_c2VjcmV0LW9mLXRoZS10ZXN0cy0xMjM0"
+
+
+class Receiver:
+    """A customer's endpoint: verifies every signature and remembers every webhook."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.bodies: list[dict[str, object]] = []
+        self.wrong_signatures = 0
+
+    async def __aenter__(self) -> Receiver:
+        app = web.Application()
+        app.router.add_post("/hook", self._take)
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._runner.cleanup()
+
+    async def _take(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        expected = "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+        if not hmac.compare_digest(expected, request.headers.get("X-Trackly-Signature", "")):
+            self.wrong_signatures += 1
+        self.bodies.append(await request.json())
+        return web.Response()
+
+    def endpoint(self) -> EndpointConfig:
+        url = f"http://127.0.0.1:{self.port}/hook"
+        return EndpointConfig(account="acme", id="crm", url=url, secret=SECRET, events=("delivery", "unsubscribe"))
+
+    def delivered(self) -> set[object]:
+        return {body["message_id"] for body in self.bodies if body["event"] == "delivery"}
+
+
+class Sender:
+    """Posts callbacks until told to stop, and knows what the counts must be in the end."""
+
+    def __init__(self, port: int, rate: float) -> None:
+        self._url = f"http://127.0.0.1:{port}/api/webhook-feedbacks/infobip?account=acme"
+        self._rate = rate
+        self._random = random.Random(7)
+        self.stored: list[str] = []
+        self.refused = 0
+        self.fates: dict[str, list[tuple[int, bool]]] = defaultdict(list)
+        self.stopping = False
+
+    async def run(self) -> None:
+        async with aiohttp.ClientSession() as session:
+            number = 0
+            tasks: set[asyncio.Task[None]] = set()
+            started = time.monotonic()
+            while not self.stopping:
+                await asyncio.sleep(max(0.0, started + number / self._rate - time.monotonic()))
+                task = asyncio.create_task(self._post(session, number))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+                number += 1
+            await asyncio.gather(*tasks)
+
+    async def _post(self, session: aiohttp.ClientSession, number: int) -> None:
+        list_number = PATIENT if self._random.random() < 0.9 else STRICT
+        recipient = f"+1555{1_000_000 + self._random.randrange(60)}"
+        failed = list_number == STRICT or self._random.random() < 0.4
+        body = {
+            "results": [
+                {
+                    "messageId": f"m{number}",
+                    "to": recipient.lstrip("+"),
+                    "sender": list_number.lstrip("+"),
+                    "status": {"groupId": 2, "id": 4, "groupName": "UNDELIVERABLE", "name": "REJECTED_OPERATOR"}
+                    if failed
+                    else {"groupId": 3, "id": 5, "groupName": "DELIVERED", "name": "DELIVERED_TO_HANDSET"},
+                    "doneAt": f"2026-11-20T{10 + number // 3_600_000:02d}:{number // 60_000 % 60:02d}:"
+                    f"{number // 1000 % 60:02d}.{number % 1000:03d}+0000",
+                }
+            ]
+        }
+        # A provider posts again what was not answered 200, and now and then what was.
+        for attempt in range(100):
+            try:
+                async with session.post(self._url, json=body) as answer:
+                    status = answer.status
+            except aiohttp.ClientError:
+                status = 0
+            if status == 200:
+                if attempt or self._random.random() > 0.05:
+                    break
+            else:
+                assert status in (0, 503), f"answered {status}"
+                self.refused += 1
+                await asyncio.sleep(1)
+        else:
+            raise AssertionError("a callback was never stored")
+        self.stored.append(f"m{number}")
+        self.fates[f"acme:{list_number}:{recipient}"].append((number, failed))
+
+    def expected_failures(self, contact: str) -> int:
+        """Messages in a row that failed at the end, by the provider's time."""
+        count = 0
+        for _, failed in sorted(self.fates[contact], reverse=True):
+            if not failed:
+                break
+            count += 1
+        return count
+
+
+CONFIGS = [
+    AccountConfig(id="acme", name="Acme"),
+    ListConfig(account="acme", number=PATIENT, retry_threshold=100),
+    ListConfig(account="acme", number=STRICT, retry_threshold=3),
+]
+
+
+async def _until_delivered(sender: Sender, receiver: Receiver, timeout: float, cluster: Cluster | None = None) -> None:
+    deadline = time.monotonic() + timeout
+    while not receiver.delivered() >= set(sender.stored):
+        missing = set(sender.stored) - receiver.delivered()
+        assert time.monotonic() < deadline, f"{len(missing)} webhooks are missing, such as {sorted(missing)[:5]}"
+        if cluster is not None:
+            cluster.revive()
+        await asyncio.sleep(0.5)
+
+
+def _check_the_books(cluster: Cluster, sender: Sender, receiver: Receiver) -> None:
+    events = {event.message_id for event in cluster.records("delivery") if isinstance(event, DeliveryEvent)}
+    assert set(sender.stored) <= events
+    assert receiver.wrong_signatures == 0
+    states = {state.contact: state for state in cluster.records("contacts") if isinstance(state, ContactState)}
+    wrong = {
+        contact: (state.failures if (state := states.get(contact)) else 0, sender.expected_failures(contact))
+        for contact in sender.fates
+        if (states[contact].failures if contact in states else 0) != sender.expected_failures(contact)
+    }
+    assert not wrong, f"counts differ from what they must be (is, must be): {wrong}"
+    for contact, fates in sender.fates.items():
+        if f":{STRICT}:" in contact:
+            assert states[contact].active == (len(fates) < 3), contact
+
+
+async def test_workers_killed_and_stopped_in_turn_lose_nothing_and_count_exactly(
+    bus_settings: BusSettings, tmp_path: Path
+) -> None:
+    settings = bus_settings.model_copy(update={"retry_schedule": ("1s", "2s", "4s")})
+    async with Receiver() as receiver:
+        with Cluster(settings, tmp_path) as cluster:
+            await cluster.configure([*CONFIGS, receiver.endpoint()])
+            cluster.start("ingest", "streams-1", "streams-2", "sinks-1", "sinks-2")
+            await asyncio.to_thread(cluster.wait_ready)
+            sender = Sender(cluster.ingest_port, rate=120)
+            sending = asyncio.create_task(sender.run())
+            await asyncio.sleep(2)
+            for end, name in [
+                (cluster.kill, "streams-1"),
+                (cluster.kill, "sinks-1"),
+                (cluster.stop, "streams-2"),
+                (cluster.stop, "sinks-2"),
+                (cluster.kill, "streams-2"),
+                (cluster.stop, "streams-1"),
+                (cluster.kill, "sinks-2"),
+                (cluster.stop, "sinks-1"),
+            ]:
+                await asyncio.to_thread(end, name)
+                await asyncio.sleep(1.5)
+                cluster.start(name)
+                await asyncio.to_thread(cluster.wait_ready)
+                await asyncio.sleep(1.5)
+            sender.stopping = True
+            await sending
+            await _until_delivered(sender, receiver, timeout=60)
+            _check_the_books(cluster, sender, receiver)
+
+
+async def test_a_broker_that_is_killed_and_comes_back_costs_no_callback_that_was_answered_200(tmp_path: Path) -> None:
+    broker = EmbeddedKafka(tmp_path / "kafka")
+    settings = BusSettings(
+        bootstrap_servers=broker.start(), partitions=4, retry_schedule=("1s", "2s", "4s"), data_dir=tmp_path
+    )
+    async with Receiver() as receiver:
+        with Cluster(settings, tmp_path) as cluster:
+            await cluster.configure([*CONFIGS, receiver.endpoint()])
+            cluster.start("ingest", "streams-1", "sinks-1")
+            await asyncio.to_thread(cluster.wait_ready)
+            sender = Sender(cluster.ingest_port, rate=60)
+            sending = asyncio.create_task(sender.run())
+            await asyncio.sleep(3)
+            broker.kill()
+            # Longer than ingest's producer keeps a record before it gives it up (10 s).
+            await asyncio.sleep(14)
+            assert sender.refused, "nothing was refused while there was no broker"
+            broker.start()
+            sender.stopping = True
+            await sending
+            cluster.revive()
+            await _until_delivered(sender, receiver, timeout=90, cluster=cluster)
+            _check_the_books(cluster, sender, receiver)
+    broker.stop()

@@ -1,0 +1,312 @@
+"""The webhook sink as a process of its own, against a real broker and a receiver that can be told to fail."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import pytest
+from aiohttp import web
+from kafka import KafkaConsumer, TopicPartition
+from standardwebhooks.webhooks import Webhook
+
+from accounts.store import write_configs
+from bus.admin import Admin
+from bus.producer import Producer
+from bus.settings import BusSettings
+from schemas.codec import Codec
+from schemas.ids import recipient_key
+from schemas.records import DeadWebhook, DeliveryEvent, EndpointConfig, RejectedRecord, WebhookTask
+from schemas.registry import FolderRegistry
+from sinks.bodies import body_of
+from sinks.retry import TaskHeaders
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
+
+SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+SINKS = """
+import sys
+from bus.run import configure_logging, run_worker
+from sinks.app import create_app
+from sinks.settings import SinksSettings
+configure_logging()
+sys.exit(run_worker(create_app(SinksSettings())))
+"""
+
+
+@dataclass
+class Receiver:
+    """Takes webhooks. `answer` gives the status for a path and the number of the request with that webhook id."""
+
+    url: str = ""
+    answer: Callable[[str, int], int] = lambda path, number: 200
+    requests: dict[str, list[tuple[float, dict[str, str], bytes]]] = field(default_factory=lambda: defaultdict(list))
+
+    async def handle(self, request: web.Request) -> web.Response:
+        event_id = request.headers["webhook-id"]
+        seen = self.requests[request.path + event_id]
+        seen.append((time.time(), dict(request.headers), await request.read()))
+        return web.Response(status=self.answer(request.path, len(seen)))
+
+    def has_seen(self, webhooks: int) -> bool:
+        return len(self.requests) > webhooks
+
+    def of(self, path: str, event_id: str) -> list[tuple[float, dict[str, str], bytes]]:
+        return self.requests[path + event_id]
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+    app = web.Application()
+    app.router.add_post("/{name}", receiver.handle)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield receiver
+    await runner.cleanup()
+
+
+@pytest.fixture
+def settings(bus_settings: BusSettings) -> BusSettings:
+    settings = bus_settings.model_copy(update={"retry_schedule": ("1s", "2s")})
+    with Admin(settings) as admin:
+        admin.apply(settings.catalogue)
+    return settings
+
+
+@pytest.fixture
+def start_sinks(settings: BusSettings) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+    environment = {
+        **os.environ,
+        "KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
+        "TRACKLY_TOPIC_PREFIX": settings.topic_prefix,
+        "TRACKLY_PARTITIONS": "4",
+        "TRACKLY_DATA_DIR": str(settings.data_dir),
+        "TRACKLY_RETRY_SCHEDULE": ",".join(settings.retry_schedule),
+        "TRACKLY_ALLOW_HTTP": "true",
+        "TRACKLY_ALLOW_SUBNETS": "127.0.0.0/8",
+    }
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen([sys.executable, "-c", SINKS], env=environment))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+class Kafka:
+    """Writes settings and events, reads what the sink wrote."""
+
+    def __init__(self, settings: BusSettings) -> None:
+        self.settings = settings
+        self.codec = Codec(FolderRegistry())
+        self.producer = Producer(settings)
+
+    async def endpoints(self, *endpoints: EndpointConfig) -> None:
+        await write_configs(self.producer, self.settings, self.codec, list(endpoints))
+
+    async def events(self, events: list[DeliveryEvent]) -> None:
+        topic = self.settings.catalogue["delivery"].name
+        sent = [
+            await self.producer.send(topic, self.codec.encode(e), key=recipient_key(e.account, e.to or ""))
+            for e in events
+        ]
+        await asyncio.gather(*sent)
+
+    async def raw(self, topic: str, value: bytes, **arguments: Any) -> None:
+        await (await self.producer.send(self.settings.catalogue[topic].name, value, **arguments))
+
+    def read(self, topic: str) -> list[Any]:
+        name = self.settings.catalogue[topic].name
+        consumer = KafkaConsumer(auto_offset_reset="earliest", enable_auto_commit=False, **self.settings.kafka_python())
+        parts = [TopicPartition(name, p) for p in range(self.settings.catalogue[topic].partitions)]
+        consumer.assign(parts)
+        ends = consumer.end_offsets(parts)
+        records: list[Any] = []
+        while any(consumer.position(tp) < ends[tp] for tp in parts):
+            for batch in consumer.poll(timeout_ms=500).values():
+                records.extend(batch)
+        consumer.close()
+        return records
+
+    def lag(self) -> int:
+        with Admin(self.settings) as admin:
+            lag = admin.lag(f"{self.settings.topic_prefix}trackly-sinks")
+            waiting = [
+                count
+                for delay in self.settings.retry_schedule
+                for count in admin.lag(f"{self.settings.topic_prefix}trackly-delay-{delay}").values()
+            ]
+        return sum(lag.values()) + sum(waiting)
+
+
+@pytest.fixture
+async def kafka(settings: BusSettings) -> AsyncIterator[Kafka]:
+    kafka = Kafka(settings)
+    await kafka.producer.start()
+    yield kafka
+    await kafka.producer.stop()
+
+
+def endpoint(receiver: Receiver, name: str, **changes: Any) -> EndpointConfig:
+    values: dict[str, Any] = {"events": ("delivery",), "secret": SECRET, "url": f"{receiver.url}/{name}"}
+    return EndpointConfig(account="acme", id=name, **(values | changes))
+
+
+def delivered(number: int) -> DeliveryEvent:
+    return DeliveryEvent(
+        event_id=f"evt_{number}",
+        account="acme",
+        message_id=f"message-{number}",
+        provider_message_id=f"p{number}",
+        provider="infobip",
+        to=f"+1555{number % 97:07d}",
+        list_number="+18005551234",
+        status="delivered",
+        status_detail="DELIVERED_TO_HANDSET",
+        status_class="delivered",
+        provider_code=None,
+        final=True,
+        timestamp=1_705_314_600_000 + number,
+    )
+
+
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        await asyncio.sleep(0.05)
+
+
+async def test_an_event_reaches_every_endpoint_that_wants_it_signed(
+    kafka: Kafka, receiver: Receiver, start_sinks: Callable[[], subprocess.Popen[bytes]]
+) -> None:
+    await kafka.endpoints(
+        endpoint(receiver, "all"),
+        endpoint(receiver, "list", lists=("+18005551234",)),
+        endpoint(receiver, "other-list", lists=("+18009999999",)),
+        endpoint(receiver, "replies", events=("reply",)),
+    )
+    events = [delivered(number) for number in range(50)]
+    await kafka.events(events)
+    sinks = start_sinks()
+    await until(lambda: sum(map(len, receiver.requests.values())) >= 100)
+    sinks.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(sinks.wait, 30) == 0
+
+    assert sum(map(len, receiver.requests.values())) == 100
+    for event in events:
+        for path in ("/all", "/list"):
+            [(_, headers, body)] = receiver.of(path, event.event_id)
+            assert body == body_of(event)
+            Webhook(SECRET).verify(body, {k.lower(): v for k, v in headers.items()})
+    assert await asyncio.to_thread(kafka.lag) == 0
+
+
+async def test_a_failed_webhook_comes_again_after_its_delay_and_never_early(
+    kafka: Kafka, receiver: Receiver, start_sinks: Callable[[], subprocess.Popen[bytes]]
+) -> None:
+    receiver.answer = lambda path, number: 503 if number < 3 else 200
+    await kafka.endpoints(endpoint(receiver, "crm"))
+    start_sinks()
+    await kafka.events([delivered(1)])
+    await until(lambda: len(receiver.of("/crm", "evt_1")) == 3)
+
+    (first, _, body), (second, _, again), (third, _, once_more) = receiver.of("/crm", "evt_1")
+    assert 1.0 <= second - first < 4.0
+    assert 2.0 <= third - second < 5.0
+    assert body == again == once_more
+
+
+async def test_a_webhook_that_never_succeeds_is_in_the_dead_letters(
+    kafka: Kafka, receiver: Receiver, start_sinks: Callable[[], subprocess.Popen[bytes]]
+) -> None:
+    receiver.answer = lambda path, number: 400 if path == "/broken" else 200
+    await kafka.endpoints(endpoint(receiver, "broken"), endpoint(receiver, "sound"))
+    start_sinks()
+    await kafka.events([delivered(1)])
+    await until(lambda: len(receiver.of("/broken", "evt_1")) == 3)
+    await until(lambda: bool(kafka.read("webhooks_dead")))
+
+    [record] = kafka.read("webhooks_dead")
+    dead = kafka.codec.decode_as(DeadWebhook, record.value)
+    assert record.key == b"acme/broken"
+    assert (dead.endpoint, dead.event_id, dead.attempts) == ("acme/broken", "evt_1", 3)
+    assert (dead.last_status, dead.error_class) == (400, "http_status")
+    assert dead.body == body_of(delivered(1))
+    assert dead.origin.startswith(kafka.settings.catalogue["delivery"].name + "/")
+    assert dead.died_at - dead.first_attempt_at >= 3_000
+    assert len(receiver.of("/sound", "evt_1")) == 1
+
+
+async def test_a_replayed_task_is_sent_as_it_is(
+    kafka: Kafka, receiver: Receiver, start_sinks: Callable[[], subprocess.Popen[bytes]]
+) -> None:
+    await kafka.endpoints(endpoint(receiver, "crm"))
+    task = WebhookTask("acme/crm", "evt_old", "delivery", b'{"as":"it was"}')
+    gone = WebhookTask("acme/gone", "evt_gone", "delivery", b"{}")
+    headers = TaskHeaders(attempt=3, first_attempt_at=1, origin="a/0/1").encode()
+    for each in (gone, task):
+        await kafka.raw("webhooks_due", kafka.codec.encode(each), key=each.endpoint.encode(), headers=headers)
+    start_sinks()
+    await until(lambda: bool(receiver.of("/crm", "evt_old")))
+    [(_, _, body)] = receiver.of("/crm", "evt_old")
+    assert body == task.body
+    await until(lambda: kafka.lag() == 0)
+
+
+async def test_what_is_no_event_is_in_the_rejected_topic_and_stops_nothing(
+    kafka: Kafka, receiver: Receiver, start_sinks: Callable[[], subprocess.Popen[bytes]]
+) -> None:
+    await kafka.endpoints(endpoint(receiver, "crm"))
+    for partition in range(4):
+        await kafka.raw("delivery", b"garbage", key=b"k", partition=partition)
+    await kafka.events([delivered(1)])
+    start_sinks()
+    await until(lambda: bool(receiver.of("/crm", "evt_1")))
+    await until(lambda: len(kafka.read("rejected")) == 4)
+
+    rejected = [kafka.codec.decode_as(RejectedRecord, record.value) for record in kafka.read("rejected")]
+    assert {(r.stage, r.reason, r.source_value) for r in rejected} == {("webhooks", "not_decodable", b"garbage")}
+    await until(lambda: kafka.lag() == 0)
+
+
+@pytest.mark.slow
+async def test_kills_lose_no_webhook(
+    kafka: Kafka, receiver: Receiver, start_sinks: Callable[[], subprocess.Popen[bytes]]
+) -> None:
+    receiver.answer = lambda path, number: 429 if path == "/flaky" and number == 1 else 200
+    await kafka.endpoints(endpoint(receiver, "crm"), endpoint(receiver, "flaky"))
+    events = [delivered(number) for number in range(3_000)]
+    sinks = start_sinks()
+    for start in range(0, len(events), 500):
+        await kafka.events(events[start : start + 500])
+        await until(partial(receiver.has_seen, start))
+        sinks.kill()
+        await asyncio.to_thread(sinks.wait)
+        sinks = start_sinks()
+
+    def missing() -> int:
+        once = sum(1 for e in events if not receiver.of("/crm", e.event_id))
+        return once + sum(1 for e in events if len(receiver.of("/flaky", e.event_id)) < 2)
+
+    await until(lambda: missing() == 0, 90.0)
+    assert all(body == body_of(e) for e in events for _, _, body in receiver.of("/crm", e.event_id))
+    await until(lambda: kafka.lag() == 0)
+    assert kafka.read("webhooks_dead") == []

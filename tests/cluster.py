@@ -1,0 +1,127 @@
+"""The services as processes of their own, on the tests' broker: started, killed and stopped by a test."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from accounts.store import Config, write_configs
+from bus.admin import Admin
+from bus.producer import Producer
+from bus.settings import BusSettings
+from schemas.codec import Codec
+from schemas.records import Record
+from schemas.registry import FolderRegistry
+from trackly.supervisor import Service, free_port
+
+CODEC = Codec(FolderRegistry())
+
+
+class Cluster:
+    """Processes of one test. Use it in a `with` block: what still runs is killed at the end."""
+
+    def __init__(self, settings: BusSettings, directory: Path, **environment: str) -> None:
+        self.settings = settings
+        self.ingest_port = free_port()
+        self._directory = directory
+        self._environment = {
+            "KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
+            "TRACKLY_TOPIC_PREFIX": settings.topic_prefix,
+            "TRACKLY_PARTITIONS": str(settings.partitions),
+            "TRACKLY_RETRY_SCHEDULE": ",".join(settings.retry_schedule),
+            "TRACKLY_DATA_DIR": str(directory),
+            "TRACKLY_INGEST_PORT": str(self.ingest_port),
+            "TRACKLY_ALLOW_HTTP": "true",
+            "TRACKLY_ALLOW_SUBNETS": "127.0.0.0/8",
+            **environment,
+        }
+        self.services: dict[str, Service] = {}
+
+    def __enter__(self) -> Cluster:
+        with Admin(self.settings) as admin:
+            admin.apply(self.settings.catalogue)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for service in self.services.values():
+            if service.process is not None and service.is_alive():
+                service.process.kill()
+                service.process.wait()
+            service.stop()
+
+    async def configure(self, configs: list[Config]) -> None:
+        """Write accounts, lists and endpoints."""
+        producer = Producer(self.settings)
+        await producer.start()
+        await write_configs(producer, self.settings, CODEC, configs)
+        await producer.stop()
+
+    def start(self, *names: str) -> None:
+        """Start services: `ingest`, `streams-1`, `sinks-2`... The first word says what runs."""
+        for name in names:
+            service = self.services.get(name)
+            if service is None:
+                service = self.services[name] = self._service(name)
+            service.start()
+
+    def kill(self, name: str) -> None:
+        """SIGKILL, and wait until it is gone."""
+        self._end(name, signal.SIGKILL)
+
+    def stop(self, name: str) -> None:
+        """SIGTERM, and wait until it has finished its work."""
+        self._end(name, signal.SIGTERM)
+        code = self.services[name].process.returncode  # type: ignore[union-attr]
+        assert code in (0, -signal.SIGTERM), f"{name} ended with {code}:\n{self.services[name].last_lines(30)}"
+
+    def revive(self) -> None:
+        """Start again what has ended by itself, as an orchestrator does."""
+        for service in self.services.values():
+            if not service.is_alive():
+                service.start()
+
+    def wait_ready(self, timeout: float = 60.0) -> None:
+        """Wait until all services that run are ready."""
+        deadline = time.monotonic() + timeout
+        waiting = list(self.services.values())
+        while waiting:
+            waiting = [service for service in waiting if not service.is_ready()]
+            late = time.monotonic() > deadline
+            for service in waiting:
+                assert service.is_alive(), f"{service.name} died:\n{service.last_lines(30)}"
+                assert not late, f"{service.name} is not ready:\n{service.last_lines(30)}"
+            time.sleep(0.1)
+
+    def records(self, topic: str) -> list[Record]:
+        """Everything on a topic (catalogue short name), partition by partition."""
+        from kafka import KafkaConsumer, TopicPartition
+
+        entry = self.settings.catalogue[topic]
+        consumer = KafkaConsumer(**self.settings.kafka_python(), auto_offset_reset="earliest")
+        tps = [TopicPartition(entry.name, number) for number in range(entry.partitions)]
+        consumer.assign(tps)
+        ends = consumer.end_offsets(tps)
+        found: list[Record] = []
+        while any(consumer.position(tp) < ends[tp] for tp in tps):
+            for batch in consumer.poll(timeout_ms=500).values():
+                found += [CODEC.decode(record.value) for record in batch]
+        consumer.close()
+        return found
+
+    def _service(self, name: str) -> Service:
+        kind = name.split("-")[0]
+        own = {"TRACKLY_INSTANCE_ID": name}
+        port = self.ingest_port
+        if kind != "ingest":
+            port = free_port()
+            own[f"TRACKLY_{kind.upper()}_PORT"] = str(port)
+        return Service(name, [kind], {**self._environment, **own}, self._directory / f"{name}.log", port)
+
+    def _end(self, name: str, number: signal.Signals) -> None:
+        service = self.services[name]
+        assert service.process is not None
+        assert service.is_alive(), f"{name} died by itself:\n{service.last_lines(30)}"
+        os.kill(service.process.pid, number)
+        service.process.wait(40)

@@ -1,0 +1,124 @@
+"""What the tests of the sinks share: a clock that they move, a receiver that they answer for, events."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NamedTuple
+
+from bus.ledger import Ledger, TopicPartition
+from schemas.records import DeliveryEvent, EndpointConfig
+from sinks.retry import Outcome, answered
+
+SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+START = 1_705_314_600_000
+OK = answered(200)
+
+
+class MovedClock:
+    """Stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+
+    def now_ms(self) -> int:
+        return START + round(self.now * 1000)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        future = asyncio.get_running_loop().create_future()
+        self._sleepers.append((self.now + seconds, future))
+        await future
+
+    async def move(self, seconds: float) -> None:
+        """Let so many seconds pass, and let everything happen that happens by then."""
+        self.now += seconds
+        due = [future for at, future in self._sleepers if at <= self.now]
+        self._sleepers = [(at, future) for at, future in self._sleepers if at > self.now]
+        for future in due:
+            if not future.done():
+                future.set_result(None)
+        await settled()
+
+
+async def settled() -> None:
+    """Let everything run that can run."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+class Request(NamedTuple):
+    """A request that waits for its answer."""
+
+    url: str
+    headers: dict[str, str]
+    body: bytes
+    answer: asyncio.Future[Outcome]
+
+
+class Receiver:
+    """The other side of all endpoints; `post` stands in for `Sender.post`. Answers come from the test."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+
+    async def post(self, url: str, headers: dict[str, str], body: bytes) -> Outcome:
+        request = Request(url, headers, body, asyncio.get_running_loop().create_future())
+        self.requests.append(request)
+        return await request.answer
+
+    @property
+    def open(self) -> list[Request]:
+        return [request for request in self.requests if not request.answer.done()]
+
+    @property
+    def ids(self) -> list[str]:
+        """Webhook ids of all requests, in their order."""
+        return [request.headers["webhook-id"] for request in self.requests]
+
+    async def answer(self, outcome: Outcome, count: int = 1) -> None:
+        """Answer the oldest open requests, one after the other."""
+        for _ in range(count):
+            self.open[0].answer.set_result(outcome)
+            await settled()
+
+    async def answer_all(self, outcome: Outcome) -> None:
+        """Answer until nothing is open."""
+        while self.open:
+            await self.answer(outcome)
+
+
+def ledger(topic: str = "sms.events", partition: int = 0) -> Ledger:
+    return Ledger(TopicPartition(topic, partition), 0, 1)
+
+
+def endpoint(name: str = "crm", **changes: Any) -> EndpointConfig:
+    values: dict[str, Any] = {
+        "account": "acme",
+        "url": f"https://{name}.example.com/hook",
+        "secret": SECRET,
+        "events": ("delivery", "reply", "unsubscribe"),
+    }
+    return EndpointConfig(id=name, **(values | changes))
+
+
+def delivered(event_id: str, to: str | None = "+15550001111", **changes: Any) -> DeliveryEvent:
+    values: dict[str, Any] = {
+        "account": "acme",
+        "message_id": f"message-{event_id}",
+        "provider_message_id": f"provider-{event_id}",
+        "provider": "infobip",
+        "list_number": "+18005551234",
+        "status": "delivered",
+        "status_detail": "DELIVERED_TO_HANDSET",
+        "status_class": "delivered",
+        "provider_code": "5",
+        "final": True,
+        "timestamp": START,
+    }
+    return DeliveryEvent(event_id=event_id, to=to, **(values | changes))
