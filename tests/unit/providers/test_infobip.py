@@ -250,7 +250,6 @@ def test_a_number_that_is_none_stays_out_of_the_sentence() -> None:
     [
         *(b"", b"Invalid", b"{", b'{"results": NaN}', b'{"results": [1e999]}', b'{"results": ["\xff"]}'),
         *(
-            b'{"results": ["\\ud800"]}',
             b"[" * 5000,
             b'{"results": [' + b"[" * 300 + b"]" * 300 + b"]}",
             b"\x00",
@@ -396,3 +395,14 @@ def test_what_is_configured_must_match(headers: dict[str, str], credentials: dic
 
 def test_the_answer_is_empty() -> None:
     assert INFOBIP.answer(CallbackRequest("POST", "https://x.example/", "", {}, b"{}")) == Answer(b"", None)
+
+
+def test_half_an_emoji_in_one_reply_does_not_cost_its_siblings() -> None:
+    body = (
+        b'{"results":[{"messageId":"mo-1","from":"15550002222","to":"18885550100","text":"Hi \\ud83d"},'
+        b'{"messageId":"mo-2","from":"15550002223","to":"18885550100","text":"STOP"}]}'
+    )
+    first, second = Infobip().read(callback("infobip", body))
+    assert isinstance(first, InboundMessage)
+    assert isinstance(second, InboundMessage)
+    assert (first.text, second.text) == ("Hi ?", "STOP")
