@@ -61,7 +61,10 @@ class Inbox:
         return queue is None or (len(queue) < self._max_records and self._bytes[tp] < self._max_bytes)
 
     async def take(self, limit: int) -> list[Admitted]:
-        """Up to `limit` records, at least one; partitions take turns. The inbox is busy until `done` is called."""
+        """Up to `limit` records, at least one; partitions take turns. The inbox is busy until `done` is called.
+
+        Of several topics, what was written earlier comes first: an unsubscribe follows the failure that caused it.
+        """
         while not self._turn:
             self._arrived.clear()
             await self._arrived.wait()
@@ -78,7 +81,7 @@ class Inbox:
             if queue:
                 self._turn.append(tp)
         self._room.set()
-        return taken
+        return _oldest_first(taken) if len(self.topics) > 1 else taken
 
     def done(self) -> None:
         """The records that were taken last have been dealt with."""
@@ -108,3 +111,14 @@ class Inbox:
 
     def __len__(self) -> int:
         return sum(len(queue) for queue in self._queues.values())
+
+
+def _oldest_first(taken: list[Admitted]) -> list[Admitted]:
+    # Sorted by the time of writing, but never against the order of a partition, whose writers' clocks may differ.
+    latest: dict[TopicPartition, int] = {}
+    times = []
+    for admitted in taken:
+        tp = admitted.ledger.tp
+        latest[tp] = max(latest.get(tp, 0), admitted.record.timestamp)
+        times.append(latest[tp])
+    return [taken[index] for index in sorted(range(len(taken)), key=times.__getitem__)]

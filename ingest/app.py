@@ -28,7 +28,7 @@ from ingest.errors import NOT_FOUND, NOT_STORED, TOO_LARGE, Refused, refusal
 from ingest.settings import IngestSettings
 from ingest.writer import CallbackWriter, NotStored
 from providers import PROVIDERS
-from providers.base import CallbackRequest, NotAuthentic
+from providers.base import CallbackRequest, NotAuthentic, Provider
 from schemas.codec import Codec
 from schemas.ids import random_id
 from schemas.records import AccountConfig, RawCallback
@@ -110,10 +110,11 @@ class Ingest:
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in request.scope["headers"]}
         query = request.scope["query_string"].decode("latin-1")
         path = request.scope["path"]
-        url = f"{self.settings.public_url.rstrip('/')}{path}" + (f"?{query}" if query else "")
-        seen = CallbackRequest(request.method, url, query, headers, body)
+        target = f"{path}?{query}" if query else path
+        urls = [base + target for base in self.settings.public_urls]
+        seen = [CallbackRequest(request.method, url, query, headers, body) for url in urls]
         try:
-            provider.verify(seen, await self.credentials.of(account, name))
+            _verify(provider, seen, await self.credentials.of(account, name))
         except NotAuthentic as refused:
             raise Refused(403, refused.code, str(refused)) from None
         except SecretMissing as missing:
@@ -137,7 +138,7 @@ class Ingest:
             await self.writer.write(raw, trace.encode() if _TRACEPARENT.fullmatch(trace) else None)
         except NotStored:
             raise NOT_STORED from None
-        answer = provider.answer(seen)
+        answer = provider.answer(seen[0])
         return Response(answer.body, 200, media_type=answer.content_type)
 
     def _account(self, request: Request) -> AccountConfig:
@@ -208,6 +209,16 @@ def server(settings: IngestSettings) -> uvicorn.Server:
         backlog=4096,
     )
     return uvicorn.Server(config)
+
+
+def _verify(provider: Provider, seen: list[CallbackRequest], credentials: Mapping[str, str]) -> None:
+    """Return when the callback proves itself under one of its URLs, else raise NotAuthentic."""
+    for number, request in enumerate(seen, 1):
+        try:
+            return provider.verify(request, credentials)
+        except NotAuthentic:
+            if number == len(seen):
+                raise
 
 
 def _check_address(account: AccountConfig, remote_ip: str) -> None:

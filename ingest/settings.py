@@ -12,10 +12,11 @@ class IngestSettings(BusSettings):
 
     host: str = Field(default="127.0.0.1", validation_alias="TRACKLY_INGEST_HOST", description="Address to listen on.")
     port: int = Field(default=8080, validation_alias="TRACKLY_INGEST_PORT", description="Port to listen on.")
-    public_url: str = Field(
-        default="http://localhost:8080",
+    public_url: str | None = Field(
+        default=None,
         validation_alias="TRACKLY_PUBLIC_URL",
-        description="Base URL that providers were given, without a trailing slash. Twilio signs it.",
+        description="Base URL that providers were given; Twilio signs it. When unset: this machine's own name and "
+        "address, which is right for trying things out and nothing else.",
     )
     max_body_bytes: int = Field(
         default=4 << 20,
@@ -42,3 +43,10 @@ class IngestSettings(BusSettings):
         validation_alias="TRACKLY_FORWARDED_ALLOW_IPS",
         description="Proxies whose X-Forwarded-For is believed: comma separated addresses or networks.",
     )
+
+    @property
+    def public_urls(self) -> tuple[str, ...]:
+        """Base URLs, without a trailing slash, that a provider may have signed."""
+        if self.public_url:
+            return (self.public_url.rstrip("/"),)
+        return (f"http://localhost:{self.port}", f"http://127.0.0.1:{self.port}")

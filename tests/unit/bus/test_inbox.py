@@ -13,11 +13,12 @@ from bus.ledger import Ledger, TopicPartition
 class Record:
     offset: int
     value: bytes = b"x"
+    timestamp: int = 0
     headers: tuple[tuple[str, bytes], ...] = field(default=())
 
 
-def book(partition: int) -> Ledger:
-    return Ledger(TopicPartition("t", partition), 0, generation=1)
+def book(partition: int, topic: str = "t") -> Ledger:
+    return Ledger(TopicPartition(topic, partition), 0, generation=1)
 
 
 def records(count: int) -> list[Record]:
@@ -86,3 +87,19 @@ async def test_the_trace_of_a_record_is_read_from_its_headers() -> None:
     inbox = Inbox(["t"])
     inbox.put(book(0), [Record(0, headers=(("traceparent", b"00-abc"),)), Record(1)])
     assert [a.traceparent for a in await inbox.take(2)] == [b"00-abc", None]
+
+
+async def test_of_several_topics_what_was_written_earlier_comes_first() -> None:
+    inbox = Inbox(["t", "u"])
+    inbox.put(book(0, "u"), [Record(0, timestamp=30)])
+    inbox.put(book(0), [Record(0, timestamp=10), Record(1, timestamp=20), Record(2, timestamp=40)])
+    taken = await inbox.take(10)
+    assert [(a.ledger.tp.topic, a.record.offset) for a in taken] == [("t", 0), ("t", 1), ("u", 0), ("t", 2)]
+
+
+async def test_a_clock_that_was_set_back_does_not_change_the_order_of_a_partition() -> None:
+    inbox = Inbox(["t", "u"])
+    inbox.put(book(0), [Record(0, timestamp=50), Record(1, timestamp=20)])
+    inbox.put(book(0, "u"), [Record(0, timestamp=30)])
+    taken = await inbox.take(10)
+    assert [(a.ledger.tp.topic, a.record.offset) for a in taken] == [("u", 0), ("t", 0), ("t", 1)]

@@ -1,0 +1,17 @@
+"""Under which URLs a provider's signature is accepted."""
+
+from __future__ import annotations
+
+import pytest
+
+from ingest.settings import IngestSettings
+
+
+def test_the_configured_url_is_the_only_one() -> None:
+    settings = IngestSettings(public_url="https://sms.example.com/")
+    assert settings.public_urls == ("https://sms.example.com",)
+
+
+def test_without_one_this_machine_s_own_names_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRACKLY_PUBLIC_URL", raising=False)
+    assert IngestSettings(port=8099).public_urls == ("http://localhost:8099", "http://127.0.0.1:8099")
