@@ -1,0 +1,89 @@
+"""A registry over HTTP: ours are registered there, its ids are written."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+
+import pytest
+
+from schemas.codec import Codec, schema_id_of
+from schemas.records import WebhookTask
+from schemas.registry import FolderRegistry, HttpRegistry, RegistryError, registry_for
+
+TASK = WebhookTask("acme/crm", "evt_1", "delivery", b"{}")
+
+
+class FakeRegistry(BaseHTTPRequestHandler):
+    """The two calls of Confluent's Schema Registry that writing and reading need."""
+
+    schemas: ClassVar[dict[int, str]] = {}
+    subjects: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        subject = self.path.split("/")[2]
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if subject == "trackly.Receipt":
+            self._answer(409, {"error_code": 409, "message": "incompatible"})
+            return
+        self.subjects.append(subject)
+        self.schemas[4_711] = body["schema"]
+        self._answer(200, {"id": 4_711})
+
+    def do_GET(self) -> None:
+        schema = self.schemas.get(int(self.path.rsplit("/", 1)[1]))
+        if schema is None:
+            self._answer(404, {"error_code": 40403, "message": "Schema not found"})
+        else:
+            self._answer(200, {"schema": schema})
+
+    def _answer(self, status: int, body: dict[str, Any]) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    FakeRegistry.subjects.clear()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), FakeRegistry)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_records_carry_the_id_that_the_registry_gave(url: str) -> None:
+    encoded = Codec(HttpRegistry(url)).encode(TASK)
+    assert schema_id_of(encoded) == 4_711
+    assert FakeRegistry.subjects == ["trackly.WebhookTask"]
+
+
+def test_a_reader_asks_the_registry_for_the_schema(url: str) -> None:
+    encoded = Codec(HttpRegistry(url)).encode(TASK)
+    assert Codec(HttpRegistry(url)).decode(encoded) == TASK
+
+
+def test_what_the_registry_refuses_is_said_with_its_reason(url: str) -> None:
+    with pytest.raises(RegistryError, match=r"trackly\.Receipt.*409.*incompatible"):
+        HttpRegistry(url).id_of("Receipt")
+
+
+def test_a_registry_that_is_not_there_is_said_with_the_remedy() -> None:
+    with pytest.raises(RegistryError, match="Check SCHEMA_REGISTRY_URL"):
+        HttpRegistry("http://127.0.0.1:1").id_of("Receipt")
+
+
+def test_without_a_url_the_folder_is_the_registry() -> None:
+    assert isinstance(registry_for(None), FolderRegistry)
+    assert isinstance(registry_for("http://registry"), HttpRegistry)
