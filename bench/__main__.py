@@ -40,6 +40,8 @@ ENDPOINTS = 10
 SECRET = "whsec_YmVuY2gtYmVuY2gtYmVuY2gtYmVuY2gtMTIzNA=="  # noqa: S105 - a secret of the benchmark alone
 WIDTH = 64
 QUIET_AFTER = 10.0
+WARM_UP = 20_000
+"""Events before the first measurement: the broker's JVM compiles itself in the first seconds."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,7 @@ def main() -> int:
             bench = Bench(stack, directory)
             asyncio.run(bench.configure())
             print("warming up", file=sys.stderr)
-            warm = bench.run(Load("warm-up", 6_000, 0))
+            warm = bench.run(Load("warm-up", WARM_UP, 0))
             rate = float(str(warm["events_per_second"]))
             failed = 0
             loads = [

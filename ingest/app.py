@@ -47,7 +47,7 @@ class Ingest:
     def __init__(self, settings: IngestSettings) -> None:
         self.settings = settings
         codec = Codec(registry_for(settings.schema_registry_url))
-        self.producer = Producer(settings, delivery_timeout=10.0)
+        self.producer = Producer(settings, linger_ms=5, delivery_timeout=10.0)
         self.writer = CallbackWriter(self.producer, codec, settings.catalogue["raw"], settings.ack_timeout)
         self.accounts = AccountsReader(settings, codec)
         self.credentials = Credentials()
