@@ -58,10 +58,12 @@ class Worker(faust.App):  # type: ignore[misc]
         self.health = Health(name)
         self.health.checks += [self._not_joined, self._restoring, self._stalled]
         self.lag = 0
+        self.records = self.health.counter("records", "Records taken, and items rejected.", ["stage", "result"])
         self.health.gauge("lag_records", "Records that are on the topics and not yet done.", lambda: self.lag)
         self._health_server = HealthServer(self.health, host, port)
         self._progress = (0, time.monotonic())
         self._directory = directory
+        bus.data_dir.mkdir(parents=True, exist_ok=True)
         super().__init__(
             f"{bus.topic_prefix}trackly-{name}",
             broker=bus.faust_broker(),

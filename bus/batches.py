@@ -216,6 +216,8 @@ async def batches(worker: Worker, inbox: Inbox, *, stage: str, tables: Iterable[
             yield batch
             await batch.make_durable()
             batch.settle()
+            worker.records.labels(stage, "taken").inc(len(sources))
+            worker.records.labels(stage, "rejected").inc(batch.rejected)
         except Exception as error:
             log.critical("%s stops: %s: %s", stage, type(error).__name__, error)
             await worker.crash(error)

@@ -6,9 +6,9 @@ from typing import Any
 
 from accounts.store import AccountsReader
 from bus.app import Worker
-from bus.health import Health, HealthServer
 from sinks.clock import Clock, SystemClock
 from sinks.delays import DelayTiers
+from sinks.metrics import WebhookMetrics
 from sinks.retry import schedule_of
 from sinks.sender import Sender
 from sinks.settings import SinksSettings
@@ -19,7 +19,7 @@ class Sinks(Worker):
     """The worker of the sinks service."""
 
     def __init__(self, settings: SinksSettings, clock: Clock) -> None:
-        super().__init__(settings, "sinks")
+        super().__init__(settings, "sinks", host=settings.host, port=settings.port)
         self.accounts = AccountsReader(settings, self.codec)
         self.sender = Sender(
             timeout=settings.webhook_timeout, allow_http=settings.allow_http, allowed=settings.allow_subnets
@@ -37,10 +37,11 @@ class Sinks(Worker):
             crash=self.crash,
         )
         self.delays = DelayTiers(settings, self.records_producer, clock, self.crash)
-        self.health = Health("sinks")
-        self.health_server = HealthServer(self.health, settings.host, settings.port)
         self.accounts.on_change.append(self.webhooks.on_change)
         self.before_revoke.append(self.webhooks.drain)
+        self.health.registry.register(WebhookMetrics(self.webhooks.counts))
+        self.health.gauge("webhooks_in_flight", "Requests under way.", lambda: self.webhooks.in_flight)
+        self.health.gauge("window_events", "Events in work.", lambda: self.webhooks.window.events)
 
     async def on_start(self) -> None:
         """Read the settings of all endpoints before the first event."""
@@ -48,18 +49,14 @@ class Sinks(Worker):
         await self.sender.start()
         await super().on_start()
         await self.delays.start()
-        await self.health_server.start()
-        self.health.ready = True
 
     async def on_stop(self) -> None:
         """Stop releasing webhooks, finish those under way, disconnect."""
-        self.health.ready = False
         await self.delays.stop()
         await super().on_stop()
         self.webhooks.stop()
         await self.sender.stop()
         await self.accounts.stop()
-        await self.health_server.stop()
 
 
 def create_app(settings: SinksSettings, clock: Clock | None = None) -> Sinks:

@@ -130,7 +130,7 @@ class Lane:
         self._resolved_at = self._complained_at = float("-inf")
         self._gap, self._seen_at = 1.0, 0
         self._place: asyncio.Future[None] | None = None
-        self._finished = self._wake_at = 0
+        self._finished = self._wake_at = self._workers = 0
         self._impatient_until = float("-inf")
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -178,7 +178,8 @@ class Lane:
         """Wait until some places have become free; False when none has."""
         # Some at a time, about 20 ms of work, so that the sink does not wake for each.
         before = self._finished
-        self._wake_at = before + min(ceil(0.02 * self._cap / self.latency), LEAST_QUEUE * 8)
+        places = min(ceil(0.02 * self._cap / self.latency), (self.queued + self.in_flight) // 2)
+        self._wake_at = before + places
         self._place = asyncio.get_running_loop().create_future()
         await within(PATIENCE, self._place, self._clock)
         self._place = None
@@ -221,8 +222,8 @@ class Lane:
                 return
             self._contacts[contact] = None
         self._ready.append(delivery)
-        if self.in_flight < self._cap:
-            self.in_flight += 1
+        if self._workers < self._cap:
+            self._workers += 1
             task = asyncio.get_running_loop().create_task(self._work())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -234,6 +235,7 @@ class Lane:
             while self._ready:
                 delivery = self._ready.popleft()
                 self.queued -= 1
+                self.in_flight += 1
                 if delivery.first_attempt_at is None:
                     delivery.first_attempt_at = clock.now_ms()
                 started = clock.monotonic()
@@ -243,7 +245,7 @@ class Lane:
         except Exception as error:
             self._owner.broken(error)
         finally:
-            self.in_flight -= 1
+            self._workers -= 1
 
     async def _attempt(self, delivery: Delivery) -> Outcome:
         assert self.config is not None  # a deleted endpoint's queue is empty
@@ -268,6 +270,7 @@ class Lane:
         return self._signer
 
     def _finish(self, delivery: Delivery, outcome: Outcome, now: float, seconds: float) -> None:
+        self.in_flight -= 1
         self.latency += LATENCY_WEIGHT * (max(seconds, 1e-4) - self.latency)
         if delivery.contact is not None:
             self._release(delivery.contact)

@@ -1,9 +1,15 @@
-"""What the webhook sink counts. Plain numbers, read by whoever exports them."""
+"""What the webhook sink counts: plain numbers on the way of a webhook, exported when `/metrics` is asked for."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+PREFIX = "trackly_sinks_"
 
 
 @dataclass(slots=True)
@@ -30,3 +36,32 @@ class WebhookCounts:
 
     events: int = 0
     """Events and due webhooks taken."""
+
+
+class WebhookMetrics(Collector):
+    """The counts in Prometheus' form. Labels are outcomes, delays and reasons: never an endpoint or a number."""
+
+    def __init__(self, counts: WebhookCounts) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """All counters."""
+        counts = self._counts
+        yield _total("events", "Events and due webhooks taken.", counts.events)
+        yield _total("webhooks_dead", "Webhooks given up after the last retry.", counts.dead)
+        yield _total("webhooks_dropped", "Webhooks whose endpoint no longer exists.", counts.dropped)
+        yield _by("webhook_attempts", "Attempts by outcome.", "outcome", counts.attempts)
+        yield _by("webhooks_retried", "Failed attempts that were followed by a wait.", "delay", counts.retried)
+        yield _by("webhooks_deferred", "Webhooks put off without an attempt.", "reason", counts.deferred)
+        yield _by("records_rejected", "Records put into the rejected topic.", "reason", counts.rejected)
+
+
+def _total(name: str, meaning: str, value: int) -> CounterMetricFamily:
+    return CounterMetricFamily(PREFIX + name, meaning, value=value)
+
+
+def _by(name: str, meaning: str, label: str, values: Mapping[str, int]) -> CounterMetricFamily:
+    family = CounterMetricFamily(PREFIX + name, meaning, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family

@@ -7,6 +7,7 @@ import logging
 import ssl
 import time
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 import aiohttp
@@ -64,6 +65,7 @@ def classify(error: BaseException) -> str:
     return next((name for kind, name in _ERRORS if isinstance(error, kind)), "internal_error")
 
 
+@cache
 def tls_context() -> ssl.SSLContext:
     """TLS 1.2 or newer, certificate and host name verified."""
     context = ssl.create_default_context()

@@ -13,48 +13,48 @@ class SinksSettings(BusSettings):
     """What sinks needs beside the Kafka settings."""
 
     webhook_timeout: float = Field(
-        5.0,
+        default=5.0,
         gt=0,
         le=60,
         validation_alias="TRACKLY_WEBHOOK_TIMEOUT",
         description="Seconds for one attempt in all: address lookup, connection, TLS, request and answer.",
     )
     in_flight_per_endpoint: int = Field(
-        16,
+        default=16,
         ge=1,
         le=1_000,
         validation_alias="TRACKLY_IN_FLIGHT_PER_ENDPOINT",
         description="Requests to one endpoint at the same time, for each sinks process.",
     )
     window_events: int = Field(
-        20_000,
+        default=20_000,
         ge=1,
         validation_alias="TRACKLY_WINDOW_EVENTS",
         description="Events that may be in work at once. A process that is killed repeats at most these.",
     )
     window_bytes: int = Field(
-        64 << 20,
+        default=64 << 20,
         ge=1,
         validation_alias="TRACKLY_WINDOW_BYTES",
         description="Bytes of webhook bodies that may be in work at once.",
     )
     allow_http: bool = Field(
-        False,
+        default=False,
         validation_alias="TRACKLY_ALLOW_HTTP",
         description="Whether endpoints may have http:// URLs: true or false. For development.",
     )
     allow_subnets: tuple[IPv4Network | IPv6Network, ...] = Field(
-        (),
+        default=(),
         validation_alias="TRACKLY_ALLOW_SUBNETS",
         description="Networks that endpoints may be in although not public, comma separated: 10.1.0.0/16.",
     )
     host: str = Field(
-        "127.0.0.1",
+        default="127.0.0.1",
         validation_alias="TRACKLY_SINKS_HOST",
         description="Address of /livez, /readyz and /metrics.",
     )
     port: int = Field(
-        0,
+        default=0,
         ge=0,
         le=65_535,
         validation_alias="TRACKLY_SINKS_PORT",

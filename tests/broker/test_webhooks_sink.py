@@ -27,7 +27,10 @@ from schemas.codec import Codec
 from schemas.ids import recipient_key
 from schemas.records import DeadWebhook, DeliveryEvent, EndpointConfig, RejectedRecord, WebhookTask
 from schemas.registry import FolderRegistry
+from schemas.topics import Catalogue
 from sinks.bodies import body_of
+from sinks.clock import SystemClock
+from sinks.delays import DelayTiers
 from sinks.retry import TaskHeaders
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
@@ -288,19 +291,20 @@ async def test_what_is_no_event_is_in_the_rejected_topic_and_stops_nothing(
 
 
 @pytest.mark.slow
-async def test_kills_lose_no_webhook(
+async def test_kills_and_stops_lose_no_webhook(
     kafka: Kafka, receiver: Receiver, start_sinks: Callable[[], subprocess.Popen[bytes]]
 ) -> None:
     receiver.answer = lambda path, number: 429 if path == "/flaky" and number == 1 else 200
     await kafka.endpoints(endpoint(receiver, "crm"), endpoint(receiver, "flaky"))
     events = [delivered(number) for number in range(3_000)]
-    sinks = start_sinks()
-    for start in range(0, len(events), 500):
-        await kafka.events(events[start : start + 500])
-        await until(partial(receiver.has_seen, start))
-        sinks.kill()
-        await asyncio.to_thread(sinks.wait)
-        sinks = start_sinks()
+    workers = [start_sinks(), start_sinks()]
+    for number, ending in enumerate([signal.SIGKILL, signal.SIGTERM, signal.SIGKILL]):
+        await kafka.events(events[number * 1_000 : (number + 1) * 1_000])
+        await until(partial(receiver.has_seen, number * 2_000 + 200))
+        worker = workers.pop(0)
+        worker.send_signal(ending)
+        await asyncio.to_thread(worker.wait, 30)
+        workers.append(start_sinks())
 
     def missing() -> int:
         once = sum(1 for e in events if not receiver.of("/crm", e.event_id))
@@ -310,3 +314,72 @@ async def test_kills_lose_no_webhook(
     assert all(body == body_of(e) for e in events for _, _, body in receiver.of("/crm", e.event_id))
     await until(lambda: kafka.lag() == 0)
     assert kafka.read("webhooks_dead") == []
+
+
+class MovedClock(SystemClock):
+    """The system's clock, some time ahead."""
+
+    ahead_ms = 0
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self.ahead_ms
+
+
+async def test_a_delay_tier_releases_by_the_clock_and_unchanged(kafka: Kafka) -> None:
+    """Here the tier is one of an earlier schedule, with what still waits in it."""
+    prefix = kafka.settings.topic_prefix
+    earlier = Catalogue(prefix, 4, ("1h",))
+    with Admin(kafka.settings) as admin:
+        admin.apply(earlier)
+    clock = MovedClock()
+    crashes: list[BaseException] = []
+
+    async def crash(error: BaseException) -> None:
+        crashes.append(error)
+
+    now = clock.now_ms()
+    waiting = earlier["webhooks_retry.1h"].name
+    for number in range(3):
+        headers = TaskHeaders(2, now, now + 3_600_000 + number * 60_000, f"a/0/{number}").encode()
+        sent = await kafka.producer.send(waiting, b"value %d" % number, key=b"acme/crm", headers=headers)
+        await sent
+
+    tiers = DelayTiers(kafka.settings, kafka.producer, clock, crash)
+    await tiers.start()
+    try:
+        assert sorted(tier.group.removeprefix(prefix) for tier in tiers.tiers) == [
+            "trackly-delay-1h",
+            "trackly-delay-1s",
+            "trackly-delay-2s",
+        ]
+        await asyncio.sleep(2.0)
+        clock.ahead_ms = 3_590_000
+        await asyncio.sleep(2.0)
+        assert kafka.read("webhooks_due") == []
+        clock.ahead_ms = 3_600_000 + 61_000
+        await until(lambda: len(kafka.read("webhooks_due")) == 2)
+        await asyncio.sleep(1.5)
+        released = kafka.read("webhooks_due")
+    finally:
+        await tiers.stop()
+    assert [record.value for record in released] == [b"value 0", b"value 1"]
+    assert {record.key for record in released} == {b"acme/crm"}
+    assert [TaskHeaders.decode(record.headers).origin for record in released] == ["a/0/0", "a/0/1"]
+    assert crashes == []
+    with Admin(kafka.settings) as admin:
+        assert sum(admin.lag(f"{prefix}trackly-delay-1h").values()) == 1
+
+
+async def test_a_schedule_without_its_topics_is_refused(kafka: Kafka) -> None:
+    settings = BusSettings(
+        bootstrap_servers=kafka.settings.bootstrap_servers,
+        topic_prefix=kafka.settings.topic_prefix,
+        retry_schedule=("1s", "7m"),
+    )
+
+    async def crash(error: BaseException) -> None:
+        raise AssertionError from error
+
+    tiers = DelayTiers(settings, kafka.producer, SystemClock(), crash)
+    with pytest.raises(RuntimeError, match=r"retry\.7m: no such topic.*trackly topics apply"):
+        await tiers.start()

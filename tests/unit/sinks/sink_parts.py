@@ -37,6 +37,7 @@ class MovedClock:
 
     async def move(self, seconds: float) -> None:
         """Let so many seconds pass, and let everything happen that happens by then."""
+        await settled()
         self.now += seconds
         due = [future for at, future in self._sleepers if at <= self.now]
         self._sleepers = [(at, future) for at, future in self._sleepers if at > self.now]

@@ -74,9 +74,7 @@ def outgoing(offset: int) -> Outgoing:
     return Outgoing("waiting", task, b"acme/crm", [], Admission(ledger(), offset, 0, 1))
 
 
-async def test_records_are_sent_in_order_without_waiting_for_acknowledgements(
-    outbox: Outbox, kafka: Kafka
-) -> None:
+async def test_records_are_sent_in_order_without_waiting_for_acknowledgements(outbox: Outbox, kafka: Kafka) -> None:
     for offset in range(3):
         outbox.put(outgoing(offset))
     await settled()

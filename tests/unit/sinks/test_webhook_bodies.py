@@ -69,8 +69,6 @@ def test_a_body_has_the_documented_fields_in_the_documented_order(event: PublicE
         (UNSUBSCRIBE, "+15550001111", "+18005551234"),
     ],
 )
-def test_contact_and_list_of_an_event(
-    event: PublicEvent, contact: str | None, list_number: str | None
-) -> None:
+def test_contact_and_list_of_an_event(event: PublicEvent, contact: str | None, list_number: str | None) -> None:
     assert contact_of(event) == contact
     assert list_of(event) == list_number

@@ -41,15 +41,13 @@ def test_headers_of_an_attempt(secret: str, own: str, standard: str) -> None:
     }
 
 
-@given(body=st.binary(), secret=st.text(st.characters(exclude_categories=("Cs",)), min_size=1))
+@given(body=st.binary(), secret=st.text(st.characters(codec="utf-8"), min_size=1))
 def test_the_own_signature_is_keyed_with_the_whole_secret(body: bytes, secret: str) -> None:
     expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     assert Signer(secret).headers("evt_1", body, AT)["X-Trackly-Signature"] == f"sha256={expected}"
 
 
-@given(
-    body=st.text(st.characters(exclude_categories=("Cs",))), key=st.binary(min_size=1), padded=st.booleans()
-)
+@given(body=st.text(st.characters(codec="utf-8")), key=st.binary(min_size=1), padded=st.booleans())
 def test_the_standard_webhooks_library_verifies_the_signature(body: str, key: bytes, padded: bool) -> None:
     text = base64.b64encode(key).decode()
     secret = "whsec_" + (text if padded else text.rstrip("="))

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sink_parts import START
+
+from sinks.delays import CLOCK_ERROR_MS, due_at
+from sinks.retry import TaskHeaders
+
+DELAY = 300_000
+
+
+def record(due: bytes | None, timestamp: int = START) -> SimpleNamespace:
+    return SimpleNamespace(timestamp=timestamp, headers=[] if due is None else [("due_at", due)])
+
+
+@pytest.mark.parametrize(
+    ("due", "expected"),
+    [
+        (b"%d" % (START + DELAY), START + DELAY),
+        (b"%d" % (START + DELAY - 5), START + DELAY - 5),
+        (b"%d" % (START + DELAY + CLOCK_ERROR_MS), START + DELAY + CLOCK_ERROR_MS),
+        (None, START + DELAY),
+        (b"soon", START + DELAY),
+        (b"0", START + DELAY),
+        (b"%d" % (START + 10**12), START + DELAY),
+    ],
+)
+def test_a_task_is_due_when_its_header_says_unless_that_cannot_be(due: bytes | None, expected: int) -> None:
+    assert due_at(record(due), DELAY) == expected
+
+
+@given(due=st.none() | st.binary(), delay=st.integers(1_000, 10**8))
+def test_no_header_holds_a_partition_for_long(due: bytes | None, delay: int) -> None:
+    assert due_at(record(due), delay) <= START + 2 * delay + CLOCK_ERROR_MS
+
+
+@given(delay=st.integers(1_000, 10**8), written=st.integers(0, 1_000))
+def test_what_the_sink_writes_is_never_due_early(delay: int, written: int) -> None:
+    headers = TaskHeaders(due_at=START + delay).encode()
+    assert due_at(SimpleNamespace(timestamp=START + written, headers=headers), delay) == START + delay

@@ -1,0 +1,20 @@
+"""What `/metrics` says of webhooks."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from sinks.metrics import WebhookCounts, WebhookMetrics
+
+
+def test_counts_are_exported_by_outcome_and_reason() -> None:
+    counts = WebhookCounts(events=7, dead=1)
+    counts.attempts["2xx"] += 5
+    counts.deferred["breaker_open"] += 2
+    registry = CollectorRegistry()
+    registry.register(WebhookMetrics(counts))
+    lines = generate_latest(registry).decode().splitlines()
+    assert "trackly_sinks_events_total 7.0" in lines
+    assert "trackly_sinks_webhooks_dead_total 1.0" in lines
+    assert 'trackly_sinks_webhook_attempts_total{outcome="2xx"} 5.0' in lines
+    assert 'trackly_sinks_webhooks_deferred_total{reason="breaker_open"} 2.0' in lines

@@ -1,0 +1,427 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
+from sink_parts import OK, START, MovedClock, Receiver, delivered, endpoint, ledger, settled
+
+from accounts.store import Accounts
+from bus.inbox import Inbox
+from bus.ledger import Ledger
+from schemas.cloudevents import header
+from schemas.codec import Codec
+from schemas.records import (
+    AccountConfig,
+    DeadWebhook,
+    Record,
+    RejectedRecord,
+    ReplyEvent,
+    WebhookTask,
+)
+from schemas.registry import FolderRegistry
+from schemas.topics import Catalogue
+from sinks.bodies import body_of
+from sinks.breaker import FAILURES
+from sinks.retry import TaskHeaders, answered, schedule_of
+from sinks.settings import SinksSettings
+from sinks.webhooks import WebhookSink
+
+CATALOGUE = Catalogue(schedule=("1m", "5m"))
+CODEC = Codec(FolderRegistry())
+LIST, OTHER_LIST = "+18005551234", "+18009999999"
+
+
+class Kafka:
+    """Acknowledges every record at once, unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[str, Any, bytes | None, list[tuple[str, bytes]]]] = []
+        self.acknowledges = True
+        self.errors: list[Exception] = []
+        self.open: list[asyncio.Future[None]] = []
+
+    async def send(
+        self, topic: str, value: bytes | None, *, key: bytes | None = None, headers: Any = None
+    ) -> asyncio.Future[Any]:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.errors:
+            future.set_exception(self.errors.pop(0))
+            return future
+        self.records.append((topic, CODEC.decode(value), key, headers))
+        if self.acknowledges:
+            future.set_result(None)
+        else:
+            self.open.append(future)
+        return future
+
+
+class House:
+    """A sink with everything around it."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.clock = MovedClock()
+        self.receiver = Receiver()
+        self.kafka = Kafka()
+        self.accounts = Accounts()
+        self.inbox = Inbox(["events"])
+        self.crashes: list[BaseException] = []
+        self.ledger = ledger()
+        self.sink = WebhookSink(
+            SinksSettings(bootstrap_servers="unused:9092", **settings),
+            schedule_of(("1m", "5m")),
+            self.inbox,
+            self.accounts,
+            codec=CODEC,
+            catalogue=CATALOGUE,
+            producer=self.kafka,
+            post=self.receiver.post,
+            clock=self.clock,
+            crash=self.crash,
+        )
+
+    async def crash(self, error: BaseException) -> None:
+        self.crashes.append(error)
+
+    async def give(self, *records: Record | bytes, headers: Any = (), owner: Ledger | None = None) -> None:
+        """Let records arrive."""
+        owner = owner or self.ledger
+        for record in records:
+            value = record if isinstance(record, bytes) else CODEC.encode(record)
+            offset = owner.expected
+            owner.expected += 1
+            self.inbox.put(owner, [SimpleNamespace(offset=offset, value=value, key=b"key", headers=headers)])
+        await settled()
+
+    def configure(self, *endpoints: Any) -> None:
+        for each in endpoints:
+            self.accounts.put(each)
+            self.sink.on_change("config_endpoints", f"{each.account}/{each.id}")
+
+    def delete(self, key: str) -> None:
+        self.accounts.drop("config_endpoints", key)
+        self.sink.on_change("config_endpoints", key)
+
+    def written(self, topic: str) -> list[Any]:
+        return [record for name, record, _, _ in self.kafka.records if name == CATALOGUE[topic].name]
+
+    def headers_of(self, topic: str) -> list[TaskHeaders]:
+        found = [headers for name, _, _, headers in self.kafka.records if name == CATALOGUE[topic].name]
+        return [TaskHeaders.decode(headers) for headers in found]
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    house = House()
+    house.configure(endpoint())
+    running = asyncio.ensure_future(house.sink.run())
+    yield house
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("config", "wanted"),
+    [
+        (endpoint(), True),
+        (endpoint(events=("delivery",)), True),
+        (endpoint(events=("reply",)), False),
+        (endpoint(events=()), False),
+        (endpoint(lists=(LIST,)), True),
+        (endpoint(lists=(OTHER_LIST,)), False),
+        (endpoint(lists=(OTHER_LIST, LIST)), True),
+        (endpoint(account="other"), False),
+    ],
+)
+async def test_an_endpoint_gets_the_events_and_lists_that_it_wants(house: House, config: Any, wanted: bool) -> None:
+    house.delete("acme/crm")
+    house.configure(config)
+    await house.give(delivered("evt_1", list_number=LIST))
+    assert len(house.receiver.requests) == wanted
+    assert house.ledger.durable == (not wanted)
+
+
+async def test_an_event_without_a_list_goes_to_endpoints_without_a_list(house: House) -> None:
+    house.configure(endpoint("filtered", lists=(LIST,)))
+    await house.give(delivered("evt_1", list_number=None))
+    assert [request.url for request in house.receiver.requests] == ["https://crm.example.com/hook"]
+
+
+async def test_every_endpoint_gets_the_same_bytes_and_the_event_settles_after_the_last(house: House) -> None:
+    house.configure(endpoint("second"))
+    event = delivered("evt_1")
+    await house.give(event)
+    assert [request.body for request in house.receiver.requests] == [body_of(event)] * 2
+    await house.receiver.answer(OK)
+    assert house.ledger.durable == 0
+    await house.receiver.answer(OK)
+    assert house.ledger.durable == 1
+
+
+async def test_a_slow_answer_holds_nothing_but_its_own_offset(house: House) -> None:
+    house.configure(endpoint("other", account="other"))
+    await house.give(delivered("slow"), *[delivered(f"evt_{n}", account="other") for n in range(5)])
+    while len(house.receiver.open) > 1:
+        house.receiver.open[-1].answer.set_result(OK)
+        await settled()
+    assert house.receiver.ids == ["slow", "evt_0", "evt_1", "evt_2", "evt_3", "evt_4"]
+    assert house.ledger.durable == 0
+    await house.receiver.answer(OK)
+    assert house.ledger.durable == 6
+
+
+async def test_a_failure_settles_when_its_task_is_acknowledged_in_a_delay_topic(house: House) -> None:
+    house.kafka.acknowledges = False
+    event = delivered("evt_1")
+    await house.give(event)
+    await house.clock.move(0.5)
+    await house.receiver.answer(answered(500))
+    [task] = house.written("webhooks_retry.1m")
+    assert task == WebhookTask("acme/crm", "evt_1", "delivery", body_of(event))
+    assert house.headers_of("webhooks_retry.1m") == [TaskHeaders(2, START, START + 500 + 60_000, "sms.events/0/0")]
+    assert house.ledger.durable == 0
+    house.kafka.open[0].set_result(None)
+    await settled()
+    assert house.ledger.durable == 1
+
+
+async def test_records_that_are_written_say_what_they_are(house: House) -> None:
+    await house.give(delivered("evt_1"))
+    await house.receiver.answer(answered(500))
+    [(_, _, key, headers)] = house.kafka.records
+    assert key == b"acme/crm"
+    assert header(headers, "ce_type") == b"trackly.WebhookTask"
+    assert header(headers, "ce_id") == b"evt_1"
+
+
+@pytest.mark.parametrize(
+    ("attempt", "topic", "next_attempt"),
+    [(1, "webhooks_retry.1m", 2), (2, "webhooks_retry.5m", 3)],
+)
+async def test_a_due_task_goes_on_with_its_attempts(house: House, attempt: int, topic: str, next_attempt: int) -> None:
+    task = WebhookTask("acme/crm", "evt_1", "delivery", b"as it was signed before")
+    await house.give(task, headers=TaskHeaders(attempt, 7, 8, "sms.events/3/9").encode())
+    [request] = house.receiver.requests
+    assert (request.body, request.headers["webhook-id"]) == (task.body, "evt_1")
+    await house.receiver.answer(answered(500))
+    assert house.written(topic) == [task]
+    [headers] = house.headers_of(topic)
+    assert (headers.attempt, headers.first_attempt_at, headers.origin) == (next_attempt, 7, "sms.events/3/9")
+
+
+async def test_the_last_failure_is_a_dead_letter(house: House) -> None:
+    task = WebhookTask("acme/crm", "evt_1", "delivery", b"body")
+    await house.give(task, headers=TaskHeaders(3, 7, 8, "sms.events/3/9").encode())
+    await house.receiver.answer(answered(503))
+    assert house.written("webhooks_dead") == [
+        DeadWebhook(
+            endpoint="acme/crm",
+            event_id="evt_1",
+            event="delivery",
+            body=b"body",
+            attempts=3,
+            last_status=503,
+            error_class="http_status",
+            first_attempt_at=7,
+            died_at=START,
+            origin="sms.events/3/9",
+        )
+    ]
+    assert (house.sink.counts.dead, house.ledger.durable) == (1, 1)
+
+
+async def test_a_task_without_headers_is_a_first_attempt(house: House) -> None:
+    await house.give(WebhookTask("acme/crm", "evt_1", "delivery", b"{}"))
+    await house.receiver.answer(answered(500))
+    [headers] = house.headers_of("webhooks_retry.1m")
+    assert (headers.attempt, headers.first_attempt_at, headers.origin) == (2, START, "sms.events/0/0")
+
+
+async def test_tasks_keep_no_order_among_themselves(house: House) -> None:
+    await house.give(*[WebhookTask("acme/crm", f"evt_{n}", "delivery", b"{}") for n in range(3)])
+    assert len(house.receiver.open) == 3
+
+
+async def test_a_task_of_a_deleted_endpoint_is_dropped(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        await house.give(WebhookTask("acme/gone", "evt_1", "delivery", b"{}"))
+    assert "acme/gone" in caplog.text
+    assert (house.sink.counts.dropped, house.ledger.durable) == (1, 1)
+    assert house.kafka.records == []
+
+
+async def test_deleting_an_endpoint_drops_what_waits_for_it(house: House) -> None:
+    await house.give(delivered("evt_1"), delivered("evt_2"))
+    house.delete("acme/crm")
+    await house.receiver.answer(OK)
+    assert (house.sink.counts.dropped, house.ledger.durable) == (1, 2)
+
+
+async def test_events_of_a_disabled_endpoint_are_parked_and_keep_their_attempt(house: House) -> None:
+    house.configure(endpoint(enabled=False))
+    await house.give(delivered("evt_1"))
+    assert house.headers_of("webhooks_retry.5m") == [TaskHeaders(1, None, START + 300_000, "sms.events/0/0")]
+    assert (house.receiver.requests, house.ledger.durable) == ([], 1)
+
+
+async def test_an_open_breaker_counts_as_an_attempt_so_that_retries_end(house: House) -> None:
+    for number in range(FAILURES):
+        await house.give(delivered(f"evt_{number}", to=None))
+        await house.receiver.answer(answered(500))
+    tasks = [WebhookTask("acme/crm", f"due_{attempt}", "delivery", b"{}") for attempt in (1, 2, 3)]
+    for attempt, task in enumerate(tasks, 1):
+        await house.give(task, headers=TaskHeaders(attempt, 7, 8, "o").encode())
+    assert len(house.receiver.requests) == FAILURES
+    assert house.written("webhooks_retry.1m")[FAILURES:] == [tasks[0]]
+    assert house.written("webhooks_retry.5m") == [tasks[1]]
+    [dead] = house.written("webhooks_dead")
+    assert (dead.event_id, dead.error_class, dead.attempts, dead.last_status) == ("due_3", "breaker_open", 3, None)
+    assert house.sink.counts.deferred == {"breaker_open": 3}
+
+
+async def test_what_a_slow_endpoint_cannot_take_soon_waits_and_keeps_its_attempt(house: House) -> None:
+    await house.give(delivered("first", to=None))
+    house.sink.lanes["acme/crm"].latency = 5.0
+    await house.give(*[delivered(f"evt_{n}", to=None) for n in range(20)])
+    overflow = house.sink.counts.deferred["overflow"]
+    assert overflow == 5
+    assert {headers.attempt for headers in house.headers_of("webhooks_retry.1m")} == {1}
+    assert house.ledger.durable == 0
+
+
+async def test_a_fast_endpoint_with_a_long_backlog_is_waited_for(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sinks.lanes.LONGEST_QUEUE", 50)
+    await house.give(delivered("first", to=None))
+    lane = house.sink.lanes["acme/crm"]
+    lane.latency = 0.0001
+    await house.give(*[delivered(f"evt_{n}", to=None) for n in range(300)])
+    assert len(house.inbox) > 0
+    while house.receiver.open:
+        await house.receiver.answer_all(OK)
+    assert house.sink.counts.attempts == {"2xx": 301}
+    assert house.sink.counts.deferred == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (b"garbage", "magic byte"),
+        (CODEC.encode(AccountConfig(id="acme", name="Acme")), "AccountConfig"),
+        (CODEC.encode(delivered("evt_1"))[:-1], "schema"),
+    ],
+)
+async def test_what_is_no_webhook_is_rejected_and_stops_nothing(house: House, value: bytes, error: str) -> None:
+    await house.give(value, delivered("evt_1"))
+    await house.receiver.answer(OK)
+    [rejected] = house.written("rejected")
+    assert isinstance(rejected, RejectedRecord)
+    assert (rejected.stage, rejected.reason, rejected.source_value) == ("webhooks", "not_decodable", value)
+    assert (rejected.source_topic, rejected.source_partition, rejected.source_offset) == ("sms.events", 0, 0)
+    assert error in rejected.error
+    assert house.ledger.durable == 2
+
+
+async def test_a_topic_full_of_garbage_stops_the_worker(house: House) -> None:
+    await house.give(*[b"garbage"] * 200)
+    for _ in range(10):
+        await settled()
+    assert "failed" in str(house.crashes[0])
+
+
+async def test_what_kafka_does_not_take_for_its_size_is_rejected(house: House) -> None:
+    house.kafka.errors = [MessageSizeTooLargeError()]
+    await house.give(delivered("evt_1"))
+    await house.receiver.answer(answered(500))
+    [rejected] = house.written("rejected")
+    assert (rejected.reason, rejected.source_value, rejected.source_offset) == ("too_large", None, 0)
+    assert (house.ledger.durable, house.crashes) == (1, [])
+
+
+async def test_a_kafka_that_takes_nothing_crashes_the_worker_once(house: House) -> None:
+    first = KafkaTimeoutError()
+    house.kafka.errors = [first, KafkaTimeoutError()]
+    await house.give(delivered("evt_1"), delivered("evt_2", to=None))
+    await house.receiver.answer_all(answered(500))
+    assert house.crashes == [first]
+    assert house.ledger.durable == 0
+    assert await house.sink.drain(20.0) is False
+
+
+async def test_draining_finishes_what_is_under_way_and_lets_the_rest_go(house: House) -> None:
+    await house.give(delivered("evt_1"), delivered("evt_2"))
+    draining = asyncio.ensure_future(house.sink.drain(20.0))
+    await settled()
+    assert not draining.done()
+    await house.receiver.answer(OK)
+    assert await draining
+    assert house.receiver.ids == ["evt_1"]
+    assert (house.ledger.durable, house.sink.window.events) == (1, 0)
+
+
+async def test_after_draining_the_next_owner_delivers_what_was_let_go(house: House) -> None:
+    await house.give(delivered("evt_1"), delivered("evt_2"))
+    draining = asyncio.ensure_future(house.sink.drain(20.0))
+    await settled()
+    await house.receiver.answer(OK)
+    await draining
+    again = Ledger(house.ledger.tp, house.ledger.durable, 2)
+    await house.give(delivered("evt_2"), owner=again)
+    await house.receiver.answer(OK)
+    assert house.receiver.ids == ["evt_1", "evt_2"]
+    assert (again.durable, house.ledger.durable) == (2, 1)
+
+
+async def test_records_that_were_taken_but_not_placed_are_let_go_too() -> None:
+    house = House(window_events=2)
+    house.configure(endpoint())
+    running = asyncio.ensure_future(house.sink.run())
+    await house.give(*[delivered(f"evt_{n}", to=None) for n in range(5)])
+    assert len(house.receiver.requests) == 2
+    draining = asyncio.ensure_future(house.sink.drain(20.0))
+    await house.receiver.answer_all(OK)
+    assert await draining
+    assert len(house.receiver.requests) == 2
+    assert await house.inbox.wait_idle(1.0)
+    running.cancel()
+
+
+async def test_a_full_window_takes_nothing_until_there_is_room() -> None:
+    house = House(window_events=2)
+    house.configure(endpoint())
+    running = asyncio.ensure_future(house.sink.run())
+    await house.give(*[delivered(f"evt_{n}", to=None) for n in range(5)])
+    assert (len(house.receiver.requests), house.sink.window.events) == (2, 2)
+    while house.receiver.open:
+        await house.receiver.answer_all(OK)
+        assert house.sink.window.events <= 2
+    assert house.ledger.durable == 5
+    running.cancel()
+
+
+async def test_counts(house: House) -> None:
+    await house.give(
+        delivered("evt_1", to=None),
+        delivered("evt_2", to=None),
+        delivered("evt_3", account="nobody"),
+        ReplyEvent(
+            event_id="evt_4",
+            account="acme",
+            provider="twilio",
+            phone_number="+1",
+            list_number=None,
+            body="hi",
+            timestamp=0,
+        ),
+    )
+    assert house.sink.in_flight == 3
+    await house.receiver.answer(OK)
+    await house.receiver.answer(answered(404))
+    await house.receiver.answer(answered(500))
+    counts = house.sink.counts
+    assert counts.events == 4
+    assert counts.attempts == {"2xx": 1, "4xx": 1, "5xx": 1}
+    assert counts.retried == {"1m": 2}
+    assert house.sink.in_flight == 0
