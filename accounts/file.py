@@ -28,7 +28,7 @@ DEFAULT_EVENTS = ("delivery", "unsubscribe", "reply")
 PROVIDERS: dict[str, tuple[str, ...]] = {
     "infobip": ("username", "password", "header_name", "header_value"),
     "twilio": ("auth_token", "auth_token_previous"),
-    "cm": (),
+    "cm": ("secret",),
     "lime": (),
     "eztexting": (),
 }

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bus.inbox import Admitted, Inbox
+from bus.offsets import LosslessConsumer, PartitionsLost
 from bus.producer import Producer
 from bus.tables import Table
 from schemas.cloudevents import Headers, event_headers
@@ -107,6 +108,7 @@ class Batch:
         self._producer: Producer = worker.records_producer
         self._codec: Codec = worker.codec
         self._catalogue: Catalogue = worker.catalogue
+        self._consumer: LosslessConsumer = worker.consumer
         self._limit = limit
         self._rows = {table.name: Rows(table) for table in tables}
         self._outgoing: list[tuple[str, bytes | None, bytes | None, Headers | None, int | None]] = []
@@ -185,15 +187,19 @@ class Batch:
         self.send("rejected", rejected, key=record.key, event_id=event_id, at=now)
 
     async def make_durable(self) -> None:
-        """Send, await, write the tables, await. Raises aiokafka.errors.KafkaError when Kafka does not take it."""
+        """Send, await, write the tables, await.
+
+        Raises aiokafka.errors.KafkaError when Kafka does not take it, PartitionsLost when they are another's.
+        """
+        generation = self.sources[0].ledger.generation
+        await self._consumer.confirm(generation)
         if self._outgoing:
             sent = [
                 await self._producer.send(topic, value, key=key, headers=headers, partition=partition)
                 for topic, value, key, headers, partition in self._outgoing
             ]
             await asyncio.gather(*sent)
-        if any(source.ledger.revoked for source in self.sources):
-            return
+        await self._consumer.confirm(generation)
         for rows in self._rows.values():
             await rows.write()
 
@@ -218,6 +224,8 @@ async def batches(worker: Worker, inbox: Inbox, *, stage: str, tables: Iterable[
             batch.settle()
             worker.records.labels(stage, "taken").inc(len(sources))
             worker.records.labels(stage, "rejected").inc(batch.rejected)
+        except PartitionsLost as lost:
+            log.warning("%s drops a batch of %d records: %s", stage, len(sources), lost)
         except Exception as error:
             log.critical("%s stops: %s: %s", stage, type(error).__name__, error)
             await worker.crash(error)

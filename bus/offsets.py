@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -26,8 +27,16 @@ from bus.ledger import Ledger, TopicPartition, Verdict
 
 log = logging.getLogger(__name__)
 
+CONFIRMED_FOR = 4.0
+"""Seconds for which the coordinator's word that we are a member holds. Well below the session timeout (10 s), so that
+what is written in this time arrives before anybody else can own the partition."""
+
 REVOKE_WAIT = 20.0
 """Seconds that a rebalance waits for work in progress. The group's rebalance timeout is 60 s."""
+
+
+class PartitionsLost(Exception):
+    """Another process owns the partitions now; what is under way must not be written."""
 
 
 class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -97,6 +106,16 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             if target in assigned:
                 consumer.seek(target, offset)
 
+    async def heartbeat(self) -> tuple[bool, int]:
+        """Whether the group's coordinator answered that we are a member, and the generation we are in (-1: none)."""
+        return await self.call_thread(self._heartbeat)  # type: ignore[no-any-return]
+
+    async def _heartbeat(self) -> tuple[bool, int]:
+        coordinator = self._ensure_consumer()._coordinator
+        if coordinator.coordinator_id is None:
+            return False, coordinator.generation
+        return await coordinator._do_heartbeat(), coordinator.generation
+
     async def committed_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int | None]:
         """Offsets that the group has committed; None where it has not."""
         return await self.call_thread(self._committed_offsets, list(tps))  # type: ignore[no-any-return]
@@ -125,6 +144,7 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
         self.ledgers: dict[TopicPartition, Ledger] = {}
         self.ready = False
         self.skipped_by_retention = 0
+        self._confirmed = (-1, 0.0)
 
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
@@ -263,6 +283,25 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
                 if tp in self.ledgers:
                     self.ledgers[tp].committed = offset
         return done
+
+    async def confirm(self, generation: int) -> None:
+        """Return when this process still owns what it was assigned in `generation`, for certain; else PartitionsLost.
+
+        A process that was frozen for longer than the session timeout wakes up with partitions that another one owns,
+        and finds out at its next heartbeat. Until then it would write beside the new owner. So whoever writes asks
+        first. It costs a heartbeat only when the last answer is CONFIRMED_FOR old; while the broker is away it waits.
+        """
+        while True:
+            now = time.monotonic()
+            if generation == self._confirmed[0] and now - self._confirmed[1] < CONFIRMED_FOR:
+                return
+            alive, current = await self._thread.heartbeat()
+            if current != generation:
+                raise PartitionsLost(f"the group has moved on from generation {generation}")
+            if alive:
+                self._confirmed = (generation, now)
+            else:
+                await self.sleep(0.2)
 
     async def lag(self) -> tuple[int, int]:
         """Records that are on the topics and not durable here, and the sum of durable offsets (which only grows)."""

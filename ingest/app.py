@@ -25,6 +25,7 @@ from bus.health import Health
 from bus.producer import Producer
 from ingest.credentials import Credentials, SecretMissing
 from ingest.errors import NOT_FOUND, NOT_STORED, TOO_LARGE, Refused, refusal
+from ingest.redaction import storable_headers, storable_query
 from ingest.settings import IngestSettings
 from ingest.writer import CallbackWriter, NotStored
 from providers import PROVIDERS
@@ -33,9 +34,6 @@ from schemas.codec import Codec
 from schemas.ids import random_id
 from schemas.records import AccountConfig, RawCallback
 from schemas.registry import registry_for
-
-SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-twilio-signature", "x-signature"})
-"""Headers that prove something; they are checked here and never stored."""
 
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _ACCOUNT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -126,8 +124,8 @@ class Ingest:
             account=account.id,
             method=request.method,
             path=path,
-            query=query,
-            headers=_storable(headers, account.providers.get(name, {})),
+            query=storable_query(query),
+            headers=storable_headers(headers, account.providers.get(name, {})),
             content_type=headers.get("content-type"),
             body=body,
             remote_ip=remote_ip,
@@ -226,8 +224,3 @@ def _check_address(account: AccountConfig, remote_ip: str) -> None:
         address = ipaddress.ip_address(remote_ip)
         if not any(address in ipaddress.ip_network(cidr, strict=False) for cidr in account.trusted_cidrs):
             raise Refused(403, "address_not_trusted", f"{remote_ip} may not post callbacks for this account.")
-
-
-def _storable(headers: Mapping[str, str], credentials: Mapping[str, str]) -> dict[str, str]:
-    secret = credentials.get("header_name", "").lower()
-    return {k: v for k, v in headers.items() if k not in SECRET_HEADERS and k != secret}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from providers.base import Provider
+from providers.cm import Cm
 from providers.infobip import Infobip
 from providers.twilio import Twilio
 
-PROVIDERS: Mapping[str, Provider] = {provider.name: provider for provider in (Infobip(), Twilio())}
+PROVIDERS: Mapping[str, Provider] = {provider.name: provider for provider in (Cm(), Infobip(), Twilio())}
 """Providers by the name that stands in their callback URL."""

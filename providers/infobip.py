@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import hmac
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,6 +19,7 @@ from typing import Any
 import orjson
 
 from providers.base import Answer, CallbackRequest, Item, Malformed, NotAuthentic, Unreadable
+from providers.jsons import loads
 from providers.numbers import NotANumber, to_number, to_sender
 from providers.times import iso_millis
 from schemas.ids import derived_id
@@ -250,7 +250,7 @@ def _content(item: dict[str, Any]) -> tuple[str | None, tuple[str, ...]]:
 def _results(callback: RawCallback) -> list[Any]:
     if "xml" in (callback.content_type or "").lower() or callback.body.lstrip()[:1] == b"<":
         raise Unreadable("not_supported", "the body is XML; only application/json is read")
-    value = _loads(callback.body)
+    value = loads(callback.body)
     if not isinstance(value, dict):
         raise Unreadable("missing_field", "the body is not an object with a results list")
     results = value.get("results")
@@ -334,16 +334,3 @@ def _require(given: str | None, expected: str, what: str) -> None:
         raise NotAuthentic("missing_credentials", f"{what}: missing")
     if not hmac.compare_digest(given.encode(errors="surrogatepass"), expected.encode(errors="surrogatepass")):
         raise NotAuthentic("wrong_credentials", f"{what}: does not match")
-
-
-def _loads(body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        # An emoji that was cut in two leaves half a surrogate pair, which orjson refuses, and with it a whole batch.
-        # The standard library reads it; the half is replaced, and the siblings live.
-        try:
-            text = json.dumps(json.loads(body.decode()), ensure_ascii=False, allow_nan=False)
-        except (ValueError, RecursionError):
-            raise Unreadable("not_json", f"the body is not JSON: {error}") from None
-        return orjson.loads(text.encode("utf-8", "replace"))

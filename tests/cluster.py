@@ -70,6 +70,14 @@ class Cluster:
         """SIGKILL, and wait until it is gone."""
         self._end(name, signal.SIGKILL)
 
+    def freeze(self, name: str) -> None:
+        """SIGSTOP: the process is there and does nothing, as on a machine that is out of breath."""
+        self.services[name].signal(signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """SIGCONT."""
+        self.services[name].signal(signal.SIGCONT)
+
     def stop(self, name: str) -> None:
         """SIGTERM, and wait until it has finished its work."""
         self._end(name, signal.SIGTERM)

@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import hmac
 import random
+import shutil
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -73,18 +74,18 @@ class Sender:
         self.refused = 0
         self.fates: dict[str, list[tuple[int, bool]]] = defaultdict(list)
         self.stopping = False
+        self._number = 0
 
     async def run(self) -> None:
         async with aiohttp.ClientSession() as session:
-            number = 0
             tasks: set[asyncio.Task[None]] = set()
-            started = time.monotonic()
+            started, first = time.monotonic(), self._number
             while not self.stopping:
-                await asyncio.sleep(max(0.0, started + number / self._rate - time.monotonic()))
-                task = asyncio.create_task(self._post(session, number))
+                await asyncio.sleep(max(0.0, started + (self._number - first) / self._rate - time.monotonic()))
+                task = asyncio.create_task(self._post(session, self._number))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
-                number += 1
+                self._number += 1
             await asyncio.gather(*tasks)
 
     async def _post(self, session: aiohttp.ClientSession, number: int) -> None:
@@ -197,6 +198,41 @@ async def test_workers_killed_and_stopped_in_turn_lose_nothing_and_count_exactly
             sender.stopping = True
             await sending
             await _until_delivered(sender, receiver, timeout=60)
+            _check_the_books(cluster, sender, receiver)
+
+
+async def test_a_worker_that_wakes_up_after_its_partitions_were_given_away_spoils_nothing(
+    bus_settings: BusSettings, tmp_path: Path
+) -> None:
+    settings = bus_settings.model_copy(update={"retry_schedule": ("1s", "2s", "4s")})
+    async with Receiver() as receiver:
+        with Cluster(settings, tmp_path) as cluster:
+            await cluster.configure([*CONFIGS, receiver.endpoint()])
+            cluster.start("ingest", "streams-1", "streams-2", "sinks-1")
+            await asyncio.to_thread(cluster.wait_ready)
+            sender = Sender(cluster.ingest_port, rate=120)
+            sending = asyncio.create_task(sender.run())
+            await asyncio.sleep(2)
+            cluster.freeze("streams-1")
+            # Longer than the session timeout of 10 s: the other worker takes over, and is well ahead at the end.
+            await asyncio.sleep(14)
+            cluster.thaw("streams-1")
+            await asyncio.sleep(5)
+            sender.stopping = True
+            await sending
+            await _until_delivered(sender, receiver, timeout=60, cluster=cluster)
+            # The tables too: a worker that starts with an empty disk must come to the same counts.
+            cluster.kill("streams-1")
+            cluster.kill("streams-2")
+            shutil.rmtree(tmp_path / "streams")
+            cluster.start("streams-1", "streams-2")
+            await asyncio.to_thread(cluster.wait_ready)
+            sender.stopping = False
+            sending = asyncio.create_task(sender.run())
+            await asyncio.sleep(3)
+            sender.stopping = True
+            await sending
+            await _until_delivered(sender, receiver, timeout=60, cluster=cluster)
             _check_the_books(cluster, sender, receiver)
 
 

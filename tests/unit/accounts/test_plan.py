@@ -223,7 +223,7 @@ def test_all_mistakes_of_a_file_are_reported_at_once() -> None:
 
 def test_no_problem_quotes_a_secret() -> None:
     text = (
-        account_with('discord_webhook_url = "ftp://s3cret"\n[accounts.providers.cm]\nkey = "env:s3cret s3cret"\n')
+        account_with('discord_webhook_url = "ftp://s3cret"\n[accounts.providers.lime]\nkey = "env:s3cret s3cret"\n')
         + '[[accounts.endpoints]]\nid = "crm"\nurl = "https://u:s3cret/x@a.example"\nsecret = "whsec_s3cret!"'
     )
     problems = problems_of(text)
@@ -368,7 +368,7 @@ def views(draw: st.DrawFn) -> Accounts:
             AccountConfig(
                 id=account,
                 name=draw(TEXT),
-                providers=draw(st.dictionaries(st.sampled_from(["cm", "lime"]), credentials)),
+                providers=draw(st.dictionaries(st.sampled_from(["eztexting", "lime"]), credentials)),
                 postbacks=draw(st.fixed_dictionaries({}, optional={"token": SECRETS})),
                 discord_webhook_url=draw(st.none() | st.just("https://discord.example/secret")),
             )

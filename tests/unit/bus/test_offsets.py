@@ -12,6 +12,7 @@ import aiokafka
 import faust
 import pytest
 from aiokafka.consumer.fetcher import Fetcher as AIOKafkaFetcher
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import TopicPartitionState
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as faust_consumer
@@ -58,4 +59,5 @@ def test_aiokafka_still_tells_where_the_fetcher_stands() -> None:
     assert "partitions" in inspect.signature(AIOKafkaFetcher.fetched_records).parameters
     assert isinstance(TopicPartitionState.has_valid_position, property)
     assert "_position" in inspect.getsource(TopicPartitionState.__init__)
+    assert inspect.iscoroutinefunction(GroupCoordinator._do_heartbeat)
     assert hasattr(aiokafka.AIOKafkaConsumer, "beginning_offsets")

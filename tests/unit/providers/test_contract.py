@@ -29,7 +29,18 @@ CODEC = Codec(FolderRegistry())
 PUBLIC_STATUSES = {"pending", "delivered", "undeliverable", "expired", "rejected"}
 CLASSES = {"delivered", "complaint", "invalid", "transient", "opt_out", "neutral"}
 
+
+def cm(msg: object) -> RawCallback:
+    return callback("cm", orjson.dumps({"messages": {"msg": msg}}))
+
+
 EXAMPLES: Mapping[str, list[RawCallback]] = {
+    "cm": [
+        cm([{"to": "00385911234567", "reference": "A", "status": {"code": "2"}}, {"reference": "B"}]),
+        callback("cm", b'{"from": {"number": "+385911234567"}, "to": {"number": "3669"}, "message": {"text": "STOP"}}'),
+        callback("cm", b"<MESSAGES><MSG><TO>00385911234567</TO><STATUS><CODE>3</CODE></STATUS></MSG></MESSAGES>"),
+        callback("cm", b"", method="GET", query="GSM=00385911234567&REFERENCE=A&STATUS=0"),
+    ],
     "infobip": [
         infobip(
             {"messageId": "m-1", "to": "385911234567", "status": {"groupId": 3, "id": 5}},
@@ -46,6 +57,10 @@ EXAMPLES: Mapping[str, list[RawCallback]] = {
 """Callbacks that are understood, by provider."""
 
 STATUSES: Mapping[str, tuple[Callable[[str], RawCallback], list[str]]] = {
+    "cm": (
+        lambda code: cm({"reference": "A", "status": {"code": code}}),
+        ["0", "1", "2", "3", "4"],
+    ),
     "infobip": (
         lambda name: infobip({"messageId": "m-1", "status": {"groupName": name}}),
         ["PENDING", "ACCEPTED", "UNDELIVERABLE", "DELIVERED", "EXPIRED", "REJECTED"],
@@ -71,6 +86,7 @@ STATUSES: Mapping[str, tuple[Callable[[str], RawCallback], list[str]]] = {
 """How a report with a status looks, and every status that the provider documents."""
 
 CREDENTIALS: Mapping[str, dict[str, str]] = {
+    "cm": {"secret": SECRET},
     "infobip": {"username": "acme", "password": SECRET},
     "twilio": {"auth_token": SECRET},
 }
@@ -144,7 +160,41 @@ twilio_forms = (
     | st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=4)
 )
 
+cm_texts = st.sampled_from(["[GSM]", "%STATUS%", "A", " ", ""]) | st.text(max_size=5) | junk
+cm_times = st.sampled_from(["2026-03-01T08:00:00", "0001-01-01T00:00:00", "soon"]) | junk
+cm_codes = st.sampled_from(STATUSES["cm"][1]) | st.integers(0, 5)
+cm_fields: dict[str, st.SearchStrategy[Any]] = {
+    "received": cm_times,
+    "to": numbers | junk,
+    "reference": cm_texts,
+    "REFERENCE": cm_texts,
+    "operator": cm_texts,
+}
+cm_msgs = junk | st.fixed_dictionaries(
+    {"status": st.fixed_dictionaries({"code": cm_codes | junk}, optional={"errorCode": cm_texts}) | cm_codes | junk},
+    optional=cm_fields,
+)
+cm_replies = st.fixed_dictionaries(
+    {"from": st.fixed_dictionaries({"number": numbers | junk}) | numbers | junk},
+    optional={
+        "message": st.fixed_dictionaries({"text": st.text() | junk, "media": junk}) | junk,
+        "body": st.text() | junk,
+        "timeUtc": cm_times,
+        **cm_fields,
+    },
+)
+cm_forms = st.fixed_dictionaries(
+    {"STATUS": st.sampled_from([*STATUSES["cm"][1], "[STATUS]", "9"])},
+    optional={"GSM": numbers, "reference": st.text(max_size=5), "CREATED_S": st.text(max_size=5), "gsm": numbers},
+)
+cm_bodies = (
+    (cm_msgs | st.lists(cm_msgs, max_size=3)).map(lambda msg: orjson.dumps({"messages": {"msg": msg}}))
+    | cm_replies.map(orjson.dumps)
+    | cm_forms.map(lambda fields: urlencode(fields).encode())
+)
+
 BODIES: Mapping[str, st.SearchStrategy[bytes]] = {
+    "cm": cm_bodies,
     "infobip": st.lists(infobip_items, max_size=3).map(lambda items: orjson.dumps({"results": items})),
     "twilio": twilio_forms.map(lambda fields: urlencode(fields).encode()),
 }
@@ -328,6 +378,7 @@ def test_no_name_of_infobip_means_two_things_in_the_groups_of_failures() -> None
 @pytest.mark.parametrize(
     ("name", "table", "key"),
     [
+        ("cm", "statuses", ("code",)),
         ("infobip", "statuses", ("group", "id")),
         ("infobip", "bare_ids", ("group", "id")),
         ("infobip", "errors", ("id",)),

@@ -1,0 +1,170 @@
+"""CM's inbound messages. Payloads are written in the shapes of its documentation."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+import pytest
+from provider_callbacks import FORM, RECEIVED_AT, callback
+
+from providers.base import Malformed, Unreadable
+from providers.cm import Cm
+from schemas.ids import derived_id
+from schemas.records import InboundMessage, RawCallback
+
+CM = Cm()
+
+REPLY: dict[str, Any] = {
+    "reference": "ORDER77",
+    "messageContext": "",
+    "from": {"number": "+385911234567", "name": ""},
+    "to": {"number": "00385921004026"},
+    "message": {"text": "Yes please", "media": {"mediaUri": "", "contentType": "", "title": ""}, "custom": {}},
+    "groupings": ["", "", ""],
+    "timeUtc": "2026-03-01T08:00:00",
+    "channel": "SMS",
+}
+OLD_REPLY = {
+    "reference": "ORDER77",
+    "from": "00385911234567",
+    "to": "3669",
+    "body": "Stop",
+    "groupings": ["a", "b", "c"],
+}
+UPPER_CASE_REPLY = {
+    "REFERENCE": "ORDER77",
+    "FROM": {"NUMBER": "+385911234567"},
+    "TO": {"NUMBER": "00385921004026"},
+    "MESSAGE": {"TEXT": "Yes please", "MEDIA": {"MEDIAURI": ""}},
+    "TIMEUTC": "2026-03-01T08:00:00",
+}
+
+
+def read(raw: RawCallback) -> InboundMessage:
+    (item,) = CM.read(raw)
+    assert isinstance(item, InboundMessage)
+    return item
+
+
+def read_reply(value: object) -> InboundMessage:
+    return read(callback("cm", orjson.dumps(value), content_type="application/json"))
+
+
+def test_an_inbound_sms_fills_every_field() -> None:
+    reply = read_reply(REPLY)
+    assert reply == InboundMessage(
+        event_id=derived_id("evt_callback", 0),
+        account="acme",
+        provider="cm",
+        provider_message_id=reply.provider_message_id,
+        in_reply_to="ORDER77",
+        from_="+385911234567",
+        to="+385921004026",
+        text="Yes please",
+        occurred_at=1_772_352_000_000,
+        received_at=RECEIVED_AT,
+        raw=orjson.dumps(REPLY).decode(),
+    )
+    assert (reply.provider_message_id or "").startswith("cm-")
+
+
+def test_the_keys_of_a_reply_come_in_any_case() -> None:
+    loud = read_reply(UPPER_CASE_REPLY)
+    assert (loud.from_, loud.text, loud.in_reply_to) == ("+385911234567", "Yes please", "ORDER77")
+    assert loud.provider_message_id == read_reply(REPLY).provider_message_id
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        ({"groupings": ["x", "", ""]}, True),
+        ({"from": {"number": "00385911234567"}}, True),
+        ({"from": {"number": "+385911234568"}}, False),
+        ({"to": {"number": "3669"}}, False),
+        ({"timeUtc": "2026-03-01T08:00:01"}, False),
+        ({"message": {"text": "yes please"}}, False),
+        ({"message": {"text": "Yes please", "media": {"mediaUri": "https://media.example/1"}}}, False),
+    ],
+)
+def test_a_reply_is_known_by_numbers_time_and_content(other: dict[str, Any], same: bool) -> None:
+    ids = [read_reply(value).provider_message_id for value in (REPLY, {**REPLY, **other})]
+    assert (ids[0] == ids[1]) is same
+
+
+@pytest.mark.parametrize("time", [None, "", "soon", "0001-01-01T00:00:00"])
+def test_a_reply_without_a_time_has_no_id_for_the_word_may_come_again(time: object) -> None:
+    reply = read_reply({**REPLY, "timeUtc": time})
+    assert (reply.provider_message_id, reply.occurred_at) == (None, None)
+
+
+def test_the_old_form_is_flat_and_has_no_time() -> None:
+    reply = read_reply(OLD_REPLY)
+    assert (reply.from_, reply.to, reply.text, reply.in_reply_to) == ("+385911234567", "3669", "Stop", "ORDER77")
+    assert reply.provider_message_id is None
+
+
+def test_the_old_form_comes_as_get_form_and_xml_too() -> None:
+    fields = {"reference": "ORDER77", "FROM": "00385911234567", "To": "3669", "body": "Stop it, caf\u00e9"}
+    text = "".join(f"<{name}>{value}</{name}>" for name, value in fields.items())
+    for raw in (
+        callback("cm", urlencode(fields).encode(), content_type=FORM),
+        callback("cm", b"", method="GET", query=urlencode(fields)),
+        callback("cm", f"<MESSAGES><MSG>{text}</MSG></MESSAGES>".encode()),
+        callback("cm", f"<MO>{text}</MO>".encode()),
+    ):
+        reply = read(raw)
+        assert (reply.from_, reply.to, reply.text) == ("+385911234567", "3669", "Stop it, caf\u00e9")
+
+
+@pytest.mark.parametrize(
+    ("media", "urls"),
+    [
+        ({"mediaUri": "https://media.example/1", "contentType": "image/png"}, ("https://media.example/1",)),
+        ([{"mediaUri": "https://media.example/1"}, {"MEDIAURI": "https://media.example/2"}, 7],
+         ("https://media.example/1", "https://media.example/2")),
+        ({"mediaUri": ""}, ()),
+        (None, ()),
+        ("x", ()),
+    ],
+)  # fmt: skip
+def test_media_are_urls(media: object, urls: tuple[str, ...]) -> None:
+    reply = read_reply({**REPLY, "channel": "WhatsApp", "message": {"text": "", "media": media}})
+    assert (reply.text, reply.media) == ("", urls)
+
+
+@pytest.mark.parametrize("text", ["  stop\n", "", "42", "[STOP]", "\u010dao \U0001f600"])
+def test_a_text_stays_as_it_was_written(text: str) -> None:
+    assert read_reply({**REPLY, "message": {"text": text}}).text == text
+
+
+def test_half_an_emoji_does_not_cost_the_reply() -> None:
+    reply = read(callback("cm", orjson.dumps(REPLY).replace(b"Yes please", b"STOP \\ud83d")))
+    assert reply.text == "STOP ?"
+
+
+@pytest.mark.parametrize(
+    ("sender", "reason"),
+    [({"number": ""}, "missing_field"), ({}, "missing_field"), ([], "missing_field"), ("[FROM]", "unfilled_template")],
+)
+def test_a_reply_of_nobody_is_named(sender: object, reason: str) -> None:
+    value = {**REPLY, "from": sender}
+    (item,) = CM.read(callback("cm", orjson.dumps(value)))
+    assert isinstance(item, Malformed)
+    assert (item.reason, item.item) == (reason, orjson.dumps(value).decode())
+    assert "from" in item.error
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ({"from": "385911234567"}, "missing_field"),
+        # CM's MT webhook copies what was sent; it looks like the old form of a reply.
+        ({"to": "00385911234567", "from": "Acme", "body": "Hi", "webhooktoken": "t"}, "not_supported"),
+    ],
+)
+def test_what_only_looks_like_a_reply_is_unreadable(value: object, reason: str) -> None:
+    with pytest.raises(Unreadable) as caught:
+        CM.read(callback("cm", orjson.dumps(value)))
+    assert caught.value.reason == reason
