@@ -25,7 +25,7 @@ from bus.health import Health
 from bus.producer import Producer
 from ingest.credentials import Credentials, SecretMissing
 from ingest.errors import NOT_FOUND, NOT_STORED, TOO_LARGE, Refused, refusal
-from ingest.redaction import storable_headers, storable_query
+from ingest.redaction import is_secret, storable_headers, storable_path, storable_query
 from ingest.settings import IngestSettings
 from ingest.writer import CallbackWriter, NotStored
 from providers import PROVIDERS
@@ -80,7 +80,8 @@ class Ingest:
 
     async def _callback(self, name: str, request: Request) -> Response:
         provider = PROVIDERS.get(name)
-        if provider is None:
+        secret = request.path_params.get("webhook_secret")
+        if provider is None or not _path_is_right(provider, secret, self.settings):
             raise NOT_FOUND
         if request.method not in provider.methods:
             allow = ", ".join(sorted(provider.methods))
@@ -123,7 +124,7 @@ class Ingest:
             provider=name,
             account=account.id,
             method=request.method,
-            path=path,
+            path=storable_path(name, request.path_params),
             query=storable_query(query),
             headers=storable_headers(headers, account.providers.get(name, {})),
             content_type=headers.get("content-type"),
@@ -171,7 +172,8 @@ def create_app(settings: IngestSettings) -> FastAPI:
     ingest = Ingest(settings)
     app = FastAPI(title="trackly ingest", lifespan=ingest.lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     every_method = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-    app.add_route("/api/webhook-feedbacks/{provider}", ingest.callback, methods=every_method)
+    for path in ("/api/webhook-feedbacks/{provider}", "/api/webhook-feedbacks/{provider}/{webhook_secret}"):
+        app.add_route(path, ingest.callback, methods=every_method)
     app.add_route("/livez", ingest.health.livez)
     app.add_route("/readyz", ingest.health.readyz)
     app.add_route("/metrics", ingest.health.metrics)
@@ -207,6 +209,13 @@ def server(settings: IngestSettings) -> uvicorn.Server:
         backlog=4096,
     )
     return uvicorn.Server(config)
+
+
+def _path_is_right(provider: Provider, secret: str | None, settings: IngestSettings) -> bool:
+    """Whether the path has the secret that the provider's callbacks stand behind, or none where there is to be none."""
+    if not provider.behind_path_secret:
+        return secret is None
+    return secret is not None and is_secret(secret, settings.path_secrets(provider.name))
 
 
 def _verify(provider: Provider, seen: list[CallbackRequest], credentials: Mapping[str, str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from bus.settings import BusSettings
 
@@ -38,11 +38,28 @@ class IngestSettings(BusSettings):
         validation_alias="TRACKLY_MAX_PENDING_BYTES",
         description="Bytes of bodies that may wait for Kafka at once; beyond it callers are answered 503.",
     )
+    lime_webhook_secret: SecretStr | None = Field(
+        default=None,
+        validation_alias="LIME_WEBHOOK_SECRET",
+        description="Secret in the path of Lime's callbacks; two, separated by a comma, while it is changed. "
+        "When unset, Lime's callbacks are not taken.",
+    )
+    eztexting_webhook_secret: SecretStr | None = Field(
+        default=None,
+        validation_alias="EZTEXTING_WEBHOOK_SECRET",
+        description="Secret in the path of EZ Texting's callbacks; two, separated by a comma, while it is changed. "
+        "When unset, EZ Texting's callbacks are not taken.",
+    )
     forwarded_allow_ips: str = Field(
         default="127.0.0.1",
         validation_alias="TRACKLY_FORWARDED_ALLOW_IPS",
         description="Proxies whose X-Forwarded-For is believed: comma separated addresses or networks.",
     )
+
+    def path_secrets(self, provider: str) -> tuple[str, ...]:
+        """Secrets that are accepted in the path of a provider's callbacks; none: nothing is accepted."""
+        secret = {"lime": self.lime_webhook_secret, "eztexting": self.eztexting_webhook_secret}.get(provider)
+        return tuple(part.strip() for part in secret.get_secret_value().split(",") if part.strip()) if secret else ()
 
     @property
     def public_urls(self) -> tuple[str, ...]:

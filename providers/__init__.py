@@ -6,8 +6,12 @@ from collections.abc import Mapping
 
 from providers.base import Provider
 from providers.cm import Cm
+from providers.eztexting import EzTexting
 from providers.infobip import Infobip
+from providers.lime import Lime
 from providers.twilio import Twilio
 
-PROVIDERS: Mapping[str, Provider] = {provider.name: provider for provider in (Cm(), Infobip(), Twilio())}
+PROVIDERS: Mapping[str, Provider] = {
+    provider.name: provider for provider in (Cm(), EzTexting(), Infobip(), Lime(), Twilio())
+}
 """Providers by the name that stands in their callback URL."""

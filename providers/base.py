@@ -67,6 +67,8 @@ class Provider(Protocol):
 
     name: str
     methods: frozenset[str]
+    behind_path_secret: bool
+    """Whether a secret in the callback's path is what proves it; ingest checks that before it calls `verify`."""
 
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
         """Return when the request proves itself with the account's credentials, else raise NotAuthentic."""

@@ -36,6 +36,7 @@ class Cm:
 
     name = "cm"
     methods = frozenset({"POST", "GET"})
+    behind_path_secret = False
 
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
         """`secret`, percent-encoded in the query of the URL that CM was given: `?account=ID&secret=...`.

@@ -27,6 +27,7 @@ class EzTexting:
 
     name = "eztexting"
     methods = frozenset({"POST"})
+    behind_path_secret = True
 
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
         """`X-Signature`: the HMAC-SHA1 of the raw body under `secret`, in base64, where both are there.

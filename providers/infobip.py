@@ -31,6 +31,7 @@ class Infobip:
 
     name = "infobip"
     methods = frozenset({"POST"})
+    behind_path_secret = False
 
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
         """HTTP Basic (`username`, `password`) and a fixed header (`header_name`, `header_value`), if set.

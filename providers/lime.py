@@ -35,6 +35,7 @@ class Lime:
 
     name = "lime"
     methods = frozenset({"POST", "GET"})
+    behind_path_secret = True
 
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
         """Always passes: Lime signs nothing and sends no header of its own.

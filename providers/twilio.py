@@ -30,6 +30,7 @@ class Twilio:
 
     name = "twilio"
     methods = frozenset({"POST", "GET"})
+    behind_path_secret = False
 
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
         """`X-Twilio-Signature` with `auth_token`, or with `auth_token_previous` while the token is changed.

@@ -24,6 +24,7 @@ INFOBIP = "/api/webhook-feedbacks/infobip?account=acme"
 TWILIO = "/api/webhook-feedbacks/twilio?account=acme"
 PUBLIC_URL = "https://sms.example.com"
 TOKEN = "twilio-token-of-the-tests"
+PATH_SECRET = "path-secret-of-the-tests"
 
 
 def report(message_id: str | None = "m-1", to: object = "15551230001", **changes: object) -> dict[str, object]:
@@ -48,7 +49,7 @@ def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     settings = BusSettings(
         bootstrap_servers=broker, topic_prefix=f"bad{free_port()}.", partitions=4, data_dir=directory
     )
-    with Cluster(settings, directory, TRACKLY_PUBLIC_URL=PUBLIC_URL) as cluster:
+    with Cluster(settings, directory, TRACKLY_PUBLIC_URL=PUBLIC_URL, LIME_WEBHOOK_SECRET=PATH_SECRET) as cluster:
         import asyncio
 
         asyncio.run(
@@ -81,6 +82,10 @@ def http(cluster: Cluster) -> Iterator[httpx.Client]:
         ("POST", "/api/webhook-feedbacks/infobip?account=../../etc", b"{}", 404, "unknown_account"),
         ("POST", "/api/webhook-feedbacks/nobody?account=acme", b"{}", 404, "not_found"),
         ("POST", "/somewhere/else", b"{}", 404, "not_found"),
+        ("POST", "/api/webhook-feedbacks/lime?account=acme", b"a=b", 404, "not_found"),
+        ("POST", "/api/webhook-feedbacks/lime/wrong?account=acme", b"a=b", 404, "not_found"),
+        ("POST", "/api/webhook-feedbacks/eztexting/anything?account=acme", b"{}", 404, "not_found"),
+        ("POST", "/api/webhook-feedbacks/infobip/anything?account=acme", b"{}", 404, "not_found"),
         ("PUT", INFOBIP, b"{}", 405, "method_not_allowed"),
         ("DELETE", TWILIO, b"", 405, "method_not_allowed"),
         ("POST", INFOBIP, b" " * (5 << 20), 413, "body_too_large"),
@@ -188,7 +193,16 @@ def test_an_unknown_twilio_status_is_rejected_by_name(cluster: Cluster, http: ht
     assert ["huh" in record.error for record in rejected_since(cluster, before, 1, "after-huh")] == [True]
 
 
+def test_a_wrong_path_secret_is_answered_like_an_unknown_path(http: httpx.Client) -> None:
+    wrong = http.post("/api/webhook-feedbacks/lime/wrong?account=acme", content=b"a=b")
+    unknown = http.post("/nothing/here", content=b"a=b")
+    assert (wrong.status_code, wrong.content) == (unknown.status_code, unknown.content)
+
+
 def test_no_secret_is_on_a_topic(cluster: Cluster, http: httpx.Client) -> None:
+    lime = f"/api/webhook-feedbacks/lime/{PATH_SECRET}?account=acme&secret=hunter2"
+    form = b"action=optout&list_id=1221&mobile_number=15555555555&keyword=STOP"
+    assert http.post(lime, content=form).status_code == 200
     body = urlencode({"MessageSid": "SM9", "MessageStatus": "sent", "To": "+15551230001"}).encode()
     proof = signature(TWILIO, body)
     headers = {
@@ -199,6 +213,9 @@ def test_no_secret_is_on_a_topic(cluster: Cluster, http: httpx.Client) -> None:
     }
     assert http.post(TWILIO, content=body, headers=headers).status_code == 200
     stored = repr(cluster.records("raw"))
+    assert "lime" in stored
+    assert PATH_SECRET not in stored
+    assert "hunter2" not in stored
     assert TOKEN not in stored
     assert proof not in stored
     assert "c2VjcmV0" not in stored

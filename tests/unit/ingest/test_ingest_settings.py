@@ -15,3 +15,13 @@ def test_the_configured_url_is_the_only_one() -> None:
 def test_without_one_this_machine_s_own_names_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRACKLY_PUBLIC_URL", raising=False)
     assert IngestSettings(port=8099).public_urls == ("http://localhost:8099", "http://127.0.0.1:8099")
+
+
+def test_two_path_secrets_are_valid_while_one_is_changed() -> None:
+    settings = IngestSettings.model_validate({"lime_webhook_secret": "old, new"})
+    assert settings.path_secrets("lime") == ("old", "new")
+
+
+def test_without_a_secret_nothing_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EZTEXTING_WEBHOOK_SECRET", raising=False)
+    assert IngestSettings().path_secrets("eztexting") == ()

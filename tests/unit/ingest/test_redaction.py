@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ingest.redaction import storable_headers, storable_query
+from ingest.redaction import is_secret, storable_headers, storable_path, storable_query
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,7 @@ from ingest.redaction import storable_headers, storable_query
         ("SECRET=hunter2&account=acme", "SECRET=***&account=acme"),
         ("token=a&token=b", "token=***&token=***"),
         ("secret=", "secret=***"),
+        ("%73ecret=hunter2", "%73ecret=***"),
         ("reference=secret", "reference=secret"),
         ("keyword=PIZZA&mysecret=1", "keyword=PIZZA&mysecret=1"),
         ("", ""),
@@ -27,3 +28,22 @@ def test_secret_parameters_are_starred_and_nothing_else(query: str, stored: str)
 def test_headers_that_prove_something_are_left_out() -> None:
     headers = {"authorization": "Basic x", "cookie": "s=1", "x-own": "hunter2", "user-agent": "Infobip"}
     assert storable_headers(headers, {"header_name": "X-Own"}) == {"user-agent": "Infobip"}
+
+
+@pytest.mark.parametrize(
+    ("given", "accepted", "right"),
+    [
+        ("new", ("old", "new"), True),
+        ("old", ("old", "new"), True),
+        ("ne", ("old", "new"), False),
+        ("", ("old",), False),
+        ("anything", (), False),
+    ],
+)
+def test_a_secret_is_right_when_it_is_one_of_those_accepted(given: str, accepted: tuple[str, ...], right: bool) -> None:
+    assert is_secret(given, accepted) is right
+
+
+def test_the_secret_of_a_path_is_starred() -> None:
+    assert storable_path("lime", {"webhook_secret": "hunter2"}) == "/api/webhook-feedbacks/lime/***"
+    assert storable_path("infobip", {}) == "/api/webhook-feedbacks/infobip"
