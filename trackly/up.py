@@ -131,7 +131,7 @@ def _welcome(stack: Stack) -> str:
         [
             "",
             "trackly is up.",
-            f"  callbacks  {base}/api/webhook-feedbacks/{{infobip|twilio}}?account=ID",
+            f"  callbacks  {base}/api/webhook-feedbacks/{{infobip|twilio|cm}}?account=ID",
             f"  health     {base}/readyz   metrics {base}/metrics",
             f"  broker     {stack.environment['KAFKA_BOOTSTRAP_SERVERS']}",
             f"  data       {stack.data}   logs {stack.data / 'logs'}",
