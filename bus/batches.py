@@ -15,14 +15,14 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bus.inbox import Admitted, Inbox
 from bus.offsets import LosslessConsumer, PartitionsLost
 from bus.producer import Producer
-from bus.tables import Table
+from bus.tables import Stale, Table
 from schemas.cloudevents import Headers, event_headers
 from schemas.codec import Codec, CodecError
 from schemas.ids import derived_id
@@ -36,6 +36,10 @@ log = logging.getLogger(__name__)
 
 BATCH_RECORDS = 500
 """Records of one batch: large enough that an acknowledgement is shared by many, small enough that a replay is short."""
+
+
+LOOK_AGAIN = 10.0
+"""Seconds between looks at the changelogs for writes of others; also how long a loop with tables waits for a record."""
 
 
 class TooManyFailures(RuntimeError):
@@ -104,6 +108,7 @@ class Batch:
         tables: Iterable[Table],
     ) -> None:
         self.sources = sources
+        self._generation = sources[0].ledger.generation if sources else worker.consumer_generation_id
         self._stage = stage
         self._producer: Producer = worker.records_producer
         self._codec: Codec = worker.codec
@@ -135,6 +140,10 @@ class Batch:
         """Send a record when the batch becomes durable. `topic` is the catalogue's short name; `at` is in ms."""
         headers = event_headers(record, event_id, at, traceparent)
         self._outgoing.append((self._catalogue[topic].name, self._codec.encode(record), key, headers, partition))
+
+    def rewrite(self, stale: Stale) -> None:
+        """Write a row again that was written over in the changelog."""
+        self._rows[stale.table].put(stale.partition, stale.key, stale.value)
 
     @contextmanager
     def attempt(self, source: Admitted) -> Iterator[None]:
@@ -191,15 +200,14 @@ class Batch:
 
         Raises aiokafka.errors.KafkaError when Kafka does not take it, PartitionsLost when they are another's.
         """
-        generation = self.sources[0].ledger.generation
-        await self._consumer.confirm(generation)
+        await self._consumer.confirm(self._generation)
         if self._outgoing:
             sent = [
                 await self._producer.send(topic, value, key=key, headers=headers, partition=partition)
                 for topic, value, key, headers, partition in self._outgoing
             ]
             await asyncio.gather(*sent)
-        await self._consumer.confirm(generation)
+        await self._consumer.confirm(self._generation)
         for rows in self._rows.values():
             await rows.write()
 
@@ -209,16 +217,35 @@ class Batch:
             source.ledger.settle_through(source.record.offset)
 
 
-async def batches(worker: Worker, inbox: Inbox, *, stage: str, tables: Iterable[Table] = ()) -> AsyncIterator[Batch]:
-    """Batches of an inbox, for ever. A batch that cannot be made durable ends the worker: it recovers from the log."""
+async def batches(
+    worker: Worker,
+    inbox: Inbox,
+    *,
+    stage: str,
+    tables: Iterable[Table] = (),
+    repair: Callable[[Batch, Stale], None] = lambda batch, stale: None,
+) -> AsyncIterator[Batch]:
+    """Batches of an inbox, for ever. A batch that cannot be made durable ends the worker: it recovers from the log.
+
+    Rows that a worker without right to them wrote over are written again; `repair` sends what follows from such a row.
+    """
     limit = FailureLimit()
     tables = tuple(tables)
+    looked = time.monotonic()
     while True:
-        sources = await inbox.take(BATCH_RECORDS)
+        sources = await inbox.take(BATCH_RECORDS, LOOK_AGAIN if tables else None)
         try:
-            for table in tables:
-                await table.claim(source.ledger for source in sources)
+            stale = [row for table in tables for row in await table.claim(source.ledger for source in sources)]
+            if time.monotonic() - looked >= LOOK_AGAIN:
+                looked = time.monotonic()
+                stale += [row for table in tables for row in await table.look_again(worker.consumer.end_offsets)]
+            if not sources and not stale:
+                continue
             batch = Batch(sources, stage, worker, limit, tables)
+            for row in stale:
+                log.warning("%s: a row of table %s[%d] was written over; writing it again", stage, *row[:2])
+                batch.rewrite(row)
+                repair(batch, row)
             yield batch
             await batch.make_durable()
             batch.settle()

@@ -60,15 +60,16 @@ class Inbox:
         queue = self._queues.get(tp)
         return queue is None or (len(queue) < self._max_records and self._bytes[tp] < self._max_bytes)
 
-    async def take(self, limit: int) -> list[Admitted]:
-        """Up to `limit` records, at least one; partitions take turns. The inbox is busy until `done` is called.
+    async def take(self, limit: int, timeout: float | None = None) -> list[Admitted]:
+        """Up to `limit` records; partitions take turns. The inbox is busy until `done` is called.
 
-        Of several topics, what was written earlier comes first: an unsubscribe follows the failure that caused it.
+        Waits for a first record; after `timeout` seconds it gives none. Of several topics, what was written earlier
+        comes first: an unsubscribe follows the failure that caused it.
         """
-        while not self._turn:
-            self._arrived.clear()
-            await self._arrived.wait()
+        await self._arrival(timeout)
         self._idle.clear()
+        if not self._turn:
+            return []
         share = max(1, limit // len(self._turn))
         taken: list[Admitted] = []
         while self._turn and len(taken) < limit:
@@ -82,6 +83,18 @@ class Inbox:
                 self._turn.append(tp)
         self._room.set()
         return _oldest_first(taken) if len(self.topics) > 1 else taken
+
+    async def _arrival(self, timeout: float | None) -> None:
+        loop = asyncio.get_running_loop()
+        # Cheaper than wait_for, which makes a task.
+        alarm = loop.call_later(timeout, self._arrived.set) if timeout is not None and not self._turn else None
+        while not self._turn:
+            self._arrived.clear()
+            await self._arrived.wait()
+            if alarm is not None and loop.time() >= alarm.when():
+                return
+        if alarm is not None:
+            alarm.cancel()
 
     def done(self) -> None:
         """The records that were taken last have been dealt with."""

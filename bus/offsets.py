@@ -303,6 +303,10 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
             else:
                 await self.sleep(0.2)
 
+    async def end_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset after the last record of any partitions."""
+        return {tp: end for tp, (_, end) in (await self._thread.log_bounds(tps)).items()}
+
     async def lag(self) -> tuple[int, int]:
         """Records that are on the topics and not durable here, and the sum of durable offsets (which only grows)."""
         ledgers = dict(self.ledgers)

@@ -18,8 +18,8 @@ class Store(Protocol):
     def get(self, key: bytes) -> bytes | None:
         """Value of a row, or None."""
 
-    def write(self, rows: Mapping[bytes, bytes | None], offset: int) -> None:
-        """Store rows (None deletes) together with the changelog offset that they reach, in one step."""
+    def write(self, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
+        """Store rows (None deletes) and the changelog offset that they reach, in one step. None: it stays as it is."""
 
     def offset(self) -> int | None:
         """The last changelog offset that is in the store, or None when the store is new."""
@@ -45,14 +45,15 @@ class MemoryStore:
         """Value of a row, or None."""
         return self._rows.get(key)
 
-    def write(self, rows: Mapping[bytes, bytes | None], offset: int) -> None:
+    def write(self, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
         """Store rows and the offset that they reach."""
         for key, value in rows.items():
             if value is None:
                 self._rows.pop(key, None)
             else:
                 self._rows[key] = value
-        self._offset = offset
+        if offset is not None:
+            self._offset = offset
 
     def offset(self) -> int | None:
         """The last changelog offset that is in the store."""
@@ -87,7 +88,7 @@ class RocksStore:
         value: bytes | None = self._db.get(key)
         return value
 
-    def write(self, rows: Mapping[bytes, bytes | None], offset: int) -> None:
+    def write(self, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
         """Store rows and the offset that they reach in one write batch."""
         batch = WriteBatch(raw_mode=True)
         for key, value in rows.items():
@@ -95,7 +96,8 @@ class RocksStore:
                 batch.delete(key)
             else:
                 batch.put(key, value)
-        batch.put(_OFFSET_KEY, offset.to_bytes(8, "big"))
+        if offset is not None:
+            batch.put(_OFFSET_KEY, offset.to_bytes(8, "big"))
         self._db.write(batch)
 
     def offset(self) -> int | None:

@@ -3,8 +3,10 @@
 The shape is that of a Faust table (a store and a compacted changelog a partition); the writing and the recovery
 are ours. Faust's recovery swallows errors and accepts holes in the changelog, and it reads one record at a time.
 
-A row carries a version that grows with each write. A worker that lost its partition while a write was on its way
-may still put an old row behind a newer one in the changelog; recovery keeps the row with the higher version.
+A row carries a version that grows with each write. A worker that was frozen while a write was on its way, and has
+lost its partition meanwhile, may still put an old row behind a newer one in the changelog. Recovery keeps the row with
+the higher version, and the owner notices that somebody else has written: the offsets of its own writes have a hole, or
+the changelog is longer than it should be. It then reads what was written, and says which rows were written over.
 """
 
 from __future__ import annotations
@@ -12,12 +14,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import aiokafka
 
-from bus.ledger import Ledger
+from bus.ledger import Ledger, TopicPartition
 from bus.producer import Producer
 from bus.stores import Store
 
@@ -29,6 +31,19 @@ _RESTORE_BATCH = 5_000
 
 class TableError(RuntimeError):
     """A table cannot be brought back; the worker must stop."""
+
+
+EndOffsets = Callable[[list[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
+"""Gives the offset after the last record of each partition."""
+
+
+class Stale(NamedTuple):
+    """A row that a worker without right to it wrote over in the changelog: here is what it must be."""
+
+    table: str
+    partition: int
+    key: bytes
+    value: bytes
 
 
 class Table:
@@ -53,22 +68,35 @@ class Table:
         self._consumer = consumer
         self._stores: dict[int, Store] = {}
         self._owned: dict[int, int] = {}
+        self._ends: dict[int, int] = {}
+        self._stale: list[Stale] = []
         self.restored = 0
         self.restoring: dict[int, int] = {}
 
-    async def claim(self, ledgers: Iterable[Ledger]) -> None:
+    async def claim(self, ledgers: Iterable[Ledger]) -> list[Stale]:
         """Make sure that the partitions of these ledgers are complete, reading the changelog where they are not.
 
-        Costs nothing when the partition was claimed before in the same generation of the group.
+        Costs nothing when the partition was claimed before in the same generation of the group. Returns rows that
+        were written over by others; they are right here and wrong in the changelog.
         """
-        wanted = {
-            ledger.tp.partition: ledger.generation
-            for ledger in ledgers
-            if self._owned.get(ledger.tp.partition) != ledger.generation
-        }
+        return await self._claim({ledger.tp.partition: ledger.generation for ledger in ledgers})
+
+    async def look_again(self, ends: EndOffsets) -> list[Stale]:
+        """Claim again the partitions whose changelog is longer than it should be. Returns the same as `claim`."""
+        tps = [TopicPartition(self.changelog, partition) for partition in self._owned]
+        found = await ends(tps)
+        suspects = {tp.partition: self._owned[tp.partition] for tp in tps if found[tp] != self._ends[tp.partition]}
+        for partition in suspects:
+            del self._owned[partition]
+        return await self._claim(suspects)
+
+    async def _claim(self, generations: Mapping[int, int]) -> list[Stale]:
+        wanted = {p: generation for p, generation in generations.items() if self._owned.get(p) != generation}
         if wanted:
             await self._restore(sorted(wanted))
             self._owned.update(wanted)
+        stale, self._stale = self._stale, []
+        return stale
 
     def get(self, partition: int, key: bytes) -> tuple[int, bytes | None]:
         """Version and value of a row; (0, None) where there is none."""
@@ -86,8 +114,15 @@ class Table:
             await self._producer.send(self.changelog, value, key=key, partition=partition)
             for key, value in packed.items()
         ]
-        offsets = [metadata.offset for metadata in await asyncio.gather(*sent)]
-        self._stores[partition].write(packed, max(offsets))
+        last = max(metadata.offset for metadata in await asyncio.gather(*sent))
+        end = self._ends[partition] + len(packed)
+        if last + 1 == end:
+            self._ends[partition] = end
+            self._stores[partition].write(packed, last)
+        else:
+            # Somebody else wrote in between. The stored offset stays, so that the next claim reads it.
+            self._stores[partition].write(packed, None)
+            self._owned.pop(partition, None)
 
     async def purge(self, keep: Callable[[bytes], bool]) -> int:
         """Delete rows that `keep` turns down from the stores of this machine; the changelog expires by itself."""
@@ -111,6 +146,7 @@ class Table:
             store.close()
         self._stores.clear()
         self._owned.clear()
+        self._ends.clear()
 
     async def _restore(self, partitions: list[int]) -> None:
         consumer = self._consumer()
@@ -149,23 +185,30 @@ class Table:
                 at = max(at, await consumer.position(tp))
                 continue
             at = records[-1].offset + 1
-            _apply(store, records)
+            for key, value in _apply(store, records).items():
+                self._stale.append(Stale(self.name, partition, key, value))
             self.restored += len(records)
             if time.monotonic() - told > 5:
                 told = time.monotonic()
                 log.info("restoring table %s[%d]: %d changelog records left", self.name, partition, end - at)
         self.restoring.pop(partition, None)
+        self._ends[partition] = end
 
 
-def _apply(store: Store, records: list[Any]) -> None:
+def _apply(store: Store, records: list[Any]) -> dict[bytes, bytes]:
+    """Store the rows of some changelog records; returns those that were written over, with their right values."""
     rows: dict[bytes, bytes | None] = {}
+    written_over: dict[bytes, bytes] = {}
     for record in records:
         if record.value is not None:
             known = rows[record.key] if record.key in rows else store.get(record.key)
             if known is not None and unpack(known)[0] > unpack(record.value)[0]:
+                written_over[record.key] = unpack(known)[1]
                 continue
+        written_over.pop(record.key, None)
         rows[record.key] = record.value
     store.write(rows, records[-1].offset)
+    return written_over
 
 
 def pack(version: int, value: bytes) -> bytes:

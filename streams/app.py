@@ -62,7 +62,8 @@ def create_app(settings: StreamsSettings) -> Streams:
     @worker.agent(worker.channel(*CONTACT_INPUTS), name="contacts")  # type: ignore[untyped-decorator]
     async def contacts_agent(stream: Any) -> None:
         tables = (contacts_table, messages_table)
-        async for batch in batches(worker, about_recipients, stage="contacts", tables=tables):
+        repair = contacts.republish
+        async for batch in batches(worker, about_recipients, stage="contacts", tables=tables, repair=repair):
             for source in batch:
                 with batch.attempt(source):
                     contacts.apply(batch, source)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from accounts.store import Accounts
 from bus.batches import Batch, Rows
 from bus.inbox import Admitted
-from bus.tables import Table
+from bus.tables import Stale, Table
 from schemas.codec import Codec, CodecError
 from schemas.ids import contact_key, derived_id
 from schemas.records import (
@@ -65,6 +65,26 @@ class Contacts:
                 self._update(batch, source, name, lambda known: apply_command(known, record))
             case _:
                 raise CodecError(f"a {type(record).__name__} does not belong here")
+
+    def republish(self, batch: Batch, stale: Stale) -> None:
+        """Publish a contact again whose row was written over: what was published last may be wrong too."""
+        if stale.table != self._contacts.name:
+            return
+        account, list_number, number = stale.key.decode().split(":", 2)
+        if list_number:
+            known = row.from_bytes(stale.value)
+            state = ContactState(
+                contact=stale.key.decode(),
+                account=account,
+                list_number=list_number,
+                phone_number=number,
+                active=known.active,
+                failures=known.failures,
+                reason=known.reason,
+                since=known.since,
+                last_event_id=derived_id("republish", stale.key.decode(), known.since, known.failures),
+            )
+            batch.send("contacts", state, key=stale.key, event_id=state.last_event_id, at=known.since)
 
     def _receipt(self, batch: Batch, source: Admitted, receipt: Receipt) -> None:
         message = self._message(batch, source, receipt.account, receipt.provider, receipt.provider_message_id)

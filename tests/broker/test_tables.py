@@ -13,7 +13,7 @@ from bus.ledger import Ledger, TopicPartition
 from bus.producer import Producer
 from bus.settings import BusSettings
 from bus.stores import MemoryStore, RocksStore, Store
-from bus.tables import Table, pack
+from bus.tables import Stale, Table, pack
 
 pytestmark = pytest.mark.broker
 
@@ -141,3 +141,43 @@ async def test_rows_that_are_not_kept_are_purged(table_on: Callable[[Path | None
     assert table.get(PARTITION, b"key-7") == (2, b"7 at 2")
     assert table.get(PARTITION, b"key-1") == (0, None)
     table.close()
+
+
+async def test_the_owner_notices_at_its_next_write_that_a_row_was_written_over(
+    bus_settings: BusSettings, producer: Producer, table_on: Callable[[Path | None], Table]
+) -> None:
+    table = table_on(None)
+    await fill(table, count=3)
+    changelog = bus_settings.catalogue["table_contacts"].name
+    await (await producer.send(changelog, pack(1, b"stale"), key=b"key-1", partition=PARTITION))
+    await table.write(PARTITION, {b"key-2": (3, b"2 at 3")})
+    assert await table.claim([owner()]) == [Stale("contacts", PARTITION, b"key-1", b"1 at 2")]
+    assert table.get(PARTITION, b"key-2") == (3, b"2 at 3")
+    assert await table.claim([owner()]) == []
+
+
+async def test_an_idle_owner_notices_it_when_it_looks_again(
+    bus_settings: BusSettings, producer: Producer, table_on: Callable[[Path | None], Table]
+) -> None:
+    table = table_on(None)
+    await fill(table, count=3)
+    changelog = bus_settings.catalogue["table_contacts"].name
+    last = await (await producer.send(changelog, pack(1, b"stale"), key=b"key-1", partition=PARTITION))
+
+    async def ends(tps: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(tps, last.offset + 1)
+
+    assert await table.look_again(ends) == [Stale("contacts", PARTITION, b"key-1", b"1 at 2")]
+    assert await table.look_again(ends) == []
+
+
+async def test_a_row_that_was_written_again_after_it_was_written_over_is_right(
+    bus_settings: BusSettings, producer: Producer, table_on: Callable[[Path | None], Table]
+) -> None:
+    table = table_on(None)
+    await fill(table, count=3)
+    changelog = bus_settings.catalogue["table_contacts"].name
+    await (await producer.send(changelog, pack(1, b"stale"), key=b"key-1", partition=PARTITION))
+    await table.write(PARTITION, {b"key-1": (3, b"1 at 3")})
+    assert await table.claim([owner()]) == []
+    assert table.get(PARTITION, b"key-1") == (3, b"1 at 3")

@@ -103,3 +103,10 @@ async def test_a_clock_that_was_set_back_does_not_change_the_order_of_a_partitio
     inbox.put(book(0, "u"), [Record(0, timestamp=30)])
     taken = await inbox.take(10)
     assert [(a.ledger.tp.topic, a.record.offset) for a in taken] == [("u", 0), ("t", 0), ("t", 1)]
+
+
+async def test_take_gives_none_when_the_time_is_over() -> None:
+    inbox = Inbox(["t"])
+    assert await inbox.take(10, timeout=0.01) == []
+    inbox.put(book(0), records(1))
+    assert len(await inbox.take(10, timeout=0.01)) == 1
