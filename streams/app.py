@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 CONTACT_INPUTS = ("receipts", "inbound", "messages", "commands")
 PURGE_EVERY = 6 * 3600.0
-"""Seconds between sweeps over expired messages; a message is not used after its time, swept or not."""
+"""Seconds between sweeps over expired messages. One that is still there costs disk and does no harm."""
 
 
 class Streams(Worker):

@@ -184,6 +184,27 @@ def test_a_batch_of_2000_goes_through_in_order(cluster: Cluster, http: httpx.Cli
     assert got == [f"big-{n}" for n in range(2_000)]
 
 
+def test_the_largest_body_that_is_taken_goes_through(cluster: Cluster, http: httpx.Client) -> None:
+    padding = "x" * 1_880
+    reports = [report(f"wide-{n}", to="15559990001", callbackData=padding) for n in range(2_000)]
+    body = infobip(*reports)
+    assert 3.8 < len(body) / (1 << 20) < 4
+    assert http.post(INFOBIP, content=body).status_code == 200
+    deadline = time.monotonic() + 30
+    while sum(isinstance(r, Receipt) and r.to == "+15559990001" for r in cluster.records("receipts")) < 2_000:
+        assert time.monotonic() < deadline, "the reports never came through"
+        time.sleep(0.5)
+
+
+def test_the_largest_body_is_kept_whole_when_it_makes_no_sense(cluster: Cluster, http: httpx.Client) -> None:
+    before = rejected(cluster)
+    assert http.post(INFOBIP, content=b"x" * (4 << 20)).status_code == 200
+    http.post(INFOBIP, content=infobip(report("after-large")))
+    (record,) = rejected_since(cluster, before, 1, "after-large")
+    assert record.source_value is not None
+    assert len(record.source_value) > 4 << 20
+
+
 def test_an_unknown_twilio_status_is_rejected_by_name(cluster: Cluster, http: httpx.Client) -> None:
     before = rejected(cluster)
     body = urlencode({"MessageSid": "SM1", "MessageStatus": "huh", "To": "+15551230001"}).encode()

@@ -1,0 +1,187 @@
+"""What meets in the contacts stage: registered messages, reports, replies and orders about one recipient."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import TypeVar
+
+import httpx
+import pytest
+
+from bus.embedded import free_port
+from bus.producer import Producer
+from bus.settings import BusSettings
+from schemas.ids import recipient_key
+from schemas.records import (
+    AccountConfig,
+    ContactCommand,
+    ContactState,
+    DeliveryEvent,
+    ListConfig,
+    MessageSent,
+    Record,
+    ReplyEvent,
+    UnsubscribeEvent,
+)
+from tests.cluster import CODEC, Cluster
+
+pytestmark = pytest.mark.broker
+
+ONE, TWO = "+18005550001", "+18005550002"
+R = TypeVar("R", bound=Record)
+
+
+@pytest.fixture(scope="module")
+def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    directory = tmp_path_factory.mktemp("contacts")
+    settings = BusSettings(
+        bootstrap_servers=broker, topic_prefix=f"con{free_port()}.", partitions=4, data_dir=directory
+    )
+    with Cluster(settings, directory) as cluster:
+        lists = [ListConfig(account="acme", number=number, retry_threshold=2) for number in (ONE, TWO)]
+        asyncio.run(cluster.configure([AccountConfig(id="acme", name="Acme"), *lists]))
+        cluster.start("ingest", "streams-1")
+        cluster.wait_ready()
+        yield cluster
+
+
+def post(cluster: Cluster, *results: dict[str, object]) -> None:
+    url = f"http://127.0.0.1:{cluster.ingest_port}/api/webhook-feedbacks/infobip?account=acme"
+    assert httpx.post(url, json={"results": results}).status_code == 200
+
+
+def report(message_id: str, to: str, name: str, second: int, sender: str | None = None) -> dict[str, object]:
+    groups = {"DELIVERED_TO_HANDSET": (3, 5), "REJECTED_OPERATOR": (2, 14), "REJECTED_SPAM": (5, 51)}
+    group, number = groups[name]
+    body: dict[str, object] = {
+        "messageId": message_id,
+        "to": to,
+        "status": {"groupId": group, "id": number, "name": name},
+        "doneAt": f"2026-11-20T10:15:{second:02d}.000+0000",
+    }
+    return body if sender is None else {**body, "sender": sender}
+
+
+def send(cluster: Cluster, topic: str, record: Record, key: bytes) -> None:
+    async def write() -> None:
+        producer = Producer(cluster.settings)
+        await producer.start()
+        await (await producer.send(cluster.settings.catalogue[topic].name, CODEC.encode(record), key=key))
+        await producer.stop()
+
+    asyncio.run(write())
+
+
+def wait_for(cluster: Cluster, topic: str, kind: type[R], number: str, count: int = 1) -> list[R]:
+    """Records of a topic about a number, in order, once there are so many."""
+    deadline = time.monotonic() + 20
+    while True:
+        found = [r for r in cluster.records(topic) if isinstance(r, kind) and number in repr(r)]
+        if len(found) >= count:
+            return found
+        assert time.monotonic() < deadline, f"{len(found)} of {count} records on {topic}"
+        time.sleep(0.2)
+
+
+def order(command: str, number: str) -> ContactCommand:
+    return ContactCommand(
+        event_id=f"evt_{command}",
+        command=command,
+        account="acme",
+        list_number=ONE,
+        phone_number=number,
+        issued_at=time.time_ns() // 1_000_000,
+    )
+
+
+def test_a_report_of_a_registered_message_carries_its_own_id_and_list(cluster: Cluster) -> None:
+    number = "+15550100001"
+    message = MessageSent(
+        message_id="order-4711",
+        account="acme",
+        provider="infobip",
+        provider_message_id="ib-1",
+        list_number=TWO,
+        to=number,
+        sent_at=time.time_ns() // 1_000_000,
+    )
+    send(cluster, "messages", message, recipient_key("acme", number))
+    time.sleep(1)
+    post(cluster, report("ib-1", number, "DELIVERED_TO_HANDSET", 1, sender=ONE))
+    (event,) = wait_for(cluster, "delivery", DeliveryEvent, number)
+    assert (event.message_id, event.provider_message_id, event.list_number) == ("order-4711", "ib-1", TWO)
+
+
+def test_without_a_known_list_the_event_goes_out_and_no_contact_is_touched(cluster: Cluster) -> None:
+    number = "+15550100002"
+    post(cluster, report("orphan-1", number, "REJECTED_SPAM", 1))
+    (event,) = wait_for(cluster, "delivery", DeliveryEvent, number)
+    assert event.list_number is None
+    assert not [r for r in cluster.records("contacts") if number in repr(r)]
+
+
+def test_a_contact_of_one_list_is_removed_from_that_list_only(cluster: Cluster) -> None:
+    number = "+15550100003"
+    for n in (1, 2):
+        post(cluster, report(f"one-{n}", number, "REJECTED_OPERATOR", n, sender=ONE))
+    post(cluster, report("two-1", number, "REJECTED_OPERATOR", 3, sender=TWO))
+    states = wait_for(cluster, "contacts", ContactState, number, count=3)
+    last = {state.list_number: (state.active, state.failures, state.reason) for state in states}
+    assert last == {ONE: (False, 2, "bad_response"), TWO: (True, 1, None)}
+
+
+def test_late_reports_count_by_the_provider_s_time(cluster: Cluster) -> None:
+    number = "+15550100004"
+    for message_id, name, second in [
+        ("late-3", "REJECTED_OPERATOR", 30),
+        ("late-1", "REJECTED_OPERATOR", 10),
+        ("late-2", "DELIVERED_TO_HANDSET", 20),
+    ]:
+        post(cluster, report(message_id, number, name, second, sender=TWO))
+        wait_for(cluster, "delivery", DeliveryEvent, message_id)
+    states = wait_for(cluster, "contacts", ContactState, number)
+    assert states[-1].failures == 1
+
+
+def test_a_number_that_answers_stop_is_out_and_start_brings_it_back(cluster: Cluster) -> None:
+    number = "+15550100005"
+    for n, text in enumerate(["Hello", "stop", "START"], 1):
+        reply = {"messageId": f"mo-{n}", "from": number, "to": ONE, "text": text,
+                 "receivedAt": f"2026-11-20T11:00:{n:02d}.000+0000"}  # fmt: skip
+        post(cluster, reply)
+        post(cluster, reply)
+        time.sleep(0.5)
+    states = wait_for(cluster, "contacts", ContactState, number, count=2)
+    assert [(state.active, state.reason) for state in states] == [(False, "message"), (True, None)]
+    replies = wait_for(cluster, "reply", ReplyEvent, number, count=2)
+    assert [reply.body for reply in replies] == ["Hello", "START"]
+    (unsubscribe,) = wait_for(cluster, "unsubscribe", UnsubscribeEvent, number)
+    assert (unsubscribe.keyword, unsubscribe.reason) == ("STOP", "message")
+
+
+def test_an_operator_removes_and_restores(cluster: Cluster) -> None:
+    number = "+15550100006"
+    send(cluster, "commands", order("remove", number), recipient_key("acme", number))
+    (removed,) = wait_for(cluster, "contacts", ContactState, number)
+    assert (removed.active, removed.reason) == (False, "manual")
+    send(cluster, "commands", order("restore", number), recipient_key("acme", number))
+    restored = wait_for(cluster, "contacts", ContactState, number, count=2)[-1]
+    assert (restored.active, restored.reason) == (True, None)
+
+
+def test_traces_go_from_the_callback_to_the_event(cluster: Cluster) -> None:
+    from kafka import KafkaConsumer, TopicPartition
+
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    url = f"http://127.0.0.1:{cluster.ingest_port}/api/webhook-feedbacks/infobip?account=acme"
+    body = {"results": [report("traced-1", "+15550100007", "DELIVERED_TO_HANDSET", 1, sender=ONE)]}
+    httpx.post(url, json=body, headers={"traceparent": trace})
+    wait_for(cluster, "delivery", DeliveryEvent, "traced-1")
+    consumer = KafkaConsumer(**cluster.settings.kafka_python(), auto_offset_reset="earliest", consumer_timeout_ms=1_000)
+    consumer.assign([TopicPartition(cluster.settings.catalogue["delivery"].name, n) for n in range(4)])
+    headers = [dict(r.headers) for r in consumer if b"traced-1" in r.value]
+    consumer.close()
+    assert [h["traceparent"] for h in headers] == [trace.encode()]
+    assert headers[0]["ce_type"] == b"trackly.DeliveryEvent"
