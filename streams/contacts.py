@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from accounts.store import Accounts
 from bus.batches import Batch, Rows
@@ -102,9 +103,12 @@ class Contacts:
         message = None
         if inbound.in_reply_to is not None:
             message = self._message(batch, source, inbound.account, inbound.provider, inbound.in_reply_to)
-        list_number = list_of(inbound, message, self._accounts.lists_of(inbound.account))
-        name = contact_key(inbound.account, list_number or "", inbound.from_)
-        self._update(batch, source, name, lambda known: apply_inbound(known, inbound, list_number, self._words))
+        lists = self._accounts.lists_of(inbound.account)
+        of_all = inbound.opt_out_scope == "all" and lists
+        for list_number in sorted(lists) if of_all else [list_of(inbound, message, lists)]:
+            name = contact_key(inbound.account, list_number or "", inbound.from_)
+            rule = partial(apply_inbound, inbound=inbound, list_number=list_number, words=self._words)
+            self._update(batch, source, name, rule)
 
     def _message(
         self, batch: Batch, source: Admitted, account: str, provider: str, provider_message_id: str

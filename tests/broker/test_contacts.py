@@ -39,7 +39,7 @@ def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     settings = BusSettings(
         bootstrap_servers=broker, topic_prefix=f"con{free_port()}.", partitions=4, data_dir=directory
     )
-    with Cluster(settings, directory) as cluster:
+    with Cluster(settings, directory, LIME_WEBHOOK_SECRET="in-the-path") as cluster:
         lists = [ListConfig(account="acme", number=number, retry_threshold=2) for number in (ONE, TWO)]
         asyncio.run(cluster.configure([AccountConfig(id="acme", name="Acme"), *lists]))
         cluster.start("ingest", "streams-1")
@@ -159,6 +159,17 @@ def test_a_number_that_answers_stop_is_out_and_start_brings_it_back(cluster: Clu
     assert [reply.body for reply in replies] == ["Hello", "START"]
     (unsubscribe,) = wait_for(cluster, "unsubscribe", UnsubscribeEvent, number)
     assert (unsubscribe.keyword, unsubscribe.reason) == ("STOP", "message")
+
+
+def test_an_opt_out_of_all_removes_the_number_from_every_list(cluster: Cluster) -> None:
+    number = "+15550100008"
+    url = f"http://127.0.0.1:{cluster.ingest_port}/api/webhook-feedbacks/lime/in-the-path"
+    query = {"account": "acme", "action": "optout-all", "list_id": "1221", "mobile_number": number.lstrip("+")}
+    assert httpx.get(url, params=query).status_code == 200
+    states = wait_for(cluster, "contacts", ContactState, number, count=2)
+    assert {(state.list_number, state.active) for state in states} == {(ONE, False), (TWO, False)}
+    events = wait_for(cluster, "unsubscribe", UnsubscribeEvent, number, count=2)
+    assert len({event.event_id for event in events}) == 2
 
 
 def test_an_operator_removes_and_restores(cluster: Cluster) -> None:
