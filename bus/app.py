@@ -60,6 +60,11 @@ class Worker(faust.App):  # type: ignore[misc]
         self.lag = 0
         self.records = self.health.counter("records", "Records taken, and items rejected.", ["stage", "result"])
         self.health.gauge("lag_records", "Records that are on the topics and not yet done.", lambda: self.lag)
+        self.health.gauge(
+            "skipped_by_retention_records",
+            "Records that retention deleted before they were read.",
+            lambda: self.consumer.skipped_by_retention,
+        )
         self._health_server = HealthServer(self.health, host, port)
         self._progress = (0, time.monotonic())
         self._directory = directory

@@ -57,14 +57,12 @@ class Codec:
 
     def decode(self, data: bytes | None) -> Record:
         """Record of the bytes, whatever its type. Raises CodecError."""
-        if data is None or len(data) < _HEADER.size or data[0] != MAGIC:
-            raise CodecError("not in the Confluent wire format: no magic byte 0 and schema id")
-        schema_id = _HEADER.unpack_from(data)[1]
+        schema_id = schema_id_of(data)
         decoder = self._decoders.get(schema_id)
         if decoder is None:
             decoder = self._decoders[schema_id] = self._decoder(schema_id)
         try:
-            return decoder(data)
+            return decoder(data or b"")
         except (EOFError, IndexError, ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
             raise CodecError(f"does not read as schema {schema_id}: {error!r}") from error
 
@@ -124,9 +122,9 @@ class Codec:
         return decode
 
 
-def schema_id_of(data: bytes) -> int:
+def schema_id_of(data: bytes | None) -> int:
     """Schema id that stands in the bytes. Raises CodecError when they are not in the wire format."""
-    if len(data) < _HEADER.size or data[0] != MAGIC:
+    if data is None or len(data) < _HEADER.size or data[0] != MAGIC:
         raise CodecError("not in the Confluent wire format: no magic byte 0 and schema id")
     return int(_HEADER.unpack_from(data)[1])
 

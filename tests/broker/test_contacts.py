@@ -182,6 +182,14 @@ def test_an_operator_removes_and_restores(cluster: Cluster) -> None:
     assert (restored.active, restored.reason) == (True, None)
 
 
+def test_a_worker_tells_how_it_does(cluster: Cluster) -> None:
+    port = cluster.services["streams-1"].health_port
+    metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    for name in ("lag_records", "skipped_by_retention_records", 'records_total{result="taken",stage="contacts"}'):
+        assert f"trackly_streams_{name}" in metrics
+    assert "+1555" not in metrics
+
+
 def test_traces_go_from_the_callback_to_the_event(cluster: Cluster) -> None:
     from kafka import KafkaConsumer, TopicPartition
 
