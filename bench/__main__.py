@@ -28,12 +28,12 @@ import uvloop
 
 from accounts.store import Config, write_configs
 from bench.measure import CpuMeter, arrival_times, percentile, sent_times
+from bus.embedded import free_port
 from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.codec import Codec
 from schemas.records import AccountConfig, EndpointConfig, ListConfig
 from schemas.registry import registry_for
-from trackly.supervisor import free_port
 from trackly.up import Stack
 
 ENDPOINTS = 10

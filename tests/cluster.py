@@ -9,12 +9,13 @@ from pathlib import Path
 
 from accounts.store import Config, write_configs
 from bus.admin import Admin
+from bus.embedded import free_port
 from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.codec import Codec
 from schemas.records import Record
 from schemas.registry import FolderRegistry
-from trackly.supervisor import Service, free_port
+from trackly.supervisor import Service
 
 CODEC = Codec(FolderRegistry())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,29 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from bus.children import dying_with_parent
+
 BACKOFF = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds before a process is started again; the last counts from there on. A minute of life starts it over."""
 
 STOP_TIMEOUT = 25.0
 """Seconds that a process has to finish its work after SIGTERM before it is killed."""
-
-# The kernel kills the children of a killed parent only where it is asked to (PR_SET_PDEATHSIG, Linux).
-_LAUNCHER = """\
-import ctypes, os, signal, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != int(sys.argv[1]):
-        sys.exit(1)
-os.execv(sys.executable, [sys.executable, "-m", "trackly", *sys.argv[2:]])
-"""
-
-
-def free_port() -> int:
-    """A TCP port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass
@@ -59,7 +42,7 @@ class Service:
         if self._log is None:
             self._log = self.log_path.open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _LAUNCHER, str(os.getpid()), *self.arguments],
+            dying_with_parent([sys.executable, "-m", "trackly", *self.arguments]),
             env={**os.environ, **self.environment},
             stdin=subprocess.DEVNULL,
             stdout=self._log,

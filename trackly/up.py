@@ -16,10 +16,10 @@ from typing import Annotated
 import typer
 
 from bus.admin import Admin
-from bus.embedded import EmbeddedKafka
+from bus.embedded import EmbeddedKafka, free_port
 from bus.settings import ADDRESSES, BusSettings
 from trackly.errors import Failed
-from trackly.supervisor import Service, Supervisor, free_port
+from trackly.supervisor import Service, Supervisor
 
 DEVELOPMENT_PARTITIONS = 4
 """Partitions on the embedded broker unless TRACKLY_PARTITIONS says otherwise: one machine needs no more."""

@@ -16,11 +16,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bus.embedded import EmbeddedKafka
+from bus.embedded import EmbeddedKafka, free_port
 from bus.settings import BusSettings
 from schemas.records import AccountConfig, ContactState, DeliveryEvent, EndpointConfig, ListConfig
 from tests.cluster import Cluster
-from trackly.supervisor import free_port
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 

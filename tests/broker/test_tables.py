@@ -58,6 +58,14 @@ async def fill(table: Table, count: int = 3_000) -> None:
         await table.write(PARTITION, rows)
 
 
+async def write_over(settings: BusSettings, producer: Producer) -> int:
+    """What a worker does that was frozen: an old row behind the newer one. Returns the end of the changelog."""
+    changelog = settings.catalogue["table_contacts"].name
+    sent = await (await producer.send(changelog, pack(1, b"stale"), key=b"key-1", partition=PARTITION))
+    end: int = sent.offset + 1
+    return end
+
+
 async def test_rows_are_there_after_a_restart_without_reading_them_again(
     table_on: Callable[[Path | None], Table], tmp_path: Path
 ) -> None:
@@ -114,8 +122,7 @@ async def test_a_late_write_of_a_worker_that_lost_its_partition_does_not_win(
 ) -> None:
     table = table_on(None)
     await fill(table, count=3)
-    changelog = bus_settings.catalogue["table_contacts"].name
-    await (await producer.send(changelog, pack(1, b"stale"), key=b"key-1", partition=PARTITION))
+    await write_over(bus_settings, producer)
     restored = table_on(None)
     await restored.claim([owner()])
     assert restored.get(PARTITION, b"key-1") == (2, b"1 at 2")
@@ -148,8 +155,7 @@ async def test_the_owner_notices_at_its_next_write_that_a_row_was_written_over(
 ) -> None:
     table = table_on(None)
     await fill(table, count=3)
-    changelog = bus_settings.catalogue["table_contacts"].name
-    await (await producer.send(changelog, pack(1, b"stale"), key=b"key-1", partition=PARTITION))
+    await write_over(bus_settings, producer)
     await table.write(PARTITION, {b"key-2": (3, b"2 at 3")})
     assert await table.claim([owner()]) == [Stale("contacts", PARTITION, b"key-1", b"1 at 2")]
     assert table.get(PARTITION, b"key-2") == (3, b"2 at 3")
@@ -161,11 +167,10 @@ async def test_an_idle_owner_notices_it_when_it_looks_again(
 ) -> None:
     table = table_on(None)
     await fill(table, count=3)
-    changelog = bus_settings.catalogue["table_contacts"].name
-    last = await (await producer.send(changelog, pack(1, b"stale"), key=b"key-1", partition=PARTITION))
+    end = await write_over(bus_settings, producer)
 
     async def ends(tps: list[TopicPartition]) -> dict[TopicPartition, int]:
-        return dict.fromkeys(tps, last.offset + 1)
+        return dict.fromkeys(tps, end)
 
     assert await table.look_again(ends) == [Stale("contacts", PARTITION, b"key-1", b"1 at 2")]
     assert await table.look_again(ends) == []
@@ -176,8 +181,7 @@ async def test_a_row_that_was_written_again_after_it_was_written_over_is_right(
 ) -> None:
     table = table_on(None)
     await fill(table, count=3)
-    changelog = bus_settings.catalogue["table_contacts"].name
-    await (await producer.send(changelog, pack(1, b"stale"), key=b"key-1", partition=PARTITION))
+    await write_over(bus_settings, producer)
     await table.write(PARTITION, {b"key-1": (3, b"1 at 3")})
     assert await table.claim([owner()]) == []
     assert table.get(PARTITION, b"key-1") == (3, b"1 at 3")

@@ -19,6 +19,7 @@ from rich.live import Live
 from rich.table import Table
 
 from accounts.store import Config, write_configs
+from bus.embedded import free_port
 from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.codec import Codec
@@ -29,7 +30,6 @@ from trackly.demo.ledger import Ledger, settle
 from trackly.demo.receiver import OUTAGE, Receiver
 from trackly.errors import Failed
 from trackly.reading import BEGINNING, open_topic
-from trackly.supervisor import free_port
 from trackly.up import Stack
 
 SCHEDULE = "1s,2s,4s,8s,16s"
