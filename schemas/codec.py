@@ -105,6 +105,7 @@ class Codec:
         names = {f.name.rstrip("_"): f.name for f in fields(record_type)}
         renamed = [(avro, name) for avro, name in names.items() if avro != name]
         arrays = [f.name for f in fields(record_type) if str(f.type).startswith("tuple")]
+        maps_of_arrays = [f.name for f in fields(record_type) if str(f.type).startswith("Mapping[str, tuple")]
 
         def decode(data: bytes) -> Record:
             stream = io.BytesIO(data)
@@ -117,6 +118,8 @@ class Codec:
             for name in arrays:
                 items = values[name]
                 values[name] = tuple(Link(**item) for item in items) if name == "links" else tuple(items)
+            for name in maps_of_arrays:
+                values[name] = {key: tuple(items) for key, items in values[name].items()}
             return record_type(**values)
 
         return decode

@@ -102,6 +102,54 @@ class MessageSent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkClick:
+    """A click on a link of a message, as the provider or the sender reports it."""
+
+    event_id: str
+    account: str
+    provider: str
+    provider_message_id: str | None = None
+    click_id: str | None = None
+    to: str
+    url: str | None = None
+    occurred_at: int | None = None
+    received_at: int
+    raw: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackedLink:
+    """A link of a registered message, by its click id."""
+
+    event_id: str
+    account: str
+    click_id: str
+    message_id: str
+    provider: str
+    provider_message_id: str
+    phone_number: str
+    list_number: str
+    url: str
+    registered_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postback:
+    """A conversion that an affiliate network posted back, normalized."""
+
+    event_id: str
+    network: str
+    account: str | None = None
+    click_id: str
+    type: str
+    payout: str | None = None
+    currency: str | None = None
+    external_id: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    received_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryEvent:
     """The state of one message changed."""
 
@@ -148,6 +196,71 @@ class UnsubscribeEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SentEvent:
+    """A message was handed to the carrier."""
+
+    event_id: str
+    account: str
+    message_id: str
+    provider_message_id: str
+    provider: str
+    to: str | None
+    list_number: str | None
+    part_count: int | None
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClickEvent:
+    """A tracked link of a message was clicked."""
+
+    event_id: str
+    account: str
+    message_id: str | None
+    click_id: str | None
+    provider: str
+    phone_number: str
+    list_number: str | None
+    url: str | None
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversionEvent:
+    """A click became a conversion at an affiliate network."""
+
+    event_id: str
+    account: str
+    message_id: str | None
+    click_id: str
+    phone_number: str | None
+    list_number: str | None
+    payout: str | None
+    currency: str | None
+    network: str
+    type: str
+    external_id: str | None
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageCallback:
+    """What became of one message that was registered with a callback URL of its own."""
+
+    event_id: str
+    account: str
+    url: str
+    message_id: str
+    unique_args: Mapping[str, str]
+    event: str
+    part_count: int | None = None
+    reason_code: int | None = None
+    reason_message: str | None = None
+    to: str
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContactState:
     """Whether one contact of one list may be texted. A contact without a record is active."""
 
@@ -173,6 +286,7 @@ class ContactCommand:
     phone_number: str
     issued_by: str | None = None
     issued_at: int
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +316,8 @@ class WebhookTask:
     event_id: str
     event: str
     body: bytes
+    url: str | None = None
+    contact: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +334,8 @@ class DeadWebhook:
     first_attempt_at: int
     died_at: int
     origin: str
+    url: str | None = None
+    contact: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +348,13 @@ class AccountConfig:
     trusted_cidrs: tuple[str, ...] = ()
     postbacks: Mapping[str, str] = field(default_factory=dict)
     discord_webhook_url: str | None = None
+    trusted_postback_cidrs: tuple[str, ...] = ()
+    callback_rate_limit: float | None = None
+    registers_messages: bool = False
+    callback_secret: str | None = None
+    allow_http: bool = False
+    opt_out_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    opt_out_off: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,9 +387,16 @@ Record = (
     | Receipt
     | InboundMessage
     | MessageSent
+    | LinkClick
+    | TrackedLink
+    | Postback
     | DeliveryEvent
     | ReplyEvent
     | UnsubscribeEvent
+    | SentEvent
+    | ClickEvent
+    | ConversionEvent
+    | MessageCallback
     | ContactState
     | ContactCommand
     | RejectedRecord

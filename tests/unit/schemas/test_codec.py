@@ -22,11 +22,13 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "str | None": st.none() | text,
     "int": st.integers(0, 2**31 - 1),
     "int | None": st.none() | st.integers(0, 2**31 - 1),
+    "float | None": st.none() | st.floats(0.01, 1e6),
     "bool": st.booleans(),
     "bytes": st.binary(max_size=50),
     "bytes | None": st.none() | st.binary(max_size=50),
     "Mapping[str, str]": st.dictionaries(text, text, max_size=3),
     "Mapping[str, Mapping[str, str]]": st.dictionaries(text, st.dictionaries(text, text, max_size=2), max_size=2),
+    "Mapping[str, tuple[str, ...]]": st.dictionaries(text, st.lists(text, max_size=2).map(tuple), max_size=2),
     "tuple[str, ...]": st.lists(text, max_size=3).map(tuple),
     "tuple[Link, ...]": st.lists(st.builds(Link, text, text), max_size=3).map(tuple),
 }

@@ -12,15 +12,19 @@ from schemas.topics import Catalogue, Topic, parse_duration
 
 ROOT = Path(__file__).parents[3]
 PACKAGES = ("schemas", "providers", "accounts", "bus", "ingest", "streams", "sinks", "trackly", "bench")
-BY_RECIPIENT = ("receipts", "inbound", "messages", "commands", "delivery", "sent", "reply", "unsubscribe", "click")
+BY_RECIPIENT = (
+    "receipts", "inbound", "messages", "clicks", "commands",
+    "delivery", "sent", "reply", "unsubscribe", "click", "callbacks",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        "sms.raw", "sms.rejected", "sms.messages", "sms.receipts", "sms.inbound", "sms.clicks", "sms.postbacks",
+        "sms.raw", "sms.rejected", "sms.messages", "sms.receipts", "sms.inbound", "sms.clicks", "sms.links",
+        "sms.postbacks",
         "sms.events.delivery", "sms.events.sent", "sms.events.reply", "sms.events.unsubscribe", "sms.events.click",
-        "sms.events.conversion", "sms.contacts", "sms.contacts.commands", "sms.webhooks.due",
+        "sms.events.conversion", "sms.callbacks", "sms.contacts", "sms.contacts.commands", "sms.webhooks.due",
         "sms.webhooks.retry.1m", "sms.webhooks.retry.5m", "sms.webhooks.retry.15m", "sms.webhooks.retry.1h",
         "sms.webhooks.retry.2h", "sms.webhooks.dead", "sms.webhooks.attempts", "config.accounts", "config.lists",
         "config.endpoints",
