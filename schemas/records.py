@@ -380,6 +380,16 @@ class EndpointConfig:
     events: tuple[str, ...]
     lists: tuple[str, ...] = ()
     enabled: bool = True
+    description: str = ""
+    secret_next: str | None = None
+    secret_next_at: int | None = None
+    paused_reason: str | None = None
+    paused_at: int | None = None
+    retry_schedule: tuple[str, ...] = ()
+    rate_limit: float | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    format: str = "json"
+    batch_events: int = 1
 
 
 Record = (
