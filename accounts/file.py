@@ -26,13 +26,17 @@ EVENTS = ("delivery", "unsubscribe", "reply", "sent", "click", "conversion")
 DEFAULT_EVENTS = ("delivery", "unsubscribe", "reply")
 
 PROVIDERS: dict[str, tuple[str, ...]] = {
-    "infobip": ("username", "password", "header_name", "header_value"),
+    "infobip": (
+        *("username", "password", "password_previous", "header_name", "header_value", "header_value_previous"),
+        *("secret", "secret_previous"),
+    ),
     "twilio": ("auth_token", "auth_token_previous"),
-    "cm": ("secret",),
+    "cm": ("secret", "secret_previous"),
     "lime": (),
-    "eztexting": (),
+    "eztexting": ("secret", "secret_previous"),
 }
-"""Credentials by provider name. Where none are listed, any name is taken."""
+"""Credentials by provider name; a secret has a second one while it is changed. Where none are listed, any name is
+taken."""
 
 _ROOT_KEYS = ("accounts",)
 _ACCOUNT_KEYS = (*(f.name for f in fields(AccountConfig)), "lists", "endpoints")

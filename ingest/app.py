@@ -25,11 +25,12 @@ from bus.health import Health
 from bus.producer import Producer
 from ingest.credentials import Credentials, SecretMissing
 from ingest.errors import NOT_FOUND, NOT_STORED, TOO_LARGE, Refused, refusal
-from ingest.redaction import is_secret, storable_headers, storable_path, storable_query
+from ingest.redaction import secrets_of_url, storable_headers, storable_path, storable_query
 from ingest.settings import IngestSettings
 from ingest.writer import CallbackWriter, NotStored
 from providers import PROVIDERS
 from providers.base import CallbackRequest, NotAuthentic, Provider
+from providers.proof import is_secret
 from schemas.codec import Codec
 from schemas.ids import random_id
 from schemas.records import AccountConfig, RawCallback
@@ -111,11 +112,15 @@ class Ingest:
         path = request.scope["path"]
         target = f"{path}?{query}" if query else path
         urls = [base + target for base in self.settings.public_urls]
-        seen = [CallbackRequest(request.method, url, query, headers, body) for url in urls]
+        secret = request.path_params.get("webhook_secret")
+        # The deployment's own secret has been checked; an account's is for `verify`.
+        claim = None if provider.behind_path_secret else secret
+        seen = [CallbackRequest(request.method, url, query, headers, body, claim) for url in urls]
         try:
-            _verify(provider, seen, await self.credentials.of(account, name))
+            credentials = await self.credentials.of(account, name)
+            _verify(provider, seen, credentials)
         except NotAuthentic as refused:
-            raise Refused(403, refused.code, str(refused)) from None
+            raise (Refused(403, refused.code, str(refused)) if claim is None else NOT_FOUND) from None
         except SecretMissing as missing:
             raise Refused(503, "credentials_unavailable", f"The account's credentials: {missing}.",
                           {"Retry-After": "60"}) from None  # fmt: skip
@@ -126,7 +131,7 @@ class Ingest:
             method=request.method,
             path=storable_path(name, request.path_params),
             query=storable_query(query),
-            headers=storable_headers(headers, account.providers.get(name, {})),
+            headers=storable_headers(headers, credentials, secrets_of_url(query, secret)),
             content_type=headers.get("content-type"),
             body=body,
             remote_ip=remote_ip,
@@ -212,9 +217,12 @@ def server(settings: IngestSettings) -> uvicorn.Server:
 
 
 def _path_is_right(provider: Provider, secret: str | None, settings: IngestSettings) -> bool:
-    """Whether the path has the secret that the provider's callbacks stand behind, or none where there is to be none."""
+    """Whether the path has the deployment's secret that the provider's callbacks stand behind.
+
+    Other providers may have an account's secret there, which they verify themselves.
+    """
     if not provider.behind_path_secret:
-        return secret is None
+        return True
     return secret is not None and is_secret(secret, settings.path_secrets(provider.name))
 
 

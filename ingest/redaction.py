@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Iterable, Mapping
-from urllib.parse import unquote_plus
+from urllib.parse import parse_qsl, unquote, unquote_plus
 
 SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-twilio-signature", "x-signature"})
 """Headers that prove something; they are checked by ingest and never stored."""
@@ -19,22 +17,37 @@ def storable_path(provider: str, parameters: Mapping[str, str]) -> str:
     return f"/api/webhook-feedbacks/{provider}" + ("/***" if "webhook_secret" in parameters else "")
 
 
-def is_secret(given: str, accepted: Iterable[str]) -> bool:
-    """Whether a secret is one of those accepted. Digests are compared: the time tells neither text nor length."""
-    digest = hashlib.sha256(given.encode()).digest()
-    matches = [hmac.compare_digest(digest, hashlib.sha256(each.encode()).digest()) for each in accepted]
-    return any(matches)
-
-
 def storable_query(query: str) -> str:
     """The query string with stars in place of secrets."""
     return "&".join(map(_storable_parameter, query.split("&")))
 
 
-def storable_headers(headers: Mapping[str, str], credentials: Mapping[str, str]) -> dict[str, str]:
-    """The headers without those that prove something; `credentials` may name one more (`header_name`)."""
+def secrets_of_url(query: str, path_secret: str | None) -> list[str]:
+    """The secrets that stand in a callback's URL, decoded."""
+    parameters = parse_qsl(query, keep_blank_values=True)
+    found = [value for name, value in parameters if name.lower() in SECRET_PARAMETERS]
+    return [secret for secret in (path_secret, *found) if secret]
+
+
+def storable_headers(
+    headers: Mapping[str, str], credentials: Mapping[str, str], url_secrets: Iterable[str] = ()
+) -> dict[str, str]:
+    """The headers without those that prove something; `credentials` may name one more (`header_name`).
+
+    A proxy may have written the URL into one of its own (X-Original-URL, Referer): what holds a secret of the URL
+    is left out too.
+    """
     own = credentials.get("header_name", "").lower()
-    return {name: value for name, value in headers.items() if name not in SECRET_HEADERS and name != own}
+    secrets = list(url_secrets)
+    return {
+        name: value
+        for name, value in headers.items()
+        if name not in SECRET_HEADERS and name != own and not _holds(value, secrets)
+    }
+
+
+def _holds(value: str, secrets: list[str]) -> bool:
+    return any(secret in written for secret in secrets for written in (value, unquote(value), unquote_plus(value)))
 
 
 def _storable_parameter(parameter: str) -> str:

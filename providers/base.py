@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from schemas.records import InboundMessage, RawCallback, Receipt
+from schemas.records import InboundMessage, LinkClick, RawCallback, Receipt
 
 
 class NotAuthentic(Exception):
@@ -33,6 +33,7 @@ class CallbackRequest:
     """A callback as ingest sees it before it is stored.
 
     `url` is the public URL that the provider was given, with path and query; header names are lower case.
+    `path_secret` is the last segment of `/api/webhook-feedbacks/{provider}/{path_secret}`.
     """
 
     method: str
@@ -40,6 +41,12 @@ class CallbackRequest:
     query: str
     headers: Mapping[str, str]
     body: bytes
+    path_secret: str | None = None
+
+    @property
+    def content_type(self) -> str | None:
+        """What the body is said to be."""
+        return self.headers.get("content-type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,7 @@ class Malformed:
     item: str
 
 
-Item = Receipt | InboundMessage | Malformed
+Item = Receipt | InboundMessage | LinkClick | Malformed
 
 
 class Provider(Protocol):
@@ -68,15 +75,22 @@ class Provider(Protocol):
     name: str
     methods: frozenset[str]
     behind_path_secret: bool
-    """Whether a secret in the callback's path is what proves it; ingest checks that before it calls `verify`."""
+    """Whether a secret of the deployment stands in the path of its callbacks; ingest checks that before `verify`."""
+    credentials: tuple[str, ...]
+    """Names of what an account may have for it. A secret may have a second one, NAME_previous, while it is changed."""
 
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
-        """Return when the request proves itself with the account's credentials, else raise NotAuthentic."""
+        """Return when the request proves itself with the account's credentials, else raise NotAuthentic.
+
+        A secret in the path is a claim like any other: it is right, or the request is refused, unless it is the
+        deployment's (`behind_path_secret`).
+        """
 
     def read(self, callback: RawCallback) -> list[Item]:
         """Every item of the body, in order. Raises Unreadable when the body as a whole makes no sense.
 
-        The event id of item n is `derived_id(callback.event_id, n)`, so that reading again gives the same ids.
+        The event id of item n is that of `providers.fields.origin(callback, n)`, so that reading again gives the
+        same ids.
         """
 
     def answer(self, request: CallbackRequest) -> Answer:

@@ -11,21 +11,19 @@ here stands in `data/cm.json`.
 
 from __future__ import annotations
 
-import hmac
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib import resources
-from typing import Any, NoReturn
-from urllib.parse import parse_qsl, unquote_plus
-from xml.etree.ElementTree import Element, TreeBuilder, tostring
-from xml.parsers import expat
+from typing import Any
+from xml.etree.ElementTree import Element
 
-import orjson
-
-from providers.base import Answer, CallbackRequest, Item, Malformed, NotAuthentic, Unreadable
-from providers.jsons import loads
-from providers.numbers import NotANumber, to_number, to_sender
+from providers import xml
+from providers.base import Answer, CallbackRequest, Item, Malformed, Unreadable
+from providers.bodies import is_json, is_xml, json_text, json_value, read_form
+from providers.fields import BadItem, bounded, number, origin, text, unambiguous
+from providers.meanings import meanings, tables
+from providers.numbers import to_sender
+from providers.proof import require_url_secret
 from providers.times import iso_millis
 from schemas.ids import derived_id
 from schemas.records import InboundMessage, RawCallback, Receipt
@@ -37,20 +35,11 @@ class Cm:
     name = "cm"
     methods = frozenset({"POST", "GET"})
     behind_path_secret = False
+    credentials: tuple[str, ...] = ("secret",)
 
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
-        """`secret`, percent-encoded in the query of the URL that CM was given: `?account=ID&secret=...`.
-
-        CM signs nothing. Without a secret in the account everything passes. Codes: `missing_secret`, `wrong_secret`.
-        """
-        secret = credentials.get("secret")
-        if not secret:
-            return
-        given = [value for name, value in _pairs(request.query) if name == _SECRET]
-        if not given:
-            raise NotAuthentic("missing_secret", "the URL has no secret")
-        if len(given) > 1 or not hmac.compare_digest(_bytes(given[0]), _bytes(secret)):
-            raise NotAuthentic("wrong_secret", "the secret in the URL does not match")
+        """A secret in the URL. CM signs nothing: without a secret in the account everything passes."""
+        require_url_secret(request, credentials)
 
     def read(self, callback: RawCallback) -> list[Item]:
         """A post with `status` is a report; one with `from` and a message, a body or a time is a reply.
@@ -68,16 +57,6 @@ class Cm:
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
-    """What a status code means here."""
-
-    status: str
-    detail: str
-    status_class: str
-    final: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Post:
     """One report or reply. `where` leads the names of its fields in errors; it is "" for what came alone."""
 
@@ -86,11 +65,12 @@ class Post:
     value: Any
     is_form: bool = False
 
+    def named(self, field: str) -> str:
+        """Name of a field as it stands in this post, for errors."""
+        return _SHOWN_IN_FORM.get(field, field.upper()) if self.is_form else self.where + field
 
-_DATA = orjson.loads(resources.files(__package__).joinpath("data/cm.json").read_bytes())
-_MEANINGS: Mapping[str, Meaning] = {
-    row["code"]: Meaning(row["status"], row["detail"], row["class"], row["final"]) for row in _DATA["statuses"]
-}
+
+_MEANINGS = meanings(tables("cm")["statuses"], "code")
 _FORM: Mapping[str, tuple[str, ...]] = {
     "to": ("gsm", "to"),
     "reference": ("reference",),
@@ -111,20 +91,7 @@ _DECIDING_FIELDS = frozenset(
     }
 )
 _REPLY_FIELDS = ("message", "body", "timeutc")
-_SECRET = "secret"  # noqa: S105
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _placeholder = re.compile(r"\[[A-Z_][A-Z0-9_]*\]|%[A-Z_][A-Z0-9_]*%", re.I | re.A).fullmatch
-_XML_ENCODINGS = frozenset({"utf-8", "utf-16", "iso-8859-1", "us-ascii", "windows-1252"})
-MAX_XML_DEPTH = 8
-"""Levels of elements. CM's own template has four."""
-
-
-class _Bad(Exception):
-    """One item that cannot be read."""
-
-    def __init__(self, reason: str, error: str) -> None:
-        super().__init__(error)
-        self.reason = reason
 
 
 def _read_item(callback: RawCallback, index: int, post: Post) -> Item:
@@ -134,51 +101,43 @@ def _read_item(callback: RawCallback, index: int, post: Post) -> Item:
             return _report(callback, index, _named_as_json(fields) if post.is_form else fields, post)
         if fields.get("from") is not None and any(fields.get(name) is not None for name in _REPLY_FIELDS):
             return _reply(callback, index, fields, post)
-        raise _missing_status(post)
-    except _Bad as bad:
+        missing = f"{post.named('status')} is missing, and the item is no reply either"
+        raise BadItem("missing_field", missing) if post.where else Unreadable("missing_field", missing)
+    except BadItem as bad:
         return Malformed(bad.reason, str(bad), post.raw)
 
 
 def _report(callback: RawCallback, index: int, fields: Mapping[str, Any], post: Post) -> Receipt:
     status = fields["status"]
     outcome = _folded(status) if isinstance(status, dict) else {"code": status}
-    to, code = _number(fields.get("to")), _text(outcome.get("code")).strip()
-    if _placeholder(to) and _placeholder(code):
-        names = f"{_shown(post, 'to')} and {_shown(post, 'status.code')}"
-        raise _Bad("unfilled_template", f"{names} are placeholders: CM's template was posted unfilled")
+    written_to, code = _number(fields.get("to")), text(outcome.get("code")).strip()
+    if _placeholder(written_to) and _placeholder(code):
+        names = f"{post.named('to')} and {post.named('status.code')}"
+        raise BadItem("unfilled_template", f"{names} are placeholders: CM's template was posted unfilled")
     if not _filled(code):
-        raise _Bad("missing_field", f"{_shown(post, 'status.code')} is missing")
+        raise BadItem("missing_field", f"{post.named('status.code')} is missing")
     meaning = _MEANINGS.get(code)
     if meaning is None:
-        raise _Bad("unknown_status", f"{_shown(post, 'status.code')} is unknown: {code[:40]!r}")
-    try:
-        number = to_number(to) if _filled(to) else None
-    except NotANumber:
-        raise _Bad("invalid_number", f"{_shown(post, 'to')} is not a phone number") from None
+        raise BadItem("unknown_status", f"{post.named('status.code')} is unknown: {code[:40]!r}")
+    to = number(written_to, post.named("to")) if _filled(written_to) else None
     reference = _field(fields.get("reference"))
-    if not reference and number is None:
-        names = f"{_shown(post, 'reference')} is missing, and so is {_shown(post, 'to')}"
-        raise _Bad("missing_field", f"{names}: nothing says which message or whose")
-    event_id = derived_id(callback.event_id, index)
+    if not reference and to is None:
+        names = f"{post.named('reference')} is missing, and so is {post.named('to')}"
+        raise BadItem("missing_field", f"{names}: nothing says which message or whose")
     received = _field(fields.get("received"))
     occurred_at = _millis(received)
+    source = origin(callback, index)
     return Receipt(
-        event_id=event_id,
-        account=callback.account,
-        provider=callback.provider,
+        **source,
+        **meaning.outcome(),
         # Without a time two reports cannot be told from one that is repeated; both count.
-        provider_message_id=reference or _made_id(number, event_id if occurred_at is None else received, code),
+        provider_message_id=reference or _made_id(to, source["event_id"] if occurred_at is None else received, code),
         sender_reference=reference or None,
-        to=number,
-        status=meaning.status,
-        status_detail=meaning.detail,
-        status_class=meaning.status_class,
+        to=to,
         provider_status=code,
         provider_code=_field(outcome.get("errorcode")) or None,
         provider_text=_field(outcome.get("errordescription")) or None,
-        final=meaning.final,
         occurred_at=occurred_at,
-        received_at=callback.received_at,
         network=_field(fields.get("operator")) or None,
         raw=post.raw,
     )
@@ -189,25 +148,22 @@ def _reply(callback: RawCallback, index: int, fields: Mapping[str, Any], post: P
         raise Unreadable("not_supported", "the body is a copy of a sent message, of CM's MT webhook")
     written_from = _number(fields["from"])
     if _placeholder(written_from):
-        raise _Bad("unfilled_template", f"{post.where}from is a placeholder: CM's template was posted unfilled")
+        raise BadItem("unfilled_template", f"{post.where}from is a placeholder: CM's template was posted unfilled")
     sender, to = to_sender(written_from), to_sender(_field(_number(fields.get("to")))) or None
     if not sender:
-        raise _Bad("missing_field", f"{post.where}from has no number")
-    text, media = _content(fields)
+        raise BadItem("missing_field", f"{post.where}from has no number")
+    words, media = _content(fields)
     time = _field(fields.get("timeutc"))
     occurred_at = _millis(time)
     return InboundMessage(
-        event_id=derived_id(callback.event_id, index),
-        account=callback.account,
-        provider=callback.provider,
-        provider_message_id=None if occurred_at is None else _made_id(sender, to, time, text, *media),
+        **origin(callback, index),
+        provider_message_id=None if occurred_at is None else _made_id(sender, to, time, words, *media),
         in_reply_to=_field(fields.get("reference")) or None,
         from_=sender,
         to=to,
-        text=text,
+        text=words,
         media=media,
         occurred_at=occurred_at,
-        received_at=callback.received_at,
         raw=post.raw,
     )
 
@@ -216,12 +172,12 @@ def _content(fields: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:
     """Text and media URLs. A contact or a location has an empty text, and stays in the raw item only."""
     message = fields.get("message")
     content = _folded(message) if isinstance(message, dict) else {"text": message}
-    text = content.get("text")
-    text = fields.get("body") if text is None else text
+    words = content.get("text")
+    words = fields.get("body") if words is None else words
     media = content.get("media")
     files = media if isinstance(media, list) else [media]
-    urls = tuple(url for file in files if isinstance(file, dict) and (url := _text(_folded(file).get("mediauri"))))
-    return None if text is None else _text(text), urls
+    urls = tuple(url for file in files if isinstance(file, dict) and (url := text(_folded(file).get("mediauri"))))
+    return None if words is None else text(words), urls
 
 
 def _made_id(*parts: str | None) -> str:
@@ -229,184 +185,83 @@ def _made_id(*parts: str | None) -> str:
     return "cm-" + derived_id(*("" if part is None else part for part in parts)).removeprefix("evt_")
 
 
-def _missing_status(post: Post) -> Exception:
-    text = f"{_shown(post, 'status')} is missing, and the item is no reply either"
-    return _Bad("missing_field", text) if post.where else Unreadable("missing_field", text)
-
-
-def _shown(post: Post, field: str) -> str:
-    return _SHOWN_IN_FORM.get(field, field.upper()) if post.is_form else post.where + field
-
-
 def _named_as_json(form: Mapping[str, Any]) -> dict[str, Any]:
     def first(names: tuple[str, ...]) -> str:
-        return next((value for name in names if (value := _field(form.get(name)))), _text(form.get(names[0])))
+        return next((value for name in names if (value := _field(form.get(name)))), text(form.get(names[0])))
 
     status = {field: first(names) for field, names in _FORM_STATUS.items()}
     return {"status": status, **{field: first(names) for field, names in _FORM.items()}}
 
 
 def _folded(value: Any) -> dict[str, Any]:
-    """An object, or the pairs of a form, with names in lower case.
-
-    Raises when a field that decides something has two different values: neither may be preferred.
-    """
+    """An object, or the pairs of a form, with names in lower case."""
     if not isinstance(value, dict | tuple):
-        raise _Bad("wrong_type", "the item is not an object")
+        raise BadItem("wrong_type", "the item is not an object")
     pairs: Iterable[tuple[str, Any]] = value.items() if isinstance(value, dict) else value
-    fields: dict[str, Any] = {}
-    for name, each in pairs:
-        key = name.lower()
-        if key in fields and key in _DECIDING_FIELDS and fields[key] != each:
-            raise _Bad("ambiguous_field", f"{key} is given twice with different values")
-        fields[key] = each
-    return fields
+    return unambiguous(((name.lower(), each) for name, each in pairs), _DECIDING_FIELDS)
 
 
-def _text(value: Any) -> str:
-    """A string as it is, an integer as its digits, "" for anything else."""
-    if isinstance(value, str):
-        return value
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
-
-
-def _filled(text: str) -> bool:
-    return bool(text) and not _placeholder(text)
+def _filled(written: str) -> bool:
+    return bool(written) and not _placeholder(written)
 
 
 def _field(value: Any) -> str:
     """A text without spaces around it; "" where it is still a placeholder of the template."""
-    text = _text(value).strip()
-    return text if _filled(text) else ""
+    written = text(value).strip()
+    return written if _filled(written) else ""
 
 
 def _number(value: Any) -> str:
     """A number as text, or as the `number` of an object."""
-    text = _text(_folded(value).get("number") if isinstance(value, dict) else value).strip()
+    written = text(_folded(value).get("number") if isinstance(value, dict) else value).strip()
     # CM writes 00 where others write a plus, and to_number takes ten times as long to find that out.
-    return "+" + text[2:] if text.startswith("00") and text.isascii() and text.isdigit() else text
+    return "+" + written[2:] if written.startswith("00") and written.isascii() and written.isdigit() else written
 
 
-def _millis(text: str) -> int | None:
-    millis = iso_millis(text)
+def _millis(written: str) -> int | None:
+    millis = iso_millis(written)
     # .NET writes the year 1 where it has no time.
     return None if millis is None or millis < 0 else millis
 
 
-# How posts come
-
-
 def _posts(callback: RawCallback) -> list[Post]:
-    """The body decides what it is, its content type only where it does not show: templates are sent as any type."""
-    body = callback.body.removeprefix(_BYTE_ORDER_MARK)
-    head = body.lstrip()[:1]
-    if callback.method == "GET" or not head:
-        return _form_posts(callback.query)
-    content_type = (callback.content_type or "").lower()
-    if head == b"<" or "xml" in content_type:
-        return _xml_posts(body)
-    if head in b"{[" or "json" in content_type:
-        return _json_posts(body)
+    if callback.method != "GET" and callback.body.strip():
+        if is_xml(callback):
+            return _xml_posts(xml.root_of(callback))
+        if is_json(callback):
+            return _json_posts(json_value(callback))
     # A placeholder such as %DATETIME_S% looks like an escaped byte: a strict reading would lose the report.
-    return _form_posts(body.decode("utf-8", "replace"))
+    form = read_form(callback)
+    return [Post("", form.raw, tuple(form.pairs), is_form=True)]
 
 
-def _form_posts(form: str) -> list[Post]:
-    raw = "&".join(part for part in form.split("&") if unquote_plus(part.partition("=")[0]).lower() != _SECRET)
-    return [Post("", raw, tuple(_pairs(raw)), is_form=True)]
-
-
-def _pairs(form: str) -> list[tuple[str, str]]:
-    return parse_qsl(form, keep_blank_values=True, errors="replace")
-
-
-def _json_posts(body: bytes) -> list[Post]:
-    value = loads(body)
-    raw = _dumps(value)
+def _json_posts(value: Any) -> list[Post]:
     if not isinstance(value, dict):
         raise Unreadable("missing_field", "the body is not an object with messages or a reply")
     messages = _find(value, "messages")
     if messages is None:
-        return [Post("", raw, value)]
+        return [Post("", json_text(value), value)]
     msg = _find(messages, "msg") if isinstance(messages, dict) else None
     if isinstance(msg, list):
-        return [Post(f"messages.msg[{index}].", _dumps(each), each) for index, each in enumerate(msg)]
+        return [Post(f"messages.msg[{n}].", json_text(each), each) for n, each in enumerate(bounded(msg))]
     if msg is None:
         raise Unreadable("missing_field", "messages.msg is missing")
-    return [Post("messages.msg.", _dumps(msg), msg)]
+    return [Post("messages.msg.", json_text(msg), msg)]
 
 
 def _find(value: Mapping[str, Any], name: str) -> Any:
     return next((each for key, each in value.items() if key.lower() == name), None)
 
 
-def _xml_posts(body: bytes) -> list[Post]:
-    root = _parse_xml(body)
+def _xml_posts(root: Element) -> list[Post]:
     if root.tag.lower() != "messages":
         return [_xml_post("messages.msg." if root.tag.lower() == "msg" else "", root)]
     found = [element for element in root if element.tag.lower() == "msg"]
     if not found:
         raise Unreadable("missing_field", "MESSAGES has no MSG")
-    return [_xml_post(f"messages.msg[{index}].", element) for index, element in enumerate(found)]
+    return [_xml_post(f"messages.msg[{n}].", element) for n, element in enumerate(bounded(found))]
 
 
 def _xml_post(where: str, element: Element) -> Post:
-    element.tail = None
-    pairs = (*element.attrib.items(), *((child.tag, _xml_value(child)) for child in element))
-    return Post(where, tostring(element, encoding="unicode"), pairs)
-
-
-def _xml_value(element: Element) -> Any:
-    return {child.tag: _xml_value(child) for child in element} if len(element) else element.text or ""
-
-
-def _parse_xml(body: bytes) -> Element:
-    """The root element. A DTD is refused, and with it every entity that a body could declare."""
-    builder = TreeBuilder()
-    depth = 0
-
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal depth
-        depth += 1
-        if depth > MAX_XML_DEPTH:
-            raise Unreadable("not_xml", f"the body has more than {MAX_XML_DEPTH} levels of elements")
-        builder.start(tag, attributes)
-
-    def end(tag: str) -> None:
-        nonlocal depth
-        depth -= 1
-        builder.end(tag)
-
-    def declared(version: str, encoding: str | None, standalone: int) -> None:
-        # The parser would look up any codec of Python that a body names.
-        if encoding is not None and encoding.lower() not in _XML_ENCODINGS:
-            raise Unreadable("not_xml", f"the body is written in {encoding[:40]!r}, which is not read")
-
-    def refuse(*_: object) -> NoReturn:
-        raise Unreadable("not_xml", "the body has a document type declaration, which is not read")
-
-    parser = expat.ParserCreate()
-    parser.buffer_text = True
-    parser.XmlDeclHandler = declared
-    parser.StartElementHandler = start
-    parser.EndElementHandler = end
-    parser.CharacterDataHandler = builder.data
-    parser.StartDoctypeDeclHandler = refuse
-    parser.EntityDeclHandler = refuse
-    try:
-        parser.Parse(body, True)
-        return builder.close()
-    except (expat.ExpatError, ValueError) as error:
-        raise Unreadable("not_xml", f"the body is not XML: {error}") from None
-
-
-def _dumps(value: Any) -> str:
-    try:
-        return orjson.dumps(value).decode()
-    except TypeError:
-        # orjson reads 1024 levels but writes only 254.
-        raise Unreadable("not_json", "the body is nested too deeply") from None
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode(errors="surrogatepass")
+    pairs = (*element.attrib.items(), *((child.tag, xml.value_of(child)) for child in element))
+    return Post(where, xml.text_of(element), pairs)

@@ -7,16 +7,15 @@ forward form fields: `PhoneNumber` and `Message` of a keyword, `from` and `messa
 
 from __future__ import annotations
 
-import base64
-import hmac
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl
 
 from providers.base import Answer, CallbackRequest, Item, Malformed, NotAuthentic, Unreadable
-from providers.jsons import loads
+from providers.bodies import Form, is_json, json_value, read_form, utf8_body
+from providers.fields import BadItem, mapping, origin, text, unambiguous
 from providers.numbers import to_sender
+from providers.proof import accepted, is_secret, sha1_signature
 from providers.times import iso_millis
 from schemas.ids import derived_id
 from schemas.records import InboundMessage, RawCallback
@@ -28,6 +27,7 @@ class EzTexting:
     name = "eztexting"
     methods = frozenset({"POST"})
     behind_path_secret = True
+    credentials: tuple[str, ...] = ("secret",)
 
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
         """`X-Signature`: the HMAC-SHA1 of the raw body under `secret`, in base64, where both are there.
@@ -36,21 +36,26 @@ class EzTexting:
         proves it is the secret in its path, which ingest has checked by then. A signature that the account has
         no secret for cannot be checked, and passes too. Code: `wrong_signature`.
         """
-        signature, secret = request.headers.get("x-signature"), credentials.get("secret")
-        if signature is None or not secret:
+        signature, secrets = request.headers.get("x-signature"), accepted(credentials, "secret")
+        if signature is None or not secrets:
             return
-        expected = base64.b64encode(hmac.digest(secret.encode(errors="surrogatepass"), request.body, "sha1"))
-        if not hmac.compare_digest(expected, signature.encode(errors="surrogatepass")):
+        if not is_secret(signature, [sha1_signature(secret, request.body) for secret in secrets]):
             raise NotAuthentic("wrong_signature", "X-Signature does not match")
 
     def read(self, callback: RawCallback) -> list[Item]:
         """One inbound message. Of `contact.created` and other types there is no event: `not_supported`."""
-        if _is_json(callback):
-            event = loads(callback.body)
-            if not isinstance(event, dict):
-                raise Unreadable("wrong_type", "the body is not an object")
-            return [_read_event(callback, event, callback.body.decode())]
-        return [_read_form(callback, callback.body.decode(errors="replace"))]
+        try:
+            if is_json(callback):
+                event = json_value(callback)
+                raw = utf8_body(callback).decode()
+                if not isinstance(event, dict):
+                    raise Unreadable("wrong_type", "the body is not an object")
+                return [_read_event(callback, event, raw)]
+            form = read_form(callback)
+            raw = form.raw
+            return [_read_form(callback, form)]
+        except BadItem as bad:
+            return [Malformed(bad.reason, str(bad), raw)]
 
     def answer(self, request: CallbackRequest) -> Answer:
         """An empty body. EZ Texting looks at the status only."""
@@ -65,56 +70,50 @@ _FORM_TEXTS = ("Message", "message")
 _national = re.compile(r"[2-9][0-9]{9}").fullmatch
 
 
-def _read_event(callback: RawCallback, event: dict[str, Any], raw: str) -> Item:
-    event_type = _text(event.get("type")).strip()
+def _read_event(callback: RawCallback, event: dict[str, Any], raw: str) -> InboundMessage:
+    event_type = text(event.get("type")).strip()
     if not event_type:
         raise Unreadable("missing_field", "type is missing")
     if event_type not in (_INBOUND, _OPT_IN):
         raise Unreadable("not_supported", f"there is no event for type {event_type[:40]!r}")
     sender = _sender(event)
     if not sender:
-        return Malformed("missing_field", "fromNumber is missing", raw)
+        raise BadItem("missing_field", "fromNumber is missing")
     message = event.get("message")
-    text = _text(message) if isinstance(message, str | int) else None
+    words = text(message) if isinstance(message, str | int) else None
     kind = _kind(event_type, event)
-    keyword = _text(event.get("keyword")).strip() or (text or "").strip()
+    keyword = text(event.get("keyword")).strip() or (words or "").strip()
     occurred_at = next((time for name in _TIMES if (time := iso_millis(event.get(name))) is not None), None)
     return InboundMessage(
-        event_id=derived_id(callback.event_id, 0),
-        account=callback.account,
-        provider=callback.provider,
+        **origin(callback, 0),
         provider_message_id=_message_id(event, event_type, sender, occurred_at),
         # The id is that of the message that is answered: two replies to it carry the same.
-        in_reply_to=_text(event.get("id")) or None,
+        in_reply_to=text(event.get("id")) or None,
         from_=sender,
-        to=_number(_text(event.get("toNumber"))) or None,
-        text=text,
+        to=_number(text(event.get("toNumber"))) or None,
+        text=words,
         kind=kind,
         keyword=None if kind == "reply" else keyword or None,
         occurred_at=occurred_at,
-        received_at=callback.received_at,
         raw=raw,
     )
 
 
-def _read_form(callback: RawCallback, raw: str) -> Item:
+def _read_form(callback: RawCallback, form: Form) -> InboundMessage:
     """The older forward. It has no id, no time and no recipient, so a repetition cannot be told from a reply."""
-    fields = dict(parse_qsl(raw, keep_blank_values=True))
+    fields = unambiguous(form.pairs, _FORM_SENDERS + _FORM_TEXTS)
     if not any(name in fields for name in _FORM_SENDERS + _FORM_TEXTS):
         raise Unreadable("not_json", "the body is neither JSON nor a form with PhoneNumber or from")
     sender = next((number for name in _FORM_SENDERS if (number := _number(fields.get(name, "")))), "")
     if not sender:
-        return Malformed("missing_field", "PhoneNumber is missing, and so is from", raw)
+        raise BadItem("missing_field", "PhoneNumber is missing, and so is from")
     if not any(name in fields for name in _FORM_TEXTS):
-        return Malformed("missing_field", "Message is missing, and so is message", raw)
+        raise BadItem("missing_field", "Message is missing, and so is message")
     return InboundMessage(
-        event_id=derived_id(callback.event_id, 0),
-        account=callback.account,
-        provider=callback.provider,
+        **origin(callback, 0),
         from_=sender,
-        text=next((text for name in _FORM_TEXTS if (text := fields.get(name))), ""),
-        received_at=callback.received_at,
-        raw=raw,
+        text=next((words for name in _FORM_TEXTS if (words := fields.get(name))), ""),
+        raw=form.raw,
     )
 
 
@@ -126,9 +125,8 @@ def _kind(event_type: str, event: Mapping[str, Any]) -> str:
 
 
 def _sender(event: Mapping[str, Any]) -> str:
-    contact = event.get("contact")
-    named = (event, "fromNumber"), (event, "phoneNumber"), (contact if isinstance(contact, dict) else {}, "phoneNumber")
-    return next((number for place, name in named if (number := _number(_text(place.get(name))))), "")
+    named = (event, "fromNumber"), (event, "phoneNumber"), (mapping(event.get("contact")), "phoneNumber")
+    return next((number for place, name in named if (number := _number(text(place.get(name))))), "")
 
 
 def _message_id(event: Mapping[str, Any], event_type: str, sender: str, occurred_at: int | None) -> str | None:
@@ -136,28 +134,17 @@ def _message_id(event: Mapping[str, Any], event_type: str, sender: str, occurred
 
     The type is part of it, since a keyword comes as a message and as an opt-in of the same time.
     """
-    event_id = _text(event.get("eventId"))
+    event_id = text(event.get("eventId"))
     if event_id or occurred_at is None:
         return event_id or None
     return derived_id(event_type, sender, occurred_at)
 
 
-def _number(text: str) -> str:
+def _number(written: str) -> str:
     """As `to_sender`; ten bare digits are a number of +1, where EZ Texting works and forms leave out the 1."""
-    bare = text.strip()
+    bare = written.strip()
     return to_sender(f"1{bare}" if _national(bare) else bare)
-
-
-def _is_json(callback: RawCallback) -> bool:
-    return "json" in (callback.content_type or "").lower() or callback.body.lstrip()[:1] in (b"{", b"[")
 
 
 def _flag(value: Any) -> bool:
     return value is True or (isinstance(value, str) and value.strip().lower() == "true")
-
-
-def _text(value: Any) -> str:
-    """A string as it is, an integer as its digits, "" for anything else."""
-    if isinstance(value, str):
-        return value
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""

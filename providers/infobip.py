@@ -1,29 +1,27 @@
-"""Infobip: delivery reports and inbound SMS and MMS, in batches.
+"""Infobip: delivery reports, inbound SMS and MMS in batches, and clicks one by one.
 
-https://www.infobip.com/docs/api/channels/sms: `{"results": [...]}`, by default up to 100, at most 2000 items.
-Reports come in two shapes, v3 (`sender`, `messageCount`) and v2 (`from`, `smsCount`); no field is promised.
+https://www.infobip.com/docs/api/channels/sms: `{"results": [...]}`, by default up to 100, at most 2000 items; as XML,
+where the sender asked for it, `<results>` with a `<result>` for each. Reports come in two shapes, v3 (`sender`,
+`messageCount`) and v2 (`from`, `smsCount`), those of MMS likewise; no field is promised.
 Codes: https://www.infobip.com/docs/essentials/api-essentials/response-status-and-error-codes.
 What each of them means here stands in `data/infobip.json`.
 """
 
 from __future__ import annotations
 
-import base64
-import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
-from decimal import Decimal
-from importlib import resources
+from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
-
-from providers.base import Answer, CallbackRequest, Item, Malformed, NotAuthentic, Unreadable
-from providers.jsons import loads
-from providers.numbers import NotANumber, to_number, to_sender
-from providers.times import iso_millis
-from schemas.ids import derived_id
-from schemas.records import InboundMessage, RawCallback, Receipt
+from providers import xml
+from providers.base import Answer, CallbackRequest, Item, Malformed, Unreadable
+from providers.bodies import is_xml, json_text, json_value
+from providers.fields import BadItem, bounded, count, currency, decimal, integer, mapping, number, origin, text
+from providers.meanings import Meaning, tables
+from providers.numbers import to_sender
+from providers.proof import require_basic, require_header, require_url_secret
+from providers.times import epoch_millis, iso_millis
+from schemas.records import InboundMessage, LinkClick, RawCallback, Receipt
 
 
 class Infobip:
@@ -32,24 +30,24 @@ class Infobip:
     name = "infobip"
     methods = frozenset({"POST"})
     behind_path_secret = False
+    credentials: tuple[str, ...] = ("username", "password", "header_name", "header_value", "secret")
 
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
-        """HTTP Basic (`username`, `password`) and a fixed header (`header_name`, `header_value`), if set.
+        """HTTP Basic, a fixed header, a secret in the URL: each that the account has must be right.
 
-        With neither set it passes. Infobip can also sign with HMAC, but documents neither the header
-        nor the signed bytes. Codes: `missing_credentials`, `wrong_credentials`, and `no_credentials` when the
-        account has only half of a pair.
+        With none of them it passes. Infobip can sign with HMAC too, but documents neither the header nor the
+        signed bytes.
         """
-        username, password = _pair(credentials, "username", "password")
-        if username:
-            _require(_basic(request.headers.get("authorization")), f"{username}:{password}", "HTTP Basic")
-        header_name, header_value = _pair(credentials, "header_name", "header_value")
-        if header_name:
-            _require(request.headers.get(header_name.lower()), header_value, f"header {header_name}")
+        require_basic(request, credentials)
+        require_header(request, credentials)
+        require_url_secret(request, credentials)
 
     def read(self, callback: RawCallback) -> list[Item]:
-        """An item with `status` is a report; one with `from` and a text, a message or a time is a reply."""
-        return [_read_item(callback, index, item) for index, item in enumerate(_results(callback))]
+        """An item with `status` is a report; one with `from` and a text, a message or a time is a reply.
+
+        A body that is one object with `notificationType` is a click.
+        """
+        return [_read_item(callback, index, posted) for index, posted in enumerate(_items(callback))]
 
     def answer(self, request: CallbackRequest) -> Answer:
         """An empty body. Infobip looks at the status only."""
@@ -57,281 +55,216 @@ class Infobip:
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
-    """What a code means here: public detail, what it does to the contact, whether it is the last word."""
+class Posted:
+    """One item of a body as text and as a value. `where` is its place; a click is the whole body and has none."""
 
-    detail: str
-    status_class: str
-    final: bool
+    raw: str
+    value: Any
+    where: str = ""
 
+    def __getitem__(self, field: str) -> Any:
+        """The value of a field, None where there is none."""
+        return self.value.get(field)
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Outcome of one report: number of the status group, public status, and meaning."""
-
-    group: int
-    status: str
-    meaning: Meaning
-
-
-def _meaning(row: Mapping[str, Any]) -> Meaning:
-    return Meaning(row["detail"], row["class"], row.get("final", True))
+    def named(self, field: str) -> str:
+        """Name of a field with its place, for errors."""
+        return f"{self.where}.{field}" if self.where else field
 
 
-_DATA = orjson.loads(resources.files(__package__).joinpath("data/infobip.json").read_bytes())
-_GROUP_OF_NAME: Mapping[str, int] = {name: row["id"] for row in _DATA["groups"] for name in row["names"]}
-_STATUS_OF_GROUP: Mapping[int, str] = {row["id"]: row["status"] for row in _DATA["groups"]}
-_MEANING_OF_GROUP: Mapping[int, Meaning] = {row["id"]: _meaning(row) for row in _DATA["groups"]}
-_FAILED_GROUPS = (2, 5)
-# A name of one group of failures is understood in the other too: senders differ on where it belongs.
-_BY_NAME: Mapping[tuple[int, str], Meaning] = {
-    (group, row["name"]): _meaning(row)
-    for row in _DATA["bare_ids"] + _DATA["statuses"]
-    for group in (_FAILED_GROUPS if row["group"] in _FAILED_GROUPS else (row["group"],))
-}
-# Bare ids come last and win over Infobip's own.
-_BY_ID: Mapping[tuple[int, int], Meaning] = {
-    (row["group"], row["id"]): _meaning(row) for row in _DATA["statuses"] + _DATA["bare_ids"]
-}
-_KNOWN_NAMES = frozenset(name for _, name in _BY_NAME)
-_BY_ERROR: Mapping[str | int, Meaning] = {row[key]: _meaning(row) for row in _DATA["errors"] for key in ("id", "name")}
-_REMOVING = frozenset({"complaint", "invalid", "opt_out"})
 _REPLY_FIELDS = ("text", "message", "receivedAt")
+_CLICK = "CLICKED"
 
 
-def decide(status: Mapping[str, Any], error: Mapping[str, Any]) -> Decision | None:
-    """What the `status` and `error` objects of a report mean; None when the status group is unknown.
-
-    The group, by number or else by name, gives the public status. Within it a name decides, and an id only
-    where there is no name: senders number their statuses differently (`bare_ids` in the data). An unknown
-    name is its own detail, with the class of its group; a name that belongs to another group is passed over.
-    """
-    group = _int(status.get("groupId"))
-    if group is None or group not in _STATUS_OF_GROUP:
-        group = _GROUP_OF_NAME.get(_text(status.get("groupName")).strip().upper())
-        if group is None:
-            return None
-    default = _MEANING_OF_GROUP[group]
-    own_name = _text(status.get("name")).strip()
-    name = own_name.upper()
-    status_id = _int(status.get("id"))
-    meaning = _BY_NAME.get((group, name))
-    if meaning is None and name and name not in _KNOWN_NAMES:
-        meaning = Meaning(own_name, default.status_class, default.final)
-    if meaning is None and status_id is not None:
-        meaning = _BY_ID.get((group, status_id))
-    if meaning is None:
-        meaning = default
-    if group in _FAILED_GROUPS and error:
-        meaning = _refined(meaning, error)
-    return Decision(group, _STATUS_OF_GROUP[group], meaning)
+def _items(callback: RawCallback) -> list[Posted]:
+    if is_xml(callback):
+        lists = [each for each in xml.root_of(callback) if each.tag == "results"]
+        if not lists:
+            raise Unreadable("missing_field", "results is missing")
+        elements = bounded([result for results in lists for result in results])
+        return [Posted(xml.text_of(each), xml.value_of(each), f"results[{n}]") for n, each in enumerate(elements)]
+    body = json_value(callback)
+    if not isinstance(body, dict):
+        raise Unreadable("missing_field", "the body is not an object with a results list")
+    results = body.get("results")
+    if results is None and "notificationType" in body:
+        return [Posted(json_text(body), body)]
+    if not isinstance(results, list):
+        raise Unreadable("missing_field", "results is missing" if results is None else "results is not a list")
+    return [Posted(json_text(each), each, f"results[{n}]") for n, each in enumerate(bounded(results))]
 
 
-def _refined(meaning: Meaning, error: Mapping[str, Any]) -> Meaning:
-    """A known error says more than the status and wins, but never turns a removal into a mere failure.
-
-    Here too a name decides, and an id only where there is no name. `permanent` is not read: Infobip sets it
-    on temporary failures of a handset too.
-    """
-    name = _text(error.get("name")).strip().upper()
-    found = _BY_ERROR.get(name or _int(error.get("id")) or 0)
-    if found is None or (meaning.status_class in _REMOVING and found.status_class not in _REMOVING):
-        return meaning
-    return found
-
-
-class _Bad(Exception):
-    """One item that cannot be read."""
-
-    def __init__(self, reason: str, error: str) -> None:
-        super().__init__(error)
-        self.reason = reason
-
-
-def _read_item(callback: RawCallback, index: int, item: Any) -> Item:
+def _read_item(callback: RawCallback, index: int, posted: Posted) -> Item:
     try:
-        raw = orjson.dumps(item).decode()
-    except TypeError:
-        # orjson reads 1024 levels but writes only 254.
-        raise Unreadable("not_json", f"results[{index}] is nested too deeply") from None
-    try:
-        if not isinstance(item, dict):
-            raise _Bad("wrong_type", f"results[{index}] is not an object")
-        if item.get("status") is not None:
-            return _report(callback, index, item, raw)
-        if item.get("from") is not None and any(item.get(field) is not None for field in _REPLY_FIELDS):
-            return _reply(callback, index, item, raw)
-        raise _Bad("missing_field", f"results[{index}].status is missing, and the item is no reply either")
-    except _Bad as bad:
-        return Malformed(bad.reason, str(bad), raw)
+        if not isinstance(posted.value, dict):
+            raise BadItem("wrong_type", f"{posted.where} is not an object")
+        if not posted.where:
+            return _click(callback, index, posted)
+        if posted["status"] is not None:
+            return _report(callback, index, posted)
+        if posted["from"] is not None and any(posted[field] is not None for field in _REPLY_FIELDS):
+            return _reply(callback, index, posted)
+        raise BadItem("missing_field", f"{posted.named('status')} is missing, and the item is no reply either")
+    except BadItem as bad:
+        return Malformed(bad.reason, str(bad), posted.raw)
 
 
-def _report(callback: RawCallback, index: int, item: dict[str, Any], raw: str) -> Receipt:
-    status = item["status"]
+def _report(callback: RawCallback, index: int, posted: Posted) -> Receipt:
+    status = posted["status"]
     if not isinstance(status, dict):
-        raise _Bad("wrong_type", f"results[{index}].status is not an object")
-    message_id = _text(item.get("messageId"))
+        raise BadItem("wrong_type", f"{posted.named('status')} is not an object")
+    message_id = text(posted["messageId"])
     if not message_id:
-        raise _Bad("missing_field", f"results[{index}].messageId is missing")
-    error = _object(item.get("error"))
-    decision = decide(status, error)
-    if decision is None:
-        group = _text(status.get("groupName")) or _text(status.get("groupId"))
-        raise _Bad("unknown_status", f"results[{index}].status has an unknown group: {group[:40]!r}")
-    to = item.get("to")
-    if to is not None:
-        try:
-            to = to_number(_text(to))
-        except NotANumber:
-            raise _Bad("invalid_number", f"results[{index}].to is not a phone number") from None
-    error_id = _int(error.get("id"))
-    error_text = _text(error.get("description")) if error_id != 0 else ""
-    price = _object(item.get("price"))
-    meaning = decision.meaning
+        raise BadItem("missing_field", f"{posted.named('messageId')} is missing")
+    error = mapping(posted["error"])
+    group = group_of(status)
+    if group is None:
+        unknown = text(status.get("groupName")) or text(status.get("groupId"))
+        raise BadItem("unknown_status", f"{posted.named('status')} has an unknown group: {unknown[:40]!r}")
+    meaning = meaning_of(group, status, error)
+    error_id = integer(error.get("id"))
+    error_text = text(error.get("description")) if error_id != 0 else ""
+    price = mapping(posted["price"])
     return Receipt(
-        event_id=derived_id(callback.event_id, index),
-        account=callback.account,
-        provider=callback.provider,
+        **origin(callback, index),
+        **meaning.outcome(),
         provider_message_id=message_id,
-        sender_reference=_text(item.get("callbackData")) or None,
-        to=to,
-        from_=to_sender(_text(item.get("sender")) or _text(item.get("from"))) or None,
-        status=decision.status,
-        status_detail=meaning.detail,
-        status_class=meaning.status_class,
-        provider_status=_text(status.get("name")) or _text(status.get("groupName")) or meaning.detail,
-        provider_code=_code(decision.group, _int(status.get("id")), error_id),
-        provider_text=error_text or _text(status.get("description")) or None,
-        final=meaning.final,
-        occurred_at=iso_millis(item.get("doneAt")),
-        received_at=callback.received_at,
-        parts=_count(item.get("messageCount", item.get("smsCount"))),
-        price=_decimal(price.get("pricePerMessage")),
-        currency=_currency(price.get("currency")),
-        network=_text(item.get("mccMnc", item.get("mccmnc"))) or None,
-        raw=raw,
+        sender_reference=text(posted["callbackData"]) or None,
+        to=None if posted["to"] is None else number(text(posted["to"]), posted.named("to")),
+        from_=to_sender(text(posted["sender"]) or text(posted["from"])) or None,
+        provider_status=text(status.get("name")) or text(status.get("groupName")) or meaning.detail,
+        provider_code=_code(group, integer(status.get("id")), error_id),
+        provider_text=error_text or text(status.get("description")) or None,
+        occurred_at=iso_millis(posted["doneAt"]),
+        parts=count(posted.value.get("messageCount", posted["smsCount"])),
+        price=decimal(price.get("pricePerMessage")),
+        currency=currency(price.get("currency")),
+        network=text(posted.value.get("mccMnc", posted["mccmnc"])) or None,
+        raw=posted.raw,
     )
 
 
-def _reply(callback: RawCallback, index: int, item: dict[str, Any], raw: str) -> InboundMessage:
-    sender = to_sender(_text(item["from"]))
+def _reply(callback: RawCallback, index: int, posted: Posted) -> InboundMessage:
+    sender = to_sender(text(posted["from"]))
     if not sender:
-        raise _Bad("missing_field", f"results[{index}].from is missing")
-    text, media = _content(item)
+        raise BadItem("missing_field", f"{posted.named('from')} is missing")
+    words, media = _content(posted)
     return InboundMessage(
-        event_id=derived_id(callback.event_id, index),
-        account=callback.account,
-        provider=callback.provider,
-        provider_message_id=_text(item.get("messageId")) or None,
+        **origin(callback, index),
+        provider_message_id=text(posted["messageId"]) or None,
         from_=sender,
-        to=to_sender(_text(item.get("to"))) or None,
-        text=text,
+        to=to_sender(text(posted["to"])) or None,
+        text=words,
         media=media,
-        occurred_at=iso_millis(item.get("receivedAt")),
-        received_at=callback.received_at,
-        raw=raw,
+        occurred_at=iso_millis(posted["receivedAt"]),
+        raw=posted.raw,
     )
 
 
-def _content(item: dict[str, Any]) -> tuple[str | None, tuple[str, ...]]:
+def _content(posted: Posted) -> tuple[str | None, tuple[str, ...]]:
     """Text and media URLs. An MMS has segments instead of a text; plain texts are joined by line breaks."""
-    message = item.get("message")
-    segments = [segment for segment in message if isinstance(segment, dict)] if isinstance(message, list) else []
-    media = tuple(url for segment in segments if (url := _text(segment.get("url"))))
-    if isinstance(item.get("text"), str):
-        return item["text"], media
+    message = posted["message"]
+    # In XML one segment alone is no list.
+    segments = [mapping(each) for each in (message if isinstance(message, list) else [message])]
+    media = tuple(url for segment in segments if (url := text(segment.get("url"))))
+    if isinstance(posted["text"], str):
+        return posted["text"], media
     texts = [
         segment["value"]
         for segment in segments
-        if isinstance(segment.get("value"), str) and _text(segment.get("contentType")).startswith("text/plain")
+        if isinstance(segment.get("value"), str) and text(segment.get("contentType")).startswith("text/plain")
     ]
     return "\n".join(texts) if texts else None, media
 
 
-def _results(callback: RawCallback) -> list[Any]:
-    if "xml" in (callback.content_type or "").lower() or callback.body.lstrip()[:1] == b"<":
-        raise Unreadable("not_supported", "the body is XML; only application/json is read")
-    value = loads(callback.body)
-    if not isinstance(value, dict):
-        raise Unreadable("missing_field", "the body is not an object with a results list")
-    results = value.get("results")
-    if isinstance(results, list):
-        return results
-    if "notificationType" in value:
-        raise Unreadable("not_supported", "the body is a click notification of Infobip's URL tracking")
-    raise Unreadable("missing_field", "results is missing" if results is None else "results is not a list")
+def _click(callback: RawCallback, index: int, posted: Posted) -> LinkClick:
+    kind = text(posted["notificationType"])
+    if kind != _CLICK:
+        raise BadItem("not_supported", f"notificationType is {kind[:40]!r}; there is an event for {_CLICK} only")
+    return LinkClick(
+        **origin(callback, index),
+        provider_message_id=text(posted["messageId"]) or None,
+        to=number(text(posted["recipient"]), "recipient"),
+        url=text(posted["url"]) or None,
+        occurred_at=epoch_millis(posted["sendDateTime"]),
+        raw=posted.raw,
+    )
 
 
-def _text(value: Any) -> str:
-    """A string as it is, an integer as its digits, "" for anything else."""
-    if isinstance(value, str):
-        return value
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+# What the codes mean
+
+_TABLES = tables("infobip")
+_GROUPS: Mapping[int, Meaning] = {
+    row["id"]: Meaning(row["status"], row["detail"], row["class"], row["final"]) for row in _TABLES["groups"]
+}
+_GROUP_OF_NAME: Mapping[str, int] = {name: row["id"] for row in _TABLES["groups"] for name in row["names"]}
+_FAILED_GROUPS = (2, 5)
 
 
-def _int(value: Any) -> int | None:
-    """An integer, also as a string of at most 9 digits; None for anything else."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and len(value) <= 9 and value.isascii() and value.isdigit():
-        return int(value)
-    return None
+def _meaning(row: Mapping[str, Any], group: int) -> Meaning:
+    return replace(_GROUPS[group], detail=row["detail"], status_class=row["class"], final=row.get("final", True))
 
 
-def _object(value: Any) -> dict[str, Any]:
-    """An object, or an empty one for anything else."""
-    return value if isinstance(value, dict) else {}
+# A name of one group of failures is understood in the other too: senders differ on where it belongs.
+_BY_NAME: Mapping[tuple[int, str], Meaning] = {
+    (group, row["name"]): _meaning(row, group)
+    for row in _TABLES["bare_ids"] + _TABLES["statuses"]
+    for group in (_FAILED_GROUPS if row["group"] in _FAILED_GROUPS else (row["group"],))
+}
+# Bare ids come last and win over Infobip's own.
+_BY_ID: Mapping[tuple[int, int], Meaning] = {
+    (row["group"], row["id"]): _meaning(row, row["group"]) for row in _TABLES["statuses"] + _TABLES["bare_ids"]
+}
+_BY_ERROR: Mapping[tuple[int, str | int], Meaning] = {
+    (group, row[key]): _meaning(row, group)
+    for row in _TABLES["errors"]
+    for group in _FAILED_GROUPS
+    for key in ("id", "name")
+}
+_KNOWN_NAMES = frozenset(name for _, name in _BY_NAME)
+_REMOVING = frozenset({"complaint", "invalid", "opt_out"})
+
+
+def group_of(status: Mapping[str, Any]) -> int | None:
+    """The group of a status, by its number or else by its name; None when both are unknown."""
+    group = integer(status.get("groupId"))
+    if group in _GROUPS:
+        return group
+    return _GROUP_OF_NAME.get(text(status.get("groupName")).strip().upper())
+
+
+def meaning_of(group: int, status: Mapping[str, Any], error: Mapping[str, Any]) -> Meaning:
+    """What the `status` and `error` objects of a report mean. The group gives the public status.
+
+    Within it a name decides, and an id only where there is no name: senders number their statuses differently
+    (`bare_ids` in the data). An unknown name is its own detail, with the class of its group; a name that belongs
+    to another group is passed over.
+    """
+    own_name, status_id = text(status.get("name")).strip(), integer(status.get("id"))
+    name = own_name.upper()
+    meaning = _BY_NAME.get((group, name))
+    if meaning is None and name and name not in _KNOWN_NAMES:
+        meaning = replace(_GROUPS[group], detail=own_name)
+    if meaning is None and status_id is not None:
+        meaning = _BY_ID.get((group, status_id))
+    if meaning is None:
+        meaning = _GROUPS[group]
+    return _refined(group, meaning, error)
+
+
+def _refined(group: int, meaning: Meaning, error: Mapping[str, Any]) -> Meaning:
+    """The error of a failed message says more than its status and wins, but never turns a removal into a mere failure.
+
+    Here too a name decides, and an id only where there is no name. `permanent` is not read: Infobip sets it
+    on temporary failures of a handset too.
+    """
+    name = text(error.get("name")).strip().upper()
+    found = _BY_ERROR.get((group, name or integer(error.get("id")) or 0))
+    if found is None or (meaning.status_class in _REMOVING and found.status_class not in _REMOVING):
+        return meaning
+    return found
 
 
 def _code(group: int, status_id: int | None, error_id: int | None) -> str:
     """`group,id`, or only `group`, and `/error id` where there is an error: `3,5`, `2,4/603`."""
     code = str(group) if status_id is None else f"{group},{status_id}"
     return f"{code}/{error_id}" if error_id else code
-
-
-def _count(value: Any) -> int | None:
-    count = _int(value)
-    return count if count is not None and 0 <= count < 2**31 else None
-
-
-def _decimal(value: Any) -> str | None:
-    """A number, or a string that holds one, without exponent. No price has 20 digits."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = Decimal(str(value))
-    except ArithmeticError:
-        return None
-    return format(number, "f") if number.is_finite() and -20 < number.adjusted() < 20 else None
-
-
-def _currency(value: Any) -> str | None:
-    """Three letters as in ISO 4217. Infobip writes `UNKNOWN` where it has none."""
-    return value if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isalpha() else None
-
-
-def _pair(credentials: Mapping[str, str], first: str, second: str) -> tuple[str, str]:
-    one, two = credentials.get(first) or "", credentials.get(second) or ""
-    if bool(one) != bool(two):
-        raise NotAuthentic("no_credentials", f"the account has only one of {first} and {second}")
-    return one, two
-
-
-def _basic(header: str | None) -> str | None:
-    """`user:password` of an Authorization header (RFC 7617), "" when it holds none, None without header."""
-    if header is None:
-        return None
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "basic":
-        return ""
-    try:
-        return base64.b64decode(token.strip(), validate=True).decode()
-    except ValueError:
-        return ""
-
-
-def _require(given: str | None, expected: str, what: str) -> None:
-    if given is None:
-        raise NotAuthentic("missing_credentials", f"{what}: missing")
-    if not hmac.compare_digest(given.encode(errors="surrogatepass"), expected.encode(errors="surrogatepass")):
-        raise NotAuthentic("wrong_credentials", f"{what}: does not match")

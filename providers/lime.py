@@ -9,21 +9,20 @@ Lime documents no delivery reports. Whoever arranges them sends this shape, one 
     {"event": "delivery_report", "message_id": "m-1", "mobile_number": "15555550100", "list_id": "1221",
      "status": "failed", "error_code": "104", "error_text": "Invalid number", "occurred_at": "2026-03-01T08:00:00Z"}
 
-All values are strings. `message_id` is what the sender registers as the provider's message id; `status` is one of
-pending, delivered, failed, rejected, expired; `occurred_at` is ISO 8601, UTC where it has no zone. The last three
-fields are optional, and no others are allowed. Error codes are kept and not interpreted: there is no list of them.
+All values are strings. `message_id` is what the sender registers as the provider's message id; `occurred_at` is
+ISO 8601, UTC where it has no zone. The last three fields are optional, and no others are allowed. What actions and
+statuses mean here stands in `data/lime.json`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from urllib.parse import parse_qsl
-
-import orjson
+from collections.abc import Mapping
 
 from providers.base import Answer, CallbackRequest, Item, Malformed, Unreadable
+from providers.bodies import is_json, json_value, read_form, utf8_body
+from providers.fields import BadItem, origin, unambiguous
+from providers.meanings import meanings, tables
 from providers.numbers import NotANumber, to_number
 from providers.times import iso_millis
 from schemas.ids import derived_id
@@ -36,6 +35,7 @@ class Lime:
     name = "lime"
     methods = frozenset({"POST", "GET"})
     behind_path_secret = True
+    credentials: tuple[str, ...] = ()
 
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
         """Always passes: Lime signs nothing and sends no header of its own.
@@ -50,12 +50,16 @@ class Lime:
         `update` changes a profile, nobody wrote, and there is no event for that: it is Malformed, `not_supported`.
         """
         try:
-            if callback.method != "GET" and _is_json(callback):
-                raw, fields = _report_fields(callback.body)
+            if callback.method != "GET" and is_json(callback):
+                fields = json_value(callback)
+                raw = utf8_body(callback).decode()
+                if not isinstance(fields, dict):
+                    raise Unreadable("wrong_type", "the body is not an object with the fields of a delivery report")
                 return [_report(callback, fields, raw)]
-            raw, pairs = _form(callback)
-            return [_response(callback, pairs, raw)]
-        except _Bad as bad:
+            form = read_form(callback)
+            raw = form.raw
+            return [_response(callback, form.pairs, raw)]
+        except BadItem as bad:
             return [Malformed(bad.reason, str(bad), raw)]
 
     def answer(self, request: CallbackRequest) -> Answer:
@@ -63,88 +67,55 @@ class Lime:
         return Answer()
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
-    """What an action of a list response means here."""
-
-    kind: str
-    opt_out_scope: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """What a status of a delivery report means here."""
-
-    status: str
-    detail: str
-    status_class: str
-    final: bool = True
-
-
 REPEAT_WINDOW = 60_000
 """Milliseconds within which the same response is taken for a repetition. See `_response_id`."""
 
-_ACTIONS: Mapping[str, Action] = {
-    "": Action("reply"),
-    "optin": Action("opt_in"),
-    "optout": Action("opt_out", "list"),
-    "optout-all": Action("opt_out", "all"),
+_TABLES = tables("lime")
+_STATUSES = meanings(_TABLES["statuses"], "name")
+_ACTIONS: Mapping[str, tuple[str, str | None]] = {
+    row["action"]: (row["kind"], row["scope"]) for row in _TABLES["actions"]
 }
+"""Action of a list response -> kind of the message, and how far an opt-out reaches."""
 _PROFILE_ACTIONS = frozenset({"update"})
 _RESPONSE_FIELDS = ("action", "list_id", "mobile_number", "keyword", "data")
-_STATUSES: Mapping[str, Meaning] = {
-    "pending": Meaning("pending", "PENDING", "neutral", final=False),
-    "delivered": Meaning("delivered", "DELIVERED", "delivered"),
-    "failed": Meaning("undeliverable", "FAILED", "transient"),
-    "rejected": Meaning("rejected", "REJECTED", "neutral"),
-    "expired": Meaning("expired", "EXPIRED", "transient"),
-}
 _REPORT = "delivery_report"
 _REQUIRED = ("event", "message_id", "mobile_number", "list_id", "status")
 _OPTIONAL = ("error_code", "error_text", "occurred_at")
 _us_number = re.compile(r"\+1[0-9]{10}").fullmatch
 
 
-class _Bad(Exception):
-    """A callback that cannot be read."""
-
-    def __init__(self, reason: str, error: str) -> None:
-        super().__init__(error)
-        self.reason = reason
-
-
 def _response(callback: RawCallback, pairs: list[tuple[str, str]], raw: str) -> InboundMessage:
-    fields = _response_fields(pairs)
+    given = unambiguous(((name, value.strip()) for name, value in pairs if name in _RESPONSE_FIELDS), _RESPONSE_FIELDS)
+    if not given:
+        raise Unreadable("missing_field", "mobile_number is missing, and so is every other field of a list response")
+    fields: dict[str, str] = dict.fromkeys(_RESPONSE_FIELDS, "") | given
     name = fields["action"].lower()
     if name in _PROFILE_ACTIONS:
-        raise _Bad("not_supported", f"action {name} changes a profile; there is no event for that")
-    action = _ACTIONS.get(name)
-    if action is None:
-        raise _Bad("unknown_action", f"action is unknown: {name[:40]!r}")
+        raise BadItem("not_supported", f"action {name} changes a profile; there is no event for that")
+    if name not in _ACTIONS:
+        raise BadItem("unknown_action", f"action is unknown: {name[:40]!r}")
     if not fields["mobile_number"]:
-        raise _Bad("missing_field", "mobile_number is missing")
-    number = _number(fields["mobile_number"])
+        raise BadItem("missing_field", "mobile_number is missing")
+    kind, scope = _ACTIONS[name]
+    sender = _number(fields["mobile_number"])
     keyword = fields["keyword"]
     text = " ".join(part for part in (keyword, fields["data"]) if part)
-    if action.kind == "reply" and not text:
-        raise _Bad("missing_field", "action is missing, and so are keyword and data of a reply")
+    if kind == "reply" and not text:
+        raise BadItem("missing_field", "action is missing, and so are keyword and data of a reply")
     return InboundMessage(
-        event_id=derived_id(callback.event_id, 0),
-        account=callback.account,
-        provider=callback.provider,
-        provider_message_id=_response_id(fields, number, action.kind, callback.received_at),
-        from_=number,
+        **origin(callback, 0),
+        provider_message_id=_response_id(fields, sender, kind, callback.received_at),
+        from_=sender,
         list_number=fields["list_id"] or None,
         text=text or None,
-        kind=action.kind,
-        keyword=None if action.kind == "reply" else keyword or None,
-        opt_out_scope=action.opt_out_scope,
-        received_at=callback.received_at,
+        kind=kind,
+        keyword=None if kind == "reply" else keyword or None,
+        opt_out_scope=scope,
         raw=raw,
     )
 
 
-def _response_id(fields: Mapping[str, str], number: str, kind: str, received_at: int) -> str | None:
+def _response_id(fields: Mapping[str, str], sender: str, kind: str, received_at: int) -> str | None:
     """The id that Lime does not send: the same content in the same minute is the same message.
 
     An opt-out has none: STOP, START and STOP within a minute must end with the contact out, and to hear an opt-out
@@ -154,7 +125,7 @@ def _response_id(fields: Mapping[str, str], number: str, kind: str, received_at:
     """
     if kind == "opt_out":
         return None
-    content = (fields["list_id"], number, fields["action"].lower(), fields["keyword"], fields["data"])
+    content = (fields["list_id"], sender, fields["action"].lower(), fields["keyword"], fields["data"])
     return derived_id(*content, received_at // REPEAT_WINDOW)
 
 
@@ -162,25 +133,19 @@ def _report(callback: RawCallback, fields: Mapping[str, object], raw: str) -> Re
     report = _strict(fields)
     meaning = _STATUSES.get(report["status"])
     if meaning is None:
-        raise _Bad("unknown_status", f"status is unknown: {report['status'][:40]!r}")
+        raise BadItem("unknown_status", f"status is unknown: {report['status'][:40]!r}")
     occurred_at = iso_millis(report.get("occurred_at"))
     if occurred_at is None and "occurred_at" in report:
-        raise _Bad("invalid_time", "occurred_at is not an ISO 8601 date and time")
+        raise BadItem("invalid_time", "occurred_at is not an ISO 8601 date and time")
     return Receipt(
-        event_id=derived_id(callback.event_id, 0),
-        account=callback.account,
-        provider=callback.provider,
+        **origin(callback, 0),
+        **meaning.outcome(),
         provider_message_id=report["message_id"],
         to=_number(report["mobile_number"]),
-        status=meaning.status,
-        status_detail=meaning.detail,
-        status_class=meaning.status_class,
         provider_status=report["status"],
         provider_code=report.get("error_code") or None,
         provider_text=report.get("error_text") or None,
-        final=meaning.final,
         occurred_at=occurred_at,
-        received_at=callback.received_at,
         raw=raw,
     )
 
@@ -188,65 +153,28 @@ def _report(callback: RawCallback, fields: Mapping[str, object], raw: str) -> Re
 def _strict(fields: Mapping[str, object]) -> dict[str, str]:
     """The fields of a report, when they are those that the shape has, and strings."""
     if "event" in fields and fields["event"] != _REPORT:
-        raise _Bad("not_supported", f"event is not {_REPORT}")
+        raise BadItem("not_supported", f"event is not {_REPORT}")
     unknown = [name for name in fields if name not in _REQUIRED and name not in _OPTIONAL]
     if unknown:
         names = ", ".join(repr(name[:40]) for name in sorted(unknown)[:5])
-        raise _Bad("unknown_field", f"{names}: not a field of a delivery report")
+        raise BadItem("unknown_field", f"{names}: not a field of a delivery report")
     report: dict[str, str] = {}
     for name, value in fields.items():
         if not isinstance(value, str):
-            raise _Bad("wrong_type", f"{name} is not a string")
+            raise BadItem("wrong_type", f"{name} is not a string")
         report[name] = value
     for name in _REQUIRED:
         if not report.get(name, "").strip():
-            raise _Bad("missing_field", f"{name} is missing")
+            raise BadItem("missing_field", f"{name} is missing")
     return report
 
 
-def _number(text: str) -> str:
+def _number(written: str) -> str:
     """E.164 of 11 digits that begin with 1. Lime texts within +1 only: any other number is a mistake."""
     try:
-        number = to_number(text)
+        number = to_number(written)
     except NotANumber:
         number = ""
     if not _us_number(number):
-        raise _Bad("invalid_number", "mobile_number is not 11 digits that begin with 1")
+        raise BadItem("invalid_number", "mobile_number is not 11 digits that begin with 1")
     return number
-
-
-def _is_json(callback: RawCallback) -> bool:
-    return "json" in (callback.content_type or "").lower() or callback.body.lstrip()[:1] in (b"{", b"[")
-
-
-def _report_fields(body: bytes) -> tuple[str, dict[str, object]]:
-    """The body as text and as an object."""
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise Unreadable("not_json", f"the body is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise Unreadable("wrong_type", "the body is not an object with the fields of a delivery report")
-    return body.decode(), value
-
-
-def _form(callback: RawCallback) -> tuple[str, list[tuple[str, str]]]:
-    """The form as text and as pairs: of a GET the query, else the body.
-
-    What is not UTF-8 is replaced and not refused: an opt-out must not be lost for a letter of what follows it.
-    """
-    form = callback.query.encode(errors="replace") if callback.method == "GET" else callback.body
-    raw = form.decode(errors="replace")
-    pairs = [pair for pair in parse_qsl(raw, keep_blank_values=True) if pair[0] in _RESPONSE_FIELDS]
-    if not pairs:
-        raise Unreadable("missing_field", "mobile_number is missing, and so is every other field of a list response")
-    return raw, pairs
-
-
-def _response_fields(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The fields that decide, "" where one is absent. None may have two values: neither could be preferred."""
-    fields: dict[str, str] = {}
-    for name, value in pairs:
-        if fields.setdefault(name, value.strip()) != value.strip():
-            raise _Bad("ambiguous_field", f"{name} is given twice with different values")
-    return dict.fromkeys(_RESPONSE_FIELDS, "") | fields

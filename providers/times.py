@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_LAST_MILLISECOND = 253_402_300_799_999
 
 
 def iso_millis(text: object) -> int | None:
@@ -25,6 +26,15 @@ def iso_millis(text: object) -> int | None:
     if time.tzinfo is None:
         time = time.replace(tzinfo=UTC)
     return (time - _EPOCH) // _MILLISECOND
+
+
+def epoch_millis(value: object) -> int | None:
+    """Milliseconds since 1970 UTC, as a number or its digits, of the years 1970 to 9999; None for all else."""
+    if isinstance(value, str) and len(value) <= 15 and value.isascii() and value.isdigit():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value <= _LAST_MILLISECOND else None
 
 
 def done_date_millis(text: object) -> int | None:

@@ -2,26 +2,27 @@
 
 https://www.twilio.com/docs/messaging/guides/track-outbound-message-status
 https://www.twilio.com/docs/messaging/guides/webhook-request
-What each status and error code means here stands in `data/twilio.json`.
+What each status and error code means here stands in `data/twilio.json`. `I-Twilio-Idempotency-Token` marks an
+attempt and is not read: a callback that comes twice has the same message id and status, and changes nothing.
 """
 
 from __future__ import annotations
 
 import base64
+import codecs
 import hashlib
-import hmac
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from importlib import resources
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
-import orjson
-
 from providers.base import Answer, CallbackRequest, Item, Malformed, NotAuthentic, Unreadable
-from providers.numbers import NotANumber, to_number, to_sender
+from providers.bodies import Form, is_json, read_form
+from providers.fields import BadItem, count, number, origin, unambiguous
+from providers.meanings import Meaning, meanings, tables
+from providers.numbers import to_sender
+from providers.proof import accepted, is_secret, refuse_path_secret, sha1_signature
 from providers.times import done_date_millis
-from schemas.ids import derived_id
 from schemas.records import InboundMessage, RawCallback, Receipt
 
 
@@ -31,85 +32,57 @@ class Twilio:
     name = "twilio"
     methods = frozenset({"POST", "GET"})
     behind_path_secret = False
+    credentials: tuple[str, ...] = ("auth_token",)
 
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
-        """`X-Twilio-Signature` with `auth_token`, or with `auth_token_previous` while the token is changed.
+        """`X-Twilio-Signature` with `auth_token`. Without a token nothing passes.
 
-        https://www.twilio.com/docs/usage/security#validating-requests. Without a token nothing passes. Codes:
-        `no_credentials`, `missing_signature`, `wrong_signature`.
+        https://www.twilio.com/docs/usage/security#validating-requests. Codes: `no_credentials`,
+        `missing_signature`, `wrong_signature`.
         """
-        tokens = [token for key in _TOKENS if (token := credentials.get(key))]
+        refuse_path_secret(request)
+        tokens = accepted(credentials, "auth_token")
         if not tokens:
             raise NotAuthentic("no_credentials", "the account has no auth_token")
-        signature = request.headers.get("x-twilio-signature")
-        if not signature:
+        given = request.headers.get("x-twilio-signature")
+        if not given:
             raise NotAuthentic("missing_signature", "X-Twilio-Signature is missing")
         try:
-            given = signature.encode()
-            keys = [token.encode() for token in tokens]
             parameters = _signed_parameters(request)
             signed = [(url + parameters).encode() for url in _signed_urls(request.url)]
         except ValueError:
             raise NotAuthentic("wrong_signature", "what is signed is UTF-8, and the request is not") from None
-        for key in keys:
-            for text in signed:
-                expected = base64.b64encode(hmac.digest(key, text, "sha1"))
-                if hmac.compare_digest(expected, given):
-                    return
-        raise NotAuthentic("wrong_signature", "X-Twilio-Signature does not match")
+        if not is_secret(given, [sha1_signature(token, each) for token in tokens for each in signed]):
+            raise NotAuthentic("wrong_signature", "X-Twilio-Signature does not match")
 
     def read(self, callback: RawCallback) -> list[Item]:
         """One report where there is a status other than received, else one inbound message."""
-        raw, pairs = _form(callback)
-        fields = dict(pairs)
+        form = _form(callback)
         try:
-            if len(fields) < len(pairs):
-                _refuse_ambiguous(pairs)
+            fields = unambiguous(form.pairs, _DECIDING_FIELDS)
             if _is_report(fields):
-                return [_report(callback, fields, raw)]
+                return [_report(callback, fields, form.raw)]
             if _is_message(fields):
-                return [_message(callback, fields, raw)]
-        except _Bad as bad:
-            return [Malformed(bad.reason, str(bad), raw)]
+                return [_message(callback, fields, form.raw)]
+        except BadItem as bad:
+            return [Malformed(bad.reason, str(bad), form.raw)]
         raise Unreadable("missing_field", "MessageStatus is missing, and so are Body and media of a message")
 
     def answer(self, request: CallbackRequest) -> Answer:
         """Empty TwiML for a message, so that Twilio sends no reply; nothing for a status callback."""
         try:
-            fields = dict(_pairs(request.query if request.method == "GET" else request.body.decode()))
+            fields = dict(read_form(request, errors="strict").pairs)
         except ValueError:
             return Answer()
         return Answer(b"<Response/>", "text/xml") if _is_message(fields) else Answer()
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """What a message status means here."""
-
-    status: str
-    detail: str
-    status_class: str
-    final: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """What an error code means here, with Twilio's own text."""
-
-    detail: str
-    status_class: str
-    text: str
-
-
-_TOKENS = ("auth_token", "auth_token_previous")
-_DATA = orjson.loads(resources.files(__package__).joinpath("data/twilio.json").read_bytes())
-_STATUSES: Mapping[str, Meaning] = {
-    row["name"]: Meaning(row["status"], row["detail"], row["class"], row["final"]) for row in _DATA["statuses"]
-}
-_FAILURES: Mapping[str, Failure] = {
-    str(row["code"]): Failure(row["detail"], row["class"], row["text"]) for row in _DATA["errors"]
-}
+_TABLES = tables("twilio")
+_STATUSES = meanings(_TABLES["statuses"], "name")
+_ERRORS: Mapping[str, Mapping[str, str]] = {str(row["code"]): row for row in _TABLES["errors"]}
 _FAILED = frozenset({"undelivered", "failed"})
+MIN_BASE64 = 60
+"""Characters from which a body may be base64. Shorter ones are words: STOP and START are base64 too."""
 _INBOUND = frozenset({"receiving", "received"})
 _IDS = ("MessageSid", "SmsSid", "SmsMessageSid")
 _CONTENT = ("Body", "NumMedia", "MediaUrl0")
@@ -128,66 +101,52 @@ _DECIDING_FIELDS = frozenset(
     }
 )
 _URL = re.compile(r"(https?)://([^/?#@]*@)?(\[[^\]/?#]*\]|[^/?#:@]*)(:[0-9]+)?([^#]*)(?:#.*)?", re.I | re.S).fullmatch
+_base64 = re.compile(r"(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?").fullmatch
 _BODY_HASH = re.compile(r"[?&]bodySHA256=([^&#]*)").search
 _DEFAULT_PORTS = {"https": ":443", "http": ":80"}
-
-
-class _Bad(Exception):
-    """A callback that cannot be read."""
-
-    def __init__(self, reason: str, error: str) -> None:
-        super().__init__(error)
-        self.reason = reason
 
 
 def _report(callback: RawCallback, fields: Mapping[str, str], raw: str) -> Receipt:
     message_id = _message_id(fields)
     if not message_id:
-        raise _Bad("missing_field", "MessageSid is missing")
-    status = _status(fields)
+        raise BadItem("missing_field", "MessageSid is missing")
+    status, code = _status(fields), fields.get("ErrorCode", "").strip()
     meaning = _STATUSES.get(status)
     if meaning is None:
-        raise _Bad("unknown_status", f"MessageStatus is unknown: {status[:40]!r}")
+        raise BadItem("unknown_status", f"MessageStatus is unknown: {status[:40]!r}")
+    error = _ERRORS.get(code) if status in _FAILED else None
     to = fields.get("To", "").strip()
-    try:
-        number = to_number(to) if to else None
-    except NotANumber:
-        raise _Bad("invalid_number", "To is not a phone number") from None
-    code = fields.get("ErrorCode", "").strip()
-    failure = _FAILURES.get(code) if status in _FAILED else None
     own_text = fields.get("ErrorMessage") or fields.get("ChannelStatusMessage")
     return Receipt(
-        event_id=derived_id(callback.event_id, 0),
-        account=callback.account,
-        provider=callback.provider,
+        **origin(callback, 0),
+        **_refined(meaning, error).outcome(),
         provider_message_id=message_id,
-        to=number,
+        to=number(to, "To") if to else None,
         from_=to_sender(fields.get("From", "")) or None,
-        status=meaning.status,
-        status_detail=failure.detail if failure else meaning.detail,
-        status_class=failure.status_class if failure else meaning.status_class,
         provider_status=status,
         provider_code=code if code not in ("", "0") else None,
-        provider_text=own_text or (failure.text if failure else None),
-        final=meaning.final,
+        provider_text=own_text or (error["text"] if error else None),
         occurred_at=done_date_millis(fields.get("RawDlrDoneDate")),
-        received_at=callback.received_at,
-        parts=_count(fields.get("NumSegments", "")),
+        parts=count(fields.get("NumSegments")),
         raw=raw,
     )
+
+
+def _refined(meaning: Meaning, error: Mapping[str, str] | None) -> Meaning:
+    """The error code of a failed message says more than its status."""
+    return replace(meaning, detail=error["detail"], status_class=error["class"]) if error else meaning
 
 
 def _message(callback: RawCallback, fields: Mapping[str, str], raw: str) -> InboundMessage:
     sender = to_sender(fields.get("From", ""))
     if not sender:
-        raise _Bad("missing_field", "From is missing")
-    text = fields.get("Body")
+        raise BadItem("missing_field", "From is missing")
+    body = fields.get("Body")
+    text = None if body is None else _plain(body)
     opt_out_type = fields.get("OptOutType", "").strip().upper()
     kind = _KIND_OF_OPT_OUT_TYPE.get(opt_out_type, "reply")
     return InboundMessage(
-        event_id=derived_id(callback.event_id, 0),
-        account=callback.account,
-        provider=callback.provider,
+        **origin(callback, 0),
         provider_message_id=_message_id(fields) or None,
         # Twilio names the answered message on WhatsApp only.
         in_reply_to=fields.get("OriginalRepliedMessageSid") or None,
@@ -197,9 +156,24 @@ def _message(callback: RawCallback, fields: Mapping[str, str], raw: str) -> Inbo
         media=tuple(_media(fields)),
         kind=kind,
         keyword=None if kind == "reply" else (text or "").strip() or opt_out_type,
-        received_at=callback.received_at,
         raw=raw,
     )
+
+
+def _plain(body: str) -> str:
+    """The text of a body that is base64, as Twilio has been seen to send messages of several parts; else the body.
+
+    Taken for base64 is what is long, of that alphabet only, and gives printable UTF-8: no sentence does. The last
+    character may be cut in two, and is left out then.
+    """
+    bare = body.strip()
+    if len(bare) < MIN_BASE64 or not _base64(bare):
+        return body
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(base64.b64decode(bare, validate=True))
+    except ValueError:
+        return body
+    return text if all(c.isprintable() or c in "\r\n\t" for c in text) else body
 
 
 def _is_report(fields: Mapping[str, str]) -> bool:
@@ -227,35 +201,14 @@ def _media(fields: Mapping[str, str]) -> Iterable[str]:
         index += 1
 
 
-def _count(text: str) -> int | None:
-    return int(text) if len(text) <= 9 and text.isascii() and text.isdigit() else None
-
-
-def _form(callback: RawCallback) -> tuple[str, list[tuple[str, str]]]:
-    """The form as text and as pairs: of a GET the query, else the body."""
-    if callback.method != "GET" and "json" in (callback.content_type or "").lower():
+def _form(callback: RawCallback) -> Form:
+    """The form fields. What is signed is UTF-8, so that anything else has been refused, unless it is declared."""
+    if callback.method != "GET" and is_json(callback):
         raise Unreadable("not_supported", "the body is JSON; Twilio's messaging webhooks are form fields")
     try:
-        raw = callback.query if callback.method == "GET" else callback.body.decode()
-        pairs = _pairs(raw)
+        return read_form(callback, errors="strict")
     except ValueError:
         raise Unreadable("not_utf8", "the form fields are not UTF-8") from None
-    if not raw.strip() or not pairs:
-        raise Unreadable("missing_field", "MessageStatus is missing: there are no form fields")
-    return raw, pairs
-
-
-def _pairs(form: str) -> list[tuple[str, str]]:
-    """Names and values in order, blank ones too. Raises ValueError for what is not UTF-8."""
-    return parse_qsl(form, keep_blank_values=True, errors="strict")
-
-
-def _refuse_ambiguous(pairs: Iterable[tuple[str, str]]) -> None:
-    """Raises when a field that decides something has two different values: neither may be preferred."""
-    first: dict[str, str] = {}
-    for name, value in pairs:
-        if first.setdefault(name, value) != value and name in _DECIDING_FIELDS:
-            raise _Bad("ambiguous_field", f"{name} is given twice with different values")
 
 
 def _signed_parameters(request: CallbackRequest) -> str:
@@ -268,10 +221,11 @@ def _signed_parameters(request: CallbackRequest) -> str:
     body_hash = _BODY_HASH(request.url)
     if body_hash:
         actual = hashlib.sha256(request.body).hexdigest()
-        if not hmac.compare_digest(actual.encode(), body_hash[1].lower().encode()):
+        if not is_secret(body_hash[1].lower(), [actual]):
             raise NotAuthentic("wrong_signature", "bodySHA256 is not the hash of the body")
         return ""
-    return "".join(name + value for name, value in sorted(set(_pairs(request.body.decode()))))
+    pairs = parse_qsl(request.body.decode(), keep_blank_values=True, errors="strict")
+    return "".join(name + value for name, value in sorted(set(pairs)))
 
 
 def _signed_urls(url: str) -> list[str]:

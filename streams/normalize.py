@@ -1,4 +1,4 @@
-"""normalize: raw callbacks become delivery receipts and inbound messages, each keyed by its recipient."""
+"""normalize: raw callbacks become delivery receipts, inbound messages and clicks, each keyed by its recipient."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from providers import PROVIDERS
 from providers.base import Item, Malformed, Unreadable
 from schemas.codec import Codec
 from schemas.ids import recipient_key
-from schemas.records import InboundMessage, RawCallback, Receipt
+from schemas.records import InboundMessage, LinkClick, RawCallback, Receipt
 
 
 def normalize(batch: Batch, source: Admitted, codec: Codec) -> None:
@@ -23,6 +23,9 @@ def normalize(batch: Batch, source: Admitted, codec: Codec) -> None:
                            traceparent=source.traceparent)  # fmt: skip
             case InboundMessage():
                 batch.send("inbound", item, key=recipient_key(item.account, item.from_), event_id=item.event_id,
+                           at=item.received_at, traceparent=source.traceparent)  # fmt: skip
+            case LinkClick():
+                batch.send("clicks", item, key=recipient_key(item.account, item.to), event_id=item.event_id,
                            at=item.received_at, traceparent=source.traceparent)  # fmt: skip
             case Malformed():
                 batch.reject(source, item.reason, item.error, account=callback.account, provider=callback.provider,

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from provider_callbacks import FORM, RECEIVED_AT, callback
 
 from providers.base import Answer, CallbackRequest, Item, Malformed, NotAuthentic, Unreadable
-from providers.cm import MAX_XML_DEPTH, Cm
+from providers.cm import Cm
+from providers.xml import MAX_DEPTH
 from schemas.ids import derived_id
 from schemas.records import RawCallback, Receipt
 
@@ -191,6 +192,12 @@ def test_a_byte_order_mark_is_passed_over(text: str) -> None:
     assert read_receipt(callback("cm", text.encode("utf-8-sig"))).to == "+385911234567"
 
 
+def test_a_form_is_read_in_the_charset_that_it_declares() -> None:
+    body = urlencode(LEGACY).encode().replace(b"Handset", b"T%E9l%E9phone")
+    receipt = read_receipt(callback("cm", body, content_type=f"{FORM}; charset=ISO-8859-1"))
+    assert receipt.provider_text == "Téléphone is off"
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "UTF-16", "ISO-8859-1", "Windows-1252"])
 def test_xml_is_read_in_the_encoding_that_it_declares(encoding: str) -> None:
     text = f'<?xml version="1.0" encoding="{encoding}"?>' + XML.replace("Handset", "Téléphone")
@@ -314,6 +321,7 @@ def test_a_text_that_holds_brackets_is_no_placeholder() -> None:
         (form({**LEGACY, "STATUS": "9"}), "unknown_status", "STATUS"),
         (form({**LEGACY, "GSM": "nobody"}), "invalid_number", "GSM"),
         (form([*LEGACY.items(), ("status", "2")]), "ambiguous_field", "status"),
+        (xml(XML.replace("<CODE>3</CODE>", "<CODE>2</CODE><CODE>3</CODE>")), "missing_field", "status.code"),
         (xml(XML.replace("<CODE>3</CODE>", "")), "missing_field", "messages.msg[0].status.code"),
         (xml("<MSG/>"), "missing_field", "messages.msg.status"),
     ],
@@ -344,7 +352,7 @@ def test_a_number_that_is_none_stays_out_of_the_sentence() -> None:
         (b"Invalid", "text/xml", "not_xml"),
         (b'<?xml version="1.0" encoding="klingon"?><MESSAGES/>', None, "not_xml"),
         (b'<?xml version="1.0" encoding="unicode_escape"?><MESSAGES/>', None, "not_xml"),
-        (b"<a>" * (MAX_XML_DEPTH + 1) + b"</a>" * (MAX_XML_DEPTH + 1), None, "not_xml"),
+        (b"<a>" * (MAX_DEPTH + 1) + b"</a>" * (MAX_DEPTH + 1), None, "not_xml"),
         (b"[]", None, "missing_field"),
         (b"{}", None, "missing_field"),
         (b'{"messages": []}', None, "missing_field"),
@@ -407,6 +415,7 @@ def test_anything_that_looks_like_xml_is_read_or_unreadable(text: str, whole: bo
         ("account=acme&secret=k-1&secret=x", {"secret": "k-1"}, "wrong_secret"),
         ("account=acme&secret=%ff", {"secret": "k-1"}, "wrong_secret"),
         ("account=acme&secret=\udcff", {"secret": "k-1"}, "wrong_secret"),
+        ("account=acme&secret=k-1", {"secret": "k-2", "secret_previous": "k-1"}, None),
     ],
 )
 def test_a_secret_that_is_configured_must_be_in_the_url(

@@ -195,6 +195,19 @@ def test_a_letter_that_is_not_utf8_does_not_cost_a_form() -> None:
     assert read_message(callback("eztexting", b"from=15555550100&message=STOP+caf%E9")).text == "STOP caf\ufffd"
 
 
+def test_a_form_is_read_in_the_charset_that_it_declares() -> None:
+    raw = callback("eztexting", b"from=15555550100&message=caf%E9", content_type=f"{FORM}; charset=ISO-8859-1")
+    assert read_message(raw).text == "caf\u00e9"
+
+
+def test_a_field_of_a_form_with_two_values_is_not_chosen_from() -> None:
+    malformed = read_malformed(callback("eztexting", b"from=15555550100&message=STOP&message=START"))
+    assert (malformed.reason, malformed.error) == (
+        "ambiguous_field",
+        "message is given twice with different values",
+    )
+
+
 @pytest.mark.parametrize(
     ("number", "expected"),
     [
@@ -408,6 +421,11 @@ def test_any_body_can_be_signed_and_none_may_change(body: bytes) -> None:
 )
 def test_a_wrong_signature_is_refused(signature: str) -> None:
     assert verify(signature, SECRET) == "wrong_signature"
+
+
+@pytest.mark.parametrize("secret", ["mysecrets", "older"])
+def test_two_secrets_sign_while_one_is_changed(secret: str) -> None:
+    assert verify(sign(BODY, secret), SECRET | {"secret_previous": "older"}) is None
 
 
 @pytest.mark.parametrize("credentials", [{}, {"secret": ""}, SECRET])

@@ -10,6 +10,7 @@ import pytest
 from provider_callbacks import RECEIVED_AT, callback, infobip, infobip_receipt, infobip_report, outcome
 
 from providers.base import Answer, CallbackRequest, Malformed, NotAuthentic, Unreadable
+from providers.fields import MAX_ITEMS
 from providers.infobip import Infobip
 from schemas.ids import derived_id
 from schemas.records import InboundMessage, Receipt
@@ -272,18 +273,11 @@ def test_a_body_without_a_results_list_is_unreadable(body: bytes) -> None:
     assert caught.value.reason == "missing_field"
 
 
-@pytest.mark.parametrize(
-    ("body", "content_type"),
-    [
-        (b"<?xml version='1.0'?><DeliveryReports/>", None),
-        (b"<reports/>", "application/xml"),
-        (b'{"notificationType": "CLICKED", "recipient": "385911234567", "url": "https://example.com"}', None),
-    ],
-)
-def test_xml_and_click_notifications_are_not_supported(body: bytes, content_type: str | None) -> None:
-    with pytest.raises(Unreadable) as caught:
-        INFOBIP.read(callback("infobip", body, content_type=content_type))
-    assert caught.value.reason == "not_supported"
+def test_a_body_of_more_items_than_a_provider_sends_is_kept_whole() -> None:
+    with pytest.raises(Unreadable, match="more than 10000 items") as caught:
+        INFOBIP.read(infobip(*[7] * (MAX_ITEMS + 1)))
+    assert caught.value.reason == "too_many_items"
+    assert len(INFOBIP.read(infobip(*[7] * MAX_ITEMS))) == MAX_ITEMS
 
 
 # Inbound messages
@@ -346,17 +340,23 @@ def test_an_item_with_a_status_is_a_report_even_if_it_has_a_text() -> None:
 
 BASIC = {"username": "acme", "password": "p:ss wörd"}
 HEADER = {"header_name": "X-Callback-Key", "header_value": "k-123"}
+SECRET = {"secret": "k-9"}
 
 
 def basic(text: str, encoding: str = "utf-8") -> str:
     return "Basic " + base64.b64encode(text.encode(encoding)).decode()
 
 
-def verify(headers: dict[str, str], credentials: dict[str, str]) -> str | None:
+def verify(
+    headers: dict[str, str],
+    credentials: dict[str, str],
+    query: str = "account=acme",
+    path_secret: str | None = None,
+) -> str | None:
     """The code of the refusal, None when the callback is authentic."""
-    url = "https://callbacks.example/api/webhook-feedbacks/infobip?account=acme"
+    url = f"https://callbacks.example/api/webhook-feedbacks/infobip?{query}"
     try:
-        INFOBIP.verify(CallbackRequest("POST", url, "account=acme", headers, b"{}"), credentials)
+        INFOBIP.verify(CallbackRequest("POST", url, query, headers, b"{}", path_secret), credentials)
     except NotAuthentic as error:
         return error.code
     return None
@@ -387,10 +387,29 @@ def verify(headers: dict[str, str], credentials: dict[str, str]) -> str | None:
         ({"authorization": basic("acme:")}, {"username": "acme"}, "no_credentials"),
         ({"authorization": basic(":x")}, {"password": "x"}, "no_credentials"),
         ({"x-callback-key": ""}, {"header_name": "X-Callback-Key", "header_value": ""}, "no_credentials"),
+        ({"x-callback-key": "k-123"}, HEADER | SECRET, "missing_secret"),
+        ({"authorization": basic("acme:p:ss wörd")}, BASIC | SECRET, "missing_secret"),
     ],
 )
 def test_what_is_configured_must_match(headers: dict[str, str], credentials: dict[str, str], code: str | None) -> None:
     assert verify(headers, credentials) == code
+
+
+@pytest.mark.parametrize(
+    ("query", "path_secret", "credentials", "code"),
+    [
+        ("account=acme&secret=k-9", None, SECRET, None),
+        ("account=acme", "k-9", SECRET, None),
+        ("account=acme", "k-8", SECRET, "wrong_secret"),
+        ("account=acme&secret=k-8", None, SECRET, "wrong_secret"),
+        ("account=acme", "k-9", {}, "wrong_secret"),
+        ("account=acme", "k-9", BASIC | SECRET, "missing_credentials"),
+    ],
+)
+def test_a_secret_of_the_url_stands_in_its_query_or_its_path(
+    query: str, path_secret: str | None, credentials: dict[str, str], code: str | None
+) -> None:
+    assert verify({}, credentials, query, path_secret) == code
 
 
 def test_the_answer_is_empty() -> None:

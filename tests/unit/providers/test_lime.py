@@ -192,6 +192,16 @@ def test_an_opt_out_is_not_lost_for_a_letter_that_is_not_utf8(data: bytes) -> No
     assert "\ufffd" in (message.text or "")
 
 
+def test_a_form_is_read_in_the_charset_that_it_declares() -> None:
+    body = urlencode(LEAD).encode() + b"&data=caf%E9"
+    raw = callback("lime", body, content_type=f"{FORM}; charset=ISO-8859-1")
+    assert read_message(raw).text == "PIZZA caf\u00e9"
+
+
+def test_a_post_without_a_body_is_read_from_its_query() -> None:
+    assert read_message(callback("lime", b"", query=urlencode(LEAD))).text == "PIZZA"
+
+
 def test_a_query_that_is_no_text_is_not_an_error() -> None:
     query = urlencode(LEAD) + "&data=caf\udce9"
     assert read_message(callback("lime", b"", method="GET", query=query)).text == "PIZZA caf?"

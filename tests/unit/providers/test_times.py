@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.times import done_date_millis, iso_millis
+from providers.times import done_date_millis, epoch_millis, iso_millis
 
 JANUARY_15 = 1_705_314_600_000
 """2024-01-15T10:30:00Z"""
@@ -63,9 +63,19 @@ def test_any_time_comes_back_from_its_iso_form(time: datetime) -> None:
     assert iso_millis(time.strftime("%Y-%m-%dT%H:%M:%S.%f%z")) == expected
 
 
+@pytest.mark.parametrize("value", [JANUARY_15, str(JANUARY_15)])
+def test_milliseconds_since_1970_come_as_number_or_text(value: object) -> None:
+    assert epoch_millis(value) == JANUARY_15
+
+
+@pytest.mark.parametrize("value", [None, "", "soon", True, 1.5, -1, 10**15, "9" * 16, "١٢", []])
+def test_what_is_no_number_of_this_calendar_is_none(value: object) -> None:
+    assert epoch_millis(value) is None
+
+
 @given(st.text())
 def test_no_text_raises(text: str) -> None:
-    for read in (iso_millis, done_date_millis):
+    for read in (iso_millis, epoch_millis, done_date_millis):
         assert read(text) is None or isinstance(read(text), int)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from urllib.parse import urlencode
 
 import pytest
@@ -293,6 +294,37 @@ def test_a_text_stays_as_it_was_written(body: str) -> None:
     assert read_message({**MESSAGE, "Body": body}).text == body
 
 
+LONG = "I would like to hear no more of this, thank you very much; caf\u00e9, 10% off \U0001f600"
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (base64.b64encode(LONG.encode()).decode(), LONG),
+        (base64.b64encode(LONG.encode()).decode() + "\n", LONG),
+        # The last character, of four bytes, is cut in two.
+        (base64.b64encode(LONG.encode()[:-2]).decode(), LONG[:-1]),
+        (base64.b64encode(LONG.encode("utf-16")).decode(), None),
+        (base64.b64encode(bytes(range(90))).decode(), None),
+        (base64.b64encode(LONG.encode()).decode()[:-1] + " ", None),
+        (base64.b64encode(b"STOP and START are short words").decode(), None),
+        ("STOP" * 20, None),
+        ("a" * 80, None),
+    ],
+)
+def test_a_long_body_in_base64_is_a_message_of_several_parts(body: str, text: str | None) -> None:
+    message = read_message({**MESSAGE, "Body": body})
+    assert message.text == (body if text is None else text)
+    assert message.raw == urlencode({**MESSAGE, "Body": body})
+
+
+def test_a_form_is_read_in_the_charset_that_it_declares() -> None:
+    raw = callback("twilio", b"MessageSid=SM2&From=2021&Body=caf%E9", content_type=f"{FORM}; charset=ISO-8859-1")
+    (item,) = TWILIO.read(raw)
+    assert isinstance(item, InboundMessage)
+    assert item.text == "caf\u00e9"
+
+
 @pytest.mark.parametrize(
     ("fields", "kind", "keyword"),
     [
@@ -311,7 +343,13 @@ def test_an_opt_out_is_one_where_twilio_says_so(fields: dict[str, str], kind: st
 
 @pytest.mark.parametrize(
     ("sender", "expected"),
-    [("whatsapp:+15558675310", "+15558675310"), ("whatsapp:US.1234", "whatsapp:US.1234"), ("2021", "2021")],
+    [
+        ("whatsapp:+15558675310", "+15558675310"),
+        ("rcs:+15558675310", "+15558675310"),
+        ("whatsapp:US.1234", "whatsapp:US.1234"),
+        ("messenger:1234567890", "messenger:1234567890"),
+        ("2021", "2021"),
+    ],
 )
 def test_a_sender_without_a_number_stays_as_it_is(sender: str, expected: str) -> None:
     assert read_message({**MESSAGE, "From": sender}).from_ == expected

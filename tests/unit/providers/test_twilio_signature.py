@@ -141,6 +141,12 @@ def test_both_tokens_verify_while_the_token_is_changed() -> None:
     assert verify(sign("older", URL), credentials=credentials) == "wrong_signature"
 
 
+def test_a_right_signature_does_not_make_up_for_a_secret_in_the_path() -> None:
+    request = CallbackRequest("POST", URL, "account=acme", {"x-twilio-signature": sign(TOKEN, URL)}, b"", "anything")
+    with pytest.raises(NotAuthentic):
+        TWILIO.verify(request, {"auth_token": TOKEN})
+
+
 @pytest.mark.parametrize("credentials", [{}, {"auth_token": ""}, {"auth_token": "", "auth_token_previous": ""}])
 def test_without_a_token_nothing_verifies(credentials: dict[str, str]) -> None:
     assert verify(sign("", URL), credentials=credentials) == "no_credentials"

@@ -1,0 +1,115 @@
+"""Fields of one report or reply, as providers write them, and what every record of a callback has."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from decimal import Decimal
+from typing import Any, TypedDict, TypeVar
+
+from providers.base import Unreadable
+from providers.numbers import NotANumber, to_number
+from schemas.ids import derived_id
+from schemas.records import RawCallback
+
+T = TypeVar("T")
+
+MAX_ITEMS = 10_000
+"""Items of one body. No provider sends more than 2,000; a body of more is kept whole and not taken apart."""
+
+
+class BadItem(Exception):
+    """One item that cannot be read. `reason` is a short name, the text a sentence that names the field."""
+
+    def __init__(self, reason: str, error: str) -> None:
+        super().__init__(error)
+        self.reason = reason
+
+
+class Origin(TypedDict):
+    """Where a record comes from."""
+
+    event_id: str
+    account: str
+    provider: str
+    received_at: int
+
+
+def origin(callback: RawCallback, index: int) -> Origin:
+    """What item n of a callback takes from it. The event id is the same whenever the callback is read."""
+    return Origin(
+        event_id=derived_id(callback.event_id, index),
+        account=callback.account,
+        provider=callback.provider,
+        received_at=callback.received_at,
+    )
+
+
+def bounded(items: Sequence[T]) -> Sequence[T]:
+    """The items of a body. Raises Unreadable("too_many_items")."""
+    if len(items) > MAX_ITEMS:
+        raise Unreadable("too_many_items", f"the body has more than {MAX_ITEMS} items")
+    return items
+
+
+def text(value: Any) -> str:
+    """A string as it is, an integer as its digits, "" for anything else."""
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
+def integer(value: Any) -> int | None:
+    """An integer, also as a string of at most 9 digits; None for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and len(value) <= 9 and value.isascii() and value.isdigit():
+        return int(value)
+    return None
+
+
+def count(value: Any) -> int | None:
+    """An integer that Avro's `int` can hold, not negative; None for anything else."""
+    number = integer(value)
+    return number if number is not None and 0 <= number < 2**31 else None
+
+
+def decimal(value: Any) -> str | None:
+    """A number, or a string that holds one, without exponent; None for anything else. No price has 20 digits."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        exact = Decimal(str(value))
+    except ArithmeticError:
+        return None
+    return format(exact, "f") if exact.is_finite() and -20 < exact.adjusted() < 20 else None
+
+
+def currency(value: Any) -> str | None:
+    """Three letters as in ISO 4217; None for anything else, such as `UNKNOWN`."""
+    return value if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isalpha() else None
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """An object, or an empty one for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def number(written: str, field: str) -> str:
+    """A phone number or short code, as `to_number`. Raises BadItem, which leaves the number out."""
+    try:
+        return to_number(written)
+    except NotANumber:
+        raise BadItem("invalid_number", f"{field} is not a phone number") from None
+
+
+def unambiguous(pairs: Iterable[tuple[str, Any]], deciding: Collection[str]) -> dict[str, Any]:
+    """Fields by name; of one that comes twice, the last.
+
+    Raises BadItem when a field that decides something has two different values: neither may be preferred.
+    """
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in fields and name in deciding and fields[name] != value:
+            raise BadItem("ambiguous_field", f"{name} is given twice with different values")
+        fields[name] = value
+    return fields

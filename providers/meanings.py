@@ -1,0 +1,43 @@
+"""What a provider's statuses mean here. The tables are data: `data/{provider}.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, TypedDict
+
+import orjson
+
+
+class Outcome(TypedDict):
+    """The fields of a receipt that say what became of the message."""
+
+    status: str
+    status_detail: str
+    status_class: str
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a status means: public status and detail, what it does to the contact, whether it is the last word."""
+
+    status: str
+    detail: str
+    status_class: str
+    final: bool
+
+    def outcome(self) -> Outcome:
+        """The fields of a receipt."""
+        return Outcome(status=self.status, status_detail=self.detail, status_class=self.status_class, final=self.final)
+
+
+def tables(provider: str) -> Any:
+    """The tables of a provider, by name."""
+    return orjson.loads(resources.files(__package__).joinpath(f"data/{provider}.json").read_bytes())
+
+
+def meanings(rows: Iterable[Mapping[str, Any]], key: str) -> Mapping[str, Meaning]:
+    """Meanings of the rows of a table by this column."""
+    return {row[key]: Meaning(row["status"], row["detail"], row["class"], row["final"]) for row in rows}

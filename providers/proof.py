@@ -1,0 +1,109 @@
+"""How callbacks prove themselves. Secrets are compared as digests: the time tells neither their text nor length.
+
+Each secret of an account may have a second one beside it, `NAME_previous`, so that both are right while it is changed.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping
+from urllib.parse import parse_qsl
+
+from providers.base import CallbackRequest, NotAuthentic
+
+URL_SECRET = "secret"  # noqa: S105
+"""Parameter of a callback's URL that proves it, and name of the credential that it must equal."""
+
+
+def is_secret(given: str, accepted: Iterable[str]) -> bool:
+    """Whether a secret is one of those accepted. All of them are compared, whichever is the right one."""
+    digest = _digest(given)
+    matches = [hmac.compare_digest(digest, _digest(each)) for each in accepted]
+    return any(matches)
+
+
+def accepted(credentials: Mapping[str, str], name: str) -> list[str]:
+    """The account's secrets of this name: none, one, or two while it is changed."""
+    return [secret for key in (name, f"{name}_previous") if (secret := credentials.get(key))]
+
+
+def sha1_signature(secret: str, signed: bytes) -> str:
+    """HMAC-SHA1 under the secret's text, in base64: the signature of Twilio, and of EZ Texting."""
+    return base64.b64encode(hmac.digest(_bytes(secret), signed, "sha1")).decode()
+
+
+def require_basic(request: CallbackRequest, credentials: Mapping[str, str]) -> None:
+    """HTTP Basic (RFC 7617) with `username` and `password`, if the account has them.
+
+    Codes: `missing_credentials`, `wrong_credentials`, and `no_credentials` when it has only one of the two.
+    """
+    username, passwords = _pair(credentials, "username", "password")
+    if username:
+        given = _basic(request.headers.get("authorization"))
+        _require(given, [f"{username}:{password}" for password in passwords], "HTTP Basic")
+
+
+def require_header(request: CallbackRequest, credentials: Mapping[str, str]) -> None:
+    """A fixed header, `header_name` with `header_value`, if the account has them. Codes as for HTTP Basic."""
+    name, values = _pair(credentials, "header_name", "header_value")
+    if name:
+        _require(request.headers.get(name.lower()), values, f"header {name}")
+
+
+def require_url_secret(request: CallbackRequest, credentials: Mapping[str, str]) -> None:
+    """The account's `secret`, if it has one, in the query (`?account=ID&secret=...`, percent-encoded) or the path.
+
+    Codes: `missing_secret`, `wrong_secret`; also for a secret in the path of an account that has none.
+    """
+    secrets = accepted(credentials, URL_SECRET)
+    given = [value for name, value in parse_qsl(request.query, keep_blank_values=True) if name.lower() == URL_SECRET]
+    if request.path_secret is not None:
+        given.append(request.path_secret)
+    elif not secrets:
+        return
+    if not given:
+        raise NotAuthentic("missing_secret", "the URL has no secret")
+    matches = [is_secret(each, secrets) for each in given]
+    if not all(matches):
+        raise NotAuthentic("wrong_secret", "the secret in the URL does not match")
+
+
+def refuse_path_secret(request: CallbackRequest) -> None:
+    """For a provider that never has a secret in its path. Code: `wrong_secret`."""
+    if request.path_secret is not None:
+        raise NotAuthentic("wrong_secret", "nothing is to stand in the path behind the provider's name")
+
+
+def _pair(credentials: Mapping[str, str], name: str, secret: str) -> tuple[str, list[str]]:
+    one, secrets = credentials.get(name) or "", accepted(credentials, secret)
+    if bool(one) != bool(secrets):
+        raise NotAuthentic("no_credentials", f"the account has only one of {name} and {secret}")
+    return one, secrets
+
+
+def _basic(header: str | None) -> str | None:
+    """`user:password` of an Authorization header, "" when it holds none, None without header."""
+    if header is None:
+        return None
+    scheme, _, token = header.partition(" ")
+    try:
+        return base64.b64decode(token.strip(), validate=True).decode() if scheme.lower() == "basic" else ""
+    except ValueError:
+        return ""
+
+
+def _require(given: str | None, expected: list[str], what: str) -> None:
+    if given is None:
+        raise NotAuthentic("missing_credentials", f"{what}: missing")
+    if not is_secret(given, expected):
+        raise NotAuthentic("wrong_credentials", f"{what}: does not match")
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(_bytes(text)).digest()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")
