@@ -69,6 +69,10 @@ class Post:
         """Name of a field as it stands in this post, for errors."""
         return _SHOWN_IN_FORM.get(field, field.upper()) if self.is_form else self.where + field
 
+    def refused(self, reason: str, error: str) -> BadItem | Unreadable:
+        """What to raise for a post that is neither report nor reply: alone, it is a body that makes no sense."""
+        return BadItem(reason, error) if self.where else Unreadable(reason, error)
+
 
 _MEANINGS = meanings(tables("cm")["statuses"], "code")
 _FORM: Mapping[str, tuple[str, ...]] = {
@@ -101,8 +105,7 @@ def _read_item(callback: RawCallback, index: int, post: Post) -> Item:
             return _report(callback, index, _named_as_json(fields) if post.is_form else fields, post)
         if fields.get("from") is not None and any(fields.get(name) is not None for name in _REPLY_FIELDS):
             return _reply(callback, index, fields, post)
-        missing = f"{post.named('status')} is missing, and the item is no reply either"
-        raise BadItem("missing_field", missing) if post.where else Unreadable("missing_field", missing)
+        raise post.refused("missing_field", f"{post.named('status')} is missing, and the item is no reply either")
     except BadItem as bad:
         return Malformed(bad.reason, str(bad), post.raw)
 
@@ -145,7 +148,7 @@ def _report(callback: RawCallback, index: int, fields: Mapping[str, Any], post: 
 
 def _reply(callback: RawCallback, index: int, fields: Mapping[str, Any], post: Post) -> InboundMessage:
     if "webhooktoken" in fields:
-        raise Unreadable("not_supported", "the body is a copy of a sent message, of CM's MT webhook")
+        raise post.refused("not_supported", "this is a copy of a sent message, of CM's MT webhook")
     written_from = _number(fields["from"])
     if _placeholder(written_from):
         raise BadItem("unfilled_template", f"{post.where}from is a placeholder: CM's template was posted unfilled")

@@ -168,3 +168,11 @@ def test_what_only_looks_like_a_reply_is_unreadable(value: object, reason: str) 
     with pytest.raises(Unreadable) as caught:
         CM.read(callback("cm", orjson.dumps(value)))
     assert caught.value.reason == reason
+
+
+def test_a_copy_of_a_sent_message_spares_its_siblings() -> None:
+    copy = {"to": "00385911234567", "from": "Acme", "body": "Hi", "webhooktoken": "t"}
+    first, second = CM.read(callback("cm", orjson.dumps({"messages": {"msg": [copy, OLD_REPLY]}})))
+    assert isinstance(first, Malformed)
+    assert first.reason == "not_supported"
+    assert isinstance(second, InboundMessage)

@@ -1,0 +1,70 @@
+"""The tables in providers/data: what providers' codes mean."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from importlib.resources import files
+from typing import Any
+
+import pytest
+
+PUBLIC_STATUSES = {"pending", "delivered", "undeliverable", "expired", "rejected"}
+CLASSES = {"delivered", "complaint", "invalid", "transient", "opt_out", "neutral"}
+
+
+def tables(name: str) -> dict[str, list[dict[str, Any]]]:
+    data = json.loads(files("providers").joinpath(f"data/{name}.json").read_text("utf-8"))
+    return {key: value for key, value in data.items() if isinstance(value, list)}
+
+
+def meanings(name: str) -> Iterable[dict[str, Any]]:
+    return (row for rows in tables(name).values() for row in rows if "class" in row)
+
+
+@pytest.mark.parametrize("name", ["cm", "infobip", "lime", "twilio"])
+def test_every_meaning_has_a_known_class_and_status(name: str) -> None:
+    rows = list(meanings(name))
+    assert rows
+    for row in rows:
+        assert row["class"] in CLASSES
+        assert row["detail"]
+        assert row.get("status", "pending") in PUBLIC_STATUSES
+
+
+def test_the_classes_that_change_a_contact_are_all_reached() -> None:
+    assert {row["class"] for row in meanings("infobip")} == CLASSES
+    assert {row["class"] for row in meanings("twilio")} == CLASSES - {"complaint"}
+
+
+def test_no_name_of_infobip_means_two_things_in_the_groups_of_failures() -> None:
+    found: dict[str, set[tuple[str, str]]] = {}
+    for row in tables("infobip")["statuses"] + tables("infobip")["bare_ids"]:
+        if row["group"] in (2, 5):
+            found.setdefault(row["name"], set()).add((row["detail"], row["class"]))
+    assert [name for name, meant in found.items() if len(meant) > 1] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "key"),
+    [
+        ("cm", "statuses", ("code",)),
+        ("infobip", "statuses", ("group", "id")),
+        ("infobip", "bare_ids", ("group", "id")),
+        ("infobip", "errors", ("id",)),
+        ("lime", "actions", ("action",)),
+        ("lime", "statuses", ("name",)),
+        ("twilio", "statuses", ("name",)),
+        ("twilio", "errors", ("code",)),
+    ],
+)
+def test_no_code_is_listed_twice(name: str, table: str, key: tuple[str, ...]) -> None:
+    keys = [tuple(row[part] for part in key) for row in tables(name)[table]]
+    assert len(keys) == len(set(keys))
+
+
+def test_every_code_that_infobip_publishes_is_decided_on() -> None:
+    left = [error["id"] for group in tables("infobip")["left_to_status"] for error in group["errors"]]
+    decided = [row["id"] for row in tables("infobip")["errors"]]
+    assert len(left + decided) == len(set(left + decided)) == 145
+    assert len(tables("infobip")["statuses"]) == 36
