@@ -177,7 +177,8 @@ def create_app(settings: IngestSettings) -> FastAPI:
     ingest = Ingest(settings)
     app = FastAPI(title="trackly ingest", lifespan=ingest.lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     every_method = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-    for path in ("/api/webhook-feedbacks/{provider}", "/api/webhook-feedbacks/{provider}/{webhook_secret}"):
+    # A secret may hold a slash.
+    for path in ("/api/webhook-feedbacks/{provider}", "/api/webhook-feedbacks/{provider}/{webhook_secret:path}"):
         app.add_route(path, ingest.callback, methods=every_method)
     app.add_route("/livez", ingest.health.livez)
     app.add_route("/readyz", ingest.health.readyz)

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 from accounts.store import Config, write_configs
 from bus.admin import Admin
@@ -105,6 +106,10 @@ class Cluster:
 
     def records(self, topic: str) -> list[Record]:
         """Everything on a topic (catalogue short name), partition by partition."""
+        return [CODEC.decode(record.value) for record in self.stored(topic)]
+
+    def stored(self, topic: str) -> list[Any]:
+        """Everything on a topic (catalogue short name) as Kafka has it, partition by partition."""
         from kafka import KafkaConsumer, TopicPartition
 
         entry = self.settings.catalogue[topic]
@@ -112,10 +117,10 @@ class Cluster:
         tps = [TopicPartition(entry.name, number) for number in range(entry.partitions)]
         consumer.assign(tps)
         ends = consumer.end_offsets(tps)
-        found: list[Record] = []
+        found: list[Any] = []
         while any(consumer.position(tp) < ends[tp] for tp in tps):
             for batch in consumer.poll(timeout_ms=500).values():
-                found += [CODEC.decode(record.value) for record in batch]
+                found += batch
         consumer.close()
         return found
 

@@ -40,6 +40,7 @@ CONTENTS = (
     Line("Look", "contact", "trackly.contacts:contact", "Whether a contact may be texted, and why not."),
     Line("Look", "rejected", "trackly.records:rejected", "What could not be processed."),
     Line("Look", "dead", "trackly.records:dead", "Webhooks that were given up."),
+    Line("Look", "providers", "trackly.providers:providers", "What providers call, and whether it comes through."),
     Line("Look", "endpoints", "trackly.accounts:endpoints", "Where webhooks go."),
     Line("Look", "export", "trackly.accounts:export", "Accounts, lists and endpoints as a file."),
     Line("Look", "settings", "trackly.settings:settings", "Every setting: its value, default and meaning."),

@@ -8,15 +8,15 @@ import hmac
 import json
 import time
 from collections.abc import Iterator
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 import httpx
 import pytest
 
 from bus.embedded import free_port
 from bus.settings import BusSettings
-from schemas.records import AccountConfig, DeliveryEvent, ListConfig, Receipt, RejectedRecord
-from tests.cluster import Cluster
+from schemas.records import AccountConfig, DeliveryEvent, LinkClick, ListConfig, Receipt, RejectedRecord
+from tests.cluster import CODEC, Cluster
 
 pytestmark = pytest.mark.broker
 
@@ -25,6 +25,7 @@ TWILIO = "/api/webhook-feedbacks/twilio?account=acme"
 PUBLIC_URL = "https://sms.example.com"
 TOKEN = "twilio-token-of-the-tests"
 PATH_SECRET = "path-secret-of-the-tests"
+OWN_SECRETS = {"secret": "new/secret of walled", "secret_previous": "old-secret-of-walled"}
 
 
 def report(message_id: str | None = "m-1", to: object = "15551230001", **changes: object) -> dict[str, object]:
@@ -57,6 +58,7 @@ def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
                 [
                     AccountConfig(id="acme", name="Acme", providers={"twilio": {"auth_token": TOKEN}}),
                     AccountConfig(id="fenced", name="Fenced", trusted_cidrs=("203.0.113.0/24",)),
+                    AccountConfig(id="walled", name="Walled", providers=dict.fromkeys(("infobip", "cm"), OWN_SECRETS)),
                     AccountConfig(id="lost", name="Lost", providers={"twilio": {"auth_token": "env:NOBODY_SET_THIS"}}),
                     ListConfig(account="acme", number="+18005551234"),
                 ]
@@ -86,6 +88,11 @@ def http(cluster: Cluster) -> Iterator[httpx.Client]:
         ("POST", "/api/webhook-feedbacks/lime/wrong?account=acme", b"a=b", 404, "not_found"),
         ("POST", "/api/webhook-feedbacks/eztexting/anything?account=acme", b"{}", 404, "not_found"),
         ("POST", "/api/webhook-feedbacks/infobip/anything?account=acme", b"{}", 404, "not_found"),
+        ("POST", "/api/webhook-feedbacks/twilio/anything?account=acme", b"a=b", 404, "not_found"),
+        ("POST", "/api/webhook-feedbacks/infobip/wrong?account=walled", b"{}", 404, "not_found"),
+        ("POST", "/api/webhook-feedbacks/infobip?account=walled", b"{}", 403, "missing_secret"),
+        ("POST", "/api/webhook-feedbacks/infobip?account=walled&secret=wrong", b"{}", 403, "wrong_secret"),
+        ("POST", "/api/webhook-feedbacks/cm/wrong?account=walled", b"{}", 404, "not_found"),
         ("PUT", INFOBIP, b"{}", 405, "method_not_allowed"),
         ("DELETE", TWILIO, b"", 405, "method_not_allowed"),
         ("POST", INFOBIP, b" " * (5 << 20), 413, "body_too_large"),
@@ -214,30 +221,35 @@ def test_an_unknown_twilio_status_is_rejected_by_name(cluster: Cluster, http: ht
     assert ["huh" in record.error for record in rejected_since(cluster, before, 1, "after-huh")] == [True]
 
 
-def test_a_wrong_path_secret_is_answered_like_an_unknown_path(http: httpx.Client) -> None:
-    wrong = http.post("/api/webhook-feedbacks/lime/wrong?account=acme", content=b"a=b")
+@pytest.mark.parametrize("path", ["lime/wrong?account=acme", "infobip/wrong?account=walled", "cm/wrong?account=acme"])
+def test_a_wrong_path_secret_is_answered_like_an_unknown_path(http: httpx.Client, path: str) -> None:
+    wrong = http.post(f"/api/webhook-feedbacks/{path}", content=b"a=b")
     unknown = http.post("/nothing/here", content=b"a=b")
-    assert (wrong.status_code, wrong.content) == (unknown.status_code, unknown.content)
+    assert (wrong.status_code, wrong.content, wrong.headers) == (unknown.status_code, unknown.content, unknown.headers)
 
 
-def test_no_secret_is_on_a_topic(cluster: Cluster, http: httpx.Client) -> None:
-    lime = f"/api/webhook-feedbacks/lime/{PATH_SECRET}?account=acme&secret=hunter2"
-    form = b"action=optout&list_id=1221&mobile_number=15555555555&keyword=STOP"
-    assert http.post(lime, content=form).status_code == 200
-    body = urlencode({"MessageSid": "SM9", "MessageStatus": "sent", "To": "+15551230001"}).encode()
-    proof = signature(TWILIO, body)
-    headers = {
-        "X-Twilio-Signature": proof,
-        "Authorization": "Basic c2VjcmV0OnNlY3JldA==",
-        "Cookie": "session=secret",
-        "Content-Type": "application/x-www-form-urlencoded",
+@pytest.mark.parametrize("provider", ["infobip", "cm"])
+@pytest.mark.parametrize("secret", OWN_SECRETS.values())
+def test_an_account_s_own_secrets_are_right_in_path_and_query(http: httpx.Client, provider: str, secret: str) -> None:
+    quoted = quote(secret, safe="")
+    for path in (f"{provider}/{quoted}?account=walled", f"{provider}?account=walled&secret={quoted}"):
+        assert http.post(f"/api/webhook-feedbacks/{path}", content=b"{}").status_code == 200
+
+
+def test_a_click_goes_to_its_recipient_s_partition(cluster: Cluster, http: httpx.Client) -> None:
+    click = {
+        "notificationType": "CLICKED",
+        "recipient": "15551230009",
+        "url": "https://shop.example",
+        "messageId": "c-1",
     }
-    assert http.post(TWILIO, content=body, headers=headers).status_code == 200
-    stored = repr(cluster.records("raw"))
-    assert "lime" in stored
-    assert PATH_SECRET not in stored
-    assert "hunter2" not in stored
-    assert TOKEN not in stored
-    assert proof not in stored
-    assert "c2VjcmV0" not in stored
-    assert "session=secret" not in stored
+    assert http.post(INFOBIP, content=json.dumps(click).encode()).status_code == 200
+    deadline = time.monotonic() + 20
+    while not (found := cluster.stored("clicks")):
+        assert time.monotonic() < deadline, "the click never came through"
+        time.sleep(0.3)
+    (record,) = found
+    assert record.key == b"acme:+15551230009"
+    clicked = CODEC.decode(record.value)
+    assert isinstance(clicked, LinkClick)
+    assert (clicked.to, clicked.provider_message_id, clicked.url) == ("+15551230009", "c-1", "https://shop.example")

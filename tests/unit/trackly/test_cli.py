@@ -80,6 +80,8 @@ def test_version_is_that_of_the_package() -> None:
         (["dead", "list", "--limit", "many"], "--limit"),
         (["contact", "show", "acme", "+18005551234", "nobody"], "NUMBER: 'nobody' is no phone number"),
         (["contact", "show", "acme", "list", "+18005551234"], "LIST: 'list' is no phone number"),
+        (["providers", "test", "infobop", "--account", "acme"], "'infobop' is no provider; did you mean infobip?"),
+        (["providers", "test", "infobip"], "Missing option '--account'"),
         (["apply", "nowhere.toml"], "nowhere.toml"),
         (["apply"], "Missing argument 'FILE.toml'"),
         (["settings", "--jason"], "--jason"),
@@ -141,6 +143,21 @@ def test_topics_list_gives_every_topic_with_its_prefix(monkeypatch: pytest.Monke
         "test.sms.webhooks.retry.10s",
         "test.sms.webhooks.retry.2h",
     ]
+
+
+def test_providers_list_says_what_each_is_given_and_what_proves_it() -> None:
+    result = runner.invoke(app, ["providers", "list", "--json"])
+    found = {line["provider"]: line for line in lines_of(result.stdout)}
+    assert sorted(map(str, found)) == ["cm", "eztexting", "infobip", "lime", "twilio"]
+    assert found["lime"] == {
+        "provider": "lime",
+        "methods": ["GET", "POST"],
+        "path": "/api/webhook-feedbacks/lime/SECRET?account=ID",
+        "credentials": [],
+        "setting": "LIME_WEBHOOK_SECRET",
+    }
+    assert found["cm"]["credentials"] == ["secret"]
+    assert "LIME_WEBHOOK_SECRET" in runner.invoke(app, ["providers", "list"]).stdout
 
 
 def test_a_list_without_a_terminal_is_plain_columns() -> None:

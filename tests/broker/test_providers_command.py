@@ -1,0 +1,158 @@
+"""`trackly providers test`: callbacks of each provider, posted to a running ingest and followed to where they end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from bus.embedded import free_port
+from bus.settings import BusSettings
+from providers import PROVIDERS
+from providers.samples import TOPICS
+from schemas.records import AccountConfig, ListConfig
+from tests.cluster import Cluster
+
+pytestmark = pytest.mark.broker
+
+ENVIRONMENT = {
+    "LIME_WEBHOOK_SECRET": "lime/secret of the tests",
+    "EZTEXTING_WEBHOOK_SECRET": "eztexting-secret",
+    "ACME_SECRET": "päss&word=?",
+    "TRACKLY_PUBLIC_URL": "https://sms.example.com",
+}
+ACCOUNTS = [
+    AccountConfig(
+        id="acme",
+        name="Acme",
+        providers={
+            "cm": {"secret": "env:ACME_SECRET"},
+            "eztexting": {"secret": "env:ACME_SECRET"},
+            "infobip": {
+                "username": "acme",
+                "password": "env:ACME_SECRET",
+                "header_name": "X-Callback-Key",
+                "header_value": "k-1",
+                "secret": "env:ACME_SECRET",
+            },
+            "twilio": {"auth_token": "env:ACME_SECRET"},
+        },
+    ),
+    ListConfig(account="acme", number="+18005551234", provider_list_ids={"lime": "1221"}),
+    AccountConfig(id="bare", name="Bare"),
+]
+
+Trackly = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    directory = tmp_path_factory.mktemp("providers")
+    settings = BusSettings(
+        bootstrap_servers=broker, topic_prefix=f"prov{free_port()}.", partitions=4, data_dir=directory
+    )
+    with Cluster(settings, directory, **ENVIRONMENT) as cluster:
+        asyncio.run(cluster.configure(ACCOUNTS))
+        cluster.start("ingest", "streams-1")
+        cluster.wait_ready()
+        yield cluster
+
+
+@pytest.fixture
+def environment(cluster: Cluster) -> dict[str, str]:
+    return {
+        **os.environ,
+        **ENVIRONMENT,
+        "KAFKA_BOOTSTRAP_SERVERS": cluster.settings.bootstrap_servers,
+        "TRACKLY_TOPIC_PREFIX": cluster.settings.topic_prefix,
+        "TRACKLY_PARTITIONS": str(cluster.settings.partitions),
+        "TRACKLY_DATA_DIR": str(cluster.settings.data_dir),
+    }
+
+
+@pytest.fixture
+def trackly(cluster: Cluster, environment: dict[str, str]) -> Trackly:
+    """Runs `trackly providers test` against the cluster's ingest."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        url = f"http://127.0.0.1:{cluster.ingest_port}"
+        return subprocess.run(
+            [sys.executable, "-m", "trackly", "providers", "test", *arguments, "--url", url],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=90,
+        )
+
+    return run
+
+
+def lines_of(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("name", sorted(PROVIDERS))
+def test_every_kind_that_a_provider_sends_comes_out_where_it_belongs(trackly: Trackly, name: str) -> None:
+    done = trackly(name, "--account", "acme", "--yes", "--json")
+    lines = lines_of(done)
+    assert [(line["status"], line["topic"]) for line in lines] == [(200, TOPICS[line["kind"]]) for line in lines]
+    assert {"reply", "opt_out"} <= {line["kind"] for line in lines}
+    assert done.returncode == 0, done.stderr
+    assert not any(secret in done.stdout + done.stderr for secret in ENVIRONMENT.values() if "://" not in secret)
+
+
+def test_nothing_is_posted_before_somebody_has_agreed(trackly: Trackly, cluster: Cluster) -> None:
+    before = len(cluster.records("raw"))
+    done = trackly("cm", "--account", "acme")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "+12025550199" in done.stderr
+    assert "pass --yes" in done.stderr
+    assert len(cluster.records("raw")) == before
+
+
+def test_a_callback_that_is_refused_fails_and_says_what_to_do(trackly: Trackly) -> None:
+    done = trackly("twilio", "--account", "bare", "--yes", "--json")
+    assert done.returncode == 1
+    assert {(line["status"], line["code"], line["ok"]) for line in lines_of(done)} == {(403, "no_credentials", False)}
+    assert "trackly apply" in done.stderr
+
+
+def test_a_wrong_secret_in_the_path_is_no_path_and_is_hinted_at(trackly: Trackly, environment: dict[str, str]) -> None:
+    environment["LIME_WEBHOOK_SECRET"] = "another"
+    done = trackly("lime", "--account", "acme", "--yes")
+    assert done.returncode == 1
+    assert "404 not_found" in done.stdout
+    assert "as ingest has it" in done.stderr
+
+
+def test_what_is_stored_and_comes_out_nowhere_fails(trackly: Trackly, cluster: Cluster) -> None:
+    cluster.stop("streams-1")
+    done = trackly("cm", "--account", "acme", "--yes", "--timeout", "2")
+    cluster.start("streams-1")
+    cluster.wait_ready()
+    assert done.returncode == 1
+    assert (done.stdout.count("200"), done.stdout.count("FAILED")) == (4, 4)
+    assert "does `trackly streams` run" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["cm", "--account", "nobody", "--yes"], "There is no account 'nobody'; known are acme, bare."),
+        (["eztexting", "--account", "acme", "--yes"], "EZTEXTING_WEBHOOK_SECRET is not set"),
+    ],
+)
+def test_what_cannot_be_tried_is_a_sentence(
+    trackly: Trackly, environment: dict[str, str], arguments: list[str], told: str
+) -> None:
+    environment["EZTEXTING_WEBHOOK_SECRET"] = ""
+    done = trackly(*arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert told in done.stderr
