@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -39,6 +40,7 @@ _charset = re.compile(r";\s*charset\s*=\s*[\"']?([A-Za-z0-9._:-]+)", re.I).searc
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
+@lru_cache(maxsize=256)
 def charset_of(content_type: str | None) -> str | None:
     """The codec of the charset that a content type declares; None where it declares none that is known here."""
     declared = _charset(content_type or "")
@@ -110,8 +112,13 @@ def read_form(source: Source, errors: str = "replace") -> Form:
         form = source.query.encode(errors=errors).decode(errors=errors)
     else:
         form = source.body.removeprefix(_BYTE_ORDER_MARK).decode(charset or "utf-8", errors)
-    raw = "&".join(part for part in form.split("&") if unquote_plus(part.partition("=")[0]).lower() != URL_SECRET)
+    raw = "&".join(part for part in form.split("&") if not _is_url_secret(part.partition("=")[0]))
     return Form(raw, parse_qsl(raw, keep_blank_values=True, encoding=charset or "utf-8", errors=errors))
+
+
+def _is_url_secret(name: str) -> bool:
+    # Unquoting takes longer than all the rest, and names hardly ever need it.
+    return (unquote_plus(name) if "%" in name else name).lower() == URL_SECRET
 
 
 def _head_and_type(source: Source) -> tuple[bytes, str]:
