@@ -83,6 +83,14 @@ def json_value(source: Source) -> Any:
             raise Unreadable("not_json", f"the body is not JSON: {error}") from None
 
 
+def json_object(source: Source) -> tuple[dict[str, Any], str]:
+    """The object that a body is, and its text. Raises Unreadable("not_json"), or ("wrong_type") for other values."""
+    value = json_value(source)
+    if not isinstance(value, dict):
+        raise Unreadable("wrong_type", "the body is not an object")
+    return value, utf8_body(source).decode()
+
+
 def json_text(value: Any) -> str:
     """JSON text of one item of a body. Raises Unreadable("not_json")."""
     try:

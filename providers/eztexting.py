@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from providers.base import Answer, CallbackRequest, Item, Malformed, NotAuthentic, Unreadable
-from providers.bodies import Form, is_json, json_value, read_form, utf8_body
+from providers.bodies import Form, is_json, json_object, read_form
 from providers.fields import BadItem, mapping, origin, text, unambiguous
 from providers.numbers import to_sender
 from providers.proof import accepted, is_secret, sha1_signature
@@ -46,10 +46,7 @@ class EzTexting:
         """One inbound message. Of `contact.created` and other types there is no event: `not_supported`."""
         try:
             if is_json(callback):
-                event = json_value(callback)
-                raw = utf8_body(callback).decode()
-                if not isinstance(event, dict):
-                    raise Unreadable("wrong_type", "the body is not an object")
+                event, raw = json_object(callback)
                 return [_read_event(callback, event, raw)]
             form = read_form(callback)
             raw = form.raw

@@ -20,7 +20,7 @@ import re
 from collections.abc import Mapping
 
 from providers.base import Answer, CallbackRequest, Item, Malformed, Unreadable
-from providers.bodies import is_json, json_value, read_form, utf8_body
+from providers.bodies import is_json, json_object, read_form
 from providers.fields import BadItem, origin, unambiguous
 from providers.meanings import meanings, tables
 from providers.numbers import NotANumber, to_number
@@ -51,10 +51,7 @@ class Lime:
         """
         try:
             if callback.method != "GET" and is_json(callback):
-                fields = json_value(callback)
-                raw = utf8_body(callback).decode()
-                if not isinstance(fields, dict):
-                    raise Unreadable("wrong_type", "the body is not an object with the fields of a delivery report")
+                fields, raw = json_object(callback)
                 return [_report(callback, fields, raw)]
             form = read_form(callback)
             raw = form.raw
