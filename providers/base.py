@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from schemas.records import InboundMessage, RawCallback, Receipt
+from schemas.records import InboundMessage, Postback, RawCallback, Receipt
 
 
 class NotAuthentic(Exception):
@@ -59,7 +59,7 @@ class Malformed:
     item: str
 
 
-Item = Receipt | InboundMessage | Malformed
+Item = Receipt | InboundMessage | Postback | Malformed
 
 
 class Provider(Protocol):
