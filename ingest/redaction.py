@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import unquote_plus
 
@@ -11,7 +12,12 @@ SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x
 """Headers that prove something; they are checked by ingest and never stored."""
 
 SECRET_PARAMETERS = frozenset({"secret", "token", "password", "key", "signature"})
-"""Query parameters whose values are replaced by stars."""
+"""Parameters whose values are replaced by stars."""
+
+_json_secret = re.compile(
+    rf'("(?:{"|".join(sorted(SECRET_PARAMETERS))})"\s*:\s*)("(?:[^"\\]|\\.)*"?|[^\s,{{}}\[\]"]+)',
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def storable_path(provider: str, parameters: Mapping[str, str]) -> str:
@@ -29,6 +35,13 @@ def is_secret(given: str, accepted: Iterable[str]) -> bool:
 def storable_query(query: str) -> str:
     """The query string with stars in place of secrets."""
     return "&".join(map(_storable_parameter, query.split("&")))
+
+
+def storable_body(body: bytes) -> bytes:
+    """The body of a form or of a JSON object with stars in place of secrets; every other byte as it is."""
+    text = body.decode("latin-1")
+    is_json = text.lstrip()[:1] in ("{", "[")
+    return (_json_secret.sub(r'\1"***"', text) if is_json else storable_query(text)).encode("latin-1")
 
 
 def storable_headers(headers: Mapping[str, str], credentials: Mapping[str, str]) -> dict[str, str]:

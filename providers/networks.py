@@ -149,24 +149,35 @@ _macro = re.compile(r"(?:\{|%7b)[\w .:|-]{0,64}(?:\}|%7d)", re.ASCII | re.IGNORE
 
 def read_parameters(method: str, query: str, content_type: str | None, body: bytes) -> Parameters:
     """All parameters of a request, the query's first. Raises Unreadable for a body that has none to read."""
-    pairs = parse_qsl(query, keep_blank_values=True, errors="replace")
-    if method != "GET" and body.strip():
-        pairs += _body_pairs(content_type, body)
-    if not pairs:
+    in_body = _body_pairs(content_type, body) if method != "GET" and body.strip() else []
+    if not query and not in_body:
         raise Unreadable("missing_field", f"{CLICK_ID} is missing, and so is every other parameter")
+    return query_parameters(query) + _filled(in_body)
+
+
+def query_parameters(query: str) -> Parameters:
+    """The parameters of a query string."""
+    return _filled(_form_pairs(query))
+
+
+def _filled(pairs: Parameters) -> Parameters:
     return [(name, value.strip()) for name, value in pairs if value.strip() and not _macro(value)]
 
 
-def _body_pairs(content_type: str | None, body: bytes) -> list[tuple[str, str]]:
+def _form_pairs(form: str) -> Parameters:
+    return parse_qsl(form, keep_blank_values=True, errors="replace")
+
+
+def _body_pairs(content_type: str | None, body: bytes) -> Parameters:
     text = body.decode(errors="replace")
     if "json" in (content_type or "").lower() or text.lstrip()[:1] in ("{", "["):
         return _json_pairs(text)
     if "multipart" in (content_type or "").lower():
         raise Unreadable("not_supported", "the body is multipart; send a form (urlencoded) or JSON")
-    return parse_qsl(text, keep_blank_values=True, errors="replace")
+    return _form_pairs(text)
 
 
-def _json_pairs(text: str) -> list[tuple[str, str]]:
+def _json_pairs(text: str) -> Parameters:
     outermost: list[tuple[str, Any]] = []
 
     def remember(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
