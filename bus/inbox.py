@@ -23,6 +23,16 @@ class Admitted(NamedTuple):
         return header(self.record.headers, "traceparent")
 
 
+class Kept(NamedTuple):
+    """A record that was taken from its topic earlier and has waited in a row since."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+
+
 class Inbox:
     """Admitted records of some topics.
 
