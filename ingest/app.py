@@ -76,6 +76,7 @@ class Ingest:
 
     async def _counted(self, name: str, known: Container[str], request: Request, take: _Take) -> Response:
         try:
+            self.intake.check_query(request)
             response = await take(name, request)
         except Refused as refused:
             self._callbacks.labels(name if name in known else "unknown", refused.code).inc()

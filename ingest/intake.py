@@ -22,6 +22,9 @@ from ingest.writer import CallbackWriter, NotStored
 from schemas.ids import random_id
 from schemas.records import AccountConfig, RawCallback
 
+MAX_QUERY_BYTES = 32 << 10
+"""Bytes of a query string. Those that providers and networks fill have some hundred."""
+
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _ACCOUNT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -36,6 +39,11 @@ class Intake:
         self._proxies = Proxies(settings.forwarded_allow_ips)
         self._limits = RateLimits()
         self._pending_bytes = 0
+
+    def check_query(self, request: Request) -> None:
+        """Refuse what nobody's template can have become."""
+        if len(request.scope["query_string"]) > MAX_QUERY_BYTES:
+            raise Refused(414, "query_too_long", f"The query is longer than {MAX_QUERY_BYTES} bytes.")
 
     def account(self, given: Sequence[str]) -> AccountConfig:
         """The account that the values of `account` name."""

@@ -29,8 +29,8 @@ from providers.networks import (
 )
 from schemas.records import AccountConfig
 
-MAX_BYTES = 64 << 10
-"""Bytes of a query and of a body. A network sends some hundred."""
+MAX_BODY_BYTES = 64 << 10
+"""A network sends some hundred bytes, as a rule none of them in the body."""
 
 LEFT_TO_THE_CLICK = ""
 """In place of an account."""
@@ -54,9 +54,7 @@ class Postbacks:
         if request.method not in METHODS:
             allow = ", ".join(sorted(METHODS))
             raise Refused(405, "method_not_allowed", f"Postbacks come as {allow}.", {"Allow": allow})
-        if len(query_of(request)) > MAX_BYTES:
-            raise Refused(414, "query_too_long", f"The query is longer than {MAX_BYTES} bytes.")
-        async with self._intake.body(request, MAX_BYTES) as body:
+        async with self._intake.body(request, MAX_BODY_BYTES) as body:
             parameters, problem = _read(network, request, body)
             caller = self._intake.caller(request)
             account = await self._account(request, parameters, caller)
