@@ -92,6 +92,11 @@ class Rows:
         version = written[key][0] if key in written else self._table.get(partition, key)[0] + 1
         written[key] = (version, value)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be written."""
+        return not self._written
+
     async def write(self) -> None:
         """Write everything to the table."""
         await asyncio.gather(*(self._table.write(p, rows) for p, rows in self._written.items()))
@@ -197,6 +202,11 @@ class Batch:
         self.rejected += 1
         self.send("rejected", rejected, key=record.key, event_id=event_id, at=now)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be made durable."""
+        return not self._outgoing and all(rows.is_empty for rows in self._rows.values())
+
     async def make_durable(self) -> None:
         """Send, await, write the tables, await.
 
@@ -267,7 +277,8 @@ async def batches(
                     batch = Batch([], stage, worker, limit, tables, owned[0].generation)
                     _write_again(batch, stale, stage, repair)
                     tick(batch)
-                    await batch.make_durable()
+                    if not batch.is_empty:
+                        await batch.make_durable()
                     worker.records.labels(stage, "rejected").inc(batch.rejected)
         except PartitionsLost as lost:
             log.warning("%s drops a batch of %d records: %s", stage, len(sources), lost)
