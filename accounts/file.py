@@ -39,7 +39,9 @@ PROVIDERS: dict[str, tuple[str, ...]] = {
 taken."""
 
 _ROOT_KEYS = ("accounts",)
-_ACCOUNT_KEYS = (*(f.name for f in fields(AccountConfig)), "lists", "endpoints")
+_POSTBACK_SECRETS = ("token", "token_previous")
+_POSTBACK_CIDRS = "trusted_cidrs"
+_ACCOUNT_KEYS = (*(f.name for f in fields(AccountConfig) if f.name != "trusted_postback_cidrs"), "lists", "endpoints")
 _LIST_KEYS = tuple(f.name for f in fields(ListConfig) if f.name != "account")
 _ENDPOINT_KEYS = tuple(f.name for f in fields(EndpointConfig) if f.name != "account")
 
@@ -95,13 +97,15 @@ def _account(table: _Table) -> list[Entry]:
         provider: given.texts_by_name(_is_secret)
         for provider, given in table.tables_by_name("providers", PROVIDERS, "provider").items()
     }
-    postbacks = table.table("postbacks", ("token",))
+    postbacks = table.table("postbacks", (*_POSTBACK_SECRETS, _POSTBACK_CIDRS))
     config = AccountConfig(
         id=account,
         name=table.text("name") or account,
         providers=credentials,
         trusted_cidrs=table.texts("trusted_cidrs", _is_network),
-        postbacks=postbacks.texts_by_name(_is_secret) if postbacks else {},
+        postbacks=_postback_secrets(postbacks) if postbacks else {},
+        trusted_postback_cidrs=postbacks.texts(_POSTBACK_CIDRS, _is_network) if postbacks else (),
+        callback_rate_limit=table.number("callback_rate_limit", 0.1, 100_000),
         discord_webhook_url=table.text("discord_webhook_url", _is_secret_url),
     )
     return [
@@ -109,6 +113,13 @@ def _account(table: _Table) -> list[Entry]:
         *(_list(each, account) for each in table.tables("lists", _LIST_KEYS)),
         *(_endpoint(each, account) for each in table.tables("endpoints", _ENDPOINT_KEYS)),
     ]
+
+
+def _postback_secrets(table: _Table) -> dict[str, str]:
+    secrets = {name: value for name in _POSTBACK_SECRETS if (value := table.text(name, _is_secret)) is not None}
+    if "token_previous" in secrets and "token" not in secrets:
+        table.problem("token_previous", "is there without a token that follows it; write token")
+    return secrets
 
 
 def _list(table: _Table, account: str) -> Entry:
@@ -193,6 +204,15 @@ class _Table:
         if value is not None and not least <= value <= most:
             self.problem(key, f"{value} is not between {least} and {most}")
         return default if value is None else value
+
+    def number(self, key: str, least: float, most: float) -> float | None:
+        """A number with or without a fraction."""
+        kind = int if isinstance(self.values.get(key), int) else float
+        value = self._typed(key, kind, None, "a number")
+        if value is None or least <= value <= most:
+            return None if value is None else float(value)
+        self.problem(key, f"{value} is not between {least} and {most}")
+        return None
 
     def flag(self, key: str, default: bool) -> bool:
         value = self._typed(key, bool, default)

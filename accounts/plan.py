@@ -25,6 +25,9 @@ KINDS: dict[type[Config], Literal["account", "list", "endpoint"]] = {
     EndpointConfig: "endpoint",
 }
 
+_PATHS = {"trusted_postback_cidrs": "postbacks.trusted_cidrs"}
+"""Fields that stand elsewhere in the file than in the record."""
+
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -185,7 +188,9 @@ def _change(key: str, stored: Config | None, config: Config) -> Change:
     names = tuple(
         name
         for each in fields(config)
-        for name in _differences(each.name, getattr(stored, each.name), getattr(config, each.name))
+        for name in _differences(
+            _PATHS.get(each.name, each.name), getattr(stored, each.name), getattr(config, each.name)
+        )
     )
     return Change(kind, key, "update" if names else "unchanged", names, config)
 
@@ -214,12 +219,16 @@ def _account_toml(view: Accounts, account: AccountConfig) -> Iterator[str]:
         yield _secret_line("discord_webhook_url", account.discord_webhook_url)
     if account.trusted_cidrs:
         yield f"trusted_cidrs = {_array(account.trusted_cidrs)}"
+    if account.callback_rate_limit is not None:
+        yield f"callback_rate_limit = {account.callback_rate_limit}"
     for provider, credentials in account.providers.items():
         yield f"[accounts.providers.{_key(provider)}]"
         yield from (_secret_line(name, value) for name, value in credentials.items())
-    if account.postbacks:
+    if account.postbacks or account.trusted_postback_cidrs:
         yield "[accounts.postbacks]"
         yield from (_secret_line(name, value) for name, value in account.postbacks.items())
+    if account.trusted_postback_cidrs:
+        yield f"trusted_cidrs = {_array(account.trusted_postback_cidrs)}"
     for number in sorted(view.lists_of(account.id)):
         yield from _list_toml(view.lists_of(account.id)[number])
     for endpoint in sorted(view.endpoints_of(account.id), key=config_key):

@@ -19,7 +19,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from bus.inbox import Admitted, Inbox
+from bus.inbox import Admitted, Inbox, Kept
+from bus.ledger import Ledger
 from bus.offsets import LosslessConsumer, PartitionsLost
 from bus.producer import Producer
 from bus.tables import Stale, Table
@@ -91,13 +92,18 @@ class Rows:
         version = written[key][0] if key in written else self._table.get(partition, key)[0] + 1
         written[key] = (version, value)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be written."""
+        return not self._written
+
     async def write(self) -> None:
         """Write everything to the table."""
         await asyncio.gather(*(self._table.write(p, rows) for p, rows in self._written.items()))
 
 
 class Batch:
-    """Records of one turn of the loop, and what they lead to."""
+    """Records of one turn of the loop, and what they lead to. The batch of a tick has no records."""
 
     def __init__(
         self,
@@ -106,9 +112,10 @@ class Batch:
         worker: Worker,
         limit: FailureLimit,
         tables: Iterable[Table],
+        generation: int,
     ) -> None:
         self.sources = sources
-        self._generation = sources[0].ledger.generation if sources else worker.consumer_generation_id
+        self._generation = generation
         self._stage = stage
         self._producer: Producer = worker.records_producer
         self._codec: Codec = worker.codec
@@ -165,7 +172,7 @@ class Batch:
 
     def reject(
         self,
-        source: Admitted,
+        source: Admitted | Kept,
         reason: str,
         error: str,
         *,
@@ -174,7 +181,7 @@ class Batch:
         item: tuple[int, str] | None = None,
     ) -> None:
         """Put a record, or one item of it (index and text), into the rejected topic with the reason."""
-        record = source.record
+        record = source.record if isinstance(source, Admitted) else source
         now = time.time_ns() // 1_000_000
         event_id = derived_id(record.topic, record.partition, record.offset, item[0] if item else "record")
         rejected = RejectedRecord(
@@ -194,6 +201,11 @@ class Batch:
         )
         self.rejected += 1
         self.send("rejected", rejected, key=record.key, event_id=event_id, at=now)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be made durable."""
+        return not self._outgoing and all(rows.is_empty for rows in self._rows.values())
 
     async def make_durable(self) -> None:
         """Send, await, write the tables, await.
@@ -224,33 +236,50 @@ async def batches(
     stage: str,
     tables: Iterable[Table] = (),
     repair: Callable[[Batch, Stale], None] = lambda batch, stale: None,
+    tick: Callable[[Batch], None] | None = None,
+    tick_every: float = 1.0,
 ) -> AsyncIterator[Batch]:
     """Batches of an inbox, for ever. A batch that cannot be made durable ends the worker: it recovers from the log.
 
     Rows that a worker without right to them wrote over are written again; `repair` sends what follows from such a row.
+    `tick` is called about every `tick_every` seconds, also when no record comes, with a batch of its own. By then the
+    tables have all partitions that are ours and no others, and the batch becomes durable like any other.
     """
     limit = FailureLimit()
     tables = tuple(tables)
-    looked = time.monotonic()
+    looked = ticked = time.monotonic()
+    patience = LOOK_AGAIN if tables else None
+    if tick is not None:
+        patience = tick_every
     while True:
-        sources = await inbox.take(BATCH_RECORDS, LOOK_AGAIN if tables else None)
+        sources = await inbox.take(BATCH_RECORDS, patience)
         try:
-            stale = [row for table in tables for row in await table.claim(source.ledger for source in sources)]
+            stale = await _claim(tables, (source.ledger for source in sources))
             if time.monotonic() - looked >= LOOK_AGAIN:
                 looked = time.monotonic()
                 stale += [row for table in tables for row in await table.look_again(worker.consumer.end_offsets)]
-            if not sources and not stale:
-                continue
-            batch = Batch(sources, stage, worker, limit, tables)
-            for row in stale:
-                log.warning("%s: a row of table %s[%d] was written over; writing it again", stage, *row[:2])
-                batch.rewrite(row)
-                repair(batch, row)
-            yield batch
-            await batch.make_durable()
-            batch.settle()
-            worker.records.labels(stage, "taken").inc(len(sources))
-            worker.records.labels(stage, "rejected").inc(batch.rejected)
+            if sources or stale:
+                generation = sources[0].ledger.generation if sources else worker.consumer_generation_id
+                batch = Batch(sources, stage, worker, limit, tables, generation)
+                _write_again(batch, stale, stage, repair)
+                yield batch
+                await batch.make_durable()
+                batch.settle()
+                worker.records.labels(stage, "taken").inc(len(sources))
+                worker.records.labels(stage, "rejected").inc(batch.rejected)
+            if tick is not None and time.monotonic() - ticked >= tick_every:
+                ticked = time.monotonic()
+                owned = worker.consumer.owned(inbox.topics)
+                if owned:
+                    for table in tables:
+                        table.keep(ledger.tp.partition for ledger in owned)
+                    stale = await _claim(tables, owned)
+                    batch = Batch([], stage, worker, limit, tables, owned[0].generation)
+                    _write_again(batch, stale, stage, repair)
+                    tick(batch)
+                    if not batch.is_empty:
+                        await batch.make_durable()
+                    worker.records.labels(stage, "rejected").inc(batch.rejected)
         except PartitionsLost as lost:
             log.warning("%s drops a batch of %d records: %s", stage, len(sources), lost)
         except Exception as error:
@@ -259,6 +288,18 @@ async def batches(
             raise
         finally:
             inbox.done()
+
+
+async def _claim(tables: Iterable[Table], ledgers: Iterable[Ledger]) -> list[Stale]:
+    ledgers = list(ledgers)
+    return [row for table in tables for row in await table.claim(ledgers)]
+
+
+def _write_again(batch: Batch, stale: list[Stale], stage: str, repair: Callable[[Batch, Stale], None]) -> None:
+    for row in stale:
+        log.warning("%s: a row of table %s[%d] was written over; writing it again", stage, *row[:2])
+        batch.rewrite(row)
+        repair(batch, row)
 
 
 def _place(source: Admitted) -> str:

@@ -23,6 +23,16 @@ class Admitted(NamedTuple):
         return header(self.record.headers, "traceparent")
 
 
+class Kept(NamedTuple):
+    """A record that was taken from its topic earlier and has waited in a row since."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+
+
 class Inbox:
     """Admitted records of some topics.
 
@@ -85,14 +95,20 @@ class Inbox:
         return _oldest_first(taken) if len(self.topics) > 1 else taken
 
     async def _arrival(self, timeout: float | None) -> None:
-        loop = asyncio.get_running_loop()
-        # Cheaper than wait_for, which makes a task.
-        alarm = loop.call_later(timeout, self._arrived.set) if timeout is not None and not self._turn else None
-        while not self._turn:
+        # Cheaper than wait_for, which makes a task. That it has rung is remembered and not read off the clock: uvloop's
+        # counts milliseconds, and a timer may fire a moment before the time that it was set to.
+        rung = False
+
+        def ring() -> None:
+            nonlocal rung
+            rung = True
+            self._arrived.set()
+
+        wait = timeout is not None and not self._turn
+        alarm = asyncio.get_running_loop().call_later(timeout or 0.0, ring) if wait else None
+        while not self._turn and not rung:
             self._arrived.clear()
             await self._arrived.wait()
-            if alarm is not None and loop.time() >= alarm.when():
-                return
         if alarm is not None:
             alarm.cancel()
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import aiokafka
@@ -302,6 +302,12 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
                 self._confirmed = (generation, now)
             else:
                 await asyncio.sleep(0.2)
+
+    def owned(self, topics: Collection[str]) -> list[Ledger]:
+        """Ledgers of the partitions of these topics that are this process's own; none while the group rebalances."""
+        if not self.ready:
+            return []
+        return [ledger for tp, ledger in self.ledgers.items() if tp.topic in topics and not ledger.revoked]
 
     async def end_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
         """The offset after the last record of any partitions."""

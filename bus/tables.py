@@ -98,6 +98,16 @@ class Table:
         stale, self._stale = self._stale, []
         return stale
 
+    def keep(self, partitions: Iterable[int]) -> None:
+        """Give up the claim of all other partitions: they are another worker's now."""
+        for partition in self._owned.keys() - set(partitions):
+            del self._owned[partition]
+
+    @property
+    def partitions(self) -> list[int]:
+        """The partitions that are claimed."""
+        return sorted(self._owned)
+
     def get(self, partition: int, key: bytes) -> tuple[int, bytes | None]:
         """Version and value of a row; (0, None) where there is none."""
         value = self._stores[partition].get(key)

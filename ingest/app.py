@@ -1,47 +1,43 @@
-"""The HTTP service that takes provider callbacks.
+"""The HTTP service that takes callbacks of providers and postbacks of affiliate networks.
 
-One route does the work: find the account, let the provider's file check the proof, write to Kafka, answer. The
-body is not read for its meaning here: what cannot be understood is stored like everything else, since a provider
-that is answered 4xx gives up.
+Two routes do the work: find the account, check the proof, write to Kafka, answer. The body of a callback is not read
+for its meaning here: what cannot be understood is stored like everything else, since a provider that is answered 4xx
+gives up.
 """
 
 from __future__ import annotations
 
-import asyncio
-import ipaddress
-import re
-import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping
 from contextlib import asynccontextmanager
 
 import uvicorn
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from accounts.store import AccountsReader
 from bus.health import Health
 from bus.producer import Producer
 from ingest.credentials import Credentials, SecretMissing
-from ingest.errors import NOT_FOUND, NOT_STORED, TOO_LARGE, Refused, refusal
-from ingest.redaction import secrets_of_url, storable_headers, storable_path, storable_query
+from ingest.errors import NOT_FOUND, NOT_STORED, Refused, refusal
+from ingest.intake import Intake, headers_of, query_of
+from ingest.postbacks import Postbacks
+from ingest.redaction import storable_path
 from ingest.settings import IngestSettings
-from ingest.writer import CallbackWriter, NotStored
-from providers import PROVIDERS
+from ingest.writer import CallbackWriter
+from providers import NETWORKS, PROVIDERS
 from providers.base import CallbackRequest, NotAuthentic, Provider
 from providers.proof import is_secret
 from schemas.codec import Codec
-from schemas.ids import random_id
-from schemas.records import AccountConfig, RawCallback
+from schemas.records import AccountConfig
 from schemas.registry import registry_for
 
-_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_ACCOUNT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_Take = Callable[[str, Request], Awaitable[Response]]
 
 
 class Ingest:
-    """The service: its connections and its one route."""
+    """The service: its connections and its routes."""
 
     def __init__(self, settings: IngestSettings) -> None:
         self.settings = settings
@@ -49,10 +45,13 @@ class Ingest:
         self.producer = Producer(settings, linger_ms=5, delivery_timeout=10.0)
         self.writer = CallbackWriter(self.producer, codec, settings.catalogue["raw"], settings.ack_timeout)
         self.accounts = AccountsReader(settings, codec)
+        self.intake = Intake(settings, self.writer, self.accounts.view)
         self.credentials = Credentials()
+        self.postbacks = Postbacks(self.intake, self.accounts)
         self.health = Health("ingest")
-        self._callbacks = self.health.counter("callbacks", "Provider callbacks by answer.", ["provider", "answer"])
-        self._pending_bytes = 0
+        self._callbacks = self.health.counter(
+            "callbacks", "Callbacks of providers, and postbacks of networks, by answer.", ["provider", "answer"]
+        )
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
@@ -70,11 +69,18 @@ class Ingest:
 
     async def callback(self, request: Request) -> Response:
         """`/api/webhook-feedbacks/{provider}?account=ID`: store one callback, then answer as the provider expects."""
-        name = request.path_params["provider"]
+        return await self._counted(request.path_params["provider"], PROVIDERS, request, self._callback)
+
+    async def postback(self, request: Request) -> Response:
+        """`/api/postbacks/{network}?click_id=...`: store one postback, then answer `OK`."""
+        return await self._counted(request.path_params["network"], NETWORKS, request, self.postbacks.take)
+
+    async def _counted(self, name: str, known: Container[str], request: Request, take: _Take) -> Response:
         try:
-            response = await self._callback(name, request)
+            self.intake.check_query(request)
+            response = await take(name, request)
         except Refused as refused:
-            self._callbacks.labels(name if name in PROVIDERS else "unknown", refused.code).inc()
+            self._callbacks.labels(name if name in known else "unknown", refused.code).inc()
             return refusal(refused)
         self._callbacks.labels(name, "stored").inc()
         return response
@@ -87,29 +93,16 @@ class Ingest:
         if request.method not in provider.methods:
             allow = ", ".join(sorted(provider.methods))
             raise Refused(405, "method_not_allowed", f"{name} callbacks come as {allow}.", {"Allow": allow})
-        account = self._account(request)
-        remote_ip = request.client.host if request.client else ""
-        _check_address(account, remote_ip)
-        length = request.headers.get("content-length", "")
-        expected = int(length) if length.isdigit() else 0
-        if expected > self.settings.max_body_bytes:
-            raise Refused(413, "body_too_large", TOO_LARGE.format(limit=self.settings.max_body_bytes))
-        body = await self._body(request)
-        self._pending_bytes += len(body)
-        try:
-            if self._pending_bytes > self.settings.max_pending_bytes:
-                raise NOT_STORED
-            return await self._store(name, account, request, body, remote_ip)
-        finally:
-            self._pending_bytes -= len(body)
+        account = self.intake.account(request.query_params.getlist("account"))
+        caller = self.intake.caller(request)
+        self.intake.check_caller(caller, account.trusted_cidrs)
+        async with self.intake.body(request) as body:
+            return await self._store(provider, account, request, body, caller)
 
     async def _store(
-        self, name: str, account: AccountConfig, request: Request, body: bytes, remote_ip: str
+        self, provider: Provider, account: AccountConfig, request: Request, body: bytes, caller: str
     ) -> Response:
-        provider = PROVIDERS[name]
-        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in request.scope["headers"]}
-        query = request.scope["query_string"].decode("latin-1")
-        path = request.scope["path"]
+        headers, query, path = headers_of(request), query_of(request), request.scope["path"]
         target = f"{path}?{query}" if query else path
         urls = [base + target for base in self.settings.public_urls]
         secret = request.path_params.get("webhook_secret")
@@ -117,59 +110,26 @@ class Ingest:
         claim = None if provider.behind_path_secret else secret
         seen = [CallbackRequest(request.method, url, query, headers, body, claim) for url in urls]
         try:
-            credentials = await self.credentials.of(account, name)
+            credentials = await self.credentials.of(account, provider.name)
             _verify(provider, seen, credentials)
         except NotAuthentic as refused:
             raise (Refused(403, refused.code, str(refused)) if claim is None else NOT_FOUND) from None
         except SecretMissing as missing:
             raise Refused(503, "credentials_unavailable", f"The account's credentials: {missing}.",
                           {"Retry-After": "60"}) from None  # fmt: skip
-        raw = RawCallback(
-            event_id=random_id(),
-            provider=name,
+        self.intake.check_rate(account)
+        await self.intake.store(
+            request,
+            provider=provider.name,
             account=account.id,
-            method=request.method,
-            path=storable_path(name, request.path_params),
-            query=storable_query(query),
-            headers=storable_headers(headers, credentials, secrets_of_url(query, secret)),
-            content_type=headers.get("content-type"),
+            path=storable_path(provider.name, request.path_params),
+            path_secret=secret,
             body=body,
-            remote_ip=remote_ip,
-            received_at=time.time_ns() // 1_000_000,
+            caller=caller,
+            credentials=credentials,
         )
-        trace = headers.get("traceparent", "")
-        try:
-            await self.writer.write(raw, trace.encode() if _TRACEPARENT.fullmatch(trace) else None)
-        except NotStored:
-            raise NOT_STORED from None
         answer = provider.answer(seen[0])
         return Response(answer.body, 200, media_type=answer.content_type)
-
-    def _account(self, request: Request) -> AccountConfig:
-        given = request.query_params.getlist("account")
-        if len(given) != 1 or not _ACCOUNT.fullmatch(given[0]):
-            raise Refused(404, "unknown_account", "Put the account into the URL once: ?account=ID.")
-        account = self.accounts.view.accounts.get(given[0])
-        if account is None:
-            raise Refused(404, "unknown_account", f"There is no account {given[0]!r}.")
-        return account
-
-    async def _body(self, request: Request) -> bytes:
-        limit = self.settings.max_body_bytes
-        chunks: list[bytes] = []
-        size = 0
-        try:
-            async with asyncio.timeout(self.settings.body_timeout):
-                async for chunk in request.stream():
-                    size += len(chunk)
-                    if size > limit:
-                        raise Refused(413, "body_too_large", TOO_LARGE.format(limit=limit))
-                    chunks.append(chunk)
-        except TimeoutError:
-            raise Refused(408, "body_timeout", "The body did not arrive in time.") from None
-        except ClientDisconnect:
-            raise Refused(400, "disconnected", "The connection was closed before the body was complete.") from None
-        return b"".join(chunks)
 
 
 def create_app(settings: IngestSettings) -> FastAPI:
@@ -180,6 +140,8 @@ def create_app(settings: IngestSettings) -> FastAPI:
     # A secret may hold a slash.
     for path in ("/api/webhook-feedbacks/{provider}", "/api/webhook-feedbacks/{provider}/{webhook_secret:path}"):
         app.add_route(path, ingest.callback, methods=every_method)
+    for path in ("/api/postbacks/{network}", "/api/postbacks/{network}/{account}"):
+        app.add_route(path, ingest.postback, methods=every_method)
     app.add_route("/livez", ingest.health.livez)
     app.add_route("/readyz", ingest.health.readyz)
     app.add_route("/metrics", ingest.health.metrics)
@@ -209,7 +171,7 @@ def server(settings: IngestSettings) -> uvicorn.Server:
         server_header=False,
         date_header=False,
         log_config=None,
-        forwarded_allow_ips=settings.forwarded_allow_ips,
+        proxy_headers=False,  # see ingest.callers
         timeout_keep_alive=30,
         timeout_graceful_shutdown=10,
         backlog=4096,
@@ -235,10 +197,3 @@ def _verify(provider: Provider, seen: list[CallbackRequest], credentials: Mappin
         except NotAuthentic:
             if number == len(seen):
                 raise
-
-
-def _check_address(account: AccountConfig, remote_ip: str) -> None:
-    if account.trusted_cidrs:
-        address = ipaddress.ip_address(remote_ip)
-        if not any(address in ipaddress.ip_network(cidr, strict=False) for cidr in account.trusted_cidrs):
-            raise Refused(403, "address_not_trusted", f"{remote_ip} may not post callbacks for this account.")

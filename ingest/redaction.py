@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
@@ -9,7 +10,12 @@ SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x
 """Headers that prove something; they are checked by ingest and never stored."""
 
 SECRET_PARAMETERS = frozenset({"secret", "token", "password", "key", "signature"})
-"""Query parameters whose values are replaced by stars."""
+"""Parameters whose values are replaced by stars."""
+
+_json_secret = re.compile(
+    rf'("(?:{"|".join(sorted(SECRET_PARAMETERS))})"\s*:\s*)("(?:[^"\\]|\\.)*"?|[^\s,{{}}\[\]"]+)',
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def storable_path(provider: str, parameters: Mapping[str, str]) -> str:
@@ -27,6 +33,13 @@ def secrets_of_url(query: str, path_secret: str | None) -> list[str]:
     parameters = parse_qsl(query, keep_blank_values=True)
     found = [value for name, value in parameters if name.lower() in SECRET_PARAMETERS]
     return [secret for secret in (path_secret, *found) if secret]
+
+
+def storable_body(body: bytes) -> bytes:
+    """The body of a form or of a JSON object with stars in place of secrets; every other byte as it is."""
+    text = body.decode("latin-1")
+    is_json = text.lstrip()[:1] in ("{", "[")
+    return (_json_secret.sub(r'\1"***"', text) if is_json else storable_query(text)).encode("latin-1")
 
 
 def storable_headers(

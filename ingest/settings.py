@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from bus.settings import BusSettings
+from ingest.callers import Proxies
 
 
 class IngestSettings(BusSettings):
@@ -53,8 +54,16 @@ class IngestSettings(BusSettings):
     forwarded_allow_ips: str = Field(
         default="127.0.0.1",
         validation_alias="TRACKLY_FORWARDED_ALLOW_IPS",
-        description="Proxies whose X-Forwarded-For is believed: comma separated addresses or networks.",
+        description="Proxies whose X-Forwarded-For is believed: comma separated addresses or networks. The address "
+        "that the farthest of them saw is the caller's. *: whoever connects is a proxy, and the one address that it "
+        "appended is the caller's.",
     )
+
+    @field_validator("forwarded_allow_ips")
+    @classmethod
+    def _proxies_are_networks(cls, value: str) -> str:
+        Proxies(value)
+        return value
 
     def path_secrets(self, provider: str) -> tuple[str, ...]:
         """Secrets that are accepted in the path of a provider's callbacks; none: nothing is accepted."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from schemas.records import InboundMessage, LinkClick, RawCallback, Receipt
+from schemas.records import InboundMessage, LinkClick, Postback, RawCallback, Receipt
 
 
 class NotAuthentic(Exception):
@@ -66,7 +66,7 @@ class Malformed:
     item: str
 
 
-Item = Receipt | InboundMessage | LinkClick | Malformed
+Item = Receipt | InboundMessage | LinkClick | Postback | Malformed
 
 
 class Provider(Protocol):

@@ -145,7 +145,9 @@ class Postback:
     payout: str | None = None
     currency: str | None = None
     external_id: str | None = None
+    goal: str | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
+    remote_ip: str | None = None
     received_at: int
 
 

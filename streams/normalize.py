@@ -1,4 +1,7 @@
-"""normalize: raw callbacks become delivery receipts, inbound messages and clicks, each keyed by its recipient."""
+"""normalize: raw callbacks become delivery receipts, inbound messages, clicks and postbacks.
+
+Postbacks are keyed by their click, all others by their recipient.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,11 @@ from collections.abc import Iterator
 
 from bus.batches import Batch
 from bus.inbox import Admitted
-from providers import PROVIDERS
+from providers import NETWORKS, PROVIDERS
 from providers.base import Item, Malformed, Unreadable
 from schemas.codec import Codec
 from schemas.ids import recipient_key
-from schemas.records import InboundMessage, LinkClick, RawCallback, Receipt
+from schemas.records import InboundMessage, LinkClick, Postback, RawCallback, Receipt
 
 
 def normalize(batch: Batch, source: Admitted, codec: Codec) -> None:
@@ -27,19 +30,25 @@ def normalize(batch: Batch, source: Admitted, codec: Codec) -> None:
             case LinkClick():
                 batch.send("clicks", item, key=recipient_key(item.account, item.to), event_id=item.event_id,
                            at=item.received_at, traceparent=source.traceparent)  # fmt: skip
+            case Postback():
+                batch.send("postbacks", item, key=item.click_id.encode(), event_id=item.event_id, at=item.received_at,
+                           traceparent=source.traceparent)  # fmt: skip
             case Malformed():
-                batch.reject(source, item.reason, item.error, account=callback.account, provider=callback.provider,
-                             item=(index, item.item))  # fmt: skip
+                batch.reject(source, item.reason, item.error, account=callback.account or None,
+                             provider=callback.provider, item=(index, item.item))  # fmt: skip
 
 
 def _items(batch: Batch, source: Admitted, callback: RawCallback) -> Iterator[tuple[int, Item]]:
-    provider = PROVIDERS.get(callback.provider)
+    sender = PROVIDERS.get(callback.provider) or NETWORKS.get(callback.provider)
     try:
-        if provider is None:
-            raise Unreadable("unknown_provider", f"{callback.provider!r} is no provider that trackly knows")
-        yield from enumerate(provider.read(callback))
+        if sender is None:
+            raise Unreadable(
+                "unknown_provider", f"{callback.provider!r} is no provider and no network that trackly knows"
+            )
+        yield from enumerate(sender.read(callback))
     except Unreadable as error:
-        batch.reject(source, error.reason, str(error), account=callback.account, provider=callback.provider)
+        account = callback.account or None
+        batch.reject(source, error.reason, str(error), account=account, provider=callback.provider)
 
 
 def key_of_receipt(receipt: Receipt) -> bytes:

@@ -25,3 +25,27 @@ class StreamsSettings(BusSettings):
         validation_alias="TRACKLY_MESSAGE_DAYS",
         description="Days that a registered message is remembered after it was registered.",
     )
+    link_wait: float = Field(
+        default=60.0,
+        ge=0,
+        le=3_600,
+        validation_alias="TRACKLY_LINK_WAIT",
+        description="Seconds that a postback waits for the registration of its click. Then it goes out without message "
+        "and contact, or is rejected when it names no account.",
+    )
+    conversion_repeat_minutes: float = Field(
+        default=60.0,
+        ge=0,
+        le=43_200,
+        validation_alias="TRACKLY_CONVERSION_REPEAT_MINUTES",
+        description="Minutes within which the same type and amount of the same click, without an id of the network, "
+        "is a repetition and no second conversion.",
+    )
+    conversion_days: int = Field(
+        default=30,
+        ge=1,
+        le=30,
+        validation_alias="TRACKLY_CONVERSION_DAYS",
+        description="Days that a click is remembered after it was registered, or last converted. At most 30, as long "
+        "as the table's changelog is kept.",
+    )

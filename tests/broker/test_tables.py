@@ -150,6 +150,22 @@ async def test_rows_that_are_not_kept_are_purged(table_on: Callable[[Path | None
     table.close()
 
 
+async def test_a_partition_that_is_not_kept_is_read_again_when_it_comes_back(
+    bus_settings: BusSettings, producer: Producer, table_on: Callable[[Path | None], Table]
+) -> None:
+    table = table_on(None)
+    await fill(table, count=3)
+    table.keep([PARTITION])
+    assert table.partitions == [PARTITION]
+    table.keep([PARTITION + 1])
+    assert table.partitions == []
+    another = table_on(None)
+    await another.claim([owner(generation=2)])
+    await another.write(PARTITION, {b"key-1": (3, b"1 at 3")})
+    await table.claim([owner(generation=1)])
+    assert table.get(PARTITION, b"key-1") == (3, b"1 at 3")
+
+
 async def test_the_owner_notices_at_its_next_write_that_a_row_was_written_over(
     bus_settings: BusSettings, producer: Producer, table_on: Callable[[Path | None], Table]
 ) -> None:

@@ -19,10 +19,13 @@ id = "acme"
 name = "Acme Media"
 discord_webhook_url = "env:ACME_DISCORD"
 trusted_cidrs = ["203.0.113.0/24", "2001:db8::/32"]
+callback_rate_limit = 50
 [accounts.providers.twilio]
 auth_token = "env:ACME_TWILIO_TOKEN"
 [accounts.postbacks]
 token = "file:/run/secrets/postback"
+token_previous = "env:ACME_OLD_POSTBACK"
+trusted_cidrs = ["198.51.100.0/24"]
 [[accounts.lists]]
 number = "+18005551234"
 retry_threshold = 5
@@ -77,7 +80,9 @@ def test_every_setting_is_read() -> None:
             name="Acme Media",
             providers={"twilio": {"auth_token": "env:ACME_TWILIO_TOKEN"}},
             trusted_cidrs=("203.0.113.0/24", "2001:db8::/32"),
-            postbacks={"token": "file:/run/secrets/postback"},
+            postbacks={"token": "file:/run/secrets/postback", "token_previous": "env:ACME_OLD_POSTBACK"},
+            trusted_postback_cidrs=("198.51.100.0/24",),
+            callback_rate_limit=50.0,
             discord_webhook_url="env:ACME_DISCORD",
         ),
         ListConfig(
@@ -147,6 +152,19 @@ MISTAKES = {
         "accounts[0].providers.twilio.auth_token: names no environment variable; write env:NAME"
     ),
     account_with('[accounts.postbacks]\ntokn = "x"'): "accounts[0].postbacks.tokn: is no setting; did you mean token?",
+    account_with('[accounts.postbacks]\ntoken_previous = "x"'): (
+        "accounts[0].postbacks.token_previous: is there without a token that follows it; write token"
+    ),
+    account_with('[accounts.postbacks]\ntrusted_cidrs = ["10.0.0/8"]'): (
+        'accounts[0].postbacks.trusted_cidrs[0]: "10.0.0/8" is no network; write it as 203.0.113.0/24'
+    ),
+    account_with('trusted_postback_cidrs = ["10.0.0.0/8"]'): (
+        "accounts[0].trusted_postback_cidrs: is no setting; did you mean trusted_cidrs?"
+    ),
+    account_with("callback_rate_limit = 0"): "accounts[0].callback_rate_limit: 0 is not between 0.1 and 100000",
+    account_with("callback_rate_limit = nan"): "accounts[0].callback_rate_limit: nan is not between 0.1 and 100000",
+    account_with("callback_rate_limit = true"): "accounts[0].callback_rate_limit: is true or false, expected a number",
+    account_with('callback_rate_limit = "9"'): "accounts[0].callback_rate_limit: is a text, expected a number",
     account_with("") + account_with(""): 'accounts[1].id: "acme" is already at accounts[0]',
     # lists
     account_with('[[accounts.lists]]\nnumber = "54321"\n[[accounts.lists]]\nnumber = "abc"'): (
@@ -343,6 +361,20 @@ def test_what_is_stored_but_not_in_the_file_stays() -> None:
     assert plan.untouched == ("account other", "list acme/+18005551234", "endpoint acme/crm")
 
 
+def test_a_change_is_named_by_its_place_in_the_file() -> None:
+    stored = AccountConfig(id="acme", name="acme", postbacks={"token": "old"}, callback_rate_limit=5.0)
+    lines = (
+        'callback_rate_limit = 6\n[accounts.postbacks]\ntoken = "new"\ntoken_previous = "old"\ntrusted_cidrs = ["::/0"]'
+    )
+    (change,) = make_plan(account_with(lines), view_of(stored)).changes
+    assert change.fields == (
+        "postbacks.token",
+        "postbacks.token_previous",
+        "postbacks.trusted_cidrs",
+        "callback_rate_limit",
+    )
+
+
 # Export
 
 
@@ -352,6 +384,7 @@ def test_export_hides_secrets_and_keeps_references() -> None:
     assert 'secret = "***"  # *** keeps the secret that is stored' in text
     assert 'auth_token = "env:ACME_TWILIO_TOKEN"' in text
     assert 'token = "file:/run/secrets/postback"' in text
+    assert 'token_previous = "env:ACME_OLD_POSTBACK"' in text
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(str.strip)
@@ -373,7 +406,11 @@ def views(draw: st.DrawFn) -> Accounts:
                 id=account,
                 name=draw(TEXT),
                 providers=draw(st.fixed_dictionaries({}, optional=credentials)),
-                postbacks=draw(st.fixed_dictionaries({}, optional={"token": SECRETS})),
+                postbacks=draw(
+                    st.fixed_dictionaries({"token": SECRETS}, optional={"token_previous": SECRETS}) | st.just({})
+                ),
+                trusted_postback_cidrs=draw(st.just(()) | st.just(("198.51.100.0/24", "2001:db8::/32"))),
+                callback_rate_limit=draw(st.none() | st.floats(0.1, 100_000)),
                 discord_webhook_url=draw(st.none() | st.just("https://discord.example/secret")),
             )
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+import uvloop
+
 from bus.inbox import Inbox
 from bus.ledger import Ledger, TopicPartition
 
@@ -110,3 +112,13 @@ async def test_take_gives_none_when_the_time_is_over() -> None:
     assert await inbox.take(10, timeout=0.01) == []
     inbox.put(book(0), records(1))
     assert len(await inbox.take(10, timeout=0.01)) == 1
+
+
+def test_a_wait_ends_in_time_whatever_the_loop_s_clock_rounds_to() -> None:
+    # uvloop counts milliseconds: a timer may fire before the time that it was set to.
+    async def wait_often() -> None:
+        inbox = Inbox(["t"])
+        for _ in range(20):
+            assert await asyncio.wait_for(inbox.take(10, timeout=0.0137), 5) == []
+
+    uvloop.run(wait_often())

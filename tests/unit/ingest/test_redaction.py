@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ingest.redaction import secrets_of_url, storable_headers, storable_path, storable_query
+from ingest.redaction import secrets_of_url, storable_body, storable_headers, storable_path, storable_query
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,23 @@ from ingest.redaction import secrets_of_url, storable_headers, storable_path, st
 )
 def test_secret_parameters_are_starred_and_nothing_else(query: str, stored: str) -> None:
     assert storable_query(query) == stored
+
+
+@pytest.mark.parametrize(
+    ("body", "stored"),
+    [
+        (b"click_id=c-1&token=hunter2", b"click_id=c-1&token=***"),
+        (b'{"click_id": "c-1", "token": "hunter2"}', b'{"click_id": "c-1", "token": "***"}'),
+        (b'{"Token" : "hunter\\"2", "a": 1}', b'{"Token" : "***", "a": 1}'),
+        (b'{"token": 4711, "payout": 2.50000}', b'{"token": "***", "payout": 2.50000}'),
+        (b'{"token": "hunter2', b'{"token": "***"'),
+        (b'{"mytoken": "a", "key": {"b": 1}}', b'{"mytoken": "a", "key": {"b": 1}}'),
+        (b"\xff\xfe=\x00", b"\xff\xfe=\x00"),
+        (b"", b""),
+    ],
+)
+def test_secrets_of_a_body_are_starred_and_nothing_else(body: bytes, stored: bytes) -> None:
+    assert storable_body(body) == stored
 
 
 def test_headers_that_prove_something_are_left_out() -> None:

@@ -1,0 +1,232 @@
+"""Affiliate networks: how a postback reads. A network's own file says only by which names its URL carries what.
+
+A postback is one request, as a rule a GET whose query is a template that the network has filled: a parameter that it
+does not know stays as it was written, braces and all. Such a parameter counts as absent, and so does an empty one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from providers.base import Item, Malformed, Unreadable
+from providers.money import NotMoney, read_currency, read_money
+from schemas.ids import derived_id
+from schemas.records import Postback, RawCallback
+
+METHODS = frozenset({"GET", "POST"})
+"""A POST has its parameters in the query, in a form or in a JSON object, or in both query and body."""
+
+ACCOUNT, TOKEN = "account", "token"
+"""Parameters that say whose postback it is, and prove it. Ingest reads them."""
+
+CLICK_ID = "click_id"
+
+MAX_ID_LENGTH = 256
+"""Characters of a click id, an external id or a goal. TUNE's and Everflow's own ids have about 32."""
+
+MAX_BYTES = 8 << 10
+"""Bytes of all parameters together, names included. A postback that waits for its click is kept in a table's row."""
+
+DEFAULT_TYPE = "conversion"
+
+Parameters = list[tuple[str, str]]
+"""Names and values as they came, without those that are absent."""
+
+
+class BadParameter(ValueError):
+    """A postback that makes no sense. `reason` is a short name, the text a sentence that names the parameter."""
+
+    def __init__(self, reason: str, error: str) -> None:
+        super().__init__(error)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """One network. Of several names of the same thing, the first that has a value counts.
+
+    `types` are tried for a word that is known (`TYPES`). `goals` tell conversions of one click apart where the
+    network's own id does not.
+    """
+
+    name: str
+    payouts: tuple[str, ...]
+    currencies: tuple[str, ...]
+    types: tuple[str, ...]
+    goals: tuple[str, ...]
+    external_ids: tuple[str, ...]
+
+    def read(self, callback: RawCallback) -> list[Item]:
+        """The one postback that a callback is. Its account is None where nothing but the click tells it.
+
+        Raises Unreadable when there are no parameters at all, or a body that is neither a form nor a JSON object.
+        """
+        parameters = read_parameters(callback.method, callback.query, callback.content_type, callback.body)
+        try:
+            return [self._postback(callback, parameters)]
+        except BadParameter as bad:
+            return [Malformed(bad.reason, str(bad), json.dumps(parameters, ensure_ascii=False))]
+
+    def click_id(self, parameters: Parameters) -> str:
+        """The click that converted. Raises BadParameter: without it nothing can come of a postback."""
+        click_id = _first(parameters, (CLICK_ID,))
+        if click_id is None:
+            raise BadParameter("missing_field", f"{CLICK_ID} is missing, empty or a macro that was not filled")
+        return click_id
+
+    def _postback(self, callback: RawCallback, parameters: Parameters) -> Postback:
+        click_id = self.click_id(parameters)
+        if sum(len(name.encode()) + len(value.encode()) for name, value in parameters) > MAX_BYTES:
+            raise BadParameter("too_long", f"the parameters are longer than {MAX_BYTES} bytes")
+        payout, currency = self._payout(parameters)
+        external_id = _first(parameters, self.external_ids)
+        return Postback(
+            event_id=derived_id(callback.event_id, 0),
+            network=self.name,
+            account=callback.account or None,
+            click_id=click_id,
+            type=self._type(parameters),
+            payout=payout,
+            currency=currency,
+            # A network that was given its own click id tells nothing by telling it again.
+            external_id=None if external_id == click_id else external_id,
+            goal=_first(parameters, self.goals),
+            parameters=_kept(parameters),
+            remote_ip=callback.remote_ip or None,
+            received_at=callback.received_at,
+        )
+
+    def _payout(self, parameters: Parameters) -> tuple[str | None, str | None]:
+        """Amount and currency. A sign that several currencies share is of the one that is named beside it."""
+        name, text = _named(parameters, self.payouts)
+        if text is None:
+            return None, None
+        try:
+            money = read_money(text)
+        except NotMoney:
+            raise BadParameter("invalid_amount", f"{name} is not an amount: {text[:40]!r}") from None
+        given_as, given = _named(parameters, self.currencies)
+        if given is None:
+            return money.amount, next(iter(money.currencies), None)
+        try:
+            named = read_currency(given)
+        except NotMoney:
+            raise BadParameter("invalid_currency", f"{given_as} is not a currency: {given[:40]!r}") from None
+        both = [currency for currency in named if currency in (money.currencies or named)]
+        if not both:
+            raise BadParameter("invalid_currency", f"{given_as} is {named[0]}, but {name} is {text[:40]!r}")
+        return money.amount, both[0]
+
+    def _type(self, parameters: Parameters) -> str:
+        for name in self.types:
+            word = _not_word.sub("_", (_first(parameters, (name,)) or "").lower()).strip("_")
+            if word in _TYPE_OF_WORD:
+                return _TYPE_OF_WORD[word]
+        return DEFAULT_TYPE
+
+
+TYPES: Mapping[str, tuple[str, ...]] = {
+    "lead": ("lead",),
+    "sale": ("sale", "purchase", "order"),
+    "rebill": ("rebill", "rebilling", "recurring", "renewal", "subscription_renewal"),
+    "refund": ("refund", "refunded"),
+    "chargeback": ("chargeback", "charge_back"),
+    "install": ("install", "installation", "app_install"),
+    "signup": ("signup", "sign_up", "registration", "register"),
+}
+"""Type of a conversion -> words for it, in lower case with underscores. Any other word is DEFAULT_TYPE."""
+
+_TYPE_OF_WORD = {word: name for name, words in TYPES.items() for word in words}
+_not_word = re.compile(r"[^a-z0-9]+")
+# Braces that were encoded twice, by whoever wrote the template and by the network, come out encoded once.
+_macro = re.compile(r"(?:\{|%7b)[\w .:|-]{0,64}(?:\}|%7d)", re.ASCII | re.IGNORECASE).search
+
+
+def read_parameters(method: str, query: str, content_type: str | None, body: bytes) -> Parameters:
+    """All parameters of a request, the query's first. Raises Unreadable for a body that has none to read."""
+    in_body = _body_pairs(content_type, body) if method != "GET" and body.strip() else []
+    if not query and not in_body:
+        raise Unreadable("missing_field", f"{CLICK_ID} is missing, and so is every other parameter")
+    return query_parameters(query) + _filled(in_body)
+
+
+def query_parameters(query: str) -> Parameters:
+    """The parameters of a query string."""
+    return _filled(_form_pairs(query))
+
+
+def _filled(pairs: Parameters) -> Parameters:
+    return [(name, value.strip()) for name, value in pairs if value.strip() and not _macro(value)]
+
+
+def _form_pairs(form: str) -> Parameters:
+    return parse_qsl(form, keep_blank_values=True, errors="replace")
+
+
+def _body_pairs(content_type: str | None, body: bytes) -> Parameters:
+    text = body.decode(errors="replace")
+    if "json" in (content_type or "").lower() or text.lstrip()[:1] in ("{", "["):
+        return _json_pairs(text)
+    if "multipart" in (content_type or "").lower():
+        raise Unreadable("not_supported", "the body is multipart; send a form (urlencoded) or JSON")
+    return _form_pairs(text)
+
+
+def _json_pairs(text: str) -> Parameters:
+    outermost: list[tuple[str, Any]] = []
+
+    def remember(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        outermost[:] = pairs  # the last object to end is the outermost; a dict would hide a name that is there twice
+        return dict(pairs)
+
+    try:
+        # Numbers stay as they are written: 2.50000 is no float.
+        value = json.loads(text, object_pairs_hook=remember, parse_float=str, parse_int=str, parse_constant=str)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable("not_json", f"the body is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise Unreadable("wrong_type", "the body is not an object with the parameters of a postback")
+    return [(_utf8(name), _utf8(_text(each))) for name, each in outermost]
+
+
+def _text(value: Any) -> str:
+    """A string as it is, "" for null, JSON for all else."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _utf8(text: str) -> str:
+    # JSON may name half of a surrogate pair, which no UTF-8 has.
+    return text.encode(errors="replace").decode()
+
+
+def _first(parameters: Parameters, names: Iterable[str]) -> str | None:
+    return _named(parameters, names)[1]
+
+
+def _named(parameters: Parameters, names: Iterable[str]) -> tuple[str, str | None]:
+    """The first of these names that has a value, and the value. Two values of a name: neither could be preferred."""
+    for name in names:
+        values = {value for each, value in parameters if each == name}
+        if len(values) > 1:
+            raise BadParameter("ambiguous_field", f"{name} is given twice with different values")
+        for value in values:
+            if len(value) > MAX_ID_LENGTH:
+                raise BadParameter("too_long", f"{name} has more than {MAX_ID_LENGTH} characters")
+            return name, value
+    return "", None
+
+
+def _kept(parameters: Parameters) -> dict[str, str]:
+    """All parameters but the proof, by name. Several values of one are joined by commas."""
+    values: dict[str, dict[str, None]] = {}
+    for name, value in parameters:
+        if name != TOKEN:
+            values.setdefault(name, {})[value] = None
+    return {name: ",".join(each) for name, each in values.items()}

@@ -1,0 +1,85 @@
+"""The row kept for one click id, and its bytes in the table."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+import orjson
+
+from schemas.records import Postback
+from streams.row import RowError
+
+FORMAT = 1
+"""Version of the bytes. It changes with the meaning or the order of the fields."""
+
+
+class Registration(NamedTuple):
+    """The message and contact that an account registered this click for. Times are milliseconds."""
+
+    account: str
+    message_id: str
+    phone_number: str
+    list_number: str
+    registered_at: int
+
+
+class Seen(NamedTuple):
+    """A conversion that went out: what tells it from others, and when it was received."""
+
+    key: str
+    received_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A postback, its offset on `sms.postbacks`, and until when it may wait for its click."""
+
+    postback: Postback
+    offset: int
+    due_at: int
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClickRow:
+    """What is known of one click: who registered it, which conversions it had, and which postbacks wait for it.
+
+    Conversions are in the order in which they went out, postbacks in that of their arrival.
+    """
+
+    registrations: tuple[Registration, ...] = ()
+    conversions: tuple[Seen, ...] = ()
+    waiting: tuple[Arrived, ...] = ()
+
+    @property
+    def newest(self) -> int:
+        """When the click was last heard of; 0 when there is nothing."""
+        times = [registration.registered_at for registration in self.registrations]
+        times += [seen.received_at for seen in self.conversions]
+        times += [arrived.postback.received_at for arrived in self.waiting]
+        return max(times, default=0)
+
+
+def to_bytes(row: ClickRow) -> bytes:
+    """A row as compact JSON: a list that begins with the format's version."""
+    waiting = [(asdict(each.postback), each.offset, each.due_at, each.traceparent) for each in row.waiting]
+    return orjson.dumps((FORMAT, row.registrations, row.conversions, waiting), default=tuple)
+
+
+def from_bytes(data: bytes) -> ClickRow:
+    """The row that `to_bytes` wrote. Raises RowError."""
+    try:
+        version, *values = orjson.loads(data)
+        if version != FORMAT:
+            raise RowError(f"row format {version} is unknown, expected {FORMAT}")
+        registrations, conversions, waiting = values
+        return ClickRow(
+            registrations=tuple(map(Registration._make, registrations)),
+            conversions=tuple(map(Seen._make, conversions)),
+            waiting=tuple(Arrived(Postback(**postback), *rest) for postback, *rest in waiting),
+        )
+    except RowError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise RowError(f"does not read as a click's row: {error}") from error

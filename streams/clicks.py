@@ -1,0 +1,151 @@
+"""clicks: registered links and postbacks meet by click id, in one partition and one row, and become conversions."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bus.alarms import clear_alarm, due_alarms, set_alarm
+from bus.batches import Batch
+from bus.inbox import Admitted, Kept
+from bus.tables import Table
+from schemas.codec import Codec, CodecError
+from schemas.ids import recipient_key
+from schemas.records import ConversionEvent, Postback, TrackedLink
+from streams import click_row
+from streams.click_row import Arrived, ClickRow
+from streams.conversions import (
+    NEVER,
+    REPEATED,
+    Configs,
+    Outcome,
+    Rejection,
+    Settled,
+    apply_link,
+    apply_postback,
+    settle,
+    waits_until,
+)
+from streams.row import RowError
+
+log = logging.getLogger(__name__)
+
+MAX_LINK_BYTES = 16 << 10
+"""Bytes of a registered link as it lies on its topic. Eight of them, and the postbacks that wait, are one row."""
+
+_ROWS = b"click:"
+"""What the keys of rows begin with, so that no click id is the name of a slot of alarms."""
+
+DUE_AT_ONCE = 500
+"""Clicks whose time to wait is over that one tick settles in a partition; the others follow with the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long a postback waits for its click, and how long the same one again is a repetition. In ms."""
+
+    link_ms: int
+    repeat_ms: int
+
+
+class Clicks:
+    """Applies records to the rows of clicks. The rules are in `streams.conversions`."""
+
+    def __init__(
+        self, codec: Codec, configs: Configs, table: Table, topic: str, waits: Waits, count: Callable[[str], None]
+    ) -> None:
+        self._codec = codec
+        self._configs = configs
+        self._table = table
+        self._topic = topic
+        self._waits = waits
+        self._count = count
+
+    def apply(self, batch: Batch, source: Admitted) -> None:
+        """Apply a registered link or a postback. Raises CodecError when it is neither."""
+        record, partition, now = self._codec.decode(source.record.value), source.record.partition, _now()
+        match record:
+            case TrackedLink():
+                if len(source.record.value) > MAX_LINK_BYTES:
+                    batch.reject(source, "too_long", "the link is longer than a click's row can hold",
+                                 account=record.account)  # fmt: skip
+                    return
+                row = self._row(batch, partition, record.click_id)
+                outcome = apply_link(row, record, now, self._configs, self._waits.repeat_ms)
+            case Postback():
+                row = self._row(batch, partition, record.click_id)
+                trace = source.traceparent
+                arrived = Arrived(record, source.record.offset, now + self._waits.link_ms,
+                                  None if trace is None else trace.decode("latin-1"))  # fmt: skip
+                outcome = apply_postback(row, arrived, now, self._configs, self._waits.repeat_ms)
+            case _:
+                raise CodecError(f"a {type(record).__name__} does not belong here")
+        self._write(batch, partition, record.click_id, row, outcome)
+
+    def settle_due(self, batch: Batch) -> None:
+        """Settle the postbacks that have waited long enough, in every partition that is ours."""
+        now = _now()
+        rows = batch.rows(self._table)
+        for partition in self._table.partitions:
+            for key in due_alarms(rows, partition, now)[:DUE_AT_ONCE]:
+                clear_alarm(rows, partition, key)
+                try:
+                    click_id = key.removeprefix(_ROWS).decode()
+                    row = self._row(batch, partition, click_id)
+                    self._write(batch, partition, click_id, row, settle(row, now, self._configs, self._waits.repeat_ms))
+                except Exception:
+                    # It stays in its row and is tried again with the next record of its click.
+                    log.exception("a postback that waited cannot be settled")
+
+    def _row(self, batch: Batch, partition: int, click_id: str) -> ClickRow:
+        value = batch.rows(self._table).get(partition, _key(click_id))
+        return ClickRow() if value is None else click_row.from_bytes(value)
+
+    def _write(self, batch: Batch, partition: int, click_id: str, before: ClickRow, outcome: Outcome) -> None:
+        rows, key = batch.rows(self._table), _key(click_id)
+        due_at = waits_until(outcome.row)
+        if due_at is not None and not set_alarm(rows, partition, key, due_at):
+            # Nobody would wake it: it does not wait.
+            late = settle(outcome.row, NEVER, self._configs, self._waits.repeat_ms)
+            outcome = Outcome(late.row, (*outcome.settled, *late.settled))
+        for settled in outcome.settled:
+            self._send(batch, partition, settled)
+        if outcome.row is not before:
+            rows.put(partition, key, click_row.to_bytes(outcome.row))
+
+    def _send(self, batch: Batch, partition: int, settled: Settled) -> None:
+        arrived, result = settled.arrived, settled.result
+        match result:
+            case ConversionEvent():
+                number = result.phone_number
+                key = result.click_id.encode() if number is None else recipient_key(result.account, number)
+                trace = arrived.traceparent
+                batch.send("conversion", result, key=key, event_id=result.event_id, at=result.timestamp,
+                           traceparent=None if trace is None else trace.encode("latin-1"))  # fmt: skip
+                self._count("orphaned" if number is None else "joined")
+            case Rejection() if result is not REPEATED:
+                postback = arrived.postback
+                kept = Kept(self._topic, partition, arrived.offset, postback.click_id.encode(),
+                            self._codec.encode(postback))  # fmt: skip
+                batch.reject(kept, result.reason, result.error, account=postback.account, provider=postback.network)
+                self._count("rejected")
+            case _:
+                self._count("repeated")
+
+
+def is_expired(data: bytes, oldest: int) -> bool:
+    """Whether a row of the table was last heard of before a time in ms. What is no click's row is kept."""
+    try:
+        return click_row.from_bytes(data).newest < oldest
+    except RowError:
+        return False
+
+
+def _key(click_id: str) -> bytes:
+    return _ROWS + click_id.encode()
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

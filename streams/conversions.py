@@ -1,0 +1,182 @@
+"""The rules of the clicks stage: what a registered link or a postback makes of one click's row, and what goes out.
+
+Pure functions. A link and the postbacks of its click arrive in any order and more than once. Nothing here depends on
+which came first, but for a postback whose time to wait is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from accounts.addresses import is_within
+from schemas.ids import derived_id
+from schemas.records import AccountConfig, ConversionEvent, Postback, TrackedLink
+from streams.click_row import Arrived, ClickRow, Registration, Seen
+
+MAX_REGISTRATIONS = 8
+"""Accounts that a row keeps for one click id. Click ids are the senders' own: two accounts with one are a mistake."""
+
+MAX_CONVERSIONS = 64
+"""Conversions of one click that are told from repetitions; of more, the oldest are forgotten."""
+
+MAX_WAITING = 8
+"""Postbacks of one click that wait for it. One more does not wait."""
+
+NEVER = 1 << 62
+"""A time in ms that is later than any other."""
+
+Configs = Callable[[str], AccountConfig | None]
+"""Settings of an account, None where there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose conversion it is. Without a registration it goes out as an orphan, of no message and no contact."""
+
+    account: str
+    registration: Registration | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a postback is no conversion."""
+
+    reason: str
+    error: str
+
+
+REPEATED = Rejection("repeated", "the same conversion has gone out")
+"""Not worth a record of its own: networks repeat themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A postback that waits no longer, and what came of it."""
+
+    arrived: Arrived
+    result: ConversionEvent | Rejection
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The row after a record, and the postbacks that it settled, in order. No effect: the same row, nothing settled."""
+
+    row: ClickRow
+    settled: tuple[Settled, ...] = ()
+
+
+def apply_link(row: ClickRow, link: TrackedLink, now: int, configs: Configs, repeat_ms: int) -> Outcome:
+    """What a registered link does: it is known from now on, and settles the postbacks that waited for it.
+
+    An account that registers a click id twice means the later message. Times are milliseconds.
+    """
+    new = Registration(link.account, link.message_id, link.phone_number, link.list_number, link.registered_at)
+    known = next((each for each in row.registrations if each.account == link.account), None)
+    if known is not None and (known.registered_at, known.message_id) >= (new.registered_at, new.message_id):
+        return Outcome(row)
+    others = sorted((each for each in row.registrations if each is not known), key=lambda each: each.registered_at)
+    registrations = (*others[-(MAX_REGISTRATIONS - 1) :], new)
+    return settle(replace(row, registrations=registrations), now, configs, repeat_ms)
+
+
+def apply_postback(row: ClickRow, arrived: Arrived, now: int, configs: Configs, repeat_ms: int) -> Outcome:
+    """What a postback does: it is settled, or it waits for its click until its time is over.
+
+    `repeat_ms` is the window for conversions without an id of the network: the same type and amount again within it
+    is a repetition.
+    """
+    if any(each.postback.event_id == arrived.postback.event_id for each in row.waiting):
+        return Outcome(row)
+    if len(row.waiting) >= MAX_WAITING:
+        arrived = replace(arrived, due_at=now)
+    outcome = settle(replace(row, waiting=(*row.waiting, arrived)), now, configs, repeat_ms)
+    return Outcome(row, outcome.settled) if outcome.row == row else outcome
+
+
+def settle(row: ClickRow, now: int, configs: Configs, repeat_ms: int) -> Outcome:
+    """Settle every postback of the row that can be settled at this time; the others go on waiting."""
+    waiting: list[Arrived] = []
+    settled: list[Settled] = []
+    conversions = row.conversions
+    for arrived in row.waiting:
+        verdict = _owner(row, arrived.postback, now >= arrived.due_at, configs)
+        if verdict is None:
+            waiting.append(arrived)
+            continue
+        if isinstance(verdict, Rejection):
+            settled.append(Settled(arrived, verdict))
+            continue
+        seen = Seen(_conversion_key(verdict.account, arrived.postback), arrived.postback.received_at)
+        if _is_repeated(arrived.postback, seen, conversions, repeat_ms):
+            settled.append(Settled(arrived, REPEATED))
+        else:
+            conversions = (*conversions, seen)[-MAX_CONVERSIONS:]
+            settled.append(Settled(arrived, _event(arrived.postback, verdict)))
+    return Outcome(replace(row, conversions=conversions, waiting=tuple(waiting)), tuple(settled))
+
+
+def waits_until(row: ClickRow) -> int | None:
+    """When the first of the row's postbacks has waited long enough, in ms; None: none waits."""
+    return min((arrived.due_at for arrived in row.waiting), default=None)
+
+
+def _owner(row: ClickRow, postback: Postback, is_due: bool, configs: Configs) -> Owner | Rejection | None:
+    """Whose conversion it is, or why nobody's; None while that may yet become known.
+
+    An account that the postback named has been asked for its proof by ingest. One that only the click tells has not.
+    """
+    if postback.account is not None:
+        registration = next((each for each in row.registrations if each.account == postback.account), None)
+        return Owner(postback.account, registration) if registration is not None or is_due else None
+    if len(row.registrations) > 1:
+        return Rejection("ambiguous_account", "several accounts registered this click; name the account in the URL")
+    if not row.registrations:
+        return Rejection("unknown_click", "nobody registered this click, and no account is named") if is_due else None
+    (registration,) = row.registrations
+    distrust = _distrust(postback, configs(registration.account))
+    return Owner(registration.account, registration) if distrust is None else Rejection("not_authentic", distrust)
+
+
+def _distrust(postback: Postback, config: AccountConfig | None) -> str | None:
+    """What an account asks for that a postback without account does not show."""
+    if config is None:
+        return None
+    if config.postbacks:
+        return f"account {config.id} wants a token with its postbacks, and this one has none"
+    if config.trusted_postback_cidrs and not is_within(postback.remote_ip, config.trusted_postback_cidrs):
+        return f"account {config.id} trusts certain addresses only, and this postback came from another"
+    return None
+
+
+def _conversion_key(account: str, postback: Postback) -> str:
+    """The network's own id within its type and goal; without one, what the conversion is and what it paid."""
+    what = [account, postback.network, postback.type, postback.goal or ""]
+    if postback.external_id is not None:
+        return derived_id("id", *what, postback.external_id)
+    amount = "" if postback.payout is None else f"{Decimal(postback.payout).normalize()}"
+    return derived_id("amount", *what, amount, postback.currency or "")
+
+
+def _is_repeated(postback: Postback, new: Seen, conversions: tuple[Seen, ...], repeat_ms: int) -> bool:
+    window = NEVER if postback.external_id is not None else repeat_ms
+    return any(seen.key == new.key and abs(seen.received_at - new.received_at) <= window for seen in conversions)
+
+
+def _event(postback: Postback, owner: Owner) -> ConversionEvent:
+    click = owner.registration
+    return ConversionEvent(
+        event_id=derived_id(postback.event_id, "conversion"),
+        account=owner.account,
+        message_id=None if click is None else click.message_id,
+        click_id=postback.click_id,
+        phone_number=None if click is None else click.phone_number,
+        list_number=None if click is None else click.list_number,
+        payout=postback.payout,
+        currency=postback.currency,
+        network=postback.network,
+        type=postback.type,
+        external_id=postback.external_id,
+        timestamp=postback.received_at,
+    )
