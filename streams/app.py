@@ -13,7 +13,6 @@ from schemas.codec import Codec
 from schemas.records import MessageSent
 from streams.contacts import Contacts
 from streams.normalize import normalize
-from streams.optout import default_words
 from streams.settings import StreamsSettings
 
 log = logging.getLogger(__name__)
@@ -50,7 +49,7 @@ def create_app(settings: StreamsSettings) -> Streams:
     about_recipients = worker.inbox(*CONTACT_INPUTS)
     contacts_table = worker.durable_table("contacts", "table_contacts")
     messages_table = worker.durable_table("messages", "table_messages")
-    contacts = Contacts(worker.codec, worker.accounts.view, default_words(), contacts_table, messages_table)
+    contacts = Contacts(worker.codec, worker.accounts.view, contacts_table, messages_table)
 
     @worker.agent(worker.channel("raw"), name="normalize")  # type: ignore[untyped-decorator]
     async def normalize_agent(stream: Any) -> None:
