@@ -33,6 +33,8 @@ def opt_out(
 
     Nothing is sent. Without --account no Kafka is needed.
     """
+    # What is typed need not be UTF-8, what is printed must.
+    text = text.encode("utf-8", "replace").decode("utf-8")
     outcome = _outcome(words_of(None if account is None else _settings_of(account)), text)
     if as_json:
         json_line({"text": text, **outcome})

@@ -45,7 +45,8 @@ class OptOutWords:
         self._look_alikes = LookAlikes.of([*_table()["opt_out"]["obfuscations"]["letters"], *own["obfuscations"]])
         self._opt_in = Keywords(_table()["opt_in"]["keywords"]["words"])
 
-        keywords = Keywords([*_flat(_table()["opt_out"]["keywords"]), *own["keywords"]])
+        listed = [*_flat(_table()["opt_out"]["keywords"]), *own["keywords"]]
+        keywords = Keywords([word for word in listed if self._reading.words(word) not in self._taken_out])
         phrases = _phrases("phrases").plus(own["phrases"], self._reading)
         # What hides behind other letters is looked for in the layers that are on.
         hidden = {} if "keywords" in off else keywords.by_words

@@ -253,6 +253,7 @@ class TestAccount:
     def test_takes_single_words_and_phrases_out(self) -> None:
         words = words_of(account(never=("WRONG", "wrong number")))
         assert words.match("wrong") is None
+        assert words.match("w.r.0.n.g") is None
         assert words.match("that's the wrong number, 7 is right") is None
         assert words.match("STOP") == WORDS.match("STOP")
 

@@ -216,3 +216,8 @@ def test_opt_out_as_json() -> None:
     result = runner.invoke(app, ["opt-out", "--json", "stpo"])
     outcome = {"outcome": "opt_out", "layer": "misspellings", "keyword": "STOP", "reason": "message"}
     assert lines_of(result.stdout) == [{"text": "stpo", **outcome}]
+
+
+def test_opt_out_takes_a_text_that_is_no_utf_8() -> None:
+    result = runner.invoke(app, ["opt-out", "--json", "stop \udcff"])
+    assert [(line["text"], line["outcome"]) for line in lines_of(result.stdout)] == [("stop ?", "opt_out")]
