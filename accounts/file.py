@@ -38,10 +38,24 @@ PROVIDERS: dict[str, tuple[str, ...]] = {
 """Credentials by provider name; a secret has a second one while it is changed. Where none are listed, any name is
 taken."""
 
+OPT_OUT_LAYERS = ("keywords", "misspellings", "phrases", "obfuscations", "complaints")
+"""Layers of opt-outs, each of which can be switched off and extended."""
+
+OPT_OUT_WORDS = (*OPT_OUT_LAYERS, "never")
+"""What an account can add words to."""
+
+MAX_OPT_OUT_WORDS = 500
+MAX_OPT_OUT_WORD = 100
+"""Words that an account may add to one layer, and characters that one may have."""
+
 _ROOT_KEYS = ("accounts",)
 _POSTBACK_SECRETS = ("token", "token_previous")
 _POSTBACK_CIDRS = "trusted_cidrs"
-_ACCOUNT_KEYS = (*(f.name for f in fields(AccountConfig) if f.name != "trusted_postback_cidrs"), "lists", "endpoints")
+_IN_TABLES = ("trusted_postback_cidrs", "opt_out_words", "opt_out_off")
+_ACCOUNT_KEYS = (
+    *(f.name for f in fields(AccountConfig) if f.name not in _IN_TABLES),
+    *("opt_out", "lists", "endpoints"),
+)
 _LIST_KEYS = tuple(f.name for f in fields(ListConfig) if f.name != "account")
 _ENDPOINT_KEYS = tuple(f.name for f in fields(EndpointConfig) if f.name != "account")
 
@@ -98,6 +112,7 @@ def _account(table: _Table) -> list[Entry]:
         for provider, given in table.tables_by_name("providers", PROVIDERS, "provider").items()
     }
     postbacks = table.table("postbacks", (*_POSTBACK_SECRETS, _POSTBACK_CIDRS))
+    words, off = _opt_outs(table)
     config = AccountConfig(
         id=account,
         name=table.text("name") or account,
@@ -107,6 +122,8 @@ def _account(table: _Table) -> list[Entry]:
         trusted_postback_cidrs=postbacks.texts(_POSTBACK_CIDRS, _is_network) if postbacks else (),
         callback_rate_limit=table.number("callback_rate_limit", 0.1, 100_000),
         discord_webhook_url=table.text("discord_webhook_url", _is_secret_url),
+        opt_out_words=words,
+        opt_out_off=off,
     )
     return [
         Entry(table.path, config),
@@ -120,6 +137,20 @@ def _postback_secrets(table: _Table) -> dict[str, str]:
     if "token_previous" in secrets and "token" not in secrets:
         table.problem("token_previous", "is there without a token that follows it; write token")
     return secrets
+
+
+def _opt_outs(account: _Table) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
+    """An account's own words for opt-outs by layer, and the layers that are off."""
+    table = account.table("opt_out", ("off", *OPT_OUT_WORDS))
+    if table is None:
+        return {}, ()
+    words = {}
+    for layer in OPT_OUT_WORDS:
+        if layer in table.values:
+            words[layer] = table.texts(layer, _is_look_alike if layer == "obfuscations" else _is_opt_out_word)
+            if len(words[layer]) > MAX_OPT_OUT_WORDS:
+                table.problem(layer, f"holds {len(words[layer])} words; {MAX_OPT_OUT_WORDS} are the most")
+    return words, table.texts("off", _is_layer)
 
 
 def _list(table: _Table, account: str) -> Entry:
@@ -355,6 +386,23 @@ def _is_network(value: str) -> None:
 def _is_event(value: str) -> None:
     if value not in EVENTS:
         raise ValueError(f"{_quoted(value)} is no event; {nearest(value, EVENTS)}")
+
+
+def _is_layer(value: str) -> None:
+    if value not in OPT_OUT_LAYERS:
+        raise ValueError(f"{_quoted(value)} is no layer; {nearest(value, OPT_OUT_LAYERS)}")
+
+
+def _is_opt_out_word(value: str) -> None:
+    if not any(map(str.isalnum, value)):
+        raise ValueError(f"{_quoted(value)} has no letter or digit, and nothing else is compared")
+    if len(value) > MAX_OPT_OUT_WORD:
+        raise ValueError(f"has {len(value)} characters; {MAX_OPT_OUT_WORD} are the most")
+
+
+def _is_look_alike(value: str) -> None:
+    if not re.fullmatch(r"[A-Za-z]=[^\sA-Za-z]{1,100}", value):
+        raise ValueError(f"{_quoted(value)} names no look-alikes; write a letter and what is taken for it, as in S=$5")
 
 
 def _quoted(value: str) -> str:

@@ -207,6 +207,8 @@ def _differences(path: str, old: object, new: object) -> Iterator[str]:
 
 def _notes(entries: Iterable[Entry]) -> Iterator[str]:
     for entry in entries:
+        if isinstance(entry.config, AccountConfig) and "keywords" in entry.config.opt_out_off:
+            yield f"{entry.path}.opt_out.off: without keywords a reply STOP removes nobody"
         if isinstance(entry.config, EndpointConfig) and entry.config.url.startswith("http:"):
             yield f"{entry.path}.url: http is not encrypted; sinks send there only with TRACKLY_ALLOW_HTTP"
 
@@ -229,6 +231,11 @@ def _account_toml(view: Accounts, account: AccountConfig) -> Iterator[str]:
         yield from (_secret_line(name, value) for name, value in account.postbacks.items())
     if account.trusted_postback_cidrs:
         yield f"trusted_cidrs = {_array(account.trusted_postback_cidrs)}"
+    if account.opt_out_words or account.opt_out_off:
+        yield "[accounts.opt_out]"
+        if account.opt_out_off:
+            yield f"off = {_array(account.opt_out_off)}"
+        yield from (f"{_key(layer)} = {_array(words)}" for layer, words in account.opt_out_words.items())
     for number in sorted(view.lists_of(account.id)):
         yield from _list_toml(view.lists_of(account.id)[number])
     for endpoint in sorted(view.endpoints_of(account.id), key=config_key):

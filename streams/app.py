@@ -15,7 +15,6 @@ from schemas.records import MessageSent
 from streams.clicks import Clicks, Waits, is_expired
 from streams.contacts import Contacts
 from streams.normalize import normalize
-from streams.optout import default_words
 from streams.settings import StreamsSettings
 
 log = logging.getLogger(__name__)
@@ -55,7 +54,7 @@ def create_app(settings: StreamsSettings) -> Streams:
     messages_table = worker.durable_table("messages", "table_messages")
     about_clicks = worker.inbox(*CLICK_INPUTS)
     clicks_table = worker.durable_table("clicks", "table_clicks")
-    contacts = Contacts(worker.codec, worker.accounts.view, default_words(), contacts_table, messages_table)
+    contacts = Contacts(worker.codec, worker.accounts.view, contacts_table, messages_table)
     clicks = _clicks(worker, clicks_table)
 
     @worker.agent(worker.channel("raw"), name="normalize")  # type: ignore[untyped-decorator]

@@ -23,7 +23,7 @@ from schemas.records import (
     UnsubscribeEvent,
 )
 from streams import row
-from streams.optout import OptOutWords
+from streams.optout import words_of
 from streams.rules import Outcome, apply_command, apply_inbound, apply_receipt, list_of
 
 DEFAULT_THRESHOLD = 3
@@ -43,10 +43,9 @@ _Rule = Callable[[row.ContactRow | None], Outcome]
 class Contacts:
     """Applies records to the rows of contacts and messages. The rules are in `streams.rules`."""
 
-    def __init__(self, codec: Codec, accounts: Accounts, words: OptOutWords, contacts: Table, messages: Table) -> None:
+    def __init__(self, codec: Codec, accounts: Accounts, contacts: Table, messages: Table) -> None:
         self._codec = codec
         self._accounts = accounts
-        self._words = words
         self._contacts = contacts
         self._messages = messages
 
@@ -104,10 +103,11 @@ class Contacts:
         if inbound.in_reply_to is not None:
             message = self._message(batch, source, inbound.account, inbound.provider, inbound.in_reply_to)
         lists = self._accounts.lists_of(inbound.account)
+        words = words_of(self._accounts.accounts.get(inbound.account))
         of_all = inbound.opt_out_scope == "all" and lists
         for list_number in sorted(lists) if of_all else [list_of(inbound, message, lists)]:
             name = contact_key(inbound.account, list_number or "", inbound.from_)
-            rule = partial(apply_inbound, inbound=inbound, list_number=list_number, words=self._words)
+            rule = partial(apply_inbound, inbound=inbound, list_number=list_number, words=words)
             self._update(batch, source, name, rule)
 
     def _message(

@@ -141,10 +141,11 @@ def apply_inbound(
     opt_out = words.match(reply)
     if opt_out is not None or inbound.kind == "opt_out":
         keyword = inbound.keyword if opt_out is None else opt_out.keyword
-        unsubscribe = _unsubscribe_event(inbound, inbound.from_, list_number, keyword, "message", at)
+        reason = "message" if opt_out is None else opt_out.reason
+        unsubscribe = _unsubscribe_event(inbound, inbound.from_, list_number, keyword, reason, at)
         if list_number is None:
             return Outcome(after, (unsubscribe,))
-        after = _removed(after, "message", at, heard_at)
+        after = _removed(after, reason, at, heard_at)
         events: list[Event] = [unsubscribe] if before.active else []
         return _outcome(before, after, events, inbound, list_number, inbound.from_)
 

@@ -38,6 +38,7 @@ CONTENTS = (
     Line("Run", "broker", "trackly.services:broker", "An Apache Kafka for development."),
     Line("Look", "tap", "trackly.records:tap", "Records of a topic as JSON lines, as they come."),
     Line("Look", "contact", "trackly.contacts:contact", "Whether a contact may be texted, and why not."),
+    Line("Look", "opt-out", "trackly.optout:opt_out", "What a reply would be taken for."),
     Line("Look", "rejected", "trackly.records:rejected", "What could not be processed."),
     Line("Look", "dead", "trackly.records:dead", "Webhooks that were given up."),
     Line("Look", "providers", "trackly.providers:providers", "What providers call, and whether it comes through."),

@@ -36,6 +36,8 @@ id = "acme"
 name = "Acme Media"
 [accounts.providers.twilio]
 auth_token = "t0p-s3cret"
+[accounts.opt_out]
+keywords = ["BASTA"]
 [[accounts.lists]]
 number = "+18005551234"
 [[accounts.endpoints]]
@@ -275,6 +277,14 @@ def test_endpoints_list_shows_endpoints_without_secrets(trackly: Trackly, topics
 
 
 # tap
+
+
+def test_opt_out_reads_a_text_by_the_words_of_an_account(trackly: Trackly, topics: None, accounts_file: str) -> None:
+    trackly("apply", accounts_file, "--yes")
+    assert trackly("opt-out", "basta!").stdout == "reply: changes nothing\n"
+    assert "keyword  BASTA" in trackly("opt-out", "basta!", "--account", "acme").stdout
+    unknown = trackly("opt-out", "basta!", "--account", "acm")
+    assert (unknown.returncode, unknown.stderr) == (1, "There is no account 'acm'.\n")
 
 
 def test_tap_prints_records_as_json_lines(trackly: Trackly, bus_settings: BusSettings, topics: None) -> None:

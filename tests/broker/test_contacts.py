@@ -41,7 +41,8 @@ def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     )
     with Cluster(settings, directory, LIME_WEBHOOK_SECRET="in-the-path") as cluster:
         lists = [ListConfig(account="acme", number=number, retry_threshold=2) for number in (ONE, TWO)]
-        asyncio.run(cluster.configure([AccountConfig(id="acme", name="Acme"), *lists]))
+        account = AccountConfig(id="acme", name="Acme", opt_out_words={"phrases": ("no more pizza",)})
+        asyncio.run(cluster.configure([account, *lists]))
         cluster.start("ingest", "streams-1")
         cluster.wait_ready()
         yield cluster
@@ -159,6 +160,21 @@ def test_a_number_that_answers_stop_is_out_and_start_brings_it_back(cluster: Clu
     assert [reply.body for reply in replies] == ["Hello", "START"]
     (unsubscribe,) = wait_for(cluster, "unsubscribe", UnsubscribeEvent, number)
     assert (unsubscribe.keyword, unsubscribe.reason) == ("STOP", "message")
+
+
+def test_a_reply_is_read_by_the_words_of_its_account_and_a_complaint_is_stronger(cluster: Cluster) -> None:
+    number = "+15550100009"
+    for n, text in enumerate(["No more pizza please", "This is spam", "START"], 1):
+        reply = {"messageId": f"words-{n}", "from": number, "to": ONE, "text": text,
+                 "receivedAt": f"2026-11-20T12:00:{n:02d}.000+0000"}  # fmt: skip
+        post(cluster, reply)
+        if text != "START":
+            wait_for(cluster, "contacts", ContactState, number, count=n)
+    wait_for(cluster, "reply", ReplyEvent, number)
+    states = wait_for(cluster, "contacts", ContactState, number, count=2)
+    assert [(state.active, state.reason) for state in states] == [(False, "message"), (False, "complaint")]
+    (unsubscribe,) = wait_for(cluster, "unsubscribe", UnsubscribeEvent, number)
+    assert (unsubscribe.keyword, unsubscribe.reason) == ("no more pizza", "message")
 
 
 def test_an_opt_out_of_all_removes_the_number_from_every_list(cluster: Cluster) -> None:

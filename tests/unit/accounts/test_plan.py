@@ -26,6 +26,11 @@ auth_token = "env:ACME_TWILIO_TOKEN"
 token = "file:/run/secrets/postback"
 token_previous = "env:ACME_OLD_POSTBACK"
 trusted_cidrs = ["198.51.100.0/24"]
+[accounts.opt_out]
+off = ["misspellings"]
+keywords = ["BASTA"]
+obfuscations = ["S=⚡"]
+never = ["the end"]
 [[accounts.lists]]
 number = "+18005551234"
 retry_threshold = 5
@@ -84,6 +89,8 @@ def test_every_setting_is_read() -> None:
             trusted_postback_cidrs=("198.51.100.0/24",),
             callback_rate_limit=50.0,
             discord_webhook_url="env:ACME_DISCORD",
+            opt_out_words={"keywords": ("BASTA",), "obfuscations": ("S=⚡",), "never": ("the end",)},
+            opt_out_off=("misspellings",),
         ),
         ListConfig(
             account="acme",
@@ -165,6 +172,26 @@ MISTAKES = {
     account_with("callback_rate_limit = nan"): "accounts[0].callback_rate_limit: nan is not between 0.1 and 100000",
     account_with("callback_rate_limit = true"): "accounts[0].callback_rate_limit: is true or false, expected a number",
     account_with('callback_rate_limit = "9"'): "accounts[0].callback_rate_limit: is a text, expected a number",
+    account_with('[accounts.opt_out]\noff = ["phrase"]'): (
+        'accounts[0].opt_out.off[0]: "phrase" is no layer; did you mean phrases?'
+    ),
+    account_with('[accounts.opt_out]\nphrase = ["x"]'): (
+        "accounts[0].opt_out.phrase: is no setting; did you mean phrases?"
+    ),
+    account_with('[accounts.opt_out]\nkeywords = ["🛑"]'): (
+        'accounts[0].opt_out.keywords[0]: "🛑" has no letter or digit, and nothing else is compared'
+    ),
+    account_with(f'[accounts.opt_out]\nphrases = ["{"x" * 101}"]'): (
+        "accounts[0].opt_out.phrases[0]: has 101 characters; 100 are the most"
+    ),
+    account_with('[accounts.opt_out]\nobfuscations = ["St0p"]'): (
+        'accounts[0].opt_out.obfuscations[0]: "St0p" names no look-alikes;'
+        " write a letter and what is taken for it, as in S=$5"
+    ),
+    account_with(f"[accounts.opt_out]\nnever = {[str(n) for n in range(501)]}"): (
+        "accounts[0].opt_out.never: holds 501 words; 500 are the most"
+    ),
+    account_with('opt_out_off = ["phrases"]'): "accounts[0].opt_out_off: is no setting; did you mean opt_out?",
     account_with("") + account_with(""): 'accounts[1].id: "acme" is already at accounts[0]',
     # lists
     account_with('[[accounts.lists]]\nnumber = "54321"\n[[accounts.lists]]\nnumber = "abc"'): (
@@ -270,6 +297,12 @@ def test_http_is_taken_with_a_note() -> None:
     text = account_with('[[accounts.endpoints]]\nid = "crm"\nurl = "http://a.example/"')
     assert make_plan(text, Accounts()).notes == (
         "accounts[0].endpoints[0].url: http is not encrypted; sinks send there only with TRACKLY_ALLOW_HTTP",
+    )
+
+
+def test_keywords_are_switched_off_with_a_note() -> None:
+    assert make_plan(account_with('[accounts.opt_out]\noff = ["keywords"]'), Accounts()).notes == (
+        "accounts[0].opt_out.off: without keywords a reply STOP removes nobody",
     )
 
 
@@ -391,6 +424,8 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12
 IDS = st.from_regex(r"[A-Za-z0-9_.-]{1,8}", fullmatch=True)
 SECRETS = TEXT.filter(lambda text: not text.startswith(("env:", "file:", "whsec_"))) | st.just("env:NAME")
 
+OPT_OUT_WORDS = st.lists(TEXT.map("x".__add__), min_size=1, max_size=2, unique=True).map(tuple)
+
 
 @st.composite
 def views(draw: st.DrawFn) -> Accounts:
@@ -412,6 +447,8 @@ def views(draw: st.DrawFn) -> Accounts:
                 trusted_postback_cidrs=draw(st.just(()) | st.just(("198.51.100.0/24", "2001:db8::/32"))),
                 callback_rate_limit=draw(st.none() | st.floats(0.1, 100_000)),
                 discord_webhook_url=draw(st.none() | st.just("https://discord.example/secret")),
+                opt_out_words=draw(st.dictionaries(st.sampled_from(["keywords", "never"]), OPT_OUT_WORDS)),
+                opt_out_off=tuple(draw(st.sets(st.sampled_from(file.OPT_OUT_LAYERS)))),
             )
         )
         numbers = draw(st.sets(st.sampled_from(["+18005551234", "+4915112345678", "54321"])))

@@ -11,7 +11,6 @@ from schemas.codec import Codec
 from schemas.records import ContactState
 from schemas.registry import FolderRegistry
 from streams.contacts import Contacts
-from streams.optout import default_words
 from streams.row import ContactRow, to_bytes
 
 
@@ -30,7 +29,7 @@ def table(name: str) -> Table:
     return Table(name, name, nothing, open_store=lambda *_: MemoryStore(), consumer=lambda: None)
 
 
-CONTACTS = Contacts(Codec(FolderRegistry()), Accounts(), default_words(), table("contacts"), table("messages"))
+CONTACTS = Contacts(Codec(FolderRegistry()), Accounts(), table("contacts"), table("messages"))
 ROW = to_bytes(ContactRow(active=False, reason="complaint", since=7))
 
 

@@ -86,6 +86,7 @@ def test_version_is_that_of_the_package() -> None:
         (["apply", "nowhere.toml"], "nowhere.toml"),
         (["apply"], "Missing argument 'FILE.toml'"),
         (["settings", "--jason"], "--jason"),
+        (["opt-out"], "Missing argument 'text'"),
     ],
 )
 def test_wrong_usage_exits_with_2_and_says_what_is_wrong(arguments: list[str], told: str) -> None:
@@ -201,3 +202,40 @@ def test_settings_are_shown_even_if_one_is_wrong(options: list[str], monkeypatch
     assert "TRACKLY_INGEST_PORT" in result.stdout
     assert "KAFKA_BOOTSTRAP_SERVERS: 'nowhere' is no host:port" in result.stderr
     assert "s3cret" not in result.output
+
+
+# Opt-outs
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("s.t.o.p", ["opt-out: removes the contact, until it answers START", "layer obfuscations", "keyword STOP"]),
+        (
+            "this is spam",
+            [
+                "complaint: removes the contact, and START does not bring it back",
+                "layer complaints",
+                "keyword this is spam",
+            ],
+        ),
+        ("Start!", ["opt-in: brings back a contact that is out for the reason message"]),
+        ("stop by at 5", ["reply: changes nothing"]),
+        ("", ["reply: changes nothing"]),
+    ],
+)
+def test_opt_out_tells_what_a_reply_would_be_taken_for(text: str, lines: list[str]) -> None:
+    result = runner.invoke(app, ["opt-out", text])
+    assert result.exit_code == 0
+    assert [" ".join(line.split()) for line in result.stdout.splitlines()] == lines
+
+
+def test_opt_out_as_json() -> None:
+    result = runner.invoke(app, ["opt-out", "--json", "stpo"])
+    outcome = {"outcome": "opt_out", "layer": "misspellings", "keyword": "STOP", "reason": "message"}
+    assert lines_of(result.stdout) == [{"text": "stpo", **outcome}]
+
+
+def test_opt_out_takes_a_text_that_is_no_utf_8() -> None:
+    result = runner.invoke(app, ["opt-out", "--json", "stop \udcff"])
+    assert [(line["text"], line["outcome"]) for line in lines_of(result.stdout)] == [("stop ?", "opt_out")]

@@ -1,0 +1,188 @@
+"""The layers by which a reply is read as an opt-out. What each compares is in `words.toml`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol
+
+from streams.optout.lookalikes import UNMISTAKABLE, LookAlikes, Spellings
+from streams.optout.misspellings import Neighbours
+from streams.optout.phrases import Groups, Phrases, Reading, spelled_out, without_repeats
+from streams.optout.text import Sentence, Words, cut, folded, original_words, words_in
+
+
+class Reply:
+    """A reply in the forms that layers compare, each made when it is first asked for."""
+
+    def __init__(self, text: str | None, reading: Reading, look_alikes: LookAlikes) -> None:
+        self.text = cut(text)
+        self.words: Words = words_in(self.text)
+        self._reading = reading
+        self._look_alikes = look_alikes
+
+    @property
+    def bare(self) -> str:
+        """All its words with one space between."""
+        return " ".join(self.words)
+
+    @cached_property
+    def essential(self) -> Words:
+        """Its words but for courtesies."""
+        return self._reading.essential(self.words)
+
+    @cached_property
+    def sentences(self) -> list[Sentence]:
+        """Its sentences, with gaps where nothing is to be read."""
+        return self._reading.sentences(self.text)
+
+    @cached_property
+    def undone(self) -> list[Reply]:
+        """What it can be read as by its look-alike letters."""
+        replies = [Reply(text, self._reading, self._look_alikes) for text in self._look_alikes.undone(self.text)]
+        return [reply for reply in replies if reply.words != self.words]
+
+
+class Layer(Protocol):
+    """One way to find an opt-out."""
+
+    def find(self, reply: Reply) -> str | None:
+        """The keyword or phrase that is found, as it stands in the list."""
+
+
+class Keywords:
+    """The whole reply is a keyword."""
+
+    def __init__(self, keywords: Iterable[str]) -> None:
+        self._spellings: dict[str, tuple[str, ...]] = {}
+        for keyword in keywords:
+            bare = " ".join(words_in(keyword))
+            if bare:
+                self._spellings[bare] = (*self._spellings.get(bare, ()), keyword)
+
+    @property
+    def by_words(self) -> dict[str, str]:
+        """A keyword by its words with one space between."""
+        return {bare: keywords[0] for bare, keywords in self._spellings.items()}
+
+    def find(self, reply: Reply) -> str | None:
+        keywords = self._spellings.get(reply.bare)
+        if keywords is None:
+            return None
+        # OPT OUT and OPT-OUT are alike without punctuation: the one that was written is reported.
+        written = folded(reply.text)
+        return next((keyword for keyword in keywords if folded(keyword) in written), keywords[0])
+
+
+class Misspellings:
+    """The whole reply is a listed misspelling, or a word that is nearly a keyword."""
+
+    def __init__(self, listed: Mapping[str, str], neighbours: Neighbours) -> None:
+        """`listed`: keywords by misspelling."""
+        self._listed: dict[str, str] = {}
+        for misspelling, keyword in listed.items():
+            words = words_in(misspelling)
+            self._listed[" ".join(words)] = keyword
+            # UN SUSCRIBE and UNS*BSCRIBE are UNSUSCRIBE and UNSBSCRIBE, however they are cut.
+            if sum(map(len, words)) >= UNMISTAKABLE:
+                self._listed.setdefault("".join(words), keyword)
+        self._listed.pop("", None)
+        self._neighbours = neighbours
+
+    def find(self, reply: Reply) -> str | None:
+        words = reply.essential
+        listed = self._listed.get(reply.bare) or self._listed.get(" ".join(words)) or self._listed.get("".join(words))
+        return self._neighbours.find(words[0]) if listed is None and len(words) == 1 else listed
+
+
+@dataclass(frozen=True, slots=True)
+class PhraseLayer:
+    """The reply is a phrase of a list, or holds one.
+
+    `whole` and `last_sentence` are of the reply, repeated words aside; `anywhere` is in a sentence. `whole_statement`
+    and `statements` are the same, but for questions. `names` are whole replies that are none. `added` counts anywhere.
+    """
+
+    whole: Phrases[str]
+    whole_statement: Phrases[str]
+    last_sentence: Phrases[str]
+    anywhere: Phrases[str]
+    statements: Phrases[str]
+    names: frozenset[str]
+    added: Phrases[str]
+
+    @classmethod
+    def of(cls, places: Mapping[str, Iterable[str]], reading: Reading, groups: Groups) -> PhraseLayer:
+        """From patterns by where they count, and names."""
+
+        def phrases(place: str) -> Phrases[str]:
+            spelled = (phrase for pattern in places.get(place, ()) for phrase in spelled_out(pattern, groups))
+            return Phrases({reading.words(phrase): phrase for phrase in spelled})
+
+        return cls(
+            whole=phrases("whole"),
+            whole_statement=phrases("whole_statement"),
+            last_sentence=phrases("last_sentence"),
+            anywhere=phrases("anywhere"),
+            statements=phrases("statements"),
+            names=frozenset(places.get("names", ())),
+            added=Phrases({}),
+        )
+
+    def plus(self, phrases: Iterable[str], reading: Reading) -> PhraseLayer:
+        """The layer with more phrases, which are no patterns."""
+        return replace(self, added=Phrases({reading.words(phrase): phrase for phrase in phrases}))
+
+    def find(self, reply: Reply) -> str | None:
+        if not reply.sentences:
+            return None
+        return (
+            self._as_a_whole(reply)
+            or next(filter(None, map(self._in_sentence, reply.sentences)), None)
+            or self._in_the_end(reply.sentences[-1])
+        )
+
+    def _as_a_whole(self, reply: Reply) -> str | None:
+        words = without_repeats(tuple(word for sentence in reply.sentences for word in sentence.words))
+        phrase = self.whole.get(words)
+        if phrase is None and not any(sentence.is_question for sentence in reply.sentences):
+            phrase = self.whole_statement.get(words)
+        return None if " ".join(original_words(reply.text)) in self.names else phrase
+
+    def _in_sentence(self, sentence: Sentence) -> str | None:
+        phrase = self.added.find(sentence.words) or self.anywhere.find(sentence.words)
+        return phrase if phrase is not None or sentence.is_question else self.statements.find(sentence.words)
+
+    def _in_the_end(self, sentence: Sentence) -> str | None:
+        return None if sentence.is_question else self.last_sentence.get(without_repeats(sentence.words))
+
+
+class Obfuscations:
+    """Look-alike, spaced or repeated letters hide a keyword or a phrase."""
+
+    def __init__(self, keywords: Mapping[str, str], phrases: PhraseLayer | None) -> None:
+        """`keywords`: as they are reported, by their words with one space between."""
+        self._keywords = keywords
+        self._spellings = Spellings(keywords)
+        self._phrases = phrases
+
+    def find(self, reply: Reply) -> str | None:
+        candidates = [each.words for each in (reply, *reply.undone)]
+        # PLEASE S.T.O.P is one, PLEASE CANCEL hides nothing.
+        if " ".join(reply.essential) not in self._keywords:
+            candidates.append(reply.essential)
+        keyword = next(filter(None, map(self._spellings.find, candidates)), None)
+        if keyword is not None or self._phrases is None:
+            return keyword
+        return next(filter(None, map(self._phrases.find, reply.undone)), None)
+
+
+class Complaints:
+    """An accusation, in plain letters or hidden ones."""
+
+    def __init__(self, accusations: PhraseLayer) -> None:
+        self._accusations = accusations
+
+    def find(self, reply: Reply) -> str | None:
+        return next(filter(None, map(self._accusations.find, (reply, *reply.undone))), None)

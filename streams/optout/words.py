@@ -1,0 +1,129 @@
+"""Which replies to an account are opt-outs and opt-ins: the words of `words.toml`, and those of the account."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import Any
+
+from schemas.records import AccountConfig
+from streams.optout.layers import Complaints, Keywords, Layer, Misspellings, Obfuscations, PhraseLayer, Reply
+from streams.optout.lookalikes import LookAlikes
+from streams.optout.misspellings import Neighbours
+from streams.optout.phrases import Reading, spelled_out
+
+LAYERS = ("keywords", "misspellings", "phrases", "obfuscations", "complaints")
+"""In the order in which they are tried; the first hit wins."""
+
+NEVER = "never"
+"""Among an account's words: phrases in which no layer reads anything."""
+
+KEPT = 1_000
+"""Sets of words that are kept ready, for accounts that have their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class OptOut:
+    """An opt-out: the keyword or phrase as it stands in the list, the layer that found it, the reason to remove for."""
+
+    keyword: str
+    layer: str
+    reason: str = "message"
+
+
+class OptOutWords:
+    """Reads replies: as an opt-out by one of the layers, or as an opt-in."""
+
+    def __init__(self, added: Mapping[str, tuple[str, ...]], off: tuple[str, ...]) -> None:
+        """`added`: words by layer, or by NEVER. `off`: layers that are switched off. Unknown layers do nothing."""
+        own = {name: added.get(name, ()) for name in (*LAYERS, NEVER)}
+        self._reading = _reading().without(own[NEVER])
+        self._taken_out = {self._reading.words(phrase) for phrase in own[NEVER]} - {()}
+        self._look_alikes = LookAlikes.of([*_table()["opt_out"]["obfuscations"]["letters"], *own["obfuscations"]])
+        self._opt_in = Keywords(_table()["opt_in"]["keywords"]["words"])
+
+        listed = [*_flat(_table()["opt_out"]["keywords"]), *own["keywords"]]
+        keywords = Keywords([word for word in listed if self._reading.words(word) not in self._taken_out])
+        phrases = _phrases("phrases").plus(own["phrases"], self._reading)
+        # What hides behind other letters is looked for in the layers that are on.
+        hidden = {} if "keywords" in off else keywords.by_words
+        layers: dict[str, Layer] = {
+            "keywords": keywords,
+            "misspellings": _misspellings(own["misspellings"]),
+            "phrases": phrases,
+            "obfuscations": Obfuscations(hidden, None if "phrases" in off else phrases),
+            "complaints": Complaints(_phrases("complaints").plus(own["complaints"], self._reading)),
+        }
+        self._layers = [(name, layers[name]) for name in LAYERS if name not in off]
+        self._off = [layers[name] for name in ("keywords", "misspellings") if name in off]
+
+    def match(self, text: str | None) -> OptOut | None:
+        """The opt-out that a reply is, or None. Takes any text, and reads the first MAX_CHARACTERS."""
+        reply = Reply(text, self._reading, self._look_alikes)
+        # A keyword that is off must not be found as a phrase: PLEASE STOP is one, with please or without.
+        if self._is_taken_out(reply) or any(layer.find(reply) for layer in self._off):
+            return None
+        for name, layer in self._layers:
+            keyword = layer.find(reply)
+            if keyword is not None:
+                return OptOut(keyword, name, "complaint" if name == "complaints" else "message")
+        return None
+
+    def is_opt_in(self, text: str | None) -> bool:
+        """Whether a reply asks to be subscribed again."""
+        return self._opt_in.find(Reply(text, self._reading, self._look_alikes)) is not None
+
+    def _is_taken_out(self, reply: Reply) -> bool:
+        return bool(self._taken_out) and self._reading.words(reply.text) in self._taken_out
+
+
+def default_words() -> OptOutWords:
+    """The words of `words.toml` alone."""
+    return _words((), ())
+
+
+def words_of(account: AccountConfig | None) -> OptOutWords:
+    """The words by which replies to an account are read, with what it adds and switches off. None: an unknown one."""
+    if account is None:
+        return default_words()
+    added = tuple((layer, tuple(words)) for layer, words in account.opt_out_words.items())
+    return _words(added, tuple(account.opt_out_off))
+
+
+@lru_cache(maxsize=KEPT)
+def _words(added: tuple[tuple[str, tuple[str, ...]], ...], off: tuple[str, ...]) -> OptOutWords:
+    return OptOutWords(dict(added), off)
+
+
+@cache
+def _table() -> dict[str, Any]:
+    return tomllib.loads(files("streams.optout").joinpath("words.toml").read_text("utf-8"))
+
+
+@cache
+def _reading() -> Reading:
+    table, groups = _table()["reading"], _table()["groups"]
+    never = [phrase for pattern in _flat(_table()["never"]) for phrase in spelled_out(pattern, groups)]
+    return Reading.of(table["ignored"], table["same"], table["first_person"]).without(never)
+
+
+@cache
+def _phrases(layer: str) -> PhraseLayer:
+    places = {place: _flat(lists) for place, lists in _table()["opt_out"][layer].items()}
+    return PhraseLayer.of(places, _reading(), _table()["groups"])
+
+
+def _misspellings(added: tuple[str, ...]) -> Misspellings:
+    layer = _table()["opt_out"]["misspellings"]
+    listed = {word: word for word in added}
+    listed |= {misspelling: keyword for keyword, words in layer["words"].items() for misspelling in words}
+    neighbours = Neighbours(layer["distance"], frozenset(layer["ordinary"]), _table()["opt_in"]["keywords"]["words"])
+    return Misspellings(listed, neighbours)
+
+
+def _flat(lists: list[str] | Mapping[str, list[str]]) -> list[str]:
+    """The words of a list, or of several lists by what they are about."""
+    return [word for words in lists.values() for word in words] if isinstance(lists, Mapping) else lists

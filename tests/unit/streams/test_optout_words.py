@@ -1,0 +1,145 @@
+"""The lists by which replies are read are sound, and no ordinary word is taken for a keyword."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+import pytest
+import spellchecker
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.optout import default_words
+from streams.optout.lookalikes import Spellings
+from streams.optout.misspellings import Neighbours, distance
+from streams.optout.phrases import spelled_out
+from streams.optout.text import folded, words_in
+
+TABLE: dict[str, Any] = tomllib.loads(files("streams.optout").joinpath("words.toml").read_text("utf-8"))
+GROUPS = TABLE["groups"]
+WORDS = default_words()
+MISSPELLINGS = TABLE["opt_out"]["misspellings"]
+KEYWORDS = {word for words in TABLE["opt_out"]["keywords"].values() for word in words}
+
+LANGUAGES = ("en", "es", "fr")
+LONGEST = 13
+"""Letters of the longest word that can be near to a keyword."""
+
+LISTED = {word for words in MISSPELLINGS["words"].values() for word in words}
+
+
+def patterns() -> Iterator[tuple[str, str]]:
+    """Every pattern with its place in the file."""
+    tables = {name: TABLE["opt_out"][name] for name in ("phrases", "complaints")} | {"never": TABLE["never"]}
+    for layer, places in tables.items():
+        for place, lists in places.items():
+            for words in lists.values() if isinstance(lists, dict) else [lists]:
+                yield from ((f"{layer}.{place}", pattern) for pattern in words if place != "names" or layer == "never")
+
+
+PATTERNS = list(patterns())
+
+
+def words_of(language: str) -> set[str]:
+    """The words of a dictionary that are short enough to be near to a keyword, as replies are read."""
+    words = spellchecker.SpellChecker(language=language).word_frequency
+    return {folded(word) for word in words if len(word) <= LONGEST}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_word_of_a_dictionary_is_a_misspelled_or_hidden_keyword(language: str) -> None:
+    near = Neighbours(MISSPELLINGS["distance"], set(MISSPELLINGS["ordinary"]), TABLE["opt_in"]["keywords"]["words"])
+    hidden = Spellings({folded(keyword): keyword for keyword in KEYWORDS})
+    taken = {word for word in words_of(language) if near.find(word) is not None or hidden.find((word,)) is not None}
+    # A keyword itself, and what is listed as its misspelling, may be words.
+    assert taken <= {folded(keyword) for keyword in KEYWORDS} | LISTED
+
+
+def test_50_misspellings_are_listed_and_found() -> None:
+    listed = [(word, keyword) for keyword, words in MISSPELLINGS["words"].items() for word in words]
+    assert len(listed) >= 50
+    assert len({word for word, _ in listed}) == len(listed)
+    for word, keyword in listed:
+        found = WORDS.match(word)
+        assert found is not None
+        assert (found.keyword, found.layer) == (keyword, "misspellings"), word
+
+
+def test_misspellings_are_of_keywords() -> None:
+    assert MISSPELLINGS["words"].keys() | MISSPELLINGS["distance"].keys() <= KEYWORDS
+
+
+@pytest.mark.parametrize("word", MISSPELLINGS["ordinary"])
+def test_words_that_are_listed_as_ordinary_are_near_to_a_keyword(word: str) -> None:
+    assert any(distance(word, keyword) <= bound for keyword, bound in MISSPELLINGS["distance"].items())
+    assert WORDS.match(word) is None
+
+
+@pytest.mark.parametrize(("place", "pattern"), PATTERNS)
+def test_patterns_have_no_word_that_is_left_out_of_replies(place: str, pattern: str) -> None:
+    spelled = {word for phrase in spelled_out(pattern, GROUPS) for word in words_in(phrase)}
+    assert not spelled & {word for ignored in TABLE["reading"]["ignored"] for word in words_in(ignored)}
+
+
+@pytest.mark.parametrize(("place", "pattern"), PATTERNS)
+def test_patterns_stand_for_a_bounded_number_of_phrases(place: str, pattern: str) -> None:
+    assert re.fullmatch(r"[\w' <>|?]+", pattern)
+    phrases = list(spelled_out(pattern, GROUPS))
+    assert len(phrases) <= 2_500
+    assert all(len(words_in(phrase)) <= 8 for phrase in phrases)
+
+
+@pytest.mark.parametrize(("place", "pattern"), [each for each in PATTERNS if not each[0].startswith("never")])
+def test_a_pattern_is_not_hidden_by_what_is_never_read(place: str, pattern: str) -> None:
+    assert any(WORDS.match(phrase) for phrase in spelled_out(pattern, GROUPS))
+
+
+def test_look_alikes_are_a_letter_and_characters() -> None:
+    for entry in TABLE["opt_out"]["obfuscations"]["letters"]:
+        assert re.fullmatch(r"[A-Z]=[^\sA-Za-z]+", entry), entry
+
+
+def test_a_pattern_is_spelled_out() -> None:
+    groups = {"me": ["me", "this number"]}
+    assert list(spelled_out("stop text|call <me>|us please?", groups)) == [
+        f"stop {verb} {whom}{please}"
+        for verb in ("text", "call")
+        for whom in ("me", "this number", "us")
+        for please in (" please", "")
+    ]
+
+
+class TestDistance:
+    @pytest.mark.parametrize(
+        ("word", "other", "errors"),
+        [
+            ("STOP", "STOP", 0),
+            ("", "STOP", 4),
+            ("STP", "STOP", 1),
+            ("STOOP", "STOP", 1),
+            ("STIP", "STOP", 1),
+            ("STPO", "STOP", 1),
+            ("TSPO", "STOP", 2),
+            ("UNSUSCRIVE", "UNSUBSCRIBE", 2),
+            ("QUIET", "QUIT", 1),
+            ("CA", "ABC", 3),
+        ],
+    )
+    def test_counts_letters_that_are_missing_too_many_wrong_or_swapped(
+        self, word: str, other: str, errors: int
+    ) -> None:
+        assert distance(word, other) == errors
+
+    @given(st.text("ABC", max_size=6), st.text("ABC", max_size=6))
+    def test_is_the_same_both_ways_and_0_only_for_the_same_word(self, word: str, other: str) -> None:
+        assert distance(word, other) == distance(other, word)
+        assert (distance(word, other) == 0) == (word == other)
+        assert distance(word, other) <= max(len(word), len(other))
+
+    @pytest.mark.parametrize("word", ["USUBSCRIBES", "NSUBSCRIBES", "ISUBSCRIBE", "SUBSCRIBE", "RESUBSCRIBE"])
+    def test_a_word_that_is_as_near_to_an_opt_in_is_no_opt_out(self, word: str) -> None:
+        assert WORDS.match(word) is None

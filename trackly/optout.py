@@ -1,0 +1,63 @@
+"""`trackly opt-out`: what a reply would be taken for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import typer
+
+from bus.settings import BusSettings
+from schemas.codec import Codec
+from schemas.records import AccountConfig
+from schemas.registry import registry_for
+from streams.optout import OptOutWords, words_of
+from trackly.errors import Failed
+from trackly.output import Json, json_line, show
+from trackly.reading import read_accounts
+
+_MEANINGS = {
+    "opt_out": "opt-out: removes the contact, until it answers START",
+    "complaint": "complaint: removes the contact, and START does not bring it back",
+    "opt_in": "opt-in: brings back a contact that is out for the reason message",
+    "reply": "reply: changes nothing",
+}
+
+
+def opt_out(
+    text: Annotated[str, typer.Argument(help="The reply.")],
+    account: Annotated[str | None, typer.Option(help="With the words that this account adds and switches off.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell whether a reply is an opt-out, an opt-in or neither, and which layer and keyword say so.
+
+    Nothing is sent. Without --account no Kafka is needed.
+    """
+    # What is typed need not be UTF-8, what is printed must.
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    outcome = _outcome(words_of(None if account is None else _settings_of(account)), text)
+    if as_json:
+        json_line({"text": text, **outcome})
+        return
+    show(_MEANINGS[outcome["outcome"]])
+    if outcome["layer"] is not None:
+        show(f"  layer    {outcome['layer']}")
+        show(f"  keyword  {outcome['keyword']}")
+
+
+def _outcome(words: OptOutWords, text: str) -> dict[str, Any]:
+    """The outcome, and the layer, keyword and reason of an opt-out."""
+    found = words.match(text)
+    if found is None:
+        outcome = "opt_in" if words.is_opt_in(text) else "reply"
+        return {"outcome": outcome, "layer": None, "keyword": None, "reason": None}
+    outcome = "complaint" if found.reason == "complaint" else "opt_out"
+    return {"outcome": outcome, "layer": found.layer, "keyword": found.keyword, "reason": found.reason}
+
+
+def _settings_of(account: str) -> AccountConfig:
+    settings = BusSettings()
+    view = asyncio.run(read_accounts(settings, Codec(registry_for(settings.schema_registry_url))))
+    if account not in view.accounts:
+        raise Failed(f"There is no account {account!r}.")
+    return view.accounts[account]
