@@ -1,0 +1,24 @@
+"""The rules of the contacts stage: what one record makes of one contact's row, and which events it gives.
+
+Pure functions. Records arrive in any order and more than once: every rule compares the times in the records,
+never the order of arrival, so that the same records end in the same message states.
+"""
+
+from streams.rules.commands import apply_command
+from streams.rules.inbound import MAX_INBOUND, apply_inbound
+from streams.rules.lists import list_of
+from streams.rules.outcome import Event, Outcome
+from streams.rules.receipts import MIN_RECENT, REMOVALS, apply_receipt, rank
+
+__all__ = [
+    "MAX_INBOUND",
+    "MIN_RECENT",
+    "REMOVALS",
+    "Event",
+    "Outcome",
+    "apply_command",
+    "apply_inbound",
+    "apply_receipt",
+    "list_of",
+    "rank",
+]
