@@ -38,6 +38,7 @@ class Inbox:
         self._bytes: dict[TopicPartition, int] = {}
         self._turn: deque[TopicPartition] = deque()
         self._arrived = asyncio.Event()
+        self._woken = False
         self._room = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -63,8 +64,8 @@ class Inbox:
     async def take(self, limit: int, timeout: float | None = None) -> list[Admitted]:
         """Up to `limit` records; partitions take turns. The inbox is busy until `done` is called.
 
-        Waits for a first record; after `timeout` seconds it gives none. Of several topics, what was written earlier
-        comes first: an unsubscribe follows the failure that caused it.
+        Waits for a first record; after `timeout` seconds, or when it is woken, it gives none. Of several topics, what
+        was written earlier comes first: an unsubscribe follows the failure that caused it.
         """
         await self._arrival(timeout)
         self._idle.clear()
@@ -88,13 +89,19 @@ class Inbox:
         loop = asyncio.get_running_loop()
         # Cheaper than wait_for, which makes a task.
         alarm = loop.call_later(timeout, self._arrived.set) if timeout is not None and not self._turn else None
-        while not self._turn:
+        while not self._turn and not self._woken:
             self._arrived.clear()
             await self._arrived.wait()
             if alarm is not None and loop.time() >= alarm.when():
-                return
+                break
+        self._woken = False
         if alarm is not None:
             alarm.cancel()
+
+    def wake(self) -> None:
+        """Let whoever waits for a record look around: partitions were assigned."""
+        self._woken = True
+        self._arrived.set()
 
     def done(self) -> None:
         """The records that were taken last have been dealt with."""

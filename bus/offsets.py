@@ -166,6 +166,8 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
             self.ledgers[tp] = Ledger(tp, self._start(tp, committed[tp], *bounds[tp]), generation)
         await self._thread.seek_all({tp: self.ledgers[tp].expected for tp in assigned})
         self.ready = True
+        for inbox in set(self._inboxes.values()):
+            inbox.wake()
 
     def _start(self, tp: TopicPartition, committed: int | None, first: int, end: int) -> int:
         if committed is None:
