@@ -20,18 +20,19 @@ _MARK = OWN_KEYS + b"due:"
 class DueRows:
     """The rows of all partitions that are due some time.
 
-    `patience` is in seconds: a row that is found when a partition is taken over is due no sooner than that. What was
+    `patience` is in seconds (as `clock` counts them): a row that is found when a partition is taken over is due no sooner than that. What was
     written while nobody read may make it another row.
     """
 
-    def __init__(self, due_at: DueAt, patience: float = 0.0) -> None:
+    def __init__(self, due_at: DueAt, patience: float = 0.0, clock: Callable[[], float] = time.time) -> None:
         self._due_at = due_at
         self._patience = patience
+        self._clock = clock
         self._rows: dict[int, dict[bytes, int]] = {}
 
     def load(self, partition: int, store: Store) -> None:
         """Take over what a store holds."""
-        soonest = int((time.time() + self._patience) * 1000)
+        soonest = int((self._clock() + self._patience) * 1000)
         self._rows[partition] = {
             key[len(_MARK) :]: max(soonest, int.from_bytes(value, "big")) for key, value in store.own_items(_MARK)
         }

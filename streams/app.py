@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import Any
 
 from accounts.store import AccountsReader
 from bus.app import Worker
 from bus.batches import batches
+from bus.due import DueRows
 from schemas.codec import Codec
-from schemas.records import MessageSent
 from streams.contacts import Contacts
+from streams.message_row import due_at, since_of
 from streams.normalize import normalize
 from streams.optout import default_words
 from streams.settings import StreamsSettings
 
 log = logging.getLogger(__name__)
 
-CONTACT_INPUTS = ("receipts", "inbound", "messages", "commands")
+CONTACT_INPUTS = ("receipts", "inbound", "messages", "clicks", "commands")
+TICK_EVERY = 1.0
+"""Seconds between looks at the reports that wait for their message."""
+
 PURGE_EVERY = 6 * 3600.0
 """Seconds between sweeps over expired messages. One that is still there costs disk and does no harm."""
 
@@ -49,8 +54,19 @@ def create_app(settings: StreamsSettings) -> Streams:
     raw = worker.inbox("raw")
     about_recipients = worker.inbox(*CONTACT_INPUTS)
     contacts_table = worker.durable_table("contacts", "table_contacts")
-    messages_table = worker.durable_table("messages", "table_messages")
-    contacts = Contacts(worker.codec, worker.accounts.view, default_words(), contacts_table, messages_table)
+    wait = settings.registration_wait
+    waiting = DueRows(partial(due_at, wait=int(wait * 1000)), patience=wait)
+    messages_table = worker.durable_table("messages", "table_messages", waiting)
+    orphaned = worker.health.counter("orphaned_reports", "Reports that went out without the message they waited for.")
+    contacts = Contacts(
+        worker.codec,
+        worker.accounts.view,
+        default_words(),
+        contacts_table,
+        messages_table,
+        wait=wait,
+        on_orphaned=orphaned.inc,
+    )
 
     @worker.agent(worker.channel("raw"), name="normalize")  # type: ignore[untyped-decorator]
     async def normalize_agent(stream: Any) -> None:
@@ -61,9 +77,15 @@ def create_app(settings: StreamsSettings) -> Streams:
 
     @worker.agent(worker.channel(*CONTACT_INPUTS), name="contacts")  # type: ignore[untyped-decorator]
     async def contacts_agent(stream: Any) -> None:
-        tables = (contacts_table, messages_table)
-        repair = contacts.republish
-        async for batch in batches(worker, about_recipients, stage="contacts", tables=tables, repair=repair):
+        async for batch in batches(
+            worker,
+            about_recipients,
+            stage="contacts",
+            tables=contacts.tables,
+            repair=contacts.republish,
+            tick=contacts.tick,
+            tick_every=TICK_EVERY,
+        ):
             for source in batch:
                 with batch.attempt(source):
                     contacts.apply(batch, source)
@@ -74,12 +96,12 @@ def create_app(settings: StreamsSettings) -> Streams:
             await worker.sleep(PURGE_EVERY)
             if worker.should_stop:
                 return
-            purged = await messages_table.purge(lambda row: not _expired(worker.codec, row, settings.message_days))
-            log.info("purged %d registered messages older than %d days", purged, settings.message_days)
+            oldest = int(time.time() * 1000) - settings.message_days * 86_400_000
+            purged = await messages_table.purge(partial(_is_kept, oldest=oldest, codec=worker.codec))
+            log.info("purged %d messages older than %d days", purged, settings.message_days)
 
     return worker
 
 
-def _expired(codec: Codec, row: bytes, days: int) -> bool:
-    message = codec.decode_as(MessageSent, row)
-    return message.sent_at < time.time() * 1000 - days * 86_400_000
+def _is_kept(value: bytes, oldest: int, codec: Codec) -> bool:
+    return since_of(value, codec) >= oldest

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+from aiokafka.errors import KafkaConnectionError
 from prometheus_client import Counter
 
 from bus.batches import Batch, FailureLimit
@@ -37,10 +38,15 @@ class Record(NamedTuple):
 
 
 class MemoryKafka:
-    """Logs by topic and partition. It stands for a worker too, as far as a batch looks at one."""
+    """Logs by topic and partition. It stands for a worker too, as far as a batch looks at one.
+
+    `sent` is everything in the order in which it was sent. Topics in `refusing` take nothing.
+    """
 
     def __init__(self) -> None:
         self.logs: dict[tuple[str, int], list[Record]] = defaultdict(list)
+        self.sent: list[Record] = []
+        self.refusing: set[str] = set()
         self.records_producer = self.consumer = self
         self.codec, self.catalogue = CODEC, CATALOGUE
         self.ledgers: dict[TopicPartition, Ledger] = {}
@@ -57,8 +63,11 @@ class MemoryKafka:
         partition: int | None = None,
     ) -> asyncio.Future[Any]:
         """Append, acknowledged at once."""
+        if topic in self.refusing:
+            raise KafkaConnectionError(f"{topic} takes nothing")
         log = self.logs[topic, partition or 0]
         log.append(Record(topic, partition or 0, len(log), key, value, headers=tuple(headers or ())))
+        self.sent.append(log[-1])
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         done.set_result(SimpleNamespace(offset=len(log) - 1))
         return done

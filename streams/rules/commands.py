@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from schemas.records import ContactCommand
 from streams.row import ContactRow
-from streams.rules.outcome import Event, Outcome, outcome_of, removed, restored, unsubscribe_event
+from streams.rules.outcome import STRENGTH, Event, Outcome, outcome_of, removed, restored, unsubscribe_event
 
 
 def apply_command(row: ContactRow | None, command: ContactCommand) -> Outcome:
-    """What an operator's order does. Raises ValueError for an unknown command.
+    """What an operator's order does. Raises ValueError for an unknown command or reason.
 
-    A restore that was given before the newest removal is out of date and changes nothing.
+    A removal has the reason that it names, as those of an imported suppression list do, else `manual`. A restore that
+    was given before the newest removal is out of date and changes nothing.
     """
     at = command.issued_at
     before = row or ContactRow(since=at)
     list_number, number = command.list_number, command.phone_number
     events: list[Event] = []
     if command.command == "remove":
-        after = removed(before, "manual", at, at)
+        reason = command.reason or "manual"
+        if reason not in STRENGTH:
+            raise ValueError(f"reason {reason!r} is none of {', '.join(STRENGTH)}")
+        after = removed(before, reason, at, at)
         if before.active:
-            events.append(unsubscribe_event(command, number, list_number, None, "manual", at))
+            events.append(unsubscribe_event(command, number, list_number, None, reason, at))
     elif command.command == "restore":
         after = before if at < before.removed_at else restored(before, at)
     else:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from schemas.records import InboundMessage, ListConfig, MessageSent, Receipt
+from schemas.records import InboundMessage, LinkClick, ListConfig, MessageSent, Receipt
+
+DEFAULT_THRESHOLD = 3
+"""Failed messages in a row that remove a contact from a list that has no setting of its own."""
+
+
+def threshold_of(lists: Mapping[str, ListConfig], list_number: str | None) -> int:
+    """Failed messages in a row that remove a contact from a list. `lists` are the account's, by number."""
+    config = lists.get(list_number or "")
+    return config.retry_threshold if config is not None else DEFAULT_THRESHOLD
 
 
 def list_of(
-    report: Receipt | InboundMessage, message: MessageSent | None, lists: Mapping[str, ListConfig]
+    report: Receipt | InboundMessage | LinkClick, message: MessageSent | None, lists: Mapping[str, ListConfig]
 ) -> str | None:
     """List that a report belongs to, or None where none is known. `lists` are the account's, by number.
 
@@ -23,7 +32,9 @@ def list_of(
     return next(iter(lists)) if len(lists) == 1 else None
 
 
-def _senders(report: Receipt | InboundMessage, lists: Mapping[str, ListConfig]) -> list[str]:
+def _senders(report: Receipt | InboundMessage | LinkClick, lists: Mapping[str, ListConfig]) -> list[str]:
+    if isinstance(report, LinkClick):
+        return []
     if isinstance(report, Receipt):
         return [report.from_] if report.from_ else []
     named = report.list_number

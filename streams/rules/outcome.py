@@ -6,17 +6,22 @@ from dataclasses import dataclass, replace
 
 from schemas.ids import contact_key, derived_id
 from schemas.records import (
+    ClickEvent,
     ContactCommand,
     ContactState,
     DeliveryEvent,
     InboundMessage,
+    LinkClick,
+    MessageCallback,
     Receipt,
     ReplyEvent,
+    SentEvent,
+    TrackedLink,
     UnsubscribeEvent,
 )
 from streams.row import ContactRow
 
-Event = DeliveryEvent | ReplyEvent | UnsubscribeEvent
+Event = SentEvent | DeliveryEvent | ReplyEvent | UnsubscribeEvent | ClickEvent | MessageCallback | TrackedLink
 
 STRENGTH: dict[str, int] = {
     "bad_response": 0,
@@ -38,14 +43,25 @@ class Outcome:
     row: ContactRow
     events: tuple[Event | ContactState, ...] = ()
 
+    @property
+    def of_contact(self) -> tuple[Event | ContactState, ...]:
+        """The events that tell whether the contact may be texted."""
+        return tuple(event for event in self.events if isinstance(event, UnsubscribeEvent | ContactState))
 
-def times(report: Receipt | InboundMessage) -> tuple[int, int]:
+    @property
+    def of_message(self) -> tuple[Event | ContactState, ...]:
+        """The events that tell what became of the message."""
+        return tuple(event for event in self.events if not isinstance(event, UnsubscribeEvent | ContactState))
+
+
+def times(report: Receipt | InboundMessage | LinkClick) -> tuple[int, int]:
     """When it happened, and the latest that it can have happened by our own clock."""
     at = report.received_at if report.occurred_at is None else report.occurred_at
     return at, min(at, report.received_at)
 
 
 def removed(row: ContactRow, reason: str, at: int, heard_at: int) -> ContactRow:
+    """The row of a contact that must not be texted any more, for this reason or a stronger one."""
     removed_at = max(row.removed_at, heard_at)
     if row.active:
         return replace(row, active=False, reason=reason, since=at, removed_at=removed_at)
@@ -55,6 +71,7 @@ def removed(row: ContactRow, reason: str, at: int, heard_at: int) -> ContactRow:
 
 
 def restored(row: ContactRow, at: int) -> ContactRow:
+    """The row of a contact that may be texted again, with a count that begins anew."""
     counted_from = max(row.counted_from, at)
     if row.active:
         return replace(row, counted_from=counted_from)

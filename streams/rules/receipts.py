@@ -6,13 +6,19 @@ from bisect import insort
 from collections.abc import Mapping
 
 from schemas.ids import derived_id
-from schemas.records import DeliveryEvent, MessageSent, Receipt
+from schemas.records import DeliveryEvent, MessageSent, Receipt, SentEvent
 from streams.row import ContactRow, MessageState
+from streams.rules.callbacks import state_callback
 from streams.rules.outcome import Event, Outcome, outcome_of, removed, times, unsubscribe_event
-
-FINAL = 3
-_RANKS: Mapping[tuple[str, str | None], int] = {("pending", None): 0, ("pending", "SENT"): 1}
-_OTHER_RANK = 2
+from streams.rules.states import (
+    SENT_REPORTS,
+    message_name,
+    public_message_id,
+    says_the_same,
+    sent_event_id,
+    state_of,
+    supersedes,
+)
 
 REMOVALS: Mapping[str, str] = {"complaint": "complaint", "invalid": "invalid_contact", "opt_out": "message"}
 """Status class that removes a contact at once -> reason."""
@@ -20,13 +26,6 @@ REMOVALS: Mapping[str, str] = {"complaint": "complaint", "invalid": "invalid_con
 MIN_RECENT = 32
 RECENT_PER_THRESHOLD = 4
 """A row keeps max(32, 4 x threshold) messages: a full run, and room for late reports of older messages."""
-
-
-def rank(status: str, detail: str, final: bool) -> int:
-    """How far a message has come: 0 pending, 1 sent, 2 not final but beyond pending, 3 final."""
-    if final:
-        return FINAL
-    return _RANKS.get((status, detail), _RANKS.get((status, None), _OTHER_RANK))
 
 
 def apply_receipt(
@@ -41,16 +40,25 @@ def apply_receipt(
     """
     at, heard_at = times(receipt)
     before = row or ContactRow(since=at)
-    state = _state_of(receipt, at)
-    known = next((m for m in before.recent if m.key == state.key), None)
-    if known is not None and not _supersedes(state, known):
-        return Outcome(before)
+    known = before.message(message_name(receipt.provider, receipt.provider_message_id))
+    was_sent = known is not None and known.sent
+    # A registration has an event of its own that says so.
+    is_sent = message is None and (receipt.provider, receipt.status_detail) in SENT_REPORTS
+    state = state_of(receipt, at, was_sent or is_sent)
+    if known is not None and not supersedes(state, known):
+        if was_sent or not is_sent:
+            return Outcome(before)
+        state = known._replace(sent=True)
 
     recent = _with_state(before.recent, known, state, max(MIN_RECENT, RECENT_PER_THRESHOLD * threshold))
     after = _with_recent(before, recent)
-    changed = known is None or state.rank > known.rank or _public(state) != _public(known)
+    changed = known is None or state.rank > known.rank or not says_the_same(state, known)
     events: list[Event] = []
+    if is_sent and not was_sent:
+        events.append(_sent_event(receipt, list_number, at))
     if changed:
+        callback = state_callback(message, known, state, receipt.event_id) if message else None
+        events += [callback] if callback else []
         events.append(_delivery_event(receipt, message, list_number, at))
     if list_number is None or receipt.to is None:
         return Outcome(after, tuple(events))
@@ -66,34 +74,16 @@ def apply_receipt(
     return outcome_of(before, after, events, receipt, list_number, receipt.to)
 
 
-def _state_of(receipt: Receipt, at: int) -> MessageState:
-    return MessageState(
-        f"{receipt.provider}:{receipt.provider_message_id}",
-        receipt.status,
-        receipt.status_detail,
-        receipt.status_class,
-        rank(receipt.status, receipt.status_detail, receipt.final),
-        receipt.occurred_at,
-        at,
-    )
-
-
-def _public(state: MessageState) -> tuple[str, str]:
-    return state.status, state.detail
-
-
-def _supersedes(new: MessageState, old: MessageState) -> bool:
-    """Whether a report replaces what is known of its message.
-
-    The same status at a later time does too, without an event: which report is the newest must not hang on
-    the order of arrival.
+def withdraw_receipt(row: ContactRow | None, receipt: Receipt, list_number: str) -> Outcome:
+    """Take the message of a receipt out of a contact's row: it was counted for the list that the receipt names, and
+    turns out to be of another. A removal stays: the complaint named this sender.
     """
-    if new.rank != old.rank:
-        return new.rank > old.rank
-    if new.rank == FINAL:
-        known = new.occurred_at is not None and old.occurred_at is not None
-        return known and new.at > old.at
-    return new.at > old.at or (new.at == old.at and _public(new) != _public(old))
+    before = row or ContactRow(since=receipt.received_at)
+    name = message_name(receipt.provider, receipt.provider_message_id)
+    recent = tuple(state for state in before.recent if state.key != name)
+    if receipt.to is None or len(recent) == len(before.recent):
+        return Outcome(before)
+    return outcome_of(before, _with_recent(before, recent), [], receipt, list_number, receipt.to)
 
 
 def _with_state(
@@ -114,6 +104,21 @@ def _with_recent(row: ContactRow, recent: tuple[MessageState, ...]) -> ContactRo
         removed_at=row.removed_at,
         recent=recent,
         inbound=row.inbound,
+        clicks=row.clicks,
+    )
+
+
+def _sent_event(receipt: Receipt, list_number: str | None, at: int) -> SentEvent:
+    return SentEvent(
+        event_id=sent_event_id(receipt.account, receipt.provider, receipt.provider_message_id),
+        account=receipt.account,
+        message_id=public_message_id(receipt, None),
+        provider_message_id=receipt.provider_message_id,
+        provider=receipt.provider,
+        to=receipt.to,
+        list_number=list_number,
+        part_count=receipt.parts,
+        timestamp=at,
     )
 
 
@@ -121,7 +126,7 @@ def _delivery_event(receipt: Receipt, message: MessageSent | None, list_number: 
     return DeliveryEvent(
         event_id=derived_id(receipt.event_id, "delivery"),
         account=receipt.account,
-        message_id=receipt.provider_message_id if message is None else message.message_id,
+        message_id=public_message_id(receipt, message),
         provider_message_id=receipt.provider_message_id,
         provider=receipt.provider,
         to=receipt.to,

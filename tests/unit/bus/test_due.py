@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -74,25 +73,25 @@ async def test_they_are_found_again_after_a_restart(store: Store) -> None:
     kafka = MemoryKafka()
     table = kafka.table("t", {0: store}, DueRows(due_at))
     await written(kafka, table, {b"a": b"5", b"b": b"6", b"c": b""}, {b"b": b""})
-    again = await written(kafka, kafka.table("t", {0: store}, DueRows(due_at)))
+    again = await written(kafka, kafka.table("t", {0: store}, DueRows(due_at, clock=lambda: 0.010)))
     assert again.restored == 0
-    assert again.due(int(time.time() * 1000) + 1, limit=100) == [(0, b"a")]
+    assert again.due(10, limit=100) == [(0, b"a")]
 
 
 async def test_they_are_found_again_after_the_disk_was_lost() -> None:
     kafka = MemoryKafka()
     await written(kafka, kafka.table("t", due_rows=DueRows(due_at)), {b"a": b"5", b"b": b"6"}, {b"b": b""})
-    again = await written(kafka, kafka.table("t", due_rows=DueRows(due_at)))
-    assert again.due(int(time.time() * 1000) + 1, limit=100) == [(0, b"a")]
+    again = await written(kafka, kafka.table("t", due_rows=DueRows(due_at, clock=lambda: 0.010)))
+    assert again.due(10, limit=100) == [(0, b"a")]
 
 
 async def test_who_takes_over_waits_until_it_has_read_what_came_meanwhile() -> None:
     kafka = MemoryKafka()
     await written(kafka, kafka.table("t", due_rows=DueRows(due_at)), {b"a": b"5"})
-    again = await written(kafka, kafka.table("t", due_rows=DueRows(due_at, patience=60)))
-    now = int(time.time() * 1000)
-    assert again.due(now + 50_000, limit=100) == []
-    assert again.due(now + 61_000, limit=100) == [(0, b"a")]
+    patient = DueRows(due_at, patience=60, clock=lambda: 100.0)
+    again = await written(kafka, kafka.table("t", due_rows=patient))
+    assert again.due(159_999, limit=100) == []
+    assert again.due(160_000, limit=100) == [(0, b"a")]
 
 
 async def test_the_index_is_no_row(store: Store) -> None:

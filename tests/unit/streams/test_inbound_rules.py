@@ -292,6 +292,24 @@ class TestCommand:
         row = apply_receipt(None, ahead, None, LIST, 3).row
         assert apply_command(row, command("restore", 6_000)).row.active
 
+    @pytest.mark.parametrize("reason", REASONS)
+    def test_remove_is_for_the_reason_that_it_names(self, reason: str) -> None:
+        outcome = apply_command(None, command("remove", 5, reason))
+        unsubscribe, state = outcome.events
+        assert isinstance(unsubscribe, UnsubscribeEvent)
+        assert isinstance(state, ContactState)
+        assert (unsubscribe.reason, state.reason, outcome.row.reason) == (reason, reason, reason)
+
+    @pytest.mark.parametrize(("old", "new", "kept"), [("message", "complaint", "complaint"),
+                                                      ("complaint", "message", "complaint"),
+                                                      ("manual", "bad_response", "manual")])  # fmt: skip
+    def test_remove_for_a_weaker_reason_leaves_the_stronger(self, old: str, new: str, kept: str) -> None:
+        assert apply_command(out_for(old), command("remove", 5, new)).row.reason == kept
+
+    def test_remove_for_an_unknown_reason_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="reason 'bored' is none of bad_response, message"):
+            apply_command(None, command("remove", 5, "bored"))
+
     def test_an_unknown_command_is_refused(self) -> None:
         with pytest.raises(ValueError, match="'pause' is neither remove nor restore"):
             apply_command(None, command("pause"))
