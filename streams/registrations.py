@@ -16,7 +16,7 @@ from schemas.records import MessageSent, Receipt, SentEvent
 from streams.message_row import MAX_WAITING, MessageRow, Waiting, to_wait
 from streams.recipient import Recipient
 from streams.row import ContactRow, MessageState
-from streams.rules import apply_receipt, message_name, register, threshold_of, withdraw_receipt
+from streams.rules import adopt_state, apply_receipt, message_name, register, threshold_of, withdraw_state
 
 
 class Registrations:
@@ -62,12 +62,15 @@ class Registrations:
         """Take a registration in, and tell what has waited for it."""
         known = recipient.message(message.provider, message.provider_message_id)
         waiting = known.waiting if known is not None else ()
-        counted = None if waiting else self._counted(recipient, message, known)
-        after, events = register(known, message, counted, self._now())
-        if after is not known:
-            recipient.send(events)
-            self._tell(recipient, waiting, message)
-            recipient.put_message(message.provider, message.provider_message_id, after)
+        found = None if waiting else self._counted(recipient, message, known)
+        after, events = register(known, message, found[1] if found else None, self._now())
+        if after is known:
+            return
+        recipient.send(events)
+        if found is not None:
+            self._move(recipient, message, *found)
+        self._tell(recipient, waiting, message)
+        recipient.put_message(message.provider, message.provider_message_id, after)
 
     def release(self, recipient: Recipient, known: MessageRow) -> None:
         """Tell what has waited long enough, under the provider's id."""
@@ -76,17 +79,34 @@ class Registrations:
         recipient.put_message(receipt.provider, receipt.provider_message_id, MessageRow(since=self._now(), sent=sent))
         self._on_orphaned(len(known.waiting))
 
-    def _counted(self, recipient: Recipient, message: MessageSent, known: MessageRow | None) -> MessageState | None:
-        """State of a message whose reports did not wait for it: on its list, or with those that belong to none."""
+    def _counted(
+        self, recipient: Recipient, message: MessageSent, known: MessageRow | None
+    ) -> tuple[str | None, MessageState] | None:
+        """State of a message whose reports did not wait for it, and the list (or none) for which it is counted.
+
+        It is looked for where the last registration had it, with those that belong to no list, and where it belongs.
+        """
         if known is None and self.must_wait(message.account, None):
             return None
+        before = known.message.list_number if known is not None and known.message is not None else None
         name = message_name(message.provider, message.provider_message_id)
-        for list_number in (message.list_number, None):
+        for list_number in dict.fromkeys((before, None, message.list_number)):
             contact = recipient.contact(list_number)
             state = contact.message(name) if contact is not None else None
             if state is not None:
-                return state
+                return list_number, state
         return None
+
+    def _move(self, recipient: Recipient, message: MessageSent, list_number: str | None, state: MessageState) -> None:
+        """Count a message for the list that it is registered for."""
+        if list_number == message.list_number:
+            return
+        threshold = threshold_of(self._accounts.lists_of(message.account), message.list_number)
+        leave = partial(withdraw_state, state_key=state.key, message=message, list_number=list_number)
+        enter = partial(adopt_state, state=state, message=message, threshold=threshold)
+        # In this order: a crash in between finds the state where it was, and moves it again.
+        recipient.send(recipient.update(message.list_number, enter).events)
+        recipient.send(recipient.update(list_number, leave).events)
 
     def _tell(self, recipient: Recipient, waiting: Iterable[Waiting], message: MessageSent | None) -> bool:
         """Send the events of reports that have waited; returns whether `sent` was among them.
@@ -102,9 +122,9 @@ class Registrations:
             told = outcome.row
             sent = sent or any(isinstance(event, SentEvent) for event in outcome.events)
             recipient.send(outcome.of_message)
-            if named is not None and named != list_number:
-                rule = partial(withdraw_receipt, receipt=receipt, list_number=named)
-                recipient.send(recipient.update(named, rule).events)
+            if named is not None and named != list_number and message is not None:
+                leave = partial(withdraw_state, state_key=told.recent[0].key, message=message, list_number=named)
+                recipient.send(recipient.update(named, leave).events)
             if named is None or named != list_number:
                 recipient.send(recipient.count(receipt, message, list_number, threshold).of_contact)
         return sent

@@ -12,7 +12,7 @@ import orjson
 
 FORMAT = 2
 """Version of the bytes. It changes with the meaning or the order of the fields. Format 1 is read too: it had
-neither `sent` nor `clicks`."""
+neither `sent` nor `clicks` nor `restored_at`."""
 
 
 class RowError(ValueError):
@@ -44,7 +44,8 @@ class ContactRow:
     `since` is when `active` took its value, for a new contact the time of the first record. Failures at or
     before `counted_from` do not count: START and a restore set it. `removed_at` is the newest time at which
     anything asked for the contact's removal, also while it was out already: an older START or restore that
-    arrives late does not undo it.
+    arrives late does not undo it. `restored_at` is the newest restore that was applied: it is not applied again, and
+    an order to remove that is older is out of date.
     `recent` is sorted by (at, key); `inbound` and `clicks` hold the ids of the last replies and clicks, newest last.
     """
 
@@ -56,6 +57,7 @@ class ContactRow:
     recent: tuple[MessageState, ...] = ()
     inbound: tuple[str, ...] = ()
     clicks: tuple[str, ...] = ()
+    restored_at: int = 0
 
     def message(self, key: str) -> MessageState | None:
         """State of a message by its key, or None."""
@@ -86,6 +88,7 @@ def to_bytes(row: ContactRow) -> bytes:
             row.recent,
             row.inbound,
             row.clicks,
+            row.restored_at,
         ),
         default=tuple,
     )
@@ -96,10 +99,10 @@ def from_bytes(data: bytes) -> ContactRow:
     try:
         version, *values = orjson.loads(data)
         if version == 1:
-            values = [*values[:5], [[*message, False] for message in values[5]], *values[6:], ()]
+            values = [*values[:5], [[*message, False] for message in values[5]], *values[6:], (), 0]
         elif version != FORMAT:
             raise RowError(f"row format {version} is unknown, expected {FORMAT}")
-        active, reason, since, counted_from, removed_at, recent, inbound, clicks = values
+        active, reason, since, counted_from, removed_at, recent, inbound, clicks, restored_at = values
         return ContactRow(
             active=active,
             reason=reason,
@@ -109,6 +112,7 @@ def from_bytes(data: bytes) -> ContactRow:
             recent=tuple(map(MessageState._make, recent)),
             inbound=tuple(inbound),
             clicks=tuple(clicks),
+            restored_at=restored_at,
         )
     except RowError:
         raise

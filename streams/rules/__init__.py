@@ -10,7 +10,7 @@ from streams.rules.inbound import MAX_INBOUND, apply_inbound
 from streams.rules.lists import list_of, threshold_of
 from streams.rules.messages import register
 from streams.rules.outcome import Event, Outcome
-from streams.rules.receipts import MIN_RECENT, REMOVALS, apply_receipt, withdraw_receipt
+from streams.rules.receipts import MIN_RECENT, REMOVALS, adopt_state, apply_receipt, withdraw_state
 from streams.rules.states import message_name, rank
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "REMOVALS",
     "Event",
     "Outcome",
+    "adopt_state",
     "apply_click",
     "apply_command",
     "apply_inbound",
@@ -29,5 +30,5 @@ __all__ = [
     "rank",
     "register",
     "threshold_of",
-    "withdraw_receipt",
+    "withdraw_state",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from schemas.ids import contact_key, derived_id
 from schemas.records import (
@@ -54,6 +55,17 @@ class Outcome:
         return tuple(event for event in self.events if not isinstance(event, UnsubscribeEvent | ContactState))
 
 
+class Cause(NamedTuple):
+    """What a removal goes back to that is no report, reply or order: the registration of a message."""
+
+    event_id: str
+    account: str
+    provider: str
+
+
+Source = Receipt | InboundMessage | ContactCommand | Cause
+
+
 def times(report: Receipt | InboundMessage | LinkClick) -> tuple[int, int]:
     """When it happened, and the latest that it can have happened by our own clock."""
     at = report.received_at if report.occurred_at is None else report.occurred_at
@@ -82,7 +94,7 @@ def outcome_of(
     before: ContactRow,
     after: ContactRow,
     events: list[Event],
-    source: Receipt | InboundMessage | ContactCommand,
+    source: Source,
     list_number: str,
     number: str,
 ) -> Outcome:
@@ -105,7 +117,7 @@ def outcome_of(
 
 
 def unsubscribe_event(
-    source: Receipt | InboundMessage | ContactCommand,
+    source: Source,
     number: str,
     list_number: str | None,
     keyword: str | None,

@@ -9,7 +9,7 @@ from schemas.ids import derived_id
 from schemas.records import DeliveryEvent, MessageSent, Receipt, SentEvent
 from streams.row import ContactRow, MessageState
 from streams.rules.callbacks import state_callback
-from streams.rules.outcome import Event, Outcome, outcome_of, removed, times, unsubscribe_event
+from streams.rules.outcome import Cause, Event, Outcome, outcome_of, removed, times, unsubscribe_event
 from streams.rules.states import (
     SENT_REPORTS,
     message_name,
@@ -50,7 +50,7 @@ def apply_receipt(
             return Outcome(before)
         state = known._replace(sent=True)
 
-    recent = _with_state(before.recent, known, state, max(MIN_RECENT, RECENT_PER_THRESHOLD * threshold))
+    recent = _with_state(before.recent, known, state, _bound(threshold))
     after = _with_recent(before, recent)
     changed = known is None or state.rank > known.rank or not says_the_same(state, known)
     events: list[Event] = []
@@ -62,28 +62,69 @@ def apply_receipt(
         events.append(_delivery_event(receipt, message, list_number, at))
     if list_number is None or receipt.to is None:
         return Outcome(after, tuple(events))
-
     reason = REMOVALS.get(receipt.status_class) if changed else None
+    return _counted(before, after, events, reason, threshold, (at, heard_at), receipt, list_number, receipt.to)
+
+
+def adopt_state(row: ContactRow | None, state: MessageState, message: MessageSent, threshold: int) -> Outcome:
+    """Count the state of a message for the list of its registration, which came after its reports had gone out.
+
+    What it says of the contact holds; what it says of the message has been told.
+    """
+    before = row or ContactRow(since=state.at)
+    known = before.message(state.key)
+    if known is not None and not supersedes(state, known):
+        return Outcome(before)
+    after = _with_recent(before, _with_state(before.recent, known, state, _bound(threshold)))
+    reason = REMOVALS.get(state.status_class)
+    when = state.at, state.at
+    return _counted(before, after, [], reason, threshold, when, _cause(message), message.list_number, message.to)
+
+
+def withdraw_state(row: ContactRow | None, state_key: str, message: MessageSent, list_number: str | None) -> Outcome:
+    """Take a message out of a contact's row: it was counted there, and is registered for another list.
+
+    A removal stays: the complaint named this sender.
+    """
+    before = row or ContactRow(since=message.sent_at)
+    recent = tuple(state for state in before.recent if state.key != state_key)
+    if len(recent) == len(before.recent):
+        return Outcome(before)
+    after = _with_recent(before, recent)
+    if list_number is None:
+        return Outcome(after)
+    return outcome_of(before, after, [], _cause(message), list_number, message.to)
+
+
+def _counted(
+    before: ContactRow,
+    after: ContactRow,
+    events: list[Event],
+    reason: str | None,
+    threshold: int,
+    when: tuple[int, int],
+    source: Receipt | Cause,
+    list_number: str,
+    number: str,
+) -> Outcome:
+    """What a new state of a message does to its contact: `reason` removes it at once, else the count may."""
     failures = after.failures
     if reason is None and failures >= threshold and failures > before.failures:
         reason = "bad_response"
     if reason is not None:
-        after = removed(after, reason, at, heard_at)
+        after = removed(after, reason, *when)
         if before.active:
-            events.append(unsubscribe_event(receipt, receipt.to, list_number, None, reason, at))
-    return outcome_of(before, after, events, receipt, list_number, receipt.to)
+            events.append(unsubscribe_event(source, number, list_number, None, reason, when[0]))
+    return outcome_of(before, after, events, source, list_number, number)
 
 
-def withdraw_receipt(row: ContactRow | None, receipt: Receipt, list_number: str) -> Outcome:
-    """Take the message of a receipt out of a contact's row: it was counted for the list that the receipt names, and
-    turns out to be of another. A removal stays: the complaint named this sender.
-    """
-    before = row or ContactRow(since=receipt.received_at)
-    name = message_name(receipt.provider, receipt.provider_message_id)
-    recent = tuple(state for state in before.recent if state.key != name)
-    if receipt.to is None or len(recent) == len(before.recent):
-        return Outcome(before)
-    return outcome_of(before, _with_recent(before, recent), [], receipt, list_number, receipt.to)
+def _cause(message: MessageSent) -> Cause:
+    event_id = derived_id(message.account, message.provider, message.provider_message_id, message.list_number, "list")
+    return Cause(event_id, message.account, message.provider)
+
+
+def _bound(threshold: int) -> int:
+    return max(MIN_RECENT, RECENT_PER_THRESHOLD * threshold)
 
 
 def _with_state(
@@ -105,6 +146,7 @@ def _with_recent(row: ContactRow, recent: tuple[MessageState, ...]) -> ContactRo
         recent=recent,
         inbound=row.inbound,
         clicks=row.clicks,
+        restored_at=row.restored_at,
     )
 
 

@@ -84,6 +84,7 @@ def inbound(
     to: str | None = LIST,
     list_number: str | None = None,
     provider: str = "twilio",
+    from_: str = NUMBER,
 ) -> InboundMessage:
     """A message of the contact to the list, received a second after it was written."""
     return InboundMessage(
@@ -91,7 +92,7 @@ def inbound(
         account=ACCOUNT,
         provider=provider,
         provider_message_id=id,
-        from_=NUMBER,
+        from_=from_,
         to=to,
         list_number=list_number,
         text=text,
@@ -104,14 +105,20 @@ def inbound(
     )
 
 
-def command(order: str, issued_at: int = 0, reason: str | None = None) -> ContactCommand:
+def command(
+    order: str,
+    issued_at: int = 0,
+    reason: str | None = None,
+    phone_number: str = NUMBER,
+    list_number: str = LIST,
+) -> ContactCommand:
     """An operator's order about the contact."""
     return ContactCommand(
         event_id=f"evt_{order}_{issued_at}",
         command=order,
         account=ACCOUNT,
-        list_number=LIST,
-        phone_number=NUMBER,
+        list_number=list_number,
+        phone_number=phone_number,
         issued_by="ops@example.com",
         issued_at=START_OF_DAY + issued_at,
         reason=reason,

@@ -61,6 +61,7 @@ rows = st.builds(
     recent=st.lists(states, max_size=4).map(tuple),
     inbound=st.lists(st.text(max_size=20), max_size=3).map(tuple),
     clicks=st.lists(st.text(max_size=20), max_size=3).map(tuple),
+    restored_at=times,
 )
 
 
@@ -89,10 +90,10 @@ def test_bytes_begin_with_the_format() -> None:
         b"[1,true,null,1,0,0,[],[],0]",
         b'[1,true,null,1,0,0,[["key"]],[]]',
         b"[1,true,null,1,0,0,7,[]]",
-        b"[2,true,null,1,0,0,[],[]]",
-        b"[2,true,null,1,0,0,[],[],[],0]",
-        b'[2,true,null,1,0,0,[["key"]],[],[]]',
-        b"[2,true,null,1,0,0,7,[],[]]",
+        b"[2,true,null,1,0,0,[],[],[]]",
+        b"[2,true,null,1,0,0,[],[],[],0,0]",
+        b'[2,true,null,1,0,0,[["key"]],[],[],0]',
+        b"[2,true,null,1,0,0,7,[],[],0]",
         b"[99,true,null,1,0,0,[],[],{}]",
     ],
 )

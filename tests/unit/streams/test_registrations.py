@@ -189,6 +189,15 @@ class TestContactOfAReportThatWaits:
         assert names(events) == ["SentEvent", "DeliveryEvent", "UnsubscribeEvent", "ContactState"]
         assert not stage.contact(NUMBER, OTHER_LIST).active  # type: ignore[union-attr]
 
+    def test_is_touched_by_a_registration_that_comes_after_the_release_too(self) -> None:
+        stage = Stage(*TWO_LISTS)
+        stage.apply(receipt("m1", SPAM, 5, from_=None))
+        stage.tick(WAIT)
+        events = stage.apply(message_sent("m1", list_number=OTHER_LIST))
+        assert names(events) == ["SentEvent", "UnsubscribeEvent", "ContactState"]
+        assert not stage.contact(NUMBER, OTHER_LIST).active  # type: ignore[union-attr]
+        assert stage.apply(receipt("m1", SPAM, 5, from_=None, received_at=9_000)) == []
+
     def test_is_nobody_where_no_list_is_known_until_the_end(self) -> None:
         stage = Stage(*TWO_LISTS)
         stage.apply(receipt("m1", SPAM, 5, from_=None))
@@ -243,6 +252,22 @@ class TestRegistration:
         (event,) = stage.apply(receipt("m1", DELIVERED, 5))
         assert isinstance(event, DeliveryEvent)
         assert (event.message_id, event.list_number) == ("order-78", OTHER_LIST)
+
+    def test_that_corrects_the_list_counts_the_message_for_the_other(self) -> None:
+        stage = Stage(*TWO_LISTS)
+        stage.apply(message_sent("m1", "order-77", LIST), receipt("m1", ABSENT, 1))
+        events = stage.apply(message_sent("m1", "order-77", OTHER_LIST))
+        assert {e.list_number: e.failures for e in events if isinstance(e, ContactState)} == {LIST: 0, OTHER_LIST: 1}
+        assert stage.apply(receipt("m1", ABSENT, 1, received_at=9_000)) == []
+
+    @pytest.mark.parametrize("table", ["contacts", "messages"])
+    def test_that_is_read_again_after_a_crash_moves_the_message_once(self, table: str) -> None:
+        stage = Stage(*TWO_LISTS)
+        stage.apply(message_sent("m1", "order-77", LIST), receipt("m1", ABSENT, 1))
+        correction = message_sent("m1", "order-77", OTHER_LIST)
+        stage.crash_on(correction, refusing=table)
+        stage.apply(correction)
+        assert [stage.contact(NUMBER, number).failures for number in (LIST, OTHER_LIST)] == [0, 1]  # type: ignore[union-attr]
 
     def test_that_comes_after_the_release_names_the_message_from_then_on(self) -> None:
         stage = Stage(REGISTERING, ONE_LIST)
