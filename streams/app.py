@@ -17,6 +17,7 @@ from streams.message_row import due_at, since_of
 from streams.normalize import normalize
 from streams.optout import default_words
 from streams.settings import StreamsSettings
+from streams.unknown_codes import UnknownCodes
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,8 @@ def create_app(settings: StreamsSettings) -> Streams:
     wait = settings.registration_wait
     waiting = DueRows(partial(due_at, wait=int(wait * 1000)), patience=wait)
     messages_table = worker.durable_table("messages", "table_messages", waiting)
+    unknown = worker.health.counter("unknown_codes", "Failures with a code that no table has.", ["provider"])
+    unknown_codes = UnknownCodes(lambda provider: unknown.labels(provider).inc())
     orphaned = worker.health.counter("orphaned_reports", "Reports that went out without the message they waited for.")
     contacts = Contacts(
         worker.codec,
@@ -73,7 +76,7 @@ def create_app(settings: StreamsSettings) -> Streams:
         async for batch in batches(worker, raw, stage="normalize"):
             for source in batch:
                 with batch.attempt(source):
-                    normalize(batch, source, worker.codec)
+                    normalize(batch, source, worker.codec, unknown_codes)
 
     @worker.agent(worker.channel(*CONTACT_INPUTS), name="contacts")  # type: ignore[untyped-decorator]
     async def contacts_agent(stream: Any) -> None:

@@ -103,7 +103,7 @@ class Registrations:
             return
         threshold = threshold_of(self._accounts.lists_of(message.account), message.list_number)
         leave = partial(withdraw_state, state_key=state.key, message=message, list_number=list_number)
-        enter = partial(adopt_state, state=state, message=message, threshold=threshold)
+        enter = partial(adopt_state, state=state, message=message, threshold=threshold, now=self._now())
         # In this order: a crash in between finds the state where it was, and moves it again.
         recipient.send(recipient.update(message.list_number, enter).events)
         recipient.send(recipient.update(list_number, leave).events)
@@ -123,7 +123,8 @@ class Registrations:
             sent = sent or any(isinstance(event, SentEvent) for event in outcome.events)
             recipient.send(outcome.of_message)
             if named is not None and named != list_number and message is not None:
-                leave = partial(withdraw_state, state_key=told.recent[0].key, message=message, list_number=named)
+                name = message_name(receipt.provider, receipt.provider_message_id)
+                leave = partial(withdraw_state, state_key=name, message=message, list_number=named)
                 recipient.send(recipient.update(named, leave).events)
             if named is None or named != list_number:
                 recipient.send(recipient.count(receipt, message, list_number, threshold).of_contact)

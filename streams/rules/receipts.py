@@ -66,10 +66,10 @@ def apply_receipt(
     return _counted(before, after, events, reason, threshold, (at, heard_at), receipt, list_number, receipt.to)
 
 
-def adopt_state(row: ContactRow | None, state: MessageState, message: MessageSent, threshold: int) -> Outcome:
+def adopt_state(row: ContactRow | None, state: MessageState, message: MessageSent, threshold: int, now: int) -> Outcome:
     """Count the state of a message for the list of its registration, which came after its reports had gone out.
 
-    What it says of the contact holds; what it says of the message has been told.
+    What it says of the contact holds; what it says of the message has been told. `now` is our own clock, in ms.
     """
     before = row or ContactRow(since=state.at)
     known = before.message(state.key)
@@ -77,7 +77,7 @@ def adopt_state(row: ContactRow | None, state: MessageState, message: MessageSen
         return Outcome(before)
     after = _with_recent(before, _with_state(before.recent, known, state, _bound(threshold)))
     reason = REMOVALS.get(state.status_class)
-    when = state.at, state.at
+    when = state.at, min(state.at, now)
     return _counted(before, after, [], reason, threshold, when, _cause(message), message.list_number, message.to)
 
 

@@ -50,27 +50,28 @@ def receipt(
     from_: str | None = LIST,
     **fields: Any,
 ) -> Receipt:
-    """A receipt that is received a second after what it reports, unless `received_at` says otherwise."""
+    """A receipt that is received a second after what it reports, unless `received_at` says otherwise; `fields` are any
+    others."""
     if received_at is None:
         received_at = (occurred_at or 0) + 1_000
-    return Receipt(
-        event_id=f"evt_{message}_{report.detail}_{occurred_at}_{received_at}",
-        account=fields.pop("account", ACCOUNT),
-        provider=fields.pop("provider", "infobip"),
-        provider_message_id=message,
-        to=to,
-        from_=from_,
-        status=report.status,
-        status_detail=report.detail,
-        status_class=report.status_class,
-        provider_status=report.detail,
-        provider_code="(2,7)",
-        final=report.final,
-        occurred_at=None if occurred_at is None else START_OF_DAY + occurred_at,
-        received_at=START_OF_DAY + received_at,
-        raw="{}",
-        **fields,
-    )
+    said: dict[str, Any] = {
+        "event_id": f"evt_{message}_{report.detail}_{occurred_at}_{received_at}",
+        "account": ACCOUNT,
+        "provider": "infobip",
+        "provider_message_id": message,
+        "to": to,
+        "from_": from_,
+        "status": report.status,
+        "status_detail": report.detail,
+        "status_class": report.status_class,
+        "provider_status": report.detail,
+        "provider_code": "(2,7)",
+        "final": report.final,
+        "occurred_at": None if occurred_at is None else START_OF_DAY + occurred_at,
+        "received_at": START_OF_DAY + received_at,
+        "raw": "{}",
+    }
+    return Receipt(**{**said, **fields})
 
 
 def inbound(
