@@ -35,7 +35,12 @@ PROVIDERS: dict[str, tuple[str, ...]] = {
 """Credentials by provider name. Where none are listed, any name is taken."""
 
 _ROOT_KEYS = ("accounts",)
-_ACCOUNT_KEYS = (*(f.name for f in fields(AccountConfig)), "lists", "endpoints")
+_ACCOUNT_KEYS = (
+    *(f.name for f in fields(AccountConfig) if f.name != "callback_secret"),
+    "callbacks",
+    "lists",
+    "endpoints",
+)
 _LIST_KEYS = tuple(f.name for f in fields(ListConfig) if f.name != "account")
 _ENDPOINT_KEYS = tuple(f.name for f in fields(EndpointConfig) if f.name != "account")
 
@@ -92,6 +97,7 @@ def _account(table: _Table) -> list[Entry]:
         for provider, given in table.tables_by_name("providers", PROVIDERS, "provider").items()
     }
     postbacks = table.table("postbacks", ("token",))
+    callbacks = table.table("callbacks", ("secret",))
     config = AccountConfig(
         id=account,
         name=table.text("name") or account,
@@ -99,6 +105,8 @@ def _account(table: _Table) -> list[Entry]:
         trusted_cidrs=table.texts("trusted_cidrs", _is_network),
         postbacks=postbacks.texts_by_name(_is_secret) if postbacks else {},
         discord_webhook_url=table.text("discord_webhook_url", _is_secret_url),
+        registers_messages=table.flag("registers_messages", False),
+        callback_secret=callbacks.text("secret", _is_signing_secret) if callbacks else None,
     )
     return [
         Entry(table.path, config),
@@ -296,6 +304,10 @@ def _is_secret(value: str) -> None:
 def _is_endpoint_secret(value: str) -> None:
     if not value.strip():
         raise ValueError("is empty; leave it out to have one generated")
+    _is_signing_secret(value)
+
+
+def _is_signing_secret(value: str) -> None:
     _is_secret(value)
     if value.startswith("whsec_"):
         try:
