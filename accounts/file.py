@@ -51,10 +51,10 @@ MAX_OPT_OUT_WORD = 100
 _ROOT_KEYS = ("accounts",)
 _POSTBACK_SECRETS = ("token", "token_previous")
 _POSTBACK_CIDRS = "trusted_cidrs"
-_IN_TABLES = ("trusted_postback_cidrs", "opt_out_words", "opt_out_off")
+_IN_TABLES = ("trusted_postback_cidrs", "opt_out_words", "opt_out_off", "callback_secret")
 _ACCOUNT_KEYS = (
     *(f.name for f in fields(AccountConfig) if f.name not in _IN_TABLES),
-    *("opt_out", "lists", "endpoints"),
+    *("callbacks", "opt_out", "lists", "endpoints"),
 )
 _LIST_KEYS = tuple(f.name for f in fields(ListConfig) if f.name != "account")
 _ENDPOINT_KEYS = tuple(f.name for f in fields(EndpointConfig) if f.name != "account")
@@ -112,6 +112,7 @@ def _account(table: _Table) -> list[Entry]:
         for provider, given in table.tables_by_name("providers", PROVIDERS, "provider").items()
     }
     postbacks = table.table("postbacks", (*_POSTBACK_SECRETS, _POSTBACK_CIDRS))
+    callbacks = table.table("callbacks", ("secret",))
     words, off = _opt_outs(table)
     config = AccountConfig(
         id=account,
@@ -122,6 +123,8 @@ def _account(table: _Table) -> list[Entry]:
         trusted_postback_cidrs=postbacks.texts(_POSTBACK_CIDRS, _is_network) if postbacks else (),
         callback_rate_limit=table.number("callback_rate_limit", 0.1, 100_000),
         discord_webhook_url=table.text("discord_webhook_url", _is_secret_url),
+        registers_messages=table.flag("registers_messages", False),
+        callback_secret=callbacks.text("secret", _is_signing_secret) if callbacks else None,
         opt_out_words=words,
         opt_out_off=off,
     )
@@ -351,6 +354,10 @@ def _is_secret(value: str) -> None:
 def _is_endpoint_secret(value: str) -> None:
     if not value.strip():
         raise ValueError("is empty; leave it out to have one generated")
+    _is_signing_secret(value)
+
+
+def _is_signing_secret(value: str) -> None:
     _is_secret(value)
     if value.startswith("whsec_"):
         try:

@@ -176,6 +176,9 @@ def _with_kept_secrets(entry: Entry, stored: Config | None, problems: list[str])
                 discord_webhook_url=None
                 if url is None
                 else kept("discord_webhook_url", url, known.discord_webhook_url),
+                callback_secret=None
+                if account.callback_secret is None
+                else kept("callbacks.secret", account.callback_secret, known.callback_secret),
             )
         case ListConfig() as unchanged:
             return unchanged
@@ -223,6 +226,8 @@ def _account_toml(view: Accounts, account: AccountConfig) -> Iterator[str]:
         yield f"trusted_cidrs = {_array(account.trusted_cidrs)}"
     if account.callback_rate_limit is not None:
         yield f"callback_rate_limit = {account.callback_rate_limit}"
+    if account.registers_messages:
+        yield "registers_messages = true"
     for provider, credentials in account.providers.items():
         yield f"[accounts.providers.{_key(provider)}]"
         yield from (_secret_line(name, value) for name, value in credentials.items())
@@ -236,6 +241,9 @@ def _account_toml(view: Accounts, account: AccountConfig) -> Iterator[str]:
         if account.opt_out_off:
             yield f"off = {_array(account.opt_out_off)}"
         yield from (f"{_key(layer)} = {_array(words)}" for layer, words in account.opt_out_words.items())
+    if account.callback_secret is not None:
+        yield "[accounts.callbacks]"
+        yield _secret_line("secret", account.callback_secret)
     for number in sorted(view.lists_of(account.id)):
         yield from _list_toml(view.lists_of(account.id)[number])
     for endpoint in sorted(view.endpoints_of(account.id), key=config_key):

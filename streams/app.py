@@ -1,26 +1,31 @@
-"""The Faust app `streams`: normalize -> contacts, and normalize -> clicks."""
+"""The Faust app `streams`: normalize -> contacts, and clicks beside them."""
 
 from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import Any
 
 from accounts.store import AccountsReader
 from bus.app import Worker
 from bus.batches import batches
-from bus.tables import Table
-from schemas.codec import Codec
-from schemas.records import MessageSent
-from streams.clicks import Clicks, Waits, is_expired
+from bus.due import DueRows
+from streams import clicks, message_row
+from streams.clicks import Clicks, Waits
 from streams.contacts import Contacts
 from streams.normalize import normalize
 from streams.settings import StreamsSettings
+from streams.unknown_codes import UnknownCodes
 
 log = logging.getLogger(__name__)
 
-CONTACT_INPUTS = ("receipts", "inbound", "messages", "commands")
+CONTACT_INPUTS = ("receipts", "inbound", "messages", "clicks", "commands")
 CLICK_INPUTS = ("links", "postbacks")
+
+TICK_EVERY = 1.0
+"""Seconds between looks at the reports that wait for their message, and the postbacks that wait for their click."""
+
 PURGE_EVERY = 6 * 3600.0
 """Seconds between sweeps over expired messages and clicks. One that is still there costs disk and does no harm."""
 
@@ -33,6 +38,15 @@ class Streams(Worker):
         super().__init__(settings, "streams", directory=directory, host=settings.host, port=settings.port)
         self.settings = settings
         self.accounts = AccountsReader(settings, self.codec)
+        counter = self.health.counter
+        unknown = counter("unknown_codes", "Failures with a code that no table has.", ["provider"])
+        self.unknown_codes = UnknownCodes(lambda provider: unknown.labels(provider).inc())
+        self.orphaned = counter("orphaned_reports", "Reports that went out without the message they waited for.")
+        self.conversions = counter(
+            "conversions",
+            "Postbacks settled: joined with their click, orphaned (nobody registered it), repeated, rejected.",
+            ["result"],
+        )
 
     async def on_start(self) -> None:
         """Read the settings of all accounts before the first record."""
@@ -49,26 +63,28 @@ def create_app(settings: StreamsSettings) -> Streams:
     """The app with its agents."""
     worker = Streams(settings)
     raw = worker.inbox("raw")
-    about_recipients = worker.inbox(*CONTACT_INPUTS)
-    contacts_table = worker.durable_table("contacts", "table_contacts")
-    messages_table = worker.durable_table("messages", "table_messages")
-    about_clicks = worker.inbox(*CLICK_INPUTS)
-    clicks_table = worker.durable_table("clicks", "table_clicks")
-    contacts = Contacts(worker.codec, worker.accounts.view, contacts_table, messages_table)
-    clicks = _clicks(worker, clicks_table)
+    about_recipients, about_clicks = worker.inbox(*CONTACT_INPUTS), worker.inbox(*CLICK_INPUTS)
+    contacts = _contacts(worker)
+    conversions = _clicks(worker)
 
     @worker.agent(worker.channel("raw"), name="normalize")  # type: ignore[untyped-decorator]
     async def normalize_agent(stream: Any) -> None:
         async for batch in batches(worker, raw, stage="normalize"):
             for source in batch:
                 with batch.attempt(source):
-                    normalize(batch, source, worker.codec)
+                    normalize(batch, source, worker.codec, worker.unknown_codes)
 
     @worker.agent(worker.channel(*CONTACT_INPUTS), name="contacts")  # type: ignore[untyped-decorator]
     async def contacts_agent(stream: Any) -> None:
-        tables = (contacts_table, messages_table)
-        repair = contacts.republish
-        async for batch in batches(worker, about_recipients, stage="contacts", tables=tables, repair=repair):
+        async for batch in batches(
+            worker,
+            about_recipients,
+            stage="contacts",
+            tables=contacts.tables,
+            repair=contacts.republish,
+            tick=contacts.tick,
+            tick_every=TICK_EVERY,
+        ):
             for source in batch:
                 with batch.attempt(source):
                     contacts.apply(batch, source)
@@ -76,11 +92,16 @@ def create_app(settings: StreamsSettings) -> Streams:
     @worker.agent(worker.channel(*CLICK_INPUTS), name="clicks")  # type: ignore[untyped-decorator]
     async def clicks_agent(stream: Any) -> None:
         async for batch in batches(
-            worker, about_clicks, stage="clicks", tables=(clicks_table,), tick=clicks.settle_due
+            worker,
+            about_clicks,
+            stage="clicks",
+            tables=(conversions.table,),
+            tick=conversions.settle_due,
+            tick_every=TICK_EVERY,
         ):
             for source in batch:
                 with batch.attempt(source):
-                    clicks.apply(batch, source)
+                    conversions.apply(batch, source)
 
     @worker.task  # type: ignore[untyped-decorator]
     async def purge() -> None:
@@ -88,30 +109,41 @@ def create_app(settings: StreamsSettings) -> Streams:
             await worker.sleep(PURGE_EVERY)
             if worker.should_stop:
                 return
-            purged = await messages_table.purge(lambda row: not _expired(worker.codec, row, settings.message_days))
-            log.info("purged %d registered messages older than %d days", purged, settings.message_days)
-            purged = await clicks_table.purge(lambda row: not is_expired(row, _days_ago(settings.conversion_days)))
+            oldest = _days_ago(settings.message_days)
+            purged = await contacts.tables.messages.purge(
+                lambda row: message_row.since_of(row, worker.codec) >= oldest  # noqa: B023 - called at once
+            )
+            log.info("purged %d messages older than %d days", purged, settings.message_days)
+            oldest = _days_ago(settings.conversion_days)
+            purged = await conversions.table.purge(lambda row: not clicks.is_expired(row, oldest))  # noqa: B023
             log.info("purged %d clicks not heard of for %d days", purged, settings.conversion_days)
 
     return worker
 
 
-def _clicks(worker: Streams, table: Table) -> Clicks:
-    settings = worker.settings
-    waits = Waits(int(settings.link_wait * 1_000), int(settings.conversion_repeat_minutes * 60_000))
-    counter = worker.health.counter(
-        "conversions",
-        "Postbacks settled: joined with their click, orphaned (nobody registered it), repeated, rejected.",
-        ["result"],
+def _contacts(worker: Streams) -> Contacts:
+    wait = worker.settings.registration_wait
+    waiting = DueRows(partial(message_row.due_at, wait=int(wait * 1000)), patience=wait)
+    return Contacts(
+        worker.codec,
+        worker.accounts.view,
+        worker.durable_table("contacts", "table_contacts"),
+        worker.durable_table("messages", "table_messages", waiting),
+        wait=wait,
+        on_orphaned=worker.orphaned.inc,
     )
-    topic = worker.catalogue["postbacks"].name
-    configs = worker.accounts.view.accounts.get
-    return Clicks(worker.codec, configs, table, topic, waits, lambda result: counter.labels(result).inc())
 
 
-def _expired(codec: Codec, row: bytes, days: int) -> bool:
-    message = codec.decode_as(MessageSent, row)
-    return message.sent_at < _days_ago(days)
+def _clicks(worker: Streams) -> Clicks:
+    settings = worker.settings
+    return Clicks(
+        worker.codec,
+        worker.accounts.view.accounts.get,
+        worker.durable_table("clicks", "table_clicks", DueRows(clicks.due_at, patience=settings.link_wait)),
+        worker.catalogue["postbacks"].name,
+        Waits(int(settings.link_wait * 1_000), int(settings.conversion_repeat_minutes * 60_000)),
+        lambda result: worker.conversions.labels(result).inc(),
+    )
 
 
 def _days_ago(days: int) -> int:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bus.alarms import clear_alarm, due_alarms, set_alarm
 from bus.batches import Batch
 from bus.inbox import Admitted, Kept
 from bus.tables import Table
@@ -17,7 +16,6 @@ from schemas.records import ConversionEvent, Postback, TrackedLink
 from streams import click_row
 from streams.click_row import Arrived, ClickRow
 from streams.conversions import (
-    NEVER,
     REPEATED,
     Configs,
     Outcome,
@@ -28,18 +26,14 @@ from streams.conversions import (
     settle,
     waits_until,
 )
-from streams.row import RowError
 
 log = logging.getLogger(__name__)
 
 MAX_LINK_BYTES = 16 << 10
 """Bytes of a registered link as it lies on its topic. Eight of them, and the postbacks that wait, are one row."""
 
-_ROWS = b"click:"
-"""What the keys of rows begin with, so that no click id is the name of a slot of alarms."""
-
-DUE_AT_ONCE = 500
-"""Clicks whose time to wait is over that one tick settles in a partition; the others follow with the next."""
+DUE_AT_ONCE = 2_000
+"""Clicks whose time to wait is over that one tick settles; the others follow with the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +52,7 @@ class Clicks:
     ) -> None:
         self._codec = codec
         self._configs = configs
-        self._table = table
+        self.table = table
         self._topic = topic
         self._waits = waits
         self._count = count
@@ -87,33 +81,24 @@ class Clicks:
     def settle_due(self, batch: Batch) -> None:
         """Settle the postbacks that have waited long enough, in every partition that is ours."""
         now = _now()
-        rows = batch.rows(self._table)
-        for partition in self._table.partitions:
-            for key in due_alarms(rows, partition, now)[:DUE_AT_ONCE]:
-                clear_alarm(rows, partition, key)
-                try:
-                    click_id = key.removeprefix(_ROWS).decode()
-                    row = self._row(batch, partition, click_id)
-                    self._write(batch, partition, click_id, row, settle(row, now, self._configs, self._waits.repeat_ms))
-                except Exception:
-                    # It stays in its row and is tried again with the next record of its click.
-                    log.exception("a postback that waited cannot be settled")
+        for partition, key in self.table.due(now, DUE_AT_ONCE):
+            try:
+                click_id = key.decode()
+                row = self._row(batch, partition, click_id)
+                self._write(batch, partition, click_id, row, settle(row, now, self._configs, self._waits.repeat_ms))
+            except Exception:
+                # It stays in its row and is tried again with the next tick.
+                log.exception("a postback that waited cannot be settled")
 
     def _row(self, batch: Batch, partition: int, click_id: str) -> ClickRow:
-        value = batch.rows(self._table).get(partition, _key(click_id))
+        value = batch.rows(self.table).get(partition, click_id.encode())
         return ClickRow() if value is None else click_row.from_bytes(value)
 
     def _write(self, batch: Batch, partition: int, click_id: str, before: ClickRow, outcome: Outcome) -> None:
-        rows, key = batch.rows(self._table), _key(click_id)
-        due_at = waits_until(outcome.row)
-        if due_at is not None and not set_alarm(rows, partition, key, due_at):
-            # Nobody would wake it: it does not wait.
-            late = settle(outcome.row, NEVER, self._configs, self._waits.repeat_ms)
-            outcome = Outcome(late.row, (*outcome.settled, *late.settled))
         for settled in outcome.settled:
             self._send(batch, partition, settled)
         if outcome.row is not before:
-            rows.put(partition, key, click_row.to_bytes(outcome.row))
+            batch.rows(self.table).put(partition, click_id.encode(), click_row.to_bytes(outcome.row))
 
     def _send(self, batch: Batch, partition: int, settled: Settled) -> None:
         arrived, result = settled.arrived, settled.result
@@ -135,16 +120,14 @@ class Clicks:
                 self._count("repeated")
 
 
+def due_at(data: bytes) -> int | None:
+    """When the first postback of a row has waited long enough, in ms; None: none waits."""
+    return waits_until(click_row.from_bytes(data))
+
+
 def is_expired(data: bytes, oldest: int) -> bool:
-    """Whether a row of the table was last heard of before a time in ms. What is no click's row is kept."""
-    try:
-        return click_row.from_bytes(data).newest < oldest
-    except RowError:
-        return False
-
-
-def _key(click_id: str) -> bytes:
-    return _ROWS + click_id.encode()
+    """Whether a row of the table was last heard of before a time in ms."""
+    return click_row.from_bytes(data).newest < oldest
 
 
 def _now() -> int:

@@ -14,14 +14,16 @@ from providers.base import Item, Malformed, Unreadable
 from schemas.codec import Codec
 from schemas.ids import recipient_key
 from schemas.records import InboundMessage, LinkClick, Postback, RawCallback, Receipt
+from streams.unknown_codes import UnknownCodes
 
 
-def normalize(batch: Batch, source: Admitted, codec: Codec) -> None:
+def normalize(batch: Batch, source: Admitted, codec: Codec, unknown_codes: UnknownCodes) -> None:
     """Send every item of one raw callback on, in order; reject the items that make no sense, and only them."""
     callback = codec.decode_as(RawCallback, source.record.value)
     for index, item in _items(batch, source, callback):
         match item:
             case Receipt():
+                item = unknown_codes.checked(item)
                 batch.send("receipts", item, key=key_of_receipt(item), event_id=item.event_id, at=item.received_at,
                            traceparent=source.traceparent)  # fmt: skip
             case InboundMessage():

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import orjson
 
-FORMAT = 1
-"""Version of the bytes. It changes with the meaning or the order of the fields."""
+FORMAT = 2
+"""Version of the bytes. It changes with the meaning or the order of the fields. Format 1 is read too: it had
+neither `sent` nor `clicks` nor `restored_at`."""
 
 
 class RowError(ValueError):
@@ -22,7 +23,8 @@ class MessageState(NamedTuple):
     """What is known of one message. A tuple, because a row holds many and is read for every record.
 
     `key` is `provider:provider_message_id`, which stays the same whatever is registered about the message.
-    `at` orders messages: `occurred_at`, else the time of receipt. Times are milliseconds.
+    `at` orders messages: `occurred_at`, else the time of receipt. Times are milliseconds. `sent` tells whether a
+    report that it was sent has come.
     """
 
     key: str
@@ -32,6 +34,7 @@ class MessageState(NamedTuple):
     rank: int
     occurred_at: int | None
     at: int
+    sent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +44,9 @@ class ContactRow:
     `since` is when `active` took its value, for a new contact the time of the first record. Failures at or
     before `counted_from` do not count: START and a restore set it. `removed_at` is the newest time at which
     anything asked for the contact's removal, also while it was out already: an older START or restore that
-    arrives late does not undo it.
-    `recent` is sorted by (at, key); `inbound` holds the ids of the last replies, newest last.
+    arrives late does not undo it. `restored_at` is the newest restore that was applied: it is not applied again, and
+    an order to remove that is older is out of date.
+    `recent` is sorted by (at, key); `inbound` and `clicks` hold the ids of the last replies and clicks, newest last.
     """
 
     active: bool = True
@@ -52,6 +56,12 @@ class ContactRow:
     removed_at: int = 0
     recent: tuple[MessageState, ...] = ()
     inbound: tuple[str, ...] = ()
+    clicks: tuple[str, ...] = ()
+    restored_at: int = 0
+
+    def message(self, key: str) -> MessageState | None:
+        """State of a message by its key, or None."""
+        return next((message for message in self.recent if message.key == key), None)
 
     @property
     def failures(self) -> int:
@@ -77,6 +87,8 @@ def to_bytes(row: ContactRow) -> bytes:
             row.removed_at,
             row.recent,
             row.inbound,
+            row.clicks,
+            row.restored_at,
         ),
         default=tuple,
     )
@@ -86,9 +98,11 @@ def from_bytes(data: bytes) -> ContactRow:
     """The row that `to_bytes` wrote. Raises RowError."""
     try:
         version, *values = orjson.loads(data)
-        if version != FORMAT:
+        if version == 1:
+            values = [*values[:5], [[*message, False] for message in values[5]], *values[6:], (), 0]
+        elif version != FORMAT:
             raise RowError(f"row format {version} is unknown, expected {FORMAT}")
-        active, reason, since, counted_from, removed_at, recent, inbound = values
+        active, reason, since, counted_from, removed_at, recent, inbound, clicks, restored_at = values
         return ContactRow(
             active=active,
             reason=reason,
@@ -97,8 +111,10 @@ def from_bytes(data: bytes) -> ContactRow:
             removed_at=removed_at,
             recent=tuple(map(MessageState._make, recent)),
             inbound=tuple(inbound),
+            clicks=tuple(clicks),
+            restored_at=restored_at,
         )
     except RowError:
         raise
-    except (TypeError, ValueError) as error:
+    except (IndexError, TypeError, ValueError) as error:
         raise RowError(f"does not read as a contact row: {error}") from error

@@ -23,7 +23,15 @@ class StreamsSettings(BusSettings):
     message_days: int = Field(
         default=7,
         validation_alias="TRACKLY_MESSAGE_DAYS",
-        description="Days that a registered message is remembered after it was registered.",
+        description="Days that a message is remembered after it was registered or last corrected.",
+    )
+    registration_wait: float = Field(
+        default=60.0,
+        ge=0.0,
+        le=3_600.0,
+        validation_alias="TRACKLY_REGISTRATION_WAIT",
+        description="Seconds that a report waits for its message, in accounts with registers_messages, before it"
+        " goes out under the provider's id. 0: it does not wait.",
     )
     link_wait: float = Field(
         default=60.0,

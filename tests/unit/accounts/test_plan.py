@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,7 @@ name = "Acme Media"
 discord_webhook_url = "env:ACME_DISCORD"
 trusted_cidrs = ["203.0.113.0/24", "2001:db8::/32"]
 callback_rate_limit = 50
+registers_messages = true
 [accounts.providers.twilio]
 auth_token = "env:ACME_TWILIO_TOKEN"
 [accounts.postbacks]
@@ -31,6 +33,8 @@ off = ["misspellings"]
 keywords = ["BASTA"]
 obfuscations = ["S=⚡"]
 never = ["the end"]
+[accounts.callbacks]
+secret = "env:ACME_CALLBACK_SECRET"
 [[accounts.lists]]
 number = "+18005551234"
 retry_threshold = 5
@@ -51,6 +55,7 @@ enabled = false
 ACCOUNT = AccountConfig(
     id="acme", name="Acme", providers={"twilio": {"auth_token": "t0p"}}, postbacks={"token": "p0st"}
 )
+SIGNING = replace(ACCOUNT, callback_secret="c4llback")
 LIST = ListConfig(account="acme", number="+18005551234")
 ENDPOINT = EndpointConfig(
     account="acme", id="crm", url="https://a.example/", secret="s3cret", events=("delivery", "unsubscribe", "reply")
@@ -91,6 +96,8 @@ def test_every_setting_is_read() -> None:
             discord_webhook_url="env:ACME_DISCORD",
             opt_out_words={"keywords": ("BASTA",), "obfuscations": ("S=⚡",), "never": ("the end",)},
             opt_out_off=("misspellings",),
+            registers_messages=True,
+            callback_secret="env:ACME_CALLBACK_SECRET",
         ),
         ListConfig(
             account="acme",
@@ -145,6 +152,15 @@ MISTAKES = {
     account_with("trusted_cidrs = [1.5]"): "accounts[0].trusted_cidrs[0]: is a number, expected a text",
     account_with('discord_webhook_url = "discord"'): (
         "accounts[0].discord_webhook_url: is no web address; write https://…, env:NAME or file:PATH"
+    ),
+    account_with('registers_messages = "yes"'): "accounts[0].registers_messages: is a text, expected true or false",
+    account_with('callback_secret = "x"'): "accounts[0].callback_secret: is no setting; did you mean callbacks?",
+    account_with('[accounts.callbacks]\ntoken = "x"'): "accounts[0].callbacks.token: is no setting; known are secret",
+    account_with('[accounts.callbacks]\nsecret = ""'): (
+        "accounts[0].callbacks.secret: is empty; write the secret, env:NAME or file:PATH"
+    ),
+    account_with('[accounts.callbacks]\nsecret = "whsec_!"'): (
+        "accounts[0].callbacks.secret: begins with whsec_ but goes on with no base64"
     ),
     account_with('[accounts.providers.twillio]\nauth_token = "x"'): (
         "accounts[0].providers.twillio: is no provider; did you mean twilio?"
@@ -347,8 +363,9 @@ def test_a_new_secret_replaces_the_old_one() -> None:
 def test_stars_keep_the_credentials_that_are_stored() -> None:
     text = account_with(
         'name = "Acme"\n[accounts.providers.twilio]\nauth_token = "***"\n[accounts.postbacks]\ntoken = "***"'
+        '\n[accounts.callbacks]\nsecret = "***"'
     )
-    assert [change.config for change in make_plan(text, view_of(ACCOUNT)).changes] == [ACCOUNT]
+    assert [change.config for change in make_plan(text, view_of(SIGNING)).changes] == [SIGNING]
 
 
 def test_stars_for_a_credential_that_is_not_stored_are_a_mistake() -> None:
@@ -412,8 +429,8 @@ def test_a_change_is_named_by_its_place_in_the_file() -> None:
 
 
 def test_export_hides_secrets_and_keeps_references() -> None:
-    text = export(view_of(ACCOUNT, ENDPOINT, *make_plan(WHOLE.replace("acme", "beta"), Accounts()).configs))
-    assert not [secret for secret in ("t0p", "p0st", "s3cret") if secret in text]
+    text = export(view_of(SIGNING, ENDPOINT, *make_plan(WHOLE.replace("acme", "beta"), Accounts()).configs))
+    assert not [secret for secret in ("t0p", "p0st", "c4llback", "s3cret") if secret in text]
     assert 'secret = "***"  # *** keeps the secret that is stored' in text
     assert 'auth_token = "env:ACME_TWILIO_TOKEN"' in text
     assert 'token = "file:/run/secrets/postback"' in text
@@ -449,6 +466,8 @@ def views(draw: st.DrawFn) -> Accounts:
                 discord_webhook_url=draw(st.none() | st.just("https://discord.example/secret")),
                 opt_out_words=draw(st.dictionaries(st.sampled_from(["keywords", "never"]), OPT_OUT_WORDS)),
                 opt_out_off=tuple(draw(st.sets(st.sampled_from(file.OPT_OUT_LAYERS)))),
+                registers_messages=draw(st.booleans()),
+                callback_secret=draw(st.none() | SECRETS),
             )
         )
         numbers = draw(st.sets(st.sampled_from(["+18005551234", "+4915112345678", "54321"])))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
-from schemas.records import ContactCommand, ContactState, InboundMessage, MessageSent, Receipt
-from streams.rules import Event
+from schemas.records import ContactCommand, InboundMessage, LinkClick, MessageSent, Receipt
 
 ACCOUNT = "acme"
 LIST = "+18005551234"
@@ -48,27 +48,30 @@ def receipt(
     received_at: int | None = None,
     to: str | None = NUMBER,
     from_: str | None = LIST,
+    **fields: Any,
 ) -> Receipt:
-    """A receipt that is received a second after what it reports, unless `received_at` says otherwise."""
+    """A receipt that is received a second after what it reports, unless `received_at` says otherwise; `fields` are any
+    others."""
     if received_at is None:
         received_at = (occurred_at or 0) + 1_000
-    return Receipt(
-        event_id=f"evt_{message}_{report.detail}_{occurred_at}_{received_at}",
-        account=ACCOUNT,
-        provider="infobip",
-        provider_message_id=message,
-        to=to,
-        from_=from_,
-        status=report.status,
-        status_detail=report.detail,
-        status_class=report.status_class,
-        provider_status=report.detail,
-        provider_code="(2,7)",
-        final=report.final,
-        occurred_at=None if occurred_at is None else START_OF_DAY + occurred_at,
-        received_at=START_OF_DAY + received_at,
-        raw="{}",
-    )
+    said: dict[str, Any] = {
+        "event_id": f"evt_{message}_{report.detail}_{occurred_at}_{received_at}",
+        "account": ACCOUNT,
+        "provider": "infobip",
+        "provider_message_id": message,
+        "to": to,
+        "from_": from_,
+        "status": report.status,
+        "status_detail": report.detail,
+        "status_class": report.status_class,
+        "provider_status": report.detail,
+        "provider_code": "(2,7)",
+        "final": report.final,
+        "occurred_at": None if occurred_at is None else START_OF_DAY + occurred_at,
+        "received_at": START_OF_DAY + received_at,
+        "raw": "{}",
+    }
+    return Receipt(**{**said, **fields})
 
 
 def inbound(
@@ -82,6 +85,7 @@ def inbound(
     to: str | None = LIST,
     list_number: str | None = None,
     provider: str = "twilio",
+    from_: str = NUMBER,
 ) -> InboundMessage:
     """A message of the contact to the list, received a second after it was written."""
     return InboundMessage(
@@ -89,7 +93,7 @@ def inbound(
         account=ACCOUNT,
         provider=provider,
         provider_message_id=id,
-        from_=NUMBER,
+        from_=from_,
         to=to,
         list_number=list_number,
         text=text,
@@ -102,32 +106,49 @@ def inbound(
     )
 
 
-def command(order: str, issued_at: int = 0) -> ContactCommand:
+def command(
+    order: str,
+    issued_at: int = 0,
+    reason: str | None = None,
+    phone_number: str = NUMBER,
+    list_number: str = LIST,
+) -> ContactCommand:
     """An operator's order about the contact."""
     return ContactCommand(
         event_id=f"evt_{order}_{issued_at}",
         command=order,
         account=ACCOUNT,
-        list_number=LIST,
-        phone_number=NUMBER,
+        list_number=list_number,
+        phone_number=phone_number,
         issued_by="ops@example.com",
         issued_at=START_OF_DAY + issued_at,
+        reason=reason,
     )
 
 
-def message_sent(message: str, message_id: str = "order-77", list_number: str = LIST) -> MessageSent:
-    """A message as its sender registered it."""
+def message_sent(message: str, message_id: str = "order-77", list_number: str = LIST, **fields: Any) -> MessageSent:
+    """A message as its sender registered it; `fields` are any others."""
+    defaults: dict[str, Any] = {"account": ACCOUNT, "provider": "infobip", "to": NUMBER, "sent_at": START_OF_DAY}
     return MessageSent(
-        message_id=message_id,
-        account=ACCOUNT,
-        provider="infobip",
-        provider_message_id=message,
-        list_number=list_number,
-        to=NUMBER,
-        sent_at=START_OF_DAY,
+        message_id=message_id, provider_message_id=message, list_number=list_number, **{**defaults, **fields}
     )
 
 
-def names(events: tuple[Event | ContactState, ...]) -> list[str]:
+def click(
+    message: str | None = "m1", url: str | None = "https://acme.example/sale", at: int | None = 1, **fields: Any
+) -> LinkClick:
+    """A click of the contact on a link of a message."""
+    defaults: dict[str, Any] = {"account": ACCOUNT, "provider": "infobip", "to": NUMBER, "raw": "{}"}
+    return LinkClick(
+        event_id=f"evt_click_{message}_{at}",
+        provider_message_id=message,
+        url=url,
+        occurred_at=None if at is None else START_OF_DAY + at,
+        received_at=START_OF_DAY + 5_000,
+        **{**defaults, **fields},
+    )
+
+
+def names(events: Iterable[object]) -> list[str]:
     """Types of the events, in order."""
     return [type(event).__name__ for event in events]

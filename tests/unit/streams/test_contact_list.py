@@ -59,7 +59,8 @@ def test_the_registered_list_wins_over_the_sender() -> None:
     ("named", "to", "expected"),
     [
         (BRAND, TOLL_FREE, BRAND),
-        (SHORT_CODE, None, SHORT_CODE),
+        (SHORT_CODE, None, None),
+        (SHORT_CODE, TOLL_FREE, TOLL_FREE),
         ("OtherBrand", TOLL_FREE, TOLL_FREE),
         (None, TOLL_FREE, TOLL_FREE),
         ("OtherBrand", None, None),
@@ -75,4 +76,4 @@ def test_a_providers_own_id_of_a_list_is_looked_up() -> None:
     config = ListConfig(account=ACCOUNT, number=BRAND, provider_list_ids={"lime": "1221"})
     of_account = {**ONE, BRAND: config}
     assert list_of(inbound("hi", list_number="1221", provider="lime"), None, of_account) == BRAND
-    assert list_of(inbound("hi", list_number="1221", provider="cm"), None, of_account) == "1221"
+    assert list_of(inbound("hi", list_number="1221", provider="cm"), None, of_account) is None

@@ -49,6 +49,7 @@ states = st.builds(
     rank=st.integers(0, 3),
     occurred_at=st.none() | times,
     at=times,
+    sent=st.booleans(),
 )
 rows = st.builds(
     ContactRow,
@@ -59,6 +60,8 @@ rows = st.builds(
     removed_at=times,
     recent=st.lists(states, max_size=4).map(tuple),
     inbound=st.lists(st.text(max_size=20), max_size=3).map(tuple),
+    clicks=st.lists(st.text(max_size=20), max_size=3).map(tuple),
+    restored_at=times,
 )
 
 
@@ -87,6 +90,10 @@ def test_bytes_begin_with_the_format() -> None:
         b"[1,true,null,1,0,0,[],[],0]",
         b'[1,true,null,1,0,0,[["key"]],[]]',
         b"[1,true,null,1,0,0,7,[]]",
+        b"[2,true,null,1,0,0,[],[],[]]",
+        b"[2,true,null,1,0,0,[],[],[],0,0]",
+        b'[2,true,null,1,0,0,[["key"]],[],[],0]',
+        b"[2,true,null,1,0,0,7,[],[],0]",
         b"[99,true,null,1,0,0,[],[],{}]",
     ],
 )
@@ -95,6 +102,14 @@ def test_bytes_that_are_no_row_are_refused(data: bytes) -> None:
         from_bytes(data)
 
 
+def test_a_row_of_the_first_format_reads_as_one_without_clicks() -> None:
+    data = b'[1,false,"complaint",5,1,4,[["cm:1","rejected","REJECTED_SPAM","complaint",3,5,5]],["cm:2"]]'
+    state = MessageState("cm:1", "rejected", "REJECTED_SPAM", "complaint", 3, 5, 5, sent=False)
+    assert from_bytes(data) == ContactRow(
+        active=False, reason="complaint", since=5, counted_from=1, removed_at=4, recent=(state,), inbound=("cm:2",)
+    )
+
+
 def test_an_unknown_format_is_named() -> None:
-    with pytest.raises(RowError, match="row format 99 is unknown, expected 1"):
+    with pytest.raises(RowError, match="row format 99 is unknown, expected 2"):
         from_bytes(b"[99,true,null,1,0,0,[],[],{}]")

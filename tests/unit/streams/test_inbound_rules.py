@@ -287,10 +287,47 @@ class TestCommand:
         assert outcome.events == ()
         assert apply_command(row, command("restore", 11_000)).row.active
 
+    def test_remove_that_was_ordered_before_the_restore_is_out_of_date(self) -> None:
+        row = apply_command(None, command("restore", 6)).row
+        outcome = apply_command(row, command("remove", 5))
+        assert outcome.row is row
+        assert outcome.events == ()
+
+    def test_orders_that_are_read_again_change_nothing(self) -> None:
+        orders = [command("remove", 5), command("restore", 6), command("remove", 7), command("restore", 8)]
+        row = None
+        for order in orders:
+            row = apply_command(row, order).row
+        for order in orders:
+            assert apply_command(row, order).row is row
+
+    def test_restore_that_is_read_again_does_not_undo_an_opt_out_that_came_late(self) -> None:
+        row = apply_command(None, command("restore", 20)).row
+        row = apply_inbound(row, inbound("STOP", 10), LIST, WORDS).row
+        assert not apply_command(row, command("restore", 20)).row.active
+
     def test_restore_works_while_the_providers_clock_is_ahead(self) -> None:
         ahead = receipt("m1", SPAM, 3_600_000, received_at=5_000)
         row = apply_receipt(None, ahead, None, LIST, 3).row
         assert apply_command(row, command("restore", 6_000)).row.active
+
+    @pytest.mark.parametrize("reason", REASONS)
+    def test_remove_is_for_the_reason_that_it_names(self, reason: str) -> None:
+        outcome = apply_command(None, command("remove", 5, reason))
+        unsubscribe, state = outcome.events
+        assert isinstance(unsubscribe, UnsubscribeEvent)
+        assert isinstance(state, ContactState)
+        assert (unsubscribe.reason, state.reason, outcome.row.reason) == (reason, reason, reason)
+
+    @pytest.mark.parametrize(("old", "new", "kept"), [("message", "complaint", "complaint"),
+                                                      ("complaint", "message", "complaint"),
+                                                      ("manual", "bad_response", "manual")])  # fmt: skip
+    def test_remove_for_a_weaker_reason_leaves_the_stronger(self, old: str, new: str, kept: str) -> None:
+        assert apply_command(out_for(old), command("remove", 5, new)).row.reason == kept
+
+    def test_remove_for_an_unknown_reason_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="reason 'bored' is none of bad_response, message"):
+            apply_command(None, command("remove", 5, "bored"))
 
     def test_an_unknown_command_is_refused(self) -> None:
         with pytest.raises(ValueError, match="'pause' is neither remove nor restore"):

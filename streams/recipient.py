@@ -1,0 +1,123 @@
+"""One recipient in a batch: its rows, and the events about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from bus.batches import Batch
+from bus.tables import Table
+from schemas.codec import Codec
+from schemas.ids import contact_key, derived_id
+from schemas.records import (
+    ClickEvent,
+    ContactState,
+    DeliveryEvent,
+    MessageCallback,
+    MessageSent,
+    Receipt,
+    ReplyEvent,
+    SentEvent,
+    TrackedLink,
+    UnsubscribeEvent,
+)
+from streams import message_row, row
+from streams.message_row import MessageRow, message_key
+from streams.row import ContactRow
+from streams.rules import Event, Outcome, apply_receipt
+
+EVENT_TOPICS = {
+    SentEvent: "sent",
+    DeliveryEvent: "delivery",
+    ReplyEvent: "reply",
+    UnsubscribeEvent: "unsubscribe",
+    ClickEvent: "click",
+    MessageCallback: "callbacks",
+}
+
+Rule = Callable[[ContactRow | None], Outcome]
+
+
+class Origin(NamedTuple):
+    """What events go back to: partition and key of the source, its time in ms and its trace."""
+
+    partition: int
+    key: bytes | None
+    at: int
+    traceparent: bytes | None = None
+
+
+class Tables(NamedTuple):
+    """The tables of the stage. In this order they are given to `batches`: a message's row must not say that a report
+    was counted before the contact's row does."""
+
+    contacts: Table
+    messages: Table
+
+
+class Recipient:
+    """Reads and writes the rows of one number of an account through a batch. `number` is None where none is named."""
+
+    __slots__ = ("_batch", "_codec", "_contacts", "_messages", "_origin", "account", "number")
+
+    def __init__(
+        self, batch: Batch, tables: Tables, codec: Codec, origin: Origin, account: str, number: str | None
+    ) -> None:
+        self._batch = batch
+        self._contacts = batch.rows(tables.contacts)
+        self._messages = batch.rows(tables.messages)
+        self._codec = codec
+        self._origin = origin
+        self.account = account
+        self.number = number
+
+    def contact(self, list_number: str | None) -> ContactRow | None:
+        """The row on a list; without a list, the one where states of messages are kept that belong to none."""
+        value = self._contacts.get(self._origin.partition, self._contact_key(list_number))
+        return None if value is None else row.from_bytes(value)
+
+    def update(self, list_number: str | None, rule: Rule) -> Outcome:
+        """Apply a rule to the row on a list. The events are the caller's to send."""
+        known = self.contact(list_number)
+        outcome = rule(known)
+        if outcome.row is not known:
+            self._contacts.put(self._origin.partition, self._contact_key(list_number), row.to_bytes(outcome.row))
+        return outcome
+
+    def count(self, receipt: Receipt, message: MessageSent | None, list_number: str | None, threshold: int) -> Outcome:
+        """Apply a delivery receipt to the row on a list. One that names no recipient has no row."""
+        if self.number is None:
+            return apply_receipt(None, receipt, message, None, threshold)
+        return self.update(list_number, lambda known: apply_receipt(known, receipt, message, list_number, threshold))
+
+    def message(self, provider: str, provider_message_id: str) -> MessageRow | None:
+        """The row of a message."""
+        key = message_key(self.account, provider, provider_message_id)
+        value = self._messages.get(self._origin.partition, key)
+        return None if value is None else message_row.from_bytes(value, self._codec)
+
+    def put_message(self, provider: str, provider_message_id: str, after: MessageRow) -> None:
+        """Write the row of a message."""
+        key = message_key(self.account, provider, provider_message_id)
+        self._messages.put(self._origin.partition, key, message_row.to_bytes(after, self._codec))
+
+    def send(self, events: Iterable[Event | ContactState]) -> None:
+        """Send events, in order."""
+        origin = self._origin
+        for event in events:
+            match event:
+                case ContactState():
+                    self._batch.send("contacts", event, key=event.contact.encode(),
+                                     event_id=derived_id(event.last_event_id, "contact"), at=origin.at,
+                                     traceparent=origin.traceparent)  # fmt: skip
+                case TrackedLink():
+                    self._batch.send("links", event, key=event.click_id.encode(), event_id=event.event_id,
+                                     at=event.registered_at, traceparent=origin.traceparent)  # fmt: skip
+                case _:
+                    # Events share the partition count and the key of their source: its partition is theirs.
+                    self._batch.send(EVENT_TOPICS[type(event)], event, key=origin.key, event_id=event.event_id,
+                                     at=event.timestamp, partition=origin.partition,
+                                     traceparent=origin.traceparent)  # fmt: skip
+
+    def _contact_key(self, list_number: str | None) -> bytes:
+        return contact_key(self.account, list_number or "", self.number or "").encode()

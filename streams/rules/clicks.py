@@ -1,0 +1,59 @@
+"""What a click on a link of a message gives: an event, once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from schemas.ids import derived_id
+from schemas.records import ClickEvent, LinkClick, MessageSent
+from streams.row import ContactRow
+from streams.rules.outcome import Outcome, times
+
+MAX_CLICKS = 16
+"""Clicks that a row remembers. Providers repeat a callback within minutes, not after 16 more clicks."""
+
+_ID_LENGTH = 12
+"""Characters of a click's id in the row: 60 bits, of which a row holds 16."""
+
+
+def apply_click(
+    row: ContactRow | None, click: LinkClick, message: MessageSent | None, list_number: str | None
+) -> Outcome:
+    """What a click does. `message` is the registered one that the click names. One that is repeated does nothing.
+
+    The link's own id is the one that the click names, else that of the message's link with its target.
+    """
+    at, _ = times(click)
+    before = row or ContactRow(since=at)
+    name = _name(click)
+    if name in before.clicks:
+        return Outcome(before)
+    event = ClickEvent(
+        event_id=derived_id(click.event_id, "click"),
+        account=click.account,
+        message_id=click.provider_message_id if message is None else message.message_id,
+        click_id=click.click_id or _click_id(click, message),
+        provider=click.provider,
+        phone_number=click.to,
+        list_number=list_number,
+        url=click.url or _url(click, message),
+        timestamp=at,
+    )
+    return Outcome(replace(before, clicks=(*before.clicks, name)[-MAX_CLICKS:]), (event,))
+
+
+def _name(click: LinkClick) -> str:
+    """The same for a click that is reported again. One without a time is known by the callback that brought it."""
+    when = click.event_id if click.occurred_at is None else click.occurred_at
+    parts = (click.provider, click.provider_message_id or "", click.click_id or "", click.url or "", when)
+    return derived_id(*parts).removeprefix("evt_")[:_ID_LENGTH]
+
+
+def _click_id(click: LinkClick, message: MessageSent | None) -> str | None:
+    links = message.links if message else ()
+    return next((link.click_id for link in links if link.url == click.url), None)
+
+
+def _url(click: LinkClick, message: MessageSent | None) -> str | None:
+    links = message.links if message else ()
+    return next((link.url for link in links if link.click_id == click.click_id), None)

@@ -1,0 +1,66 @@
+"""What the registration of a message gives: its row, and the events that tell that it was sent."""
+
+from __future__ import annotations
+
+from schemas.ids import derived_id
+from schemas.records import MessageSent, SentEvent, TrackedLink
+from streams.message_row import MessageRow
+from streams.row import MessageState
+from streams.rules.callbacks import sent_callback, state_callback
+from streams.rules.outcome import Event
+from streams.rules.states import sent_event_id
+
+
+def register(
+    row: MessageRow | None, message: MessageSent, counted: MessageState | None, now: int
+) -> tuple[MessageRow, tuple[Event, ...]]:
+    """The message's row and the events of a registration. The same one again gives the row itself and no events.
+
+    `counted` is the state of a message whose reports went out before it was registered. A registration that differs
+    from the last corrects it: for what comes from then on. What has been told is not told again.
+    """
+    known = row.message if row else None
+    if row is not None and known == message:
+        return row, ()
+    events: list[Event] = []
+    event_id = sent_event_id(message.account, message.provider, message.provider_message_id)
+    told = (row is not None and row.sent) or (counted is not None and counted.sent)
+    if not told:
+        events.append(_sent_event(message, event_id))
+    links = known.links if known else ()
+    events += [_tracked_link(message, link.click_id, link.url) for link in message.links if link not in links]
+    if known is None or known.callback_url is None:
+        callbacks = [sent_callback(message, event_id)]
+        if counted is not None:
+            callbacks.append(state_callback(message, None, counted, event_id))
+        events += [callback for callback in callbacks if callback is not None]
+    return MessageRow(since=now, message=message, sent=True), tuple(events)
+
+
+def _sent_event(message: MessageSent, event_id: str) -> SentEvent:
+    return SentEvent(
+        event_id=event_id,
+        account=message.account,
+        message_id=message.message_id,
+        provider_message_id=message.provider_message_id,
+        provider=message.provider,
+        to=message.to,
+        list_number=message.list_number,
+        part_count=message.part_count,
+        timestamp=message.sent_at,
+    )
+
+
+def _tracked_link(message: MessageSent, click_id: str, url: str) -> TrackedLink:
+    return TrackedLink(
+        event_id=derived_id(message.account, message.provider, message.provider_message_id, "link", click_id),
+        account=message.account,
+        click_id=click_id,
+        message_id=message.message_id,
+        provider=message.provider,
+        provider_message_id=message.provider_message_id,
+        phone_number=message.to,
+        list_number=message.list_number,
+        url=url,
+        registered_at=message.sent_at,
+    )

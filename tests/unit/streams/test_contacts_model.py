@@ -1,0 +1,342 @@
+"""The contacts stage against a reference model of a few lines, over random histories.
+
+Reports, registrations, replies and orders come in any order and more than once, with restarts, lost disks, crashes
+in the middle of a write, replays, and time that passes. The stage is the real one, over tables in memory.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Any
+
+from contact_records import (
+    ABSENT,
+    ACCEPTED,
+    AT_OPERATOR,
+    DELIVERED,
+    ENROUTE,
+    SPAM,
+    SYSTEM_ERROR,
+    UNKNOWN_NUMBER,
+    Report,
+    command,
+    inbound,
+    message_sent,
+    receipt,
+)
+from contact_stage import NOT_REGISTERING, REGISTERING, WAIT, Stage
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+
+from schemas.records import (
+    ContactCommand,
+    ContactState,
+    DeliveryEvent,
+    InboundMessage,
+    ListConfig,
+    MessageCallback,
+    MessageSent,
+    Receipt,
+    Record,
+    SentEvent,
+)
+from streams.message_row import MAX_WAITING
+from streams.rules import REMOVALS, rank
+from streams.rules.callbacks import reason_of
+from streams.rules.outcome import STRENGTH
+from streams.rules.states import SENT_REPORTS
+
+LISTS = {"+18005550001": 1, "+18005550002": 3}
+"""Threshold by list."""
+
+NUMBERS = ["+15550000001", "+15550000002"]
+MESSAGES = [f"m{n}" for n in range(4)]
+REPORTS = [ACCEPTED, ENROUTE, AT_OPERATOR, DELIVERED, ABSENT, SYSTEM_ERROR, SPAM, UNKNOWN_NUMBER]
+URL = "https://crm.example/sms"
+
+AGES = st.integers(0, 40)
+CRASHES = st.sampled_from([None, None, None, "contacts", "messages"])
+
+
+def list_of(message: str) -> str:
+    return sorted(LISTS)[MESSAGES.index(message) % 2]
+
+
+def number_of(message: str) -> str:
+    return NUMBERS[MESSAGES.index(message) // 3]
+
+
+def weight(report: Receipt) -> tuple[int, int]:
+    """The heavier of two reports of a message is the one that counts. Every report has a time of its own."""
+    return rank(report.status, report.status_detail, report.final), report.occurred_at or 0
+
+
+@dataclass
+class Contact:
+    """Whether one contact of one list may be texted."""
+
+    threshold: int
+    counts: dict[str, Receipt] = field(default_factory=dict)
+    out_for: str | None = None
+    removed_at: int = 0
+    restored_at: int = 0
+    counted_from: int = 0
+
+    def failures(self) -> int:
+        latest = sorted(self.counts.values(), key=lambda r: r.occurred_at or 0, reverse=True)
+        run = takewhile(lambda r: r.status_class != "delivered" and (r.occurred_at or 0) > self.counted_from, latest)
+        return sum(r.status_class == "transient" for r in run)
+
+    def report(self, report: Receipt) -> None:
+        before, old = self.failures(), self.counts.get(report.provider_message_id)
+        if old is not None and weight(report) <= weight(old):
+            return
+        self.counts[report.provider_message_id] = report
+        says_more = old is None or says(report) != says(old)
+        reason = REMOVALS.get(report.status_class) if says_more else None
+        if reason or self.failures() >= max(self.threshold, before + 1):
+            self.remove(reason or "bad_response", report.occurred_at or 0)
+
+    def remove(self, reason: str, at: int) -> None:
+        self.removed_at = max(self.removed_at, at)
+        if self.out_for is None or STRENGTH[reason] > STRENGTH[self.out_for]:
+            self.out_for = reason
+
+    def restore(self, at: int) -> None:
+        if at >= self.removed_at:
+            self.out_for, self.counted_from = None, max(self.counted_from, at)
+
+    def order(self, order: str, at: int) -> None:
+        if order == "remove" and at >= self.restored_at:
+            self.remove("manual", at)
+        elif order == "restore" and at > self.restored_at and at >= self.removed_at:
+            self.restore(at)
+            self.restored_at = at
+
+
+@dataclass
+class Message:
+    """What is told of one message. `reports` are all that came, in order; `told` and `called_back` what must be out."""
+
+    reports: list[Receipt] = field(default_factory=list)
+    registered: MessageSent | None = None
+    released: bool = False
+    waits_until: float = 0.0
+    told: list[tuple[str, str]] = field(default_factory=list)
+    called_back: list[tuple[str, int | None]] = field(default_factory=list)
+    sent: bool = False
+    last: Receipt | None = None
+
+    def tell(self, report: Receipt) -> None:
+        if self.registered is None and ("infobip", report.status_detail) in SENT_REPORTS:
+            self.sent = True
+        if self.last is None or weight(report) > weight(self.last):
+            if self.last is None or says(report) != says(self.last):
+                name = self.registered.message_id if self.registered else report.provider_message_id
+                self.told.append((name, report.status_detail))
+                self.call_back(self.last, report)
+            self.last = report
+
+    def call_back(self, old: Receipt | None, new: Receipt) -> None:
+        if self.registered is not None and self.registered.callback_url and outcome(new) not in (None, outcome(old)):
+            self.called_back.append(outcome(new))  # type: ignore[arg-type]
+
+    def register(self, message: MessageSent) -> None:
+        self.registered, self.sent = message, True
+        if message.callback_url:
+            self.called_back.append(("sent", None))
+        if self.last is not None:
+            self.call_back(None, self.last)
+
+
+def says(report: Receipt) -> tuple[str, str, int]:
+    return report.status, report.status_detail, weight(report)[0]
+
+
+def outcome(report: Receipt | None) -> tuple[str, int | None] | None:
+    if report is None or report.status == "pending":
+        return None
+    if report.status == "delivered":
+        return "delivered", None
+    return "undelivered", reason_of(report.status_detail, report.status_class).code
+
+
+class Histories(RuleBasedStateMachine):
+    """One account with two lists of different thresholds, two numbers, four messages."""
+
+    seen = Bundle("seen")
+
+    @initialize(registers=st.booleans())
+    def start(self, registers: bool) -> None:
+        account = REGISTERING if registers else NOT_REGISTERING
+        configs = [ListConfig(account="acme", number=n, retry_threshold=t) for n, t in LISTS.items()]
+        self.stage = Stage(account, *configs)
+        self.registers = registers
+        self.now = 0.0
+        self.time = 0
+        self.contacts = {(n, number): Contact(LISTS[n]) for n in LISTS for number in NUMBERS}
+        self.messages: dict[str, Message] = defaultdict(Message)
+        self.history: list[Record] = []
+        self.events: dict[str, Record] = {}
+        self.states: dict[str, ContactState] = {}
+
+    # What comes in. Now and then the worker dies while a table takes nothing, and reads the record again.
+
+    @rule(target=seen, message=st.sampled_from(MESSAGES), report=st.sampled_from(REPORTS), age=AGES, crash=CRASHES)
+    def report(self, message: str, report: Report, age: int, crash: str | None) -> Record:
+        """A report, of late or of a while ago. Those of every third message name no sender."""
+        sender = list_of(message) if MESSAGES.index(message) % 3 else None
+        at = self.a_time(age)
+        record = receipt(message, report, at, received_at=at + 1, to=number_of(message), from_=sender)
+        return self.take(record, crash)
+
+    @rule(target=seen, message=st.sampled_from(MESSAGES), crash=CRASHES)
+    def register(self, message: str, crash: str | None) -> Record:
+        """The message's registration; of two in three with a URL."""
+        url = URL if MESSAGES.index(message) % 3 else None
+        record = message_sent(message, f"order-{message}", list_of(message), to=number_of(message), callback_url=url)
+        return self.take(record, crash)
+
+    @rule(target=seen, number=st.sampled_from(NUMBERS), to=st.sampled_from(sorted(LISTS)),
+          text=st.sampled_from(["STOP", "START", "hello"]), age=AGES, crash=CRASHES)  # fmt: skip
+    def reply(self, number: str, to: str, text: str, age: int, crash: str | None) -> Record:
+        """A reply, of late or of a while ago."""
+        at = self.a_time(age)
+        return self.take(inbound(text, at, id=f"SM{at}", to=to, from_=number), crash)
+
+    @rule(target=seen, number=st.sampled_from(NUMBERS), of=st.sampled_from(sorted(LISTS)),
+          order=st.sampled_from(["remove", "restore"]), age=AGES, crash=CRASHES)  # fmt: skip
+    def order(self, number: str, of: str, order: str, age: int, crash: str | None) -> Record:
+        """An operator's order, of late or of a while ago."""
+        return self.take(command(order, self.a_time(age), phone_number=number, list_number=of), crash)
+
+    # What happens on the way.
+
+    @rule(record=seen)
+    def duplicate(self, record: Record) -> None:
+        """Whoever said it says it again."""
+        assert self.stage.apply(record) == []
+
+    @rule(count=st.integers(1, 5))
+    def replay(self, count: int) -> None:
+        """The last records are read again: their offsets were not committed."""
+        assert self.stage.apply(*self.history[-count:]) == []
+
+    @rule(disk_is_lost=st.booleans())
+    def restart(self, disk_is_lost: bool) -> None:
+        """The worker starts again, with its tables or without."""
+        if disk_is_lost:
+            self.stage.lose_disk()
+        else:
+            self.stage.restart()
+
+    @rule(seconds=st.sampled_from([0.0, 1.0, WAIT / 2, WAIT]))
+    def tick(self, seconds: float) -> None:
+        self.now += seconds
+        for message in self.messages.values():
+            if message.registered is None and not message.released and self.now >= message.waits_until:
+                self.release(message)
+        self.note(self.stage.tick(seconds), again=[])
+
+    # What must be.
+
+    @invariant()
+    def contacts_are_as_the_model_says(self) -> None:
+        for (list_number, number), model in getattr(self, "contacts", {}).items():
+            row = self.stage.contact(number, list_number)
+            found = (row.active, row.reason, row.failures) if row else (True, None, 0)
+            assert found == (model.out_for is None, model.out_for, model.failures())
+            state = self.states.get(f"acme:{list_number}:{number}")
+            shown = (state.active, state.reason, state.failures) if state else (True, None, 0)
+            assert shown == found
+
+    @invariant()
+    def senders_are_told_what_the_model_says(self) -> None:
+        for name, model in getattr(self, "messages", {}).items():
+            events = [
+                event for event in self.events.values() if getattr(event, "message_id", None) in (name, f"order-{name}")
+            ]
+            told = [(e.message_id, e.status_detail) for e in events if isinstance(e, DeliveryEvent)]
+            assert told == model.told
+            assert [e for e in events if isinstance(e, SentEvent)][1:] == []
+            assert any(isinstance(e, SentEvent) for e in events) == model.sent
+            assert [(e.event, e.reason_code) for e in events if isinstance(e, MessageCallback)] == model.called_back
+
+    def a_time(self, age: int) -> int:
+        """A time that no other record has; of two records the later one may be the older."""
+        self.time += 100
+        return self.time * 1_000 - age * 150_000 + self.time // 100
+
+    def take(self, record: Record, crash: str | None) -> Record:
+        """Apply a new record to the model and to the stage."""
+        if record in self.history:
+            self.duplicate(record)
+            return record
+        self.history.append(record)
+        match record:
+            case Receipt():
+                self.model_report(record)
+            case MessageSent():
+                self.model_registration(record)
+            case InboundMessage():
+                contact = self.contacts[record.to or "", record.from_]
+                at = record.occurred_at or 0
+                if record.text == "STOP":
+                    contact.remove("message", at)
+                elif record.text == "START" and contact.out_for == "message":
+                    contact.restore(at)
+            case ContactCommand():
+                self.contacts[record.list_number, record.phone_number].order(record.command, record.issued_at)
+        before = self.stage.crash_on(record, refusing=crash) if crash else []
+        self.note([*before, *self.stage.apply(record)], again=before)
+        return record
+
+    def model_report(self, record: Receipt) -> None:
+        message = self.messages[record.provider_message_id]
+        message.reports.append(record)
+        if record.from_ or message.registered:
+            self.contacts[list_of(record.provider_message_id), record.to or ""].report(record)
+        if message.registered or message.released:
+            message.tell(record)
+        elif not self.registers:
+            message.released = True
+            message.tell(record)
+        elif len(message.reports) == 1:
+            message.waits_until = self.now + WAIT
+        elif len(message.reports) > MAX_WAITING:
+            self.release(message)
+
+    def model_registration(self, record: MessageSent) -> None:
+        message = self.messages[record.provider_message_id]
+        contact = self.contacts[record.list_number, record.to]
+        message.register(record)
+        if message.released:
+            counted = [message.last] if message.last else []
+        else:
+            counted = message.reports
+            for report in message.reports:
+                message.tell(report)
+        for report in counted:
+            contact.report(report)
+
+    def release(self, message: Message) -> None:
+        message.released = True
+        for report in message.reports:
+            message.tell(report)
+
+    def note(self, events: list[Record], again: list[Record]) -> None:
+        """Keep events by their ids. None comes twice, but for those that were out before a crash (`again`)."""
+        told = [event for event in events if not isinstance(event, ContactState)]
+        self.states.update({event.contact: event for event in events if isinstance(event, ContactState)})
+        ids = {event.event_id for event in told}  # type: ignore[union-attr]
+        assert len(ids) >= len(told) - len(again)
+        assert not ids & self.events.keys()
+        for event in told:
+            self.events.setdefault(event.event_id, event)  # type: ignore[union-attr]
+
+
+TestHistories: Any = Histories.TestCase
+TestHistories.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
