@@ -54,8 +54,9 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """How one provider's samples are made, of a marker that they begin theirs with, and how they are proven."""
+    """Where one provider's samples go, how they are made, of a marker that theirs begin with, and how proven."""
 
+    path: str
     samples: Callable[[str, Occasion], Iterable[Sample]]
     prove: Callable[[CallbackRequest, Mapping[str, str]], CallbackRequest]
 
@@ -179,10 +180,10 @@ def _prove_eztexting(request: CallbackRequest, credentials: Mapping[str, str]) -
 
 
 SOURCES: Mapping[str, Source] = {
-    "cm": Source(_cm, _prove_by_url),
-    "eztexting": Source(_eztexting, _prove_eztexting),
-    "infobip": Source(_infobip, _prove_infobip),
-    "lime": Source(_lime, _prove_nothing),
-    "twilio": Source(_twilio, _prove_twilio),
+    "cm": Source("/api/webhook-feedbacks/cm", _cm, _prove_by_url),
+    "eztexting": Source("/api/webhook-feedbacks/eztexting", _eztexting, _prove_eztexting),
+    "infobip": Source("/api/webhook-feedbacks/infobip", _infobip, _prove_infobip),
+    "lime": Source("/api/webhook-feedbacks/lime", _lime, _prove_nothing),
+    "twilio": Source("/api/webhook-feedbacks/twilio", _twilio, _prove_twilio),
 }
 """By the provider's name."""

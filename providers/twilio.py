@@ -77,29 +77,19 @@ class Twilio:
         return Answer(b"<Response/>", "text/xml") if _is_message(fields) else Answer()
 
 
+MIN_BASE64 = 60
+"""Characters from which a body may be base64. Shorter ones are words: STOP and START are base64 too."""
+
 _TABLES = tables("twilio")
 _STATUSES = meanings(_TABLES["statuses"], "name")
 _ERRORS: Mapping[str, Mapping[str, str]] = {str(row["code"]): row for row in _TABLES["errors"]}
 _FAILED = frozenset({"undelivered", "failed"})
-MIN_BASE64 = 60
-"""Characters from which a body may be base64. Shorter ones are words: STOP and START are base64 too."""
 _INBOUND = frozenset({"receiving", "received"})
 _IDS = ("MessageSid", "SmsSid", "SmsMessageSid")
 _CONTENT = ("Body", "NumMedia", "MediaUrl0")
 _KIND_OF_OPT_OUT_TYPE: Mapping[str, str] = {"STOP": "opt_out", "START": "opt_in"}
-_DECIDING_FIELDS = frozenset(
-    {
-        *_IDS,
-        *_CONTENT,
-        "MessageStatus",
-        "SmsStatus",
-        "ErrorCode",
-        "From",
-        "To",
-        "OptOutType",
-        "RawDlrDoneDate",
-    }
-)
+_OTHER_FIELDS = ("MessageStatus", "SmsStatus", "ErrorCode", "From", "To", "OptOutType", "RawDlrDoneDate")
+_DECIDING_FIELDS = frozenset((*_IDS, *_CONTENT, *_OTHER_FIELDS))
 _URL = re.compile(r"(https?)://([^/?#@]*@)?(\[[^\]/?#]*\]|[^/?#:@]*)(:[0-9]+)?([^#]*)(?:#.*)?", re.I | re.S).fullmatch
 _base64 = re.compile(r"(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?").fullmatch
 _BODY_HASH = re.compile(r"[?&]bodySHA256=([^&#]*)").search

@@ -239,7 +239,7 @@ def _occasion(view: Accounts, account: str, provider: str) -> Occasion:
 
 
 def _path(name: str, path_secret: str | None) -> str:
-    return f"/api/webhook-feedbacks/{name}" + ("" if path_secret is None else "/" + quote(path_secret, safe=""))
+    return SOURCES[name].path + ("" if path_secret is None else "/" + quote(path_secret, safe=""))
 
 
 def _path_secret(settings: IngestSettings, name: str) -> str | None:

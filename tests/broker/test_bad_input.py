@@ -25,6 +25,7 @@ TWILIO = "/api/webhook-feedbacks/twilio?account=acme"
 PUBLIC_URL = "https://sms.example.com"
 TOKEN = "twilio-token-of-the-tests"
 PATH_SECRET = "path-secret-of-the-tests"
+BASIC = {"username": "basic", "password": "password-of-basic"}
 OWN_SECRETS = {"secret": "new/secret of walled", "secret_previous": "old-secret-of-walled"}
 
 
@@ -59,6 +60,7 @@ def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
                     AccountConfig(id="acme", name="Acme", providers={"twilio": {"auth_token": TOKEN}}),
                     AccountConfig(id="fenced", name="Fenced", trusted_cidrs=("203.0.113.0/24",)),
                     AccountConfig(id="walled", name="Walled", providers=dict.fromkeys(("infobip", "cm"), OWN_SECRETS)),
+                    AccountConfig(id="basic", name="Basic", providers={"infobip": BASIC}),
                     AccountConfig(id="lost", name="Lost", providers={"twilio": {"auth_token": "env:NOBODY_SET_THIS"}}),
                     ListConfig(account="acme", number="+18005551234"),
                 ]
@@ -114,10 +116,40 @@ def test_a_body_without_a_length_is_bounded_too(http: httpx.Client) -> None:
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
 
 
-def test_a_wrong_twilio_signature_is_refused(http: httpx.Client) -> None:
-    body = b"MessageSid=SM1&MessageStatus=sent"
-    answer = http.post(TWILIO, content=body, headers={"X-Twilio-Signature": signature(TWILIO, body + b"!")})
-    assert (answer.status_code, answer.json()["code"]) == (403, "wrong_signature")
+SENT = b"MessageSid=SM1&MessageStatus=sent"
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "code"),
+    [
+        (TWILIO, {}, "missing_signature"),
+        (TWILIO, {"X-Twilio-Signature": ""}, "missing_signature"),
+        (TWILIO, {"X-Twilio-Signature": "not base64!"}, "wrong_signature"),
+        (TWILIO, {"X-Twilio-Signature": signature(TWILIO, SENT + b"!")}, "wrong_signature"),
+        # Replayed: the proof of the same body for another account.
+        (TWILIO, {"X-Twilio-Signature": signature(TWILIO.replace("acme", "beta"), SENT)}, "wrong_signature"),
+        ("/api/webhook-feedbacks/cm?account=walled", {}, "missing_secret"),
+        ("/api/webhook-feedbacks/cm?account=walled&secret=guess", {}, "wrong_secret"),
+        ("/api/webhook-feedbacks/cm/guess?account=walled", {}, "not_found"),
+        ("/api/webhook-feedbacks/infobip?account=basic", {}, "missing_credentials"),
+        ("/api/webhook-feedbacks/infobip?account=basic", {"Authorization": "Basic !"}, "wrong_credentials"),
+        ("/api/webhook-feedbacks/infobip?account=basic", {"Authorization": "Bearer x"}, "wrong_credentials"),
+        ("/api/webhook-feedbacks/lime/guess?account=acme", {}, "not_found"),
+    ],
+)
+def test_without_its_proof_a_callback_is_refused_counted_and_not_stored(
+    cluster: Cluster, http: httpx.Client, path: str, headers: dict[str, str], code: str
+) -> None:
+    provider = path.split("/")[3].partition("?")[0]
+    line = f'trackly_ingest_callbacks_total{{answer="{code}",provider="{provider}"}} '
+
+    def counted() -> float:
+        return next((float(each.split()[-1]) for each in http.get("/metrics").text.splitlines() if line in each), 0)
+
+    stored, before = len(cluster.stored("raw")), counted()
+    answer = http.post(path, content=SENT, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (404 if code == "not_found" else 403, code)
+    assert (len(cluster.stored("raw")), counted()) == (stored, before + 1)
 
 
 def rejected(cluster: Cluster) -> list[RejectedRecord]:

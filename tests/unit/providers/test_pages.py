@@ -63,7 +63,7 @@ def test_the_provider_that_the_guide_adds_is_one(monkeypatch: pytest.MonkeyPatch
     exec(sample_maker, maker)
     cases = dict(vars(contract_cases))
     exec(case, cases)
-    provider, source = pigeon["Pigeon"](), Source(maker["_pigeon"], maker["_prove_by_url"])
+    provider, source = pigeon["Pigeon"](), Source("/api/x", maker["_pigeon"], maker["_prove_by_url"])
     occasion = Occasion("+12025550199", "+18005551234", "1", datetime(2026, 3, 1, tzinfo=UTC))
 
     kinds = []

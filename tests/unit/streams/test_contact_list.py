@@ -76,4 +76,4 @@ def test_a_providers_own_id_of_a_list_is_looked_up() -> None:
     config = ListConfig(account=ACCOUNT, number=BRAND, provider_list_ids={"lime": "1221"})
     of_account = {**ONE, BRAND: config}
     assert list_of(inbound("hi", list_number="1221", provider="lime"), None, of_account) == BRAND
-    assert list_of(inbound("hi", list_number="1221", provider="cm"), None, of_account) is None
+    assert list_of(inbound("hi", list_number="1221", to=TOLL_FREE, provider="cm"), None, of_account) == TOLL_FREE
