@@ -38,7 +38,7 @@ def patterns() -> Iterator[tuple[str, str]]:
     for layer, places in tables.items():
         for place, lists in places.items():
             for words in lists.values() if isinstance(lists, dict) else [lists]:
-                yield from ((f"{layer}.{place}", pattern) for pattern in words if place != "names" or layer == "never")
+                yield from ((f"{layer}.{place}", pattern) for pattern in words if place != "names")
 
 
 PATTERNS = list(patterns())
