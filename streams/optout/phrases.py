@@ -92,9 +92,11 @@ class Reading:
         instead = {words_in(variant): words_in(word) for word, variants in same.items() for variant in variants}
         return cls(_words(ignored), Phrases(instead), _words(first_person))
 
-    def without(self, never: Iterable[str]) -> Reading:
-        """The reading that passes over some more phrases."""
-        return replace(self, never=(*self.never, Phrases({self.words(phrase): GAP for phrase in never})))
+    def without(self, never: Iterable[str], but: Iterable[str] = ()) -> Reading:
+        """The reading that passes over some more phrases, but not where they are part of a longer one of `but`."""
+        instead = {self.words(phrase): GAP for phrase in never}
+        instead |= {words: words for words in map(self.words, but)}
+        return replace(self, never=(*self.never, Phrases(instead)))
 
     def words(self, phrase: str) -> Words:
         """The words of a phrase as they are compared."""

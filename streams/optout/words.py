@@ -105,9 +105,12 @@ def _table() -> dict[str, Any]:
 
 @cache
 def _reading() -> Reading:
-    table, groups = _table()["reading"], _table()["groups"]
-    never = [phrase for pattern in _flat(_table()["never"]) for phrase in spelled_out(pattern, groups)]
-    return Reading.of(table["ignored"], table["same"], table["first_person"]).without(never)
+    table = _table()["reading"]
+    never, but = (
+        [phrase for pattern in _flat(_table()[name]) for phrase in spelled_out(pattern, _table()["groups"])]
+        for name in (NEVER, "but")
+    )
+    return Reading.of(table["ignored"], table["same"], table["first_person"]).without(never, but)
 
 
 @cache

@@ -81,6 +81,9 @@ class TestKeyword:
         ("quit msging me", "stop messaging me", "phrases"),
         ("I said DON’T TEXT ME", "don't text", "phrases"),
         ("You have the wrong number.", "wrong number", "phrases"),
+        ("please take my number off the list", "take my number off", "phrases"),
+        ("I told you don’t text me", "don't text", "phrases"),
+        ("if you don't stop texting me I'll cry", "stop texting me", "phrases"),
         ("please stop", "STOP", "phrases"),
         ("Who is this? Stop.", "STOP", "phrases"),
         ("numéro équivocado", "numero equivocado", "phrases"),
@@ -168,6 +171,7 @@ class TestNever:
             "bus stop",
             "Don’t stop!",
             "stop and think",
+            "take me off the waitlist",
             "please don't stop texting me",
         ],
     )
