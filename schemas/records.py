@@ -392,6 +392,30 @@ class EndpointConfig:
     batch_events: int = 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A key for the API, known by its digest."""
+
+    id: str
+    account: str | None = None
+    name: str
+    prefix: str
+    digest: str
+    created_at: int
+    expires_at: int | None = None
+    revoked_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiRequest:
+    """An API request with an Idempotency-Key."""
+
+    id: str
+    claim: str
+    digest: str
+    accepted_at: int
+
+
 Record = (
     RawCallback
     | Receipt
@@ -415,6 +439,8 @@ Record = (
     | AccountConfig
     | ListConfig
     | EndpointConfig
+    | ApiKey
+    | ApiRequest
 )
 
 RECORD_TYPES: dict[str, type[Record]] = {cls.__name__: cls for cls in Record.__args__}
