@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+REMOVAL_REASONS = ("message", "manual", "complaint", "bad_response", "invalid_contact")
+"""Why a contact is removed: `reason` of ContactState, ContactCommand and UnsubscribeEvent."""
+
 
 @dataclass(frozen=True, slots=True)
 class RawCallback:

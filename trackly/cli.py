@@ -49,6 +49,9 @@ CONTENTS = (
     Line("Change", "apply", "trackly.accounts:apply", "Make accounts, lists and endpoints what a file says."),
 )
 
+ALIASES = {"contacts": "contact"}
+"""Other names under which commands are found: one contact is shown, many contacts are exported."""
+
 
 class Contents(TyperGroup):
     """The root command. Lists what there is without importing it; turns expected errors into sentences."""
@@ -60,9 +63,14 @@ class Contents(TyperGroup):
             line.command: TyperCommand(line.command, help=line.help, rich_help_panel=line.panel) for line in CONTENTS
         }
 
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The line of the contents with this name or alias, or None."""
+        return super().get_command(ctx, ALIASES.get(cmd_name, cmd_name))
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that is meant, imported."""
-        name, command, rest = super().resolve_command(ctx, args)
+        typed, command, rest = super().resolve_command(ctx, args)
+        name = ALIASES.get(typed or "", typed)
         return name, _load(name, self._targets[name]) if name else command, rest
 
     def invoke(self, ctx: Any) -> Any:
