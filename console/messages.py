@@ -99,7 +99,7 @@ def _problems(messages: list[Message], caller: Caller) -> list[str]:
         if message.list_number not in caller.lists:
             problems.append(f"messages[{index}].list_number: is no list of account {caller.account}")
         if message.sent_at is not None and not 0 <= message.sent_at.timestamp() * 1000 <= latest:
-            problems.append(f"messages[{index}].sent_at: is in the future")
+            problems.append(f"messages[{index}].sent_at: is in the future, or before 1970")
     return problems
 
 
