@@ -88,7 +88,7 @@ class RocksStore:
         try:
             self._db = Rdict(str(self._path), _options(), access_type=AccessType.read_write())
         except Exception as error:  # rocksdict has no exceptions of its own
-            if "lock file" not in str(error):
+            if not any(words in str(error) for words in ("While lock file", "lock hold by")):
                 raise
             raise StoreInUse(
                 f"{self._path} is open in another process. Give each process of a service a TRACKLY_INSTANCE_ID or a"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from accounts.urls import check_web_address
 from providers import PROVIDERS
@@ -39,6 +40,17 @@ def _web_address(text: str) -> str:
     return text
 
 
+def _time(value: object) -> datetime:
+    """Pydantic's own parser takes numbers too, and nobody knows whether they are seconds or milliseconds."""
+    try:
+        time = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise ValueError("is no time with a zone; write it as 2026-11-20T10:15:00Z")
+    return time
+
+
 def examples(*values: Any) -> Any:
     """A field with examples for the OpenAPI document."""
     return Field(examples=list(values))
@@ -47,4 +59,5 @@ def examples(*values: Any) -> Any:
 Number = Annotated[str, StringConstraints(min_length=3, max_length=40), AfterValidator(number)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Provider = Annotated[str, AfterValidator(_provider)]
+Time = Annotated[AwareDatetime, BeforeValidator(_time)]
 WebAddress = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_web_address)]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Request
-from pydantic import AwareDatetime, Field, StrictInt, StringConstraints
+from pydantic import Field, StrictInt, StringConstraints
 
 from console.callers import Caller, IdempotencyKey, TheCaller, TheParts, accept
 from console.claims import Accepted, now_ms
 from console.errors import validation_failed
-from console.fields import MAX_BATCH, Body, Number, Provider, Text, WebAddress, examples
+from console.fields import MAX_BATCH, Body, Number, Provider, Text, Time, WebAddress, examples
 from console.writer import Entry
 from schemas.cloudevents import iso_time
 from schemas.ids import recipient_key
@@ -53,7 +53,7 @@ class Message(Body):
     ] = Field(default={}, max_length=ARGUMENTS, description="Comes back as `uniqueArgs` in transactional callbacks.")
     callback: TransactionalCallback | None = None
     links: list[TrackedLink] = Field(default=[], max_length=ARGUMENTS)
-    sent_at: AwareDatetime | None = Field(
+    sent_at: Time | None = Field(
         default=None,
         description="When it was sent, with a time zone; by default now.",
         examples=["2026-11-20T10:15:00.000Z"],

@@ -7,6 +7,7 @@ import signal
 import time
 from pathlib import Path
 
+from accounts.keys import new_key, write_key
 from accounts.store import Config, write_configs
 from bus.admin import Admin
 from bus.embedded import free_port
@@ -52,6 +53,19 @@ class Cluster:
                 service.process.wait()
             service.stop()
 
+    def console(self, name: str) -> str:
+        """Base URL of a console that was started."""
+        return f"http://127.0.0.1:{self.services[name].health_port}"
+
+    async def make_key(self, account: str | None) -> str:
+        """A new API key of an account, or of all."""
+        key, text = new_key(account, f"{account or 'all'} key")
+        producer = Producer(self.settings)
+        await producer.start()
+        await write_key(producer, self.settings, CODEC, key)
+        await producer.stop()
+        return text
+
     async def configure(self, configs: list[Config]) -> None:
         """Write accounts, lists and endpoints."""
         producer = Producer(self.settings)
@@ -60,7 +74,7 @@ class Cluster:
         await producer.stop()
 
     def start(self, *names: str) -> None:
-        """Start services: `ingest`, `streams-1`, `sinks-2`... The first word says what runs."""
+        """Start services: `ingest`, `streams-1`, `console-2`... The first word says what runs."""
         for name in names:
             service = self.services.get(name)
             if service is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ def test_a_key_is_found_by_its_text_alone() -> None:
         ({"revoked_at": NOW - 1, "expires_at": NOW - 1}, "revoked"),
     ],
 )
-def test_only_an_active_key_opens_anything(changes: dict[str, int], state: str) -> None:
+def test_only_an_active_key_opens_anything(changes: dict[str, Any], state: str) -> None:
     keys = ApiKeys()
     key, text = new_key("acme", "web")
     key = replace(key, **changes)

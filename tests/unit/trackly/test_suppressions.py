@@ -86,7 +86,7 @@ def test_a_line_of_json_that_names_no_contact(line: str, told: str) -> None:
 def test_any_line_is_a_contact_or_nothing_or_a_bad_line(first: str, line: str) -> None:
     for file_format in ("csv", "jsonl"):
         try:
-            row = parser_for(file_format, first)(line)  # type: ignore[arg-type]
+            row = parser_for(file_format, first)(line)
         except BadLine:
             continue
         assert row is None or row.number.lstrip("+").isdigit()
