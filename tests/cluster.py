@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -28,7 +30,8 @@ class Cluster:
         self.settings = settings
         self.ingest_port = free_port()
         self._directory = directory
-        self._environment = {
+        self.environment = {
+            **os.environ,
             "KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
             "TRACKLY_TOPIC_PREFIX": settings.topic_prefix,
             "TRACKLY_PARTITIONS": str(settings.partitions),
@@ -80,6 +83,17 @@ class Cluster:
             if service is None:
                 service = self.services[name] = self._service(name)
             service.start()
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command `trackly` as a process; run it with `environment`."""
+        return [sys.executable, "-m", "trackly", *arguments]
+
+    def trackly(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the command to its end."""
+        return subprocess.run(
+            self.command(*arguments), env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=120,
+        )  # fmt: skip
 
     def kill(self, name: str) -> None:
         """SIGKILL, and wait until it is gone."""
@@ -140,7 +154,7 @@ class Cluster:
         if kind != "ingest":
             port = free_port()
             own[f"TRACKLY_{kind.upper()}_PORT"] = str(port)
-        return Service(name, [kind], {**self._environment, **own}, self._directory / f"{name}.log", port)
+        return Service(name, [kind], {**self.environment, **own}, self._directory / f"{name}.log", port)
 
     def _end(self, name: str, number: signal.Signals) -> None:
         service = self.services[name]
