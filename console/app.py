@@ -61,7 +61,6 @@ class Console:
 
     def __init__(self, settings: ConsoleSettings) -> None:
         codec = Codec(registry_for(settings.schema_registry_url))
-        directory = settings.data_dir / "console" / (settings.instance_id or "default")
         catalogue = settings.catalogue
         self.health = Health("console")
         self.keys = ApiKeysReader(settings, codec)
@@ -69,10 +68,13 @@ class Console:
         self._producer = Producer(settings, linger_ms=5, delivery_timeout=settings.api_timeout)
         writer = KafkaWriter(self._producer, codec, catalogue, settings.api_timeout)
         self._view = ContactsView(
-            settings, codec, Replica(settings, catalogue["contacts"], RocksStore(directory / "contacts"))
+            settings, codec, Replica(settings, catalogue["contacts"], RocksStore(settings.directory / "contacts"))
         )
         requests = Replica(
-            settings, catalogue["api_requests"], RocksStore(directory / "requests"), partial(first_counts, codec)
+            settings,
+            catalogue["api_requests"],
+            RocksStore(settings.directory / "requests"),
+            partial(first_counts, codec),
         )
         self._claims = KafkaClaims(requests, codec, writer, settings.api_timeout)
         self.parts = Parts(settings, self._accounts.view, self._view, writer, self._claims)

@@ -11,7 +11,7 @@ from console.callers import Caller, IdempotencyKey, Parts, TheCaller, TheParts, 
 from console.claims import Accepted
 from console.contacts_view import ContactsView
 from console.errors import not_available, not_found, validation_failed
-from console.fields import MAX_BATCH, Body, Number, examples, number
+from console.fields import MAX_BATCH, Body, Number, Text, examples, number
 from console.writer import Entry
 from schemas.cloudevents import iso_time
 from schemas.codec import CodecError
@@ -39,8 +39,8 @@ class Removal(Contacts):
 class Question(Body):
     """Numbers of one list that are about to be texted."""
 
-    list_number: Annotated[str, Field(max_length=40)] = examples("+18005551234")
-    numbers: list[Annotated[str, Field(max_length=40)]] = Field(
+    list_number: Text = examples("+18005551234")
+    numbers: list[Annotated[str, Field(max_length=200)]] = Field(
         min_length=1, max_length=MAX_BATCH, examples=[["+15551230001", "15551230002"]]
     )
 

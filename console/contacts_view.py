@@ -11,8 +11,8 @@ import time
 
 from bus.admin import Admin, AdminError, TopicLog
 from bus.replica import Replica, TopicMadeAnew
-from bus.settings import BusSettings
 from console.freshness import STAGES, Freshness, Moment
+from console.settings import ConsoleSettings
 from schemas.codec import Codec
 from schemas.ids import contact_key
 from schemas.records import ContactState
@@ -28,7 +28,7 @@ ADMIN_TIMEOUT = 5.0
 class ContactsView:
     """States of contacts. `problem` says why the picture does not get newer, where that is known."""
 
-    def __init__(self, settings: BusSettings, codec: Codec, replica: Replica) -> None:
+    def __init__(self, settings: ConsoleSettings, codec: Codec, replica: Replica) -> None:
         self.freshness = Freshness()
         self.problem: str | None = "the console is starting"
         self._settings = settings
@@ -45,8 +45,9 @@ class ContactsView:
             # What the topic lost may be a contact that was removed: only a person can tell.
             self.problem = (
                 f"{error}, and may lack contacts that were removed. If it was emptied on purpose, delete"
-                f" {self._settings.data_dir / 'console'} and restart the console"
+                f" {self._settings.directory / 'contacts'} and restart the console"
             )
+            self._replica.problem = self.problem
             log.critical("%s", self.problem)
             return
         self._task = asyncio.create_task(self._watch())

@@ -93,7 +93,7 @@ def validation_failed(problems: Sequence[str]) -> ApiError:
 def problem(error: Mapping[str, Any]) -> str:
     """One error of pydantic's as `messages[3].to: is missing`. What the caller sent is not repeated."""
     place = ""
-    for step in error["loc"][1:] if error["loc"][:1] in (("body",), ("query",), ("path",)) else error["loc"]:
+    for step in error["loc"][1:]:
         place += f"[{step}]" if isinstance(step, int) else f".{step}" if place else str(step)
     match error["type"]:
         case "missing":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from bus.settings import BusSettings
@@ -55,3 +57,8 @@ class ConsoleSettings(BusSettings):
         description="Seconds in which a body must have arrived, and in which Kafka must have acknowledged what a"
         " request leads to.",
     )
+
+    @property
+    def directory(self) -> Path:
+        """Where this process keeps its copies of topics, for no other process."""
+        return self.data_dir / "console" / (self.instance_id or "default")

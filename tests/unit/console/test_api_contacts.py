@@ -72,7 +72,7 @@ async def test_answers_come_in_the_order_of_the_numbers(api: Api) -> None:
     ]
 
 
-@pytest.mark.parametrize("list_number", ["+18005550000", OTHER_LIST, "nonsense", ""])
+@pytest.mark.parametrize("list_number", ["+18005550000", OTHER_LIST, "nonsense", "x" * 200])
 async def test_from_a_list_that_is_not_the_account_s_nobody_may_be_texted(api: Api, list_number: str) -> None:
     answer = await only_answer(api, list_number=list_number)
     assert (answer["may_be_texted"], answer["code"]) == (False, "unknown_list")
@@ -117,7 +117,7 @@ async def test_an_answer_says_up_to_when_it_is_true(api: Api) -> None:
     assert as_of < time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 1))
 
 
-@pytest.mark.parametrize("numbers", [[], [NUMBER] * 1_001, None, [1], ["1" * 41]])
+@pytest.mark.parametrize("numbers", [[], [NUMBER] * 1_001, None, [1], ["1" * 201]])
 async def test_a_question_of_another_shape_is_refused(api: Api, numbers: Any) -> None:
     answer = await api.post("/api/contacts/check", json={**CHECK, "numbers": numbers})
     assert refusal(answer) == (422, "validation_failed")
