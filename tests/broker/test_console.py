@@ -255,3 +255,4 @@ def test_a_topic_of_contacts_that_was_made_anew_is_not_trusted(broker: str, tmp_
         api.wait_for_start()
         answer = api.wait_for(503, number)
         assert "was deleted and made anew" in answer.json()["message"]
+        assert "was deleted and made anew" in httpx.get(cluster.console("console-1") + "/readyz").text
