@@ -8,7 +8,8 @@ from typing import Annotated, cast
 from fastapi import Depends, Header, Query, Request
 
 from accounts.store import Accounts
-from console.claims import Accepted, Claims, now_ms
+from console.claims import Accepted, Claims
+from console.clock import now_ms
 from console.contacts_view import ContactsView
 from console.errors import not_found, validation_failed
 from console.settings import ConsoleSettings

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from typing import Any, NamedTuple, Protocol
 
 from bus.replica import Replica, TopicMadeAnew
+from console.clock import now_ms
 from console.errors import not_available, validation_failed
 from console.writer import Entry, Writer
 from schemas.codec import Codec, CodecError
@@ -127,8 +127,3 @@ def first_counts(codec: Codec, row: bytes | None, record: Any) -> bytes | None:
 def is_valid(claim: ApiRequest, at: int) -> bool:
     """Whether a request at this time (milliseconds) is a repeat of the claim."""
     return at < claim.accepted_at + VALID_MS
-
-
-def now_ms() -> int:
-    """Milliseconds since 1970 UTC."""
-    return time.time_ns() // 1_000_000

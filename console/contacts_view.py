@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 
 from bus.admin import Admin, AdminError, TopicLog
 from bus.replica import Replica, TopicMadeAnew
-from console.freshness import STAGES, Freshness, Moment
+from console.clock import Moment, moment
+from console.freshness import STAGES, Freshness
 from console.settings import ConsoleSettings
 from schemas.codec import Codec
 from schemas.ids import contact_key
@@ -67,7 +67,7 @@ class ContactsView:
     def age(self) -> float:
         """Seconds since the moment up to which the copy is complete; infinite where none is known."""
         as_of = self.freshness.as_of
-        return float("inf") if as_of is None else time.monotonic() - as_of.monotonic
+        return float("inf") if as_of is None else as_of.seconds_until(moment())
 
     def not_ready(self) -> str | None:
         """Why the copy itself is not complete, or None. A pipeline that is behind is not the console's fault."""
@@ -105,7 +105,7 @@ class ContactsView:
     def _ask(self, admin: Admin) -> tuple[dict[tuple[str, int], int], Moment, dict[str, TopicLog]]:
         # In this order: what was read is known before the moment, and the ends after it.
         committed = admin.group_offsets(self._settings.group("streams"))
-        now = Moment(time.monotonic(), time.time_ns() // 1_000_000)
+        now = moment()
         return committed, now, admin.logs(name for stage in self._topics for name in stage)
 
     def _contradiction(self, read: dict[tuple[str, int], int], logs: dict[str, TopicLog]) -> str | None:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import NamedTuple
+
+from console.clock import Moment
 
 STAGES = (("raw",), ("receipts", "inbound", "messages", "commands"), ("contacts",))
 """Topics that each stage reads: normalize, contacts, and the console's copy."""
@@ -22,13 +23,6 @@ MAX_MARKS = 600
 
 Offsets = Mapping[tuple[str, int], int]
 """Offsets by topic name and partition."""
-
-
-class Moment(NamedTuple):
-    """A time by the console's clocks: `monotonic` (seconds) for ages, `millis` since 1970 UTC for people."""
-
-    monotonic: float
-    millis: int
 
 
 class Stage:

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from accounts.keys import ApiKeys
-from console.claims import now_ms
+from console.clock import now_ms
 from console.errors import ApiError, invalid_key, missing_key, rate_limited, too_large, validation_failed
 from console.limits import RateLimits
 from console.settings import ConsoleSettings

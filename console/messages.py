@@ -8,7 +8,8 @@ from fastapi import APIRouter, Request
 from pydantic import Field, StrictInt, StringConstraints
 
 from console.callers import Caller, IdempotencyKey, TheCaller, TheParts, accept
-from console.claims import Accepted, now_ms
+from console.claims import Accepted
+from console.clock import now_ms
 from console.errors import validation_failed
 from console.fields import MAX_BATCH, Body, Number, Provider, Text, Time, WebAddress, examples
 from console.writer import Entry

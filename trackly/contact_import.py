@@ -160,7 +160,8 @@ class Import:
         yield rows
 
     def _open_rejects(self) -> TextIO:
-        file = self.rejects_path.open("r+" if self.resumed and self.rejects_path.exists() else "w+", newline="")
+        mode = "r+" if self.resumed and self.rejects_path.exists() else "w+"
+        file = self.rejects_path.open(mode, encoding="utf-8", newline="")
         file.truncate(self.state.rejects)
         file.seek(self.state.rejects)
         if not self.state.rejects:

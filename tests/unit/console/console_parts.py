@@ -18,9 +18,10 @@ from bus.stores import MemoryStore
 from console.app import create_app
 from console.callers import Parts
 from console.claims import Accepted
+from console.clock import Moment
 from console.contacts_view import ContactsView
 from console.errors import not_available, validation_failed
-from console.freshness import STAGES, Moment
+from console.freshness import STAGES
 from console.settings import ConsoleSettings
 from console.writer import Entry
 from schemas.codec import Codec

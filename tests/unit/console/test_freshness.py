@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from console.freshness import MAX_MARKS, STAGES, Freshness, Moment, Offsets, Stage
+from console.clock import Moment
+from console.freshness import MAX_MARKS, STAGES, Freshness, Offsets, Stage
 from streams.app import CONTACT_INPUTS
 
 NOTHING: tuple[Offsets, ...] = ({}, {}, {})
@@ -69,6 +71,18 @@ def test_marks_are_bounded_and_a_stage_that_catches_up_goes_on() -> None:
     stage.mark(moment(10**6), {("raw", 0): 10**9})
     stage.advance({("raw", 0): 10**9})
     assert stage.passed == moment(10**6)
+
+
+@pytest.mark.parametrize(
+    ("monotonic", "millis", "seconds"),
+    [
+        (5.0, 5_000, 5.0),
+        (5.0, 3_600_000, 3_600.0),  # the machine slept, or the clock was set forward
+        (5.0, -3_600_000, 5.0),  # the clock was set back
+    ],
+)
+def test_an_age_is_what_the_clock_says_that_says_longer(monotonic: float, millis: int, seconds: float) -> None:
+    assert Moment(0.0, 0).seconds_until(Moment(monotonic, millis)) == seconds
 
 
 class Pipeline(RuleBasedStateMachine):
