@@ -160,8 +160,9 @@ class Import:
         yield rows
 
     def _open_rejects(self) -> TextIO:
-        mode = "r+" if self.resumed and self.rejects_path.exists() else "w+"
-        file = self.rejects_path.open(mode, encoding="utf-8", newline="")
+        if not self.state.rejects:
+            self.rejects_path.write_text("", "utf-8")
+        file = self.rejects_path.open("r+", encoding="utf-8", newline="")
         file.truncate(self.state.rejects)
         file.seek(self.state.rejects)
         if not self.state.rejects:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -119,6 +120,26 @@ async def test_of_many_mistakes_the_first_ten_are_told(api: Api) -> None:
     assert told.startswith("messages[0].to: ")
     assert told.endswith("; and 2 more.")
     assert "messages[10]" not in told
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"message_id": "\ud800"}, ".message_id"),
+        ({"provider": "\ud800"}, ".provider"),
+        ({"to": "\ud800"}, ".to"),
+        ({"unique_args": {"a": "\ud800"}}, ".unique_args.a"),
+        ({"unique_args": {"\ud800": "a"}}, ".unique_args"),
+        ({"callback": {"url": "https://shop.example.com/\ud800"}}, ".callback.url"),
+        ({"\ud800": 1}, ": "),
+    ],
+)
+async def test_half_an_emoji_is_no_text(api: Api, changes: dict[str, Any], place: str) -> None:
+    content = json.dumps({"messages": [message(**changes)]})
+    answer = await api.post(PATH, content=content, headers={"Content-Type": "application/json"})
+    assert refusal(answer) == (422, "validation_failed")
+    assert f"messages[0]{place}" in answer.json()["message"]
+    assert not api.written.entries
 
 
 @pytest.mark.parametrize("body", [{}, {"messages": []}, {"messages": None}, {"messages": [None]}, {"message": []}])
