@@ -34,8 +34,10 @@ class ContactsView:
         self._settings = settings
         self._codec = codec
         self._replica = replica
+        self._input_ids: dict[str, str] = {}
         self._topics = tuple(tuple(settings.catalogue[topic].name for topic in stage) for stage in STAGES)
         self._task: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
 
     async def start(self) -> None:
         """Follow contacts and the pipeline. Raises AdminError when there is no broker or no topic."""
@@ -54,9 +56,9 @@ class ContactsView:
 
     async def stop(self) -> None:
         """Stop following."""
+        self._stopping.set()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await self._task
         await self._replica.stop()
 
     def contact(self, account: str, list_number: str, number: str) -> ContactState | None:
@@ -76,20 +78,30 @@ class ContactsView:
         return f"reading contacts: {self._replica.left} records left" if self._replica.left else None
 
     async def _watch(self) -> None:
-        while True:
-            admin = Admin(self._settings, ADMIN_TIMEOUT)
+        # It is not cancelled: a call that runs in a thread would go on using the connection.
+        while not self._stopping.is_set():
             try:
-                await asyncio.to_thread(admin.__enter__)
-                try:
-                    while True:
-                        await self._look(admin)
-                        await asyncio.sleep(LOOK_EVERY)
-                finally:
-                    await asyncio.to_thread(admin.__exit__, None, None, None)
+                await self._watch_connected()
             except Exception as error:
                 self.problem = str(error) if isinstance(error, AdminError) else f"{type(error).__name__}: {error}"
                 log.warning("the pipeline cannot be looked at: %s", self.problem)
-                await asyncio.sleep(LOOK_EVERY)
+                await self._rest()
+
+    async def _watch_connected(self) -> None:
+        admin = Admin(self._settings, ADMIN_TIMEOUT)
+        await asyncio.to_thread(admin.__enter__)
+        try:
+            while not self._stopping.is_set():
+                await self._look(admin)
+                await self._rest()
+        finally:
+            await asyncio.to_thread(admin.__exit__, None, None, None)
+
+    async def _rest(self) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), LOOK_EVERY)
+        except TimeoutError:
+            pass
 
     async def _look(self, admin: Admin) -> None:
         positions = {(self._topics[-1][0], partition): at for partition, at in self._replica.positions.items()}
@@ -97,10 +109,17 @@ class ContactsView:
         self.problem = self._replica.problem or self._contradiction({**committed, **positions}, logs)
         if self.problem is not None:
             return
+        self._forget_marks_of_other_topics({name: logs[name].id for stage in self._topics[:-1] for name in stage})
         begins = {(name, partition): at for name in logs for partition, at in logs[name].begins.items()}
         # What retention took will not be read any more.
         read = {place: max(begin, {**committed, **positions}.get(place, 0)) for place, begin in begins.items()}
         self.freshness.look(now, read, tuple(_ends(stage, logs) for stage in self._topics))
+
+    def _forget_marks_of_other_topics(self, ids: dict[str, str]) -> None:
+        if self._input_ids and ids != self._input_ids:
+            log.warning("an input topic was made anew; what it held and nobody had read is lost")
+            self.freshness = Freshness()
+        self._input_ids = ids
 
     def _ask(self, admin: Admin) -> tuple[dict[tuple[str, int], int], Moment, dict[str, TopicLog]]:
         # In this order: what was read is known before the moment, and the ends after it.

@@ -85,6 +85,12 @@ def make_cluster(broker: str, directory: Path, **environment: str) -> Cluster:
     return Cluster(settings, directory, **environment)
 
 
+def delete_topic(cluster: Cluster, topic: str) -> None:
+    client = KafkaAdminClient(**cluster.settings.kafka_python())
+    client.delete_topics([cluster.settings.catalogue[topic].name])
+    client.close()
+
+
 def stop_reply(cluster: Cluster, number: str, list_number: str = ONE) -> float:
     """A reply that opts out; gives the time at which ingest had acknowledged it."""
     url = f"http://127.0.0.1:{cluster.ingest_port}/api/webhook-feedbacks/infobip?account=acme"
@@ -243,9 +249,7 @@ def test_a_topic_of_contacts_that_was_made_anew_is_not_trusted(broker: str, tmp_
         api.wait_for(200, number)
         assert api.check_as_of(stop_reply(cluster, number), number)[0]["may_be_texted"] is False
 
-        client = KafkaAdminClient(**cluster.settings.kafka_python())
-        client.delete_topics([cluster.settings.catalogue["contacts"].name])
-        client.close()
+        delete_topic(cluster, "contacts")
         assert "not_available" in api.wait_for(503, number).text
         cluster.__enter__()
         time.sleep(5)
@@ -256,3 +260,19 @@ def test_a_topic_of_contacts_that_was_made_anew_is_not_trusted(broker: str, tmp_
         answer = api.wait_for(503, number)
         assert "was deleted and made anew" in answer.json()["message"]
         assert "was deleted and made anew" in httpx.get(cluster.console("console-1") + "/readyz").text
+
+
+def test_an_input_that_was_made_anew_holds_nothing_up(broker: str, tmp_path: Path) -> None:
+    number = "+15550300003"
+    with make_cluster(broker, tmp_path, TRACKLY_CHECK_MAX_AGE="4") as cluster:
+        asyncio.run(cluster.configure(CONFIGS))
+        cluster.start("ingest", "console-1")
+        cluster.wait_ready()
+        api = Api(cluster, asyncio.run(cluster.make_key("acme")))
+        # There is no streams, but nothing that it has not done either.
+        api.wait_for(200, number)
+        stop_reply(cluster, number)
+        api.wait_for(503, number)
+        delete_topic(cluster, "raw")
+        cluster.__enter__()
+        api.wait_for(200, number)
