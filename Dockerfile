@@ -1,4 +1,4 @@
-# trackly in one image: `docker run trackly ingest`, `streams`, `sinks`, `topics apply` ...
+# trackly in one image: `docker run trackly ingest`, `streams`, `sinks`, `console`, `topics apply` ...
 FROM python:3.12-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/trackly
@@ -19,6 +19,6 @@ ENV PATH=/opt/trackly/bin:$PATH \
     TRACKLY_DATA_DIR=/var/lib/trackly
 WORKDIR /var/lib/trackly
 USER 10001:10001
-EXPOSE 8080
+EXPOSE 8080 8081
 ENTRYPOINT ["trackly"]
 CMD ["--help"]

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from accounts.store import Config
+from accounts.urls import check_web_address
 from schemas.records import AccountConfig, EndpointConfig, ListConfig
 
 KEEP = "***"
@@ -163,8 +163,8 @@ def _list(table: _Table, account: str) -> Entry:
         number=table.required("number", _is_number),
         retry_threshold=table.whole("retry_threshold", 3, 1, 100),
         provider_list_ids=ids.texts_by_name(_is_there) if ids else {},
-        dlr_forward_url=table.text("dlr_forward_url", _is_url),
-        reply_forward_url=table.text("reply_forward_url", _is_url),
+        dlr_forward_url=table.text("dlr_forward_url", check_web_address),
+        reply_forward_url=table.text("reply_forward_url", check_web_address),
     )
     return Entry(table.path, config)
 
@@ -173,7 +173,7 @@ def _endpoint(table: _Table, account: str) -> Entry:
     config = EndpointConfig(
         account=account,
         id=table.required("id", _is_id),
-        url=table.required("url", _is_url),
+        url=table.required("url", check_web_address),
         secret=table.text("secret", _is_endpoint_secret) or "",
         events=table.texts("events", _is_event) if "events" in table.values else DEFAULT_EVENTS,
         # That the account has these lists is checked against what is stored too, by the plan.
@@ -316,28 +316,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]}?" if close else f"known are {', '.join(names)}"
 
 
-def _is_url(value: str) -> None:
-    try:
-        parts = urlsplit(value)
-        # Reading the port is what checks it.
-        is_web = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        has_user = "@" in parts.netloc
-    except ValueError:
-        is_web = has_user = False
-    if has_user:
-        raise ValueError("holds a user name or password; addresses are shown and logged, so leave them out")
-    if not is_web or re.search(r"\s", value):
-        # What cannot be read may hold a password all the same.
-        shown = "this" if "@" in value else _quoted(value)
-        raise ValueError(f"{shown} is no web address; write it as https://example.com/path")
-
-
 def _is_secret_url(value: str) -> None:
     if value == KEEP or value.startswith(("env:", "file:")):
         _is_secret(value)
         return
     try:
-        _is_url(value)
+        check_web_address(value)
     except ValueError:
         raise ValueError("is no web address; write https://…, env:NAME or file:PATH") from None
 

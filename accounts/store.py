@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, Protocol, TypeVar
 
 import aiokafka
 
@@ -18,12 +18,28 @@ from bus.settings import BusSettings
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec, CodecError
 from schemas.ids import random_id
-from schemas.records import AccountConfig, EndpointConfig, ListConfig
+from schemas.records import AccountConfig, EndpointConfig, ListConfig, Record
 
 log = logging.getLogger(__name__)
 
 CONFIG_TOPICS = ("config_accounts", "config_lists", "config_endpoints")
 Config = AccountConfig | ListConfig | EndpointConfig
+
+
+class View(Protocol):
+    """What a reader of compacted topics keeps up to date."""
+
+    def put(self, record: Any) -> None:
+        """Add or replace a setting."""
+
+    def drop(self, topic: str, key: str) -> None:
+        """Delete a setting by the short name of its topic and its key."""
+
+    def unreadable(self, topic: str, key: str) -> None:
+        """A setting was replaced by bytes that this version cannot read."""
+
+
+V = TypeVar("V", bound=View)
 
 
 def config_key(config: Config) -> str:
@@ -69,6 +85,9 @@ class Accounts:
                 self.endpoints.pop(key, None)
                 self._endpoints_of.clear()
 
+    def unreadable(self, topic: str, key: str) -> None:
+        """What was read before stays."""
+
     def lists_of(self, account: str) -> dict[str, ListConfig]:
         """Lists of an account by number."""
         return self.lists.get(account, {})
@@ -82,14 +101,20 @@ class Accounts:
         return found
 
 
-class AccountsReader:
-    """Follows the config topics. After `start` returns, `view` holds every setting that existed at that time."""
+class SettingsReader(Generic[V]):
+    """Follows compacted topics. After `start` returns, `view` holds every setting that existed at that time.
 
-    def __init__(self, settings: BusSettings, codec: Codec) -> None:
-        self.view = Accounts()
+    `kinds` are the records that these topics hold; others are passed over.
+    """
+
+    def __init__(
+        self, settings: BusSettings, codec: Codec, topics: Iterable[str], kinds: tuple[type[Record], ...], view: V
+    ) -> None:
+        self.view = view
         self.on_change: list[Callable[[str, str], None]] = []
         self._codec = codec
-        self._topics = {settings.catalogue[t].name: t for t in CONFIG_TOPICS}
+        self._topics = {settings.catalogue[t].name: t for t in topics}
+        self._kinds = kinds
         self._settings = settings
         self._consumer: Any = None
         self._task: asyncio.Task[None] | None = None
@@ -134,11 +159,19 @@ class AccountsReader:
                         config = self._codec.decode(record.value)
                     except CodecError as error:
                         log.error("setting %s in %s is not readable: %s", key, tp.topic, error)
+                        self.view.unreadable(topic, key)
                         continue
-                    if isinstance(config, AccountConfig | ListConfig | EndpointConfig):
+                    if isinstance(config, self._kinds):
                         self.view.put(config)
                 for listener in self.on_change:
                     listener(topic, key)
+
+
+class AccountsReader(SettingsReader[Accounts]):
+    """Follows the settings of all accounts."""
+
+    def __init__(self, settings: BusSettings, codec: Codec) -> None:
+        super().__init__(settings, codec, CONFIG_TOPICS, (AccountConfig, ListConfig, EndpointConfig), Accounts())
 
 
 async def write_configs(producer: Producer, settings: BusSettings, codec: Codec, configs: list[Config]) -> None:

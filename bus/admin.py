@@ -66,6 +66,18 @@ class TopicDescription:
     settings: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class TopicLog:
+    """What a topic holds. `id` is Kafka's own: a topic that is deleted and made again has another one.
+
+    `begins`: first offset still kept, `ends`: offset that the next record will have, by partition.
+    """
+
+    id: str
+    begins: Mapping[int, int]
+    ends: Mapping[int, int]
+
+
 class Admin:
     """One connection to the broker, for as long as the `with` block lasts.
 
@@ -127,6 +139,17 @@ class Admin:
     def end_offsets(self, topic: str) -> dict[int, int]:
         """Offset that the next record will have, by partition. Raises UnknownTopic."""
         return self._offsets_of(topic, OffsetSpec.LATEST)
+
+    def logs(self, names: Iterable[str]) -> dict[str, TopicLog]:
+        """Logs of those of the named topics that exist, by name."""
+        found = [t for t in self._call(self._client.describe_topics, list(names)) if t["error_code"] == 0]
+        partitions = [(t["name"], p["partition_index"]) for t in found for p in t["partitions"]]
+        begins = self._offsets(partitions, OffsetSpec.EARLIEST)
+        ends = self._offsets(partitions, OffsetSpec.LATEST)
+        return {
+            t["name"]: TopicLog(str(t["topic_id"]), _of_topic(begins, t["name"]), _of_topic(ends, t["name"]))
+            for t in found
+        }
 
     def group_offsets(self, group: str) -> dict[Partition, int]:
         """Offset that the group reads next, of each partition it committed. Empty for an unknown group."""
@@ -308,6 +331,10 @@ def _unavailable(servers: str, timeout: float, error: Exception) -> BrokerUnavai
         " `trackly up`, or set KAFKA_BOOTSTRAP_SERVERS, and KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_*,"
         " KAFKA_SSL_* as it asks for them."
     )
+
+
+def _of_topic(offsets: Mapping[Partition, int], name: str) -> dict[int, int]:
+    return {partition: offset for (topic, partition), offset in offsets.items() if topic == name}
 
 
 def _unordered(value: str) -> frozenset[str]:

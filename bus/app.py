@@ -72,7 +72,7 @@ class Worker(faust.App):  # type: ignore[misc]
         self._directory = directory
         bus.data_dir.mkdir(parents=True, exist_ok=True)
         super().__init__(
-            f"{bus.topic_prefix}trackly-{name}",
+            bus.group(name),
             broker=bus.faust_broker(),
             broker_credentials=bus.faust_credentials(),
             autodiscover=False,

@@ -14,6 +14,7 @@ from bus.app import Worker
 log = logging.getLogger(__name__)
 
 _FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+_REPETITIVE = ("aiokafka", "ingest.writer", "console.writer", "console.contacts_view")
 _CHATTY = ("aiokafka", "faust", "mode", "kafka", "asyncio")
 
 
@@ -24,9 +25,9 @@ def configure_logging(level: str | None = None) -> None:
     """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=_FORMAT, force=True)
     logging.getLogger().handlers[0].addFilter(_not_of_mode)
-    logging.getLogger().handlers[0].addFilter(Seldom(("aiokafka", "ingest.writer"), seconds=5.0))
+    logging.getLogger().handlers[0].addFilter(Seldom(_REPETITIVE, seconds=5.0))
     wanted = (level or os.environ.get("TRACKLY_LOG_LEVEL") or "INFO").upper()
-    for package in ("accounts", "bus", "ingest", "streams", "sinks", "trackly"):
+    for package in ("accounts", "bus", "ingest", "streams", "sinks", "console", "trackly"):
         logging.getLogger(package).setLevel(wanted)
     for library in _CHATTY:
         logging.getLogger(library).setLevel(logging.WARNING)

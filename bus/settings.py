@@ -270,6 +270,10 @@ class BusSettings(Settings):
         """Every topic with this deployment's names, partitions and delays."""
         return Catalogue(self.topic_prefix, self.partitions, self.retry_schedule)
 
+    def group(self, service: str) -> str:
+        """Name of a service's consumer group."""
+        return f"{self.topic_prefix}trackly-{service}"
+
     @cached_property
     def ssl_context(self) -> ssl.SSLContext | None:
         """For SSL and SASL_SSL, host names verified; else None. Raises ssl.SSLError for a broken file."""

@@ -16,6 +16,10 @@ _OFFSET_KEY = OWN_KEYS + b"offset"
 _FIRST_ROW = b"\x01"
 
 
+class StoreInUse(RuntimeError):
+    """Another process has the store open."""
+
+
 class Store(Protocol):
     """Rows of one partition, and the changelog offset up to which they are complete."""
 
@@ -92,7 +96,15 @@ class RocksStore:
 
     def _open(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = Rdict(str(self._path), _options(), access_type=AccessType.read_write())
+        try:
+            self._db = Rdict(str(self._path), _options(), access_type=AccessType.read_write())
+        except Exception as error:  # rocksdict has no exceptions of its own
+            if not any(words in str(error) for words in ("While lock file", "lock hold by")):
+                raise
+            raise StoreInUse(
+                f"{self._path} is open in another process. Give each process of a service a TRACKLY_INSTANCE_ID or a"
+                " TRACKLY_DATA_DIR of its own."
+            ) from error
 
     def get(self, key: bytes) -> bytes | None:
         """Value of a row, or None."""

@@ -12,10 +12,10 @@ from contextlib import asynccontextmanager
 from starlette.requests import ClientDisconnect, Request
 
 from accounts.addresses import is_within
+from accounts.rates import RateLimits
 from accounts.store import Accounts
 from ingest.callers import Proxies
 from ingest.errors import NOT_STORED, TOO_LARGE, Refused
-from ingest.limits import RateLimits
 from ingest.redaction import secrets_of_url, storable_headers, storable_query
 from ingest.settings import IngestSettings
 from ingest.writer import CallbackWriter, NotStored
@@ -24,6 +24,9 @@ from schemas.records import AccountConfig, RawCallback
 
 MAX_QUERY_BYTES = 32 << 10
 """Bytes of a query string. Those that providers and networks fill have some hundred."""
+
+BURST_SECONDS = 10.0
+"""After a rest, an account may post at once what its limit gives in this time."""
 
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _ACCOUNT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -68,7 +71,7 @@ class Intake:
     def check_rate(self, account: AccountConfig) -> None:
         """Count a callback that has proved itself, where the account has a limit."""
         limit = account.callback_rate_limit
-        wait = self._limits.take(account.id, limit) if limit is not None else 0.0
+        wait = self._limits.take(account.id, limit, limit * BURST_SECONDS) if limit is not None else 0.0
         if wait > 0:
             raise Refused(429, "rate_limited", f"The account takes {limit:g} callbacks a second. Send it again.",
                           {"Retry-After": str(math.ceil(wait))})  # fmt: skip

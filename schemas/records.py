@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+REMOVAL_REASONS = ("message", "manual", "complaint", "bad_response", "invalid_contact")
+"""Why a contact is removed: `reason` of ContactState, ContactCommand and UnsubscribeEvent."""
+
 
 @dataclass(frozen=True, slots=True)
 class RawCallback:
@@ -394,6 +397,30 @@ class EndpointConfig:
     batch_events: int = 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A key for the API, known by its digest."""
+
+    id: str
+    account: str | None = None
+    name: str
+    prefix: str
+    digest: str
+    created_at: int
+    expires_at: int | None = None
+    revoked_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiRequest:
+    """An API request with an Idempotency-Key."""
+
+    id: str
+    claim: str
+    digest: str
+    accepted_at: int
+
+
 Record = (
     RawCallback
     | Receipt
@@ -417,6 +444,8 @@ Record = (
     | AccountConfig
     | ListConfig
     | EndpointConfig
+    | ApiKey
+    | ApiRequest
 )
 
 RECORD_TYPES: dict[str, type[Record]] = {cls.__name__: cls for cls in Record.__args__}

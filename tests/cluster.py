@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from accounts.keys import new_key, write_key
 from accounts.store import Config, write_configs
 from bus.admin import Admin
 from bus.embedded import free_port
@@ -28,7 +31,8 @@ class Cluster:
         self.settings = settings
         self.ingest_port = free_port()
         self._directory = directory
-        self._environment = {
+        self.environment = {
+            **os.environ,
             "KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
             "TRACKLY_TOPIC_PREFIX": settings.topic_prefix,
             "TRACKLY_PARTITIONS": str(settings.partitions),
@@ -53,6 +57,19 @@ class Cluster:
                 service.process.wait()
             service.stop()
 
+    def console(self, name: str) -> str:
+        """Base URL of a console that was started."""
+        return f"http://127.0.0.1:{self.services[name].health_port}"
+
+    async def make_key(self, account: str | None) -> str:
+        """A new API key of an account, or of all."""
+        key, text = new_key(account, f"{account or 'all'} key")
+        producer = Producer(self.settings)
+        await producer.start()
+        await write_key(producer, self.settings, CODEC, key)
+        await producer.stop()
+        return text
+
     async def configure(self, configs: list[Config]) -> None:
         """Write accounts, lists and endpoints."""
         producer = Producer(self.settings)
@@ -61,12 +78,23 @@ class Cluster:
         await producer.stop()
 
     def start(self, *names: str) -> None:
-        """Start services: `ingest`, `streams-1`, `sinks-2`... The first word says what runs."""
+        """Start services: `ingest`, `streams-1`, `console-2`... The first word says what runs."""
         for name in names:
             service = self.services.get(name)
             if service is None:
                 service = self.services[name] = self._service(name)
             service.start()
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command `trackly` as a process; run it with `environment`."""
+        return [sys.executable, "-m", "trackly", *arguments]
+
+    def trackly(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the command to its end."""
+        return subprocess.run(
+            self.command(*arguments), env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=120,
+        )  # fmt: skip
 
     def kill(self, name: str) -> None:
         """SIGKILL, and wait until it is gone."""
@@ -131,7 +159,7 @@ class Cluster:
         if kind != "ingest":
             port = free_port()
             own[f"TRACKLY_{kind.upper()}_PORT"] = str(port)
-        return Service(name, [kind], {**self._environment, **own}, self._directory / f"{name}.log", port)
+        return Service(name, [kind], {**self.environment, **own}, self._directory / f"{name}.log", port)
 
     def _end(self, name: str, number: signal.Signals) -> None:
         service = self.services[name]

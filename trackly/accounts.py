@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -13,17 +12,14 @@ import typer
 from accounts.plan import Plan, make_plan
 from accounts.plan import export as export_toml
 from accounts.secrets import redacted
-from accounts.store import Accounts, AccountsReader, Config, config_key, write_configs
+from accounts.store import Accounts, Config, config_key, write_configs
 from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.codec import Codec
 from schemas.registry import registry_for
 from trackly.errors import Failed
 from trackly.output import Json, json_line, say, show, table
-from trackly.reading import follow_accounts, read_accounts
-
-READ_BACK = 15.0
-"""Seconds in which what was written must be readable."""
+from trackly.reading import follow_accounts, read_accounts, read_back
 
 endpoints = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -127,7 +123,7 @@ async def _apply(text: str, yes: bool, as_json: bool) -> None:
             await producer.stop()
         # The secrets exist from here on, whatever happens next.
         _show_secrets(plan, as_json)
-        await _read_back(reader, plan.configs)
+        await read_back(lambda: all(_is_stored(reader.view, config) for config in plan.configs), "`trackly export`")
     say(f"{_changes(len(plan.configs))} applied.")
 
 
@@ -168,17 +164,6 @@ def _confirm(count: int) -> None:
 
 def _changes(count: int) -> str:
     return "1 change" if count == 1 else f"{count} changes"
-
-
-async def _read_back(reader: AccountsReader, configs: list[Config]) -> None:
-    deadline = time.monotonic() + READ_BACK
-    while any(not _is_stored(reader.view, config) for config in configs):
-        if time.monotonic() > deadline:
-            raise Failed(
-                f"Written, but not read back within {READ_BACK:g} s: somebody else may have changed the same"
-                " settings. `trackly export` shows what is."
-            )
-        await asyncio.sleep(0.05)
 
 
 def _is_stored(view: Accounts, config: Config) -> bool:

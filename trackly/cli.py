@@ -30,14 +30,15 @@ class Line(NamedTuple):
 
 
 CONTENTS = (
-    Line("Run", "up", "trackly.up:up", "Everything on this machine: broker, ingest, streams, sinks."),
+    Line("Run", "up", "trackly.up:up", "Everything on this machine: broker and services."),
     Line("Run", "demo", "trackly.demo:demo", "See it work: callbacks in, webhooks out, a ledger at the end."),
     Line("Run", "ingest", "trackly.services:ingest", "The service that takes provider callbacks."),
     Line("Run", "streams", "trackly.services:streams", "The worker that turns callbacks into events."),
     Line("Run", "sinks", "trackly.services:sinks", "The worker that delivers webhooks."),
+    Line("Run", "console", "trackly.services:console", "The API: messages, contacts, who may be texted."),
     Line("Run", "broker", "trackly.services:broker", "An Apache Kafka for development."),
     Line("Look", "tap", "trackly.records:tap", "Records of a topic as JSON lines, as they come."),
-    Line("Look", "contact", "trackly.contacts:contact", "Whether a contact may be texted, and why not."),
+    Line("Look", "contact", "trackly.contacts:contact", "Who may be texted, and why not; remove and restore."),
     Line("Look", "opt-out", "trackly.optout:opt_out", "What a reply would be taken for."),
     Line("Look", "rejected", "trackly.records:rejected", "What could not be processed."),
     Line("Look", "dead", "trackly.records:dead", "Webhooks that were given up."),
@@ -46,8 +47,12 @@ CONTENTS = (
     Line("Look", "export", "trackly.accounts:export", "Accounts, lists and endpoints as a file."),
     Line("Look", "settings", "trackly.settings:settings", "Every setting: its value, default and meaning."),
     Line("Change", "topics", "trackly.topics:topics", "Create the topics, list and describe them."),
+    Line("Change", "keys", "trackly.keys:keys", "Keys for the API: create, list, revoke."),
     Line("Change", "apply", "trackly.accounts:apply", "Make accounts, lists and endpoints what a file says."),
 )
+
+ALIASES = {"contacts": "contact"}
+"""Other names under which commands are found: one contact is shown, many contacts are exported."""
 
 
 class Contents(TyperGroup):
@@ -60,9 +65,14 @@ class Contents(TyperGroup):
             line.command: TyperCommand(line.command, help=line.help, rich_help_panel=line.panel) for line in CONTENTS
         }
 
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The line of the contents with this name or alias, or None."""
+        return super().get_command(ctx, ALIASES.get(cmd_name, cmd_name))
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that is meant, imported."""
-        name, command, rest = super().resolve_command(ctx, args)
+        typed, command, rest = super().resolve_command(ctx, args)
+        name = ALIASES.get(typed or "", typed)
         return name, _load(name, self._targets[name]) if name else command, rest
 
     def invoke(self, ctx: Any) -> Any:

@@ -50,6 +50,7 @@ _EXPECTED: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("trackly.errors", "Failed", str),
     ("pydantic", "ValidationError", _settings),
     ("bus.admin", "AdminError", str),
+    ("bus.stores", "StoreInUse", str),
     ("bus.embedded", "EmbeddedKafkaError", str),
     ("schemas.registry", "RegistryError", str),
     ("accounts.plan", "PlanError", str),

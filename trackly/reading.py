@@ -10,16 +10,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
 
 import aiokafka
 
-from accounts.store import CONFIG_TOPICS, Accounts, AccountsReader
+from accounts.store import CONFIG_TOPICS, Accounts, AccountsReader, SettingsReader
 from bus.admin import Admin
 from bus.settings import BusSettings
 from schemas.codec import Codec
 from trackly.decoding import KafkaRecord
 from trackly.errors import Failed, TopicsMissing
+
+READ_BACK = 15.0
+"""Seconds in which settings that were written must be readable."""
 
 STALLED = 20.0
 """Seconds without a record after which a topic that should give one counts as unreadable."""
@@ -36,6 +39,8 @@ class Start:
     millis: int | None = None
     at_end: bool = False
 
+
+R = TypeVar("R", bound=SettingsReader[Any])
 
 BEGINNING = Start()
 END = Start(at_end=True)
@@ -152,17 +157,35 @@ async def read_accounts(settings: BusSettings, codec: Codec) -> Accounts:
 @asynccontextmanager
 async def follow_accounts(settings: BusSettings, codec: Codec) -> AsyncIterator[AccountsReader]:
     """The settings of all accounts, kept up to date for as long as the block lasts."""
-    names = [settings.catalogue[topic].name for topic in CONFIG_TOPICS]
+    async with following(settings, AccountsReader(settings, codec), CONFIG_TOPICS) as reader:
+        yield reader
+
+
+@asynccontextmanager
+async def following(settings: BusSettings, reader: R, topics: Iterable[str]) -> AsyncIterator[R]:
+    """A reader of these topics (catalogue short names) at work. Raises TopicsMissing."""
+    names = [settings.catalogue[topic].name for topic in topics]
     with Admin(settings) as admin:
         missing = [name for name in names if name not in admin.describe(names)]
     if missing:
         raise TopicsMissing(missing)
-    reader = AccountsReader(settings, codec)
     try:
         await reader.start()
         yield reader
     finally:
         await reader.stop()
+
+
+async def read_back(is_stored: Callable[[], bool], look: str) -> None:
+    """Wait until what was written is read. Raises Failed, naming the command that shows what is."""
+    deadline = time.monotonic() + READ_BACK
+    while not is_stored():
+        if time.monotonic() > deadline:
+            raise Failed(
+                f"Written, but not read back within {READ_BACK:g} s: somebody else may have changed the same"
+                f" settings. {look} shows what is."
+            )
+        await asyncio.sleep(0.05)
 
 
 async def _offsets(

@@ -1,4 +1,4 @@
-"""`trackly ingest`, `streams`, `sinks`, `broker`: one service in the foreground."""
+"""`trackly ingest`, `streams`, `sinks`, `console`, `broker`: one service in the foreground."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from contextlib import suppress
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -17,6 +17,9 @@ from bus.settings import ADDRESSES, BusSettings
 from trackly.errors import Failed, TopicsMissing
 from trackly.output import say, show
 
+if TYPE_CHECKING:
+    import uvicorn
+
 S = TypeVar("S", bound=BusSettings)
 
 
@@ -25,17 +28,7 @@ def ingest() -> None:
     from ingest.app import server
     from ingest.settings import IngestSettings
 
-    settings = _prepare("ingest", IngestSettings)
-    http = server(settings)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # uvicorn stops cleanly, then raises the signal again for whoever handled it before.
-        signal.signal(number, lambda *_: setattr(http, "should_exit", True))
-    say(f"starting ingest on http://{settings.host}:{settings.port}")
-    # uvicorn exits with a code of its own when it cannot start, after it has logged why.
-    with suppress(SystemExit):
-        http.run()
-    if not http.started:
-        raise Failed("ingest could not start; the reason stands above.")
+    _serve("ingest", server(_prepare("ingest", IngestSettings)))
 
 
 def streams() -> None:
@@ -52,6 +45,14 @@ def sinks() -> None:
     from sinks.settings import SinksSettings
 
     raise typer.Exit(run_worker(create_app(_prepare("sinks", SinksSettings))))
+
+
+def console() -> None:
+    """Serve the API for senders and operators, until Ctrl-C or SIGTERM."""
+    from console.app import server
+    from console.settings import ConsoleSettings
+
+    _serve("console", server(_prepare("console", ConsoleSettings)))
 
 
 def broker(
@@ -81,6 +82,18 @@ def broker(
     finally:
         addresses.unlink(missing_ok=True)
         kafka.stop()
+
+
+def _serve(name: str, http: uvicorn.Server) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn stops cleanly, then raises the signal again for whoever handled it before.
+        signal.signal(number, lambda *_: setattr(http, "should_exit", True))
+    say(f"starting {name} on http://{http.config.host}:{http.config.port}")
+    # uvicorn exits with a code of its own when it cannot start, after it has logged why.
+    with suppress(SystemExit):
+        http.run()
+    if not http.started:
+        raise Failed(f"{name} could not start; the reason stands above.")
 
 
 def _prepare(service: str, settings_class: type[S]) -> S:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from bus.settings import BusSettings, Settings, settings_error
+from console.settings import ConsoleSettings
 from ingest.settings import IngestSettings
 from sinks.settings import SinksSettings
 from streams.settings import StreamsSettings
@@ -21,6 +22,7 @@ SERVICES: dict[str, type[BusSettings]] = {
     "ingest": IngestSettings,
     "streams": StreamsSettings,
     "sinks": SinksSettings,
+    "console": ConsoleSettings,
 }
 
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]+(?=@)")

@@ -29,11 +29,21 @@ READY_TIMEOUT = 90.0
 
 
 class Stack:
-    """The broker and the services of one machine. Use it in a `with` block."""
+    """The broker and the services of one machine. Without a `console_port` there is no console."""
 
-    def __init__(self, data: Path, *, port: int, streams: int = 1, sinks: int = 1, fast_broker: bool = True) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *,
+        port: int,
+        console_port: int | None = None,
+        streams: int = 1,
+        sinks: int = 1,
+        fast_broker: bool = True,
+    ) -> None:
         self.data = data.resolve()
         self.port = port
+        self.console_port = console_port
         self._counts = {"streams": streams, "sinks": sinks}
         self._fast_broker = fast_broker
         self.broker: EmbeddedKafka | None = None
@@ -61,6 +71,9 @@ class Stack:
                 report(f"topic {change.topic}: {change.detail}")
         report(f"{len(changes)} topics are there")
         self._add("ingest", ["ingest"], {"TRACKLY_INGEST_PORT": str(self.port)}, self.port)
+        if self.console_port is not None:
+            own = {"TRACKLY_CONSOLE_PORT": str(self.console_port)}
+            self._add("console", ["console"], own, self.console_port)
         for kind, count in self._counts.items():
             for number in range(1, count + 1):
                 health = free_port()
@@ -95,6 +108,7 @@ class Stack:
             "bootstrap_servers": self.environment["KAFKA_BOOTSTRAP_SERVERS"],
             "partitions": self.environment.get("TRACKLY_PARTITIONS"),
             "ingest_url": f"http://127.0.0.1:{self.port}",
+            "console_url": f"http://127.0.0.1:{self.console_port}" if self.console_port else None,
         }
         (self.data / ADDRESSES).write_text(json.dumps({k: v for k, v in addresses.items() if v}, indent=2) + "\n")
 
@@ -106,13 +120,15 @@ class Stack:
 def up(
     data: Annotated[Path | None, typer.Option(help="Directory for records, tables and logs.")] = None,
     port: Annotated[int, typer.Option(help="Port for provider callbacks.")] = 8080,
-    console_port: Annotated[int, typer.Option(hidden=True)] = 8081,
+    console_port: Annotated[int, typer.Option(help="Port for the API.")] = 8081,
     streams: Annotated[int, typer.Option(min=1, help="How many streams workers.")] = 1,
     sinks: Annotated[int, typer.Option(min=1, help="How many sinks workers.")] = 1,
 ) -> None:
-    """Run everything on this machine: broker (unless KAFKA_BOOTSTRAP_SERVERS is set), ingest, streams, sinks."""
+    """Run everything on this machine: broker (unless KAFKA_BOOTSTRAP_SERVERS is set), ingest, streams, sinks,
+    console.
+    """
     directory = data or Path(os.environ.get("TRACKLY_DATA_DIR") or "data")
-    stack = Stack(directory, port=port, streams=streams, sinks=sinks)
+    stack = Stack(directory, port=port, console_port=console_port, streams=streams, sinks=sinks)
     stopping = _stop_signals()
     try:
         stack.start(_say)
@@ -132,6 +148,7 @@ def _welcome(stack: Stack) -> str:
             "",
             "trackly is up.",
             f"  callbacks  {base}/api/webhook-feedbacks/{{infobip|twilio|cm}}?account=ID",
+            f"  API        http://127.0.0.1:{stack.console_port}/api   described in /api/openapi.json",
             f"  health     {base}/readyz   metrics {base}/metrics",
             f"  broker     {stack.environment['KAFKA_BOOTSTRAP_SERVERS']}",
             f"  data       {stack.data}   logs {stack.data / 'logs'}",

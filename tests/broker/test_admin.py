@@ -116,6 +116,20 @@ def test_offsets_and_lag_of_a_group(bus_settings: BusSettings, topic_prefix: str
         assert admin.lag(group) == {(topic, 0): 0, (topic, 1): 2}
 
 
+def test_logs_have_the_topic_s_id_and_its_bounds(bus_settings: BusSettings) -> None:
+    name = bus_settings.catalogue["config_keys"].name
+    with Admin(bus_settings) as admin:
+        admin.apply(bus_settings.catalogue)
+        producer = KafkaProducer(**bus_settings.kafka_python())
+        for _ in range(3):
+            producer.send(name, b"x", key=b"k")
+        producer.close()
+        logs = admin.logs([name, "no.such.topic"])
+    assert list(logs) == [name]
+    assert (logs[name].begins, logs[name].ends) == ({0: 0}, {0: 3})
+    assert len(logs[name].id) == 36
+
+
 def commit(settings: BusSettings, group: str, offsets: dict[TopicPartition, int]) -> None:
     client = KafkaAdminClient(**settings.kafka_python())
     client.alter_group_offsets(group, {tp: OffsetAndMetadata(at, "", -1) for tp, at in offsets.items()})

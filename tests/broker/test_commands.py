@@ -445,8 +445,8 @@ def test_a_contact_without_a_record_is_active(
 @pytest.mark.parametrize(
     ("account", "list_number", "warning"),
     [
-        ("other", "+18005551234", "there is no account 'other'"),
-        ("acme", "+18005550000", "account acme has no list +18005550000; its lists: +18005551234"),
+        ("other", "+18005551234", "Warning: There is no account 'other'"),
+        ("acme", "+18005550000", "Warning: Account acme has no list +18005550000; its lists: +18005551234"),
     ],
 )
 def test_contact_show_warns_of_an_unknown_account_or_list(

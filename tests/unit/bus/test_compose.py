@@ -44,7 +44,7 @@ def filled_in(value: str) -> str:
 
 
 def test_services_of_the_code_are_there() -> None:
-    assert {"topics", "ingest", "streams", "sinks"} <= set(OURS)
+    assert {"topics", "ingest", "streams", "sinks", "console"} <= set(OURS)
     assert SERVICES["topics"]["command"] == ["topics", "apply"]
 
 
@@ -70,7 +70,7 @@ def test_a_service_starts_once_the_topics_are_there(service: str) -> None:
     assert SERVICES["topics"]["restart"] == "no"
 
 
-@pytest.mark.parametrize("service", ["ingest", "streams", "sinks"])
+@pytest.mark.parametrize("service", ["ingest", "streams", "sinks", "console"])
 def test_a_service_is_asked_for_its_health_where_it_listens(service: str) -> None:
     port = SERVICES[service]["environment"][f"TRACKLY_{service.upper()}_PORT"]
     assert f"http://127.0.0.1:{port}/readyz" in " ".join(SERVICES[service]["healthcheck"]["test"])
@@ -112,9 +112,11 @@ def test_records_lie_in_the_volume() -> None:
     assert set(volumes) <= set(COMPOSE["volumes"])
 
 
-def test_tables_lie_in_a_volume() -> None:
-    streams = SERVICES["streams"]
-    assert streams["volumes"] == [f"streams-data:{streams['environment']['TRACKLY_DATA_DIR']}"]
+@pytest.mark.parametrize("service", ["streams", "console"])
+def test_tables_and_copies_lie_in_a_volume_of_the_service(service: str) -> None:
+    directory = SERVICES[service]["environment"]["TRACKLY_DATA_DIR"]
+    assert SERVICES[service]["volumes"] == [f"{service}-data:{directory}"]
+    assert f"{service}-data" in COMPOSE["volumes"]
 
 
 @pytest.mark.parametrize("service", list(SERVICES))

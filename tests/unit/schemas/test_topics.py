@@ -11,7 +11,7 @@ from schemas.records import RECORD_TYPES
 from schemas.topics import Catalogue, Topic, parse_duration
 
 ROOT = Path(__file__).parents[3]
-PACKAGES = ("schemas", "providers", "accounts", "bus", "ingest", "streams", "sinks", "trackly", "bench")
+PACKAGES = ("schemas", "providers", "accounts", "bus", "ingest", "streams", "sinks", "console", "trackly", "bench")
 BY_RECIPIENT = (
     "receipts", "inbound", "messages", "clicks", "commands",
     "delivery", "sent", "reply", "unsubscribe", "click", "callbacks",
@@ -27,7 +27,7 @@ BY_RECIPIENT = (
         "sms.events.conversion", "sms.callbacks", "sms.contacts", "sms.contacts.commands", "sms.webhooks.due",
         "sms.webhooks.retry.1m", "sms.webhooks.retry.5m", "sms.webhooks.retry.15m", "sms.webhooks.retry.1h",
         "sms.webhooks.retry.2h", "sms.webhooks.dead", "sms.webhooks.attempts", "config.accounts", "config.lists",
-        "config.endpoints",
+        "config.endpoints", "config.keys", "sms.api.requests",
     ],
 )  # fmt: skip
 def test_the_catalogue_has_every_topic(name: str) -> None:

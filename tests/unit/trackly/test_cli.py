@@ -61,6 +61,13 @@ def test_every_command_has_help(command: str) -> None:
     assert f"trackly {command}" in result.stdout
 
 
+def test_one_contact_and_many_are_the_same_command() -> None:
+    one, many = (runner.invoke(app, [name, "--help"]).stdout for name in ("contact", "contacts"))
+    assert one == many
+    for command in ("show", "remove", "restore", "export", "import"):
+        assert f"│ {command} " in one
+
+
 def test_version_is_that_of_the_package() -> None:
     result = runner.invoke(app, ["--version"])
     assert (result.exit_code, result.stdout) == (0, "trackly 0.1.0\n")
@@ -83,6 +90,11 @@ def test_version_is_that_of_the_package() -> None:
         (["contact", "show", "acme", "list", "+18005551234"], "LIST: 'list' is no phone number"),
         (["providers", "test", "infobop", "--account", "acme"], "'infobop' is no provider; did you mean infobip?"),
         (["providers", "test", "infobip"], "Missing option '--account'"),
+        (["contact", "remove", "acme", "+18005551234", "+15551230001", "--reason", "x"], "--reason: 'x' is none of"),
+        (["contacts", "export", "--removed"], "Missing option '--account'"),
+        (["contacts", "export", "--account", "acme", "--format", "xml"], "--format"),
+        (["contacts", "import", "nowhere.csv", "--account", "a", "--list", "+18005551234"], "nowhere.csv"),
+        (["keys", "create", "--name", "x"], "--account: name one account, or say --all-accounts"),
         (["apply", "nowhere.toml"], "nowhere.toml"),
         (["apply"], "Missing argument 'FILE.toml'"),
         (["settings", "--jason"], "--jason"),
@@ -178,7 +190,7 @@ def test_settings_say_value_default_and_meaning(monkeypatch: pytest.MonkeyPatch)
     assert (partitions["service"], partitions["value"], partitions["set"]) == ("every service", 4, True)
     assert "partitions of each topic" in str(partitions["meaning"])
     assert (found["TRACKLY_INGEST_PORT"]["value"], found["TRACKLY_INGEST_PORT"]["set"]) == (8080, False)
-    assert {line["service"] for line in found.values()} == {"every service", "ingest", "streams", "sinks"}
+    assert {line["service"] for line in found.values()} == {"every service", "ingest", "streams", "sinks", "console"}
 
 
 def test_settings_hide_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,156 @@
+"""A copy of a whole topic on this machine: the newest value of each key, followed without a consumer group.
+
+Where the copy stands in each partition is written in one step with the rows, so a restart goes on where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import aiokafka
+
+from bus.admin import Admin, TopicLog, UnknownTopic
+from bus.settings import BusSettings
+from bus.stores import Store
+from schemas.topics import Topic
+
+log = logging.getLogger(__name__)
+
+# Keys of topics are texts without a zero byte.
+_TOPIC_KEY = b"\x00topic"
+_POSITION_KEY = b"\x00position/%d"
+_BATCH = 5_000
+_PURGE_BATCH = 1_000
+
+Merge = Callable[[bytes | None, Any], bytes | None]
+"""Gives the row of a key from the row before and the record that follows; None deletes it."""
+
+
+class TopicMadeAnew(RuntimeError):
+    """The topic is not the one that the copy was read from: what the copy holds may be on no topic any more."""
+
+
+class Replica:
+    """A copy of one topic. `merge` says what a record makes of its row; without it, the newest value counts."""
+
+    def __init__(self, settings: BusSettings, topic: Topic, store: Store, merge: Merge | None = None) -> None:
+        self.topic = topic
+        self.topic_id: str | None = None
+        self.positions: dict[int, int] = {}
+        self.problem: str | None = None
+        self._settings = settings
+        self._store = store
+        self._merge = merge
+        self._ends: dict[int, int] = {}
+        self._consumer: Any = None
+        self._task: asyncio.Task[None] | None = None
+        self._moved = asyncio.Condition()
+
+    def get(self, key: bytes) -> bytes | None:
+        """The row of a key, or None."""
+        return self._store.get(key)
+
+    @property
+    def left(self) -> int:
+        """Records still to be read of those that were there at the start."""
+        return sum(max(0, end - self.positions.get(partition, 0)) for partition, end in self._ends.items())
+
+    async def start(self) -> None:
+        """Go on reading where the copy stands, in the background.
+
+        Raises UnknownTopic, BrokerUnavailable, and TopicMadeAnew for a copy of an earlier topic of this name.
+        """
+        found = await asyncio.to_thread(self._look)
+        known = self._store.get(_TOPIC_KEY)
+        if known is not None and known != found.id.encode():
+            raise TopicMadeAnew(f"{self.topic.name} was deleted and made anew since it was copied")
+        self._store.write({_TOPIC_KEY: found.id.encode()}, None)
+        self.topic_id = found.id
+        self._ends = dict(found.ends)
+        self._consumer = aiokafka.AIOKafkaConsumer(
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=4 << 20,
+            **self._settings.aiokafka(),
+        )
+        await self._consumer.start()
+        self._consumer.assign([aiokafka.TopicPartition(self.topic.name, partition) for partition in found.ends])
+        for partition, begin in found.begins.items():
+            stored = self._store.get(_POSITION_KEY % partition)
+            self.positions[partition] = begin if stored is None else max(begin, int.from_bytes(stored, "big"))
+            self._consumer.seek(aiokafka.TopicPartition(self.topic.name, partition), self.positions[partition])
+        self._task = asyncio.create_task(self._follow())
+
+    async def stop(self) -> None:
+        """Stop following and release the store."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        if self._consumer is not None:
+            await self._consumer.stop()
+        self._store.close()
+
+    def wipe(self) -> None:
+        """Forget everything, so that the next start reads the topic from its beginning."""
+        self._store.wipe()
+
+    async def reach(self, partition: int, offset: int) -> None:
+        """Wait until the record at this offset is in the copy."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: self.positions.get(partition, 0) > offset)
+
+    async def purge(self, is_dead: Callable[[bytes], bool]) -> int:
+        """Delete the rows that are dead; returns how many."""
+        dead: dict[bytes, bytes | None] = {}
+        for number, (key, value) in enumerate(self._store.items()):
+            if not key.startswith(b"\x00") and is_dead(value):
+                dead[key] = None
+            if number % _PURGE_BATCH == 0:
+                await asyncio.sleep(0)
+        self._store.write(dead, None)
+        return len(dead)
+
+    def _look(self) -> TopicLog:
+        with Admin(self._settings) as admin:
+            found = admin.logs([self.topic.name])
+        if self.topic.name not in found:
+            raise UnknownTopic(f"there is no topic {self.topic.name!r} at {self._settings.bootstrap_servers}")
+        return found[self.topic.name]
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                await self._take(await self._consumer.getmany(timeout_ms=500, max_records=_BATCH))
+            except aiokafka.errors.KafkaError as error:
+                log.warning("%s is not followed at the moment: %s", self.topic.name, type(error).__name__)
+                await asyncio.sleep(1)
+            except Exception as error:
+                # A copy that stands still is noticed by whoever asks how old it is.
+                self.problem = f"the copy of {self.topic.name} cannot be kept: {type(error).__name__}: {error}"
+                log.critical("%s", self.problem)
+                raise
+
+    async def _take(self, batches: dict[Any, list[Any]]) -> None:
+        rows: dict[bytes, bytes | None] = {}
+        for records in batches.values():
+            for record in records:
+                if record.key is None:
+                    continue
+                if self._merge is None:
+                    rows[record.key] = record.value
+                else:
+                    known = rows[record.key] if record.key in rows else self._store.get(record.key)
+                    rows[record.key] = self._merge(known, record)
+        # A compacted partition may end in offsets that hold no record.
+        moved = {tp.partition: await self._consumer.position(tp) for tp in self._consumer.assignment()}
+        moved = {partition: at for partition, at in moved.items() if at != self.positions[partition]}
+        if moved:
+            rows |= {_POSITION_KEY % partition: at.to_bytes(8, "big") for partition, at in moved.items()}
+            self._store.write(rows, None)
+            async with self._moved:
+                self.positions |= moved
+                self._moved.notify_all()

@@ -1,0 +1,189 @@
+"""The console's HTTP service: its connections and its application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from importlib import metadata
+from typing import Any
+
+import uvicorn
+from fastapi import Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.security import APIKeyHeader, HTTPBearer
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from accounts.keys import ApiKeys, ApiKeysReader
+from accounts.store import AccountsReader
+from bus.health import Health
+from bus.producer import Producer
+from bus.replica import Replica
+from bus.stores import RocksStore
+from console import contacts, messages
+from console.callers import Parts
+from console.claims import KafkaClaims, first_counts
+from console.contacts_view import ContactsView
+from console.errors import ApiError, not_found, problem, validation_failed
+from console.gate import OPENAPI, Gate
+from console.settings import ConsoleSettings
+from console.writer import KafkaWriter
+from schemas.codec import Codec
+from schemas.registry import registry_for
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    401: {"description": "`missing_api_key` or `invalid_api_key`"},
+    404: {"description": "`not_found`, also for what is another account's"},
+    413: {"description": "`validation_failed`: the body is too large"},
+    422: {"description": "`validation_failed`: `message` names each place and what is wrong there"},
+    429: {"description": "`rate_limited`, with Retry-After"},
+    503: {"description": "`not_available`, with Retry-After: Kafka does not answer, or the state is too old"},
+}
+_ERROR_SCHEMA = {
+    "type": "object",
+    "required": ["error", "code", "message"],
+    "properties": {name: {"type": "string"} for name in ("error", "code", "message")},
+    "example": {
+        "error": "The request is not valid; nothing was done.",
+        "code": "validation_failed",
+        "message": "messages[3].to: is missing.",
+    },
+}
+for _error in ERRORS.values():
+    _error["content"] = {"application/json": {"schema": _ERROR_SCHEMA}}
+
+
+class Console:
+    """The service: its connections. Raises StoreInUse where another process has its directory."""
+
+    def __init__(self, settings: ConsoleSettings) -> None:
+        codec = Codec(registry_for(settings.schema_registry_url))
+        catalogue = settings.catalogue
+        self.health = Health("console")
+        self.keys = ApiKeysReader(settings, codec)
+        self._accounts = AccountsReader(settings, codec)
+        self._producer = Producer(settings, linger_ms=5, delivery_timeout=settings.api_timeout)
+        writer = KafkaWriter(self._producer, codec, catalogue, settings.api_timeout)
+        self._view = ContactsView(
+            settings, codec, Replica(settings, catalogue["contacts"], RocksStore(settings.directory / "contacts"))
+        )
+        requests = Replica(
+            settings,
+            catalogue["api_requests"],
+            RocksStore(settings.directory / "requests"),
+            partial(first_counts, codec),
+        )
+        self._claims = KafkaClaims(requests, codec, writer, settings.api_timeout)
+        self.parts = Parts(settings, self._accounts.view, self._view, writer, self._claims)
+        self.health.checks.append(self._view.not_ready)
+        self.health.gauge(
+            "contacts_age_seconds", "Age of what is known about contacts; infinite before it is known.", self._view.age
+        )
+
+    @asynccontextmanager
+    async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        """Connect before the first request, flush after the last."""
+        steps = (self._producer, self._accounts, self.keys, self._claims, self._view)
+        started: list[Any] = []
+        try:
+            for step in steps:
+                started.append(step)
+                await step.start()
+            self.health.ready = True
+            yield
+        finally:
+            self.health.ready = False
+            for step in reversed(started):
+                await step.stop()
+
+
+def create_app(parts: Parts, keys: ApiKeys, health: Health, lifespan: Any = None) -> FastAPI:
+    """The FastAPI application."""
+    app = FastAPI(
+        title="trackly",
+        version=metadata.version("trackly"),
+        summary="Register messages, remove and restore contacts, ask who may be texted.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=OPENAPI,
+        responses=ERRORS,
+    )
+    app.state.parts = parts
+    # The gate has checked the key by then; these two tell the OpenAPI document how it is sent.
+    schemes = [Depends(APIKeyHeader(name="X-Api-Key", auto_error=False)), Depends(HTTPBearer(auto_error=False))]
+    for routes in (messages.router, contacts.router):
+        app.include_router(routes, dependencies=schemes)
+    for path, answer in (("/livez", health.livez), ("/readyz", health.readyz), ("/metrics", health.metrics)):
+        app.add_route(path, answer)
+    app.add_middleware(Gate, keys=keys, settings=parts.settings)
+    app.add_middleware(_Counted, health=health)
+    app.add_exception_handler(ApiError, _refused)
+    app.add_exception_handler(HTTPException, _no_route)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _failed)
+    return app
+
+
+def server(settings: ConsoleSettings) -> uvicorn.Server:
+    """The HTTP server, not yet running. Raises StoreInUse."""
+    console = Console(settings)
+    config = uvicorn.Config(
+        create_app(console.parts, console.keys.view, console.health, console.lifespan),
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,  # paths hold phone numbers
+        server_header=False,
+        date_header=False,
+        log_config=None,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=10,
+    )
+    return uvicorn.Server(config)
+
+
+class _Counted:
+    """Counts requests by route, as it is written in the OpenAPI document, and status."""
+
+    def __init__(self, app: ASGIApp, health: Health) -> None:
+        self._app = app
+        self._requests = health.counter("requests", "API requests by route and status.", ["route", "status"])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                route = getattr(scope.get("route"), "path", "none")
+                self._requests.labels(route, str(message["status"])).inc()
+            await send(message)
+
+        await self._app(scope, receive, counted if scope["type"] == "http" else send)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return error.response()
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return not_found(f"There is nothing at this path; {OPENAPI} lists what there is.").response()
+    if error.status_code == 405:
+        message = f"This path takes {(error.headers or {}).get('Allow', 'another method')}."
+        return ApiError(405, "method_not_allowed", "The method is wrong.", message, error.headers).response()
+    return validation_failed([f"body: {error.detail}"]).response()
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return validation_failed([problem(each) for each in error.errors()]).response()
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    message = "The console's log says what. What was stored already is not done twice with the same Idempotency-Key."
+    return ApiError(500, "internal_error", "Something failed in the console.", message).response()

@@ -1,0 +1,108 @@
+"""Answers that are not 2xx. Every one is JSON: `{"error": sentence, "code": name, "message": detail}`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+MAX_PROBLEMS = 10
+"""Problems of a body that are told; a batch can have thousands."""
+
+
+class ApiError(Exception):
+    """A request that is not done. `message` says what to do about it, and holds nothing of other accounts."""
+
+    def __init__(
+        self, status: int, code: str, error: str, message: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(error)
+        self.status = status
+        self.code = code
+        self.error = error
+        self.message = message
+        self.headers = headers or {}
+
+    def response(self) -> Response:
+        """The answer."""
+        body = orjson.dumps({"error": self.error, "code": self.code, "message": self.message})
+        return Response(body, self.status, dict(self.headers), media_type="application/json")
+
+
+def missing_key() -> ApiError:
+    """No API key was sent."""
+    return ApiError(
+        401,
+        "missing_api_key",
+        "An API key is missing.",
+        "Send it as `X-Api-Key: trk_…` or `Authorization: Bearer trk_…`. `trackly keys create` makes one.",
+        {"WWW-Authenticate": "Bearer"},
+    )
+
+
+def invalid_key() -> ApiError:
+    """The API key is not taken."""
+    return ApiError(
+        401,
+        "invalid_api_key",
+        "The API key is not valid.",
+        "It is unknown, expired or revoked. `trackly keys list` shows the keys there are.",
+        {"WWW-Authenticate": "Bearer"},
+    )
+
+
+def not_found(message: str) -> ApiError:
+    """There is no such thing, or it is another account's."""
+    return ApiError(404, "not_found", "There is nothing of that name.", message)
+
+
+def too_large(limit: int) -> ApiError:
+    """The body has too many bytes."""
+    return ApiError(
+        413, "validation_failed", "The body is too large.", f"It may have {limit} bytes; send smaller batches."
+    )
+
+
+def rate_limited(seconds: int) -> ApiError:
+    """The key has made too many requests."""
+    return ApiError(
+        429,
+        "rate_limited",
+        "This API key makes too many requests.",
+        f"Try again in {seconds} s. Batches of up to 1,000 need fewer requests.",
+        {"Retry-After": str(seconds)},
+    )
+
+
+def not_available(message: str, retry_after: int = 5) -> ApiError:
+    """What is needed for an answer is not there at the moment."""
+    return ApiError(
+        503, "not_available", "This cannot be done at the moment.", message, {"Retry-After": str(retry_after)}
+    )
+
+
+def validation_failed(problems: Sequence[str]) -> ApiError:
+    """The request says something that makes no sense; `problems` are `place: what is wrong`."""
+    told = "; ".join(problems[:MAX_PROBLEMS])
+    more = f"; and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
+    return ApiError(422, "validation_failed", "The request is not valid; nothing was done.", f"{told}{more}.")
+
+
+def problem(error: Mapping[str, Any]) -> str:
+    """One error of pydantic's as `messages[3].to: is missing`. What the caller sent is not repeated."""
+    place = ""
+    for step in error["loc"][1:]:
+        place += f"[{step}]" if isinstance(step, int) else f".{step}" if place else str(step)
+    match error["type"]:
+        case "missing":
+            text = "is missing"
+        case "json_invalid":
+            place, text = "body", "is no JSON"
+        case "extra_forbidden":
+            text = "is no field"
+        case _:
+            text = str(error["msg"]).removeprefix("Value error, ")
+            text = text[:1].lower() + text[1:]
+    return f"{place or 'body'}: {text}"

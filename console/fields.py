@@ -1,0 +1,63 @@
+"""Types of fields that several routes share, with what is told about a value that does not fit."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from accounts.urls import check_web_address
+from providers import PROVIDERS
+from providers.numbers import NotANumber, to_number
+
+MAX_BATCH = 1_000
+"""Items of one request."""
+
+
+class Body(BaseModel):
+    """A JSON object that has the named fields and no others."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def number(text: str) -> str:
+    """The number as E.164, short codes as they are. Raises ValueError."""
+    try:
+        return to_number(text)
+    except NotANumber:
+        raise ValueError("is no phone number; write it as +18005551234") from None
+
+
+def _provider(text: str) -> str:
+    if text not in PROVIDERS:
+        raise ValueError(f"is no provider; known are {', '.join(PROVIDERS)}")
+    return text
+
+
+def _web_address(text: str) -> str:
+    check_web_address(text)
+    return text
+
+
+def _time(value: object) -> datetime:
+    """Pydantic's own parser takes numbers too, and nobody knows whether they are seconds or milliseconds."""
+    try:
+        time = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise ValueError("is no time with a zone; write it as 2026-11-20T10:15:00Z")
+    return time
+
+
+def examples(*values: Any) -> Any:
+    """A field with examples for the OpenAPI document."""
+    return Field(examples=list(values))
+
+
+Number = Annotated[str, StringConstraints(min_length=3, max_length=40), AfterValidator(number)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Provider = Annotated[str, AfterValidator(_provider)]
+Time = Annotated[AwareDatetime, BeforeValidator(_time)]
+WebAddress = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_web_address)]

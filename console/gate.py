@@ -1,0 +1,109 @@
+"""What stands before every route of the API: the key, the rate, the size of the body. Nothing is read before."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import MutableMapping
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from accounts.keys import ApiKeys
+from accounts.rates import RateLimits
+from console.clock import now_ms
+from console.errors import ApiError, invalid_key, missing_key, rate_limited, too_large, validation_failed
+from console.settings import ConsoleSettings
+from schemas.records import ApiKey
+
+API = "/api/"
+OPENAPI = "/api/openapi.json"
+"""The only path of the API that needs no key."""
+
+
+class Disconnected(Exception):
+    """The caller has gone."""
+
+
+class Gate:
+    """ASGI middleware. A request that comes through has its key in `request.state.api_key` and its body read."""
+
+    def __init__(self, app: ASGIApp, keys: ApiKeys, settings: ConsoleSettings) -> None:
+        self._app = app
+        self._keys = keys
+        self._settings = settings
+        self._limits = RateLimits()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer why not."""
+        if scope["type"] != "http" or not scope["path"].startswith(API) or scope["path"] == OPENAPI:
+            return await self._app(scope, receive, send)
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                # Answers hold phone numbers.
+                message["headers"] = [*message["headers"], (b"cache-control", b"no-store")]
+            await send(message)
+
+        try:
+            headers = Headers(scope=scope)
+            _state(scope)["api_key"] = self._admit(headers)
+            body = await self._body(headers, receive)
+        except ApiError as error:
+            return await error.response()(scope, receive, answer)
+        except Disconnected:
+            return None
+        await self._app(scope, _replayed(body, receive), answer)
+
+    def _admit(self, headers: Headers) -> ApiKey:
+        text = headers.get("x-api-key") or _bearer(headers.get("authorization", ""))
+        if not text:
+            raise missing_key()
+        key = self._keys.find(text, now_ms())
+        if key is None:
+            raise invalid_key()
+        wait = self._limits.take(key.id, self._settings.api_rate, self._settings.api_burst)
+        if wait > 0:
+            raise rate_limited(math.ceil(wait))
+        return key
+
+    async def _body(self, headers: Headers, receive: Receive) -> bytes:
+        limit = self._settings.api_max_body_bytes
+        length = headers.get("content-length", "")
+        if length.isdigit() and int(length) > limit:
+            raise too_large(limit)
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._settings.api_timeout):
+                more = True
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Disconnected
+                    body += message.get("body", b"")
+                    if len(body) > limit:
+                        raise too_large(limit)
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            raise validation_failed(["body: did not arrive in time"]) from None
+        return bytes(body)
+
+
+def _bearer(header: str) -> str:
+    scheme, _, text = header.partition(" ")
+    return text.strip() if scheme.lower() == "bearer" else ""
+
+
+def _state(scope: Scope) -> MutableMapping[str, Any]:
+    state: MutableMapping[str, Any] = scope.setdefault("state", {})
+    return state
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replay

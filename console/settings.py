@@ -1,0 +1,64 @@
+"""Settings of the console service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from bus.settings import BusSettings
+
+
+class ConsoleSettings(BusSettings):
+    """What the console needs beside the Kafka settings."""
+
+    host: str = Field(
+        default="127.0.0.1",
+        validation_alias="TRACKLY_CONSOLE_HOST",
+        description="Address that the API listens on.",
+    )
+    port: int = Field(
+        default=8081,
+        ge=1,
+        le=65_535,
+        validation_alias="TRACKLY_CONSOLE_PORT",
+        description="Port that the API listens on.",
+    )
+    check_max_age: float = Field(
+        default=30.0,
+        gt=0,
+        le=3_600,
+        validation_alias="TRACKLY_CHECK_MAX_AGE",
+        description="Seconds that the state of contacts may be behind; past it nobody is told that a contact may be"
+        " texted. At rest it is 2 to 3 s.",
+    )
+    api_rate: float = Field(
+        default=50.0,
+        gt=0,
+        validation_alias="TRACKLY_API_RATE",
+        description="Requests a second that an API key may make, for each console process.",
+    )
+    api_burst: int = Field(
+        default=100,
+        ge=1,
+        validation_alias="TRACKLY_API_BURST",
+        description="Requests that an API key may make at once after a rest.",
+    )
+    api_max_body_bytes: int = Field(
+        default=4 << 20,
+        ge=1_024,
+        validation_alias="TRACKLY_API_MAX_BODY_BYTES",
+        description="Largest body of an API request, in bytes.",
+    )
+    api_timeout: float = Field(
+        default=10.0,
+        gt=0,
+        validation_alias="TRACKLY_API_TIMEOUT",
+        description="Seconds in which a body must have arrived, and in which Kafka must have acknowledged what a"
+        " request leads to.",
+    )
+
+    @property
+    def directory(self) -> Path:
+        """Where this process keeps its copies of topics, for no other process."""
+        return self.data_dir / "console" / (self.instance_id or "default")

@@ -1,0 +1,208 @@
+"""`trackly contact` and `trackly keys` as people use them, with a streams worker behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bus.embedded import free_port
+from bus.settings import BusSettings
+from schemas.records import AccountConfig, ContactCommand, ContactState, ListConfig
+from tests.cluster import Cluster
+from trackly.contact_import import CHUNK
+
+pytestmark = pytest.mark.broker
+
+LIST = "+18005550001"
+
+
+@pytest.fixture(scope="module")
+def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    directory = tmp_path_factory.mktemp("commands")
+    settings = BusSettings(
+        bootstrap_servers=broker, topic_prefix=f"cmd{free_port()}.", partitions=4, data_dir=directory
+    )
+    with Cluster(settings, directory) as cluster:
+        accounts = [AccountConfig(id=account, name=account) for account in ("acme", "mass", "killed")]
+        lists = [ListConfig(account=account.id, number=LIST) for account in accounts]
+        asyncio.run(cluster.configure([*accounts, *lists]))
+        cluster.start("streams-1", "console-1")
+        cluster.wait_ready()
+        yield cluster
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def removed(cluster: Cluster, account: str) -> dict[str, ContactState]:
+    """The last state of the contacts of an account that are out, by number."""
+    states = [r for r in cluster.records("contacts") if isinstance(r, ContactState) and r.account == account]
+    last = {state.phone_number: state for state in states}
+    return {number: state for number, state in last.items() if not state.active}
+
+
+def write_list(path: Path, count: int, bad: int = 0) -> None:
+    lines = [f"+1555{n:07d},{'complaint' if n % 2 else ''}" for n in range(count)] + ["nobody,"] * bad
+    path.write_text("number,reason\n" + "\n".join(lines) + "\n", "utf-8")
+
+
+# One contact
+
+
+def test_a_contact_is_removed_shown_and_restored(cluster: Cluster) -> None:
+    contact = ("acme", LIST, "1 555 020 0001")
+
+    def is_shown(removed: bool) -> bool:
+        return ("do not text" in cluster.trackly("contact", "show", *contact).stdout) is removed
+
+    for command in ("remove", "restore"):
+        done = cluster.trackly("contact", command, *contact)
+        assert (done.returncode, done.stdout) == (0, "")
+        assert f"+15550200001 is to be {command}d" in done.stderr
+        until(partial(is_shown, command == "remove"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("remove", "nobody", LIST, "+15550200002"), "There is no account 'nobody'."),
+        (("restore", "acme", "+18005550009", "+15550200002"), "Account acme has no list +18005550009"),
+    ],
+)
+def test_an_order_for_an_unknown_list_is_not_given(cluster: Cluster, arguments: tuple[str, ...], told: str) -> None:
+    done = cluster.trackly("contacts", *arguments)
+    assert (done.returncode, told in done.stderr) == (1, True)
+    assert not [r for r in cluster.records("commands") if "+15550200002" in repr(r)]
+
+
+# Suppression lists
+
+
+def test_a_list_that_is_imported_comes_out_again(cluster: Cluster, tmp_path: Path) -> None:
+    path, out = tmp_path / "list.csv", tmp_path / "out.csv"
+    write_list(path, 300, bad=2)
+    done = cluster.trackly("contacts", "import", str(path), "--account", "mass", "--list", LIST, "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"lines": 303, "removed": 300, "rejected": 2})
+    rejected = list(csv.DictReader((tmp_path / "list.csv.rejected.csv").read_text("utf-8").splitlines()))
+    assert [(row["line"], row["reason"]) for row in rejected] == [
+        ("302", "the number is no phone number"),
+        ("303", "the number is no phone number"),
+    ]
+    assert not (tmp_path / "list.csv.import.json").exists()
+    until(lambda: len(removed(cluster, "mass")) == 300)
+
+    export = ("contacts", "export", "--removed", "--account", "mass", "--list", LIST)
+    assert cluster.trackly(*export, "--out", str(out)).returncode == 0
+    rows = list(csv.DictReader(out.read_text("utf-8").splitlines()))
+    assert [row["number"] for row in rows] == [f"+1555{n:07d}" for n in range(300)]
+    assert {row["active"] for row in rows} == {"false"}
+    lines = cluster.trackly(*export, "--format", "jsonl").stdout.splitlines()
+    assert [json.loads(line)["number"] for line in lines] == [row["number"] for row in rows]
+
+    again = cluster.trackly("contacts", "import", str(out), "--account", "mass", "--list", LIST, "--json")
+    assert json.loads(again.stdout) == {"lines": 301, "removed": 300, "rejected": 0}
+
+
+def test_an_export_of_removed_contacts_leaves_the_others_out(cluster: Cluster) -> None:
+    number = "+15550200003"
+    for command in ("remove", "restore"):
+        cluster.trackly("contact", command, "acme", LIST, number)
+    until(lambda: "true" in cluster.trackly("contacts", "export", "--account", "acme").stdout)
+    assert number in cluster.trackly("contacts", "export", "--account", "acme").stdout
+    assert number not in cluster.trackly("contacts", "export", "--account", "acme", "--removed").stdout
+    assert cluster.trackly("contacts", "export", "--account", "nobody").returncode == 1
+
+
+def test_an_import_that_was_killed_goes_on_where_it_was(cluster: Cluster, tmp_path: Path) -> None:
+    path, count = tmp_path / "list.csv", 6 * CHUNK
+    write_list(path, count, bad=3)
+    state, rejects = tmp_path / "list.csv.import.json", tmp_path / "list.csv.rejected.csv"
+    arguments = ("contacts", "import", str(path), "--account", "killed", "--list", LIST)
+    process = subprocess.Popen(
+        cluster.command(*arguments), env=cluster.environment, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+    )
+    until(state.exists)
+    process.kill()
+    process.wait()
+    at = json.loads(state.read_text("utf-8"))
+    assert 0 < at["removed"] < count
+
+    other = cluster.trackly(*arguments, "--reason", "complaint")
+    assert other.returncode == 1
+    assert "--restart" in other.stderr
+
+    done = cluster.trackly(*arguments, "--json")
+    assert f"Going on after line {at['line']:,}." in done.stderr
+    assert json.loads(done.stdout) == {"lines": count + 4, "removed": count, "rejected": 3}
+    assert len(rejects.read_text("utf-8").splitlines()) == 4
+    orders = [r for r in cluster.records("commands") if isinstance(r, ContactCommand) and r.account == "killed"]
+    assert len({order.phone_number for order in orders}) == count
+    assert len(orders) <= count + CHUNK
+    # What was done twice has the same id and time.
+    assert len({repr(order) for order in orders}) == count
+
+
+def test_an_import_waits_for_streams_and_gives_up_when_it_is_away(cluster: Cluster, tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    write_list(path, 6 * CHUNK)
+    cluster.stop("streams-1")
+    try:
+        done = cluster.trackly("contacts", "import", str(path), "--account", "mass", "--list", LIST)
+    finally:
+        cluster.start("streams-1")
+    assert done.returncode == 1
+    assert "takes none. Start it" in done.stderr
+    assert (tmp_path / "list.csv.import.json").exists()
+    again = cluster.trackly("contacts", "import", str(path), "--account", "mass", "--list", LIST)
+    assert again.returncode == 0, again.stderr
+
+
+# Keys
+
+
+def test_a_key_is_shown_once_opens_its_account_and_can_be_revoked(cluster: Cluster) -> None:
+    made = cluster.trackly("keys", "create", "--account", "acme", "--name", "shop", "--json")
+    key = json.loads(made.stdout)
+    url = cluster.console("console-1") + f"/api/contacts/{LIST}/+15550200004"
+
+    def status() -> int:
+        return httpx.get(url, headers={"X-Api-Key": key["key"]}).status_code
+
+    until(lambda: status() == 200)
+    listed = cluster.trackly("keys", "list")
+    assert key["key"] not in listed.stdout
+    assert key["id"] in listed.stdout
+    assert cluster.trackly("keys", "revoke", key["id"]).returncode == 0
+    until(lambda: status() == 401)
+    (line,) = [json.loads(each) for each in cluster.trackly("keys", "list", "--json").stdout.splitlines()]
+    assert (line["state"], line["name"], "key" in line) == ("revoked", "shop", False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("create", "--account", "nobody", "--name", "x"), 1, "There is no account 'nobody'."),
+        (("create", "--name", "x"), 2, "name one account, or say --all-accounts"),
+        (("create", "--name", "x", "--account", "acme", "--all-accounts"), 2, "name one account"),
+        (("create", "--name", "", "--account", "acme"), 2, "a name has 1 to 100"),
+        (("create", "--name", "x", "--account", "acme", "--expires", "soon"), 2, "is no duration"),
+        (("revoke", "key_none"), 1, "There is no key 'key_none'"),
+    ],
+)
+def test_a_mistake_about_keys_is_told(cluster: Cluster, arguments: tuple[str, ...], code: int, told: str) -> None:
+    done = cluster.trackly("keys", *arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert told in " ".join(done.stderr.replace("│", " ").split())

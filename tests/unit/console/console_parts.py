@@ -1,0 +1,141 @@
+"""The console's application without Kafka: keys and contacts as a test says, records kept in a list."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from accounts.keys import ApiKeys, new_key
+from accounts.store import Accounts
+from bus.health import Health
+from bus.replica import Replica
+from bus.stores import MemoryStore
+from console.app import create_app
+from console.callers import Parts
+from console.claims import Accepted
+from console.clock import Moment
+from console.contacts_view import ContactsView
+from console.errors import not_available, validation_failed
+from console.freshness import STAGES
+from console.settings import ConsoleSettings
+from console.writer import Entry
+from schemas.codec import Codec
+from schemas.ids import contact_key
+from schemas.records import AccountConfig, ContactState, ListConfig, Record
+from schemas.registry import FolderRegistry
+
+CODEC = Codec(FolderRegistry())
+LIST, OTHER_LIST = "+18005551234", "+18005559999"
+NUMBER = "+15551230001"
+
+
+class Written:
+    """A writer that keeps what it is given; `broken`, it stores nothing."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, Entry]] = []
+        self.broken = False
+
+    async def write(self, topic: str, entries: Sequence[Entry]) -> list[Any]:
+        if self.broken:
+            raise not_available("Kafka is away.")
+        self.entries += [(topic, entry) for entry in entries]
+        return [None] * len(entries)
+
+    def records(self, topic: str) -> list[Record]:
+        return [entry.record for name, entry in self.entries if name == topic]
+
+
+@dataclass
+class OwnClaims:
+    """Claims of one process."""
+
+    seen: dict[tuple[str, str], tuple[bytes, Accepted]] = field(default_factory=dict)
+
+    async def claim(self, scope: str, key: str, body: bytes) -> Accepted:
+        accepted = Accepted(time.time_ns() // 1_000_000, f"{scope}:{key}")
+        known, first = self.seen.setdefault((scope, key), (body, accepted))
+        if known != body:
+            raise validation_failed(["Idempotency-Key: came with another body before"])
+        return first
+
+
+class Api:
+    """The application of two accounts, `acme` and `other`, each with a list and a key."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = ConsoleSettings(bootstrap_servers="localhost:1", data_dir=Path("nowhere"), **settings)
+        self.written = Written()
+        self.keys = ApiKeys()
+        self.acme = self.key("acme")
+        self.other = self.key("other")
+        self.store = MemoryStore()
+        replica = Replica(self.settings, self.settings.catalogue["contacts"], self.store)
+        self.view = ContactsView(self.settings, CODEC, replica)
+        accounts = Accounts()
+        for account, number in (("acme", LIST), ("other", OTHER_LIST)):
+            accounts.put(AccountConfig(id=account, name=account))
+            accounts.put(ListConfig(account=account, number=number))
+        parts = Parts(self.settings, accounts, self.view, self.written, OwnClaims())
+        self.health = Health("console")
+        self.app = create_app(parts, self.keys, self.health)
+        self.complete(seconds_ago=1)
+
+    def key(self, account: str | None, expires_at: int | None = None) -> str:
+        """A new key of an account."""
+        key, text = new_key(account, f"{account} shop", expires_at)
+        self.keys.put(key)
+        return text
+
+    async def request(self, method: str, path: str, *, key: str | None = None, **options: Any) -> httpx.Response:
+        """The answer to a request with a key; by default that of `acme`. An empty key: none."""
+        headers = {"X-Api-Key": self.acme if key is None else key} if key != "" else {}
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://console") as client:
+            headers |= options.pop("headers", {})
+            return await client.request(method, path, headers=headers, **options)
+
+    async def get(self, path: str, **options: Any) -> httpx.Response:
+        """The answer to a GET."""
+        return await self.request("GET", path, **options)
+
+    async def post(self, path: str, **options: Any) -> httpx.Response:
+        """The answer to a POST."""
+        return await self.request("POST", path, **options)
+
+    def complete(self, seconds_ago: float) -> None:
+        """The copy of contacts is complete up to that long ago."""
+        moment = Moment(time.monotonic() - seconds_ago, int((time.time() - seconds_ago) * 1000))
+        nothing: tuple[dict[tuple[str, int], int], ...] = tuple({} for _ in STAGES)
+        for _ in range(len(STAGES) + 1):
+            self.view.freshness.look(moment, {}, nothing)
+        self.view.problem = None
+
+    def contact(self, active: bool, account: str = "acme", list_number: str = LIST, **changes: Any) -> None:
+        """Put a contact into the copy."""
+        name = contact_key(account, list_number, NUMBER)
+        state = ContactState(
+            contact=name,
+            account=account,
+            list_number=list_number,
+            phone_number=NUMBER,
+            active=active,
+            failures=changes.get("failures", 0),
+            reason=None if active else changes.get("reason", "message"),
+            since=1_705_314_600_000,
+            last_event_id="evt_1",
+        )
+        self.store.write({name.encode(): CODEC.encode(state)}, None)
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str]:
+    """Status and code of an answer, which must have just the three fields of an error."""
+    body = answer.json()
+    assert list(body) == ["error", "code", "message"]
+    assert all(body.values())
+    return answer.status_code, body["code"]

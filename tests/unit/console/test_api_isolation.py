@@ -1,0 +1,98 @@
+"""A key of one account never sees another's: every route of the application is walked with a stranger's key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+
+from tests.unit.console.console_parts import LIST, NUMBER, OTHER_LIST, Api, refusal
+
+MESSAGE = {"message_id": "m", "provider": "infobip", "provider_message_id": "p", "list_number": LIST, "to": NUMBER}
+CONTACTS = {"list_number": LIST, "numbers": [NUMBER]}
+
+REQUESTS: dict[tuple[str, str], dict[str, Any] | None] = {
+    ("POST", "/api/messages"): {"messages": [MESSAGE]},
+    ("POST", "/api/contacts/remove"): CONTACTS,
+    ("POST", "/api/contacts/restore"): CONTACTS,
+    ("POST", "/api/contacts/check"): CONTACTS,
+    ("GET", f"/api/contacts/{LIST}/{NUMBER}"): None,
+}
+"""A request about account `acme` for each route, without saying whose account it is."""
+
+HEALTH = {"/livez", "/readyz", "/metrics", "/api/openapi.json"}
+
+
+@pytest.fixture
+def api() -> Api:
+    api = Api()
+    api.contact(active=False)
+    return api
+
+
+def test_every_route_is_walked(api: Api) -> None:
+    walked = {(method, path.replace(LIST, "{list_number}").replace(NUMBER, "{number}")) for method, path in REQUESTS}
+    assert walked == {
+        (method, path) for path, methods in api.app.openapi()["paths"].items() for method in map(str.upper, methods)
+    }
+
+
+def test_nothing_else_is_served(api: Api) -> None:
+    unlisted = {getattr(route, "path", None) for route in api.app.routes if not isinstance(route, APIRoute)}
+    assert {path for path in unlisted if path} <= HEALTH
+
+
+@pytest.mark.parametrize(("method", "path"), REQUESTS)
+async def test_the_owner_s_key_opens_each_route(api: Api, method: str, path: str) -> None:
+    assert (await api.request(method, path, json=REQUESTS[method, path])).status_code in (200, 202)
+
+
+@pytest.mark.parametrize(("method", "path"), REQUESTS)
+async def test_a_stranger_s_key_finds_nothing_under_the_account_s_name(api: Api, method: str, path: str) -> None:
+    request = {"json": REQUESTS[method, path], "params": {"account": "acme"}}
+    answer = await api.request(method, path, key=api.other, **request)
+    assert refusal(answer) == (404, "not_found")
+    assert not api.written.entries
+
+
+@pytest.mark.parametrize(("method", "path"), REQUESTS)
+async def test_an_account_of_somebody_else_is_answered_like_none(api: Api, method: str, path: str) -> None:
+    answers = [
+        await api.request(method, path, key=api.other, json=REQUESTS[method, path], params={"account": account})
+        for account in ("acme", "none")
+    ]
+    assert answers[0].text.replace("acme", "none") == answers[1].text
+
+
+@pytest.mark.parametrize(("method", "path"), REQUESTS)
+async def test_a_stranger_s_key_reaches_no_list_or_contact_of_the_account(api: Api, method: str, path: str) -> None:
+    answer = await api.request(method, path, key=api.other, json=REQUESTS[method, path])
+    assert answer.status_code in (404, 422) or [each["code"] for each in answer.json()["contacts"]] == ["unknown_list"]
+    assert "message" not in answer.json().get("contacts", [{}])[0].values()
+    assert not api.written.entries
+
+
+@pytest.mark.parametrize(("method", "path"), REQUESTS)
+async def test_a_key_for_all_accounts_says_which_it_means(api: Api, method: str, path: str) -> None:
+    key, body = api.key(None), REQUESTS[method, path]
+    assert refusal(await api.request(method, path, key=key, json=body)) == (422, "validation_failed")
+    assert refusal(await api.request(method, path, key=key, json=body, params={"account": "none"})) == (
+        404,
+        "not_found",
+    )
+    assert (await api.request(method, path, key=key, json=body, params={"account": "acme"})).status_code in (200, 202)
+
+
+async def test_the_same_number_is_another_contact_in_another_account(api: Api) -> None:
+    (contact,) = (
+        await api.post("/api/contacts/check", key=api.other, json={"list_number": OTHER_LIST, "numbers": [NUMBER]})
+    ).json()["contacts"]
+    assert contact["may_be_texted"] is True
+
+
+async def test_an_idempotency_key_of_one_account_is_not_another_s(api: Api) -> None:
+    for key, number in ((api.acme, LIST), (api.other, OTHER_LIST)):
+        body = {"list_number": number, "numbers": [NUMBER]}
+        answer = await api.post("/api/contacts/remove", key=key, json=body, headers={"Idempotency-Key": "a"})
+        assert answer.status_code == 202

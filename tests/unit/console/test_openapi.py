@@ -1,0 +1,59 @@
+"""The OpenAPI document: what it promises is what the application does, whatever is sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis import Case
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from tests.unit.console.console_parts import Api
+
+API = Api(api_rate=1e9, api_burst=10**6)
+SCHEMA = schemathesis.openapi.from_asgi("/api/openapi.json", API.app)
+DOCUMENT = API.app.openapi()
+OPERATIONS = [
+    (path, method, operation) for path, methods in DOCUMENT["paths"].items() for method, operation in methods.items()
+]
+
+
+@SCHEMA.parametrize()
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_every_answer_is_one_that_the_document_names(case: Case[Any]) -> None:
+    # What is valid by the document may be refused all the same: a list of nobody's, a number of no country.
+    case.call_and_validate(headers={"X-Api-Key": API.acme}, excluded_checks=[positive_data_acceptance])
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
+def test_every_operation_is_documented(path: str, method: str, operation: dict[str, Any]) -> None:
+    assert operation["summary"]
+    assert operation["description"]
+    assert {"401", "404", "422", "429", "503"} <= set(operation["responses"])
+    assert operation["security"]
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
+async def test_the_examples_of_the_document_can_be_sent_as_they_are(
+    path: str, method: str, operation: dict[str, Any]
+) -> None:
+    for parameter in operation["parameters"]:
+        if parameter["in"] == "path":
+            path = path.replace(f"{{{parameter['name']}}}", parameter["schema"]["examples"][0])
+    body = operation.get("requestBody")
+    example = None if body is None else example_of(body["content"]["application/json"]["schema"])
+    answer = await API.request(method, path, json=example)
+    assert answer.status_code in (200, 202), answer.text
+
+
+def example_of(schema: dict[str, Any]) -> Any:
+    """A value made of the examples of the required fields."""
+    if "$ref" in schema:
+        schema = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    if "examples" in schema:
+        return schema["examples"][0]
+    if schema["type"] == "array":
+        return [example_of(schema["items"])]
+    return {name: example_of(schema["properties"][name]) for name in schema["required"]}
