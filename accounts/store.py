@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import aiokafka
 
+from accounts.secrets import keyring, with_secrets
 from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.cloudevents import event_headers
@@ -82,6 +83,14 @@ class Accounts:
         return found
 
 
+def all_configs(view: Accounts) -> Iterator[Config]:
+    """Every setting: accounts, then lists, then endpoints."""
+    yield from view.accounts.values()
+    for lists in view.lists.values():
+        yield from lists.values()
+    yield from view.endpoints.values()
+
+
 class AccountsReader:
     """Follows the config topics. After `start` returns, `view` holds every setting that existed at that time."""
 
@@ -141,16 +150,21 @@ class AccountsReader:
                     listener(topic, key)
 
 
-async def write_configs(producer: Producer, settings: BusSettings, codec: Codec, configs: list[Config]) -> None:
-    """Write settings, acknowledged. Readers see them within about a second."""
+async def write_configs(producer: Producer, settings: BusSettings, codec: Codec, configs: list[Config]) -> list[Config]:
+    """Write settings, acknowledged, and give them as they were written: with their secrets sealed.
+
+    Readers see them within about a second.
+    """
     topics = {
         AccountConfig: "config_accounts",
         ListConfig: "config_lists",
         EndpointConfig: "config_endpoints",
     }
+    sealed = [with_secrets(config, keyring().seal) for config in configs]
     sent = []
-    for config in configs:
+    for config in sealed:
         topic = settings.catalogue[topics[type(config)]].name
         headers = event_headers(config, random_id(), time.time_ns() // 1_000_000)
         sent.append(await producer.send(topic, codec.encode(config), key=config_key(config).encode(), headers=headers))
     await asyncio.gather(*sent)
+    return sealed

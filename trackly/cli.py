@@ -40,10 +40,16 @@ CONTENTS = (
     Line("Look", "contact", "trackly.contacts:contact", "Whether a contact may be texted, and why not."),
     Line("Look", "rejected", "trackly.records:rejected", "What could not be processed."),
     Line("Look", "dead", "trackly.records:dead", "Webhooks that were given up."),
-    Line("Look", "endpoints", "trackly.accounts:endpoints", "Where webhooks go."),
+    Line(
+        "Look",
+        "endpoints",
+        "trackly.endpoints:endpoints",
+        "Where webhooks go: list, test, pause, resume, rotate secrets.",
+    ),
     Line("Look", "export", "trackly.accounts:export", "Accounts, lists and endpoints as a file."),
     Line("Look", "settings", "trackly.settings:settings", "Every setting: its value, default and meaning."),
     Line("Change", "topics", "trackly.topics:topics", "Create the topics, list and describe them."),
+    Line("Change", "secrets", "trackly.secrets:secrets", "Keys that secrets are encrypted with on Kafka."),
     Line("Change", "apply", "trackly.accounts:apply", "Make accounts, lists and endpoints what a file says."),
 )
 
