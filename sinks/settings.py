@@ -48,6 +48,13 @@ class SinksSettings(BusSettings):
         validation_alias="TRACKLY_ALLOW_SUBNETS",
         description="Networks that endpoints may be in although not public, comma separated: 10.1.0.0/16.",
     )
+    replay_rate: float = Field(
+        default=100.0,
+        gt=0,
+        validation_alias="TRACKLY_REPLAY_RATE",
+        description="Webhooks a second that a replay sends at most, and never more than half of its endpoint's rate"
+        " limit.",
+    )
     host: str = Field(
         default="127.0.0.1",
         validation_alias="TRACKLY_SINKS_HOST",

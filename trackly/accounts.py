@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from bus.settings import BusSettings
 from schemas.codec import Codec
 from schemas.registry import registry_for
 from trackly.errors import NO_KEY, Failed
-from trackly.output import Json, json_line, say, show, table
+from trackly.output import Json, confirm, json_line, say, show, table
 from trackly.reading import current_accounts, follow_accounts
 from trackly.writing import producing, read_back
 
@@ -65,7 +64,7 @@ async def _apply(text: str, yes: bool, plain_secrets: bool, as_json: bool) -> No
         if plan.unsealed:
             _warn_of_plain_secrets(plan.unsealed, plain_secrets)
         if not yes:
-            _confirm(len(plan.configs))
+            confirm(f"Apply {_changes(len(plan.configs))}?")
         async with producing(settings) as producer:
             written = await write_configs(producer, settings, codec, plan.configs)
         # The secrets exist from here on, whatever happens next.
@@ -106,14 +105,6 @@ def _warn_of_plain_secrets(keys: list[str], allowed: bool) -> None:
     if not allowed:
         raise Failed(f"Secrets of {shown} {NO_KEY}")
     say(f"WARNING: secrets of {shown} will lie on Kafka in plain text, for everybody who may read it.")
-
-
-def _confirm(count: int) -> None:
-    if not sys.stdin.isatty():
-        say(f"{_changes(count)} to apply, and nobody to ask: pass --yes.")
-        raise typer.Exit(2)
-    if not typer.confirm(f"Apply {_changes(count)}?", err=True):
-        raise Failed("Nothing was changed.")
 
 
 def _changes(count: int) -> str:

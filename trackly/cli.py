@@ -36,10 +36,10 @@ CONTENTS = (
     Line("Run", "streams", "trackly.services:streams", "The worker that turns callbacks into events."),
     Line("Run", "sinks", "trackly.services:sinks", "The worker that delivers webhooks."),
     Line("Run", "broker", "trackly.services:broker", "An Apache Kafka for development."),
-    Line("Look", "tap", "trackly.records:tap", "Records of a topic as JSON lines, as they come."),
+    Line("Look", "tap", "trackly.tap:tap", "Records of a topic as JSON lines, as they come."),
     Line("Look", "contact", "trackly.contacts:contact", "Whether a contact may be texted, and why not."),
-    Line("Look", "rejected", "trackly.records:rejected", "What could not be processed."),
-    Line("Look", "dead", "trackly.records:dead", "Webhooks that were given up."),
+    Line("Look", "rejected", "trackly.rejected:rejected", "What could not be processed: list, show, retry."),
+    Line("Look", "dead", "trackly.dead:dead", "Webhooks that were given up: list, show, replay."),
     Line(
         "Look",
         "endpoints",
@@ -49,6 +49,7 @@ CONTENTS = (
     Line("Look", "export", "trackly.accounts:export", "Accounts, lists and endpoints as a file."),
     Line("Look", "settings", "trackly.settings:settings", "Every setting: its value, default and meaning."),
     Line("Change", "topics", "trackly.topics:topics", "Create the topics, list and describe them."),
+    Line("Change", "replay", "trackly.replays:replay", "Send webhooks again, by time range, outcome or id."),
     Line("Change", "secrets", "trackly.secrets:secrets", "Keys that secrets are encrypted with on Kafka."),
     Line("Change", "apply", "trackly.accounts:apply", "Make accounts, lists and endpoints what a file says."),
 )

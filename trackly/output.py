@@ -10,9 +10,12 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from trackly.errors import Failed
+
 PROSE_WIDTH = 24
 """Columns that a column of sentences gets at least."""
 
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; do it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 
 
@@ -31,6 +34,15 @@ def json_line(value: Any) -> None:
     sys.stdout.flush()
     sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
     sys.stdout.buffer.flush()
+
+
+def confirm(question: str) -> None:
+    """Ask the person at the terminal. Raises Failed when the answer is no, typer.Exit(2) when nobody is there."""
+    if not sys.stdin.isatty():
+        say(f"{question} There is nobody to ask: pass --yes.")
+        raise typer.Exit(2)
+    if not typer.confirm(question, err=True):
+        raise Failed("Nothing was changed.")
 
 
 def is_unread() -> bool:

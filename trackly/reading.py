@@ -30,7 +30,7 @@ STALLED = 20.0
 class Start:
     """Where to begin in each partition: an offset, or the first record not older than a time (milliseconds).
 
-    `offsets` are by partition; one without begins at its beginning. With none of them, at the beginning or at the end.
+    `offsets` are by partition; others begin at the beginning or at the end, and so do all where nothing is said.
     """
 
     offset: int | None = None
@@ -180,7 +180,8 @@ async def _offsets(
         found = await consumer.offsets_for_times(dict.fromkeys(assigned.values(), start.millis))
         return {p: ends[p] if found[tp] is None else found[tp].offset for p, tp in assigned.items()}
     if start.offsets is not None:
-        return {p: min(max(start.offsets.get(p, 0), begins[p]), ends[p]) for p in assigned}
+        others = ends if start.at_end else begins
+        return {p: min(max(start.offsets.get(p, others[p]), begins[p]), ends[p]) for p in assigned}
     if start.offset is not None:
         return {p: min(max(start.offset, begins[p]), ends[p]) for p in assigned}
     return {p: (ends if start.at_end else begins)[p] for p in assigned}

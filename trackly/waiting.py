@@ -19,7 +19,7 @@ async def count_waiting(endpoint: str) -> int:
     waiting = 0
     for tier in tiers:
         offsets = {partition: offset for (_, partition), offset in committed[tier.name].items()}
-        async with open_topic(settings, tier.name, Start(offsets=offsets), key) as topic:
+        async with open_topic(settings, tier.name, Start(offsets=offsets)) as topic:
             async for record in topic.rest():
                 waiting += record.key == key
     return waiting
