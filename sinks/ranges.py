@@ -10,6 +10,7 @@ from typing import Any
 
 import aiokafka
 
+from bus.admin import Admin, Partition
 from bus.settings import BusSettings
 
 WAIT_MS = 500
@@ -64,25 +65,27 @@ async def offsets_between(
 ) -> tuple[dict[str, int], dict[str, int]]:
     """First offset of what was written from `from_ms` on, and of what was written from `to_ms` on, by place.
 
-    Topics by their short names; those that do not exist are left out. Raises aiokafka.errors.KafkaError.
+    Topics by their short names; those that do not exist are left out. Raises aiokafka.errors.KafkaError,
+    bus.admin.BrokerUnavailable.
     """
+    partitions = await asyncio.to_thread(_partitions, settings, topics)
+    if not partitions:
+        return {}, {}
+    tps = [aiokafka.TopicPartition(*partition) for partition in partitions]
     async with _consumer(settings) as consumer:
-        existing = await consumer.topics()
-        names = [settings.catalogue[topic].name for topic in topics]
-        tps = [
-            aiokafka.TopicPartition(name, number)
-            for name in names
-            if name in existing
-            for number in sorted(consumer.partitions_for_topic(name) or ())
-        ]
-        if not tps:
-            return {}, {}
         ends = await consumer.end_offsets(tps)
         found = []
         for at in (from_ms, to_ms):
             offsets = await consumer.offsets_for_times(dict.fromkeys(tps, at))
             found.append({place_of(*tp): ends[tp] if (o := offsets[tp]) is None else o.offset for tp in tps})
         return found[0], found[1]
+
+
+def _partitions(settings: BusSettings, topics: Iterable[str]) -> list[Partition]:
+    # A consumer knows only the partitions of topics that it reads.
+    with Admin(settings) as admin:
+        found = admin.describe(settings.catalogue[topic].name for topic in topics)
+    return [(topic.name, number) for topic in found.values() for number in range(topic.partitions)]
 
 
 @asynccontextmanager

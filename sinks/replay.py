@@ -18,6 +18,7 @@ import aiokafka
 from aiokafka.errors import KafkaError
 
 from accounts.store import Accounts
+from bus.admin import BrokerUnavailable
 from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.cloudevents import event_headers
@@ -141,7 +142,7 @@ class Replay:
             except ReplayFailed as error:
                 await self.note("failed", error=str(error))
                 return
-            except KafkaError as error:
+            except (KafkaError, BrokerUnavailable) as error:
                 log.warning("replay %s waits: %s", self.command.replay_id, type(error).__name__)
                 await self._clock.sleep(AGAIN_SECONDS)
             except Exception as error:
