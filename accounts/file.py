@@ -35,13 +35,13 @@ PROVIDERS: dict[str, tuple[str, ...]] = {
 }
 """Credentials by provider name. Where none are listed, any name is taken."""
 
-ENDPOINT_STATE = ("secret_next", "secret_next_at", "paused_reason", "paused_at")
-"""Fields of an endpoint that commands change and no file: a rotation under way, a pause."""
+KEPT_FIELDS = ("secret_next", "secret_next_at", "paused_reason", "paused_at")
+"""Fields of an endpoint that trackly itself writes. A file cannot set them, and applying one keeps them."""
 
 _ROOT_KEYS = ("accounts",)
 _ACCOUNT_KEYS = (*(f.name for f in fields(AccountConfig)), "lists", "endpoints")
 _LIST_KEYS = tuple(f.name for f in fields(ListConfig) if f.name != "account")
-_ENDPOINT_KEYS = tuple(f.name for f in fields(EndpointConfig) if f.name not in ("account", *ENDPOINT_STATE))
+_ENDPOINT_KEYS = tuple(f.name for f in fields(EndpointConfig) if f.name not in ("account", *KEPT_FIELDS))
 
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,6}")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
-from accounts.file import ENDPOINT_STATE, KEEP, Entry, nearest, read_file
+from accounts.file import KEEP, KEPT_FIELDS, Entry, nearest, read_file
 from accounts.secrets import KeyRing, is_literal, redacted, secrets_of, with_secrets
 from accounts.store import Accounts, Config, all_configs, config_key
 from schemas.records import AccountConfig, EndpointConfig, ListConfig
@@ -97,7 +97,7 @@ def make_plan(text: str, view: Accounts, generate: Callable[[], str] = new_secre
                 new_secrets[key] = generate()
                 config = replace(config, secret=new_secrets[key])
         config = _with_kept_secrets(Entry(entry.path, config), stored, problems, keys)
-        config = with_secrets(_with_state(config, stored), keys.seal)
+        config = with_secrets(_with_kept_state(config, stored), keys.seal)
         changes.append(_change(key, stored, config))
     if problems:
         raise PlanError(problems)
@@ -139,14 +139,17 @@ def _unknown_lists(entries: list[Entry], view: Accounts) -> Iterator[str]:
                 yield f'{entry.path}.lists[{index}]: "{number}" is no list of account {account}{hint}'
 
 
-def _with_state(config: Config, stored: Config | None) -> Config:
-    """An endpoint with what is no setting of the file: its pause, and a rotation unless the file ends it."""
+def _with_kept_state(config: Config, stored: Config | None) -> Config:
+    """An endpoint with what trackly itself has written: a pause, which ends with a new URL, and a rotation, which ends
+    with another secret."""
     if not isinstance(config, EndpointConfig) or not isinstance(stored, EndpointConfig):
         return config
-    kept = {name: getattr(stored, name) for name in ENDPOINT_STATE}
+    kept = {name: getattr(stored, name) for name in KEPT_FIELDS}
     if config.secret != stored.secret:
         kept |= {"secret_next": None, "secret_next_at": None}
-    return replace(config, **kept)
+    if config.url != stored.url:
+        kept |= {"paused_reason": None, "paused_at": None}
+    return replace(config, **kept, enabled=config.enabled and kept["paused_reason"] is None)
 
 
 def _with_kept_secrets(entry: Entry, stored: Config | None, problems: list[str], keys: KeyRing) -> Config:
@@ -262,7 +265,7 @@ def _endpoint_toml(config: EndpointConfig) -> Iterator[str]:
     yield f"events = {_array(config.events)}"
     if config.lists:
         yield f"lists = {_array(config.lists)}"
-    if not config.enabled:
+    if not config.enabled and config.paused_reason is None:
         yield "enabled = false"
 
 

@@ -152,7 +152,12 @@ def with_secrets(config: C, change: Callable[[str], str]) -> C:
 
     match config:
         case EndpointConfig():
-            return replace(config, secret=change(config.secret), secret_next=optional(config.secret_next))
+            return replace(
+                config,
+                secret=change(config.secret),
+                secret_next=optional(config.secret_next),
+                headers=each(config.headers),
+            )
         case AccountConfig():
             return replace(
                 config,

@@ -189,7 +189,7 @@ class Replay:
 
     async def _while_paused(self) -> None:
         """Wait until the endpoint takes webhooks. Raises ReplayFailed when it is deleted."""
-        while (endpoint := self._endpoint()).paused_at is not None or not endpoint.enabled:
+        while not self._endpoint().enabled:
             if self.progress.state != "waiting":
                 await self.note("waiting")
             await self._clock.sleep(LOOK_SECONDS)

@@ -67,7 +67,9 @@ def pause(endpoint: Endpoint, as_json: Json = False) -> None:
     def paused(config: EndpointConfig) -> EndpointConfig:
         if config.paused_at is not None:
             return config
-        return replace(config, paused_reason=OPERATOR, paused_at=_now())
+        if not config.enabled:
+            raise Failed(f"{endpoint} is disabled by its settings already: it gets nothing.")
+        return replace(config, enabled=False, paused_reason=OPERATOR, paused_at=_now())
 
     _show(asyncio.run(change_endpoint(endpoint, paused)), as_json)
 
@@ -75,7 +77,13 @@ def pause(endpoint: Endpoint, as_json: Json = False) -> None:
 @endpoints.command("resume")
 def resume(endpoint: Endpoint, as_json: Json = False) -> None:
     """End an endpoint's pause, whatever its reason, and tell how many webhooks wait for it."""
-    config = asyncio.run(change_endpoint(endpoint, lambda config: replace(config, paused_reason=None, paused_at=None)))
+
+    def resumed(config: EndpointConfig) -> EndpointConfig:
+        if config.paused_at is None and not config.enabled:
+            raise Failed(f"{endpoint} is disabled by its settings: write enabled = true there and apply them.")
+        return replace(config, enabled=True, paused_reason=None, paused_at=None)
+
+    config = asyncio.run(change_endpoint(endpoint, resumed))
     waiting = asyncio.run(count_waiting(endpoint))
     _show(config, as_json, waiting=waiting)
     if not as_json:
@@ -170,9 +178,9 @@ def _fields(config: EndpointConfig, now: int) -> dict[str, Any]:
 
 
 def _state_name(config: EndpointConfig) -> str:
-    if not config.enabled:
-        return "disabled"
-    return "active" if config.paused_at is None else "paused"
+    if config.paused_at is not None:
+        return "paused"
+    return "active" if config.enabled else "disabled"
 
 
 def _state(config: EndpointConfig, now: int) -> str:

@@ -448,17 +448,22 @@ def test_a_sealed_secret_that_cannot_be_opened_is_not_written_over() -> None:
 # What commands change
 
 
+PAUSED = replace(ENDPOINT, enabled=False, paused_reason="gone", paused_at=2)
+
+
 def test_a_pause_and_a_rotation_survive_an_apply() -> None:
-    stored = replace(
-        ENDPOINT,
-        secret_next="env:NEXT",
-        secret_next_at=1,
-        paused_reason="gone",
-        paused_at=2,
-        url="https://old.example/",
-    )
-    [_, changed] = make_plan(endpoint_with(""), view_of(stored)).configs
-    assert changed == replace(stored, url="https://a.example/")
+    stored = replace(PAUSED, secret_next="env:NEXT", secret_next_at=1)
+    [_, changed] = make_plan(endpoint_with('events = ["reply"]'), view_of(stored)).configs
+    assert changed == replace(stored, events=("reply",))
+
+
+def test_a_new_url_ends_a_pause() -> None:
+    [_, changed] = make_plan(endpoint_with(""), view_of(replace(PAUSED, url="https://old.example/"))).configs
+    assert changed == ENDPOINT
+
+
+def test_an_export_of_a_paused_endpoint_does_not_disable_it() -> None:
+    assert "enabled" not in export(view_of(ACCOUNT, PAUSED))
 
 
 def test_a_secret_that_the_file_changes_ends_a_rotation() -> None:
@@ -467,6 +472,6 @@ def test_a_secret_that_the_file_changes_ends_a_rotation() -> None:
     assert changed == replace(ENDPOINT, secret="env:NEXT")
 
 
-@pytest.mark.parametrize("name", file.ENDPOINT_STATE)
+@pytest.mark.parametrize("name", file.KEPT_FIELDS)
 def test_a_file_cannot_set_what_commands_change(name: str) -> None:
     assert problems_of(endpoint_with(f'{name} = "x"'))[0].startswith(f"accounts[0].endpoints[0].{name}: is no setting")

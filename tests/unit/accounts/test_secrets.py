@@ -26,7 +26,13 @@ ACCOUNT = AccountConfig(
     callback_secret="s6",
 )
 ENDPOINT = EndpointConfig(
-    account="acme", id="crm", url="https://a.example/", secret="s7", events=("reply",), secret_next="s8"
+    account="acme",
+    id="crm",
+    url="https://a.example/",
+    secret="s7",
+    events=("reply",),
+    secret_next="s8",
+    headers={"Authorization": "s9"},
 )
 
 
@@ -83,7 +89,7 @@ def test_reseal_uses_the_newest_key_and_leaves_what_has_it() -> None:
 def test_every_secret_of_every_setting_is_sealed() -> None:
     for config in (ACCOUNT, ENDPOINT):
         sealed = with_secrets(config, RING.seal)
-        assert not any(f"'s{number}'" in repr(sealed) for number in range(1, 9))
+        assert not any(f"'s{number}'" in repr(sealed) for number in range(1, 10))
         assert with_secrets(sealed, RING.open) == config
     unchanged = ListConfig(account="acme", number="+18005551234")
     assert with_secrets(unchanged, RING.seal) is unchanged
