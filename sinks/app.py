@@ -23,7 +23,10 @@ class Sinks(Worker):
         super().__init__(settings, "sinks", host=settings.host, port=settings.port)
         self.accounts = AccountsReader(settings, self.codec)
         self.sender = Sender(
-            timeout=settings.webhook_timeout, allow_http=settings.allow_http, allowed=settings.allow_subnets
+            timeout=settings.webhook_timeout,
+            allow_http=settings.allow_http,
+            allowed=settings.allow_subnets,
+            ports=settings.webhook_ports,
         )
         self.webhooks = WebhookSink(
             settings,
