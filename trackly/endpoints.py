@@ -20,6 +20,7 @@ from trackly.decoding import time_text
 from trackly.errors import NO_KEY, Failed
 from trackly.output import Json, json_line, say, show, table
 from trackly.reading import current_accounts
+from trackly.trials import Endpoint, list_attempts, try_endpoint
 from trackly.waiting import count_waiting
 from trackly.writing import change_endpoint
 
@@ -28,7 +29,8 @@ OPERATOR = "operator"
 
 endpoints = typer.Typer(no_args_is_help=True, add_completion=False)
 
-Endpoint = Annotated[str, typer.Argument(metavar="ACCOUNT/ENDPOINT", help="The endpoint: acme/crm.")]
+endpoints.command("test")(try_endpoint)
+endpoints.command("attempts")(list_attempts)
 
 
 @endpoints.callback()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from standardwebhooks.webhooks import Webhook
 
 from accounts.secrets import SEALED, KeyRing, new_key
 from bus.settings import BusSettings
@@ -82,6 +85,62 @@ def test_an_unknown_endpoint_is_told_with_those_there_are(trackly: Trackly, acco
         done = trackly("endpoints", command, "acme/cmr")
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == "There is no endpoint 'acme/cmr'; name it as account/endpoint. There are: acme/crm.\n"
+
+
+# Tests
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Answers as its server says, and keeps what came."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.came.append((dict(self.headers), body))  # type: ignore[attr-defined]
+        self.send_response(self.server.status)  # type: ignore[attr-defined]
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        """Nothing is printed."""
+
+
+@pytest.mark.parametrize(("status", "exit_code"), [(204, 0), (500, 1)])
+def test_a_test_event_is_signed_sent_and_told(
+    trackly: Trackly, topics: None, environment: dict[str, str], tmp_path: Path, status: int, exit_code: int
+) -> None:
+    environment |= {"TRACKLY_ALLOW_HTTP": "true", "TRACKLY_ALLOW_SUBNETS": "127.0.0.0/8"}
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        server.status, server.came = status, []  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever).start()
+        url = f"http://127.0.0.1:{server.server_port}/hook"
+        path = tmp_path / "accounts.toml"
+        path.write_text(ACCOUNTS.replace("https://crm.example.com/trackly", url), "utf-8")
+        applied = trackly("apply", str(path), "--yes")
+        done = trackly("endpoints", "test", "acme/crm", "--event", "reply", "--json")
+        server.shutdown()
+    assert done.returncode == exit_code
+    [(headers, body)] = server.came  # type: ignore[attr-defined]
+    assert headers["webhook-id"].startswith("evt_test_")
+    secret = applied.stdout.split("secret of acme/crm: ")[1].strip()
+    Webhook(secret).verify(body, headers, json_parse=False)
+    told = json.loads(done.stdout)
+    assert (told["status"], told["url"], told["body"]) == (status, url, body.decode())
+    assert told["headers"].items() <= headers.items()
+    assert secret not in done.stdout + done.stderr
+
+
+def test_a_test_event_goes_nowhere_that_sinks_would_not_send_to(trackly: Trackly, topics: None, tmp_path: Path) -> None:
+    path = tmp_path / "accounts.toml"
+    path.write_text(ACCOUNTS.replace("crm.example.com", "169.254.169.254"), "utf-8")
+    trackly("apply", str(path), "--yes")
+    done = trackly("endpoints", "test", "acme/crm")
+    assert done.returncode == 1
+    assert "no answer: refused_address" in done.stdout
+    assert "TRACKLY_ALLOW_SUBNETS" in done.stderr
+
+
+def test_attempts_of_an_endpoint_nobody_has_tried(trackly: Trackly, accounts: str) -> None:
+    done = trackly("endpoints", "attempts", "acme/crm", "--since", "1h", "--failed")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "There is nothing to list.\n")
 
 
 # Secrets
