@@ -53,6 +53,7 @@ class Sinks(Worker):
         self.before_revoke.append(self.webhooks.drain)
         self.health.registry.register(WebhookMetrics(self.webhooks.counts))
         self.health.gauge("webhooks_in_flight", "Requests under way.", lambda: self.webhooks.in_flight)
+        self.health.gauge("replays_running", "Replays under way.", lambda: self.replays.running)
         self.health.gauge("window_events", "Events in work.", lambda: self.webhooks.window.events)
 
     async def on_start(self) -> None:

@@ -246,6 +246,11 @@ class Replays(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer: Any = None
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def running(self) -> int:
+        """Replays under way in this process."""
+        return sum(not task.done() for _, task in self._running.values())
+
     async def start(self) -> None:
         """Begin."""
         self._task = asyncio.create_task(self._run())
@@ -323,7 +328,7 @@ class Replays(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
                 self._running.pop(replay_id, None)
             elif command.stopped_at is not None:
                 await self._stop(replay_id, command)
-            elif running is None:
+            elif running is None or _broke_off(*running):
                 replay = self._replay(command)
                 self._running[replay_id] = (replay, asyncio.create_task(replay.run()))
 
@@ -344,3 +349,11 @@ class Replays(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
             producer=self._producer,
             clock=self._clock,
         )
+
+
+def _broke_off(replay: Replay, task: asyncio.Task[None]) -> bool:
+    """Whether a replay ended without a note that it has: Kafka did not take the note."""
+    if not task.done() or replay.progress.state in ENDED:
+        return False
+    log.warning("replay %s begins again from its last note: %r", replay.command.replay_id, task.exception())
+    return True

@@ -13,6 +13,7 @@ from accounts.secrets import SecretMissing, resolve
 from schemas.ids import random_id
 from schemas.records import RECORD_TYPES, EndpointConfig
 from sinks.bodies import SHAPES, PublicEvent, body_of
+from sinks.guard import GuardedResolver, RefusedUrl, check_url
 from sinks.retry import ERROR_CLASSES, Outcome
 from sinks.sender import Sender
 from sinks.settings import SinksSettings
@@ -28,6 +29,8 @@ Endpoint = Annotated[str, typer.Argument(metavar="ACCOUNT/ENDPOINT", help="The e
 
 TEST_PREFIX = "evt_test_"
 """What the webhook-id of a test begins with."""
+
+REFUSALS = ("refused_address", "invalid_url")
 
 _TEST_VALUES: dict[str, Any] = {
     "message_id": "test",
@@ -58,13 +61,17 @@ _TEST_VALUES: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A test that was sent: its headers and body, how it ended, and the seconds that it took."""
+    """A test that was sent: its headers and body, how it ended, and the seconds that it took.
+
+    `refusal` is why the address may not be called, where that is so.
+    """
 
     headers: dict[str, str]
     body: bytes
     outcome: Outcome
     seconds: float
     answer: str
+    refusal: str | None
 
 
 def trial_event(event: str, account: str, now: int) -> PublicEvent:
@@ -157,7 +164,22 @@ async def _try(config: EndpointConfig, event: PublicEvent) -> Trial:
     answer = str(getattr(outcome, "head", ""))
     for secret in (*secrets, *own.values()):
         answer = answer.replace(secret, "***")
-    return Trial(headers, body, outcome, seconds, answer[:1_024])
+    refusal = await _refusal(config.url, settings) if outcome.error_class in REFUSALS else None
+    return Trial(headers, body, outcome, seconds, answer[:1_024], refusal)
+
+
+async def _refusal(url: str, settings: SinksSettings) -> str | None:
+    """Why webhooks may not go to a URL."""
+    allowed, ports = settings.allow_subnets, settings.webhook_ports
+    resolver = GuardedResolver(allowed, ports)
+    try:
+        target = check_url(url, allow_http=settings.allow_http, allowed=allowed, ports=ports)
+        await resolver.resolve(target.raw_host or "", target.port or 0)
+    except (RefusedUrl, OSError) as error:
+        return str(error)
+    finally:
+        await resolver.close()
+    return None
 
 
 def _show(config: EndpointConfig, trial: Trial, as_json: bool) -> None:
@@ -172,6 +194,7 @@ def _show(config: EndpointConfig, trial: Trial, as_json: bool) -> None:
                 "error_class": outcome.error_class,
                 "ms": round(trial.seconds * 1000),
                 "answer": trial.answer,
+                "refusal": trial.refusal,
             }
         )
         return
@@ -186,5 +209,5 @@ def _show(config: EndpointConfig, trial: Trial, as_json: bool) -> None:
     if trial.answer:
         show(trial.answer)
     if outcome.error_class is not None:
-        say(f"This counts as failed: {ERROR_CLASSES[outcome.error_class].meaning}.")
+        say(f"This counts as failed: {trial.refusal or ERROR_CLASSES[outcome.error_class].meaning}.")
     say(f"webhook-signature signs `{trial.headers['webhook-id']}.{trial.headers['webhook-timestamp']}.` and the body.")
