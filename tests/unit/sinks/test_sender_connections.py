@@ -167,14 +167,13 @@ async def test_a_compressed_answer_is_not_unpacked(
         writer.close()
 
     read: list[int] = []
-    iter_any = aiohttp.StreamReader.iter_any
+    feed_data = aiohttp.StreamReader.feed_data
 
-    async def counting(reader: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-        async for chunk in iter_any(reader):
-            read.append(len(chunk))
-            yield chunk
+    def counting(reader: aiohttp.StreamReader, data: bytes, *more: Any) -> Any:
+        read.append(len(data))
+        return feed_data(reader, data, *more)
 
-    monkeypatch.setattr(aiohttp.StreamReader, "iter_any", counting)
+    monkeypatch.setattr(aiohttp.StreamReader, "feed_data", counting)
     port = await listen(serve)
     assert await sender.post(f"http://127.0.0.1:{port}/", {}, b"{}") == answered(200)
     assert 0 < sum(read) <= len(bomb)
