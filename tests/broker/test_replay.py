@@ -16,6 +16,7 @@ from aiohttp import web
 from standardwebhooks.webhooks import Webhook
 
 from accounts.store import Config
+from bus.admin import Admin
 from bus.settings import BusSettings
 from schemas.ids import recipient_key
 from schemas.records import DeadWebhook, DeliveryEvent, EndpointConfig, RawCallback, RejectedRecord
@@ -316,7 +317,5 @@ def test_rejected_callbacks_go_through_whole_and_with_their_old_id(
 
 
 def _has_record(settings: BusSettings, topic: str, partition: int) -> bool:
-    from bus.admin import Admin
-
     with Admin(settings) as admin:
         return admin.end_offsets(topic)[partition] > 0
