@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
+from accounts.secrets import SEALED
 from accounts.store import Config
 from accounts.urls import check_web_address
 from schemas.records import AccountConfig, EndpointConfig, ListConfig
@@ -48,6 +49,9 @@ MAX_OPT_OUT_WORDS = 500
 MAX_OPT_OUT_WORD = 100
 """Words that an account may add to one layer, and characters that one may have."""
 
+KEPT_FIELDS = ("secret_next", "secret_next_at", "paused_reason", "paused_at")
+"""Fields of an endpoint that trackly itself writes. A file cannot set them, and applying one keeps them."""
+
 _ROOT_KEYS = ("accounts",)
 _POSTBACK_SECRETS = ("token", "token_previous")
 _POSTBACK_CIDRS = "trusted_cidrs"
@@ -57,7 +61,7 @@ _ACCOUNT_KEYS = (
     *("callbacks", "opt_out", "lists", "endpoints"),
 )
 _LIST_KEYS = tuple(f.name for f in fields(ListConfig) if f.name != "account")
-_ENDPOINT_KEYS = tuple(f.name for f in fields(EndpointConfig) if f.name != "account")
+_ENDPOINT_KEYS = tuple(f.name for f in fields(EndpointConfig) if f.name not in ("account", *KEPT_FIELDS))
 
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,6}")
@@ -174,7 +178,7 @@ def _endpoint(table: _Table, account: str) -> Entry:
         account=account,
         id=table.required("id", _is_id),
         url=table.required("url", check_web_address),
-        secret=table.text("secret", _is_endpoint_secret) or "",
+        secret=table.text("secret", check_endpoint_secret) or "",
         events=table.texts("events", _is_event) if "events" in table.values else DEFAULT_EVENTS,
         # That the account has these lists is checked against what is stored too, by the plan.
         lists=table.texts("lists", _is_there),
@@ -329,13 +333,16 @@ def _is_secret_url(value: str) -> None:
 def _is_secret(value: str) -> None:
     if not value.strip():
         raise ValueError("is empty; write the secret, env:NAME or file:PATH")
+    if value.startswith(SEALED):
+        raise ValueError(f"is encrypted already; write the secret, or {KEEP} to keep the one that is stored")
     if value.startswith("env:") and not _VARIABLE.fullmatch(value.removeprefix("env:")):
         raise ValueError("names no environment variable; write env:NAME")
     if value == "file:":
         raise ValueError("names no file; write file:PATH")
 
 
-def _is_endpoint_secret(value: str) -> None:
+def check_endpoint_secret(value: str) -> None:
+    """Raises ValueError, without the secret, for what cannot be an endpoint's."""
     if not value.strip():
         raise ValueError("is empty; leave it out to have one generated")
     _is_signing_secret(value)

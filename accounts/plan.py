@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
-from accounts.file import KEEP, Entry, nearest, read_file
-from accounts.secrets import redacted
-from accounts.store import Accounts, Config, config_key
+from accounts.file import KEEP, KEPT_FIELDS, Entry, nearest, read_file
+from accounts.secrets import KeyRing, is_literal, redacted, secrets_of, with_secrets
+from accounts.store import Accounts, Config, all_configs, config_key
 from schemas.records import AccountConfig, EndpointConfig, ListConfig
 
 KINDS: dict[type[Config], Literal["account", "list", "endpoint"]] = {
@@ -64,6 +64,11 @@ class Plan:
     notes: tuple[str, ...] = ()
 
     @property
+    def unsealed(self) -> list[str]:
+        """Keys of the settings that would be written with a secret in plain text, because there is no key for it."""
+        return [config_key(config) for config in self.configs if any(map(is_literal, secrets_of(config)))]
+
+    @property
     def configs(self) -> list[Config]:
         """The settings to write."""
         return [change.config for change in self.changes if change.action != "unchanged"]
@@ -74,8 +79,12 @@ def new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode("ascii")
 
 
-def make_plan(text: str, view: Accounts, generate: Callable[[], str] = new_secret) -> Plan:
-    """Compare a TOML file with the settings as they are. Raises PlanError that names every problem."""
+def make_plan(text: str, view: Accounts, generate: Callable[[], str] = new_secret, keys: KeyRing | None = None) -> Plan:
+    """Compare a TOML file with the settings as they are; secrets of what is to be written are sealed with `keys`.
+
+    Raises PlanError that names every problem, SecretMissing when a stored secret cannot be opened to be compared.
+    """
+    keys = keys or KeyRing()
     entries, problems = read_file(text)
     new_secrets: dict[str, str] = {}
     changes = []
@@ -90,14 +99,15 @@ def make_plan(text: str, view: Accounts, generate: Callable[[], str] = new_secre
             else:
                 new_secrets[key] = generate()
                 config = replace(config, secret=new_secrets[key])
-        config = _with_kept_secrets(Entry(entry.path, config), stored, problems)
+        config = _with_kept_secrets(Entry(entry.path, config), stored, problems, keys)
+        config = with_secrets(_with_kept_state(config, stored), keys.seal)
         changes.append(_change(key, stored, config))
     if problems:
         raise PlanError(problems)
     named = {(change.kind, change.key) for change in changes}
     untouched = tuple(
         f"{KINDS[type(config)]} {config_key(config)}"
-        for config in _all(view)
+        for config in all_configs(view)
         if (KINDS[type(config)], config_key(config)) not in named
     )
     return Plan(tuple(changes), new_secrets, untouched, tuple(_notes(entries)))
@@ -119,13 +129,6 @@ def _stored(view: Accounts, config: Config) -> Config | None:
             return view.endpoints.get(config_key(config))
 
 
-def _all(view: Accounts) -> Iterator[Config]:
-    yield from view.accounts.values()
-    for lists in view.lists.values():
-        yield from lists.values()
-    yield from view.endpoints.values()
-
-
 def _unknown_lists(entries: list[Entry], view: Accounts) -> Iterator[str]:
     lists = [entry.config for entry in entries if isinstance(entry.config, ListConfig)]
     for entry in entries:
@@ -139,12 +142,26 @@ def _unknown_lists(entries: list[Entry], view: Accounts) -> Iterator[str]:
                 yield f'{entry.path}.lists[{index}]: "{number}" is no list of account {account}{hint}'
 
 
-def _with_kept_secrets(entry: Entry, stored: Config | None, problems: list[str]) -> Config:
-    """The setting with what is stored wherever the file says KEEP."""
+def _with_kept_state(config: Config, stored: Config | None) -> Config:
+    """An endpoint with what trackly itself has written: a pause, which ends with a new URL, and a rotation, which ends
+    with another secret."""
+    if not isinstance(config, EndpointConfig) or not isinstance(stored, EndpointConfig):
+        return config
+    kept = {name: getattr(stored, name) for name in KEPT_FIELDS}
+    if config.secret != stored.secret:
+        kept |= {"secret_next": None, "secret_next_at": None}
+    if config.url != stored.url:
+        kept |= {"paused_reason": None, "paused_at": None}
+    return replace(config, **kept, enabled=config.enabled and kept["paused_reason"] is None)
+
+
+def _with_kept_secrets(entry: Entry, stored: Config | None, problems: list[str], keys: KeyRing) -> Config:
+    """The setting with what is stored wherever the file says KEEP, or says the same."""
 
     def kept(path: str, value: str, current: str | None) -> str:
         if value != KEEP:
-            return value
+            is_same = current is not None and is_literal(value) and keys.open(current) == value
+            return current if is_same and current is not None else value
         if current is None:
             problems.append(
                 f'{entry.path}.{path}: "{KEEP}" keeps the secret that is stored, but none is;'
@@ -272,7 +289,7 @@ def _endpoint_toml(config: EndpointConfig) -> Iterator[str]:
     yield f"events = {_array(config.events)}"
     if config.lists:
         yield f"lists = {_array(config.lists)}"
-    if not config.enabled:
+    if not config.enabled and config.paused_reason is None:
         yield "enabled = false"
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, Protocol, TypeVar
 
 import aiokafka
 
+from accounts.secrets import keyring, with_secrets
 from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.cloudevents import event_headers
@@ -101,6 +102,14 @@ class Accounts:
         return found
 
 
+def all_configs(view: Accounts) -> Iterator[Config]:
+    """Every setting: accounts, then lists, then endpoints."""
+    yield from view.accounts.values()
+    for lists in view.lists.values():
+        yield from lists.values()
+    yield from view.endpoints.values()
+
+
 class SettingsReader(Generic[V]):
     """Follows compacted topics. After `start` returns, `view` holds every setting that existed at that time.
 
@@ -174,16 +183,21 @@ class AccountsReader(SettingsReader[Accounts]):
         super().__init__(settings, codec, CONFIG_TOPICS, (AccountConfig, ListConfig, EndpointConfig), Accounts())
 
 
-async def write_configs(producer: Producer, settings: BusSettings, codec: Codec, configs: list[Config]) -> None:
-    """Write settings, acknowledged. Readers see them within about a second."""
+async def write_configs(producer: Producer, settings: BusSettings, codec: Codec, configs: list[Config]) -> list[Config]:
+    """Write settings, acknowledged, and give them as they were written: with their secrets sealed.
+
+    Readers see them within about a second.
+    """
     topics = {
         AccountConfig: "config_accounts",
         ListConfig: "config_lists",
         EndpointConfig: "config_endpoints",
     }
+    sealed = [with_secrets(config, keyring().seal) for config in configs]
     sent = []
-    for config in configs:
+    for config in sealed:
         topic = settings.catalogue[topics[type(config)]].name
         headers = event_headers(config, random_id(), time.time_ns() // 1_000_000)
         sent.append(await producer.send(topic, codec.encode(config), key=config_key(config).encode(), headers=headers))
     await asyncio.gather(*sent)
+    return sealed

@@ -1,10 +1,12 @@
 """What every service is told about Kafka, from the environment, as each of the three clients wants it.
 
-faust, aiokafka and kafka-python read the same settings: there is one place for addresses, TLS and passwords.
+faust, aiokafka and kafka-python read the same settings: there is one place for addresses, TLS and passwords. The keys
+of secrets that lie on Kafka are here too.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -22,6 +24,9 @@ from schemas.topics import DEFAULT_SCHEDULE, Catalogue, parse_duration
 
 ADDRESSES = "addresses.json"
 """Under the data directory: broker and partition count of a running `trackly up`, as a JSON object."""
+
+KEY_FILE = "secret.keys"
+"""Under the data directory: keys of secrets at rest, one a line, the newest first. `trackly up` makes it."""
 
 DEFAULT_SERVERS = "localhost:9092"
 DEFAULT_PARTITIONS = 12
@@ -86,6 +91,14 @@ def _known_partitions(fields: dict[str, Any]) -> int:
     if known.get("bootstrap_servers") != fields.get("bootstrap_servers"):
         return DEFAULT_PARTITIONS
     return int(known.get("partitions") or DEFAULT_PARTITIONS)
+
+
+def _kept_keys(fields: dict[str, Any]) -> str:
+    """The keys that `trackly up` keeps in the data directory, or nothing. Raises OSError unless they can be read."""
+    try:
+        return str((fields["data_dir"] / KEY_FILE).read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError, KeyError):
+        return ""
 
 
 class BusSettings(Settings):
@@ -188,6 +201,13 @@ class BusSettings(Settings):
         validation_alias="TRACKLY_COMPRESSION",
         description="how producers compress batches: none, lz4 or gzip",
     )
+    secret_keys: tuple[SecretStr, ...] = Field(
+        default_factory=_kept_keys,  # type: ignore[arg-type]
+        validation_alias="TRACKLY_SECRET_KEYS",
+        description="keys that secrets are encrypted with on Kafka, the newest first, separated by commas, the same"
+        f" for every service: `trackly secrets new-key` makes one; when unset, those in {KEY_FILE} of"
+        " TRACKLY_DATA_DIR, which `trackly up` makes",
+    )
 
     @field_validator("bootstrap_servers")
     @classmethod
@@ -243,6 +263,25 @@ class BusSettings(Settings):
         if tier.retention_ms is not None and before >= tier.retention_ms:
             raise ValueError(f"{delays[-1]!r} is longer than a delay topic keeps its records")
         return delays
+
+    @field_validator("secret_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        return (
+            tuple(re.split(r"[,\s]+", value.strip(", \n"))) if isinstance(value, str) and value.strip() else value or ()
+        )
+
+    @field_validator("secret_keys")
+    @classmethod
+    def _keys_are_keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for number, key in enumerate(value, 1):
+            try:
+                length = len(base64.b64decode(key.get_secret_value(), altchars=b"-_", validate=True))
+            except ValueError:
+                length = 0
+            if length != 32:
+                raise ValueError(f"number {number} is no key of 32 bytes in URL-safe base64")
+        return value
 
     @model_validator(mode="after")
     def _security_is_complete(self) -> BusSettings:

@@ -13,9 +13,9 @@ def derived_id(*parts: str | int) -> str:
     return "evt_" + base64.b32encode(digest).decode("ascii")[:26].lower()
 
 
-def random_id() -> str:
+def random_id(prefix: str = "evt_") -> str:
     """A new id for something that enters from outside and has no source record yet."""
-    return "evt_" + base64.b32encode(secrets.token_bytes(17)).decode("ascii")[:26].lower()
+    return prefix + base64.b32encode(secrets.token_bytes(17)).decode("ascii")[:26].lower()
 
 
 def recipient_key(account: str, number: str) -> bytes:

@@ -344,6 +344,36 @@ class DeadWebhook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayCommand:
+    """An order to send webhooks to one endpoint again."""
+
+    replay_id: str
+    endpoint: str
+    outcome: str
+    events: tuple[str, ...] = ()
+    event_ids: tuple[str, ...] = ()
+    from_at: int
+    to_at: int
+    rate: float | None = None
+    issued_by: str | None = None
+    issued_at: int
+    stopped_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayProgress:
+    """How far a replay is."""
+
+    replay_id: str
+    state: str
+    positions: Mapping[str, int]
+    ends: Mapping[str, int]
+    sent: int
+    error: str | None = None
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountConfig:
     """Settings of one account."""
 
@@ -441,6 +471,8 @@ Record = (
     | RejectedRecord
     | WebhookTask
     | DeadWebhook
+    | ReplayCommand
+    | ReplayProgress
     | AccountConfig
     | ListConfig
     | EndpointConfig

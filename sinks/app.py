@@ -1,4 +1,4 @@
-"""The Faust app `sinks`: webhooks and their delay tiers."""
+"""The Faust app `sinks`: webhooks, their delay tiers and replays."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from bus.app import Worker
 from sinks.clock import Clock, SystemClock
 from sinks.delays import DelayTiers
 from sinks.metrics import WebhookMetrics
+from sinks.replay import Replays
 from sinks.retry import schedule_of
 from sinks.sender import Sender
 from sinks.settings import SinksSettings
@@ -22,7 +23,10 @@ class Sinks(Worker):
         super().__init__(settings, "sinks", host=settings.host, port=settings.port)
         self.accounts = AccountsReader(settings, self.codec)
         self.sender = Sender(
-            timeout=settings.webhook_timeout, allow_http=settings.allow_http, allowed=settings.allow_subnets
+            timeout=settings.webhook_timeout,
+            allow_http=settings.allow_http,
+            allowed=settings.allow_subnets,
+            ports=settings.webhook_ports,
         )
         self.webhooks = WebhookSink(
             settings,
@@ -37,10 +41,19 @@ class Sinks(Worker):
             crash=self.crash,
         )
         self.delays = DelayTiers(settings, self.records_producer, clock, self.crash)
+        self.replays = Replays(
+            settings,
+            self.accounts.view,
+            codec=self.codec,
+            producer=self.records_producer,
+            clock=clock,
+            crash=self.crash,
+        )
         self.accounts.on_change.append(self.webhooks.on_change)
         self.before_revoke.append(self.webhooks.drain)
         self.health.registry.register(WebhookMetrics(self.webhooks.counts))
         self.health.gauge("webhooks_in_flight", "Requests under way.", lambda: self.webhooks.in_flight)
+        self.health.gauge("replays_running", "Replays under way.", lambda: self.replays.running)
         self.health.gauge("window_events", "Events in work.", lambda: self.webhooks.window.events)
 
     async def on_start(self) -> None:
@@ -49,9 +62,11 @@ class Sinks(Worker):
         await self.sender.start()
         await super().on_start()
         await self.delays.start()
+        await self.replays.start()
 
     async def on_stop(self) -> None:
         """Stop releasing webhooks, finish those under way, disconnect."""
+        await self.replays.stop()
         await self.delays.stop()
         await super().on_stop()
         self.webhooks.stop()

@@ -64,6 +64,11 @@ def existing_tiers(settings: BusSettings) -> list[Topic]:
     return [tier for tier in tiers if tier is not None]
 
 
+def group_of(topic: Topic, settings: BusSettings) -> str:
+    """Consumer group of a delay topic's tier."""
+    return f"{settings.topic_prefix}trackly-delay-{topic.id.rpartition('.')[2]}"
+
+
 class DelayTier(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
     """One delay topic: waits, then writes each record unchanged to the topic of due webhooks."""
 
@@ -81,7 +86,7 @@ class DelayTier(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
     @property
     def group(self) -> str:
         """Consumer group: each tier has its own, so that its rebalances touch nothing else."""
-        return f"{self._settings.topic_prefix}trackly-delay-{self._topic.id.rpartition('.')[2]}"
+        return group_of(self._topic, self._settings)
 
     async def run(self) -> None:
         """Release what is due, for ever. Raises aiokafka.errors.KafkaError when Kafka takes nothing."""

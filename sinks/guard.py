@@ -1,4 +1,4 @@
-"""Where webhooks may go: public addresses over HTTPS, or what the operator allows.
+"""Where webhooks may go: public addresses over HTTPS, on the ports of web servers, or what the operator allows.
 
 Customers choose the URLs, so without this the sink would fetch anything that its network can reach. The
 address is checked after the lookup, and the connection goes to the very address that was checked.
@@ -7,60 +7,34 @@ address is checked after the lookup, and the connection goes to the very address
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-Networks = Sequence[IPv4Network | IPv6Network]
+from sinks.addresses import Address, Networks, is_translated, refuse
 
-# Registries: https://www.iana.org/assignments/iana-ipv4-special-registry and .../iana-ipv6-special-registry
-_NOT_PUBLIC: tuple[tuple[IPv4Network | IPv6Network, str], ...] = tuple(
-    (ip_network(network), meaning)
-    for network, meaning in (
-        ("0.0.0.0/8", "unspecified"),
-        ("10.0.0.0/8", "private"),
-        ("100.64.0.0/10", "carrier-grade NAT"),
-        ("127.0.0.0/8", "loopback"),
-        ("168.63.129.16/32", "cloud metadata"),
-        ("169.254.0.0/16", "link-local"),
-        ("172.16.0.0/12", "private"),
-        ("192.0.0.0/24", "protocol assignments"),
-        ("192.0.2.0/24", "documentation"),
-        ("192.88.99.0/24", "6to4 relay"),
-        ("192.168.0.0/16", "private"),
-        ("198.18.0.0/15", "benchmarking"),
-        ("198.51.100.0/24", "documentation"),
-        ("203.0.113.0/24", "documentation"),
-        ("224.0.0.0/4", "multicast"),
-        ("240.0.0.0/4", "reserved"),
-        ("::/128", "unspecified"),
-        ("::1/128", "loopback"),
-        ("::ffff:0:0/96", "IPv4-mapped"),
-        ("64:ff9b::/96", "NAT64"),
-        ("64:ff9b:1::/48", "NAT64"),
-        ("2001::/32", "Teredo"),
-        ("2001::/23", "protocol assignments"),
-        ("2001:db8::/32", "documentation"),
-        ("2002::/16", "6to4"),
-        ("3fff::/20", "documentation"),
-        ("fc00::/7", "private"),
-        ("fe80::/10", "link-local"),
-        ("ff00::/8", "multicast"),
-    )
-)
-_UNICAST = ip_network("2000::/3")
-"""All public IPv6 addresses lie here; everything else is reserved."""
+WEB_PORTS = frozenset({80, 443, 8080, 8443})
+"""Ports of web servers. On others listens what was never meant to be posted to, such as mail or a database."""
+
+LONGEST_URL = 2_048
+LONGEST_NAME = 253  # RFC 1035 section 2.3.4
 
 LOOKUP_THREADS = 64
 """Lookups at the same time. One that hangs holds a thread; each host is looked up once at a time."""
 
+# What one parser skips, another one takes for the end of the host.
+_TREACHEROUS = re.compile(r"[\x00-\x20\x7f-\xa0\\]")
+_AUTHORITY = re.compile(r"[A-Za-z]+://([^/?#]*)")
+_NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+
 
 class RefusedAddress(OSError):
-    """A host has no address that webhooks may go to. An OSError, because aiohttp passes those through."""
+    """A host has an address that webhooks may not go to. An OSError, because aiohttp passes those through."""
 
 
 class RefusedUrl(ValueError):
@@ -71,69 +45,85 @@ class RefusedUrl(ValueError):
         self.error_class = error_class
 
 
-def refuse(address: str, allowed: Networks = ()) -> str | None:
-    """Why webhooks may not go to this IP address (a few words), or None when they may."""
-    ip = ip_address(address)
-    if any(ip in network for network in allowed):
-        return None
-    for network, meaning in _NOT_PUBLIC:
-        if ip in network:
-            return meaning
-    if isinstance(ip, IPv6Address) and ip not in _UNICAST:
-        return "reserved"
-    return None if ip.is_global else "not global"
+def check_url(
+    text: str, *, allow_http: bool = False, allowed: Networks = (), ports: frozenset[int] | None = WEB_PORTS
+) -> URL:
+    """The URL of an endpoint, ready for use. `ports` None: any. Raises RefusedUrl, whose text does not contain the URL.
 
-
-def check_url(text: str, *, allow_http: bool = False, allowed: Networks = ()) -> URL:
-    """The URL of an endpoint, ready for use. Raises RefusedUrl, whose text does not contain the URL."""
+    The port of a host name is checked with its addresses, by the resolver: in `allowed` networks every port is free.
+    """
+    if len(text) > LONGEST_URL:
+        raise RefusedUrl("invalid_url", f"it is longer than {LONGEST_URL} characters")
+    if _TREACHEROUS.search(text):
+        raise RefusedUrl("invalid_url", "it contains a blank, a control character or a backslash")
     try:
         url = URL(text)
-        port, host = url.explicit_port, url.host
+        port, host = url.port, (url.raw_host or "").removesuffix(".")
     except ValueError:
         raise RefusedUrl("invalid_url", "it is no URL") from None
     if url.scheme != "https" and not (allow_http and url.scheme == "http"):
         raise RefusedUrl("invalid_url", "its scheme is not https")
-    if not host or port == 0:
+    authority = _AUTHORITY.match(text)
+    if not host or not port or authority is None:
         raise RefusedUrl("invalid_url", "it names no host or no port")
-    if url.user is not None or url.password is not None:
+    if "@" in authority[1]:
         raise RefusedUrl("invalid_url", "it contains a user name or password")
-    literal = _literal(host)
+    literal = _literal(host, bracketed="[" in authority[1])
     if literal is not None:
-        reason = refuse(str(literal), allowed)
+        reason = _refuse(str(literal), port, allowed, ports)
         if reason is not None:
             raise RefusedUrl("refused_address", f"its address is {reason}")
-    return url.with_fragment(None)
+    return url.with_host(host).with_fragment(None)
 
 
-def _literal(host: str) -> IPv4Address | IPv6Address | None:
+def _literal(host: str, *, bracketed: bool) -> Address | None:
+    """The address that a host is, or None for a name. Raises RefusedUrl for what is neither."""
+    if "%" in host:
+        raise RefusedUrl("invalid_url", "its host has a zone or an escaped character")
     try:
         return ip_address(host)
     except ValueError:
         pass
-    # Digits and dots only: what the C library takes for an address (127.1) and aiohttp for no name.
-    if host.replace(".", "").isdigit():
+    if bracketed or len(host) > LONGEST_NAME or not _NAME.fullmatch(host):
+        raise RefusedUrl("invalid_url", "its host is no name")
+    # A last label of this kind makes it an address for the C library (127.1, 0x7f.1, 017700000001) and for browsers.
+    if _NUMBER.fullmatch(host.rpartition(".")[2]):
         raise RefusedUrl("invalid_url", "its host is no canonical address")
     return None
 
 
-class GuardedResolver(AbstractResolver):
-    """Gives only addresses that webhooks may go to. aiohttp connects to what this returns."""
+def _refuse(address: str, port: int, allowed: Networks, ports: frozenset[int] | None) -> str | None:
+    reason = refuse(address, allowed)
+    if reason is None and ports is not None and port not in ports:
+        is_allowed = any(ip_address(address) in network for network in allowed)
+        return None if is_allowed else f"public, and port {port} is not one of TRACKLY_WEBHOOK_PORTS"
+    return reason
 
-    def __init__(self, allowed: Networks = ()) -> None:
+
+class GuardedResolver(AbstractResolver):
+    """Gives only addresses that webhooks may go to. aiohttp connects to what this returns, and looks up nothing else.
+
+    A host with one address that is refused is refused whole: whoever mixes public and private addresses is mistaken or
+    tries what the connection will take. Left out are only the addresses that DNS64 adds to those of any host.
+    """
+
+    def __init__(self, allowed: Networks = (), ports: frozenset[int] | None = WEB_PORTS) -> None:
         self._allowed = tuple(allowed)
+        self._ports = ports
         # Threads of its own: the event loop's few are shared, and a lookup can hang for half a minute.
         self._threads = ThreadPoolExecutor(LOOKUP_THREADS, thread_name_prefix="lookup")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Addresses of a host. Raises socket.gaierror, or RefusedAddress when none of them may be used."""
+        """Addresses of a host. Raises socket.gaierror, or RefusedAddress when one of them may not be used."""
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(self._threads, _lookup, host, port, family)
-        reasons = {address: refuse(address, self._allowed) for _, address in found}
+        reasons = {address: _refuse(address, port, self._allowed, self._ports) for _, address in found}
         usable = [(kind, address) for kind, address in found if reasons[address] is None]
-        if not usable:
-            raise RefusedAddress("its addresses are: " + ", ".join(sorted({str(r) for r in reasons.values()})))
+        refused = {reason for address, reason in reasons.items() if reason and not (usable and is_translated(address))}
+        if refused or not usable:
+            raise RefusedAddress("its addresses are: " + ", ".join(sorted(refused) or ["none"]))
         return [
             ResolveResult(hostname=host, host=address, port=port, family=kind, proto=0, flags=socket.AI_NUMERICHOST)
             for kind, address in usable

@@ -19,7 +19,7 @@ from sinks.breaker import Breaker, State
 from sinks.clock import Clock, within
 from sinks.delivery import Delivery
 from sinks.retry import GONE, Outcome
-from sinks.signing import Signer
+from sinks.signing import Signer, secrets_at
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ class Lane:
         self._probe: Delivery | None = None
         self._held: list[Delivery] = []
         self._signer: Signer | None = None
-        self._secret: tuple[str, str] = ("", "")
+        self._secrets: tuple[str | None, ...] = ()
         self._resolved_at = self._complained_at = float("-inf")
         self._gap, self._seen_at = 1.0, 0
         self._place: asyncio.Future[None] | None = None
@@ -250,24 +250,36 @@ class Lane:
     async def _attempt(self, delivery: Delivery) -> Outcome:
         assert self.config is not None  # a deleted endpoint's queue is empty
         try:
-            signer = self._signer_now(self.config.secret)
+            signer = self._signer_now(*secrets_at(self.config, self._clock.now_ms()))
         except SecretMissing as missing:
-            now = self._clock.monotonic()
-            if now - self._complained_at >= COMPLAINT_SECONDS:
-                self._complained_at = now
-                log.error("endpoint %s: %s", self.name, missing)
+            self._complain(missing)
             return Outcome(error_class="secret_missing")
         headers = signer.headers(delivery.event_id, delivery.body, self._clock.now_ms() // 1_000)
         return await self._post(self.config.url, headers, delivery.body)
 
-    def _signer_now(self, reference: str) -> Signer:
+    def _signer_now(self, reference: str, following: str | None) -> Signer:
         now = self._clock.monotonic()
-        if self._signer is None or now - self._resolved_at >= SECRET_SECONDS:
-            secret = (reference, resolve(reference))
-            if self._signer is None or secret != self._secret:
-                self._secret, self._signer = secret, Signer(secret[1])
+        references = (reference, following)
+        if self._signer is None or references != self._secrets[:2] or now - self._resolved_at >= SECRET_SECONDS:
+            secrets = (*references, resolve(reference), self._following(following))
+            if self._signer is None or secrets != self._secrets:
+                self._secrets, self._signer = secrets, Signer(*secrets[2:])
             self._resolved_at = now
         return self._signer
+
+    def _following(self, reference: str | None) -> str | None:
+        """The secret that follows. While it cannot be had, the present one still signs alone."""
+        try:
+            return None if reference is None else resolve(reference)
+        except SecretMissing as missing:
+            self._complain(missing)
+            return None
+
+    def _complain(self, missing: SecretMissing) -> None:
+        now = self._clock.monotonic()
+        if now - self._complained_at >= COMPLAINT_SECONDS:
+            self._complained_at = now
+            log.error("endpoint %s: %s", self.name, missing)
 
     def _finish(self, delivery: Delivery, outcome: Outcome, now: float, seconds: float) -> None:
         self.in_flight -= 1

@@ -39,7 +39,10 @@ ERROR_CLASSES: Mapping[str, ErrorClass] = {
     "connect": ErrorClass("no connection, or it was lost before the answer", trips=True),
     "tls": ErrorClass("no TLS connection, or the certificate is not valid", trips=True),
     "bad_response": ErrorClass("the answer is not HTTP", trips=True),
-    "refused_address": ErrorClass("the address is not public and not allowed by TRACKLY_ALLOW_SUBNETS", trips=False),
+    "refused_address": ErrorClass(
+        "an address is not public and not allowed by TRACKLY_ALLOW_SUBNETS, or the port by TRACKLY_WEBHOOK_PORTS",
+        trips=False,
+    ),
     "invalid_url": ErrorClass("the endpoint's URL cannot be used", trips=False),
     "secret_missing": ErrorClass("the endpoint's secret points to nothing", trips=False),
     "breaker_open": ErrorClass("not sent: the endpoint has failed several times in a row", trips=False),

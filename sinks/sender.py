@@ -13,7 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 import aiohttp
 from yarl import URL
 
-from sinks.guard import GuardedResolver, Networks, RefusedAddress, RefusedUrl, check_url
+from sinks.addresses import Networks
+from sinks.guard import WEB_PORTS, GuardedResolver, RefusedAddress, RefusedUrl, check_url
 from sinks.retry import THROTTLES, Outcome, answered, parse_retry_after
 
 log = logging.getLogger(__name__)
@@ -74,13 +75,21 @@ def tls_context() -> ssl.SSLContext:
 
 
 class Sender:
-    """Sends webhooks through one connection pool. `timeout` is in seconds for an attempt in all."""
+    """Sends webhooks through one connection pool. `timeout` is in seconds for an attempt in all; `ports` None: any."""
 
-    def __init__(self, *, timeout: float = 5.0, allow_http: bool = False, allowed: Networks = ()) -> None:
+    def __init__(
+        self,
+        *,
+        timeout: float = 5.0,
+        allow_http: bool = False,
+        allowed: Networks = (),
+        ports: frozenset[int] | None = WEB_PORTS,
+    ) -> None:
         self._timeout = timeout
         self._whole_timeout = aiohttp.ClientTimeout(total=timeout)
         self._allow_http = allow_http
         self._allowed = tuple(allowed)
+        self._ports = ports
         self._agent = user_agent()
         self._urls: dict[str, URL | Outcome] = {}
         self._answers: dict[int, Outcome] = {}
@@ -90,7 +99,7 @@ class Sender:
         """Open the pool."""
         connector = aiohttp.TCPConnector(
             limit=0,  # each endpoint has a limit of its own; by a shared one it could hold up the others
-            resolver=GuardedResolver(self._allowed),
+            resolver=GuardedResolver(self._allowed, self._ports),
             ttl_dns_cache=ADDRESS_SECONDS,
             keepalive_timeout=IDLE_SECONDS,
             ssl=tls_context(),
@@ -151,7 +160,7 @@ class Sender:
     def _target(self, text: str) -> URL | Outcome:
         target: URL | Outcome
         try:
-            target = check_url(text, allow_http=self._allow_http, allowed=self._allowed)
+            target = check_url(text, allow_http=self._allow_http, allowed=self._allowed, ports=self._ports)
         except RefusedUrl as refused:
             target = Outcome(error_class=refused.error_class)
         if len(self._urls) >= URLS:
@@ -181,7 +190,10 @@ def _was_lost(error: Exception) -> bool:
         return False
     if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionResetError | BrokenPipeError):
         return True
-    return isinstance(error, aiohttp.ClientOSError) and error.errno in (errno.ECONNRESET, errno.EPIPE)
+    if not isinstance(error, aiohttp.ClientOSError):
+        return False
+    # Where the connection was closed before the body was written, aiohttp says so only as the cause.
+    return error.errno in (errno.ECONNRESET, errno.EPIPE) or isinstance(error.__cause__, ConnectionResetError)
 
 
 def _failure(error: Exception) -> Outcome:

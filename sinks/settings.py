@@ -7,6 +7,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pydantic import Field, field_validator
 
 from bus.settings import BusSettings
+from sinks.guard import WEB_PORTS
 
 
 class SinksSettings(BusSettings):
@@ -48,6 +49,19 @@ class SinksSettings(BusSettings):
         validation_alias="TRACKLY_ALLOW_SUBNETS",
         description="Networks that endpoints may be in although not public, comma separated: 10.1.0.0/16.",
     )
+    webhook_ports: frozenset[int] | None = Field(
+        default=WEB_PORTS,
+        validation_alias="TRACKLY_WEBHOOK_PORTS",
+        description="Ports that endpoints may have, comma separated, or any; in TRACKLY_ALLOW_SUBNETS every port is"
+        " allowed.",
+    )
+    replay_rate: float = Field(
+        default=100.0,
+        gt=0,
+        validation_alias="TRACKLY_REPLAY_RATE",
+        description="Webhooks a second that a replay sends at most, and never more than half of its endpoint's rate"
+        " limit.",
+    )
     host: str = Field(
         default="127.0.0.1",
         validation_alias="TRACKLY_SINKS_HOST",
@@ -67,3 +81,19 @@ class SinksSettings(BusSettings):
         if not isinstance(value, str):
             return value
         return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+
+    @field_validator("webhook_ports", mode="before")
+    @classmethod
+    def _split_ports(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if value.strip().lower() == "any":
+            return None
+        return frozenset(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("webhook_ports")
+    @classmethod
+    def _ports_exist(cls, value: frozenset[int] | None) -> frozenset[int] | None:
+        if value is not None and not all(0 < port < 65_536 for port in value):
+            raise ValueError("a port is a number from 1 to 65535")
+        return value

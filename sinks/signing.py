@@ -1,4 +1,4 @@
-"""Signatures of webhooks: trackly's own header, and those of Standard Webhooks beside it.
+"""Signatures of webhooks: trackly's own headers, and those of Standard Webhooks beside them.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -9,36 +9,50 @@ import base64
 import binascii
 import hmac
 
+from schemas.records import EndpointConfig
+
 PREFIX = "whsec_"
 """What a secret of Standard Webhooks begins with; base64 follows."""
 
 
+def secrets_at(config: EndpointConfig, now: int) -> tuple[str, str | None]:
+    """An endpoint's secret and, while secrets are rotated, the one that follows, as the settings have them.
+
+    The one that follows takes the place of the secret at `secret_next_at`; `now` is in ms since 1970 UTC.
+    """
+    if config.secret_next is not None and config.secret_next_at is not None and now >= config.secret_next_at:
+        return config.secret_next, None
+    return config.secret, config.secret_next
+
+
 class Signer:
-    """Makes the signature headers of one secret.
+    """Makes the signature headers of an endpoint's secret, and of the one that follows where secrets are rotated.
 
     `X-Trackly-Signature` is keyed with the whole text of the secret as UTF-8. `webhook-signature` is keyed
     with the bytes that the base64 after `whsec_` stands for; a secret without that prefix, or with something
     else than base64 behind it, is taken as it is there too, as UTF-8.
+
+    During a rotation `webhook-signature` lists both. `X-Trackly-Signature` holds only one, so
+    `X-Trackly-Signature-Next` carries the other.
     """
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str, following: str | None = None) -> None:
         # Each signature copies a prepared state: keying costs more than hashing a body of this size.
-        self._own = hmac.new(secret.encode(), digestmod="sha256")
-        self._standard = hmac.new(standard_key(secret), digestmod="sha256")
+        self._own = _own(secret)
+        self._own_next = None if following is None else _own(following)
+        secrets = (secret,) if following is None else (secret, following)
+        self._standard = [hmac.new(standard_key(each), digestmod="sha256") for each in secrets]
 
     def headers(self, event_id: str, body: bytes, at: int) -> dict[str, str]:
         """Signature headers of one attempt; `at` is in seconds since 1970 UTC."""
-        own = self._own.copy()
-        own.update(body)
-        standard = self._standard.copy()
-        standard.update(b"%b.%d." % (event_id.encode(), at))
-        standard.update(body)
-        return {
-            "X-Trackly-Signature": "sha256=" + own.hexdigest(),
-            "webhook-id": event_id,
-            "webhook-timestamp": str(at),
-            "webhook-signature": "v1," + base64.b64encode(standard.digest()).decode("ascii"),
-        }
+        headers = {"X-Trackly-Signature": _own_value(self._own, body)}
+        if self._own_next is not None:
+            headers["X-Trackly-Signature-Next"] = _own_value(self._own_next, body)
+        signed = b"%b.%d." % (event_id.encode(), at)
+        headers["webhook-id"] = event_id
+        headers["webhook-timestamp"] = str(at)
+        headers["webhook-signature"] = " ".join(_standard_value(keyed, signed, body) for keyed in self._standard)
+        return headers
 
 
 def standard_key(secret: str) -> bytes:
@@ -51,3 +65,20 @@ def standard_key(secret: str) -> bytes:
         except binascii.Error:
             pass
     return secret.encode()
+
+
+def _own(secret: str) -> hmac.HMAC:
+    return hmac.new(secret.encode(), digestmod="sha256")
+
+
+def _own_value(keyed: hmac.HMAC, body: bytes) -> str:
+    digest = keyed.copy()
+    digest.update(body)
+    return "sha256=" + digest.hexdigest()
+
+
+def _standard_value(keyed: hmac.HMAC, signed: bytes, body: bytes) -> str:
+    digest = keyed.copy()
+    digest.update(signed)
+    digest.update(body)
+    return "v1," + base64.b64encode(digest.digest()).decode("ascii")

@@ -1,9 +1,8 @@
-"""`trackly apply`, `export`, `endpoints`: accounts as code."""
+"""`trackly apply`, `export`: accounts as code."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,17 +10,15 @@ import typer
 
 from accounts.plan import Plan, make_plan
 from accounts.plan import export as export_toml
-from accounts.secrets import redacted
-from accounts.store import Accounts, Config, config_key, write_configs
-from bus.producer import Producer
+from accounts.secrets import keyring
+from accounts.store import write_configs
 from bus.settings import BusSettings
 from schemas.codec import Codec
 from schemas.registry import registry_for
-from trackly.errors import Failed
-from trackly.output import Json, json_line, say, show, table
-from trackly.reading import follow_accounts, read_accounts, read_back
-
-endpoints = typer.Typer(no_args_is_help=True, add_completion=False)
+from trackly.errors import NO_KEY, Failed
+from trackly.output import Json, confirm, json_line, say, show, table
+from trackly.reading import current_accounts, follow_accounts
+from trackly.writing import producing, settings_read_back
 
 
 def apply(
@@ -30,17 +27,21 @@ def apply(
         typer.Argument(metavar="FILE.toml", exists=True, dir_okay=False, readable=True, help="The settings."),
     ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; apply.")] = False,
+    plain_secrets: Annotated[
+        bool, typer.Option("--plain-secrets", help="Without a key, store secrets in plain text all the same.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Make accounts, lists and endpoints what a TOML file says: show the plan, ask, write.
 
-    What the file does not name stays as it is. A signing secret that is generated is shown once.
+    What the file does not name stays as it is. A signing secret that is generated is shown once. Secrets that stand
+    in the file, and generated ones, are encrypted with the first key of TRACKLY_SECRET_KEYS.
     """
     try:
         text = file.read_text("utf-8")
     except UnicodeDecodeError:
         raise Failed(f"{file} is no text in UTF-8.") from None
-    asyncio.run(_apply(text, yes, as_json))
+    asyncio.run(_apply(text, yes, plain_secrets, as_json))
 
 
 def export() -> None:
@@ -48,82 +49,27 @@ def export() -> None:
 
     Secrets that are kept in env: or file: stay as they are; others are *** and keep their value when applied.
     """
-    show(export_toml(_current()).rstrip("\n"))
+    show(export_toml(current_accounts()).rstrip("\n"))
 
 
-@endpoints.callback()
-def _endpoints() -> None:
-    """Where webhooks go."""
-
-
-@endpoints.command("list")
-def list_endpoints(
-    account: Annotated[str | None, typer.Option(help="Only those of this account.")] = None,
-    as_json: Json = False,
-) -> None:
-    """List the endpoints: what each gets, and whether it is enabled."""
-    view = _current()
-    if account is not None and account not in view.accounts:
-        raise Failed(f"There is no account {account!r}.")
-    found = sorted(view.endpoints.values(), key=config_key)
-    found = [endpoint for endpoint in found if account in (None, endpoint.account)]
-    if as_json:
-        for each in found:
-            json_line(
-                {
-                    "account": each.account,
-                    "id": each.id,
-                    "url": each.url,
-                    "secret": redacted(each.secret),
-                    "events": each.events,
-                    "lists": each.lists,
-                    "enabled": each.enabled,
-                }
-            )
-    elif found:
-        table(
-            ("account", "endpoint", "url", "events", "lists", "enabled"),
-            (
-                (
-                    e.account,
-                    e.id,
-                    e.url,
-                    ",".join(e.events),
-                    ",".join(e.lists) or "all",
-                    "yes" if e.enabled else "no",
-                )
-                for e in found
-            ),
-        )
-    else:
-        say("There are no endpoints.")
-
-
-def _current() -> Accounts:
-    settings = BusSettings()
-    return asyncio.run(read_accounts(settings, Codec(registry_for(settings.schema_registry_url))))
-
-
-async def _apply(text: str, yes: bool, as_json: bool) -> None:
+async def _apply(text: str, yes: bool, plain_secrets: bool, as_json: bool) -> None:
     settings = BusSettings()
     codec = Codec(registry_for(settings.schema_registry_url))
     async with follow_accounts(settings, codec) as reader:
-        plan = make_plan(text, reader.view)
+        plan = make_plan(text, reader.view, keys=keyring())
         _show_plan(plan, as_json)
         if not plan.configs:
             say("Nothing is to be changed.")
             return
+        if plan.unsealed:
+            _warn_of_plain_secrets(plan.unsealed, plain_secrets)
         if not yes:
-            _confirm(len(plan.configs))
-        producer = Producer(settings)
-        await producer.start()
-        try:
-            await write_configs(producer, settings, codec, plan.configs)
-        finally:
-            await producer.stop()
+            confirm(f"Apply {_changes(len(plan.configs))}?")
+        async with producing(settings) as producer:
+            written = await write_configs(producer, settings, codec, plan.configs)
         # The secrets exist from here on, whatever happens next.
         _show_secrets(plan, as_json)
-        await read_back(lambda: all(_is_stored(reader.view, config) for config in plan.configs), "`trackly export`")
+        await settings_read_back(reader, written)
     say(f"{_changes(len(plan.configs))} applied.")
 
 
@@ -154,22 +100,12 @@ def _show_secrets(plan: Plan, as_json: bool) -> None:
         say("Keep the generated secrets: they are not shown again.")
 
 
-def _confirm(count: int) -> None:
-    if not sys.stdin.isatty():
-        say(f"{_changes(count)} to apply, and nobody to ask: pass --yes.")
-        raise typer.Exit(2)
-    if not typer.confirm(f"Apply {_changes(count)}?", err=True):
-        raise Failed("Nothing was changed.")
+def _warn_of_plain_secrets(keys: list[str], allowed: bool) -> None:
+    shown = ", ".join(keys[:5]) + (", …" if len(keys) > 5 else "")
+    if not allowed:
+        raise Failed(f"Secrets of {shown} {NO_KEY}")
+    say(f"WARNING: secrets of {shown} will lie on Kafka in plain text, for everybody who may read it.")
 
 
 def _changes(count: int) -> str:
     return "1 change" if count == 1 else f"{count} changes"
-
-
-def _is_stored(view: Accounts, config: Config) -> bool:
-    stored = (
-        view.accounts.get(config_key(config)),
-        view.endpoints.get(config_key(config)),
-        view.lists_of(config_key(config).partition("/")[0]).get(config_key(config).partition("/")[2]),
-    )
-    return config in stored

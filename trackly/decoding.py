@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cache
 from typing import Any, Protocol
 
 import orjson
 
-from accounts.secrets import redacted
+from accounts.secrets import redacted, with_secrets
 from bus.settings import BusSettings
 from schemas.cloudevents import iso_time
 from schemas.codec import Codec, CodecError
-from schemas.records import AccountConfig, EndpointConfig, Record
+from schemas.records import Record
 from schemas.registry import registry_for
 
 SECRET_TOPICS = ("config_accounts", "config_endpoints")
@@ -73,7 +73,9 @@ class Decoder:
         times = self._times(type(record).__name__)
         return {
             name: time_text(value) if name in times and isinstance(value, int) else _plain(value)
-            for name, value in ((key.rstrip("_"), value) for key, value in asdict(_without_secrets(record)).items())
+            for name, value in (
+                (key.rstrip("_"), value) for key, value in asdict(with_secrets(record, redacted)).items()
+            )
         }
 
     def _find_times(self, record: str) -> frozenset[str]:
@@ -115,26 +117,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value
-
-
-def _without_secrets(record: Record) -> Record:
-    match record:
-        case EndpointConfig():
-            return replace(record, secret=redacted(record.secret))
-        case AccountConfig():
-            url = record.discord_webhook_url
-            return replace(
-                record,
-                providers={name: _redacted(given) for name, given in record.providers.items()},
-                postbacks=_redacted(record.postbacks),
-                discord_webhook_url=None if url is None else redacted(url),
-            )
-        case _:
-            return record
-
-
-def _redacted(values: Mapping[str, str]) -> dict[str, str]:
-    return {name: redacted(value) for name, value in values.items()}
 
 
 def _is_time(schema: Any) -> bool:

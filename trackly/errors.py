@@ -6,6 +6,12 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+NO_KEY = (
+    "would lie on Kafka in plain text, because there is no key to encrypt with. Make one with `trackly secrets new-key`"
+    " and set TRACKLY_SECRET_KEYS, here and for every service; or write env:NAME or file:PATH; or pass --plain-secrets."
+)
+"""What to do about a secret that cannot be encrypted; follows on what the secret is."""
+
 
 class Failed(Exception):
     """A command cannot do what it was asked to. The text says why and what to do; the exit code is 1."""

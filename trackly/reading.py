@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from accounts.store import CONFIG_TOPICS, Accounts, AccountsReader, SettingsRead
 from bus.admin import Admin
 from bus.settings import BusSettings
 from schemas.codec import Codec
+from schemas.registry import registry_for
 from trackly.decoding import KafkaRecord
 from trackly.errors import Failed, TopicsMissing
 
@@ -32,10 +33,11 @@ STALLED = 20.0
 class Start:
     """Where to begin in each partition: an offset, or the first record not older than a time (milliseconds).
 
-    With neither, at the beginning or at the end.
+    `offsets` are by partition; others begin at the beginning or at the end, and so do all where nothing is said.
     """
 
     offset: int | None = None
+    offsets: Mapping[int, int] | None = None
     millis: int | None = None
     at_end: bool = False
 
@@ -154,6 +156,12 @@ async def read_accounts(settings: BusSettings, codec: Codec) -> Accounts:
         return reader.view
 
 
+def current_accounts() -> Accounts:
+    """The settings of all accounts as they are now, for a command that needs nothing else. Raises Failed."""
+    settings = BusSettings()
+    return asyncio.run(read_accounts(settings, Codec(registry_for(settings.schema_registry_url))))
+
+
 @asynccontextmanager
 async def follow_accounts(settings: BusSettings, codec: Codec) -> AsyncIterator[AccountsReader]:
     """The settings of all accounts, kept up to date for as long as the block lasts."""
@@ -194,6 +202,9 @@ async def _offsets(
     if start.millis is not None:
         found = await consumer.offsets_for_times(dict.fromkeys(assigned.values(), start.millis))
         return {p: ends[p] if found[tp] is None else found[tp].offset for p, tp in assigned.items()}
+    if start.offsets is not None:
+        others = ends if start.at_end else begins
+        return {p: min(max(start.offsets.get(p, others[p]), begins[p]), ends[p]) for p in assigned}
     if start.offset is not None:
         return {p: min(max(start.offset, begins[p]), ends[p]) for p in assigned}
     return {p: (ends if start.at_end else begins)[p] for p in assigned}

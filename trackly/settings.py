@@ -93,6 +93,8 @@ def _default(field: FieldInfo, values: dict[str, Any]) -> Any:
 def _shown(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
+    if isinstance(value, frozenset):
+        value = tuple(sorted(value))
     text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return _PASSWORD.sub("***", text)
 

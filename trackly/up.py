@@ -15,9 +15,10 @@ from typing import Annotated
 
 import typer
 
+from accounts.secrets import keep_key
 from bus.admin import Admin
 from bus.embedded import EmbeddedKafka, free_port
-from bus.settings import ADDRESSES, BusSettings
+from bus.settings import ADDRESSES, KEY_FILE, BusSettings
 from trackly.errors import Failed
 from trackly.supervisor import Service, Supervisor
 
@@ -55,6 +56,8 @@ class Stack:
         self.supervisor = Supervisor(report)
         logs = self.data / "logs"
         logs.mkdir(parents=True, exist_ok=True)
+        if not os.environ.get("TRACKLY_SECRET_KEYS") and keep_key(self.data / KEY_FILE):
+            report(f"{self.data / KEY_FILE} has a new key for secrets: a copy of the records needs it too")
         self.environment = {
             "TRACKLY_DATA_DIR": str(self.data),
             "KAFKA_BOOTSTRAP_SERVERS": self._broker(report),

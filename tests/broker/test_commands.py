@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bus.admin import Admin
-from bus.producer import Producer
 from bus.settings import BusSettings
-from schemas.cloudevents import event_headers
-from schemas.codec import Codec
 from schemas.ids import contact_key, recipient_key
-from schemas.records import ContactState, DeadWebhook, DeliveryEvent, Record, RejectedRecord
-from schemas.registry import FolderRegistry
+from schemas.records import ContactState, DeadWebhook, DeliveryEvent, RejectedRecord
+from tests.commands import NOW, Trackly, lines_of, write
 
 pytestmark = pytest.mark.broker
 
-NOW = time.time_ns() // 1_000_000
 NUMBER = "+18005550123"
 CONTACT = contact_key("acme", "+18005551234", NUMBER)
 
@@ -49,74 +39,12 @@ id = "new"
 url = "https://new.example.com/trackly"
 """
 
-Trackly = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def environment(bus_settings: BusSettings) -> dict[str, str]:
-    return {
-        **os.environ,
-        "KAFKA_BOOTSTRAP_SERVERS": bus_settings.bootstrap_servers,
-        "TRACKLY_TOPIC_PREFIX": bus_settings.topic_prefix,
-        "TRACKLY_PARTITIONS": str(bus_settings.partitions),
-        "TRACKLY_DATA_DIR": str(bus_settings.data_dir),
-    }
-
-
-@pytest.fixture
-def trackly(environment: dict[str, str]) -> Trackly:
-    """Runs the command to its end."""
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "trackly", *arguments],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-
-    return run
-
-
-@pytest.fixture
-def topics(bus_settings: BusSettings) -> None:
-    with Admin(bus_settings) as admin:
-        admin.apply(bus_settings.catalogue)
-
 
 @pytest.fixture
 def accounts_file(tmp_path: Path) -> str:
     path = tmp_path / "accounts.toml"
     path.write_text(ACCOUNTS, "utf-8")
     return str(path)
-
-
-def lines_of(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
-    assert (done.returncode, done.stderr) == (0, "")
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def write(settings: BusSettings, topic: str, *records: tuple[bytes, Record | bytes | None]) -> None:
-    asyncio.run(_write(settings, topic, records))
-
-
-async def _write(settings: BusSettings, topic: str, records: Iterable[tuple[bytes, Record | bytes | None]]) -> None:
-    codec = Codec(FolderRegistry())
-    producer = Producer(settings)
-    await producer.start()
-    for key, record in records:
-        is_record = record is not None and not isinstance(record, bytes)
-        await (
-            await producer.send(
-                settings.catalogue[topic].name,
-                codec.encode(record) if is_record else record,  # type: ignore[arg-type]
-                key=key,
-                headers=event_headers(record, "evt_1", NOW) if is_record else None,  # type: ignore[arg-type]
-            )
-        )
-    await producer.stop()
 
 
 def delivery(number: int, status: str) -> tuple[bytes, DeliveryEvent]:
@@ -267,9 +195,14 @@ def test_endpoints_list_shows_endpoints_without_secrets(trackly: Trackly, topics
             "id": name,
             "url": f"https://{name}.example.com/trackly",
             "secret": secret,
+            "secret_next": None,
+            "secret_next_at": None,
             "events": ["delivery", "unsubscribe", "reply"],
             "lists": [],
             "enabled": True,
+            "state": "active",
+            "paused_reason": None,
+            "paused_at": None,
         }
         for name, secret in (("crm", "env:ACME_WEBHOOK_SECRET"), ("new", "***"))
     ]

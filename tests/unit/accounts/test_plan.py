@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import providers
 from accounts import file
 from accounts.plan import PlanError, export, make_plan, new_secret
+from accounts.secrets import KeyRing, SecretMissing, new_key, with_secrets
 from accounts.store import Accounts
 from schemas.records import AccountConfig, EndpointConfig, ListConfig
 
@@ -495,3 +496,78 @@ def test_applying_an_export_changes_nothing(view: Accounts) -> None:
     text = export(view)
     plan = make_plan(text, view)
     assert (plan.configs, plan.untouched) == ([], ())
+
+
+# Secrets at rest
+
+KEYS = KeyRing((new_key(),))
+LITERALS = endpoint_with('secret = "s3cret"').replace(
+    'id = "acme"',
+    'id = "acme"\nname = "Acme"\nproviders = { twilio = { auth_token = "t0p" } }\npostbacks.token = "p0st"',
+)
+
+
+def test_secrets_of_a_plan_are_sealed() -> None:
+    plan = make_plan(LITERALS, Accounts(), keys=KEYS)
+    assert not any(secret in repr(plan.configs) for secret in ("s3cret", "t0p", "p0st"))
+    assert [with_secrets(config, KEYS.open) for config in plan.configs] == [ACCOUNT, ENDPOINT]
+    assert plan.unsealed == []
+
+
+def test_a_generated_secret_is_sealed_and_shown_as_it_is() -> None:
+    plan = make_plan(endpoint_with(""), Accounts(), lambda: "whsec_AAAA", KEYS)
+    assert plan.new_secrets == {"acme/crm": "whsec_AAAA"}
+    assert "whsec_" not in repr(plan.configs)
+
+
+def test_without_a_key_a_plan_names_what_would_lie_in_plain_text() -> None:
+    assert make_plan(LITERALS, Accounts()).unsealed == ["acme", "acme/crm"]
+    assert make_plan(endpoint_with('secret = "env:X"'), Accounts()).unsealed == []
+
+
+def test_the_same_secret_again_changes_nothing_although_it_is_sealed() -> None:
+    view = view_of(*(with_secrets(config, KEYS.seal) for config in (ACCOUNT, ENDPOINT)))
+    assert make_plan(LITERALS, view, keys=KEYS).configs == []
+
+
+def test_a_stored_secret_in_plain_text_is_sealed_by_the_next_plan() -> None:
+    plan = make_plan(endpoint_with(""), view_of(ACCOUNT, ENDPOINT), keys=KEYS)
+    assert ("acme/crm", ("secret",)) in [(change.key, change.fields) for change in plan.changes]
+
+
+def test_a_sealed_secret_that_cannot_be_opened_is_not_written_over() -> None:
+    view = view_of(ACCOUNT, with_secrets(ENDPOINT, KEYS.seal))
+    with pytest.raises(SecretMissing):
+        make_plan(LITERALS, view, keys=KeyRing((new_key(),)))
+
+
+# What commands change
+
+
+PAUSED = replace(ENDPOINT, enabled=False, paused_reason="gone", paused_at=2)
+
+
+def test_a_pause_and_a_rotation_survive_an_apply() -> None:
+    stored = replace(PAUSED, secret_next="env:NEXT", secret_next_at=1)
+    [_, changed] = make_plan(endpoint_with('events = ["reply"]'), view_of(stored)).configs
+    assert changed == replace(stored, events=("reply",))
+
+
+def test_a_pause_was_for_the_old_url() -> None:
+    [_, changed] = make_plan(endpoint_with(""), view_of(replace(PAUSED, url="https://old.example/"))).configs
+    assert changed == ENDPOINT
+
+
+def test_an_export_of_a_paused_endpoint_does_not_disable_it() -> None:
+    assert "enabled" not in export(view_of(ACCOUNT, PAUSED))
+
+
+def test_a_secret_that_the_file_changes_ends_a_rotation() -> None:
+    stored = replace(ENDPOINT, secret_next="env:NEXT", secret_next_at=1)
+    [_, changed] = make_plan(endpoint_with('secret = "env:NEXT"'), view_of(stored)).configs
+    assert changed == replace(ENDPOINT, secret="env:NEXT")
+
+
+@pytest.mark.parametrize("name", file.KEPT_FIELDS)
+def test_a_file_cannot_set_what_commands_change(name: str) -> None:
+    assert problems_of(endpoint_with(f'{name} = "x"'))[0].startswith(f"accounts[0].endpoints[0].{name}: is no setting")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from bus.settings import BusSettings, settings_error
+from bus.settings import KEY_FILE, BusSettings, settings_error
 
 NAMES = [str(field.validation_alias) for field in BusSettings.model_fields.values()]
 
@@ -270,3 +270,26 @@ def test_the_catalogue_has_this_deployments_names_and_delays() -> None:
     assert settings.catalogue["raw"].name.startswith("staging.")
     assert settings.catalogue["raw"].partitions == 3
     assert [tier.delay_ms for tier in settings.catalogue.delay_tiers] == [1_000, 2_000]
+
+
+# Keys of secrets
+
+KEY_A, KEY_B = "A" * 43 + "=", "B" * 42 + "A="
+
+
+def test_keys_of_secrets_come_from_the_environment_or_from_the_data_directory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert BusSettings().secret_keys == ()
+    (tmp_path / KEY_FILE).write_text(f"{KEY_A}\n{KEY_B}\n")
+    assert BusSettings().secret_keys == (SecretStr(KEY_A), SecretStr(KEY_B))
+    monkeypatch.setenv("TRACKLY_SECRET_KEYS", f" {KEY_B}, ")
+    assert BusSettings().secret_keys == (SecretStr(KEY_B),)
+
+
+@pytest.mark.parametrize("text", ["short", KEY_A[:-1], KEY_A + "!", f"{KEY_A},x"])
+def test_a_key_that_is_none_is_refused_without_being_shown(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("TRACKLY_SECRET_KEYS", text)
+    told = problems()
+    assert told.startswith("TRACKLY_SECRET_KEYS: number ")
+    assert text not in told

@@ -26,8 +26,8 @@ BY_RECIPIENT = (
         "sms.events.delivery", "sms.events.sent", "sms.events.reply", "sms.events.unsubscribe", "sms.events.click",
         "sms.events.conversion", "sms.callbacks", "sms.contacts", "sms.contacts.commands", "sms.webhooks.due",
         "sms.webhooks.retry.1m", "sms.webhooks.retry.5m", "sms.webhooks.retry.15m", "sms.webhooks.retry.1h",
-        "sms.webhooks.retry.2h", "sms.webhooks.dead", "sms.webhooks.attempts", "config.accounts", "config.lists",
-        "config.endpoints", "config.keys", "sms.api.requests",
+        "sms.webhooks.retry.2h", "sms.webhooks.dead", "sms.webhooks.attempts", "sms.webhooks.replays",
+        "config.accounts", "config.lists", "config.endpoints", "config.keys", "sms.api.requests",
     ],
 )  # fmt: skip
 def test_the_catalogue_has_every_topic(name: str) -> None:

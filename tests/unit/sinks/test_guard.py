@@ -7,21 +7,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinks.guard import GuardedResolver, RefusedAddress, RefusedUrl, check_url, refuse
+from sinks.addresses import is_translated, refuse
+from sinks.guard import GuardedResolver, RefusedAddress, RefusedUrl, check_url
 
 REFUSED = [
     ("0.0.0.0", "unspecified"),
     ("0.1.2.3", "unspecified"),
     ("10.0.0.1", "private"),
     ("100.64.0.1", "carrier-grade NAT"),
-    ("100.100.100.200", "carrier-grade NAT"),
+    ("100.100.100.200", "cloud metadata"),
     ("127.0.0.1", "loopback"),
     ("127.255.255.254", "loopback"),
     ("168.63.129.16", "cloud metadata"),
-    ("169.254.169.254", "link-local"),
+    ("169.254.169.254", "cloud metadata"),
+    ("169.254.1.1", "link-local"),
     ("172.16.0.1", "private"),
     ("172.31.255.255", "private"),
-    ("192.0.0.192", "protocol assignments"),
+    ("192.0.0.192", "cloud metadata"),
+    ("192.0.0.1", "protocol assignments"),
     ("192.0.2.1", "documentation"),
     ("192.88.99.1", "6to4 relay"),
     ("192.168.1.1", "private"),
@@ -44,7 +47,10 @@ REFUSED = [
     ("2001:db8::1", "documentation"),
     ("2002:7f00:1::", "6to4"),
     ("3fff::1", "documentation"),
-    ("fd00:ec2::254", "private"),
+    ("fd00:ec2::254", "cloud metadata"),
+    ("fd00::1", "private"),
+    ("2600:1f00::5efe:a00:1", "ISATAP"),
+    ("2600:1f00::200:5efe:808:808", "ISATAP"),
     ("fe80::1", "link-local"),
     ("fe80::1%eth0", "link-local"),
     ("fec0::1", "reserved"),
@@ -78,6 +84,34 @@ def test_a_public_address_is_not_refused(address: str) -> None:
 def test_an_operator_can_allow_subnets(address: str, allowed: bool) -> None:
     subnets = [ip_network("127.0.0.0/8"), ip_network("10.1.0.0/16"), ip_network("fd00::/64")]
     assert (refuse(address, subnets) is None) == allowed
+
+
+@pytest.mark.parametrize(
+    ("address", "subnet", "reason"),
+    [
+        ("169.254.169.254", "169.254.0.0/16", "cloud metadata"),
+        ("169.254.169.254", "169.254.169.254/32", None),
+        ("100.100.100.200", "100.64.0.0/10", "cloud metadata"),
+        ("fd00:ec2::254", "fd00::/8", "cloud metadata"),
+        ("64:ff9b::8.8.8.8", "64:ff9b::/96", None),
+        ("64:ff9b::10.0.0.1", "64:ff9b::/96", "private"),
+        ("64:ff9b:1::10.0.0.1", "64:ff9b:1::/48", "private"),
+        ("64:ff9b:1:a00:0:100::", "64:ff9b:1::/48", "unspecified"),
+        ("2002:7f00:1::", "2002::/16", "loopback"),
+        ("2001:0:808:808::f5ff:fffe", "2001::/32", "private"),
+        ("::10.0.0.1", "::/96", "private"),
+        ("::ffff:127.0.0.1", "::ffff:0:0/96", "loopback"),
+    ],
+)
+def test_what_lies_behind_an_allowed_network_is_checked_too(address: str, subnet: str, reason: str | None) -> None:
+    assert refuse(address, [ip_network(subnet)]) == reason
+
+
+@pytest.mark.parametrize(
+    ("address", "translated"), [("64:ff9b::8.8.8.8", True), ("64:ff9b::10.0.0.1", False), ("8.8.8.8", False)]
+)
+def test_the_address_that_dns64_adds_is_known(address: str, translated: bool) -> None:
+    assert is_translated(address) is translated
 
 
 @given(st.integers(0, 2**32 - 1).map(IPv4Address) | st.integers(0, 2**128 - 1).map(IPv6Address))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sink_parts import OK, SECRET, MovedClock, Receiver, endpoint, ledger, settled
+from sink_parts import OK, SECRET, START, MovedClock, Receiver, endpoint, ledger, settled
 
 from sinks.breaker import FAILURES, State
 from sinks.delivery import Delivery
@@ -404,3 +404,25 @@ async def test_a_fault_is_reported() -> None:
     owner = Owner(post=post)
     await owner.offer("a1")
     assert owner.errors == [fault]
+
+
+async def test_a_rotation_goes_from_both_secrets_to_the_new_one_by_the_lanes_clock() -> None:
+    owner = Owner(secret="old", secret_next="new", secret_next_at=START + 10_000)
+    for number, seconds in enumerate([9.999, 0.001]):
+        await owner.clock.move(seconds)
+        await owner.offer(f"a{number}")
+        await owner.receiver.answer(OK)
+    both, after = (request.headers for request in owner.receiver.requests)
+    at = START // 1_000
+    assert both == Signer("old", "new").headers("a0", b"{}", at + 9)
+    assert after == Signer("new").headers("a1", b"{}", at + 10)
+
+
+async def test_a_following_secret_that_is_missing_does_not_stop_the_present_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    owner = Owner(secret="old", secret_next="env:NOT_THERE", secret_next_at=START + 10_000)
+    await owner.offer("a1")
+    await owner.receiver.answer(OK)
+    assert owner.receiver.requests[0].headers == Signer("old").headers("a1", b"{}", START // 1_000)
+    assert "environment variable NOT_THERE is not set" in caplog.text

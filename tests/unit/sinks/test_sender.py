@@ -168,6 +168,12 @@ async def test_a_connection_that_was_closed_while_idle_costs_no_attempt(server: 
     assert len(server.requests) == 3
 
 
+async def test_a_connection_that_is_closed_with_the_answer_costs_no_attempt(server: Server, post: Post) -> None:
+    server.script = [(OK, None)]
+    for _ in range(5):
+        assert await post(server.url) == answered(200)
+
+
 async def test_a_receiver_that_always_hangs_up_is_called_twice_at_most(server: Server, post: Post) -> None:
     server.script = [(None,)]
     assert await post(server.url) == Outcome(error_class="connect")

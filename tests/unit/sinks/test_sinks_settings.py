@@ -35,6 +35,8 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
             (ip_network("127.0.0.0/8"), ip_network("fd00::/8")),
         ),
         ("TRACKLY_SINKS_PORT", "9102", "port", 9102),
+        ("TRACKLY_WEBHOOK_PORTS", "443, 8443", "webhook_ports", frozenset({443, 8443})),
+        ("TRACKLY_WEBHOOK_PORTS", "any", "webhook_ports", None),
     ],
 )
 def test_environment(monkeypatch: pytest.MonkeyPatch, variable: str, text: str, field: str, value: object) -> None:
@@ -52,6 +54,9 @@ def test_environment(monkeypatch: pytest.MonkeyPatch, variable: str, text: str, 
         ("TRACKLY_ALLOW_SUBNETS", "127.0.0.1/8"),
         ("TRACKLY_ALLOW_SUBNETS", "localhost"),
         ("TRACKLY_SINKS_PORT", "70000"),
+        ("TRACKLY_WEBHOOK_PORTS", "https"),
+        ("TRACKLY_WEBHOOK_PORTS", "0"),
+        ("TRACKLY_REPLAY_RATE", "0"),
     ],
 )
 def test_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch, variable: str, text: str) -> None:

@@ -8,10 +8,10 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sink_parts import SECRET
+from sink_parts import SECRET, START, endpoint
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from sinks.signing import Signer, standard_key
+from sinks.signing import Signer, secrets_at, standard_key
 
 BODY = '{"event":"reply","body":"Grüße"}'.encode()
 AT = 1_705_314_600
@@ -70,3 +70,38 @@ def test_a_signer_can_be_used_again() -> None:
     signer = Signer(SECRET)
     assert signer.headers("evt_1", BODY, AT) == signer.headers("evt_1", BODY, AT)
     assert signer.headers("evt_2", BODY, AT) == Signer(SECRET).headers("evt_2", BODY, AT)
+
+
+# Rotation
+
+NEW = "whsec_bmV3LW5ldy1uZXctbmV3LW5ldy1uZXc="
+
+
+def test_during_a_rotation_both_secrets_sign() -> None:
+    headers = Signer(SECRET, NEW).headers("evt_1", BODY, AT)
+    present, following = Signer(SECRET).headers("evt_1", BODY, AT), Signer(NEW).headers("evt_1", BODY, AT)
+    assert headers == present | {
+        "X-Trackly-Signature-Next": following["X-Trackly-Signature"],
+        "webhook-signature": f"{present['webhook-signature']} {following['webhook-signature']}",
+    }
+
+
+@pytest.mark.parametrize("secret", [SECRET, NEW])
+def test_the_standard_webhooks_library_verifies_with_either_secret_of_a_rotation(secret: str) -> None:
+    headers = Signer(SECRET, NEW).headers("evt_1", BODY, int(time.time()))
+    Webhook(secret).verify(BODY, headers, json_parse=False)
+
+
+@pytest.mark.parametrize(
+    ("following", "at", "secrets"),
+    [
+        (None, None, (SECRET, None)),
+        (NEW, START + 1, (SECRET, NEW)),
+        (NEW, START, (NEW, None)),
+        (NEW, None, (SECRET, NEW)),
+    ],
+)
+def test_the_following_secret_takes_the_place_of_the_present_one_when_its_time_has_come(
+    following: str | None, at: int | None, secrets: tuple[str, str | None]
+) -> None:
+    assert secrets_at(endpoint(secret_next=following, secret_next_at=at), START) == secrets

@@ -99,6 +99,14 @@ def test_version_is_that_of_the_package() -> None:
         (["apply"], "Missing argument 'FILE.toml'"),
         (["settings", "--jason"], "--jason"),
         (["opt-out"], "Missing argument 'text'"),
+        (["endpoints", "rotate-secret", "acme/crm", "--overlap", "soon"], "--overlap: 'soon' is no duration"),
+        (["endpoints", "rotate-secret", "acme/crm", "--secret", "s3cret"], "--secret: is no env:NAME or file:PATH"),
+        (["dead", "replay"], "EVENT_ID: name event ids, or --endpoint"),
+        (["rejected", "retry"], "ID: name ids, or choose"),
+        (["replay"], "--endpoint: name the endpoint, or one of the commands list, show, stop"),
+        (["replay", "--endpoint", "acme/crm"], "--from: name a time, or ids with --id"),
+        (["replay", "--endpoint", "acme/crm", "--from", "yesterday"], "--from: 'yesterday' is no time"),
+        (["replay", "--endpoint", "acme/crm", "--from", "1h", "--failed", "--dead"], "choose --failed or --dead"),
     ],
 )
 def test_wrong_usage_exits_with_2_and_says_what_is_wrong(arguments: list[str], told: str) -> None:

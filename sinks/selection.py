@@ -1,0 +1,70 @@
+"""Which webhooks a replay sends again, and how they are made: from the events, or from the dead letters. Pure.
+
+What is sent again has the event's id, which is the webhook-id of every attempt, and the same body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from schemas.records import DeadWebhook, EndpointConfig, Record, ReplayCommand, WebhookTask
+from sinks.bodies import SHAPES, PublicEvent, body_of, contact_of, event_name, list_of
+
+OUTCOMES = ("all", "failed", "dead")
+"""What may be sent again: everything, what was tried and never taken, what was given up."""
+
+EVENTS = tuple(shape.event for shape in SHAPES.values())
+"""Events that can be sent again. Each is the short name of its topic too."""
+
+
+def topics_of(command: ReplayCommand, endpoint: EndpointConfig) -> tuple[str, ...]:
+    """Topics (catalogue short names) that a replay reads."""
+    if command.outcome == "dead":
+        return ("webhooks_dead",)
+    wanted = command.events or endpoint.events
+    return tuple(event for event in EVENTS if event in wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The choice of one replay. `failed`: ids that the log of attempts says were never taken, or None for any."""
+
+    command: ReplayCommand
+    endpoint: EndpointConfig
+    failed: Collection[str] | None = None
+
+    def may_hold(self, topic: str, key: bytes | None) -> bool:
+        """Whether a record with this key may be wanted, by the topic's short name: decoding costs more."""
+        if topic == "webhooks_dead":
+            return key == self.command.endpoint.encode()
+        # A conversion whose click nobody registered is keyed by its click id.
+        return topic == "conversion" or key is None or key.startswith(f"{self.endpoint.account}:".encode())
+
+    def task_of(self, record: Record) -> WebhookTask | None:
+        """The webhook that a record leads to, or None when it is not wanted."""
+        if isinstance(record, DeadWebhook):
+            return self._dead(record)
+        return self._event(record) if isinstance(record, PublicEvent) else None
+
+    def _dead(self, record: DeadWebhook) -> WebhookTask | None:
+        if record.endpoint != self.command.endpoint or not self._is_wanted(record.event_id, record.event):
+            return None
+        return WebhookTask(
+            record.endpoint, record.event_id, record.event, record.body, url=record.url, contact=record.contact
+        )
+
+    def _event(self, record: PublicEvent) -> WebhookTask | None:
+        event, lists = event_name(record), self.endpoint.lists
+        if record.account != self.endpoint.account or (lists and list_of(record) not in lists):
+            return None
+        if not self._is_wanted(record.event_id, event) or event not in (self.command.events or self.endpoint.events):
+            return None
+        return WebhookTask(self.command.endpoint, record.event_id, event, body_of(record), contact=contact_of(record))
+
+    def _is_wanted(self, event_id: str, event: str) -> bool:
+        return (
+            (not self.command.event_ids or event_id in self.command.event_ids)
+            and (not self.command.events or event in self.command.events)
+            and (self.failed is None or event_id in self.failed)
+        )

@@ -1,0 +1,111 @@
+"""Listings of records: the newest that are wanted, as a table or as JSON."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from bus.settings import BusSettings
+from schemas.codec import CodecError
+from schemas.topics import parse_duration
+from trackly.decoding import Decoder
+from trackly.errors import Failed
+from trackly.output import json_line, say, show, table
+from trackly.reading import BEGINNING, Start, open_topic
+
+Account = Annotated[str | None, typer.Option(help="Only those of this account.")]
+Since = Annotated[str | None, typer.Option(metavar="DURATION", help="Only the last 30m, 2h, 7d.")]
+Limit = Annotated[int, typer.Option(min=1, help="How many at most; the newest are shown.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest records that are wanted, oldest first, with their keys, and what was left out."""
+
+    records: list[Any]
+    keys: list[bytes | None]
+    wanted: int
+    unreadable: int
+    decoder: Decoder
+
+
+async def newest(
+    topic: str,
+    record_type: type[Any],
+    time_field: str,
+    is_wanted: Callable[[Any], bool],
+    since: str | None,
+    limit: int,
+) -> Newest:
+    """The newest records of a topic (catalogue short name) that are wanted, by one of their times. Raises Failed."""
+    settings = BusSettings()
+    after = 0 if since is None else millis_since(since)
+    decoder = Decoder(settings)
+    heap: list[tuple[int, int, Any, bytes | None]] = []
+    wanted = unreadable = 0
+    start = Start(millis=after) if after else BEGINNING
+    async with open_topic(settings, settings.catalogue[topic].name, start) as opened:
+        async for found in opened.rest():
+            try:
+                record = decoder.codec.decode_as(record_type, found.value)
+            except CodecError:
+                unreadable += 1
+                continue
+            at = getattr(record, time_field)
+            if at < after or not is_wanted(record):
+                continue
+            wanted += 1
+            # The count decides between equal times, so that records are never compared.
+            heapq.heappush(heap, (at, wanted, record, found.key))
+            if len(heap) > limit:
+                heapq.heappop(heap)
+    kept = sorted(heap)
+    return Newest([entry[2] for entry in kept], [entry[3] for entry in kept], wanted, unreadable, decoder)
+
+
+def print_newest(found: Newest, as_json: bool, columns: tuple[str, ...], row: Callable[[Any], tuple[str, ...]]) -> None:
+    """Print what was found, and say what was left out."""
+    if as_json:
+        for record in found.records:
+            json_line(found.decoder.fields(record))
+    elif found.records:
+        table(columns, map(row, found.records))
+    else:
+        say("There is nothing to list.")
+    if found.wanted > len(found.records):
+        say(f"The newest {len(found.records)} of {found.wanted} are listed; --limit lists more.")
+    if found.unreadable:
+        say(f"{found.unreadable} records could not be decoded; `trackly tap` shows them.")
+
+
+def print_one(found: Newest, what: str, as_json: bool) -> None:
+    """Print all fields of the newest record that was found. Raises Failed when there is none."""
+    if not found.records:
+        raise Failed(f"There is no {what}.")
+    fields = found.decoder.fields(found.records[-1])
+    value = getattr(found.records[-1], "source_value", None)
+    if value is not None:
+        try:
+            fields["source_value"] = found.decoder.fields(found.decoder.codec.decode(value))
+        except CodecError:
+            pass
+    if as_json:
+        json_line(fields)
+        return
+    width = max(map(len, fields))
+    for name, field in fields.items():
+        show(f"{name.ljust(width)}  {field if isinstance(field, str) else orjson.dumps(field).decode()}")
+
+
+def millis_since(text: str) -> int:
+    """When a duration ago was, in ms. Raises typer.BadParameter."""
+    try:
+        return time.time_ns() // 1_000_000 - parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--since") from None

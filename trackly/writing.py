@@ -1,0 +1,67 @@
+"""Writes to Kafka from a command: acknowledged, and for settings read back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from accounts.store import Accounts, AccountsReader, Config, config_key, write_configs
+from bus.producer import Producer
+from bus.settings import BusSettings
+from schemas.codec import Codec
+from schemas.records import EndpointConfig
+from schemas.registry import registry_for
+from trackly.errors import Failed
+from trackly.reading import follow_accounts, read_back
+
+
+@asynccontextmanager
+async def producing(settings: BusSettings) -> AsyncIterator[Producer]:
+    """A connected producer for as long as the block lasts."""
+    producer = Producer(settings)
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+async def settings_read_back(reader: AccountsReader, written: list[Config]) -> None:
+    """Wait until settings are as they were written. Raises Failed as `read_back` does."""
+    await read_back(lambda: all(_is_stored(reader.view, config) for config in written), "`trackly export`")
+
+
+async def change_endpoint(name: str, change: Callable[[EndpointConfig], EndpointConfig]) -> EndpointConfig:
+    """Change the settings of one endpoint, `account/endpoint`, and give them as they are then.
+
+    Raises Failed for an unknown endpoint; what `change` raises passes.
+    """
+    settings = BusSettings()
+    codec = Codec(registry_for(settings.schema_registry_url))
+    async with follow_accounts(settings, codec) as reader:
+        stored = endpoint_named(reader.view, name)
+        changed = change(stored)
+        if changed != stored:
+            async with producing(settings) as producer:
+                written = await write_configs(producer, settings, codec, [changed])
+            await settings_read_back(reader, written)
+        return changed
+
+
+def endpoint_named(view: Accounts, name: str) -> EndpointConfig:
+    """The endpoint of this name, `account/endpoint`. Raises Failed with those there are."""
+    found = view.endpoints.get(name)
+    if found is None:
+        known = sorted(view.endpoints)
+        listed = ", ".join(known[:5]) + (", …" if len(known) > 5 else "") if known else "none"
+        raise Failed(f"There is no endpoint {name!r}; name it as account/endpoint. There are: {listed}.")
+    return found
+
+
+def _is_stored(view: Accounts, config: Config) -> bool:
+    stored = (
+        view.accounts.get(config_key(config)),
+        view.endpoints.get(config_key(config)),
+        view.lists_of(config_key(config).partition("/")[0]).get(config_key(config).partition("/")[2]),
+    )
+    return config in stored
