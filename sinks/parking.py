@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from sinks.pausing import DAY_MS
+DAY_MS = 86_400_000
 
 SEEN_FOR_MS = 2 * 3_600_000
 """A parked webhook is seen again each time its delay ends; an endpoint of which none was seen for so long has none."""

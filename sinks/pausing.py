@@ -23,14 +23,13 @@ from schemas.ids import derived_id
 from schemas.records import EndpointAlert, EndpointConfig
 from sinks.clock import Clock
 from sinks.fanout import is_callback_lane
+from sinks.parking import DAY_MS
 from sinks.retry import GONE, Outcome
 
 log = logging.getLogger(__name__)
 
 FAILING, GONE_REASON = "failing", "gone"
 """Reasons that stand in the settings of an endpoint that was paused here."""
-
-DAY_MS = 86_400_000
 
 
 @dataclass(slots=True)

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sinks.parking import SEEN_FOR_MS, Parking
-from sinks.pausing import DAY_MS
+from sinks.parking import DAY_MS, SEEN_FOR_MS, Parking
 
 NOW = 100 * DAY_MS
 

@@ -8,7 +8,8 @@ from sink_parts import START, MovedClock, endpoint, settled
 
 from accounts.store import Accounts
 from schemas.records import EndpointAlert, EndpointConfig
-from sinks.pausing import DAY_MS, Pauses, Rule
+from sinks.parking import DAY_MS
+from sinks.pausing import Pauses, Rule
 from sinks.retry import Outcome, answered
 
 TIMEOUT = Outcome(error_class="timeout")
