@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
-from accounts.file import KEEP, Entry, nearest, read_file
+from accounts.file import KEEP, KEPT_FIELDS, Entry, nearest, read_file
 from accounts.secrets import redacted
 from accounts.store import Accounts, Config, config_key
 from schemas.records import AccountConfig, EndpointConfig, ListConfig
@@ -88,6 +88,8 @@ def make_plan(text: str, view: Accounts, generate: Callable[[], str] = new_secre
                 new_secrets[key] = generate()
                 config = replace(config, secret=new_secrets[key])
         config = _with_kept_secrets(Entry(entry.path, config), stored, problems)
+        if isinstance(config, EndpointConfig) and isinstance(stored, EndpointConfig):
+            config = _with_kept_pause(config, stored)
         changes.append(_change(key, stored, config))
     if problems:
         raise PlanError(problems)
@@ -97,7 +99,8 @@ def make_plan(text: str, view: Accounts, generate: Callable[[], str] = new_secre
         for config in _all(view)
         if (KINDS[type(config)], config_key(config)) not in named
     )
-    return Plan(tuple(changes), new_secrets, untouched, tuple(_notes(entries)))
+    notes = (*_notes(entries), *_pause_notes(change.config for change in changes))
+    return Plan(tuple(changes), new_secrets, untouched, notes)
 
 
 def export(view: Accounts) -> str:
@@ -152,8 +155,16 @@ def _with_kept_secrets(entry: Entry, stored: Config | None, problems: list[str])
 
     match entry.config:
         case EndpointConfig() as endpoint:
-            current = stored.secret if isinstance(stored, EndpointConfig) else None
-            return replace(endpoint, secret=kept("secret", endpoint.secret, current))
+            current = stored if isinstance(stored, EndpointConfig) else None
+            known_headers = current.headers if current else {}
+            return replace(
+                endpoint,
+                secret=kept("secret", endpoint.secret, current.secret if current else None),
+                headers={
+                    name: kept(f"headers.{name}", value, known_headers.get(name))
+                    for name, value in endpoint.headers.items()
+                },
+            )
         case AccountConfig() as account:
             known = stored if isinstance(stored, AccountConfig) else AccountConfig(id=account.id, name=account.name)
             url = account.discord_webhook_url
@@ -173,9 +184,29 @@ def _with_kept_secrets(entry: Entry, stored: Config | None, problems: list[str])
                 discord_webhook_url=None
                 if url is None
                 else kept("discord_webhook_url", url, known.discord_webhook_url),
+                callback_secret=None
+                if account.callback_secret is None
+                else kept("callback_secret", account.callback_secret, known.callback_secret),
             )
         case ListConfig() as unchanged:
             return unchanged
+
+
+def _with_kept_pause(config: EndpointConfig, stored: EndpointConfig) -> EndpointConfig:
+    """The endpoint with what trackly itself has written. A pause ends with a new URL: it was for the old one."""
+    kept = {name: getattr(stored, name) for name in KEPT_FIELDS}
+    if stored.paused_reason is None:
+        return replace(config, **kept)
+    if config.url != stored.url:
+        return replace(config, **(kept | {"paused_reason": None, "paused_at": None}))
+    return replace(config, **kept, enabled=False)
+
+
+def _pause_notes(configs: Iterable[Config]) -> Iterator[str]:
+    for config in configs:
+        if isinstance(config, EndpointConfig) and config.paused_reason is not None:
+            key = config_key(config)
+            yield f"endpoint {key} stays paused ({config.paused_reason}); trackly endpoints resume {key} ends that"
 
 
 def _change(key: str, stored: Config | None, config: Config) -> Change:
@@ -203,7 +234,7 @@ def _differences(path: str, old: object, new: object) -> Iterator[str]:
 def _notes(entries: Iterable[Entry]) -> Iterator[str]:
     for entry in entries:
         if isinstance(entry.config, EndpointConfig) and entry.config.url.startswith("http:"):
-            yield f"{entry.path}.url: http is not encrypted; sinks send there only with TRACKLY_ALLOW_HTTP"
+            yield f"{entry.path}.url: http is not encrypted; sinks send there only with the account's allow_http"
 
 
 def _account_toml(view: Accounts, account: AccountConfig) -> Iterator[str]:
@@ -212,6 +243,10 @@ def _account_toml(view: Accounts, account: AccountConfig) -> Iterator[str]:
     yield f"name = {_quoted(account.name)}"
     if account.discord_webhook_url is not None:
         yield _secret_line("discord_webhook_url", account.discord_webhook_url)
+    if account.callback_secret is not None:
+        yield _secret_line("callback_secret", account.callback_secret)
+    if account.allow_http:
+        yield "allow_http = true"
     if account.trusted_cidrs:
         yield f"trusted_cidrs = {_array(account.trusted_cidrs)}"
     for provider, credentials in account.providers.items():
@@ -248,8 +283,21 @@ def _endpoint_toml(config: EndpointConfig) -> Iterator[str]:
     yield f"events = {_array(config.events)}"
     if config.lists:
         yield f"lists = {_array(config.lists)}"
-    if not config.enabled:
+    if not config.enabled and config.paused_reason is None:
         yield "enabled = false"
+    if config.description:
+        yield f"description = {_quoted(config.description)}"
+    if config.retry_schedule:
+        yield f"retry_schedule = {_array(config.retry_schedule)}"
+    if config.rate_limit is not None:
+        yield f"rate_limit = {config.rate_limit!r}"
+    if config.format != "json":
+        yield f"format = {_quoted(config.format)}"
+    if config.batch_events != 1:
+        yield f"batch_events = {config.batch_events}"
+    if config.headers:
+        yield "[accounts.endpoints.headers]"
+        yield from (_secret_line(name, value) for name, value in config.headers.items())
 
 
 def _secret_line(name: str, value: str) -> str:

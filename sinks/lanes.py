@@ -114,7 +114,8 @@ class Lane:
         self._held: list[Delivery] = []
         self._signer: Signer | None = None
         self._secret: tuple[str, str] = ("", "")
-        self._resolved_at = self._complained_at = float("-inf")
+        self._headers: dict[str, str] = {}
+        self._resolved_at = self._headers_at = self._complained_at = float("-inf")
         self._gap, self._seen_at = 1.0, 0
         self._place: asyncio.Future[None] | None = None
         self._finished = self._wake_at = self._workers = 0
@@ -195,7 +196,7 @@ class Lane:
         self.paused = False
         self.breaker, self._probe = Breaker(self._longest_rest), None
         self._release_held()
-        self._resolved_at = float("-inf")
+        self._resolved_at = self._headers_at = float("-inf")
         if config is None:
             self._flush(lambda delivery: self._owner.deferred(delivery, "deleted"))
             return
@@ -285,28 +286,36 @@ class Lane:
         config = self.config
         assert config is not None  # a deleted endpoint's queue is empty
         url = delivery.url or config.url
-        secret: tuple[str, ...] = ()
-        headers = {"webhook-id": delivery.event_id}
-        if config.secret:
-            try:
-                signer = self._signer_now(config.secret)
-            except SecretMissing as missing:
-                now = self._clock.monotonic()
-                if now - self._complained_at >= COMPLAINT_SECONDS:
-                    self._complained_at = now
-                    log.error("endpoint %s: %s", self.name, missing)
-                return Outcome(error_class="secret_missing"), url
-            headers = signer.headers(delivery.event_id, delivery.body, self._clock.now_ms() // 1_000)
-            secret = (self._secret[1],)
+        try:
+            headers = self._signed(delivery, config)
+            own = self._own_headers(config) if config.headers else {}
+        except SecretMissing as missing:
+            now = self._clock.monotonic()
+            if now - self._complained_at >= COMPLAINT_SECONDS:
+                self._complained_at = now
+                log.error("endpoint %s: %s", self.name, missing)
+            return Outcome(error_class="secret_missing"), url
         if delivery.content_type != JSON:
             headers["Content-Type"] = delivery.content_type
-        if config.headers:
-            headers = {**config.headers, **headers}
-        outcome = await self._post(url, headers, delivery.body, self.allow_http)
+        outcome = await self._post(url, {**own, **headers} if own else headers, delivery.body, self.allow_http)
         if outcome.head:
-            told = (*secret, *config.headers.values())
-            outcome = replace(outcome, head=redacted_head(outcome.head, told))
+            outcome = replace(outcome, head=redacted_head(outcome.head, (self._secret[1], *own.values())))
         return outcome, url
+
+    def _signed(self, delivery: Delivery, config: EndpointConfig) -> dict[str, str]:
+        """Headers of a request: signed, where there is a secret."""
+        if not config.secret:
+            return {"webhook-id": delivery.event_id}
+        signer = self._signer_now(config.secret)
+        return signer.headers(delivery.event_id, delivery.body, self._clock.now_ms() // 1_000)
+
+    def _own_headers(self, config: EndpointConfig) -> dict[str, str]:
+        """Headers that the endpoint asks for. Their values may be secrets, so they are resolved like them."""
+        now = self._clock.monotonic()
+        if now - self._headers_at >= SECRET_SECONDS:
+            self._headers = {name: resolve(value) for name, value in config.headers.items()}
+            self._headers_at = now
+        return self._headers
 
     def _signer_now(self, reference: str) -> Signer:
         now = self._clock.monotonic()

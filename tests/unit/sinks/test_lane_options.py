@@ -149,12 +149,21 @@ async def test_a_batch_of_one_probes_an_endpoint_too() -> None:
     assert owner.lane.breaker.closed
 
 
-async def test_headers_of_the_endpoint_go_with_ours() -> None:
-    owner = Owner(headers={"Authorization": "Bearer abc", "X-Tenant": "7"})
+async def test_headers_of_the_endpoint_go_with_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRM_TOKEN", "Bearer abc")
+    owner = Owner(headers={"Authorization": "env:CRM_TOKEN", "X-Tenant": "7"})
     await owner.offer("a1")
     [request] = owner.receiver.requests
     ours = Signer(SECRET).headers("a1", b"a1", owner.clock.now_ms() // 1_000)
     assert request.headers == {"Authorization": "Bearer abc", "X-Tenant": "7", **ours}
+
+
+async def test_a_header_that_is_missing_is_a_missing_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CRM_TOKEN", raising=False)
+    owner = Owner(headers={"Authorization": "env:CRM_TOKEN"})
+    await owner.offer("a1")
+    assert owner.attempts[0][1] == Outcome(error_class="secret_missing")
+    assert owner.receiver.requests == []
 
 
 async def test_the_content_type_is_that_of_the_body() -> None:
