@@ -28,6 +28,7 @@ import uvloop
 
 from accounts.store import Config, write_configs
 from bench.measure import CpuMeter, arrival_times, percentile, sent_times
+from bench.webhooks import SCENARIOS
 from bus.embedded import free_port
 from bus.producer import Producer
 from bus.settings import BusSettings
@@ -210,10 +211,17 @@ def _print(result: dict[str, object], bare: int) -> None:
 def main() -> int:
     """Run all loads; exit code 1 when a webhook is missing."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=20, help="how long each load lasts")
+    parser.add_argument("scenario", nargs="?", choices=SCENARIOS, help="the webhook sink alone, in one scenario")
+    parser.add_argument("--seconds", type=float, help="how long each load lasts (20)")
     parser.add_argument("--json", action="store_true", help="print one JSON object a load")
     parser.add_argument("--only", choices=["saturation", "500", "dead"], help="run one load alone")
     options = parser.parse_args()
+    if options.scenario:
+        scenario, usual = SCENARIOS[options.scenario]
+        figures = asyncio.run(scenario(options.seconds or usual))
+        print(json.dumps({"scenario": options.scenario, **figures}, indent=None if options.json else 2))
+        return 0 if figures["ok"] else 1
+    seconds = options.seconds or 20
     with tempfile.TemporaryDirectory(prefix="trackly-bench-") as name:
         directory = Path(name)
         os.environ |= {"TRACKLY_ALLOW_HTTP": "true", "TRACKLY_ALLOW_SUBNETS": "127.0.0.0/8"}
@@ -229,9 +237,9 @@ def main() -> int:
             rate = float(str(warm["events_per_second"]))
             failed = 0
             loads = [
-                Load("saturation", int(rate * options.seconds), 0),
-                Load("500", int(500 * options.seconds), 500),
-                Load("dead", int(rate / 2 * options.seconds), rate / 2, dead=True),
+                Load("saturation", int(rate * seconds), 0),
+                Load("500", int(500 * seconds), 500),
+                Load("dead", int(rate / 2 * seconds), rate / 2, dead=True),
             ]
             for load in loads:
                 if options.only not in (None, load.name):
