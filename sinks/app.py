@@ -6,11 +6,10 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from aiokafka.partitioner import DefaultPartitioner
-
 from accounts.store import AccountsReader, write_configs
 from bus.app import Worker
 from bus.ledger import TopicPartition
+from bus.producer import partition_of
 from schemas.cloudevents import event_headers
 from schemas.records import EndpointAlert, EndpointConfig
 from sinks.attempts import AttemptLog, answered_since
@@ -85,8 +84,7 @@ class Sinks(Worker):
     def owns(self, endpoint: str) -> bool:
         """Whether this process has the partition of an endpoint's due webhooks."""
         topic = self.catalogue["webhooks_due"]
-        numbers = list(range(topic.partitions))
-        number = DefaultPartitioner()(endpoint.encode(), numbers, numbers)
+        number = partition_of(endpoint.encode(), topic.partitions)
         return TopicPartition(topic.name, number) in self.consumer.ledgers
 
     async def write_endpoint(self, config: EndpointConfig) -> None:

@@ -10,18 +10,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import Protocol
 
 import aiokafka
 from aiokafka.errors import KafkaError
-from aiokafka.partitioner import DefaultPartitioner
 
+from bus.producer import Keyed, partition_of
 from bus.settings import BusSettings
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec, CodecError
 from schemas.records import WebhookAttempt
 from sinks.delivery import Delivery
-from sinks.outbox import RecordProducer
 from sinks.redaction import without_query
 from sinks.retry import Outcome
 
@@ -63,10 +64,20 @@ def attempt_of(
     )
 
 
+class BatchProducer(Protocol):
+    """What the log needs of `bus.producer.Producer`."""
+
+    async def send_batch(self, topic: str, partition: int, records: Iterable[Keyed]) -> None:
+        """Write records of one partition, acknowledged."""
+
+    async def partitions(self, topic: str) -> int:
+        """How many partitions a topic has."""
+
+
 class AttemptLog:
     """Writes attempts, in order, as far as Kafka takes them. `lost` counts those that were not written."""
 
-    def __init__(self, producer: RecordProducer, codec: Codec, topic: str, *, waiting: int = WAITING) -> None:
+    def __init__(self, producer: BatchProducer, codec: Codec, topic: str, *, waiting: int = WAITING) -> None:
         self.lost = 0
         self._producer = producer
         self._codec = codec
@@ -94,28 +105,34 @@ class AttemptLog:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what waits, and return when it is acknowledged or refused. Raises nothing."""
-        sent = []
+        """Write what waits, and return when it is acknowledged or lost. Raises KafkaError only without any broker."""
+        partitions = await self._producer.partitions(self._topic)
+        groups: dict[int, list[Keyed]] = {}
         for number in range(len(self._queue)):
             attempt = self._queue.popleft()
+            key = attempt.endpoint.encode()
             headers = event_headers(attempt, f"{attempt.event_id}/{attempt.attempt}", attempt.at)
-            value, key = self._codec.encode(attempt), attempt.endpoint.encode()
-            try:
-                sent.append(await self._producer.send(self._topic, value, key=key, headers=headers))
-            except KafkaError:
-                self.lost += 1
+            groups.setdefault(partition_of(key, partitions), []).append(
+                Keyed(key, self._codec.encode(attempt), headers)
+            )
             if number % TURN == TURN - 1:
                 await asyncio.sleep(0)
-        answers = await asyncio.gather(*sent, return_exceptions=True)
-        self.lost += sum(isinstance(answer, BaseException) for answer in answers)
+        await asyncio.gather(*(self._write(partition, records) for partition, records in groups.items()))
+
+    async def _write(self, partition: int, records: list[Keyed]) -> None:
+        try:
+            await self._producer.send_batch(self._topic, partition, records)
+        except KafkaError as error:
+            self.lost += len(records)
+            log.warning("%d attempts are not logged: %s", len(records), type(error).__name__)
 
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(EVERY)
             try:
                 await self.flush()
-            except Exception:
-                log.exception("some attempts are not logged")
+            except Exception as error:
+                log.error("attempts are not logged at the moment: %s: %s", type(error).__name__, error)
 
 
 async def answered_since(settings: BusSettings, codec: Codec, endpoint: str, since: int) -> bool:
@@ -128,19 +145,15 @@ async def answered_since(settings: BusSettings, codec: Codec, endpoint: str, sin
     try:
         async with asyncio.timeout(LOOK_BACK_SECONDS):
             await consumer.start()
-            numbers = sorted(consumer.partitions_for_topic(topic.name) or await _partitions(consumer, topic.name))
-            number = DefaultPartitioner()(endpoint.encode(), numbers, numbers)
+            await consumer.topics()
+            partitions = len(consumer.partitions_for_topic(topic.name) or (0,))
+            number = partition_of(endpoint.encode(), partitions)
             return await _has_success(consumer, codec, aiokafka.TopicPartition(topic.name, number), endpoint, since)
     except (KafkaError, TimeoutError) as error:
         log.warning("the log of attempts cannot be read: %s", type(error).__name__)
         return False
     finally:
         await consumer.stop()
-
-
-async def _partitions(consumer: aiokafka.AIOKafkaConsumer, topic: str) -> list[int]:
-    await consumer.topics()
-    return list(consumer.partitions_for_topic(topic) or [0])
 
 
 async def _has_success(

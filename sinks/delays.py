@@ -19,7 +19,7 @@ import aiokafka
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from bus.admin import Admin
-from bus.producer import Producer
+from bus.producer import Keyed, Producer, partition_of
 from bus.settings import BusSettings
 from schemas.topics import Topic
 from sinks.clock import Clock
@@ -162,14 +162,19 @@ class DelayTier(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
                 self._consumer.resume(tp)
         if not due:
             return
-        sent = [
-            await self._producer.send(self._due_topic, record.value, key=record.key, headers=list(record.headers))
-            for records in due.values()
-            for record in records
-        ]
-        await asyncio.gather(*sent)
-        self.released += len(sent)
+        await self._write([record for records in due.values() for record in records])
         await self._commit({tp: records[-1].offset + 1 for tp, records in due.items()})
+
+    async def _write(self, records: list[Any]) -> None:
+        partitions = await self._producer.partitions(self._due_topic)
+        groups: dict[int, list[Keyed]] = {}
+        for record in records:
+            keyed = Keyed(record.key or b"", record.value, list(record.headers))
+            groups.setdefault(partition_of(keyed.key, partitions), []).append(keyed)
+        await asyncio.gather(
+            *(self._producer.send_batch(self._due_topic, partition, group) for partition, group in groups.items())
+        )
+        self.released += len(records)
 
     async def _commit(self, offsets: dict[Any, int]) -> None:
         for tp, offset in offsets.items():

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Iterable
 
 from aiokafka.errors import KafkaTimeoutError
 from sink_parts import START, ledger, settled
 
+from bus.producer import Keyed, partition_of
 from schemas.codec import Codec
 from schemas.records import WebhookAttempt
 from schemas.registry import FolderRegistry
@@ -22,22 +23,22 @@ class Kafka:
 
     def __init__(self) -> None:
         self.taken: list[WebhookAttempt] = []
-        self.keys: set[bytes | None] = set()
-        self.open: list[asyncio.Future[Any]] = []
+        self.keys: set[bytes] = set()
+        self.open: list[asyncio.Future[None]] = []
         self.refuses = False
 
     async def partitions(self, topic: str) -> int:
-        return 1
+        return 4
 
-    async def send(
-        self, topic: str, value: bytes | None, *, key: bytes | None = None, headers: Any = None, partition: Any = None
-    ) -> asyncio.Future[Any]:
+    async def send_batch(self, topic: str, partition: int, records: Iterable[Keyed]) -> None:
         if self.refuses:
             raise KafkaTimeoutError
-        self.taken.append(CODEC.decode_as(WebhookAttempt, value))
-        self.keys.add(key)
+        for record in records:
+            assert partition_of(record.key, 4) == partition
+            self.taken.append(CODEC.decode_as(WebhookAttempt, record.value))
+            self.keys.add(record.key)
         self.open.append(asyncio.get_running_loop().create_future())
-        return self.open[-1]
+        await self.open[-1]
 
     def acknowledge(self) -> None:
         for future in self.open:
@@ -45,11 +46,13 @@ class Kafka:
                 future.set_result(None)
 
 
-def attempt(number: int = 1, outcome: Outcome = answered(200), next_at: int | None = None) -> WebhookAttempt:  # noqa: B008
+def attempt(
+    number: int = 1, outcome: Outcome | None = None, next_at: int | None = None, endpoint: str = "acme/crm"
+) -> WebhookAttempt:
     delivery = Delivery(
-        "acme/crm", f"evt_{number}", "delivery", b"{}", "+1", Admission(ledger(), 0, 2, 1), attempt=number
+        endpoint, f"evt_{number}", "delivery", b"{}", "+1", Admission(ledger(), 0, 2, 1), attempt=number
     )
-    return attempt_of(delivery, outcome, "https://a.example/hook?token=1", 0.0421, START, next_at)
+    return attempt_of(delivery, outcome or answered(200), "https://a.example/hook?token=1", 0.0421, START, next_at)
 
 
 def test_an_attempt_says_what_was_sent_where_and_how_it_ended() -> None:
@@ -105,7 +108,7 @@ async def test_an_attempt_that_is_not_acknowledged_is_lost_and_nothing_else() ->
     kafka = Kafka()
     attempts = AttemptLog(kafka, CODEC, "attempts")
     attempts.put(attempt(1))
-    attempts.put(attempt(2))
+    attempts.put(attempt(2, endpoint="other/crm"))
     flushing = asyncio.ensure_future(attempts.flush())
     await settled()
     kafka.open[0].set_exception(KafkaTimeoutError())

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +13,7 @@ from sink_parts import OK, START, MovedClock, Receiver, delivered, endpoint, led
 from accounts.store import Accounts
 from bus.inbox import Inbox
 from bus.ledger import Ledger
+from bus.producer import Keyed
 from schemas.cloudevents import header
 from schemas.codec import Codec
 from schemas.records import (
@@ -53,6 +54,10 @@ class Kafka:
 
     async def partitions(self, topic: str) -> int:
         return 1
+
+    async def send_batch(self, topic: str, partition: int, records: Iterable[Keyed]) -> None:
+        for record in records:
+            await self.send(topic, record.value, key=record.key, headers=record.headers, partition=partition)
 
     async def send(
         self,
