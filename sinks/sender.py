@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 MAX_RESPONSE_BYTES = 16 << 10
 """What is read of an answer, so that its connection can be used again; one that says more is disconnected."""
 
+RECEIVE_BUFFER = 64 << 10
+"""What the kernel holds of an answer that is not read, for each connection; left to itself it takes megabytes."""
+
 ADDRESS_SECONDS = 30
 """How long a looked up address is used for new connections."""
 
@@ -114,6 +117,7 @@ class Sender:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
+            read_bufsize=MAX_RESPONSE_BYTES,
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
         )
 
@@ -169,7 +173,9 @@ class Sender:
     def _open_socket(self, address: AddrInfoType) -> socket.socket:
         self.connections += 1
         family, kind, protocol, _, _ = address
-        return socket.socket(family, kind, protocol)
+        opened = socket.socket(family, kind, protocol)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        return opened
 
     def _target(self, text: str, allow_http: bool) -> URL | Outcome:
         target: URL | Outcome

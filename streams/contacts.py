@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from accounts.lists import list_of
 from accounts.store import Accounts
 from bus.batches import Batch, Rows
 from bus.inbox import Admitted
@@ -24,7 +25,7 @@ from schemas.records import (
 )
 from streams import row
 from streams.optout import OptOutWords
-from streams.rules import Outcome, apply_command, apply_inbound, apply_receipt, list_of
+from streams.rules import Outcome, apply_command, apply_inbound, apply_receipt
 
 DEFAULT_THRESHOLD = 3
 """Failed messages in a row that remove a contact from a list that has no setting of its own."""

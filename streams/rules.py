@@ -16,7 +16,6 @@ from schemas.records import (
     ContactState,
     DeliveryEvent,
     InboundMessage,
-    ListConfig,
     MessageSent,
     Receipt,
     ReplyEvent,
@@ -60,22 +59,6 @@ class Outcome:
 
     row: ContactRow
     events: tuple[Event | ContactState, ...] = ()
-
-
-def list_of(
-    report: Receipt | InboundMessage, message: MessageSent | None, lists: Mapping[str, ListConfig]
-) -> str | None:
-    """List that a report belongs to, or None where none is known. `lists` are the account's, by number.
-
-    The registered message's list; else the report's own sender, where it is one of the lists or a number;
-    else the account's only list. A list that a provider names by its own id is found by `provider_list_ids`.
-    """
-    if message is not None:
-        return message.list_number
-    for sender in _senders(report, lists):
-        if sender in lists or sender.startswith("+") or (sender.isascii() and sender.isdigit()):
-            return sender
-    return next(iter(lists)) if len(lists) == 1 else None
 
 
 def rank(status: str, detail: str, final: bool) -> int:
@@ -175,17 +158,6 @@ def apply_command(row: ContactRow | None, command: ContactCommand) -> Outcome:
     else:
         raise ValueError(f"command {command.command!r} is neither remove nor restore")
     return _outcome(before, after, events, command, list_number, number)
-
-
-def _senders(report: Receipt | InboundMessage, lists: Mapping[str, ListConfig]) -> list[str]:
-    if isinstance(report, Receipt):
-        return [report.from_] if report.from_ else []
-    named = report.list_number
-    for config in lists.values():
-        if named and config.provider_list_ids.get(report.provider) == named:
-            named = config.number
-            break
-    return [sender for sender in (named, report.to) if sender]
 
 
 def _times(report: Receipt | InboundMessage) -> tuple[int, int]:
