@@ -15,6 +15,7 @@ from schemas.records import EndpointAlert, EndpointConfig
 from sinks.attempts import AttemptLog, answered_since
 from sinks.clock import Clock, SystemClock
 from sinks.delays import DelayTiers
+from sinks.forwarding import Forwarding
 from sinks.metrics import WebhookMetrics
 from sinks.pausing import Pauses, Rule
 from sinks.retry import schedule_of
@@ -32,12 +33,7 @@ class Sinks(Worker):
     def __init__(self, settings: SinksSettings, clock: Clock) -> None:
         super().__init__(settings, "sinks", host=settings.host, port=settings.port)
         self.accounts = AccountsReader(settings, self.codec)
-        self.sender = Sender(
-            timeout=settings.webhook_timeout,
-            allow_http=settings.allow_http,
-            allowed=settings.allow_subnets,
-            per_host=settings.connections_per_host,
-        )
+        self.sender = self._new_sender(settings)
         self.attempts = AttemptLog(self.records_producer, self.codec, self.catalogue["webhooks_attempts"].name)
         self.webhooks = WebhookSink(
             settings,
@@ -54,10 +50,21 @@ class Sinks(Worker):
             crash=self.crash,
             share=self.share,
         )
+        self.forwarder = self._new_sender(settings)
+        self.forwarding = Forwarding(settings, self.accounts.view, self.codec, self.forwarder.post, clock)
         self.delays = DelayTiers(settings, self.records_producer, clock, self.crash)
-        self.accounts.on_change.append(self.webhooks.on_change)
+        self.accounts.on_change += [self.webhooks.on_change, self.forwarding.on_change]
         self.before_revoke.append(self._drain)
         self._export(clock)
+
+    @staticmethod
+    def _new_sender(settings: SinksSettings) -> Sender:
+        return Sender(
+            timeout=settings.webhook_timeout,
+            allow_http=settings.allow_http,
+            allowed=settings.allow_subnets,
+            per_host=settings.connections_per_host,
+        )
 
     async def on_start(self) -> None:
         """Read the settings of all endpoints before the first event."""
@@ -66,9 +73,13 @@ class Sinks(Worker):
         await super().on_start()
         self.attempts.start()
         await self.delays.start()
+        await self.forwarder.start()
+        self.forwarding.start()
 
     async def on_stop(self) -> None:
         """Stop releasing webhooks, finish those under way, disconnect."""
+        await self.forwarding.stop()
+        await self.forwarder.stop()
         await self.delays.stop()
         await self.attempts.stop()
         await super().on_stop()
@@ -116,7 +127,7 @@ class Sinks(Worker):
 
     def _export(self, clock: Clock) -> None:
         webhooks, sender, health = self.webhooks, self.sender, self.health
-        health.registry.register(WebhookMetrics(webhooks.counts, sender, self.attempts))
+        health.registry.register(WebhookMetrics(webhooks.counts, sender, self.attempts, self.forwarding.hosts.counts))
         health.gauge("webhooks_in_flight", "Requests under way.", lambda: webhooks.in_flight)
         health.gauge("window_events", "Events in work.", lambda: webhooks.window.events)
         health.gauge("window_bytes", "Bytes of webhooks in work.", lambda: webhooks.window.bytes)

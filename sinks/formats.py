@@ -40,3 +40,13 @@ def enveloped(event_id: str, event: str, timestamp: int, body: bytes) -> bytes:
 def array_of(bodies: Iterable[bytes]) -> bytes:
     """A JSON array of bodies, as they are."""
     return b"[" + b",".join(bodies) + b"]"
+
+
+def raw_content_type(raw: str) -> str:
+    """Content type of a provider's raw item, by how it begins: JSON, XML or form fields."""
+    match raw.lstrip()[:1]:
+        case "{" | "[":
+            return JSON
+        case "<":
+            return "application/xml"
+    return "application/x-www-form-urlencoded"

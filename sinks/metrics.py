@@ -55,10 +55,13 @@ class AttemptCounts(Protocol):
 class WebhookMetrics(Collector):
     """The counts in Prometheus' form. Labels are outcomes, delays and reasons: never an endpoint or a number."""
 
-    def __init__(self, counts: WebhookCounts, client: ClientCounts, attempts: AttemptCounts) -> None:
+    def __init__(
+        self, counts: WebhookCounts, client: ClientCounts, attempts: AttemptCounts, forwarded: Mapping[str, int]
+    ) -> None:
         self._counts = counts
         self._client = client
         self._attempts = attempts
+        self._forwarded = forwarded
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """All counters."""
@@ -74,6 +77,7 @@ class WebhookMetrics(Collector):
         yield _by("webhook_attempts", "Attempts by outcome.", "outcome", counts.attempts)
         yield _by("webhooks_retried", "Failed attempts that were followed by a wait.", "delay", counts.retried)
         yield _by("webhooks_deferred", "Webhooks put off without an attempt.", "reason", counts.deferred)
+        yield _by("forwarded", "Raw items by outcome; dropped: too many waited.", "outcome", self._forwarded)
         yield _by("records_rejected", "Records put into the rejected topic.", "reason", counts.rejected)
 
 
