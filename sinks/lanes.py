@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 
 from accounts.secrets import SecretMissing, resolve
 from schemas.records import EndpointConfig
+from sinks.behind import Behind
 from sinks.breaker import Breaker, State
 from sinks.clock import Clock, within
 from sinks.delivery import Delivery
@@ -52,7 +53,7 @@ SECRET_SECONDS = 5.0
 COMPLAINT_SECONDS = 60.0
 """Between two log lines about a secret that is missing."""
 
-Deferral = Literal["breaker_open", "overflow", "rate_limited", "paused", "disabled", "deleted"]
+Deferral = Literal["breaker_open", "overflow", "rate_limited", "behind", "paused", "disabled", "deleted"]
 """Why a delivery is not tried soon."""
 
 Post = Callable[[str, dict[str, str], bytes, bool], Awaitable[Outcome]]
@@ -98,6 +99,7 @@ class Lane:
         self.config: EndpointConfig | None = config
         self.allow_http = allow_http
         self.breaker = Breaker(longest_rest)
+        self.behind = Behind()
         self.latency = FIRST_LATENCY
         self.queued = 0
         self.in_flight = 0
@@ -132,7 +134,7 @@ class Lane:
     @property
     def idle(self) -> bool:
         """Whether the lane holds nothing that a new one would not have."""
-        return not (self.queued or self.in_flight) and self.breaker.closed
+        return not (self.queued or self.in_flight or self.behind) and self.breaker.closed
 
     @property
     def seconds_each(self) -> float:
@@ -160,6 +162,8 @@ class Lane:
             return "disabled"
         if self.paused:
             return "paused"
+        if self.behind and self.behind.must_wait(delivery.contact, delivery.due_at, self._clock.now_ms()):
+            return "behind"
         if self.breaker.closed:
             if self.full and not place:
                 return "rate_limited" if self._pace.limits(self.latency, self._cap) else "overflow"

@@ -260,8 +260,8 @@ class WebhookSink:
                 self.window.settle(delivery.admission)
             case "breaker_open":
                 self._failed(delivery, _BREAKER_OPEN)
-            case "overflow" | "rate_limited":
-                self._records.wait(delivery, crowded_out(delivery.attempt, self._schedule_of(delivery.endpoint)))
+            case "overflow" | "rate_limited" | "behind":
+                self._put_off(delivery)
             case "paused" | "disabled":
                 self._park(delivery)
 
@@ -306,6 +306,11 @@ class WebhookSink:
             # The endpoint is paused by it; a callback's own URL is simply no more.
             return parked(delivery.attempt + 1, schedule) if delivery.url is None else Dead()
         return next_step(delivery.attempt, outcome, schedule)
+
+    def _put_off(self, delivery: Delivery) -> None:
+        due_at = self._records.wait(delivery, crowded_out(delivery.attempt, self._schedule_of(delivery.endpoint)))
+        if delivery.contact is not None and (lane := self.lanes.get(delivery.endpoint)) is not None:
+            lane.behind.put_off(delivery.contact, self._clock.now_ms(), due_at)
 
     def _park(self, delivery: Delivery) -> None:
         now = self._clock.now_ms()

@@ -340,6 +340,24 @@ async def test_what_a_slow_endpoint_cannot_take_soon_waits_and_keeps_its_attempt
     assert house.ledger.durable == 0
 
 
+async def test_what_follows_a_webhook_that_was_put_off_does_not_overtake_it(house: House) -> None:
+    await house.give(delivered("first", to=None))
+    house.sink.lanes["acme/crm"].latency = 5.0
+    await house.give(*[delivered(f"evt_{n}", to=None) for n in range(16)], delivered("a1", to="+1"))
+    await house.receiver.answer_all(OK)
+    house.sink.lanes["acme/crm"].latency = 0.02
+    await house.give(delivered("a2", to="+1"), delivered("b1", to="+2"))
+    assert [task.event_id for task in house.written("webhooks_retry.1m") if task.contact == "+1"] == ["a1", "a2"]
+    assert house.receiver.ids[-1] == "b1"
+    assert house.sink.counts.deferred["behind"] == 1
+    await house.clock.move(61.0)
+    for task, headers in zip(house.written("webhooks_retry.1m")[-2:], house.headers_of("webhooks_retry.1m")[-2:],
+                             strict=True):  # fmt: skip
+        await house.give(task, headers=headers.encode())
+        await house.receiver.answer_all(OK)
+    assert house.receiver.ids[-2:] == ["a1", "a2"]
+
+
 async def test_a_fast_endpoint_with_a_long_backlog_is_waited_for(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sinks.pace.LONGEST_QUEUE", 50)
     await house.give(delivered("first", to=None))
