@@ -1,7 +1,7 @@
-"""The webhook sink alone, under what customers do to it: `python -m bench isolation`, `endpoints`, `tiers`, `kills`.
+"""The webhook sink alone, under what customers do to it: `python -m bench endpoints`, `tiers`, `kills`.
 
-Events and waiting webhooks are written straight to Kafka; a real broker, real sinks processes, customers in a process
-of their own. Each scenario gives one object of figures and whether its books balance.
+Events and waiting webhooks are written straight to Kafka. The broker and the sinks processes are real, the receiver
+is a process of its own. Each scenario gives one object of figures, and whether its books balance.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import aiokafka
 
 from accounts.store import Config, write_configs
-from bench.measure import percentile, resident_mib
+from bench.measure import Arrival, arrivals, percentile, resident_mib
 from bus.embedded import free_port
 from bus.producer import Producer
 from bus.settings import BusSettings
@@ -37,31 +37,18 @@ from sinks.retry import Retry, TaskHeaders, Tier, placed
 from trackly.up import Stack
 
 SECRET = "whsec_YmVuY2gtYmVuY2gtYmVuY2gtYmVuY2gtMTIzNA=="  # noqa: S105 - a secret of the benchmark alone
-BAD = {6: "hole", 7: "slow", 8: "reset", 9: "big"}
-"""How the bad four of ten endpoints behave."""
-
 Figures = dict[str, Any]
-
-
-class Arrival(NamedTuple):
-    """One webhook at a customer."""
-
-    endpoint: str
-    event_id: str
-    at: int
-    status: int
-    crc: str
 
 
 @dataclass
 class World:
-    """A broker, sinks and customers."""
+    """A broker, sinks and a receiver."""
 
     stack: Stack
     settings: BusSettings
     producer: Producer
     codec: Codec
-    customers: str
+    receiver: str
     arrivals_file: Path
 
     async def configure(self, endpoints: Iterable[EndpointConfig]) -> None:
@@ -73,8 +60,8 @@ class World:
         await asyncio.sleep(3)
 
     def endpoint(self, account: str, kind: str = "ok") -> EndpointConfig:
-        """An account's endpoint that behaves in a way of `bench.customers`."""
-        url = f"{self.customers}/{kind}/{account}"
+        """An account's endpoint that behaves in a way of `bench.receiver`."""
+        url = f"{self.receiver}/{kind}/{account}"
         return EndpointConfig(account=account, id="crm", url=url, secret=SECRET, events=("delivery",))
 
     async def send(self, first: int, count: int, rate: float, accounts: list[str]) -> dict[str, int]:
@@ -96,19 +83,14 @@ class World:
 
     def arrivals(self) -> list[Arrival]:
         """Everything that has arrived so far."""
-        found = []
-        for line in self.arrivals_file.read_text().splitlines():
-            parts = line.split(" ")
-            if len(parts) == 5:
-                found.append(Arrival(parts[0], parts[1], int(parts[2]), int(parts[3]), parts[4]))
-        return found
+        return arrivals(self.arrivals_file)
 
     async def until(self, enough: Callable[[list[Arrival]], bool], timeout: float) -> list[Arrival]:
         """What has arrived once that is enough, or after `timeout` seconds."""
         deadline = time.monotonic() + timeout
-        while not enough(arrivals := self.arrivals()) and time.monotonic() < deadline:
+        while not enough(found := self.arrivals()) and time.monotonic() < deadline:
             await asyncio.sleep(0.5)
-        return arrivals
+        return found
 
     def memory(self) -> float:
         """MiB that all sinks processes hold."""
@@ -134,8 +116,8 @@ def _event(number: int, account: str) -> DeliveryEvent:
     )
 
 
-def _start_customers(port: int, out: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "bench.customers", str(port), str(out)])
+def _start_receiver(port: int, out: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "bench.receiver", str(port), str(out)])
 
 
 @asynccontextmanager
@@ -150,7 +132,7 @@ async def world(schedule: str, sinks: int = 1) -> AsyncIterator[World]:
         }
         stack = Stack(directory, port=free_port(), streams=0, sinks=sinks, fast_broker=False)
         port, out = free_port(), directory / "arrivals.txt"
-        customers = _start_customers(port, out)
+        receiver = _start_receiver(port, out)
         producer: Producer | None = None
         try:
             stack.start(lambda text: print(text, file=sys.stderr))
@@ -165,50 +147,17 @@ async def world(schedule: str, sinks: int = 1) -> AsyncIterator[World]:
         finally:
             if producer is not None:
                 await producer.stop()
-            customers.send_signal(signal.SIGTERM)
-            customers.wait(10)
+            receiver.send_signal(signal.SIGTERM)
+            receiver.wait(10)
             stack.stop()
 
 
-def _waits(sent: dict[str, int], arrivals: Iterable[Arrival], names: set[str]) -> list[float]:
+def _waits(sent: dict[str, int], found: Iterable[Arrival], names: set[str]) -> list[float]:
     first: dict[str, int] = {}
-    for arrival in arrivals:
-        if arrival.endpoint in names and arrival.event_id in sent:
-            first.setdefault(arrival.event_id, arrival.at)
+    for arrival in found:
+        if arrival.endpoint in names and arrival.webhook_id in sent:
+            first.setdefault(arrival.webhook_id, arrival.at)
     return [(at - sent[event_id]) / 1e6 for event_id, at in first.items()]
-
-
-async def isolation(seconds: float) -> Figures:
-    """Ten endpoints at half of what the sink can do: all healthy, then four of them bad in four ways."""
-    accounts = [f"ten{number}" for number in range(10)]
-    healthy = {name for number, name in enumerate(accounts) if number not in BAD}
-    async with world("1m,5m") as bench:
-        await bench.configure(bench.endpoint(name) for name in accounts)
-        burst = await bench.send(0, 30_000, 0, accounts)
-        arrivals = await bench.until(lambda found: len(found) >= len(burst), 60)
-        rate = len(arrivals) / ((arrivals[-1].at - min(burst.values())) / 1e9) / 2
-        first, results = 30_000, {}
-        for name, bad in (("healthy", {}), ("four_bad", BAD)):
-            await bench.configure(bench.endpoint(a, bad.get(n, "ok")) for n, a in enumerate(accounts))
-            # The first seconds are the breakers'; what a customer sees later is what is measured.
-            count = int(rate * seconds)
-            sent = await bench.send(first, count, rate, accounts)
-            wanted = {i for i in sent if f"ten{int(i[4:]) % 10}" in healthy}
-
-            def complete(found: list[Arrival], wanted: set[str] = wanted) -> bool:
-                return wanted <= {arrival.event_id for arrival in found}
-
-            arrivals = await bench.until(complete, 30)
-            waits = _waits(sent, arrivals, healthy)
-            results[name] = {
-                "p50_ms": round(percentile(waits, 0.5), 1),
-                "p99_ms": round(percentile(waits, 0.99), 1),
-                "missing": len(wanted) - len(waits),
-            }
-            first += count
-        ratio = results["four_bad"]["p99_ms"] / results["healthy"]["p99_ms"]
-        ok = ratio <= 1.5 and not any(result["missing"] for result in results.values())
-        return {"rate": round(rate), **results, "p99_ratio": round(ratio, 2), "memory_mib": bench.memory(), "ok": ok}
 
 
 async def endpoints(seconds: float) -> Figures:
@@ -223,12 +172,12 @@ async def endpoints(seconds: float) -> Figures:
             await asyncio.sleep(5)
             memory.append(bench.memory())
         sent = await sending
-        arrivals = await bench.until(lambda found: len(found) >= len(sent) + 2_000, 30)
-        waits = _waits(sent, arrivals, set(accounts))
+        found = await bench.until(lambda found: len(found) >= len(sent) + 2_000, 30)
+        waits = _waits(sent, found, set(accounts))
         return {
             "events": len(sent),
             "missing": len(sent) - len(waits),
-            "repeated": len(arrivals) - len({arrival.event_id for arrival in arrivals}),
+            "repeated": len(found) - len({arrival.webhook_id for arrival in found}),
             "p50_ms": round(percentile(waits, 0.5), 1),
             "p99_ms": round(percentile(waits, 0.99), 1),
             "memory_mib": [round(each) for each in memory],
@@ -292,15 +241,15 @@ async def tiers(seconds: float) -> Figures:
             while not waiting.done():
                 await asyncio.sleep(5)
                 memory.append(bench.memory())
-            arrivals = await waiting
+            found = await waiting
             released = await _released(bench, count)
             late = [times[0] - due[event_id] for event_id, times in released.items()]
-            arrived = {arrival.event_id: arrival.at / 1e6 + offset - due[arrival.event_id] for arrival in arrivals}
+            arrived = {arrival.webhook_id: arrival.at / 1e6 + offset - due[arrival.webhook_id] for arrival in found}
             result = {
                 "missing": count - len(arrived),
                 "early": sum(each < 0 for each in late) + sum(each < -1 for each in arrived.values()),
                 "released_twice": sum(len(times) > 1 for times in released.values()),
-                "arrived_twice": len(arrivals) - len(arrived),
+                "arrived_twice": len(found) - len(arrived),
                 "released_late_ms": {"p50": percentile(late, 0.5), "p99": percentile(late, 0.99), "max": max(late)},
                 "arrived_late_ms": {
                     "p50": round(percentile(list(arrived.values()), 0.5)),
@@ -336,13 +285,13 @@ async def kills(seconds: float) -> Figures:
         sent = await sending
 
         def complete(found: list[Arrival]) -> bool:
-            return {arrival.event_id for arrival in found if arrival.status == 204} >= sent.keys()
+            return {arrival.webhook_id for arrival in found if arrival.status == 204} >= sent.keys()
 
-        arrivals = await bench.until(complete, 180)
-        taken = Counter(arrival.event_id for arrival in arrivals if arrival.status == 204)
+        found = await bench.until(complete, 180)
+        taken = Counter(arrival.webhook_id for arrival in found if arrival.status == 204)
         bodies: dict[str, set[str]] = defaultdict(set)
-        for arrival in arrivals:
-            bodies[arrival.event_id].add(arrival.crc)
+        for arrival in found:
+            bodies[arrival.webhook_id].add(arrival.crc)
         missing = len(sent.keys() - taken.keys())
         differ = sum(len(crcs) > 1 for crcs in bodies.values())
         foreign = len(taken.keys() - sent.keys())
@@ -358,7 +307,6 @@ async def kills(seconds: float) -> Figures:
 
 
 SCENARIOS: dict[str, tuple[Callable[[float], Awaitable[Figures]], float]] = {
-    "isolation": (isolation, 20),
     "endpoints": (endpoints, 60),
     "tiers": (tiers, 0),
     "kills": (kills, 120),
