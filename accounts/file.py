@@ -19,11 +19,15 @@ from accounts.secrets import SEALED
 from accounts.store import Config
 from accounts.urls import check_web_address
 from schemas.records import AccountConfig, EndpointConfig, ListConfig
+from schemas.topics import parse_duration
 
 KEEP = "***"
 """In place of a secret: keep the one that is stored."""
 
-EVENTS = ("delivery", "unsubscribe", "reply", "sent", "click", "conversion")
+EVENTS = (
+    "delivery", "unsubscribe", "reply", "sent", "click", "conversion",
+    "endpoint.paused", "endpoint.recovered", "endpoint.expiring",
+)  # fmt: skip
 DEFAULT_EVENTS = ("delivery", "unsubscribe", "reply")
 
 PROVIDERS: dict[str, tuple[str, ...]] = {
@@ -52,6 +56,20 @@ MAX_OPT_OUT_WORD = 100
 KEPT_FIELDS = ("secret_next", "secret_next_at", "paused_reason", "paused_at")
 """Fields of an endpoint that trackly itself writes. A file cannot set them, and applying one keeps them."""
 
+
+FORMATS = ("json", "cloudevents")
+MOST_IN_A_BATCH = 100
+
+RESERVED_HEADERS = frozenset(
+    {
+        "accept-encoding", "connection", "expect", "host", "keep-alive", "proxy-authenticate", "proxy-authorization",
+        "proxy-connection", "te", "trailer", "trailers", "transfer-encoding", "upgrade", "user-agent",
+    }
+)  # fmt: skip
+"""Headers of the connection (RFC 9110 section 7.6.1) and those that trackly sets: an endpoint cannot have its own."""
+
+RESERVED_PREFIXES = ("content-", "webhook-", "x-trackly-")
+
 _ROOT_KEYS = ("accounts",)
 _POSTBACK_SECRETS = ("token", "token_previous")
 _POSTBACK_CIDRS = "trusted_cidrs"
@@ -65,6 +83,7 @@ _ENDPOINT_KEYS = tuple(f.name for f in fields(EndpointConfig) if f.name not in (
 
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,6}")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")  # RFC 9110 section 5.6.2
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 # In this order: a TOML boolean is an `int` in Python too.
@@ -129,6 +148,7 @@ def _account(table: _Table) -> list[Entry]:
         discord_webhook_url=table.text("discord_webhook_url", _is_secret_url),
         registers_messages=table.flag("registers_messages", False),
         callback_secret=callbacks.text("secret", _is_signing_secret) if callbacks else None,
+        allow_http=table.flag("allow_http", False),
         opt_out_words=words,
         opt_out_off=off,
     )
@@ -174,6 +194,7 @@ def _list(table: _Table, account: str) -> Entry:
 
 
 def _endpoint(table: _Table, account: str) -> Entry:
+    headers = table.table("headers", ())
     config = EndpointConfig(
         account=account,
         id=table.required("id", _is_id),
@@ -183,9 +204,17 @@ def _endpoint(table: _Table, account: str) -> Entry:
         # That the account has these lists is checked against what is stored too, by the plan.
         lists=table.texts("lists", _is_there),
         enabled=table.flag("enabled", True),
+        description=table.text("description") or "",
+        retry_schedule=table.texts("retry_schedule", _is_duration),
+        rate_limit=table.number("rate_limit", 0.01, 100_000),
+        headers=headers.texts_by_name(_is_header_value) if headers else {},
+        format=table.text("format", _is_format) or "json",
+        batch_events=table.whole("batch_events", 1, 1, MOST_IN_A_BATCH),
     )
     if not config.events:
         table.problem("events", f"names no event; choose from {', '.join(EVENTS)}, or leave it out")
+    for name in config.headers:
+        table.check_name("headers", name, _is_header_name)
     return Entry(table.path, config)
 
 
@@ -303,6 +332,10 @@ class _Table:
         self.problem(key, f"is {_type_name(value)}, expected {expected or dict(_TYPES)[kind]}")
         return None
 
+    def check_name(self, key: str, name: str, check: Check) -> None:
+        """Check the name of a value in the table `key`."""
+        self._check(f"{key}.{name}", name, check)
+
     def _check(self, key: str, value: str, check: Check) -> None:
         try:
             check(value)
@@ -357,6 +390,28 @@ def _is_signing_secret(value: str) -> None:
             key = b""
         if not key:
             raise ValueError("begins with whsec_ but goes on with no base64")
+
+
+def _is_duration(value: str) -> None:
+    parse_duration(value)
+
+
+def _is_format(value: str) -> None:
+    if value not in FORMATS:
+        raise ValueError(f"{_quoted(value)} is no format; {nearest(value, FORMATS)}")
+
+
+def _is_header_name(value: str) -> None:
+    if not _TOKEN.fullmatch(value):
+        raise ValueError("is no name of a header")
+    if value.lower() in RESERVED_HEADERS or value.lower().startswith(RESERVED_PREFIXES):
+        raise ValueError("is a header that trackly or the connection sets; choose another name")
+
+
+def _is_header_value(value: str) -> None:
+    _is_secret(value)
+    if not value.isascii() or not value.isprintable() or value != value.strip():
+        raise ValueError("is no value of a header: ASCII without line breaks, no blanks around it")
 
 
 def _is_there(value: str) -> None:

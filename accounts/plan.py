@@ -110,7 +110,8 @@ def make_plan(text: str, view: Accounts, generate: Callable[[], str] = new_secre
         for config in all_configs(view)
         if (KINDS[type(config)], config_key(config)) not in named
     )
-    return Plan(tuple(changes), new_secrets, untouched, tuple(_notes(entries)))
+    notes = (*_notes(entries), *_pause_notes(change.config for change in changes))
+    return Plan(tuple(changes), new_secrets, untouched, notes)
 
 
 def export(view: Accounts) -> str:
@@ -172,8 +173,16 @@ def _with_kept_secrets(entry: Entry, stored: Config | None, problems: list[str],
 
     match entry.config:
         case EndpointConfig() as endpoint:
-            current = stored.secret if isinstance(stored, EndpointConfig) else None
-            return replace(endpoint, secret=kept("secret", endpoint.secret, current))
+            current = stored if isinstance(stored, EndpointConfig) else None
+            known_headers = current.headers if current else {}
+            return replace(
+                endpoint,
+                secret=kept("secret", endpoint.secret, current.secret if current else None),
+                headers={
+                    name: kept(f"headers.{name}", value, known_headers.get(name))
+                    for name, value in endpoint.headers.items()
+                },
+            )
         case AccountConfig() as account:
             known = stored if isinstance(stored, AccountConfig) else AccountConfig(id=account.id, name=account.name)
             url = account.discord_webhook_url
@@ -199,6 +208,13 @@ def _with_kept_secrets(entry: Entry, stored: Config | None, problems: list[str],
             )
         case ListConfig() as unchanged:
             return unchanged
+
+
+def _pause_notes(configs: Iterable[Config]) -> Iterator[str]:
+    for config in configs:
+        if isinstance(config, EndpointConfig) and config.paused_reason is not None:
+            key = config_key(config)
+            yield f"endpoint {key} stays paused ({config.paused_reason}); trackly endpoints resume {key} ends that"
 
 
 def _change(key: str, stored: Config | None, config: Config) -> Change:
@@ -230,7 +246,7 @@ def _notes(entries: Iterable[Entry]) -> Iterator[str]:
         if isinstance(entry.config, AccountConfig) and "keywords" in entry.config.opt_out_off:
             yield f"{entry.path}.opt_out.off: without keywords a reply STOP removes nobody"
         if isinstance(entry.config, EndpointConfig) and entry.config.url.startswith("http:"):
-            yield f"{entry.path}.url: http is not encrypted; sinks send there only with TRACKLY_ALLOW_HTTP"
+            yield f"{entry.path}.url: http is not encrypted; sinks send there only with the account's allow_http"
 
 
 def _account_toml(view: Accounts, account: AccountConfig) -> Iterator[str]:
@@ -239,6 +255,8 @@ def _account_toml(view: Accounts, account: AccountConfig) -> Iterator[str]:
     yield f"name = {_quoted(account.name)}"
     if account.discord_webhook_url is not None:
         yield _secret_line("discord_webhook_url", account.discord_webhook_url)
+    if account.allow_http:
+        yield "allow_http = true"
     if account.trusted_cidrs:
         yield f"trusted_cidrs = {_array(account.trusted_cidrs)}"
     if account.callback_rate_limit is not None:
@@ -291,6 +309,19 @@ def _endpoint_toml(config: EndpointConfig) -> Iterator[str]:
         yield f"lists = {_array(config.lists)}"
     if not config.enabled and config.paused_reason is None:
         yield "enabled = false"
+    if config.description:
+        yield f"description = {_quoted(config.description)}"
+    if config.retry_schedule:
+        yield f"retry_schedule = {_array(config.retry_schedule)}"
+    if config.rate_limit is not None:
+        yield f"rate_limit = {config.rate_limit!r}"
+    if config.format != "json":
+        yield f"format = {_quoted(config.format)}"
+    if config.batch_events != 1:
+        yield f"batch_events = {config.batch_events}"
+    if config.headers:
+        yield "[accounts.endpoints.headers]"
+        yield from (_secret_line(name, value) for name, value in config.headers.items())
 
 
 def _secret_line(name: str, value: str) -> str:

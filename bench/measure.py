@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -14,6 +15,12 @@ def cpu_seconds(pid: int) -> float:
     """Processor time that a process has used, user and system, in seconds (Linux)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def resident_mib(pid: int) -> float:
+    """Memory that a process holds, in MiB (Linux)."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
 class CpuMeter:
@@ -37,18 +44,34 @@ def sent_times(path: Path) -> dict[str, int]:
     return times
 
 
+class Arrival(NamedTuple):
+    """One webhook at an endpoint. `at` is monotonic ns, `crc` of its body; status 0: it was not answered."""
+
+    endpoint: str
+    webhook_id: str
+    message_id: str
+    at: int
+    status: int
+    crc: str
+
+
+def arrivals(path: Path) -> list[Arrival]:
+    """What `bench.receiver` has written so far."""
+    lines = (line.split(" ") for line in path.read_text().splitlines())
+    return [Arrival(*p[:3], int(p[3]), int(p[4]), p[5]) for p in lines if len(p) == 6]
+
+
 def arrival_times(path: Path) -> tuple[dict[str, int], int]:
-    """Message id -> when its first webhook arrived (monotonic ns), and how many came more than once."""
+    """Message id -> when its first webhook was taken (monotonic ns), and how many were taken more than once."""
     first: dict[str, int] = {}
     repeated = 0
-    for line in path.read_text().splitlines():
-        message_id, _, at = line.partition(" ")
-        if not at:
+    for arrival in arrivals(path):
+        if not arrival.status:
             continue
-        if message_id in first:
+        if arrival.message_id in first:
             repeated += 1
         else:
-            first[message_id] = int(at)
+            first[arrival.message_id] = arrival.at
     return first, repeated
 
 

@@ -1,8 +1,11 @@
-"""Takes webhooks and writes down when each arrived. One port answers at once, the other never does.
+"""Customers' endpoints, good and bad. The path says how each behaves; every webhook that arrives is written down.
 
-    python -m bench.receiver PORT DEAD_PORT OUT
+    python -m bench.receiver PORT OUT
 
-Writes a line `message_id nanoseconds` per webhook to OUT; ends on SIGTERM.
+/ok/NAME answers at once; /slow/NAME after 4.9 s; /hole/NAME never; /reset/NAME resets the connection; /big/NAME
+sends 10 MB; /flaky/NAME answers 503 to every third request. Writes a line
+`NAME webhook-id message-id nanoseconds status crc` for each webhook to OUT (status 0: not answered, message id `-`:
+none in the body); ends on SIGTERM.
 """
 
 from __future__ import annotations
@@ -10,33 +13,71 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+import zlib
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import uvloop
 
-from bench.wire import Server
+from bench.wire import NO_CONTENT, Server
 
-_KEY = b'"message_id":"'
-QUOTE = b'"'
+SLOW = 4.9
+_BIG = b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + b"x" * 10_000_000
+_UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+_WEBHOOK_ID = b"\r\nwebhook-id: "
+_MESSAGE_ID = b'"message_id":"'
 
 
-class Silent(asyncio.Protocol):
-    """Takes connections and never answers."""
+class Endpoint(Server):
+    """One connection."""
+
+    def __init__(self, write_down: Callable[[str], object], numbers: count[int]) -> None:
+        super().__init__(lambda head, body, at: None)
+        self._write_down = write_down
+        self._numbers = numbers
+
+    def took(self, head: bytes, body: bytes, at: int) -> None:
+        """Behave as the path says."""
+        kind, name = head.split(b" ", 2)[1].decode().split("/")[1:3]
+        status = 204
+        match kind:
+            case "slow":
+                asyncio.get_running_loop().call_later(SLOW, self.write, NO_CONTENT)
+            case "reset":
+                status = 0
+                if self.transport is not None:
+                    self.transport.abort()
+            case "big":
+                self.write(_BIG)
+            case "hole":
+                status = 0
+            case "flaky" if next(self._numbers) % 3 == 0:
+                status = 503
+                self.write(_UNAVAILABLE)
+            case _:
+                self.write(NO_CONTENT)
+        webhook_id = _between(head + b"\r\n", _WEBHOOK_ID, b"\r\n")
+        message_id = _between(body, _MESSAGE_ID, b'"')
+        self._write_down(f"{name} {webhook_id} {message_id} {at} {status} {zlib.crc32(body)}\n")
 
 
-async def receive(port: int, dead_port: int, out: Path) -> None:
+def _between(text: bytes, before: bytes, after: bytes) -> str:
+    start = text.find(before)
+    if start < 0:
+        return "-"
+    start += len(before)
+    return text[start : text.find(after, start)].decode()
+
+
+async def serve(port: int, out: Path) -> None:
     """Serve until SIGTERM."""
     loop = asyncio.get_running_loop()
     done = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, done.set)
+    numbers = count()
     with out.open("w") as lines:
-
-        def told(head: bytes, body: bytes, at: int) -> None:
-            start = body.find(_KEY) + len(_KEY)
-            lines.write(f"{body[start : body.find(QUOTE, start)].decode()} {at}\n")
-
-        await loop.create_server(lambda: Server(told), "127.0.0.1", port)
-        await loop.create_server(Silent, "127.0.0.1", dead_port)
+        await loop.create_server(lambda: Endpoint(lines.write, numbers), "127.0.0.1", port, backlog=1_024)
         while not done.is_set():
             lines.flush()
             await asyncio.wait([asyncio.ensure_future(done.wait())], timeout=0.25)
@@ -44,7 +85,7 @@ async def receive(port: int, dead_port: int, out: Path) -> None:
 
 def main() -> None:
     """See the module's text."""
-    uvloop.run(receive(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])))
+    uvloop.run(serve(int(sys.argv[1]), Path(sys.argv[2])))
 
 
 if __name__ == "__main__":

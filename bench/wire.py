@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import cast
 
+NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
+
 
 class Client(asyncio.Protocol):
     """One keep-alive connection with one request at a time."""
@@ -56,10 +58,20 @@ class Server(asyncio.Protocol):
     def __init__(self, told: Callable[[bytes, bytes, int], None]) -> None:
         self._told = told
         self._buffer = b""
-        self._transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self.transport = cast(asyncio.Transport, transport)
+
+    def took(self, head: bytes, body: bytes, at: int) -> None:
+        """A request is complete."""
+        self._told(head, body, at)
+        self.write(NO_CONTENT)
+
+    def write(self, answer: bytes) -> None:
+        """Answer, if the client is still there."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(answer)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -75,9 +87,7 @@ class Server(asyncio.Protocol):
             if len(self._buffer) < total:
                 return
             body, self._buffer = self._buffer[end + 4 : total], self._buffer[total:]
-            self._told(head, body, time.monotonic_ns())
-            if self._transport is not None:
-                self._transport.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+            self.took(head, body, time.monotonic_ns())
 
 
 async def connections(host: str, port: int, count: int) -> deque[Client]:

@@ -37,13 +37,23 @@ class Inbox:
     """Admitted records of some topics.
 
     A partition whose backlog here reaches `max_records` or `max_bytes` is not fetched until it shrinks, so
-    memory is bounded and a slow topic never keeps another one waiting.
+    memory is bounded and a slow topic never keeps another one waiting. Nor is any while all of them together have
+    `max_total_bytes`; since partitions take turns, each gets its share of what is processed then.
     """
 
-    def __init__(self, topics: Iterable[str], *, max_records: int = 2_000, max_bytes: int = 8 << 20) -> None:
+    def __init__(
+        self,
+        topics: Iterable[str],
+        *,
+        max_records: int = 2_000,
+        max_bytes: int = 8 << 20,
+        max_total_bytes: int = 128 << 20,
+    ) -> None:
         self.topics = frozenset(topics)
         self._max_records = max_records
         self._max_bytes = max_bytes
+        self._max_total_bytes = max_total_bytes
+        self._total_bytes = 0
         self._queues: dict[TopicPartition, deque[Admitted]] = {}
         self._bytes: dict[TopicPartition, int] = {}
         self._turn: deque[TopicPartition] = deque()
@@ -64,10 +74,13 @@ class Inbox:
             queue.append(Admitted(ledger, record))
             size += len(record.value or b"")
         self._bytes[tp] = self._bytes.get(tp, 0) + size
+        self._total_bytes += size
         self._arrived.set()
 
     def wants(self, tp: TopicPartition) -> bool:
         """Whether there is room for more of this partition."""
+        if self._total_bytes >= self._max_total_bytes:
+            return False
         queue = self._queues.get(tp)
         return queue is None or (len(queue) < self._max_records and self._bytes[tp] < self._max_bytes)
 
@@ -88,7 +101,9 @@ class Inbox:
             queue = self._queues[tp]
             for _ in range(min(share, len(queue), limit - len(taken))):
                 admitted = queue.popleft()
-                self._bytes[tp] -= len(admitted.record.value or b"")
+                size = len(admitted.record.value or b"")
+                self._bytes[tp] -= size
+                self._total_bytes -= size
                 taken.append(admitted)
             if queue:
                 self._turn.append(tp)
@@ -136,6 +151,7 @@ class Inbox:
         """Forget what has not been taken: the partitions were revoked and will be read again by their owner."""
         self._queues.clear()
         self._bytes.clear()
+        self._total_bytes = 0
         self._turn.clear()
 
     def __len__(self) -> int:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import aiokafka
 from aiokafka.errors import KafkaError
+from aiokafka.partitioner import DefaultPartitioner
 
 from bus.settings import BusSettings
 
@@ -15,6 +18,21 @@ MAX_REQUEST_BYTES = 6 << 20
 
 DELIVERY_TIMEOUT = 60.0
 """Seconds in which a record must be acknowledged; a broker that restarts comes back sooner."""
+
+
+class Keyed(NamedTuple):
+    """A record to write: key, value, headers."""
+
+    key: bytes
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+@lru_cache(10_000)
+def partition_of(key: bytes, partitions: int) -> int:
+    """Partition of a key by Kafka's default partitioner (murmur2), as `send` without a partition chooses it."""
+    numbers = list(range(partitions))
+    return int(DefaultPartitioner()(key, numbers, numbers))
 
 
 class Producer:
@@ -69,9 +87,28 @@ class Producer:
         )
         return future
 
+    async def send_batch(self, topic: str, partition: int, records: Iterable[Keyed]) -> None:
+        """Write records of one partition in their order, and return when all are acknowledged.
+
+        For many at a time: a record costs a quarter of what it costs in `send`. Raises KafkaError when some were not
+        acknowledged; which ones, is not known.
+        """
+        sent = []
+        batch = self._producer.create_batch()
+        for key, value, headers in records:
+            if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+                sent.append(await self._producer.send_batch(batch, topic, partition=partition))
+                batch = self._producer.create_batch()
+                batch.append(timestamp=None, key=key, value=value, headers=headers)
+        if batch.record_count():
+            # Closed, so that no `send` adds to it.
+            batch.close()
+            sent.append(await self._producer.send_batch(batch, topic, partition=partition))
+        await asyncio.gather(*sent)
+
     async def partitions(self, topic: str) -> int:
         """How many partitions a topic has."""
         return len(await self._producer.partitions_for(topic))
 
 
-__all__ = ["DELIVERY_TIMEOUT", "MAX_REQUEST_BYTES", "KafkaError", "Producer"]
+__all__ = ["DELIVERY_TIMEOUT", "MAX_REQUEST_BYTES", "KafkaError", "Keyed", "Producer", "partition_of"]

@@ -374,6 +374,40 @@ class ReplayProgress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookAttempt:
+    """One request to an endpoint and how it ended."""
+
+    endpoint: str
+    event_id: str
+    event: str
+    attempt: int
+    url: str
+    status: int | None = None
+    error_class: str | None = None
+    latency_ms: int
+    response_head: str = ""
+    request_size: int
+    at: int
+    next_attempt_at: int | None = None
+    final: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointAlert:
+    """Something that the owner of an endpoint should know."""
+
+    event_id: str
+    account: str
+    endpoint: str
+    event: str
+    reason: str
+    error: str | None = None
+    failures: int = 0
+    since: int
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountConfig:
     """Settings of one account."""
 
@@ -473,6 +507,8 @@ Record = (
     | DeadWebhook
     | ReplayCommand
     | ReplayProgress
+    | WebhookAttempt
+    | EndpointAlert
     | AccountConfig
     | ListConfig
     | EndpointConfig

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import Any
 
-from accounts.store import AccountsReader
+from accounts.store import AccountsReader, write_configs
 from bus.app import Worker
+from bus.ledger import TopicPartition
+from bus.producer import partition_of
+from schemas.cloudevents import event_headers
+from schemas.records import EndpointAlert, EndpointConfig
+from sinks.attempts import AttemptLog, answered_since
 from sinks.clock import Clock, SystemClock
 from sinks.delays import DelayTiers
+from sinks.forwarding import Forwarding
 from sinks.metrics import WebhookMetrics
+from sinks.pausing import Pauses, Rule
 from sinks.replay import Replays
 from sinks.retry import schedule_of
 from sinks.sender import Sender
 from sinks.settings import SinksSettings
-from sinks.webhooks import TOPICS, WebhookSink
+from sinks.webhooks import EVENTS, TOPICS, WebhookSink
+
+LAST_ATTEMPTS = 5.0
+"""Seconds that partitions are not given up for the sake of the log of attempts."""
 
 
 class Sinks(Worker):
@@ -22,12 +34,8 @@ class Sinks(Worker):
     def __init__(self, settings: SinksSettings, clock: Clock) -> None:
         super().__init__(settings, "sinks", host=settings.host, port=settings.port)
         self.accounts = AccountsReader(settings, self.codec)
-        self.sender = Sender(
-            timeout=settings.webhook_timeout,
-            allow_http=settings.allow_http,
-            allowed=settings.allow_subnets,
-            ports=settings.webhook_ports,
-        )
+        self.sender = self._new_sender(settings)
+        self.attempts = AttemptLog(self.records_producer, self.codec, self.catalogue["webhooks_attempts"].name)
         self.webhooks = WebhookSink(
             settings,
             schedule_of(settings.retry_schedule),
@@ -38,8 +46,13 @@ class Sinks(Worker):
             producer=self.records_producer,
             post=self.sender.post,
             clock=clock,
+            pauses=self._pauses(settings, clock),
+            attempts=self.attempts,
             crash=self.crash,
+            share=self.share,
         )
+        self.forwarder = self._new_sender(settings)
+        self.forwarding = Forwarding(settings, self.accounts.view, self.codec, self.forwarder.post, clock)
         self.delays = DelayTiers(settings, self.records_producer, clock, self.crash)
         self.replays = Replays(
             settings,
@@ -49,29 +62,92 @@ class Sinks(Worker):
             clock=clock,
             crash=self.crash,
         )
-        self.accounts.on_change.append(self.webhooks.on_change)
-        self.before_revoke.append(self.webhooks.drain)
-        self.health.registry.register(WebhookMetrics(self.webhooks.counts))
-        self.health.gauge("webhooks_in_flight", "Requests under way.", lambda: self.webhooks.in_flight)
-        self.health.gauge("replays_running", "Replays under way.", lambda: self.replays.running)
-        self.health.gauge("window_events", "Events in work.", lambda: self.webhooks.window.events)
+        self.accounts.on_change += [self.webhooks.on_change, self.forwarding.on_change]
+        self.before_revoke.append(self._drain)
+        self._export(clock)
+
+    @staticmethod
+    def _new_sender(settings: SinksSettings) -> Sender:
+        return Sender(
+            timeout=settings.webhook_timeout,
+            allow_http=settings.allow_http,
+            allowed=settings.allow_subnets,
+            ports=settings.webhook_ports,
+            per_host=settings.connections_per_host,
+        )
 
     async def on_start(self) -> None:
         """Read the settings of all endpoints before the first event."""
         await self.accounts.start()
         await self.sender.start()
         await super().on_start()
+        self.attempts.start()
         await self.delays.start()
         await self.replays.start()
+        await self.forwarder.start()
+        self.forwarding.start()
 
     async def on_stop(self) -> None:
         """Stop releasing webhooks, finish those under way, disconnect."""
         await self.replays.stop()
+        await self.forwarding.stop()
+        await self.forwarder.stop()
         await self.delays.stop()
+        await self.attempts.stop()
         await super().on_stop()
         self.webhooks.stop()
         await self.sender.stop()
         await self.accounts.stop()
+
+    def share(self) -> float:
+        """This process's share of the partitions of events."""
+        names = {self.catalogue[topic].name: self.catalogue[topic].partitions for topic in EVENTS}
+        return sum(tp.topic in names for tp in self.consumer.ledgers) / sum(names.values())
+
+    def owns(self, endpoint: str) -> bool:
+        """Whether this process has the partition of an endpoint's due webhooks."""
+        topic = self.catalogue["webhooks_due"]
+        number = partition_of(endpoint.encode(), topic.partitions)
+        return TopicPartition(topic.name, number) in self.consumer.ledgers
+
+    async def write_endpoint(self, config: EndpointConfig) -> None:
+        """Write the settings of an endpoint, acknowledged."""
+        await write_configs(self.records_producer, self.bus, self.codec, [config])
+
+    async def tell(self, alert: EndpointAlert) -> None:
+        """Write an alert, acknowledged."""
+        headers = event_headers(alert, alert.event_id, alert.timestamp)
+        topic, value = self.catalogue["alerts"].name, self.codec.encode(alert)
+        await (await self.records_producer.send(topic, value, key=alert.account.encode(), headers=headers))
+
+    async def _drain(self, timeout: float) -> bool:
+        drained = await self.webhooks.drain(timeout)
+        # The last attempts too, but nobody waits for them long.
+        await asyncio.wait([asyncio.ensure_future(self.attempts.flush())], timeout=LAST_ATTEMPTS)
+        return drained
+
+    def _pauses(self, settings: SinksSettings, clock: Clock) -> Pauses:
+        return Pauses(
+            Rule(settings.pause_failures, settings.pause_seconds),
+            self.accounts.view,
+            clock,
+            owns=self.owns,
+            answered_since=partial(answered_since, settings, self.codec),
+            write=self.write_endpoint,
+            tell=self.tell,
+        )
+
+    def _export(self, clock: Clock) -> None:
+        webhooks, sender, health = self.webhooks, self.sender, self.health
+        health.registry.register(WebhookMetrics(webhooks.counts, sender, self.attempts, self.forwarding.hosts.counts))
+        health.gauge("webhooks_in_flight", "Requests under way.", lambda: webhooks.in_flight)
+        health.gauge("window_events", "Events in work.", lambda: webhooks.window.events)
+        health.gauge("window_bytes", "Bytes of webhooks in work.", lambda: webhooks.window.bytes)
+        health.gauge(
+            "oldest_parked_seconds",
+            "Age of the oldest webhook that waits for a paused endpoint.",
+            lambda: webhooks.parking.oldest_seconds(clock.now_ms()),
+        )
 
 
 def create_app(settings: SinksSettings, clock: Clock | None = None) -> Sinks:

@@ -13,10 +13,19 @@ from typing import Any
 import orjson
 
 from schemas.cloudevents import iso_time
-from schemas.records import DeliveryEvent, ReplyEvent, UnsubscribeEvent
+from schemas.records import (
+    ClickEvent,
+    ConversionEvent,
+    DeliveryEvent,
+    EndpointAlert,
+    MessageCallback,
+    ReplyEvent,
+    SentEvent,
+    UnsubscribeEvent,
+)
 
-PublicEvent = DeliveryEvent | ReplyEvent | UnsubscribeEvent
-"""Records that become webhooks."""
+PublicEvent = DeliveryEvent | ReplyEvent | UnsubscribeEvent | SentEvent | ClickEvent | ConversionEvent
+"""Records that become webhooks of the endpoints that subscribe to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +45,13 @@ SHAPES: Mapping[type, Shape] = {
     DeliveryEvent: Shape("delivery", ("message_id", "to", "list_number", "status", "status_detail", "provider"), "to"),
     UnsubscribeEvent: Shape("unsubscribe", ("phone_number", "list_number", "keyword"), "phone_number"),
     ReplyEvent: Shape("reply", ("phone_number", "list_number", "body"), "phone_number"),
+    SentEvent: Shape("sent", ("message_id", "to", "list_number", "provider", "part_count"), "to"),
+    ClickEvent: Shape("click", ("message_id", "click_id", "phone_number", "list_number", "url"), "phone_number"),
+    ConversionEvent: Shape(
+        "conversion",
+        ("message_id", "click_id", "phone_number", "list_number", "payout", "network"),
+        "phone_number",
+    ),
 }
 
 _values: dict[type, Callable[[Any], tuple[Any, ...]]] = {
@@ -55,7 +71,7 @@ def body_of(event: PublicEvent) -> bytes:
 
 
 def event_name(event: PublicEvent) -> str:
-    """Name under which endpoints subscribe: `delivery`, `reply`, `unsubscribe`."""
+    """Name under which endpoints subscribe: `delivery`, `reply`, `click` and so on."""
     return SHAPES[type(event)].event
 
 
@@ -67,3 +83,30 @@ def list_of(event: PublicEvent) -> str | None:
 def contact_of(event: PublicEvent) -> str | None:
     """Number of the recipient that the event is about, or None."""
     return _contact[type(event)](event)
+
+
+def callback_body(callback: MessageCallback) -> bytes:
+    """Body of the callback of one registered message: the transactional form of
+    https://academy.useinsider.com/docs/webhooks-for-transactional-sms.
+    """
+    body: dict[str, Any] = {"id": callback.message_id, "uniqueArgs": callback.unique_args, "event": callback.event}
+    if callback.event == "sent":
+        body["partCount"] = callback.part_count
+    elif callback.event == "undelivered":
+        body["reason"] = {"message": callback.reason_message, "code": callback.reason_code}
+    return orjson.dumps(body)
+
+
+def alert_body(alert: EndpointAlert) -> bytes:
+    """Body of the webhook that tells an account about one of its other endpoints."""
+    return orjson.dumps(
+        {
+            "event": alert.event,
+            "endpoint": alert.endpoint,
+            "reason": alert.reason,
+            "error": alert.error,
+            "failures": alert.failures,
+            "since": iso_time(alert.since),
+            "timestamp": iso_time(alert.timestamp),
+        }
+    )

@@ -1,7 +1,10 @@
 """Delay tiers: webhooks wait in one topic for each delay, and go on to `webhooks_due` when they are due.
 
-All records of a tier wait equally long, so the head of a partition is due first. Never early; late by about
+All records of a partition wait equally long (`retry.placed`), so its head is due first. Never early; late by about
 the time that a record takes through Kafka.
+
+The wait of a record is worked out once, when it is read, from its due time and the wall clock, and then counted on
+the monotonic clock: a wall clock that is set meanwhile makes nothing early and nothing late.
 """
 
 from __future__ import annotations
@@ -10,25 +13,28 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiokafka
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from bus.admin import Admin
-from bus.producer import Producer
+from bus.producer import Keyed, Producer, partition_of
 from bus.settings import BusSettings
 from schemas.topics import Topic
 from sinks.clock import Clock
-from sinks.retry import TaskHeaders
+from sinks.retry import JITTER, TaskHeaders
 
 log = logging.getLogger(__name__)
 
 HELD = 500
 """Records of a partition that are held in memory; the partition is paused while there are any."""
 
-LONGEST_WAIT_MS = 1_000
-"""Between two looks at the clock, so that a clock that was set, or a stop, is noticed."""
+LONGEST_WAIT = 1.0
+"""Seconds between two looks at the clock."""
+
+REVOKE_WAIT = 10.0
+"""Seconds that a rebalance waits for a release that is under way."""
 
 FETCH_BYTES = 256 << 10
 """A fetch of one partition: about HELD records. What is fetched beyond them is fetched again."""
@@ -48,6 +54,18 @@ def due_at(record: Any, delay_ms: int) -> int:
     if stated is None or abs(stated - expected) > CLOCK_ERROR_MS + delay_ms:
         return expected
     return stated
+
+
+def wait_seconds(record: Any, delay_ms: int, now_ms: int) -> float:
+    """How long to hold a record that was read `now_ms`. Not longer than the tier's longest delay: it was written
+    before it was read, so the rest would only be a clock that is behind.
+    """
+    return min(due_at(record, delay_ms) - now_ms, delay_ms * (1 + JITTER)) / 1000
+
+
+class _Held(NamedTuple):
+    record: Any
+    release_at: float
 
 
 def existing_tiers(settings: BusSettings) -> list[Topic]:
@@ -80,7 +98,8 @@ class DelayTier(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
         self._settings = settings
         self._producer = producer
         self._clock = clock
-        self._held: dict[Any, deque[Any]] = {}
+        self._held: dict[Any, deque[_Held]] = {}
+        self._releasing = asyncio.Lock()
         self._consumer: Any = None
 
     @property
@@ -104,13 +123,20 @@ class DelayTier(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             await self._consumer.start()
             while True:
-                self._hold(await self._consumer.getmany(timeout_ms=self._wait_ms(), max_records=HELD))
-                await self._release()
+                wait_ms = max(0, round(self._wait() * 1000))
+                self._hold(await self._consumer.getmany(timeout_ms=wait_ms, max_records=HELD))
+                async with self._releasing:
+                    await self._release()
         finally:
             await self._consumer.stop()
 
-    def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
-        """Forget what is held: the next owner reads it again."""
+    async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
+        """Finish what is being released, forget what is held: the next owner reads it again."""
+        try:
+            async with asyncio.timeout(REVOKE_WAIT), self._releasing:
+                pass
+        except TimeoutError:
+            log.warning("a release did not end in %.0f s; the next owner may repeat it", REVOKE_WAIT)
         for tp in revoked:
             self._held.pop(tp, None)
 
@@ -118,35 +144,42 @@ class DelayTier(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
         """Nothing to do: reading starts at the committed offsets."""
 
     def _hold(self, fetched: dict[Any, list[Any]]) -> None:
+        now_ms, now = self._clock.now_ms(), self._clock.monotonic()
+        assigned = self._consumer.assignment()
         for tp, records in fetched.items():
-            self._held.setdefault(tp, deque()).extend(records)
-            self._consumer.pause(tp)
+            if tp in assigned:  # else it was revoked after these were fetched
+                held = self._held.setdefault(tp, deque())
+                held.extend(_Held(r, now + wait_seconds(r, self._delay_ms, now_ms)) for r in records)
+                self._consumer.pause(tp)
 
-    def _wait_ms(self) -> int:
-        heads = [due_at(held[0], self._delay_ms) for held in self._held.values()]
-        if not heads:
-            return LONGEST_WAIT_MS
-        return min(max(min(heads) - self._clock.now_ms(), 0), LONGEST_WAIT_MS)
+    def _wait(self) -> float:
+        first = min((held[0].release_at for held in self._held.values()), default=float("inf"))
+        return min(first - self._clock.monotonic(), LONGEST_WAIT)
 
     async def _release(self) -> None:
-        now = self._clock.now_ms()
+        now = self._clock.monotonic()
         due: dict[Any, list[Any]] = {}
         for tp, held in list(self._held.items()):
-            while held and due_at(held[0], self._delay_ms) <= now:
-                due.setdefault(tp, []).append(held.popleft())
+            while held and held[0].release_at <= now:
+                due.setdefault(tp, []).append(held.popleft().record)
             if not held:
                 del self._held[tp]
                 self._consumer.resume(tp)
         if not due:
             return
-        sent = [
-            await self._producer.send(self._due_topic, record.value, key=record.key, headers=list(record.headers))
-            for records in due.values()
-            for record in records
-        ]
-        await asyncio.gather(*sent)
-        self.released += len(sent)
+        await self._write([record for records in due.values() for record in records])
         await self._commit({tp: records[-1].offset + 1 for tp, records in due.items()})
+
+    async def _write(self, records: list[Any]) -> None:
+        partitions = await self._producer.partitions(self._due_topic)
+        groups: dict[int, list[Keyed]] = {}
+        for record in records:
+            keyed = Keyed(record.key or b"", record.value, list(record.headers))
+            groups.setdefault(partition_of(keyed.key, partitions), []).append(keyed)
+        await asyncio.gather(
+            *(self._producer.send_batch(self._due_topic, partition, group) for partition, group in groups.items())
+        )
+        self.released += len(records)
 
     async def _commit(self, offsets: dict[Any, int]) -> None:
         for tp, offset in offsets.items():

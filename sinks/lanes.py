@@ -10,24 +10,23 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from math import ceil
 from typing import Literal, Protocol
 
 from accounts.secrets import SecretMissing, resolve
 from schemas.records import EndpointConfig
+from sinks.behind import Behind
 from sinks.breaker import Breaker, State
 from sinks.clock import Clock, within
 from sinks.delivery import Delivery
+from sinks.formats import JSON
+from sinks.pace import Pace, keeps_pace, queue_bound
+from sinks.redaction import redacted_head
 from sinks.retry import GONE, Outcome
 from sinks.signing import Signer, secrets_at
 
 log = logging.getLogger(__name__)
-
-SOON = 3.0
-"""Seconds within which a queued delivery should be tried; what an endpoint takes later than that is deferred."""
-
-LEAST_QUEUE, LONGEST_QUEUE = 16, 5_000
-"""Bounds of a lane's queue, in deliveries."""
 
 PROBE_QUEUE = 500
 """Deliveries that wait for the end of a probe. Webhooks come due in bursts: without this, all but the first of a
@@ -38,10 +37,6 @@ FIRST_LATENCY = 0.02
 
 LATENCY_WEIGHT = 0.1
 """Weight of the newest measurement in the average: one timeout of 5 s shortens a queue to seconds."""
-
-PACE = 1_000.0
-"""Events per second. While a full lane lets at least so many pass, the sink waits for its next free place
-instead of deferring: the endpoint is fast, only the backlog is long."""
 
 PATIENCE = 0.25
 """Seconds that the sink waits for a free place at most."""
@@ -58,18 +53,18 @@ SECRET_SECONDS = 5.0
 COMPLAINT_SECONDS = 60.0
 """Between two log lines about a secret that is missing."""
 
-Deferral = Literal["breaker_open", "overflow", "paused", "disabled", "deleted"]
+Deferral = Literal["breaker_open", "overflow", "rate_limited", "behind", "paused", "disabled", "deleted"]
 """Why a delivery is not tried soon."""
 
-Post = Callable[[str, dict[str, str], bytes], Awaitable[Outcome]]
-"""`Sender.post`: URL, headers, body."""
+Post = Callable[[str, dict[str, str], bytes, bool], Awaitable[Outcome]]
+"""`Sender.post`: URL, headers, body, whether http is allowed."""
 
 
 class LaneOwner(Protocol):
     """Who decides what follows from what happens in a lane."""
 
-    def attempted(self, delivery: Delivery, outcome: Outcome) -> None:
-        """An attempt was made."""
+    def attempted(self, delivery: Delivery, outcome: Outcome, url: str, seconds: float) -> None:
+        """An attempt was made: how it ended, where it went, how long it took."""
 
     def deferred(self, delivery: Delivery, reason: Deferral) -> None:
         """A queued delivery will not be tried soon."""
@@ -79,16 +74,6 @@ class LaneOwner(Protocol):
 
     def broken(self, error: BaseException) -> None:
         """The lane itself failed."""
-
-
-def queue_bound(latency: float, cap: int) -> int:
-    """Deliveries that `cap` requests at a time, of `latency` seconds each, get through soon."""
-    return min(max(ceil(SOON * cap / latency), LEAST_QUEUE), LONGEST_QUEUE)
-
-
-def keeps_pace(latency: float, cap: int, gap: float) -> bool:
-    """Whether enough events pass while an endpoint that gets every `gap`-th of them is waited for."""
-    return gap * cap / latency >= PACE
 
 
 class Lane:
@@ -107,10 +92,14 @@ class Lane:
         cap: int,
         longest_rest: float,
         clock: Clock,
+        allow_http: bool = False,
+        share: Callable[[], float] = lambda: 1.0,
     ) -> None:
         self.name = name
         self.config: EndpointConfig | None = config
+        self.allow_http = allow_http
         self.breaker = Breaker(longest_rest)
+        self.behind = Behind()
         self.latency = FIRST_LATENCY
         self.queued = 0
         self.in_flight = 0
@@ -127,24 +116,37 @@ class Lane:
         self._held: list[Delivery] = []
         self._signer: Signer | None = None
         self._secrets: tuple[str | None, ...] = ()
-        self._resolved_at = self._complained_at = float("-inf")
+        self._headers: dict[str, str] = {}
+        self._resolved_at = self._headers_at = self._complained_at = float("-inf")
         self._gap, self._seen_at = 1.0, 0
         self._place: asyncio.Future[None] | None = None
         self._finished = self._wake_at = self._workers = 0
+        self._pace = Pace(config, share)
+        self._alarm: asyncio.Task[None] | None = None
         self._impatient_until = float("-inf")
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def full(self) -> bool:
         """Whether the lane has as much as it can try soon."""
-        return self.queued + self.in_flight >= queue_bound(self.latency, self._cap)
+        return self.queued + self.in_flight >= queue_bound(self.seconds_each, self._cap)
+
+    @property
+    def idle(self) -> bool:
+        """Whether the lane holds nothing that a new one would not have."""
+        return not (self.queued or self.in_flight or self.behind) and self.breaker.closed
+
+    @property
+    def seconds_each(self) -> float:
+        """Seconds for which a delivery occupies one of the requests that may be under way."""
+        return self._pace.seconds_each(self.latency, self._cap)
 
     @property
     def worth_waiting(self) -> bool:
         """Whether a free place will come so soon that waiting costs the other endpoints nothing."""
         if self._clock.monotonic() < self._impatient_until:
             return False
-        return keeps_pace(self.latency, self._cap, self._gap)
+        return keeps_pace(self.seconds_each, self._cap, self._gap)
 
     def saw(self, number: int) -> None:
         """Measure the lane's share of the events: one for it is the `number`-th that the sink took."""
@@ -160,9 +162,11 @@ class Lane:
             return "disabled"
         if self.paused:
             return "paused"
+        if self.behind and self.behind.must_wait(delivery.contact, delivery.due_at, self._clock.now_ms()):
+            return "behind"
         if self.breaker.closed:
             if self.full and not place:
-                return "overflow"
+                return "rate_limited" if self._pace.limits(self.latency, self._cap) else "overflow"
             self._queue(delivery)
         elif self.breaker.take_probe(self._clock.monotonic()):
             self._probe = delivery
@@ -178,7 +182,7 @@ class Lane:
         """Wait until some places have become free; False when none has."""
         # Some at a time, about 20 ms of work, so that the sink does not wake for each.
         before = self._finished
-        places = min(ceil(0.02 * self._cap / self.latency), (self.queued + self.in_flight) // 2)
+        places = min(ceil(0.02 * self._cap / self.seconds_each), (self.queued + self.in_flight) // 2)
         self._wake_at = before + places
         self._place = asyncio.get_running_loop().create_future()
         await within(PATIENCE, self._place, self._clock)
@@ -188,17 +192,22 @@ class Lane:
             return False
         return True
 
-    def configure(self, config: EndpointConfig | None) -> None:
+    def configure(self, config: EndpointConfig | None, *, allow_http: bool = False, longest_rest: float = 0.0) -> None:
         """Use new settings from now on; None: the endpoint was deleted. Any change also ends a pause."""
         self.config = config
+        self.allow_http = allow_http
+        self._longest_rest = longest_rest or self._longest_rest
         self.paused = False
         self.breaker, self._probe = Breaker(self._longest_rest), None
         self._release_held()
-        self._resolved_at = float("-inf")
+        self._resolved_at = self._headers_at = float("-inf")
         if config is None:
             self._flush(lambda delivery: self._owner.deferred(delivery, "deleted"))
-        elif not config.enabled:
+            return
+        self._pace.configure(config)
+        if not config.enabled:
             self._flush(lambda delivery: self._owner.deferred(delivery, "disabled"))
+        self._wake()
 
     def let_go(self) -> None:
         """Drop what has not been started."""
@@ -208,9 +217,13 @@ class Lane:
         """Cancel everything that is under way."""
         for task in self._tasks:
             task.cancel()
+        if self._alarm is not None:
+            self._alarm.cancel()
 
     def _queue(self, delivery: Delivery) -> None:
         self.queued += 1
+        if delivery.loose:
+            delivery.queued_at = self._clock.monotonic()
         contact = delivery.contact
         if contact is not None:
             if contact in self._contacts:
@@ -222,7 +235,10 @@ class Lane:
                 return
             self._contacts[contact] = None
         self._ready.append(delivery)
-        if self._workers < self._cap:
+        self._start_worker()
+
+    def _start_worker(self) -> None:
+        if self._ready and self._workers < self._cap:
             self._workers += 1
             task = asyncio.get_running_loop().create_task(self._work())
             self._tasks.add(task)
@@ -230,32 +246,81 @@ class Lane:
 
     async def _work(self) -> None:
         """Make attempts until nothing is ready. A task of its own for each delivery would cost more."""
-        clock = self._clock
+        clock, pace = self._clock, self._pace
         try:
             while self._ready:
-                delivery = self._ready.popleft()
-                self.queued -= 1
+                if not pace.plain or self._ready[0].loose:
+                    wait = pace.wait(self._ready, clock.monotonic())
+                    if wait > 0:
+                        self._wake_after(wait)
+                        break
+                delivery = pace.take(self._ready)
+                self.queued -= len(delivery.parts) or 1
+                if not pace.plain:
+                    self._start_worker()
                 self.in_flight += 1
                 if delivery.first_attempt_at is None:
                     delivery.first_attempt_at = clock.now_ms()
                 started = clock.monotonic()
-                outcome = await self._attempt(delivery)
+                outcome, url = await self._attempt(delivery)
                 now = clock.monotonic()
-                self._finish(delivery, outcome, now, now - started)
+                self._finish(delivery, outcome, url, now, now - started)
         except Exception as error:
             self._owner.broken(error)
         finally:
             self._workers -= 1
 
-    async def _attempt(self, delivery: Delivery) -> Outcome:
-        assert self.config is not None  # a deleted endpoint's queue is empty
+    def _wake_after(self, seconds: float) -> None:
+        if self._alarm is None:
+            self._alarm = asyncio.get_running_loop().create_task(self._ring(seconds))
+
+    async def _ring(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+        self._alarm = None
+        self._start_worker()
+
+    def _wake(self) -> None:
+        """Look anew at what may go: limits have changed."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        self._start_worker()
+
+    async def _attempt(self, delivery: Delivery) -> tuple[Outcome, str]:
+        config = self.config
+        assert config is not None  # a deleted endpoint's queue is empty
+        url = delivery.url or config.url
         try:
-            signer = self._signer_now(*secrets_at(self.config, self._clock.now_ms()))
+            headers = self._signed(delivery, config)
+            own = self._own_headers(config) if config.headers else {}
         except SecretMissing as missing:
             self._complain(missing)
-            return Outcome(error_class="secret_missing")
-        headers = signer.headers(delivery.event_id, delivery.body, self._clock.now_ms() // 1_000)
-        return await self._post(self.config.url, headers, delivery.body)
+            return Outcome(error_class="secret_missing"), url
+        if delivery.content_type != JSON:
+            headers["Content-Type"] = delivery.content_type
+        outcome = await self._post(url, {**own, **headers} if own else headers, delivery.body, self.allow_http)
+        if outcome.head:
+            outcome = replace(outcome, head=redacted_head(outcome.head, (*self._known_secrets, *own.values())))
+        return outcome, url
+
+    def _signed(self, delivery: Delivery, config: EndpointConfig) -> dict[str, str]:
+        """Headers of a request: signed, where there is a secret."""
+        if not config.secret:
+            return {"webhook-id": delivery.event_id}
+        now = self._clock.now_ms()
+        return self._signer_now(*secrets_at(config, now)).headers(delivery.event_id, delivery.body, now // 1_000)
+
+    @property
+    def _known_secrets(self) -> list[str]:
+        return [secret for secret in self._secrets[2:] if secret]
+
+    def _own_headers(self, config: EndpointConfig) -> dict[str, str]:
+        """Headers that the endpoint asks for. Their values may be secrets, so they are resolved like them."""
+        now = self._clock.monotonic()
+        if now - self._headers_at >= SECRET_SECONDS:
+            self._headers = {name: resolve(value) for name, value in config.headers.items()}
+            self._headers_at = now
+        return self._headers
 
     def _signer_now(self, reference: str, following: str | None) -> Signer:
         now = self._clock.monotonic()
@@ -281,16 +346,18 @@ class Lane:
             self._complained_at = now
             log.error("endpoint %s: %s", self.name, missing)
 
-    def _finish(self, delivery: Delivery, outcome: Outcome, now: float, seconds: float) -> None:
+    def _finish(self, delivery: Delivery, outcome: Outcome, url: str, now: float, seconds: float) -> None:
         self.in_flight -= 1
         self.latency += LATENCY_WEIGHT * (max(seconds, 1e-4) - self.latency)
-        if delivery.contact is not None:
-            self._release(delivery.contact)
-        probe = delivery is self._probe
+        parts = delivery.parts or (delivery,)
+        for part in parts:
+            if part.contact is not None:
+                self._release(part.contact)
+        probe = self._probe in parts if self._probe is not None else False
         if probe:
             self._probe = None
         opened = self.breaker.record(outcome.trips, now, probe=probe)
-        self._owner.attempted(delivery, outcome)
+        self._owner.attempted(delivery, outcome, url, seconds)
         if opened:
             if not probe:
                 log.warning("endpoint %s fails (%s): its webhooks are deferred", self.name, outcome.label)
@@ -298,11 +365,11 @@ class Lane:
         elif probe:
             log.info("endpoint %s answers again", self.name)
             self._release_held()
-        if outcome.status == GONE and not self.paused:
-            log.error("endpoint %s answered 410: paused until its settings are written again", self.name)
+        if outcome.status == GONE and delivery.url is None and not self.paused:
+            log.error("endpoint %s answered 410: paused until it is resumed", self.name)
             self.paused = True
             self._flush(lambda queued: self._owner.deferred(queued, "paused"))
-        self._finished += 1
+        self._finished += len(parts)
         if self._place is not None and self._finished >= self._wake_at:
             self._free_place()
 

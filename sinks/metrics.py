@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
@@ -38,11 +39,29 @@ class WebhookCounts:
     """Events and due webhooks taken."""
 
 
+class ClientCounts(Protocol):
+    """What is counted of the HTTP client (`sinks.sender.Sender`)."""
+
+    requests: int
+    connections: int
+
+
+class AttemptCounts(Protocol):
+    """What is counted of the log of attempts (`sinks.attempts.AttemptLog`)."""
+
+    lost: int
+
+
 class WebhookMetrics(Collector):
     """The counts in Prometheus' form. Labels are outcomes, delays and reasons: never an endpoint or a number."""
 
-    def __init__(self, counts: WebhookCounts) -> None:
+    def __init__(
+        self, counts: WebhookCounts, client: ClientCounts, attempts: AttemptCounts, forwarded: Mapping[str, int]
+    ) -> None:
         self._counts = counts
+        self._client = client
+        self._attempts = attempts
+        self._forwarded = forwarded
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """All counters."""
@@ -50,9 +69,15 @@ class WebhookMetrics(Collector):
         yield _total("events", "Events and due webhooks taken.", counts.events)
         yield _total("webhooks_dead", "Webhooks given up after the last retry.", counts.dead)
         yield _total("webhooks_dropped", "Webhooks whose endpoint no longer exists.", counts.dropped)
+        yield _total("http_requests", "Requests that were sent.", self._client.requests)
+        yield _total(
+            "http_connections", "Connections opened; as many requests less used one again.", self._client.connections
+        )
+        yield _total("attempts_not_logged", "Attempts missing from the log of attempts.", self._attempts.lost)
         yield _by("webhook_attempts", "Attempts by outcome.", "outcome", counts.attempts)
         yield _by("webhooks_retried", "Failed attempts that were followed by a wait.", "delay", counts.retried)
         yield _by("webhooks_deferred", "Webhooks put off without an attempt.", "reason", counts.deferred)
+        yield _by("forwarded", "Raw items by outcome; dropped: too many waited.", "outcome", self._forwarded)
         yield _by("records_rejected", "Records put into the rejected topic.", "reason", counts.rejected)
 
 

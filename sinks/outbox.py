@@ -27,20 +27,30 @@ class RecordProducer(Protocol):
     """What the outbox needs of `bus.producer.Producer`."""
 
     async def send(
-        self, topic: str, value: bytes | None, *, key: bytes | None = None, headers: Headers | None = None
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        key: bytes | None = None,
+        headers: Headers | None = None,
+        partition: int | None = None,
     ) -> asyncio.Future[Any]:
         """Hand over one record; the future is done when it is acknowledged."""
+
+    async def partitions(self, topic: str) -> int:
+        """How many partitions a topic has."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outgoing:
-    """A record on its way. `topic` is its name on Kafka."""
+    """A record on its way. `topic` is its name on Kafka; without a partition, the key decides."""
 
     topic: str
     record: Record
     key: bytes | None
     headers: Headers
     admission: Admission
+    partition: int | None = None
 
 
 class Outbox:
@@ -99,7 +109,9 @@ class Outbox:
     async def _send(self, outgoing: Outgoing) -> None:
         value = self._codec.encode(outgoing.record)
         try:
-            future = await self._producer.send(outgoing.topic, value, key=outgoing.key, headers=outgoing.headers)
+            future = await self._producer.send(
+                outgoing.topic, value, key=outgoing.key, headers=outgoing.headers, partition=outgoing.partition
+            )
         except MessageSizeTooLargeError:
             self._too_large(outgoing)
             return

@@ -1,15 +1,18 @@
 """What follows from an attempt: success, another attempt after a delay, or the dead letters. Pure functions.
 
 After attempt n has failed, the webhook waits for the n-th delay of the schedule; after the last it is dead.
+Delays differ by up to 10 % from one webhook to the next, so that what failed together does not come again
+together: see `placed`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
+from zlib import crc32
 
 from schemas.cloudevents import Headers, header
 from schemas.topics import parse_duration
@@ -19,6 +22,13 @@ GONE = 410
 
 THROTTLES = frozenset({429, 503})
 """Statuses whose Retry-After is honoured (RFC 9110 section 10.2.3, RFC 6585 section 4)."""
+
+JITTER = 0.1
+"""Part of a delay by which it is shorter or longer at most."""
+
+PARK_MS = 15 * 60_000
+"""A paused endpoint's webhooks are looked at again after the longest delay that is no longer than this: so soon
+they are on their way once it is resumed."""
 
 LONGEST_RETRY_AFTER = 30 * 86_400.0
 """Seconds; whatever is longer means the same, since the longest delay is taken for it."""
@@ -46,17 +56,22 @@ ERROR_CLASSES: Mapping[str, ErrorClass] = {
     "invalid_url": ErrorClass("the endpoint's URL cannot be used", trips=False),
     "secret_missing": ErrorClass("the endpoint's secret points to nothing", trips=False),
     "breaker_open": ErrorClass("not sent: the endpoint has failed several times in a row", trips=False),
+    "parked_too_long": ErrorClass("not sent: the endpoint was paused for longer than webhooks are kept", trips=False),
     "internal_error": ErrorClass("a fault in trackly", trips=False),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended. `error_class` is None for success; `retry_after` is in seconds."""
+    """How an attempt ended. `error_class` is None for success; `retry_after` is in seconds.
+
+    `head` is the beginning of the answer's body. It decides nothing, and two outcomes are equal without it.
+    """
 
     status: int | None = None
     error_class: str | None = None
     retry_after: float | None = None
+    head: str = field(default="", compare=False)
 
     @property
     def ok(self) -> bool:
@@ -76,9 +91,9 @@ class Outcome:
         return f"{self.status // 100}xx" if self.status is not None else self.error_class or ""
 
 
-def answered(status: int, retry_after: float | None = None) -> Outcome:
+def answered(status: int, retry_after: float | None = None, head: str = "") -> Outcome:
     """Outcome of an attempt that was answered. Only 2xx is success: redirects are not followed."""
-    return Outcome(status, None if 200 <= status < 300 else "http_status", retry_after)
+    return Outcome(status, None if 200 <= status < 300 else "http_status", retry_after, head)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +116,19 @@ def schedule_of(delays: Sequence[str]) -> Schedule:
     return tiers
 
 
+def chosen(names: Iterable[str], schedule: Schedule) -> Schedule:
+    """The delays of the deployment that an endpoint wants, by name; all of them where it wants none that exists."""
+    wanted = set(names)
+    return tuple(tier for tier in schedule if tier.name in wanted) or schedule
+
+
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Wait in this tier; `attempt` is the number of the attempt that comes then."""
+    """Wait in this tier, and for `at_least_ms`; `attempt` is the number of the attempt that comes then."""
 
     tier: Tier
     attempt: int
+    at_least_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +144,10 @@ def next_step(attempt: int, outcome: Outcome, schedule: Schedule) -> Retry | Dea
     if attempt > len(schedule):
         return Dead()
     due = schedule[attempt - 1 :]
-    if outcome.status == GONE:
-        return Retry(due[-1], attempt + 1)
     wanted = 0.0
     if outcome.status in THROTTLES and outcome.retry_after is not None:
         wanted = outcome.retry_after * 1000
-    return Retry(next((tier for tier in due if tier.delay_ms >= wanted), due[-1]), attempt + 1)
+    return Retry(next((tier for tier in due if tier.delay_ms >= wanted), due[-1]), attempt + 1, wanted)
 
 
 def crowded_out(attempt: int, schedule: Schedule) -> Retry:
@@ -136,8 +156,28 @@ def crowded_out(attempt: int, schedule: Schedule) -> Retry:
 
 
 def parked(attempt: int, schedule: Schedule) -> Retry:
-    """The endpoint is paused: look again after the longest delay, for the same attempt."""
-    return Retry(schedule[-1], attempt)
+    """The endpoint is paused: look again after a while (see PARK_MS), for the same attempt."""
+    fitting = [tier for tier in schedule if tier.delay_ms <= PARK_MS]
+    return Retry(fitting[-1] if fitting else schedule[0], attempt)
+
+
+def placed(step: Retry, key: str, partitions: int) -> tuple[int, int]:
+    """Partition of the delay topic for a webhook, and its delay in ms.
+
+    The partition is the jitter: each has a delay of its own, evenly spaced within JITTER of the tier's. So the
+    head of every partition is the next that is due, whatever the jitter, and what has the same key (an
+    endpoint's webhooks about one contact) keeps its order. Where the receiver asked for time (Retry-After),
+    only partitions that wait long enough are taken, and the last one where none does.
+    """
+    delays = [jittered(step.tier.delay_ms, number, partitions) for number in range(partitions)]
+    first = next((number for number, delay in enumerate(delays) if delay >= step.at_least_ms), partitions - 1)
+    number = first + crc32(f"{step.tier.name}/{key}".encode()) % (partitions - first)
+    return number, delays[number]
+
+
+def jittered(delay_ms: int, number: int, partitions: int) -> int:
+    """Delay of one partition of a tier, in ms."""
+    return round(delay_ms * (1 + JITTER * ((2 * number + 1) / partitions - 1)))
 
 
 def parse_retry_after(value: str, now: float) -> float | None:
@@ -161,15 +201,17 @@ def parse_retry_after(value: str, now: float) -> float | None:
 class TaskHeaders:
     """What travels with a webhook that waits: Kafka record headers, decimal ASCII.
 
-    `attempt` is the number of the attempt that comes next. `first_attempt_at` and `due_at` are in ms since
-    1970 UTC, None where unknown. `origin` is topic/partition/offset of the record that the webhook was made
-    from.
+    `attempt` is the number of the attempt that comes next. `first_attempt_at`, `due_at` and `parked_at` (since
+    when it waits for its paused endpoint) are in ms since 1970 UTC, None where unknown. `origin` is
+    topic/partition/offset of the record that the webhook was made from. `content_type` is None for plain JSON.
     """
 
     attempt: int = 1
     first_attempt_at: int | None = None
     due_at: int | None = None
     origin: str | None = None
+    parked_at: int | None = None
+    content_type: str | None = None
 
     def encode(self) -> Headers:
         """As record headers; what is None is left out."""
@@ -178,6 +220,8 @@ class TaskHeaders:
             ("first_attempt_at", self.first_attempt_at),
             ("due_at", self.due_at),
             ("origin", self.origin),
+            ("parked_at", self.parked_at),
+            ("content_type", self.content_type),
         )
         return [(name, str(value).encode()) for name, value in pairs if value is not None]
 
@@ -185,13 +229,18 @@ class TaskHeaders:
     def decode(cls, headers: Iterable[tuple[str, bytes]]) -> TaskHeaders:
         """From record headers. What is missing or malformed is as in a new task: attempt 1, the rest None."""
         found = list(headers)
-        origin = header(found, "origin")
         return cls(
             attempt=_number(header(found, "attempt"), digits=4) or 1,
             first_attempt_at=_number(header(found, "first_attempt_at")),
             due_at=_number(header(found, "due_at")),
-            origin=None if origin is None else origin.decode("utf-8", "replace"),
+            origin=_text(header(found, "origin")),
+            parked_at=_number(header(found, "parked_at")),
+            content_type=_text(header(found, "content_type")),
         )
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("utf-8", "replace")
 
 
 def _number(value: bytes | None, digits: int = 15) -> int | None:

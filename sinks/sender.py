@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import socket
 import ssl
 import time
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 import aiohttp
+from aiohttp import AddrInfoType
 from yarl import URL
 
 from sinks.addresses import Networks
@@ -21,6 +23,9 @@ log = logging.getLogger(__name__)
 
 MAX_RESPONSE_BYTES = 16 << 10
 """What is read of an answer, so that its connection can be used again; one that says more is disconnected."""
+
+RECEIVE_BUFFER = 64 << 10
+"""What the kernel holds of an answer that is not read, for each connection; left to itself it takes megabytes."""
 
 ADDRESS_SECONDS = 30
 """How long a looked up address is used for new connections."""
@@ -75,7 +80,12 @@ def tls_context() -> ssl.SSLContext:
 
 
 class Sender:
-    """Sends webhooks through one connection pool. `timeout` is in seconds for an attempt in all; `ports` None: any."""
+    """Sends webhooks through one connection pool. `timeout` is in seconds for an attempt in all; `ports` None: any.
+
+    `requests` and `connections` count what was sent and the connections that were opened for it. `per_host` bounds
+    connections to one host and port: more than any one endpoint can occupy, so that a dead endpoint does not hold
+    up its neighbours there.
+    """
 
     def __init__(
         self,
@@ -84,14 +94,17 @@ class Sender:
         allow_http: bool = False,
         allowed: Networks = (),
         ports: frozenset[int] | None = WEB_PORTS,
+        per_host: int = 256,
     ) -> None:
         self._timeout = timeout
+        self._per_host = per_host
         self._whole_timeout = aiohttp.ClientTimeout(total=timeout)
         self._allow_http = allow_http
         self._allowed = tuple(allowed)
         self._ports = ports
         self._agent = user_agent()
-        self._urls: dict[str, URL | Outcome] = {}
+        self._urls: dict[tuple[str, bool], URL | Outcome] = {}
+        self.requests = self.connections = 0
         self._answers: dict[int, Outcome] = {}
         self._session: aiohttp.ClientSession | None = None
 
@@ -103,6 +116,8 @@ class Sender:
             ttl_dns_cache=ADDRESS_SECONDS,
             keepalive_timeout=IDLE_SECONDS,
             ssl=tls_context(),
+            limit_per_host=self._per_host,
+            socket_factory=self._open_socket,
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -110,6 +125,7 @@ class Sender:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
+            read_bufsize=MAX_RESPONSE_BYTES,
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
         )
 
@@ -119,15 +135,19 @@ class Sender:
             await self._session.close()
             self._session = None
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
-        """POST a JSON body with these headers beside Content-Type and User-Agent."""
-        target = self._urls.get(url)
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes, allow_http: bool = False) -> Outcome:
+        """POST a body with these headers beside User-Agent and, unless it is among them, Content-Type for JSON.
+
+        `allow_http`: the account may use http, although the deployment does not.
+        """
+        target = self._urls.get((url, allow_http))
         if target is None:
-            target = self._target(url)
+            target = self._target(url, allow_http)
         if isinstance(target, Outcome):
             return target
         complete = {"Content-Type": "application/json", "User-Agent": self._agent, **headers}
         started = time.monotonic()
+        self.requests += 1
         try:
             return await self._post(target, complete, body, self._whole_timeout)
         except Exception as error:
@@ -147,41 +167,56 @@ class Sender:
         response = await self._session.request(
             "POST", url, data=body, headers=headers, allow_redirects=False, timeout=timeout
         )
-        if not response.content.is_eof():
-            await _read_up(response)
+        head = await _read_up(response)
         status = response.status
-        if status in THROTTLES and (wait := response.headers.get("Retry-After")) is not None:
-            return answered(status, parse_retry_after(wait, time.time()))
+        wait = response.headers.get("Retry-After") if status in THROTTLES else None
+        if wait is not None or head:
+            seconds = None if wait is None else parse_retry_after(wait, time.time())
+            return answered(status, seconds, head.decode("utf-8", "replace"))
         outcome = self._answers.get(status)
         if outcome is None:
             outcome = self._answers[status] = answered(status)
         return outcome
 
-    def _target(self, text: str) -> URL | Outcome:
+    def _open_socket(self, address: AddrInfoType) -> socket.socket:
+        self.connections += 1
+        family, kind, protocol, _, _ = address
+        opened = socket.socket(family, kind, protocol)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        return opened
+
+    def _target(self, text: str, allow_http: bool) -> URL | Outcome:
         target: URL | Outcome
         try:
-            target = check_url(text, allow_http=self._allow_http, allowed=self._allowed, ports=self._ports)
+            plain = self._allow_http or allow_http
+            target = check_url(text, allow_http=plain, allowed=self._allowed, ports=self._ports)
         except RefusedUrl as refused:
             target = Outcome(error_class=refused.error_class)
         if len(self._urls) >= URLS:
             self._urls.clear()
-        self._urls[text] = target
+        self._urls[text, allow_http] = target
         return target
 
 
-async def _read_up(response: aiohttp.ClientResponse) -> None:
-    """Read the rest of an answer. Its status counts even if the rest is too long, or does not come."""
-    left = MAX_RESPONSE_BYTES
+async def _read_up(response: aiohttp.ClientResponse) -> bytes:
+    """Read the rest of an answer, and give what was read. Its status counts even if the rest is too long, or does
+    not come.
+    """
+    content = response.content
+    if content.at_eof():
+        return b""
+    head = bytearray()
     try:
-        async for chunk in response.content.iter_any():
-            left -= len(chunk)
-            if left < 0:
+        async for chunk in content.iter_any():
+            head += chunk
+            if len(head) > MAX_RESPONSE_BYTES:
                 break
     except (aiohttp.ClientError, OSError):
         pass
     finally:
-        if not response.content.is_eof():
+        if not content.is_eof():
             response.close()
+    return bytes(head[:MAX_RESPONSE_BYTES])
 
 
 def _was_lost(error: Exception) -> bool:

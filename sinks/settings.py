@@ -27,6 +27,12 @@ class SinksSettings(BusSettings):
         validation_alias="TRACKLY_IN_FLIGHT_PER_ENDPOINT",
         description="Requests to one endpoint at the same time, for each sinks process.",
     )
+    connections_per_host: int = Field(
+        default=256,
+        ge=0,
+        validation_alias="TRACKLY_CONNECTIONS_PER_HOST",
+        description="Connections to one host and port, for each sinks process. 0: any number.",
+    )
     window_events: int = Field(
         default=20_000,
         ge=1,
@@ -37,7 +43,25 @@ class SinksSettings(BusSettings):
         default=64 << 20,
         ge=1,
         validation_alias="TRACKLY_WINDOW_BYTES",
-        description="Bytes of webhook bodies that may be in work at once.",
+        description="Bytes of webhooks that may be in work at once: bodies, and 1 KiB for each webhook.",
+    )
+    pause_failures: int = Field(
+        default=100,
+        ge=1,
+        validation_alias="TRACKLY_PAUSE_FAILURES",
+        description="Failures in a row after which an endpoint is paused, if they took TRACKLY_PAUSE_SECONDS.",
+    )
+    pause_seconds: float = Field(
+        default=600.0,
+        ge=0,
+        validation_alias="TRACKLY_PAUSE_SECONDS",
+        description="Seconds that failures in a row must last before they pause an endpoint.",
+    )
+    parked_days: float = Field(
+        default=7.0,
+        gt=0,
+        validation_alias="TRACKLY_PARKED_DAYS",
+        description="Days for which webhooks of a paused endpoint wait. Then they are in the dead letters.",
     )
     allow_http: bool = Field(
         default=False,

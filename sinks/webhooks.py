@@ -9,29 +9,35 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from typing import NoReturn
 
 from accounts.store import Accounts
 from bus.batches import FailureLimit
 from bus.inbox import Admitted, Inbox
-from schemas.cloudevents import Headers
 from schemas.codec import Codec, CodecError
-from schemas.records import EndpointConfig, Record, RejectedRecord, WebhookTask
+from schemas.records import WebhookTask
 from schemas.topics import Catalogue
-from sinks.bodies import PublicEvent, body_of, contact_of, event_name, list_of
+from sinks.attempts import AttemptLog, attempt_of
 from sinks.clock import Clock
-from sinks.delivery import Delivery, dead, rejected, waiting
+from sinks.delivery import Delivery, from_task
+from sinks.fanout import DELIVERY_BYTES, fan_out, is_callback_lane, may_use_http, settings_of
 from sinks.lanes import Deferral, Lane, Post
 from sinks.metrics import WebhookCounts
-from sinks.outbox import Outbox, Outgoing, RecordProducer
-from sinks.retry import Outcome, Retry, Schedule, TaskHeaders, crowded_out, next_step, parked
+from sinks.outbox import RecordProducer
+from sinks.parking import Parking
+from sinks.pausing import Pauses
+from sinks.records import SinkRecords
+from sinks.retry import GONE, Dead, Outcome, Retry, Schedule, TaskHeaders, chosen, crowded_out, next_step, parked
 from sinks.settings import SinksSettings
-from sinks.window import Window
+from sinks.window import Admission, Window
 
 log = logging.getLogger(__name__)
 
-TOPICS = ("delivery", "reply", "unsubscribe", "webhooks_due")
+EVENTS = ("delivery", "sent", "reply", "unsubscribe", "click", "conversion", "callbacks")
+"""Topics of events (short names of the catalogue), which share their partitioning."""
+
+TOPICS = (*EVENTS, "alerts", "webhooks_due")
 """What the sink reads (short names of the catalogue)."""
 
 TURN = 64
@@ -41,16 +47,18 @@ LONGEST_TURN = 0.005
 """Seconds that the requests get at most for a turn of the loop over the inbox. They get as long as it took: a long
 backlog would otherwise keep the process so busy with reading that every endpoint seems slow."""
 
-_WITHOUT_ATTEMPT: Mapping[Deferral, Callable[[int, Schedule], Retry]] = {
-    "overflow": crowded_out,
-    "paused": parked,
-    "disabled": parked,
-}
+CALLBACK_LANES = 2_000
+"""Lanes of callbacks that are kept. Senders choose the hosts, so idle ones are forgotten beyond that."""
+
 _BREAKER_OPEN = Outcome(error_class="breaker_open")
+_PARKED_TOO_LONG = Outcome(error_class="parked_too_long")
 
 
 class WebhookSink:
-    """The loop over the inbox, and what follows from each attempt."""
+    """The loop over the inbox, and what follows from each attempt.
+
+    `share` is this process's share of all partitions of events, for rate limits.
+    """
 
     def __init__(
         self,
@@ -64,27 +72,40 @@ class WebhookSink:
         producer: RecordProducer,
         post: Post,
         clock: Clock,
+        pauses: Pauses,
+        attempts: AttemptLog,
         crash: Callable[[BaseException], Awaitable[None]],
+        share: Callable[[], float] = lambda: 1.0,
     ) -> None:
         self.counts = WebhookCounts()
         self.lanes: dict[str, Lane] = {}
         self.window = Window(settings.window_events, settings.window_bytes, clock)
         self.window.on_drain.append(self._let_go)
+        self.parking = Parking(settings.parked_days)
         self._cap = settings.in_flight_per_endpoint
         self._schedule = schedule
         self._inbox = inbox
         self._accounts = accounts
         self._codec = codec
-        self._catalogue = catalogue
-        self._rejected_topic = catalogue["rejected"].name
         self._post = post
         self._clock = clock
+        self._pauses = pauses
+        self._attempts = attempts
+        self._share = share
         self._crash = crash
         self._crashing: asyncio.Task[None] | None = None
         self._limit = FailureLimit()
-        self._outbox = Outbox(
-            producer, codec, settled=self.window.settle, too_large=self._too_large, broken=self.broken
+        self._callback_lanes = 0
+        self._records = SinkRecords(
+            catalogue,
+            codec,
+            producer,
+            schedule,
+            now_ms=clock.now_ms,
+            settled=self.window.settle,
+            broken=self.broken,
         )
+        self.counts.rejected = self._records.rejected
 
     @property
     def in_flight(self) -> int:
@@ -93,8 +114,8 @@ class WebhookSink:
 
     async def run(self) -> NoReturn:
         """Take records for ever. What cannot be gone on from ends the worker."""
-        self._outbox.start()
         try:
+            await self._records.start()
             while True:
                 sources = await self._inbox.take(TURN)
                 began = self._clock.monotonic()
@@ -111,7 +132,8 @@ class WebhookSink:
 
     def stop(self) -> None:
         """Cancel what is under way."""
-        self._outbox.stop()
+        self._records.stop()
+        self._pauses.stop()
         for lane in self.lanes.values():
             lane.stop()
 
@@ -123,12 +145,21 @@ class WebhookSink:
 
     def on_change(self, topic: str, key: str) -> None:
         """A setting was written or deleted. For `AccountsReader.on_change`."""
-        if topic != "config_endpoints" or key not in self.lanes:
-            return
-        config = self._accounts.endpoints.get(key)
-        self.lanes[key].configure(config)
+        if topic == "config_accounts":
+            for name in [name for name in self.lanes if name.partition("/")[0] == key]:
+                if is_callback_lane(name) or self.lanes[name].allow_http != may_use_http(name, self._accounts):
+                    self._configure(name)
+        elif topic == "config_endpoints":
+            self._pauses.on_change(key, self._accounts.endpoints.get(key))
+            if key in self.lanes:
+                self._configure(key)
+
+    def _configure(self, name: str) -> None:
+        lane, config = self.lanes[name], settings_of(name, self._accounts)
+        rest = self._schedule_of(name)[0].delay_ms / 1000
+        lane.configure(config, allow_http=may_use_http(name, self._accounts), longest_rest=rest)
         if config is None:
-            del self.lanes[key]
+            del self.lanes[name]
 
     async def _take(self, sources: Iterable[Admitted]) -> None:
         epoch = self.window.epoch
@@ -147,66 +178,56 @@ class WebhookSink:
             else:
                 self._limit.record(failed=False)
                 self.counts.events += 1
-                for lane, delivery in deliveries:
-                    await self._place(lane, delivery, epoch)
+                for delivery in deliveries:
+                    await self._place(self._lane(delivery.endpoint), delivery, epoch)
 
-    def _deliveries(self, source: Admitted) -> list[tuple[Lane, Delivery]]:
+    def _deliveries(self, source: Admitted) -> list[Delivery]:
         """What a record leads to. Raises CodecError."""
         ledger, message = source
         record = self._codec.decode(message.value)
-        if isinstance(record, WebhookTask):
-            return self._due(source, record)
-        if not isinstance(record, PublicEvent):
-            raise CodecError(f"is a {type(record).__name__}, which is no webhook")
-        event, list_number = event_name(record), list_of(record)
-        wanted = [
-            endpoint
-            for endpoint in self._accounts.endpoints_of(record.account)
-            if event in endpoint.events and (not endpoint.lists or list_number in endpoint.lists)
-        ]
-        if not wanted:
-            self.window.admit(ledger, message.offset, 0, 0)
-            return []
-        body, contact = body_of(record), contact_of(record)
-        lanes = [self._lane(f"{endpoint.account}/{endpoint.id}", endpoint) for endpoint in wanted]
-        admission = self.window.admit(ledger, message.offset, len(body), len(wanted))
-        return [(lane, Delivery(lane.name, record.event_id, event, body, contact, admission)) for lane in lanes]
 
-    def _due(self, source: Admitted, task: WebhookTask) -> list[tuple[Lane, Delivery]]:
-        config = self._accounts.endpoints.get(task.endpoint)
-        if config is None:
-            self.window.admit(source.ledger, source.record.offset, 0, 0)
-            self._drop(task.endpoint, task.event_id)
-            return []
-        headers = TaskHeaders.decode(source.record.headers)
-        admission = self.window.admit(source.ledger, source.record.offset, len(task.body), 1)
-        delivery = Delivery(
-            task.endpoint,
-            task.event_id,
-            task.event,
-            task.body,
-            None,
-            admission,
-            headers.attempt,
-            headers.first_attempt_at,
-            headers.origin,
-        )
-        return [(self._lane(task.endpoint, config), delivery)]
+        def admit(size: int, deliveries: int) -> Admission:
+            return self.window.admit(ledger, message.offset, size, deliveries)
 
-    def _lane(self, name: str, config: EndpointConfig) -> Lane:
+        if not isinstance(record, WebhookTask):
+            return fan_out(record, self._accounts, admit)
+        if settings_of(record.endpoint, self._accounts) is None:
+            admit(0, 0)
+            self._drop(record.endpoint, record.event_id)
+            return []
+        admission = admit(len(record.body) + DELIVERY_BYTES, 1)
+        return [from_task(record, TaskHeaders.decode(message.headers), admission)]
+
+    def _lane(self, name: str) -> Lane:
         lane = self.lanes.get(name)
         if lane is None:
-            lane = self.lanes[name] = Lane(
-                name,
-                config,
-                post=self._post,
-                owner=self,
-                cap=self._cap,
-                longest_rest=self._schedule[0].delay_ms / 1000,
-                clock=self._clock,
-            )
+            lane = self.lanes[name] = self._new_lane(name)
         lane.saw(self.counts.events)
         return lane
+
+    def _new_lane(self, name: str) -> Lane:
+        config = settings_of(name, self._accounts)
+        assert config is not None, "deliveries are made for endpoints that exist"
+        if is_callback_lane(name):
+            self._forget_idle_lanes()
+        return Lane(
+            name,
+            config,
+            post=self._post,
+            owner=self,
+            cap=self._cap,
+            longest_rest=self._schedule_of(name)[0].delay_ms / 1000,
+            clock=self._clock,
+            allow_http=may_use_http(name, self._accounts),
+            share=self._share,
+        )
+
+    def _forget_idle_lanes(self) -> None:
+        self._callback_lanes += 1
+        if self._callback_lanes > CALLBACK_LANES:
+            for name in [name for name, lane in self.lanes.items() if is_callback_lane(name) and lane.idle]:
+                del self.lanes[name]
+            self._callback_lanes = sum(map(is_callback_lane, self.lanes))
 
     async def _place(self, lane: Lane, delivery: Delivery, epoch: int) -> None:
         reason = lane.offer(delivery) if self.window.epoch == epoch else None
@@ -218,24 +239,31 @@ class WebhookSink:
         elif reason is not None:
             self.deferred(delivery, reason)
 
-    def attempted(self, delivery: Delivery, outcome: Outcome) -> None:
+    def attempted(self, delivery: Delivery, outcome: Outcome, url: str, seconds: float) -> None:
         """An attempt was made."""
         self.counts.attempts[outcome.label] += 1
+        next_at = None
         if outcome.ok:
             self.window.settle(delivery.admission)
+            self._pauses.succeeded(delivery.endpoint)
         else:
-            self._failed(delivery, outcome)
+            delivery.parked_at = None
+            next_at = self._failed(delivery, outcome)
+        self._attempts.put(attempt_of(delivery, outcome, url, seconds, self._clock.now_ms(), next_at))
 
     def deferred(self, delivery: Delivery, reason: Deferral) -> None:
         """A delivery will not be tried soon. An open breaker counts as an attempt, so that retries end."""
         self.counts.deferred[reason] += 1
-        if reason == "deleted":
-            self._drop(delivery.endpoint, delivery.event_id)
-            self.window.settle(delivery.admission)
-        elif reason == "breaker_open":
-            self._failed(delivery, _BREAKER_OPEN)
-        else:
-            self._wait(delivery, _WITHOUT_ATTEMPT[reason](delivery.attempt, self._schedule))
+        match reason:
+            case "deleted":
+                self._drop(delivery.endpoint, delivery.event_id)
+                self.window.settle(delivery.admission)
+            case "breaker_open":
+                self._failed(delivery, _BREAKER_OPEN)
+            case "overflow" | "rate_limited" | "behind":
+                self._put_off(delivery)
+            case "paused" | "disabled":
+                self._park(delivery)
 
     def abandoned(self, delivery: Delivery) -> None:
         """A queued delivery was let go of."""
@@ -251,52 +279,56 @@ class WebhookSink:
         for lane in self.lanes.values():
             lane.let_go()
 
+    def _schedule_of(self, name: str) -> Schedule:
+        config = self._accounts.endpoints.get(name)
+        return self._schedule if config is None else chosen(config.retry_schedule, self._schedule)
+
     def _drop(self, endpoint: str, event_id: str) -> None:
         self.counts.dropped += 1
         log.info("endpoint %s no longer exists: webhook %s is dropped", endpoint, event_id)
 
-    def _failed(self, delivery: Delivery, outcome: Outcome) -> None:
+    def _failed(self, delivery: Delivery, outcome: Outcome) -> int | None:
+        """Let a delivery wait, or bury it. Returns when it is due, in ms."""
+        self._pauses.failed(delivery.endpoint, outcome)
         if delivery.first_attempt_at is None:
             delivery.first_attempt_at = self._clock.now_ms()
-        step = next_step(delivery.attempt, outcome, self._schedule)
-        if isinstance(step, Retry):
-            self.counts.retried[step.tier.name] += 1
-            self._wait(delivery, step)
-        else:
+        step = self._next_step(delivery, outcome)
+        if isinstance(step, Dead):
             self.counts.dead += 1
-            log.debug("webhook %s for %s is given up: %s", delivery.event_id, delivery.endpoint, outcome.label)
-            record, headers = dead(delivery, outcome, self._clock.now_ms())
-            self._write("webhooks_dead", record, headers, delivery)
+            self._records.bury(delivery, outcome)
+            return None
+        self.counts.retried[step.tier.name] += 1
+        return self._records.wait(delivery, step)
 
-    def _wait(self, delivery: Delivery, step: Retry) -> None:
-        record, headers = waiting(delivery, step, self._clock.now_ms())
-        self._write(f"webhooks_retry.{step.tier.name}", record, headers, delivery)
+    def _next_step(self, delivery: Delivery, outcome: Outcome) -> Retry | Dead:
+        schedule = self._schedule_of(delivery.endpoint)
+        if outcome.status == GONE:
+            # The endpoint is paused by it; a callback's own URL is simply no more.
+            return parked(delivery.attempt + 1, schedule) if delivery.url is None else Dead()
+        return next_step(delivery.attempt, outcome, schedule)
 
-    def _write(self, topic: str, record: Record, headers: Headers, delivery: Delivery) -> None:
-        name, key = self._catalogue[topic].name, delivery.endpoint.encode()
-        self._outbox.put(Outgoing(name, record, key, headers, delivery.admission))
+    def _put_off(self, delivery: Delivery) -> None:
+        due_at = self._records.wait(delivery, crowded_out(delivery.attempt, self._schedule_of(delivery.endpoint)))
+        if delivery.contact is not None and (lane := self.lanes.get(delivery.endpoint)) is not None:
+            lane.behind.put_off(delivery.contact, self._clock.now_ms(), due_at)
+
+    def _park(self, delivery: Delivery) -> None:
+        now = self._clock.now_ms()
+        if delivery.parked_at is None:
+            delivery.parked_at = now
+        state = self.parking.park(delivery.endpoint, delivery.parked_at, now)
+        if state == "expired":
+            self.counts.dead += 1
+            self._records.bury(delivery, _PARKED_TOO_LONG)
+            return
+        if state == "expiring":
+            self._pauses.expiring(delivery.endpoint, delivery.parked_at)
+        self._records.wait(delivery, parked(delivery.attempt, self._schedule_of(delivery.endpoint)))
 
     def _reject(self, source: Admitted, reason: str, error: str) -> None:
-        message = source.record
-        admission = self.window.admit(source.ledger, message.offset, len(message.value or b""), 1)
-        record, headers = rejected(admission, reason, error, self._clock.now_ms(), source)
-        self._write_rejected(Outgoing(self._rejected_topic, record, message.key, headers, admission), reason)
+        admission = self.window.admit(source.ledger, source.record.offset, len(source.record.value or b""), 1)
+        self._records.reject(source, admission, reason, error)
         self._limit.record(failed=True)
-
-    def _too_large(self, outgoing: Outgoing) -> None:
-        if isinstance(outgoing.record, RejectedRecord):
-            self.broken(RuntimeError("the rejected topic does not take a record for its size"))
-            return
-        error = f"too large for {outgoing.topic}; the source record has all of it"
-        record, headers = rejected(outgoing.admission, "too_large", error, self._clock.now_ms())
-        self._write_rejected(
-            Outgoing(self._rejected_topic, record, outgoing.key, headers, outgoing.admission), "too_large"
-        )
-
-    def _write_rejected(self, outgoing: Outgoing, reason: str) -> None:
-        self.counts.rejected[reason] += 1
-        log.error("%s is in the rejected topic: %s", outgoing.admission.origin, reason)
-        self._outbox.put(outgoing)
 
 
 async def _awaited(awaitable: Awaitable[None]) -> None:

@@ -7,7 +7,7 @@ letters. An event is settled when all its deliveries are; only then may its offs
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bus.ledger import Ledger
 from sinks.clock import Clock, within
@@ -19,19 +19,25 @@ ROOM = 0.9
 class Admission:
     """One event in work: where it settles, how many deliveries are not settled yet, its size in bytes."""
 
-    __slots__ = ("abandoned", "ledger", "offset", "pending", "size")
+    __slots__ = ("abandoned", "ledger", "offset", "parts", "pending", "size")
 
-    def __init__(self, ledger: Ledger, offset: int, size: int, pending: int) -> None:
+    def __init__(self, ledger: Ledger, offset: int, size: int, pending: int, parts: tuple[Admission, ...] = ()) -> None:
         self.ledger = ledger
         self.offset = offset
         self.size = size
         self.pending = pending
         self.abandoned = False
+        self.parts = parts
 
     @property
     def origin(self) -> str:
         """`topic/partition/offset` of the record."""
         return f"{self.ledger.tp.topic}/{self.ledger.tp.partition}/{self.offset}"
+
+
+def merged(parts: Sequence[Admission]) -> Admission:
+    """What stands for several events that one request carries: they settle together."""
+    return Admission(parts[0].ledger, parts[0].offset, 0, 1, tuple(parts))
 
 
 class Window:
@@ -53,7 +59,7 @@ class Window:
         return self.events >= self._max_events or self.bytes >= self._max_bytes
 
     def admit(self, ledger: Ledger, offset: int, size: int, deliveries: int) -> Admission:
-        """Take an event that leads to so many deliveries. One that nobody wants is settled at once."""
+        """Take an event of `size` bytes that leads to so many deliveries. One that nobody wants is settled at once."""
         admission = Admission(ledger, offset, size, deliveries)
         if deliveries:
             self.events += 1
@@ -64,6 +70,11 @@ class Window:
 
     def settle(self, admission: Admission) -> None:
         """One delivery of the event is done."""
+        if admission.parts:
+            for part in admission.parts:
+                part.abandoned |= admission.abandoned
+                self.settle(part)
+            return
         admission.pending -= 1
         if admission.pending:
             return

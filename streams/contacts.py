@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from accounts.lists import list_of, threshold_of
 from accounts.store import Accounts
 from bus.batches import Batch
 from bus.inbox import Admitted
@@ -30,7 +31,7 @@ from streams.message_row import MessageRow
 from streams.optout import words_of
 from streams.recipient import Origin, Recipient, Tables
 from streams.registrations import Registrations
-from streams.rules import apply_click, apply_command, apply_inbound, list_of, threshold_of
+from streams.rules import apply_click, apply_command, apply_inbound
 
 RELEASED_AT_ONCE = 5_000
 """Messages whose reports are released in one tick: more than a worker can take in until the next."""

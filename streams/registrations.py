@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from accounts.lists import threshold_of
 from accounts.store import Accounts
 from schemas.records import MessageSent, Receipt, SentEvent
 from streams.message_row import MAX_WAITING, MessageRow, Waiting, to_wait
 from streams.recipient import Recipient
 from streams.row import ContactRow, MessageState
-from streams.rules import adopt_state, apply_receipt, message_name, register, threshold_of, withdraw_state
+from streams.rules import adopt_state, apply_receipt, message_name, register, withdraw_state
 
 
 class Registrations:

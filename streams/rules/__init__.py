@@ -7,7 +7,6 @@ never the order of arrival, so that the same records end in the same message sta
 from streams.rules.clicks import MAX_CLICKS, apply_click
 from streams.rules.commands import apply_command
 from streams.rules.inbound import MAX_INBOUND, apply_inbound
-from streams.rules.lists import list_of, threshold_of
 from streams.rules.messages import register
 from streams.rules.outcome import Event, Outcome
 from streams.rules.receipts import MIN_RECENT, REMOVALS, adopt_state, apply_receipt, withdraw_state
@@ -25,10 +24,8 @@ __all__ = [
     "apply_command",
     "apply_inbound",
     "apply_receipt",
-    "list_of",
     "message_name",
     "rank",
     "register",
-    "threshold_of",
     "withdraw_state",
 ]

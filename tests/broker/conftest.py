@@ -1,17 +1,29 @@
-"""The command as people use it: a process with the environment of one test."""
+"""The command and the sinks worker as processes, with the environment of one test, and a receiver of webhooks."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
+from aiohttp import web
 
 from accounts.secrets import new_key
 from bus.admin import Admin
 from bus.settings import BusSettings
 from tests.commands import Trackly
+from tests.sink_house import Kafka, Receiver
+
+SINKS = """
+import sys
+from bus.run import configure_logging, run_worker
+from sinks.app import create_app
+from sinks.settings import SinksSettings
+configure_logging()
+sys.exit(run_worker(create_app(SinksSettings())))
+"""
 
 
 @pytest.fixture
@@ -47,3 +59,57 @@ def trackly(environment: dict[str, str]) -> Trackly:
 def topics(bus_settings: BusSettings) -> None:
     with Admin(bus_settings) as admin:
         admin.apply(bus_settings.catalogue)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+    app = web.Application()
+    app.router.add_post("/{name}", receiver.handle)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield receiver
+    await runner.cleanup()
+
+
+@pytest.fixture
+def settings(bus_settings: BusSettings) -> BusSettings:
+    settings = bus_settings.model_copy(update={"retry_schedule": ("1s", "2s")})
+    with Admin(settings) as admin:
+        admin.apply(settings.catalogue)
+    return settings
+
+
+@pytest.fixture
+def start_sinks(settings: BusSettings) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    environment = {
+        **os.environ,
+        "KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
+        "TRACKLY_TOPIC_PREFIX": settings.topic_prefix,
+        "TRACKLY_PARTITIONS": "4",
+        "TRACKLY_DATA_DIR": str(settings.data_dir),
+        "TRACKLY_RETRY_SCHEDULE": ",".join(settings.retry_schedule),
+        "TRACKLY_ALLOW_HTTP": "true",
+        "TRACKLY_ALLOW_SUBNETS": "127.0.0.0/8",
+    }
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(**more: str) -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen([sys.executable, "-c", SINKS], env={**environment, **more}))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+async def kafka(settings: BusSettings) -> AsyncIterator[Kafka]:
+    kafka = Kafka(settings)
+    await kafka.producer.start()
+    yield kafka
+    await kafka.producer.stop()

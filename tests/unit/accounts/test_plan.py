@@ -20,6 +20,7 @@ WHOLE = """
 id = "acme"
 name = "Acme Media"
 discord_webhook_url = "env:ACME_DISCORD"
+allow_http = true
 trusted_cidrs = ["203.0.113.0/24", "2001:db8::/32"]
 callback_rate_limit = 50
 registers_messages = true
@@ -51,6 +52,12 @@ secret = "env:ACME_WEBHOOK_SECRET"
 events = ["delivery", "click"]
 lists = ["+18005551234"]
 enabled = false
+description = "the shop's CRM"
+retry_schedule = ["1m", "1h"]
+rate_limit = 20
+format = "cloudevents"
+batch_events = 50
+headers = { Authorization = "env:CRM_TOKEN", X-Tenant = "7" }
 """
 
 ACCOUNT = AccountConfig(
@@ -99,6 +106,7 @@ def test_every_setting_is_read() -> None:
             opt_out_off=("misspellings",),
             registers_messages=True,
             callback_secret="env:ACME_CALLBACK_SECRET",
+            allow_http=True,
         ),
         ListConfig(
             account="acme",
@@ -117,6 +125,12 @@ def test_every_setting_is_read() -> None:
             events=("delivery", "click"),
             lists=("+18005551234",),
             enabled=False,
+            description="the shop's CRM",
+            retry_schedule=("1m", "1h"),
+            rate_limit=20.0,
+            format="cloudevents",
+            batch_events=50,
+            headers={"Authorization": "env:CRM_TOKEN", "X-Tenant": "7"},
         ),
     ]
 
@@ -246,10 +260,33 @@ MISTAKES = {
     ),
     endpoint_with("events = []"): (
         "accounts[0].endpoints[0].events: names no event; choose from delivery, unsubscribe, reply, sent, click,"
-        " conversion, or leave it out"
+        " conversion, endpoint.paused, endpoint.recovered, endpoint.expiring, or leave it out"
     ),
     endpoint_with('events = ["reply", "reply"]'): 'accounts[0].endpoints[0].events[1]: "reply" is there already',
     endpoint_with('enabled = "yes"'): "accounts[0].endpoints[0].enabled: is a text, expected true or false",
+    endpoint_with('retry_schedule = ["1m", "soon"]'): (
+        "accounts[0].endpoints[0].retry_schedule[1]: 'soon' is no duration:"
+        " write a number and ms, s, m, h or d, such as 15m"
+    ),
+    endpoint_with("rate_limit = 0"): "accounts[0].endpoints[0].rate_limit: 0 is not between 0.01 and 100000",
+    endpoint_with('rate_limit = "10"'): "accounts[0].endpoints[0].rate_limit: is a text, expected a number",
+    endpoint_with("rate_limit = true"): "accounts[0].endpoints[0].rate_limit: is true or false, expected a number",
+    endpoint_with("batch_events = 101"): "accounts[0].endpoints[0].batch_events: 101 is not between 1 and 100",
+    endpoint_with('format = "xml"'): (
+        'accounts[0].endpoints[0].format: "xml" is no format; known are json, cloudevents'
+    ),
+    endpoint_with('headers = { Webhook-Id = "x" }'): (
+        "accounts[0].endpoints[0].headers.Webhook-Id: is a header that trackly or the connection sets;"
+        " choose another name"
+    ),
+    endpoint_with('headers = { "X A" = "x" }'): "accounts[0].endpoints[0].headers.X A: is no name of a header",
+    endpoint_with('headers = { X-A = "a\\nb" }'): (
+        "accounts[0].endpoints[0].headers.X-A: is no value of a header: ASCII without line breaks, no blanks around it"
+    ),
+    endpoint_with('headers = { X-A = "***" }'): (
+        'accounts[0].endpoints[0].headers.X-A: "***" keeps the secret that is stored, but none is;'
+        " write the secret, env:NAME or file:PATH"
+    ),
     endpoint_with('secret = ""'): "accounts[0].endpoints[0].secret: is empty; leave it out to have one generated",
     endpoint_with('secret = "whsec_!"'): (
         "accounts[0].endpoints[0].secret: begins with whsec_ but goes on with no base64"
@@ -270,6 +307,12 @@ MISTAKES = {
 @pytest.mark.parametrize(("text", "problem"), MISTAKES.items(), ids=MISTAKES.values())
 def test_a_mistake_is_named_by_its_place(text: str, problem: str) -> None:
     assert problems_of(text) == (problem,)
+
+
+@pytest.mark.parametrize("name", file.KEPT_FIELDS)
+def test_what_trackly_itself_writes_cannot_be_set(name: str) -> None:
+    (problem,) = problems_of(endpoint_with(f"{name} = 1"))
+    assert problem.startswith(f"accounts[0].endpoints[0].{name}: is no setting; ")
 
 
 def test_what_is_no_toml_is_named_by_its_line() -> None:
@@ -313,7 +356,7 @@ def test_endpoints_take_any_web_address(url: str) -> None:
 def test_http_is_taken_with_a_note() -> None:
     text = account_with('[[accounts.endpoints]]\nid = "crm"\nurl = "http://a.example/"')
     assert make_plan(text, Accounts()).notes == (
-        "accounts[0].endpoints[0].url: http is not encrypted; sinks send there only with TRACKLY_ALLOW_HTTP",
+        "accounts[0].endpoints[0].url: http is not encrypted; sinks send there only with the account's allow_http",
     )
 
 
@@ -426,7 +469,48 @@ def test_a_change_is_named_by_its_place_in_the_file() -> None:
     )
 
 
+@pytest.mark.parametrize("reason", ["failing", "gone", "operator"])
+def test_applying_a_file_does_not_end_a_pause_and_says_so(reason: str) -> None:
+    paused = replace(ENDPOINT, enabled=False, paused_reason=reason, paused_at=7)
+    plan = make_plan(endpoint_with('secret = "***"\nbatch_events = 2'), view_of(paused))
+    assert plan.configs[1:] == [replace(paused, batch_events=2)]
+    assert plan.notes == (f"endpoint acme/crm stays paused ({reason}); trackly endpoints resume acme/crm ends that",)
+
+
+def test_a_new_url_ends_a_pause() -> None:
+    paused = replace(ENDPOINT, enabled=False, paused_reason="gone", paused_at=7)
+    text = account_with('[[accounts.endpoints]]\nid = "crm"\nurl = "https://new.example/"')
+    assert make_plan(text, view_of(paused)).configs[1:] == [replace(ENDPOINT, url="https://new.example/")]
+
+
+def test_applying_a_file_keeps_a_rotation_that_is_under_way() -> None:
+    rotating = replace(ENDPOINT, secret_next="whsec_bmV4dA==", secret_next_at=7)
+    assert make_plan(endpoint_with(""), view_of(rotating)).configs[1:] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Host", "connection", "Content-Type", "content-length", "Transfer-Encoding", "webhook-signature",
+     "X-Trackly-Signature-Next", "User-Agent", "TE"],
+)  # fmt: skip
+def test_an_endpoint_cannot_override_the_headers_of_a_webhook(name: str) -> None:
+    (problem,) = problems_of(endpoint_with(f'headers = {{ {name} = "x" }}'))
+    assert "trackly or the connection sets" in problem
+
+
 # Export
+
+
+def test_export_shows_no_header_that_may_be_secret() -> None:
+    text = export(view_of(ACCOUNT, replace(ENDPOINT, headers={"Authorization": "Bearer t0ken", "X-A": "env:A"})))
+    assert "t0ken" not in text
+    assert 'X-A = "env:A"' in text
+
+
+def test_export_does_not_make_a_pause_permanent() -> None:
+    text = export(view_of(ACCOUNT, replace(ENDPOINT, enabled=False, paused_reason="gone", paused_at=7)))
+    assert "enabled" not in text
+    assert "paused" not in text
 
 
 def test_export_hides_secrets_and_keeps_references() -> None:
@@ -469,6 +553,7 @@ def views(draw: st.DrawFn) -> Accounts:
                 opt_out_off=tuple(draw(st.sets(st.sampled_from(file.OPT_OUT_LAYERS)))),
                 registers_messages=draw(st.booleans()),
                 callback_secret=draw(st.none() | SECRETS),
+                allow_http=draw(st.booleans()),
             )
         )
         numbers = draw(st.sets(st.sampled_from(["+18005551234", "+4915112345678", "54321"])))
@@ -485,6 +570,12 @@ def views(draw: st.DrawFn) -> Accounts:
                     events=("reply", "delivery"),
                     lists=tuple(sorted(numbers)),
                     enabled=draw(st.booleans()),
+                    description=draw(st.just("") | TEXT),
+                    retry_schedule=draw(st.sampled_from([(), ("1m", "5m")])),
+                    rate_limit=draw(st.none() | st.floats(0.01, 100_000)),
+                    headers=draw(st.dictionaries(st.sampled_from(["X-A", "Authorization"]), st.just("v"))),
+                    format=draw(st.sampled_from(file.FORMATS)),
+                    batch_events=draw(st.integers(1, 100)),
                 )
             )
     return view
@@ -551,15 +642,6 @@ def test_a_pause_and_a_rotation_survive_an_apply() -> None:
     stored = replace(PAUSED, secret_next="env:NEXT", secret_next_at=1)
     [_, changed] = make_plan(endpoint_with('events = ["reply"]'), view_of(stored)).configs
     assert changed == replace(stored, events=("reply",))
-
-
-def test_a_pause_was_for_the_old_url() -> None:
-    [_, changed] = make_plan(endpoint_with(""), view_of(replace(PAUSED, url="https://old.example/"))).configs
-    assert changed == ENDPOINT
-
-
-def test_an_export_of_a_paused_endpoint_does_not_disable_it() -> None:
-    assert "enabled" not in export(view_of(ACCOUNT, PAUSED))
 
 
 def test_a_secret_that_the_file_changes_ends_a_rotation() -> None:

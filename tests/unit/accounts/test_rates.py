@@ -91,3 +91,14 @@ def test_whoever_waits_as_told_passes(rate: float, burst: int) -> None:
     while not (wait := bucket.take(0.0, rate, burst)):
         pass
     assert bucket.take(wait * 1.001, rate, burst) == 0
+
+
+@given(rate=st.floats(0.01, 2_000), burst=st.floats(0, 200), asks=st.lists(st.floats(0, 2), min_size=1, max_size=200))
+def test_no_second_has_more_than_the_rate_and_a_burst(rate: float, burst: float, asks: list[float]) -> None:
+    bucket, now, passed = TokenBucket(), 0.0, []
+    for ask in asks:
+        now += ask
+        if bucket.take(now, rate, burst) == 0:
+            passed.append(now)
+    for first in passed:
+        assert sum(first <= at < first + 1 for at in passed) <= rate + burst + 2

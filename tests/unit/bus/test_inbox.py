@@ -56,6 +56,18 @@ async def test_bytes_bound_the_backlog_too() -> None:
     assert inbox.wants(TopicPartition("t", 0))
 
 
+async def test_all_partitions_together_are_bounded_in_bytes() -> None:
+    inbox = Inbox(["t"], max_total_bytes=1_000)
+    for partition in range(2):
+        inbox.put(book(partition), [Record(0, b"x" * 500)])
+    assert not inbox.wants(TopicPartition("t", 2))
+    await inbox.take(1)
+    assert inbox.wants(TopicPartition("t", 2))
+    inbox.put(book(0), [Record(1, b"x" * 500)])
+    inbox.clear()
+    assert inbox.wants(TopicPartition("t", 0))
+
+
 async def test_take_waits_for_the_first_record() -> None:
     inbox = Inbox(["t"])
     waiting = asyncio.create_task(inbox.take(10))

@@ -26,7 +26,7 @@ BY_RECIPIENT = (
         "sms.events.delivery", "sms.events.sent", "sms.events.reply", "sms.events.unsubscribe", "sms.events.click",
         "sms.events.conversion", "sms.callbacks", "sms.contacts", "sms.contacts.commands", "sms.webhooks.due",
         "sms.webhooks.retry.1m", "sms.webhooks.retry.5m", "sms.webhooks.retry.15m", "sms.webhooks.retry.1h",
-        "sms.webhooks.retry.2h", "sms.webhooks.dead", "sms.webhooks.attempts", "sms.webhooks.replays",
+        "sms.webhooks.retry.2h", "sms.webhooks.dead", "sms.webhooks.attempts", "sms.webhooks.replays", "sms.alerts",
         "config.accounts", "config.lists", "config.endpoints", "config.keys", "sms.api.requests",
     ],
 )  # fmt: skip

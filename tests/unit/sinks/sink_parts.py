@@ -59,6 +59,7 @@ class Request(NamedTuple):
     url: str
     headers: dict[str, str]
     body: bytes
+    allow_http: bool
     answer: asyncio.Future[Outcome]
 
 
@@ -68,8 +69,8 @@ class Receiver:
     def __init__(self) -> None:
         self.requests: list[Request] = []
 
-    async def post(self, url: str, headers: dict[str, str], body: bytes) -> Outcome:
-        request = Request(url, headers, body, asyncio.get_running_loop().create_future())
+    async def post(self, url: str, headers: dict[str, str], body: bytes, allow_http: bool) -> Outcome:
+        request = Request(url, headers, body, allow_http, asyncio.get_running_loop().create_future())
         self.requests.append(request)
         return await request.answer
 

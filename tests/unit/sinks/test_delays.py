@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sink_parts import START
 
-from sinks.delays import CLOCK_ERROR_MS, due_at
+from sinks.delays import CLOCK_ERROR_MS, due_at, wait_seconds
 from sinks.retry import TaskHeaders
 
 DELAY = 300_000
@@ -42,3 +42,12 @@ def test_no_header_holds_a_partition_for_long(due: bytes | None, delay: int) -> 
 def test_what_the_sink_writes_is_never_due_early(delay: int, written: int) -> None:
     headers = TaskHeaders(due_at=START + delay).encode()
     assert due_at(SimpleNamespace(timestamp=START + written, headers=headers), delay) == START + delay
+
+
+@pytest.mark.parametrize(
+    ("clock_is_ahead_by", "seconds"),
+    [(0, 300.0), (100_000, 200.0), (300_000, 0.0), (-10_000, 310.0), (-86_400_000, 330.0)],
+)
+def test_a_clock_that_is_behind_makes_nobody_wait_longer_than_the_tier(clock_is_ahead_by: int, seconds: float) -> None:
+    waiting = record(b"%d" % (START + DELAY))
+    assert wait_seconds(waiting, DELAY, START + clock_is_ahead_by) == pytest.approx(seconds)

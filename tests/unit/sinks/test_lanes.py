@@ -13,16 +13,13 @@ from sinks.delivery import Delivery
 from sinks.lanes import (
     FIRST_LATENCY,
     IMPATIENCE,
-    LEAST_QUEUE,
-    LONGEST_QUEUE,
     PATIENCE,
     PROBE_QUEUE,
     Deferral,
     Lane,
     Post,
-    keeps_pace,
-    queue_bound,
 )
+from sinks.pace import LEAST_QUEUE, LONGEST_QUEUE, keeps_pace, queue_bound
 from sinks.retry import Outcome, answered
 from sinks.signing import Signer
 from sinks.window import Admission
@@ -50,7 +47,7 @@ class Owner:
             clock=self.clock,
         )
 
-    def attempted(self, delivery: Delivery, outcome: Outcome) -> None:
+    def attempted(self, delivery: Delivery, outcome: Outcome, url: str, seconds: float) -> None:
         self.done.append((delivery.event_id, outcome.label))
 
     def deferred(self, delivery: Delivery, reason: Deferral) -> None:
@@ -255,7 +252,7 @@ async def test_a_bounded_number_waits_for_a_probe() -> None:
     assert answers == [None] * (PROBE_QUEUE + 1) + ["breaker_open"]
 
 
-async def test_gone_pauses_until_the_settings_are_written_again(caplog: pytest.LogCaptureFixture) -> None:
+async def test_gone_pauses_until_the_endpoint_is_resumed(caplog: pytest.LogCaptureFixture) -> None:
     owner = Owner(cap=1)
     await owner.offer("a1", "b1")
     await owner.receiver.answer(answered(410))
@@ -398,7 +395,7 @@ async def test_a_fast_lane_gives_places_before_patience_ends() -> None:
 async def test_a_fault_is_reported() -> None:
     fault = RuntimeError("no post")
 
-    async def post(url: str, headers: dict[str, str], body: bytes) -> Outcome:
+    async def post(url: str, headers: dict[str, str], body: bytes, allow_http: bool) -> Outcome:
         raise fault
 
     owner = Owner(post=post)

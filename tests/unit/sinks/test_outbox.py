@@ -26,13 +26,22 @@ class Kafka:
         self.refuses: KafkaError | None = None
 
     async def send(
-        self, topic: str, value: bytes | None, *, key: bytes | None = None, headers: object = None
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        key: bytes | None = None,
+        headers: object = None,
+        partition: int | None = None,
     ) -> asyncio.Future[Any]:
         if self.refuses is not None:
             raise self.refuses
         self.taken.append((topic, value, key))
         self.acknowledgements.append(asyncio.get_running_loop().create_future())
         return self.acknowledgements[-1]
+
+    async def partitions(self, topic: str) -> int:
+        return 1
 
 
 class Seen:

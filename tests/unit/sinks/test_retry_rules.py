@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -15,11 +16,15 @@ from sinks.retry import (
     Outcome,
     Retry,
     TaskHeaders,
+    Tier,
     answered,
+    chosen,
     crowded_out,
+    jittered,
     next_step,
     parked,
     parse_retry_after,
+    placed,
     schedule_of,
 )
 
@@ -72,13 +77,59 @@ def test_retry_after_never_shortens_a_wait(attempt: int, seconds: float) -> None
         assert plain == asked == Dead()
 
 
-def test_gone_waits_for_the_longest_delay() -> None:
-    assert waits(next_step(1, answered(410), SCHEDULE)) == ("2h", 2)
-
-
 def test_a_webhook_that_was_not_tried_keeps_its_attempt() -> None:
     assert waits(crowded_out(3, SCHEDULE)) == ("1m", 3)
-    assert waits(parked(3, SCHEDULE)) == ("2h", 3)
+    assert waits(parked(3, SCHEDULE)) == ("15m", 3)
+
+
+@pytest.mark.parametrize(
+    ("delays", "tier"), [(("1m", "5m", "1h"), "5m"), (("1s", "2s"), "2s"), (("1h", "2h"), "1h"), (("15m",), "15m")]
+)
+def test_a_paused_endpoint_is_looked_at_again_within_a_quarter_of_an_hour_if_there_is_such_a_delay(
+    delays: tuple[str, ...], tier: str
+) -> None:
+    assert parked(1, schedule_of(delays)).tier.name == tier
+
+
+@pytest.mark.parametrize(
+    ("names", "schedule"),
+    [
+        ((), DEFAULT_SCHEDULE),
+        (("1m", "1h"), ("1m", "1h")),
+        (("1h", "1m"), ("1m", "1h")),
+        (("1m", "7m"), ("1m",)),
+        (("7m",), DEFAULT_SCHEDULE),
+    ],
+)
+def test_an_endpoint_takes_of_the_deployments_delays_those_that_it_names(
+    names: tuple[str, ...], schedule: tuple[str, ...]
+) -> None:
+    assert tuple(tier.name for tier in chosen(names, SCHEDULE)) == schedule
+
+
+@given(st.integers(1, 50), st.integers(1_000, 10**8), st.text(min_size=1), st.floats(0, 1e9))
+def test_a_delay_differs_by_a_tenth_at_most_and_its_partition_is_there(
+    partitions: int, delay_ms: int, key: str, at_least: float
+) -> None:
+    partition, delay = placed(Retry(Tier("x", delay_ms), 2, at_least), key, partitions)
+    assert 0 <= partition < partitions
+    assert 0.9 * delay_ms - 1 <= delay <= 1.1 * delay_ms + 1
+    assert delay >= min(at_least, jittered(delay_ms, partitions - 1, partitions))
+
+
+def test_all_webhooks_of_a_partition_wait_equally_long_and_the_partitions_fill_evenly() -> None:
+    spots = Counter(placed(Retry(SCHEDULE[0], 2), f"acme/crm/+1555{n}", 12) for n in range(12_000))
+    assert len(spots) == len({partition for partition, _ in spots}) == 12
+    assert all(800 < count < 1_200 for count in spots.values())
+    assert sorted(delay for _, delay in spots) == [jittered(60_000, number, 12) for number in range(12)]
+
+
+def test_one_partition_waits_for_the_delay_itself() -> None:
+    assert placed(Retry(SCHEDULE[0], 2), "any", 1) == (0, 60_000)
+
+
+def test_what_is_about_one_contact_waits_in_one_partition() -> None:
+    assert len({placed(Retry(SCHEDULE[0], n), "acme/crm/+1555", 12) for n in range(9)}) == 1
 
 
 @pytest.mark.parametrize(
@@ -146,6 +197,8 @@ def test_a_schedule_must_ascend(delays: tuple[str, ...]) -> None:
         first_attempt_at=st.none() | st.integers(0, 10**14),
         due_at=st.none() | st.integers(0, 10**14),
         origin=st.none() | st.text(st.characters(codec="utf-8")),
+        parked_at=st.none() | st.integers(0, 10**14),
+        content_type=st.none() | st.text(st.characters(codec="utf-8")),
     )
 )
 def test_headers_of_a_task_read_as_they_were_written(headers: TaskHeaders) -> None:

@@ -134,6 +134,49 @@ async def test_the_status_counts_although_the_rest_does_not_come(server: Server,
     assert time.monotonic() - began < 2 * TIMEOUT
 
 
+@pytest.mark.parametrize(
+    ("answer", "head"),
+    [
+        (response(200), ""),
+        (response(200, body=b"thanks"), "thanks"),
+        (response(500, body="Grüße".encode() + b"\xff"), "Grüße\N{REPLACEMENT CHARACTER}"),
+        (response(200, body=b"x" * 4_000_000), "x" * MAX_RESPONSE_BYTES),
+        ((b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nthe", None), "the"),
+    ],
+)
+async def test_the_beginning_of_an_answer_is_kept(
+    server: Server, post: Post, answer: tuple[Any, ...], head: str
+) -> None:
+    server.script = [answer]
+    assert (await post(server.url)).head == head
+
+
+async def test_a_body_of_another_type_says_so_once(server: Server, post: Post) -> None:
+    await post(server.url, {"Content-Type": "application/cloudevents+json"})
+    [(head, _)] = server.requests
+    assert head.decode().lower().count("content-type") == 1
+    assert b"Content-Type: application/cloudevents+json" in head
+
+
+async def test_an_account_may_use_http_where_the_deployment_does_not(server: Server) -> None:
+    sender = Sender(allowed=LOOPBACK)
+    await sender.start()
+    refused = await sender.post(server.url, {}, b"{}")
+    taken = await sender.post(server.url, {}, b"{}", True)
+    again = await sender.post(server.url, {}, b"{}")
+    await sender.stop()
+    assert [refused.error_class, taken.error_class, again.error_class] == ["invalid_url", None, "invalid_url"]
+
+
+async def test_requests_and_connections_are_counted(server: Server) -> None:
+    sender = Sender(allow_http=True, allowed=LOOPBACK)
+    await sender.start()
+    for _ in range(5):
+        await sender.post(server.url, {}, b"{}")
+    await sender.stop()
+    assert (sender.requests, sender.connections, server.connections) == (5, 1, 1)
+
+
 async def test_a_redirect_is_a_failure_and_is_not_followed(server: Server, post: Post) -> None:
     server.script = [response(307, f"Location: {server.url}")]
     assert await post(server.url) == Outcome(307, "http_status")

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,11 +13,15 @@ from sink_parts import OK, START, MovedClock, Receiver, delivered, endpoint, led
 from accounts.store import Accounts
 from bus.inbox import Inbox
 from bus.ledger import Ledger
+from bus.producer import Keyed
 from schemas.cloudevents import header
 from schemas.codec import Codec
 from schemas.records import (
     AccountConfig,
     DeadWebhook,
+    EndpointAlert,
+    EndpointConfig,
+    MessageCallback,
     Record,
     RejectedRecord,
     ReplyEvent,
@@ -24,8 +29,11 @@ from schemas.records import (
 )
 from schemas.registry import FolderRegistry
 from schemas.topics import Catalogue
+from sinks.attempts import AttemptLog
 from sinks.bodies import body_of
 from sinks.breaker import FAILURES
+from sinks.delivery import Delivery
+from sinks.pausing import Pauses, Rule
 from sinks.retry import TaskHeaders, answered, schedule_of
 from sinks.settings import SinksSettings
 from sinks.webhooks import WebhookSink
@@ -44,8 +52,21 @@ class Kafka:
         self.errors: list[Exception] = []
         self.open: list[asyncio.Future[None]] = []
 
+    async def partitions(self, topic: str) -> int:
+        return 1
+
+    async def send_batch(self, topic: str, partition: int, records: Iterable[Keyed]) -> None:
+        for record in records:
+            await self.send(topic, record.value, key=record.key, headers=record.headers, partition=partition)
+
     async def send(
-        self, topic: str, value: bytes | None, *, key: bytes | None = None, headers: Any = None
+        self,
+        topic: str,
+        value: bytes | None,
+        *,
+        key: bytes | None = None,
+        headers: Any = None,
+        partition: int | None = None,
     ) -> asyncio.Future[Any]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self.errors:
@@ -69,7 +90,19 @@ class House:
         self.accounts = Accounts()
         self.inbox = Inbox(["events"])
         self.crashes: list[BaseException] = []
+        self.alerts: list[EndpointAlert] = []
+        self.answers_elsewhere = False
         self.ledger = ledger()
+        self.attempts = AttemptLog(self.kafka, CODEC, CATALOGUE["webhooks_attempts"].name)
+        self.pauses = Pauses(
+            Rule(3, 60.0),
+            self.accounts,
+            self.clock,
+            owns=lambda endpoint: True,
+            answered_since=self.answered_since,
+            write=self.write,
+            tell=self.tell,
+        )
         self.sink = WebhookSink(
             SinksSettings(bootstrap_servers="unused:9092", **settings),
             schedule_of(("1m", "5m")),
@@ -80,8 +113,19 @@ class House:
             producer=self.kafka,
             post=self.receiver.post,
             clock=self.clock,
+            pauses=self.pauses,
+            attempts=self.attempts,
             crash=self.crash,
         )
+
+    async def write(self, config: EndpointConfig) -> None:
+        self.configure(config)
+
+    async def tell(self, alert: EndpointAlert) -> None:
+        self.alerts.append(alert)
+
+    async def answered_since(self, endpoint: str, since: int) -> bool:
+        return self.answers_elsewhere
 
     async def crash(self, error: BaseException) -> None:
         self.crashes.append(error)
@@ -180,7 +224,7 @@ async def test_a_failure_settles_when_its_task_is_acknowledged_in_a_delay_topic(
     await house.clock.move(0.5)
     await house.receiver.answer(answered(500))
     [task] = house.written("webhooks_retry.1m")
-    assert task == WebhookTask("acme/crm", "evt_1", "delivery", body_of(event))
+    assert task == WebhookTask("acme/crm", "evt_1", "delivery", body_of(event), contact="+15550001111")
     assert house.headers_of("webhooks_retry.1m") == [TaskHeaders(2, START, START + 500 + 60_000, "sms.events/0/0")]
     assert house.ledger.durable == 0
     house.kafka.open[0].set_result(None)
@@ -240,9 +284,12 @@ async def test_a_task_without_headers_is_a_first_attempt(house: House) -> None:
     assert (headers.attempt, headers.first_attempt_at, headers.origin) == (2, START, "sms.events/0/0")
 
 
-async def test_tasks_keep_no_order_among_themselves(house: House) -> None:
-    await house.give(*[WebhookTask("acme/crm", f"evt_{n}", "delivery", b"{}") for n in range(3)])
-    assert len(house.receiver.open) == 3
+async def test_tasks_of_one_contact_keep_their_order_among_themselves(house: House) -> None:
+    await house.give(*[WebhookTask("acme/crm", f"evt_{n}", "delivery", b"{}", contact="+1") for n in range(2)])
+    await house.give(WebhookTask("acme/crm", "other", "delivery", b"{}", contact="+2"))
+    assert [request.headers["webhook-id"] for request in house.receiver.open] == ["evt_0", "other"]
+    await house.receiver.answer_all(OK)
+    assert house.receiver.ids == ["evt_0", "other", "evt_1"]
 
 
 async def test_a_task_of_a_deleted_endpoint_is_dropped(house: House, caplog: pytest.LogCaptureFixture) -> None:
@@ -263,7 +310,8 @@ async def test_deleting_an_endpoint_drops_what_waits_for_it(house: House) -> Non
 async def test_events_of_a_disabled_endpoint_are_parked_and_keep_their_attempt(house: House) -> None:
     house.configure(endpoint(enabled=False))
     await house.give(delivered("evt_1"))
-    assert house.headers_of("webhooks_retry.5m") == [TaskHeaders(1, None, START + 300_000, "sms.events/0/0")]
+    parked = TaskHeaders(1, None, START + 300_000, "sms.events/0/0", parked_at=START)
+    assert house.headers_of("webhooks_retry.5m") == [parked]
     assert (house.receiver.requests, house.ledger.durable) == ([], 1)
 
 
@@ -292,8 +340,26 @@ async def test_what_a_slow_endpoint_cannot_take_soon_waits_and_keeps_its_attempt
     assert house.ledger.durable == 0
 
 
+async def test_what_follows_a_webhook_that_was_put_off_does_not_overtake_it(house: House) -> None:
+    await house.give(delivered("first", to=None))
+    house.sink.lanes["acme/crm"].latency = 5.0
+    await house.give(*[delivered(f"evt_{n}", to=None) for n in range(16)], delivered("a1", to="+1"))
+    await house.receiver.answer_all(OK)
+    house.sink.lanes["acme/crm"].latency = 0.02
+    await house.give(delivered("a2", to="+1"), delivered("b1", to="+2"))
+    assert [task.event_id for task in house.written("webhooks_retry.1m") if task.contact == "+1"] == ["a1", "a2"]
+    assert house.receiver.ids[-1] == "b1"
+    assert house.sink.counts.deferred["behind"] == 1
+    await house.clock.move(61.0)
+    for task, headers in zip(house.written("webhooks_retry.1m")[-2:], house.headers_of("webhooks_retry.1m")[-2:],
+                             strict=True):  # fmt: skip
+        await house.give(task, headers=headers.encode())
+        await house.receiver.answer_all(OK)
+    assert house.receiver.ids[-2:] == ["a1", "a2"]
+
+
 async def test_a_fast_endpoint_with_a_long_backlog_is_waited_for(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sinks.lanes.LONGEST_QUEUE", 50)
+    monkeypatch.setattr("sinks.pace.LONGEST_QUEUE", 50)
     await house.give(delivered("first", to=None))
     lane = house.sink.lanes["acme/crm"]
     lane.latency = 0.0001
@@ -425,3 +491,163 @@ async def test_counts(house: House) -> None:
     assert counts.attempts == {"2xx": 1, "4xx": 1, "5xx": 1}
     assert counts.retried == {"1m": 2}
     assert house.sink.in_flight == 0
+
+
+CALLBACK = MessageCallback(
+    event_id="evt_9",
+    account="acme",
+    url="https://sender.example.com/callback",
+    message_id="m-1",
+    unique_args={"a": "1"},
+    event="delivered",
+    to="+15550001111",
+    timestamp=START,
+)
+
+
+async def test_a_callback_is_sent_to_its_url_unsigned_and_tried_again(house: House) -> None:
+    house.accounts.put(AccountConfig(id="acme", name="Acme"))
+    await house.give(CALLBACK)
+    [request] = house.receiver.requests
+    assert (request.url, request.headers) == (CALLBACK.url, {"webhook-id": "evt_9"})
+    await house.receiver.answer(answered(500))
+    [task] = house.written("webhooks_retry.1m")
+    assert (task.endpoint, task.url, task.contact) == ("acme/~sender.example.com", CALLBACK.url, "+15550001111")
+    await house.give(task, headers=TaskHeaders(2, 7, 8, "o").encode())
+    assert (house.receiver.requests[1].url, house.receiver.requests[1].body) == (CALLBACK.url, task.body)
+
+
+async def test_a_callback_is_signed_with_the_accounts_secret_as_soon_as_there_is_one(house: House) -> None:
+    house.accounts.put(AccountConfig(id="acme", name="Acme"))
+    await house.give(CALLBACK)
+    await house.receiver.answer(OK)
+    house.accounts.put(AccountConfig(id="acme", name="Acme", callback_secret="s3cret"))
+    house.sink.on_change("config_accounts", "acme")
+    await house.give(CALLBACK)
+    names = [sorted(request.headers) for request in house.receiver.requests]
+    assert names[0] == ["webhook-id"]
+    assert names[1] == ["X-Trackly-Signature", "webhook-id", "webhook-signature", "webhook-timestamp"]
+
+
+async def test_a_callback_to_a_url_that_is_gone_is_a_dead_letter_at_once(house: House) -> None:
+    house.accounts.put(AccountConfig(id="acme", name="Acme"))
+    await house.give(CALLBACK)
+    await house.receiver.answer(answered(410))
+    [dead] = house.written("webhooks_dead")
+    assert (dead.url, dead.attempts, dead.last_status) == (CALLBACK.url, 1, 410)
+
+
+async def test_lanes_of_callback_hosts_do_not_pile_up(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sinks.webhooks.CALLBACK_LANES", 10)
+    house.accounts.put(AccountConfig(id="acme", name="Acme"))
+    for number in range(50):
+        await house.give(replace(CALLBACK, url=f"https://h{number}.example.com/"))
+        await house.receiver.answer(OK)
+    assert len(house.sink.lanes) <= 12
+    assert len(house.receiver.requests) == 50
+
+
+async def test_every_attempt_is_logged_with_what_follows(house: House) -> None:
+    await house.give(delivered("evt_1"), delivered("evt_2", to=None))
+    await house.clock.move(0.25)
+    await house.receiver.answer(answered(500, head="no"))
+    await house.receiver.answer(OK)
+    await house.attempts.flush()
+    failed, taken = house.written("webhooks_attempts")
+    assert (failed.status, failed.latency_ms, failed.response_head) == (500, 250, "no")
+    assert (failed.next_attempt_at, failed.final) == (START + 250 + 60_000, False)
+    assert (taken.event_id, taken.status, taken.error_class, taken.final) == ("evt_2", 200, None, True)
+
+
+async def test_an_endpoint_takes_only_the_delays_that_it_wants(house: House) -> None:
+    house.configure(endpoint(retry_schedule=("5m",)))
+    await house.give(delivered("evt_1"))
+    await house.receiver.answer(answered(500))
+    [task] = house.written("webhooks_retry.5m")
+    await house.give(task, headers=TaskHeaders(2, 7, 8, "o").encode())
+    await house.receiver.answer(answered(500))
+    assert len(house.written("webhooks_dead")) == 1
+
+
+async def test_events_of_a_batch_settle_together_and_are_tried_again_as_the_same_bytes(house: House) -> None:
+    house.configure(endpoint(batch_events=2))
+    await house.give(delivered("evt_1", to="+1"), delivered("evt_2", to="+2"))
+    [request] = house.receiver.requests
+    assert request.body == b"[%b,%b]" % (body_of(delivered("evt_1", to="+1")), body_of(delivered("evt_2", to="+2")))
+    house.kafka.acknowledges = False
+    await house.receiver.answer(answered(500))
+    [task] = house.written("webhooks_retry.1m")
+    assert (task.body, task.event, task.event_id) == (request.body, "batch", request.headers["webhook-id"])
+    assert house.ledger.durable == 0
+    house.kafka.open[0].set_result(None)
+    await settled()
+    assert (house.ledger.durable, house.sink.window.events) == (2, 0)
+    await house.give(task, headers=TaskHeaders(2, 7, 8, "o").encode())
+    assert house.receiver.requests[1].body == request.body
+    await house.receiver.answer(OK)
+    assert house.ledger.durable == 3
+
+
+async def test_an_event_that_waits_for_its_paused_endpoint_keeps_the_layout_of_a_batch(house: House) -> None:
+    house.configure(endpoint(batch_events=2, enabled=False))
+    await house.give(delivered("evt_1"))
+    [task] = house.written("webhooks_retry.5m")
+    assert task.body == b"[%b]" % body_of(delivered("evt_1"))
+    assert task.event_id == "evt_1"
+
+
+async def test_an_endpoint_that_fails_for_long_is_paused_and_its_webhooks_wait(house: House) -> None:
+    for number in range(3):
+        await house.give(delivered(f"evt_{number}", to=None))
+        await house.clock.move(30.0)
+        await house.receiver.answer(answered(404))
+    assert house.accounts.endpoints["acme/crm"].paused_reason == "failing"
+    assert [alert.event for alert in house.alerts] == ["endpoint.paused"]
+    await house.give(delivered("evt_9"))
+    assert house.written("webhooks_retry.5m")[-1].event_id == "evt_9"
+    assert len(house.receiver.requests) == 3
+
+
+async def test_failures_that_an_open_breaker_stands_for_count_towards_a_pause(house: House) -> None:
+    for number in range(2):
+        await house.give(delivered(f"evt_{number}", to=None))
+        await house.receiver.answer(answered(404))
+    for _ in range(FAILURES):
+        house.sink.lanes["acme/crm"].breaker.record(True, 0.0)
+    await house.clock.move(60.0)
+    house.sink.lanes["acme/crm"].breaker.take_probe(60.0)
+    house.sink.deferred(Delivery("acme/crm", "x", "delivery", b"", None, house.sink.window.admit(ledger(), 0, 0, 1)),
+                        "breaker_open")  # fmt: skip
+    await settled()
+    assert house.accounts.endpoints["acme/crm"].paused_reason == "failing"
+
+
+async def test_gone_pauses_the_endpoint_and_the_webhook_itself_waits(house: House) -> None:
+    await house.give(delivered("evt_1"))
+    await house.receiver.answer(answered(410))
+    assert house.accounts.endpoints["acme/crm"].paused_reason == "gone"
+    [headers] = house.headers_of("webhooks_retry.5m")
+    assert headers.attempt == 2
+
+
+async def test_webhooks_of_a_paused_endpoint_are_warned_of_and_then_given_up(house: House) -> None:
+    house.configure(endpoint(enabled=False))
+    task = WebhookTask("acme/crm", "evt_1", "delivery", b"{}")
+    for age in (6.5, 7.0):
+        parked_at = START - round(age * 86_400_000)
+        await house.give(task, headers=TaskHeaders(1, None, START, "o", parked_at=parked_at).encode())
+    assert [alert.event for alert in house.alerts] == ["endpoint.expiring"]
+    [headers] = house.headers_of("webhooks_retry.5m")
+    assert headers.parked_at == START - round(6.5 * 86_400_000)
+    [dead] = house.written("webhooks_dead")
+    assert dead.error_class == "parked_too_long"
+
+
+async def test_an_alert_reaches_the_other_endpoints_that_want_it(house: House) -> None:
+    house.configure(endpoint("ops", events=("endpoint.paused",)))
+    alert = EndpointAlert(
+        event_id="evt_a", account="acme", endpoint="crm", event="endpoint.paused", reason="gone", since=0, timestamp=0
+    )
+    await house.give(alert)
+    [request] = house.receiver.requests
+    assert (request.url, request.headers["webhook-id"]) == ("https://ops.example.com/hook", "evt_a")

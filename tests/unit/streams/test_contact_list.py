@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pytest
 from contact_records import ACCOUNT, DELIVERED, inbound, message_sent, receipt
 
+from accounts.lists import list_of
 from schemas.records import ListConfig
-from streams.rules import list_of
 
 TOLL_FREE = "+18005551234"
 SHORT_CODE = "72345"

@@ -1,4 +1,4 @@
-"""To which list of its account a report belongs."""
+"""To which list of an account a report belongs. Pure functions."""
 
 from __future__ import annotations
 

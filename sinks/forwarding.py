@@ -1,0 +1,229 @@
+"""Raw forwarding: a list's own URLs get the provider's raw item of each delivery report and reply.
+
+Each item is sent once, unsigned, with its own content type: no retry, no record of it. It is a consumer of its own, in
+a group of its own, beside the webhooks and never in their way. Every host has a few requests at a time and a bounded
+queue; what does not fit is dropped and counted, so a dead target costs nobody else anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, NoReturn
+from urllib.parse import urlsplit
+
+import aiokafka
+from aiokafka.errors import KafkaError
+
+from accounts.lists import list_of
+from accounts.store import Accounts
+from bus.settings import BusSettings
+from providers import PROVIDERS
+from schemas.codec import Codec, CodecError
+from schemas.records import InboundMessage, ListConfig, Receipt
+from sinks.clock import Clock
+from sinks.formats import raw_content_type
+from sinks.retry import Outcome
+
+log = logging.getLogger(__name__)
+
+TOPICS = ("receipts", "inbound")
+"""What is forwarded (short names of the catalogue)."""
+
+PER_HOST = 8
+"""Requests to one host at a time."""
+
+WAITING_ITEMS, WAITING_BYTES = 1_000, 1 << 20
+"""What may wait for one host."""
+
+TOTAL_BYTES = 64 << 20
+"""What may wait for all hosts together."""
+
+OLDEST_MS = 3_600_000
+"""Items that were written longer ago are not forwarded: nobody waits for them any more."""
+
+RESTART_SECONDS = 5.0
+"""Between two starts of the consumer, when Kafka gives nothing."""
+
+FetchedRecord = Any
+Post = Callable[[str, dict[str, str], bytes, bool], Awaitable[Outcome]]
+
+
+class Item(NamedTuple):
+    """One raw item and where it goes."""
+
+    url: str
+    content_type: str
+    body: bytes
+    allow_http: bool
+
+
+def target_of(report: Receipt | InboundMessage, accounts: Accounts) -> Item | None:
+    """Where a report's raw item goes, or None when its list wants none."""
+    lists = accounts.lists_of(report.account)
+    number = list_of(report, None, lists)
+    config = lists.get(number) if number is not None else None
+    url = None if config is None else _url_for(report, config)
+    if url is None:
+        return None
+    account = accounts.accounts.get(report.account)
+    return Item(url, raw_content_type(report.raw), report.raw.encode(), account is not None and account.allow_http)
+
+
+def _url_for(report: Receipt | InboundMessage, config: ListConfig) -> str | None:
+    return config.dlr_forward_url if isinstance(report, Receipt) else config.reply_forward_url
+
+
+@dataclass(slots=True)
+class _Host:
+    in_flight: int = 0
+    waiting: deque[Item] = field(default_factory=deque)
+    bytes: int = 0
+
+
+class Hosts:
+    """Sends items, a few at a time to each host, in the order in which they came. `counts` are by outcome."""
+
+    def __init__(self, post: Post) -> None:
+        self.counts: Counter[str] = Counter()
+        self.bytes = 0
+        self._post = post
+        self._hosts: dict[str, _Host] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def offer(self, item: Item) -> None:
+        """Send an item soon, or drop it."""
+        name = _host_of(item.url)
+        host = self._hosts.setdefault(name, _Host())
+        size = len(item.body)
+        if host.in_flight >= PER_HOST and (
+            len(host.waiting) >= WAITING_ITEMS or host.bytes + size > WAITING_BYTES or self.bytes + size > TOTAL_BYTES
+        ):
+            self.counts["dropped"] += 1
+            return
+        host.waiting.append(item)
+        host.bytes += size
+        self.bytes += size
+        if host.in_flight < PER_HOST:
+            host.in_flight += 1
+            task = asyncio.get_running_loop().create_task(self._send(name, host))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def finish(self, timeout: float) -> None:
+        """Wait for what is under way, for at most `timeout` seconds."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout)
+        for task in self._tasks:
+            task.cancel()
+
+    async def _send(self, name: str, host: _Host) -> None:
+        try:
+            while host.waiting:
+                item = host.waiting.popleft()
+                host.bytes -= len(item.body)
+                self.bytes -= len(item.body)
+                outcome = await self._post(item.url, {"Content-Type": item.content_type}, item.body, item.allow_http)
+                self.counts[outcome.label] += 1
+        finally:
+            host.in_flight -= 1
+            if not host.in_flight:
+                self._hosts.pop(name, None)
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
+
+
+class Forwarding:
+    """The consumer. It begins to read when a list wants something, so where nothing is forwarded it costs nothing."""
+
+    def __init__(self, settings: BusSettings, accounts: Accounts, codec: Codec, post: Post, clock: Clock) -> None:
+        self.hosts = Hosts(post)
+        self._settings = settings
+        self._accounts = accounts
+        self._codec = codec
+        self._clock = clock
+        self._wanted = asyncio.Event()
+        self._wanting: set[bytes] = set()
+        self._task: asyncio.Task[NoReturn] | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self.on_change("config_lists", "")
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        """Finish what is under way, a few seconds at most."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            await self.hosts.finish(RESTART_SECONDS)
+
+    def on_change(self, topic: str, key: str) -> None:
+        """A setting was written or deleted. For `AccountsReader.on_change`."""
+        if topic != "config_lists":
+            return
+        self._wanting = {
+            account.encode()
+            for account, lists in self._accounts.lists.items()
+            if any(config.dlr_forward_url or config.reply_forward_url for config in lists.values())
+        }
+        if self._wanting:
+            self._wanted.set()
+
+    def take(self, record: FetchedRecord) -> None:
+        """Forward a record of Kafka, if its list wants it. What cannot be read was rejected by others already."""
+        if not self._may_be_wanted(record.key) or self._clock.now_ms() - record.timestamp > OLDEST_MS:
+            return
+        try:
+            report = self._codec.decode(record.value)
+        except CodecError:
+            return
+        if isinstance(report, Receipt | InboundMessage):
+            item = target_of(report, self._accounts)
+            if item is not None:
+                self.hosts.offer(item)
+
+    def _may_be_wanted(self, key: bytes | None) -> bool:
+        # `account:recipient`; a report without a recipient has its provider's name there, and says its account inside.
+        owner = (key or b"").partition(b":")[0]
+        return owner in self._wanting or owner.decode("utf-8", "replace") in PROVIDERS
+
+    async def _run(self) -> NoReturn:
+        await self._wanted.wait()
+        while True:
+            try:
+                await self._consume()
+            except KafkaError as error:
+                log.warning("nothing is forwarded at the moment: %s", type(error).__name__)
+            except Exception:
+                log.exception("forwarding failed; it starts again")
+            await asyncio.sleep(RESTART_SECONDS)
+
+    async def _consume(self) -> NoReturn:
+        consumer = aiokafka.AIOKafkaConsumer(
+            *(self._settings.catalogue[topic].name for topic in TOPICS),
+            group_id=f"{self._settings.topic_prefix}trackly-forwarding",
+            group_instance_id=self._settings.instance_id,
+            # What is read counts as sent: each item goes out once, and none again.
+            enable_auto_commit=True,
+            auto_commit_interval_ms=1_000,
+            auto_offset_reset="latest",
+            max_poll_records=500,
+            **self._settings.aiokafka(),
+        )
+        try:
+            await consumer.start()
+            while True:
+                for records in (await consumer.getmany(timeout_ms=1_000)).values():
+                    for record in records:
+                        self.take(record)
+        finally:
+            await consumer.stop()

@@ -1,0 +1,184 @@
+"""What the sink does beside delivering: callbacks, the log of attempts, pauses, limits, batches, raw forwarding."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from standardwebhooks.webhooks import Webhook
+
+from schemas.records import AccountConfig, EndpointConfig, ListConfig, MessageCallback, Receipt, WebhookAttempt
+from tests.sink_house import SECRET, Kafka, Receiver, delivered, endpoint, until
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+
+StartSinks = Callable[..., subprocess.Popen[bytes]]
+SOON = {"TRACKLY_PAUSE_FAILURES": "5", "TRACKLY_PAUSE_SECONDS": "1"}
+
+
+def callback(number: int, url: str) -> MessageCallback:
+    return MessageCallback(
+        event_id=f"evt_c{number}",
+        account="acme",
+        url=url,
+        message_id=f"m{number}",
+        unique_args={"campaign": "spring"},
+        event="delivered",
+        to="+15550001111",
+        timestamp=1_705_314_600_000,
+    )
+
+
+async def test_a_callback_reaches_the_messages_own_url_signed_and_is_tried_again(
+    kafka: Kafka, receiver: Receiver, start_sinks: StartSinks
+) -> None:
+    receiver.answer = lambda path, number: 503 if number == 1 else 200
+    await kafka.endpoints(AccountConfig(id="acme", name="Acme", callback_secret=SECRET))
+    start_sinks()
+    await kafka.events([callback(1, f"{receiver.url}/callback")], "callbacks")
+    await until(lambda: len(receiver.of("/callback", "evt_c1")) == 2)
+    for _, headers, body in receiver.of("/callback", "evt_c1"):
+        assert body == b'{"id":"m1","uniqueArgs":{"campaign":"spring"},"event":"delivered"}'
+        Webhook(SECRET).verify(body, {k.lower(): v for k, v in headers.items()})
+
+
+async def test_every_attempt_is_in_the_log_when_the_sink_has_stopped(
+    kafka: Kafka, receiver: Receiver, start_sinks: StartSinks
+) -> None:
+    receiver.answer = lambda path, number: 400 if number == 1 else 200
+    await kafka.endpoints(endpoint(receiver, "crm"))
+    sinks = start_sinks()
+    await kafka.events([delivered(number) for number in range(200)])
+    await until(lambda: sum(len(requests) == 2 for requests in receiver.requests.values()) == 200)
+    sinks.send_signal(signal.SIGTERM)
+    await asyncio.to_thread(sinks.wait, 30)
+    attempts = [kafka.codec.decode_as(WebhookAttempt, record.value) for record in kafka.read("webhooks_attempts")]
+    assert {record.key for record in kafka.read("webhooks_attempts")} == {b"acme/crm"}
+    first = {attempt.event_id: attempt for attempt in attempts if attempt.attempt == 1}
+    second = {attempt.event_id: attempt for attempt in attempts if attempt.attempt == 2}
+    assert len(attempts) == 400
+    assert len(first) == len(second) == 200
+    assert {(a.status, a.error_class, a.final) for a in first.values()} == {(400, "http_status", False)}
+    assert {(a.status, a.error_class, a.final) for a in second.values()} == {(200, None, True)}
+    assert all(second[i].at >= (first[i].next_attempt_at or 0) for i in first)
+
+
+async def test_an_endpoint_that_fails_is_paused_its_owner_told_and_nothing_is_lost(
+    kafka: Kafka, receiver: Receiver, start_sinks: StartSinks
+) -> None:
+    sound = False
+    receiver.answer = lambda path, number: 200 if sound or path == "/ops" else 500
+    crm = endpoint(receiver, "crm")
+    ops = endpoint(receiver, "ops", events=("endpoint.paused", "endpoint.recovered"))
+    await kafka.endpoints(AccountConfig(id="acme", name="Acme"), crm, ops)
+    start_sinks(**SOON)
+    start_sinks(**SOON)
+
+    def told() -> list[str]:
+        return [
+            json.loads(requests[0][2])["event"]
+            for path, requests in receiver.requests.items()
+            if path.startswith("/ops")
+        ]
+
+    number = 0
+    while not told():
+        await kafka.events([delivered(number + n) for n in range(5)])
+        number += 5
+        await asyncio.sleep(0.2)
+        assert number < 500
+    await until(lambda: config_of(kafka, "acme/crm").paused_reason == "failing")
+    paused = config_of(kafka, "acme/crm")
+    assert not paused.enabled
+    assert replace(paused, enabled=True, paused_reason=None, paused_at=None) == crm
+
+    await asyncio.sleep(2)
+    tried = sum(map(len, receiver.requests.values()))
+    waiting = [replace(delivered(1_000 + n), to="+15550000001") for n in range(20)]
+    await kafka.events(waiting)
+    await asyncio.sleep(4)
+    assert sum(map(len, receiver.requests.values())) == tried
+
+    sound = True
+    await kafka.endpoints(crm)
+    await until(lambda: all(receiver.of("/crm", event.event_id) for event in waiting))
+    came = sorted((receiver.of("/crm", event.event_id)[0][0], event.event_id) for event in waiting)
+    assert [event_id for _, event_id in came] == [event.event_id for event in waiting]
+    await until(lambda: sorted(told()) == ["endpoint.paused", "endpoint.recovered"])
+    await until(lambda: kafka.lag() == 0)
+    dead = {kafka.codec.decode(record.value).event_id for record in kafka.read("webhooks_dead")}
+    assert {f"evt_{n}" for n in range(number) if not _taken(receiver, f"evt_{n}")} == dead
+
+
+def config_of(kafka: Kafka, key: str) -> EndpointConfig:
+    [*_, last] = [record for record in kafka.read("config_endpoints") if record.key == key.encode()]
+    return kafka.codec.decode_as(EndpointConfig, last.value)
+
+
+def _taken(receiver: Receiver, event_id: str) -> bool:
+    return any(answer == 200 for answer in receiver.answers.get("/crm" + event_id, []))
+
+
+async def test_two_processes_together_keep_the_rate_limit_of_an_endpoint(
+    kafka: Kafka, receiver: Receiver, start_sinks: StartSinks
+) -> None:
+    await kafka.endpoints(endpoint(receiver, "crm", rate_limit=20.0))
+    start_sinks()
+    start_sinks()
+    await asyncio.sleep(8)
+    await kafka.events([delivered(number) for number in range(150)])
+    await until(lambda: len(receiver.requests) == 150, 120)
+    times = sorted(requests[0][0] for requests in receiver.requests.values())
+    assert max(sum(at <= other < at + 2 for other in times) for at in times) <= 2 * 20 * 1.1 + 4
+
+
+async def test_events_come_in_arrays_where_an_endpoint_wants_them_so(
+    kafka: Kafka, receiver: Receiver, start_sinks: StartSinks
+) -> None:
+    await kafka.endpoints(endpoint(receiver, "crm", batch_events=50))
+    await kafka.events([delivered(number) for number in range(300)])
+    start_sinks()
+
+    def events() -> list[str]:
+        return [event["message_id"] for [(_, _, body)] in receiver.requests.values() for event in json.loads(body)]
+
+    await until(lambda: len(events()) >= 300)
+    assert sorted(events()) == sorted(f"message-{number}" for number in range(300))
+    assert len(receiver.requests) < 50
+    await until(lambda: kafka.lag() == 0)
+
+
+async def test_raw_items_are_forwarded_once(kafka: Kafka, receiver: Receiver, start_sinks: StartSinks) -> None:
+    receiver.answer = lambda path, number: 500
+    url = f"{receiver.url}/raw"
+    await kafka.endpoints(
+        AccountConfig(id="acme", name="Acme"), ListConfig(account="acme", number="+18005551234", dlr_forward_url=url)
+    )
+    start_sinks()
+    await asyncio.sleep(8)
+    receipt = Receipt(
+        event_id="evt_r",
+        account="acme",
+        provider="twilio",
+        provider_message_id="p1",
+        to="+15550001111",
+        from_="+18005551234",
+        status="delivered",
+        status_detail="DELIVERED_TO_HANDSET",
+        status_class="delivered",
+        provider_status="delivered",
+        final=True,
+        received_at=1,
+        raw="MessageSid=SM1",
+    )
+    await kafka.raw("receipts", kafka.codec.encode(receipt), key=b"acme:+15550001111")
+    await until(lambda: bool(receiver.of("/raw", "")))
+    await asyncio.sleep(4)
+    [(_, headers, body)] = receiver.of("/raw", "")
+    assert (body, headers["Content-Type"]) == (b"MessageSid=SM1", "application/x-www-form-urlencoded")
+    assert not [name for name in headers if "signature" in name.lower()]
