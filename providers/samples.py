@@ -1,4 +1,4 @@
-"""Callbacks such as each provider sends, with the proof that it gives: for trying out an installation, and for tests.
+"""Callbacks such as each provider and network sends, with the proof that it gives: for trying out an installation, and for tests.
 
 A new provider adds the function that makes its samples, the one that proves them, and a line in SOURCES.
 """
@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 import orjson
 
 from providers.base import CallbackRequest
+from providers.networks import TOKEN
 from providers.proof import URL_SECRET, sha1_signature
 
 JSON = "application/json"
@@ -26,6 +27,8 @@ TOPICS: Mapping[str, str] = {
     "opt_out": "inbound",
     "opt_in": "inbound",
     "click": "clicks",
+    "conversion": "postbacks",
+    "refund": "postbacks",
 }
 """Kind of a sample -> the topic, by its short name, where it comes out."""
 
@@ -100,11 +103,7 @@ def _prove_infobip(request: CallbackRequest, credentials: Mapping[str, str]) -> 
 
 
 def _prove_by_url(request: CallbackRequest, credentials: Mapping[str, str]) -> CallbackRequest:
-    secret = credentials.get(URL_SECRET)
-    if not secret:
-        return request
-    added = f"&{URL_SECRET}={quote(secret, safe='')}"
-    return replace(request, url=request.url + added, query=request.query + added)
+    return _with_parameter(request, URL_SECRET, credentials.get(URL_SECRET))
 
 
 def _cm(marker: str, occasion: Occasion) -> Iterator[Sample]:
@@ -179,11 +178,29 @@ def _prove_eztexting(request: CallbackRequest, credentials: Mapping[str, str]) -
     return replace(request, headers={**request.headers, "x-signature": sha1_signature(secret, request.body)})
 
 
+def _network(marker: str, occasion: Occasion) -> Iterator[Sample]:
+    """Postbacks of a click that nobody registered. `payout` and `type` are names that every network's file has."""
+    for n, (kind, payout, conversion) in enumerate([("conversion", "1.25", "sale"), ("refund", "-1.25", "refund")]):
+        fields = {"click_id": f"{marker}{n}", "payout": payout, "currency": "USD", "type": conversion}
+        yield Sample(kind, f"{marker}{n}", method="GET", query=urlencode(fields))
+
+
+def _prove_by_token(request: CallbackRequest, credentials: Mapping[str, str]) -> CallbackRequest:
+    return _with_parameter(request, TOKEN, credentials.get(TOKEN))
+
+
+def _with_parameter(request: CallbackRequest, name: str, value: str | None) -> CallbackRequest:
+    added = f"&{name}={quote(value, safe='')}" if value else ""
+    return replace(request, url=request.url + added, query=request.query + added)
+
+
 SOURCES: Mapping[str, Source] = {
     "cm": Source("/api/webhook-feedbacks/cm", _cm, _prove_by_url),
+    "everflow": Source("/api/postbacks/everflow", _network, _prove_by_token),
     "eztexting": Source("/api/webhook-feedbacks/eztexting", _eztexting, _prove_eztexting),
     "infobip": Source("/api/webhook-feedbacks/infobip", _infobip, _prove_infobip),
     "lime": Source("/api/webhook-feedbacks/lime", _lime, _prove_nothing),
+    "tune": Source("/api/postbacks/tune", _network, _prove_by_token),
     "twilio": Source("/api/webhook-feedbacks/twilio", _twilio, _prove_twilio),
 }
-"""By the provider's name."""
+"""By the name of the provider or network."""

@@ -21,10 +21,11 @@ from accounts.secrets import resolve
 from accounts.store import Accounts
 from bus.settings import ADDRESSES, BusSettings
 from ingest.settings import IngestSettings
-from providers import PROVIDERS
+from providers import NETWORKS, PROVIDERS
 from providers.base import CallbackRequest
+from providers.networks import METHODS, TOKEN
 from providers.samples import SOURCES, TOPICS, Occasion, Sample
-from schemas.records import InboundMessage, LinkClick, Receipt, Record, RejectedRecord
+from schemas.records import InboundMessage, LinkClick, Postback, Receipt, Record, RejectedRecord
 from trackly.decoding import Decoder
 from trackly.errors import Failed
 from trackly.output import Json, Yes, confirm, json_line, say, table
@@ -73,7 +74,7 @@ def _providers() -> None:
 
 @providers.command("list")
 def list_providers(as_json: Json = False) -> None:
-    """List the providers: the URL that each is given, and what of an account or of ingest proves its callbacks."""
+    """List providers and networks: the URL that each is given, and what of an account or of ingest proves it."""
     rows: list[dict[str, Any]] = [
         {
             "provider": name,
@@ -83,6 +84,16 @@ def list_providers(as_json: Json = False) -> None:
             "setting": _setting(name) if provider.behind_path_secret else None,
         }
         for name, provider in sorted(PROVIDERS.items())
+    ]
+    rows += [
+        {
+            "provider": name,
+            "methods": sorted(METHODS),
+            "path": _path(name, None) + "?account=ID&click_id=…&payout=…",
+            "credentials": (TOKEN,),
+            "setting": None,
+        }
+        for name in sorted(NETWORKS)
     ]
     if as_json:
         for row in rows:
@@ -99,7 +110,7 @@ def list_providers(as_json: Json = False) -> None:
 
 @providers.command("test")
 def try_provider(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The provider, such as infobip.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The provider or network, such as infobip.")],
     account: Annotated[str, typer.Option(help="The account that the callbacks are for.")],
     url: Annotated[
         str | None, typer.Option(metavar="BASE", help="Where ingest answers; by default that of `trackly up`.")
@@ -113,8 +124,8 @@ def try_provider(
     These are real records: their events go to the account's webhooks. They are about a number that nobody has.
     Exit code 1 if one was not stored, was rejected or did not come out.
     """
-    if name not in PROVIDERS:
-        raise typer.BadParameter(f"{name!r} is no provider; {nearest(name, sorted(PROVIDERS))}", param_hint="NAME")
+    if name not in SOURCES:
+        raise typer.BadParameter(f"{name!r} is no provider; {nearest(name, sorted(SOURCES))}", param_hint="NAME")
     fates = asyncio.run(_test(name, account, url, timeout, yes))
     if as_json:
         for fate in fates:
@@ -151,7 +162,9 @@ async def _test(name: str, account: str, url: str | None, timeout: float, yes: b
     view = await read_accounts(settings, decoder.codec)
     if account not in view.accounts:
         raise Failed(f"There is no account {account!r}; {nearest(account, sorted(view.accounts))}.")
-    credentials = {key: resolve(value) for key, value in view.accounts[account].providers.get(name, {}).items()}
+    config = view.accounts[account]
+    references = config.postbacks if name in NETWORKS else config.providers.get(name, {})
+    credentials = {key: resolve(value) for key, value in references.items()}
     base = (url or _written_down(settings)).rstrip("/")
     public = (settings.public_url or base).rstrip("/")
     callback_url = f"{public}{_path(name, _path_secret(settings, name))}?account={account}"
@@ -159,8 +172,8 @@ async def _test(name: str, account: str, url: str | None, timeout: float, yes: b
     samples = list(SOURCES[name].samples(f"trackly{secrets.token_hex(5)}", occasion))
     if not yes:
         confirm(
-            f"This posts {len(samples)} callbacks of {name} to {base} for account {account}: events about"
-            f" {occasion.contact} go to its webhooks, and opt this number out of {occasion.list_number}. Go on?"
+            f"This posts {len(samples)} callbacks of {name} to {base} for account {account}: {_effect(name, occasion)}."
+            " Go on?"
         )
     requests = [SOURCES[name].request(sample, callback_url, credentials) for sample in samples]
     targets = [request.url.removeprefix(public) for request in requests]
@@ -212,6 +225,8 @@ def _shown(record: Record) -> str:
             return f"{record.kind}: {record.text or record.keyword or ''}"
         case LinkClick():
             return f"click: {record.url or ''}"
+        case Postback():
+            return f"{record.type}: {record.payout} {record.currency}"
         case RejectedRecord():
             return f"{record.reason}: {record.error}"
         case _:
@@ -238,12 +253,18 @@ def _occasion(view: Accounts, account: str, provider: str) -> Occasion:
     )
 
 
+def _effect(name: str, occasion: Occasion) -> str:
+    if name in NETWORKS:
+        return "conversions of clicks that nobody registered go to its webhooks"
+    return f"events about {occasion.contact} go to its webhooks, and opt this number out of {occasion.list_number}"
+
+
 def _path(name: str, path_secret: str | None) -> str:
     return SOURCES[name].path + ("" if path_secret is None else "/" + quote(path_secret, safe=""))
 
 
 def _path_secret(settings: IngestSettings, name: str) -> str | None:
-    if not PROVIDERS[name].behind_path_secret:
+    if name in NETWORKS or not PROVIDERS[name].behind_path_secret:
         return None
     accepted = settings.path_secrets(name)
     if not accepted:

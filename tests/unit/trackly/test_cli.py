@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bus.admin import BrokerUnavailable
-from providers import PROVIDERS
+from providers import NETWORKS, PROVIDERS
 from schemas.registry import RegistryError
 from trackly.cli import CONTENTS, app
 from trackly.errors import Failed, TopicsMissing, sentence
@@ -170,7 +170,7 @@ def test_topics_list_gives_every_topic_with_its_prefix(monkeypatch: pytest.Monke
 def test_providers_list_says_what_each_is_given_and_what_proves_it() -> None:
     result = runner.invoke(app, ["providers", "list", "--json"])
     found = {line["provider"]: line for line in lines_of(result.stdout)}
-    assert sorted(map(str, found)) == sorted(PROVIDERS)
+    assert sorted(map(str, found)) == sorted([*PROVIDERS, *NETWORKS])
     assert found["lime"] == {
         "provider": "lime",
         "methods": ["GET", "POST"],
@@ -179,6 +179,7 @@ def test_providers_list_says_what_each_is_given_and_what_proves_it() -> None:
         "setting": "LIME_WEBHOOK_SECRET",
     }
     assert found["cm"]["credentials"] == ["secret"]
+    assert found["tune"]["credentials"] == ["token"]
     assert "LIME_WEBHOOK_SECRET" in runner.invoke(app, ["providers", "list"]).stdout
 
 
