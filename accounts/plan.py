@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
-from accounts.file import KEEP, KEPT_FIELDS, Entry, nearest, read_file
+from accounts.checks import KEEP
+from accounts.file import KEPT_FIELDS, Entry, read_file
 from accounts.secrets import KeyRing, is_literal, redacted, secrets_of, with_secrets
 from accounts.store import Accounts, Config, all_configs, config_key
+from accounts.toml_table import nearest
 from schemas.records import AccountConfig, EndpointConfig, ListConfig
 
 KINDS: dict[type[Config], Literal["account", "list", "endpoint"]] = {

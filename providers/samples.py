@@ -1,4 +1,4 @@
-"""Callbacks such as each provider and network sends, with the proof that it gives: for trying out an installation, and for tests.
+"""Callbacks such as each provider and network sends, with its proof: for trying out an installation, and for tests.
 
 A new provider adds the function that makes its samples, the one that proves them, and a line in SOURCES.
 """

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from accounts.file import check_endpoint_secret
+from accounts.checks import check_endpoint_secret
 from accounts.plan import new_secret
 from accounts.secrets import REFERENCES, is_literal, keyring, redacted
 from accounts.store import config_key

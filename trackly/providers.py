@@ -16,9 +16,9 @@ from urllib.parse import quote
 import httpx
 import typer
 
-from accounts.file import nearest
 from accounts.secrets import resolve
 from accounts.store import Accounts
+from accounts.toml_table import nearest
 from bus.settings import ADDRESSES, BusSettings
 from ingest.settings import IngestSettings
 from providers import NETWORKS, PROVIDERS

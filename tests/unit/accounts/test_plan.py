@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import providers
-from accounts import file
+from accounts import checks, file
 from accounts.plan import PlanError, export, make_plan, new_secret
 from accounts.secrets import KeyRing, SecretMissing, new_key, with_secrets
 from accounts.store import Accounts
@@ -550,7 +550,7 @@ def views(draw: st.DrawFn) -> Accounts:
                 callback_rate_limit=draw(st.none() | st.floats(0.1, 100_000)),
                 discord_webhook_url=draw(st.none() | st.just("https://discord.example/secret")),
                 opt_out_words=draw(st.dictionaries(st.sampled_from(["keywords", "never"]), OPT_OUT_WORDS)),
-                opt_out_off=tuple(draw(st.sets(st.sampled_from(file.OPT_OUT_LAYERS)))),
+                opt_out_off=tuple(draw(st.sets(st.sampled_from(checks.OPT_OUT_LAYERS)))),
                 registers_messages=draw(st.booleans()),
                 callback_secret=draw(st.none() | SECRETS),
                 allow_http=draw(st.booleans()),
@@ -574,7 +574,7 @@ def views(draw: st.DrawFn) -> Accounts:
                     retry_schedule=draw(st.sampled_from([(), ("1m", "5m")])),
                     rate_limit=draw(st.none() | st.floats(0.01, 100_000)),
                     headers=draw(st.dictionaries(st.sampled_from(["X-A", "Authorization"]), st.just("v"))),
-                    format=draw(st.sampled_from(file.FORMATS)),
+                    format=draw(st.sampled_from(checks.FORMATS)),
                     batch_events=draw(st.integers(1, 100)),
                 )
             )

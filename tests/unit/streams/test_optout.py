@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.file import OPT_OUT_LAYERS, OPT_OUT_WORDS
+from accounts.checks import OPT_OUT_LAYERS, OPT_OUT_WORDS
 from schemas.records import AccountConfig
 from streams.optout import LAYERS, NEVER, OptOut, default_words, words_of
 from streams.optout.text import MAX_CHARACTERS

@@ -1,0 +1,152 @@
+"""What a value of accounts as code must be. Each check raises ValueError that says what is wrong, without secrets."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import re
+
+from accounts.secrets import SEALED
+from accounts.toml_table import nearest, quoted
+from accounts.urls import check_web_address
+from schemas.topics import parse_duration
+
+KEEP = "***"
+"""In place of a secret: keep the one that is stored."""
+
+EVENTS = (
+    "delivery", "unsubscribe", "reply", "sent", "click", "conversion",
+    "endpoint.paused", "endpoint.recovered", "endpoint.expiring",
+)  # fmt: skip
+
+OPT_OUT_LAYERS = ("keywords", "misspellings", "phrases", "obfuscations", "complaints")
+"""Layers of opt-outs, each of which can be switched off and extended."""
+
+OPT_OUT_WORDS = (*OPT_OUT_LAYERS, "never")
+"""What an account can add words to."""
+
+MAX_OPT_OUT_WORDS = 500
+MAX_OPT_OUT_WORD = 100
+"""Words that an account may add to one layer, and characters that one may have."""
+
+FORMATS = ("json", "cloudevents")
+
+RESERVED_HEADERS = frozenset(
+    {
+        "accept-encoding", "connection", "expect", "host", "keep-alive", "proxy-authenticate", "proxy-authorization",
+        "proxy-connection", "te", "trailer", "trailers", "transfer-encoding", "upgrade", "user-agent",
+    }
+)  # fmt: skip
+"""Headers of the connection (RFC 9110 section 7.6.1) and those that trackly sets: an endpoint cannot have its own."""
+
+RESERVED_PREFIXES = ("content-", "webhook-", "x-trackly-")
+
+_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,6}")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")  # RFC 9110 section 5.6.2
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def check_secret_url(value: str) -> None:
+    if value == KEEP or value.startswith(("env:", "file:")):
+        check_secret(value)
+        return
+    try:
+        check_web_address(value)
+    except ValueError:
+        raise ValueError("is no web address; write https://…, env:NAME or file:PATH") from None
+
+
+def check_secret(value: str) -> None:
+    if not value.strip():
+        raise ValueError("is empty; write the secret, env:NAME or file:PATH")
+    if value.startswith(SEALED):
+        raise ValueError(f"is encrypted already; write the secret, or {KEEP} to keep the one that is stored")
+    if value.startswith("env:") and not _VARIABLE.fullmatch(value.removeprefix("env:")):
+        raise ValueError("names no environment variable; write env:NAME")
+    if value == "file:":
+        raise ValueError("names no file; write file:PATH")
+
+
+def check_endpoint_secret(value: str) -> None:
+    """Raises ValueError, without the secret, for what cannot be an endpoint's."""
+    if not value.strip():
+        raise ValueError("is empty; leave it out to have one generated")
+    check_signing_secret(value)
+
+
+def check_signing_secret(value: str) -> None:
+    check_secret(value)
+    if value.startswith("whsec_"):
+        try:
+            key = base64.b64decode(value.removeprefix("whsec_"), validate=True)
+        except ValueError:
+            key = b""
+        if not key:
+            raise ValueError("begins with whsec_ but goes on with no base64")
+
+
+def check_duration(value: str) -> None:
+    parse_duration(value)
+
+
+def check_format(value: str) -> None:
+    if value not in FORMATS:
+        raise ValueError(f"{quoted(value)} is no format; {nearest(value, FORMATS)}")
+
+
+def check_header_name(value: str) -> None:
+    if not _TOKEN.fullmatch(value):
+        raise ValueError("is no name of a header")
+    if value.lower() in RESERVED_HEADERS or value.lower().startswith(RESERVED_PREFIXES):
+        raise ValueError("is a header that trackly or the connection sets; choose another name")
+
+
+def check_header_value(value: str) -> None:
+    check_secret(value)
+    if not value.isascii() or not value.isprintable() or value != value.strip():
+        raise ValueError("is no value of a header: ASCII without line breaks, no blanks around it")
+
+
+def check_there(value: str) -> None:
+    if not value.strip():
+        raise ValueError("is empty")
+
+
+def check_id(value: str) -> None:
+    if not _ID.fullmatch(value):
+        raise ValueError(f"{quoted(value)} is no id: 1 to 64 letters, digits, dots, underscores or dashes")
+
+
+def check_number(value: str) -> None:
+    if not _NUMBER.fullmatch(value):
+        raise ValueError(f"{quoted(value)} is no phone number; write it as +18005551234")
+
+
+def check_network(value: str) -> None:
+    try:
+        ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError(f"{quoted(value)} is no network; write it as 203.0.113.0/24") from None
+
+
+def check_event(value: str) -> None:
+    if value not in EVENTS:
+        raise ValueError(f"{quoted(value)} is no event; {nearest(value, EVENTS)}")
+
+
+def check_layer(value: str) -> None:
+    if value not in OPT_OUT_LAYERS:
+        raise ValueError(f"{quoted(value)} is no layer; {nearest(value, OPT_OUT_LAYERS)}")
+
+
+def check_opt_out_word(value: str) -> None:
+    if not any(map(str.isalnum, value)):
+        raise ValueError(f"{quoted(value)} has no letter or digit, and nothing else is compared")
+    if len(value) > MAX_OPT_OUT_WORD:
+        raise ValueError(f"has {len(value)} characters; {MAX_OPT_OUT_WORD} are the most")
+
+
+def check_look_alike(value: str) -> None:
+    if not re.fullmatch(r"[A-Za-z]=[^\sA-Za-z]{1,100}", value):
+        raise ValueError(f"{quoted(value)} names no look-alikes; write a letter and what is taken for it, as in S=$5")

@@ -1,0 +1,155 @@
+"""A TOML table with its place in the file: takes values by type and notes what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+# In this order: a TOML boolean is an `int` in Python too.
+_TYPES: tuple[tuple[type, str], ...] = (
+    (bool, "true or false"),
+    (str, "a text"),
+    (int, "a whole number"),
+    (float, "a number"),
+    (list, "an array"),
+    (dict, "a table"),
+)
+
+Check = Callable[[str], None]
+T = TypeVar("T")
+
+
+class Table:
+    """A TOML table with its place. Takes values by type; what is wrong goes to `problems`."""
+
+    def __init__(
+        self,
+        values: dict[str, Any],
+        path: str,
+        known: Iterable[str],
+        problems: list[str],
+        what: str = "setting",
+    ) -> None:
+        self.values = values
+        self.path = path
+        self._problems = problems
+        names = tuple(known)
+        for key in values:
+            if names and key not in names:
+                self.problem(key, f"is no {what}; {nearest(key, names)}")
+
+    def problem(self, key: str, message: str) -> None:
+        self._problems.append(f"{self._at(key)}: {message}")
+
+    def required(self, key: str, check: Check) -> str:
+        if key not in self.values:
+            self.problem(key, "is missing")
+        return self.text(key, check) or ""
+
+    def text(self, key: str, check: Check | None = None) -> str | None:
+        value = self._typed(key, str, None)
+        if value is not None and check is not None:
+            self._check(key, value, check)
+        return value
+
+    def whole(self, key: str, default: int, least: int, most: int) -> int:
+        value = self._typed(key, int, default)
+        if value is not None and not least <= value <= most:
+            self.problem(key, f"{value} is not between {least} and {most}")
+        return default if value is None else value
+
+    def number(self, key: str, least: float, most: float) -> float | None:
+        """A number with or without a fraction."""
+        kind = int if isinstance(self.values.get(key), int) else float
+        value = self._typed(key, kind, None, "a number")
+        if value is None or least <= value <= most:
+            return None if value is None else float(value)
+        self.problem(key, f"{value} is not between {least} and {most}")
+        return None
+
+    def flag(self, key: str, default: bool) -> bool:
+        value = self._typed(key, bool, default)
+        return default if value is None else value
+
+    def texts(self, key: str, check: Check) -> tuple[str, ...]:
+        """An array of texts at their positions; what is no text is empty."""
+        items = self._typed(key, list, []) or []
+        for index, item in enumerate(items):
+            place = f"{key}[{index}]"
+            if not isinstance(item, str):
+                self.problem(place, f"is {_type_name(item)}, expected a text")
+            elif item in items[:index]:
+                self.problem(place, f"{quoted(item)} is there already")
+            else:
+                self._check(place, item, check)
+        return tuple(item if isinstance(item, str) else "" for item in items)
+
+    def texts_by_name(self, check: Check) -> dict[str, str]:
+        """All values of this table, which must be texts."""
+        return {key: value for key in self.values if (value := self.text(key, check)) is not None}
+
+    def table(self, key: str, known: Iterable[str], what: str = "setting") -> Table | None:
+        values = self._typed(key, dict, None)
+        return None if values is None else Table(values, self._at(key), known, self._problems, what)
+
+    def tables(self, key: str, known: Iterable[str]) -> list[Table]:
+        """An array of tables."""
+        items = self._typed(key, list, [], f"an array of tables: write [[{_pattern(self._at(key))}]]") or []
+        tables = []
+        for index, item in enumerate(items):
+            if isinstance(item, dict):
+                tables.append(Table(item, f"{self._at(key)}[{index}]", known, self._problems))
+            else:
+                self.problem(f"{key}[{index}]", f"is {_type_name(item)}, expected a table")
+        return tables
+
+    def tables_by_name(self, key: str, known: dict[str, tuple[str, ...]], what: str) -> dict[str, Table]:
+        """A table of tables, with the keys that each may have."""
+        outer = self.table(key, known, what)
+        if outer is None:
+            return {}
+        inner = {name: outer.table(name, known.get(name, ()), "credential") for name in outer.values}
+        return {name: table for name, table in inner.items() if table is not None}
+
+    def _typed(self, key: str, kind: type[T], default: T | None, expected: str = "") -> T | None:
+        value = self.values.get(key, default)
+        if value is None or (isinstance(value, kind) and isinstance(value, bool) == (kind is bool)):
+            return value
+        self.problem(key, f"is {_type_name(value)}, expected {expected or dict(_TYPES)[kind]}")
+        return None
+
+    def check_name(self, key: str, name: str, check: Check) -> None:
+        """Check the name of a value in the table `key`."""
+        self._check(f"{key}.{name}", name, check)
+
+    def _check(self, key: str, value: str, check: Check) -> None:
+        try:
+            check(value)
+        except ValueError as error:
+            self.problem(key, str(error))
+
+    def _at(self, key: str) -> str:
+        return f"{self.path}.{key}" if self.path else key
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`did you mean x?`, or what there is."""
+    names = list(known)
+    close = get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]}?" if close else f"known are {', '.join(names)}"
+
+
+def quoted(value: str) -> str:
+    """A text as it stands in a problem."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _type_name(value: object) -> str:
+    return next((name for kind, name in _TYPES if isinstance(value, kind)), "a date or time")
+
+
+def _pattern(path: str) -> str:
+    return re.sub(r"\[[0-9]+\]", "", path)
