@@ -93,14 +93,18 @@ def try_endpoint(
     Its webhook-id begins with evt_test_. The address is checked as sinks check it, with the settings of this command:
     TRACKLY_ALLOW_SUBNETS and the like. Exit code 1 unless the answer is 2xx.
     """
-    config = endpoint_named(current_accounts(), endpoint)
+    view = current_accounts()
+    config = endpoint_named(view, endpoint)
+    account = view.accounts.get(config.account)
+    settings = SinksSettings()
+    allow_http = settings.allow_http or (account is not None and account.allow_http)
     try:
         sent = trial_event(event, config.account, time.time_ns() // 1_000_000)
     except KeyError:
         known = ", ".join(shape.event for shape in SHAPES.values())
         raise typer.BadParameter(f"{event!r} is none of {known}", param_hint="--event") from None
     try:
-        trial = asyncio.run(_try(config, sent))
+        trial = asyncio.run(_try(config, sent, settings, allow_http))
     except SecretMissing as missing:
         raise Failed(f"{endpoint}: {missing}.") from None
     _show(config, trial, as_json)
@@ -140,8 +144,7 @@ def list_attempts(
     )
 
 
-async def _try(config: EndpointConfig, event: PublicEvent) -> Trial:
-    settings = SinksSettings()
+async def _try(config: EndpointConfig, event: PublicEvent, settings: SinksSettings, allow_http: bool) -> Trial:
     now = time.time_ns() // 1_000_000
     present, following = secrets_at(config, now)
     secrets = [resolve(present)] + ([] if following is None else [resolve(following)])
@@ -150,7 +153,7 @@ async def _try(config: EndpointConfig, event: PublicEvent) -> Trial:
     headers = Signer(*secrets).headers(event.event_id, body, now // 1_000)
     sender = Sender(
         timeout=settings.webhook_timeout,
-        allow_http=settings.allow_http,
+        allow_http=allow_http,
         allowed=settings.allow_subnets,
         ports=settings.webhook_ports,
     )
@@ -164,16 +167,16 @@ async def _try(config: EndpointConfig, event: PublicEvent) -> Trial:
     answer = str(getattr(outcome, "head", ""))
     for secret in (*secrets, *own.values()):
         answer = answer.replace(secret, "***")
-    refusal = await _refusal(config.url, settings) if outcome.error_class in REFUSALS else None
+    refusal = await _refusal(config.url, settings, allow_http) if outcome.error_class in REFUSALS else None
     return Trial(headers, body, outcome, seconds, answer[:1_024], refusal)
 
 
-async def _refusal(url: str, settings: SinksSettings) -> str | None:
+async def _refusal(url: str, settings: SinksSettings, allow_http: bool) -> str | None:
     """Why webhooks may not go to a URL."""
     allowed, ports = settings.allow_subnets, settings.webhook_ports
     resolver = GuardedResolver(allowed, ports)
     try:
-        target = check_url(url, allow_http=settings.allow_http, allowed=allowed, ports=ports)
+        target = check_url(url, allow_http=allow_http, allowed=allowed, ports=ports)
         await resolver.resolve(target.raw_host or "", target.port or 0)
     except (RefusedUrl, OSError) as error:
         return str(error)

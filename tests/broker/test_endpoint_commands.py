@@ -103,17 +103,25 @@ class Receiver(BaseHTTPRequestHandler):
         """Nothing is printed."""
 
 
-@pytest.mark.parametrize(("status", "exit_code"), [(204, 0), (500, 1)])
+@pytest.mark.parametrize(("status", "exit_code", "plain_by"), [(204, 0, "setting"), (500, 1, "account")])
 def test_a_test_event_is_signed_sent_and_told(
-    trackly: Trackly, topics: None, environment: dict[str, str], tmp_path: Path, status: int, exit_code: int
+    trackly: Trackly,
+    topics: None,
+    environment: dict[str, str],
+    tmp_path: Path,
+    status: int,
+    exit_code: int,
+    plain_by: str,
 ) -> None:
-    environment |= {"TRACKLY_ALLOW_HTTP": "true", "TRACKLY_ALLOW_SUBNETS": "127.0.0.0/8"}
+    environment |= {"TRACKLY_ALLOW_HTTP": str(plain_by == "setting"), "TRACKLY_ALLOW_SUBNETS": "127.0.0.0/8"}
+    own = f"allow_http = {str(plain_by == 'account').lower()}"
+    accounts = ACCOUNTS.replace('id = "acme"', f'id = "acme"\n{own}')
     with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
         server.status, server.came = status, []  # type: ignore[attr-defined]
         threading.Thread(target=server.serve_forever).start()
         url = f"http://127.0.0.1:{server.server_port}/hook"
         path = tmp_path / "accounts.toml"
-        path.write_text(ACCOUNTS.replace("https://crm.example.com/trackly", url), "utf-8")
+        path.write_text(accounts.replace("https://crm.example.com/trackly", url), "utf-8")
         applied = trackly("apply", str(path), "--yes")
         done = trackly("endpoints", "test", "acme/crm", "--event", "reply", "--json")
         server.shutdown()
