@@ -82,7 +82,7 @@ class Replica:
         for partition, begin in found.begins.items():
             stored = self._store.get(_POSITION_KEY % partition)
             self.positions[partition] = begin if stored is None else max(begin, int.from_bytes(stored, "big"))
-            self._consumer.seek(aiokafka.TopicPartition(self.topic.name, partition), self.positions[partition])
+        self._seek_back()
         self._task = asyncio.create_task(self._follow())
 
     async def stop(self) -> None:
@@ -128,11 +128,17 @@ class Replica:
             except aiokafka.errors.KafkaError as error:
                 log.warning("%s is not followed at the moment: %s", self.topic.name, type(error).__name__)
                 await asyncio.sleep(1)
+                self._seek_back()
             except Exception as error:
                 # A copy that stands still is noticed by whoever asks how old it is.
                 self.problem = f"the copy of {self.topic.name} cannot be kept: {type(error).__name__}: {error}"
                 log.critical("%s", self.problem)
                 raise
+
+    def _seek_back(self) -> None:
+        # The client stands behind what it gave out, and an error may have kept that from the store.
+        for partition, at in self.positions.items():
+            self._consumer.seek(aiokafka.TopicPartition(self.topic.name, partition), at)
 
     async def _take(self, batches: dict[Any, list[Any]]) -> None:
         rows: dict[bytes, bytes | None] = {}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.errors import NodeNotReadyError
 from kafka.admin import KafkaAdminClient
 
 from bus.admin import Admin, UnknownTopic
@@ -72,6 +73,26 @@ async def test_after_a_restart_it_goes_on_where_it_was(bus_settings: BusSettings
         assert (replica.get(b"a"), replica.get(b"b")) == (value, value)
         await replica.stop()
     assert sorted(read) == [b"1", b"1", b"2", b"2"]
+
+
+async def test_records_that_were_fetched_when_kafka_failed_are_fetched_again(
+    bus_settings: BusSettings, topics: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = Replica(bus_settings, bus_settings.catalogue["contacts"], MemoryStore())
+    await replica.start()
+    take, failed = replica._take, []
+
+    async def fail_once(batches: dict[Any, list[Any]]) -> None:
+        if batches and not failed:
+            failed.append(batches)
+            raise NodeNotReadyError
+        await take(batches)
+
+    monkeypatch.setattr(replica, "_take", fail_once)
+    await caught_up(replica, await write(bus_settings, (b"a", b"1")))
+    assert failed
+    assert replica.get(b"a") == b"1"
+    await replica.stop()
 
 
 async def test_a_topic_that_was_made_anew_is_not_taken_for_the_old_one(
