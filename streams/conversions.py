@@ -1,7 +1,8 @@
 """The rules of the clicks stage: what a registered link or a postback makes of one click's row, and what goes out.
 
-Pure functions. A link and the postbacks of its click arrive in any order and more than once. Nothing here depends on
-which came first, but for a postback whose time to wait is over.
+Pure functions. A link and the postbacks of its click arrive in any order and more than once. Which came first matters
+in two cases only: when a postback's time to wait is over, and when a second account registers the same click after a
+postback that names none has gone out for the first.
 """
 
 from __future__ import annotations
@@ -155,8 +156,15 @@ def _conversion_key(account: str, postback: Postback) -> str:
     what = [account, postback.network, postback.type, postback.goal or ""]
     if postback.external_id is not None:
         return derived_id("id", *what, postback.external_id)
-    amount = "" if postback.payout is None else f"{Decimal(postback.payout).normalize()}"
-    return derived_id("amount", *what, amount, postback.currency or "")
+    return derived_id("amount", *what, _amount(postback.payout), postback.currency or "")
+
+
+def _amount(payout: str | None) -> str:
+    """An amount in one form: 2.5 is 2.50."""
+    try:
+        return "" if payout is None else str(Decimal(payout).normalize())
+    except ArithmeticError:
+        return str(payout)
 
 
 def _is_repeated(postback: Postback, new: Seen, conversions: tuple[Seen, ...], repeat_ms: int) -> bool:
