@@ -12,6 +12,7 @@ import aiokafka
 import faust
 from faust.app.base import BootStrategy
 
+from bus.due import DueRows
 from bus.health import Health, HealthServer
 from bus.inbox import Inbox
 from bus.offsets import LosslessTransport
@@ -52,11 +53,12 @@ class Worker(faust.App):  # type: ignore[misc]
         self.inboxes: dict[str, Inbox] = {}
         self.before_revoke: list[Callable[[float], Awaitable[bool]]] = []
         self.tables_of_ours: list[Table] = []
+        self.claimed: dict[str, int] = {}
         self.catalogue: Catalogue = bus.catalogue
         self.codec = Codec(registry_for(bus.schema_registry_url))
         self.records_producer = Producer(bus)
         self.health = Health(name)
-        self.health.checks += [self._not_joined, self._restoring, self._stalled]
+        self.health.checks += [self._not_joined, self._restoring, self._unclaimed, self._stalled]
         self.lag = 0
         self.records = self.health.counter("records", "Records taken, and items rejected.", ["stage", "result"])
         self.health.gauge("lag_records", "Records that are on the topics and not yet done.", lambda: self.lag)
@@ -107,14 +109,15 @@ class Worker(faust.App):  # type: ignore[misc]
         names = [self.catalogue[topic].name for topic in topics]
         return self.topic(*names, key_type=bytes, value_type=bytes, value_serializer="raw", key_serializer="raw")
 
-    def durable_table(self, name: str, changelog: str) -> Table:
-        """A table logged to a changelog topic (catalogue short name)."""
+    def durable_table(self, name: str, changelog: str, due_rows: DueRows | None = None) -> Table:
+        """A table logged to a changelog topic (catalogue short name); `due_rows` are for `bus.tables`."""
         table = Table(
             name,
             self.catalogue[changelog].name,
             self.records_producer,
             open_store=self._open_store,
             consumer=self._changelog_consumer,
+            due_rows=due_rows,
         )
         self.tables_of_ours.append(table)
         return table
@@ -151,6 +154,11 @@ class Worker(faust.App):  # type: ignore[misc]
     def _restoring(self) -> str | None:
         left = {table.name: sum(table.restoring.values()) for table in self.tables_of_ours if table.restoring}
         return "; ".join(f"restoring table {name}: {count} records left" for name, count in left.items()) or None
+
+    def _unclaimed(self) -> str | None:
+        generations = {ledger.generation for ledger in self.consumer.ledgers.values()}
+        late = [stage for stage, generation in self.claimed.items() if generations - {generation}]
+        return f"taking over the tables of {', '.join(late)}" if late else None
 
     def _stalled(self) -> str | None:
         still = time.monotonic() - self._progress[1]

@@ -7,12 +7,15 @@
 
 Order of effects in a batch: records are sent and acknowledged, then table rows are written and acknowledged,
 then the offsets move. A crash between two steps repeats work that gives the same ids; nothing is lost.
+
+What happens by time and not because a record came is the work of a tick: a batch of its own, without records.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -20,7 +23,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bus.inbox import Admitted, Inbox, Kept
-from bus.ledger import Ledger
 from bus.offsets import LosslessConsumer, PartitionsLost
 from bus.producer import Producer
 from bus.tables import Stale, Table
@@ -38,6 +40,12 @@ log = logging.getLogger(__name__)
 BATCH_RECORDS = 500
 """Records of one batch: large enough that an acknowledgement is shared by many, small enough that a replay is short."""
 
+
+_TIME_BITS = 42
+"""Bits of a row's version that hold the time in ms (until the year 2109); above them stands the generation."""
+
+NO_GENERATION = -1
+"""Stands for the group's generation while there are no partitions."""
 
 LOOK_AGAIN = 10.0
 """Seconds between looks at the changelogs for writes of others; also how long a loop with tables waits for a record."""
@@ -73,10 +81,14 @@ class FailureLimit:
 
 
 class Rows:
-    """Rows of one table as a batch sees them: the table's, with the batch's own writes on top."""
+    """Rows of one table as a batch sees them: the table's, with the batch's own writes on top.
 
-    def __init__(self, table: Table) -> None:
+    `least_version` is below no version that a worker without right to a row may have written (`_least_version`).
+    """
+
+    def __init__(self, table: Table, least_version: int) -> None:
         self._table = table
+        self._least_version = least_version
         self._written: dict[int, dict[bytes, tuple[int, bytes]]] = {}
 
     def get(self, partition: int, key: bytes) -> bytes | None:
@@ -89,7 +101,10 @@ class Rows:
     def put(self, partition: int, key: bytes, value: bytes) -> None:
         """Write a row when the batch becomes durable; the last of several writes counts."""
         written = self._written.setdefault(partition, {})
-        version = written[key][0] if key in written else self._table.get(partition, key)[0] + 1
+        if key in written:
+            version = written[key][0]
+        else:
+            version = max(self._table.get(partition, key)[0] + 1, self._least_version)
         written[key] = (version, value)
 
     @property
@@ -103,7 +118,7 @@ class Rows:
 
 
 class Batch:
-    """Records of one turn of the loop, and what they lead to. The batch of a tick has no records."""
+    """Records of one turn of the loop, and what they lead to."""
 
     def __init__(
         self,
@@ -122,7 +137,8 @@ class Batch:
         self._catalogue: Catalogue = worker.catalogue
         self._consumer: LosslessConsumer = worker.consumer
         self._limit = limit
-        self._rows = {table.name: Rows(table) for table in tables}
+        least = _least_version(generation)
+        self._rows = {table.name: Rows(table, least) for table in tables}
         self._outgoing: list[tuple[str, bytes | None, bytes | None, Headers | None, int | None]] = []
         self.rejected = 0
 
@@ -208,7 +224,7 @@ class Batch:
         return not self._outgoing and all(rows.is_empty for rows in self._rows.values())
 
     async def make_durable(self) -> None:
-        """Send, await, write the tables, await.
+        """Send, await, write the tables in their order, await.
 
         Raises aiokafka.errors.KafkaError when Kafka does not take it, PartitionsLost when they are another's.
         """
@@ -242,44 +258,35 @@ async def batches(
     """Batches of an inbox, for ever. A batch that cannot be made durable ends the worker: it recovers from the log.
 
     Rows that a worker without right to them wrote over are written again; `repair` sends what follows from such a row.
-    `tick` is called about every `tick_every` seconds, also when no record comes, with a batch of its own. By then the
-    tables have all partitions that are ours and no others, and the batch becomes durable like any other.
+    `tick` is called about every `tick_every` seconds, whether records come or not, with a batch of its own, while
+    there are partitions; what it sends and writes is made durable like everything else.
     """
     limit = FailureLimit()
-    tables = tuple(tables)
-    looked = ticked = time.monotonic()
-    patience = LOOK_AGAIN if tables else None
-    if tick is not None:
-        patience = tick_every
+    claims = _Claims(worker, inbox, stage, tuple(tables))
+    rest = min(LOOK_AGAIN if claims.tables else math.inf, tick_every if tick else math.inf)
+    ticked = time.monotonic()
     while True:
-        sources = await inbox.take(BATCH_RECORDS, patience)
+        sources = await inbox.take(BATCH_RECORDS, rest if rest < math.inf else None)
         try:
-            stale = await _claim(tables, (source.ledger for source in sources))
-            if time.monotonic() - looked >= LOOK_AGAIN:
-                looked = time.monotonic()
-                stale += [row for table in tables for row in await table.look_again(worker.consumer.end_offsets)]
+            stale = await claims.make(sources)
             if sources or stale:
-                generation = sources[0].ledger.generation if sources else worker.consumer_generation_id
-                batch = Batch(sources, stage, worker, limit, tables, generation)
-                _write_again(batch, stale, stage, repair)
+                generation = sources[0].ledger.generation if sources else claims.generation
+                batch = Batch(sources, stage, worker, limit, claims.tables, generation)
+                for row in stale:
+                    log.warning("%s: a row of table %s[%d] was written over; writing it again", stage, *row[:2])
+                    batch.rewrite(row)
+                    repair(batch, row)
                 yield batch
                 await batch.make_durable()
                 batch.settle()
                 worker.records.labels(stage, "taken").inc(len(sources))
                 worker.records.labels(stage, "rejected").inc(batch.rejected)
-            if tick is not None and time.monotonic() - ticked >= tick_every:
+            if tick is not None and claims.generation != NO_GENERATION and time.monotonic() - ticked >= tick_every:
                 ticked = time.monotonic()
-                owned = worker.consumer.owned(inbox.topics)
-                if owned:
-                    for table in tables:
-                        table.keep(ledger.tp.partition for ledger in owned)
-                    stale = await _claim(tables, owned)
-                    batch = Batch([], stage, worker, limit, tables, owned[0].generation)
-                    _write_again(batch, stale, stage, repair)
-                    tick(batch)
-                    if not batch.is_empty:
-                        await batch.make_durable()
-                    worker.records.labels(stage, "rejected").inc(batch.rejected)
+                batch = Batch([], stage, worker, limit, claims.tables, claims.generation)
+                tick(batch)
+                if not batch.is_empty:
+                    await batch.make_durable()
         except PartitionsLost as lost:
             log.warning("%s drops a batch of %d records: %s", stage, len(sources), lost)
         except Exception as error:
@@ -290,16 +297,49 @@ async def batches(
             inbox.done()
 
 
-async def _claim(tables: Iterable[Table], ledgers: Iterable[Ledger]) -> list[Stale]:
-    ledgers = list(ledgers)
-    return [row for table in tables for row in await table.claim(ledgers)]
+class _Claims:
+    """Holds the partitions of some tables that belong to the assigned partitions of an inbox."""
+
+    def __init__(self, worker: Worker, inbox: Inbox, stage: str, tables: tuple[Table, ...]) -> None:
+        self.tables = tables
+        self.generation = NO_GENERATION
+        """Generation of the group in which all partitions are claimed."""
+        self._worker = worker
+        self._inbox = inbox
+        self._stage = stage
+        self._looked = time.monotonic()
+        if tables:
+            worker.claimed[stage] = NO_GENERATION
+
+    async def make(self, sources: Iterable[Admitted]) -> list[Stale]:
+        """Claim what was assigned since the last call, and what these records need. Returns rows written over."""
+        consumer: LosslessConsumer = self._worker.consumer
+        stale: list[Stale] = []
+        ledgers = [ledger for tp, ledger in consumer.ledgers.items() if tp.topic in self._inbox.topics]
+        generation = ledgers[0].generation if ledgers else NO_GENERATION
+        if generation != self.generation:
+            for table in self.tables:
+                table.keep(ledger.tp.partition for ledger in ledgers)
+                stale += await table.claim(ledgers)
+            self.generation = generation
+            if self.tables:
+                self._worker.claimed[self._stage] = generation
+        for table in self.tables:
+            stale += await table.claim(source.ledger for source in sources)
+        if self.tables and time.monotonic() - self._looked >= LOOK_AGAIN:
+            self._looked = time.monotonic()
+            for table in self.tables:
+                stale += await table.look_again(consumer.end_offsets)
+        return stale
 
 
-def _write_again(batch: Batch, stale: list[Stale], stage: str, repair: Callable[[Batch, Stale], None]) -> None:
-    for row in stale:
-        log.warning("%s: a row of table %s[%d] was written over; writing it again", stage, *row[:2])
-        batch.rewrite(row)
-        repair(batch, row)
+def _least_version(generation: int) -> int:
+    """A version that is above that of any row which was written in an earlier generation of the group, or earlier.
+
+    What a worker has under way that has lost its partition is of an earlier generation. And a row that was purged
+    here, but not from the changelog, is not taken for the newer one when it is written again.
+    """
+    return generation << _TIME_BITS | time.time_ns() // 1_000_000
 
 
 def _place(source: Admitted) -> str:

@@ -48,6 +48,7 @@ class Inbox:
         self._bytes: dict[TopicPartition, int] = {}
         self._turn: deque[TopicPartition] = deque()
         self._arrived = asyncio.Event()
+        self._woken = False
         self._room = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -73,8 +74,8 @@ class Inbox:
     async def take(self, limit: int, timeout: float | None = None) -> list[Admitted]:
         """Up to `limit` records; partitions take turns. The inbox is busy until `done` is called.
 
-        Waits for a first record; after `timeout` seconds it gives none. Of several topics, what was written earlier
-        comes first: an unsubscribe follows the failure that caused it.
+        Waits for a first record; after `timeout` seconds, or when it is woken, it gives none. Of several topics, what
+        was written earlier comes first: an unsubscribe follows the failure that caused it.
         """
         await self._arrival(timeout)
         self._idle.clear()
@@ -95,22 +96,21 @@ class Inbox:
         return _oldest_first(taken) if len(self.topics) > 1 else taken
 
     async def _arrival(self, timeout: float | None) -> None:
-        # Cheaper than wait_for, which makes a task. That it has rung is remembered and not read off the clock: uvloop's
-        # counts milliseconds, and a timer may fire a moment before the time that it was set to.
-        rung = False
-
-        def ring() -> None:
-            nonlocal rung
-            rung = True
-            self._arrived.set()
-
+        # Cheaper than wait_for, which makes a task. That the time is over is not read off the clock: uvloop's counts
+        # milliseconds, and a timer may fire a moment before the time that it was set to.
         wait = timeout is not None and not self._turn
-        alarm = asyncio.get_running_loop().call_later(timeout or 0.0, ring) if wait else None
-        while not self._turn and not rung:
+        alarm = asyncio.get_running_loop().call_later(timeout or 0.0, self.wake) if wait else None
+        while not self._turn and not self._woken:
             self._arrived.clear()
             await self._arrived.wait()
+        self._woken = False
         if alarm is not None:
             alarm.cancel()
+
+    def wake(self) -> None:
+        """Let whoever waits for a record look around: partitions were assigned, or the time is over."""
+        self._woken = True
+        self._arrived.set()
 
     def done(self) -> None:
         """The records that were taken last have been dealt with."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import aiokafka
@@ -166,6 +166,8 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
             self.ledgers[tp] = Ledger(tp, self._start(tp, committed[tp], *bounds[tp]), generation)
         await self._thread.seek_all({tp: self.ledgers[tp].expected for tp in assigned})
         self.ready = True
+        for inbox in set(self._inboxes.values()):
+            inbox.wake()
 
     def _start(self, tp: TopicPartition, committed: int | None, first: int, end: int) -> int:
         if committed is None:
@@ -302,12 +304,6 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
                 self._confirmed = (generation, now)
             else:
                 await asyncio.sleep(0.2)
-
-    def owned(self, topics: Collection[str]) -> list[Ledger]:
-        """Ledgers of the partitions of these topics that are this process's own; none while the group rebalances."""
-        if not self.ready:
-            return []
-        return [ledger for tp, ledger in self.ledgers.items() if tp.topic in topics and not ledger.revoked]
 
     async def end_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
         """The offset after the last record of any partitions."""

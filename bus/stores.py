@@ -9,7 +9,11 @@ from typing import Protocol
 
 from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
-_OFFSET_KEY = b"\x00offset"
+OWN_KEYS = b"\x00"
+"""What keys begin with that are no rows: a store's and its table's own. Rows never do."""
+
+_OFFSET_KEY = OWN_KEYS + b"offset"
+_FIRST_ROW = b"\x01"
 
 
 class Store(Protocol):
@@ -26,6 +30,9 @@ class Store(Protocol):
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """All rows."""
+
+    def own_items(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """What is stored under keys that begin with `prefix`, which begins with OWN_KEYS."""
 
     def wipe(self) -> None:
         """Forget everything."""
@@ -61,7 +68,11 @@ class MemoryStore:
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """All rows."""
-        yield from list(self._rows.items())
+        yield from [item for item in self._rows.items() if not item[0].startswith(OWN_KEYS)]
+
+    def own_items(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """What is stored under keys that begin with `prefix`."""
+        yield from [item for item in self._rows.items() if item[0].startswith(prefix)]
 
     def wipe(self) -> None:
         """Forget everything."""
@@ -107,9 +118,14 @@ class RocksStore:
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """All rows."""
-        for key, value in self._db.items():
-            if key != _OFFSET_KEY:
-                yield key, value
+        yield from self._db.items(from_key=_FIRST_ROW)
+
+    def own_items(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """What is stored under keys that begin with `prefix`."""
+        for key, value in self._db.items(from_key=prefix):
+            if not key.startswith(prefix):
+                return
+            yield key, value
 
     def wipe(self) -> None:
         """Forget everything."""

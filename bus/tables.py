@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import aiokafka
 
+from bus.due import DueRows
 from bus.ledger import Ledger, TopicPartition
 from bus.producer import Producer
 from bus.stores import Store
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 _VERSION_BYTES = 8
 _RESTORE_BATCH = 5_000
+_PURGE_BATCH = 1_000
 
 
 class TableError(RuntimeError):
@@ -49,7 +51,8 @@ class Stale(NamedTuple):
 class Table:
     """Rows of bytes by key. Reads and writes name the partition of the source record.
 
-    `open_store` gives the store of a partition; `consumer` makes an aiokafka consumer without a group.
+    `open_store` gives the store of a partition; `consumer` makes an aiokafka consumer without a group. `due_rows`
+    keeps the index of rows that ask to be looked at again.
     """
 
     def __init__(
@@ -60,12 +63,14 @@ class Table:
         *,
         open_store: Callable[[str, int], Store],
         consumer: Callable[[], Any],
+        due_rows: DueRows | None = None,
     ) -> None:
         self.name = name
         self.changelog = changelog
         self._producer = producer
         self._open_store = open_store
         self._consumer = consumer
+        self._due_rows = due_rows
         self._stores: dict[int, Store] = {}
         self._owned: dict[int, int] = {}
         self._ends: dict[int, int] = {}
@@ -103,10 +108,9 @@ class Table:
         for partition in self._owned.keys() - set(partitions):
             del self._owned[partition]
 
-    @property
-    def partitions(self) -> list[int]:
-        """The partitions that are claimed."""
-        return sorted(self._owned)
+    def due(self, now: int, limit: int) -> list[tuple[int, bytes]]:
+        """Partition and key of at most `limit` rows of claimed partitions that are due at `now` (ms)."""
+        return self._due_rows.until(now, self._owned, limit) if self._due_rows is not None else []
 
     def get(self, partition: int, key: bytes) -> tuple[int, bytes | None]:
         """Version and value of a row; (0, None) where there is none."""
@@ -126,28 +130,28 @@ class Table:
         ]
         last = max(metadata.offset for metadata in await asyncio.gather(*sent))
         end = self._ends[partition] + len(packed)
+        stored = self._marked(partition, packed)
         if last + 1 == end:
             self._ends[partition] = end
-            self._stores[partition].write(packed, last)
+            self._stores[partition].write(stored, last)
         else:
             # Somebody else wrote in between. The stored offset stays, so that the next claim reads it.
-            self._stores[partition].write(packed, None)
+            self._stores[partition].write(stored, None)
             self._owned.pop(partition, None)
 
     async def purge(self, keep: Callable[[bytes], bool]) -> int:
         """Delete rows that `keep` turns down from the stores of this machine; the changelog expires by itself."""
         purged = 0
         for store in list(self._stores.values()):
-            dead: dict[bytes, bytes | None] = {}
-            for number, (key, value) in enumerate(store.items()):
+            suspects: list[bytes] = []
+            for number, (key, value) in enumerate(store.items(), 1):
                 if not keep(unpack(value)[1]):
-                    dead[key] = None
-                if number % 1_000 == 999:
+                    suspects.append(key)
+                if number % _PURGE_BATCH == 0:
+                    purged += _delete(store, suspects, keep)
+                    suspects.clear()
                     await asyncio.sleep(0)
-            offset = store.offset()
-            if dead and offset is not None:
-                store.write(dead, offset)
-                purged += len(dead)
+            purged += _delete(store, suspects, keep)
         return purged
 
     def close(self) -> None:
@@ -195,30 +199,49 @@ class Table:
                 at = max(at, await consumer.position(tp))
                 continue
             at = records[-1].offset + 1
-            for key, value in _apply(store, records).items():
+            for key, value in self._apply(partition, store, records).items():
                 self._stale.append(Stale(self.name, partition, key, value))
             self.restored += len(records)
+            # Records that are fetched already are given without a turn of the loop, which has other work too.
+            await asyncio.sleep(0)
             if time.monotonic() - told > 5:
                 told = time.monotonic()
                 log.info("restoring table %s[%d]: %d changelog records left", self.name, partition, end - at)
         self.restoring.pop(partition, None)
         self._ends[partition] = end
+        if self._due_rows is not None:
+            self._due_rows.load(partition, store)
+
+    def _apply(self, partition: int, store: Store, records: list[Any]) -> dict[bytes, bytes]:
+        """Store the rows of some changelog records; returns those that were written over, with their right values."""
+        rows: dict[bytes, bytes | None] = {}
+        written_over: dict[bytes, bytes] = {}
+        for record in records:
+            if record.value is not None:
+                known = rows[record.key] if record.key in rows else store.get(record.key)
+                if known is not None and unpack(known)[0] > unpack(record.value)[0]:
+                    written_over[record.key] = unpack(known)[1]
+                    continue
+            written_over.pop(record.key, None)
+            rows[record.key] = record.value
+        store.write(self._marked(partition, rows), records[-1].offset)
+        return written_over
+
+    def _marked(self, partition: int, rows: Mapping[bytes, bytes | None]) -> Mapping[bytes, bytes | None]:
+        """Packed rows, and with them what the index of due rows needs."""
+        if self._due_rows is None:
+            return rows
+        values = {key: None if row is None else unpack(row)[1] for key, row in rows.items()}
+        return {**rows, **self._due_rows.marks(partition, values)}
 
 
-def _apply(store: Store, records: list[Any]) -> dict[bytes, bytes]:
-    """Store the rows of some changelog records; returns those that were written over, with their right values."""
-    rows: dict[bytes, bytes | None] = {}
-    written_over: dict[bytes, bytes] = {}
-    for record in records:
-        if record.value is not None:
-            known = rows[record.key] if record.key in rows else store.get(record.key)
-            if known is not None and unpack(known)[0] > unpack(record.value)[0]:
-                written_over[record.key] = unpack(known)[1]
-                continue
-        written_over.pop(record.key, None)
-        rows[record.key] = record.value
-    store.write(rows, records[-1].offset)
-    return written_over
+def _delete(store: Store, suspects: list[bytes], keep: Callable[[bytes], bool]) -> int:
+    """Delete those of these rows that are not kept. Each is looked at again: the sweep sees rows as they were when it
+    began."""
+    dead = [key for key in suspects if (row := store.get(key)) is not None and not keep(unpack(row)[1])]
+    if dead:
+        store.write(dict.fromkeys(dead), None)
+    return len(dead)
 
 
 def pack(version: int, value: bytes) -> bytes:

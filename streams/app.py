@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import Any
 
 from accounts.store import AccountsReader
 from bus.app import Worker
 from bus.batches import batches
+from bus.due import DueRows
 from bus.tables import Table
 from schemas.codec import Codec
 from schemas.records import MessageSent
-from streams.clicks import Clicks, Waits, is_expired
+from streams import click_row
+from streams.clicks import Clicks, Waits
 from streams.contacts import Contacts
 from streams.normalize import normalize
 from streams.optout import default_words
@@ -54,7 +57,7 @@ def create_app(settings: StreamsSettings) -> Streams:
     contacts_table = worker.durable_table("contacts", "table_contacts")
     messages_table = worker.durable_table("messages", "table_messages")
     about_clicks = worker.inbox(*CLICK_INPUTS)
-    clicks_table = worker.durable_table("clicks", "table_clicks")
+    clicks_table = worker.durable_table("clicks", "table_clicks", DueRows(click_row.due_at, settings.link_wait))
     contacts = Contacts(worker.codec, worker.accounts.view, default_words(), contacts_table, messages_table)
     clicks = _clicks(worker, clicks_table)
 
@@ -91,7 +94,8 @@ def create_app(settings: StreamsSettings) -> Streams:
                 return
             purged = await messages_table.purge(lambda row: not _expired(worker.codec, row, settings.message_days))
             log.info("purged %d registered messages older than %d days", purged, settings.message_days)
-            purged = await clicks_table.purge(lambda row: not is_expired(row, _days_ago(settings.conversion_days)))
+            oldest = _days_ago(settings.conversion_days)
+            purged = await clicks_table.purge(partial(click_row.is_kept, oldest=oldest))
             log.info("purged %d clicks not heard of for %d days", purged, settings.conversion_days)
 
     return worker

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bus.alarms import clear_alarm, due_alarms, set_alarm
 from bus.batches import Batch
 from bus.inbox import Admitted, Kept
 from bus.tables import Table
@@ -17,7 +15,6 @@ from schemas.records import ConversionEvent, Postback, TrackedLink
 from streams import click_row
 from streams.click_row import Arrived, ClickRow
 from streams.conversions import (
-    NEVER,
     REPEATED,
     Configs,
     Outcome,
@@ -26,20 +23,16 @@ from streams.conversions import (
     apply_link,
     apply_postback,
     settle,
-    waits_until,
 )
-from streams.row import RowError
-
-log = logging.getLogger(__name__)
 
 MAX_LINK_BYTES = 16 << 10
 """Bytes of a registered link as it lies on its topic. Eight of them, and the postbacks that wait, are one row."""
 
-_ROWS = b"click:"
-"""What the keys of rows begin with, so that no click id is the name of a slot of alarms."""
-
 DUE_AT_ONCE = 500
-"""Clicks whose time to wait is over that one tick settles in a partition; the others follow with the next."""
+"""Clicks whose time to wait is over that one tick settles; the others follow with the next."""
+
+_ROWS = b"click:"
+"""What the keys of rows begin with. A click id is anybody's text, and a table keeps keys of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +44,20 @@ class Waits:
 
 
 class Clicks:
-    """Applies records to the rows of clicks. The rules are in `streams.conversions`."""
+    """Applies records to the rows of clicks. The rules are in `streams.conversions`.
+
+    `topic` is the name of the postbacks' topic, `count` is told how each postback was settled, `now` is in ms.
+    """
 
     def __init__(
-        self, codec: Codec, configs: Configs, table: Table, topic: str, waits: Waits, count: Callable[[str], None]
+        self,
+        codec: Codec,
+        configs: Configs,
+        table: Table,
+        topic: str,
+        waits: Waits,
+        count: Callable[[str], None],
+        now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._codec = codec
         self._configs = configs
@@ -62,10 +65,11 @@ class Clicks:
         self._topic = topic
         self._waits = waits
         self._count = count
+        self._now = now
 
     def apply(self, batch: Batch, source: Admitted) -> None:
         """Apply a registered link or a postback. Raises CodecError when it is neither."""
-        record, partition, now = self._codec.decode(source.record.value), source.record.partition, _now()
+        record, partition, now = self._codec.decode(source.record.value), source.record.partition, self._now()
         match record:
             case TrackedLink():
                 if len(source.record.value) > MAX_LINK_BYTES:
@@ -86,34 +90,21 @@ class Clicks:
 
     def settle_due(self, batch: Batch) -> None:
         """Settle the postbacks that have waited long enough, in every partition that is ours."""
-        now = _now()
-        rows = batch.rows(self._table)
-        for partition in self._table.partitions:
-            for key in due_alarms(rows, partition, now)[:DUE_AT_ONCE]:
-                clear_alarm(rows, partition, key)
-                try:
-                    click_id = key.removeprefix(_ROWS).decode()
-                    row = self._row(batch, partition, click_id)
-                    self._write(batch, partition, click_id, row, settle(row, now, self._configs, self._waits.repeat_ms))
-                except Exception:
-                    # It stays in its row and is tried again with the next record of its click.
-                    log.exception("a postback that waited cannot be settled")
+        now = self._now()
+        for partition, key in self._table.due(now, DUE_AT_ONCE):
+            click_id = key.removeprefix(_ROWS).decode()
+            row = self._row(batch, partition, click_id)
+            self._write(batch, partition, click_id, row, settle(row, now, self._configs, self._waits.repeat_ms))
 
     def _row(self, batch: Batch, partition: int, click_id: str) -> ClickRow:
         value = batch.rows(self._table).get(partition, _key(click_id))
         return ClickRow() if value is None else click_row.from_bytes(value)
 
     def _write(self, batch: Batch, partition: int, click_id: str, before: ClickRow, outcome: Outcome) -> None:
-        rows, key = batch.rows(self._table), _key(click_id)
-        due_at = waits_until(outcome.row)
-        if due_at is not None and not set_alarm(rows, partition, key, due_at):
-            # Nobody would wake it: it does not wait.
-            late = settle(outcome.row, NEVER, self._configs, self._waits.repeat_ms)
-            outcome = Outcome(late.row, (*outcome.settled, *late.settled))
         for settled in outcome.settled:
             self._send(batch, partition, settled)
         if outcome.row is not before:
-            rows.put(partition, key, click_row.to_bytes(outcome.row))
+            batch.rows(self._table).put(partition, _key(click_id), click_row.to_bytes(outcome.row))
 
     def _send(self, batch: Batch, partition: int, settled: Settled) -> None:
         arrived, result = settled.arrived, settled.result
@@ -135,17 +126,5 @@ class Clicks:
                 self._count("repeated")
 
 
-def is_expired(data: bytes, oldest: int) -> bool:
-    """Whether a row of the table was last heard of before a time in ms. What is no click's row is kept."""
-    try:
-        return click_row.from_bytes(data).newest < oldest
-    except RowError:
-        return False
-
-
 def _key(click_id: str) -> bytes:
     return _ROWS + click_id.encode()
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -25,9 +25,6 @@ MAX_CONVERSIONS = 64
 MAX_WAITING = 8
 """Postbacks of one click that wait for it. One more does not wait."""
 
-NEVER = 1 << 62
-"""A time in ms that is later than any other."""
-
 Configs = Callable[[str], AccountConfig | None]
 """Settings of an account, None where there are none."""
 
@@ -118,11 +115,6 @@ def settle(row: ClickRow, now: int, configs: Configs, repeat_ms: int) -> Outcome
     return Outcome(replace(row, conversions=conversions, waiting=tuple(waiting)), tuple(settled))
 
 
-def waits_until(row: ClickRow) -> int | None:
-    """When the first of the row's postbacks has waited long enough, in ms; None: none waits."""
-    return min((arrived.due_at for arrived in row.waiting), default=None)
-
-
 def _owner(row: ClickRow, postback: Postback, is_due: bool, configs: Configs) -> Owner | Rejection | None:
     """Whose conversion it is, or why nobody's; None while that may yet become known.
 
@@ -168,8 +160,11 @@ def _amount(payout: str | None) -> str:
 
 
 def _is_repeated(postback: Postback, new: Seen, conversions: tuple[Seen, ...], repeat_ms: int) -> bool:
-    window = NEVER if postback.external_id is not None else repeat_ms
-    return any(seen.key == new.key and abs(seen.received_at - new.received_at) <= window for seen in conversions)
+    return any(
+        seen.key == new.key
+        and (postback.external_id is not None or abs(seen.received_at - new.received_at) <= repeat_ms)
+        for seen in conversions
+    )
 
 
 def _event(postback: Postback, owner: Owner) -> ConversionEvent:

@@ -114,6 +114,16 @@ async def test_take_gives_none_when_the_time_is_over() -> None:
     assert len(await inbox.take(10, timeout=0.01)) == 1
 
 
+async def test_take_gives_none_when_it_is_woken() -> None:
+    inbox = Inbox(["t"])
+    waiting = asyncio.create_task(inbox.take(10))
+    await asyncio.sleep(0)
+    inbox.wake()
+    assert await waiting == []
+    inbox.put(book(0), records(1))
+    assert len(await inbox.take(10)) == 1
+
+
 def test_a_wait_ends_in_time_whatever_the_loop_s_clock_rounds_to() -> None:
     # uvloop counts milliseconds: a timer may fire before the time that it was set to.
     async def wait_often() -> None:

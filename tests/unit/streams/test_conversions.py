@@ -17,7 +17,6 @@ from streams.conversions import (
     apply_link,
     apply_postback,
     settle,
-    waits_until,
 )
 
 Record = TrackedLink | Postback
@@ -129,15 +128,15 @@ def test_a_link_that_comes_after_the_wait_changes_nothing() -> None:
 def test_nothing_is_settled_before_its_time() -> None:
     click = Click().apply(postback(account="acme")).wait(WAIT - 1)
     assert click.results == []
-    assert waits_until(click.row) == WAIT
+    assert click.row.due_at == WAIT
 
 
 def test_each_postback_waits_for_itself() -> None:
     click = Click().apply(postback(1, "acme")).wait(1_000).apply(postback(2, "acme"))
-    assert waits_until(click.row) == WAIT
+    assert click.row.due_at == WAIT
     click.wait(WAIT - 1_000)
     assert len(click.events) == 1
-    assert waits_until(click.row) == WAIT + 1_000
+    assert click.row.due_at == WAIT + 1_000
 
 
 # Repetitions
