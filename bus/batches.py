@@ -118,7 +118,7 @@ class Rows:
 
 
 class Batch:
-    """Records of one turn of the loop, and what they lead to. The batch of a tick has no records."""
+    """Records of one turn of the loop, and what they lead to."""
 
     def __init__(
         self,

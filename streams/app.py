@@ -11,7 +11,7 @@ from accounts.store import AccountsReader
 from bus.app import Worker
 from bus.batches import batches
 from bus.due import DueRows
-from streams import clicks, message_row
+from streams import click_row, message_row
 from streams.clicks import Clicks, Waits
 from streams.contacts import Contacts
 from streams.normalize import normalize
@@ -115,7 +115,7 @@ def create_app(settings: StreamsSettings) -> Streams:
             )
             log.info("purged %d messages older than %d days", purged, settings.message_days)
             oldest = _days_ago(settings.conversion_days)
-            purged = await conversions.table.purge(lambda row: not clicks.is_expired(row, oldest))  # noqa: B023
+            purged = await conversions.table.purge(partial(click_row.is_kept, oldest=oldest))
             log.info("purged %d clicks not heard of for %d days", purged, settings.conversion_days)
 
     return worker
@@ -139,7 +139,7 @@ def _clicks(worker: Streams) -> Clicks:
     return Clicks(
         worker.codec,
         worker.accounts.view.accounts.get,
-        worker.durable_table("clicks", "table_clicks", DueRows(clicks.due_at, patience=settings.link_wait)),
+        worker.durable_table("clicks", "table_clicks", DueRows(click_row.due_at, patience=settings.link_wait)),
         worker.catalogue["postbacks"].name,
         Waits(int(settings.link_wait * 1_000), int(settings.conversion_repeat_minutes * 60_000)),
         lambda result: worker.conversions.labels(result).inc(),

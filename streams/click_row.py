@@ -53,6 +53,11 @@ class ClickRow:
     waiting: tuple[Arrived, ...] = ()
 
     @property
+    def due_at(self) -> int | None:
+        """When the first of the postbacks has waited long enough; None: none waits."""
+        return min((arrived.due_at for arrived in self.waiting), default=None)
+
+    @property
     def newest(self) -> int:
         """When the click was last heard of; 0 when there is nothing."""
         times = [registration.registered_at for registration in self.registrations]
@@ -83,3 +88,19 @@ def from_bytes(data: bytes) -> ClickRow:
         raise
     except (TypeError, ValueError) as error:
         raise RowError(f"does not read as a click's row: {error}") from error
+
+
+def due_at(data: bytes) -> int | None:
+    """When a row of the table is due, for its index. What does not read is not due."""
+    try:
+        return from_bytes(data).due_at
+    except RowError:
+        return None
+
+
+def is_kept(data: bytes, oldest: int) -> bool:
+    """Whether a row of the table was heard of since a time in ms. What does not read is kept."""
+    try:
+        return from_bytes(data).newest >= oldest
+    except RowError:
+        return True

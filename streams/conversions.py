@@ -1,7 +1,8 @@
 """The rules of the clicks stage: what a registered link or a postback makes of one click's row, and what goes out.
 
-Pure functions. A link and the postbacks of its click arrive in any order and more than once. Nothing here depends on
-which came first, but for a postback whose time to wait is over.
+Pure functions. A link and the postbacks of its click arrive in any order and more than once. Which came first matters
+in two cases only: when a postback's time to wait is over, and when a second account registers the same click after a
+postback that names none has gone out for the first.
 """
 
 from __future__ import annotations
@@ -23,9 +24,6 @@ MAX_CONVERSIONS = 64
 
 MAX_WAITING = 8
 """Postbacks of one click that wait for it. One more does not wait."""
-
-NEVER = 1 << 62
-"""A time in ms that is later than any other."""
 
 Configs = Callable[[str], AccountConfig | None]
 """Settings of an account, None where there are none."""
@@ -117,11 +115,6 @@ def settle(row: ClickRow, now: int, configs: Configs, repeat_ms: int) -> Outcome
     return Outcome(replace(row, conversions=conversions, waiting=tuple(waiting)), tuple(settled))
 
 
-def waits_until(row: ClickRow) -> int | None:
-    """When the first of the row's postbacks has waited long enough, in ms; None: none waits."""
-    return min((arrived.due_at for arrived in row.waiting), default=None)
-
-
 def _owner(row: ClickRow, postback: Postback, is_due: bool, configs: Configs) -> Owner | Rejection | None:
     """Whose conversion it is, or why nobody's; None while that may yet become known.
 
@@ -155,13 +148,23 @@ def _conversion_key(account: str, postback: Postback) -> str:
     what = [account, postback.network, postback.type, postback.goal or ""]
     if postback.external_id is not None:
         return derived_id("id", *what, postback.external_id)
-    amount = "" if postback.payout is None else f"{Decimal(postback.payout).normalize()}"
-    return derived_id("amount", *what, amount, postback.currency or "")
+    return derived_id("amount", *what, _amount(postback.payout), postback.currency or "")
+
+
+def _amount(payout: str | None) -> str:
+    """An amount in one form: 2.5 is 2.50."""
+    try:
+        return "" if payout is None else str(Decimal(payout).normalize())
+    except ArithmeticError:
+        return str(payout)
 
 
 def _is_repeated(postback: Postback, new: Seen, conversions: tuple[Seen, ...], repeat_ms: int) -> bool:
-    window = NEVER if postback.external_id is not None else repeat_ms
-    return any(seen.key == new.key and abs(seen.received_at - new.received_at) <= window for seen in conversions)
+    return any(
+        seen.key == new.key
+        and (postback.external_id is not None or abs(seen.received_at - new.received_at) <= repeat_ms)
+        for seen in conversions
+    )
 
 
 def _event(postback: Postback, owner: Owner) -> ConversionEvent:

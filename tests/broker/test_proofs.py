@@ -46,8 +46,8 @@ FENCED = AccountConfig(
     trusted_cidrs=("203.0.113.0/24", "2001:db8:1::/48"),
     trusted_postback_cidrs=("198.51.100.0/24",),
 )
-# A burst of 10 s at 0.5 a second: five callbacks pass.
-LIMITED = AccountConfig(id="limited", name="Limited", callback_rate_limit=0.5, postbacks={"token": "limited-token"})
+# A burst of 10 s at 0.3 a second: three callbacks pass.
+LIMITED = AccountConfig(id="limited", name="Limited", callback_rate_limit=0.3, postbacks={"token": "limited-token"})
 
 
 class Attempt(NamedTuple):
@@ -278,15 +278,13 @@ def test_a_limit_answers_429_and_counts_only_what_proves_itself(cluster: Cluster
     good = f"{base}/api/postbacks/tune?token=limited-token&click_id=limited&payout=1"
     forged = f"{base}/api/postbacks/tune?account=limited&token=wrong&click_id=limited&payout=1"
     assert {httpx.get(forged).status_code for _ in range(20)} == {403}
-    answers = [httpx.get(good) for _ in range(5)]
-    answers += [httpx.post(f"{base}/api/webhook-feedbacks/infobip?account=limited", content=b"{}") for _ in range(5)]
-    statuses = [answer.status_code for answer in answers]
-    # The bucket fills again while the test runs, by one in two seconds.
-    assert statuses[:5] == [200] * 5
-    assert statuses.count(429) >= 3
-    refused = next(answer for answer in answers if answer.status_code == 429)
-    assert refused.json()["code"] == "rate_limited"
-    assert refused.headers["Retry-After"] in ("1", "2")
+    assert [httpx.get(good).status_code for _ in range(3)] == [200, 200, 200]
+    # A fourth may pass when the machine is slow, for the bucket fills again; not fifty in a row.
+    infobip = f"{base}/api/webhook-feedbacks/infobip?account=limited"
+    answers = (httpx.post(infobip, content=b"{}") for _ in range(50))
+    refused = next(answer for answer in answers if answer.status_code != 200)
+    assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+    assert 1 <= int(refused.headers["Retry-After"]) <= 4
     time.sleep(int(refused.headers["Retry-After"]))
     assert httpx.get(good).status_code == 200
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from click_records import arrived, postback
+from click_records import WAIT, arrived, postback
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.records import Postback
-from streams.click_row import FORMAT, Arrived, ClickRow, Registration, Seen, from_bytes, to_bytes
+from streams.click_row import FORMAT, Arrived, ClickRow, Registration, Seen, due_at, from_bytes, is_kept, to_bytes
 from streams.conversions import MAX_CONVERSIONS, MAX_REGISTRATIONS, MAX_WAITING
 from streams.row import RowError
 
@@ -66,6 +66,19 @@ def test_a_click_was_heard_of_with_its_newest_record() -> None:
     assert ClickRow(registrations=registrations).newest == 5
     assert ClickRow(registrations=registrations, conversions=(Seen("k", 9),)).newest == 9
     assert ClickRow(registrations=registrations, waiting=(arrived(postback(number=3)),)).newest == 1_003
+
+
+def test_a_row_is_due_with_the_first_of_its_postbacks() -> None:
+    row = ClickRow(waiting=(arrived(postback(1), at=5), arrived(postback(2), at=3)))
+    assert due_at(to_bytes(row)) == 3 + WAIT
+    assert due_at(to_bytes(ClickRow())) is None
+    assert due_at(b"of another version") is None
+
+
+def test_a_row_is_kept_while_it_was_heard_of() -> None:
+    data = to_bytes(ClickRow(conversions=(Seen("k", 9),)))
+    assert (is_kept(data, oldest=9), is_kept(data, oldest=10)) == (True, False)
+    assert is_kept(b"of another version", oldest=10)
 
 
 def test_the_largest_row_fits_its_changelog() -> None:
