@@ -125,6 +125,7 @@ class SettingsReader(Generic[V]):
         self._topics = {settings.catalogue[t].name: t for t in topics}
         self._kinds = kinds
         self._settings = settings
+        self._read: dict[Any, int] = {}
         self._consumer: Any = None
         self._task: asyncio.Task[None] | None = None
 
@@ -137,6 +138,7 @@ class SettingsReader(Generic[V]):
         tps = [aiokafka.TopicPartition(name, 0) for name in self._topics]
         self._consumer.assign(tps)
         ends = await self._consumer.end_offsets(tps)
+        self._read = await self._consumer.beginning_offsets(tps)
         await self._consumer.seek_to_beginning(*tps)
         while any([await self._consumer.position(tp) < ends[tp] for tp in tps]):
             self._apply(await self._consumer.getmany(timeout_ms=200))
@@ -156,6 +158,9 @@ class SettingsReader(Generic[V]):
             except aiokafka.errors.KafkaError as error:
                 log.warning("settings are not followed at the moment: %s", type(error).__name__)
                 await asyncio.sleep(1)
+                # The client stands behind what it gave out, and the error may have kept that from us.
+                for tp, offset in self._read.items():
+                    self._consumer.seek(tp, offset)
 
     def _apply(self, batches: dict[Any, list[Any]]) -> None:
         for tp, records in batches.items():
@@ -174,6 +179,7 @@ class SettingsReader(Generic[V]):
                         self.view.put(config)
                 for listener in self.on_change:
                     listener(topic, key)
+            self._read[tp] = records[-1].offset + 1
 
 
 class AccountsReader(SettingsReader[Accounts]):

@@ -1,0 +1,45 @@
+"""Settings as services follow them on their topics."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiokafka.errors import NodeNotReadyError
+
+from accounts.store import AccountsReader, write_configs
+from bus.admin import Admin
+from bus.producer import Producer
+from bus.settings import BusSettings
+from schemas.records import AccountConfig
+from tests.cluster import CODEC
+
+pytestmark = pytest.mark.broker
+
+
+async def test_settings_that_were_fetched_when_kafka_failed_are_fetched_again(
+    bus_settings: BusSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Admin(bus_settings) as admin:
+        admin.apply(bus_settings.catalogue)
+    reader = AccountsReader(bus_settings, CODEC)
+    await reader.start()
+    apply, failed = reader._apply, []
+
+    def fail_once(batches: dict[Any, list[Any]]) -> None:
+        if batches and not failed:
+            failed.append(batches)
+            raise NodeNotReadyError
+        apply(batches)
+
+    monkeypatch.setattr(reader, "_apply", fail_once)
+    producer = Producer(bus_settings)
+    await producer.start()
+    await write_configs(producer, bus_settings, CODEC, [AccountConfig(id="acme", name="Acme")])
+    await producer.stop()
+    async with asyncio.timeout(20):
+        while "acme" not in reader.view.accounts:
+            await asyncio.sleep(0.05)
+    assert failed
+    await reader.stop()
