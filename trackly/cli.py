@@ -36,7 +36,7 @@ CONTENTS = (
     Line("Run", "streams", "trackly.services:streams", "The worker that turns callbacks into events."),
     Line("Run", "sinks", "trackly.services:sinks", "The worker that delivers webhooks."),
     Line("Run", "broker", "trackly.services:broker", "An Apache Kafka for development."),
-    Line("Look", "tap", "trackly.records:tap", "Records of a topic as JSON lines, as they come."),
+    Line("Look", "tap", "trackly.tap:tap", "Records of a topic as JSON lines, as they come."),
     Line("Look", "contact", "trackly.contacts:contact", "Whether a contact may be texted, and why not."),
     Line("Look", "rejected", "trackly.records:rejected", "What could not be processed."),
     Line("Look", "dead", "trackly.records:dead", "Webhooks that were given up."),

@@ -1,4 +1,4 @@
-"""`trackly tap`, `rejected`, `dead`: what is in the topics."""
+"""`trackly rejected`, `dead`: what could not be done."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from bus.settings import BusSettings
 from schemas.codec import CodecError
 from schemas.records import DeadWebhook, RejectedRecord
 from schemas.topics import parse_duration
-from trackly.decoding import SECRET_TOPICS, Decoder, matches, time_text
-from trackly.output import Json, is_unread, json_line, say, table
-from trackly.reading import BEGINNING, Start, open_topic, parse_start
+from trackly.decoding import Decoder, time_text
+from trackly.output import Json, json_line, say, table
+from trackly.reading import BEGINNING, Start, open_topic
 
 rejected = typer.Typer(no_args_is_help=True, add_completion=False)
 dead = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -25,44 +25,6 @@ dead = typer.Typer(no_args_is_help=True, add_completion=False)
 Account = Annotated[str | None, typer.Option(help="Only those of this account.")]
 Since = Annotated[str | None, typer.Option(metavar="DURATION", help="Only the last 30m, 2h, 7d.")]
 Limit = Annotated[int, typer.Option(min=1, help="How many at most; the newest are shown.")]
-
-
-def tap(
-    topic: Annotated[str, typer.Argument(help="Name of the topic, with or without the prefix.")],
-    begin: Annotated[
-        str, typer.Option("--from", metavar="PLACE", help="beginning, end, an offset, or an ISO 8601 time.")
-    ] = "end",
-    where: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATH=VALUE", help="Only records whose field has this value; all must fit."),
-    ] = None,
-    most: Annotated[int | None, typer.Option("--max", min=1, help="End after this many records.")] = None,
-    timeout: Annotated[
-        float | None, typer.Option(min=0, help="End after this many seconds without a record to show.")
-    ] = None,
-    raw: Annotated[bool, typer.Option("--raw", help="Do not decode: text, or base64.")] = False,
-) -> None:
-    """Print the records of a topic as JSON lines, as they come, until Ctrl-C.
-
-    A line has topic, partition, offset, timestamp, key, headers and value.
-    The value null deletes the key; beside an "error", it could not be decoded.
-    The order is that of each partition.
-    """
-    try:
-        start = parse_start(begin)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--from") from None
-    conditions = [_condition(text) for text in where or ()]
-    if raw and conditions:
-        raise typer.BadParameter("fields are only known without --raw", param_hint="--where")
-    settings = BusSettings()
-    found = settings.catalogue.named(topic)
-    if raw and found is not None and found.id in SECRET_TOPICS:
-        raise typer.BadParameter(f"{found.name} holds secrets, which are shown decoded and hidden", param_hint="--raw")
-    try:
-        asyncio.run(_tap(settings, topic, start, conditions, most, timeout, raw))
-    except KeyboardInterrupt:
-        pass
 
 
 @rejected.callback()
@@ -147,36 +109,6 @@ class Newest:
     decoder: Decoder
 
 
-async def _tap(
-    settings: BusSettings,
-    name: str,
-    start: Start,
-    conditions: list[tuple[str, str]],
-    most: int | None,
-    timeout: float | None,
-    raw: bool,
-) -> None:
-    decoder = Decoder(settings)
-    shown = 0
-    async with open_topic(settings, name, start) as topic:
-        shown_at = time.monotonic()
-        while True:
-            for record in await topic.poll(0.2):
-                line = decoder.line(record, raw)
-                if not all(matches(line["value"], path, expected) for path, expected in conditions):
-                    continue
-                json_line(line)
-                shown += 1
-                shown_at = time.monotonic()
-                if shown == most:
-                    return
-            # Writing would tell, but only when the next record comes.
-            if is_unread():
-                return
-            if timeout is not None and time.monotonic() - shown_at >= timeout and not await topic.is_behind():
-                return
-
-
 async def _newest(
     topic: str,
     record_type: type[Any],
@@ -221,13 +153,6 @@ def _print(newest: Newest, as_json: bool, columns: tuple[str, ...], row: Callabl
         say(f"The newest {len(newest.records)} of {newest.wanted} are listed; --limit lists more.")
     if newest.unreadable:
         say(f"{newest.unreadable} records could not be decoded; `trackly tap` shows them.")
-
-
-def _condition(text: str) -> tuple[str, str]:
-    path, sign, expected = text.partition("=")
-    if not sign or not path:
-        raise typer.BadParameter(f"{text!r} is no condition; write status=undeliverable", param_hint="--where")
-    return path, expected
 
 
 def _since(text: str) -> int:
