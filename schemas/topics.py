@@ -51,6 +51,11 @@ class Topic:
     read_by: tuple[str, ...]
 
     @property
+    def subject(self) -> str:
+        """The subject of its values in a schema registry (TopicNameStrategy)."""
+        return f"{self.name}-value"
+
+    @property
     def settings(self) -> dict[str, str]:
         """Topic settings as Kafka names them."""
         policies = ["compact"] if self.compacted else []
@@ -93,6 +98,11 @@ class Catalogue(Mapping[str, Topic]):
     def named(self, name: str) -> Topic | None:
         """The topic of this name on Kafka, with or without the prefix, or None."""
         return self._by_name.get(name) or self._by_name.get(self.prefix + name)
+
+    def compatibility(self, record: str) -> str:
+        """How a record may change, as registries name it: FULL_TRANSITIVE where a public topic has it."""
+        public = any(topic.public for topic in self.values() if topic.record == record)
+        return "FULL_TRANSITIVE" if public else "BACKWARD_TRANSITIVE"
 
     @property
     def delay_tiers(self) -> list[Topic]:

@@ -35,6 +35,7 @@ CONTENTS = (
     Line("Run", "ingest", "trackly.services:ingest", "The service that takes provider callbacks."),
     Line("Run", "streams", "trackly.services:streams", "The worker that turns callbacks into events."),
     Line("Run", "sinks", "trackly.services:sinks", "The worker that delivers webhooks."),
+    Line("Run", "registry", "trackly.registry:registry", "The schemas over HTTP, for readers of the topics."),
     Line("Run", "broker", "trackly.services:broker", "An Apache Kafka for development."),
     Line("Look", "tap", "trackly.tap:tap", "Records of a topic as JSON lines, as they come."),
     Line("Look", "contact", "trackly.contacts:contact", "Whether a contact may be texted, and why not."),
@@ -44,6 +45,7 @@ CONTENTS = (
     Line("Look", "export", "trackly.accounts:export", "Accounts, lists and endpoints as a file."),
     Line("Look", "settings", "trackly.settings:settings", "Every setting: its value, default and meaning."),
     Line("Change", "topics", "trackly.topics:topics", "Create the topics, list and describe them."),
+    Line("Change", "schemas", "trackly.registry:schemas", "List the schemas, register them in a registry of yours."),
     Line("Change", "apply", "trackly.accounts:apply", "Make accounts, lists and endpoints what a file says."),
 )
 

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import time
-from contextlib import suppress
 from typing import Annotated, TypeVar
 
 import typer
@@ -15,6 +14,7 @@ from bus.admin import Admin
 from bus.run import configure_logging, run_worker
 from bus.settings import ADDRESSES, BusSettings
 from trackly.errors import Failed, TopicsMissing
+from trackly.http import run_http
 from trackly.output import say, show
 
 S = TypeVar("S", bound=BusSettings)
@@ -26,16 +26,7 @@ def ingest() -> None:
     from ingest.settings import IngestSettings
 
     settings = _prepare("ingest", IngestSettings)
-    http = server(settings)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # uvicorn stops cleanly, then raises the signal again for whoever handled it before.
-        signal.signal(number, lambda *_: setattr(http, "should_exit", True))
-    say(f"starting ingest on http://{settings.host}:{settings.port}")
-    # uvicorn exits with a code of its own when it cannot start, after it has logged why.
-    with suppress(SystemExit):
-        http.run()
-    if not http.started:
-        raise Failed("ingest could not start; the reason stands above.")
+    run_http("ingest", server(settings))
 
 
 def streams() -> None:

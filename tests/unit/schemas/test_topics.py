@@ -11,7 +11,7 @@ from schemas.records import RECORD_TYPES
 from schemas.topics import Catalogue, Topic, parse_duration
 
 ROOT = Path(__file__).parents[3]
-PACKAGES = ("schemas", "providers", "accounts", "bus", "ingest", "streams", "sinks", "trackly", "bench")
+PACKAGES = ("schemas", "registry", "providers", "accounts", "bus", "ingest", "streams", "sinks", "trackly", "bench")
 BY_RECIPIENT = (
     "receipts", "inbound", "messages", "clicks", "commands",
     "delivery", "sent", "reply", "unsubscribe", "click", "callbacks",
