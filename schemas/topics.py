@@ -33,7 +33,7 @@ class Topic:
     """One topic as it is created on Kafka.
 
     `retention_ms` is None for topics kept forever; `record` is None where no schema is in use yet;
-    `delay_ms` is set for the delay tiers.
+    `shares_partitions` says that the count is TRACKLY_PARTITIONS; `delay_ms` is set for the delay tiers.
     """
 
     id: str
@@ -41,6 +41,7 @@ class Topic:
     record: str | None
     key: str
     partitions: int
+    shares_partitions: bool
     retention_ms: int | None
     compacted: bool
     max_message_bytes: int
@@ -136,6 +137,7 @@ def _topic(key: str, entry: dict[str, Any], prefix: str, partitions: int, delay:
         record=entry.get("record"),
         key=entry["key"],
         partitions=partitions if entry["partitions"] == "shared" else int(entry["partitions"]),
+        shares_partitions=entry["partitions"] == "shared",
         retention_ms=None if retention == "forever" else parse_duration(retention),
         compacted=entry.get("compacted", False),
         max_message_bytes=entry.get("max_message_bytes", DEFAULT_MAX_MESSAGE_BYTES),
