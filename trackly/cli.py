@@ -38,6 +38,7 @@ CONTENTS = (
     Line("Run", "registry", "trackly.registry:registry", "The schemas over HTTP, for readers of the topics."),
     Line("Run", "broker", "trackly.services:broker", "An Apache Kafka for development."),
     Line("Look", "tap", "trackly.tap:tap", "Records of a topic as JSON lines, as they come."),
+    Line("Look", "compare", "trackly.compare:compare", "What today's rules would make of yesterday's callbacks."),
     Line("Look", "contact", "trackly.contacts:contact", "Whether a contact may be texted, and why not."),
     Line("Look", "rejected", "trackly.records:rejected", "What could not be processed."),
     Line("Look", "dead", "trackly.records:dead", "Webhooks that were given up."),

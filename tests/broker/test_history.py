@@ -17,10 +17,11 @@ import pytest
 from bus.admin import Admin
 from bus.producer import Producer
 from bus.settings import BusSettings
+from providers import PROVIDERS
 from schemas.cloudevents import event_headers, iso_time
 from schemas.codec import Codec
 from schemas.ids import recipient_key
-from schemas.records import DeliveryEvent
+from schemas.records import DeliveryEvent, RawCallback, Receipt
 from schemas.registry import FolderRegistry
 from schemas.samples import sample
 
@@ -62,15 +63,19 @@ def write(bus_settings: BusSettings) -> Callable[[range], list[int]]:
 
 
 @pytest.fixture
-def tap(bus_settings: BusSettings) -> Tap:
-    """Runs `trackly tap` over the delivery events to its end."""
-    environment = {
+def environment(bus_settings: BusSettings) -> dict[str, str]:
+    return {
         **os.environ,
         "KAFKA_BOOTSTRAP_SERVERS": bus_settings.bootstrap_servers,
         "TRACKLY_TOPIC_PREFIX": bus_settings.topic_prefix,
         "TRACKLY_PARTITIONS": str(bus_settings.partitions),
         "TRACKLY_DATA_DIR": str(bus_settings.data_dir),
     }
+
+
+@pytest.fixture
+def tap(bus_settings: BusSettings, environment: dict[str, str]) -> Tap:
+    """Runs `trackly tap` over the delivery events to its end."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "trackly", "tap", bus_settings.catalogue["delivery"].name, *arguments]
@@ -162,3 +167,43 @@ def test_what_cannot_be_decoded_is_told_and_does_not_end_an_export(
     done = tap("--from", "beginning", "--out", str(tmp_path / "x.csv"))
     assert done.stderr.splitlines()[0].startswith("2 records written")
     assert "1 records could not be decoded" in done.stderr
+
+
+# compare
+
+
+def test_compare_shows_what_today_s_rules_would_change(bus_settings: BusSettings, environment: dict[str, str]) -> None:
+    raw = sample("RawCallback")
+    assert isinstance(raw, RawCallback)
+    (receipt,) = PROVIDERS["infobip"].read(raw)
+    assert isinstance(receipt, Receipt)
+    with Admin(bus_settings) as admin:
+        admin.apply(bus_settings.catalogue)
+
+    async def write() -> None:
+        codec, producer = Codec(FolderRegistry()), Producer(bus_settings)
+        await producer.start()
+        for topic, record in (
+            ("raw", raw),
+            ("raw", replace(raw, event_id="evt_other", account="other")),
+            ("receipts", replace(receipt, status="undeliverable")),
+            ("receipts", sample("Receipt")),
+        ):
+            value = codec.encode(record)
+            await (await producer.send(bus_settings.catalogue[topic].name, value, key=b"k"))
+        await producer.stop()
+
+    asyncio.run(write())
+    command = [sys.executable, "-m", "trackly", "compare", "--account", "acme", "--json"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, json.loads(done.stdout)) == (
+        0,
+        {
+            "then": "Receipt",
+            "now": "Receipt",
+            "fields": ["status"],
+            "count": 1,
+            "examples": [{"event_id": receipt.event_id, "fields": {"status": ["undeliverable", "delivered"]}}],
+        },
+    )
+    assert done.stderr == "1 callbacks, 0 items as they were, 1 that differ.\n"
