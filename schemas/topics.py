@@ -16,6 +16,9 @@ _MILLIS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 DEFAULT_SCHEDULE = ("1m", "5m", "15m", "1h", "2h")
 """Delays between attempts of a webhook, unless TRACKLY_RETRY_SCHEDULE says otherwise."""
 
+MAX_COMPACTION_LAG_MS = 7 * 86_400_000
+"""After this, what a newer record of the same key has replaced is gone. Without it Kafka may keep it for ever."""
+
 DEFAULT_MAX_MESSAGE_BYTES = 1_048_576
 """Largest record of a topic that says nothing else."""
 
@@ -63,6 +66,7 @@ class Topic:
         if self.retention_ms is not None:
             policies.append("delete")
         return {
+            **({"max.compaction.lag.ms": str(MAX_COMPACTION_LAG_MS)} if self.compacted else {}),
             "cleanup.policy": ",".join(policies),
             "retention.ms": str(-1 if self.retention_ms is None else self.retention_ms),
             "retention.bytes": "-1",

@@ -47,6 +47,7 @@ CONTENTS = (
     Line("Look", "settings", "trackly.settings:settings", "Every setting: its value, default and meaning."),
     Line("Change", "topics", "trackly.topics:topics", "Create the topics, list and describe them."),
     Line("Change", "schemas", "trackly.registry:schemas", "List the schemas, register them in a registry of yours."),
+    Line("Change", "erase", "trackly.erase:erase", "Erase a number, and say what Kafka keeps of it until when."),
     Line("Change", "apply", "trackly.accounts:apply", "Make accounts, lists and endpoints what a file says."),
 )
 
