@@ -10,6 +10,7 @@ from accounts.store import AccountsReader
 from bus.app import Worker
 from bus.batches import batches
 from schemas.codec import Codec
+from schemas.pseudonyms import Pseudonyms
 from schemas.records import MessageSent
 from streams.contacts import Contacts
 from streams.normalize import normalize
@@ -50,7 +51,9 @@ def create_app(settings: StreamsSettings) -> Streams:
     about_recipients = worker.inbox(*CONTACT_INPUTS)
     contacts_table = worker.durable_table("contacts", "table_contacts")
     messages_table = worker.durable_table("messages", "table_messages")
-    contacts = Contacts(worker.codec, worker.accounts.view, default_words(), contacts_table, messages_table)
+    secret = settings.pseudonym_key
+    pseudonyms = None if secret is None else Pseudonyms(secret.get_secret_value())
+    contacts = Contacts(worker.codec, worker.accounts.view, default_words(), contacts_table, messages_table, pseudonyms)
 
     @worker.agent(worker.channel("raw"), name="normalize")  # type: ignore[untyped-decorator]
     async def normalize_agent(stream: Any) -> None:

@@ -11,6 +11,7 @@ from bus.inbox import Admitted
 from bus.tables import Stale, Table
 from schemas.codec import Codec, CodecError
 from schemas.ids import contact_key, derived_id
+from schemas.pseudonyms import Pseudonyms
 from schemas.records import (
     ContactCommand,
     ContactState,
@@ -23,6 +24,7 @@ from schemas.records import (
     UnsubscribeEvent,
 )
 from streams import row
+from streams.erasure import erased
 from streams.optout import OptOutWords
 from streams.rules import Outcome, apply_command, apply_inbound, apply_receipt, list_of
 
@@ -43,12 +45,21 @@ _Rule = Callable[[row.ContactRow | None], Outcome]
 class Contacts:
     """Applies records to the rows of contacts and messages. The rules are in `streams.rules`."""
 
-    def __init__(self, codec: Codec, accounts: Accounts, words: OptOutWords, contacts: Table, messages: Table) -> None:
+    def __init__(
+        self,
+        codec: Codec,
+        accounts: Accounts,
+        words: OptOutWords,
+        contacts: Table,
+        messages: Table,
+        pseudonyms: Pseudonyms | None = None,
+    ) -> None:
         self._codec = codec
         self._accounts = accounts
         self._words = words
         self._contacts = contacts
         self._messages = messages
+        self._pseudonyms = pseudonyms
 
     def apply(self, batch: Batch, source: Admitted) -> None:
         """Apply one record of any of the four inputs. Raises CodecError when it is none of ours."""
@@ -61,6 +72,8 @@ class Contacts:
             case MessageSent():
                 key = message_key(record.account, record.provider, record.provider_message_id)
                 batch.rows(self._messages).put(source.record.partition, key, source.record.value)
+            case ContactCommand(command="erase"):
+                self._erase(batch, source, record)
             case ContactCommand():
                 name = contact_key(record.account, record.list_number, record.phone_number)
                 self._update(batch, source, name, lambda known: apply_command(known, record))
@@ -120,12 +133,33 @@ class Contacts:
     def _update(self, batch: Batch, source: Admitted, name: str, rule: _Rule) -> None:
         rows: Rows = batch.rows(self._contacts)
         key, partition = name.encode(), source.record.partition
-        value = rows.get(partition, key)
+        value = rows.get(partition, key) or self._suppression(rows, partition, name)
         known = None if value is None else row.from_bytes(value)
         outcome = rule(known)
         self._send(batch, source, outcome)
         if outcome.row is not known:
             rows.put(partition, key, row.to_bytes(outcome.row))
+
+    def _erase(self, batch: Batch, source: Admitted, order: ContactCommand) -> None:
+        if self._pseudonyms is None:
+            batch.reject(source, "no_pseudonym_key", "TRACKLY_PSEUDONYM_KEY is not set", account=order.account)
+            return
+        rows, partition = batch.rows(self._contacts), source.record.partition
+        value = rows.get(partition, contact_key(order.account, order.list_number, order.phone_number).encode())
+        pseudonym = self._pseudonyms.of(order.account, order.phone_number)
+        erasure = erased(None if value is None else row.from_bytes(value), order, pseudonym)
+        for contact, after in erasure.rows.items():
+            rows.put(partition, contact.encode(), None if after is None else row.to_bytes(after))
+        for contact, state in erasure.states.items():
+            batch.send("contacts", state, key=contact.encode(), event_id=derived_id(order.event_id, contact),
+                       at=order.issued_at, traceparent=source.traceparent)  # fmt: skip
+
+    def _suppression(self, rows: Rows, partition: int, name: str) -> bytes | None:
+        """What an erasure left of a contact that has no row: it was removed, and stays so."""
+        if self._pseudonyms is None:
+            return None
+        account, list_number, number = name.split(":", 2)
+        return rows.get(partition, contact_key(account, list_number, self._pseudonyms.of(account, number)).encode())
 
     def _send(self, batch: Batch, source: Admitted, outcome: Outcome) -> None:
         for event in outcome.events:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from accounts.store import Config, write_configs
@@ -102,6 +103,10 @@ class Cluster:
                 assert service.is_alive(), f"{service.name} died:\n{service.last_lines(30)}"
                 assert not late, f"{service.name} is not ready:\n{service.last_lines(30)}"
             time.sleep(0.1)
+
+    def records_of(self, values: Iterable[bytes]) -> list[Record]:
+        """Records of the values of Kafka records."""
+        return [CODEC.decode(value) for value in values]
 
     def records(self, topic: str) -> list[Record]:
         """Everything on a topic (catalogue short name), partition by partition."""
