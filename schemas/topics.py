@@ -36,7 +36,8 @@ class Topic:
     """One topic as it is created on Kafka.
 
     `retention_ms` is None for topics kept forever; `record` is None where no schema is in use yet;
-    `shares_partitions` says that the count is TRACKLY_PARTITIONS; `delay_ms` is set for the delay tiers.
+    `shares_partitions` says that the count is TRACKLY_PARTITIONS; `mirrors` is the id of the topic that it repeats
+    without numbers; `delay_ms` is set for the delay tiers.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Topic:
     compacted: bool
     max_message_bytes: int
     public: bool
+    mirrors: str | None
     delay_ms: int | None
     purpose: str
     written_by: tuple[str, ...]
@@ -146,6 +148,7 @@ def _topic(key: str, entry: dict[str, Any], prefix: str, partitions: int, delay:
         compacted=entry.get("compacted", False),
         max_message_bytes=entry.get("max_message_bytes", DEFAULT_MAX_MESSAGE_BYTES),
         public=entry.get("public", False),
+        mirrors=entry.get("mirrors"),
         delay_ms=parse_duration(delay) if delay else None,
         purpose=entry["purpose"].replace("{delay}", delay or ""),
         written_by=tuple(entry["written_by"]),

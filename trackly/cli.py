@@ -35,6 +35,7 @@ CONTENTS = (
     Line("Run", "ingest", "trackly.services:ingest", "The service that takes provider callbacks."),
     Line("Run", "streams", "trackly.services:streams", "The worker that turns callbacks into events."),
     Line("Run", "sinks", "trackly.services:sinks", "The worker that delivers webhooks."),
+    Line("Run", "mirror", "trackly.mirror:mirror", "The events again, without numbers."),
     Line("Run", "registry", "trackly.registry:registry", "The schemas over HTTP, for readers of the topics."),
     Line("Run", "broker", "trackly.services:broker", "An Apache Kafka for development."),
     Line("Look", "tap", "trackly.tap:tap", "Records of a topic as JSON lines, as they come."),

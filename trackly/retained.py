@@ -42,6 +42,8 @@ def retained(catalogue: Catalogue, now: int, segment_ms: Mapping[str, int]) -> l
 
 
 def _holds(topic: Topic) -> str:
+    if topic.mirrors is not None:
+        return ""
     if topic.record is None:
         return _TABLES.get(topic.id, "")
     kinds = personal_fields(topic.record)

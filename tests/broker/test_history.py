@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from providers import PROVIDERS
 from schemas.cloudevents import event_headers, iso_time
 from schemas.codec import Codec
 from schemas.ids import recipient_key
+from schemas.pseudonyms import Pseudonyms
 from schemas.records import DeliveryEvent, RawCallback, Receipt
 from schemas.registry import FolderRegistry
 from schemas.samples import sample
@@ -28,6 +30,7 @@ from schemas.samples import sample
 pytestmark = pytest.mark.broker
 
 Tap = Callable[..., subprocess.CompletedProcess[str]]
+SECRET = "a secret of the tests"
 STATUSES = ("delivered", "delivered", "expired")
 
 
@@ -207,3 +210,46 @@ def test_compare_shows_what_today_s_rules_would_change(bus_settings: BusSettings
         },
     )
     assert done.stderr == "1 callbacks, 0 items as they were, 1 that differ.\n"
+
+
+# mirror
+
+
+def test_mirror_repeats_events_without_numbers(
+    bus_settings: BusSettings, environment: dict[str, str], write: Callable[[range], list[int]]
+) -> None:
+    write(range(5))
+    environment["TRACKLY_PSEUDONYM_KEY"] = SECRET
+    topic = bus_settings.catalogue["delivery_anon"].name
+    with subprocess.Popen([sys.executable, "-m", "trackly", "mirror"], env=environment) as mirror:
+        command = [
+            sys.executable,
+            "-m",
+            "trackly",
+            "tap",
+            topic,
+            "--from",
+            "beginning",
+            "--max",
+            "5",
+            "--timeout",
+            "40",
+        ]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90)
+        mirror.send_signal(signal.SIGTERM)
+        assert mirror.wait(30) == 0
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    expected = {f"evt_{n}": Pseudonyms(SECRET).of("acme", f"+1555{n:07d}") for n in range(5)}
+    assert {line["value"]["event_id"]: line["value"]["to"] for line in lines} == expected
+    assert {line["key"] for line in lines} == {f"acme:{pseudonym}" for pseudonym in expected.values()}
+    assert "+1555" not in done.stdout
+
+
+def test_mirror_needs_its_key(environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "trackly", "mirror"], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "TRACKLY_PSEUDONYM_KEY is not set: it turns numbers into pseudonyms.\n",
+    )

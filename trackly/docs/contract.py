@@ -8,9 +8,8 @@ from typing import Any
 import yaml
 
 from schemas.pii import kind_of
-from schemas.samples import example
 from schemas.topics import Catalogue, Topic
-from trackly.docs.words import FOLDER, duplicates, order, schema_of, type_name, without_null
+from trackly.docs.words import FOLDER, duplicates, example_of, order, pii_of, schema_of, type_name, without_null
 
 _LOGICAL = {
     "string": "string", "bytes": "string", "int": "integer", "long": "integer", "float": "number", "double": "number",
@@ -64,11 +63,11 @@ def _topic(topic: Topic, catalogue: Catalogue) -> dict[str, Any]:
             {"property": "compatibility", "value": catalogue.compatibility(record)},
             {"property": "key", "value": topic.key},
         ],
-        "properties": [_property(record, field, example(record)[field["name"]]) for field in schema["fields"]],
+        "properties": [_property(topic, field, example_of(topic)[field["name"]]) for field in schema["fields"]],
     }
 
 
-def _property(record: str, field: Mapping[str, Any], shown: Any) -> dict[str, Any]:
+def _property(topic: Topic, field: Mapping[str, Any], shown: Any) -> dict[str, Any]:
     kind = without_null(field["type"])
     found = {
         "name": field["name"],
@@ -79,7 +78,7 @@ def _property(record: str, field: Mapping[str, Any], shown: Any) -> dict[str, An
     }
     if field["name"] == "event_id":
         found |= {"primaryKey": True, "primaryKeyPosition": 1}
-    pii = kind_of(record, field["name"])
+    pii = pii_of(topic, kind_of(str(topic.record), field["name"]))
     if pii is not None:
         found["classification"] = pii
     if isinstance(shown, str | int | float) and not isinstance(shown, bool):

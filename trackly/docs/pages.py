@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 
 from schemas.cloudevents import Headers, event_headers
 from schemas.pii import kinds
-from schemas.samples import example, plain_example, sample
+from schemas.samples import plain_example, sample
 from schemas.topics import Catalogue, Topic
-from trackly.docs.words import FOLDER, WIRE_FORMAT, duplicates, fields_of, order
+from trackly.docs.words import FOLDER, WIRE_FORMAT, duplicates, example_of, fields_of, order, pii_of
 from trackly.topics import retention
 
 _NOTE = "<!-- Written by `trackly topics docs`; change schemas/ instead. -->\n"
@@ -51,7 +51,7 @@ def page(name: str, topic: Topic, catalogue: Catalogue) -> str:
     lines += ["| | |", "| --- | --- |", *(f"| {left} | {right} |" for left, right in _facts(topic, catalogue))]
     lines += ["", "## Order and duplicates", "", order(topic), "", duplicates(topic)]
     if topic.record is not None:
-        lines += ["", *_fields(topic.record), "", *_example(topic), "", *_history(topic.record)]
+        lines += ["", *_fields(topic), "", *_example(topic), "", *_history(topic.record)]
     return "\n".join(lines) + "\n"
 
 
@@ -69,17 +69,18 @@ def _facts(topic: Topic, catalogue: Catalogue) -> Iterator[tuple[str, str]]:
     yield "read by", ", ".join(topic.read_by) + (", whoever wants" if topic.public else "")
 
 
-def _fields(record: str) -> Iterator[str]:
+def _fields(topic: Topic) -> Iterator[str]:
     yield "## Fields"
     yield ""
     yield "| field | type | personal | meaning |"
     yield "| --- | --- | --- | --- |"
-    found = []
-    for field in fields_of(record):
+    found: list[str] = []
+    for field in fields_of(str(topic.record)):
+        pii = pii_of(topic, field.pii)
         kind = f"{field.type}, or null" if field.nullable else field.type
-        yield f"| `{field.name}` | {kind} | {field.pii or ''} | {field.doc.replace('|', chr(92) + '|')} |"
-        if field.pii is not None and field.pii not in found:
-            found.append(field.pii)
+        yield f"| `{field.name}` | {kind} | {pii or ''} | {field.doc.replace('|', chr(92) + '|')} |"
+        if pii is not None and pii in kinds() and pii not in found:
+            found.append(pii)
     yield ""
     yield "Times are milliseconds since 1970, UTC (`timestamp-millis`)."
     if found:
@@ -92,7 +93,7 @@ def _example(topic: Topic) -> Iterator[str]:
     yield "## Example"
     yield ""
     yield "Headers ([CloudEvents](https://cloudevents.io), binary mode), and the value as `trackly tap` prints it:"
-    for text in (headers, example(record)):
+    for text in (headers, example_of(topic)):
         yield ""
         yield "```json"
         yield json.dumps(text, indent=2, ensure_ascii=False)

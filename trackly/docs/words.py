@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from schemas.pii import kind_of
+from schemas.pseudonyms import Pseudonyms
 from schemas.registry import FolderRegistry
+from schemas.samples import example
 from schemas.topics import Topic
 
 FOLDER = FolderRegistry()
@@ -17,6 +19,9 @@ WIRE_FORMAT = (
     "Avro in the Confluent wire format: a zero byte, four bytes of schema id, the body. `trackly registry` serves the"
     " schemas."
 )
+
+
+_IN_MIRRORS = {"number": "pseudonym", "text": "left out"}
 
 
 class Field(NamedTuple):
@@ -44,6 +49,21 @@ def fields_of(record: str) -> Iterator[Field]:
         if isinstance(items, Mapping):
             for inner in items["fields"]:
                 yield Field(f"{field['name']}[].{inner['name']}", type_name(inner["type"]), False, inner["doc"], pii)
+
+
+def pii_of(topic: Topic, kind: str | None) -> str | None:
+    """Kind of personal data that a topic has in a field of this kind; a mirror has other ones."""
+    return _IN_MIRRORS.get(str(kind), kind) if topic.mirrors is not None else kind
+
+
+def example_of(topic: Topic) -> dict[str, Any]:
+    """An example of a topic's record as JSON has it."""
+    record = str(topic.record)
+    values = example(record)
+    if topic.mirrors is None:
+        return values
+    shown = {"number": Pseudonyms("an example").of("acme", "+15551230001"), "text": ""}
+    return {name: shown.get(str(kind_of(record, name)), value) for name, value in values.items()}
 
 
 def without_null(kind: Any) -> Any:
