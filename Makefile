@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := schemas providers accounts bus ingest streams sinks console trackly
+PACKAGES := schemas registry providers accounts bus ingest streams sinks console trackly
 
 .PHONY: help install demo test unit check format bench lock clean
 .DEFAULT_GOAL := help
@@ -11,7 +11,7 @@ help:
 	@echo "make demo     the whole pipeline on this machine, with real callbacks and a ledger at the end"
 	@echo "make test     everything: check, unit tests, tests against a real Apache Kafka"
 	@echo "make unit     unit tests alone (seconds)"
-	@echo "make check    formatting, lint, types, import contracts"
+	@echo "make check    formatting, lint, types, import contracts, compatible schemas"
 	@echo "make bench    how fast it is, process by process"
 	@echo "make install  a .venv with everything, .venv/bin/trackly included"
 
@@ -39,6 +39,7 @@ check: install
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m schemas.compatibility
 
 format: install
 	@$(BIN)/ruff format .

@@ -89,7 +89,7 @@ class Rows:
     def __init__(self, table: Table, least_version: int) -> None:
         self._table = table
         self._least_version = least_version
-        self._written: dict[int, dict[bytes, tuple[int, bytes]]] = {}
+        self._written: dict[int, dict[bytes, tuple[int, bytes | None]]] = {}
 
     def get(self, partition: int, key: bytes) -> bytes | None:
         """Value of a row, or None."""
@@ -98,8 +98,8 @@ class Rows:
             return written[key][1]
         return self._table.get(partition, key)[1]
 
-    def put(self, partition: int, key: bytes, value: bytes) -> None:
-        """Write a row when the batch becomes durable; the last of several writes counts."""
+    def put(self, partition: int, key: bytes, value: bytes | None) -> None:
+        """Write a row when the batch becomes durable, or delete it (None); the last of several writes counts."""
         written = self._written.setdefault(partition, {})
         if key in written:
             version = written[key][0]
@@ -152,7 +152,7 @@ class Batch:
     def send(
         self,
         topic: str,
-        record: Record,
+        record: Record | None,
         *,
         key: bytes | None,
         event_id: str,
@@ -160,9 +160,13 @@ class Batch:
         partition: int | None = None,
         traceparent: bytes | None = None,
     ) -> None:
-        """Send a record when the batch becomes durable. `topic` is the catalogue's short name; `at` is in ms."""
-        headers = event_headers(record, event_id, at, traceparent)
-        self._outgoing.append((self._catalogue[topic].name, self._codec.encode(record), key, headers, partition))
+        """Send a record when the batch becomes durable, or a tombstone (None).
+
+        `topic` is the catalogue's short name; `at` is in ms.
+        """
+        value = None if record is None else self._codec.encode(record)
+        headers = None if record is None else event_headers(record, event_id, at, traceparent)
+        self._outgoing.append((self._catalogue[topic].name, value, key, headers, partition))
 
     def rewrite(self, stale: Stale) -> None:
         """Write a row again that was written over in the changelog."""

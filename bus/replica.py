@@ -34,13 +34,17 @@ class TopicMadeAnew(RuntimeError):
 
 
 class Replica:
-    """A copy of one topic. `merge` says what a record makes of its row; without it, the newest value counts."""
+    """A copy of one topic. `merge` says what a record makes of its row; without it, the newest value counts.
+
+    `on_key` is told every key that is read.
+    """
 
     def __init__(self, settings: BusSettings, topic: Topic, store: Store, merge: Merge | None = None) -> None:
         self.topic = topic
         self.topic_id: str | None = None
         self.positions: dict[int, int] = {}
         self.problem: str | None = None
+        self.on_key: Callable[[bytes], None] = lambda key: None
         self._settings = settings
         self._store = store
         self._merge = merge
@@ -52,6 +56,10 @@ class Replica:
     def get(self, key: bytes) -> bytes | None:
         """The row of a key, or None."""
         return self._store.get(key)
+
+    def holds(self, part: bytes) -> bool:
+        """Whether some key contains this. Reads every row: for a start."""
+        return any(part in key for key, _ in self._store.items())
 
     @property
     def left(self) -> int:
@@ -146,6 +154,7 @@ class Replica:
             for record in records:
                 if record.key is None:
                     continue
+                self.on_key(record.key)
                 if self._merge is None:
                     rows[record.key] = record.value
                 else:

@@ -196,6 +196,13 @@ class BusSettings(Settings):
         description="a stable name of this process in its consumer group, so that a restart moves no"
         " partitions: letters, digits, dot, underscore, dash; when unset, each start joins anew",
     )
+    pseudonym_key: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        validation_alias="TRACKLY_PSEUDONYM_KEY",
+        description="a secret of 16 characters or more that turns numbers into pseudonyms, the same for every service"
+        " and for ever; needed to erase contacts and to mirror topics",
+    )
     compression: Literal["none", "lz4", "gzip"] = Field(
         default="lz4",
         validation_alias="TRACKLY_COMPRESSION",

@@ -117,13 +117,13 @@ class Table:
         value = self._stores[partition].get(key)
         return unpack(value) if value is not None else (0, None)
 
-    async def write(self, partition: int, rows: Mapping[bytes, tuple[int, bytes]]) -> None:
-        """Write rows with their versions: to the changelog, acknowledged, then to the store.
+    async def write(self, partition: int, rows: Mapping[bytes, tuple[int, bytes | None]]) -> None:
+        """Write rows with their versions, or delete them (None): to the changelog, acknowledged, then to the store.
 
         Raises aiokafka.errors.KafkaError when the changelog does not take them; the worker must then stop,
         since its store and the log no longer agree.
         """
-        packed = {key: pack(version, value) for key, (version, value) in rows.items()}
+        packed = {key: None if value is None else pack(version, value) for key, (version, value) in rows.items()}
         sent = [
             await self._producer.send(self.changelog, value, key=key, partition=partition)
             for key, value in packed.items()

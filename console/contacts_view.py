@@ -15,12 +15,15 @@ from console.freshness import STAGES, Freshness
 from console.settings import ConsoleSettings
 from schemas.codec import Codec
 from schemas.ids import contact_key
+from schemas.pseudonyms import PREFIX, Pseudonyms
 from schemas.records import ContactState
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at the pipeline. A moment needs three looks to come through at rest."""
+
+_ERASED = b":" + PREFIX.encode()
 
 ADMIN_TIMEOUT = 5.0
 
@@ -34,6 +37,10 @@ class ContactsView:
         self._settings = settings
         self._codec = codec
         self._replica = replica
+        secret = settings.pseudonym_key
+        self._pseudonyms = None if secret is None else Pseudonyms(secret.get_secret_value())
+        self._has_erased = False
+        self._replica.on_key = self._note
         self._input_ids: dict[str, str] = {}
         self._topics = tuple(tuple(settings.catalogue[topic].name for topic in stage) for stage in STAGES)
         self._task: asyncio.Task[None] | None = None
@@ -41,6 +48,7 @@ class ContactsView:
 
     async def start(self) -> None:
         """Follow contacts and the pipeline. Raises AdminError when there is no broker or no topic."""
+        self._has_erased = await asyncio.to_thread(self._replica.holds, _ERASED)
         try:
             await self._replica.start()
         except TopicMadeAnew as error:
@@ -62,20 +70,35 @@ class ContactsView:
         await self._replica.stop()
 
     def contact(self, account: str, list_number: str, number: str) -> ContactState | None:
-        """State of a contact; None where nothing is recorded against it. Raises CodecError."""
+        """State of a contact; None where nothing is recorded against it. Raises CodecError.
+
+        A number that was erased after it had been removed is found under its pseudonym.
+        """
         value = self._replica.get(contact_key(account, list_number, number).encode())
+        if value is None and self._pseudonyms is not None:
+            pseudonym = self._pseudonyms.of(account, number)
+            value = self._replica.get(contact_key(account, list_number, pseudonym).encode())
         return None if value is None else self._codec.decode_as(ContactState, value)
 
     def age(self) -> float:
         """Seconds since the moment up to which the copy is complete; infinite where none is known."""
         as_of = self.freshness.as_of
-        return float("inf") if as_of is None else as_of.seconds_until(moment())
+        return float("inf") if as_of is None or self._is_blind() else as_of.seconds_until(moment())
 
     def not_ready(self) -> str | None:
         """Why the copy itself is not complete, or None. A pipeline that is behind is not the console's fault."""
         if self._replica.problem is not None:
             return self._replica.problem
+        if self._is_blind():
+            return "numbers that were removed have been erased; set TRACKLY_PSEUDONYM_KEY here as streams has it"
         return f"reading contacts: {self._replica.left} records left" if self._replica.left else None
+
+    def _note(self, key: bytes) -> None:
+        self._has_erased = self._has_erased or _ERASED in key
+
+    def _is_blind(self) -> bool:
+        """Whether removed contacts cannot be found, because they stand under pseudonyms and there is no key."""
+        return self._has_erased and self._pseudonyms is None
 
     async def _watch(self) -> None:
         # It is not cancelled: a call that runs in a thread would go on using the connection.

@@ -75,10 +75,10 @@ class Codec:
 
     def _encoder(self, record_type: type) -> Callable[[Any], bytes]:
         schema_id = self._registry.id_of(record_type.__name__)
-        parsed = parse_schema(_without_logical_types(self._registry.schema(schema_id)))
+        parsed = parse_schema(without_logical_types(self._registry.schema(schema_id)))
         names = [(f.name.rstrip("_"), f.name) for f in fields(record_type)]
         nested = "links" if any(f.name == "links" for f in fields(record_type)) else None
-        header = _HEADER.pack(MAGIC, schema_id)
+        header = wire_header(schema_id)
 
         def encode(record: Any) -> bytes:
             out = io.BytesIO()
@@ -93,7 +93,7 @@ class Codec:
 
     def _decoder(self, schema_id: int) -> Callable[[bytes], Record]:
         try:
-            written = _without_logical_types(self._registry.schema(schema_id))
+            written = without_logical_types(self._registry.schema(schema_id))
         except KeyError:
             raise CodecError(f"schema id {schema_id} is unknown to the registry") from None
         record_type = RECORD_TYPES.get(str(written.get("name")))
@@ -101,7 +101,7 @@ class Codec:
             raise CodecError(f"schema id {schema_id} is of {written.get('name')!r}, which is no record of ours")
         writer = parse_schema(written)
         newest = self._registry.id_of(record_type.__name__)
-        reader = None if newest == schema_id else parse_schema(_without_logical_types(self._registry.schema(newest)))
+        reader = None if newest == schema_id else parse_schema(without_logical_types(self._registry.schema(newest)))
         names = {f.name.rstrip("_"): f.name for f in fields(record_type)}
         renamed = [(avro, name) for avro, name in names.items() if avro != name]
         arrays = [f.name for f in fields(record_type) if str(f.type).startswith("tuple")]
@@ -132,9 +132,15 @@ def schema_id_of(data: bytes | None) -> int:
     return int(_HEADER.unpack_from(data)[1])
 
 
-def _without_logical_types(schema: Any) -> Any:
+def wire_header(schema_id: int) -> bytes:
+    """What stands before the body of every record: 0 and the schema id, big-endian."""
+    return _HEADER.pack(MAGIC, schema_id)
+
+
+def without_logical_types(schema: Any) -> Any:
+    """A schema whose times are plain longs."""
     if isinstance(schema, Mapping):
-        return {key: _without_logical_types(value) for key, value in schema.items() if key != "logicalType"}
+        return {key: without_logical_types(value) for key, value in schema.items() if key != "logicalType"}
     if isinstance(schema, list):
-        return [_without_logical_types(item) for item in schema]
+        return [without_logical_types(item) for item in schema]
     return schema

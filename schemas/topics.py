@@ -16,6 +16,9 @@ _MILLIS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 DEFAULT_SCHEDULE = ("1m", "5m", "15m", "1h", "2h")
 """Delays between attempts of a webhook, unless TRACKLY_RETRY_SCHEDULE says otherwise."""
 
+MAX_COMPACTION_LAG_MS = 7 * 86_400_000
+"""After this, what a newer record of the same key has replaced is gone. Without it Kafka may keep it for ever."""
+
 DEFAULT_MAX_MESSAGE_BYTES = 1_048_576
 """Largest record of a topic that says nothing else."""
 
@@ -33,7 +36,8 @@ class Topic:
     """One topic as it is created on Kafka.
 
     `retention_ms` is None for topics kept forever; `record` is None where no schema is in use yet;
-    `delay_ms` is set for the delay tiers.
+    `shares_partitions` says that the count is TRACKLY_PARTITIONS; `mirrors` is the id of the topic that it repeats
+    without numbers; `delay_ms` is set for the delay tiers.
     """
 
     id: str
@@ -41,14 +45,21 @@ class Topic:
     record: str | None
     key: str
     partitions: int
+    shares_partitions: bool
     retention_ms: int | None
     compacted: bool
     max_message_bytes: int
     public: bool
+    mirrors: str | None
     delay_ms: int | None
     purpose: str
     written_by: tuple[str, ...]
     read_by: tuple[str, ...]
+
+    @property
+    def subject(self) -> str:
+        """The subject of its values in a schema registry (TopicNameStrategy)."""
+        return f"{self.name}-value"
 
     @property
     def settings(self) -> dict[str, str]:
@@ -57,6 +68,7 @@ class Topic:
         if self.retention_ms is not None:
             policies.append("delete")
         return {
+            **({"max.compaction.lag.ms": str(MAX_COMPACTION_LAG_MS)} if self.compacted else {}),
             "cleanup.policy": ",".join(policies),
             "retention.ms": str(-1 if self.retention_ms is None else self.retention_ms),
             "retention.bytes": "-1",
@@ -94,6 +106,11 @@ class Catalogue(Mapping[str, Topic]):
         """The topic of this name on Kafka, with or without the prefix, or None."""
         return self._by_name.get(name) or self._by_name.get(self.prefix + name)
 
+    def compatibility(self, record: str) -> str:
+        """How a record may change, as registries name it: FULL_TRANSITIVE where a public topic has it."""
+        public = any(topic.public for topic in self.values() if topic.record == record)
+        return "FULL_TRANSITIVE" if public else "BACKWARD_TRANSITIVE"
+
     @property
     def delay_tiers(self) -> list[Topic]:
         """The delay topics of the schedule, shortest delay first."""
@@ -126,10 +143,12 @@ def _topic(key: str, entry: dict[str, Any], prefix: str, partitions: int, delay:
         record=entry.get("record"),
         key=entry["key"],
         partitions=partitions if entry["partitions"] == "shared" else int(entry["partitions"]),
+        shares_partitions=entry["partitions"] == "shared",
         retention_ms=None if retention == "forever" else parse_duration(retention),
         compacted=entry.get("compacted", False),
         max_message_bytes=entry.get("max_message_bytes", DEFAULT_MAX_MESSAGE_BYTES),
         public=entry.get("public", False),
+        mirrors=entry.get("mirrors"),
         delay_ms=parse_duration(delay) if delay else None,
         purpose=entry["purpose"].replace("{delay}", delay or ""),
         written_by=tuple(entry["written_by"]),

@@ -11,6 +11,7 @@ from accounts.store import AccountsReader
 from bus.app import Worker
 from bus.batches import batches
 from bus.due import DueRows
+from schemas.pseudonyms import Pseudonyms
 from streams import click_row, message_row
 from streams.clicks import Clicks, Waits
 from streams.contacts import Contacts
@@ -122,7 +123,7 @@ def create_app(settings: StreamsSettings) -> Streams:
 
 
 def _contacts(worker: Streams) -> Contacts:
-    wait = worker.settings.registration_wait
+    wait, key = worker.settings.registration_wait, worker.settings.pseudonym_key
     waiting = DueRows(partial(message_row.due_at, wait=int(wait * 1000)), patience=wait)
     return Contacts(
         worker.codec,
@@ -131,6 +132,7 @@ def _contacts(worker: Streams) -> Contacts:
         worker.durable_table("messages", "table_messages", waiting),
         wait=wait,
         on_orphaned=worker.orphaned.inc,
+        pseudonyms=None if key is None else Pseudonyms(key.get_secret_value()),
     )
 
 

@@ -17,6 +17,7 @@ from bus.tables import Stale, Table
 from providers.numbers import NotANumber, to_number
 from schemas.codec import Codec, CodecError
 from schemas.ids import derived_id, recipient_key
+from schemas.pseudonyms import Pseudonyms
 from schemas.records import (
     ContactCommand,
     ContactState,
@@ -54,11 +55,13 @@ class Contacts:
         wait: float = 60.0,
         clock: Callable[[], float] = time.time,
         on_orphaned: Callable[[int], None] = lambda count: None,
+        pseudonyms: Pseudonyms | None = None,
     ) -> None:
         self._codec = codec
         self._accounts = accounts
         self.tables = Tables(contacts, messages)
         self._clock = clock
+        self._pseudonyms = pseudonyms
         self._registrations = Registrations(accounts, wait=wait, now=self._now, on_orphaned=on_orphaned)
 
     def apply(self, batch: Batch, source: Admitted) -> None:
@@ -78,6 +81,12 @@ class Contacts:
                     batch.reject(source, *problem, account=record.account, provider=record.provider)
             case LinkClick(to=number):
                 self._click(self._recipient(batch, origin, record.account, number), record)
+            case ContactCommand(command="erase", phone_number=number):
+                if self._pseudonyms is None:
+                    batch.reject(source, "no_pseudonym_key", "TRACKLY_PSEUDONYM_KEY is not set", account=record.account)
+                else:
+                    pseudonym = self._pseudonyms.of(record.account, number)
+                    self._recipient(batch, origin, record.account, number).erase(record, pseudonym)
             case ContactCommand(phone_number=number):
                 recipient = self._recipient(batch, origin, record.account, number)
                 recipient.send(recipient.update(record.list_number, partial(apply_command, command=record)).events)
@@ -153,7 +162,7 @@ class Contacts:
         return None if known is None else known.message
 
     def _recipient(self, batch: Batch, origin: Origin, account: str, number: str | None) -> Recipient:
-        return Recipient(batch, self.tables, self._codec, origin, account, number)
+        return Recipient(batch, self.tables, self._codec, origin, account, number, self._pseudonyms)
 
     def _now(self) -> int:
         return int(self._clock() * 1000)

@@ -9,8 +9,10 @@ from bus.batches import Batch
 from bus.tables import Table
 from schemas.codec import Codec
 from schemas.ids import contact_key, derived_id
+from schemas.pseudonyms import Pseudonyms
 from schemas.records import (
     ClickEvent,
+    ContactCommand,
     ContactState,
     DeliveryEvent,
     MessageCallback,
@@ -22,6 +24,7 @@ from schemas.records import (
     UnsubscribeEvent,
 )
 from streams import message_row, row
+from streams.erasure import erased
 from streams.message_row import MessageRow, message_key
 from streams.row import ContactRow
 from streams.rules import Event, Outcome, apply_receipt
@@ -56,24 +59,42 @@ class Tables(NamedTuple):
 
 
 class Recipient:
-    """Reads and writes the rows of one number of an account through a batch. `number` is None where none is named."""
+    """Reads and writes the rows of one number of an account through a batch. `number` is None where none is named.
 
-    __slots__ = ("_batch", "_codec", "_contacts", "_messages", "_origin", "account", "number")
+    `pseudonyms` tell under which name an erased number is still known as removed.
+    """
+
+    __slots__ = ("_batch", "_codec", "_contacts", "_messages", "_origin", "_pseudonyms", "account", "number")
 
     def __init__(
-        self, batch: Batch, tables: Tables, codec: Codec, origin: Origin, account: str, number: str | None
+        self,
+        batch: Batch,
+        tables: Tables,
+        codec: Codec,
+        origin: Origin,
+        account: str,
+        number: str | None,
+        pseudonyms: Pseudonyms | None = None,
     ) -> None:
         self._batch = batch
         self._contacts = batch.rows(tables.contacts)
         self._messages = batch.rows(tables.messages)
         self._codec = codec
         self._origin = origin
+        self._pseudonyms = pseudonyms
         self.account = account
         self.number = number
 
     def contact(self, list_number: str | None) -> ContactRow | None:
-        """The row on a list; without a list, the one where states of messages are kept that belong to none."""
+        """The row on a list; without a list, the one where states of messages are kept that belong to none.
+
+        Of a number that was erased, what the erasure left.
+        """
         value = self._contacts.get(self._origin.partition, self._contact_key(list_number))
+        if value is None and self._pseudonyms is not None and self.number is not None:
+            pseudonym = self._pseudonyms.of(self.account, self.number)
+            suppressed = contact_key(self.account, list_number or "", pseudonym).encode()
+            value = self._contacts.get(self._origin.partition, suppressed)
         return None if value is None else row.from_bytes(value)
 
     def update(self, list_number: str | None, rule: Rule) -> Outcome:
@@ -83,6 +104,16 @@ class Recipient:
         if outcome.row is not known:
             self._contacts.put(self._origin.partition, self._contact_key(list_number), row.to_bytes(outcome.row))
         return outcome
+
+    def erase(self, order: ContactCommand, pseudonym: str) -> None:
+        """Carry out an order to erase the number from a list: its row and its state go, that it was removed stays."""
+        value = self._contacts.get(self._origin.partition, self._contact_key(order.list_number))
+        erasure = erased(None if value is None else row.from_bytes(value), order, pseudonym)
+        for contact, after in erasure.rows.items():
+            self._contacts.put(self._origin.partition, contact.encode(), None if after is None else row.to_bytes(after))
+        for contact, state in erasure.states.items():
+            self._batch.send("contacts", state, key=contact.encode(), event_id=derived_id(order.event_id, contact),
+                             at=order.issued_at, traceparent=self._origin.traceparent)  # fmt: skip
 
     def count(self, receipt: Receipt, message: MessageSent | None, list_number: str | None, threshold: int) -> Outcome:
         """Apply a delivery receipt to the row on a list. One that names no recipient has no row."""

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,10 @@ class Cluster:
                 assert service.is_alive(), f"{service.name} died:\n{service.last_lines(30)}"
                 assert not late, f"{service.name} is not ready:\n{service.last_lines(30)}"
             time.sleep(0.1)
+
+    def records_of(self, values: Iterable[bytes]) -> list[Record]:
+        """Records of the values of Kafka records."""
+        return [CODEC.decode(value) for value in values]
 
     def records(self, topic: str) -> list[Record]:
         """Everything on a topic (catalogue short name), partition by partition."""

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import asdict
-from functools import cache
+from dataclasses import asdict, fields, is_dataclass
 from typing import Any, Protocol
-
-import orjson
 
 from accounts.secrets import redacted, with_secrets
 from bus.settings import BusSettings
@@ -40,7 +37,7 @@ class Decoder:
         self._registry = registry_for(settings.schema_registry_url)
         self.codec = Codec(self._registry)
         self._catalogue = settings.catalogue
-        self._times = cache(self._find_times)
+        self._names: dict[type, list[tuple[str, str, bool]]] = {}
 
     def line(self, record: KafkaRecord, raw: bool = False) -> dict[str, Any]:
         """`{"topic","partition","offset","timestamp","key","headers","value"}`, and `error` where the value
@@ -70,17 +67,21 @@ class Decoder:
 
     def fields(self, record: Record) -> dict[str, Any]:
         """The fields of a record as JSON has them: names of the schema, times as ISO 8601, no secrets."""
-        times = self._times(type(record).__name__)
+        shown = with_secrets(record, redacted)
         return {
-            name: time_text(value) if name in times and isinstance(value, int) else _plain(value)
-            for name, value in (
-                (key.rstrip("_"), value) for key, value in asdict(with_secrets(record, redacted)).items()
-            )
+            name: time_text(value) if timed and isinstance(value, int) else plain(value)
+            for name, attribute, timed in self._names_of(type(record))
+            for value in [getattr(shown, attribute)]
         }
 
-    def _find_times(self, record: str) -> frozenset[str]:
-        schema = self._registry.schema(self._registry.id_of(record))
-        return frozenset(field["name"] for field in schema["fields"] if _is_time(field["type"]))
+    def _names_of(self, record_type: type[Any]) -> list[tuple[str, str, bool]]:
+        """Name in the schema, name in the class, and whether it is a time, of each field."""
+        if record_type not in self._names:
+            schema = self._registry.schema(self._registry.id_of(record_type.__name__))
+            times = {field["name"] for field in schema["fields"] if is_time(field["type"])}
+            names = [(field.name.rstrip("_"), field.name) for field in fields(record_type)]
+            self._names[record_type] = [(name, attribute, name in times) for name, attribute in names]
+        return self._names[record_type]
 
 
 def text_or_base64(data: bytes) -> str | dict[str, str]:
@@ -99,27 +100,17 @@ def time_text(millis: int) -> str | int:
         return millis
 
 
-def matches(value: Any, path: str, expected: str) -> bool:
-    """Whether the text at a dotted path of a decoded value is this one. Array items go by their number."""
-    for step in path.split("."):
-        if isinstance(value, Mapping) and step in value:
-            value = value[step]
-        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
-            value = value[int(step)]
-        else:
-            return False
-    return (value if isinstance(value, str) else orjson.dumps(value).decode()) == expected
-
-
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as JSON has it: bytes as text or base64, nested records as objects."""
     if isinstance(value, bytes):
         return text_or_base64(value)
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value
+        return [plain(item) for item in value]
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
-def _is_time(schema: Any) -> bool:
+def is_time(schema: Any) -> bool:
+    """Whether values of an Avro type are times in milliseconds."""
     if isinstance(schema, list):
-        return any(_is_time(each) for each in schema)
+        return any(is_time(each) for each in schema)
     return isinstance(schema, Mapping) and schema.get("logicalType") == "timestamp-millis"

@@ -19,6 +19,7 @@ from bus.admin import Admin
 from bus.settings import BusSettings
 from schemas.codec import Codec
 from schemas.registry import registry_for
+from schemas.topics import parse_duration
 from trackly.decoding import KafkaRecord
 from trackly.errors import Failed, TopicsMissing
 
@@ -49,17 +50,22 @@ END = Start(at_end=True)
 
 
 def parse_start(text: str) -> Start:
-    """Start of `beginning`, `end`, an offset or an ISO 8601 time, by default in UTC. Raises ValueError."""
+    """Start of `beginning`, `end`, an offset, an ISO 8601 time, by default in UTC, or a time ago (`2h`).
+
+    Raises ValueError.
+    """
     if text in ("beginning", "end"):
         return END if text == "end" else BEGINNING
     if re.fullmatch(r"[0-9]{1,18}", text):
         return Start(offset=int(text))
+    if re.fullmatch(r"[0-9]{1,9}(s|m|h|d)", text):
+        return Start(millis=time.time_ns() // 1_000_000 - parse_duration(text))
     try:
         when = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(
-            f"{text!r} is no place to begin: write beginning, end, an offset such as 1200, or a time such as"
-            " 2024-01-15T10:30:00Z"
+            f"{text!r} is no place to begin: write beginning, end, an offset such as 1200, a time such as"
+            " 2024-01-15T10:30:00Z, or 2h for two hours ago"
         ) from None
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
     return Start(millis=int(when.timestamp() * 1000))
@@ -83,14 +89,30 @@ def find_topic(settings: BusSettings, name: str, existing: Iterable[str]) -> str
 class Topic:
     """One topic, read from a start on. Use `open_topic`."""
 
-    def __init__(self, consumer: Any, ends: dict[Any, int]) -> None:
+    def __init__(self, consumer: Any, starts: dict[Any, int], ends: dict[Any, int], bounded: bool) -> None:
         self._consumer = consumer
         self._ends = ends
+        self._bounded = bounded
+        self.size = sum(max(0, ends[partition] - start) for partition, start in starts.items())
+        """Offsets between start and end when the topic was opened; compacted topics have fewer records."""
 
-    async def poll(self, seconds: float) -> list[KafkaRecord]:
-        """What has come, oldest first in each partition; waits that long for a first record."""
-        batches = await self._consumer.getmany(timeout_ms=int(seconds * 1000))
+    async def poll(self, seconds: float, most: int | None = None) -> list[KafkaRecord]:
+        """What has come, oldest first in each partition; waits that long for a first record.
+
+        Where the end was given, nothing behind it.
+        """
+        batches = await self._consumer.getmany(timeout_ms=int(seconds * 1000), max_records=most)
+        if self._bounded:
+            for partition, records in batches.items():
+                if records[-1].offset >= self._ends[partition]:
+                    batches[partition] = [record for record in records if record.offset < self._ends[partition]]
+                    self._consumer.pause(partition)
         return [record for records in batches.values() for record in records]
+
+    async def positions(self) -> dict[int, int]:
+        """Offset that is read next, by partition."""
+        found = {partition: await self._consumer.position(partition) for partition in self._ends}
+        return {p.partition: min(at, self._ends[p]) if self._bounded else at for p, at in found.items()}
 
     async def is_behind(self) -> bool:
         """Whether records are still to be read that were there when the topic was opened."""
@@ -113,10 +135,19 @@ class Topic:
 
 
 @asynccontextmanager
-async def open_topic(settings: BusSettings, name: str, start: Start, key: bytes | None = None) -> AsyncIterator[Topic]:
+async def open_topic(
+    settings: BusSettings,
+    name: str,
+    start: Start,
+    key: bytes | None = None,
+    *,
+    end: Start | None = None,
+    positions: Mapping[int, int] | None = None,
+) -> AsyncIterator[Topic]:
     """Open a topic by name, with or without the prefix; with a key, only the partition that holds it.
 
-    Raises Failed for an unknown topic, BrokerUnavailable.
+    With an `end`, what lies behind it is not given. `positions`, by partition, win over the start. Raises Failed for
+    an unknown topic, BrokerUnavailable.
     """
     with Admin(settings) as admin:
         topic = find_topic(settings, name, admin.list_topics())
@@ -134,10 +165,20 @@ async def open_topic(settings: BusSettings, name: str, start: Start, key: bytes 
         await asyncio.sleep(0)
         assigned = {p: aiokafka.TopicPartition(topic, p) for p in partitions}
         consumer.assign(list(assigned.values()))
+        if end is not None:
+            ends = await _offsets(consumer, assigned, end, begins, ends)
         offsets = await _offsets(consumer, assigned, start, begins, ends)
+        for partition, offset in (positions or {}).items():
+            if partition in offsets:
+                offsets[partition] = max(offset, begins[partition])
         for partition, offset in offsets.items():
             consumer.seek(assigned[partition], offset)
-        yield Topic(consumer, {assigned[p]: ends[p] for p in partitions})
+        yield Topic(
+            consumer,
+            {assigned[p]: offset for p, offset in offsets.items()},
+            {assigned[p]: ends[p] for p in partitions},
+            bounded=end is not None,
+        )
     finally:
         await consumer.stop()
 

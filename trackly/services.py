@@ -6,8 +6,7 @@ import json
 import os
 import signal
 import time
-from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -15,10 +14,8 @@ from bus.admin import Admin
 from bus.run import configure_logging, run_worker
 from bus.settings import ADDRESSES, BusSettings
 from trackly.errors import Failed, TopicsMissing
+from trackly.http import run_http
 from trackly.output import say, show
-
-if TYPE_CHECKING:
-    import uvicorn
 
 S = TypeVar("S", bound=BusSettings)
 
@@ -28,7 +25,7 @@ def ingest() -> None:
     from ingest.app import server
     from ingest.settings import IngestSettings
 
-    _serve("ingest", server(_prepare("ingest", IngestSettings)))
+    run_http("ingest", server(_prepare("ingest", IngestSettings)))
 
 
 def streams() -> None:
@@ -52,7 +49,7 @@ def console() -> None:
     from console.app import server
     from console.settings import ConsoleSettings
 
-    _serve("console", server(_prepare("console", ConsoleSettings)))
+    run_http("console", server(_prepare("console", ConsoleSettings)))
 
 
 def broker(
@@ -82,18 +79,6 @@ def broker(
     finally:
         addresses.unlink(missing_ok=True)
         kafka.stop()
-
-
-def _serve(name: str, http: uvicorn.Server) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # uvicorn stops cleanly, then raises the signal again for whoever handled it before.
-        signal.signal(number, lambda *_: setattr(http, "should_exit", True))
-    say(f"starting {name} on http://{http.config.host}:{http.config.port}")
-    # uvicorn exits with a code of its own when it cannot start, after it has logged why.
-    with suppress(SystemExit):
-        http.run()
-    if not http.started:
-        raise Failed(f"{name} could not start; the reason stands above.")
 
 
 def _prepare(service: str, settings_class: type[S]) -> S:

@@ -1,89 +1,237 @@
-"""`trackly tap`: what is in a topic."""
+"""`trackly tap`: what is in a topic, and what was: printed, counted, or written to a file."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from typing import Annotated
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from bus.settings import BusSettings
-from trackly.decoding import SECRET_TOPICS, Decoder, matches
-from trackly.output import is_unread, json_line
-from trackly.reading import Start, open_topic, parse_start
+from schemas.registry import registry_for
+from schemas.topics import Topic
+from trackly.conditions import MISSING, Condition, parse_condition, text_of, value_at
+from trackly.decoding import SECRET_TOPICS, Decoder, KafkaRecord, is_time, plain, time_text
+from trackly.errors import Failed
+from trackly.export import Csv, Export, JsonLines, Remembered
+from trackly.history import Position, Question, Rows, read_history
+from trackly.output import Json, json_line, say, table
+from trackly.reading import Start, parse_start
+
+FORMATS = (".jsonl", ".csv", ".parquet")
+
+MOST_VALUES = 1_000_000
+"""Different values that are counted at most: more are a mistake, and memory is not endless."""
 
 
 def tap(
     topic: Annotated[str, typer.Argument(help="Name of the topic, with or without the prefix.")],
     begin: Annotated[
-        str, typer.Option("--from", metavar="PLACE", help="beginning, end, an offset, or an ISO 8601 time.")
+        str, typer.Option("--from", metavar="PLACE", help="beginning, end, an offset, a time, or 2h for two hours ago.")
     ] = "end",
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="PLACE", help="Where to end; by default what is there now, or never.")
+    ] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATH=VALUE", help="Only records whose field has this value; all must fit."),
+        typer.Option(
+            metavar="CONDITION", help="Only what fits: status=undeliverable, or != ~ < <= > >=; all must fit."
+        ),
+    ] = None,
+    count_by: Annotated[
+        list[str] | None, typer.Option(metavar="FIELD", help="Count records by the value of a field; repeatable.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write to a file: .jsonl, .csv or .parquet.")] = None,
+    state: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Go on where the run before ended; its position is kept here.")
+    ] = None,
+    follow: Annotated[
+        bool | None, typer.Option("--follow/--no-follow", help="Wait for more at the end. By default when printing.")
     ] = None,
     most: Annotated[int | None, typer.Option("--max", min=1, help="End after this many records.")] = None,
     timeout: Annotated[
         float | None, typer.Option(min=0, help="End after this many seconds without a record to show.")
     ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="Do not decode: text, or base64.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Print the records of a topic as JSON lines, as they come, until Ctrl-C.
+    """Print the records of a topic as JSON lines, as they come, until Ctrl-C; or count them, or write them to a file.
 
     A line has topic, partition, offset, timestamp, key, headers and value.
     The value null deletes the key; beside an "error", it could not be decoded.
-    The order is that of each partition.
+    The order is that of each partition. Times are those of writing: an event's own time is a field of it.
     """
-    try:
-        start = parse_start(begin)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--from") from None
+    bounds = _place(begin, "--from"), None if end is None else _place(end, "--to")
     conditions = [_condition(text) for text in where or ()]
-    if raw and conditions:
+    if raw and (conditions or count_by or out):
         raise typer.BadParameter("fields are only known without --raw", param_hint="--where")
+    if out is not None and (count_by or most or out.suffix not in FORMATS):
+        hint = f"ends with one of {', '.join(FORMATS)}, and stands without --count-by and --max"
+        raise typer.BadParameter(f"{out} {hint}", param_hint="--out")
     settings = BusSettings()
     found = settings.catalogue.named(topic)
     if raw and found is not None and found.id in SECRET_TOPICS:
         raise typer.BadParameter(f"{found.name} holds secrets, which are shown decoded and hidden", param_hint="--raw")
-    try:
-        asyncio.run(_tap(settings, topic, start, conditions, most, timeout, raw))
-    except KeyboardInterrupt:
-        pass
+    prints = not count_by and out is None
+    question = Question(
+        topic, *bounds, conditions, follow=(prints and end is None) if follow is None else follow, timeout=timeout
+    )
+    position = Position(state, question) if state is not None else None
+    if out is not None:
+        _export(settings, question, position, out)
+    elif count_by:
+        _count(settings, question, position, Count(_rows(settings, topic, conditions, count_by), count_by), as_json)
+    else:
+        _ended(settings, question, Lines(Decoder(settings), conditions, most, raw), position, quiet=True)
 
 
-async def _tap(
-    settings: BusSettings,
-    name: str,
-    start: Start,
-    conditions: list[tuple[str, str]],
-    most: int | None,
-    timeout: float | None,
-    raw: bool,
-) -> None:
-    decoder = Decoder(settings)
-    shown = 0
-    async with open_topic(settings, name, start) as topic:
-        shown_at = time.monotonic()
-        while True:
-            for record in await topic.poll(0.2):
-                line = decoder.line(record, raw)
-                if not all(matches(line["value"], path, expected) for path, expected in conditions):
-                    continue
+class Lines:
+    """A sink that prints JSON lines."""
+
+    def __init__(self, decoder: Decoder, conditions: Sequence[Condition], most: int | None, raw: bool) -> None:
+        self._decoder = decoder
+        self._conditions = conditions
+        self._left = most
+        self._raw = raw
+
+    def take(self, records: Sequence[KafkaRecord]) -> int | None:
+        """Print what fits; None when enough was printed."""
+        shown = 0
+        for record in records:
+            line = self._decoder.line(record, self._raw)
+            if all(condition.fits(line["value"]) for condition in self._conditions):
                 json_line(line)
                 shown += 1
-                shown_at = time.monotonic()
-                if shown == most:
-                    return
-            # Writing would tell, but only when the next record comes.
-            if is_unread():
-                return
-            if timeout is not None and time.monotonic() - shown_at >= timeout and not await topic.is_behind():
-                return
+                if shown == self._left:
+                    return None
+        if self._left is not None:
+            self._left -= shown
+        return shown
+
+    def checkpoint(self, last: bool) -> Remembered | None:
+        """What was printed is gone."""
+        return {}
 
 
-def _condition(text: str) -> tuple[str, str]:
-    path, sign, expected = text.partition("=")
-    if not sign or not path:
-        raise typer.BadParameter(f"{text!r} is no condition; write status=undeliverable", param_hint="--where")
-    return path, expected
+class Count:
+    """A sink that counts records by the values of some fields."""
+
+    def __init__(self, rows: Rows, paths: Sequence[str]) -> None:
+        self.rows = rows
+        self.counts: Counter[tuple[Any, ...]] = Counter()
+        self._paths = paths
+        self._simple = not any("." in path for path in paths)
+
+    def take(self, records: Sequence[KafkaRecord]) -> int | None:
+        """Count what fits. Raises Failed for more different values than memory has room for."""
+        read, counts, paths = self.rows.read, self.counts, self._paths
+        wanted = 0
+        for record in records:
+            values = read(record)
+            if values is None:
+                continue
+            wanted += 1
+            if self._simple:
+                key = tuple([values[path] for path in paths])
+            else:
+                key = tuple([value_at(values, path) for path in paths])
+            try:
+                counts[key] += 1
+            except TypeError:  # a list or a map
+                counts[tuple(text_of(plain(value)) for value in key)] += 1
+        if len(counts) > MOST_VALUES:
+            raise Failed(f"There are more than {MOST_VALUES:,} different values: count by another field.")
+        return wanted
+
+    def checkpoint(self, last: bool) -> Remembered | None:
+        """Each run counts what is new since the one before."""
+        return {} if last else None
+
+    def lines(self) -> list[dict[str, Any]]:
+        """An object for each combination of values, the most frequent first, the rest by value."""
+        found = [
+            {**{path: _shown(value, path, self.rows) for path, value in zip(self._paths, key, strict=True)}, "count": n}
+            for key, n in self.counts.items()
+        ]
+        return sorted(found, key=lambda line: (-line["count"], *(str(line[path]) for path in self._paths)))
+
+
+def _count(settings: BusSettings, question: Question, position: Position | None, count: Count, as_json: bool) -> None:
+    _ended(settings, question, count, position)
+    lines = count.lines()
+    if as_json:
+        for line in lines:
+            json_line(line)
+    elif lines:
+        table(tuple(lines[0]), ([text_of(value) for value in line.values()] for line in lines))
+    else:
+        say("There is nothing to count.")
+    _tell_unreadable(count.rows)
+
+
+def _export(settings: BusSettings, question: Question, position: Position | None, out: Path) -> None:
+    resumed = None if position is None else position.remembered
+    rows = None
+    if out.suffix == ".jsonl":
+        export: Export = JsonLines(out, resumed, Decoder(settings), question.conditions)
+    else:
+        rows = _rows(settings, question.topic, question.conditions, None)
+        if out.suffix == ".csv":
+            export = Csv(out, resumed, rows)
+        else:
+            from trackly.parquet import Parquet
+
+            export = Parquet(out, resumed, rows)
+    if not _ended(settings, question, export, position) and position is None:
+        raise Failed(f"Interrupted: {export.written:,} records were read, and there is no {out}.")
+    files = export.close()
+    say(f"{export.written:,} records written to {', '.join(map(str, files)) or 'no file'}.")
+    _tell_unreadable(rows)
+
+
+def _ended(
+    settings: BusSettings, question: Question, sink: Any, position: Position | None, quiet: bool = False
+) -> bool:
+    """Read; whether it came to its end by itself."""
+    try:
+        asyncio.run(read_history(settings, question, sink, position, quiet))
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+def _rows(settings: BusSettings, name: str, conditions: Sequence[Condition], paths: Sequence[str] | None) -> Rows:
+    topic: Topic | None = settings.catalogue.named(name)
+    if topic is None or topic.record is None:
+        raise Failed(f"{name} is no topic with a record of trackly's: `trackly tap {name} --out FILE.jsonl` writes it.")
+    names = None if paths is None else {path.partition(".")[0] for path in paths}
+    return Rows(registry_for(settings.schema_registry_url), topic.record, conditions, names)
+
+
+def _shown(value: Any, path: str, rows: Rows) -> Any:
+    if value is MISSING:
+        return None
+    timed = any(field["name"] == path and is_time(field["type"]) for field in rows.fields)
+    return time_text(value) if timed and value is not None else plain(value)
+
+
+def _tell_unreadable(rows: Rows | None) -> None:
+    if rows is not None and rows.unreadable:
+        say(f"{rows.unreadable:,} records could not be decoded; `trackly tap` shows them.")
+
+
+def _place(text: str, option: str) -> Start:
+    try:
+        return parse_start(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def _condition(text: str) -> Condition:
+    try:
+        return parse_condition(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--where") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -93,6 +94,25 @@ def describe_topic(
     rows = [(name, str(actual.get(name)), wanted[name]) for name in wanted]
     table(("setting", "on the broker", "in the catalogue"), rows)
     table(("partition", "begin", "end"), ([str(value) for value in each.values()] for each in partitions))
+
+
+@topics.command("docs")
+def write_docs(
+    out: Annotated[
+        Path,
+        typer.Option(metavar="DIR", file_okay=False, help="Folder that gets topics/, webhooks/ and two YAML files."),
+    ] = Path("docs"),
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if something would change.")] = False,
+) -> None:
+    """Write a page for each topic, an AsyncAPI document, a data contract, and JSON Schemas of the webhooks."""
+    from trackly import docs
+
+    changed = docs.differences(out) if check else docs.write(out)
+    for path in changed:
+        show(str(out / path))
+    if check and changed:
+        raise Failed(f"{len(changed)} files are not up to date: run `trackly topics docs --out {out}`.")
+    say("Nothing has changed." if not changed else f"{len(changed)} files were written.")
 
 
 def retention(topic: Topic) -> str:

@@ -75,8 +75,8 @@ class Api:
         self.acme = self.key("acme")
         self.other = self.key("other")
         self.store = MemoryStore()
-        replica = Replica(self.settings, self.settings.catalogue["contacts"], self.store)
-        self.view = ContactsView(self.settings, CODEC, replica)
+        self.replica = Replica(self.settings, self.settings.catalogue["contacts"], self.store)
+        self.view = ContactsView(self.settings, CODEC, self.replica)
         accounts = Accounts()
         for account, number in (("acme", LIST), ("other", OTHER_LIST)):
             accounts.put(AccountConfig(id=account, name=account))
@@ -117,13 +117,14 @@ class Api:
         self.view.problem = None
 
     def contact(self, active: bool, account: str = "acme", list_number: str = LIST, **changes: Any) -> None:
-        """Put a contact into the copy."""
-        name = contact_key(account, list_number, NUMBER)
+        """Put a contact into the copy, by default that of NUMBER."""
+        number = changes.get("number", NUMBER)
+        name = contact_key(account, list_number, number)
         state = ContactState(
             contact=name,
             account=account,
             list_number=list_number,
-            phone_number=NUMBER,
+            phone_number=number,
             active=active,
             failures=changes.get("failures", 0),
             reason=None if active else changes.get("reason", "message"),
@@ -131,6 +132,7 @@ class Api:
             last_event_id="evt_1",
         )
         self.store.write({name.encode(): CODEC.encode(state)}, None)
+        self.replica.on_key(name.encode())
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str]:

@@ -11,9 +11,11 @@ import pytest
 from console.contacts import Reason
 from console.freshness import Freshness
 from schemas.ids import contact_key, recipient_key
+from schemas.pseudonyms import Pseudonyms
 from schemas.records import REMOVAL_REASONS, ContactCommand
 from tests.unit.console.console_parts import LIST, NUMBER, OTHER_LIST, Api, refusal
 
+KEY = "a key of pseudonyms"
 CHECK = {"list_number": LIST, "numbers": [NUMBER]}
 
 
@@ -53,6 +55,19 @@ async def test_a_removed_contact_may_not_and_the_reason_is_told(api: Api) -> Non
         "failures": 1,
         "code": None,
     }
+
+
+async def test_a_removed_contact_that_was_erased_may_not() -> None:
+    erased = Api(pseudonym_key=KEY)
+    erased.contact(active=False, number=Pseudonyms(KEY).of("acme", NUMBER))
+    assert (await only_answer(erased))["may_be_texted"] is False
+
+
+async def test_without_the_key_of_pseudonyms_nobody_may_be_texted_once_a_number_was_erased(api: Api) -> None:
+    api.contact(active=False, number=Pseudonyms(KEY).of("acme", NUMBER))
+    answer = await api.post("/api/contacts/check", json=CHECK)
+    assert refusal(answer) == (503, "not_available")
+    assert "TRACKLY_PSEUDONYM_KEY" in answer.json()["message"]
 
 
 async def test_failures_below_the_threshold_do_not_matter(api: Api) -> None:

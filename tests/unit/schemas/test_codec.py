@@ -95,7 +95,7 @@ def test_bytes_begin_with_zero_and_the_schema_id() -> None:
         (b"{}", "magic byte"),
         (b"\x01\x00\x00\x00\x01abc", "magic byte"),
         (b"\x00\x00\x00\xff\xffabc", "schema id 65535"),
-        (b"\x00\x00\x00\x00\x01", "schema 1"),
+        (b"\x00\x54\x00\x00\x01", "schema 1409286145"),
     ],
 )
 def test_what_is_no_record_is_refused_with_the_reason(data: bytes | None, complaint: str) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.cloudevents import event_headers, header, iso_time
+from schemas.codec import Codec
 from schemas.ids import contact_key, derived_id, random_id, recipient_key
-from schemas.records import ContactCommand
+from schemas.records import RECORD_TYPES, ContactCommand
+from schemas.registry import FolderRegistry
+from schemas.samples import sample
 
 parts = st.lists(st.text(max_size=8) | st.integers(), max_size=4)
 
@@ -70,3 +74,14 @@ def test_a_trace_goes_along() -> None:
     headers = event_headers(command(), "evt_1", 0, b"00-abc-def-01")
     assert header(headers, "traceparent") == b"00-abc-def-01"
     assert header(headers, "nothing") is None
+
+
+@pytest.mark.parametrize("name", RECORD_TYPES)
+def test_cloudevents_own_library_reads_every_record(name: str) -> None:
+    record, folder = sample(name), FolderRegistry()
+    value = Codec(folder).encode(record)
+    message = KafkaMessage(dict(event_headers(record, "evt_1", 1_705_314_600_000)), b"acme:+15551230001", value)
+    event = from_binary_event(message)
+    assert (event.get_id(), event.get_source(), event.get_type()) == ("evt_1", "/trackly", folder.full_name(name))
+    assert event.get_datacontenttype() == "application/avro"
+    assert event.get_time() is not None

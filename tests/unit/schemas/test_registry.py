@@ -12,16 +12,17 @@ import pytest
 
 from schemas.codec import Codec, schema_id_of
 from schemas.records import WebhookTask
-from schemas.registry import FolderRegistry, HttpRegistry, RegistryError, registry_for
+from schemas.registry import FOLDER_IDS, FolderRegistry, HttpRegistry, RegistryError, registry_for
 
 TASK = WebhookTask("acme/crm", "evt_1", "delivery", b"{}")
 
 
 class FakeRegistry(BaseHTTPRequestHandler):
-    """The two calls of Confluent's Schema Registry that writing and reading need."""
+    """The calls of Confluent's Schema Registry that writing, reading and publishing need."""
 
     schemas: ClassVar[dict[int, str]] = {}
     subjects: ClassVar[list[str]] = []
+    levels: ClassVar[dict[str, str]] = {}
 
     def do_POST(self) -> None:
         subject = self.path.split("/")[2]
@@ -32,6 +33,11 @@ class FakeRegistry(BaseHTTPRequestHandler):
         self.subjects.append(subject)
         self.schemas[4_711] = body["schema"]
         self._answer(200, {"id": 4_711})
+
+    def do_PUT(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.levels[self.path.removeprefix("/config/")] = body["compatibility"]
+        self._answer(200, body)
 
     def do_GET(self) -> None:
         schema = self.schemas.get(int(self.path.rsplit("/", 1)[1]))
@@ -54,6 +60,7 @@ class FakeRegistry(BaseHTTPRequestHandler):
 @pytest.fixture
 def url() -> Iterator[str]:
     FakeRegistry.subjects.clear()
+    FakeRegistry.levels.clear()
     server = ThreadingHTTPServer(("127.0.0.1", 0), FakeRegistry)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -72,6 +79,26 @@ def test_records_carry_the_id_that_the_registry_gave(url: str) -> None:
 def test_a_reader_asks_the_registry_for_the_schema(url: str) -> None:
     encoded = Codec(HttpRegistry(url)).encode(TASK)
     assert Codec(HttpRegistry(url)).decode(encoded) == TASK
+
+
+def test_records_from_before_the_registry_was_configured_are_read(url: str) -> None:
+    encoded = Codec(FolderRegistry()).encode(TASK)
+    assert schema_id_of(encoded) > FOLDER_IDS
+    assert Codec(HttpRegistry(url)).decode(encoded) == TASK
+
+
+def test_publishing_registers_every_version_in_order_and_how_it_may_change(url: str) -> None:
+    ids = HttpRegistry(url).publish("prod.sms.webhooks.due-value", "WebhookTask", "BACKWARD_TRANSITIVE")
+    versions = FolderRegistry().versions["WebhookTask"]
+    assert len(ids) == len(versions) > 1
+    assert FakeRegistry.subjects == ["prod.sms.webhooks.due-value"] * len(versions)
+    assert FakeRegistry.levels == {"prod.sms.webhooks.due-value": "BACKWARD_TRANSITIVE"}
+
+
+def test_an_error_does_not_show_the_registry_s_password() -> None:
+    with pytest.raises(RegistryError) as error:
+        HttpRegistry("http://user:s3cret@127.0.0.1:1").id_of("Receipt")
+    assert "s3cret" not in str(error.value)
 
 
 def test_what_the_registry_refuses_is_said_with_its_reason(url: str) -> None:

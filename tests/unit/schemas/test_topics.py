@@ -11,7 +11,9 @@ from schemas.records import RECORD_TYPES
 from schemas.topics import Catalogue, Topic, parse_duration
 
 ROOT = Path(__file__).parents[3]
-PACKAGES = ("schemas", "providers", "accounts", "bus", "ingest", "streams", "sinks", "console", "trackly", "bench")
+PACKAGES = (
+    "schemas", "registry", "providers", "accounts", "bus", "ingest", "streams", "sinks", "console", "trackly", "bench",
+)  # fmt: skip
 BY_RECIPIENT = (
     "receipts", "inbound", "messages", "clicks", "commands",
     "delivery", "sent", "reply", "unsubscribe", "click", "callbacks",
@@ -24,7 +26,10 @@ BY_RECIPIENT = (
         "sms.raw", "sms.rejected", "sms.messages", "sms.receipts", "sms.inbound", "sms.clicks", "sms.links",
         "sms.postbacks",
         "sms.events.delivery", "sms.events.sent", "sms.events.reply", "sms.events.unsubscribe", "sms.events.click",
-        "sms.events.conversion", "sms.callbacks", "sms.contacts", "sms.contacts.commands", "sms.webhooks.due",
+        "sms.events.conversion",
+        "sms.events.delivery.anon", "sms.events.sent.anon", "sms.events.reply.anon", "sms.events.unsubscribe.anon",
+        "sms.events.click.anon", "sms.events.conversion.anon",
+        "sms.callbacks", "sms.contacts", "sms.contacts.commands", "sms.webhooks.due",
         "sms.webhooks.retry.1m", "sms.webhooks.retry.5m", "sms.webhooks.retry.15m", "sms.webhooks.retry.1h",
         "sms.webhooks.retry.2h", "sms.webhooks.dead", "sms.webhooks.attempts", "sms.webhooks.replays", "sms.alerts",
         "config.accounts", "config.lists", "config.endpoints", "config.keys", "sms.api.requests",

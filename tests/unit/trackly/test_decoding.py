@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kafka_records import Found
 
 from bus.settings import BusSettings
 from schemas.records import (
@@ -18,7 +17,7 @@ from schemas.records import (
     Record,
     RejectedRecord,
 )
-from trackly.decoding import Decoder, matches, text_or_base64
+from trackly.decoding import Decoder, text_or_base64
 
 SETTINGS = BusSettings(bootstrap_servers="localhost:1", topic_prefix="test.")
 DECODER = Decoder(SETTINGS)
@@ -34,17 +33,6 @@ STATE = ContactState(
     since=1_705_314_600_000,
     last_event_id="evt_1",
 )
-
-
-@dataclass(frozen=True)
-class Found:
-    topic: str
-    value: bytes | None
-    key: bytes | None = b"acme:54321:+18005551234"
-    headers: tuple[tuple[str, bytes], ...] = (("ce_id", b"evt_1"),)
-    partition: int = 2
-    offset: int = 7
-    timestamp: int = 1_705_314_600_123
 
 
 def topic(name: str) -> str:
@@ -166,38 +154,6 @@ def test_an_unreadable_setting_is_not_quoted() -> None:
 def test_bytes_are_text_where_they_can_be(data: bytes) -> None:
     shown = text_or_base64(data)
     assert isinstance(shown, str) == _is_utf8(data)
-
-
-@pytest.mark.parametrize(
-    ("condition", "fits"),
-    [
-        (("status", "delivered"), True),
-        (("status", "Delivered"), False),
-        (("final", "true"), True),
-        (("parts", "2"), True),
-        (("price", "null"), True),
-        (("unique_args.campaign", "may"), True),
-        (("links.0.url", "https://a.example"), True),
-        (("links.1.url", "https://a.example"), False),
-        (("links.first", "x"), False),
-        (("nothing", "null"), False),
-        (("status.deeper", "delivered"), False),
-    ],
-)
-def test_conditions_compare_the_text_at_a_path(condition: tuple[str, str], fits: bool) -> None:
-    value = {
-        "status": "delivered",
-        "final": True,
-        "parts": 2,
-        "price": None,
-        "unique_args": {"campaign": "may"},
-        "links": [{"url": "https://a.example"}],
-    }
-    assert matches(value, *condition) is fits
-
-
-def test_a_record_without_a_value_fits_no_condition() -> None:
-    assert not matches(None, "status", "null")
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from bus.settings import BusSettings
@@ -64,3 +66,9 @@ MURMUR2 = {b"21": -973932308, b"foobar": -790332482, b"a-little-bit-long-string"
 @pytest.mark.parametrize(("key", "murmur2"), MURMUR2.items())
 def test_keys_have_the_partition_that_kafkas_own_clients_give_them(key: bytes, murmur2: int) -> None:
     assert partition_of(key, list(range(1000))) == (murmur2 & 0x7FFFFFFF) % 1000
+
+
+def test_a_start_may_be_a_time_ago() -> None:
+    start = parse_start("2h").millis
+    assert start is not None
+    assert 0 <= time.time() * 1000 - start - 7_200_000 < 60_000

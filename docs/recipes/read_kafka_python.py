@@ -1,0 +1,54 @@
+"""Reads the state of contacts with kafka-python and fastavro: whether each may be texted.
+
+    pip install kafka-python fastavro lz4
+    KAFKA_BOOTSTRAP_SERVERS=localhost:9092 SCHEMA_REGISTRY_URL=http://localhost:8082 python read_kafka_python.py
+
+Reads the whole compacted topic once and prints the contacts that must not be texted, one JSON object a line.
+"""
+
+import json
+import os
+import struct
+from functools import cache
+from io import BytesIO
+from urllib.request import urlopen
+
+from fastavro import parse_schema, schemaless_reader
+from kafka import KafkaConsumer, TopicPartition
+
+TOPIC = os.environ.get("TOPIC", "sms.contacts")
+
+
+@cache
+def schema(schema_id):
+    """The schema that a record was written with."""
+    with urlopen(f"{os.environ['SCHEMA_REGISTRY_URL']}/schemas/ids/{schema_id}") as answer:
+        return parse_schema(json.loads(json.load(answer)["schema"]))
+
+
+def decode(value):
+    """The fields of a record: a zero byte, four bytes of schema id, the Avro body."""
+    magic, schema_id = struct.unpack(">bI", value[:5])
+    assert magic == 0, "not written by trackly"
+    return schemaless_reader(BytesIO(value[5:]), schema(schema_id))
+
+
+consumer = KafkaConsumer(bootstrap_servers=os.environ["KAFKA_BOOTSTRAP_SERVERS"], auto_offset_reset="earliest")
+partitions = [TopicPartition(TOPIC, number) for number in consumer.partitions_for_topic(TOPIC)]
+consumer.assign(partitions)
+ends = consumer.end_offsets(partitions)
+
+contacts = {}
+while any(consumer.position(partition) < end for partition, end in ends.items()):
+    for records in consumer.poll(timeout_ms=500).values():
+        for record in records:
+            # The newest record of a key counts. One without a value: there is nothing against the contact any more.
+            if record.value is None:
+                contacts.pop(record.key, None)
+            else:
+                contacts[record.key] = decode(record.value)
+consumer.close()
+
+for contact in contacts.values():
+    if not contact["active"]:
+        print(json.dumps(contact, default=str))

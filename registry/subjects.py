@@ -1,0 +1,103 @@
+"""What the registry holds: subjects, their versions, and the ids that stand in records. No HTTP."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastavro.schema import SchemaParseException, UnknownType, to_parsing_canonical_form
+
+from schemas.registry import FolderRegistry
+from schemas.topics import Catalogue
+
+
+class NotASchema(ValueError):
+    """A text that is no Avro schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version under one subject. `schema` is JSON text; `guid` depends on nothing else."""
+
+    subject: str
+    version: int
+    id: int
+    schema: str
+
+    @property
+    def guid(self) -> str:
+        """A name of the schema's text that is the same in every deployment."""
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, self.schema))
+
+    def body(self) -> dict[str, Any]:
+        """As `/subjects/{subject}/versions/{version}` answers."""
+        return {
+            "subject": self.subject,
+            "version": self.version,
+            "id": self.id,
+            "guid": self.guid,
+            "schemaType": "AVRO",
+            "schema": self.schema,
+        }
+
+
+class Subjects(Mapping[str, list[Version]]):
+    """Versions by subject, the oldest first: `{topic}-value` of every topic with a record, and `trackly.{record}`."""
+
+    def __init__(self, catalogue: Catalogue, folder: FolderRegistry) -> None:
+        texts = {entry["id"]: _text(folder.schema(entry["id"])) for entry in folder.entries}
+        records = {topic.subject: topic.record for topic in catalogue.values() if topic.record is not None}
+        records |= {folder.full_name(record): record for record in folder.versions}
+        self._subjects = {
+            subject: [Version(subject, v["version"], v["id"], texts[v["id"]]) for v in folder.versions[record]]
+            for subject, record in sorted(records.items())
+        }
+        self._levels = {subject: catalogue.compatibility(record) for subject, record in records.items()}
+        self._by_id: dict[int, list[Version]] = {}
+        for versions in self._subjects.values():
+            for version in versions:
+                self._by_id.setdefault(version.id, []).append(version)
+        self._by_guid = {found[0].guid: found for found in self._by_id.values()}
+
+    def __getitem__(self, subject: str) -> list[Version]:
+        return self._subjects[subject]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._subjects)
+
+    def __len__(self) -> int:
+        return len(self._subjects)
+
+    def with_id(self, schema_id: int) -> list[Version]:
+        """The versions, one a subject, that records with this id were written by."""
+        return self._by_id.get(schema_id, [])
+
+    def with_guid(self, guid: str) -> list[Version]:
+        """The same by the schema's guid."""
+        return self._by_guid.get(guid, [])
+
+    def level(self, subject: str) -> str:
+        """How schemas of the subject may change."""
+        return self._levels[subject]
+
+    def find(self, subject: str, schema: str) -> Version | None:
+        """The version of a subject that a text means, the newest if several. Raises NotASchema.
+
+        Clients send a schema as their own library writes it, so texts are compared by what they say; where none
+        says the same, by Avro's parsing canonical form, which knows neither defaults nor docs.
+        """
+        try:
+            given = json.loads(schema)
+            wanted = to_parsing_canonical_form(given)
+        except (ValueError, TypeError, KeyError, AttributeError, SchemaParseException, UnknownType) as error:
+            raise NotASchema(f"Invalid schema: {error!r}") from None
+        versions = self._subjects[subject][::-1]
+        exact = next((v for v in versions if json.loads(v.schema) == given), None)
+        return exact or next((v for v in versions if to_parsing_canonical_form(json.loads(v.schema)) == wanted), None)
+
+
+def _text(schema: dict[str, Any]) -> str:
+    return json.dumps(schema, separators=(",", ":"), ensure_ascii=False)

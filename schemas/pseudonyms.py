@@ -1,0 +1,26 @@
+"""Pseudonyms of phone numbers: the same number of an account gives the same one, and nobody without the key goes back.
+
+A plain or salted hash would not do: there are so few phone numbers that all can be tried.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+
+PREFIX = "anon_"
+"""What every pseudonym begins with; no number does."""
+
+
+class Pseudonyms:
+    """Turns numbers into pseudonyms, by a key that each account has for itself, derived from one secret."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret.encode()
+
+    def of(self, account: str, number: str) -> str:
+        """The pseudonym of an account's number: `anon_` and 26 characters of base 32 (130 bits of HMAC-SHA256)."""
+        key = hmac.digest(self._secret, f"trackly pseudonyms\x1f{account}".encode(), hashlib.sha256)
+        digest = hmac.digest(key, number.encode(), hashlib.sha256)
+        return PREFIX + base64.b32encode(digest).decode("ascii")[:26].lower()

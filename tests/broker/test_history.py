@@ -1,0 +1,255 @@
+"""The past of topics through `trackly tap`: stretches of time, counts, files, and going on where it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+
+from bus.admin import Admin
+from bus.producer import Producer
+from bus.settings import BusSettings
+from providers import PROVIDERS
+from schemas.cloudevents import event_headers, iso_time
+from schemas.codec import Codec
+from schemas.ids import recipient_key
+from schemas.pseudonyms import Pseudonyms
+from schemas.records import DeliveryEvent, RawCallback, Receipt
+from schemas.registry import FolderRegistry
+from schemas.samples import sample
+
+pytestmark = pytest.mark.broker
+
+Tap = Callable[..., subprocess.CompletedProcess[str]]
+SECRET = "a secret of the tests"
+STATUSES = ("delivered", "delivered", "expired")
+
+
+def delivery(number: int) -> DeliveryEvent:
+    event = sample("DeliveryEvent")
+    assert isinstance(event, DeliveryEvent)
+    return replace(event, event_id=f"evt_{number}", to=f"+1555{number:07d}", status=STATUSES[number % len(STATUSES)])
+
+
+async def _write(settings: BusSettings, numbers: range) -> list[int]:
+    codec, producer = Codec(FolderRegistry()), Producer(settings)
+    await producer.start()
+    times = []
+    for number in numbers:
+        event = delivery(number)
+        sent = await producer.send(
+            settings.catalogue["delivery"].name,
+            codec.encode(event),
+            key=recipient_key("acme", str(event.to)),
+            headers=event_headers(event, event.event_id, event.timestamp),
+        )
+        times.append((await sent).timestamp)
+    await producer.stop()
+    return times
+
+
+@pytest.fixture
+def write(bus_settings: BusSettings) -> Callable[[range], list[int]]:
+    """Writes delivery events of these numbers to four partitions; the times of writing."""
+    with Admin(bus_settings) as admin:
+        admin.apply(bus_settings.catalogue)
+    return lambda numbers: asyncio.run(_write(bus_settings, numbers))
+
+
+@pytest.fixture
+def environment(bus_settings: BusSettings) -> dict[str, str]:
+    return {
+        **os.environ,
+        "KAFKA_BOOTSTRAP_SERVERS": bus_settings.bootstrap_servers,
+        "TRACKLY_TOPIC_PREFIX": bus_settings.topic_prefix,
+        "TRACKLY_PARTITIONS": str(bus_settings.partitions),
+        "TRACKLY_DATA_DIR": str(bus_settings.data_dir),
+    }
+
+
+@pytest.fixture
+def tap(bus_settings: BusSettings, environment: dict[str, str]) -> Tap:
+    """Runs `trackly tap` over the delivery events to its end."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "trackly", "tap", bus_settings.catalogue["delivery"].name, *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+    return run
+
+
+def ids(done: subprocess.CompletedProcess[str]) -> set[str]:
+    assert (done.returncode, done.stderr) == (0, "")
+    return {json.loads(line)["value"]["event_id"] for line in done.stdout.splitlines()}
+
+
+def test_a_stretch_of_time_begins_and_ends_where_it_is_told(tap: Tap, write: Callable[[range], list[int]]) -> None:
+    write(range(3))
+    (middle, *_) = write(range(3, 5))
+    (after, *_) = write(range(5, 7))
+    begin, end = (iso_time(millis) for millis in (middle, after))
+    assert ids(tap("--from", begin, "--to", end)) == {"evt_3", "evt_4"}
+    assert ids(tap("--from", "beginning", "--to", "end")) == {f"evt_{n}" for n in range(7)}
+    assert ids(tap("--from", "1h", "--no-follow", "--where", "status!=delivered")) == {"evt_2", "evt_5"}
+    assert ids(tap("--from", "beginning", "--to", "0")) == set()
+
+
+def test_counts_are_a_table_or_json(tap: Tap, write: Callable[[range], list[int]]) -> None:
+    write(range(30))
+    done = tap("--from", "beginning", "--count-by", "status", "--count-by", "final", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {"status": "delivered", "final": True, "count": 20},
+        {"status": "expired", "final": True, "count": 10},
+    ]
+    table = tap("--from", "beginning", "--count-by", "status", "--where", "to~0001$").stdout.splitlines()
+    assert [line.split() for line in table] == [["status", "count"], ["delivered", "1"]]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_an_export_has_every_record_once(
+    form: str, tap: Tap, write: Callable[[range], list[int]], tmp_path: Path
+) -> None:
+    write(range(50))
+    out = tmp_path / f"events.{form}"
+    done = tap("--from", "beginning", "--out", str(out))
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == f"50 records written to {out}.\n"
+    if form == "parquet":
+        assert sorted(pyarrow.parquet.read_table(out)["event_id"].to_pylist()) == sorted(f"evt_{n}" for n in range(50))
+    else:
+        assert len(out.read_text("utf-8").splitlines()) == 50 + (form == "csv")
+    again = tap("--from", "beginning", "--out", str(out))
+    assert again.returncode == 1
+    assert "is there already" in again.stderr
+
+
+def test_a_later_run_writes_only_what_is_new(tap: Tap, write: Callable[[range], list[int]], tmp_path: Path) -> None:
+    out, state = tmp_path / "events.parquet", tmp_path / "position.json"
+    arguments = ["--from", "beginning", "--out", str(out), "--state", str(state)]
+    write(range(10))
+    assert "10 records written" in tap(*arguments).stderr
+    write(range(10, 14))
+    assert "4 records written" in tap(*arguments).stderr
+    assert "0 records written to no file" in tap(*arguments).stderr
+    second = pyarrow.parquet.read_table(tmp_path / "events-2.parquet")
+    assert sorted(second["event_id"].to_pylist()) == ["evt_10", "evt_11", "evt_12", "evt_13"]
+    other = tap(*arguments, "--where", "status=expired")
+    assert (other.returncode, "another question" in other.stderr) == (1, True)
+
+
+def test_printing_goes_on_where_it_was_left(tap: Tap, write: Callable[[range], list[int]], tmp_path: Path) -> None:
+    arguments = ["--from", "beginning", "--no-follow", "--state", str(tmp_path / "position.json")]
+    write(range(3))
+    assert ids(tap(*arguments)) == {"evt_0", "evt_1", "evt_2"}
+    write(range(3, 5))
+    assert ids(tap(*arguments)) == {"evt_3", "evt_4"}
+
+
+def test_what_cannot_be_decoded_is_told_and_does_not_end_an_export(
+    tap: Tap, write: Callable[[range], list[int]], bus_settings: BusSettings, tmp_path: Path
+) -> None:
+    write(range(2))
+
+    async def junk() -> None:
+        producer = Producer(bus_settings)
+        await producer.start()
+        await (await producer.send(bus_settings.catalogue["delivery"].name, b"junk", key=b"k"))
+        await producer.stop()
+
+    asyncio.run(junk())
+    done = tap("--from", "beginning", "--out", str(tmp_path / "x.csv"))
+    assert done.stderr.splitlines()[0].startswith("2 records written")
+    assert "1 records could not be decoded" in done.stderr
+
+
+# compare
+
+
+def test_compare_shows_what_today_s_rules_would_change(bus_settings: BusSettings, environment: dict[str, str]) -> None:
+    raw = sample("RawCallback")
+    assert isinstance(raw, RawCallback)
+    (receipt,) = PROVIDERS["infobip"].read(raw)
+    assert isinstance(receipt, Receipt)
+    with Admin(bus_settings) as admin:
+        admin.apply(bus_settings.catalogue)
+
+    async def write() -> None:
+        codec, producer = Codec(FolderRegistry()), Producer(bus_settings)
+        await producer.start()
+        for topic, record in (
+            ("raw", raw),
+            ("raw", replace(raw, event_id="evt_other", account="other")),
+            ("receipts", replace(receipt, status="undeliverable")),
+            ("receipts", sample("Receipt")),
+        ):
+            value = codec.encode(record)
+            await (await producer.send(bus_settings.catalogue[topic].name, value, key=b"k"))
+        await producer.stop()
+
+    asyncio.run(write())
+    command = [sys.executable, "-m", "trackly", "compare", "--account", "acme", "--json"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, json.loads(done.stdout)) == (
+        0,
+        {
+            "then": "Receipt",
+            "now": "Receipt",
+            "fields": ["status"],
+            "count": 1,
+            "examples": [{"event_id": receipt.event_id, "fields": {"status": ["undeliverable", "delivered"]}}],
+        },
+    )
+    assert done.stderr == "1 callbacks, 0 items as they were, 1 that differ.\n"
+
+
+# mirror
+
+
+def test_mirror_repeats_events_without_numbers(
+    bus_settings: BusSettings, environment: dict[str, str], write: Callable[[range], list[int]]
+) -> None:
+    write(range(5))
+    environment["TRACKLY_PSEUDONYM_KEY"] = SECRET
+    topic = bus_settings.catalogue["delivery_anon"].name
+    with subprocess.Popen([sys.executable, "-m", "trackly", "mirror"], env=environment) as mirror:
+        command = [
+            sys.executable,
+            "-m",
+            "trackly",
+            "tap",
+            topic,
+            "--from",
+            "beginning",
+            "--max",
+            "5",
+            "--timeout",
+            "40",
+        ]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90)
+        mirror.send_signal(signal.SIGTERM)
+        assert mirror.wait(30) == 0
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    expected = {f"evt_{n}": Pseudonyms(SECRET).of("acme", f"+1555{n:07d}") for n in range(5)}
+    assert {line["value"]["event_id"]: line["value"]["to"] for line in lines} == expected
+    assert {line["key"] for line in lines} == {f"acme:{pseudonym}" for pseudonym in expected.values()}
+    assert "+1555" not in done.stdout
+
+
+def test_mirror_needs_its_key(environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "trackly", "mirror"], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "TRACKLY_PSEUDONYM_KEY is not set: it turns numbers into pseudonyms.\n",
+    )

@@ -1,0 +1,147 @@
+"""The recipes of docs/recipes run as they stand, against a real broker and our registry."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from bus.admin import Admin
+from bus.producer import Producer
+from bus.settings import BusSettings
+from registry.app import create_app
+from schemas.codec import Codec
+from schemas.records import ContactState, DeliveryEvent, Record
+from schemas.registry import FolderRegistry
+from schemas.samples import example, sample
+from schemas.topics import Catalogue
+from tests.http_servers import served
+
+pytestmark = pytest.mark.broker
+
+RECIPES = Path(__file__).parents[2] / "docs" / "recipes"
+
+
+def delivery(number: int, status: str = "delivered", detail: str = "DELIVERED_TO_HANDSET") -> DeliveryEvent:
+    event = sample("DeliveryEvent")
+    assert isinstance(event, DeliveryEvent)
+    return replace(event, event_id=f"evt_{number}", message_id=f"m-{number}", status=status, status_detail=detail)
+
+
+def contact(number: str, active: bool) -> ContactState:
+    state = sample("ContactState")
+    assert isinstance(state, ContactState)
+    return replace(state, contact=f"acme:+18005551234:{number}", phone_number=number, active=active)
+
+
+async def write(settings: BusSettings, topic: str, records: list[tuple[bytes, Record | None]]) -> None:
+    codec, producer = Codec(FolderRegistry()), Producer(settings)
+    await producer.start()
+    for key, record in records:
+        value = None if record is None else codec.encode(record)
+        await (await producer.send(settings.catalogue[topic].name, value, key=key))
+    await producer.stop()
+
+
+@pytest.fixture
+def environment(bus_settings: BusSettings) -> Iterator[dict[str, str]]:
+    """What recipes read: a broker with all topics, and the registry."""
+    with Admin(bus_settings) as admin:
+        admin.apply(bus_settings.catalogue)
+    with served(create_app(bus_settings.catalogue)) as url:
+        yield {
+            **os.environ,
+            "KAFKA_BOOTSTRAP_SERVERS": bus_settings.bootstrap_servers,
+            "SCHEMA_REGISTRY_URL": url,
+            "GROUP": f"{bus_settings.topic_prefix}report",
+            "TRACKLY_TOPIC_PREFIX": bus_settings.topic_prefix,
+            "TRACKLY_PARTITIONS": str(bus_settings.partitions),
+        }
+
+
+def run(environment: dict[str, str], *command: str, cwd: Path | None = None) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, *command], env=environment, cwd=cwd, capture_output=True, text=True, timeout=90
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_confluent_kafka_reads_events_and_drops_what_comes_twice(
+    environment: dict[str, str], bus_settings: BusSettings
+) -> None:
+    first, second = delivery(1), delivery(2, "expired", "EXPIRED")
+    asyncio.run(write(bus_settings, "delivery", [(b"a", first), (b"a", first), (b"a", second)]))
+    topic = {"TOPIC": bus_settings.catalogue["delivery"].name}
+    lines = run({**environment, **topic}, str(RECIPES / "read_confluent.py"), "3")
+    assert [json.loads(line)["event_id"] for line in lines] == ["evt_1", "evt_2"]
+    assert json.loads(lines[0])["to"] == example("DeliveryEvent")["to"]
+
+
+def test_kafka_python_reads_who_must_not_be_texted(environment: dict[str, str], bus_settings: BusSettings) -> None:
+    states: list[tuple[bytes, Record | None]] = [
+        (b"1", contact("+15551230001", active=False)),
+        (b"2", contact("+15551230002", active=False)),
+        (b"3", contact("+15551230003", active=True)),
+        (b"4", contact("+15551230004", active=False)),
+        (b"2", None),
+        (b"4", contact("+15551230004", active=True)),
+    ]
+    asyncio.run(write(bus_settings, "contacts", states))
+    topic = {"TOPIC": bus_settings.catalogue["contacts"].name}
+    lines = run({**environment, **topic}, str(RECIPES / "read_kafka_python.py"))
+    assert [json.loads(line)["phone_number"] for line in lines] == ["+15551230001"]
+
+
+def test_duckdb_reads_a_parquet_export(
+    environment: dict[str, str], bus_settings: BusSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = [delivery(1), delivery(1), delivery(2), delivery(3), delivery(4, "expired", "EXPIRED")]
+    asyncio.run(write(bus_settings, "delivery", [(b"a", event) for event in events]))
+    export = ["tap", bus_settings.catalogue["delivery"].name, "--from", "beginning", "--out", "delivery.parquet"]
+    run({**environment, "SCHEMA_REGISTRY_URL": ""}, "-m", "trackly", *export, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with duckdb.connect() as database:
+        view, by_day, reasons = database.extract_statements((RECIPES / "duckdb.sql").read_text("utf-8"))
+        database.execute(view)
+        days = [(str(day), *rest) for day, *rest in database.execute(by_day).fetchall()]
+        assert days == [
+            ("2026-11-20", "infobip", "delivered", 3, 75.0),
+            ("2026-11-20", "infobip", "expired", 1, 25.0),
+        ]
+        assert database.execute(reasons).fetchall() == [("infobip", "EXPIRED", "(3,5)", 1)]
+
+
+# Recipes that nothing here can run are held to the topics and fields at least
+
+
+@pytest.mark.parametrize("name", ["clickhouse.sql", "flink.sql"])
+def test_a_table_has_only_columns_of_its_topic(name: str) -> None:
+    text = (RECIPES / name).read_text("utf-8")
+    tables = re.findall(r"CREATE TABLE \w+\s*\((.*?)\n\)(.*?);", text, re.DOTALL)
+    assert tables
+    for columns, options in tables:
+        topic = Catalogue().named(re.search(r"'(sms\.[a-z.]+)'", options)[1])  # type: ignore[index]
+        assert topic is not None
+        names = [line.split()[0].strip("`") for line in columns.strip().splitlines()]
+        names = [column for column in names if column not in ("WATERMARK", "PRIMARY")]
+        assert set(names) <= set(example(str(topic.record)))
+        if "clickhouse" in name:
+            assert names == list(example(str(topic.record)))
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("connect/*.json")), ids=lambda p: p.name)
+def test_a_connector_reads_public_topics_by_the_registry(path: Path) -> None:
+    config = json.loads(path.read_text("utf-8"))["config"]
+    topics = [Catalogue().named(name) for name in config["topics"].split(",")]
+    assert all(topic is not None and topic.public for topic in topics)
+    assert config["value.converter.schema.registry.url"].startswith("http")

@@ -1,0 +1,70 @@
+"""What an erasure leaves of a contact."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from contact_records import ACCOUNT, LIST, NUMBER, command
+
+from schemas.ids import contact_key
+from schemas.pseudonyms import PREFIX, Pseudonyms
+from streams.erasure import erased
+from streams.row import ContactRow, MessageState
+
+PSEUDONYMS = Pseudonyms("a secret of the tests")
+PSEUDONYM = PSEUDONYMS.of(ACCOUNT, NUMBER)
+CONTACT, SUPPRESSED = contact_key(ACCOUNT, LIST, NUMBER), contact_key(ACCOUNT, LIST, PSEUDONYM)
+MESSAGE = MessageState("infobip:m-1", "undeliverable", "EXPIRED", "transient", 3, 5, 5)
+REMOVED = ContactRow(
+    active=False, reason="message", since=7, counted_from=3, removed_at=7, recent=(MESSAGE,), inbound=("SM1",)
+)
+
+
+def test_a_removed_contact_stays_removed_under_its_pseudonym_and_loses_what_leads_to_it() -> None:
+    erasure = erased(REMOVED, command("erase"), PSEUDONYM)
+    suppression = ContactRow(active=False, reason="message", since=7, counted_from=3, removed_at=7)
+    assert erasure.rows == {CONTACT: None, SUPPRESSED: suppression}
+    assert list(erasure.states) == [CONTACT, SUPPRESSED]
+    state = erasure.states[SUPPRESSED]
+    assert erasure.states[CONTACT] is None
+    assert state is not None
+    assert (state.active, state.reason, state.since, state.phone_number) == (False, "message", 7, PSEUDONYM)
+    assert NUMBER not in str(state)
+
+
+def test_an_active_contact_leaves_nothing_not_even_what_an_earlier_erasure_left() -> None:
+    erasure = erased(ContactRow(since=7), command("erase"), PSEUDONYM)
+    assert erasure.rows == erasure.states == {CONTACT: None, SUPPRESSED: None}
+
+
+def test_an_order_that_comes_twice_does_not_lift_the_suppression() -> None:
+    erasure = erased(None, command("erase"), PSEUDONYM)
+    assert erasure.rows == erasure.states == {CONTACT: None}
+
+
+def test_what_is_known_on_no_list_goes_and_was_never_published() -> None:
+    erasure = erased(REMOVED, replace(command("erase"), list_number=""), PSEUDONYM)
+    assert contact_key(ACCOUNT, "", NUMBER) in erasure.rows
+    assert erasure.states == {}
+
+
+# Pseudonyms
+
+
+def test_a_pseudonym_is_the_same_for_the_same_number_of_an_account_and_no_number() -> None:
+    assert PSEUDONYMS.of(ACCOUNT, NUMBER) == PSEUDONYM
+    assert PSEUDONYM.startswith(PREFIX)
+    assert len(PSEUDONYM) == len(PREFIX) + 26
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        PSEUDONYMS.of("other", NUMBER),
+        PSEUDONYMS.of(ACCOUNT, NUMBER + "0"),
+        Pseudonyms("another secret of the tests").of(ACCOUNT, NUMBER),
+    ],
+)
+def test_another_number_account_or_secret_gives_another(other: str) -> None:
+    assert other != PSEUDONYM

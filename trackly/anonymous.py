@@ -1,0 +1,42 @@
+"""Records without numbers: pseudonyms stand for them, and what people wrote is left out. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+from schemas.pii import kind_of
+from schemas.pseudonyms import Pseudonyms
+from schemas.records import Record
+
+LEFT_OUT = ""
+"""Stands for a text that cannot be null."""
+
+
+def anonymous(record: Record, pseudonyms: Pseudonyms) -> Record:
+    """The same record for somebody who must not see numbers.
+
+    Ids of messages and clicks stay: they join events to one another, and lead to a number only for those who may read
+    the other topics.
+    """
+    changes: dict[str, Any] = {}
+    account = str(getattr(record, "account", None) or "")
+    for each in fields(record):
+        kind, value = kind_of(type(record).__name__, each.name.rstrip("_")), getattr(record, each.name)
+        if value is None or kind not in ("number", "text", "raw", "operator", "secret"):
+            continue
+        if kind == "number":
+            changes[each.name] = pseudonyms.of(account, value)
+        else:
+            changes[each.name] = None if "None" in str(each.type) else _empty(value)
+    return replace(record, **changes)
+
+
+def recipient_of(record: Record) -> str | None:
+    """The number, or pseudonym, that an event is about."""
+    found: str | None = getattr(record, "phone_number", None) or getattr(record, "to", None)
+    return found
+
+
+def _empty(value: Any) -> Any:
+    return LEFT_OUT if isinstance(value, str) else type(value)()

@@ -1,0 +1,97 @@
+"""Conditions on the fields of records: `status=undeliverable`, `text~stop`, `timestamp>2026-11-20`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+_ORDERED = ("<", "<=", ">", ">=")
+_CONDITION = re.compile(r"([A-Za-z_][\w.\-]*)(!=|<=|>=|=|~|<|>)(.*)", re.DOTALL)
+
+MISSING = object()
+"""What `value_at` gives where there is nothing at a path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition: the dotted path of a field, a sign, and what to compare its text with.
+
+    `<` and its like compare numbers where both are, else texts, which is right for ISO 8601 times. `~` looks for a
+    regular expression. What has no such field fits no condition, not even `!=`; null is less or more than nothing.
+    """
+
+    path: str
+    sign: str
+    expected: str
+
+    @property
+    def field(self) -> str:
+        """The record's own field that the path begins with."""
+        return self.path.partition(".")[0]
+
+    def fits(self, value: Any) -> bool:
+        """Whether a decoded value fits."""
+        found = value_at(value, self.path)
+        return found is not MISSING and self.admits(found)
+
+    def admits(self, found: Any) -> bool:
+        """Whether what stands at the path fits."""
+        if found is None and self.sign in _ORDERED:
+            return False
+        return _SIGNS[self.sign](text_of(found), self.expected)
+
+
+def parse_condition(text: str) -> Condition:
+    """The condition that is written. Raises ValueError that says how to write one."""
+    match = _CONDITION.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no condition; write status=undeliverable, with one of = != ~ < <= > >=")
+    path, sign, expected = match.groups()
+    if sign == "~":
+        try:
+            re.compile(expected)
+        except re.error as error:
+            raise ValueError(f"{expected!r} is no regular expression: {error}") from None
+    return Condition(path, sign, expected)
+
+
+def value_at(value: Any, path: str) -> Any:
+    """What stands at a dotted path of a decoded value, or MISSING. Items of lists go by their number."""
+    for step in path.split("."):
+        if isinstance(value, Mapping) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return MISSING
+    return value
+
+
+def text_of(value: Any) -> str:
+    """A value as text: strings as they are, the rest as JSON."""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _compared(compare: Callable[[Any, Any], bool]) -> Callable[[str, str], bool]:
+    def signed(found: str, expected: str) -> bool:
+        try:
+            return compare(float(found), float(expected))
+        except ValueError:
+            return compare(found, expected)
+
+    return signed
+
+
+_SIGNS: Mapping[str, Callable[[str, str], bool]] = {
+    "=": lambda found, expected: found == expected,
+    "!=": lambda found, expected: found != expected,
+    "~": lambda found, expected: re.search(expected, found) is not None,
+    "<": _compared(lambda found, expected: found < expected),
+    "<=": _compared(lambda found, expected: found <= expected),
+    ">": _compared(lambda found, expected: found > expected),
+    ">=": _compared(lambda found, expected: found >= expected),
+}

@@ -1,0 +1,107 @@
+"""`trackly mirror`: repeats the event topics without numbers, for those who must not see any.
+
+A record is written and acknowledged before the offset of its source moves: at least once, like everything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from typing import Any
+
+import aiokafka
+import typer
+
+from bus.admin import Admin
+from bus.producer import Producer
+from bus.run import configure_logging
+from bus.settings import BusSettings
+from schemas.codec import Codec, CodecError
+from schemas.ids import recipient_key
+from schemas.pseudonyms import Pseudonyms
+from schemas.registry import registry_for
+from schemas.topics import Topic
+from trackly.anonymous import anonymous, recipient_of
+from trackly.errors import Failed, TopicsMissing
+from trackly.output import say
+
+log = logging.getLogger(__name__)
+
+GROUP = "trackly-mirror"
+BATCH = 2_000
+
+
+def mirror() -> None:
+    """Write the events again with pseudonyms for numbers and without texts, until Ctrl-C or SIGTERM.
+
+    `sms.events.delivery` becomes `sms.events.delivery.anon` and so on. A number of an account always has the same
+    pseudonym, by TRACKLY_PSEUDONYM_KEY: without the key nobody finds the number again.
+    """
+    settings = BusSettings()
+    if settings.pseudonym_key is None:
+        raise Failed("TRACKLY_PSEUDONYM_KEY is not set: it turns numbers into pseudonyms.")
+    configure_logging()
+    mirrors = {
+        settings.catalogue[topic.mirrors].name: topic
+        for topic in settings.catalogue.values()
+        if topic.mirrors is not None
+    }
+    with Admin(settings) as admin:
+        existing = set(admin.list_topics())
+    missing = [name for source, topic in mirrors.items() for name in (source, topic.name) if name not in existing]
+    if missing:
+        raise TopicsMissing(missing)
+    say(f"mirroring {len(mirrors)} topics")
+    asyncio.run(_mirror(settings, mirrors, Pseudonyms(settings.pseudonym_key.get_secret_value())))
+    raise typer.Exit(0)
+
+
+async def _mirror(settings: BusSettings, mirrors: dict[str, Topic], pseudonyms: Pseudonyms) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    codec, producer = Codec(registry_for(settings.schema_registry_url)), Producer(settings, linger_ms=5)
+    consumer: Any = aiokafka.AIOKafkaConsumer(
+        *mirrors,
+        group_id=f"{settings.topic_prefix}{GROUP}",
+        group_instance_id=settings.instance_id,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        **settings.aiokafka(),
+    )
+    await producer.start()
+    try:
+        await consumer.start()
+        while not stop.is_set():
+            batches = await consumer.getmany(timeout_ms=500, max_records=BATCH)
+            records = [record for batch in batches.values() for record in batch]
+            sent = [await _repeat(producer, codec, pseudonyms, mirrors[record.topic], record) for record in records]
+            await asyncio.gather(*(future for future in sent if future is not None))
+            if records:
+                await _commit(consumer)
+    finally:
+        await consumer.stop()
+        await producer.stop()
+
+
+async def _repeat(
+    producer: Producer, codec: Codec, pseudonyms: Pseudonyms, topic: Topic, record: Any
+) -> asyncio.Future[Any] | None:
+    try:
+        event = anonymous(codec.decode(record.value), pseudonyms)
+    except CodecError as error:
+        log.warning("%s[%d] offset %d is left out: %s", record.topic, record.partition, record.offset, error)
+        return None
+    account, recipient = getattr(event, "account", ""), recipient_of(event)
+    # Without a recipient the key is an id of the provider's or of a click.
+    key = recipient_key(account, recipient) if recipient is not None else record.key
+    return await producer.send(topic.name, codec.encode(event), key=key, headers=list(record.headers))
+
+
+async def _commit(consumer: Any) -> None:
+    try:
+        await consumer.commit()
+    except aiokafka.errors.CommitFailedError:
+        # The partitions went to another process, which repeats what was not committed.
+        log.warning("a commit came too late: what was mirrored last comes again")
