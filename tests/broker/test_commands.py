@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -48,17 +47,6 @@ url = "https://new.example.com/trackly"
 """
 
 Trackly = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def environment(bus_settings: BusSettings) -> dict[str, str]:
-    return {
-        **os.environ,
-        "KAFKA_BOOTSTRAP_SERVERS": bus_settings.bootstrap_servers,
-        "TRACKLY_TOPIC_PREFIX": bus_settings.topic_prefix,
-        "TRACKLY_PARTITIONS": str(bus_settings.partitions),
-        "TRACKLY_DATA_DIR": str(bus_settings.data_dir),
-    }
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -63,17 +62,6 @@ def write(bus_settings: BusSettings) -> Callable[[range], list[int]]:
     with Admin(bus_settings) as admin:
         admin.apply(bus_settings.catalogue)
     return lambda numbers: asyncio.run(_write(bus_settings, numbers))
-
-
-@pytest.fixture
-def environment(bus_settings: BusSettings) -> dict[str, str]:
-    return {
-        **os.environ,
-        "KAFKA_BOOTSTRAP_SERVERS": bus_settings.bootstrap_servers,
-        "TRACKLY_TOPIC_PREFIX": bus_settings.topic_prefix,
-        "TRACKLY_PARTITIONS": str(bus_settings.partitions),
-        "TRACKLY_DATA_DIR": str(bus_settings.data_dir),
-    }
 
 
 @pytest.fixture
