@@ -60,6 +60,18 @@ def bus_settings(broker: str, topic_prefix: str, tmp_path: Path) -> BusSettings:
     )
 
 
+@pytest.fixture
+def environment(bus_settings: BusSettings) -> dict[str, str]:
+    """What the command is told about the broker of one test."""
+    return {
+        **os.environ,
+        "KAFKA_BOOTSTRAP_SERVERS": bus_settings.bootstrap_servers,
+        "TRACKLY_TOPIC_PREFIX": bus_settings.topic_prefix,
+        "TRACKLY_PARTITIONS": str(bus_settings.partitions),
+        "TRACKLY_DATA_DIR": str(bus_settings.data_dir),
+    }
+
+
 def _no_docker() -> str:
     """Why no Docker engine can be used, or nothing."""
     import docker

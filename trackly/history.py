@@ -175,13 +175,18 @@ async def read_history(
     )
     async with opening as topic:
         progress = None if quiet else Progress(topic.size)
+        is_whole = True
         try:
             await _read(topic, question, sink, position, progress.add if progress else lambda records: None)
+        except Exception:
+            # The sink may have taken half of a batch: what was saved last is true of both.
+            is_whole = False
+            raise
         finally:
-            # Also when it was interrupted: what was taken is taken.
             if progress is not None:
                 progress.end()
-            await _save(topic, sink, position, last=True)
+            if is_whole:
+                await _save(topic, sink, position, last=True)
 
 
 async def _read(

@@ -71,6 +71,8 @@ def tap(
     if out is not None and (count_by or most or out.suffix not in FORMATS):
         hint = f"ends with one of {', '.join(FORMATS)}, and stands without --count-by and --max"
         raise typer.BadParameter(f"{out} {hint}", param_hint="--out")
+    if most is not None and state is not None:
+        raise typer.BadParameter("stands without --state, which knows whole batches", param_hint="--max")
     settings = BusSettings()
     found = settings.catalogue.named(topic)
     if raw and found is not None and found.id in SECRET_TOPICS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -75,25 +74,24 @@ def alive(cluster: Cluster, topic: str) -> dict[str, bytes]:
     return {key: value for key, value in newest(cluster, topic).items() if value is not None}
 
 
-def erase(cluster: Cluster, *arguments: str, secret: str = SECRET) -> subprocess.CompletedProcess[str]:
-    environment = {
-        **os.environ,
-        "KAFKA_BOOTSTRAP_SERVERS": cluster.settings.bootstrap_servers,
-        "TRACKLY_TOPIC_PREFIX": cluster.settings.topic_prefix,
-        "TRACKLY_PARTITIONS": str(cluster.settings.partitions),
-        "TRACKLY_PSEUDONYM_KEY": secret,
-    }
-    command = [sys.executable, "-m", "trackly", "erase", *arguments]
+def erase(environment: dict[str, str], *arguments: str, secret: str = SECRET) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=90
+        [sys.executable, "-m", "trackly", "erase", *arguments],
+        env={**environment, "TRACKLY_PSEUDONYM_KEY": secret},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=90,
     )
 
 
-def test_an_erased_contact_is_in_no_table_and_stays_removed_under_a_pseudonym(running: Cluster) -> None:
+def test_an_erased_contact_is_in_no_table_and_stays_removed_under_a_pseudonym(
+    running: Cluster, environment: dict[str, str]
+) -> None:
     report_spam(running, "m-1")
     wait_for(lambda: f"acme:{LIST}:{NUMBER}" in alive(running, "contacts"))
 
-    done = erase(running, "acme", NUMBER, "--yes", "--json")
+    done = erase(environment, "acme", NUMBER, "--yes", "--json")
     assert done.returncode == 0, done.stderr
     kept = {line["topic"]: line for line in map(json.loads, done.stdout.splitlines())}
     assert kept[running.settings.catalogue["delivery"].name]["why"] == "retention"
@@ -114,12 +112,12 @@ def test_an_erased_contact_is_in_no_table_and_stays_removed_under_a_pseudonym(ru
     assert {event.event_id for event in running.records("unsubscribe")} == before  # type: ignore[union-attr]
 
 
-def test_an_unknown_account_and_a_missing_answer_change_nothing(cluster: Cluster) -> None:
-    unknown = erase(cluster, "nobody", NUMBER, "--yes")
+def test_an_unknown_account_and_a_missing_answer_change_nothing(cluster: Cluster, environment: dict[str, str]) -> None:
+    unknown = erase(environment, "nobody", NUMBER, "--yes")
     assert (unknown.returncode, unknown.stdout) == (1, "")
     assert "There is no account 'nobody'" in unknown.stderr
-    unanswered = erase(cluster, "acme", NUMBER)
+    unanswered = erase(environment, "acme", NUMBER)
     assert unanswered.returncode == 1
-    without = erase(cluster, "acme", NUMBER, "--yes", secret="")
+    without = erase(environment, "acme", NUMBER, "--yes", secret="")
     assert (without.returncode, "TRACKLY_PSEUDONYM_KEY is not set" in without.stderr) == (1, True)
     assert newest(cluster, "commands") == {}

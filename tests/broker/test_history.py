@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -63,17 +63,6 @@ def write(bus_settings: BusSettings) -> Callable[[range], list[int]]:
     with Admin(bus_settings) as admin:
         admin.apply(bus_settings.catalogue)
     return lambda numbers: asyncio.run(_write(bus_settings, numbers))
-
-
-@pytest.fixture
-def environment(bus_settings: BusSettings) -> dict[str, str]:
-    return {
-        **os.environ,
-        "KAFKA_BOOTSTRAP_SERVERS": bus_settings.bootstrap_servers,
-        "TRACKLY_TOPIC_PREFIX": bus_settings.topic_prefix,
-        "TRACKLY_PARTITIONS": str(bus_settings.partitions),
-        "TRACKLY_DATA_DIR": str(bus_settings.data_dir),
-    }
 
 
 @pytest.fixture
@@ -153,6 +142,31 @@ def test_printing_goes_on_where_it_was_left(tap: Tap, write: Callable[[range], l
     assert ids(tap(*arguments)) == {"evt_0", "evt_1", "evt_2"}
     write(range(3, 5))
     assert ids(tap(*arguments)) == {"evt_3", "evt_4"}
+
+
+def test_an_export_that_follows_and_is_interrupted_is_whole_and_goes_on(
+    bus_settings: BusSettings,
+    environment: dict[str, str],
+    tap: Tap,
+    write: Callable[[range], list[int]],
+    tmp_path: Path,
+) -> None:
+    out, state = tmp_path / "events.jsonl", tmp_path / "position.json"
+    arguments = ["--from", "beginning", "--out", str(out), "--state", str(state)]
+    write(range(3))
+    command = [sys.executable, "-m", "trackly", "tap", bus_settings.catalogue["delivery"].name, *arguments, "--follow"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as following:
+        # The first position is saved after some seconds, when what was there has been written.
+        deadline = time.monotonic() + 60
+        while not state.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        following.send_signal(signal.SIGINT)
+        assert following.wait(30) == 0
+    write(range(3, 5))
+    assert tap(*arguments).returncode == 0
+    written = [json.loads(line)["value"]["event_id"] for line in out.read_text("utf-8").splitlines()]
+    assert sorted(written) == [f"evt_{n}" for n in range(5)]
 
 
 def test_what_cannot_be_decoded_is_told_and_does_not_end_an_export(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import subprocess
 import sys
@@ -53,19 +52,12 @@ async def write(settings: BusSettings, topic: str, records: list[tuple[bytes, Re
 
 
 @pytest.fixture
-def environment(bus_settings: BusSettings) -> Iterator[dict[str, str]]:
-    """What recipes read: a broker with all topics, and the registry."""
+def recipe(bus_settings: BusSettings, environment: dict[str, str]) -> Iterator[dict[str, str]]:
+    """What recipes are told: a broker with all topics, and the registry."""
     with Admin(bus_settings) as admin:
         admin.apply(bus_settings.catalogue)
     with served(create_app(bus_settings.catalogue)) as url:
-        yield {
-            **os.environ,
-            "KAFKA_BOOTSTRAP_SERVERS": bus_settings.bootstrap_servers,
-            "SCHEMA_REGISTRY_URL": url,
-            "GROUP": f"{bus_settings.topic_prefix}report",
-            "TRACKLY_TOPIC_PREFIX": bus_settings.topic_prefix,
-            "TRACKLY_PARTITIONS": str(bus_settings.partitions),
-        }
+        yield {**environment, "SCHEMA_REGISTRY_URL": url, "GROUP": f"{bus_settings.topic_prefix}report"}
 
 
 def run(environment: dict[str, str], *command: str, cwd: Path | None = None) -> list[str]:
@@ -77,17 +69,17 @@ def run(environment: dict[str, str], *command: str, cwd: Path | None = None) -> 
 
 
 def test_confluent_kafka_reads_events_and_drops_what_comes_twice(
-    environment: dict[str, str], bus_settings: BusSettings
+    recipe: dict[str, str], bus_settings: BusSettings
 ) -> None:
     first, second = delivery(1), delivery(2, "expired", "EXPIRED")
     asyncio.run(write(bus_settings, "delivery", [(b"a", first), (b"a", first), (b"a", second)]))
     topic = {"TOPIC": bus_settings.catalogue["delivery"].name}
-    lines = run({**environment, **topic}, str(RECIPES / "read_confluent.py"), "3")
+    lines = run({**recipe, **topic}, str(RECIPES / "read_confluent.py"), "3")
     assert [json.loads(line)["event_id"] for line in lines] == ["evt_1", "evt_2"]
     assert json.loads(lines[0])["to"] == example("DeliveryEvent")["to"]
 
 
-def test_kafka_python_reads_who_must_not_be_texted(environment: dict[str, str], bus_settings: BusSettings) -> None:
+def test_kafka_python_reads_who_must_not_be_texted(recipe: dict[str, str], bus_settings: BusSettings) -> None:
     states: list[tuple[bytes, Record | None]] = [
         (b"1", contact("+15551230001", active=False)),
         (b"2", contact("+15551230002", active=False)),
@@ -98,17 +90,17 @@ def test_kafka_python_reads_who_must_not_be_texted(environment: dict[str, str], 
     ]
     asyncio.run(write(bus_settings, "contacts", states))
     topic = {"TOPIC": bus_settings.catalogue["contacts"].name}
-    lines = run({**environment, **topic}, str(RECIPES / "read_kafka_python.py"))
+    lines = run({**recipe, **topic}, str(RECIPES / "read_kafka_python.py"))
     assert [json.loads(line)["phone_number"] for line in lines] == ["+15551230001"]
 
 
 def test_duckdb_reads_a_parquet_export(
-    environment: dict[str, str], bus_settings: BusSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: dict[str, str], bus_settings: BusSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events = [delivery(1), delivery(1), delivery(2), delivery(3), delivery(4, "expired", "EXPIRED")]
     asyncio.run(write(bus_settings, "delivery", [(b"a", event) for event in events]))
     export = ["tap", bus_settings.catalogue["delivery"].name, "--from", "beginning", "--out", "delivery.parquet"]
-    run({**environment, "SCHEMA_REGISTRY_URL": ""}, "-m", "trackly", *export, cwd=tmp_path)
+    run({**recipe, "SCHEMA_REGISTRY_URL": ""}, "-m", "trackly", *export, cwd=tmp_path)
     monkeypatch.chdir(tmp_path)
     with duckdb.connect() as database:
         view, by_day, reasons = database.extract_statements((RECIPES / "duckdb.sql").read_text("utf-8"))

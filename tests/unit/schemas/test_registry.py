@@ -9,10 +9,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
+from typer.testing import CliRunner
 
 from schemas.codec import Codec, schema_id_of
 from schemas.records import WebhookTask
 from schemas.registry import FOLDER_IDS, FolderRegistry, HttpRegistry, RegistryError, registry_for
+from trackly.cli import app
 
 TASK = WebhookTask("acme/crm", "evt_1", "delivery", b"{}")
 
@@ -114,3 +116,21 @@ def test_a_registry_that_is_not_there_is_said_with_the_remedy() -> None:
 def test_without_a_url_the_folder_is_the_registry() -> None:
     assert isinstance(registry_for(None), FolderRegistry)
     assert isinstance(registry_for("http://registry"), HttpRegistry)
+
+
+def test_the_command_publishes_topics_and_records_and_tells_what_is_refused(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCHEMA_REGISTRY_URL", url)
+    monkeypatch.setenv("TRACKLY_TOPIC_PREFIX", "prod.")
+    done = CliRunner().invoke(app, ["schemas", "publish", "--json"])
+    published = [json.loads(line)["subject"] for line in done.stdout.splitlines()]
+    assert {"prod.sms.events.delivery-value", "trackly.DeliveryEvent"} <= set(published)
+    assert FakeRegistry.levels["prod.sms.events.delivery-value"] == "FULL_TRANSITIVE"
+    assert (done.exit_code, "trackly.Receipt" in done.stderr, "incompatible" in done.stderr) == (1, True, True)
+
+
+def test_the_command_needs_a_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SCHEMA_REGISTRY_URL", raising=False)
+    done = CliRunner().invoke(app, ["schemas", "publish"])
+    assert (done.exit_code, "SCHEMA_REGISTRY_URL is not set" in done.stderr) == (1, True)

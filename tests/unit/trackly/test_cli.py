@@ -87,6 +87,7 @@ def test_version_is_that_of_the_package() -> None:
         (["tap", "t", "--to", "tomorrow"], "--to: 'tomorrow' is no place"),
         (["tap", "t", "--out", "x.xlsx"], "--out: x.xlsx ends with one of .jsonl, .csv, .parquet"),
         (["tap", "t", "--out", "x.csv", "--count-by", "status"], "stands without --count-by"),
+        (["tap", "t", "--max", "1", "--state", "x"], "--max: stands without --state"),
         (["tap", "t", "--raw", "--count-by", "status"], "fields are only known without --raw"),
         (["rejected", "list", "--since", "5"], "--since: '5' is no duration"),
         (["dead", "list", "--limit", "many"], "--limit"),
