@@ -30,7 +30,7 @@ from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.codec import Codec
 from schemas.ids import recipient_key
-from schemas.records import AccountConfig, DeliveryEvent, EndpointConfig, WebhookTask
+from schemas.records import AccountConfig, DeadWebhook, DeliveryEvent, EndpointConfig, WebhookTask
 from schemas.registry import registry_for
 from schemas.topics import parse_duration
 from sinks.retry import Retry, TaskHeaders, Tier, placed
@@ -205,20 +205,22 @@ async def _park(bench: World, tier: str, count: int, due: Callable[[int], int], 
     return found
 
 
-async def _released(bench: World, count: int) -> dict[str, list[int]]:
-    """Event id -> when it was released (ms), from the topic of due webhooks."""
-    topic = bench.settings.catalogue["webhooks_due"]
+async def _records(bench: World, topic: str) -> list[tuple[WebhookTask | DeadWebhook, int]]:
+    """Everything on a topic of webhooks (catalogue short name), with the time of each record in ms."""
+    entry = bench.settings.catalogue[topic]
     consumer = aiokafka.AIOKafkaConsumer(group_id=None, auto_offset_reset="earliest", **bench.settings.aiokafka())
     await consumer.start()
-    consumer.assign([aiokafka.TopicPartition(topic.name, number) for number in range(topic.partitions)])
+    consumer.assign([aiokafka.TopicPartition(entry.name, number) for number in range(entry.partitions)])
     await consumer.seek_to_beginning()
-    found: dict[str, list[int]] = defaultdict(list)
+    found: list[tuple[WebhookTask | DeadWebhook, int]] = []
     quiet = 0
     while quiet < 4:
         batches = await consumer.getmany(timeout_ms=500)
         quiet = 0 if batches else quiet + 1
         for record in (record for batch in batches.values() for record in batch):
-            found[bench.codec.decode_as(WebhookTask, record.value).event_id].append(record.timestamp)
+            webhook = bench.codec.decode(record.value)
+            assert isinstance(webhook, WebhookTask | DeadWebhook)
+            found.append((webhook, record.timestamp))
     await consumer.stop()
     return found
 
@@ -242,7 +244,9 @@ async def tiers(seconds: float) -> Figures:
                 await asyncio.sleep(5)
                 memory.append(bench.memory())
             found = await waiting
-            released = await _released(bench, count)
+            released: dict[str, list[int]] = defaultdict(list)
+            for webhook, at in await _records(bench, "webhooks_due"):
+                released[webhook.event_id].append(at)
             late = [times[0] - due[event_id] for event_id, times in released.items()]
             arrived = {arrival.webhook_id: arrival.at / 1e6 + offset - due[arrival.webhook_id] for arrival in found}
             result = {
@@ -284,20 +288,23 @@ async def kills(seconds: float) -> Figures:
             victim.start()
         sent = await sending
 
+        # All that is not taken by then has used up its attempts: the delays are 63 s together.
         def complete(found: list[Arrival]) -> bool:
             return {arrival.webhook_id for arrival in found if arrival.status == 204} >= sent.keys()
 
-        found = await bench.until(complete, 180)
+        found = await bench.until(complete, 120)
         taken = Counter(arrival.webhook_id for arrival in found if arrival.status == 204)
         bodies: dict[str, set[str]] = defaultdict(set)
         for arrival in found:
             bodies[arrival.webhook_id].add(arrival.crc)
-        missing = len(sent.keys() - taken.keys())
+        dead = {webhook.event_id for webhook, _ in await _records(bench, "webhooks_dead")}
+        missing = len(sent.keys() - taken.keys() - dead)
         differ = sum(len(crcs) > 1 for crcs in bodies.values())
         foreign = len(taken.keys() - sent.keys())
         return {
             "kills": killed,
             "events": len(sent),
+            "dead_letters": len(dead),
             "missing": missing,
             "taken_twice": sum(count > 1 for count in taken.values()),
             "bodies_that_differ": differ,

@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from schemas.records import AccountConfig, EndpointConfig, ListConfig, MessageCallback, Receipt, WebhookAttempt
+from sinks.attempts import answered_since
 from tests.sink_house import SECRET, Kafka, Receiver, delivered, endpoint, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
@@ -182,3 +184,26 @@ async def test_raw_items_are_forwarded_once(kafka: Kafka, receiver: Receiver, st
     [(_, headers, body)] = receiver.of("/raw", "")
     assert (body, headers["Content-Type"]) == (b"MessageSid=SM1", "application/x-www-form-urlencoded")
     assert not [name for name in headers if "signature" in name.lower()]
+
+
+@pytest.mark.parametrize(("status", "seconds", "answered"), [(200, -60, True), (200, 60, False), (500, -60, False)])
+async def test_the_log_of_attempts_tells_whether_an_endpoint_answered_anybody(
+    kafka: Kafka, status: int, seconds: int, answered: bool
+) -> None:
+    for endpoint_id, outcome in (("acme/other", 200), ("acme/crm", status)):
+        attempt = WebhookAttempt(
+            endpoint=endpoint_id,
+            event_id="evt_1",
+            event="delivery",
+            attempt=1,
+            url="https://a.example/",
+            status=outcome,
+            error_class=None if outcome == 200 else "http_status",
+            latency_ms=1,
+            request_size=2,
+            at=5_000,
+            final=True,
+        )
+        await kafka.raw("webhooks_attempts", kafka.codec.encode(attempt), key=endpoint_id.encode())
+    since = round((time.time() + seconds) * 1000)
+    assert await answered_since(kafka.settings, kafka.codec, "acme/crm", since) is answered
