@@ -27,7 +27,7 @@ import aiohttp
 import uvloop
 
 from accounts.store import Config, write_configs
-from bench import recovery
+from bench import recovery, sizing
 from bench.measure import CpuMeter, arrival_times, percentile, sent_times
 from bus.embedded import free_port
 from bus.producer import Producer
@@ -212,16 +212,24 @@ def main() -> int:
     """Run all loads; exit code 1 when a webhook is missing."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument(
-        "what", nargs="?", choices=["load", "recovery"], default="load", help="the pipeline, or a worker that starts"
+        "what",
+        nargs="?",
+        choices=["load", "recovery", "sizing"],
+        default="load",
+        help="the pipeline, a worker that starts, or rows",
     )
     parser.add_argument("--seconds", type=float, default=20, help="how long each load lasts")
     parser.add_argument("--json", action="store_true", help="print one JSON object a load")
     parser.add_argument("--only", choices=["saturation", "500", "dead"], help="run one load alone")
-    parser.add_argument("--rows", type=int, default=1_000_000, help="recovery: contacts in the table")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="recovery and sizing: rows in the table")
     options = parser.parse_args()
     if options.what == "recovery":
         with tempfile.TemporaryDirectory(prefix="trackly-bench-") as name:
             recovery.show(recovery.measure(Path(name), options.rows), options.json)
+        return 0
+    if options.what == "sizing":
+        with tempfile.TemporaryDirectory(prefix="trackly-bench-") as name:
+            sizing.show(sizing.measure(Path(name), options.rows))
         return 0
     with tempfile.TemporaryDirectory(prefix="trackly-bench-") as name:
         directory = Path(name)

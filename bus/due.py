@@ -20,8 +20,8 @@ _MARK = OWN_KEYS + b"due:"
 class DueRows:
     """The rows of all partitions that are due some time.
 
-    `patience` is in seconds (as `clock` counts them): a row that is found when a partition is taken over is due no sooner than that. What was
-    written while nobody read may make it another row.
+    `patience` is in seconds (as `clock` counts them): a row that is found when a partition is taken over is due no
+    sooner than that. What was written while nobody read may make it another row.
     """
 
     def __init__(self, due_at: DueAt, patience: float = 0.0, clock: Callable[[], float] = time.time) -> None:
