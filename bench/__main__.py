@@ -30,7 +30,7 @@ import aiohttp
 import uvloop
 
 from accounts.store import Config, write_configs
-from bench import recovery
+from bench import recovery, sizing
 from bench.measure import CpuMeter, arrival_times, percentile, sent_times
 from bench.webhooks import SCENARIOS
 from bus.embedded import free_port
@@ -244,18 +244,22 @@ def main() -> int:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=["load", "recovery", *SCENARIOS],
+        choices=["load", "recovery", "sizing", *SCENARIOS],
         default="load",
-        help="the pipeline, a worker that starts, or the webhook sink alone in one scenario",
+        help="the pipeline, a worker that starts, rows, or the webhook sink alone in one scenario",
     )
     parser.add_argument("--seconds", type=float, help="how long each load lasts (20)")
     parser.add_argument("--json", action="store_true", help="print one JSON object a load")
     parser.add_argument("--only", choices=["saturation", "500", "half"], help="run one load alone")
-    parser.add_argument("--rows", type=int, default=1_000_000, help="recovery: contacts in the table")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="recovery and sizing: rows in the table")
     options = parser.parse_args()
     if options.what == "recovery":
         with tempfile.TemporaryDirectory(prefix="trackly-bench-") as name:
             recovery.show(recovery.measure(Path(name), options.rows), options.json)
+        return 0
+    if options.what == "sizing":
+        with tempfile.TemporaryDirectory(prefix="trackly-bench-") as name:
+            sizing.show(sizing.measure(Path(name), options.rows))
         return 0
     if options.what in SCENARIOS:
         scenario, usual = SCENARIOS[options.what]

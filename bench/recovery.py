@@ -101,6 +101,12 @@ class Worker:
         process.wait(60)
         return time.monotonic() - begun
 
+    def resident_mb(self) -> int:
+        """Memory of the process."""
+        assert self._service.process is not None
+        pages = int(Path(f"/proc/{self._service.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") >> 20
+
     def _problems(self) -> str:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{self._service.health_port}/readyz", timeout=1).close()
@@ -122,6 +128,7 @@ def measure(directory: Path, count: int) -> dict[str, object]:
         worker = Worker(settings, directory)
         print("starting with an empty disk", file=sys.stderr)
         lost, reading = worker.start()
+        resident = worker.resident_mb()
         stop = worker.end(signal.SIGTERM)
         clean, _ = worker.start()
         worker.end(signal.SIGKILL)
@@ -135,6 +142,7 @@ def measure(directory: Path, count: int) -> dict[str, object]:
             "disk_bytes_a_row": round(on_disk / count),
             "empty_disk_ready_s": round(lost, 1),
             "rows_per_second": round(count / reading) if reading else None,
+            "resident_mb": resident,
             "stop_s": round(stop, 1),
             "clean_stop_ready_s": round(clean, 1),
             "killed_ready_s": round(killed, 1),

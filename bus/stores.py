@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
-from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch
+from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch, WriteBufferManager
+
+CACHE_BYTES = 256 << 20
+"""Blocks of rows that were read, kept in memory by all stores of a process together."""
+
+WRITE_BUFFER_BYTES = 128 << 20
+"""Rows that all stores of a process hold in memory before they write a file."""
 
 OWN_KEYS = b"\x00"
 """What keys begin with that are no rows: a store's and its table's own. Rows never do."""
@@ -150,16 +157,28 @@ class RocksStore:
         self._db.close()
 
 
+@cache
+def _block_cache() -> Cache:
+    return Cache(CACHE_BYTES)
+
+
+@cache
+def _write_buffers() -> WriteBufferManager:
+    return WriteBufferManager(WRITE_BUFFER_BYTES, False)
+
+
 def _options() -> Options:
-    # RocksDB's defaults are for one large database on a big machine; here every partition has one.
+    # RocksDB's defaults are for one large database on a big machine; here every partition has one, and all share their
+    # memory: it must not grow with the partitions that a worker owns.
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     options.set_write_buffer_size(8 << 20)
     options.set_max_write_buffer_number(2)
     options.set_keep_log_file_num(2)
     options.set_max_total_wal_size(32 << 20)
+    options.set_write_buffer_manager(_write_buffers())
     block = BlockBasedOptions()
-    block.set_block_cache(Cache(32 << 20))
+    block.set_block_cache(_block_cache())
     block.set_bloom_filter(10, False)
     options.set_block_based_table_factory(block)
     return options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from accounts.keys import new_key, write_key
 from accounts.store import Config, write_configs
@@ -23,6 +24,7 @@ from schemas.registry import FolderRegistry
 from trackly.supervisor import Service
 
 CODEC = Codec(FolderRegistry())
+R = TypeVar("R", bound=Record)
 
 
 class Cluster:
@@ -156,6 +158,27 @@ class Cluster:
                 found += batch
         consumer.close()
         return found
+
+    def send(self, topic: str, record: Record, key: bytes) -> None:
+        """Write a record to a topic (catalogue short name), acknowledged."""
+
+        async def write() -> None:
+            producer = Producer(self.settings)
+            await producer.start()
+            await (await producer.send(self.settings.catalogue[topic].name, CODEC.encode(record), key=key))
+            await producer.stop()
+
+        asyncio.run(write())
+
+    def wait_for(self, topic: str, kind: type[R], about: str, count: int = 1, timeout: float = 40.0) -> list[R]:
+        """Records of a topic in which a text stands, in order, once there are so many."""
+        deadline = time.monotonic() + timeout
+        while True:
+            found = [r for r in self.records(topic) if isinstance(r, kind) and about in repr(r)]
+            if len(found) >= count:
+                return found
+            assert time.monotonic() < deadline, f"{len(found)} of {count} records on {topic}"
+            time.sleep(0.2)
 
     def _service(self, name: str) -> Service:
         kind = name.split("-")[0]

@@ -27,15 +27,9 @@ sys.exit(run_worker(create_app(SinksSettings())))
 
 
 @pytest.fixture
-def environment(bus_settings: BusSettings) -> dict[str, str]:
-    return {
-        **os.environ,
-        "KAFKA_BOOTSTRAP_SERVERS": bus_settings.bootstrap_servers,
-        "TRACKLY_TOPIC_PREFIX": bus_settings.topic_prefix,
-        "TRACKLY_PARTITIONS": str(bus_settings.partitions),
-        "TRACKLY_DATA_DIR": str(bus_settings.data_dir),
-        "TRACKLY_SECRET_KEYS": new_key(),
-    }
+def environment(environment: dict[str, str]) -> dict[str, str]:
+    """With a key for the secrets at rest."""
+    return {**environment, "TRACKLY_SECRET_KEYS": new_key()}
 
 
 @pytest.fixture

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from typing import TypeVar
 
 import httpx
 import pytest
 
 from bus.embedded import free_port
-from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.ids import recipient_key
 from schemas.records import (
@@ -21,16 +19,14 @@ from schemas.records import (
     DeliveryEvent,
     ListConfig,
     MessageSent,
-    Record,
     ReplyEvent,
     UnsubscribeEvent,
 )
-from tests.cluster import CODEC, Cluster
+from tests.cluster import Cluster
 
 pytestmark = pytest.mark.broker
 
 ONE, TWO = "+18005550001", "+18005550002"
-R = TypeVar("R", bound=Record)
 
 
 @pytest.fixture(scope="module")
@@ -65,27 +61,6 @@ def report(message_id: str, to: str, name: str, second: int, sender: str | None 
     return body if sender is None else {**body, "sender": sender}
 
 
-def send(cluster: Cluster, topic: str, record: Record, key: bytes) -> None:
-    async def write() -> None:
-        producer = Producer(cluster.settings)
-        await producer.start()
-        await (await producer.send(cluster.settings.catalogue[topic].name, CODEC.encode(record), key=key))
-        await producer.stop()
-
-    asyncio.run(write())
-
-
-def wait_for(cluster: Cluster, topic: str, kind: type[R], number: str, count: int = 1) -> list[R]:
-    """Records of a topic about a number, in order, once there are so many."""
-    deadline = time.monotonic() + 20
-    while True:
-        found = [r for r in cluster.records(topic) if isinstance(r, kind) and number in repr(r)]
-        if len(found) >= count:
-            return found
-        assert time.monotonic() < deadline, f"{len(found)} of {count} records on {topic}"
-        time.sleep(0.2)
-
-
 def order(command: str, number: str) -> ContactCommand:
     return ContactCommand(
         event_id=f"evt_{command}",
@@ -108,17 +83,17 @@ def test_a_report_of_a_registered_message_carries_its_own_id_and_list(cluster: C
         to=number,
         sent_at=time.time_ns() // 1_000_000,
     )
-    send(cluster, "messages", message, recipient_key("acme", number))
+    cluster.send("messages", message, recipient_key("acme", number))
     time.sleep(1)
     post(cluster, report("ib-1", number, "DELIVERED_TO_HANDSET", 1, sender=ONE))
-    (event,) = wait_for(cluster, "delivery", DeliveryEvent, number)
+    (event,) = cluster.wait_for("delivery", DeliveryEvent, number)
     assert (event.message_id, event.provider_message_id, event.list_number) == ("order-4711", "ib-1", TWO)
 
 
 def test_without_a_known_list_the_event_goes_out_and_no_contact_is_touched(cluster: Cluster) -> None:
     number = "+15550100002"
     post(cluster, report("orphan-1", number, "REJECTED_SPAM", 1))
-    (event,) = wait_for(cluster, "delivery", DeliveryEvent, number)
+    (event,) = cluster.wait_for("delivery", DeliveryEvent, number)
     assert event.list_number is None
     assert not [r for r in cluster.records("contacts") if number in repr(r)]
 
@@ -128,7 +103,7 @@ def test_a_contact_of_one_list_is_removed_from_that_list_only(cluster: Cluster) 
     for n in (1, 2):
         post(cluster, report(f"one-{n}", number, "REJECTED_OPERATOR", n, sender=ONE))
     post(cluster, report("two-1", number, "REJECTED_OPERATOR", 3, sender=TWO))
-    states = wait_for(cluster, "contacts", ContactState, number, count=3)
+    states = cluster.wait_for("contacts", ContactState, number, count=3)
     last = {state.list_number: (state.active, state.failures, state.reason) for state in states}
     assert last == {ONE: (False, 2, "bad_response"), TWO: (True, 1, None)}
 
@@ -141,8 +116,8 @@ def test_late_reports_count_by_the_provider_s_time(cluster: Cluster) -> None:
         ("late-2", "DELIVERED_TO_HANDSET", 20),
     ]:
         post(cluster, report(message_id, number, name, second, sender=TWO))
-        wait_for(cluster, "delivery", DeliveryEvent, message_id)
-    states = wait_for(cluster, "contacts", ContactState, number)
+        cluster.wait_for("delivery", DeliveryEvent, message_id)
+    states = cluster.wait_for("contacts", ContactState, number)
     assert states[-1].failures == 1
 
 
@@ -154,11 +129,11 @@ def test_a_number_that_answers_stop_is_out_and_start_brings_it_back(cluster: Clu
         post(cluster, reply)
         post(cluster, reply)
         time.sleep(0.5)
-    states = wait_for(cluster, "contacts", ContactState, number, count=2)
+    states = cluster.wait_for("contacts", ContactState, number, count=2)
     assert [(state.active, state.reason) for state in states] == [(False, "message"), (True, None)]
-    replies = wait_for(cluster, "reply", ReplyEvent, number, count=2)
+    replies = cluster.wait_for("reply", ReplyEvent, number, count=2)
     assert [reply.body for reply in replies] == ["Hello", "START"]
-    (unsubscribe,) = wait_for(cluster, "unsubscribe", UnsubscribeEvent, number)
+    (unsubscribe,) = cluster.wait_for("unsubscribe", UnsubscribeEvent, number)
     assert (unsubscribe.keyword, unsubscribe.reason) == ("STOP", "message")
 
 
@@ -169,11 +144,11 @@ def test_a_reply_is_read_by_the_words_of_its_account_and_a_complaint_is_stronger
                  "receivedAt": f"2026-11-20T12:00:{n:02d}.000+0000"}  # fmt: skip
         post(cluster, reply)
         if text != "START":
-            wait_for(cluster, "contacts", ContactState, number, count=n)
-    wait_for(cluster, "reply", ReplyEvent, number)
-    states = wait_for(cluster, "contacts", ContactState, number, count=2)
+            cluster.wait_for("contacts", ContactState, number, count=n)
+    cluster.wait_for("reply", ReplyEvent, number)
+    states = cluster.wait_for("contacts", ContactState, number, count=2)
     assert [(state.active, state.reason) for state in states] == [(False, "message"), (False, "complaint")]
-    (unsubscribe,) = wait_for(cluster, "unsubscribe", UnsubscribeEvent, number)
+    (unsubscribe,) = cluster.wait_for("unsubscribe", UnsubscribeEvent, number)
     assert (unsubscribe.keyword, unsubscribe.reason) == ("no more pizza", "message")
 
 
@@ -182,19 +157,19 @@ def test_an_opt_out_of_all_removes_the_number_from_every_list(cluster: Cluster) 
     url = f"http://127.0.0.1:{cluster.ingest_port}/api/webhook-feedbacks/lime/in-the-path"
     query = {"account": "acme", "action": "optout-all", "list_id": "1221", "mobile_number": number.lstrip("+")}
     assert httpx.get(url, params=query).status_code == 200
-    states = wait_for(cluster, "contacts", ContactState, number, count=2)
+    states = cluster.wait_for("contacts", ContactState, number, count=2)
     assert {(state.list_number, state.active) for state in states} == {(ONE, False), (TWO, False)}
-    events = wait_for(cluster, "unsubscribe", UnsubscribeEvent, number, count=2)
+    events = cluster.wait_for("unsubscribe", UnsubscribeEvent, number, count=2)
     assert len({event.event_id for event in events}) == 2
 
 
 def test_an_operator_removes_and_restores(cluster: Cluster) -> None:
     number = "+15550100006"
-    send(cluster, "commands", order("remove", number), recipient_key("acme", number))
-    (removed,) = wait_for(cluster, "contacts", ContactState, number)
+    cluster.send("commands", order("remove", number), recipient_key("acme", number))
+    (removed,) = cluster.wait_for("contacts", ContactState, number)
     assert (removed.active, removed.reason) == (False, "manual")
-    send(cluster, "commands", order("restore", number), recipient_key("acme", number))
-    restored = wait_for(cluster, "contacts", ContactState, number, count=2)[-1]
+    cluster.send("commands", order("restore", number), recipient_key("acme", number))
+    restored = cluster.wait_for("contacts", ContactState, number, count=2)[-1]
     assert (restored.active, restored.reason) == (True, None)
 
 
@@ -213,7 +188,7 @@ def test_traces_go_from_the_callback_to_the_event(cluster: Cluster) -> None:
     url = f"http://127.0.0.1:{cluster.ingest_port}/api/webhook-feedbacks/infobip?account=acme"
     body = {"results": [report("traced-1", "+15550100007", "DELIVERED_TO_HANDSET", 1, sender=ONE)]}
     httpx.post(url, json=body, headers={"traceparent": trace})
-    wait_for(cluster, "delivery", DeliveryEvent, "traced-1")
+    cluster.wait_for("delivery", DeliveryEvent, "traced-1")
     consumer = KafkaConsumer(**cluster.settings.kafka_python(), auto_offset_reset="earliest", consumer_timeout_ms=1_000)
     consumer.assign([TopicPartition(cluster.settings.catalogue["delivery"].name, n) for n in range(4)])
     headers = [dict(r.headers) for r in consumer if b"traced-1" in r.value]
