@@ -30,6 +30,7 @@ class Delivery:
     `url` is set for callbacks of messages, which have one of their own.
     `loose`: the body is an element of an array that is still to be made; see `batch_of`.
     `parked_at`: since when it waits for its paused endpoint, in ms. `due_at`: when it was due, 0 for a new one.
+    `traceparent`: the W3C trace context of the callback that it goes back to.
     """
 
     endpoint: str
@@ -46,6 +47,7 @@ class Delivery:
     loose: bool = False
     parked_at: int | None = None
     due_at: int = 0
+    traceparent: bytes | None = None
     queued_at: float = 0.0
     parts: tuple[Delivery, ...] = field(default=())
 
@@ -113,7 +115,8 @@ def waiting(delivery: Delivery, step: Retry, now: int, partitions: int) -> tuple
         parked_at=delivery.parked_at,
         content_type=None if delivery.content_type == JSON else delivery.content_type,
     )
-    return task, event_headers(task, delivery.event_id, now) + headers.encode(), partition, now + delay
+    own = event_headers(task, delivery.event_id, now, delivery.traceparent)
+    return task, own + headers.encode(), partition, now + delay
 
 
 def dead(delivery: Delivery, outcome: Outcome, now: int) -> tuple[DeadWebhook, Headers]:
@@ -133,7 +136,7 @@ def dead(delivery: Delivery, outcome: Outcome, now: int) -> tuple[DeadWebhook, H
         url=delivery.url,
         contact=delivery.contact,
     )
-    return record, event_headers(record, delivery.event_id, now)
+    return record, event_headers(record, delivery.event_id, now, delivery.traceparent)
 
 
 def rejected(

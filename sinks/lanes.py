@@ -298,6 +298,8 @@ class Lane:
             return Outcome(error_class="secret_missing"), url
         if delivery.content_type != JSON:
             headers["Content-Type"] = delivery.content_type
+        if delivery.traceparent is not None:
+            headers["traceparent"] = delivery.traceparent.decode("latin-1")
         outcome = await self._post(url, {**own, **headers} if own else headers, delivery.body, self.allow_http)
         if outcome.head:
             outcome = replace(outcome, head=redacted_head(outcome.head, (*self._known_secrets, *own.values())))

@@ -178,7 +178,9 @@ class WebhookSink:
             else:
                 self._limit.record(failed=False)
                 self.counts.events += 1
+                trace = source.traceparent
                 for delivery in deliveries:
+                    delivery.traceparent = trace
                     await self._place(self._lane(delivery.endpoint), delivery, epoch)
 
     def _deliveries(self, source: Admitted) -> list[Delivery]:

@@ -16,6 +16,7 @@ from bus.settings import BusSettings
 from providers.numbers import NotANumber, to_number
 from schemas.cloudevents import event_headers
 from schemas.ids import contact_key, random_id, recipient_key
+from schemas.pseudonyms import Pseudonyms
 from schemas.records import REMOVAL_REASONS, ContactCommand
 from trackly.contact_export import export_contacts
 from trackly.contact_import import Import, Order
@@ -203,11 +204,11 @@ async def _find(account: str, list_number: str, number: str) -> tuple[dict[str, 
     decoder = Decoder(settings)
     view = await read_accounts(settings, decoder.codec)
     name = contact_key(account, list_number, number)
-    key, newest = name.encode(), None
-    async with open_topic(settings, settings.catalogue["contacts"].name, BEGINNING, key) as topic:
-        async for record in topic.rest():
-            if record.key == key:
-                newest = record.value
+    newest = await _newest(settings, name)
+    if newest is None and settings.pseudonym_key is not None:
+        # A removed number that was erased is known under its pseudonym.
+        pseudonym = Pseudonyms(settings.pseudonym_key.get_secret_value()).of(account, number)
+        newest = await _newest(settings, contact_key(account, list_number, pseudonym))
     state: dict[str, Any] = {
         "contact": name,
         "account": account,
@@ -223,6 +224,16 @@ async def _find(account: str, list_number: str, number: str) -> tuple[dict[str, 
         state = decoder.fields(decoder.codec.decode(newest))
     problem = _problem(view, account, list_number)
     return state, f"Warning: {problem}" if problem else ""
+
+
+async def _newest(settings: BusSettings, contact: str) -> bytes | None:
+    """The newest record of a contact, as it lies on the topic."""
+    key, newest = contact.encode(), None
+    async with open_topic(settings, settings.catalogue["contacts"].name, BEGINNING, key) as topic:
+        async for record in topic.rest():
+            if record.key == key:
+                newest = record.value
+    return newest
 
 
 def _problem(view: Accounts, account: str, list_number: str) -> str:

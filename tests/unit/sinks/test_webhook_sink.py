@@ -241,6 +241,17 @@ async def test_records_that_are_written_say_what_they_are(house: House) -> None:
     assert header(headers, "ce_id") == b"evt_1"
 
 
+async def test_a_trace_goes_on_into_every_attempt(house: House) -> None:
+    trace = [("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]
+    await house.give(delivered("evt_1"), headers=trace)
+    await house.receiver.answer(answered(500))
+    [(_, task, _, headers)] = house.kafka.records
+    await house.give(task, headers=headers)
+    assert [request.headers["traceparent"] for request in house.receiver.requests] == [trace[0][1].decode()] * 2
+    await house.give(delivered("evt_2", to="+15550002222"))
+    assert "traceparent" not in house.receiver.requests[-1].headers
+
+
 @pytest.mark.parametrize(
     ("attempt", "topic", "next_attempt"),
     [(1, "webhooks_retry.1m", 2), (2, "webhooks_retry.5m", 3)],
