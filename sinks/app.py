@@ -123,7 +123,8 @@ class Sinks(Worker):
     async def _drain(self, timeout: float) -> bool:
         drained = await self.webhooks.drain(timeout)
         # The last attempts too, but nobody waits for them long.
-        await asyncio.wait([asyncio.ensure_future(self.attempts.flush())], timeout=LAST_ATTEMPTS)
+        flushing = asyncio.gather(self.attempts.flush(), return_exceptions=True)
+        await asyncio.wait([flushing], timeout=LAST_ATTEMPTS)
         return drained
 
     def _pauses(self, settings: SinksSettings, clock: Clock) -> Pauses:

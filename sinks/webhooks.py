@@ -303,14 +303,14 @@ class WebhookSink:
         return self._records.wait(delivery, step)
 
     def _next_step(self, delivery: Delivery, outcome: Outcome) -> Retry | Dead:
-        schedule = self._schedule_of(delivery.endpoint)
         if outcome.status == GONE:
             # The endpoint is paused by it; a callback's own URL is simply no more.
-            return parked(delivery.attempt + 1, schedule) if delivery.url is None else Dead()
-        return next_step(delivery.attempt, outcome, schedule)
+            return parked(delivery.attempt + 1, self._schedule) if delivery.url is None else Dead()
+        return next_step(delivery.attempt, outcome, self._schedule_of(delivery.endpoint))
 
     def _put_off(self, delivery: Delivery) -> None:
-        due_at = self._records.wait(delivery, crowded_out(delivery.attempt, self._schedule_of(delivery.endpoint)))
+        # No retry, so the endpoint's choice of delays does not matter.
+        due_at = self._records.wait(delivery, crowded_out(delivery.attempt, self._schedule))
         if delivery.contact is not None and (lane := self.lanes.get(delivery.endpoint)) is not None:
             lane.behind.put_off(delivery.contact, self._clock.now_ms(), due_at)
 
@@ -325,7 +325,7 @@ class WebhookSink:
             return
         if state == "expiring":
             self._pauses.expiring(delivery.endpoint, delivery.parked_at)
-        self._records.wait(delivery, parked(delivery.attempt, self._schedule_of(delivery.endpoint)))
+        self._records.wait(delivery, parked(delivery.attempt, self._schedule))
 
     def _reject(self, source: Admitted, reason: str, error: str) -> None:
         admission = self.window.admit(source.ledger, source.record.offset, len(source.record.value or b""), 1)

@@ -580,6 +580,12 @@ async def test_an_endpoint_takes_only_the_delays_that_it_wants(house: House) -> 
     assert len(house.written("webhooks_dead")) == 1
 
 
+async def test_what_is_no_retry_waits_for_a_delay_of_the_deployment(house: House) -> None:
+    house.configure(endpoint(retry_schedule=("5m",), rate_limit=0.1))
+    await house.give(*[delivered(f"evt_{n}", to=None) for n in range(18)])
+    assert [headers.attempt for headers in house.headers_of("webhooks_retry.1m")] == [1, 1]
+
+
 async def test_events_of_a_batch_settle_together_and_are_tried_again_as_the_same_bytes(house: House) -> None:
     house.configure(endpoint(batch_events=2))
     await house.give(delivered("evt_1", to="+1"), delivered("evt_2", to="+2"))
