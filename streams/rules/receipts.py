@@ -40,11 +40,12 @@ def apply_receipt(
     """
     at, heard_at = times(receipt)
     before = row or ContactRow(since=at)
-    known = before.message(message_name(receipt.provider, receipt.provider_message_id))
+    name = message_name(receipt.provider, receipt.provider_message_id)
+    known = before.message(name)
     was_sent = known is not None and known.sent
     # A registration has an event of its own that says so.
     is_sent = message is None and (receipt.provider, receipt.status_detail) in SENT_REPORTS
-    state = state_of(receipt, at, was_sent or is_sent)
+    state = state_of(receipt, name, at, was_sent or is_sent)
     if known is not None and not supersedes(state, known):
         if was_sent or not is_sent:
             return Outcome(before)
@@ -57,8 +58,9 @@ def apply_receipt(
     if is_sent and not was_sent:
         events.append(_sent_event(receipt, list_number, at))
     if changed:
-        callback = state_callback(message, known, state, receipt.event_id) if message else None
-        events += [callback] if callback else []
+        callback = state_callback(message, known, state, receipt.event_id) if message is not None else None
+        if callback is not None:
+            events.append(callback)
         events.append(_delivery_event(receipt, message, list_number, at))
     if list_number is None or receipt.to is None:
         return Outcome(after, tuple(events))

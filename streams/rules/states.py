@@ -58,10 +58,10 @@ def rank(status: str, detail: str, final: bool) -> int:
     return _RANKS.get((status, detail), _RANKS.get((status, None), _OTHER_RANK))
 
 
-def state_of(receipt: Receipt, at: int, sent: bool) -> MessageState:
-    """The state that a receipt reports."""
+def state_of(receipt: Receipt, name: str, at: int, sent: bool) -> MessageState:
+    """The state that a receipt reports. `name` is the message's."""
     return MessageState(
-        message_name(receipt.provider, receipt.provider_message_id),
+        name,
         receipt.status,
         receipt.status_detail,
         receipt.status_class,
