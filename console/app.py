@@ -31,6 +31,7 @@ from console.errors import ApiError, not_found, problem, validation_failed
 from console.gate import OPENAPI, Gate
 from console.settings import ConsoleSettings
 from console.writer import KafkaWriter
+from registry.app import create_app as registry
 from schemas.codec import Codec
 from schemas.registry import registry_for
 
@@ -119,6 +120,8 @@ def create_app(parts: Parts, keys: ApiKeys, health: Health, lifespan: Any = None
         app.include_router(routes, dependencies=schemes)
     for path, answer in (("/livez", health.livez), ("/readyz", health.readyz), ("/metrics", health.metrics)):
         app.add_route(path, answer)
+    # Schemas are no secret, and readers of the topics know no key of ours.
+    app.mount("/registry", registry(parts.settings.catalogue))
     app.add_middleware(Gate, keys=keys, settings=parts.settings)
     app.add_middleware(_Counted, health=health)
     app.add_exception_handler(ApiError, _refused)
