@@ -7,7 +7,7 @@ WORKDIR /src
 COPY requirements.lock ./
 RUN /opt/trackly/bin/pip install --require-hashes -r requirements.lock
 COPY . .
-RUN /opt/trackly/bin/pip install --no-deps --no-build-isolation .
+RUN /opt/trackly/bin/pip install --no-deps .
 
 FROM python:3.12-slim
 RUN groupadd --system --gid 10001 trackly \
