@@ -58,6 +58,9 @@ def create_app(settings: StreamsSettings) -> Streams:
     wait = settings.registration_wait
     waiting = DueRows(partial(due_at, wait=int(wait * 1000)), patience=wait)
     messages_table = worker.durable_table("messages", "table_messages", waiting)
+    worker.health.gauge(
+        "waiting_messages", "Messages that are not registered yet and whose reports wait.", waiting.count
+    )
     unknown = worker.health.counter("unknown_codes", "Failures with a code that no table has.", ["provider"])
     unknown_codes = UnknownCodes(lambda provider: unknown.labels(provider).inc())
     orphaned = worker.health.counter("orphaned_reports", "Reports that went out without the message they waited for.")
