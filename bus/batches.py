@@ -40,15 +40,14 @@ log = logging.getLogger(__name__)
 BATCH_RECORDS = 500
 """Records of one batch: large enough that an acknowledgement is shared by many, small enough that a replay is short."""
 
-
-_TIME_BITS = 42
-"""Bits of a row's version that hold the time in ms (until the year 2109); above them stands the generation."""
+LOOK_AGAIN = 10.0
+"""Seconds between looks at the changelogs for writes of others; also how long a loop with tables waits for a record."""
 
 NO_GENERATION = -1
 """Stands for the group's generation while there are no partitions."""
 
-LOOK_AGAIN = 10.0
-"""Seconds between looks at the changelogs for writes of others; also how long a loop with tables waits for a record."""
+_TIME_BITS = 42
+"""Bits of a row's version that hold the time in ms (until the year 2109); above them stands the generation."""
 
 
 class TooManyFailures(RuntimeError):
@@ -90,6 +89,7 @@ class Rows:
         self._table = table
         self._least_version = least_version
         self._written: dict[int, dict[bytes, tuple[int, bytes | None]]] = {}
+        self._undo: list[tuple[int, bytes, tuple[int, bytes | None] | None]] = []
 
     def get(self, partition: int, key: bytes) -> bytes | None:
         """Value of a row, or None."""
@@ -101,11 +101,24 @@ class Rows:
     def put(self, partition: int, key: bytes, value: bytes | None) -> None:
         """Write a row when the batch becomes durable, or delete it (None); the last of several writes counts."""
         written = self._written.setdefault(partition, {})
-        if key in written:
-            version = written[key][0]
-        else:
-            version = max(self._table.get(partition, key)[0] + 1, self._least_version)
+        before = written.get(key)
+        version = self._next_version(partition, key) if before is None else before[0]
         written[key] = (version, value)
+        self._undo.append((partition, key, before))
+
+    def begin(self) -> None:
+        """What is put from here on may be taken back."""
+        self._undo.clear()
+
+    def take_back(self) -> None:
+        """Forget what was put since `begin`."""
+        for partition, key, before in reversed(self._undo):
+            if before is not None:
+                self._written[partition][key] = before
+            else:
+                del self._written[partition][key]
+        self._written = {partition: rows for partition, rows in self._written.items() if rows}
+        self._undo.clear()
 
     @property
     def is_empty(self) -> bool:
@@ -115,6 +128,9 @@ class Rows:
     async def write(self) -> None:
         """Write everything to the table."""
         await asyncio.gather(*(self._table.write(p, rows) for p, rows in self._written.items()))
+
+    def _next_version(self, partition: int, key: bytes) -> int:
+        return max(self._table.get(partition, key)[0] + 1, self._least_version)
 
 
 class Batch:
@@ -174,21 +190,28 @@ class Batch:
 
     @contextmanager
     def attempt(self, source: Admitted) -> Iterator[None]:
-        """Process one record: what raises here goes to the rejected topic, and the batch goes on."""
+        """Process one record: what raises here goes to the rejected topic, and the batch goes on without it."""
         sent = len(self._outgoing)
+        for rows in self._rows.values():
+            rows.begin()
         try:
             yield
         except CodecError as error:
-            del self._outgoing[sent:]
+            self._take_back(sent)
             self.reject(source, "not_decodable", str(error))
             self._limit.record(failed=True)
         except Exception as error:
-            del self._outgoing[sent:]
+            self._take_back(sent)
             log.exception("%s failed on %s", self._stage, _place(source))
             self.reject(source, "internal_error", f"{type(error).__name__}: {error}")
             self._limit.record(failed=True)
         else:
             self._limit.record(failed=False)
+
+    def _take_back(self, sent: int) -> None:
+        del self._outgoing[sent:]
+        for rows in self._rows.values():
+            rows.take_back()
 
     def reject(
         self,

@@ -50,6 +50,15 @@ class DueRows:
                 marks[_MARK + key] = None
         return marks
 
+    def keep(self, partitions: Iterable[int]) -> None:
+        """Forget all other partitions."""
+        kept = set(partitions)
+        self._rows = {partition: due for partition, due in self._rows.items() if partition in kept}
+
+    def count(self) -> int:
+        """How many rows are due some time."""
+        return sum(map(len, self._rows.values()))
+
     def until(self, now: int, partitions: Iterable[int], limit: int) -> list[tuple[int, bytes]]:
         """Partition and key of at most `limit` rows of these partitions that are due at `now`."""
         found = [(p, key) for p in partitions for key, at in self._rows.get(p, {}).items() if at <= now]

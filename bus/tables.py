@@ -105,8 +105,11 @@ class Table:
 
     def keep(self, partitions: Iterable[int]) -> None:
         """Give up the claim of all other partitions: they are another worker's now."""
-        for partition in self._owned.keys() - set(partitions):
+        kept = set(partitions)
+        for partition in self._owned.keys() - kept:
             del self._owned[partition]
+        if self._due_rows is not None:
+            self._due_rows.keep(kept)
 
     def due(self, now: int, limit: int) -> list[tuple[int, bytes]]:
         """Partition and key of at most `limit` rows of claimed partitions that are due at `now` (ms)."""

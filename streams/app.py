@@ -125,6 +125,9 @@ def create_app(settings: StreamsSettings) -> Streams:
 def _contacts(worker: Streams) -> Contacts:
     wait, key = worker.settings.registration_wait, worker.settings.pseudonym_key
     waiting = DueRows(partial(message_row.due_at, wait=int(wait * 1000)), patience=wait)
+    worker.health.gauge(
+        "waiting_messages", "Messages that are not registered yet and whose reports wait.", waiting.count
+    )
     return Contacts(
         worker.codec,
         worker.accounts.view,

@@ -144,5 +144,5 @@ def test_a_message_that_is_not_delivered_is_told_with_the_reason(cluster: Cluste
 def test_the_worker_tells_how_many_reports_went_out_without_their_message(cluster: Cluster) -> None:
     port = cluster.services["streams-1"].health_port
     metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
-    assert "trackly_streams_orphaned_reports_total" in metrics
-    assert "trackly_streams_unknown_codes_total" in metrics
+    for name in ("orphaned_reports_total", "waiting_messages", "unknown_codes_total"):
+        assert f"trackly_streams_{name}" in metrics

@@ -64,6 +64,14 @@ async def test_rows_of_partitions_that_are_not_ours_any_more_are_left_alone() ->
     assert table.due(10, limit=100) == []
 
 
+async def test_they_are_counted() -> None:
+    kafka, due_rows = MemoryKafka(), DueRows(due_at)
+    table = await written(kafka, kafka.table("t", due_rows=due_rows), {b"a": b"5", b"b": b"6", b"c": b""})
+    assert due_rows.count() == 2
+    table.keep([])
+    assert due_rows.count() == 0
+
+
 @pytest.fixture(params=["memory", "rocks"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return MemoryStore() if request.param == "memory" else RocksStore(tmp_path / "store")

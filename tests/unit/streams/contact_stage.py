@@ -105,10 +105,10 @@ class Stage:
         _RUNNER.run(batch.make_durable())
         return self._sent_since(before)
 
-    def contact(self, number: str, list_number: str = LIST, account: str = ACCOUNT) -> ContactRow | None:
-        """The row of a contact."""
+    def contact(self, number: str, list_number: str = LIST, account: str = ACCOUNT) -> ContactRow:
+        """The row of a contact; of one that nothing is known of, an empty one."""
         value = self._contacts.tables.contacts.get(0, f"{account}:{list_number}:{number}".encode())[1]
-        return None if value is None else from_bytes(value)
+        return ContactRow(since=0) if value is None else from_bytes(value)
 
     def _take(self, source: Admitted) -> None:
         batch = self.kafka.batch([], *self._contacts.tables)

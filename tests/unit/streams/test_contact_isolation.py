@@ -22,8 +22,7 @@ def stage() -> Stage:
 
 
 def active(stage: Stage) -> dict[tuple[str, str], bool]:
-    rows = {name: stage.contact(NUMBER, name[1], name[0]) for name in LISTS}
-    return {name: contact is None or contact.active for name, contact in rows.items()}
+    return {(account, number): stage.contact(NUMBER, number, account).active for account, number in LISTS}
 
 
 @pytest.mark.parametrize(

@@ -247,7 +247,7 @@ class Histories(RuleBasedStateMachine):
     def contacts_are_as_the_model_says(self) -> None:
         for (list_number, number), model in getattr(self, "contacts", {}).items():
             row = self.stage.contact(number, list_number)
-            found = (row.active, row.reason, row.failures) if row else (True, None, 0)
+            found = row.active, row.reason, row.failures
             assert found == (model.out_for is None, model.out_for, model.failures())
             state = self.states.get(f"acme:{list_number}:{number}")
             shown = (state.active, state.reason, state.failures) if state else (True, None, 0)
