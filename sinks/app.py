@@ -15,6 +15,7 @@ from schemas.records import EndpointAlert, EndpointConfig
 from sinks.attempts import AttemptLog, answered_since
 from sinks.clock import Clock, SystemClock
 from sinks.delays import DelayTiers
+from sinks.discord import DiscordAlerts
 from sinks.forwarding import Forwarding
 from sinks.metrics import WebhookMetrics
 from sinks.pausing import Pauses, Rule
@@ -53,6 +54,7 @@ class Sinks(Worker):
         )
         self.forwarder = self._new_sender(settings)
         self.forwarding = Forwarding(settings, self.accounts.view, self.codec, self.forwarder.post, clock)
+        self.discord = DiscordAlerts(settings, self.accounts.view, self.codec, self.forwarder.post, clock)
         self.delays = DelayTiers(settings, self.records_producer, clock, self.crash)
         self.replays = Replays(
             settings,
@@ -86,10 +88,12 @@ class Sinks(Worker):
         await self.replays.start()
         await self.forwarder.start()
         self.forwarding.start()
+        self.discord.start()
 
     async def on_stop(self) -> None:
         """Stop releasing webhooks, finish those under way, disconnect."""
         await self.replays.stop()
+        await self.discord.stop()
         await self.forwarding.stop()
         await self.forwarder.stop()
         await self.delays.stop()
@@ -144,6 +148,7 @@ class Sinks(Worker):
         health.gauge("webhooks_in_flight", "Requests under way.", lambda: webhooks.in_flight)
         health.gauge("window_events", "Events in work.", lambda: webhooks.window.events)
         health.gauge("window_bytes", "Bytes of webhooks in work.", lambda: webhooks.window.bytes)
+        health.gauge("discord_given_up", "Alerts that Discord did not take.", lambda: self.discord.counts["given_up"])
         health.gauge(
             "oldest_parked_seconds",
             "Age of the oldest webhook that waits for a paused endpoint.",

@@ -74,10 +74,11 @@ async def test_an_endpoint_that_fails_is_paused_its_owner_told_and_nothing_is_lo
     kafka: Kafka, receiver: Receiver, start_sinks: StartSinks
 ) -> None:
     sound = False
-    receiver.answer = lambda path, number: 200 if sound or path == "/ops" else 500
+    receiver.answer = lambda path, number: 200 if sound or path in ("/ops", "/discord") else 500
     crm = endpoint(receiver, "crm")
     ops = endpoint(receiver, "ops", events=("endpoint.paused", "endpoint.recovered"))
-    await kafka.endpoints(AccountConfig(id="acme", name="Acme"), crm, ops)
+    discord = f"{receiver.url}/discord"
+    await kafka.endpoints(AccountConfig(id="acme", name="Acme", discord_webhook_url=discord), crm, ops)
     start_sinks(**SOON)
     start_sinks(**SOON)
 
@@ -112,6 +113,10 @@ async def test_an_endpoint_that_fails_is_paused_its_owner_told_and_nothing_is_lo
     came = sorted((receiver.of("/crm", event.event_id)[0][0], event.event_id) for event in waiting)
     assert [event_id for _, event_id in came] == [event.event_id for event in waiting]
     await until(lambda: sorted(told()) == ["endpoint.paused", "endpoint.recovered"])
+    titles = ["Webhook endpoint paused", "Webhook endpoint recovered"]
+    await until(
+        lambda: [json.loads(body)["embeds"][0]["title"] for _, _, body in receiver.requests["/discord"]] == titles
+    )
     await until(lambda: kafka.lag() == 0)
     dead = {kafka.codec.decode(record.value).event_id for record in kafka.read("webhooks_dead")}
     assert {f"evt_{n}" for n in range(number) if not _taken(receiver, f"evt_{n}")} == dead
