@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -24,6 +25,30 @@ from sinks.settings import SinksSettings
 configure_logging()
 sys.exit(run_worker(create_app(SinksSettings())))
 """
+
+
+# What tests begin their topics with: letters, and random hex digits or a port.
+_TEST_PREFIX = re.compile(r"[a-z]{1,4}[0-9a-f]{4,6}\.")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_topics_left(broker: str) -> Iterator[None]:
+    """Delete the topics that a file of tests created.
+
+    Kafka maps two index files of every partition into memory. The topics of all tests together are more than a kernel
+    allows one process to map (65,530 by default), and the broker would end in the middle of the run.
+    """
+    from kafka import KafkaAdminClient
+
+    admin = KafkaAdminClient(bootstrap_servers=broker)
+    try:
+        before = set(admin.list_topics())
+        yield
+        created = sorted(name for name in set(admin.list_topics()) - before if _TEST_PREFIX.match(name))
+        for start in range(0, len(created), 50):
+            admin.delete_topics(created[start : start + 50], timeout_ms=30_000)
+    finally:
+        admin.close()
 
 
 @pytest.fixture
