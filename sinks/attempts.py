@@ -10,19 +10,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from functools import lru_cache
 from typing import Protocol
 
-import aiokafka
 from aiokafka.errors import KafkaError
 
+from bus.admin import BrokerUnavailable
 from bus.producer import Keyed, partition_of
 from bus.settings import BusSettings
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec, CodecError
 from schemas.records import WebhookAttempt
 from sinks.delivery import Delivery
+from sinks.ranges import FAR_AHEAD_MS, READ, Range, offsets_between, open_range, place_of
 from sinks.redaction import without_query
 from sinks.retry import Outcome
 
@@ -135,46 +136,35 @@ class AttemptLog:
                 log.error("attempts are not logged at the moment: %s: %s", type(error).__name__, error)
 
 
+async def attempts_in(source: Range, codec: Codec, endpoint: str) -> AsyncIterator[WebhookAttempt]:
+    """Attempts to deliver to an endpoint, in a range of the log. Raises aiokafka.errors.KafkaError."""
+    key = endpoint.encode()
+    while (records := await source.batch(READ)) is not None:
+        for record in records:
+            if record.key != key:
+                continue
+            try:
+                yield codec.decode_as(WebhookAttempt, record.value)
+            except CodecError:
+                continue
+
+
 async def answered_since(settings: BusSettings, codec: Codec, endpoint: str, since: int) -> bool:
     """Whether any process has had a 2xx of an endpoint since a time (ms), by the log of attempts.
 
     False too where the log cannot be read, or not within LOOK_BACK_SECONDS.
     """
-    topic = settings.catalogue["webhooks_attempts"]
-    consumer = aiokafka.AIOKafkaConsumer(group_id=None, enable_auto_commit=False, **settings.aiokafka())
     try:
         async with asyncio.timeout(LOOK_BACK_SECONDS):
-            await consumer.start()
-            await consumer.topics()
-            partitions = len(consumer.partitions_for_topic(topic.name) or (0,))
-            number = partition_of(endpoint.encode(), partitions)
-            return await _has_success(consumer, codec, aiokafka.TopicPartition(topic.name, number), endpoint, since)
-    except (KafkaError, TimeoutError) as error:
+            positions, ends = await offsets_between(settings, ("webhooks_attempts",), since, FAR_AHEAD_MS)
+            if not ends:
+                return False
+            number = partition_of(endpoint.encode(), len(ends))
+            own = place_of(settings.catalogue["webhooks_attempts"].name, number)
+            async with open_range(settings, positions, {own: ends[own]}) as source:
+                async for attempt in attempts_in(source, codec, endpoint):
+                    if attempt.error_class is None:
+                        return True
+    except (KafkaError, BrokerUnavailable, TimeoutError) as error:
         log.warning("the log of attempts cannot be read: %s", type(error).__name__)
-        return False
-    finally:
-        await consumer.stop()
-
-
-async def _has_success(
-    consumer: aiokafka.AIOKafkaConsumer, codec: Codec, tp: aiokafka.TopicPartition, endpoint: str, since: int
-) -> bool:
-    consumer.assign([tp])
-    end = (await consumer.end_offsets([tp]))[tp]
-    start = (await consumer.offsets_for_times({tp: since}))[tp]
-    if start is None:
-        return False
-    consumer.seek(tp, start.offset)
-    key = endpoint.encode()
-    while await consumer.position(tp) < end:
-        for records in (await consumer.getmany(timeout_ms=500)).values():
-            for record in records:
-                if record.key != key:
-                    continue
-                try:
-                    attempt = codec.decode_as(WebhookAttempt, record.value)
-                except CodecError:
-                    continue
-                if attempt.error_class is None:
-                    return True
     return False

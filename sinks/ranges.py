@@ -16,6 +16,12 @@ from bus.settings import BusSettings
 WAIT_MS = 500
 """Milliseconds that a batch waits for a first record."""
 
+READ = 500
+"""Records that are read at once."""
+
+FAR_AHEAD_MS = 1 << 62
+"""A time that nothing was written after: a range up to it holds all that is there when it is opened."""
+
 
 class Range:
     """Records between two offsets of each partition. `positions` and `ends` are offsets by `topic/partition`.

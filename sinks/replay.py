@@ -24,8 +24,9 @@ from bus.settings import BusSettings
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec, CodecError
 from schemas.records import EndpointConfig, Record, ReplayCommand, ReplayProgress, WebhookTask
+from sinks.attempts import attempts_in
 from sinks.clock import Clock
-from sinks.ranges import Range, offsets_between, open_range, place_of
+from sinks.ranges import FAR_AHEAD_MS, READ, Range, offsets_between, open_range, place_of
 from sinks.retry import TaskHeaders
 from sinks.selection import Selection, topics_of
 from sinks.settings import SinksSettings
@@ -34,9 +35,6 @@ log = logging.getLogger(__name__)
 
 CHUNK = 50
 """Webhooks between two notes of how far a replay is, at most."""
-
-READ = 500
-"""Records read at once."""
 
 TURN = 50
 """Records after which other work gets its turn."""
@@ -88,22 +86,14 @@ async def failed_ids(settings: BusSettings, codec: Codec, endpoint: str, from_ms
 
     Raises ReplayFailed when they are too many, aiokafka.errors.KafkaError.
     """
-    far_ahead = 1 << 62
     taken: set[str] = set()
     failed: set[str] = set()
-    positions, ends = await offsets_between(settings, ("webhooks_attempts",), from_ms, far_ahead)
+    positions, ends = await offsets_between(settings, ("webhooks_attempts",), from_ms, FAR_AHEAD_MS)
     async with open_range(settings, positions, ends) as source:
-        while (records := await source.batch(READ)) is not None:
-            for record in records:
-                if record.key != endpoint.encode():
-                    continue
-                try:
-                    attempt: Any = codec.decode(record.value)
-                except CodecError:
-                    continue
-                (taken if attempt.error_class is None else failed).add(attempt.event_id)
-                if len(failed) > MOST_FAILED:
-                    raise ReplayFailed(f"more than {MOST_FAILED:,} failed in that time; choose a shorter one")
+        async for attempt in attempts_in(source, codec, endpoint):
+            (taken if attempt.error_class is None else failed).add(attempt.event_id)
+            if len(failed) > MOST_FAILED:
+                raise ReplayFailed(f"more than {MOST_FAILED:,} failed in that time; choose a shorter one")
     return frozenset(failed - taken)
 
 
