@@ -11,9 +11,10 @@ import typer
 
 from accounts.secrets import SecretMissing, resolve
 from schemas.ids import random_id
-from schemas.records import RECORD_TYPES, EndpointConfig
+from schemas.records import EndpointConfig, WebhookAttempt
 from sinks.bodies import SHAPES, PublicEvent, body_of
 from sinks.guard import GuardedResolver, RefusedUrl, check_url
+from sinks.redaction import redacted_head
 from sinks.retry import ERROR_CLASSES, Outcome
 from sinks.sender import Sender
 from sinks.settings import SinksSettings
@@ -125,8 +126,7 @@ def list_attempts(
     def is_wanted(record: Any) -> bool:
         return bool(record.endpoint == endpoint) and not (failed and record.error_class is None)
 
-    attempt: type[Any] = RECORD_TYPES.get("WebhookAttempt", object)
-    found = asyncio.run(newest("webhooks_attempts", attempt, "at", is_wanted, since, limit))
+    found = asyncio.run(newest("webhooks_attempts", WebhookAttempt, "at", is_wanted, since, limit))
     print_newest(
         found,
         as_json,
@@ -164,11 +164,9 @@ async def _try(config: EndpointConfig, event: PublicEvent, settings: SinksSettin
         seconds = time.monotonic() - began
     finally:
         await sender.stop()
-    answer = str(getattr(outcome, "head", ""))
-    for secret in (*secrets, *own.values()):
-        answer = answer.replace(secret, "***")
+    answer = redacted_head(outcome.head, (*secrets, *own.values()))
     refusal = await _refusal(config.url, settings, allow_http) if outcome.error_class in REFUSALS else None
-    return Trial(headers, body, outcome, seconds, answer[:1_024], refusal)
+    return Trial(headers, body, outcome, seconds, answer, refusal)
 
 
 async def _refusal(url: str, settings: SinksSettings, allow_http: bool) -> str | None:
