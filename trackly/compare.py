@@ -17,7 +17,7 @@ from schemas.registry import registry_for
 from trackly.comparison import Comparison, Difference, Place, lines_of
 from trackly.decoding import Decoder
 from trackly.history import Progress
-from trackly.output import Json, json_line, say, table
+from trackly.output import Json, json_line, parsed, say, table
 from trackly.reading import Start, open_topic, parse_start
 
 WRITTEN = ("receipts", "inbound", "clicks", "postbacks", "rejected")
@@ -40,10 +40,7 @@ def compare(
     Nothing is written. Numbers in examples are masked, and what people wrote is left out. What was read from callbacks
     is kept for a shorter time than the callbacks: begin no earlier than that, or everything before counts as missing.
     """
-    try:
-        start, stop = parse_start(begin), parse_start(end)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--from / --to") from None
+    start, stop = (parsed(parse_start, text, "--from / --to") for text in (begin, end))
     settings = BusSettings()
     comparison = Comparison(settings.catalogue["raw"].name, examples)
 
@@ -87,19 +84,18 @@ async def compare_callbacks(
                 say(f"{most:,} items are enough (--max); callbacks after offset {record.offset} are left out.")
                 break
         progress.end()
+    registry = registry_for(settings.schema_registry_url)
     for short in WRITTEN:
-        await _add_written(settings, decoder, comparison, short, Start(millis=first))
+        # Most records of a busy topic are of other callbacks: their id tells, without reading the rest.
+        ids = FieldReader(registry, str(settings.catalogue[short].record), {"event_id"})
+        await _add_written(settings, decoder, comparison, short, ids, Start(millis=first))
     return comparison.finish()
 
 
 async def _add_written(
-    settings: BusSettings, decoder: Decoder, comparison: Comparison, short: str, start: Start
+    settings: BusSettings, decoder: Decoder, comparison: Comparison, short: str, ids: FieldReader, start: Start
 ) -> None:
-    entry = settings.catalogue[short]
-    registry = registry_for(settings.schema_registry_url)
-    # Most records of a busy topic are of other callbacks: their id tells, without reading the rest.
-    ids = FieldReader(registry, str(entry.record), {"event_id"})
-    async with open_topic(settings, entry.name, start) as topic:
+    async with open_topic(settings, settings.catalogue[short].name, start) as topic:
         async for record in topic.rest():
             try:
                 if short == "rejected" or comparison.is_of_these(ids.read(record.value or b"")["event_id"]):

@@ -5,7 +5,6 @@ An item of a callback has the same id whenever it is read, so what was written t
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -45,22 +44,21 @@ class Difference:
 
 
 class Comparison:
-    """Takes callbacks, then what was written; `finish` says how the two differ."""
+    """Takes callbacks, then what was written; `finish` says how the two differ.
+
+    `items` is how many items today's rules find in the callbacks so far.
+    """
 
     def __init__(self, raw_topic: str, examples: int = 3) -> None:
         self._raw_topic = raw_topic
         self._examples = examples
         self._items: dict[str, Record | Malformed | None] = {}
         self._callbacks: dict[Place, str] = {}
-        self._then: Counter[str] = Counter()
+        self._then: set[str] = set()
         self._differences: dict[Kind, Difference] = {}
         self.callbacks = 0
+        self.items = 0
         self.same = 0
-
-    @property
-    def items(self) -> int:
-        """How many items today's rules find."""
-        return sum(item is not None for item in self._items.values())
 
     def add_callback(self, place: Place, callback: RawCallback) -> None:
         """Read a callback by today's rules."""
@@ -73,10 +71,10 @@ class Comparison:
                 raise Unreadable("unknown_provider", f"{callback.provider!r} is no provider that trackly knows")
             items: Sequence[Any] = list(provider.read(callback))
         except Unreadable as error:
-            self._items[whole] = Malformed(error.reason, str(error), "")
+            self._put(whole, Malformed(error.reason, str(error), ""))
             items = []
-        for index in range(max(len(items), UNREAD_ITEMS if not items else 0)):
-            self._items[derived_id(callback.event_id, index)] = items[index] if index < len(items) else None
+        for index in range(len(items) or UNREAD_ITEMS):
+            self._put(derived_id(callback.event_id, index), items[index] if items else None)
 
     def is_of_these(self, event_id: str) -> bool:
         """Whether an id is one of an item of the callbacks that were added."""
@@ -85,9 +83,9 @@ class Comparison:
     def add_written(self, record: Any) -> None:
         """Compare a record that was written then: once, however often it comes, if it is of one of the callbacks."""
         event_id = self._id_of(record)
-        if event_id is None or self._then[event_id]:
+        if event_id is None or event_id in self._then:
             return
-        self._then[event_id] += 1
+        self._then.add(event_id)
         now: Any = self._items.get(event_id)
         differing: tuple[str, ...] = ()
         if type(now) is type(record):
@@ -101,9 +99,14 @@ class Comparison:
     def finish(self) -> list[Difference]:
         """What was not written then counts as new; all kinds of difference, the most frequent first."""
         for event_id, now in self._items.items():
-            if now is not None and not self._then[event_id]:
+            if now is not None and event_id not in self._then:
                 self._note(Kind("nothing", _name(now)), event_id)
         return sorted(self._differences.values(), key=lambda d: (-d.count, str(d.kind)))
+
+    def _put(self, event_id: str, item: Record | Malformed | None) -> None:
+        # A callback that comes again has the same ids.
+        self.items += (item is not None) - (self._items.get(event_id) is not None)
+        self._items[event_id] = item
 
     def _id_of(self, record: Any) -> str | None:
         """The item's id that a record was written for, or None where it is of no callback that was added."""
