@@ -10,6 +10,8 @@ from typing import Any
 
 from schemas.registry import FolderRegistry
 
+_FOLDER = FolderRegistry()
+
 
 class Unclassified(LookupError):
     """A field that `schemas/pii.toml` does not mention."""
@@ -32,8 +34,7 @@ def kind_of(record: str, field: str) -> str | None:
 
 def personal_fields(record: str) -> Mapping[str, str]:
     """Kind by field, of those fields of the newest schema that are personal or secret. Raises Unclassified."""
-    folder = FolderRegistry()
-    names = [field["name"] for field in folder.schema(folder.id_of(record))["fields"]]
+    names = [field["name"] for field in _FOLDER.schema(_FOLDER.id_of(record))["fields"]]
     return {name: kind for name in names if (kind := kind_of(record, name)) is not None}
 
 

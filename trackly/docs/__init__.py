@@ -29,14 +29,13 @@ def reference() -> dict[str, str]:
 
 def differences(folder: Path) -> list[str]:
     """Paths under a folder that are not as they would be written, sorted."""
-    wanted = reference()
-    stale = [path for path, text in wanted.items() if _text(folder / path) != text]
-    return sorted(stale + _leftover(folder, wanted))
+    return _differences(folder, reference())
 
 
 def write(folder: Path) -> list[str]:
     """Write the reference; the paths that changed, sorted."""
-    wanted, changed = reference(), differences(folder)
+    wanted = reference()
+    changed = _differences(folder, wanted)
     for path in changed:
         if path not in wanted:
             (folder / path).unlink()
@@ -44,6 +43,11 @@ def write(folder: Path) -> list[str]:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(wanted[path], "utf-8")
     return changed
+
+
+def _differences(folder: Path, wanted: dict[str, str]) -> list[str]:
+    stale = [path for path, text in wanted.items() if _text(folder / path) != text]
+    return sorted(stale + _leftover(folder, wanted))
 
 
 def _leftover(folder: Path, wanted: dict[str, str]) -> list[str]:

@@ -47,7 +47,7 @@ def contract(catalogue: Catalogue) -> str:
 
 def _topic(topic: Topic, catalogue: Catalogue) -> dict[str, Any]:
     record = str(topic.record)
-    schema = schema_of(record)
+    schema, shown = schema_of(record), example_of(topic)
     return {
         "name": topic.id,
         "physicalName": topic.name,
@@ -63,7 +63,7 @@ def _topic(topic: Topic, catalogue: Catalogue) -> dict[str, Any]:
             {"property": "compatibility", "value": catalogue.compatibility(record)},
             {"property": "key", "value": topic.key},
         ],
-        "properties": [_property(topic, field, example_of(topic)[field["name"]]) for field in schema["fields"]],
+        "properties": [_property(topic, field, shown[field["name"]]) for field in schema["fields"]],
     }
 
 
