@@ -19,9 +19,8 @@ from bus.settings import BusSettings
 from bus.stores import RocksStore, Store
 from schemas.records import ContactState
 from trackly.decoding import Decoder, time_text
-from trackly.errors import Failed
 from trackly.progress import Progress
-from trackly.reading import BEGINNING, open_topic, read_accounts
+from trackly.reading import BEGINNING, account_named, open_topic, read_accounts
 from trackly.suppressions import Format
 
 COLUMNS = ("number", "reason", "since", "list_number", "active", "failures")
@@ -39,8 +38,7 @@ async def export_contacts(
     """
     settings = BusSettings()
     decoder = Decoder(settings)
-    if account not in (await read_accounts(settings, decoder.codec)).accounts:
-        raise Failed(f"There is no account {account!r}.")
+    account_named(await read_accounts(settings, decoder.codec), account)
     wanted = f"{account}:" if list_number is None else f"{account}:{list_number}:"
     with tempfile.TemporaryDirectory(prefix="trackly-export-") as directory, _output(out) as file:
         store = RocksStore(Path(directory) / "contacts")

@@ -20,13 +20,13 @@ from typing import BinaryIO, TextIO
 from bus.admin import Admin
 from bus.producer import Producer
 from bus.settings import BusSettings
-from schemas.cloudevents import event_headers
 from schemas.codec import Codec
-from schemas.ids import derived_id, recipient_key
+from schemas.ids import derived_id
 from schemas.records import ContactCommand
 from trackly.errors import Failed
 from trackly.progress import Progress
 from trackly.suppressions import BadLine, Format, Suppression, parser_for
+from trackly.writing import producing, send_order
 
 CHUNK = 5_000
 """Rows between two entries in the state file: what a kill repeats at most."""
@@ -97,24 +97,20 @@ class Import:
     async def run(self, settings: BusSettings, codec: Codec, progress: Progress) -> State:
         """Import what is left; the state file is gone afterwards. Raises aiokafka.errors.KafkaError,
         AdminError, and Failed when streams takes nothing."""
-        producer = Producer(settings, linger_ms=5)
-        await producer.start()
-        try:
+        async with producing(settings, linger_ms=5) as producer:
             with self.path.open("rb") as file, self._open_rejects() as rejects, Admin(settings) as admin:
                 for rows in self._chunks(file, rejects):
                     await self._send(producer, settings, codec, rows)
                     self._save(rejects)
                     progress.tell(self.state.offset, f"{self.state.removed:,} contacts")
                     await _let_streams_follow(admin, settings)
-        finally:
-            await producer.stop()
         self.state_path.unlink(missing_ok=True)
         if not self.state.rejected:
             self.rejects_path.unlink(missing_ok=True)
         return self.state
 
     async def _send(self, producer: Producer, settings: BusSettings, codec: Codec, rows: list[Suppression]) -> None:
-        topic, order, at = settings.catalogue["commands"].name, self._order, self.state.issued_at
+        order, at = self._order, self.state.issued_at
         sent = []
         for number, reason in rows:
             reason = reason or order.reason
@@ -128,9 +124,7 @@ class Import:
                 issued_at=at,
                 reason=None if reason == "manual" else reason,
             )
-            headers = event_headers(command, command.event_id, at)
-            key = recipient_key(order.account, number)
-            sent.append(await producer.send(topic, codec.encode(command), key=key, headers=headers))
+            sent.append(await send_order(producer, settings, codec, command))
         await asyncio.gather(*sent)
         self.state.removed += len(rows)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,11 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from accounts.store import Accounts
-from bus.producer import Producer
 from bus.settings import BusSettings
 from providers.numbers import NotANumber, to_number
-from schemas.cloudevents import event_headers
-from schemas.ids import contact_key, random_id, recipient_key
+from schemas.ids import contact_key, random_id
 from schemas.pseudonyms import Pseudonyms
 from schemas.records import REMOVAL_REASONS, ContactCommand
 from trackly.contact_export import export_contacts
@@ -26,6 +23,7 @@ from trackly.output import Json, json_line, say, show
 from trackly.progress import Progress
 from trackly.reading import BEGINNING, open_topic, read_accounts
 from trackly.suppressions import Format
+from trackly.writing import issuer, producing, send_order
 
 contact = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -111,7 +109,7 @@ def import_command(
     A line has a number and, if it likes, a reason. Stopped at any time, the same command goes on where it was.
     Lines that name no number are in FILE.rejected.csv afterwards.
     """
-    order = Order(account, _number(list_number, "--list"), _reason(reason), _person())
+    order = Order(account, _number(list_number, "--list"), _reason(reason), issuer() or "trackly")
     try:
         asyncio.run(_import(Import(file, order, _format(file_format, file), restart=restart), as_json))
     except KeyboardInterrupt:
@@ -127,7 +125,7 @@ def _order(command: str, account: str, list_number: str, number: str, reason: st
         account=account,
         list_number=listed,
         phone_number=phone,
-        issued_by=_person(),
+        issued_by=issuer() or "trackly",
         issued_at=time.time_ns() // 1_000_000,
         reason=None if reason == "manual" else reason,
     )
@@ -139,19 +137,8 @@ async def _write(order: ContactCommand) -> None:
     settings = BusSettings()
     codec = Decoder(settings).codec
     _check_list(await read_accounts(settings, codec), order.account, order.list_number)
-    producer = Producer(settings)
-    await producer.start()
-    try:
-        await (
-            await producer.send(
-                settings.catalogue["commands"].name,
-                codec.encode(order),
-                key=recipient_key(order.account, order.phone_number),
-                headers=event_headers(order, order.event_id, order.issued_at),
-            )
-        )
-    finally:
-        await producer.stop()
+    async with producing(settings) as producer:
+        await (await send_order(producer, settings, codec, order))
 
 
 async def _import(work: Import, as_json: bool) -> None:
@@ -177,13 +164,6 @@ def _check_list(view: Accounts, account: str, list_number: str) -> None:
     problem = _problem(view, account, list_number)
     if problem:
         raise Failed(problem)
-
-
-def _person() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "trackly"
 
 
 def _reason(text: str) -> str:

@@ -10,15 +10,11 @@ import typer
 
 from schemas.records import DeadWebhook
 from trackly.decoding import time_text
-from trackly.errors import Failed
-from trackly.listing import Account, Limit, Since, millis_since, newest, print_newest, print_one
+from trackly.listing import Account, Limit, Since, chosen, millis_since, newest, print_newest, print_one
 from trackly.output import Json, Yes, confirm, say
 from trackly.replays import Order, order_replays
 
 dead = typer.Typer(no_args_is_help=True, add_completion=False)
-
-EVERYTHING = 1_000_000
-"""Dead webhooks that are looked at when some are chosen."""
 
 
 @dead.callback()
@@ -90,10 +86,8 @@ def replay_dead(
     def is_wanted(record: Any) -> bool:
         return (not event_ids or record.event_id in event_ids) and endpoint in (None, record.endpoint)
 
-    found = asyncio.run(newest("webhooks_dead", DeadWebhook, "died_at", is_wanted, since, EVERYTHING))
-    missing = set(event_ids or ()) - {record.event_id for record in found.records}
-    if missing:
-        raise Failed(f"There is no dead webhook {', '.join(sorted(missing))}.")
+    ids = event_ids or ()
+    found = asyncio.run(chosen("webhooks_dead", DeadWebhook, "died_at", is_wanted, since, ids, "dead webhook"))
     counts = Counter(record.endpoint for record in found.records)
     if not counts:
         say("There is nothing to send again.")
@@ -101,5 +95,5 @@ def replay_dead(
     if not yes:
         confirm(f"Send {counts.total()} webhooks again, to {', '.join(sorted(counts))}?")
     begin = 0 if since is None else millis_since(since)
-    orders = [Order(name, "dead", event_ids=tuple(event_ids or ()), from_at=begin) for name in sorted(counts)]
+    orders = [Order(name, "dead", event_ids=tuple(ids), from_at=begin) for name in sorted(counts)]
     order_replays(orders, as_json)

@@ -18,8 +18,8 @@ from schemas.topics import parse_duration
 from sinks.signing import secrets_at
 from trackly.decoding import time_text
 from trackly.errors import NO_KEY, Failed
-from trackly.output import Json, json_line, say, show, table
-from trackly.reading import current_accounts
+from trackly.output import Json, json_line, parsed, say, show, table
+from trackly.reading import account_named, current_accounts
 from trackly.trials import Endpoint, list_attempts, try_endpoint
 from trackly.waiting import count_waiting
 from trackly.writing import change_endpoint
@@ -45,8 +45,8 @@ def list_endpoints(
 ) -> None:
     """List the endpoints: what each gets, and whether it is active, paused (why, since when) or disabled."""
     view = current_accounts()
-    if account is not None and account not in view.accounts:
-        raise Failed(f"There is no account {account!r}.")
+    if account is not None:
+        account_named(view, account)
     found = sorted(view.endpoints.values(), key=config_key)
     found = [endpoint for endpoint in found if account in (None, endpoint.account)]
     now = _now()
@@ -112,7 +112,7 @@ def rotate_secret(
     During the overlap webhook-signature lists both signatures and X-Trackly-Signature-Next carries the new one. Then,
     or with `activate-secret`, the new secret takes the place of the present one.
     """
-    length = _overlap(overlap)
+    length = parsed(parse_duration, overlap, "--overlap")
     stated = secret or new_secret()
     if secret is not None:
         _check_reference(secret)
@@ -201,23 +201,13 @@ def _show(config: EndpointConfig, as_json: bool, **more: Any) -> None:
         show(f"{config_key(config)}  {_state(config, _now())}")
 
 
-def _overlap(text: str) -> int:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--overlap") from None
-
-
 def _check_reference(secret: str) -> None:
     if not secret.startswith(REFERENCES):
         # What stands on a command line is seen by everybody on the machine.
         raise typer.BadParameter(
             "is no env:NAME or file:PATH; leave it out to have one generated", param_hint="--secret"
         )
-    try:
-        check_endpoint_secret(secret)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--secret") from None
+    parsed(check_endpoint_secret, secret, "--secret")
 
 
 def _now() -> int:

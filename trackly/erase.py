@@ -12,16 +12,16 @@ from bus.admin import Admin
 from bus.producer import Producer
 from bus.settings import BusSettings
 from providers.numbers import NotANumber, to_number
-from schemas.cloudevents import event_headers
 from schemas.codec import Codec
-from schemas.ids import contact_key, random_id, recipient_key
+from schemas.ids import contact_key, random_id
 from schemas.records import ContactCommand
 from schemas.registry import registry_for
 from trackly.decoding import time_text
-from trackly.errors import Failed, TopicsMissing
+from trackly.errors import Failed, check_topics
 from trackly.output import Json, json_line, say, show, table
 from trackly.reading import END, open_topic, read_accounts
 from trackly.retained import Retained, retained
+from trackly.writing import producing, send_order
 
 WAIT = 30.0
 """Seconds to wait for streams to carry the order out; with running workers it takes less than one."""
@@ -88,13 +88,9 @@ async def _order(settings: BusSettings, codec: Codec, account: str, number: str,
     keys = {contact_key(account, list_number, number).encode() for list_number in lists}
     contacts = settings.catalogue["contacts"].name
     async with open_topic(settings, contacts, END) as topic:
-        producer = Producer(settings)
-        await producer.start()
-        try:
+        async with producing(settings) as producer:
             sent = [await _send(producer, settings, codec, account, number, each) for each in (*lists, "")]
             await asyncio.gather(*sent)
-        finally:
-            await producer.stop()
         deadline = time.monotonic() + WAIT
         while keys and time.monotonic() < deadline:
             keys -= {record.key for record in await topic.poll(0.2) if record.value is None and record.key is not None}
@@ -104,7 +100,6 @@ async def _order(settings: BusSettings, codec: Codec, account: str, number: str,
 async def _send(
     producer: Producer, settings: BusSettings, codec: Codec, account: str, number: str, list_number: str
 ) -> asyncio.Future[object]:
-    now = time.time_ns() // 1_000_000
     order = ContactCommand(
         event_id=random_id(),
         command="erase",
@@ -112,22 +107,15 @@ async def _send(
         list_number=list_number,
         phone_number=number,
         issued_by="trackly erase",
-        issued_at=now,
+        issued_at=time.time_ns() // 1_000_000,
     )
-    return await producer.send(
-        settings.catalogue["commands"].name,
-        codec.encode(order),
-        key=recipient_key(account, number),
-        headers=event_headers(order, order.event_id, now),
-    )
+    return await send_order(producer, settings, codec, order)
 
 
 def _segment_ms(settings: BusSettings) -> dict[str, int]:
     with Admin(settings) as admin:
         there = admin.describe([topic.name for topic in settings.catalogue.values()])
-    missing = [topic.name for topic in settings.catalogue.values() if topic.name not in there]
-    if missing:
-        raise TopicsMissing(missing)
+    check_topics((topic.name for topic in settings.catalogue.values()), there)
     return {name: int(topic.settings["segment.ms"]) for name, topic in there.items()}
 
 

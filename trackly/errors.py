@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any
 
 NO_KEY = (
@@ -23,6 +23,13 @@ class TopicsMissing(Failed):
     def __init__(self, names: Sequence[str]) -> None:
         others = f" and {len(names) - 3} more" if len(names) > 3 else ""
         super().__init__(f"There is no topic {', '.join(names[:3])}{others}: run `trackly topics apply`.")
+
+
+def check_topics(names: Iterable[str], existing: Container[str]) -> None:
+    """Raises TopicsMissing unless all of them exist."""
+    missing = [name for name in names if name not in existing]
+    if missing:
+        raise TopicsMissing(missing)
 
 
 def sentence(error: BaseException) -> str | None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 
 from accounts.keys import KEYS_TOPIC, ApiKeysReader, new_key, state_of, write_key
-from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.codec import Codec
 from schemas.records import ApiKey
@@ -20,8 +18,9 @@ from schemas.registry import registry_for
 from schemas.topics import parse_duration
 from trackly.decoding import time_text
 from trackly.errors import Failed
-from trackly.output import Json, json_line, say, show, table
-from trackly.reading import following, read_accounts, read_back
+from trackly.output import Json, json_line, parsed, say, show, table
+from trackly.reading import account_named, following, read_accounts, read_back
+from trackly.writing import producing
 
 MAX_NAME = 100
 
@@ -48,10 +47,7 @@ def create_key(
         raise typer.BadParameter("name one account, or say --all-accounts", param_hint="--account")
     if not (0 < len(name) <= MAX_NAME and name.isprintable()):
         raise typer.BadParameter(f"a name has 1 to {MAX_NAME} printable characters", param_hint="--name")
-    try:
-        expires_at = None if expires is None else _now() + parse_duration(expires)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--expires") from None
+    expires_at = None if expires is None else _now() + parsed(parse_duration, expires, "--expires")
     key, text = new_key(account, name, expires_at)
     asyncio.run(_create(key))
     if as_json:
@@ -102,8 +98,8 @@ def revoke_key(key_id: Annotated[str, typer.Argument(metavar="ID", help="Id of t
 async def _create(key: ApiKey) -> None:
     settings = BusSettings()
     codec = _codec(settings)
-    if key.account is not None and key.account not in (await read_accounts(settings, codec)).accounts:
-        raise Failed(f"There is no account {key.account!r}.")
+    if key.account is not None:
+        account_named(await read_accounts(settings, codec), key.account)
     async with _reader(settings, codec) as reader:
         await _write(settings, codec, reader, key)
 
@@ -126,19 +122,13 @@ async def _read() -> list[ApiKey]:
 
 
 async def _write(settings: BusSettings, codec: Codec, reader: ApiKeysReader, key: ApiKey) -> None:
-    producer = Producer(settings)
-    await producer.start()
-    try:
+    async with producing(settings) as producer:
         await write_key(producer, settings, codec, key)
-    finally:
-        await producer.stop()
     await read_back(lambda: reader.view.by_id.get(key.id) == key, "`trackly keys list`")
 
 
-@asynccontextmanager
-async def _reader(settings: BusSettings, codec: Codec) -> AsyncIterator[ApiKeysReader]:
-    async with following(settings, ApiKeysReader(settings, codec), [KEYS_TOPIC]) as reader:
-        yield reader
+def _reader(settings: BusSettings, codec: Codec) -> AbstractAsyncContextManager[ApiKeysReader]:
+    return following(settings, ApiKeysReader(settings, codec), [KEYS_TOPIC])
 
 
 def _codec(settings: BusSettings) -> Codec:

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import orjson
 import typer
 
 from bus.settings import BusSettings
 from schemas.codec import CodecError
 from schemas.topics import parse_duration
+from trackly.conditions import text_of
 from trackly.decoding import Decoder
 from trackly.errors import Failed
-from trackly.output import json_line, say, show, table
+from trackly.output import json_line, parsed, say, show, table
 from trackly.reading import BEGINNING, Start, open_topic
 
 Account = Annotated[str | None, typer.Option(help="Only those of this account.")]
 Since = Annotated[str | None, typer.Option(metavar="DURATION", help="Only the last 30m, 2h, 7d.")]
 Limit = Annotated[int, typer.Option(min=1, help="How many at most; the newest are shown.")]
+
+
+EVERYTHING = 1_000_000
+"""Records that are looked at when some are chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,23 @@ async def newest(
     return Newest([entry[2] for entry in kept], [entry[3] for entry in kept], wanted, unreadable, decoder)
 
 
+async def chosen(
+    topic: str,
+    record_type: type[Any],
+    time_field: str,
+    is_wanted: Callable[[Any], bool],
+    since: str | None,
+    ids: Collection[str],
+    what: str,
+) -> Newest:
+    """All records that are wanted, as `newest` finds them. Raises Failed when one of the ids is not among them."""
+    found = await newest(topic, record_type, time_field, is_wanted, since, EVERYTHING)
+    missing = set(ids) - {record.event_id for record in found.records}
+    if missing:
+        raise Failed(f"There is no {what} {', '.join(sorted(missing))}.")
+    return found
+
+
 def print_newest(found: Newest, as_json: bool, columns: tuple[str, ...], row: Callable[[Any], tuple[str, ...]]) -> None:
     """Print what was found, and say what was left out."""
     if as_json:
@@ -100,12 +121,9 @@ def print_one(found: Newest, what: str, as_json: bool) -> None:
         return
     width = max(map(len, fields))
     for name, field in fields.items():
-        show(f"{name.ljust(width)}  {field if isinstance(field, str) else orjson.dumps(field).decode()}")
+        show(f"{name.ljust(width)}  {text_of(field)}")
 
 
 def millis_since(text: str) -> int:
     """When a duration ago was, in ms. Raises typer.BadParameter."""
-    try:
-        return time.time_ns() // 1_000_000 - parse_duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--since") from None
+    return time.time_ns() // 1_000_000 - parsed(parse_duration, text, "--since")

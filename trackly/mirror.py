@@ -23,7 +23,7 @@ from schemas.pseudonyms import Pseudonyms
 from schemas.registry import registry_for
 from schemas.topics import Topic
 from trackly.anonymous import anonymous, recipient_of
-from trackly.errors import Failed, TopicsMissing
+from trackly.errors import Failed, check_topics
 from trackly.output import say
 
 log = logging.getLogger(__name__)
@@ -49,9 +49,7 @@ def mirror() -> None:
     }
     with Admin(settings) as admin:
         existing = set(admin.list_topics())
-    missing = [name for source, topic in mirrors.items() for name in (source, topic.name) if name not in existing]
-    if missing:
-        raise TopicsMissing(missing)
+    check_topics((name for source, topic in mirrors.items() for name in (source, topic.name)), existing)
     say(f"mirroring {len(mirrors)} topics")
     asyncio.run(_mirror(settings, mirrors, Pseudonyms(settings.pseudonym_key.get_secret_value())))
     raise typer.Exit(0)

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 import typer
 
-from bus.settings import BusSettings
-from schemas.codec import Codec
-from schemas.records import AccountConfig
-from schemas.registry import registry_for
 from streams.optout import OptOutWords, words_of
-from trackly.errors import Failed
 from trackly.output import Json, json_line, show
-from trackly.reading import read_accounts
+from trackly.reading import account_named, current_accounts
 
 _MEANINGS = {
     "opt_out": "opt-out: removes the contact, until it answers START",
@@ -35,7 +29,7 @@ def opt_out(
     """
     # What is typed need not be UTF-8, what is printed must.
     text = text.encode("utf-8", "replace").decode("utf-8")
-    outcome = _outcome(words_of(None if account is None else _settings_of(account)), text)
+    outcome = _outcome(words_of(None if account is None else account_named(current_accounts(), account)), text)
     if as_json:
         json_line({"text": text, **outcome})
         return
@@ -53,11 +47,3 @@ def _outcome(words: OptOutWords, text: str) -> dict[str, Any]:
         return {"outcome": outcome, "layer": None, "keyword": None, "reason": None}
     outcome = "complaint" if found.reason == "complaint" else "opt_out"
     return {"outcome": outcome, "layer": found.layer, "keyword": found.keyword, "reason": found.reason}
-
-
-def _settings_of(account: str) -> AccountConfig:
-    settings = BusSettings()
-    view = asyncio.run(read_accounts(settings, Codec(registry_for(settings.schema_registry_url))))
-    if account not in view.accounts:
-        raise Failed(f"There is no account {account!r}.")
-    return view.accounts[account]

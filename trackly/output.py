@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import select
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any, TypeVar
 
 import orjson
 import typer
 
 from trackly.errors import Failed
+
+T = TypeVar("T")
 
 PROSE_WIDTH = 24
 """Columns that a column of sentences gets at least."""
@@ -43,6 +45,14 @@ def confirm(question: str) -> None:
         raise typer.Exit(2)
     if not typer.confirm(question, err=True):
         raise Failed("Nothing was changed.")
+
+
+def parsed(parse: Callable[[str], T], text: str, option: str) -> T:
+    """What the text of an option says. Raises typer.BadParameter where `parse` raises ValueError."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def is_unread() -> bool:

@@ -16,12 +16,14 @@ import aiokafka
 
 from accounts.store import CONFIG_TOPICS, Accounts, AccountsReader, SettingsReader
 from bus.admin import Admin
+from bus.producer import partition_of
 from bus.settings import BusSettings
 from schemas.codec import Codec
+from schemas.records import AccountConfig
 from schemas.registry import registry_for
 from schemas.topics import parse_duration
 from trackly.decoding import KafkaRecord
-from trackly.errors import Failed, TopicsMissing
+from trackly.errors import Failed, TopicsMissing, check_topics
 
 READ_BACK = 15.0
 """Seconds in which settings that were written must be readable."""
@@ -152,7 +154,7 @@ async def open_topic(
     with Admin(settings) as admin:
         topic = find_topic(settings, name, admin.list_topics())
         begins, ends = admin.begin_offsets(topic), admin.end_offsets(topic)
-    partitions = sorted(ends) if key is None else [partition_of(key, sorted(ends))]
+    partitions = sorted(ends) if key is None else [partition_of(key, len(ends))]
     consumer: Any = aiokafka.AIOKafkaConsumer(
         group_id=None,
         enable_auto_commit=False,
@@ -183,14 +185,6 @@ async def open_topic(
         await consumer.stop()
 
 
-def partition_of(key: bytes, partitions: list[int]) -> int:
-    """The partition that producers choose for a key: murmur2, as Kafka's own clients do."""
-    from aiokafka.partitioner import DefaultPartitioner
-
-    choose: Callable[..., int] = DefaultPartitioner()
-    return choose(key, partitions, partitions)
-
-
 async def read_accounts(settings: BusSettings, codec: Codec) -> Accounts:
     """The settings of all accounts as they are now. Raises Failed when their topics do not exist."""
     async with follow_accounts(settings, codec) as reader:
@@ -201,6 +195,13 @@ def current_accounts() -> Accounts:
     """The settings of all accounts as they are now, for a command that needs nothing else. Raises Failed."""
     settings = BusSettings()
     return asyncio.run(read_accounts(settings, Codec(registry_for(settings.schema_registry_url))))
+
+
+def account_named(view: Accounts, account: str) -> AccountConfig:
+    """The account of this id. Raises Failed."""
+    if account not in view.accounts:
+        raise Failed(f"There is no account {account!r}.")
+    return view.accounts[account]
 
 
 @asynccontextmanager
@@ -215,9 +216,7 @@ async def following(settings: BusSettings, reader: R, topics: Iterable[str]) -> 
     """A reader of these topics (catalogue short names) at work. Raises TopicsMissing."""
     names = [settings.catalogue[topic].name for topic in topics]
     with Admin(settings) as admin:
-        missing = [name for name in names if name not in admin.describe(names)]
-    if missing:
-        raise TopicsMissing(missing)
+        check_topics(names, admin.describe(names))
     try:
         await reader.start()
         yield reader

@@ -13,16 +13,12 @@ from schemas.cloudevents import Headers, event_headers
 from schemas.codec import CodecError
 from schemas.records import RejectedRecord
 from trackly.decoding import Decoder, time_text
-from trackly.errors import Failed
-from trackly.listing import Account, Limit, Newest, Since, newest, print_newest, print_one
+from trackly.listing import Account, Limit, Newest, Since, chosen, newest, print_newest, print_one
 from trackly.output import Json, Yes, confirm, json_line, say, show
 from trackly.reading import Start, open_topic
 from trackly.writing import producing
 
 rejected = typer.Typer(no_args_is_help=True, add_completion=False)
-
-EVERYTHING = 1_000_000
-"""Rejected records that are looked at when some are chosen."""
 
 Reason = Annotated[str | None, typer.Option(help="Only this reason, such as unknown_status.")]
 
@@ -101,10 +97,9 @@ def retry(
             and account in (None, record.account)
         )
 
-    found = asyncio.run(newest("rejected", RejectedRecord, "rejected_at", is_wanted, since, EVERYTHING))
-    missing = set(ids or ()) - {record.event_id for record in found.records}
-    if missing:
-        raise Failed(f"There is no rejected record {', '.join(sorted(missing))}.")
+    found = asyncio.run(
+        chosen("rejected", RejectedRecord, "rejected_at", is_wanted, since, ids or (), "rejected record")
+    )
     sources = _sources(found)
     if not sources:
         say("There is nothing to try again.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -26,7 +25,7 @@ from trackly.decoding import time_text
 from trackly.errors import Failed
 from trackly.output import Json, Yes, confirm, json_line, say, show, table
 from trackly.reading import BEGINNING, current_accounts, open_topic
-from trackly.writing import endpoint_named, producing
+from trackly.writing import endpoint_named, issuer, producing
 
 TELL_EVERY = 5.0
 """Seconds between two lines about a count that takes long."""
@@ -63,7 +62,7 @@ class Order:
             from_at=self.from_at,
             to_at=now if self.to_at is None else min(self.to_at, now),
             rate=self.rate,
-            issued_by=_user(),
+            issued_by=issuer(),
             issued_at=now,
         )
 
@@ -315,13 +314,6 @@ def _time(text: str, option: str) -> int:
             f"{text!r} is no time: write 2026-01-15T10:30:00Z, or 2h for two hours ago", param_hint=option
         ) from None
     return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
-def _user() -> str | None:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return None
 
 
 def _now() -> int:

@@ -13,7 +13,7 @@ import typer
 from bus.admin import Admin
 from bus.run import configure_logging, run_worker
 from bus.settings import ADDRESSES, BusSettings
-from trackly.errors import Failed, TopicsMissing
+from trackly.errors import Failed, check_topics
 from trackly.http import run_http
 from trackly.output import say, show
 
@@ -84,11 +84,8 @@ def broker(
 def _prepare(service: str, settings_class: type[S]) -> S:
     settings = settings_class()
     configure_logging()
-    topics = [t for t in settings.catalogue.values() if service in (*t.written_by, *t.read_by)]
     with Admin(settings) as admin:
         existing = set(admin.list_topics())
-    missing = [topic.name for topic in topics if topic.name not in existing]
-    if missing:
-        raise TopicsMissing(missing)
+    check_topics((t.name for t in settings.catalogue.values() if service in (*t.written_by, *t.read_by)), existing)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     return settings

@@ -18,8 +18,8 @@ from trackly.decoding import SECRET_TOPICS, Decoder, KafkaRecord, is_time, plain
 from trackly.errors import Failed
 from trackly.export import Csv, Export, JsonLines, Remembered
 from trackly.history import Position, Question, Rows, read_history
-from trackly.output import Json, json_line, say, table
-from trackly.reading import Start, parse_start
+from trackly.output import Json, json_line, parsed, say, table
+from trackly.reading import parse_start
 
 FORMATS = (".jsonl", ".csv", ".parquet")
 
@@ -64,8 +64,8 @@ def tap(
     The value null deletes the key; beside an "error", it could not be decoded.
     The order is that of each partition. Times are those of writing: an event's own time is a field of it.
     """
-    bounds = _place(begin, "--from"), None if end is None else _place(end, "--to")
-    conditions = [_condition(text) for text in where or ()]
+    bounds = parsed(parse_start, begin, "--from"), None if end is None else parsed(parse_start, end, "--to")
+    conditions = [parsed(parse_condition, text, "--where") for text in where or ()]
     if raw and (conditions or count_by or out):
         raise typer.BadParameter("fields are only known without --raw", param_hint="--where")
     if out is not None and (count_by or most or out.suffix not in FORMATS):
@@ -154,8 +154,9 @@ class Count:
 
     def lines(self) -> list[dict[str, Any]]:
         """An object for each combination of values, the most frequent first, the rest by value."""
+        timed = {field["name"] for field in self.rows.fields if is_time(field["type"])}
         found = [
-            {**{path: _shown(value, path, self.rows) for path, value in zip(self._paths, key, strict=True)}, "count": n}
+            {**{path: _shown(value, path in timed) for path, value in zip(self._paths, key, strict=True)}, "count": n}
             for key, n in self.counts.items()
         ]
         return sorted(found, key=lambda line: (-line["count"], *(str(line[path]) for path in self._paths)))
@@ -213,27 +214,12 @@ def _rows(settings: BusSettings, name: str, conditions: Sequence[Condition], pat
     return Rows(registry_for(settings.schema_registry_url), topic.record, conditions, names)
 
 
-def _shown(value: Any, path: str, rows: Rows) -> Any:
+def _shown(value: Any, timed: bool) -> Any:
     if value is MISSING:
         return None
-    timed = any(field["name"] == path and is_time(field["type"]) for field in rows.fields)
     return time_text(value) if timed and value is not None else plain(value)
 
 
 def _tell_unreadable(rows: Rows | None) -> None:
     if rows is not None and rows.unreadable:
         say(f"{rows.unreadable:,} records could not be decoded; `trackly tap` shows them.")
-
-
-def _place(text: str, option: str) -> Start:
-    try:
-        return parse_start(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from None
-
-
-def _condition(text: str) -> Condition:
-    try:
-        return parse_condition(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--where") from None

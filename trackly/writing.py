@@ -2,28 +2,53 @@
 
 from __future__ import annotations
 
+import asyncio
+import getpass
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from accounts.store import Accounts, AccountsReader, Config, config_key, write_configs
 from bus.producer import Producer
 from bus.settings import BusSettings
+from schemas.cloudevents import event_headers
 from schemas.codec import Codec
-from schemas.records import EndpointConfig
+from schemas.ids import recipient_key
+from schemas.records import ContactCommand, EndpointConfig
 from schemas.registry import registry_for
 from trackly.errors import Failed
 from trackly.reading import follow_accounts, read_back
 
 
 @asynccontextmanager
-async def producing(settings: BusSettings) -> AsyncIterator[Producer]:
+async def producing(settings: BusSettings, *, linger_ms: int = 0) -> AsyncIterator[Producer]:
     """A connected producer for as long as the block lasts."""
-    producer = Producer(settings)
+    producer = Producer(settings, linger_ms=linger_ms)
     await producer.start()
     try:
         yield producer
     finally:
         await producer.stop()
+
+
+async def send_order(
+    producer: Producer, settings: BusSettings, codec: Codec, order: ContactCommand
+) -> asyncio.Future[Any]:
+    """Hand over an order about a contact. The future is done when it is acknowledged."""
+    return await producer.send(
+        settings.catalogue["commands"].name,
+        codec.encode(order),
+        key=recipient_key(order.account, order.phone_number),
+        headers=event_headers(order, order.event_id, order.issued_at),
+    )
+
+
+def issuer() -> str | None:
+    """Who gives an order: the user of this machine, or None where it has no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return None
 
 
 async def settings_read_back(reader: AccountsReader, written: list[Config]) -> None:

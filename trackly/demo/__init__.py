@@ -20,7 +20,6 @@ from rich.table import Table
 
 from accounts.store import Config, write_configs
 from bus.embedded import free_port
-from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.codec import Codec
 from schemas.records import AccountConfig, ContactState, EndpointConfig, ListConfig, Record, RejectedRecord
@@ -31,6 +30,7 @@ from trackly.demo.receiver import OUTAGE, Receiver
 from trackly.errors import Failed
 from trackly.reading import BEGINNING, open_topic
 from trackly.up import Stack
+from trackly.writing import producing
 
 SCHEDULE = "1s,2s,4s,8s,16s"
 PATIENCE = 60.0
@@ -122,10 +122,8 @@ class _Run:
             ListConfig(account=ACCOUNT, number=LIST, retry_threshold=3),
             self._endpoint,
         ]
-        producer = Producer(self._settings)
-        await producer.start()
-        await write_configs(producer, self._settings, self._codec, configs)
-        await producer.stop()
+        async with producing(self._settings) as producer:
+            await write_configs(producer, self._settings, self._codec, configs)
 
     async def _until_account_is_known(self, client: httpx.AsyncClient) -> None:
         for _ in range(100):
