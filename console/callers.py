@@ -8,7 +8,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Header, Query, Request
 
 from accounts.store import Accounts
-from console.claims import Accepted, Claims
+from console.claims import MAX_KEY, Accepted, Claims
 from console.clock import now_ms
 from console.contacts_view import ContactsView
 from console.errors import not_found, validation_failed
@@ -72,7 +72,7 @@ async def accept(request: Request, parts: Parts, caller: Caller, idempotency_key
 IdempotencyKey = Annotated[
     str | None,
     Header(
-        max_length=255,
+        max_length=MAX_KEY,
         description="Any text of your own. For 24 hours, a request with the same one is known as a repeat.",
         examples=["order-4711-batch-1"],
     ),

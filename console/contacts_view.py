@@ -75,7 +75,7 @@ class ContactsView:
         A number that was erased after it had been removed is found under its pseudonym.
         """
         value = self._replica.get(contact_key(account, list_number, number).encode())
-        if value is None and self._pseudonyms is not None:
+        if value is None and self._has_erased and self._pseudonyms is not None:
             pseudonym = self._pseudonyms.of(account, number)
             value = self._replica.get(contact_key(account, list_number, pseudonym).encode())
         return None if value is None else self._codec.decode_as(ContactState, value)
@@ -129,14 +129,15 @@ class ContactsView:
     async def _look(self, admin: Admin) -> None:
         positions = {(self._topics[-1][0], partition): at for partition, at in self._replica.positions.items()}
         committed, now, logs = await asyncio.to_thread(self._ask, admin)
-        self.problem = self._replica.problem or self._contradiction({**committed, **positions}, logs)
+        read = committed | positions
+        self.problem = self._replica.problem or self._contradiction(read, logs)
         if self.problem is not None:
             return
         self._forget_marks_of_other_topics({name: logs[name].id for stage in self._topics[:-1] for name in stage})
         begins = {(name, partition): at for name in logs for partition, at in logs[name].begins.items()}
         # What retention took will not be read any more.
-        read = {place: max(begin, {**committed, **positions}.get(place, 0)) for place, begin in begins.items()}
-        self.freshness.look(now, read, tuple(_ends(stage, logs) for stage in self._topics))
+        passed = {place: max(begin, read.get(place, 0)) for place, begin in begins.items()}
+        self.freshness.look(now, passed, tuple(_ends(stage, logs) for stage in self._topics))
 
     def _forget_marks_of_other_topics(self, ids: dict[str, str]) -> None:
         if self._input_ids and ids != self._input_ids:

@@ -76,11 +76,9 @@ def rate_limited(seconds: int) -> ApiError:
     )
 
 
-def not_available(message: str, retry_after: int = 5) -> ApiError:
+def not_available(message: str) -> ApiError:
     """What is needed for an answer is not there at the moment."""
-    return ApiError(
-        503, "not_available", "This cannot be done at the moment.", message, {"Retry-After": str(retry_after)}
-    )
+    return ApiError(503, "not_available", "This cannot be done at the moment.", message, {"Retry-After": "5"})
 
 
 def validation_failed(problems: Sequence[str]) -> ApiError:
