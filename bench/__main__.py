@@ -32,7 +32,7 @@ import uvloop
 from accounts.store import Config, write_configs
 from bench import recovery, sizing
 from bench.measure import CpuMeter, arrival_times, percentile, sent_times
-from bench.webhooks import SCENARIOS
+from bench.webhooks import SCENARIOS, SECRET, start_receiver
 from bus.embedded import free_port
 from bus.producer import Producer
 from bus.settings import BusSettings
@@ -48,7 +48,6 @@ BAD = {6: "hole", 7: "slow", 8: "reset", 9: "big"}
 MOST_RATIO = 1.5
 """By how much the p99 of sound endpoints may grow when four others are bad."""
 
-SECRET = "whsec_YmVuY2gtYmVuY2gtYmVuY2gtYmVuY2gtMTIzNA=="  # noqa: S105 - a secret of the benchmark alone
 WIDTH = 64
 QUIET_AFTER = 10.0
 WARM_UP = 20_000
@@ -105,7 +104,7 @@ class Bench:
     def run(self, load: Load) -> tuple[dict[str, object], list[float]]:
         """Post, wait until every webhook has arrived, and report; the times from callback to webhook too, in ms."""
         sent_file, arrived_file = self._directory / "sent.json", self._directory / "arrived.txt"
-        with self._receiver(arrived_file):
+        with _receiver(self._port, arrived_file):
             meter = CpuMeter(self._pids())
             started = time.monotonic()
             arguments = [
@@ -168,16 +167,17 @@ class Bench:
             pids["kafka"] = [self._stack.broker.pid]
         return pids
 
-    @contextmanager
-    def _receiver(self, out: Path) -> Iterator[None]:
-        out.write_text("")
-        process = subprocess.Popen([sys.executable, "-m", "bench.receiver", str(self._port), str(out)])
-        time.sleep(1)
-        try:
-            yield
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(10)
+
+@contextmanager
+def _receiver(port: int, out: Path) -> Iterator[None]:
+    out.write_text("")
+    process = start_receiver(port, out)
+    time.sleep(1)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
 
 
 async def bare_posts(port: int, count: int, width: int) -> float:
@@ -200,14 +200,9 @@ async def bare_posts(port: int, count: int, width: int) -> float:
 
 def _bare(directory: Path) -> int:
     port = free_port()
-    receiver = subprocess.Popen([sys.executable, "-m", "bench.receiver", str(port), str(directory / "bare.txt")])
-    time.sleep(1)
-    try:
+    with _receiver(port, directory / "bare.txt"):
         uvloop.run(bare_posts(port, 2_000, 16))
         return round(uvloop.run(bare_posts(port, 15_000, 16)))
-    finally:
-        receiver.send_signal(signal.SIGTERM)
-        receiver.wait(10)
 
 
 def _print(result: dict[str, object], bare: int) -> None:

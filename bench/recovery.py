@@ -19,6 +19,7 @@ from pathlib import Path
 from random import Random
 from uuid import UUID
 
+from bench.measure import resident_bytes
 from bus.admin import Admin
 from bus.embedded import EmbeddedKafka, free_port
 from bus.producer import Producer
@@ -104,8 +105,7 @@ class Worker:
     def resident_mb(self) -> int:
         """Memory of the process."""
         assert self._service.process is not None
-        pages = int(Path(f"/proc/{self._service.process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") >> 20
+        return resident_bytes(self._service.process.pid) >> 20
 
     def _problems(self) -> str:
         try:

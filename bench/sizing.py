@@ -18,6 +18,7 @@ from uuid import UUID
 
 import lz4.frame
 
+from bench.measure import resident_bytes
 from bus.batches import BATCH_RECORDS
 from bus.stores import RocksStore
 from bus.tables import pack
@@ -144,21 +145,17 @@ def _measure(directory: Path, name: str, count: int, make: Callable[[int], Row])
 def _read(directory: Path, name: str, count: int) -> tuple[int, int, float]:
     """Memory that open stores hold, what many reads add to it, and microseconds of one."""
     keys = [(number % STORES, SHAPES[name](number)[0]) for number in Random(1).sample(range(count), min(READS, count))]
-    before = _resident()
+    before = resident_bytes(os.getpid())
     stores = [RocksStore(directory / str(number)) for number in range(STORES)]
     for store in stores:
         store.get(keys[0][1])
-    held = _resident() - before
+    held = resident_bytes(os.getpid()) - before
     started = time.perf_counter()
     for number, key in keys:
         stores[number].get(key)
     read_us = 1e6 * (time.perf_counter() - started) / len(keys)
-    return held, _resident() - before - held, read_us
+    return held, resident_bytes(os.getpid()) - before - held, read_us
 
 
 def _uuid(random: Random) -> str:
     return str(UUID(int=random.getrandbits(128)))
-
-
-def _resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -24,7 +24,7 @@ from typing import Any
 import aiokafka
 
 from accounts.store import Config, write_configs
-from bench.measure import Arrival, arrivals, percentile, resident_mib
+from bench.measure import Arrival, arrivals, percentile, resident_bytes
 from bus.embedded import free_port
 from bus.producer import Producer
 from bus.settings import BusSettings
@@ -95,7 +95,8 @@ class World:
     def memory(self) -> float:
         """MiB that all sinks processes hold."""
         services = self.stack.supervisor.services.values()
-        return sum(resident_mib(s.process.pid) for s in services if s.name.startswith("sinks") and s.process)
+        held = sum(resident_bytes(s.process.pid) for s in services if s.name.startswith("sinks") and s.process)
+        return held / (1 << 20)
 
 
 def _event(number: int, account: str) -> DeliveryEvent:
@@ -116,7 +117,8 @@ def _event(number: int, account: str) -> DeliveryEvent:
     )
 
 
-def _start_receiver(port: int, out: Path) -> subprocess.Popen[bytes]:
+def start_receiver(port: int, out: Path) -> subprocess.Popen[bytes]:
+    """Start `bench.receiver` on a port; it empties `out` and writes there what arrives."""
     return subprocess.Popen([sys.executable, "-m", "bench.receiver", str(port), str(out)])
 
 
@@ -132,7 +134,7 @@ async def world(schedule: str, sinks: int = 1) -> AsyncIterator[World]:
         }
         stack = Stack(directory, port=free_port(), streams=0, sinks=sinks, fast_broker=False)
         port, out = free_port(), directory / "arrivals.txt"
-        receiver = _start_receiver(port, out)
+        receiver = start_receiver(port, out)
         producer: Producer | None = None
         try:
             stack.start(lambda text: print(text, file=sys.stderr))
