@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -92,11 +93,11 @@ class Cluster:
         """The command `trackly` as a process; run it with `environment`."""
         return [sys.executable, "-m", "trackly", *arguments]
 
-    def trackly(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run the command to its end."""
+    def trackly(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        """Run the command to its end, with changes of its environment."""
         return subprocess.run(
-            self.command(*arguments), env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=120,
+            self.command(*arguments), env={**self.environment, **changes}, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=120,
         )  # fmt: skip
 
     def kill(self, name: str) -> None:
@@ -135,29 +136,13 @@ class Cluster:
                 assert not late, f"{service.name} is not ready:\n{service.last_lines(30)}"
             time.sleep(0.1)
 
-    def records_of(self, values: Iterable[bytes]) -> list[Record]:
-        """Records of the values of Kafka records."""
-        return [CODEC.decode(value) for value in values]
-
     def records(self, topic: str) -> list[Record]:
         """Everything on a topic (catalogue short name), partition by partition."""
         return [CODEC.decode(record.value) for record in self.stored(topic)]
 
     def stored(self, topic: str) -> list[Any]:
         """Everything on a topic (catalogue short name) as Kafka has it, partition by partition."""
-        from kafka import KafkaConsumer, TopicPartition
-
-        entry = self.settings.catalogue[topic]
-        consumer = KafkaConsumer(**self.settings.kafka_python(), auto_offset_reset="earliest")
-        tps = [TopicPartition(entry.name, number) for number in range(entry.partitions)]
-        consumer.assign(tps)
-        ends = consumer.end_offsets(tps)
-        found: list[Any] = []
-        while any(consumer.position(tp) < ends[tp] for tp in tps):
-            for batch in consumer.poll(timeout_ms=500).values():
-                found += batch
-        consumer.close()
-        return found
+        return stored(self.settings, topic)
 
     def send(self, topic: str, record: Record, key: bytes) -> None:
         """Write a record to a topic (catalogue short name), acknowledged."""
@@ -195,3 +180,35 @@ class Cluster:
         assert service.is_alive(), f"{name} died by itself:\n{service.last_lines(30)}"
         os.kill(service.process.pid, number)
         service.process.wait(40)
+
+
+def stored(settings: BusSettings, topic: str) -> list[Any]:
+    """Everything on a topic (catalogue short name) as Kafka has it, partition by partition."""
+    from kafka import KafkaConsumer, TopicPartition
+
+    entry = settings.catalogue[topic]
+    consumer = KafkaConsumer(**settings.kafka_python(), auto_offset_reset="earliest")
+    tps = [TopicPartition(entry.name, number) for number in range(entry.partitions)]
+    consumer.assign(tps)
+    ends = consumer.end_offsets(tps)
+    found: list[Any] = []
+    while any(consumer.position(tp) < ends[tp] for tp in tps):
+        for batch in consumer.poll(timeout_ms=500).values():
+            found += batch
+    consumer.close()
+    return found
+
+
+@contextmanager
+def running(
+    broker: str, directory: Path, prefix: str, configs: Sequence[Config], *services: str, **environment: str
+) -> Iterator[Cluster]:
+    """A cluster with topics of its own and these settings, once these services are ready."""
+    settings = BusSettings(
+        bootstrap_servers=broker, topic_prefix=f"{prefix}{free_port()}.", partitions=4, data_dir=directory
+    )
+    with Cluster(settings, directory, **environment) as cluster:
+        asyncio.run(cluster.configure(list(configs)))
+        cluster.start(*services)
+        cluster.wait_ready()
+        yield cluster

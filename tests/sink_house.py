@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
-from kafka import KafkaConsumer, TopicPartition
 
 from accounts.store import Config, write_configs
 from bus.admin import Admin
@@ -20,6 +20,7 @@ from schemas.codec import Codec
 from schemas.ids import recipient_key
 from schemas.records import DeliveryEvent, EndpointConfig, MessageCallback
 from schemas.registry import FolderRegistry
+from tests.cluster import stored
 
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
@@ -71,17 +72,7 @@ class Kafka:
         await (await self.producer.send(self.settings.catalogue[topic].name, value, **arguments))
 
     def read(self, topic: str) -> list[Any]:
-        name = self.settings.catalogue[topic].name
-        consumer = KafkaConsumer(auto_offset_reset="earliest", enable_auto_commit=False, **self.settings.kafka_python())
-        parts = [TopicPartition(name, p) for p in range(self.settings.catalogue[topic].partitions)]
-        consumer.assign(parts)
-        ends = consumer.end_offsets(parts)
-        records: list[Any] = []
-        while any(consumer.position(tp) < ends[tp] for tp in parts):
-            for batch in consumer.poll(timeout_ms=500).values():
-                records.extend(batch)
-        consumer.close()
-        return records
+        return stored(self.settings, topic)
 
     def lag(self) -> int:
         with Admin(self.settings) as admin:
@@ -92,6 +83,18 @@ class Kafka:
                 for count in admin.lag(f"{self.settings.topic_prefix}trackly-delay-{delay}").values()
             ]
         return sum(lag.values()) + sum(waiting)
+
+
+@asynccontextmanager
+async def receiving(path: str, handler: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[str]:
+    """The base URL at which a handler takes POSTs."""
+    app = web.Application()
+    app.router.add_post(path, handler)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
 
 
 def endpoint(receiver: Receiver, name: str, **changes: Any) -> EndpointConfig:

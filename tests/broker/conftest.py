@@ -9,13 +9,12 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
-from aiohttp import web
 
 from accounts.secrets import new_key
 from bus.admin import Admin
 from bus.settings import BusSettings
 from tests.commands import Trackly
-from tests.sink_house import Kafka, Receiver
+from tests.sink_house import Kafka, Receiver, receiving
 
 SINKS = """
 import sys
@@ -83,15 +82,8 @@ def topics(bus_settings: BusSettings) -> None:
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     receiver = Receiver()
-    app = web.Application()
-    app.router.add_post("/{name}", receiver.handle)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield receiver
-    await runner.cleanup()
+    async with receiving("/{name}", receiver.handle) as receiver.url:
+        yield receiver
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pytest
 from aiokafka.errors import NodeNotReadyError
 
 from accounts.store import AccountsReader, write_configs
-from bus.admin import Admin
 from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.records import AccountConfig
@@ -19,10 +18,8 @@ pytestmark = pytest.mark.broker
 
 
 async def test_settings_that_were_fetched_when_kafka_failed_are_fetched_again(
-    bus_settings: BusSettings, monkeypatch: pytest.MonkeyPatch
+    topics: None, bus_settings: BusSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Admin(bus_settings) as admin:
-        admin.apply(bus_settings.catalogue)
     reader = AccountsReader(bus_settings, CODEC)
     await reader.start()
     apply, failed = reader._apply, []

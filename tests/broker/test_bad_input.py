@@ -13,10 +13,8 @@ from urllib.parse import parse_qsl, quote, urlencode
 import httpx
 import pytest
 
-from bus.embedded import free_port
-from bus.settings import BusSettings
 from schemas.records import AccountConfig, DeliveryEvent, LinkClick, ListConfig, Receipt, RejectedRecord
-from tests.cluster import CODEC, Cluster
+from tests.cluster import CODEC, Cluster, running
 
 pytestmark = pytest.mark.broker
 
@@ -48,26 +46,16 @@ def signature(path: str, body: bytes) -> str:
 @pytest.fixture(scope="module")
 def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     directory = tmp_path_factory.mktemp("bad-input")
-    settings = BusSettings(
-        bootstrap_servers=broker, topic_prefix=f"bad{free_port()}.", partitions=4, data_dir=directory
-    )
-    with Cluster(settings, directory, TRACKLY_PUBLIC_URL=PUBLIC_URL, LIME_WEBHOOK_SECRET=PATH_SECRET) as cluster:
-        import asyncio
-
-        asyncio.run(
-            cluster.configure(
-                [
-                    AccountConfig(id="acme", name="Acme", providers={"twilio": {"auth_token": TOKEN}}),
-                    AccountConfig(id="fenced", name="Fenced", trusted_cidrs=("203.0.113.0/24",)),
-                    AccountConfig(id="walled", name="Walled", providers=dict.fromkeys(("infobip", "cm"), OWN_SECRETS)),
-                    AccountConfig(id="basic", name="Basic", providers={"infobip": BASIC}),
-                    AccountConfig(id="lost", name="Lost", providers={"twilio": {"auth_token": "env:NOBODY_SET_THIS"}}),
-                    ListConfig(account="acme", number="+18005551234"),
-                ]
-            )
-        )
-        cluster.start("ingest", "streams-1")
-        cluster.wait_ready()
+    configs = [
+        AccountConfig(id="acme", name="Acme", providers={"twilio": {"auth_token": TOKEN}}),
+        AccountConfig(id="fenced", name="Fenced", trusted_cidrs=("203.0.113.0/24",)),
+        AccountConfig(id="walled", name="Walled", providers=dict.fromkeys(("infobip", "cm"), OWN_SECRETS)),
+        AccountConfig(id="basic", name="Basic", providers={"infobip": BASIC}),
+        AccountConfig(id="lost", name="Lost", providers={"twilio": {"auth_token": "env:NOBODY_SET_THIS"}}),
+        ListConfig(account="acme", number="+18005551234"),
+    ]
+    environment = {"TRACKLY_PUBLIC_URL": PUBLIC_URL, "LIME_WEBHOOK_SECRET": PATH_SECRET}
+    with running(broker, directory, "bad", configs, "ingest", "streams-1", **environment) as cluster:
         yield cluster
 
 

@@ -15,10 +15,8 @@ import pytest
 from kafka.admin import KafkaAdminClient
 
 from accounts.store import Config
-from bus.embedded import free_port
-from bus.settings import BusSettings
 from schemas.records import AccountConfig, ContactCommand, DeliveryEvent, ListConfig, MessageSent
-from tests.cluster import Cluster
+from tests.cluster import Cluster, running
 
 pytestmark = pytest.mark.broker
 
@@ -78,13 +76,6 @@ class Api:
         return answer
 
 
-def make_cluster(broker: str, directory: Path, **environment: str) -> Cluster:
-    settings = BusSettings(
-        bootstrap_servers=broker, topic_prefix=f"api{free_port()}.", partitions=4, data_dir=directory
-    )
-    return Cluster(settings, directory, **environment)
-
-
 def delete_topic(cluster: Cluster, topic: str) -> None:
     client = KafkaAdminClient(**cluster.settings.kafka_python())
     client.delete_topics([cluster.settings.catalogue[topic].name])
@@ -101,10 +92,8 @@ def stop_reply(cluster: Cluster, number: str, list_number: str = ONE) -> float:
 
 @pytest.fixture(scope="module")
 def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with make_cluster(broker, tmp_path_factory.mktemp("console")) as cluster:
-        asyncio.run(cluster.configure(CONFIGS))
-        cluster.start("ingest", "streams-1", "console-1", "console-2")
-        cluster.wait_ready()
+    services = ("ingest", "streams-1", "console-1", "console-2")
+    with running(broker, tmp_path_factory.mktemp("console"), "api", CONFIGS, *services) as cluster:
         yield cluster
 
 
@@ -215,10 +204,8 @@ def test_the_console_tells_how_it_does(cluster: Cluster, api: Api) -> None:
 
 def test_without_streams_nobody_may_be_texted_past_the_limit(broker: str, tmp_path: Path) -> None:
     number = "+15550300001"
-    with make_cluster(broker, tmp_path, TRACKLY_CHECK_MAX_AGE="4") as cluster:
-        asyncio.run(cluster.configure(CONFIGS))
-        cluster.start("ingest", "streams-1", "console-1")
-        cluster.wait_ready()
+    services = ("ingest", "streams-1", "console-1")
+    with running(broker, tmp_path, "api", CONFIGS, *services, TRACKLY_CHECK_MAX_AGE="4") as cluster:
         api = Api(cluster, asyncio.run(cluster.make_key("acme")))
         assert api.wait_for(200, number).json()["contacts"][0]["may_be_texted"] is True
 
@@ -241,10 +228,8 @@ def test_without_streams_nobody_may_be_texted_past_the_limit(broker: str, tmp_pa
 
 def test_a_topic_of_contacts_that_was_made_anew_is_not_trusted(broker: str, tmp_path: Path) -> None:
     number = "+15550300002"
-    with make_cluster(broker, tmp_path, TRACKLY_CHECK_MAX_AGE="4") as cluster:
-        asyncio.run(cluster.configure(CONFIGS))
-        cluster.start("ingest", "streams-1", "console-1")
-        cluster.wait_ready()
+    services = ("ingest", "streams-1", "console-1")
+    with running(broker, tmp_path, "api", CONFIGS, *services, TRACKLY_CHECK_MAX_AGE="4") as cluster:
         api = Api(cluster, asyncio.run(cluster.make_key("acme")))
         api.wait_for(200, number)
         assert api.check_as_of(stop_reply(cluster, number), number)[0]["may_be_texted"] is False
@@ -264,10 +249,7 @@ def test_a_topic_of_contacts_that_was_made_anew_is_not_trusted(broker: str, tmp_
 
 def test_an_input_that_was_made_anew_holds_nothing_up(broker: str, tmp_path: Path) -> None:
     number = "+15550300003"
-    with make_cluster(broker, tmp_path, TRACKLY_CHECK_MAX_AGE="4") as cluster:
-        asyncio.run(cluster.configure(CONFIGS))
-        cluster.start("ingest", "console-1")
-        cluster.wait_ready()
+    with running(broker, tmp_path, "api", CONFIGS, "ingest", "console-1", TRACKLY_CHECK_MAX_AGE="4") as cluster:
         api = Api(cluster, asyncio.run(cluster.make_key("acme")))
         # There is no streams, but nothing that it has not done either.
         api.wait_for(200, number)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import json
 import subprocess
@@ -14,10 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bus.embedded import free_port
-from bus.settings import BusSettings
 from schemas.records import AccountConfig, ContactCommand, ContactState, ListConfig
-from tests.cluster import Cluster
+from tests.cluster import Cluster, running
 from trackly.contact_import import CHUNK
 
 pytestmark = pytest.mark.broker
@@ -28,15 +25,9 @@ LIST = "+18005550001"
 @pytest.fixture(scope="module")
 def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     directory = tmp_path_factory.mktemp("commands")
-    settings = BusSettings(
-        bootstrap_servers=broker, topic_prefix=f"cmd{free_port()}.", partitions=4, data_dir=directory
-    )
-    with Cluster(settings, directory) as cluster:
-        accounts = [AccountConfig(id=account, name=account) for account in ("acme", "mass", "killed")]
-        lists = [ListConfig(account=account.id, number=LIST) for account in accounts]
-        asyncio.run(cluster.configure([*accounts, *lists]))
-        cluster.start("streams-1", "console-1")
-        cluster.wait_ready()
+    accounts = [AccountConfig(id=account, name=account) for account in ("acme", "mass", "killed")]
+    lists = [ListConfig(account=account.id, number=LIST) for account in accounts]
+    with running(broker, directory, "cmd", [*accounts, *lists], "streams-1", "console-1") as cluster:
         yield cluster
 
 

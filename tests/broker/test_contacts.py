@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from bus.embedded import free_port
-from bus.settings import BusSettings
 from schemas.ids import recipient_key
 from schemas.records import (
     AccountConfig,
@@ -22,7 +19,7 @@ from schemas.records import (
     ReplyEvent,
     UnsubscribeEvent,
 )
-from tests.cluster import Cluster
+from tests.cluster import Cluster, running
 
 pytestmark = pytest.mark.broker
 
@@ -32,15 +29,10 @@ ONE, TWO = "+18005550001", "+18005550002"
 @pytest.fixture(scope="module")
 def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     directory = tmp_path_factory.mktemp("contacts")
-    settings = BusSettings(
-        bootstrap_servers=broker, topic_prefix=f"con{free_port()}.", partitions=4, data_dir=directory
-    )
-    with Cluster(settings, directory, LIME_WEBHOOK_SECRET="in-the-path") as cluster:
-        lists = [ListConfig(account="acme", number=number, retry_threshold=2) for number in (ONE, TWO)]
-        account = AccountConfig(id="acme", name="Acme", opt_out_words={"phrases": ("no more pizza",)})
-        asyncio.run(cluster.configure([account, *lists]))
-        cluster.start("ingest", "streams-1")
-        cluster.wait_ready()
+    lists = [ListConfig(account="acme", number=number, retry_threshold=2) for number in (ONE, TWO)]
+    configs = [AccountConfig(id="acme", name="Acme", opt_out_words={"phrases": ("no more pizza",)}), *lists]
+    environment = {"LIME_WEBHOOK_SECRET": "in-the-path"}
+    with running(broker, directory, "con", configs, "ingest", "streams-1", **environment) as cluster:
         yield cluster
 
 
@@ -182,16 +174,11 @@ def test_a_worker_tells_how_it_does(cluster: Cluster) -> None:
 
 
 def test_traces_go_from_the_callback_to_the_event(cluster: Cluster) -> None:
-    from kafka import KafkaConsumer, TopicPartition
-
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     url = f"http://127.0.0.1:{cluster.ingest_port}/api/webhook-feedbacks/infobip?account=acme"
     body = {"results": [report("traced-1", "+15550100007", "DELIVERED_TO_HANDSET", 1, sender=ONE)]}
     httpx.post(url, json=body, headers={"traceparent": trace})
     cluster.wait_for("delivery", DeliveryEvent, "traced-1")
-    consumer = KafkaConsumer(**cluster.settings.kafka_python(), auto_offset_reset="earliest", consumer_timeout_ms=1_000)
-    consumer.assign([TopicPartition(cluster.settings.catalogue["delivery"].name, n) for n in range(4)])
-    headers = [dict(r.headers) for r in consumer if b"traced-1" in r.value]
-    consumer.close()
+    headers = [dict(r.headers) for r in cluster.stored("delivery") if b"traced-1" in r.value]
     assert [h["traceparent"] for h in headers] == [trace.encode()]
     assert headers[0]["ce_type"] == b"trackly.DeliveryEvent"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +13,7 @@ import pytest
 from bus.settings import BusSettings
 from schemas.pseudonyms import Pseudonyms
 from schemas.records import AccountConfig, ContactState, ListConfig
-from tests.cluster import Cluster
+from tests.cluster import CODEC, Cluster
 
 pytestmark = pytest.mark.broker
 
@@ -56,42 +54,18 @@ def wait_for(what: Callable[[], bool]) -> None:
 
 def newest(cluster: Cluster, topic: str) -> dict[str, bytes | None]:
     """The newest value of each key of a topic, as a reader of a compacted topic keeps it."""
-    from kafka import KafkaConsumer, TopicPartition
-
-    entry = cluster.settings.catalogue[topic]
-    consumer = KafkaConsumer(**cluster.settings.kafka_python(), auto_offset_reset="earliest")
-    tps = [TopicPartition(entry.name, number) for number in range(entry.partitions)]
-    consumer.assign(tps)
-    ends, found = consumer.end_offsets(tps), {}
-    while any(consumer.position(tp) < ends[tp] for tp in tps):
-        for batch in consumer.poll(timeout_ms=500).values():
-            found.update({record.key.decode(): record.value for record in batch})
-    consumer.close()
-    return found
+    return {record.key.decode(): record.value for record in cluster.stored(topic)}
 
 
 def alive(cluster: Cluster, topic: str) -> dict[str, bytes]:
     return {key: value for key, value in newest(cluster, topic).items() if value is not None}
 
 
-def erase(environment: dict[str, str], *arguments: str, secret: str = SECRET) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "trackly", "erase", *arguments],
-        env={**environment, "TRACKLY_PSEUDONYM_KEY": secret},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=90,
-    )
-
-
-def test_an_erased_contact_is_in_no_table_and_stays_removed_under_a_pseudonym(
-    running: Cluster, environment: dict[str, str]
-) -> None:
+def test_an_erased_contact_is_in_no_table_and_stays_removed_under_a_pseudonym(running: Cluster) -> None:
     report_spam(running, "m-1")
     wait_for(lambda: f"acme:{LIST}:{NUMBER}" in alive(running, "contacts"))
 
-    done = erase(environment, "acme", NUMBER, "--yes", "--json")
+    done = running.trackly("erase", "acme", NUMBER, "--yes", "--json")
     assert done.returncode == 0, done.stderr
     kept = {line["topic"]: line for line in map(json.loads, done.stdout.splitlines())}
     assert kept[running.settings.catalogue["delivery"].name]["why"] == "retention"
@@ -99,7 +73,7 @@ def test_an_erased_contact_is_in_no_table_and_stays_removed_under_a_pseudonym(
     states = alive(running, "contacts")
     assert list(states) == [f"acme:{LIST}:{PSEUDONYM}"]
     assert list(alive(running, "table_contacts")) == [f"acme:{LIST}:{PSEUDONYM}"]
-    (state,) = [s for s in running.records_of(states.values()) if isinstance(s, ContactState)]
+    (state,) = [s for s in map(CODEC.decode, states.values()) if isinstance(s, ContactState)]
     assert (state.active, state.reason, state.phone_number) == (False, "complaint", PSEUDONYM)
 
     # The number turns up again: what was left of it says that it was removed, also after a restart.
@@ -112,12 +86,12 @@ def test_an_erased_contact_is_in_no_table_and_stays_removed_under_a_pseudonym(
     assert {event.event_id for event in running.records("unsubscribe")} == before  # type: ignore[union-attr]
 
 
-def test_an_unknown_account_and_a_missing_answer_change_nothing(cluster: Cluster, environment: dict[str, str]) -> None:
-    unknown = erase(environment, "nobody", NUMBER, "--yes")
+def test_an_unknown_account_and_a_missing_answer_change_nothing(cluster: Cluster) -> None:
+    unknown = cluster.trackly("erase", "nobody", NUMBER, "--yes")
     assert (unknown.returncode, unknown.stdout) == (1, "")
     assert "There is no account 'nobody'" in unknown.stderr
-    unanswered = erase(environment, "acme", NUMBER)
+    unanswered = cluster.trackly("erase", "acme", NUMBER)
     assert unanswered.returncode == 1
-    without = erase(environment, "acme", NUMBER, "--yes", secret="")
+    without = cluster.trackly("erase", "acme", NUMBER, "--yes", TRACKLY_PSEUDONYM_KEY="")
     assert (without.returncode, "TRACKLY_PSEUDONYM_KEY is not set" in without.stderr) == (1, True)
     assert newest(cluster, "commands") == {}

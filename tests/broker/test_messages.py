@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,8 +9,6 @@ from typing import Any
 import httpx
 import pytest
 
-from bus.embedded import free_port
-from bus.settings import BusSettings
 from schemas.ids import recipient_key
 from schemas.records import (
     AccountConfig,
@@ -26,7 +23,7 @@ from schemas.records import (
     SentEvent,
     TrackedLink,
 )
-from tests.cluster import Cluster
+from tests.cluster import Cluster, running
 
 pytestmark = pytest.mark.broker
 
@@ -38,14 +35,9 @@ WAIT = 10
 @pytest.fixture(scope="module")
 def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     directory = tmp_path_factory.mktemp("messages")
-    settings = BusSettings(
-        bootstrap_servers=broker, topic_prefix=f"msg{free_port()}.", partitions=4, data_dir=directory
-    )
-    with Cluster(settings, directory, TRACKLY_REGISTRATION_WAIT=str(WAIT)) as cluster:
-        account = AccountConfig(id="acme", name="Acme", registers_messages=True)
-        asyncio.run(cluster.configure([account, ListConfig(account="acme", number=LIST)]))
-        cluster.start("ingest", "streams-1")
-        cluster.wait_ready()
+    configs = [AccountConfig(id="acme", name="Acme", registers_messages=True), ListConfig(account="acme", number=LIST)]
+    environment = {"TRACKLY_REGISTRATION_WAIT": str(WAIT)}
+    with running(broker, directory, "msg", configs, "ingest", "streams-1", **environment) as cluster:
         yield cluster
 
 

@@ -11,9 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bus.embedded import free_port
 from bus.producer import Producer
-from bus.settings import BusSettings
 from schemas.ids import recipient_key
 from schemas.records import (
     AccountConfig,
@@ -23,7 +21,7 @@ from schemas.records import (
     RejectedRecord,
     TrackedLink,
 )
-from tests.cluster import CODEC, Cluster
+from tests.cluster import CODEC, Cluster, running
 
 pytestmark = pytest.mark.broker
 
@@ -41,11 +39,8 @@ ACCOUNTS = [
 @pytest.fixture(scope="module")
 def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     directory = tmp_path_factory.mktemp("postbacks")
-    settings = BusSettings(bootstrap_servers=broker, topic_prefix=f"pb{free_port()}.", partitions=4, data_dir=directory)
-    with Cluster(settings, directory, TRACKLY_LINK_WAIT=str(WAIT)) as cluster:
-        asyncio.run(cluster.configure([*ACCOUNTS]))
-        cluster.start("ingest", "streams-1")
-        cluster.wait_ready()
+    environment = {"TRACKLY_LINK_WAIT": str(WAIT)}
+    with running(broker, directory, "pb", ACCOUNTS, "ingest", "streams-1", **environment) as cluster:
         yield cluster
 
 
@@ -130,17 +125,13 @@ def test_a_postback_joins_its_click_in_either_order(cluster: Cluster, order: str
 
 
 def test_conversions_are_keyed_like_everything_about_the_recipient(cluster: Cluster) -> None:
-    from kafka import KafkaConsumer, TopicPartition
-
     register(cluster, link("keyed-1"))
     post(cluster, "click_id=keyed-1&payout=1")
     post(cluster, "click_id=keyed-2&payout=1&account=acme")
     wait_for(cluster, "keyed-1")
     wait_for(cluster, "keyed-2")
-    consumer = KafkaConsumer(**cluster.settings.kafka_python(), auto_offset_reset="earliest", consumer_timeout_ms=1_000)
-    consumer.assign([TopicPartition(cluster.settings.catalogue["conversion"].name, n) for n in range(4)])
-    keys = {CODEC.decode(record.value).click_id: record.key for record in consumer}  # type: ignore[union-attr]
-    consumer.close()
+    stored = cluster.stored("conversion")
+    keys = {CODEC.decode(record.value).click_id: record.key for record in stored}  # type: ignore[union-attr]
     assert keys["keyed-1"] == recipient_key("acme", NUMBER)
     assert keys["keyed-2"] == b"keyed-2"
 
@@ -282,11 +273,7 @@ def test_a_worker_tells_how_conversions_were_settled(cluster: Cluster) -> None:
 
 
 def test_a_postback_that_waits_outlives_the_worker(broker: str, tmp_path: Path) -> None:
-    settings = BusSettings(bootstrap_servers=broker, topic_prefix=f"pbr{free_port()}.", partitions=4, data_dir=tmp_path)
-    with Cluster(settings, tmp_path, TRACKLY_LINK_WAIT="12") as cluster:
-        asyncio.run(cluster.configure([*ACCOUNTS]))
-        cluster.start("ingest", "streams-1")
-        cluster.wait_ready()
+    with running(broker, tmp_path, "pbr", ACCOUNTS, "ingest", "streams-1", TRACKLY_LINK_WAIT="12") as cluster:
         post(cluster, "click_id=outlives-1&payout=1&account=acme")
         post(cluster, "click_id=outlives-2&payout=1&account=acme")
         post(cluster, "click_id=outlives-3&payout=1")
@@ -310,11 +297,8 @@ def test_a_postback_that_waits_outlives_the_worker(broker: str, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_workers_killed_in_turn_give_every_conversion_once(broker: str, tmp_path: Path) -> None:
-    settings = BusSettings(bootstrap_servers=broker, topic_prefix=f"pbk{free_port()}.", partitions=4, data_dir=tmp_path)
-    with Cluster(settings, tmp_path, TRACKLY_LINK_WAIT="60") as cluster:
-        asyncio.run(cluster.configure([*ACCOUNTS]))
-        cluster.start("ingest", "streams-1", "streams-2")
-        cluster.wait_ready()
+    services = ("ingest", "streams-1", "streams-2")
+    with running(broker, tmp_path, "pbk", ACCOUNTS, *services, TRACKLY_LINK_WAIT="60") as cluster:
         number = 0
         for round_number in range(4):
             victim = f"streams-{round_number % 2 + 1}"

@@ -5,7 +5,6 @@ What is refused is counted, and nothing of it is written.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import hmac
@@ -18,11 +17,9 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from bus.embedded import free_port
-from bus.settings import BusSettings
 from providers import NETWORKS, PROVIDERS
 from schemas.records import AccountConfig, DeliveryEvent, ListConfig, RawCallback
-from tests.cluster import Cluster
+from tests.cluster import Cluster, running
 
 pytestmark = pytest.mark.broker
 
@@ -134,19 +131,14 @@ REFUSED = [
 @pytest.fixture(scope="module")
 def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     directory = tmp_path_factory.mktemp("proofs")
-    settings = BusSettings(
-        bootstrap_servers=broker, topic_prefix=f"prf{free_port()}.", partitions=4, data_dir=directory
-    )
     environment = {
         "TRACKLY_PUBLIC_URL": PUBLIC_URL,
         "LIME_WEBHOOK_SECRET": PATH_SECRET,
         "EZTEXTING_WEBHOOK_SECRET": PATH_SECRET,
         "TRACKLY_FORWARDED_ALLOW_IPS": "127.0.0.1,10.0.0.0/8",
     }
-    with Cluster(settings, directory, **environment) as cluster:
-        asyncio.run(cluster.configure([ACCOUNT, FENCED, LIMITED, ListConfig(account="acme", number="+18005551234")]))
-        cluster.start("ingest", "streams-1")
-        cluster.wait_ready()
+    configs = [ACCOUNT, FENCED, LIMITED, ListConfig(account="acme", number="+18005551234")]
+    with running(broker, directory, "prf", configs, "ingest", "streams-1", **environment) as cluster:
         yield cluster
 
 

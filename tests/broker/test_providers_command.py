@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from bus.embedded import free_port
-from bus.settings import BusSettings
 from providers import NETWORKS
 from providers.samples import SOURCES, TOPICS
 from schemas.records import AccountConfig, ListConfig
-from tests.cluster import Cluster
+from tests.cluster import Cluster, running
+from tests.commands import Trackly
 
 pytestmark = pytest.mark.broker
 
@@ -49,32 +45,18 @@ ACCOUNTS = [
     AccountConfig(id="bare", name="Bare"),
 ]
 
-Trackly = Callable[..., subprocess.CompletedProcess[str]]
-
 
 @pytest.fixture(scope="module")
 def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     directory = tmp_path_factory.mktemp("providers")
-    settings = BusSettings(
-        bootstrap_servers=broker, topic_prefix=f"prov{free_port()}.", partitions=4, data_dir=directory
-    )
-    with Cluster(settings, directory, **ENVIRONMENT) as cluster:
-        asyncio.run(cluster.configure(ACCOUNTS))
-        cluster.start("ingest", "streams-1")
-        cluster.wait_ready()
+    with running(broker, directory, "prov", ACCOUNTS, "ingest", "streams-1", **ENVIRONMENT) as cluster:
         yield cluster
 
 
 @pytest.fixture
-def environment(cluster: Cluster) -> dict[str, str]:
-    return {
-        **os.environ,
-        **ENVIRONMENT,
-        "KAFKA_BOOTSTRAP_SERVERS": cluster.settings.bootstrap_servers,
-        "TRACKLY_TOPIC_PREFIX": cluster.settings.topic_prefix,
-        "TRACKLY_PARTITIONS": str(cluster.settings.partitions),
-        "TRACKLY_DATA_DIR": str(cluster.settings.data_dir),
-    }
+def environment() -> dict[str, str]:
+    """What a test changes for its commands."""
+    return {}
 
 
 @pytest.fixture
@@ -83,14 +65,7 @@ def trackly(cluster: Cluster, environment: dict[str, str]) -> Trackly:
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         url = f"http://127.0.0.1:{cluster.ingest_port}"
-        return subprocess.run(
-            [sys.executable, "-m", "trackly", "providers", "test", *arguments, "--url", url],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=90,
-        )
+        return cluster.trackly("providers", "test", *arguments, "--url", url, **environment)
 
     return run
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,9 @@ from schemas.ids import recipient_key
 from schemas.records import DeadWebhook, DeliveryEvent, EndpointConfig, RawCallback, RejectedRecord
 from tests.cluster import CODEC, Cluster
 from tests.commands import NOW, Trackly, write
+from tests.sink_house import SECRET, receiving, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
-
-SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 
 @dataclass
@@ -49,14 +47,8 @@ class Receiver:
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     receiver = Receiver()
-    app = web.Application()
-    app.router.add_post("/{account}/{endpoint}", receiver.take)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield receiver
-    await runner.cleanup()
+    async with receiving("/{account}/{endpoint}", receiver.take) as receiver.url:
+        yield receiver
 
 
 @pytest.fixture
@@ -104,13 +96,6 @@ def given_up(name: str, number: int) -> tuple[bytes, DeadWebhook]:
         died_at=NOW,
         origin="t/0/1",
     )
-
-
-async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        await asyncio.sleep(0.05)
 
 
 async def set_up(cluster: Cluster, receiver: Receiver, *names: str) -> None:

@@ -19,12 +19,6 @@ from bus.stores import MemoryStore, RocksStore, StoreInUse
 pytestmark = pytest.mark.broker
 
 
-@pytest.fixture
-def topics(bus_settings: BusSettings) -> None:
-    with Admin(bus_settings) as admin:
-        admin.apply(bus_settings.catalogue)
-
-
 async def write(settings: BusSettings, *records: tuple[bytes, bytes | None]) -> list[Any]:
     """Write to the topic of contacts; gives the places."""
     producer = Producer(settings)
