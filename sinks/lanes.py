@@ -300,9 +300,11 @@ class Lane:
             headers["Content-Type"] = delivery.content_type
         if delivery.traceparent is not None:
             headers["traceparent"] = delivery.traceparent.decode("latin-1")
+        signed_with = self._secrets[2:]  # they may change while the request is under way
         outcome = await self._post(url, {**own, **headers} if own else headers, delivery.body, self.allow_http)
         if outcome.head:
-            outcome = replace(outcome, head=redacted_head(outcome.head, (*self._known_secrets, *own.values())))
+            secrets = (*filter(None, signed_with), *own.values())
+            outcome = replace(outcome, head=redacted_head(outcome.head, secrets))
         return outcome, url
 
     def _signed(self, delivery: Delivery, config: EndpointConfig) -> dict[str, str]:
@@ -311,10 +313,6 @@ class Lane:
             return {"webhook-id": delivery.event_id}
         now = self._clock.now_ms()
         return self._signer_now(*secrets_at(config, now)).headers(delivery.event_id, delivery.body, now // 1_000)
-
-    @property
-    def _known_secrets(self) -> list[str]:
-        return [secret for secret in self._secrets[2:] if secret]
 
     def _own_headers(self, config: EndpointConfig) -> dict[str, str]:
         """Headers that the endpoint asks for. Their values may be secrets, so they are resolved like them."""

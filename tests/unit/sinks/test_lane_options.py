@@ -205,6 +205,15 @@ async def test_what_is_kept_of_an_answer_holds_no_secret_of_the_endpoint() -> No
     assert owner.attempts[0][1].head == "got *** and ***"
 
 
+async def test_nor_a_secret_that_was_replaced_while_the_request_was_under_way() -> None:
+    owner = Owner(secret="hunter2hunter2")
+    await owner.offer("a1")
+    owner.lane.configure(endpoint(secret="another-secret"))
+    await owner.offer("b1")
+    await owner.receiver.answer(answered(500, head="signed with hunter2hunter2"))
+    assert owner.attempts[0][1].head == "signed with ***"
+
+
 async def test_stopping_ends_a_wait_for_the_limit() -> None:
     owner = Owner(rate_limit=0.1)
     await owner.offer("a1", "b1")
