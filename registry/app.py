@@ -88,8 +88,7 @@ class _Api:
         return [name for name in self._subjects if name.startswith(prefix)]
 
     def schema_by_id(self, request: Request) -> dict[str, Any]:
-        found = self._with_id(request)
-        return {"schema": found[0].schema, "schemaType": "AVRO", "guid": found[0].guid}
+        return _text_of(self._with_id(request)[0])
 
     def schema_text_by_id(self, request: Request) -> Any:
         return json.loads(self._with_id(request)[0].schema)
@@ -101,8 +100,7 @@ class _Api:
         return [{"subject": version.subject, "version": version.version} for version in self._with_id(request)]
 
     def schema_by_guid(self, request: Request) -> dict[str, Any]:
-        found = self._with_guid(request)
-        return {"schema": found[0].schema, "schemaType": "AVRO", "guid": found[0].guid}
+        return _text_of(self._with_guid(request)[0])
 
     def ids_of_guid(self, request: Request) -> list[dict[str, Any]]:
         return [{"context": ".", "id": self._with_guid(request)[0].id}]
@@ -212,6 +210,10 @@ async def _body(request: Request) -> dict[str, Any]:
 def _no_association(request: Request) -> Any:
     # Clients since 2026 ask here first which subject a topic is associated with, and go on by name after a 404.
     raise Refused(404, 40410, "No association found: subjects are named after topics and records")
+
+
+def _text_of(version: Version) -> dict[str, Any]:
+    return {"schema": version.schema, "schemaType": "AVRO", "guid": version.guid}
 
 
 def _name(subject: str) -> str:

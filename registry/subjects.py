@@ -49,8 +49,7 @@ class Subjects(Mapping[str, list[Version]]):
 
     def __init__(self, catalogue: Catalogue, folder: FolderRegistry) -> None:
         texts = {entry["id"]: _text(folder.schema(entry["id"])) for entry in folder.entries}
-        records = {topic.subject: topic.record for topic in catalogue.values() if topic.record is not None}
-        records |= {folder.full_name(record): record for record in folder.versions}
+        records = folder.subjects(catalogue)
         self._subjects = {
             subject: [Version(subject, v["version"], v["id"], texts[v["id"]]) for v in folder.versions[record]]
             for subject, record in sorted(records.items())

@@ -22,6 +22,9 @@ MAGIC = 0
 _HEADER = struct.Struct(">bI")
 R = TypeVar("R", bound=Record)
 
+UNREADABLE = (EOFError, IndexError, ValueError, TypeError, KeyError, OverflowError, MemoryError)
+"""What fastavro raises for bytes that do not fit a schema."""
+
 
 class CodecError(ValueError):
     """Bytes that are no record of ours, or a record that does not fit its schema."""
@@ -63,7 +66,7 @@ class Codec:
             decoder = self._decoders[schema_id] = self._decoder(schema_id)
         try:
             return decoder(data or b"")
-        except (EOFError, IndexError, ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
+        except UNREADABLE as error:
             raise CodecError(f"does not read as schema {schema_id}: {error!r}") from error
 
     def decode_as(self, record_type: type[R], data: bytes | None) -> R:

@@ -8,10 +8,9 @@ from typing import Any
 
 from fastavro import parse_schema, schemaless_reader
 
-from schemas.codec import CodecError, Registry, schema_id_of, wire_header, without_logical_types
+from schemas.codec import UNREADABLE, CodecError, Registry, schema_id_of, wire_header, without_logical_types
 
 _PREFIX = len(wire_header(0))
-_UNREADABLE = (EOFError, IndexError, ValueError, TypeError, KeyError, OverflowError, MemoryError)
 
 
 class FieldReader:
@@ -20,15 +19,14 @@ class FieldReader:
     def __init__(self, registry: Registry, record: str, names: Collection[str] | None = None) -> None:
         self._registry = registry
         self._record = record
-        newest = registry.schema(registry.id_of(record))
         self._newest_id = registry.id_of(record)
+        newest = registry.schema(self._newest_id)
         self.fields: list[dict[str, Any]] = [
             field for field in newest["fields"] if names is None or field["name"] in names
         ]
-        everything = len(self.fields) == len(newest["fields"])
         # A reader's schema makes fastavro skip what is not asked for; reading everything is faster without one.
         self._reader = parse_schema(without_logical_types({**newest, "fields": self.fields}))
-        self._skips = not everything
+        self._skips = len(self.fields) < len(newest["fields"])
         self._readers: dict[int, Callable[[BytesIO], dict[str, Any]]] = {}
 
     def read(self, data: bytes) -> dict[str, Any]:
@@ -41,7 +39,7 @@ class FieldReader:
         stream.seek(_PREFIX)
         try:
             values = reader(stream)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise CodecError(f"does not read as schema {schema_id}: {error!r}") from error
         if stream.tell() != len(data):
             raise CodecError(f"{len(data) - stream.tell()} bytes too many")

@@ -23,6 +23,7 @@ def kinds() -> Mapping[str, str]:
     return found
 
 
+@cache
 def kind_of(record: str, field: str) -> str | None:
     """Kind of a field's personal data; None where it has none. Raises Unclassified."""
     given = _classified()

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import httpx
 
 from schemas.codec import Registry
+from schemas.topics import Catalogue
 
 FOLDER_IDS = 0x5400_0000
 """Added to the ids of `registry.toml`. Registries count from 1: an id above this one is the folder's in every
@@ -58,6 +59,11 @@ class FolderRegistry:
     def _files(self) -> dict[int, str]:
         return {e["id"]: e["file"] for e in self.entries}
 
+    def subjects(self, catalogue: Catalogue) -> dict[str, str]:
+        """Record by subject: those of topics (TopicNameStrategy) and those of records (RecordNameStrategy)."""
+        found = {topic.subject: topic.record for topic in catalogue.values() if topic.record is not None}
+        return found | {self.full_name(record): record for record in self.versions}
+
     def full_name(self, record: str) -> str:
         """Name of a record with its namespace, as Avro and the subjects of registries have it: `trackly.Receipt`."""
         return f"{self.schema(self.id_of(record))['namespace']}.{record}"
@@ -91,10 +97,7 @@ class HttpRegistry:
     def id_of(self, record: str) -> int:
         """Id that the registry gives to our newest schema of a record. Raises RegistryError."""
         if record not in self._ids:
-            schema = self._folder.schema(self._folder.id_of(record))
-            path = f"/subjects/{self._folder.full_name(record)}/versions"
-            answer = self._call("POST", path, {"schema": json.dumps(schema)})
-            self._ids[record] = int(answer["id"])
+            self._ids[record] = self._register(self._folder.full_name(record), self._folder.id_of(record))
         return self._ids[record]
 
     def schema(self, schema_id: int) -> dict[str, Any]:
@@ -111,11 +114,13 @@ class HttpRegistry:
 
         Returns the registry's ids. What is there already stays as it is. Raises RegistryError.
         """
-        path = f"/subjects/{quote(subject, safe='')}/versions"
-        schemas = [self._folder.schema(version["id"]) for version in self._folder.versions[record]]
-        ids = [int(self._call("POST", path, {"schema": json.dumps(schema)})["id"]) for schema in schemas]
+        ids = [self._register(subject, version["id"]) for version in self._folder.versions[record]]
         self._call("PUT", f"/config/{quote(subject, safe='')}", {"compatibility": level})
         return ids
+
+    def _register(self, subject: str, schema_id: int) -> int:
+        body = {"schema": json.dumps(self._folder.schema(schema_id))}
+        return int(self._call("POST", f"/subjects/{quote(subject, safe='')}/versions", body)["id"])
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         try:

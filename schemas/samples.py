@@ -36,12 +36,8 @@ def example(record: str) -> dict[str, Any]:
 def plain_example(record: str) -> dict[str, Any]:
     """The same as Avro has the values: times in milliseconds; bytes as text."""
     schema = _FOLDER.schema(_FOLDER.id_of(record))
-    values = example(record)
-    return {
-        field["name"]: value.decode() if isinstance(value, bytes) else value
-        for field in schema["fields"]
-        for value in [_plain(values[field["name"]], field["type"])]
-    }
+    values = _plain(example(record), schema)
+    return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
 
 
 def sample(record: str) -> Record:
@@ -55,7 +51,7 @@ def record_of(record: str, values: Mapping[str, Any]) -> Record:
     schema = _FOLDER.schema(schema_id)
     out = BytesIO()
     out.write(wire_header(schema_id))
-    plain = {field["name"]: _plain(values[field["name"]], field["type"]) for field in schema["fields"]}
+    plain = _plain(values, schema)
     parsed = parse_schema(without_logical_types(schema))
     try:
         validate(plain, parsed, strict=True)

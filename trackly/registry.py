@@ -72,8 +72,7 @@ def publish_schemas(as_json: Json = False) -> None:
         raise Failed("SCHEMA_REGISTRY_URL is not set: there is no registry to publish to.")
     there = HttpRegistry(settings.schema_registry_url)
     folder = FolderRegistry()
-    subjects = {topic.subject: topic.record for topic in settings.catalogue.values() if topic.record is not None}
-    subjects |= {folder.full_name(record): record for record in folder.versions}
+    subjects = folder.subjects(settings.catalogue)
     for subject, record in sorted(subjects.items()):
         level = settings.catalogue.compatibility(record)
         ids = there.publish(subject, record, level)
