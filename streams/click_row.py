@@ -52,6 +52,10 @@ class ClickRow:
     conversions: tuple[Seen, ...] = ()
     waiting: tuple[Arrived, ...] = ()
 
+    def registration(self, account: str) -> Registration | None:
+        """What an account registered this click for, or None."""
+        return next((each for each in self.registrations if each.account == account), None)
+
     @property
     def due_at(self) -> int | None:
         """When the first of the postbacks has waited long enough; None: none waits."""

@@ -20,12 +20,10 @@ from schemas.ids import derived_id, recipient_key
 from schemas.pseudonyms import Pseudonyms
 from schemas.records import (
     ContactCommand,
-    ContactState,
     InboundMessage,
     LinkClick,
     MessageSent,
     Receipt,
-    SentEvent,
 )
 from streams import message_row, row
 from streams.message_row import MessageRow
@@ -109,21 +107,13 @@ class Contacts:
         """Publish a contact again whose row was written over: what was published last may be wrong too."""
         if stale.table != self.tables.contacts.name:
             return
-        account, list_number, number = stale.key.decode().split(":", 2)
+        contact = stale.key.decode()
+        account, list_number, number = contact.split(":", 2)
         if list_number:
             known = row.from_bytes(stale.value)
-            state = ContactState(
-                contact=stale.key.decode(),
-                account=account,
-                list_number=list_number,
-                phone_number=number,
-                active=known.active,
-                failures=known.failures,
-                reason=known.reason,
-                since=known.since,
-                last_event_id=derived_id("republish", stale.key.decode(), known.since, known.failures),
-            )
-            batch.send("contacts", state, key=stale.key, event_id=state.last_event_id, at=known.since)
+            event_id = derived_id("republish", contact, known.since, known.failures)
+            state = known.state(account, list_number, number, event_id)
+            batch.send("contacts", state, key=stale.key, event_id=event_id, at=known.since)
 
     def _receipt(self, recipient: Recipient, receipt: Receipt) -> None:
         # A report without a recipient does not lie in the partition of its message: it is told as it stands.
@@ -138,7 +128,7 @@ class Contacts:
             return
         outcome = recipient.count(receipt, message, list_number, threshold_of(lists, list_number))
         recipient.send(outcome.events)
-        if known is not None and not known.sent and any(isinstance(event, SentEvent) for event in outcome.events):
+        if known is not None and not known.sent and outcome.tells_sent:
             after = MessageRow(since=known.since, sent=True)
             recipient.put_message(receipt.provider, receipt.provider_message_id, after)
 

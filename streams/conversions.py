@@ -71,7 +71,7 @@ def apply_link(row: ClickRow, link: TrackedLink, now: int, configs: Configs, rep
     An account that registers a click id twice means the later message. Times are milliseconds.
     """
     new = Registration(link.account, link.message_id, link.phone_number, link.list_number, link.registered_at)
-    known = next((each for each in row.registrations if each.account == link.account), None)
+    known = row.registration(link.account)
     if known is not None and (known.registered_at, known.message_id) >= (new.registered_at, new.message_id):
         return Outcome(row)
     others = sorted((each for each in row.registrations if each is not known), key=lambda each: each.registered_at)
@@ -121,7 +121,7 @@ def _owner(row: ClickRow, postback: Postback, is_due: bool, configs: Configs) ->
     An account that the postback named has been asked for its proof by ingest. One that only the click tells has not.
     """
     if postback.account is not None:
-        registration = next((each for each in row.registrations if each.account == postback.account), None)
+        registration = row.registration(postback.account)
         return Owner(postback.account, registration) if registration is not None or is_due else None
     if len(row.registrations) > 1:
         return Rejection("ambiguous_account", "several accounts registered this click; name the account in the URL")

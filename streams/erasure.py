@@ -31,18 +31,9 @@ def erased(row: ContactRow | None, command: ContactCommand, pseudonym: str) -> E
     if row is not None:
         rows[suppressed] = states[suppressed] = None
     if row is not None and not row.active:
-        rows[suppressed] = ContactRow(
+        after = ContactRow(
             active=False, reason=row.reason, since=row.since, counted_from=row.counted_from, removed_at=row.removed_at
         )
-        states[suppressed] = ContactState(
-            contact=suppressed,
-            account=account,
-            list_number=list_number,
-            phone_number=pseudonym,
-            active=False,
-            failures=0,
-            reason=row.reason,
-            since=row.since,
-            last_event_id=derived_id(command.event_id, suppressed),
-        )
+        rows[suppressed] = after
+        states[suppressed] = after.state(account, list_number, pseudonym, derived_id(command.event_id, suppressed))
     return Erasure(rows, states if list_number else {})

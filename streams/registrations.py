@@ -13,7 +13,7 @@ from functools import partial
 
 from accounts.lists import threshold_of
 from accounts.store import Accounts
-from schemas.records import MessageSent, Receipt, SentEvent
+from schemas.records import MessageSent, Receipt
 from streams.message_row import MAX_WAITING, MessageRow, Waiting, to_wait
 from streams.recipient import Recipient
 from streams.row import ContactRow, MessageState
@@ -121,7 +121,7 @@ class Registrations:
             threshold = threshold_of(self._accounts.lists_of(receipt.account), list_number)
             outcome = apply_receipt(told, receipt, message, list_number, threshold)
             told = outcome.row
-            sent = sent or any(isinstance(event, SentEvent) for event in outcome.events)
+            sent = sent or outcome.tells_sent
             recipient.send(outcome.of_message)
             if named is not None and named != list_number and message is not None:
                 name = message_name(receipt.provider, receipt.provider_message_id)

@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 import orjson
 
+from schemas.ids import contact_key
+from schemas.records import ContactState
+
 FORMAT = 2
 """Version of the bytes. It changes with the meaning or the order of the fields. Format 1 is read too: it had
 neither `sent` nor `clicks` nor `restored_at`."""
@@ -73,6 +76,20 @@ class ContactRow:
             if message.status_class == "transient":
                 count += 1
         return count
+
+    def state(self, account: str, list_number: str, number: str, event_id: str) -> ContactState:
+        """The public state of the contact whose row this is; `event_id` is that of what brought it about."""
+        return ContactState(
+            contact=contact_key(account, list_number, number),
+            account=account,
+            list_number=list_number,
+            phone_number=number,
+            active=self.active,
+            failures=self.failures,
+            reason=self.reason,
+            since=self.since,
+            last_event_id=event_id,
+        )
 
 
 def to_bytes(row: ContactRow) -> bytes:

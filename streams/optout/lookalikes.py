@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from streams.optout.text import MAX_CHARACTERS, Words
+from streams.optout.text import ACCENTS, MAX_CHARACTERS, Words
 
 MAX_LETTERS = 100
 """Letters of a reply in which a keyword is looked for, repeated ones included."""
@@ -21,7 +21,6 @@ _INVISIBLE = re.compile(
     r"[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
     r"\ufeff\uffa0\U000e0000-\U000e01ef]"
 )
-_ACCENTS = re.compile(r"[\u0300-\u036f]+")
 _REPEATED = re.compile(r"(.)\1+")
 
 
@@ -55,7 +54,7 @@ class LookAlikes:
         """The texts that a text can be read as: none where it hides nothing or is mostly digits."""
         if not self.hiding.search(text):
             return []
-        plain = _ACCENTS.sub("", unicodedata.normalize("NFKD", _INVISIBLE.sub("", text)))[:MAX_CHARACTERS]
+        plain = ACCENTS.sub("", unicodedata.normalize("NFKD", _INVISIBLE.sub("", text)))[:MAX_CHARACTERS]
         if 2 * sum(map(str.isdigit, plain)) > sum(map(str.isalnum, plain)):
             return []
         plain = self.other_sign.sub(" ", plain)

@@ -15,7 +15,7 @@ Words = tuple[str, ...]
 
 GAP: Words = ("",)
 
-_ACCENTS = re.compile(r"[\u0300-\u036f]+")
+ACCENTS = re.compile(r"[\u0300-\u036f]+")
 # Vowel signs and the like are part of a word in Hebrew, Arabic, the scripts of India, and Thai.
 _WORD = re.compile(r"[^\W_](?:[^\W_]|[\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u0900-\u0dff\u0e31-\u0e4e])*")
 _APOSTROPHE = re.compile(r"(?<=\w)['’‘`´ʼ](?=\w)")
@@ -43,7 +43,7 @@ def cut(text: str | None) -> str:
 def folded(text: str) -> str:
     """A text in upper case, without accents and apostrophes inside words."""
     if not text.isascii():
-        text = _ACCENTS.sub("", unicodedata.normalize("NFD", text))
+        text = ACCENTS.sub("", unicodedata.normalize("NFD", text))
     return _APOSTROPHE.sub("", text).upper()
 
 

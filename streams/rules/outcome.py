@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from schemas.ids import contact_key, derived_id
+from schemas.ids import derived_id
 from schemas.records import (
     ClickEvent,
     ContactCommand,
@@ -54,6 +54,11 @@ class Outcome:
         """The events that tell what became of the message."""
         return tuple(event for event in self.events if not isinstance(event, UnsubscribeEvent | ContactState))
 
+    @property
+    def tells_sent(self) -> bool:
+        """Whether the events tell that the message was sent."""
+        return any(isinstance(event, SentEvent) for event in self.events)
+
 
 class Cause(NamedTuple):
     """What a removal goes back to that is no report, reply or order: the registration of a message."""
@@ -99,21 +104,10 @@ def outcome_of(
     number: str,
 ) -> Outcome:
     """The outcome, with the contact's new state where it differs in what the public state shows."""
-    failures = after.failures
-    if (after.active, failures, after.reason) == (before.active, before.failures, before.reason):
+    if (after.active, after.failures, after.reason) == (before.active, before.failures, before.reason):
         return Outcome(after, tuple(events))
-    state = ContactState(
-        contact=contact_key(source.account, list_number, number),
-        account=source.account,
-        list_number=list_number,
-        phone_number=number,
-        active=after.active,
-        failures=failures,
-        reason=after.reason,
-        since=after.since,
-        last_event_id=(events[-1] if events else source).event_id,
-    )
-    return Outcome(after, (*events, state))
+    event_id = (events[-1] if events else source).event_id
+    return Outcome(after, (*events, after.state(source.account, list_number, number, event_id)))
 
 
 def unsubscribe_event(
