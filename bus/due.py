@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 
 from bus.stores import OWN_KEYS, Store
 
@@ -61,5 +62,5 @@ class DueRows:
 
     def until(self, now: int, partitions: Iterable[int], limit: int) -> list[tuple[int, bytes]]:
         """Partition and key of at most `limit` rows of these partitions that are due at `now`."""
-        found = [(p, key) for p in partitions for key, at in self._rows.get(p, {}).items() if at <= now]
-        return found[:limit]
+        found = ((p, key) for p in partitions for key, at in self._rows.get(p, {}).items() if at <= now)
+        return list(islice(found, limit))

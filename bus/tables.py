@@ -31,10 +31,6 @@ _RESTORE_BATCH = 5_000
 _PURGE_BATCH = 1_000
 
 
-class TableError(RuntimeError):
-    """A table cannot be brought back; the worker must stop."""
-
-
 EndOffsets = Callable[[list[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
 """Gives the offset after the last record of each partition."""
 

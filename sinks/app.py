@@ -34,6 +34,9 @@ class Sinks(Worker):
 
     def __init__(self, settings: SinksSettings, clock: Clock) -> None:
         super().__init__(settings, "sinks", host=settings.host, port=settings.port)
+        events = [self.catalogue[topic] for topic in EVENTS]
+        self._event_topics = frozenset(topic.name for topic in events)
+        self._event_partitions = sum(topic.partitions for topic in events)
         self.accounts = AccountsReader(settings, self.codec)
         self.sender = self._new_sender(settings)
         self.attempts = AttemptLog(self.records_producer, self.codec, self.catalogue["webhooks_attempts"].name)
@@ -105,8 +108,7 @@ class Sinks(Worker):
 
     def share(self) -> float:
         """This process's share of the partitions of events."""
-        names = {self.catalogue[topic].name: self.catalogue[topic].partitions for topic in EVENTS}
-        return sum(tp.topic in names for tp in self.consumer.ledgers) / sum(names.values())
+        return sum(tp.topic in self._event_topics for tp in self.consumer.ledgers) / self._event_partitions
 
     def owns(self, endpoint: str) -> bool:
         """Whether this process has the partition of an endpoint's due webhooks."""

@@ -84,7 +84,7 @@ def existing_tiers(settings: BusSettings) -> list[Topic]:
 
 def group_of(topic: Topic, settings: BusSettings) -> str:
     """Consumer group of a delay topic's tier."""
-    return f"{settings.topic_prefix}trackly-delay-{topic.id.rpartition('.')[2]}"
+    return settings.group(f"delay-{topic.id.rpartition('.')[2]}")
 
 
 class DelayTier(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]

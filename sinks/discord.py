@@ -24,7 +24,8 @@ from schemas.cloudevents import iso_time
 from schemas.codec import Codec, CodecError
 from schemas.records import EndpointAlert
 from sinks.clock import Clock
-from sinks.forwarding import OLDEST_MS, RESTART_SECONDS, FetchedRecord, Post
+from sinks.forwarding import OLDEST_MS, RESTART_SECONDS, FetchedRecord
+from sinks.lanes import Post
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +137,7 @@ class DiscordAlerts:
     async def _consume(self) -> NoReturn:
         consumer: Any = aiokafka.AIOKafkaConsumer(
             self._settings.catalogue["alerts"].name,
-            group_id=f"{self._settings.topic_prefix}trackly-discord",
+            group_id=self._settings.group("discord"),
             group_instance_id=self._settings.instance_id,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
 from urllib.parse import urlsplit
@@ -25,8 +24,9 @@ from providers import PROVIDERS
 from schemas.codec import Codec, CodecError
 from schemas.records import InboundMessage, ListConfig, Receipt
 from sinks.clock import Clock
+from sinks.fanout import may_use_http
 from sinks.formats import raw_content_type
-from sinks.retry import Outcome
+from sinks.lanes import Post
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,6 @@ RESTART_SECONDS = 5.0
 """Between two starts of the consumer, when Kafka gives nothing."""
 
 FetchedRecord = Any
-Post = Callable[[str, dict[str, str], bytes, bool], Awaitable[Outcome]]
 
 
 class Item(NamedTuple):
@@ -69,8 +68,7 @@ def target_of(report: Receipt | InboundMessage, accounts: Accounts) -> Item | No
     url = None if config is None else _url_for(report, config)
     if url is None:
         return None
-    account = accounts.accounts.get(report.account)
-    return Item(url, raw_content_type(report.raw), report.raw.encode(), account is not None and account.allow_http)
+    return Item(url, raw_content_type(report.raw), report.raw.encode(), may_use_http(report.account, accounts))
 
 
 def _url_for(report: Receipt | InboundMessage, config: ListConfig) -> str | None:
@@ -210,7 +208,7 @@ class Forwarding:
     async def _consume(self) -> NoReturn:
         consumer = aiokafka.AIOKafkaConsumer(
             *(self._settings.catalogue[topic].name for topic in TOPICS),
-            group_id=f"{self._settings.topic_prefix}trackly-forwarding",
+            group_id=self._settings.group("forwarding"),
             group_instance_id=self._settings.instance_id,
             # What is read counts as sent: each item goes out once, and none again.
             enable_auto_commit=True,

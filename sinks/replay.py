@@ -270,7 +270,7 @@ class Replays(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _run(self) -> None:
         self._consumer = aiokafka.AIOKafkaConsumer(
-            group_id=f"{self._settings.topic_prefix}trackly-replays",
+            group_id=self._settings.group("replays"),
             group_instance_id=self._settings.instance_id,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

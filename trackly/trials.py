@@ -13,6 +13,7 @@ from accounts.secrets import SecretMissing, resolve
 from schemas.ids import random_id
 from schemas.records import EndpointConfig, WebhookAttempt
 from sinks.bodies import SHAPES, PublicEvent, body_of
+from sinks.fanout import may_use_http
 from sinks.guard import GuardedResolver, RefusedUrl, check_url
 from sinks.redaction import redacted_head
 from sinks.retry import ERROR_CLASSES, Outcome
@@ -96,9 +97,8 @@ def try_endpoint(
     """
     view = current_accounts()
     config = endpoint_named(view, endpoint)
-    account = view.accounts.get(config.account)
     settings = SinksSettings()
-    allow_http = settings.allow_http or (account is not None and account.allow_http)
+    allow_http = settings.allow_http or may_use_http(config.account, view)
     try:
         sent = trial_event(event, config.account, time.time_ns() // 1_000_000)
     except KeyError:
