@@ -20,6 +20,7 @@ from pydantic import Field, FilePath, SecretStr, ValidationError, field_validato
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from schemas.pseudonyms import Pseudonyms
 from schemas.topics import DEFAULT_SCHEDULE, Catalogue, parse_duration
 
 ADDRESSES = "addresses.json"
@@ -319,6 +320,11 @@ class BusSettings(Settings):
     def group(self, service: str) -> str:
         """Name of a service's consumer group."""
         return f"{self.topic_prefix}trackly-{service}"
+
+    @cached_property
+    def pseudonyms(self) -> Pseudonyms | None:
+        """By TRACKLY_PSEUDONYM_KEY; None where it is not set."""
+        return None if self.pseudonym_key is None else Pseudonyms(self.pseudonym_key.get_secret_value())
 
     @cached_property
     def ssl_context(self) -> ssl.SSLContext | None:

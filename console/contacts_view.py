@@ -15,7 +15,7 @@ from console.freshness import STAGES, Freshness
 from console.settings import ConsoleSettings
 from schemas.codec import Codec
 from schemas.ids import contact_key
-from schemas.pseudonyms import PREFIX, Pseudonyms
+from schemas.pseudonyms import PREFIX
 from schemas.records import ContactState
 
 log = logging.getLogger(__name__)
@@ -37,8 +37,7 @@ class ContactsView:
         self._settings = settings
         self._codec = codec
         self._replica = replica
-        secret = settings.pseudonym_key
-        self._pseudonyms = None if secret is None else Pseudonyms(secret.get_secret_value())
+        self._pseudonyms = settings.pseudonyms
         self._has_erased = False
         self._replica.on_key = self._note
         self._input_ids: dict[str, str] = {}

@@ -11,7 +11,6 @@ from accounts.store import AccountsReader
 from bus.app import Worker
 from bus.batches import batches
 from bus.due import DueRows
-from schemas.pseudonyms import Pseudonyms
 from streams import click_row, message_row
 from streams.clicks import Clicks, Waits
 from streams.contacts import Contacts
@@ -123,7 +122,7 @@ def create_app(settings: StreamsSettings) -> Streams:
 
 
 def _contacts(worker: Streams) -> Contacts:
-    wait, key = worker.settings.registration_wait, worker.settings.pseudonym_key
+    wait = worker.settings.registration_wait
     waiting = DueRows(partial(message_row.due_at, wait=int(wait * 1000)), patience=wait)
     worker.health.gauge(
         "waiting_messages", "Messages that are not registered yet and whose reports wait.", waiting.count
@@ -135,7 +134,7 @@ def _contacts(worker: Streams) -> Contacts:
         worker.durable_table("messages", "table_messages", waiting),
         wait=wait,
         on_orphaned=worker.orphaned.inc,
-        pseudonyms=None if key is None else Pseudonyms(key.get_secret_value()),
+        pseudonyms=worker.settings.pseudonyms,
     )
 
 

@@ -13,7 +13,6 @@ from accounts.store import Accounts
 from bus.settings import BusSettings
 from providers.numbers import NotANumber, to_number
 from schemas.ids import contact_key, random_id
-from schemas.pseudonyms import Pseudonyms
 from schemas.records import REMOVAL_REASONS, ContactCommand
 from trackly.contact_export import export_contacts
 from trackly.contact_import import Import, Order
@@ -185,9 +184,9 @@ async def _find(account: str, list_number: str, number: str) -> tuple[dict[str, 
     view = await read_accounts(settings, decoder.codec)
     name = contact_key(account, list_number, number)
     newest = await _newest(settings, name)
-    if newest is None and settings.pseudonym_key is not None:
+    if newest is None and settings.pseudonyms is not None:
         # A removed number that was erased is known under its pseudonym.
-        pseudonym = Pseudonyms(settings.pseudonym_key.get_secret_value()).of(account, number)
+        pseudonym = settings.pseudonyms.of(account, number)
         newest = await _newest(settings, contact_key(account, list_number, pseudonym))
     state: dict[str, Any] = {
         "contact": name,

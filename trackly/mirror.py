@@ -28,7 +28,6 @@ from trackly.output import say
 
 log = logging.getLogger(__name__)
 
-GROUP = "trackly-mirror"
 BATCH = 2_000
 
 
@@ -39,7 +38,7 @@ def mirror() -> None:
     pseudonym, by TRACKLY_PSEUDONYM_KEY: without the key nobody finds the number again.
     """
     settings = BusSettings()
-    if settings.pseudonym_key is None:
+    if settings.pseudonyms is None:
         raise Failed("TRACKLY_PSEUDONYM_KEY is not set: it turns numbers into pseudonyms.")
     configure_logging()
     mirrors = {
@@ -51,7 +50,7 @@ def mirror() -> None:
         existing = set(admin.list_topics())
     check_topics((name for source, topic in mirrors.items() for name in (source, topic.name)), existing)
     say(f"mirroring {len(mirrors)} topics")
-    asyncio.run(_mirror(settings, mirrors, Pseudonyms(settings.pseudonym_key.get_secret_value())))
+    asyncio.run(_mirror(settings, mirrors, settings.pseudonyms))
     raise typer.Exit(0)
 
 
@@ -62,7 +61,7 @@ async def _mirror(settings: BusSettings, mirrors: dict[str, Topic], pseudonyms: 
     codec, producer = Codec(registry_for(settings.schema_registry_url)), Producer(settings, linger_ms=5)
     consumer: Any = aiokafka.AIOKafkaConsumer(
         *mirrors,
-        group_id=f"{settings.topic_prefix}{GROUP}",
+        group_id=settings.group("mirror"),
         group_instance_id=settings.instance_id,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
