@@ -20,7 +20,7 @@ from accounts.store import AccountsReader
 from bus.health import Health
 from bus.producer import Producer
 from ingest.credentials import Credentials, SecretMissing
-from ingest.errors import NOT_FOUND, NOT_STORED, Refused, refusal
+from ingest.errors import Refused, not_found, not_stored, refusal
 from ingest.intake import Intake, headers_of, query_of
 from ingest.postbacks import Postbacks
 from ingest.redaction import storable_path
@@ -89,7 +89,7 @@ class Ingest:
         provider = PROVIDERS.get(name)
         secret = request.path_params.get("webhook_secret")
         if provider is None or not _path_is_right(provider, secret, self.settings):
-            raise NOT_FOUND
+            raise not_found()
         if request.method not in provider.methods:
             allow = ", ".join(sorted(provider.methods))
             raise Refused(405, "method_not_allowed", f"{name} callbacks come as {allow}.", {"Allow": allow})
@@ -113,7 +113,7 @@ class Ingest:
             credentials = await self.credentials.of(account, provider.name)
             _verify(provider, seen, credentials)
         except NotAuthentic as refused:
-            raise (Refused(403, refused.code, str(refused)) if claim is None else NOT_FOUND) from None
+            raise (Refused(403, refused.code, str(refused)) if claim is None else not_found()) from None
         except SecretMissing as missing:
             raise Refused(503, "credentials_unavailable", f"The account's credentials: {missing}.",
                           {"Retry-After": "60"}) from None  # fmt: skip
@@ -149,12 +149,12 @@ def create_app(settings: IngestSettings) -> FastAPI:
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
         code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "refused")
-        text = str(NOT_FOUND) if error.status_code == 404 else str(error.detail)
+        text = str(not_found()) if error.status_code == 404 else str(error.detail)
         return refusal(Refused(error.status_code, code, text, error.headers))
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
-        return refusal(NOT_STORED)
+        return refusal(not_stored())
 
     return app
 

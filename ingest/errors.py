@@ -18,9 +18,23 @@ class Refused(Exception):
         self.headers = headers or {}
 
 
-NOT_FOUND = Refused(404, "not_found", "There is nothing at this path.")
-TOO_LARGE = "The body is larger than {limit} bytes. Ask the provider for smaller batches."
-NOT_STORED = Refused(503, "not_stored", "The callback could not be stored. Send it again.", {"Retry-After": "5"})
+# Each is made anew: an exception keeps the frames that it was raised in, and with them a request and its body.
+
+
+def not_found() -> Refused:
+    """Nothing is at the path, or nobody is to know."""
+    return Refused(404, "not_found", "There is nothing at this path.")
+
+
+def too_large(limit: int) -> Refused:
+    """The body has more bytes than `limit`."""
+    text = f"The body is larger than {limit} bytes. Ask the provider for smaller batches."
+    return Refused(413, "body_too_large", text)
+
+
+def not_stored() -> Refused:
+    """Kafka has not acknowledged it."""
+    return Refused(503, "not_stored", "The callback could not be stored. Send it again.", {"Retry-After": "5"})
 
 
 def refusal(refused: Refused) -> Response:

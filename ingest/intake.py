@@ -15,7 +15,7 @@ from accounts.addresses import is_within
 from accounts.rates import RateLimits
 from accounts.store import Accounts
 from ingest.callers import Proxies
-from ingest.errors import NOT_STORED, TOO_LARGE, Refused
+from ingest.errors import Refused, not_stored, too_large
 from ingest.redaction import secrets_of_url, storable_headers, storable_query
 from ingest.settings import IngestSettings
 from ingest.writer import CallbackWriter, NotStored
@@ -83,7 +83,7 @@ class Intake:
         self._pending_bytes += len(body)
         try:
             if self._pending_bytes > self._settings.max_pending_bytes:
-                raise NOT_STORED
+                raise not_stored()
             yield body
         finally:
             self._pending_bytes -= len(body)
@@ -119,13 +119,12 @@ class Intake:
         try:
             await self._writer.write(raw, trace.encode() if _TRACEPARENT.fullmatch(trace) else None)
         except NotStored:
-            raise NOT_STORED from None
+            raise not_stored() from None
 
     async def _read(self, request: Request, limit: int) -> bytes:
         length = request.headers.get("content-length", "")
-        too_large = Refused(413, "body_too_large", TOO_LARGE.format(limit=limit))
         if (int(length) if length.isdigit() else 0) > limit:
-            raise too_large
+            raise too_large(limit)
         chunks: list[bytes] = []
         size = 0
         try:
@@ -133,7 +132,7 @@ class Intake:
                 async for chunk in request.stream():
                     size += len(chunk)
                     if size > limit:
-                        raise too_large
+                        raise too_large(limit)
                     chunks.append(chunk)
         except TimeoutError:
             raise Refused(408, "body_timeout", "The body did not arrive in time.") from None

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from accounts.secrets import SecretMissing
 from accounts.store import AccountsReader
-from ingest.errors import NOT_FOUND, Refused
+from ingest.errors import Refused, not_found
 from ingest.intake import Intake, headers_of, query_of
 from ingest.redaction import storable_body
 from ingest.tokens import PostbackTokens
@@ -50,7 +50,7 @@ class Postbacks:
         """
         network = NETWORKS.get(name)
         if network is None:
-            raise NOT_FOUND
+            raise not_found()
         if request.method not in METHODS:
             allow = ", ".join(sorted(METHODS))
             raise Refused(405, "method_not_allowed", f"Postbacks come as {allow}.", {"Allow": allow})
