@@ -39,6 +39,7 @@ def _senders(report: Receipt | InboundMessage | LinkClick, lists: Mapping[str, L
     if isinstance(report, Receipt):
         return [report.from_] if report.from_ else []
     named = report.list_number
-    ids = {config.provider_list_ids.get(report.provider): number for number, config in lists.items()}
-    known = named if named in lists else ids.get(named) if named else None
-    return [sender for sender in (known, report.to) if sender]
+    if named and named not in lists:
+        ids = {config.provider_list_ids.get(report.provider): number for number, config in lists.items()}
+        named = ids.get(named)
+    return [sender for sender in (named, report.to) if sender]

@@ -163,8 +163,9 @@ def _with_kept_secrets(entry: Entry, stored: Config | None, problems: list[str],
 
     def kept(path: str, value: str, current: str | None) -> str:
         if value != KEEP:
-            is_same = current is not None and is_literal(value) and keys.open(current) == value
-            return current if is_same and current is not None else value
+            if current is not None and is_literal(value) and keys.open(current) == value:
+                return current
+            return value
         if current is None:
             problems.append(
                 f'{entry.path}.{path}: "{KEEP}" keeps the secret that is stored, but none is;'

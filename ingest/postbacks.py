@@ -17,11 +17,11 @@ from ingest.redaction import storable_body
 from ingest.tokens import PostbackTokens
 from providers import NETWORKS
 from providers.base import NotAuthentic, Unreadable
+from providers.fields import BadItem
 from providers.networks import (
     ACCOUNT,
     METHODS,
     TOKEN,
-    BadParameter,
     Network,
     Parameters,
     query_parameters,
@@ -100,7 +100,7 @@ def _read(network: Network, request: Request, body: bytes) -> tuple[Parameters, 
     try:
         parameters = read_parameters(request.method, query, content_type, body)
         network.click_id(parameters)
-    except BadParameter as bad:
+    except BadItem as bad:
         return parameters, Refused(400, bad.reason, f"{bad}.")
     except Unreadable as unreadable:
         # The query may name an account all the same, which wants its proof.

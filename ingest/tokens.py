@@ -6,8 +6,6 @@ Tokens are kept and compared as digests, all of them whichever is right: the tim
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from accounts.secrets import SecretMissing, resolve
 from accounts.store import AccountsReader
 from ingest.credentials import KEEP_SECONDS
 from providers.base import NotAuthentic
+from providers.proof import digest_of, is_digest
 from schemas.records import AccountConfig
 
 
@@ -28,8 +27,7 @@ class Tokens:
 
     def has(self, digest: bytes) -> bool:
         """Whether this is the digest of one of them."""
-        matches = [hmac.compare_digest(digest, each) for each in self.digests]
-        return any(matches)
+        return is_digest(digest, self.digests)
 
 
 class PostbackTokens:
@@ -54,12 +52,12 @@ class PostbackTokens:
             return
         if given is None:
             raise NotAuthentic("missing_token", "the account's postbacks need a token, and there is none")
-        if not tokens.has(_digest(given)):
+        if not tokens.has(digest_of(given)):
             raise NotAuthentic("wrong_token", "the token does not match")
 
     async def owner(self, given: str) -> str:
         """Id of the account whose token this is. Raises NotAuthentic: `wrong_token`, `ambiguous_token`."""
-        digest = _digest(given)
+        digest = digest_of(given)
         owners = [account for account, tokens in (await self._all()).items() if tokens.has(digest)]
         if not owners:
             raise NotAuthentic("wrong_token", "the token is no account's")
@@ -85,10 +83,6 @@ def _resolved(accounts: Mapping[str, AccountConfig]) -> dict[str, Tokens]:
 
 def _tokens_of(account: AccountConfig) -> Tokens:
     try:
-        return Tokens(tuple(_digest(resolve(reference)) for reference in account.postbacks.values()))
+        return Tokens(tuple(digest_of(resolve(reference)) for reference in account.postbacks.values()))
     except SecretMissing as missing:
         return Tokens(missing=str(missing))
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import resources
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import orjson
-
+from providers.meanings import tables
 from schemas.records import Receipt
 
 _OPEN_OR_GOOD = frozenset({"pending", "delivered"})
@@ -44,12 +42,8 @@ def _of_infobip(status: str, code: str) -> UnknownCode | None:
     return UnknownCode(f"error {error}", is_status=False) if error and error not in _INFOBIP_ERRORS else None
 
 
-def _data(provider: str) -> Any:
-    return orjson.loads(resources.files(__package__).joinpath(f"data/{provider}.json").read_bytes())
-
-
-_TWILIO_ERRORS = frozenset(str(row["code"]) for row in _data("twilio")["errors"])
-_INFOBIP = _data("infobip")
+_TWILIO_ERRORS = frozenset(str(row["code"]) for row in tables("twilio")["errors"])
+_INFOBIP = tables("infobip")
 _INFOBIP_GROUPS = frozenset(name for row in _INFOBIP["groups"] for name in row["names"])
 _INFOBIP_STATUSES = _INFOBIP["statuses"] + _INFOBIP["bare_ids"]
 # A report without any name of its own bears our detail in its place.

@@ -17,7 +17,7 @@ from providers import xml
 from providers.base import Answer, CallbackRequest, Item, Malformed, Unreadable
 from providers.bodies import is_xml, json_text, json_value
 from providers.fields import BadItem, bounded, count, currency, decimal, integer, mapping, number, origin, text
-from providers.meanings import Meaning, tables
+from providers.meanings import Meaning, meanings, tables
 from providers.numbers import to_sender
 from providers.proof import require_basic, require_header, require_url_secret
 from providers.times import epoch_millis, iso_millis
@@ -193,9 +193,7 @@ def _click(callback: RawCallback, index: int, posted: Posted) -> LinkClick:
 # What the codes mean
 
 _TABLES = tables("infobip")
-_GROUPS: Mapping[int, Meaning] = {
-    row["id"]: Meaning(row["status"], row["detail"], row["class"], row["final"]) for row in _TABLES["groups"]
-}
+_GROUPS: Mapping[int, Meaning] = meanings(_TABLES["groups"], "id")
 _GROUP_OF_NAME: Mapping[str, int] = {name: row["id"] for row in _TABLES["groups"] for name in row["names"]}
 _FAILED_GROUPS = (2, 5)
 

@@ -33,11 +33,11 @@ class Meaning:
         return Outcome(status=self.status, status_detail=self.detail, status_class=self.status_class, final=self.final)
 
 
-def tables(provider: str) -> Any:
-    """The tables of a provider, by name."""
-    return orjson.loads(resources.files(__package__).joinpath(f"data/{provider}.json").read_bytes())
+def tables(name: str) -> Any:
+    """The tables of `data/{name}.json`, by name."""
+    return orjson.loads(resources.files(__package__).joinpath(f"data/{name}.json").read_bytes())
 
 
-def meanings(rows: Iterable[Mapping[str, Any]], key: str) -> Mapping[str, Meaning]:
+def meanings(rows: Iterable[Mapping[str, Any]], key: str) -> Mapping[Any, Meaning]:
     """Meanings of the rows of a table by this column."""
     return {row[key]: Meaning(row["status"], row["detail"], row["class"], row["final"]) for row in rows}

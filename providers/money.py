@@ -19,9 +19,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from importlib import resources
 
-import orjson
+from providers.meanings import tables
 
 MAX_LENGTH = 40
 """Characters of an amount with its currency, spaces included."""
@@ -100,6 +99,6 @@ _grouped = re.compile(r"[0-9]*|[0-9]{1,3}([., '])[0-9]{3}(?:\1[0-9]{3})*").fullm
 _grouped_by_comma = re.compile(r"[1-9][0-9]{0,2},[0-9]{3}").fullmatch
 _not_digits = re.compile(r"[^0-9]+")
 
-_DATA = orjson.loads(resources.files(__package__).joinpath("data/currencies.json").read_bytes())
+_DATA = tables("currencies")
 _CODES = frozenset(_DATA["codes"])
 _SIGNS: Mapping[str, tuple[str, ...]] = {sign: tuple(codes) for sign, codes in _DATA["signs"].items()}

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from providers.base import Item, Malformed, Unreadable
+from providers.fields import BadItem
 from providers.money import NotMoney, read_currency, read_money
 from schemas.ids import derived_id
 from schemas.records import Postback, RawCallback
@@ -36,14 +37,6 @@ DEFAULT_TYPE = "conversion"
 
 Parameters = list[tuple[str, str]]
 """Names and values as they came, without those that are absent."""
-
-
-class BadParameter(ValueError):
-    """A postback that makes no sense. `reason` is a short name, the text a sentence that names the parameter."""
-
-    def __init__(self, reason: str, error: str) -> None:
-        super().__init__(error)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,20 +62,20 @@ class Network:
         parameters = read_parameters(callback.method, callback.query, callback.content_type, callback.body)
         try:
             return [self._postback(callback, parameters)]
-        except BadParameter as bad:
+        except BadItem as bad:
             return [Malformed(bad.reason, str(bad), json.dumps(parameters, ensure_ascii=False))]
 
     def click_id(self, parameters: Parameters) -> str:
-        """The click that converted. Raises BadParameter: without it nothing can come of a postback."""
+        """The click that converted. Raises BadItem: without it nothing can come of a postback."""
         click_id = _first(parameters, (CLICK_ID,))
         if click_id is None:
-            raise BadParameter("missing_field", f"{CLICK_ID} is missing, empty or a macro that was not filled")
+            raise BadItem("missing_field", f"{CLICK_ID} is missing, empty or a macro that was not filled")
         return click_id
 
     def _postback(self, callback: RawCallback, parameters: Parameters) -> Postback:
         click_id = self.click_id(parameters)
         if sum(len(name.encode()) + len(value.encode()) for name, value in parameters) > MAX_BYTES:
-            raise BadParameter("too_long", f"the parameters are longer than {MAX_BYTES} bytes")
+            raise BadItem("too_long", f"the parameters are longer than {MAX_BYTES} bytes")
         payout, currency = self._payout(parameters)
         external_id = _first(parameters, self.external_ids)
         return Postback(
@@ -109,17 +102,17 @@ class Network:
         try:
             money = read_money(text)
         except NotMoney:
-            raise BadParameter("invalid_amount", f"{name} is not an amount: {text[:40]!r}") from None
+            raise BadItem("invalid_amount", f"{name} is not an amount: {text[:40]!r}") from None
         given_as, given = _named(parameters, self.currencies)
         if given is None:
             return money.amount, next(iter(money.currencies), None)
         try:
             named = read_currency(given)
         except NotMoney:
-            raise BadParameter("invalid_currency", f"{given_as} is not a currency: {given[:40]!r}") from None
+            raise BadItem("invalid_currency", f"{given_as} is not a currency: {given[:40]!r}") from None
         both = [currency for currency in named if currency in (money.currencies or named)]
         if not both:
-            raise BadParameter("invalid_currency", f"{given_as} is {named[0]}, but {name} is {text[:40]!r}")
+            raise BadItem("invalid_currency", f"{given_as} is {named[0]}, but {name} is {text[:40]!r}")
         return money.amount, both[0]
 
     def _type(self, parameters: Parameters) -> str:
@@ -215,10 +208,10 @@ def _named(parameters: Parameters, names: Iterable[str]) -> tuple[str, str | Non
     for name in names:
         values = {value for each, value in parameters if each == name}
         if len(values) > 1:
-            raise BadParameter("ambiguous_field", f"{name} is given twice with different values")
+            raise BadItem("ambiguous_field", f"{name} is given twice with different values")
         for value in values:
             if len(value) > MAX_ID_LENGTH:
-                raise BadParameter("too_long", f"{name} has more than {MAX_ID_LENGTH} characters")
+                raise BadItem("too_long", f"{name} has more than {MAX_ID_LENGTH} characters")
             return name, value
     return "", None
 

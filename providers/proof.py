@@ -19,9 +19,18 @@ URL_SECRET = "secret"  # noqa: S105
 
 def is_secret(given: str, accepted: Iterable[str]) -> bool:
     """Whether a secret is one of those accepted. All of them are compared, whichever is the right one."""
-    digest = _digest(given)
-    matches = [hmac.compare_digest(digest, _digest(each)) for each in accepted]
+    return is_digest(digest_of(given), map(digest_of, accepted))
+
+
+def is_digest(digest: bytes, accepted: Iterable[bytes]) -> bool:
+    """The same of digests."""
+    matches = [hmac.compare_digest(digest, each) for each in accepted]
     return any(matches)
+
+
+def digest_of(text: str) -> bytes:
+    """What secrets are compared by."""
+    return hashlib.sha256(_bytes(text)).digest()
 
 
 def accepted(credentials: Mapping[str, str], name: str) -> list[str]:
@@ -58,11 +67,11 @@ def require_url_secret(request: CallbackRequest, credentials: Mapping[str, str])
     Codes: `missing_secret`, `wrong_secret`; also for a secret in the path of an account that has none.
     """
     secrets = accepted(credentials, URL_SECRET)
+    if not secrets and request.path_secret is None:
+        return
     given = [value for name, value in parse_qsl(request.query, keep_blank_values=True) if name.lower() == URL_SECRET]
     if request.path_secret is not None:
         given.append(request.path_secret)
-    elif not secrets:
-        return
     if not given:
         raise NotAuthentic("missing_secret", "the URL has no secret")
     matches = [is_secret(each, secrets) for each in given]
@@ -99,10 +108,6 @@ def _require(given: str | None, expected: list[str], what: str) -> None:
         raise NotAuthentic("missing_credentials", f"{what}: missing")
     if not is_secret(given, expected):
         raise NotAuthentic("wrong_credentials", f"{what}: does not match")
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(_bytes(text)).digest()
 
 
 def _bytes(text: str) -> bytes:
