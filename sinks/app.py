@@ -10,6 +10,7 @@ from accounts.store import AccountsReader, write_configs
 from bus.app import Worker
 from bus.ledger import TopicPartition
 from bus.producer import partition_of
+from outbound.sender import Sender
 from schemas.cloudevents import event_headers
 from schemas.records import EndpointAlert, EndpointConfig
 from sinks.attempts import AttemptLog, answered_since
@@ -21,7 +22,6 @@ from sinks.metrics import WebhookMetrics
 from sinks.pausing import Pauses, Rule
 from sinks.replay import Replays
 from sinks.retry import schedule_of
-from sinks.sender import Sender
 from sinks.settings import SinksSettings
 from sinks.webhooks import EVENTS, TOPICS, WebhookSink
 

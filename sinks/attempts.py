@@ -19,13 +19,13 @@ from aiokafka.errors import KafkaError
 from bus.admin import BrokerUnavailable
 from bus.producer import Keyed, partition_of
 from bus.settings import BusSettings
+from outbound.outcomes import Outcome
+from outbound.redaction import without_query
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec, CodecError
 from schemas.records import WebhookAttempt
 from sinks.delivery import Delivery
 from sinks.ranges import FAR_AHEAD_MS, READ, Range, offsets_between, open_range, place_of
-from sinks.redaction import without_query
-from sinks.retry import Outcome
 
 log = logging.getLogger(__name__)
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bus.inbox import Admitted
+from outbound.formats import JSON, array_of
+from outbound.outcomes import Outcome
 from schemas.cloudevents import Headers, event_headers
 from schemas.ids import derived_id
 from schemas.records import DeadWebhook, RejectedRecord, WebhookTask
-from sinks.formats import JSON, array_of
-from sinks.retry import Outcome, Retry, TaskHeaders, placed
+from sinks.retry import Retry, TaskHeaders, placed
 from sinks.window import Admission, merged
 
 STAGE = "webhooks"

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from accounts.store import Accounts, config_key
+from outbound.bodies import PublicEvent, alert_body, body_of, callback_body, contact_of, event_name, list_of
+from outbound.formats import content_type, enveloped
 from schemas.codec import CodecError
 from schemas.records import EndpointAlert, EndpointConfig, MessageCallback, Record
-from sinks.bodies import PublicEvent, alert_body, body_of, callback_body, contact_of, event_name, list_of
 from sinks.delivery import Delivery
-from sinks.formats import content_type, enveloped
 from sinks.window import Admission
 
 Admit = Callable[[int, int], Admission]

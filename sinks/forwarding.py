@@ -20,12 +20,12 @@ from aiokafka.errors import KafkaError
 from accounts.lists import list_of
 from accounts.store import Accounts
 from bus.settings import BusSettings
+from outbound.formats import raw_content_type
 from providers import PROVIDERS
 from schemas.codec import Codec, CodecError
 from schemas.records import InboundMessage, ListConfig, Receipt
 from sinks.clock import Clock
 from sinks.fanout import may_use_http
-from sinks.formats import raw_content_type
 from sinks.lanes import Post
 
 log = logging.getLogger(__name__)

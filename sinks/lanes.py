@@ -15,16 +15,16 @@ from math import ceil
 from typing import Literal, Protocol
 
 from accounts.secrets import SecretMissing, resolve
+from outbound.formats import JSON
+from outbound.outcomes import GONE, Outcome
+from outbound.redaction import redacted_head
+from outbound.signing import Signer, secrets_at
 from schemas.records import EndpointConfig
 from sinks.behind import Behind
 from sinks.breaker import Breaker, State
 from sinks.clock import Clock, within
 from sinks.delivery import Delivery
-from sinks.formats import JSON
 from sinks.pace import Pace, keeps_pace, queue_bound
-from sinks.redaction import redacted_head
-from sinks.retry import GONE, Outcome
-from sinks.signing import Signer, secrets_at
 
 log = logging.getLogger(__name__)
 

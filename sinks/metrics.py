@@ -40,7 +40,7 @@ class WebhookCounts:
 
 
 class ClientCounts(Protocol):
-    """What is counted of the HTTP client (`sinks.sender.Sender`)."""
+    """What is counted of the HTTP client (`outbound.sender.Sender`)."""
 
     requests: int
     connections: int

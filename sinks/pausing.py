@@ -19,12 +19,12 @@ from functools import partial
 from aiokafka.errors import KafkaError
 
 from accounts.store import Accounts
+from outbound.outcomes import GONE, Outcome
 from schemas.ids import derived_id
 from schemas.records import EndpointAlert, EndpointConfig
 from sinks.clock import Clock
 from sinks.fanout import is_callback_lane
 from sinks.parking import DAY_MS
-from sinks.retry import GONE, Outcome
 
 log = logging.getLogger(__name__)
 

@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Callable
 
 from bus.inbox import Admitted
+from outbound.outcomes import Outcome
 from schemas.cloudevents import Headers
 from schemas.codec import Codec
 from schemas.records import Record, RejectedRecord
 from schemas.topics import Catalogue
 from sinks.delivery import Delivery, dead, rejected, waiting
 from sinks.outbox import Outbox, Outgoing, RecordProducer
-from sinks.retry import Outcome, Retry, Schedule
+from sinks.retry import Retry, Schedule
 from sinks.window import Admission
 
 log = logging.getLogger(__name__)

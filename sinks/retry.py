@@ -7,21 +7,14 @@ together: see `placed`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC
-from email.utils import parsedate_to_datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from zlib import crc32
 
+from outbound.outcomes import THROTTLES, Outcome
 from schemas.cloudevents import Headers, header
 from schemas.topics import parse_duration
-
-GONE = 410
-"""The receiver wants no more webhooks: the endpoint is paused."""
-
-THROTTLES = frozenset({429, 503})
-"""Statuses whose Retry-After is honoured (RFC 9110 section 10.2.3, RFC 6585 section 4)."""
 
 JITTER = 0.1
 """Part of a delay by which it is shorter or longer at most."""
@@ -29,71 +22,6 @@ JITTER = 0.1
 PARK_MS = 15 * 60_000
 """A paused endpoint's webhooks are looked at again after the longest delay that is no longer than this: so soon
 they are on their way once it is resumed."""
-
-LONGEST_RETRY_AFTER = 30 * 86_400.0
-"""Seconds; whatever is longer means the same, since the longest delay is taken for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorClass:
-    """A kind of failure. `trips`: it counts towards opening the endpoint's breaker."""
-
-    meaning: str
-    trips: bool
-
-
-ERROR_CLASSES: Mapping[str, ErrorClass] = {
-    "http_status": ErrorClass("the answer was not 2xx; 5xx trips the breaker", trips=False),
-    "timeout": ErrorClass("no answer in time", trips=True),
-    "dns": ErrorClass("the host name has no address", trips=True),
-    "connect": ErrorClass("no connection, or it was lost before the answer", trips=True),
-    "tls": ErrorClass("no TLS connection, or the certificate is not valid", trips=True),
-    "bad_response": ErrorClass("the answer is not HTTP", trips=True),
-    "refused_address": ErrorClass(
-        "an address is not public and not allowed by TRACKLY_ALLOW_SUBNETS, or the port by TRACKLY_WEBHOOK_PORTS",
-        trips=False,
-    ),
-    "invalid_url": ErrorClass("the endpoint's URL cannot be used", trips=False),
-    "secret_missing": ErrorClass("the endpoint's secret points to nothing", trips=False),
-    "breaker_open": ErrorClass("not sent: the endpoint has failed several times in a row", trips=False),
-    "parked_too_long": ErrorClass("not sent: the endpoint was paused for longer than webhooks are kept", trips=False),
-    "internal_error": ErrorClass("a fault in trackly", trips=False),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an attempt ended. `error_class` is None for success; `retry_after` is in seconds.
-
-    `head` is the beginning of the answer's body. It decides nothing, and two outcomes are equal without it.
-    """
-
-    status: int | None = None
-    error_class: str | None = None
-    retry_after: float | None = None
-    head: str = field(default="", compare=False)
-
-    @property
-    def ok(self) -> bool:
-        """Whether the receiver took the webhook."""
-        return self.error_class is None
-
-    @property
-    def trips(self) -> bool:
-        """Whether the attempt counts towards opening the endpoint's breaker."""
-        if self.error_class is None:
-            return False
-        return ERROR_CLASSES[self.error_class].trips or (self.status or 0) >= 500
-
-    @property
-    def label(self) -> str:
-        """For metrics: `2xx`, `4xx` and so on, or the error class."""
-        return f"{self.status // 100}xx" if self.status is not None else self.error_class or ""
-
-
-def answered(status: int, retry_after: float | None = None, head: str = "") -> Outcome:
-    """Outcome of an attempt that was answered. Only 2xx is success: redirects are not followed."""
-    return Outcome(status, None if 200 <= status < 300 else "http_status", retry_after, head)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,23 +106,6 @@ def placed(step: Retry, key: str, partitions: int) -> tuple[int, int]:
 def jittered(delay_ms: int, number: int, partitions: int) -> int:
     """Delay of one partition of a tier, in ms."""
     return round(delay_ms * (1 + JITTER * ((2 * number + 1) / partitions - 1)))
-
-
-def parse_retry_after(value: str, now: float) -> float | None:
-    """Seconds to wait, from a Retry-After header: seconds or an HTTP date (RFC 9110 section 10.2.3).
-
-    `now` is in seconds since 1970 UTC. None for what is neither.
-    """
-    text = value.strip()
-    if text.isascii() and text.isdigit():
-        return min(float(text[:12]), LONGEST_RETRY_AFTER)
-    try:
-        at = parsedate_to_datetime(text)
-        if at.tzinfo is None:
-            at = at.replace(tzinfo=UTC)
-        return min(max(0.0, at.timestamp() - now), LONGEST_RETRY_AFTER)
-    except (ValueError, IndexError, OverflowError):
-        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from outbound.bodies import SHAPES, PublicEvent, body_of, contact_of, event_name, list_of
 from schemas.records import DeadWebhook, EndpointConfig, Record, ReplayCommand, WebhookTask
-from sinks.bodies import SHAPES, PublicEvent, body_of, contact_of, event_name, list_of
 
 OUTCOMES = ("all", "failed", "dead")
 """What may be sent again: everything, what was tried and never taken, what was given up."""

@@ -15,6 +15,7 @@ from typing import NoReturn
 from accounts.store import Accounts
 from bus.batches import FailureLimit
 from bus.inbox import Admitted, Inbox
+from outbound.outcomes import GONE, Outcome
 from schemas.codec import Codec, CodecError
 from schemas.records import WebhookTask
 from schemas.topics import Catalogue
@@ -28,7 +29,7 @@ from sinks.outbox import RecordProducer
 from sinks.parking import Parking
 from sinks.pausing import Pauses
 from sinks.records import SinkRecords
-from sinks.retry import GONE, Dead, Outcome, Retry, Schedule, TaskHeaders, chosen, crowded_out, next_step, parked
+from sinks.retry import Dead, Retry, Schedule, TaskHeaders, chosen, crowded_out, next_step, parked
 from sinks.settings import SinksSettings
 from sinks.window import Admission, Window
 

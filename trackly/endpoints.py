@@ -13,9 +13,9 @@ from accounts.checks import check_endpoint_secret
 from accounts.plan import new_secret
 from accounts.secrets import REFERENCES, is_literal, keyring, redacted
 from accounts.store import config_key
+from outbound.signing import secrets_at
 from schemas.records import EndpointConfig
 from schemas.topics import parse_duration
-from sinks.signing import secrets_at
 from trackly.decoding import time_text
 from trackly.errors import NO_KEY, Failed
 from trackly.output import Json, json_line, parsed, say, show, table

@@ -13,9 +13,9 @@ from standardwebhooks.webhooks import Webhook
 
 from bus.admin import Admin
 from bus.settings import BusSettings
+from outbound.bodies import body_of
 from schemas.records import DeadWebhook, RejectedRecord, WebhookTask
 from schemas.topics import Catalogue
-from sinks.bodies import body_of
 from sinks.clock import SystemClock
 from sinks.delays import DelayTiers
 from sinks.retry import TaskHeaders

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sinks.bodies import SHAPES, Shape
+from outbound.bodies import SHAPES, Shape
 from trackly.docs.words import schema_of, without_null
 
 _TYPES = {"string": "string", "int": "integer", "long": "integer", "double": "number", "boolean": "boolean"}

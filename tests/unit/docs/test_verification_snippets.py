@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sinks.signing import Signer
+from outbound.signing import Signer
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "webhooks.md").read_text("utf-8")

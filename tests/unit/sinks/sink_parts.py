@@ -6,8 +6,8 @@ import asyncio
 from typing import Any, NamedTuple
 
 from bus.ledger import Ledger, TopicPartition
+from outbound.outcomes import Outcome, answered
 from schemas.records import DeliveryEvent, EndpointConfig
-from sinks.retry import Outcome, answered
 
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 START = 1_705_314_600_000

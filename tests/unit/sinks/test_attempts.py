@@ -7,12 +7,12 @@ from aiokafka.errors import KafkaTimeoutError
 from sink_parts import START, ledger, settled
 
 from bus.producer import Keyed, partition_of
+from outbound.outcomes import Outcome, answered
 from schemas.codec import Codec
 from schemas.records import WebhookAttempt
 from schemas.registry import FolderRegistry
 from sinks.attempts import AttemptLog, attempt_of
 from sinks.delivery import Delivery
-from sinks.retry import Outcome, answered
 from sinks.window import Admission
 
 CODEC = Codec(FolderRegistry())

@@ -12,12 +12,12 @@ from sink_parts import OK, START, MovedClock, Receiver, settled
 
 from accounts.store import Accounts
 from bus.settings import BusSettings
+from outbound.outcomes import answered
 from schemas.codec import Codec
 from schemas.records import AccountConfig, EndpointAlert
 from schemas.registry import FolderRegistry
 from sinks.discord import TRIES, DiscordAlerts, message_of
 from sinks.forwarding import OLDEST_MS
-from sinks.retry import answered
 
 CODEC = Codec(FolderRegistry())
 URL = "https://discord.example/api/webhooks/1/secret"

@@ -8,11 +8,11 @@ import pytest
 from sink_parts import START, delivered, endpoint, ledger
 
 from accounts.store import Accounts
+from outbound.formats import CLOUDEVENT, CLOUDEVENTS, JSON
 from schemas.codec import CodecError
 from schemas.records import AccountConfig, EndpointAlert, MessageCallback, Record
 from sinks.delivery import Delivery
 from sinks.fanout import callback_lane, fan_out, is_callback_lane, may_use_http, settings_of
-from sinks.formats import CLOUDEVENT, CLOUDEVENTS, JSON
 from sinks.window import Admission
 
 CALLBACK = MessageCallback(

@@ -8,12 +8,12 @@ from sink_parts import OK, START, MovedClock, Receiver, settled
 
 from accounts.store import Accounts
 from bus.settings import BusSettings
+from outbound.formats import raw_content_type
+from outbound.outcomes import Outcome
 from schemas.codec import Codec
 from schemas.records import AccountConfig, InboundMessage, ListConfig, Receipt
 from schemas.registry import FolderRegistry
-from sinks.formats import raw_content_type
 from sinks.forwarding import OLDEST_MS, PER_HOST, WAITING_BYTES, WAITING_ITEMS, Forwarding, Hosts, Item
-from sinks.retry import Outcome
 
 CODEC = Codec(FolderRegistry())
 LIST, OTHER = "+18005551234", "+18009999999"

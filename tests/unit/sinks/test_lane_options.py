@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from sink_parts import OK, SECRET, MovedClock, Receiver, endpoint, ledger, settled
 
+from outbound.formats import CLOUDEVENT
+from outbound.outcomes import Outcome, answered
+from outbound.signing import Signer
 from sinks.delivery import Delivery
-from sinks.formats import CLOUDEVENT
 from sinks.lanes import Deferral, Lane
 from sinks.pace import LEAST_QUEUE
-from sinks.retry import Outcome, answered
-from sinks.signing import Signer
 from sinks.window import Admission
 
 

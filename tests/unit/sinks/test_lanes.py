@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sink_parts import OK, SECRET, START, MovedClock, Receiver, endpoint, ledger, settled
 
+from outbound.outcomes import Outcome, answered
+from outbound.signing import Signer
 from sinks.breaker import FAILURES, State
 from sinks.delivery import Delivery
 from sinks.lanes import (
@@ -20,8 +22,6 @@ from sinks.lanes import (
     Post,
 )
 from sinks.pace import LEAST_QUEUE, LONGEST_QUEUE, keeps_pace, queue_bound
-from sinks.retry import Outcome, answered
-from sinks.signing import Signer
 from sinks.window import Admission
 
 TIMEOUT = Outcome(error_class="timeout")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sink_parts import endpoint, ledger
 
+from outbound.formats import CLOUDEVENTS
 from sinks.delivery import Delivery
-from sinks.formats import CLOUDEVENTS
 from sinks.pace import BATCH_BYTES, BATCH_SECONDS, Pace
 from sinks.window import Admission
 

@@ -7,10 +7,10 @@ from aiokafka.errors import KafkaTimeoutError
 from sink_parts import START, MovedClock, endpoint, settled
 
 from accounts.store import Accounts
+from outbound.outcomes import Outcome, answered
 from schemas.records import EndpointAlert, EndpointConfig
 from sinks.parking import DAY_MS
 from sinks.pausing import Pauses, Rule
-from sinks.retry import Outcome, answered
 
 TIMEOUT = Outcome(error_class="timeout")
 CRM = "acme/crm"

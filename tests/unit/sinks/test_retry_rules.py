@@ -8,22 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outbound.outcomes import ERROR_CLASSES, LONGEST_RETRY_AFTER, Outcome, answered, parse_retry_after
 from schemas.topics import DEFAULT_SCHEDULE
 from sinks.retry import (
-    ERROR_CLASSES,
-    LONGEST_RETRY_AFTER,
     Dead,
-    Outcome,
     Retry,
     TaskHeaders,
     Tier,
-    answered,
     chosen,
     crowded_out,
     jittered,
     next_step,
     parked,
-    parse_retry_after,
     placed,
     schedule_of,
 )

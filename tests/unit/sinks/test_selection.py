@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sink_parts import delivered, endpoint
 
+from outbound.bodies import body_of
 from schemas.records import DeadWebhook, RawCallback, ReplayCommand, ReplyEvent
-from sinks.bodies import body_of
 from sinks.selection import Selection, topics_of
 
 REPLY = ReplyEvent(

@@ -14,6 +14,8 @@ from accounts.store import Accounts
 from bus.inbox import Inbox
 from bus.ledger import Ledger
 from bus.producer import Keyed
+from outbound.bodies import body_of
+from outbound.outcomes import answered
 from schemas.cloudevents import header
 from schemas.codec import Codec
 from schemas.records import (
@@ -30,11 +32,10 @@ from schemas.records import (
 from schemas.registry import FolderRegistry
 from schemas.topics import Catalogue
 from sinks.attempts import AttemptLog
-from sinks.bodies import body_of
 from sinks.breaker import FAILURES
 from sinks.delivery import Delivery
 from sinks.pausing import Pauses, Rule
-from sinks.retry import TaskHeaders, answered, schedule_of
+from sinks.retry import TaskHeaders, schedule_of
 from sinks.settings import SinksSettings
 from sinks.webhooks import WebhookSink
 

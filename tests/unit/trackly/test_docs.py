@@ -12,10 +12,10 @@ from jsonschema import Draft201909Validator, Draft202012Validator, ValidationErr
 from open_data_contract_standard.model import OpenDataContractStandard
 from typer.testing import CliRunner
 
+from outbound.bodies import SHAPES, body_of
 from schemas.cloudevents import event_headers
 from schemas.samples import sample
 from schemas.topics import Catalogue
-from sinks.bodies import SHAPES, body_of
 from trackly.cli import app
 from trackly.docs import differences, reference
 from trackly.docs.webhooks import webhook_schemas

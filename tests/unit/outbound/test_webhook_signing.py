@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sink_parts import SECRET, START, endpoint
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from sinks.signing import Signer, secrets_at, standard_key
+from outbound.signing import Signer, secrets_at, standard_key
 
 BODY = '{"event":"reply","body":"Grüße"}'.encode()
 AT = 1_705_314_600

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from sinks.guard import GuardedResolver, RefusedAddress, RefusedUrl, check_url
-from sinks.sender import Sender
+from outbound.guard import GuardedResolver, RefusedAddress, RefusedUrl, check_url
+from outbound.sender import Sender
 
 TARGETS = tomllib.loads((Path(__file__).parents[2] / "data" / "hostile_targets.toml").read_text("utf-8"))
 URLS: list[dict[str, Any]] = TARGETS["url"]

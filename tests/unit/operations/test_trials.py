@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sinks.bodies import SHAPES, body_of, event_name
-from trackly.trials import TEST_PREFIX, trial_event
+from operations.trials import TEST_PREFIX, trial_event
+from outbound.bodies import SHAPES, body_of, event_name
 
 
 @pytest.mark.parametrize("event", [shape.event for shape in SHAPES.values()])

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from sinks.retry import Outcome, answered
-from sinks.sender import MAX_RESPONSE_BYTES, Sender, tls_context
+from outbound.outcomes import Outcome, answered
+from outbound.sender import MAX_RESPONSE_BYTES, Sender, tls_context
 
 LOOPBACK = [ip_network("127.0.0.0/8")]
 TIMEOUT = 0.2

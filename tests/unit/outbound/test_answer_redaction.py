@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sink_parts import SECRET
 
-from sinks.redaction import KEPT, redacted_head, without_query
-from sinks.signing import Signer
+from outbound.redaction import KEPT, redacted_head, without_query
+from outbound.signing import Signer
 
 
 @pytest.mark.parametrize(

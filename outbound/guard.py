@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from sinks.addresses import Address, Networks, is_translated, refuse
+from outbound.addresses import Address, Networks, is_translated, refuse
 
 WEB_PORTS = frozenset({80, 443, 8080, 8443})
 """Ports of web servers. On others listens what was never meant to be posted to, such as mail or a database."""

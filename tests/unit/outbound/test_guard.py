@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinks.addresses import is_translated, refuse
-from sinks.guard import GuardedResolver, RefusedAddress, RefusedUrl, check_url
+from outbound.addresses import is_translated, refuse
+from outbound.guard import GuardedResolver, RefusedAddress, RefusedUrl, check_url
 
 REFUSED = [
     ("0.0.0.0", "unspecified"),

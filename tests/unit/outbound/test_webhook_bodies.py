@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from sink_parts import delivered
 
+from outbound.bodies import PublicEvent, alert_body, body_of, callback_body, contact_of, event_name, list_of
+from outbound.formats import array_of, enveloped
 from schemas.records import (
     ClickEvent,
     ConversionEvent,
@@ -16,8 +18,6 @@ from schemas.records import (
     SentEvent,
     UnsubscribeEvent,
 )
-from sinks.bodies import PublicEvent, alert_body, body_of, callback_body, contact_of, event_name, list_of
-from sinks.formats import array_of, enveloped
 
 REPLY = ReplyEvent(
     event_id="evt_2",

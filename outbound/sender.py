@@ -15,9 +15,9 @@ import aiohttp
 from aiohttp import AddrInfoType
 from yarl import URL
 
-from sinks.addresses import Networks
-from sinks.guard import WEB_PORTS, GuardedResolver, RefusedAddress, RefusedUrl, check_url
-from sinks.retry import THROTTLES, Outcome, answered, parse_retry_after
+from outbound.addresses import Networks
+from outbound.guard import WEB_PORTS, GuardedResolver, RefusedAddress, RefusedUrl, check_url
+from outbound.outcomes import THROTTLES, Outcome, answered, parse_retry_after
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def user_agent() -> str:
 
 
 def classify(error: BaseException) -> str:
-    """Error class (a key of `retry.ERROR_CLASSES`) of an exception that an attempt ended with."""
+    """Error class (a key of `outcomes.ERROR_CLASSES`) of an exception that an attempt ended with."""
     cause = getattr(error, "os_error", error)
     if isinstance(cause, RefusedAddress):
         return "refused_address"

@@ -1,0 +1,1 @@
+"""What operators do, by the command and by the console alike: changes of settings, tests, replays, retries."""
