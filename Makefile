@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := schemas registry providers accounts bus outbound operations ingest streams sinks console trackly
+PACKAGES := schemas registry providers accounts bus database outbound operations ingest streams sinks console trackly
 
 .PHONY: help install demo test unit check format bench lock clean
 .DEFAULT_GOAL := help

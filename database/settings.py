@@ -1,0 +1,23 @@
+"""Settings of whatever uses the database."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from bus.settings import BusSettings
+
+
+class DatabaseSettings(BusSettings):
+    """Where the database is."""
+
+    database_url: str = Field(
+        default="",
+        validation_alias="DATABASE_URL",
+        description="postgresql://user:password@host/name, or sqlite:///path; when unset, an SQLite file in"
+        " TRACKLY_DATA_DIR. With more than one console, it must be a PostgreSQL.",
+    )
+
+    @property
+    def database(self) -> str:
+        """The URL as it counts."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'console.db'}"

@@ -1,0 +1,409 @@
+"""Tables of the database, the same on SQLite and PostgreSQL.
+
+Times are milliseconds since 1970 UTC. What `READ_MODEL` holds is a copy of what is on Kafka and is made anew from
+there; what `SIGN_IN` holds is nowhere else.
+
+Every table that people look at begins its indexes with `account`: nobody looks at two accounts at once, and a page is
+one range of one index. Rows of equal time are told apart by `id`, which grows with the order of arrival.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeEngine
+
+METADATA = MetaData()
+
+# SQLite numbers rows by itself only where the key is an INTEGER.
+_Id: TypeEngine[int] = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _id() -> Column[int]:
+    return Column("id", _Id, primary_key=True, autoincrement=True)
+
+
+def _text(name: str, *, nullable: bool = False) -> Column[str]:
+    return Column(name, Text, nullable=nullable)
+
+
+def _number(name: str, *, nullable: bool = False) -> Column[int]:
+    return Column(name, BigInteger, nullable=nullable)
+
+
+def _pages(table: str, time: str, *filters: str) -> Iterable[Index]:
+    """Indexes for a list that is read the newest first: whole, and by each of these columns."""
+    yield Index(f"{table}_by_time", "account", time, "id")
+    for column in filters:
+        yield Index(f"{table}_by_{column}", "account", column, time, "id")
+
+
+positions = Table(
+    "positions",
+    METADATA,
+    _text("topic"),
+    _number("partition"),
+    _text("topic_id"),
+    _number("next_offset"),
+    PrimaryKeyConstraint("topic", "partition"),
+    comment="Up to where each topic is in the other tables, written in the same transaction as they are.",
+)
+
+messages = Table(
+    "messages",
+    METADATA,
+    _id(),
+    _text("account"),
+    _text("provider"),
+    _text("provider_message_id"),
+    _text("message_id"),
+    _text("number", nullable=True),
+    _text("list_number", nullable=True),
+    _text("status"),
+    _text("status_detail"),
+    _text("status_class"),
+    _text("provider_code", nullable=True),
+    Column("final", Boolean, nullable=False),
+    _number("part_count", nullable=True),
+    _number("registered_at", nullable=True),
+    _number("updated_at"),
+    UniqueConstraint("account", "provider", "provider_message_id", name="messages_identity"),
+    Index("messages_by_message_id", "account", "message_id"),
+    *_pages("messages", "updated_at", "status", "status_detail", "provider", "list_number", "number"),
+    comment="The newest state of each message. `status` is `queued` until the first report.",
+)
+
+events = Table(
+    "events",
+    METADATA,
+    _id(),
+    _text("event_id"),
+    _text("account"),
+    _text("event"),
+    _text("message_id", nullable=True),
+    _text("provider_message_id", nullable=True),
+    _text("number", nullable=True),
+    _text("list_number", nullable=True),
+    _text("body"),
+    _text("place"),
+    _number("at"),
+    UniqueConstraint("event_id", name="events_identity"),
+    Index("events_of_message", "account", "message_id"),
+    Index("events_of_number", "account", "number", "at", "id"),
+    *_pages("events", "at", "event"),
+    comment="Every public event. `body` is the webhook's JSON, `place` its topic/partition/offset.",
+)
+
+receipts = Table(
+    "receipts",
+    METADATA,
+    _id(),
+    _text("event_id"),
+    _text("account"),
+    _text("provider"),
+    _text("provider_message_id"),
+    _text("number", nullable=True),
+    _text("status"),
+    _text("status_detail"),
+    _text("status_class"),
+    _text("provider_status"),
+    _text("provider_code", nullable=True),
+    _text("provider_text", nullable=True),
+    _number("occurred_at", nullable=True),
+    _number("received_at"),
+    _text("source", nullable=True),
+    UniqueConstraint("event_id", name="receipts_identity"),
+    Index("receipts_of_message", "account", "provider", "provider_message_id"),
+    Index("receipts_by_time", "received_at"),
+    comment="Every delivery receipt, those too that changed nothing. `source`: place of the raw callback.",
+)
+
+replies = Table(
+    "replies",
+    METADATA,
+    _id(),
+    _text("event_id"),
+    _text("account"),
+    _text("provider"),
+    _text("number"),
+    _text("to_number", nullable=True),
+    _text("list_number", nullable=True),
+    _text("text", nullable=True),
+    _text("kind"),
+    _text("keyword", nullable=True),
+    _number("received_at"),
+    _text("source", nullable=True),
+    UniqueConstraint("event_id", name="replies_identity"),
+    *_pages("replies", "received_at", "kind", "number", "list_number"),
+    comment="Every reply, opt-out and opt-in as it was received. `source`: place of the raw callback.",
+)
+
+contacts = Table(
+    "contacts",
+    METADATA,
+    _id(),
+    _text("contact"),
+    _text("account"),
+    _text("list_number"),
+    _text("number"),
+    Column("active", Boolean, nullable=False),
+    _number("failures"),
+    _text("reason", nullable=True),
+    _number("since"),
+    _text("last_event_id"),
+    UniqueConstraint("contact", name="contacts_identity"),
+    Index("contacts_of_number", "account", "number"),
+    *_pages("contacts", "since", "active", "reason", "list_number"),
+    comment="State of each contact. One that is not here is active.",
+)
+
+contact_changes = Table(
+    "contact_changes",
+    METADATA,
+    _id(),
+    _text("account"),
+    _text("list_number", nullable=True),
+    _text("number"),
+    _text("change"),
+    _text("reason", nullable=True),
+    _text("keyword", nullable=True),
+    _text("issued_by", nullable=True),
+    _text("event_id"),
+    _number("at"),
+    UniqueConstraint("event_id", "change", name="contact_changes_identity"),
+    Index("contact_changes_of_number", "account", "number", "at", "id"),
+    Index("contact_changes_by_time", "at"),
+    comment="`removed` and `restored` as they happened, `remove` and `restore` as somebody ordered.",
+)
+
+attempts = Table(
+    "attempts",
+    METADATA,
+    _id(),
+    _text("account"),
+    _text("endpoint"),
+    _text("event_id"),
+    _text("event"),
+    _number("attempt"),
+    _text("url"),
+    _text("outcome"),
+    _number("status", nullable=True),
+    _text("error_class", nullable=True),
+    _number("latency_ms"),
+    _text("response_head"),
+    _number("request_size"),
+    _number("next_attempt_at", nullable=True),
+    Column("final", Boolean, nullable=False),
+    _number("at"),
+    Index("attempts_of_event", "account", "event_id"),
+    *_pages("attempts", "at", "outcome"),
+    Index("attempts_of_endpoint", "account", "endpoint", "at", "id"),
+    Index("attempts_of_endpoint_by_outcome", "account", "endpoint", "outcome", "at", "id"),
+    comment="Every attempt to deliver a webhook. `endpoint` without its account; `outcome`: `2xx` … or the error.",
+)
+
+dead_webhooks = Table(
+    "dead_webhooks",
+    METADATA,
+    _id(),
+    _text("account"),
+    _text("endpoint"),
+    _text("event_id"),
+    _text("event"),
+    Column("body", LargeBinary, nullable=False),
+    _number("attempts"),
+    _number("last_status", nullable=True),
+    _text("error_class"),
+    _number("first_attempt_at"),
+    _number("died_at"),
+    _text("origin"),
+    _text("place"),
+    _number("delivered_at", nullable=True),
+    UniqueConstraint("place", name="dead_webhooks_identity"),
+    Index("dead_webhooks_of_event", "account", "event_id"),
+    *_pages("dead_webhooks", "died_at", "endpoint", "error_class"),
+    comment="Webhooks that were given up; `delivered_at` once a replay was answered 2xx.",
+)
+
+rejected = Table(
+    "rejected",
+    METADATA,
+    _id(),
+    _text("event_id"),
+    _text("account"),
+    _text("provider", nullable=True),
+    _text("stage"),
+    _text("reason"),
+    _text("error"),
+    _text("source"),
+    _number("item_index", nullable=True),
+    _text("item", nullable=True),
+    _text("place"),
+    _number("rejected_at"),
+    UniqueConstraint("event_id", name="rejected_identity"),
+    *_pages("rejected", "rejected_at", "reason", "provider"),
+    comment="What could not be processed. `account` is empty where none is known; then only admins of all see it.",
+)
+
+hourly_events = Table(
+    "hourly_events",
+    METADATA,
+    _text("account"),
+    _number("hour"),
+    _text("event"),
+    _text("provider"),
+    _text("list_number"),
+    _text("status"),
+    _text("detail"),
+    _number("count"),
+    PrimaryKeyConstraint("account", "hour", "event", "provider", "list_number", "status", "detail"),
+    comment="Events by the hour they happened in. `detail`: status_detail, reason or keyword; empty where none is.",
+)
+
+hourly_attempts = Table(
+    "hourly_attempts",
+    METADATA,
+    _text("account"),
+    _number("hour"),
+    _text("endpoint"),
+    _text("outcome"),
+    _number("count"),
+    _number("latency_ms_sum"),
+    PrimaryKeyConstraint("account", "hour", "endpoint", "outcome"),
+    comment="Attempts to deliver webhooks by the hour.",
+)
+
+alerts = Table(
+    "alerts",
+    METADATA,
+    _id(),
+    _text("event_id"),
+    _text("account"),
+    _text("type"),
+    _text("severity"),
+    _text("title"),
+    _text("text"),
+    _number("count"),
+    _text("outcome"),
+    _number("at"),
+    UniqueConstraint("event_id", name="alerts_identity"),
+    *_pages("alerts", "at", "type"),
+    comment="Alerts as they were told, or why they were not.",
+)
+
+audit = Table(
+    "audit",
+    METADATA,
+    _id(),
+    _text("event_id"),
+    _text("account"),
+    _text("actor"),
+    _text("action"),
+    _text("object"),
+    _text("details"),
+    _text("remote_ip"),
+    _text("outcome"),
+    _number("at"),
+    UniqueConstraint("event_id", name="audit_identity"),
+    *_pages("audit", "at", "actor", "action"),
+    comment="Who changed what. `account` is empty for what is no account's; `details` is JSON without secrets.",
+)
+
+callbacks_seen = Table(
+    "callbacks_seen",
+    METADATA,
+    _text("account"),
+    _text("provider"),
+    _number("taken"),
+    _number("refused"),
+    _number("last_taken_at", nullable=True),
+    _number("last_refused_at", nullable=True),
+    _text("last_refusal", nullable=True),
+    PrimaryKeyConstraint("account", "provider"),
+    comment="When each provider last called back, and why a callback was refused.",
+)
+
+users = Table(
+    "users",
+    METADATA,
+    _id(),
+    _text("email"),
+    _text("name"),
+    _text("password", nullable=True),
+    _text("subject", nullable=True),
+    _number("created_at"),
+    _number("disabled_at", nullable=True),
+    _number("last_seen_at", nullable=True),
+    UniqueConstraint("email", name="users_email"),
+    UniqueConstraint("subject", name="users_subject"),
+    comment="Who may sign in. `password` is an argon2id hash, `subject` the issuer and name at OpenID Connect.",
+)
+
+grants = Table(
+    "grants",
+    METADATA,
+    _number("user_id"),
+    _text("account"),
+    _text("role"),
+    PrimaryKeyConstraint("user_id", "account"),
+    comment="Roles of users: admin, support or viewer of an account; `account` is empty for every account.",
+)
+
+invitations = Table(
+    "invitations",
+    METADATA,
+    _text("digest"),
+    _number("user_id"),
+    _number("expires_at"),
+    _number("used_at", nullable=True),
+    PrimaryKeyConstraint("digest"),
+    comment="One-time links by which a user sets a password; the digest of each.",
+)
+
+sessions = Table(
+    "sessions",
+    METADATA,
+    _text("digest"),
+    _number("user_id"),
+    _number("created_at"),
+    _number("seen_at"),
+    PrimaryKeyConstraint("digest"),
+    Index("sessions_of_user", "user_id"),
+    comment="Who is signed in; the digest of each cookie.",
+)
+
+sign_in_failures = Table(
+    "sign_in_failures",
+    METADATA,
+    _text("key"),
+    _number("failures"),
+    _number("last_at"),
+    PrimaryKeyConstraint("key"),
+    comment="Failed sign-ins in a row, by digest of the address or of the client.",
+)
+
+key_uses = Table(
+    "key_uses",
+    METADATA,
+    _text("key_id"),
+    _number("last_used_at"),
+    PrimaryKeyConstraint("key_id"),
+    comment="When each API key was last used, to the minute.",
+)
+
+SIGN_IN = (users, grants, invitations, sessions, sign_in_failures, key_uses)
+
+READ_MODEL = tuple(table for table in METADATA.sorted_tables if table not in SIGN_IN)
