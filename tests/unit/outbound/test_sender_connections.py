@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from outbound import sender as sender_module
 from outbound.outcomes import Outcome, answered
 from outbound.sender import MAX_RESPONSE_BYTES, Sender, tls_context
-from sinks import sender as sender_module
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 NOW = datetime.now(UTC)
