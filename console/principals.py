@@ -1,0 +1,70 @@
+"""Who acts: a user or an API key, and what it may do with each account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Literal
+
+EVERY_ACCOUNT = ""
+"""The account of a grant that holds for every account, those too that come later."""
+
+
+class Role(IntEnum):
+    """What may be done with an account; a greater role may do what a lesser one may.
+
+    viewer: read, with phone numbers masked. support: see numbers, remove and restore contacts, replay, send tests,
+    pause and resume. admin: settings, secrets, keys, users, the audit log.
+    """
+
+    VIEWER = 1
+    SUPPORT = 2
+    ADMIN = 3
+
+    @classmethod
+    def named(cls, text: str) -> Role:
+        """The role of this name. Raises ValueError."""
+        for role in cls:
+            if str(role) == text:
+                return role
+        raise ValueError(f"there is no role {text!r}; roles are {', '.join(map(str, cls))}")
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A user (`kind` is `user`, `id` the row's id, `name` the email) or an API key (`key`, its id, its name).
+
+    `grants` are roles by account; under EVERY_ACCOUNT stands the role in all of them.
+    """
+
+    kind: Literal["user", "key"]
+    id: str
+    name: str
+    grants: Mapping[str, Role] = field(repr=False)
+
+    def role_in(self, account: str) -> Role | None:
+        """The greatest role granted for the account. None: it sees nothing of it, and may not learn whether it is."""
+        roles = [self.grants[name] for name in (account, EVERY_ACCOUNT) if name in self.grants]
+        return max(roles, default=None)
+
+    def may(self, role: Role, account: str) -> bool:
+        """Whether it has this role in the account, or a greater one."""
+        return (self.role_in(account) or 0) >= role
+
+    def accounts(self, all_ids: Iterable[str]) -> list[str]:
+        """Those of the accounts that it may see, sorted."""
+        return sorted(account for account in all_ids if self.role_in(account) is not None)
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether it is an admin of every account: only then it may see what belongs to no account."""
+        return self.grants.get(EVERY_ACCOUNT) is Role.ADMIN
+
+    @property
+    def actor(self) -> str:
+        """The name in the audit log: `user:ann@example.com`, `key:shop`."""
+        return f"{self.kind}:{self.name}"
