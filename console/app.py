@@ -24,19 +24,30 @@ from bus.producer import Producer
 from bus.replica import Replica
 from bus.stores import RocksStore
 from console import contacts, messages
+from console.api import deliveries
 from console.callers import Parts
 from console.claims import KafkaClaims, first_counts
 from console.contacts_view import ContactsView
 from console.errors import ApiError, not_found, problem, validation_failed
 from console.gate import OPENAPI, Gate
+from console.pages.app import create_pages
+from console.reads import Reads
 from console.settings import ConsoleSettings
 from console.writer import KafkaWriter
+from database.engine import open_engine
 from registry.app import create_app as registry
 from schemas.codec import Codec
 from schemas.registry import registry_for
 
+READERS = 8
+"""Questions to the database at once; more wait."""
+
+MACHINE_PATHS = ("/api/", "/registry", "/livez", "/readyz", "/metrics")
+"""What programs ask for; everything else is a page."""
+
 ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"description": "`missing_api_key` or `invalid_api_key`"},
+    403: {"description": "`forbidden`: the role in this account is too low"},
     404: {"description": "`not_found`, also for what is another account's"},
     413: {"description": "`validation_failed`: the body is too large"},
     422: {"description": "`validation_failed`: `message` names each place and what is wrong there"},
@@ -78,7 +89,8 @@ class Console:
             partial(first_counts, codec),
         )
         self._claims = KafkaClaims(requests, codec, writer, settings.api_timeout)
-        self.parts = Parts(settings, self._accounts.view, self._view, writer, self._claims)
+        reads = Reads(open_engine(settings.database, read_only=True, pool_size=READERS))
+        self.parts = Parts(settings, self._accounts.view, self._view, writer, self._claims, reads)
         self.health.checks.append(self._view.not_ready)
         self.health.gauge(
             "contacts_age_seconds", "Age of what is known about contacts; infinite before it is known.", self._view.age
@@ -116,12 +128,13 @@ def create_app(parts: Parts, keys: ApiKeys, health: Health, lifespan: Any = None
     app.state.parts = parts
     # The gate has checked the key by then; these two tell the OpenAPI document how it is sent.
     schemes = [Depends(APIKeyHeader(name="X-Api-Key", auto_error=False)), Depends(HTTPBearer(auto_error=False))]
-    for routes in (messages.router, contacts.router):
+    for routes in (messages.router, contacts.router, deliveries.router):
         app.include_router(routes, dependencies=schemes)
     for path, answer in (("/livez", health.livez), ("/readyz", health.readyz), ("/metrics", health.metrics)):
         app.add_route(path, answer)
     # Schemas are no secret, and readers of the topics know no key of ours.
     app.mount("/registry", registry(parts.settings.catalogue))
+    app.add_middleware(_PagesBeside, pages=create_pages(parts))
     app.add_middleware(Gate, keys=keys, settings=parts.settings)
     app.add_middleware(_Counted, health=health)
     app.add_exception_handler(ApiError, _refused)
@@ -148,6 +161,18 @@ def server(settings: ConsoleSettings) -> uvicorn.Server:
         timeout_graceful_shutdown=10,
     )
     return uvicorn.Server(config)
+
+
+class _PagesBeside:
+    """Gives to the pages what is not the API's. They are an application of their own, whose errors are pages."""
+
+    def __init__(self, app: ASGIApp, pages: ASGIApp) -> None:
+        self._app = app
+        self._pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_page = scope["type"] == "http" and not scope["path"].startswith(MACHINE_PATHS)
+        await (self._pages if is_page else self._app)(scope, receive, send)
 
 
 class _Counted:

@@ -1,9 +1,9 @@
-"""Who makes a request: an API key, and the account that it acts for."""
+"""Who makes a request of the API, and the account that it acts for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Header, Query, Request
 
@@ -11,11 +11,14 @@ from accounts.store import Accounts
 from console.claims import MAX_KEY, Accepted, Claims
 from console.clock import now_ms
 from console.contacts_view import ContactsView
-from console.errors import not_found, validation_failed
+from console.errors import forbidden, not_found, validation_failed
+from console.principals import EVERY_ACCOUNT, Principal, Role
+from console.reads import Reads
 from console.settings import ConsoleSettings
+from console.sight import Sight
 from console.writer import Writer
 from schemas.ids import random_id
-from schemas.records import ApiKey, ListConfig
+from schemas.records import ListConfig
 
 
 @dataclass(frozen=True)
@@ -27,14 +30,16 @@ class Parts:
     contacts: ContactsView
     writer: Writer
     claims: Claims
+    reads: Reads
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """The key of a request, the account that it acts for, and that account's lists by number."""
+class Caller(Sight):
+    """Who makes a request, the account that it acts for, its role there, and that account's lists by number."""
 
-    key: ApiKey
+    principal: Principal
     account: str
+    role: Role
     lists: dict[str, ListConfig] = field(repr=False)
 
 
@@ -48,17 +53,31 @@ def _caller(
     parts: Annotated[Parts, Depends(parts_of)],
     account: Annotated[
         str | None,
-        Query(max_length=64, description="Account id. Only a key for all accounts needs it.", examples=["acme"]),
+        Query(max_length=64, description="Account id. Only who may see several accounts needs it.", examples=["acme"]),
     ] = None,
 ) -> Caller:
-    key: ApiKey = request.state.api_key
-    acts_for = key.account or account
-    if acts_for is None:
-        raise validation_failed(["account: is missing; this key is for all accounts, so put ?account=ID into the URL"])
+    principal: Principal = request.state.principal
+    if account is None:
+        granted = [name for name in principal.grants if name != EVERY_ACCOUNT]
+        if len(granted) != 1 or len(principal.grants) != 1:
+            raise validation_failed(["account: is missing; there are several for you, so put ?account=ID into the URL"])
+        (account,) = granted
+    role = principal.role_in(account)
     # An account of somebody else is told apart from none by nobody.
-    if account not in (None, acts_for) or acts_for not in parts.accounts.accounts:
-        raise not_found(f"There is no account {account or acts_for!r} for this key.")
-    return Caller(key, acts_for, parts.accounts.lists_of(acts_for))
+    if role is None or account not in parts.accounts.accounts:
+        raise not_found(f"There is no account {account!r} for you.")
+    return Caller(principal, account, role, parts.accounts.lists_of(account))
+
+
+def needs(role: Role) -> Any:
+    """A dependency of a route: a caller who has this role in the account. Others are answered 403."""
+
+    def check(caller: TheCaller) -> Caller:
+        if caller.role < role:
+            raise forbidden(role)
+        return caller
+
+    return Depends(check)
 
 
 async def accept(request: Request, parts: Parts, caller: Caller, idempotency_key: str | None) -> Accepted:
@@ -79,3 +98,5 @@ IdempotencyKey = Annotated[
 ]
 TheParts = Annotated[Parts, Depends(parts_of)]
 TheCaller = Annotated[Caller, Depends(_caller)]
+Supporter = Annotated[Caller, needs(Role.SUPPORT)]
+Administrator = Annotated[Caller, needs(Role.ADMIN)]

@@ -169,7 +169,7 @@ def _command(
         account=caller.account,
         list_number=list_number,
         phone_number=phone_number,
-        issued_by=caller.key.name,
+        issued_by=caller.principal.name,
         issued_at=accepted.at,
         reason=None if reason == "manual" else reason,
     )

@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
+from console.principals import Role
+
 MAX_PROBLEMS = 10
 """Problems of a body that are told; a batch can have thousands."""
 
@@ -56,6 +58,11 @@ def invalid_key() -> ApiError:
 def not_found(message: str) -> ApiError:
     """There is no such thing, or it is another account's."""
     return ApiError(404, "not_found", "There is nothing of that name.", message)
+
+
+def forbidden(least: Role) -> ApiError:
+    """The role in the account, which may be seen, is too low."""
+    return ApiError(403, "forbidden", "This is not for your role.", f"It needs the role {least} in this account.")
 
 
 def too_large(limit: int) -> ApiError:

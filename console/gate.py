@@ -14,6 +14,7 @@ from accounts.keys import ApiKeys
 from accounts.rates import RateLimits
 from console.clock import now_ms
 from console.errors import ApiError, invalid_key, missing_key, rate_limited, too_large, validation_failed
+from console.principals import principal_of
 from console.settings import ConsoleSettings
 from schemas.records import ApiKey
 
@@ -27,7 +28,7 @@ class Disconnected(Exception):
 
 
 class Gate:
-    """ASGI middleware. A request that comes through has its key in `request.state.api_key` and its body read."""
+    """ASGI middleware. A request that comes through has who makes it in `request.state.principal` and its body read."""
 
     def __init__(self, app: ASGIApp, keys: ApiKeys, settings: ConsoleSettings) -> None:
         self._app = app
@@ -48,7 +49,7 @@ class Gate:
 
         try:
             headers = Headers(scope=scope)
-            _state(scope)["api_key"] = self._admit(headers)
+            _state(scope)["principal"] = principal_of(self._admit(headers))
             body = await self._body(headers, receive)
         except ApiError as error:
             return await error.response()(scope, receive, answer)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal
 
+from schemas.records import ApiKey
+
 EVERY_ACCOUNT = ""
 """The account of a grant that holds for every account, those too that come later."""
 
@@ -68,3 +70,8 @@ class Principal:
     def actor(self) -> str:
         """The name in the audit log: `user:ann@example.com`, `key:shop`."""
         return f"{self.kind}:{self.name}"
+
+
+def principal_of(key: ApiKey) -> Principal:
+    """Who acts by an API key."""
+    return Principal("key", key.id, key.name, {key.account or EVERY_ACCOUNT: Role.ADMIN})

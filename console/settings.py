@@ -6,11 +6,12 @@ from pathlib import Path
 
 from pydantic import Field
 
-from bus.settings import BusSettings
+from database.settings import DatabaseSettings
+from outbound.settings import OutboundSettings
 
 
-class ConsoleSettings(BusSettings):
-    """What the console needs beside the Kafka settings."""
+class ConsoleSettings(OutboundSettings, DatabaseSettings):
+    """What the console needs beside the settings of Kafka, of the database and of requests to customers."""
 
     host: str = Field(
         default="127.0.0.1",

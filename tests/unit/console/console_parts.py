@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+from sqlalchemy import Table, create_engine
+from sqlalchemy.pool import StaticPool
 
 from accounts.keys import ApiKeys, new_key
 from accounts.store import Accounts
@@ -22,8 +24,11 @@ from console.clock import Moment
 from console.contacts_view import ContactsView
 from console.errors import not_available, validation_failed
 from console.freshness import STAGES
+from console.principals import Principal, Role
+from console.reads import Reads
 from console.settings import ConsoleSettings
 from console.writer import Entry
+from database.tables import METADATA
 from schemas.codec import Codec
 from schemas.ids import contact_key
 from schemas.records import AccountConfig, ContactState, ListConfig, Record
@@ -70,6 +75,7 @@ class Api:
 
     def __init__(self, **settings: Any) -> None:
         self.settings = ConsoleSettings(bootstrap_servers="localhost:1", data_dir=Path("nowhere"), **settings)
+        self.user: Principal | None = None
         self.written = Written()
         self.keys = ApiKeys()
         self.acme = self.key("acme")
@@ -81,7 +87,9 @@ class Api:
         for account, number in (("acme", LIST), ("other", OTHER_LIST)):
             accounts.put(AccountConfig(id=account, name=account))
             accounts.put(ListConfig(account=account, number=number))
-        parts = Parts(self.settings, accounts, self.view, self.written, OwnClaims())
+        self.engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+        METADATA.create_all(self.engine)
+        parts = Parts(self.settings, accounts, self.view, self.written, OwnClaims(), Reads(self.engine))
         self.health = Health("console")
         self.app = create_app(parts, self.keys, self.health)
         self.complete(seconds_ago=1)
@@ -95,7 +103,7 @@ class Api:
     async def request(self, method: str, path: str, *, key: str | None = None, **options: Any) -> httpx.Response:
         """The answer to a request with a key; by default that of `acme`. An empty key: none."""
         headers = {"X-Api-Key": self.acme if key is None else key} if key != "" else {}
-        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        transport = httpx.ASGITransport(self._as_user, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://console") as client:
             headers |= options.pop("headers", {})
             return await client.request(method, path, headers=headers, **options)
@@ -107,6 +115,24 @@ class Api:
     async def post(self, path: str, **options: Any) -> httpx.Response:
         """The answer to a POST."""
         return await self.request("POST", path, **options)
+
+    def sign_in(self, role: Role | None, account: str = "acme") -> None:
+        """Pages are asked for by a user of this role from now on, or by nobody."""
+        self.user = None if role is None else Principal("user", "1", "ann@example.com", {account: role})
+
+    async def page(self, path: str, **options: Any) -> httpx.Response:
+        """The answer to a GET of a page of `acme`."""
+        return await self.request("GET", f"/accounts/acme{path}", key="", **options)
+
+    def put(self, table: Table, *rows: Mapping[str, Any]) -> None:
+        """Put rows into the database."""
+        with self.engine.begin() as connection:
+            connection.execute(table.insert(), rows)
+
+    async def _as_user(self, scope: Any, receive: Any, send: Any) -> None:
+        if self.user is not None:
+            scope.setdefault("state", {}).update(principal=self.user, csrf="token")
+        await self.app(scope, receive, send)
 
     def complete(self, seconds_ago: float) -> None:
         """The copy of contacts is complete up to that long ago."""

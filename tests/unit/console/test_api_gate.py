@@ -90,7 +90,6 @@ async def test_a_key_that_asks_too_often_is_told_when_to_come_back() -> None:
     ("method", "path", "refused"),
     [
         ("GET", "/api/nothing", (404, "not_found")),
-        ("GET", "/nothing", (404, "not_found")),
         ("GET", "/api/messages", (405, "method_not_allowed")),
         ("POST", "/api/contacts/+18005551234/+15551230001", (405, "method_not_allowed")),
     ],

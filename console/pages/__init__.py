@@ -1,0 +1,1 @@
+"""Routes that answer pages for people."""

@@ -1,0 +1,54 @@
+"""The pages' application: it stands beside the API in one process, and answers HTML where the API answers JSON."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from console.callers import Parts
+from console.errors import ApiError, not_found, problem, validation_failed
+from console.pages import assets, deliveries, home
+from console.pages.errors import error_page, sign_in_first
+from console.pages.visitor import SignInNeeded
+
+ROUTERS = (home.router, deliveries.router)
+
+
+def create_pages(parts: Parts) -> FastAPI:
+    """The application, to be mounted at `/`."""
+    app = FastAPI(openapi_url=None)
+    app.state.parts = parts
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_route(assets.PATH + "{name}", assets.serve)
+    app.add_exception_handler(ApiError, _refused)
+    app.add_exception_handler(HTTPException, _no_page)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(SignInNeeded, sign_in_first)
+    app.add_exception_handler(Exception, _failed)
+    return app
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return error_page(request, error)
+
+
+async def _no_page(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return error_page(request, not_found("There is no such page."))
+    return error_page(request, ApiError(error.status_code, "refused", "This cannot be done.", str(error.detail)))
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return error_page(request, validation_failed([problem(each) for each in error.errors()]))
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return error_page(
+        request, ApiError(500, "internal_error", "Something failed in the console.", "The console's log says what.")
+    )

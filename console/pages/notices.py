@@ -1,0 +1,18 @@
+"""What a page says after a form. A link can choose only among these, so it cannot put words into the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Notice(NamedTuple):
+    """A sentence at the head of a page, and its tone: good, warn or bad."""
+
+    tone: str
+    text: str
+
+
+NOTICES: Mapping[str, Notice] = {
+    "saved": Notice("good", "Saved. It holds within about a second."),
+}

@@ -1,0 +1,43 @@
+"""The places of the console: what the menu shows, and which role sees it. Data; no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from console.principals import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A page of an account. `path` follows `/accounts/{account}`."""
+
+    path: str
+    title: str
+    group: str
+    least: Role = Role.VIEWER
+
+
+PLACES = (
+    Place("", "Overview", "Now"),
+    Place("/deliveries", "Deliveries", "Messages"),
+    Place("/replies", "Replies", "Messages"),
+    Place("/contacts", "Contacts", "Messages"),
+    Place("/rejected", "Rejected payloads", "Problems"),
+    Place("/dead-letters", "Dead letters", "Problems"),
+    Place("/webhooks", "Webhooks", "Settings"),
+    Place("/providers", "Providers", "Settings"),
+    Place("/alerts", "Alerts", "Settings"),
+    Place("/keys", "API keys", "Settings", Role.ADMIN),
+    Place("/users", "Users", "Settings", Role.ADMIN),
+    Place("/audit", "Audit", "Settings", Role.ADMIN),
+)
+
+
+def menu(role: Role) -> Iterator[tuple[str, list[Place]]]:
+    """Groups of the menu and their places, for a role."""
+    groups: dict[str, list[Place]] = {}
+    for place in PLACES:
+        if role >= place.least:
+            groups.setdefault(place.group, []).append(place)
+    yield from groups.items()

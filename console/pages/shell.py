@@ -1,0 +1,87 @@
+"""How pages are made: templates, what all of them know, and answers after a form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from console.pages.assets import asset
+from console.pages.notices import NOTICES
+from console.pages.places import menu
+from console.pages.visitor import Visitor
+from console.principals import Role
+from schemas.cloudevents import iso_time
+
+TONES: Mapping[str, str] = {
+    "delivered": "good",
+    "active": "good",
+    "verified": "good",
+    "2xx": "good",
+    "undeliverable": "bad",
+    "rejected": "bad",
+    "expired": "bad",
+    "removed": "bad",
+    "dead": "bad",
+    "failing": "bad",
+    "revoked": "bad",
+    "paused": "warn",
+    "muted": "warn",
+    "pending": "warn",
+    "queued": "warn",
+    "silent": "warn",
+    "unverified": "warn",
+}
+"""Colour of a state's badge; the word itself says what the colour repeats."""
+
+
+def _templates() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {"asset": asset, "Role": Role, "tone": lambda state: TONES.get(state, "")}
+    environment.filters |= {"time": time_element, "count": lambda number: f"{number:,}"}
+    return environment
+
+
+def time_element(millis: int | None) -> Markup:
+    """A time with its zone. The page's script shows it in the reader's own."""
+    if millis is None:
+        return Markup("–")
+    text = datetime.fromtimestamp(millis / 1000, UTC).strftime("%d %b %Y, %H:%M:%S UTC")
+    return Markup('<time datetime="{}">{}</time>').format(iso_time(millis), text)
+
+
+def page(
+    request: Request, template: str, visitor: Visitor | None = None, status: int = 200, **known: Any
+) -> HTMLResponse:
+    """A page. `known` is what its template uses beside the visitor, the menu and the notice after a form."""
+    base = "" if visitor is None else f"/accounts/{quote(visitor.account)}"
+    text = TEMPLATES.get_template(template).render(
+        visitor=visitor,
+        base=base,
+        here=request.url.path.removeprefix(base),
+        menu=[] if visitor is None else list(menu(visitor.role)),
+        notice=NOTICES.get(request.query_params.get("notice", "")),
+        **known,
+    )
+    return HTMLResponse(text, status)
+
+
+def done(visitor: Visitor, path: str, notice: str, **query: str) -> Response:
+    """After a form: the page at `path` of the account, with the notice of this name (see `notices`)."""
+    assert notice in NOTICES
+    return RedirectResponse(f"/accounts/{quote(visitor.account)}{path}?{urlencode({**query, 'notice': notice})}", 303)
+
+
+TEMPLATES = _templates()

@@ -1,0 +1,74 @@
+"""Who looks at a page: a signed-in user, the account in the URL, and the role there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from console.callers import Parts, TheParts
+from console.errors import forbidden, not_found
+from console.principals import Principal, Role
+from console.sight import Sight
+from schemas.records import ListConfig
+
+
+class SignInNeeded(Exception):
+    """Nobody is signed in. The answer is a redirect to the sign-in page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor(Sight):
+    """A user at an account's pages. `csrf` is the token that every form must carry."""
+
+    principal: Principal
+    account: str
+    role: Role
+    csrf: str = field(repr=False)
+    lists: dict[str, ListConfig] = field(repr=False)
+    accounts: tuple[str, ...] = field(repr=False)
+
+
+def signed_in(request: Request) -> Principal:
+    """The user of a request. Raises SignInNeeded."""
+    principal: Principal | None = getattr(request.state, "principal", None)
+    if principal is None or principal.kind != "user":
+        raise SignInNeeded
+    return principal
+
+
+def _visitor(request: Request, account: str, parts: TheParts) -> Visitor:
+    principal = signed_in(request)
+    role = principal.role_in(account)
+    if role is None or account not in parts.accounts.accounts:
+        raise not_found("There is no such page, or it belongs to an account that is not yours.")
+    return visitor_of(request, principal, account, role, parts)
+
+
+def visitor_of(request: Request, principal: Principal, account: str, role: Role, parts: Parts) -> Visitor:
+    """The visitor of an account."""
+    return Visitor(
+        principal,
+        account,
+        role,
+        request.state.csrf,
+        parts.accounts.lists_of(account),
+        tuple(principal.accounts(parts.accounts.accounts)),
+    )
+
+
+def needs(role: Role) -> Any:
+    """A dependency: a visitor who has this role in the account, else 403."""
+
+    def check(visitor: TheVisitor) -> Visitor:
+        if visitor.role < role:
+            raise forbidden(role)
+        return visitor
+
+    checked: Callable[..., Visitor] = check
+    return Depends(checked)
+
+
+TheVisitor = Annotated[Visitor, Depends(_visitor)]

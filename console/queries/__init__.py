@@ -1,0 +1,1 @@
+"""Questions to the read model: functions of a connection that give frozen rows. All of one account."""

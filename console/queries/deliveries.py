@@ -1,0 +1,78 @@
+"""Deliveries: the newest state of each message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import Field
+from sqlalchemy import Connection, Row
+
+from console.queries.filters import ListFilter
+from console.queries.paging import Page, newest
+from console.queries.rows import PHONE, At
+from database.tables import messages
+
+
+class DeliveriesFilter(ListFilter):
+    """Which deliveries."""
+
+    personal = ("number",)
+
+    status: str | None = Field(default=None, max_length=40, examples=["undeliverable"])
+    status_detail: str | None = Field(default=None, max_length=100, examples=["REJECTED_ABSENT_SUBSCRIBER"])
+    provider: str | None = Field(default=None, max_length=40, examples=["infobip"])
+    list_number: str | None = Field(default=None, max_length=40, examples=["+18005551234"])
+    number: str | None = Field(default=None, max_length=40, description="The recipient.", examples=["+15551230001"])
+    message_id: str | None = Field(default=None, max_length=200, description="The sender's own id.")
+    provider_message_id: str | None = Field(default=None, max_length=200)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What became of one message. `status` is `queued` until the first report."""
+
+    message_id: str
+    provider: str
+    provider_message_id: str
+    to: str | None = field(metadata=PHONE)
+    list_number: str | None
+    status: str
+    status_detail: str
+    status_class: str
+    provider_code: str | None
+    final: bool
+    part_count: int | None
+    registered_at: At | None
+    updated_at: At
+
+
+def deliveries(connection: Connection, account: str, wanted: DeliveriesFilter) -> Page[Delivery]:
+    """A page of deliveries. Raises BadCursor."""
+    return newest(
+        connection,
+        messages,
+        "updated_at",
+        wanted.conditions(messages, "updated_at", account),
+        wanted.ask(account),
+        delivery_of,
+    )
+
+
+def delivery_of(row: Row[Any]) -> Delivery:
+    """The delivery that a row of the table is."""
+    return Delivery(
+        message_id=row.message_id,
+        provider=row.provider,
+        provider_message_id=row.provider_message_id,
+        to=row.number,
+        list_number=row.list_number,
+        status=row.status,
+        status_detail=row.status_detail,
+        status_class=row.status_class,
+        provider_code=row.provider_code,
+        final=row.final,
+        part_count=row.part_count,
+        registered_at=row.registered_at,
+        updated_at=row.updated_at,
+    )

@@ -1,0 +1,96 @@
+"""What lists can be asked for. The fields are parameters of the API's URLs and of the pages' URLs alike."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from sqlalchemy import ColumnElement, Table
+
+from console.queries.paging import DEFAULT_LIMIT, MAX_LIMIT, Ask
+from schemas.topics import parse_duration
+
+
+class ListFilter(BaseModel):
+    """What every list takes. Fields that stand in `columns()` are compared with the columns of that name.
+
+    `personal` are the fields that only those may search by who see numbers.
+    """
+
+    personal: ClassVar[tuple[str, ...]] = ()
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    account: str | None = Field(
+        default=None, max_length=64, description="Account id. Only who may see several accounts needs it."
+    )
+    since: str | None = Field(
+        default=None,
+        max_length=40,
+        description="Not before this time, or so long ago: 2026-11-20T10:15:00Z, 24h, 7d.",
+        examples=["24h"],
+    )
+    until: str | None = Field(
+        default=None, max_length=40, description="Before this time, or so long ago.", examples=["2026-11-20T10:15:00Z"]
+    )
+    cursor: str | None = Field(default=None, max_length=200, description="`next_cursor` of the page before.")
+    limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="Rows of a page.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, values: Any) -> Any:
+        # A form sends the fields that nobody filled in.
+        return {k: v for k, v in values.items() if v not in ("", [""])} if isinstance(values, dict) else values
+
+    @field_validator("since", "until")
+    @classmethod
+    def _is_time(cls, value: str | None) -> str | None:
+        if value is not None:
+            millis_of(value, 0)
+        return value
+
+    @classmethod
+    def columns(cls) -> tuple[str, ...]:
+        """Fields that are columns of the table."""
+        return tuple(name for name in cls.model_fields if name not in ListFilter.model_fields)
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """The filters that are set, by field, without the cursor: for links."""
+        return {
+            name: str(value)
+            for name, value in self.model_dump(exclude={"cursor", "account"}, exclude_defaults=True).items()
+        }
+
+    def conditions(self, table: Table, time_column: str, account: str) -> list[ColumnElement[bool]]:
+        """What rows must be."""
+        found = [table.c.account == account]
+        found += [table.c[name] == value for name in self.columns() if (value := getattr(self, name)) is not None]
+        now = time.time_ns() // 1_000_000
+        if self.since is not None:
+            found.append(table.c[time_column] >= millis_of(self.since, now))
+        if self.until is not None:
+            found.append(table.c[time_column] < millis_of(self.until, now))
+        return found
+
+    def ask(self, account: str) -> Ask:
+        """The page that is wanted."""
+        question = f"{type(self).__name__} {account} {sorted(self.chosen.items())}"
+        return Ask(question, self.cursor, self.limit)
+
+
+def millis_of(text: str, now: int) -> int:
+    """Milliseconds of a time with a zone, or of a duration before `now`. Raises ValueError."""
+    try:
+        return now - parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise ValueError("is no time with a zone and no duration; write 2026-11-20T10:15:00Z, or 24h for a day ago")
+    return int(at.timestamp() * 1000)

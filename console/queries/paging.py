@@ -1,0 +1,84 @@
+"""Lists that are read the newest first, a page at a time.
+
+A page begins after a row, by its time and id, so that what arrives meanwhile neither repeats nor hides a row, and every
+page costs the same. A cursor holds that place and a digest of what was asked; with another question it is refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Row, Table, select, tuple_
+
+T = TypeVar("T")
+
+DEFAULT_LIMIT, MAX_LIMIT = 50, 200
+
+
+class BadCursor(ValueError):
+    """A cursor that is none of ours, or belongs to another question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Which page is wanted: `limit` rows after `cursor`, or the newest ones. `question` is what is asked, as text."""
+
+    question: str
+    cursor: str | None = None
+    limit: int = DEFAULT_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Rows, the newest first, and the cursor of the page that follows; None where there is none."""
+
+    rows: tuple[T, ...]
+    next_cursor: str | None
+
+
+def newest(
+    connection: Connection,
+    table: Table,
+    time: str,
+    where: Iterable[ColumnElement[bool]],
+    ask: Ask,
+    make: Callable[[Row[Any]], T],
+) -> Page[T]:
+    """One page of the rows of a table that meet the conditions. `time` names its column of time. Raises BadCursor."""
+    at, number = table.c[time], table.c.id
+    query = select(table).where(*where).order_by(at.desc(), number.desc()).limit(ask.limit + 1)
+    if ask.cursor is not None:
+        query = query.where(tuple_(at, number) < tuple_(*_place(ask)))
+    found = connection.execute(query).all()
+    rows = found[: ask.limit]
+    following = None
+    if len(found) > ask.limit:
+        last = rows[-1]._mapping
+        following = _cursor(ask.question, last[time], last["id"])
+    return Page(tuple(map(make, rows)), following)
+
+
+def _cursor(question: str, at: int, number: int) -> str:
+    return base64.urlsafe_b64encode(f"{at}.{number}.{_digest(question)}".encode()).decode("ascii").rstrip("=")
+
+
+def _place(ask: Ask) -> tuple[int, int]:
+    assert ask.cursor is not None
+    try:
+        text = base64.urlsafe_b64decode(ask.cursor + "=" * (-len(ask.cursor) % 4)).decode("ascii")
+        at, number, digest = text.split(".")
+        place = int(at), int(number)
+    except (ValueError, binascii.Error):
+        raise BadCursor("is no cursor of this API; take next_cursor as it came") from None
+    if digest != _digest(ask.question) or not all(-(2**63) <= each < 2**63 for each in place):
+        raise BadCursor("belongs to another question: begin without a cursor when filters change")
+    return place
+
+
+def _digest(question: str) -> str:
+    return hashlib.sha256(question.encode()).hexdigest()[:12]

@@ -1,0 +1,43 @@
+"""Types of the fields of rows, as the API writes them and as roles may see them."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Annotated, Any, TypeVar
+
+from pydantic import PlainSerializer, WithJsonSchema
+
+from schemas.cloudevents import iso_time
+
+PERSONAL = "personal"
+"""Marks a field that not every role may see: `field(metadata=PHONE)` or `TEXT`."""
+
+PHONE = {PERSONAL: "phone"}
+TEXT = {PERSONAL: "text"}
+
+HIDDEN = "(hidden)"
+
+At = Annotated[
+    int,
+    PlainSerializer(iso_time, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-20T10:15:32.120Z"]}),
+]
+"""Milliseconds since 1970 UTC; ISO 8601 in JSON."""
+
+Row = TypeVar("Row")
+
+
+def masked(number: str) -> str:
+    """A number of which one sees where it is and how it ends: `+1555•••0001`."""
+    return number if len(number) < 8 else f"{number[:-7]}•••{number[-4:]}"
+
+
+def without_personal(row: Row) -> Row:
+    """A row as a viewer may see it: numbers masked, texts hidden. Rows in it are left as they are."""
+    changes: dict[str, Any] = {}
+    for each in fields(row):  # type: ignore[arg-type]
+        value = getattr(row, each.name)
+        if value is None or PERSONAL not in each.metadata:
+            continue
+        changes[each.name] = masked(value) if each.metadata[PERSONAL] == "phone" else HIDDEN
+    return replace(row, **changes)  # type: ignore[type-var]

@@ -1,0 +1,41 @@
+"""Reads of the database from routes: in threads, since SQL waits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from console.errors import not_available, validation_failed
+from console.queries.paging import BadCursor
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Reads:
+    """Asks the read model. Call it with a function of `console.queries` and what follows its connection."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def __call__(self, query: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """What the function gives. Raises ApiError: 422 for a bad cursor, 503 while the database does not answer."""
+        return await asyncio.to_thread(self._ask, query, *args, **kwargs)
+
+    def _ask(self, query: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            with self._engine.connect() as connection:
+                return query(connection, *args, **kwargs)
+        except BadCursor as error:
+            raise validation_failed([f"cursor: {error}"]) from None
+        except SQLAlchemyError as error:
+            # The text of the error would repeat the statement's values.
+            log.error("the database does not answer: %s", type(error).__name__)
+            raise not_available("The database does not answer. Try again; the console's log says more.") from None
