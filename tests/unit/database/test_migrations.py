@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,13 +18,13 @@ from tests.databases import database_in
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """URL of a database without tables."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'empty.db'}"
-    inside = database_in(request.getfixturevalue("postgres"))
-    request.addfinalizer(lambda: inside.__exit__(None, None, None))
-    return inside.__enter__()
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    with database_in(request.getfixturevalue("postgres")) as url:
+        yield url
 
 
 def differences(engine: Engine) -> list[object]:
@@ -71,7 +72,7 @@ def test_of_several_processes_that_start_at_once_one_migrates(empty_url: str) ->
 def test_a_database_of_a_newer_version_is_refused(database: Engine) -> None:
     with database.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(DatabaseTooNew, match="revision 9999.*newer version"):
+    with pytest.raises(DatabaseTooNew, match=r"revision 9999.*newer version"):
         migrate(database)
 
 
