@@ -43,7 +43,7 @@ class Store(Protocol):
         """All rows."""
 
     def own_items(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """What is stored under keys that begin with `prefix`, which begins with OWN_KEYS."""
+        """What is stored under keys that begin with `prefix`, such as OWN_KEYS; after nothing, everything."""
 
     def wipe(self) -> None:
         """Forget everything."""
