@@ -313,6 +313,23 @@ class RejectedRecord:
     rejected_at: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedItem:
+    """An item of a past callback as today's rules read it, beside what was written of it then."""
+
+    run: str
+    event_id: str
+    account: str | None = None
+    provider: str | None = None
+    verdict: str
+    then: str
+    now: str
+    fields: tuple[str, ...]
+    before: str | None = None
+    after: str | None = None
+    compared_at: int
+
+
 @dataclass(frozen=True, slots=True)
 class WebhookTask:
     """One webhook for one endpoint that is due later or again."""
@@ -503,6 +520,7 @@ Record = (
     | ContactState
     | ContactCommand
     | RejectedRecord
+    | ComparedItem
     | WebhookTask
     | DeadWebhook
     | ReplayCommand
