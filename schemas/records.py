@@ -295,6 +295,21 @@ class ContactCommand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallbacksSeen:
+    """What one ingest process has seen of an account's provider or network since it started."""
+
+    account: str
+    provider: str
+    instance: str
+    taken: int
+    refused: Mapping[str, int]
+    last_taken_at: int | None = None
+    last_refused_at: int | None = None
+    last_refusal: str | None = None
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedRecord:
     """A record, or an item of one, that could not be processed, with the reason."""
 
@@ -537,6 +552,7 @@ Record = (
     | MessageCallback
     | ContactState
     | ContactCommand
+    | CallbacksSeen
     | RejectedRecord
     | ComparedItem
     | WebhookTask
