@@ -7,11 +7,13 @@ from pathlib import Path
 from pydantic import Field
 
 from database.settings import DatabaseSettings
+from operations.settings import PublicSettings
 from outbound.settings import OutboundSettings
 
 
-class ConsoleSettings(OutboundSettings, DatabaseSettings):
-    """What the console needs beside the settings of Kafka, of the database and of requests to customers."""
+class ConsoleSettings(OutboundSettings, DatabaseSettings, PublicSettings):
+    """What the console needs beside the settings of Kafka, of the database, of requests to customers and of
+    ingest's address."""
 
     host: str = Field(
         default="127.0.0.1",

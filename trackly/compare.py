@@ -31,6 +31,9 @@ from trackly.writing import producing
 WRITTEN = ("receipts", "inbound", "clicks", "postbacks", "rejected")
 """Topics (short names) that hold what callbacks were read as."""
 
+CACHE_BYTES = 32 << 20
+"""Memory for what is compared. Items are looked up in no order, so more would hold little more of a week."""
+
 
 def compare(
     begin: Annotated[
@@ -81,7 +84,7 @@ def compare(
         return findings.written
 
     with TemporaryDirectory(prefix="trackly-compare-") as directory:
-        store = RocksStore(Path(directory) / "items")
+        store = RocksStore(Path(directory) / "items", CACHE_BYTES)
         comparison = Comparison(settings.catalogue["raw"].name, codec, store)
         try:
             written = asyncio.run(run_it(comparison))
