@@ -12,6 +12,7 @@ from database.bulk import Row
 from database.tables import (
     attempts,
     audit,
+    callbacks_seen,
     contact_changes,
     dead_webhooks,
     events,
@@ -25,6 +26,7 @@ from database.tables import (
 from outbound.bodies import PublicEvent, body_of, contact_of, event_name
 from schemas.records import (
     AuditEntry,
+    CallbacksSeen,
     ClickEvent,
     ContactCommand,
     ContactState,
@@ -108,7 +110,15 @@ class Erasure:
     number: str
 
 
-Change = NewRow | Count | MessageNews | ContactNews | Answered | Erasure
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """A row that takes the place of the one with its primary key."""
+
+    table: Table
+    row: Row
+
+
+Change = NewRow | Count | MessageNews | ContactNews | Answered | Erasure | Latest
 
 
 def _event(event: PublicEvent, place: Place) -> Iterable[Change]:
@@ -352,6 +362,21 @@ def _audit(entry: AuditEntry, place: Place) -> Iterable[Change]:
     yield NewRow(audit, row)
 
 
+def _callbacks_seen(seen: CallbacksSeen, place: Place) -> Iterable[Change]:
+    row = {
+        "account": seen.account,
+        "provider": seen.provider,
+        "instance": seen.instance,
+        "taken": seen.taken,
+        "refused": sum(seen.refused.values()),
+        "last_taken_at": seen.last_taken_at,
+        "last_refused_at": seen.last_refused_at,
+        "last_refusal": seen.last_refusal,
+        "updated_at": place.at(seen.updated_at),
+    }
+    yield Latest(callbacks_seen, row)
+
+
 class Rule(NamedTuple):
     """Which records a topic holds, and what one means. `tombstones`: the rule takes None for a deleted key."""
 
@@ -376,5 +401,6 @@ RULES: Mapping[str, Rule] = {
     "webhooks_dead": Rule((DeadWebhook,), _dead),
     "rejected": Rule((RejectedRecord,), _rejected),
     "audit": Rule((AuditEntry,), _audit),
+    "callbacks_seen": Rule((CallbacksSeen,), _callbacks_seen),
 }
 """What is read, by the catalogue's short name of the topic."""
