@@ -473,6 +473,24 @@ class ApiKey:
     created_at: int
     expires_at: int | None = None
     revoked_at: int | None = None
+    role: str = "admin"
+    created_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """Something that a user or an API key did."""
+
+    event_id: str
+    account: str
+    actor: str
+    action: str
+    object: str
+    details: str
+    remote_ip: str
+    request_id: str
+    outcome: str
+    at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -513,6 +531,7 @@ Record = (
     | ListConfig
     | EndpointConfig
     | ApiKey
+    | AuditEntry
     | ApiRequest
 )
 

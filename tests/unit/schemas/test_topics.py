@@ -33,6 +33,7 @@ BY_RECIPIENT = (
         "sms.webhooks.retry.1m", "sms.webhooks.retry.5m", "sms.webhooks.retry.15m", "sms.webhooks.retry.1h",
         "sms.webhooks.retry.2h", "sms.webhooks.dead", "sms.webhooks.attempts", "sms.webhooks.replays", "sms.alerts",
         "config.accounts", "config.lists", "config.endpoints", "config.keys", "sms.api.requests",
+        "trackly.audit",
     ],
 )  # fmt: skip
 def test_the_catalogue_has_every_topic(name: str) -> None:
