@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from accounts.alerts import TYPES, channels_of, is_muted, is_on
 from accounts.secrets import SecretMissing, resolve
 from accounts.store import Accounts
+from operations.alerts import signing_secret
 from outbound.alert_posts import Notice
 from schemas.ids import derived_id
 from schemas.records import AccountConfig, AlertTold
@@ -84,12 +85,6 @@ class Teller:
             except KafkaError as error:
                 log.error("alert %s is not written down yet: %s", record.event_id, type(error).__name__)
                 await self._clock.sleep(WRITE_AGAIN)
-
-
-def signing_secret(account: AccountConfig, channel: str) -> str | None:
-    """The secret that signs what goes to a channel: JSON alone is signed. Raises SecretMissing."""
-    reference = account.alert_webhook_secret or account.callback_secret
-    return None if channel != "webhook" or reference is None else resolve(reference)
 
 
 def notice_of(burst: Burst, now: int) -> Notice:
