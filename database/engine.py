@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -48,10 +50,9 @@ def _on_sqlite_connect(engine: Engine, read_only: bool) -> None:
         # The driver would begin its transactions late, at the first write, and none for changes of tables.
         connection.isolation_level = None
         cursor = connection.cursor()
-        # The log lets the console read while the read model writes.
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = NORMAL")
         cursor.execute(f"PRAGMA busy_timeout = {SQLITE_WAIT_MS}")
+        _use_write_ahead_log(cursor)
+        cursor.execute("PRAGMA synchronous = NORMAL")
         cursor.execute("PRAGMA cache_size = -65536")
         if read_only:
             cursor.execute("PRAGMA query_only = ON")
@@ -61,3 +62,19 @@ def _on_sqlite_connect(engine: Engine, read_only: bool) -> None:
     def begin(connection: Connection) -> None:
         # A transaction that reads first and writes later could not wait for another writer: it would fail.
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _use_write_ahead_log(cursor: Any) -> None:
+    """Let the console read while the read model writes.
+
+    The file remembers it. The first time nobody else may use it, and SQLite does not wait for that by itself.
+    """
+    deadline = time.monotonic() + SQLITE_WAIT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)

@@ -285,6 +285,16 @@ hourly_events = Table(
     comment="Events by the hour they happened in. `detail`: status_detail, reason or keyword; empty where none is.",
 )
 
+minutely_events = Table(
+    "minutely_events",
+    METADATA,
+    _text("account"),
+    _number("minute"),
+    _number("count"),
+    PrimaryKeyConstraint("account", "minute"),
+    comment="Events by the minute they happened in, for the last days.",
+)
+
 hourly_attempts = Table(
     "hourly_attempts",
     METADATA,

@@ -77,6 +77,8 @@ class Stack:
         if self.console_port is not None:
             own = {"TRACKLY_CONSOLE_PORT": str(self.console_port)}
             self._add("console", ["console"], own, self.console_port)
+            health = free_port()
+            self._add("read-model", ["read-model"], {"TRACKLY_READ_MODEL_PORT": str(health)}, health)
         for kind, count in self._counts.items():
             for number in range(1, count + 1):
                 health = free_port()

@@ -280,6 +280,14 @@ def upgrade() -> None:
         batch_op.create_index("messages_by_time", ["account", "updated_at", "id"], unique=False)
 
     op.create_table(
+        "minutely_events",
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("minute", sa.BigInteger(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account", "minute"),
+        comment="Events by the minute they happened in, for the last days.",
+    )
+    op.create_table(
         "positions",
         sa.Column("topic", sa.Text(), nullable=False),
         sa.Column("partition", sa.BigInteger(), nullable=False),

@@ -1,0 +1,77 @@
+"""`GET /api/statistics`: counts by hour, day, list, provider or reason."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from console.api.lists import ListAnswer
+from console.callers import Caller, Parts, TheCaller, TheParts
+from console.clock import now_ms
+from console.errors import validation_failed
+from console.queries.filters import millis_of
+from console.queries.statistics import DAY, Group, Statistic, statistics
+from schemas.cloudevents import iso_time
+
+MOST_DAYS = 400
+MOST_HOURLY_DAYS = 31
+
+router = APIRouter(tags=["Statistics"])
+
+
+class StatisticsFilter(BaseModel):
+    """Which counts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    account: str | None = Field(default=None, max_length=64, description="Account id, for who may see several.")
+    group: Group = Field(default="hour", description="What is counted apart.")
+    event: str | None = Field(default=None, max_length=40, description="Only this event.", examples=["delivery"])
+    since: str = Field(default="24h", max_length=40, description="Not before: a time, or so long ago.")
+    until: str | None = Field(default=None, max_length=40, description="Before: a time, or so long ago.")
+
+
+@router.get("/api/statistics", summary="Count events")
+async def list_statistics(
+    wanted: Annotated[StatisticsFilter, Query()], parts: TheParts, caller: TheCaller
+) -> ListAnswer[Statistic]:
+    """Events by kind and status in each group, in whole hours of UTC. `detail` is the reason where there is one.
+
+    Up to 400 days at once, by the hour up to 31; 10,000 rows at most, the newest or the most frequent first.
+    """
+    return ListAnswer(await _counted(wanted, parts, caller), None)
+
+
+@router.get("/api/statistics.csv", summary="Count events, as CSV", response_class=Response)
+async def statistics_csv(wanted: Annotated[StatisticsFilter, Query()], parts: TheParts, caller: TheCaller) -> Response:
+    """The same as CSV with a head line, for a spreadsheet."""
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(("event", "status", wanted.group, "count"))
+    field = "hour" if wanted.group in ("hour", "day") else wanted.group
+    for row in await _counted(wanted, parts, caller):
+        value = asdict(row)[field]
+        writer.writerow((row.event, row.status, iso_time(value) if field == "hour" else value, row.count))
+    return Response(table.getvalue(), media_type="text/csv; charset=utf-8")
+
+
+async def _counted(wanted: StatisticsFilter, parts: Parts, caller: Caller) -> list[Statistic]:
+    now = now_ms()
+    since, until = _time("since", wanted.since, now), _time("until", wanted.until or "0s", now)
+    most = MOST_HOURLY_DAYS if wanted.group == "hour" else MOST_DAYS
+    if not 0 <= until - since <= most * DAY:
+        raise validation_failed([f"since: is not within {most} days before until; by the day, {MOST_DAYS} may be"])
+    return await parts.reads(statistics, caller.account, wanted.group, since, until, wanted.event)
+
+
+def _time(field: str, text: str, now: int) -> int:
+    try:
+        return millis_of(text, now)
+    except ValueError as error:
+        raise validation_failed([f"{field}: {error}"]) from None

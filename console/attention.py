@@ -1,0 +1,91 @@
+"""What needs somebody's attention: a symptom, and the next step. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from console.queries.statistics import MANY, Webhooks
+from schemas.records import EndpointConfig
+
+FEW_ATTEMPTS = 10
+"""Attempts below which a share of failures tells nothing."""
+
+FAILING_SHARE = 0.5
+OLD_SECONDS = 60.0
+ROTATION_ENDS_MS = 24 * 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """One symptom. `tone` is `bad` or `warn`; `path` follows the account's base and leads to the next step."""
+
+    tone: str
+    symptom: str
+    step: str
+    path: str
+
+
+def attention(
+    *,
+    endpoints: Sequence[EndpointConfig],
+    webhooks: Iterable[Webhooks],
+    dead: int,
+    rejected: int,
+    behind_seconds: float | None,
+    now: int,
+) -> list[Attention]:
+    """What to look at, the worst first. `dead` and `rejected` are of the last day; `now` is in ms.
+
+    `behind_seconds`: how old the read model is, None while nobody writes it.
+    """
+    found = [
+        *_of_endpoints(endpoints, now),
+        *_of_webhooks(webhooks, {endpoint.id for endpoint in endpoints if endpoint.paused_at is None}),
+        *_of_counts(dead, rejected),
+        *_of_age(behind_seconds),
+    ]
+    return sorted(found, key=lambda each: each.tone)
+
+
+def _of_endpoints(endpoints: Iterable[EndpointConfig], now: int) -> Iterator[Attention]:
+    for endpoint in endpoints:
+        path = f"/webhooks/{quote(endpoint.id, safe='')}"
+        if endpoint.paused_at is not None:
+            symptom = f"Endpoint {endpoint.id} is paused ({endpoint.paused_reason}); its webhooks wait."
+            yield Attention("bad", symptom, "Mend the receiver, test it, then resume.", path)
+        ends = endpoint.secret_next_at
+        if endpoint.secret_next is not None and ends is not None and now < ends < now + ROTATION_ENDS_MS:
+            symptom = f"The old secret of {endpoint.id} stops signing within a day."
+            yield Attention("warn", symptom, "See that the receiver knows the new one.", path)
+
+
+def _of_webhooks(webhooks: Iterable[Webhooks], active: set[str]) -> Iterator[Attention]:
+    for each in webhooks:
+        failed = each.attempts - each.taken
+        if each.endpoint in active and each.attempts >= FEW_ATTEMPTS and failed / each.attempts >= FAILING_SHARE:
+            symptom = f"{failed:,} of {each.attempts:,} attempts at {each.endpoint} failed in the last day."
+            yield Attention("bad", symptom, "Look at what it answers.", f"/webhooks/{quote(each.endpoint, safe='')}")
+
+
+def _of_counts(dead: int, rejected: int) -> Iterator[Attention]:
+    if dead:
+        symptom = f"{_count(dead)} webhooks were given up in the last day."
+        yield Attention("bad", symptom, "Look why, then send them again.", "/dead-letters")
+    if rejected:
+        symptom = f"{_count(rejected)} payloads could not be processed in the last day."
+        yield Attention("warn", symptom, "Look at the reasons; what is mended can be processed again.", "/rejected")
+
+
+def _of_age(behind_seconds: float | None) -> Iterator[Attention]:
+    if behind_seconds is None:
+        symptom = "Nobody writes what these pages show."
+        yield Attention("bad", symptom, "Start `trackly read-model`; nothing is lost meanwhile.", "")
+    elif behind_seconds > OLD_SECONDS:
+        symptom = f"These pages are {round(behind_seconds / 60):,} min behind."
+        yield Attention("warn", symptom, "`trackly read-model status` shows what is left to read.", "")
+
+
+def _count(number: int) -> str:
+    return f"More than {MANY:,}" if number > MANY else f"{number:,}"

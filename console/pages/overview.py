@@ -1,0 +1,143 @@
+"""Overview: what needs attention, and how it goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from sqlalchemy import Connection
+from starlette.responses import Response
+
+from console import charts
+from console.attention import Attention, attention
+from console.callers import TheParts
+from console.clock import now_ms
+from console.pages.shell import page
+from console.pages.visitor import TheVisitor
+from console.queries import statistics
+from console.queries.statistics import DAY, FAILED, HOUR, Hour, Reason
+from database.read_state import freshness_of
+from schemas.cloudevents import iso_time
+from schemas.records import EndpointConfig
+
+router = APIRouter(prefix="/accounts/{account}")
+
+SILENT_MS = 30_000
+"""Nobody writes the read model when it has told nothing for so long; it tells something every second or so."""
+
+WINDOWS = {"24h": ("last 24 hours", DAY), "1h": ("this hour", HOUR), "7d": ("last 7 days", 7 * DAY)}
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What the page shows. `behind_seconds`: how old it is, None while nobody writes the read model."""
+
+    tiles: list[tuple[str, str, str, str]]
+    attention: list[Attention]
+    reasons: list[Reason]
+    failed: int
+    hours: list[Hour]
+    minutes: list[int]
+    as_of: int | None
+    behind_seconds: float | None
+    lag: int
+    is_empty: bool
+
+
+@router.get("")
+async def overview(
+    request: Request,
+    parts: TheParts,
+    visitor: TheVisitor,
+    window: Annotated[Literal["24h", "1h", "7d"], Query()] = "24h",
+) -> Response:
+    """The page; its live part asks for itself again and takes what has changed."""
+    now = now_ms()
+    endpoints = parts.accounts.endpoints_of(visitor.account)
+    known = await parts.reads(_look, visitor.account, WINDOWS[window][1], endpoints, now)
+    return page(
+        request,
+        "overview.html",
+        visitor,
+        known=known,
+        window=window,
+        windows={name: words for name, (words, _) in WINDOWS.items()},
+        contacts_age=parts.contacts.age(),
+        **_charts(known),
+    )
+
+
+def _look(
+    connection: Connection, account: str, length: int, endpoints: tuple[EndpointConfig, ...], now: int
+) -> Overview:
+    since = now - now % HOUR if length == HOUR else now - length
+    counts = statistics.totals(connection, account, since)
+    delivered, failed = counts.get(("delivery", "delivered"), 0), sum(counts.get(("delivery", s), 0) for s in FAILED)
+    attempts = statistics.webhooks(connection, account, since)
+    tried, taken = sum(each.attempts for each in attempts), sum(each.taken for each in attempts)
+    dead, rejected = (
+        statistics.dead_since(connection, account, now - DAY),
+        statistics.rejected_since(connection, account, now - DAY),
+    )
+    fresh = freshness_of(connection)
+    is_written = fresh is not None and now - fresh.told_at < SILENT_MS
+    as_of = None if fresh is None else fresh.caught_up_at
+    behind = None if not is_written or as_of is None else max(0.0, (now - as_of) / 1000)
+    tiles = [
+        ("Delivered", f"{delivered:,}", _share(delivered, delivered + failed), "/deliveries?status=delivered"),
+        ("Failed", f"{failed:,}", _share(failed, delivered + failed), "/deliveries?status=undeliverable"),
+        ("Replies", _kind(counts, "reply"), "", "/replies"),
+        ("Opt-outs", _kind(counts, "unsubscribe"), "", "/contacts?active=false"),
+        ("Clicks", _kind(counts, "click"), "", ""),
+        ("Conversions", _kind(counts, "conversion"), "", ""),
+        ("Webhooks", f"{tried:,}", f"{_share(taken, tried)} answered 2xx" if tried else "", "/webhooks"),
+        ("Dead letters", _many(dead), "last day", "/dead-letters"),
+        ("Rejected", _many(rejected), "last day", "/rejected"),
+    ]
+    return Overview(
+        tiles=tiles,
+        attention=attention(
+            endpoints=endpoints,
+            webhooks=statistics.webhooks(connection, account, now - DAY),
+            dead=dead,
+            rejected=rejected,
+            behind_seconds=behind,
+            now=now,
+        ),
+        reasons=statistics.reasons(connection, account, since),
+        failed=failed,
+        hours=statistics.hours(connection, account, now),
+        minutes=statistics.minutes(connection, account, now),
+        as_of=as_of,
+        behind_seconds=behind,
+        lag=0 if fresh is None else fresh.lag,
+        is_empty=not counts and not tried and not rejected,
+    )
+
+
+def _charts(known: Overview) -> dict[str, Any]:
+    shares = [each.share or 0.0 for each in known.hours]
+    texts = [
+        f"{iso_time(each.hour)[11:16]} UTC: {each.delivered:,} delivered, {each.failed:,} failed"
+        for each in known.hours
+    ]
+    rates = [count / 60 for count in known.minutes]
+    return {
+        "success_bars": charts.bars(shares, texts, top=1.0),
+        "rate_line": charts.line(rates),
+        "rate_now": rates[-1],
+        "rate_most": max(rates),
+    }
+
+
+def _kind(counts: dict[tuple[str, str], int], event: str) -> str:
+    return f"{sum(count for (kind, _), count in counts.items() if kind == event):,}"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else ""
+
+
+def _many(count: int) -> str:
+    return f"{statistics.MANY:,}+" if count > statistics.MANY else f"{count:,}"

@@ -1,0 +1,185 @@
+"""Counts: by hour, list, provider and reason, from the tables that are counted as events arrive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Table, func, select
+
+from console.queries.rows import At
+from database.tables import dead_webhooks, hourly_attempts, hourly_events, minutely_events, rejected
+
+HOUR, DAY, MINUTE = 3_600_000, 86_400_000, 60_000
+
+FAILED = ("undeliverable", "expired", "rejected")
+"""Statuses of messages that did not arrive."""
+
+MANY = 10_000
+"""Rows that are counted one by one at most; beyond it an answer says that there are more."""
+
+MOST_GROUPS = 10_000
+
+Group = Literal["hour", "day", "list_number", "provider", "detail"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistic:
+    """How many events of a kind and status are in a group. `hour` is the beginning of the hour or day."""
+
+    event: str
+    status: str
+    hour: At | None = None
+    list_number: str | None = None
+    provider: str | None = None
+    detail: str | None = None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A reason why messages did not arrive."""
+
+    status: str
+    detail: str
+    provider: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """What became of messages in one hour."""
+
+    hour: At
+    delivered: int
+    failed: int
+
+    @property
+    def share(self) -> float | None:
+        """Share of those that arrived, of those whose end is known."""
+        ended = self.delivered + self.failed
+        return self.delivered / ended if ended else None
+
+
+@dataclass(frozen=True, slots=True)
+class Webhooks:
+    """Attempts to deliver webhooks to one endpoint, and how many were answered 2xx."""
+
+    endpoint: str
+    attempts: int
+    taken: int
+
+
+def statistics(
+    connection: Connection, account: str, group: Group, since: int, until: int, event: str | None = None
+) -> list[Statistic]:
+    """Counts between two times in ms, widened to whole hours, by a column; the newest or the largest first."""
+    table = hourly_events
+    by_time = group in ("hour", "day")
+    length = DAY if group == "day" else HOUR
+    key = (table.c.hour - table.c.hour % length) if by_time else table.c[group]
+    total = func.sum(table.c.count).label("total")
+    query = (
+        select(table.c.event, table.c.status, key.label("key"), total)
+        .where(table.c.account == account, table.c.hour >= since - since % HOUR, table.c.hour < until)
+        .group_by(table.c.event, table.c.status, key)
+        .order_by(key.desc() if by_time else total.desc(), table.c.event, table.c.status)
+        .limit(MOST_GROUPS)
+    )
+    if event is not None:
+        query = query.where(table.c.event == event)
+    field = "hour" if by_time else group
+    return [
+        Statistic(event=row.event, status=row.status, count=int(row.total), **{field: row.key})
+        for row in connection.execute(query)
+    ]
+
+
+def totals(connection: Connection, account: str, since: int) -> dict[tuple[str, str], int]:
+    """Events since a time by (event, status)."""
+    table = hourly_events
+    query = (
+        select(table.c.event, table.c.status, func.sum(table.c.count).label("total"))
+        .where(table.c.account == account, table.c.hour >= since - since % HOUR)
+        .group_by(table.c.event, table.c.status)
+    )
+    return {(row.event, row.status): int(row.total) for row in connection.execute(query)}
+
+
+def reasons(connection: Connection, account: str, since: int, limit: int = 8) -> list[Reason]:
+    """Why messages did not arrive since a time, the most frequent first."""
+    table = hourly_events
+    total = func.sum(table.c.count).label("total")
+    query = (
+        select(table.c.status, table.c.detail, table.c.provider, total)
+        .where(
+            table.c.account == account,
+            table.c.hour >= since - since % HOUR,
+            table.c.event == "delivery",
+            table.c.status.in_(FAILED),
+        )
+        .group_by(table.c.status, table.c.detail, table.c.provider)
+        .order_by(total.desc(), table.c.detail)
+        .limit(limit)
+    )
+    return [Reason(row.status, row.detail, row.provider, int(row.total)) for row in connection.execute(query)]
+
+
+def hours(connection: Connection, account: str, now: int, count: int = 24) -> list[Hour]:
+    """The last hours, the oldest first, those without an event too."""
+    table = hourly_events
+    first = now - now % HOUR - (count - 1) * HOUR
+    query = (
+        select(table.c.hour, table.c.status, func.sum(table.c.count).label("total"))
+        .where(table.c.account == account, table.c.hour >= first, table.c.event == "delivery")
+        .group_by(table.c.hour, table.c.status)
+    )
+    found: dict[int, dict[str, int]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.hour, {})[row.status] = int(row.total)
+    return [
+        Hour(hour, states.get("delivered", 0), sum(states.get(status, 0) for status in FAILED))
+        for hour in range(first, now + 1, HOUR)
+        for states in [found.get(hour, {})]
+    ]
+
+
+def minutes(connection: Connection, account: str, now: int, count: int = 60) -> list[int]:
+    """Events in each of the last whole minutes, the oldest first."""
+    table = minutely_events
+    first = now - now % MINUTE - count * MINUTE
+    query = select(table.c.minute, table.c.count).where(table.c.account == account, table.c.minute >= first)
+    found = {row.minute: int(row._mapping["count"]) for row in connection.execute(query)}
+    return [found.get(first + number * MINUTE, 0) for number in range(count)]
+
+
+def webhooks(connection: Connection, account: str, since: int) -> list[Webhooks]:
+    """Attempts of each endpoint since a time."""
+    table = hourly_attempts
+    query = (
+        select(table.c.endpoint, table.c.outcome, func.sum(table.c.count).label("total"))
+        .where(table.c.account == account, table.c.hour >= since - since % HOUR)
+        .group_by(table.c.endpoint, table.c.outcome)
+    )
+    found: dict[str, dict[str, int]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.endpoint, {})[row.outcome] = int(row.total)
+    return [
+        Webhooks(endpoint, sum(outcomes.values()), outcomes.get("2xx", 0))
+        for endpoint, outcomes in sorted(found.items())
+    ]
+
+
+def dead_since(connection: Connection, account: str, since: int) -> int:
+    """Webhooks that were given up since a time and not delivered later; MANY + 1 where there are more."""
+    return _counted(connection, dead_webhooks, account, "died_at", since, dead_webhooks.c.delivered_at.is_(None))
+
+
+def rejected_since(connection: Connection, account: str, since: int) -> int:
+    """Records that could not be processed since a time; MANY + 1 where there are more."""
+    return _counted(connection, rejected, account, "rejected_at", since)
+
+
+def _counted(connection: Connection, table: Table, account: str, time: str, since: int, *where: Any) -> int:
+    some = select(table.c.id).where(table.c.account == account, table.c[time] >= since, *where).limit(MANY + 1)
+    return int(connection.execute(select(func.count()).select_from(some.subquery())).scalar_one())
