@@ -6,6 +6,7 @@ import base64
 import ipaddress
 import re
 
+from accounts.alerts import SEVERITIES
 from accounts.secrets import SEALED
 from accounts.toml_table import nearest, quoted
 from accounts.urls import check_web_address
@@ -93,6 +94,11 @@ def check_duration(value: str) -> None:
 def check_format(value: str) -> None:
     if value not in FORMATS:
         raise ValueError(f"{quoted(value)} is no format; {nearest(value, FORMATS)}")
+
+
+def check_severity(value: str) -> None:
+    if value not in SEVERITIES:
+        raise ValueError(f"{quoted(value)} is no severity; {nearest(value, SEVERITIES)}")
 
 
 def check_header_name(value: str) -> None:

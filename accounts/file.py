@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
+from accounts.alerts import TYPES, Severity
 from accounts.checks import (
     EVENTS,
     MAX_OPT_OUT_WORDS,
@@ -27,6 +28,7 @@ from accounts.checks import (
     check_opt_out_word,
     check_secret,
     check_secret_url,
+    check_severity,
     check_signing_secret,
     check_there,
 )
@@ -56,15 +58,21 @@ MOST_IN_A_BATCH = 100
 KEPT_FIELDS = ("secret_next", "secret_next_at", "paused_reason", "paused_at")
 """Fields of an endpoint that trackly itself writes. A file cannot set them, and applying one keeps them."""
 
+KEPT_ACCOUNT_FIELDS = ("alerts_muted_until",)
+"""The same of an account."""
 
 _ROOT_KEYS = ("accounts",)
 _POSTBACK_SECRETS = ("token", "token_previous")
 _POSTBACK_CIDRS = "trusted_cidrs"
-_IN_TABLES = ("trusted_postback_cidrs", "opt_out_words", "opt_out_off", "callback_secret")
-_ACCOUNT_KEYS = (
-    *(f.name for f in fields(AccountConfig) if f.name not in _IN_TABLES),
-    *("callbacks", "opt_out", "lists", "endpoints"),
+_IN_TABLES = (
+    *("trusted_postback_cidrs", "opt_out_words", "opt_out_off", "callback_secret"),
+    *("alerts_on", "alerts_minimum_severity", "slack_webhook_url", "alert_webhook_url", "alert_webhook_secret"),
 )
+_ACCOUNT_KEYS = (
+    *(f.name for f in fields(AccountConfig) if f.name not in (*_IN_TABLES, *KEPT_ACCOUNT_FIELDS)),
+    *("callbacks", "opt_out", "alerts", "lists", "endpoints"),
+)
+_ALERT_KEYS = (*TYPES, "minimum_severity", "slack_webhook_url", "webhook_url", "webhook_secret")
 _LIST_KEYS = tuple(f.name for f in fields(ListConfig) if f.name != "account")
 _ENDPOINT_KEYS = tuple(f.name for f in fields(EndpointConfig) if f.name not in ("account", *KEPT_FIELDS))
 
@@ -105,6 +113,7 @@ def _account(table: Table) -> list[Entry]:
     }
     postbacks = table.table("postbacks", (*_POSTBACK_SECRETS, _POSTBACK_CIDRS))
     callbacks = table.table("callbacks", ("secret",))
+    alerts = table.table("alerts", _ALERT_KEYS) or Table({}, "", (), [])
     words, off = _opt_outs(table)
     config = AccountConfig(
         id=account,
@@ -120,6 +129,11 @@ def _account(table: Table) -> list[Entry]:
         allow_http=table.flag("allow_http", False),
         opt_out_words=words,
         opt_out_off=off,
+        alerts_on={name: alerts.flag(name, kind.on) for name, kind in TYPES.items() if name in alerts.values},
+        alerts_minimum_severity=alerts.text("minimum_severity", check_severity) or str(Severity.LOW),
+        slack_webhook_url=alerts.text("slack_webhook_url", check_secret_url),
+        alert_webhook_url=alerts.text("webhook_url", check_secret_url),
+        alert_webhook_secret=alerts.text("webhook_secret", check_signing_secret),
     )
     return [
         Entry(table.path, config),

@@ -12,10 +12,11 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal
+from typing import Any, Literal
 
+from accounts.alerts import Severity
 from accounts.checks import KEEP
-from accounts.file import KEPT_FIELDS, Entry, read_file
+from accounts.file import KEPT_ACCOUNT_FIELDS, KEPT_FIELDS, Entry, read_file
 from accounts.secrets import KeyRing, is_literal, redacted, secrets_of, with_secrets
 from accounts.store import Accounts, Config, all_configs, config_key
 from accounts.toml_table import nearest
@@ -27,8 +28,21 @@ KINDS: dict[type[Config], Literal["account", "list", "endpoint"]] = {
     EndpointConfig: "endpoint",
 }
 
-_PATHS = {"trusted_postback_cidrs": "postbacks.trusted_cidrs"}
+_PATHS = {
+    "trusted_postback_cidrs": "postbacks.trusted_cidrs",
+    "callback_secret": "callbacks.secret",
+    "alerts_on": "alerts",
+    "alerts_minimum_severity": "alerts.minimum_severity",
+    "slack_webhook_url": "alerts.slack_webhook_url",
+    "alert_webhook_url": "alerts.webhook_url",
+    "alert_webhook_secret": "alerts.webhook_secret",
+}
 """Fields that stand elsewhere in the file than in the record."""
+
+_OPTIONAL_SECRETS = (
+    *("discord_webhook_url", "callback_secret", "slack_webhook_url", "alert_webhook_url", "alert_webhook_secret"),
+)
+"""Fields of an account that are a secret or nothing."""
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -146,8 +160,10 @@ def _unknown_lists(entries: list[Entry], view: Accounts) -> Iterator[str]:
 
 
 def _with_kept_state(config: Config, stored: Config | None) -> Config:
-    """An endpoint with what trackly itself has written: a pause, which ends with a new URL, and a rotation, which ends
-    with another secret."""
+    """A setting with what trackly itself has written: how long an account's alerts are muted; an endpoint's pause,
+    which ends with a new URL, and its rotation, which ends with another secret."""
+    if isinstance(config, AccountConfig) and isinstance(stored, AccountConfig):
+        return replace(config, **{name: getattr(stored, name) for name in KEPT_ACCOUNT_FIELDS})
     if not isinstance(config, EndpointConfig) or not isinstance(stored, EndpointConfig):
         return config
     kept = {name: getattr(stored, name) for name in KEPT_FIELDS}
@@ -174,6 +190,13 @@ def _with_kept_secrets(entry: Entry, stored: Config | None, problems: list[str],
             return ""
         return current
 
+    def optionals(config: AccountConfig, known: AccountConfig) -> dict[str, Any]:
+        given = {name: getattr(config, name) for name in _OPTIONAL_SECRETS}
+        return {
+            name: None if value is None else kept(_PATHS.get(name, name), value, getattr(known, name))
+            for name, value in given.items()
+        }
+
     match entry.config:
         case EndpointConfig() as endpoint:
             current = stored if isinstance(stored, EndpointConfig) else None
@@ -188,7 +211,6 @@ def _with_kept_secrets(entry: Entry, stored: Config | None, problems: list[str],
             )
         case AccountConfig() as account:
             known = stored if isinstance(stored, AccountConfig) else AccountConfig(id=account.id, name=account.name)
-            url = account.discord_webhook_url
             return replace(
                 account,
                 providers={
@@ -202,12 +224,7 @@ def _with_kept_secrets(entry: Entry, stored: Config | None, problems: list[str],
                     name: kept(f"postbacks.{name}", value, known.postbacks.get(name))
                     for name, value in account.postbacks.items()
                 },
-                discord_webhook_url=None
-                if url is None
-                else kept("discord_webhook_url", url, known.discord_webhook_url),
-                callback_secret=None
-                if account.callback_secret is None
-                else kept("callbacks.secret", account.callback_secret, known.callback_secret),
+                **optionals(account, known),
             )
         case ListConfig() as unchanged:
             return unchanged
@@ -282,11 +299,25 @@ def _account_toml(view: Accounts, account: AccountConfig) -> Iterator[str]:
     if account.callback_secret is not None:
         yield "[accounts.callbacks]"
         yield _secret_line("secret", account.callback_secret)
+    yield from _alerts_toml(account)
     for number in sorted(view.lists_of(account.id)):
         yield from _list_toml(view.lists_of(account.id)[number])
     for endpoint in sorted(view.endpoints_of(account.id), key=config_key):
         yield from _endpoint_toml(endpoint)
     yield ""
+
+
+def _alerts_toml(account: AccountConfig) -> Iterator[str]:
+    lines = [f"{_key(name)} = {str(on).lower()}" for name, on in account.alerts_on.items()]
+    if account.alerts_minimum_severity != str(Severity.LOW):
+        lines.append(f"minimum_severity = {_quoted(account.alerts_minimum_severity)}")
+    for name in ("slack_webhook_url", "alert_webhook_url", "alert_webhook_secret"):
+        secret = getattr(account, name)
+        if secret is not None:
+            lines.append(_secret_line(_PATHS[name].removeprefix("alerts."), secret))
+    if lines:
+        yield "[accounts.alerts]"
+        yield from lines
 
 
 def _list_toml(config: ListConfig) -> Iterator[str]:

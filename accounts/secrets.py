@@ -165,6 +165,9 @@ def with_secrets(config: C, change: Callable[[str], str]) -> C:
                 postbacks=each(config.postbacks),
                 discord_webhook_url=optional(config.discord_webhook_url),
                 callback_secret=optional(config.callback_secret),
+                slack_webhook_url=optional(config.slack_webhook_url),
+                alert_webhook_url=optional(config.alert_webhook_url),
+                alert_webhook_secret=optional(config.alert_webhook_secret),
             )
         case _:
             return config

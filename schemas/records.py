@@ -440,6 +440,23 @@ class EndpointAlert:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertTold:
+    """An alert as an account was told it, or why it was not told."""
+
+    event_id: str
+    account: str
+    type: str
+    severity: str
+    title: str
+    text: str
+    count: int
+    outcome: str
+    channels: Mapping[str, str]
+    since: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountConfig:
     """Settings of one account."""
 
@@ -456,6 +473,12 @@ class AccountConfig:
     allow_http: bool = False
     opt_out_words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     opt_out_off: tuple[str, ...] = ()
+    alerts_on: Mapping[str, bool] = field(default_factory=dict)
+    alerts_minimum_severity: str = "low"
+    alerts_muted_until: int | None = None
+    slack_webhook_url: str | None = None
+    alert_webhook_url: str | None = None
+    alert_webhook_secret: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -561,6 +584,7 @@ Record = (
     | ReplayProgress
     | WebhookAttempt
     | EndpointAlert
+    | AlertTold
     | AccountConfig
     | ListConfig
     | EndpointConfig

@@ -12,13 +12,15 @@ from bus.ledger import TopicPartition
 from bus.producer import partition_of
 from outbound.sender import Sender
 from schemas.cloudevents import event_headers
-from schemas.records import EndpointAlert, EndpointConfig
+from schemas.records import AlertTold, EndpointAlert, EndpointConfig
+from sinks.alert_channels import Channels
+from sinks.alert_teller import Teller
+from sinks.alerts import Alerts
 from sinks.attempts import AttemptLog, answered_since
 from sinks.clock import Clock, SystemClock
 from sinks.delays import DelayTiers
-from sinks.discord import DiscordAlerts
 from sinks.forwarding import Forwarding
-from sinks.metrics import WebhookMetrics
+from sinks.metrics import AlertMetrics, WebhookMetrics
 from sinks.pausing import Pauses, Rule
 from sinks.replay import Replays
 from sinks.retry import schedule_of
@@ -57,7 +59,9 @@ class Sinks(Worker):
         )
         self.forwarder = self._new_sender(settings)
         self.forwarding = Forwarding(settings, self.accounts.view, self.codec, self.forwarder.post, clock)
-        self.discord = DiscordAlerts(settings, self.accounts.view, self.codec, self.forwarder.post, clock)
+        self.channels = Channels(self.forwarder.post, clock)
+        teller = Teller(self.accounts.view, self.channels, self.write_told, clock)
+        self.alerts = Alerts(settings, self.codec, teller, clock)
         self.delays = DelayTiers(settings, self.records_producer, clock, self.crash)
         self.replays = Replays(
             settings,
@@ -91,12 +95,13 @@ class Sinks(Worker):
         await self.replays.start()
         await self.forwarder.start()
         self.forwarding.start()
-        self.discord.start()
+        self.alerts.start()
 
     async def on_stop(self) -> None:
         """Stop releasing webhooks, finish those under way, disconnect."""
         await self.replays.stop()
-        await self.discord.stop()
+        await self.alerts.stop()
+        self.channels.stop()
         await self.forwarding.stop()
         await self.forwarder.stop()
         await self.delays.stop()
@@ -122,9 +127,16 @@ class Sinks(Worker):
 
     async def tell(self, alert: EndpointAlert) -> None:
         """Write an alert, acknowledged."""
-        headers = event_headers(alert, alert.event_id, alert.timestamp)
-        topic, value = self.catalogue["alerts"].name, self.codec.encode(alert)
-        await (await self.records_producer.send(topic, value, key=alert.account.encode(), headers=headers))
+        await self._write("alerts", alert, alert.timestamp)
+
+    async def write_told(self, told: AlertTold) -> None:
+        """Write what came of an alert, acknowledged."""
+        await self._write("alerts_told", told, told.at)
+
+    async def _write(self, topic: str, record: EndpointAlert | AlertTold, at: int) -> None:
+        headers = event_headers(record, record.event_id, at)
+        name, value = self.catalogue[topic].name, self.codec.encode(record)
+        await (await self.records_producer.send(name, value, key=record.account.encode(), headers=headers))
 
     async def _drain(self, timeout: float) -> bool:
         drained = await self.webhooks.drain(timeout)
@@ -150,7 +162,8 @@ class Sinks(Worker):
         health.gauge("webhooks_in_flight", "Requests under way.", lambda: webhooks.in_flight)
         health.gauge("window_events", "Events in work.", lambda: webhooks.window.events)
         health.gauge("window_bytes", "Bytes of webhooks in work.", lambda: webhooks.window.bytes)
-        health.gauge("discord_given_up", "Alerts that Discord did not take.", lambda: self.discord.counts["given_up"])
+        health.registry.register(AlertMetrics(self.channels.counts))
+        health.gauge("alert_bursts", "Bursts of alerts that are gathered.", lambda: len(self.alerts.bursts))
         health.gauge(
             "oldest_parked_seconds",
             "Age of the oldest webhook that waits for a paused endpoint.",

@@ -81,6 +81,21 @@ class WebhookMetrics(Collector):
         yield _by("records_rejected", "Records put into the rejected topic.", "reason", counts.rejected)
 
 
+class AlertMetrics(Collector):
+    """What came of alerts, by channel. An outcome is `told`, or what an alert was given up with."""
+
+    def __init__(self, counts: Mapping[tuple[str, str], int]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """All counters."""
+        meaning = "Alerts by channel and outcome: told, or the status or error that they were given up with."
+        family = CounterMetricFamily(PREFIX + "alerts", meaning, labels=["channel", "outcome"])
+        for labels, value in self._counts.items():
+            family.add_metric(labels, value)
+        yield family
+
+
 def _total(name: str, meaning: str, value: int) -> CounterMetricFamily:
     return CounterMetricFamily(PREFIX + name, meaning, value=value)
 

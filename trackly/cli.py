@@ -53,6 +53,7 @@ CONTENTS = (
         "trackly.endpoints:endpoints",
         "Where webhooks go: list, test, pause, resume, rotate secrets.",
     ),
+    Line("Look", "alerts", "trackly.alerts:alerts", "What accounts are alerted to: list, mute, unmute, test."),
     Line("Look", "export", "trackly.accounts:export", "Accounts, lists and endpoints as a file."),
     Line("Look", "settings", "trackly.settings:settings", "Every setting: its value, default and meaning."),
     Line("Change", "topics", "trackly.topics:topics", "Create the topics, list and describe them."),

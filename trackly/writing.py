@@ -6,7 +6,7 @@ import asyncio
 import getpass
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from accounts.store import Accounts, AccountsReader, Config, config_key, write_configs
 from bus.producer import Producer
@@ -14,10 +14,12 @@ from bus.settings import BusSettings
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec
 from schemas.ids import recipient_key
-from schemas.records import ContactCommand, EndpointConfig
+from schemas.records import AccountConfig, ContactCommand, EndpointConfig
 from schemas.registry import registry_for
 from trackly.errors import Failed
-from trackly.reading import follow_accounts, read_back
+from trackly.reading import account_named, follow_accounts, read_back
+
+C = TypeVar("C", AccountConfig, EndpointConfig)
 
 
 @asynccontextmanager
@@ -61,10 +63,19 @@ async def change_endpoint(name: str, change: Callable[[EndpointConfig], Endpoint
 
     Raises Failed for an unknown endpoint; what `change` raises passes.
     """
+    return await _change(lambda view: endpoint_named(view, name), change)
+
+
+async def change_account(name: str, change: Callable[[AccountConfig], AccountConfig]) -> AccountConfig:
+    """Change the settings of one account, and give them as they are then. Raises Failed for an unknown account."""
+    return await _change(lambda view: account_named(view, name), change)
+
+
+async def _change(find: Callable[[Accounts], C], change: Callable[[C], C]) -> C:
     settings = BusSettings()
     codec = Codec(registry_for(settings.schema_registry_url))
     async with follow_accounts(settings, codec) as reader:
-        stored = endpoint_named(reader.view, name)
+        stored = find(reader.view)
         changed = change(stored)
         if changed != stored:
             async with producing(settings) as producer:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import PlainSerializer, WithJsonSchema
 
 from schemas.cloudevents import iso_time
+from schemas.masking import masked
 
 PERSONAL = "personal"
 """Marks a field that not every role may see: `field(metadata=PHONE)` or `TEXT`."""
@@ -25,11 +26,6 @@ At = Annotated[
 """Milliseconds since 1970 UTC; ISO 8601 in JSON."""
 
 Row = TypeVar("Row")
-
-
-def masked(number: str) -> str:
-    """A number of which one sees where it is and how it ends: `+1555•••0001`."""
-    return number if len(number) < 8 else f"{number[:-7]}•••{number[-4:]}"
 
 
 def without_personal(row: Row) -> Row:

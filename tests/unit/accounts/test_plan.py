@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import providers
 from accounts import checks, file
+from accounts.alerts import SEVERITIES, TYPES
 from accounts.plan import PlanError, export, make_plan, new_secret
 from accounts.secrets import KeyRing, SecretMissing, new_key, with_secrets
 from accounts.store import Accounts
@@ -37,6 +38,13 @@ obfuscations = ["S=⚡"]
 never = ["the end"]
 [accounts.callbacks]
 secret = "env:ACME_CALLBACK_SECRET"
+[accounts.alerts]
+minimum_severity = "medium"
+opt_outs = false
+inbound_messages = true
+slack_webhook_url = "https://hooks.slack.example/T1/B1/x"
+webhook_url = "env:ACME_ALERTS"
+webhook_secret = "env:ACME_ALERTS_SECRET"
 [[accounts.lists]]
 number = "+18005551234"
 retry_threshold = 5
@@ -107,6 +115,11 @@ def test_every_setting_is_read() -> None:
             registers_messages=True,
             callback_secret="env:ACME_CALLBACK_SECRET",
             allow_http=True,
+            alerts_on={"opt_outs": False, "inbound_messages": True},
+            alerts_minimum_severity="medium",
+            slack_webhook_url="https://hooks.slack.example/T1/B1/x",
+            alert_webhook_url="env:ACME_ALERTS",
+            alert_webhook_secret="env:ACME_ALERTS_SECRET",
         ),
         ListConfig(
             account="acme",
@@ -176,6 +189,20 @@ MISTAKES = {
     ),
     account_with('[accounts.callbacks]\nsecret = "whsec_!"'): (
         "accounts[0].callbacks.secret: begins with whsec_ but goes on with no base64"
+    ),
+    account_with(
+        "[accounts.alerts]\nopt_out = false"
+    ): "accounts[0].alerts.opt_out: is no setting; did you mean opt_outs?",
+    account_with('[accounts.alerts]\nbilling = "on"'): "accounts[0].alerts.billing: is a text, expected true or false",
+    account_with('[accounts.alerts]\nminimum_severity = "hihg"'): (
+        'accounts[0].alerts.minimum_severity: "hihg" is no severity; did you mean high?'
+    ),
+    account_with('[accounts.alerts]\nwebhook_url = "alerts"'): (
+        "accounts[0].alerts.webhook_url: is no web address; write https://…, env:NAME or file:PATH"
+    ),
+    account_with('[accounts.alerts]\nwebhook_secret = "***"'): (
+        'accounts[0].alerts.webhook_secret: "***" keeps the secret that is stored, but none is;'
+        " write the secret, env:NAME or file:PATH"
     ),
     account_with('[accounts.providers.twillio]\nauth_token = "x"'): (
         "accounts[0].providers.twillio: is no provider; did you mean twilio?"
@@ -554,6 +581,12 @@ def views(draw: st.DrawFn) -> Accounts:
                 registers_messages=draw(st.booleans()),
                 callback_secret=draw(st.none() | SECRETS),
                 allow_http=draw(st.booleans()),
+                alerts_on=draw(st.dictionaries(st.sampled_from(list(TYPES)), st.booleans())),
+                alerts_minimum_severity=draw(st.sampled_from(SEVERITIES)),
+                alerts_muted_until=draw(st.none() | st.integers(0, 2**40)),
+                slack_webhook_url=draw(st.none() | st.just("https://hooks.slack.example/x")),
+                alert_webhook_url=draw(st.none() | st.just("env:ALERTS")),
+                alert_webhook_secret=draw(st.none() | SECRETS),
             )
         )
         numbers = draw(st.sets(st.sampled_from(["+18005551234", "+4915112345678", "54321"])))
@@ -579,6 +612,21 @@ def views(draw: st.DrawFn) -> Accounts:
                 )
             )
     return view
+
+
+def test_a_file_does_not_end_a_mute() -> None:
+    view = Accounts()
+    view.put(AccountConfig(id="acme", name="acme", alerts_muted_until=1_705_314_600_000))
+    [config] = make_plan('[[accounts]]\nid = "acme"\nname = "Acme"', view).configs
+    assert config == AccountConfig(id="acme", name="Acme", alerts_muted_until=1_705_314_600_000)
+
+
+def test_the_plan_names_settings_of_alerts_by_their_place_in_the_file() -> None:
+    view = Accounts()
+    view.put(AccountConfig(id="acme", name="acme", alerts_on={"opt_outs": False}, alert_webhook_url="env:ALERTS"))
+    text = '[[accounts]]\nid = "acme"\n[accounts.alerts]\nopt_outs = true\nminimum_severity = "high"'
+    [change] = make_plan(text, view).changes
+    assert change.fields == ("alerts.opt_outs", "alerts.minimum_severity", "alerts.webhook_url (removed)")
 
 
 @settings(max_examples=50)

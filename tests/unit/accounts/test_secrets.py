@@ -24,6 +24,9 @@ ACCOUNT = AccountConfig(
     postbacks={"token": "s4"},
     discord_webhook_url="s5",
     callback_secret="s6",
+    slack_webhook_url="s10",
+    alert_webhook_url="s11",
+    alert_webhook_secret="s12",
 )
 ENDPOINT = EndpointConfig(
     account="acme",
@@ -89,7 +92,7 @@ def test_reseal_uses_the_newest_key_and_leaves_what_has_it() -> None:
 def test_every_secret_of_every_setting_is_sealed() -> None:
     for config in (ACCOUNT, ENDPOINT):
         sealed = with_secrets(config, RING.seal)
-        assert not any(f"'s{number}'" in repr(sealed) for number in range(1, 10))
+        assert not any(f"'s{number}'" in repr(sealed) for number in range(1, 13))
         assert with_secrets(sealed, RING.open) == config
     unchanged = ListConfig(account="acme", number="+18005551234")
     assert with_secrets(unchanged, RING.seal) is unchanged

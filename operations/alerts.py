@@ -1,0 +1,96 @@
+"""What an operator does with an account's alerts: mute them, end that, try the channels."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from accounts.alerts import Severity, channels_of
+from accounts.secrets import SecretMissing, resolve
+from outbound.alert_posts import FORMATS, Notice
+from outbound.outcomes import Outcome
+from outbound.redaction import redacted_head
+from outbound.sender import Sender
+from outbound.settings import OutboundSettings
+from schemas.ids import random_id
+from schemas.records import AccountConfig
+from schemas.topics import parse_duration
+
+LONGEST_MUTE = 30 * 86_400_000
+"""Milliseconds. Who wants no alerts for longer switches them off."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelTrial:
+    """A test alert that was sent to one channel. `answer` is how the answer begins, without secrets."""
+
+    channel: str
+    outcome: Outcome
+    answer: str
+
+    @property
+    def end(self) -> str:
+        """`told`, or the status or error."""
+        return "told" if self.outcome.ok else str(self.outcome.status or self.outcome.error_class)
+
+
+def muted(account: AccountConfig, duration: str, now: int) -> AccountConfig:
+    """The account with its alerts muted for so long: `30m`, `2h`, `1d`. Raises ValueError."""
+    length = parse_duration(duration)
+    if not 0 < length <= LONGEST_MUTE:
+        raise ValueError("is no time for a mute: write 30m, 2h or 1d, 30d at most")
+    return replace(account, alerts_muted_until=now + length)
+
+
+def unmuted(account: AccountConfig) -> AccountConfig:
+    """The account with its alerts told again."""
+    return replace(account, alerts_muted_until=None)
+
+
+async def send_test(account: AccountConfig, settings: OutboundSettings) -> list[ChannelTrial]:
+    """Send a test alert to every channel of an account from this process, once each, muted or not.
+
+    The addresses are checked as sinks check them.
+    """
+    sender = Sender(
+        timeout=settings.webhook_timeout,
+        allow_http=account.allow_http or settings.allow_http,
+        allowed=settings.allow_subnets,
+        ports=settings.webhook_ports,
+    )
+    await sender.start()
+    try:
+        return [await _try(account, name, at, sender) for name, at in channels_of(account).items()]
+    finally:
+        await sender.stop()
+
+
+async def _try(account: AccountConfig, channel: str, reference: str, sender: Sender) -> ChannelTrial:
+    try:
+        url, secret = resolve(reference), signing_secret(account, channel)
+    except SecretMissing as missing:
+        return ChannelTrial(channel, Outcome(error_class="secret_missing"), str(missing))
+    now = time.time_ns() // 1_000_000
+    post = FORMATS[channel].post([_test_notice(account.id, now)], secret, now // 1_000)
+    outcome = await sender.post(url, post.headers, post.body)
+    return ChannelTrial(channel, outcome, redacted_head(outcome.head, (url, *([secret] if secret else []))))
+
+
+def signing_secret(account: AccountConfig, channel: str) -> str | None:
+    """The secret that signs what goes to a channel: JSON alone is signed. Raises SecretMissing."""
+    reference = account.alert_webhook_secret or account.callback_secret
+    return None if channel != "webhook" or reference is None else resolve(reference)
+
+
+def _test_notice(account: str, now: int) -> Notice:
+    return Notice(
+        event_id=random_id("evt_test_"),
+        account=account,
+        type="test",
+        severity=Severity.LOW,
+        title="This is a test alert",
+        facts={"Account": account},
+        count=1,
+        since=now,
+        at=now,
+    )

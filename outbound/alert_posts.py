@@ -1,0 +1,175 @@
+"""Alerts as the channels of an account take them: Discord, Slack, and JSON of trackly's own. Pure functions.
+
+https://docs.discord.com/developers/resources/webhook#execute-webhook
+https://docs.discord.com/developers/topics/rate-limits
+https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import orjson
+
+from accounts.alerts import Severity
+from outbound.outcomes import Outcome
+from outbound.signing import Signer
+from schemas.cloudevents import iso_time
+
+COLOURS: Mapping[Severity, int] = {
+    Severity.LOW: 0x868E96,
+    Severity.MEDIUM: 0xE8A317,
+    Severity.HIGH: 0xD9480F,
+    Severity.CRITICAL: 0xC2255C,
+}
+"""Colour of a message's edge. The severity stands in the message in words too."""
+
+DISCORD_CHARACTERS, DISCORD_EMBEDS = 6_000, 10
+"""What the embeds of one message may hold together, and how many there may be."""
+
+DISCORD_TITLE, DISCORD_VALUE = 256, 1_024
+
+SLACK_ATTACHMENTS = 10
+"""Attachments of one message; Slack advises no more than 20."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """An alert to be told. Times are in ms since 1970 UTC; `facts` are short texts by their names."""
+
+    event_id: str
+    account: str
+    type: str
+    severity: Severity
+    title: str
+    facts: Mapping[str, str]
+    count: int
+    since: int
+    at: int
+
+    @property
+    def text(self) -> str:
+        """The facts in one line."""
+        return "; ".join(f"{name}: {value}" for name, value in self.facts.items())
+
+
+class Post(NamedTuple):
+    """A request that tells alerts: its headers beside those of every request, and its body."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How a channel takes alerts.
+
+    `fits` says how many of the first notices go into one post, `post` makes it, with the secret that signs it. `gap`
+    is in seconds between two posts to one address. `wait` reads from an answer for how many seconds to be silent, and
+    whether that holds for all addresses of the channel.
+    """
+
+    fits: Callable[[Sequence[Notice]], int]
+    post: Callable[[Sequence[Notice], str | None, int], Post]
+    gap: float
+    wait: Callable[[Outcome], tuple[float, bool]]
+
+
+def _retry_after(outcome: Outcome) -> tuple[float, bool]:
+    return outcome.retry_after or 0.0, False
+
+
+def _discord_fits(notices: Sequence[Notice]) -> int:
+    size = number = 0
+    for notice in notices[:DISCORD_EMBEDS]:
+        size += _discord_size(_embed(notice))
+        if number and size > DISCORD_CHARACTERS:
+            break
+        number += 1
+    return number
+
+
+def _discord_size(embed: Mapping[str, Any]) -> int:
+    fields = sum(len(field["name"]) + len(field["value"]) for field in embed["fields"])
+    return len(embed["title"]) + len(embed["footer"]["text"]) + fields
+
+
+def _discord_post(notices: Sequence[Notice], secret: str | None, at: int) -> Post:
+    # Nobody is mentioned, whatever a provider or a recipient wrote.
+    return Post({}, orjson.dumps({"embeds": [*map(_embed, notices)], "allowed_mentions": {"parse": []}}))
+
+
+def _embed(notice: Notice) -> dict[str, Any]:
+    return {
+        "title": notice.title[:DISCORD_TITLE],
+        "color": COLOURS[notice.severity],
+        "fields": [
+            {"name": name, "value": value[:DISCORD_VALUE], "inline": notice.count == 1}
+            for name, value in notice.facts.items()
+        ],
+        "footer": {"text": f"{str(notice.severity).capitalize()} · {notice.account}"},
+        "timestamp": iso_time(notice.at),
+    }
+
+
+def _discord_wait(outcome: Outcome) -> tuple[float, bool]:
+    """The body of a 429 is exact: `{"retry_after": seconds, "global": false}`; the header is rounded up."""
+    try:
+        answer = orjson.loads(outcome.head) if outcome.status == 429 else {}
+        return float(answer["retry_after"]), bool(answer.get("global"))
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
+        return _retry_after(outcome)
+
+
+def _slack_post(notices: Sequence[Notice], secret: str | None, at: int) -> Post:
+    return Post({}, orjson.dumps({"attachments": [_attachment(notice) for notice in notices]}))
+
+
+def _attachment(notice: Notice) -> dict[str, Any]:
+    return {
+        "fallback": _plain(notice.title),
+        "color": f"#{COLOURS[notice.severity]:06x}",
+        "title": _plain(notice.title),
+        "fields": [
+            {"title": _plain(name), "value": _plain(value), "short": notice.count == 1}
+            for name, value in notice.facts.items()
+        ],
+        "footer": _plain(f"{str(notice.severity).capitalize()} · {notice.account}"),
+        "ts": notice.at // 1_000,
+    }
+
+
+def _plain(text: str) -> str:
+    """A text that mentions nobody: https://docs.slack.dev/messaging/formatting-message-text#escaping."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _json_post(notices: Sequence[Notice], secret: str | None, at: int) -> Post:
+    [notice] = notices
+    body = orjson.dumps(
+        {
+            "event": "alert",
+            "id": notice.event_id,
+            "account": notice.account,
+            "type": notice.type,
+            "severity": str(notice.severity),
+            "title": notice.title,
+            "facts": dict(notice.facts),
+            "count": notice.count,
+            "since": iso_time(notice.since),
+            "timestamp": iso_time(notice.at),
+        }
+    )
+    headers = {"webhook-id": notice.event_id} if secret is None else Signer(secret).headers(notice.event_id, body, at)
+    return Post(headers, body)
+
+
+FORMATS: Mapping[str, Format] = {
+    # Discord takes 5 posts in 2 s for each webhook, Slack 1 a second.
+    "discord": Format(_discord_fits, _discord_post, 0.4, _discord_wait),
+    "slack": Format(lambda notices: min(len(notices), SLACK_ATTACHMENTS), _slack_post, 1.0, _retry_after),
+    "webhook": Format(lambda notices: 1, _json_post, 0.0, _retry_after),
+}
+"""Formats by channel."""
