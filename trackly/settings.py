@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from bus.settings import BusSettings, Settings, settings_error
 from console.settings import ConsoleSettings
 from ingest.settings import IngestSettings
+from sinks.read_settings import ReadModelSettings
 from sinks.settings import SinksSettings
 from streams.settings import StreamsSettings
 from trackly.output import Json, json_line, say, show, table
@@ -22,6 +23,7 @@ SERVICES: dict[str, type[BusSettings]] = {
     "ingest": IngestSettings,
     "streams": StreamsSettings,
     "sinks": SinksSettings,
+    "read-model": ReadModelSettings,
     "console": ConsoleSettings,
 }
 

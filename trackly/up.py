@@ -30,7 +30,7 @@ READY_TIMEOUT = 90.0
 
 
 class Stack:
-    """The broker and the services of one machine. Without a `console_port` there is no console."""
+    """The broker and the services of one machine. Without a `console_port` there is no console and no read model."""
 
     def __init__(
         self,
@@ -77,6 +77,8 @@ class Stack:
         if self.console_port is not None:
             own = {"TRACKLY_CONSOLE_PORT": str(self.console_port)}
             self._add("console", ["console"], own, self.console_port)
+            health = free_port()
+            self._add("read-model", ["read-model"], {"TRACKLY_READ_MODEL_PORT": str(health)}, health)
         for kind, count in self._counts.items():
             for number in range(1, count + 1):
                 health = free_port()
@@ -128,7 +130,7 @@ def up(
     sinks: Annotated[int, typer.Option(min=1, help="How many sinks workers.")] = 1,
 ) -> None:
     """Run everything on this machine: broker (unless KAFKA_BOOTSTRAP_SERVERS is set), ingest, streams, sinks,
-    console.
+    console and its read model.
     """
     directory = data or Path(os.environ.get("TRACKLY_DATA_DIR") or "data")
     stack = Stack(directory, port=port, console_port=console_port, streams=streams, sinks=sinks)

@@ -1,0 +1,65 @@
+"""How far the read model is: its positions on Kafka, and up to when it tells the whole truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, select, text
+
+from database import bulk
+from database.tables import READ_MODEL, freshness, positions
+
+Partition = tuple[str, int]
+"""Topic name and partition number."""
+
+_ROW = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """What Kafka acknowledged before `caught_up_at` (ms; None: nothing yet) is in the read model.
+
+    `lag`: records that were not when this was written, at `told_at` (ms). It is written every second or so: when it is
+    much older, nobody writes the read model.
+    """
+
+    caught_up_at: int | None
+    lag: int
+    told_at: int
+
+
+def freshness_of(connection: Connection) -> Freshness | None:
+    """How fresh the read model is; None where nothing was ever read."""
+    row = connection.execute(select(freshness.c.caught_up_at, freshness.c.lag, freshness.c.told_at)).one_or_none()
+    return None if row is None else Freshness(*row)
+
+
+def tell_freshness(connection: Connection, found: Freshness) -> None:
+    """Write how fresh the read model is."""
+    row = {"id": _ROW, "caught_up_at": found.caught_up_at, "lag": found.lag, "told_at": found.told_at}
+    bulk.put(connection, freshness, [row])
+
+
+def positions_in(connection: Connection) -> dict[Partition, tuple[str, int]]:
+    """Kafka's id of the topic and the offset that is read next, by partition."""
+    rows = connection.execute(select(positions))
+    return {(row.topic, row.partition): (row.topic_id, row.next_offset) for row in rows}
+
+
+def move_positions(connection: Connection, ids: Mapping[str, str], moved: Mapping[Partition, int]) -> None:
+    """Write that everything before these offsets is in the tables. `ids` are Kafka's, by topic."""
+    rows = [
+        {"topic": topic, "partition": partition, "topic_id": ids[topic], "next_offset": offset}
+        for (topic, partition), offset in moved.items()
+    ]
+    bulk.put(connection, positions, rows)
+
+
+def empty(connection: Connection) -> None:
+    """Delete all rows of the read model, positions too."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"TRUNCATE {', '.join(table.name for table in READ_MODEL)}"))
+        return
+    for table in READ_MODEL:
+        connection.execute(delete(table))

@@ -1,0 +1,53 @@
+"""The right to write the read model, which one process has at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, text
+
+ADVISORY_LOCK = 0x74726B6E
+"""PostgreSQL's lock that the writer's connection holds. Who loses the connection loses the lock and the transaction."""
+
+
+class AnotherWrites(RuntimeError):
+    """Another process writes the read model."""
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """The connection of the one writer: nobody else has one until the block ends. Raises AnotherWrites.
+
+    All that the writer writes goes through this connection.
+    """
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            taken = connection.execute(text(f"SELECT pg_try_advisory_lock({ADVISORY_LOCK})")).scalar_one()
+            connection.commit()
+            if not taken:
+                raise AnotherWrites("another process writes the read model of this database")
+            try:
+                yield connection
+            finally:
+                # The lock is the session's: back in the pool, the connection would keep it.
+                connection.invalidate()
+        else:
+            with _locked_file(Path(str(engine.url.database) + ".writer")):
+                yield connection
+
+
+@contextmanager
+def _locked_file(path: Path) -> Iterator[None]:
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AnotherWrites(f"another process writes the read model: it holds {path}") from None
+        yield
+    finally:
+        os.close(file)

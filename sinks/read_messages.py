@@ -1,0 +1,87 @@
+"""The newest state of a message, from what several topics say of it in any order. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from database.bulk import Row
+
+QUEUED = "queued"
+"""Status of a message of which no report is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a delivery report made of a message."""
+
+    status: str
+    status_detail: str
+    status_class: str
+    provider_code: str | None
+    final: bool
+
+
+_NO_REPORT = Report(QUEUED, "", "neutral", None, False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageNews:
+    """What one record says of a message; None where it says nothing. `registered_at` (ms): it is the registration."""
+
+    account: str
+    provider: str
+    provider_message_id: str
+    message_id: str
+    number: str | None
+    list_number: str | None
+    part_count: int | None
+    registered_at: int | None = None
+    report: Report | None = None
+    at: int
+
+
+def merged(row: Row | None, news: MessageNews) -> Row:
+    """The row of a message after the news; `row` is the one before, or None.
+
+    News of one message's reports come in their order, so the newest report counts. What the sender registered counts
+    before what reports say, whichever comes first.
+    """
+    if row is None:
+        return _first(news)
+    after = dict(row)
+    if news.registered_at is not None or row["registered_at"] is None:
+        after["message_id"] = news.message_id
+        after["list_number"] = news.list_number or row["list_number"]
+    if news.registered_at is not None:
+        after["registered_at"] = news.registered_at
+    after["number"] = row["number"] or news.number
+    after["part_count"] = row["part_count"] if news.part_count is None else news.part_count
+    if news.report is not None:
+        after |= _reported(news.report)
+        after["updated_at"] = news.at
+    return after
+
+
+def _first(news: MessageNews) -> Row:
+    return {
+        "account": news.account,
+        "provider": news.provider,
+        "provider_message_id": news.provider_message_id,
+        "message_id": news.message_id,
+        "number": news.number,
+        "list_number": news.list_number,
+        **_reported(news.report or _NO_REPORT),
+        "part_count": news.part_count,
+        "registered_at": news.registered_at,
+        "updated_at": news.at,
+    }
+
+
+def _reported(report: Report) -> Row:
+    return {
+        "status": report.status,
+        "status_detail": report.status_detail,
+        "status_class": report.status_class,
+        "provider_code": report.provider_code,
+        "final": report.final,
+    }

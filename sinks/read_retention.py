@@ -1,0 +1,74 @@
+"""Which rows of the read model are old, and how they go: a few at a time, each found by an index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, select, true
+
+from database.tables import (
+    alerts,
+    attempts,
+    audit,
+    contact_changes,
+    dead_webhooks,
+    events,
+    hourly_attempts,
+    hourly_events,
+    messages,
+    receipts,
+    rejected,
+    replies,
+)
+
+TIMES: Mapping[Table, str] = {
+    messages: "updated_at",
+    events: "at",
+    receipts: "received_at",
+    replies: "received_at",
+    contact_changes: "at",
+    attempts: "at",
+    dead_webhooks: "died_at",
+    rejected: "rejected_at",
+    alerts: "at",
+    audit: "at",
+}
+"""Tables whose rows go, and the column that says how old a row is."""
+
+_BY_TIME_ALONE = (receipts, contact_changes)
+"""Tables with an index on the time; the others have one on account and time."""
+
+HOURLY = (hourly_events, hourly_attempts)
+
+
+def purge(connection: Connection, before: int, hourly_before: int, most: int) -> int:
+    """Delete at most so many rows that are older than a time (ms), and the oldest day of counts that are older.
+
+    Returns how many; 0: there are no more.
+    """
+    for table, name in TIMES.items():
+        time = table.c[name]
+        for part in _parts(connection, table):
+            old = select(table.c.id).where(part, time < before).order_by(time).limit(most)
+            gone = connection.execute(delete(table).where(table.c.id.in_(old))).rowcount
+            if gone:
+                return gone
+    for table in HOURLY:
+        for part in _parts(connection, table):
+            oldest = connection.execute(select(func.min(table.c.hour)).where(part)).scalar()
+            if oldest is not None and oldest < hourly_before:
+                upto = min(oldest + 86_400_000, hourly_before)
+                return connection.execute(delete(table).where(and_(part, table.c.hour < upto))).rowcount
+    return 0
+
+
+def _parts(connection: Connection, table: Table) -> Iterator[ColumnElement[bool]]:
+    """Conditions that part a table so that the oldest rows of each part are found by an index."""
+    if table in _BY_TIME_ALONE:
+        yield true()
+        return
+    account: Any = connection.execute(select(func.min(table.c.account))).scalar()
+    while account is not None:
+        yield table.c.account == account
+        account = connection.execute(select(func.min(table.c.account)).where(table.c.account > account)).scalar()

@@ -1,0 +1,157 @@
+"""Writes what records mean into the tables of the read model. One writer at a time, or counts come out wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from sqlalchemy import Connection, Table, UniqueConstraint, delete
+
+from database import bulk
+from database.bulk import Key, Row, fitting, fitting_text
+from database.tables import attempts, contact_changes, contacts, dead_webhooks, hourly_attempts, hourly_events, messages
+from sinks.read_erasure import erase
+from sinks.read_messages import MessageNews, merged
+from sinks.read_rows import Answered, Change, ContactNews, Count, Erasure, NewRow
+
+T = TypeVar("T")
+
+_IDENTITY = ("account", "provider", "provider_message_id")
+_SUCCESS = "2xx"
+
+
+def write(connection: Connection, changes: Sequence[Change]) -> None:
+    """Write changes in their order, as far as it matters.
+
+    An erasure concerns what was written by earlier calls, and nothing in this one.
+    """
+    for erasure in _of(Erasure, changes):
+        erase(connection, erasure.account, erasure.number)
+    follows: list[Count | MessageNews] = []
+    added: dict[Table, list[NewRow]] = {}
+    for change in _of(NewRow, changes):
+        added.setdefault(change.table, []).append(change)
+    for table, rows in added.items():
+        for row in _add(connection, table, rows):
+            follows += row.follows
+    everything = [*changes, *follows]
+    _write_messages(connection, list(_of(MessageNews, everything)))
+    _write_contacts(connection, list(_of(ContactNews, changes)))
+    _mark_delivered(connection, {(each.account, each.event_id) for each in _of(Answered, changes)})
+    _write_counts(connection, list(_of(Count, everything)))
+
+
+def _of(kind: type[T], changes: Iterable[object]) -> Iterator[T]:
+    return (change for change in changes if isinstance(change, kind))
+
+
+def _add(connection: Connection, table: Table, new: Iterable[NewRow]) -> list[NewRow]:
+    """Add those rows whose identity is not there; returns them."""
+    fitted = [NewRow(table, fitting(table, each.row), each.follows) for each in new]
+    identity = _identity(table)
+    if identity:
+        unique = {tuple(each.row[name] for name in identity): each for each in reversed(fitted)}
+        for known in bulk.find(connection, table, identity, list(unique), identity):
+            del unique[tuple(known.values())]
+        fitted = list(reversed(unique.values()))
+    bulk.insert(connection, table, [each.row for each in fitted])
+    return fitted
+
+
+def _identity(table: Table) -> tuple[str, ...]:
+    """Columns that are equal in two rows only if both are of one record; none where only the position tells."""
+    for constraint in table.constraints:
+        if isinstance(constraint, UniqueConstraint):
+            return tuple(column.name for column in constraint.columns)
+    return ()
+
+
+def _write_messages(connection: Connection, news: Sequence[MessageNews]) -> None:
+    keys = [_message_key(each) for each in news]
+    rows: dict[Key, Row] = {
+        tuple(row[name] for name in _IDENTITY): row for row in bulk.find(connection, messages, _IDENTITY, set(keys))
+    }
+    for key, each in zip(keys, news, strict=True):
+        rows[key] = merged(rows.get(key), each)
+    fitted = [fitting(messages, row) for row in rows.values()]
+    bulk.insert(connection, messages, [row for row in fitted if "id" not in row])
+    bulk.update(connection, messages, [row for row in fitted if "id" in row])
+
+
+def _message_key(news: MessageNews) -> Key:
+    return fitting_text(news.account), fitting_text(news.provider), fitting_text(news.provider_message_id)
+
+
+def _write_contacts(connection: Connection, news: Sequence[ContactNews]) -> None:
+    newest = {fitting_text(each.contact): each.row for each in news}
+    known = {row["contact"]: row for row in bulk.find(connection, contacts, ["contact"], [(key,) for key in newest])}
+    gone = [row["id"] for key, row in known.items() if newest[key] is None]
+    if gone:
+        connection.execute(delete(contacts).where(contacts.c.id.in_(gone)))
+    kept = {key: fitting(contacts, row) for key, row in newest.items() if row is not None}
+    bulk.insert(connection, contacts, [row for key, row in kept.items() if key not in known])
+    bulk.update(connection, contacts, [{"id": known[key]["id"], **row} for key, row in kept.items() if key in known])
+    _add(connection, contact_changes, _restored(news, {key: row["active"] for key, row in known.items()}))
+
+
+def _restored(news: Iterable[ContactNews], active: dict[str, bool]) -> Iterator[NewRow]:
+    for key, row in ((fitting_text(each.contact), each.row) for each in news):
+        if row is not None and row["active"] and not active.get(key, True):
+            change = {
+                "account": row["account"],
+                "list_number": row["list_number"],
+                "number": row["number"],
+                "change": "restored",
+                "reason": None,
+                "keyword": None,
+                "issued_by": None,
+                "event_id": row["last_event_id"],
+                "at": row["since"],
+            }
+            yield NewRow(contact_changes, change)
+        active[key] = row is None or row["active"]
+
+
+def _mark_delivered(connection: Connection, answered: set[Key]) -> None:
+    """Note of webhooks that were given up when they were answered 2xx afterwards."""
+    key, shown = ("account", "event_id"), ("id", "account", "event_id", "endpoint", "died_at", "delivered_at")
+    waiting = [row for row in bulk.find(connection, dead_webhooks, key, answered, shown) if row["delivered_at"] is None]
+    if not waiting:
+        return
+    tried = bulk.find(
+        connection,
+        attempts,
+        key,
+        {(row["account"], row["event_id"]) for row in waiting},
+        (*key, "endpoint", "outcome", "at"),
+    )
+    successes = [row for row in tried if row["outcome"] == _SUCCESS]
+    delivered = []
+    for row in waiting:
+        times = [
+            attempt["at"]
+            for attempt in successes
+            if all(attempt[name] == row[name] for name in (*key, "endpoint")) and attempt["at"] >= row["died_at"]
+        ]
+        if times:
+            delivered.append({"id": row["id"], "delivered_at": min(times)})
+    bulk.update(connection, dead_webhooks, delivered)
+
+
+_SUMS = {hourly_events: ("count",), hourly_attempts: ("count", "latency_ms_sum")}
+
+
+def _write_counts(connection: Connection, counts: Iterable[Count]) -> None:
+    totals: dict[Table, dict[Key, list[int]]] = {}
+    for count in counts:
+        key = tuple(fitting_text(part) if isinstance(part, str) else part for part in count.key)
+        sums = totals.setdefault(count.table, {}).setdefault(key, [0] * len(count.sums))
+        for number, value in enumerate(count.sums):
+            sums[number] += value
+    for table, rows in totals.items():
+        names = [column.name for column in table.primary_key]
+        bulk.add(
+            connection,
+            table,
+            [dict(zip((*names, *_SUMS[table]), (*key, *sums), strict=True)) for key, sums in rows.items()],
+        )
