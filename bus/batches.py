@@ -185,13 +185,16 @@ class Batch:
         at: int,
         partition: int | None = None,
         traceparent: bytes | None = None,
+        source: bytes | None = None,
     ) -> None:
         """Send a record when the batch becomes durable, or a tombstone (None).
 
-        `topic` is the catalogue's short name; `at` is in ms.
+        `topic` is the catalogue's short name; `at` is in ms; `source` is the place that the header of this name tells.
         """
         value = None if record is None else self._codec.encode(record)
         headers = None if record is None else event_headers(record, event_id, at, traceparent)
+        if headers is not None and source is not None:
+            headers.append(("source", source))
         self._outgoing.append((self._catalogue[topic].name, value, key, headers, partition))
 
     def send_to_all(

@@ -10,6 +10,7 @@ from sqlalchemy import Table
 
 from database.bulk import Row
 from database.tables import (
+    alerts,
     attempts,
     audit,
     callbacks_seen,
@@ -25,6 +26,7 @@ from database.tables import (
 )
 from outbound.bodies import PublicEvent, body_of, contact_of, event_name
 from schemas.records import (
+    AlertTold,
     AuditEntry,
     CallbacksSeen,
     ClickEvent,
@@ -347,6 +349,21 @@ def _rejected(record: RejectedRecord, place: Place) -> Iterable[Change]:
     yield NewRow(rejected, row)
 
 
+def _alert_told(told: AlertTold, place: Place) -> Iterable[Change]:
+    row = {
+        "event_id": told.event_id,
+        "account": told.account,
+        "type": told.type,
+        "severity": told.severity,
+        "title": told.title,
+        "text": told.text,
+        "count": told.count,
+        "outcome": told.outcome,
+        "at": place.at(told.at),
+    }
+    yield NewRow(alerts, row)
+
+
 def _audit(entry: AuditEntry, place: Place) -> Iterable[Change]:
     row = {
         "event_id": entry.event_id,
@@ -400,6 +417,7 @@ RULES: Mapping[str, Rule] = {
     "webhooks_attempts": Rule((WebhookAttempt,), _attempt),
     "webhooks_dead": Rule((DeadWebhook,), _dead),
     "rejected": Rule((RejectedRecord,), _rejected),
+    "alerts_told": Rule((AlertTold,), _alert_told),
     "audit": Rule((AuditEntry,), _audit),
     "callbacks_seen": Rule((CallbacksSeen,), _callbacks_seen),
 }

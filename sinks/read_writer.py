@@ -47,8 +47,8 @@ def write(connection: Connection, changes: Sequence[Change]) -> None:
     _write_messages(connection, list(_of(MessageNews, everything)))
     _write_contacts(connection, list(_of(ContactNews, changes)))
     _mark_delivered(connection, {(each.account, each.event_id) for each in _of(Answered, changes)})
-    _write_counts(connection, list(_of(Count, everything)))
     _replace(connection, _of(Latest, changes))
+    _write_counts(connection, list(_of(Count, everything)))
 
 
 def _of(kind: type[T], changes: Iterable[object]) -> Iterator[T]:
@@ -122,16 +122,6 @@ def _restored(news: Iterable[ContactNews], active: dict[str, bool]) -> Iterator[
         active[key] = row is None or row["active"]
 
 
-def _replace(connection: Connection, latest: Iterable[Latest]) -> None:
-    newest: dict[Table, dict[Key, Row]] = {}
-    for each in latest:
-        row = fitting(each.table, each.row)
-        key = tuple(row[column.name] for column in each.table.primary_key)
-        newest.setdefault(each.table, {})[key] = row
-    for table, rows in newest.items():
-        bulk.put(connection, table, list(rows.values()))
-
-
 def _mark_delivered(connection: Connection, answered: set[Key]) -> None:
     """Note of webhooks that were given up when they were answered 2xx afterwards."""
     key, shown = ("account", "event_id"), ("id", "account", "event_id", "endpoint", "died_at", "delivered_at")
@@ -156,6 +146,16 @@ def _mark_delivered(connection: Connection, answered: set[Key]) -> None:
         if times:
             delivered.append({"id": row["id"], "delivered_at": min(times)})
     bulk.update(connection, dead_webhooks, delivered)
+
+
+def _replace(connection: Connection, latest: Iterable[Latest]) -> None:
+    newest: dict[Table, dict[Key, Row]] = {}
+    for each in latest:
+        row = fitting(each.table, each.row)
+        key = tuple(row[column.name] for column in each.table.primary_key)
+        newest.setdefault(each.table, {})[key] = row
+    for table, rows in newest.items():
+        bulk.put(connection, table, list(rows.values()))
 
 
 _SUMS = {hourly_events: ("count",), minutely_events: ("count",), hourly_attempts: ("count", "latency_ms_sum")}
