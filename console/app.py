@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -27,17 +29,24 @@ from console import contacts, messages
 from console.api import deliveries, providers, statistics
 from console.callers import Parts
 from console.claims import KafkaClaims, first_counts
+from console.clock import now_ms
 from console.contacts_view import ContactsView
 from console.errors import ApiError, not_found, problem, validation_failed
 from console.gate import OPENAPI, Gate
 from console.pages.app import create_pages
-from console.reads import Reads
+from console.reads import Reads, Writes
+from console.security import SecurityHeaders
 from console.settings import ConsoleSettings
+from console.signin.first import first_link
+from console.signin.middleware import Sessions
 from console.writer import KafkaWriter
 from database.engine import open_engine
+from database.migrating import migrate
 from registry.app import create_app as registry
 from schemas.codec import Codec
 from schemas.registry import registry_for
+
+log = logging.getLogger(__name__)
 
 READERS = 8
 """Questions to the database at once; more wait."""
@@ -74,6 +83,7 @@ class Console:
     def __init__(self, settings: ConsoleSettings) -> None:
         codec = Codec(registry_for(settings.schema_registry_url))
         catalogue = settings.catalogue
+        self._address = settings.address
         self.health = Health("console")
         self.keys = ApiKeysReader(settings, codec)
         self._accounts = AccountsReader(settings, codec)
@@ -89,8 +99,18 @@ class Console:
             partial(first_counts, codec),
         )
         self._claims = KafkaClaims(requests, codec, writer, settings.api_timeout)
-        reads = Reads(open_engine(settings.database, read_only=True, pool_size=READERS))
-        self.parts = Parts(settings, self._accounts.view, self._view, writer, self._claims, reads)
+        self._database = open_engine(settings.database)
+        self._readers = open_engine(settings.database, read_only=True, pool_size=READERS)
+        self.parts = Parts(
+            settings,
+            self._accounts.view,
+            self._view,
+            writer,
+            self._claims,
+            Reads(self._readers),
+            Writes(self._database),
+            self._database,
+        )
         self.health.checks.append(self._view.not_ready)
         self.health.gauge(
             "contacts_age_seconds", "Age of what is known about contacts; infinite before it is known.", self._view.age
@@ -99,6 +119,7 @@ class Console:
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         """Connect before the first request, flush after the last."""
+        await asyncio.to_thread(self._prepare_database)
         steps = (self._producer, self._accounts, self.keys, self._claims, self._view)
         started: list[Any] = []
         try:
@@ -111,6 +132,15 @@ class Console:
             self.health.ready = False
             for step in reversed(started):
                 await step.stop()
+            self._readers.dispose()
+            self._database.dispose()
+
+    def _prepare_database(self) -> None:
+        migrate(self._database)
+        with self._database.begin() as connection:
+            path = first_link(connection, now_ms())
+        if path is not None:
+            log.warning("nobody has signed in yet. The first admin signs in here, once: %s%s", self._address, path)
 
 
 def create_app(parts: Parts, keys: ApiKeys, health: Health, lifespan: Any = None) -> FastAPI:
@@ -136,6 +166,8 @@ def create_app(parts: Parts, keys: ApiKeys, health: Health, lifespan: Any = None
     app.mount("/registry", registry(parts.settings.catalogue))
     app.add_middleware(_PagesBeside, pages=create_pages(parts))
     app.add_middleware(Gate, keys=keys, settings=parts.settings)
+    app.add_middleware(Sessions, engine=parts.database, settings=parts.settings)
+    app.add_middleware(SecurityHeaders, behind_tls=parts.settings.is_behind_tls)
     app.add_middleware(_Counted, health=health)
     app.add_exception_handler(ApiError, _refused)
     app.add_exception_handler(HTTPException, _no_route)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Header, Query, Request
+from sqlalchemy import Engine
 
 from accounts.store import Accounts
 from console.claims import MAX_KEY, Accepted, Claims
@@ -13,7 +14,7 @@ from console.clock import now_ms
 from console.contacts_view import ContactsView
 from console.errors import forbidden, not_found, validation_failed
 from console.principals import EVERY_ACCOUNT, Principal, Role
-from console.reads import Reads
+from console.reads import Reads, Writes
 from console.settings import ConsoleSettings
 from console.sight import Sight
 from console.writer import Writer
@@ -31,6 +32,8 @@ class Parts:
     writer: Writer
     claims: Claims
     reads: Reads
+    writes: Writes
+    database: Engine
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,13 @@ def forbidden(least: Role) -> ApiError:
     return ApiError(403, "forbidden", "This is not for your role.", f"It needs the role {least} in this account.")
 
 
+def not_ours() -> ApiError:
+    """The request was not made by a page of the console."""
+    return ApiError(
+        403, "forbidden", "This form is not valid any more.", "Go back, load the page again, and send it once more."
+    )
+
+
 def too_large(limit: int) -> ApiError:
     """The body has too many bytes."""
     return ApiError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import math
 from collections.abc import MutableMapping
 from typing import Any
@@ -13,10 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from accounts.keys import ApiKeys
 from accounts.rates import RateLimits
 from console.clock import now_ms
-from console.errors import ApiError, invalid_key, missing_key, rate_limited, too_large, validation_failed
-from console.principals import principal_of
+from console.errors import ApiError, invalid_key, missing_key, not_ours, rate_limited, too_large, validation_failed
+from console.principals import Principal, principal_of
+from console.security import SAFE_METHODS, is_same_origin
 from console.settings import ConsoleSettings
-from schemas.records import ApiKey
 
 API = "/api/"
 OPENAPI = "/api/openapi.json"
@@ -49,7 +50,7 @@ class Gate:
 
         try:
             headers = Headers(scope=scope)
-            _state(scope)["principal"] = principal_of(self._admit(headers))
+            _state(scope)["principal"] = self._admit(headers, scope)
             body = await self._body(headers, receive)
         except ApiError as error:
             return await error.response()(scope, receive, answer)
@@ -57,17 +58,32 @@ class Gate:
             return None
         await self._app(scope, _replayed(body, receive), answer)
 
-    def _admit(self, headers: Headers) -> ApiKey:
+    def _admit(self, headers: Headers, scope: Scope) -> Principal:
         text = headers.get("x-api-key") or _bearer(headers.get("authorization", ""))
         if not text:
-            raise missing_key()
+            return self._signed_in(headers, scope)
         key = self._keys.find(text, now_ms())
         if key is None:
             raise invalid_key()
         wait = self._limits.take(key.id, self._settings.api_rate, self._settings.api_burst)
         if wait > 0:
             raise rate_limited(math.ceil(wait))
-        return key
+        return principal_of(key)
+
+    def _signed_in(self, headers: Headers, scope: Scope) -> Principal:
+        """The user of a session. What changes something must come from a page of ours, and carry its token."""
+        state = _state(scope)
+        user: Principal | None = state.get("principal")
+        if user is None:
+            raise missing_key()
+        if scope["method"] not in SAFE_METHODS:
+            given = headers.get("x-csrf-token", "").encode()
+            if not (is_same_origin(headers) and hmac.compare_digest(given, str(state["csrf"]).encode())):
+                raise not_ours()
+        wait = self._limits.take(f"user {user.id}", self._settings.api_rate, self._settings.api_burst)
+        if wait > 0:
+            raise rate_limited(math.ceil(wait))
+        return user
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes:
         limit = self._settings.api_max_body_bytes

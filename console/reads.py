@@ -1,4 +1,4 @@
-"""Reads of the database from routes: in threads, since SQL waits."""
+"""The database from routes: in threads, since SQL waits."""
 
 from __future__ import annotations
 
@@ -19,23 +19,31 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Reads:
-    """Asks the read model. Call it with a function of `console.queries` and what follows its connection."""
+class Database:
+    """Calls functions with a connection to the database. A `Writes` commits what they did, a `Reads` cannot write."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def __call__(self, query: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def __call__(self, use: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """What the function gives. Raises ApiError: 422 for a bad cursor, 503 while the database does not answer."""
-        return await asyncio.to_thread(self._ask, query, *args, **kwargs)
+        return await asyncio.to_thread(self._use, use, *args, **kwargs)
 
-    def _ask(self, query: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def _use(self, use: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            with self._engine.connect() as connection:
-                return query(connection, *args, **kwargs)
+            with self._engine.begin() as connection:
+                return use(connection, *args, **kwargs)
         except BadCursor as error:
             raise validation_failed([f"cursor: {error}"]) from None
         except SQLAlchemyError as error:
             # The text of the error would repeat the statement's values.
             log.error("the database does not answer: %s", type(error).__name__)
             raise not_available("The database does not answer. Try again; the console's log says more.") from None
+
+
+class Reads(Database):
+    """Asks the read model, by an engine that cannot write."""
+
+
+class Writes(Database):
+    """Changes users and sessions, each call in one transaction."""

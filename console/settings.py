@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from accounts.proxies import ProxySettings
+from accounts.urls import check_web_address
 from database.settings import DatabaseSettings
 from operations.settings import PublicSettings
 from outbound.settings import OutboundSettings
 
 
-class ConsoleSettings(OutboundSettings, DatabaseSettings, PublicSettings):
+class ConsoleSettings(OutboundSettings, DatabaseSettings, ProxySettings, PublicSettings):
     """What the console needs beside the settings of Kafka, of the database, of requests to customers and of
     ingest's address."""
 
@@ -60,6 +62,53 @@ class ConsoleSettings(OutboundSettings, DatabaseSettings, PublicSettings):
         description="Seconds in which a body must have arrived, and in which Kafka must have acknowledged what a"
         " request leads to.",
     )
+
+    console_url: str = Field(
+        default="",
+        validation_alias="TRACKLY_CONSOLE_URL",
+        description="Address under which people open the console, https://console.example.com. Links begin with it, and"
+        " behind TLS cookies are for https alone. When unset: TRACKLY_CONSOLE_HOST and _PORT, without TLS.",
+    )
+    oidc_issuer: str = Field(
+        default="",
+        validation_alias="TRACKLY_OIDC_ISSUER",
+        description="Issuer of OpenID Connect, https://login.example.com; users can then sign in there. Its discovery"
+        " document lies below it, at /.well-known/openid-configuration.",
+    )
+    oidc_client_id: str = Field(
+        default="",
+        validation_alias="TRACKLY_OIDC_CLIENT_ID",
+        description="Client id that the issuer gave to this console.",
+    )
+    oidc_client_secret: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias="TRACKLY_OIDC_CLIENT_SECRET",
+        description="Client secret that belongs to the client id.",
+    )
+
+    @field_validator("console_url", "oidc_issuer")
+    @classmethod
+    def _web_addresses(cls, value: str) -> str:
+        if value:
+            check_web_address(value)
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _oidc_whole_or_not(self) -> ConsoleSettings:
+        parts = (self.oidc_issuer, self.oidc_client_id, self.oidc_client_secret.get_secret_value())
+        if any(parts) and not all(parts):
+            raise ValueError("TRACKLY_OIDC_ISSUER, _CLIENT_ID and _CLIENT_SECRET are set together or not at all")
+        return self
+
+    @property
+    def address(self) -> str:
+        """Where people open the console, without a slash at the end."""
+        return self.console_url or f"http://{self.host}:{self.port}"
+
+    @property
+    def is_behind_tls(self) -> bool:
+        """Whether browsers reach the console by https."""
+        return self.address.startswith("https://")
 
     @property
     def directory(self) -> Path:

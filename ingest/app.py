@@ -189,7 +189,7 @@ def server(settings: IngestSettings) -> uvicorn.Server:
         server_header=False,
         date_header=False,
         log_config=None,
-        proxy_headers=False,  # see ingest.callers
+        proxy_headers=False,  # see accounts.callers
         timeout_keep_alive=30,
         timeout_graceful_shutdown=10,
         backlog=4096,

@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 from starlette.requests import ClientDisconnect, Request
 
 from accounts.addresses import is_within
+from accounts.callers import Proxies
 from accounts.rates import RateLimits
 from accounts.store import Accounts
-from ingest.callers import Proxies
 from ingest.errors import Refused, not_stored, too_large
 from ingest.redaction import secrets_of_url, storable_headers, storable_query
 from ingest.settings import IngestSettings

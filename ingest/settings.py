@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr
 
-from ingest.callers import Proxies
+from accounts.proxies import ProxySettings
 from operations.settings import PublicSettings
 
 
-class IngestSettings(PublicSettings):
+class IngestSettings(ProxySettings, PublicSettings):
     """What ingest needs beside the Kafka settings."""
 
     host: str = Field(default="127.0.0.1", validation_alias="TRACKLY_INGEST_HOST", description="Address to listen on.")
@@ -45,19 +45,6 @@ class IngestSettings(PublicSettings):
         description="Secret in the path of EZ Texting's callbacks; two, separated by a comma, while it is changed. "
         "When unset, EZ Texting's callbacks are not taken.",
     )
-    forwarded_allow_ips: str = Field(
-        default="127.0.0.1",
-        validation_alias="TRACKLY_FORWARDED_ALLOW_IPS",
-        description="Proxies whose X-Forwarded-For is believed: comma separated addresses or networks. The address "
-        "that the farthest of them saw is the caller's. *: whoever connects is a proxy, and the one address that it "
-        "appended is the caller's.",
-    )
-
-    @field_validator("forwarded_allow_ips")
-    @classmethod
-    def _proxies_are_networks(cls, value: str) -> str:
-        Proxies(value)
-        return value
 
     def path_secrets(self, provider: str) -> tuple[str, ...]:
         """Secrets that are accepted in the path of a provider's callbacks; none: nothing is accepted."""

@@ -58,6 +58,7 @@ CONTENTS = (
     Line("Change", "topics", "trackly.topics:topics", "Create the topics, list and describe them."),
     Line("Change", "schemas", "trackly.registry:schemas", "List the schemas, register them in a registry of yours."),
     Line("Change", "erase", "trackly.erase:erase", "Erase a number, and say what Kafka keeps of it until when."),
+    Line("Change", "users", "trackly.users:users", "Who may sign in to the console: list, add, link, grant."),
     Line("Change", "keys", "trackly.keys:keys", "Keys for the API: create, list, revoke."),
     Line("Change", "replay", "trackly.replays:replay", "Send webhooks again, by time range, outcome or id."),
     Line("Change", "secrets", "trackly.secrets:secrets", "Keys that secrets are encrypted with on Kafka."),

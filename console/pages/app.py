@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from console.callers import Parts
 from console.errors import ApiError, not_found, problem, validation_failed
-from console.pages import assets, deliveries, home, overview, providers
+from console.pages import assets, deliveries, home, overview, providers, signin
 from console.pages.errors import error_page, sign_in_first
+from console.pages.forms import checked_form, same_origin
 from console.pages.visitor import SignInNeeded
 
 ROUTERS = (home.router, overview.router, deliveries.router, providers.router)
@@ -21,7 +22,8 @@ def create_pages(parts: Parts) -> FastAPI:
     app = FastAPI(openapi_url=None)
     app.state.parts = parts
     for router in ROUTERS:
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(checked_form)])
+    app.include_router(signin.router, dependencies=[Depends(same_origin)])
     app.add_route(assets.PATH + "{name}", assets.serve)
     app.add_exception_handler(ApiError, _refused)
     app.add_exception_handler(HTTPException, _no_page)

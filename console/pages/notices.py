@@ -14,5 +14,6 @@ class Notice(NamedTuple):
 
 
 NOTICES: Mapping[str, Notice] = {
+    "password": Notice("good", "The password is changed; your other sessions have ended."),
     "saved": Notice("good", "Saved. It holds within about a second."),
 }

@@ -25,7 +25,7 @@ from console.contacts_view import ContactsView
 from console.errors import not_available, validation_failed
 from console.freshness import STAGES
 from console.principals import Principal, Role
-from console.reads import Reads
+from console.reads import Reads, Writes
 from console.settings import ConsoleSettings
 from console.writer import Entry
 from database.tables import METADATA
@@ -89,9 +89,10 @@ class Api:
             accounts.put(ListConfig(account=account, number=number))
         self.engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
         METADATA.create_all(self.engine)
-        parts = Parts(self.settings, accounts, self.view, self.written, OwnClaims(), Reads(self.engine))
+        database = (Reads(self.engine), Writes(self.engine), self.engine)
+        self.parts = Parts(self.settings, accounts, self.view, self.written, OwnClaims(), *database)
         self.health = Health("console")
-        self.app = create_app(parts, self.keys, self.health)
+        self.app = create_app(self.parts, self.keys, self.health)
         self.complete(seconds_ago=1)
 
     def key(self, account: str | None, expires_at: int | None = None) -> str:
@@ -123,6 +124,13 @@ class Api:
     async def page(self, path: str, **options: Any) -> httpx.Response:
         """The answer to a GET of a page of `acme`."""
         return await self.request("GET", f"/accounts/acme{path}", key="", **options)
+
+    async def form(self, path: str, **fields: Any) -> httpx.Response:
+        """The answer to a form of a page of `acme`, sent as a browser sends it."""
+        headers = {"sec-fetch-site": "same-origin"}
+        return await self.request(
+            "POST", f"/accounts/acme{path}", key="", headers=headers, data={"csrf": "token", **fields}
+        )
 
     def put(self, table: Table, *rows: Mapping[str, Any]) -> None:
         """Put rows into the database."""

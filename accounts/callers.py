@@ -1,4 +1,4 @@
-"""Who posted a callback: the address behind the proxies that are trusted.
+"""Who makes a request: the address behind the proxies that are trusted.
 
 Every proxy appends the address that it saw to X-Forwarded-For, so the header is read from its end: the first address
 that is no trusted proxy is the caller. What stands before it was written by the caller and proves nothing.

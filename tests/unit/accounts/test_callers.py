@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from ingest.callers import UNKNOWN, Proxies
+from accounts.callers import UNKNOWN, Proxies
 from ingest.settings import IngestSettings
 
 PROXIES = "127.0.0.1, 10.0.0.0/8, 2001:db8:ffff::/48"

@@ -1,0 +1,179 @@
+"""Signing in and out, the page that a one-time link opens, and one's own account."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Request
+from sqlalchemy import Connection
+from starlette.responses import RedirectResponse, Response
+
+from console.audit import REFUSED, audit, caller_ip
+from console.callers import Parts, TheParts
+from console.clock import now_ms
+from console.errors import ApiError, not_found
+from console.pages.forms import checked_form
+from console.pages.shell import page
+from console.pages.visitor import signed_in
+from console.signin import links, passwords, sessions
+from console.signin.entry import try_password
+from console.signin.lockout import Locked
+from console.signin.users import User, change, user_by_id
+
+router = APIRouter()
+
+Password = Annotated[str, Form(max_length=passwords.MAX_LENGTH)]
+WRONG = "The email address or the password is wrong."
+
+
+@router.get("/sign-in")
+async def sign_in_form(request: Request, next: str = "/") -> Response:
+    """The form."""
+    return page(request, "signin/form.html", next=_inside(next), email="", problem="")
+
+
+@router.post("/sign-in")
+async def sign_in(
+    request: Request,
+    parts: TheParts,
+    email: Annotated[str, Form(max_length=254)] = "",
+    password: Password = "",
+    next: Annotated[str, Form(max_length=2_000)] = "/",
+) -> Response:
+    """Try a password."""
+
+    def again(status: int, problem: str) -> Response:
+        return page(request, "signin/form.html", status=status, problem=problem, next=_inside(next), email=email)
+
+    try:
+        found = await asyncio.to_thread(try_password, parts.database, email, password, caller_ip(request), now_ms())
+    except Locked as locked:
+        return again(429, f"Too many tries. Try again in {locked.seconds} s.")
+    if found is None:
+        await audit(request, parts.writer, "nobody", "sign-in", email[:100], outcome=REFUSED)
+        return again(422, WRONG)
+    user, token = found
+    await audit(request, parts.writer, user.principal, "sign-in", user.email)
+    return _with_session(RedirectResponse(_inside(next), 303), parts, token)
+
+
+@router.post("/sign-out", dependencies=[Depends(checked_form)])
+async def sign_out(request: Request, parts: TheParts) -> Response:
+    """End this session."""
+    user = signed_in(request)
+    await parts.writes(sessions.end, getattr(request.state, "session", ""))
+    await audit(request, parts.writer, user, "sign-out", user.name)
+    answer = RedirectResponse("/sign-in", 303)
+    sessions.clear_cookie(answer, parts.settings.is_behind_tls)
+    return answer
+
+
+@router.get("/welcome/{token}")
+async def welcome_form(request: Request, token: str, parts: TheParts) -> Response:
+    """Choose a password by a one-time link."""
+    user = await parts.reads(links.user_of_link, token, now_ms())
+    if user is None:
+        raise _no_link()
+    return _welcome(request, user)
+
+
+@router.post("/welcome/{token}")
+async def welcome(request: Request, token: str, parts: TheParts, password: Password = "") -> Response:
+    """Set the password, and be signed in."""
+    user = await parts.reads(links.user_of_link, token, now_ms())
+    if user is None:
+        raise _no_link()
+    problem = passwords.problem_of(password, user.email)
+    if problem is not None:
+        return _welcome(request, user, problem, 422)
+    hashed = await asyncio.to_thread(passwords.hash_of, password)
+    session = await parts.writes(_welcomed, token, hashed)
+    if session is None:
+        raise _no_link()
+    await audit(request, parts.writer, user.principal, "password.set", user.email)
+    return _with_session(RedirectResponse("/", 303), parts, session)
+
+
+@router.get("/me")
+async def me(request: Request, parts: TheParts) -> Response:
+    """One's own account."""
+    user = await _user(request, parts)
+    return _me(request, user)
+
+
+@router.post("/me/password", dependencies=[Depends(checked_form)])
+async def change_password(
+    request: Request, parts: TheParts, present: Password = "", password: Password = ""
+) -> Response:
+    """Change one's password; all other sessions end."""
+    user = await _user(request, parts)
+    if not await asyncio.to_thread(passwords.fits, present, user.password):
+        return _me(request, user, "The present password is wrong.", 422)
+    problem = passwords.problem_of(password, user.email)
+    if problem is not None:
+        return _me(request, user, problem, 422)
+    hashed = await asyncio.to_thread(passwords.hash_of, password)
+    await parts.writes(change, user.id, password=hashed)
+    await parts.writes(sessions.end_all, user.id, keep=getattr(request.state, "session", ""))
+    await audit(request, parts.writer, user.principal, "password.change", user.email)
+    return RedirectResponse("/me?notice=password", 303)
+
+
+@router.post("/me/sign-out-everywhere", dependencies=[Depends(checked_form)])
+async def sign_out_everywhere(request: Request, parts: TheParts) -> Response:
+    """End every session of this user, this one too."""
+    user = await _user(request, parts)
+    await parts.writes(sessions.end_all, user.id)
+    await audit(request, parts.writer, user.principal, "sign-out.everywhere", user.email)
+    answer = RedirectResponse("/sign-in", 303)
+    sessions.clear_cookie(answer, parts.settings.is_behind_tls)
+    return answer
+
+
+def _welcomed(connection: Connection, token: str, hashed: str) -> str | None:
+    """The token of a new session; None where somebody else was faster with the link."""
+    now = now_ms()
+    user = links.use_link(connection, token, now)
+    if user is None:
+        return None
+    change(connection, user.id, password=hashed)
+    sessions.end_all(connection, user.id)
+    return sessions.start(connection, user.id, now)
+
+
+async def _user(request: Request, parts: Parts) -> User:
+    user = await parts.reads(user_by_id, int(signed_in(request).id))
+    if user is None:
+        raise not_found("There is no such user.")
+    return user
+
+
+def _welcome(request: Request, user: User, problem: str = "", status: int = 200) -> Response:
+    least = passwords.MIN_LENGTH
+    return page(request, "signin/welcome.html", status=status, user=user, problem=problem, least=least)
+
+
+def _me(request: Request, user: User, problem: str = "", status: int = 200) -> Response:
+    known = {"user": user, "problem": problem, "csrf": request.state.csrf, "least": passwords.MIN_LENGTH}
+    return page(request, "signin/me.html", None, status, **known)
+
+
+def _with_session(answer: Response, parts: Parts, token: str) -> Response:
+    sessions.set_cookie(answer, token, parts.settings.is_behind_tls)
+    return answer
+
+
+def _inside(path: str) -> str:
+    """A path of this console; whatever leads elsewhere becomes the way in."""
+    is_path = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if is_path else "/"
+
+
+def _no_link() -> ApiError:
+    return ApiError(
+        404,
+        "not_found",
+        "This link opens nothing.",
+        "It was used already, or is older than a day. An admin can make a new one, and so can `trackly users link`.",
+    )

@@ -1,0 +1,1 @@
+"""Signing in: users, passwords, one-time links, sessions, OpenID Connect. SQL, and no web framework but for OpenID."""

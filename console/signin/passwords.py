@@ -1,0 +1,57 @@
+"""Passwords: argon2id hashes, and what a password must be. Pure but for the random salt.
+
+Parameters are OWASP's, 19 MiB and two passes: a sign-in costs about 20 ms, and a hash says itself how it was made.
+https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+MIN_LENGTH, MAX_LENGTH = 12, 1_000
+
+MIN_DIFFERENT = 5
+"""Different characters that a password has at least."""
+
+_HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+
+
+def hash_of(password: str) -> str:
+    """The hash that is stored, with its parameters and salt."""
+    return _HASHER.hash(_bytes(password))
+
+
+def fits(password: str, stored: str | None) -> bool:
+    """Whether it is the password of this hash. Takes as long where there is none, and is False then."""
+    try:
+        return _HASHER.verify(stored or _NOBODY_S, _bytes(password)) and stored is not None
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def is_outdated(stored: str) -> bool:
+    """Whether a hash was made with other parameters than today's."""
+    return _HASHER.check_needs_rehash(stored)
+
+
+def problem_of(password: str, email: str) -> str | None:
+    """Why it cannot be the password of this user, as a sentence; None where it can."""
+    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
+        return f"A password has {MIN_LENGTH} to {MAX_LENGTH:,} characters."
+    told = password.casefold()
+    if told in (email.casefold(), email.casefold().partition("@")[0]):
+        return "The password must not be your email address."
+    if len(set(told)) < MIN_DIFFERENT:
+        return f"A password has at least {MIN_DIFFERENT} different characters."
+    return None
+
+
+def _bytes(password: str) -> bytes:
+    # Keyboards write the same letter in more than one way (NIST SP 800-63B, 3.1.1.2).
+    return unicodedata.normalize("NFKC", password)[:MAX_LENGTH].encode("utf-8", "surrogatepass")
+
+
+_NOBODY_S = hash_of("")

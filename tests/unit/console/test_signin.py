@@ -1,0 +1,215 @@
+"""Signing in: links that work once, passwords, sessions, lockout, and forms of other sites."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import select
+
+from console.clock import now_ms
+from console.principals import EVERY_ACCOUNT, Role
+from console.signin import passwords, sessions
+from console.signin.first import first_link
+from console.signin.links import new_link
+from console.signin.lockout import FREE_OF_ADDRESS, WAITS, wait_after
+from console.signin.users import add_user, all_users, change, disable, user_by_email
+from database.tables import SIGN_IN
+from schemas.records import AuditEntry
+from tests.unit.console.console_parts import Api
+
+EMAIL, PASSWORD = "ann@example.com", "a long enough sentence"
+OURS = {"sec-fetch-site": "same-origin"}
+
+
+@pytest.fixture
+def api() -> Api:
+    api = Api()
+    with api.engine.begin() as connection:
+        user = add_user(connection, EMAIL, "Ann", {"acme": Role.ADMIN})
+        change(connection, user.id, password=passwords.hash_of(PASSWORD))
+    return api
+
+
+async def post(api: Api, path: str, *, cookie: str = "", headers: dict[str, str] = OURS, **data: Any) -> httpx.Response:
+    return await api.request("POST", path, key="", headers={**headers, "cookie": cookie}, data=data)
+
+
+async def sign_in(api: Api, **changes: Any) -> httpx.Response:
+    return await post(api, "/sign-in", **{"email": EMAIL, "password": PASSWORD, **changes})
+
+
+async def signed_in(api: Api) -> str:
+    """The cookie of a new session."""
+    answer = await sign_in(api)
+    assert answer.status_code == 303, answer.text
+    return answer.headers["set-cookie"].partition(";")[0]
+
+
+async def shown(api: Api, cookie: str, path: str = "/accounts/acme/deliveries") -> int:
+    return (await api.request("GET", path, key="", headers={"cookie": cookie})).status_code
+
+
+def audited(api: Api) -> list[tuple[str, str, str]]:
+    entries = [each for each in api.written.records("audit") if isinstance(each, AuditEntry)]
+    return [(each.actor, each.action, each.outcome) for each in entries]
+
+
+async def test_a_password_opens_the_pages_of_ones_accounts(api: Api) -> None:
+    cookie = await signed_in(api)
+    assert await shown(api, cookie) == 200
+    assert await shown(api, cookie, "/accounts/other/deliveries") == 404
+    assert audited(api) == [(f"user:{EMAIL}", "sign-in", "done")]
+
+
+async def test_the_cookie_is_for_this_host_alone_and_for_no_script(api: Api) -> None:
+    header = (await sign_in(api)).headers["set-cookie"].lower()
+    assert "httponly" in header
+    assert "samesite=lax" in header
+    assert sessions.cookie_name(secure=True).startswith("__Host-")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"password": "another long sentence"}, {"email": "nobody@example.com"}, {"email": "nonsense"}, {"password": ""}],
+)
+async def test_whatever_is_wrong_is_answered_the_same(api: Api, changes: dict[str, str]) -> None:
+    answer = await sign_in(api, **changes)
+    assert answer.status_code == 422
+    assert "The email address or the password is wrong." in answer.text
+    assert "set-cookie" not in answer.headers
+    assert audited(api) == [("nobody", "sign-in", "refused")]
+
+
+async def test_guessing_is_slowed_down_also_for_the_right_password(api: Api) -> None:
+    for _ in range(FREE_OF_ADDRESS):
+        await sign_in(api, password="wrong wrong wrong")
+    answer = await sign_in(api)
+    assert answer.status_code == 429
+    assert "Try again in" in answer.text
+
+
+@pytest.mark.parametrize(("failures", "seconds"), [(0, 0), (4, 0), (5, WAITS[0]), (6, WAITS[1]), (1_000, WAITS[-1])])
+def test_waits_grow_up_to_a_quarter_of_an_hour(failures: int, seconds: int) -> None:
+    assert wait_after(failures, FREE_OF_ADDRESS) == seconds
+
+
+async def test_a_disabled_user_is_out_at_once(api: Api) -> None:
+    cookie = await signed_in(api)
+    with api.engine.begin() as connection:
+        user = user_by_email(connection, EMAIL)
+        assert user is not None
+        disable(connection, user.id, 1)
+    assert await shown(api, cookie) == 303
+    assert (await sign_in(api)).status_code == 422
+
+
+async def test_signing_out_ends_the_session(api: Api) -> None:
+    cookie = await signed_in(api)
+    form = (await api.request("GET", "/me", key="", headers={"cookie": cookie})).text
+    csrf = form.partition('name="csrf" value="')[2].partition('"')[0]
+    assert (await post(api, "/sign-out", cookie=cookie, csrf=csrf)).status_code == 303
+    assert await shown(api, cookie) == 303
+
+
+@pytest.mark.parametrize(("seen", "created"), [(sessions.IDLE_MS, 0), (0, sessions.ABSOLUTE_MS)])
+async def test_a_session_ends_by_itself(api: Api, seen: int, created: int) -> None:
+    with api.engine.begin() as connection:
+        user = user_by_email(connection, EMAIL)
+        assert user is not None
+        token = sessions.start(connection, user.id, 0)
+        assert sessions.find(connection, token, max(seen, created) - 1) is not None or created
+        assert sessions.find(connection, token, max(seen, created)) is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({}, 403),
+        ({"origin": "http://console"}, 303),
+        ({"sec-fetch-site": "same-origin"}, 303),
+    ],
+)
+async def test_a_form_of_another_site_is_refused(api: Api, headers: dict[str, str], status: int) -> None:
+    assert (await sign_in(api, headers=headers)).status_code == status
+
+
+@pytest.mark.parametrize("csrf", ["", "x", "token"])
+async def test_a_form_without_the_token_of_its_session_is_refused(api: Api, csrf: str) -> None:
+    cookie = await signed_in(api)
+    assert (await post(api, "/sign-out", cookie=cookie, csrf=csrf)).status_code == 403
+    assert await shown(api, cookie) == 200
+
+
+@pytest.mark.parametrize("target", ["https://evil.example", "//evil.example", "/\\evil.example", "evil", ""])
+async def test_signing_in_leads_nowhere_else(api: Api, target: str) -> None:
+    assert (await sign_in(api, next=target)).headers["location"] == "/"
+
+
+async def test_a_link_sets_the_password_once(api: Api) -> None:
+    with api.engine.begin() as connection:
+        user = add_user(connection, "bob@example.com", "Bob", {"acme": Role.VIEWER})
+        path = f"/welcome/{new_link(connection, user.id, now_ms())}"
+    assert "bob@example.com" in (await api.request("GET", path, key="")).text
+    assert (await post(api, path, password="short")).status_code == 422
+    assert (await post(api, path, password=PASSWORD)).status_code == 303
+    assert (await post(api, path, password=PASSWORD)).status_code == 404
+    assert (await api.request("GET", path, key="")).status_code == 404
+    assert (await sign_in(api, email="bob@example.com")).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("password", "problem"),
+    [
+        ("elevenchars", "12 to 1,000 characters"),
+        ("ann@example.com", "must not be your email address"),
+        ("aaaaaaaaaaaaaaaa", "different characters"),
+        (PASSWORD, None),
+    ],
+)
+def test_a_password_is_long_and_not_the_address(password: str, problem: str | None) -> None:
+    found = passwords.problem_of(password, EMAIL)
+    assert (problem in found) if problem and found else found is problem
+
+
+def test_the_first_admin_gets_a_link_until_somebody_has_signed_in() -> None:
+    api = Api()
+    with api.engine.begin() as connection:
+        first = first_link(connection, 1)
+        again = first_link(connection, 2)
+        assert first is not None
+        assert again not in (None, first)
+        (user,) = all_users(connection)
+        assert user.grants == {EVERY_ACCOUNT: Role.ADMIN}
+        change(connection, user.id, password=passwords.hash_of(PASSWORD))
+        assert first_link(connection, 3) is None
+
+
+async def test_a_user_may_use_the_api_from_a_page_and_from_nowhere_else(api: Api) -> None:
+    cookie = await signed_in(api)
+    assert (await api.request("GET", "/api/deliveries", key="", headers={"cookie": cookie})).status_code == 200
+    body = {"list_number": "+18005551234", "numbers": ["+15551230001"]}
+    answer = await api.request("POST", "/api/contacts/remove", key="", headers={"cookie": cookie, **OURS}, json=body)
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/accounts/acme/deliveries", "/api/openapi.json", "/nothing"])
+async def test_every_answer_tells_the_browser_what_to_refuse(api: Api, path: str) -> None:
+    api.sign_in(Role.VIEWER)
+    headers = (await api.request("GET", path, key="")).headers
+    assert headers["content-security-policy"].startswith("default-src 'self'; object-src 'none'")
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] == "no-store"
+
+
+async def test_no_secret_of_signing_in_is_stored_as_it_is(api: Api) -> None:
+    cookie = await signed_in(api)
+    with api.engine.connect() as connection:
+        dump = str([connection.execute(select(table)).all() for table in SIGN_IN])
+    assert cookie.partition("=")[2] not in dump
+    assert PASSWORD not in dump

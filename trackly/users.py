@@ -1,0 +1,143 @@
+"""`trackly users`: who may sign in to the console."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from console.principals import EVERY_ACCOUNT, Role
+from console.settings import ConsoleSettings
+from console.signin import sessions
+from console.signin.links import new_link, path_of
+from console.signin.users import User, UserError, add_user, all_users, disable, email_of, grant, user_by_email
+from database.engine import DatabaseUrlError, open_engine
+from database.migrating import migrate
+from trackly.decoding import time_text
+from trackly.errors import Failed
+from trackly.output import Json, json_line, say, show, table
+
+users = typer.Typer(no_args_is_help=True, add_completion=False)
+
+Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The user's email address.")]
+Account = Annotated[str | None, typer.Option(help="The account; every account unless given.")]
+RoleName = Annotated[str, typer.Option(help="viewer, support or admin.")]
+
+
+@users.callback()
+def _users() -> None:
+    """Who may sign in to the console."""
+
+
+@users.command("list")
+def list_users(as_json: Json = False) -> None:
+    """List the users and their roles."""
+    with _database() as connection:
+        found = all_users(connection)
+    if as_json:
+        for user in found:
+            roles = {account or "*": str(role) for account, role in user.grants.items()}
+            json_line({"email": user.email, "name": user.name, "state": user.state, "roles": roles})
+    elif found:
+        table(
+            ("email", "name", "state", "roles", "last seen"),
+            (
+                (u.email, u.name, u.state, _roles(u), "" if u.last_seen_at is None else str(time_text(u.last_seen_at)))
+                for u in found
+            ),
+        )
+    else:
+        say("There are no users; the console makes the first one when it starts.")
+
+
+@users.command("add")
+def add(
+    email: Email,
+    role: RoleName = "viewer",
+    account: Account = None,
+    name: Annotated[str, typer.Option(help="The user's name.")] = "",
+) -> None:
+    """Add a user, and show the link by which a password is set, once."""
+    with _database() as connection:
+        user = add_user(connection, email, name, {account or EVERY_ACCOUNT: _role(role)})
+        _show_link(connection, user)
+
+
+@users.command("link")
+def link(email: Email) -> None:
+    """Make a new one-time link for a user who has none or has forgotten the password."""
+    with _database() as connection:
+        _show_link(connection, _named(connection, email))
+
+
+@users.command("grant")
+def grant_role(email: Email, role: RoleName, account: Account = None) -> None:
+    """Give a user a role in an account; `none` takes it away."""
+    with _database() as connection:
+        user = _named(connection, email)
+        grant(connection, user.id, account or EVERY_ACCOUNT, None if role == "none" else _role(role))
+    say(f"{email}: {role} of {account or 'every account'}.")
+
+
+@users.command("disable")
+def disable_user(
+    email: Email, undo: Annotated[bool, typer.Option("--undo", help="Let it sign in again.")] = False
+) -> None:
+    """End all sessions of a user, and let it sign in no more."""
+    with _database() as connection:
+        user = _named(connection, email)
+        disable(connection, user.id, None if undo else _now())
+        sessions.end_all(connection, user.id)
+    say(f"{email} {'may sign in again' if undo else 'is disabled'}.")
+
+
+@contextmanager
+def _database() -> Iterator[Connection]:
+    try:
+        engine = open_engine(ConsoleSettings().database)
+    except DatabaseUrlError as error:
+        raise Failed(f"{error}.") from None
+    try:
+        migrate(engine)
+        with engine.begin() as connection:
+            yield connection
+    except UserError as error:
+        raise Failed(str(error)) from None
+    except SQLAlchemyError as error:
+        raise Failed(f"The database does not answer: {type(error).__name__}.") from None
+    finally:
+        engine.dispose()
+
+
+def _show_link(connection: Connection, user: User) -> None:
+    if user.disabled_at is not None:
+        raise Failed(f"{user.email} is disabled; `trackly users disable --undo` changes that.")
+    show(f"{ConsoleSettings().address}{path_of(new_link(connection, user.id, _now()))}")
+    say(f"It sets the password of {user.email}, once, within a day.")
+
+
+def _named(connection: Connection, email: str) -> User:
+    user = user_by_email(connection, email_of(email))
+    if user is None:
+        raise Failed(f"There is no user {email!r}; `trackly users list` shows those there are.")
+    return user
+
+
+def _role(name: str) -> Role:
+    try:
+        return Role.named(name)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--role") from None
+
+
+def _roles(user: User) -> str:
+    return ", ".join(f"{role} of {account or 'every account'}" for account, role in user.grants.items())
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
