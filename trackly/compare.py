@@ -74,12 +74,12 @@ def compare(
             producer = None
             if not no_topic:
                 producer = await stack.enter_async_context(producing(settings, linger_ms=20))
-            findings = Findings(run, codec, topic, producer, everything)
+            findings = Findings(run, tally, codec, topic, producer, everything)
             for short in WRITTEN:
                 async for compared in _written(settings, comparison, short, Start(millis=first)):
-                    await findings.add(tally, compared)
+                    await findings.add(compared)
             for compared in comparison.rest():
-                await findings.add(tally, compared)
+                await findings.add(compared)
             await findings.flush()
         return findings.written
 

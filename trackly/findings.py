@@ -20,13 +20,16 @@ UNDER_WAY = 2_000
 
 
 class Findings:
-    """Takes what was compared in one run. Without a producer it is only counted.
+    """Takes what was compared in one run: counts it in a tally, and writes it where there is a producer.
 
     `everything`: items that are as they were are written too. `written` is how many were.
     """
 
-    def __init__(self, run: str, codec: Codec, topic: str, producer: Producer | None, everything: bool) -> None:
+    def __init__(
+        self, run: str, tally: Tally, codec: Codec, topic: str, producer: Producer | None, everything: bool
+    ) -> None:
         self.written = 0
+        self._tally = tally
         self._run = run
         self._codec = codec
         self._topic = topic
@@ -34,9 +37,9 @@ class Findings:
         self._everything = everything
         self._sent: list[asyncio.Future[Any]] = []
 
-    async def add(self, tally: Tally, compared: Compared) -> None:
+    async def add(self, compared: Compared) -> None:
         """Count one item, and write it if it is of those that are asked for. Raises KafkaError."""
-        tally.add(compared)
+        self._tally.add(compared)
         if self._producer is None or (compared.verdict == "same" and not self._everything):
             return
         item = compared_item(self._run, compared, time.time_ns() // 1_000_000)
