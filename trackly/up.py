@@ -93,6 +93,11 @@ class Stack:
                 f"{service.last_lines()}"
             )
 
+    @property
+    def console_url(self) -> str:
+        """Where the console is."""
+        return f"http://127.0.0.1:{self.console_port}"
+
     def stop(self) -> None:
         """Stop the services, then the broker."""
         self.supervisor.stop()
@@ -153,7 +158,8 @@ def _welcome(stack: Stack) -> str:
             "",
             "trackly is up.",
             f"  callbacks  {base}/api/webhook-feedbacks/{{infobip|twilio|cm}}?account=ID",
-            f"  API        http://127.0.0.1:{stack.console_port}/api   described in /api/openapi.json",
+            f"  console    {stack.console_url}   the first admin's link: {stack.data / 'logs' / 'console.log'}",
+            f"  API        {stack.console_url}/api   described in /api/openapi.json",
             f"  health     {base}/readyz   metrics {base}/metrics",
             f"  broker     {stack.environment['KAFKA_BOOTSTRAP_SERVERS']}",
             f"  data       {stack.data}   logs {stack.data / 'logs'}",

@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Coroutine
@@ -21,6 +22,9 @@ from rich.table import Table
 from accounts.store import Config, write_configs
 from bus.embedded import free_port
 from bus.settings import BusSettings
+from console.settings import ConsoleSettings
+from console.signin.first import first_link
+from database.engine import open_engine
 from schemas.codec import Codec
 from schemas.records import AccountConfig, ContactState, EndpointConfig, ListConfig, Record, RejectedRecord
 from schemas.registry import registry_for
@@ -38,7 +42,9 @@ PATIENCE = 60.0
 
 
 def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the records, tables and logs of the run.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave it running at the end, with the console, until Ctrl-C.")
+    ] = False,
 ) -> None:
     """See it work: broker, ingest, streams and sinks start on free ports, and some 500 reports and replies of
     Infobip and Twilio go through them: batches, repeats, late and malformed ones, STOP, a number that keeps failing.
@@ -53,19 +59,21 @@ def demo(
         "TRACKLY_PUBLIC_URL": PUBLIC_URL,
         "TRACKLY_TOPIC_PREFIX": f"demo-{secrets.token_hex(3)}.",
     }
-    stack = Stack(directory, port=free_port())
+    stack = Stack(directory, port=free_port(), console_port=free_port() if keep else None)
     try:
         started = time.monotonic()
         stack.start(lambda text: console.print(f"[dim]{text}[/dim]", highlight=False))
         os.environ |= stack.environment
         console.print(f"everything is up after {time.monotonic() - started:.0f} s")
-        ledger = asyncio.run(_Run(stack, console).run())
+        ledger = asyncio.run(_Run(stack, console, keep).run())
     finally:
         stack.stop()
         if not keep:
             shutil.rmtree(directory, ignore_errors=True)
     if keep:
         console.print(f"records, tables and logs are in {directory}")
+    else:
+        console.print("`trackly demo --keep` leaves it running, to look at it in the console.")
     if not ledger.balances:
         raise Failed("The ledger does not balance.")
 
@@ -73,7 +81,8 @@ def demo(
 class _Run:
     """One run of the demo against a stack that is up."""
 
-    def __init__(self, stack: Stack, console: Console) -> None:
+    def __init__(self, stack: Stack, console: Console, keep: bool) -> None:
+        self._keep = keep
         self._stack = stack
         self._console = console
         self._settings = BusSettings()
@@ -102,7 +111,6 @@ class _Run:
                 await self._show_while(self._send(client, wave))
                 await self._show_while(self._arrival(number))
             await asyncio.sleep(1)
-        await self._receiver.stop()
         rejected = [r for r in await self._records("rejected") if isinstance(r, RejectedRecord)]
         contacts = [r for r in await self._records("contacts") if isinstance(r, ContactState)]
         dead = len(await self._records("webhooks_dead"))
@@ -113,7 +121,33 @@ class _Run:
         wrong_door = [what for what, status, got in turned_away if status != got]
         if wrong_door:
             raise Failed(f"Not turned away as it must be: {', '.join(wrong_door)}.")
+        if self._keep:
+            await self._stay()
+        await self._receiver.stop()
         return ledger
+
+    async def _stay(self) -> None:
+        """Say where the console is, and keep everything running until Ctrl-C or SIGTERM."""
+        over = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, over.set)
+        link = await asyncio.to_thread(self._first_link)
+        self._console.print(f"The console: {self._stack.console_url}{link}", highlight=False, soft_wrap=True)
+        self._console.print("The link signs the first admin in, once. Ctrl-C ends the demo.")
+        while not over.is_set():
+            self._stack.supervisor.tend()
+            try:
+                await asyncio.wait_for(over.wait(), 0.5)
+            except TimeoutError:
+                pass
+
+    def _first_link(self) -> str:
+        engine = open_engine(ConsoleSettings().database)
+        try:
+            with engine.begin() as connection:
+                return first_link(connection, time.time_ns() // 1_000_000) or "/"
+        finally:
+            engine.dispose()
 
     async def _configure(self) -> None:
         credentials = {"twilio": {"auth_token": TWILIO_TOKEN}}

@@ -1,0 +1,63 @@
+"""A real Chromium for tests: the one that is there, else one that can be had."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from playwright.async_api import Browser, async_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+QUIET = (
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+    "--no-first-run",
+)
+INSTALL_SECONDS = 300
+
+
+class NoChromium(Exception):
+    """There is none, and none can be had; the text says why."""
+
+
+def find_chromium() -> str | None:
+    """Path of the Chromium to use; None for Playwright's own. Raises NoChromium."""
+    given = os.environ.get("CHROMIUM")
+    found = given or next((path for name in NAMES if (path := shutil.which(name))), None)
+    if found:
+        return found
+    tried = []
+    for command in _installers():
+        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
+        if done.returncode == 0:
+            return next((path for name in NAMES if (path := shutil.which(name))), None)
+        tried.append(f"`{' '.join(command)}` ended with {done.returncode}")
+    raise NoChromium(f"no Chromium in PATH (set CHROMIUM to its path); {'; '.join(tried)}")
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """A browser without a window, for as long as the block lasts. Raises NoChromium."""
+    path = find_chromium()
+    arguments = [*QUIET, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=arguments)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+def _installers() -> list[list[str]]:
+    commands = [[sys.executable, "-m", "playwright", "install", "chromium"]]
+    if os.geteuid() == 0 and Path("/usr/bin/apt-get").exists():
+        packages = ["chromium", "fonts-dejavu-core"]
+        commands.append(["apt-get", "install", "--yes", "--no-install-recommends", *packages])
+    return commands

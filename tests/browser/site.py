@@ -1,0 +1,95 @@
+"""The console over HTTP with a user who is signed in, and rows on every page."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from sqlalchemy import BigInteger, Boolean, LargeBinary, Table
+
+from console.principals import Role
+from database.tables import READ_MODEL, freshness
+from schemas.records import EndpointConfig
+from tests.unit.console.console_parts import LIST, NUMBER, Api
+from tests.unit.console.rows import NOW
+
+HOSTILE = "<b>\"'&amp; hostile</b> " + "long" * 20
+
+ROWS = 3
+
+_KNOWN: dict[str, Any] = {
+    "account": "acme",
+    "provider": "infobip",
+    "provider_message_id": "ib-1",
+    "message_id": "m-1",
+    "event": "delivery",
+    "event_id": "evt_1",
+    "endpoint": "crm",
+    "number": NUMBER,
+    "list_number": LIST,
+    "status": "undeliverable",
+    "status_detail": "REJECTED_ABSENT_SUBSCRIBER",
+    "details": "{}",
+    "body": '{"event":"delivery"}',
+    "place": "sms.events.delivery/0/1",
+    "source": "sms.raw/0/1",
+    "outcome": "5xx",
+    "error_class": "http_status",
+    "hour": NOW - NOW % 3_600_000,
+    "minute": NOW - NOW % 60_000,
+    "kind": "reply",
+    "change": "removed",
+    "reason": "message",
+}
+
+
+@contextmanager
+def site() -> Iterator[str]:
+    """Base URL of the console, for as long as the block lasts."""
+    api = Api()
+    api.accounts.put(
+        EndpointConfig(account="acme", id="crm", url="https://crm.example.com/hook", secret="s", events=("delivery",))
+    )
+    for table in READ_MODEL:
+        for nth in range(ROWS):
+            if nth == 0 or ("id" in table.c and table is not freshness):
+                api.put(table, row(table, nth))
+    api.sign_in(Role.ADMIN)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(api._as_user, interface="asgi3", lifespan="off", log_level="error")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            while not server.started:
+                time.sleep(0.01)
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def row(table: Table, nth: int = 0) -> dict[str, Any]:
+    """A row of any table of the read model: what is not known by its name holds hostile text."""
+    values: dict[str, Any] = {}
+    for column in table.columns:
+        if column.name == "id":
+            values["id"] = nth + 1
+        elif isinstance(column.type, BigInteger):
+            values[column.name] = _KNOWN.get(
+                column.name, NOW if column.name.endswith("_at") or column.name == "at" else 1
+            )
+        elif isinstance(column.type, Boolean):
+            values[column.name] = nth % 2 == 0
+        elif isinstance(column.type, LargeBinary):
+            values[column.name] = b'{"event":"delivery"}'
+        else:
+            values[column.name] = _KNOWN.get(column.name, HOSTILE)
+    unique = {"event_id", "provider_message_id", "contact", "place"}
+    return values | {name: f"{values[name]}-{nth}" for name in unique & values.keys() if nth}
