@@ -24,13 +24,15 @@ from bus.producer import Producer
 from bus.replica import Replica
 from bus.stores import RocksStore
 from console import contacts, messages
-from console.api import deliveries
+from console.api import contacts as contacts_api
+from console.api import deliveries, replies
 from console.callers import Parts
 from console.claims import KafkaClaims, first_counts
 from console.contacts_view import ContactsView
 from console.errors import ApiError, not_found, problem, validation_failed
 from console.gate import OPENAPI, Gate
 from console.pages.app import create_pages
+from console.raw import KafkaRawCallbacks
 from console.reads import Reads
 from console.settings import ConsoleSettings
 from console.writer import KafkaWriter
@@ -90,7 +92,8 @@ class Console:
         )
         self._claims = KafkaClaims(requests, codec, writer, settings.api_timeout)
         reads = Reads(open_engine(settings.database, read_only=True, pool_size=READERS))
-        self.parts = Parts(settings, self._accounts.view, self._view, writer, self._claims, reads)
+        raw = KafkaRawCallbacks(settings, codec)
+        self.parts = Parts(settings, self._accounts.view, self._view, writer, self._claims, reads, raw)
         self.health.checks.append(self._view.not_ready)
         self.health.gauge(
             "contacts_age_seconds", "Age of what is known about contacts; infinite before it is known.", self._view.age
@@ -128,7 +131,7 @@ def create_app(parts: Parts, keys: ApiKeys, health: Health, lifespan: Any = None
     app.state.parts = parts
     # The gate has checked the key by then; these two tell the OpenAPI document how it is sent.
     schemes = [Depends(APIKeyHeader(name="X-Api-Key", auto_error=False)), Depends(HTTPBearer(auto_error=False))]
-    for routes in (messages.router, contacts.router, deliveries.router):
+    for routes in (messages.router, contacts.router, contacts_api.router, deliveries.router, replies.router):
         app.include_router(routes, dependencies=schemes)
     for path, answer in (("/livez", health.livez), ("/readyz", health.readyz), ("/metrics", health.metrics)):
         app.add_route(path, answer)

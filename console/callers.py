@@ -13,6 +13,7 @@ from console.clock import now_ms
 from console.contacts_view import ContactsView
 from console.errors import forbidden, not_found, validation_failed
 from console.principals import EVERY_ACCOUNT, Principal, Role
+from console.raw import RawCallbacks
 from console.reads import Reads
 from console.settings import ConsoleSettings
 from console.sight import Sight
@@ -31,6 +32,7 @@ class Parts:
     writer: Writer
     claims: Claims
     reads: Reads
+    raw: RawCallbacks
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,27 @@
+"""Messages > Replies."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from console.callers import TheParts
+from console.pages.shell import page
+from console.pages.visitor import TheVisitor
+from console.queries.replies import RepliesFilter, replies
+
+router = APIRouter(prefix="/accounts/{account}/replies")
+
+KINDS = ("reply", "opt_out", "opt_in")
+
+
+@router.get("")
+async def list_replies(
+    request: Request, wanted: Annotated[RepliesFilter, Query()], parts: TheParts, visitor: TheVisitor
+) -> Response:
+    """The list with its filters."""
+    visitor.check_search(wanted)
+    found = visitor.page(await parts.reads(replies, visitor.account, wanted))
+    return page(request, "replies/list.html", visitor, wanted=wanted, found=found, kinds=KINDS)
