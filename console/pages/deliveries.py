@@ -9,10 +9,11 @@ from starlette.responses import Response
 
 from console.api.deliveries import shown_trace
 from console.callers import TheParts
+from console.csv_export import csv_answer
 from console.pages.shell import page
 from console.pages.visitor import TheVisitor, Visitor, needs
 from console.principals import Role
-from console.queries.deliveries import DeliveriesFilter, deliveries
+from console.queries.deliveries import DeliveriesFilter, Delivery, deliveries
 from console.queries.traces import trace
 from console.raw import shown_callback
 from providers import PROVIDERS
@@ -38,6 +39,14 @@ async def list_deliveries(
         statuses=STATUSES,
         providers=sorted(PROVIDERS),
     )
+
+
+@router.get("/deliveries.csv")
+async def export_deliveries(
+    wanted: Annotated[DeliveriesFilter, Query()], parts: TheParts, visitor: TheVisitor
+) -> Response:
+    """The list as a file."""
+    return await csv_answer(parts.reads, deliveries, Delivery, visitor, visitor.account, wanted, "deliveries")
 
 
 @router.get("/deliveries/{provider}/{provider_message_id:path}")
