@@ -26,7 +26,8 @@ from bus.producer import Producer
 from bus.replica import Replica
 from bus.stores import RocksStore
 from console import contacts, messages
-from console.api import deliveries, providers, statistics
+from console.api import contacts as contacts_api
+from console.api import deliveries, providers, replies, statistics
 from console.callers import Parts
 from console.claims import KafkaClaims, first_counts
 from console.clock import now_ms
@@ -34,6 +35,7 @@ from console.contacts_view import ContactsView
 from console.errors import ApiError, not_found, problem, validation_failed
 from console.gate import OPENAPI, Gate
 from console.pages.app import create_pages
+from console.raw import KafkaRawCallbacks
 from console.reads import Reads, Writes
 from console.security import SecurityHeaders
 from console.settings import ConsoleSettings
@@ -50,6 +52,17 @@ log = logging.getLogger(__name__)
 
 READERS = 8
 """Questions to the database at once; more wait."""
+
+API = (
+    messages.router,
+    contacts.router,
+    contacts_api.router,
+    deliveries.router,
+    providers.router,
+    replies.router,
+    statistics.router,
+)
+"""Routes that answer JSON, or CSV."""
 
 MACHINE_PATHS = ("/api/", "/registry", "/livez", "/readyz", "/metrics")
 """What programs ask for; everything else is a page."""
@@ -110,6 +123,7 @@ class Console:
             Reads(self._readers),
             Writes(self._database),
             self._database,
+            KafkaRawCallbacks(settings, codec),
         )
         self.health.checks.append(self._view.not_ready)
         self.health.gauge(
@@ -158,7 +172,7 @@ def create_app(parts: Parts, keys: ApiKeys, health: Health, lifespan: Any = None
     app.state.parts = parts
     # The gate has checked the key by then; these two tell the OpenAPI document how it is sent.
     schemes = [Depends(APIKeyHeader(name="X-Api-Key", auto_error=False)), Depends(HTTPBearer(auto_error=False))]
-    for routes in (messages.router, contacts.router, deliveries.router, providers.router, statistics.router):
+    for routes in API:
         app.include_router(routes, dependencies=schemes)
     for path, answer in (("/livez", health.livez), ("/readyz", health.readyz), ("/metrics", health.metrics)):
         app.add_route(path, answer)

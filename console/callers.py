@@ -14,6 +14,7 @@ from console.clock import now_ms
 from console.contacts_view import ContactsView
 from console.errors import forbidden, not_found, validation_failed
 from console.principals import EVERY_ACCOUNT, Principal, Role
+from console.raw import RawCallbacks
 from console.reads import Reads, Writes
 from console.settings import ConsoleSettings
 from console.sight import Sight
@@ -34,6 +35,7 @@ class Parts:
     reads: Reads
     writes: Writes
     database: Engine
+    raw: RawCallbacks
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,12 @@ from fastapi import APIRouter, Path, Request
 from pydantic import Field
 
 from console.callers import Caller, IdempotencyKey, Parts, TheCaller, TheParts, accept
-from console.claims import Accepted
+from console.contact_orders import order
 from console.contacts_view import ContactsView
 from console.errors import not_available, not_found, validation_failed
 from console.fields import MAX_BATCH, Body, Number, Text, examples, number
-from console.writer import Entry
 from schemas.cloudevents import iso_time
 from schemas.codec import CodecError
-from schemas.ids import recipient_key
-from schemas.records import ContactCommand
 
 Reason = Literal["message", "manual", "complaint", "bad_response", "invalid_contact"]
 
@@ -146,34 +143,18 @@ async def _order(
     if body.list_number not in caller.lists:
         raise validation_failed([f"list_number: is no list of account {caller.account}"])
     accepted = await accept(request, parts, caller, idempotency_key)
-    entries = [
-        _command(command, reason, caller, body.list_number, number, accepted, index)
-        for index, number in enumerate(body.numbers)
-    ]
-    await parts.writer.write("commands", entries)
-    return Ordered(accepted=len(entries), accepted_at=iso_time(accepted.at))
-
-
-def _command(
-    command: str,
-    reason: Reason | None,
-    caller: Caller,
-    list_number: str,
-    phone_number: str,
-    accepted: Accepted,
-    index: int,
-) -> Entry:
-    record = ContactCommand(
-        event_id=accepted.event_id(index),
-        command=command,
-        account=caller.account,
-        list_number=list_number,
-        phone_number=phone_number,
-        issued_by=caller.principal.name,
-        issued_at=accepted.at,
-        reason=None if reason == "manual" else reason,
+    await order(
+        parts.writer,
+        caller.principal,
+        caller.account,
+        command,
+        [body.list_number],
+        body.numbers,
+        accepted,
+        reason=reason,
+        remote_ip=request.client.host if request.client else "",
     )
-    return Entry(recipient_key(caller.account, phone_number), record, record.event_id, accepted.at)
+    return Ordered(accepted=len(body.numbers), accepted_at=iso_time(accepted.at))
 
 
 def _as_of(parts: Parts) -> str:

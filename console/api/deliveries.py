@@ -1,16 +1,28 @@
-"""`GET /api/deliveries`: what became of messages."""
+"""`/api/deliveries`: what became of messages, and the trace of one."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response, StreamingResponse
 
 from console.api.lists import ListAnswer, answer
-from console.callers import TheCaller, TheParts
+from console.callers import Supporter, TheCaller, TheParts
+from console.csv_export import CSV_RESPONSE, csv_answer
+from console.errors import not_found
 from console.queries.deliveries import DeliveriesFilter, Delivery, deliveries
+from console.queries.traces import Trace, trace
+from console.raw import ShownCallback, shown_callback
+from console.sight import Sight
 
 router = APIRouter(tags=["Messages"])
+
+UNKNOWN_MESSAGE = (
+    "No such message is known. It may never have been reported, or it is older than what is kept. Look at the rejected"
+    " payloads and the dead letters too."
+)
 
 
 @router.get("/api/deliveries", summary="List deliveries")
@@ -20,3 +32,43 @@ async def list_deliveries(
     """The newest state of each message, the last changed first."""
     caller.check_search(wanted)
     return answer(caller, await parts.reads(deliveries, caller.account, wanted))
+
+
+@router.get("/api/deliveries.csv", summary="Export deliveries", responses=CSV_RESPONSE, response_class=Response)
+async def export_deliveries(
+    wanted: Annotated[DeliveriesFilter, Query()], parts: TheParts, caller: TheCaller
+) -> StreamingResponse:
+    """The same list as CSV, at most 100,000 rows. What a spreadsheet would take for a formula begins with `'`."""
+    return await csv_answer(parts.reads, deliveries, Delivery, caller, caller.account, wanted, "deliveries")
+
+
+@router.get("/api/deliveries/{provider}/{provider_message_id:path}", summary="Trace a message")
+async def show_trace(
+    provider: Annotated[str, Path(max_length=40, examples=["infobip"])],
+    provider_message_id: Annotated[str, Path(max_length=255, description="May hold slashes.", examples=["ib-1"])],
+    parts: TheParts,
+    caller: TheCaller,
+) -> Trace:
+    """What led to the state of a message and followed from it: reports, events, the contact, every attempt."""
+    endpoints = parts.accounts.endpoints_of(caller.account)
+    found = await parts.reads(trace, caller.account, provider, provider_message_id, endpoints)
+    if found is None:
+        raise not_found(UNKNOWN_MESSAGE)
+    return shown_trace(caller, found)
+
+
+@router.get("/api/raw/{topic}/{partition}/{offset}", summary="Show a raw callback")
+async def show_raw(
+    topic: Annotated[str, Path(max_length=249, examples=["sms.raw"])],
+    partition: Annotated[int, Path(ge=0, lt=2**31, examples=[0])],
+    offset: Annotated[int, Path(ge=0, lt=2**63, examples=[0])],
+    parts: TheParts,
+    caller: Supporter,
+) -> ShownCallback:
+    """What a provider sent, as it came, without the proof. It is read from Kafka, which keeps it for 7 days."""
+    return await shown_callback(parts.raw, caller.account, topic, partition, offset)
+
+
+def shown_trace(sight: Sight, found: Trace) -> Trace:
+    """A trace as its reader may see it."""
+    return replace(found, delivery=sight.shown(found.delivery), steps=tuple(map(sight.shown, found.steps)))

@@ -9,12 +9,19 @@ from starlette.responses import Response
 
 from console.callers import Parts
 from console.errors import ApiError, not_found, problem, validation_failed
-from console.pages import assets, deliveries, home, overview, providers, signin
+from console.pages import assets, contacts, deliveries, home, overview, providers, replies, signin
 from console.pages.errors import error_page, sign_in_first
 from console.pages.forms import checked_form, same_origin
 from console.pages.visitor import SignInNeeded
 
-ROUTERS = (home.router, overview.router, deliveries.router, providers.router)
+ROUTERS = (
+    home.router,
+    overview.router,
+    deliveries.router,
+    replies.router,
+    contacts.router,
+    providers.router,
+)
 
 
 def create_pages(parts: Parts) -> FastAPI:

@@ -1,24 +1,29 @@
-"""Messages > Deliveries."""
+"""Messages > Deliveries, the trace of one message, and the raw callback behind a report."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
+from console.api.deliveries import shown_trace
 from console.callers import TheParts
+from console.csv_export import csv_answer
 from console.pages.shell import page
-from console.pages.visitor import TheVisitor
-from console.queries.deliveries import DeliveriesFilter, deliveries
+from console.pages.visitor import TheVisitor, Visitor, needs
+from console.principals import Role
+from console.queries.deliveries import DeliveriesFilter, Delivery, deliveries
+from console.queries.traces import trace
+from console.raw import shown_callback
 from providers import PROVIDERS
 
-router = APIRouter(prefix="/accounts/{account}/deliveries")
+router = APIRouter(prefix="/accounts/{account}")
 
 STATUSES = ("queued", "pending", "delivered", "undeliverable", "expired", "rejected")
 
 
-@router.get("")
+@router.get("/deliveries")
 async def list_deliveries(
     request: Request, wanted: Annotated[DeliveriesFilter, Query()], parts: TheParts, visitor: TheVisitor
 ) -> Response:
@@ -34,3 +39,37 @@ async def list_deliveries(
         statuses=STATUSES,
         providers=sorted(PROVIDERS),
     )
+
+
+@router.get("/deliveries.csv")
+async def export_deliveries(
+    wanted: Annotated[DeliveriesFilter, Query()], parts: TheParts, visitor: TheVisitor
+) -> Response:
+    """The list as a file."""
+    return await csv_answer(parts.reads, deliveries, Delivery, visitor, visitor.account, wanted, "deliveries")
+
+
+@router.get("/deliveries/{provider}/{provider_message_id:path}")
+async def show_trace(
+    request: Request, provider: str, provider_message_id: str, parts: TheParts, visitor: TheVisitor
+) -> Response:
+    """The trace of a message, or what to look at where there is none."""
+    endpoints = parts.accounts.endpoints_of(visitor.account)
+    found = await parts.reads(trace, visitor.account, provider, provider_message_id, endpoints)
+    if found is None:
+        return page(request, "deliveries/unknown.html", visitor, status=404)
+    return page(request, "deliveries/trace.html", visitor, found=shown_trace(visitor, found))
+
+
+@router.get("/raw/{topic}/{partition}/{offset}")
+async def show_raw(
+    request: Request,
+    topic: str,
+    partition: Annotated[int, Path(ge=0, lt=2**31)],
+    offset: Annotated[int, Path(ge=0, lt=2**63)],
+    parts: TheParts,
+    visitor: Annotated[Visitor, needs(Role.SUPPORT)],
+) -> Response:
+    """One raw callback. A trace shows it in place; this is its own page too."""
+    callback = await shown_callback(parts.raw, visitor.account, topic, partition, offset)
+    return page(request, "deliveries/raw.html", visitor, callback=callback, place=f"{topic}/{partition}/{offset}")

@@ -12,6 +12,7 @@ from console.queries.filters import ListFilter
 from console.queries.paging import Page, newest
 from console.queries.rows import PHONE, At
 from database.tables import messages
+from providers import PROVIDERS
 
 
 class DeliveriesFilter(ListFilter):
@@ -49,14 +50,12 @@ class Delivery:
 
 def deliveries(connection: Connection, account: str, wanted: DeliveriesFilter) -> Page[Delivery]:
     """A page of deliveries. Raises BadCursor."""
-    return newest(
-        connection,
-        messages,
-        "updated_at",
-        wanted.conditions(messages, "updated_at", account),
-        wanted.ask(account),
-        delivery_of,
-    )
+    where = wanted.conditions(messages, "updated_at", account)
+    if wanted.provider_message_id is not None and wanted.provider is None:
+        # The index on ids of providers begins with the provider: without this, all messages would be looked at.
+        where.append(messages.c.provider.in_(sorted(PROVIDERS)))
+    few = wanted.message_id is not None or wanted.provider_message_id is not None
+    return newest(connection, messages, "updated_at", where, wanted.ask(account), delivery_of, few=few)
 
 
 def delivery_of(row: Row[Any]) -> Delivery:

@@ -31,7 +31,7 @@ from console.writer import Entry
 from database.tables import METADATA
 from schemas.codec import Codec
 from schemas.ids import contact_key
-from schemas.records import AccountConfig, ContactState, ListConfig, Record
+from schemas.records import AccountConfig, ContactState, ListConfig, RawCallback, Record
 from schemas.registry import FolderRegistry
 
 CODEC = Codec(FolderRegistry())
@@ -70,6 +70,34 @@ class OwnClaims:
         return first
 
 
+class Raw:
+    """Raw callbacks by their place; `sms.raw/0/0` is one of `acme`."""
+
+    def __init__(self) -> None:
+        self.callbacks = {("sms.raw", 0, 0): raw_callback()}
+
+    async def read(self, topic: str, partition: int, offset: int) -> RawCallback | None:
+        return self.callbacks.get((topic, partition, offset))
+
+
+def raw_callback(**changes: Any) -> RawCallback:
+    """A callback of Infobip to `acme`."""
+    known: dict[str, Any] = {
+        "event_id": "evt_raw",
+        "provider": "infobip",
+        "account": "acme",
+        "method": "POST",
+        "path": "/api/webhook-feedbacks/infobip",
+        "query": "account=acme",
+        "headers": {"content-type": "application/json"},
+        "content_type": "application/json",
+        "body": b'{"results": []}',
+        "remote_ip": "203.0.113.9",
+        "received_at": 1_795_000_000_000,
+    }
+    return RawCallback(**known | changes)
+
+
 class Api:
     """The application of two accounts, `acme` and `other`, each with a list and a key."""
 
@@ -87,10 +115,12 @@ class Api:
         for account, number in (("acme", LIST), ("other", OTHER_LIST)):
             accounts.put(AccountConfig(id=account, name=account))
             accounts.put(ListConfig(account=account, number=number))
+        self.accounts = accounts
+        self.raw = Raw()
         self.engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
         METADATA.create_all(self.engine)
         database = (Reads(self.engine), Writes(self.engine), self.engine)
-        self.parts = Parts(self.settings, accounts, self.view, self.written, OwnClaims(), *database)
+        self.parts = Parts(self.settings, accounts, self.view, self.written, OwnClaims(), *database, self.raw)
         self.health = Health("console")
         self.app = create_app(self.parts, self.keys, self.health)
         self.complete(seconds_ago=1)

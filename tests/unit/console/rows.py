@@ -26,3 +26,114 @@ def message(nth: int = 1, **changes: Any) -> dict[str, Any]:
         "updated_at": NOW + nth * 1_000,
         **changes,
     }
+
+
+def receipt(nth: int = 1, **changes: Any) -> dict[str, Any]:
+    """A report of the message `ib-1` that it was delivered."""
+    return {
+        "event_id": f"evt_receipt_{nth}",
+        "account": "acme",
+        "provider": "infobip",
+        "provider_message_id": "ib-1",
+        "number": "+15551230001",
+        "status": "delivered",
+        "status_detail": "DELIVERED_TO_HANDSET",
+        "status_class": "delivered",
+        "provider_status": "DELIVERED_TO_HANDSET",
+        "provider_code": "3:5",
+        "provider_text": "Message delivered to handset",
+        "occurred_at": NOW + nth * 1_000,
+        "received_at": NOW + nth * 1_000,
+        "source": f"sms.raw/0/{nth - 1}",
+        **changes,
+    }
+
+
+def event(event_id: str, **changes: Any) -> dict[str, Any]:
+    """A delivery event of the message `m-1`."""
+    return {
+        "event_id": event_id,
+        "account": "acme",
+        "event": "delivery",
+        "message_id": "m-1",
+        "provider_message_id": "ib-1",
+        "number": "+15551230001",
+        "list_number": "+18005551234",
+        "body": "{}",
+        "place": "sms.events.delivery/2/7",
+        "at": NOW + 1_500,
+        **changes,
+    }
+
+
+def attempt(event_id: str, **changes: Any) -> dict[str, Any]:
+    """An attempt to deliver an event to the endpoint `crm`, which answered 200."""
+    return {
+        "account": "acme",
+        "endpoint": "crm",
+        "event_id": event_id,
+        "event": "delivery",
+        "attempt": 1,
+        "url": "https://crm.example.com/trackly",
+        "outcome": "2xx",
+        "status": 200,
+        "error_class": None,
+        "latency_ms": 41,
+        "response_head": "thanks",
+        "request_size": 200,
+        "next_attempt_at": None,
+        "final": True,
+        "at": NOW + 2_000,
+        **changes,
+    }
+
+
+def reply(nth: int = 1, **changes: Any) -> dict[str, Any]:
+    """A reply that asks to stop."""
+    return {
+        "event_id": f"evt_reply_{nth}",
+        "account": "acme",
+        "provider": "infobip",
+        "number": "+15551230001",
+        "to_number": "+18005551234",
+        "list_number": "+18005551234",
+        "text": "STOP",
+        "kind": "opt_out",
+        "keyword": "STOP",
+        "received_at": NOW + nth * 1_000,
+        "source": "sms.raw/0/0",
+        **changes,
+    }
+
+
+def contact(nth: int = 1, **changes: Any) -> dict[str, Any]:
+    """A contact that asked to stop."""
+    number = changes.get("number", f"+1555123{nth:04}")
+    return {
+        "contact": f"acme:+18005551234:{number}",
+        "account": "acme",
+        "list_number": "+18005551234",
+        "number": number,
+        "active": False,
+        "failures": 0,
+        "reason": "message",
+        "since": NOW + nth * 1_000,
+        "last_event_id": "evt_1",
+        **changes,
+    }
+
+
+def change(**changes: Any) -> dict[str, Any]:
+    """A removal because of a reply."""
+    return {
+        "account": "acme",
+        "list_number": "+18005551234",
+        "number": "+15551230001",
+        "change": "removed",
+        "reason": "message",
+        "keyword": "STOP",
+        "issued_by": None,
+        "event_id": "evt_change_1",
+        "at": NOW + 1_500,
+        **changes,
+    }

@@ -14,15 +14,16 @@ from tests.unit.console.console_parts import Api
 OWN = {"/", "/go"}
 """Pages that belong to no account."""
 
-VALUES = {"account": "acme", "provider": "infobip", "provider_message_id": "ib-1"}
+VALUES = {"account": "acme", "provider": "infobip", "provider_message_id": "ib-1", "number": "+15551230001"}
+VALUES |= {"topic": "sms.raw", "partition": "0", "offset": "0"}
 """What stands for the parameters of paths."""
 
 ROUTES = [
-    (method, route.path)
+    (method, route.path_format)
     for router in ROUTERS
     for route in router.routes
     if isinstance(route, APIRoute) and route.path not in OWN
-    for method in sorted(route.methods)
+    for method in sorted(route.methods or ())
 ]
 
 

@@ -1,0 +1,44 @@
+"""`GET /api/contacts`: contacts of which something is recorded, and all that is known of one number."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from console.api.lists import ListAnswer, answer
+from console.callers import Parts, Supporter, TheCaller, TheParts
+from console.contact_states import WholeContact, whole_contact
+from console.errors import not_found
+from console.fields import number as to_e164
+from console.queries.contacts import ContactsFilter, ListedContact, changes, listed_contacts
+from schemas.records import ListConfig
+
+router = APIRouter(tags=["Contacts"])
+
+
+@router.get("/api/contacts", summary="List contacts")
+async def list_contacts(
+    wanted: Annotated[ContactsFilter, Query()], parts: TheParts, caller: TheCaller
+) -> ListAnswer[ListedContact]:
+    """Contacts of which something is recorded, the last changed first; a moment behind. Others are active."""
+    caller.check_search(wanted)
+    return answer(caller, await parts.reads(listed_contacts, caller.account, wanted))
+
+
+@router.get("/api/contacts/{number}", summary="Show a number on every list")
+async def show_number(
+    number: Annotated[str, Path(max_length=40, examples=["+15551230001"])], parts: TheParts, caller: Supporter
+) -> WholeContact:
+    """Its state on each list, true as of `as_of`, and what happened to it, the newest first."""
+    return await contact_of_number(parts, caller.account, caller.lists, number)
+
+
+async def contact_of_number(parts: Parts, account: str, lists: dict[str, ListConfig], text: str) -> WholeContact:
+    """The contact of a number in any notation. Raises ApiError 404 for what is no number."""
+    try:
+        phone = to_e164(text)
+    except ValueError:
+        raise not_found("This is no phone number; write it as +18005551234.") from None
+    history = await parts.reads(changes, account, phone)
+    return whole_contact(parts.contacts, parts.settings.check_max_age, account, lists, phone, history)

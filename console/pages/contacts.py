@@ -1,0 +1,144 @@
+"""Messages > Contacts: who is out, why, and orders to change it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, Form, Query, Request
+from starlette.responses import RedirectResponse, Response
+
+from console.api.contacts import contact_of_number
+from console.callers import Parts, TheParts
+from console.claims import Accepted
+from console.clock import now_ms
+from console.contact_orders import NO_LIST, order
+from console.errors import ApiError, validation_failed
+from console.fields import number as to_e164
+from console.pages.shell import done, page
+from console.pages.visitor import TheVisitor, Visitor, needs
+from console.principals import Role
+from console.queries.contacts import ContactsFilter, listed_contacts
+from schemas.ids import random_id
+from schemas.records import REMOVAL_REASONS
+
+router = APIRouter(prefix="/accounts/{account}/contacts")
+
+Supporting = Annotated[Visitor, needs(Role.SUPPORT)]
+Administering = Annotated[Visitor, needs(Role.ADMIN)]
+OnList = Annotated[str, Form(max_length=40)]
+
+
+@router.get("")
+async def list_contacts(
+    request: Request, wanted: Annotated[ContactsFilter, Query()], parts: TheParts, visitor: TheVisitor
+) -> Response:
+    """The list with its filters, and the look-up of a number."""
+    visitor.check_search(wanted)
+    found = visitor.page(await parts.reads(listed_contacts, visitor.account, wanted))
+    return page(request, "contacts/list.html", visitor, wanted=wanted, found=found, reasons=REMOVAL_REASONS)
+
+
+@router.get("/look-up")
+async def look_up(number: Annotated[str, Query(max_length=40)], visitor: Supporting) -> Response:
+    """From a number in any notation to its page."""
+    return RedirectResponse(_path(visitor, _number(number)), 303)
+
+
+@router.get("/{number}")
+async def show_contact(request: Request, number: str, parts: TheParts, visitor: Supporting) -> Response:
+    """All that is known of a number."""
+    contact = await contact_of_number(parts, visitor.account, visitor.lists, number)
+    may_erase = parts.settings.pseudonym_key is not None
+    return page(request, "contacts/one.html", visitor, contact=contact, reasons=REMOVAL_REASONS, may_erase=may_erase)
+
+
+@router.post("/{number}/remove")
+async def remove(
+    request: Request,
+    number: str,
+    list_number: OnList,
+    reason: Annotated[str, Form(max_length=40)],
+    parts: TheParts,
+    visitor: Supporting,
+) -> Response:
+    """Order that the number is not texted again."""
+    if reason not in REMOVAL_REASONS:
+        raise validation_failed([f"reason: is none of {', '.join(REMOVAL_REASONS)}"])
+    return await _order(request, parts, visitor, "remove", number, [_list(visitor, list_number)], reason=reason)
+
+
+@router.post("/{number}/restore")
+async def restore(
+    request: Request,
+    number: str,
+    list_number: OnList,
+    parts: TheParts,
+    visitor: Supporting,
+    why: Annotated[str, Form(max_length=500)] = "",
+    consent: Annotated[bool, Form()] = False,
+) -> Response:
+    """Order that the number may be texted again; only with a reason and the contact's consent."""
+    if not why.strip():
+        raise validation_failed(["why: is missing; say why the contact may be texted again"])
+    if not consent:
+        raise validation_failed(["consent: is missing; only a contact that agreed may be texted again"])
+    return await _order(request, parts, visitor, "restore", number, [_list(visitor, list_number)], note=why.strip())
+
+
+@router.post("/{number}/erase")
+async def erase(request: Request, number: str, parts: TheParts, visitor: Administering) -> Response:
+    """Order that the number is forgotten on every list of the account."""
+    if parts.settings.pseudonym_key is None:
+        raise ApiError(
+            409,
+            "not_configured",
+            "Numbers cannot be erased.",
+            "TRACKLY_PSEUDONYM_KEY is not set: without it a removed contact would be forgotten and texted again.",
+        )
+    return await _order(request, parts, visitor, "erase", number, [*sorted(visitor.lists), NO_LIST])
+
+
+async def _order(
+    request: Request,
+    parts: Parts,
+    visitor: Visitor,
+    command: str,
+    number: str,
+    lists: list[str],
+    reason: str | None = None,
+    note: str = "",
+) -> Response:
+    phone = _number(number)
+    await order(
+        parts.writer,
+        visitor.principal,
+        visitor.account,
+        command,
+        lists,
+        [phone],
+        Accepted(now_ms(), random_id()),
+        reason=reason,
+        note=note,
+        remote_ip=request.client.host if request.client else "",
+    )
+    if command == "erase":
+        return done(visitor, "/contacts", "erasing")
+    return done(visitor, f"/contacts/{quote(phone)}", "ordered")
+
+
+def _list(visitor: Visitor, list_number: str) -> str:
+    if list_number not in visitor.lists:
+        raise validation_failed([f"list_number: is no list of account {visitor.account}"])
+    return list_number
+
+
+def _number(text: str) -> str:
+    try:
+        return to_e164(text)
+    except ValueError as error:
+        raise validation_failed([f"number: {error}"]) from None
+
+
+def _path(visitor: Visitor, phone: str) -> str:
+    return f"/accounts/{quote(visitor.account)}/contacts/{quote(phone)}"

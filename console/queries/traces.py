@@ -1,0 +1,219 @@
+"""The trace of one message: what was registered, reported, told, and delivered, in order of time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Row, select
+
+from console.queries.deliveries import Delivery, delivery_of
+from console.queries.rows import TEXT, At
+from database.tables import attempts, contact_changes, dead_webhooks, events, messages, receipts
+from schemas.ids import derived_id
+from schemas.records import EndpointConfig
+
+MOST = 200
+"""Rows of each kind that a trace shows, the oldest first. A provider can repeat a report as often as it likes."""
+
+Kind = Literal["registered", "receipt", "event", "contact", "attempt", "skipped", "dead"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One thing that happened. `outcome` is the word for it: `changed the state`, `ignored`, `2xx`, `timeout`.
+
+    `after_ms` is the time since the step before. `text` is what others wrote: a provider's words, a receiver's answer.
+    `source` is the place (topic/partition/offset) of the raw callback, `place` that of the event. A skipped step has no
+    time: it did not happen.
+    """
+
+    kind: Kind
+    at: At | None
+    title: str
+    outcome: str
+    facts: dict[str, str] = field(default_factory=dict)
+    text: str | None = field(default=None, metadata=TEXT)
+    event_id: str | None = None
+    place: str | None = None
+    source: str | None = None
+    after_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """A delivery and what led to it and followed from it. `complete` is false where rows were left out."""
+
+    delivery: Delivery
+    steps: tuple[Step, ...]
+    complete: bool
+
+
+def trace(
+    connection: Connection,
+    account: str,
+    provider: str,
+    provider_message_id: str,
+    endpoints: Sequence[EndpointConfig],
+) -> Trace | None:
+    """The trace of a message, or None where the read model has none. `endpoints` are the account's, as they are now."""
+    identity = (account, provider, provider_message_id)
+    found = _rows(connection, messages, identity, "account", "provider", "provider_message_id")
+    if not found:
+        return None
+    delivery = delivery_of(found[0])
+    reports = _rows(connection, receipts, identity, "account", "provider", "provider_message_id")
+    told = [
+        row
+        for row in _rows(connection, events, (account, delivery.message_id), "account", "message_id")
+        if row.provider_message_id in (None, provider_message_id)
+    ]
+    ids = [row.event_id for row in told]
+    tried = _of_events(connection, attempts, account, ids)
+    dead = _of_events(connection, dead_webhooks, account, ids)
+    causes = [derived_id(row.event_id, "unsubscribe") for row in reports]
+    changes = _of_events(connection, contact_changes, account, causes, number=found[0].number)
+    steps = [
+        *_registered(delivery),
+        *(_receipt(row, set(ids)) for row in reports),
+        *(_event(row) for row in told),
+        *map(_change, changes),
+        *map(_attempt, tried),
+        *map(_dead, dead),
+    ]
+    steps.sort(key=lambda step: (step.at or 0, _ORDER.index(step.kind)))
+    skipped = _skipped(told, {(row.event_id, row.endpoint) for row in (*tried, *dead)}, endpoints)
+    complete = all(len(rows) < MOST for rows in (reports, told, tried, dead))
+    return Trace(delivery=delivery, steps=(*_with_deltas(steps), *skipped), complete=complete)
+
+
+_ORDER: tuple[Kind, ...] = ("registered", "receipt", "event", "contact", "attempt", "dead", "skipped")
+"""Which came first of what has the same millisecond."""
+
+
+def _rows(connection: Connection, table: Any, values: Sequence[str], *columns: str) -> Sequence[Row[Any]]:
+    where = [table.c[column] == value for column, value in zip(columns, values, strict=True)]
+    return connection.execute(select(table).where(*where).order_by(table.c.id).limit(MOST)).all()
+
+
+def _of_events(
+    connection: Connection, table: Any, account: str, ids: Sequence[str], **more: str | None
+) -> Sequence[Row[Any]]:
+    if not ids:
+        return []
+    where = [table.c.account == account, table.c.event_id.in_(ids)]
+    where += [table.c[column] == value for column, value in more.items()]
+    return connection.execute(select(table).where(*where).order_by(table.c.id).limit(MOST)).all()
+
+
+def _registered(delivery: Delivery) -> Iterator[Step]:
+    if delivery.registered_at is not None:
+        yield Step(
+            kind="registered",
+            at=delivery.registered_at,
+            title="Registered by the sender",
+            outcome="registered",
+            facts={"List": delivery.list_number or "none", "Message id": delivery.message_id},
+        )
+
+
+def _receipt(row: Row[Any], told: set[str]) -> Step:
+    # The event of a report has an id that follows from the report's own.
+    changed = derived_id(row.event_id, "delivery") in told
+    facts = {"Status": f"{row.status} {row.status_detail}", "The provider says": row.provider_status}
+    if row.provider_code is not None:
+        facts["Code"] = row.provider_code
+    return Step(
+        kind="receipt",
+        at=row.received_at,
+        title=f"Report of {row.provider}",
+        outcome="changed the state" if changed else "ignored: it says nothing new, came late or twice, or still waits",
+        facts=facts,
+        text=row.provider_text,
+        event_id=row.event_id,
+        source=row.source,
+    )
+
+
+def _event(row: Row[Any]) -> Step:
+    return Step(
+        kind="event",
+        at=row.at,
+        title=f"Event {row.event}",
+        outcome="told",
+        event_id=row.event_id,
+        place=row.place,
+    )
+
+
+def _change(row: Row[Any]) -> Step:
+    return Step(
+        kind="contact",
+        at=row.at,
+        title="Contact rule",
+        outcome=row.change,
+        facts={"Reason": row.reason or "none", "List": row.list_number or "none"},
+        event_id=row.event_id,
+    )
+
+
+def _attempt(row: Row[Any]) -> Step:
+    facts = {"Attempt": str(row.attempt), "Took": f"{row.latency_ms} ms", "Event": row.event}
+    if row.status is not None:
+        facts["HTTP status"] = str(row.status)
+    return Step(
+        kind="attempt",
+        at=row.at,
+        title=f"Webhook to {row.endpoint}",
+        outcome=row.outcome,
+        facts=facts,
+        text=row.response_head or None,
+        event_id=row.event_id,
+    )
+
+
+def _dead(row: Row[Any]) -> Step:
+    return Step(
+        kind="dead",
+        at=row.died_at,
+        title=f"Webhook to {row.endpoint} was given up",
+        outcome="dead" if row.delivered_at is None else "delivered by a replay",
+        facts={"Attempts": str(row.attempts), "Error": row.error_class, "Event": row.event},
+        event_id=row.event_id,
+        place=row.place,
+    )
+
+
+def _skipped(
+    told: Iterable[Row[Any]], tried: set[tuple[str, str]], endpoints: Sequence[EndpointConfig]
+) -> Iterator[Step]:
+    for row in told:
+        for endpoint in endpoints:
+            if (row.event_id, endpoint.id) not in tried:
+                yield Step(
+                    kind="skipped",
+                    at=None,
+                    title=f"No attempt to {endpoint.id}",
+                    outcome=why_not(endpoint, row.event, row.list_number),
+                    facts={"Event": row.event},
+                    event_id=row.event_id,
+                )
+
+
+def why_not(endpoint: EndpointConfig, event: str, list_number: str | None) -> str:
+    """Why an endpoint got no webhook of an event, judged by its settings as they are now."""
+    if event not in endpoint.events:
+        return f"it does not want {event}"
+    if endpoint.lists and list_number not in endpoint.lists:
+        return "it does not want this list"
+    if not endpoint.enabled:
+        return "it is paused: its webhooks wait" if endpoint.paused_reason else "it is disabled"
+    return "none was made yet, or it is no longer known"
+
+
+def _with_deltas(steps: Iterable[Step]) -> Iterator[Step]:
+    before: int | None = None
+    for step in steps:
+        yield step if before is None or step.at is None else replace(step, after_ms=step.at - before)
+        before = step.at
