@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -19,7 +19,8 @@ class DatabaseUrlError(ValueError):
 def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> Engine:
     """An engine for SQLite or PostgreSQL, not yet connected. Raises DatabaseUrlError, which repeats no password.
 
-    `read_only`: statements that write fail. Its transactions see one state of the database each.
+    `read_only`: statements that write fail. Its transactions see one state of the database each, and wait for nobody.
+    On SQLite the transactions of other engines wait for each other, even if they only read.
     """
     try:
         parsed = make_url(url)
@@ -44,6 +45,8 @@ def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> Eng
 def _on_sqlite_connect(engine: Engine, read_only: bool) -> None:
     @event.listens_for(engine, "connect")
     def connect(connection: Any, _: Any) -> None:
+        # The driver would begin its transactions late, at the first write, and none for changes of tables.
+        connection.isolation_level = None
         cursor = connection.cursor()
         # The log lets the console read while the read model writes.
         cursor.execute("PRAGMA journal_mode = WAL")
@@ -53,3 +56,8 @@ def _on_sqlite_connect(engine: Engine, read_only: bool) -> None:
         if read_only:
             cursor.execute("PRAGMA query_only = ON")
         cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A transaction that reads first and writes later could not wait for another writer: it would fail.
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

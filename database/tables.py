@@ -62,6 +62,16 @@ positions = Table(
     comment="Up to where each topic is in the other tables, written in the same transaction as they are.",
 )
 
+freshness = Table(
+    "freshness",
+    METADATA,
+    Column("id", _Id, primary_key=True, autoincrement=False),
+    _number("caught_up_at", nullable=True),
+    _number("lag"),
+    _number("told_at"),
+    comment="One row. What Kafka acknowledged before `caught_up_at` is in the other tables; `lag` records are not.",
+)
+
 messages = Table(
     "messages",
     METADATA,
@@ -232,7 +242,9 @@ dead_webhooks = Table(
     _text("origin"),
     _text("place"),
     _number("delivered_at", nullable=True),
-    UniqueConstraint("place", name="dead_webhooks_identity"),
+    _text("number", nullable=True),
+    UniqueConstraint("place", "event_id", name="dead_webhooks_identity"),
+    Index("dead_webhooks_of_number", "account", "number"),
     Index("dead_webhooks_of_event", "account", "event_id"),
     *_pages("dead_webhooks", "died_at", "endpoint", "error_class"),
     comment="Webhooks that were given up; `delivered_at` once a replay was answered 2xx.",

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from bus.settings import BusSettings
 
 KAFKA_IMAGE = "apache/kafka:4.3.0"
@@ -70,6 +72,65 @@ def environment(bus_settings: BusSettings) -> dict[str, str]:
         "TRACKLY_PARTITIONS": str(bus_settings.partitions),
         "TRACKLY_DATA_DIR": str(bus_settings.data_dir),
     }
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """URL of a real PostgreSQL: TRACKLY_TEST_DATABASE_URL if set, whose user may create databases, else our own."""
+    from tests.postgres import NoPostgres, postgres_server
+
+    given = os.environ.get("TRACKLY_TEST_DATABASE_URL")
+    if given:
+        yield given
+        return
+    try:
+        with postgres_server() as url:
+            yield url
+    except NoPostgres as missing:
+        pytest.skip(f"NOT TESTED ON POSTGRESQL: {missing}")
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: str) -> Iterator[str]:
+    """Name of a database with all tables, of which tests make theirs."""
+    from database.engine import open_engine
+    from database.migrating import migrate
+    from tests.databases import database_in
+
+    with database_in(postgres) as url:
+        engine = open_engine(url)
+        migrate(engine)
+        engine.dispose()
+        yield url.rpartition("/")[2]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """DATABASE_URL of a database of one test, with all tables; once on SQLite and once on PostgreSQL."""
+    from database.engine import open_engine
+    from database.migrating import migrate
+    from tests.databases import database_in
+
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'console.db'}"
+        engine = open_engine(url)
+        migrate(engine)
+        engine.dispose()
+        yield url
+        return
+    template = request.getfixturevalue("postgres_template")
+    with database_in(request.getfixturevalue("postgres"), template) as url:
+        yield url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Engine]:
+    """An engine on `database_url` that may write."""
+    from database.engine import open_engine
+
+    engine = open_engine(database_url)
+    yield engine
+    engine.dispose()
 
 
 def _no_docker() -> str:

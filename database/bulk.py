@@ -1,0 +1,136 @@
+"""Many rows of a table at once, as fast as each database takes them.
+
+PostgreSQL gets rows by COPY and sets of keys as arrays, SQLite by prepared statements and as one JSON text: statements
+with a parameter for each value cost several times as much to parse as to execute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import orjson
+from sqlalchemy import BigInteger, Boolean, Connection, LargeBinary, Table, Text
+from sqlalchemy.dialects import postgresql, sqlite
+
+Row = dict[str, Any]
+Key = tuple[Any, ...]
+
+INDEXED_CHARACTERS = 255
+"""Longest text in an index: PostgreSQL takes entries of 2,704 bytes, and two texts that others choose may share one."""
+
+
+def fitting(table: Table, row: Row) -> Row:
+    """The row as both databases can store it; most are returned as they are.
+
+    PostgreSQL has no zero byte in texts; texts in indexes are cut.
+    """
+    for name, indexed in _texts(table):
+        value = row.get(name)
+        if value is not None and ("\x00" in value or (indexed and len(value) > INDEXED_CHARACTERS)):
+            row = {**row, name: fitting_text(value, indexed)}
+    return row
+
+
+def fitting_text(text: str, indexed: bool = True) -> str:
+    """A text as it is stored."""
+    text = text.replace("\x00", "\ufffd")
+    return text[: INDEXED_CHARACTERS - 1] + "…" if indexed and len(text) > INDEXED_CHARACTERS else text
+
+
+def find(
+    connection: Connection, table: Table, key: Sequence[str], values: Collection[Key], columns: Sequence[str] = ()
+) -> list[Row]:
+    """Rows whose key columns are among `values`: the named columns, else all. There should be an index on the key."""
+    if not values:
+        return []
+    names = columns or [column.name for column in table.columns]
+    selected = ", ".join(f"t.{name}" for name in names)
+    if connection.dialect.name == "postgresql":
+        arrays = ", ".join(f"%s::{_type(table, name)}[]" for name in key)
+        given = [f"k{number}" for number in range(len(key))]
+        fits = " AND ".join(f"t.{name} = k.{own}" for name, own in zip(key, given, strict=True))
+        statement = f"SELECT {selected} FROM unnest({arrays}) AS k({', '.join(given)}) JOIN {table.name} t ON {fits}"  # noqa: S608
+        parameters: tuple[Any, ...] = tuple(map(list, zip(*values, strict=True)))
+    else:
+        fits = " AND ".join(f"t.{name} = json_extract(k.value, '$[{number}]')" for number, name in enumerate(key))
+        # CROSS JOIN: SQLite reads the keys first, and finds each by the index.
+        statement = f"SELECT {selected} FROM json_each(?) AS k CROSS JOIN {table.name} t ON {fits}"  # noqa: S608
+        parameters = (orjson.dumps(list(values)).decode(),)
+    found = connection.exec_driver_sql(statement, parameters)
+    return [dict(zip(names, row, strict=True)) for row in found]
+
+
+def insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Add rows, which have the same columns all. Raises sqlalchemy.exc.IntegrityError where one is there."""
+    if not rows:
+        return
+    names = list(rows[0])
+    listed = ", ".join(names)
+    if connection.dialect.name == "postgresql":
+        driver: Any = connection.connection.driver_connection
+        with driver.cursor() as cursor, cursor.copy(f"COPY {table.name} ({listed}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(tuple(row.values()))
+    else:
+        marks = ", ".join("?" * len(names))
+        statement = f"INSERT INTO {table.name} ({listed}) VALUES ({marks})"  # noqa: S608
+        connection.exec_driver_sql(statement, [tuple(row.values()) for row in rows])
+
+
+def update(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Set columns of rows by their `id`. All have the same columns, `id` first."""
+    if not rows:
+        return
+    names = list(rows[0])
+    if connection.dialect.name == "postgresql":
+        arrays = ", ".join(f"%s::{_type(table, name)}[]" for name in names)
+        given = ", ".join(f"{name} = v.{name}" for name in names[1:])
+        statement = (
+            f"UPDATE {table.name} t SET {given} FROM unnest({arrays}) AS v({', '.join(names)}) WHERE t.id = v.id"  # noqa: S608
+        )
+        connection.exec_driver_sql(statement, tuple([row[name] for row in rows] for name in names))
+    else:
+        given = ", ".join(f"{name} = ?" for name in names[1:])
+        statement = f"UPDATE {table.name} SET {given} WHERE id = ?"  # noqa: S608
+        connection.exec_driver_sql(statement, [(*list(row.values())[1:], row["id"]) for row in rows])
+
+
+def put(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Add rows, or replace those that have their primary key."""
+    _upsert(connection, table, rows, lambda stored, new: new)
+
+
+def add(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Add rows, or what stands in their other columns to those that have their primary key."""
+    _upsert(connection, table, rows, lambda stored, new: stored + new)
+
+
+def _upsert(connection: Connection, table: Table, rows: Sequence[Row], value: Any) -> None:
+    if not rows:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table)
+    key = [column.name for column in table.primary_key]
+    changed = {
+        column.name: value(column, statement.excluded[column.name])
+        for column in table.columns
+        if column.name not in key
+    }
+    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), list(rows))
+
+
+@cache
+def _texts(table: Table) -> tuple[tuple[str, bool], ...]:
+    """Columns with texts, and whether each is in an index."""
+    indexed = {column.name for index in table.indexes for column in index.columns}
+    indexed |= {column.name for constraint in table.constraints for column in getattr(constraint, "columns", ())}
+    return tuple((column.name, column.name in indexed) for column in table.columns if isinstance(column.type, Text))
+
+
+_TYPES: Mapping[type, str] = {Text: "text", BigInteger: "bigint", Boolean: "boolean", LargeBinary: "bytea"}
+
+
+def _type(table: Table, name: str) -> str:
+    return _TYPES[type(table.c[name].type)]

@@ -1,0 +1,86 @@
+"""Migrations: they make just the tables of `tables.py`, on both databases, whoever starts them and how often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Engine, inspect, text
+
+from database.engine import open_engine
+from database.migrating import DatabaseTooNew, is_migrated, migrate
+from database.tables import METADATA
+from tests.databases import database_in
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """URL of a database without tables."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    with database_in(request.getfixturevalue("postgres")) as url:
+        yield url
+
+
+def differences(engine: Engine) -> list[object]:
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        return list(compare_metadata(context, METADATA))
+
+
+def test_migrations_make_the_tables_that_the_code_knows(database: Engine) -> None:
+    assert is_migrated(database)
+    assert differences(database) == []
+
+
+def test_a_difference_would_be_found(database: Engine) -> None:
+    with database.begin() as connection:
+        connection.execute(text("ALTER TABLE replies DROP COLUMN text"))
+    assert "text" in repr(differences(database))
+
+
+def test_a_database_that_is_up_to_date_is_left_alone(database: Engine) -> None:
+    with database.begin() as connection:
+        connection.execute(text("INSERT INTO key_uses (key_id, last_used_at) VALUES ('k', 1)"))
+    migrate(database)
+    with database.connect() as connection:
+        assert connection.execute(text("SELECT key_id FROM key_uses")).scalars().all() == ["k"]
+
+
+def test_an_empty_database_is_brought_up(empty_url: str) -> None:
+    engine = open_engine(empty_url)
+    assert not is_migrated(engine)
+    migrate(engine)
+    assert is_migrated(engine)
+    engine.dispose()
+
+
+def test_of_several_processes_that_start_at_once_one_migrates(empty_url: str) -> None:
+    engines = [open_engine(empty_url) for _ in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(migrate, engines))
+    assert differences(engines[0]) == []
+    for engine in engines:
+        engine.dispose()
+
+
+def test_a_database_of_a_newer_version_is_refused(database: Engine) -> None:
+    with database.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(DatabaseTooNew, match=r"revision 9999.*newer version"):
+        migrate(database)
+
+
+def test_a_migration_that_fails_leaves_nothing(empty_url: str) -> None:
+    engine = open_engine(empty_url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE users (unlike INTEGER)"))
+    with pytest.raises(Exception, match="users"):
+        migrate(engine)
+    assert inspect(engine).get_table_names() == ["users"]
+    engine.dispose()
