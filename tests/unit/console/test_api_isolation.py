@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute
 
-from database.tables import messages
+from database.tables import attempts, messages
 from tests.unit.console.console_parts import LIST, NUMBER, OTHER_LIST, Api, refusal
-from tests.unit.console.rows import message
+from tests.unit.console.rows import attempt, message
 
 MESSAGE = {"message_id": "m", "provider": "infobip", "provider_message_id": "p", "list_number": LIST, "to": NUMBER}
 CONTACTS = {"list_number": LIST, "numbers": [NUMBER]}
@@ -21,6 +21,10 @@ REQUESTS: dict[tuple[str, str], dict[str, Any] | None] = {
     ("POST", "/api/contacts/check"): CONTACTS,
     ("GET", f"/api/contacts/{LIST}/{NUMBER}"): None,
     ("GET", "/api/deliveries"): None,
+    ("GET", "/api/attempts"): None,
+    ("GET", "/api/attempts/1"): None,
+    ("GET", "/api/dead-letters"): None,
+    ("GET", "/api/rejected"): None,
 }
 """A request about account `acme` for each route, without saying whose account it is."""
 
@@ -32,11 +36,13 @@ def api() -> Api:
     api = Api()
     api.contact(active=False)
     api.put(messages, message())
+    api.put(attempts, attempt())
     return api
 
 
 def test_every_route_is_walked(api: Api) -> None:
-    walked = {(method, path.replace(LIST, "{list_number}").replace(NUMBER, "{number}")) for method, path in REQUESTS}
+    named = {LIST: "{list_number}", NUMBER: "{number}", "1": "{attempt_id}"}
+    walked = {(method, "/".join(named.get(step, step) for step in path.split("/"))) for method, path in REQUESTS}
     assert walked == {
         (method, path) for path, methods in api.app.openapi()["paths"].items() for method in map(str.upper, methods)
     }

@@ -10,10 +10,13 @@ from hypothesis import HealthCheck, settings
 from schemathesis import Case
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from database.tables import attempts
 from tests.unit.console.console_parts import Api
+from tests.unit.console.rows import attempt
 
 # Made when the tests are collected: its state must not be too old by the time that they run.
 API = Api(api_rate=1e9, api_burst=10**6, check_max_age=3_600)
+API.put(attempts, attempt())
 SCHEMA = schemathesis.openapi.from_asgi("/api/openapi.json", API.app)
 DOCUMENT = API.app.openapi()
 OPERATIONS = [
@@ -42,7 +45,7 @@ async def test_the_examples_of_the_document_can_be_sent_as_they_are(
 ) -> None:
     for parameter in operation["parameters"]:
         if parameter["in"] == "path":
-            path = path.replace(f"{{{parameter['name']}}}", parameter["schema"]["examples"][0])
+            path = path.replace(f"{{{parameter['name']}}}", str(parameter["schema"]["examples"][0]))
     body = operation.get("requestBody")
     example = None if body is None else example_of(body["content"]["application/json"]["schema"])
     answer = await API.request(method, path, json=example)

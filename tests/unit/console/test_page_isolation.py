@@ -14,7 +14,7 @@ from tests.unit.console.console_parts import Api
 OWN = {"/", "/go"}
 """Pages that belong to no account."""
 
-VALUES = {"account": "acme", "provider": "infobip", "provider_message_id": "ib-1"}
+VALUES = {"account": "acme", "provider": "infobip", "provider_message_id": "ib-1", "attempt_id": "1"}
 """What stands for the parameters of paths."""
 
 ROUTES = [
