@@ -24,7 +24,7 @@ from bus.producer import Producer
 from bus.replica import Replica
 from bus.stores import RocksStore
 from console import contacts, messages
-from console.api import attempts, dead, deliveries, rejected
+from console.api import attempts, dead, deliveries, endpoints, rejected
 from console.callers import Parts
 from console.claims import KafkaClaims, first_counts
 from console.contacts_view import ContactsView
@@ -128,7 +128,7 @@ def create_app(parts: Parts, keys: ApiKeys, health: Health, lifespan: Any = None
     app.state.parts = parts
     # The gate has checked the key by then; these two tell the OpenAPI document how it is sent.
     schemes = [Depends(APIKeyHeader(name="X-Api-Key", auto_error=False)), Depends(HTTPBearer(auto_error=False))]
-    parts_of_the_api = (messages, contacts, deliveries, attempts, dead, rejected)
+    parts_of_the_api = (messages, contacts, deliveries, endpoints, attempts, dead, rejected)
     for routes in (each.router for each in parts_of_the_api):
         app.include_router(routes, dependencies=schemes)
     for path, answer in (("/livez", health.livez), ("/readyz", health.readyz), ("/metrics", health.metrics)):

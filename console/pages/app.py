@@ -9,11 +9,11 @@ from starlette.responses import Response
 
 from console.callers import Parts
 from console.errors import ApiError, not_found, problem, validation_failed
-from console.pages import assets, attempts, dead, deliveries, home, rejected
+from console.pages import assets, attempts, dead, deliveries, endpoints, home, rejected
 from console.pages.errors import error_page, sign_in_first
 from console.pages.visitor import SignInNeeded
 
-ROUTERS = (home.router, deliveries.router, attempts.router, dead.router, rejected.router)
+ROUTERS = (home.router, deliveries.router, attempts.router, dead.router, endpoints.router, rejected.router)
 
 
 def create_pages(parts: Parts) -> FastAPI:

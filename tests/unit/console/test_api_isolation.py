@@ -21,6 +21,7 @@ REQUESTS: dict[tuple[str, str], dict[str, Any] | None] = {
     ("POST", "/api/contacts/check"): CONTACTS,
     ("GET", f"/api/contacts/{LIST}/{NUMBER}"): None,
     ("GET", "/api/deliveries"): None,
+    ("GET", "/api/endpoints"): None,
     ("GET", "/api/attempts"): None,
     ("GET", "/api/attempts/1"): None,
     ("GET", "/api/dead-letters"): None,
