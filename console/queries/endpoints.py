@@ -26,8 +26,8 @@ TAKEN = "2xx"
 class Endpoint:
     """Where webhooks go. `url` is without its query.
 
-    `secret_next` signs beside `secret` until `secret_next_at`; both as `env:` or `file:`, or as `***`. `attempts_24h` and
-    `taken_24h`: requests of the last 24 hours, and those that were answered 2xx.
+    `secret_next` signs beside `secret` until `secret_next_at`; each is an `env:` or `file:` reference, or `***`.
+    `attempts_24h` and `taken_24h`: requests of the last 24 hours, and those that were answered 2xx.
     """
 
     id: str
