@@ -26,8 +26,8 @@ from bus.producer import Producer
 from bus.replica import Replica
 from bus.stores import RocksStore
 from console import contacts, messages
+from console.api import attempts, dead, deliveries, endpoints, providers, rejected, replies, statistics
 from console.api import contacts as contacts_api
-from console.api import deliveries, providers, replies, statistics
 from console.callers import Parts
 from console.claims import KafkaClaims, first_counts
 from console.clock import now_ms
@@ -58,6 +58,10 @@ API = (
     contacts.router,
     contacts_api.router,
     deliveries.router,
+    endpoints.router,
+    attempts.router,
+    dead.router,
+    rejected.router,
     providers.router,
     replies.router,
     statistics.router,

@@ -21,6 +21,7 @@ from accounts.store import Accounts
 from bus.admin import BrokerUnavailable
 from bus.producer import Producer
 from bus.settings import BusSettings
+from operations.replays import ENDED
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec, CodecError
 from schemas.records import EndpointConfig, Record, ReplayCommand, ReplayProgress, WebhookTask
@@ -50,8 +51,6 @@ AGAIN_SECONDS = 5.0
 
 MOST_FAILED = 500_000
 """Ids of failed webhooks that are held in memory; about 60 MB."""
-
-ENDED = ("done", "stopped", "failed")
 
 
 class ReplayFailed(Exception):

@@ -8,14 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from outbound.bodies import SHAPES, PublicEvent, body_of, contact_of, event_name, list_of
+from operations.replays import EVENTS
+from outbound.bodies import PublicEvent, body_of, contact_of, event_name, list_of
 from schemas.records import DeadWebhook, EndpointConfig, Record, ReplayCommand, WebhookTask
-
-OUTCOMES = ("all", "failed", "dead")
-"""What may be sent again: everything, what was tried and never taken, what was given up."""
-
-EVENTS = tuple(shape.event for shape in SHAPES.values())
-"""Events that can be sent again. Each is the short name of its topic too."""
 
 
 def topics_of(command: ReplayCommand, endpoint: EndpointConfig) -> tuple[str, ...]:

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
+from operations.replays import Order
 from schemas.records import DeadWebhook
 from trackly.decoding import time_text
 from trackly.listing import Account, Limit, Since, chosen, millis_since, newest, print_newest, print_one
 from trackly.output import Json, Yes, confirm, say
-from trackly.replays import Order, order_replays
+from trackly.replays import order_replays
 
 dead = typer.Typer(no_args_is_help=True, add_completion=False)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +12,7 @@ from accounts.checks import check_endpoint_secret
 from accounts.plan import new_secret
 from accounts.secrets import REFERENCES, is_literal, keyring, redacted
 from accounts.store import config_key
+from operations.endpoints import UnderWay, activated, paused, resumed, rotated, state_of
 from outbound.signing import secrets_at
 from schemas.records import EndpointConfig
 from schemas.topics import parse_duration
@@ -23,9 +23,6 @@ from trackly.reading import account_named, current_accounts
 from trackly.trials import Endpoint, list_attempts, try_endpoint
 from trackly.waiting import count_waiting
 from trackly.writing import change_endpoint
-
-OPERATOR = "operator"
-"""Reason of a pause that a person ordered."""
 
 endpoints = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -66,25 +63,12 @@ def list_endpoints(
 def pause(endpoint: Endpoint, as_json: Json = False) -> None:
     """Send nothing to an endpoint until it is resumed. What comes meanwhile waits in the delay topics."""
 
-    def paused(config: EndpointConfig) -> EndpointConfig:
-        if config.paused_at is not None:
-            return config
-        if not config.enabled:
-            raise Failed(f"{endpoint} is disabled by its settings already: it gets nothing.")
-        return replace(config, enabled=False, paused_reason=OPERATOR, paused_at=_now())
-
-    _show(asyncio.run(change_endpoint(endpoint, paused)), as_json)
+    _show(asyncio.run(change_endpoint(endpoint, lambda config: paused(config, _now()))), as_json)
 
 
 @endpoints.command("resume")
 def resume(endpoint: Endpoint, as_json: Json = False) -> None:
     """End an endpoint's pause, whatever its reason, and tell how many webhooks wait for it."""
-
-    def resumed(config: EndpointConfig) -> EndpointConfig:
-        if config.paused_at is None and not config.enabled:
-            raise Failed(f"{endpoint} is disabled by its settings: write enabled = true there and apply them.")
-        return replace(config, enabled=True, paused_reason=None, paused_at=None)
-
     config = asyncio.run(change_endpoint(endpoint, resumed))
     waiting = asyncio.run(count_waiting(endpoint))
     _show(config, as_json, waiting=waiting)
@@ -120,19 +104,16 @@ def rotate_secret(
     if is_literal(stored) and not plain_secrets:
         raise Failed(f"The new secret {NO_KEY}")
 
-    def rotated(config: EndpointConfig) -> EndpointConfig:
-        now = _now()
-        present, following = secrets_at(config, now)
-        if following is not None and not again:
+    def change(config: EndpointConfig) -> EndpointConfig:
+        try:
+            return rotated(config, stored, length, _now(), again=again)
+        except UnderWay as error:
             raise Failed(
-                f"A rotation is under way until {time_text(config.secret_next_at or 0)}: `trackly endpoints"
-                f" activate-secret {endpoint}` ends it, --again replaces its new secret."
-            )
-        if length == 0:
-            return replace(config, secret=stored, secret_next=None, secret_next_at=None)
-        return replace(config, secret=present, secret_next=stored, secret_next_at=now + length)
+                f"{str(error).removesuffix('.')}: `trackly endpoints activate-secret {endpoint}` ends it, --again"
+                " replaces its new secret."
+            ) from None
 
-    config = asyncio.run(change_endpoint(endpoint, rotated))
+    config = asyncio.run(change_endpoint(endpoint, change))
     if as_json:
         shown = {} if secret is not None else {"secret_new": stated}
         json_line(_fields(config, _now()) | shown)
@@ -150,12 +131,6 @@ def rotate_secret(
 @endpoints.command("activate-secret")
 def activate_secret(endpoint: Endpoint, as_json: Json = False) -> None:
     """End a rotation now: the new secret signs alone from here on."""
-
-    def activated(config: EndpointConfig) -> EndpointConfig:
-        if config.secret_next is None:
-            raise Failed(f"No rotation of {endpoint} is under way.")
-        return replace(config, secret=config.secret_next, secret_next=None, secret_next_at=None)
-
     _show(asyncio.run(change_endpoint(endpoint, activated)), as_json)
     if not as_json:
         say("The new secret signs alone now.")
@@ -173,20 +148,14 @@ def _fields(config: EndpointConfig, now: int) -> dict[str, Any]:
         "events": config.events,
         "lists": config.lists,
         "enabled": config.enabled,
-        "state": _state_name(config),
+        "state": state_of(config),
         "paused_reason": config.paused_reason,
         "paused_at": None if config.paused_at is None else time_text(config.paused_at),
     }
 
 
-def _state_name(config: EndpointConfig) -> str:
-    if config.paused_at is not None:
-        return "paused"
-    return "active" if config.enabled else "disabled"
-
-
 def _state(config: EndpointConfig, now: int) -> str:
-    state = _state_name(config)
+    state = state_of(config)
     if state == "paused":
         state = f"paused ({config.paused_reason}) since {time_text(config.paused_at or 0)}"
     _, following = secrets_at(config, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -12,15 +12,15 @@ import typer
 
 from bus.producer import Producer
 from bus.settings import BusSettings
+from operations.replays import ENDED, EVENTS, MOST_IDS, Known, Order
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec, CodecError
-from schemas.ids import random_id
 from schemas.records import EndpointConfig, ReplayCommand, ReplayProgress
 from schemas.registry import registry_for
 from schemas.topics import parse_duration
 from sinks.ranges import offsets_between, open_range
-from sinks.replay import ENDED, ReplayFailed, failed_ids, selected
-from sinks.selection import EVENTS, Selection, topics_of
+from sinks.replay import ReplayFailed, failed_ids, selected
+from sinks.selection import Selection, topics_of
 from trackly.decoding import time_text
 from trackly.errors import Failed
 from trackly.output import Json, Yes, confirm, json_line, say, show, table
@@ -30,86 +30,9 @@ from trackly.writing import endpoint_named, issuer, producing
 TELL_EVERY = 5.0
 """Seconds between two lines about a count that takes long."""
 
-MOST_IDS = 1_000
-"""Event ids that one order may name."""
-
 replay = typer.Typer(add_completion=False, invoke_without_command=True)
 
 ReplayId = Annotated[str, typer.Argument(metavar="ID", help="The replay, as `trackly replay list` shows it.")]
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is to be sent again to one endpoint, before it has an id. Times are in ms; `to_at` None is now."""
-
-    endpoint: str
-    outcome: str
-    events: tuple[str, ...] = ()
-    event_ids: tuple[str, ...] = ()
-    from_at: int = 0
-    to_at: int | None = None
-    rate: float | None = None
-
-    def command(self) -> ReplayCommand:
-        """The record, with a new id."""
-        now = _now()
-        return ReplayCommand(
-            replay_id=random_id("rpl_"),
-            endpoint=self.endpoint,
-            outcome=self.outcome,
-            events=self.events,
-            event_ids=self.event_ids,
-            from_at=self.from_at,
-            to_at=now if self.to_at is None else min(self.to_at, now),
-            rate=self.rate,
-            issued_by=issuer(),
-            issued_at=now,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """An order and how far it is."""
-
-    command: ReplayCommand
-    progress: ReplayProgress | None
-
-    @property
-    def state(self) -> str:
-        """`ordered` until a sinks process has begun, `stopping` until it has stopped, else as the process says."""
-        if self.progress is not None and self.progress.state in ENDED:
-            return self.progress.state
-        if self.command.stopped_at is not None:
-            return "stopping"
-        return "ordered" if self.progress is None else self.progress.state
-
-    @property
-    def left(self) -> int | None:
-        """Records that are still to be looked at, None before it has begun."""
-        if self.progress is None:
-            return None
-        return sum(max(0, end - self.progress.positions[place]) for place, end in self.progress.ends.items())
-
-    def fields(self) -> dict[str, Any]:
-        """As JSON has it."""
-        command, progress = self.command, self.progress
-        return {
-            "replay_id": command.replay_id,
-            "endpoint": command.endpoint,
-            "outcome": command.outcome,
-            "events": command.events,
-            "event_ids": command.event_ids,
-            "from_at": time_text(command.from_at),
-            "to_at": time_text(command.to_at),
-            "rate": command.rate,
-            "issued_by": command.issued_by,
-            "issued_at": time_text(command.issued_at),
-            "state": self.state,
-            "sent": 0 if progress is None else progress.sent,
-            "left": self.left,
-            "error": None if progress is None else progress.error,
-            "updated_at": None if progress is None else time_text(progress.updated_at),
-        }
 
 
 @replay.callback()
@@ -173,7 +96,7 @@ def list_replays(as_json: Json = False) -> None:
     known = sorted(asyncio.run(_known()).values(), key=lambda each: each.command.issued_at)
     if as_json:
         for each in known:
-            json_line(each.fields())
+            json_line(_fields(each))
     elif known:
         table(
             ("replay", "ordered at", "endpoint", "what", "state", "sent", "left"),
@@ -197,7 +120,7 @@ def list_replays(as_json: Json = False) -> None:
 @replay.command("show")
 def show_replay(replay_id: ReplayId, as_json: Json = False) -> None:
     """Show one replay: what was ordered, its state, how many webhooks were sent, how many records are left to read."""
-    fields = _one(asyncio.run(_known()), replay_id).fields()
+    fields = _fields(_one(asyncio.run(_known()), replay_id))
     if as_json:
         json_line(fields)
         return
@@ -215,18 +138,18 @@ def stop_replay(replay_id: ReplayId, as_json: Json = False) -> None:
     stopped = replace(known.command, stopped_at=known.command.stopped_at or _now())
     asyncio.run(_write([stopped]))
     if as_json:
-        json_line(Known(stopped, known.progress).fields())
+        json_line(_fields(Known(stopped, known.progress)))
     else:
         say(f"Replay {replay_id} is told to stop.")
 
 
 def order_replays(orders: list[Order], as_json: bool) -> None:
     """Write orders, and tell their ids."""
-    commands = [each.command() for each in orders]
+    commands = [each.command(issuer(), _now()) for each in orders]
     asyncio.run(_write(commands))
     for command in commands:
         if as_json:
-            json_line(Known(command, None).fields())
+            json_line(_fields(Known(command, None)))
         else:
             show(command.replay_id)
             say(f"Ordered for {command.endpoint}; `trackly replay show {command.replay_id}` tells how far it is.")
@@ -235,7 +158,7 @@ def order_replays(orders: list[Order], as_json: bool) -> None:
 async def _count(order: Order, config: EndpointConfig) -> int:
     settings = BusSettings()
     codec = Codec(registry_for(settings.schema_registry_url))
-    command = order.command()
+    command = order.command(issuer(), _now())
     failed = None
     if command.outcome == "failed":
         try:
@@ -286,6 +209,28 @@ async def _known() -> dict[str, Known]:
             elif isinstance(found, ReplayProgress):
                 progress[found.replay_id] = found
     return {name: Known(command, progress.get(name)) for name, command in commands.items()}
+
+
+def _fields(known: Known) -> dict[str, Any]:
+    """A replay as JSON has it."""
+    command, progress = known.command, known.progress
+    return {
+        "replay_id": command.replay_id,
+        "endpoint": command.endpoint,
+        "outcome": command.outcome,
+        "events": command.events,
+        "event_ids": command.event_ids,
+        "from_at": time_text(command.from_at),
+        "to_at": time_text(command.to_at),
+        "rate": command.rate,
+        "issued_by": command.issued_by,
+        "issued_at": time_text(command.issued_at),
+        "state": known.state,
+        "sent": 0 if progress is None else progress.sent,
+        "left": known.left,
+        "error": None if progress is None else progress.error,
+        "updated_at": None if progress is None else time_text(progress.updated_at),
+    }
 
 
 def _one(known: dict[str, Known], replay_id: str) -> Known:

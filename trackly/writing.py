@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from accounts.store import Accounts, AccountsReader, Config, config_key, write_configs
 from bus.producer import Producer
 from bus.settings import BusSettings
+from operations.endpoints import Refused
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec
 from schemas.ids import recipient_key
@@ -61,7 +62,7 @@ async def settings_read_back(reader: AccountsReader, written: list[Config]) -> N
 async def change_endpoint(name: str, change: Callable[[EndpointConfig], EndpointConfig]) -> EndpointConfig:
     """Change the settings of one endpoint, `account/endpoint`, and give them as they are then.
 
-    Raises Failed for an unknown endpoint; what `change` raises passes.
+    Raises Failed for an unknown endpoint, and for a change that `change` refuses.
     """
     return await _change(lambda view: endpoint_named(view, name), change)
 
@@ -76,7 +77,10 @@ async def _change(find: Callable[[Accounts], C], change: Callable[[C], C]) -> C:
     codec = Codec(registry_for(settings.schema_registry_url))
     async with follow_accounts(settings, codec) as reader:
         stored = find(reader.view)
-        changed = change(stored)
+        try:
+            changed = change(stored)
+        except Refused as error:
+            raise Failed(str(error)) from None
         if changed != stored:
             async with producing(settings) as producer:
                 written = await write_configs(producer, settings, codec, [changed])

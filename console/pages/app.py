@@ -9,7 +9,20 @@ from starlette.responses import Response
 
 from console.callers import Parts
 from console.errors import ApiError, not_found, problem, validation_failed
-from console.pages import assets, contacts, deliveries, home, overview, providers, replies, signin
+from console.pages import (
+    assets,
+    attempts,
+    contacts,
+    dead,
+    deliveries,
+    endpoints,
+    home,
+    overview,
+    providers,
+    rejected,
+    replies,
+    signin,
+)
 from console.pages.errors import error_page, sign_in_first
 from console.pages.forms import checked_form, same_origin
 from console.pages.visitor import SignInNeeded
@@ -20,6 +33,10 @@ ROUTERS = (
     deliveries.router,
     replies.router,
     contacts.router,
+    rejected.router,
+    dead.router,
+    attempts.router,
+    endpoints.router,
     providers.router,
 )
 

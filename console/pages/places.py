@@ -25,6 +25,7 @@ PLACES = (
     Place("/contacts", "Contacts", "Messages"),
     Place("/rejected", "Rejected payloads", "Problems"),
     Place("/dead-letters", "Dead letters", "Problems"),
+    Place("/attempts", "Attempts", "Problems"),
     Place("/webhooks", "Webhooks", "Settings"),
     Place("/providers", "Providers", "Settings"),
     Place("/alerts", "Alerts", "Settings"),

@@ -66,7 +66,7 @@ def event(event_id: str, **changes: Any) -> dict[str, Any]:
     }
 
 
-def attempt(event_id: str, **changes: Any) -> dict[str, Any]:
+def answered_attempt(event_id: str, **changes: Any) -> dict[str, Any]:
     """An attempt to deliver an event to the endpoint `crm`, which answered 200."""
     return {
         "account": "acme",
@@ -135,5 +135,65 @@ def change(**changes: Any) -> dict[str, Any]:
         "issued_by": None,
         "event_id": "evt_change_1",
         "at": NOW + 1_500,
+        **changes,
+    }
+
+
+def attempt(nth: int = 1, **changes: Any) -> dict[str, Any]:
+    """A failed attempt to deliver to `crm` of `acme` that is followed by another."""
+    return {
+        "account": "acme",
+        "endpoint": "crm",
+        "event_id": f"evt_{nth}",
+        "event": "delivery",
+        "attempt": 1,
+        "url": "https://crm.example.com/trackly",
+        "outcome": "5xx",
+        "status": 502,
+        "error_class": "http_status",
+        "latency_ms": 120,
+        "response_head": "bad gateway",
+        "request_size": 212,
+        "next_attempt_at": NOW + nth * 1_000 + 60_000,
+        "final": False,
+        "at": NOW + nth * 1_000,
+        **changes,
+    }
+
+
+def dead_letter(nth: int = 1, **changes: Any) -> dict[str, Any]:
+    """A webhook for `crm` of `acme` that was given up."""
+    return {
+        "account": "acme",
+        "endpoint": "crm",
+        "event_id": f"evt_{nth}",
+        "event": "delivery",
+        "body": b"{}",
+        "attempts": 6,
+        "last_status": 502,
+        "error_class": "http_status",
+        "first_attempt_at": NOW - 12_000_000,
+        "died_at": NOW + nth * 1_000,
+        "origin": f"sms.events.delivery/0/{nth}",
+        "place": f"sms.webhooks.dead/0/{nth}",
+        "delivered_at": None,
+        **changes,
+    }
+
+
+def rejected_item(nth: int = 1, **changes: Any) -> dict[str, Any]:
+    """An item of a callback of `acme` that could not be processed."""
+    return {
+        "event_id": f"evt_{nth}",
+        "account": "acme",
+        "provider": "infobip",
+        "stage": "normalize",
+        "reason": "unknown_status",
+        "error": "status: groupId 99 is unknown",
+        "source": f"sms.raw/0/{nth}",
+        "item_index": 0,
+        "item": '{"to":"15551230001"}',
+        "place": f"sms.rejected/0/{nth}",
+        "rejected_at": NOW + nth * 1_000,
         **changes,
     }

@@ -32,10 +32,16 @@ REQUESTS: dict[tuple[str, str], dict[str, Any] | None] = {
     ("GET", "/api/replies.csv"): None,
     ("GET", "/api/statistics"): None,
     ("GET", "/api/statistics.csv"): None,
+    ("GET", "/api/endpoints"): None,
+    ("GET", "/api/attempts"): None,
+    ("GET", "/api/attempts/1"): None,
+    ("GET", "/api/dead-letters"): None,
+    ("GET", "/api/rejected"): None,
 }
 """A request about account `acme` for each route, without saying whose account it is."""
 
 PLACEHOLDERS = {
+    "/api/attempts/1": "/api/attempts/{attempt_id}",
     "/api/providers/infobip": "/api/providers/{provider}",
     f"/api/contacts/{LIST}/{NUMBER}": "/api/contacts/{list_number}/{number}",
     f"/api/contacts/{NUMBER}": "/api/contacts/{number}",
@@ -51,6 +57,7 @@ def api() -> Api:
     api = Api()
     api.contact(active=False)
     api.put(messages, message())
+    api.put(attempts, attempt())
     api.put(contact_changes, change())
     return api
 

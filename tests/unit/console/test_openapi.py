@@ -10,13 +10,14 @@ from hypothesis import HealthCheck, settings
 from schemathesis import Case
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from database.tables import messages
+from database.tables import attempts, messages
 from tests.unit.console.console_parts import Api
-from tests.unit.console.rows import message
+from tests.unit.console.rows import attempt, message
 
 # Made when the tests are collected: its state must not be too old by the time that they run.
 API = Api(api_rate=1e9, api_burst=10**6, check_max_age=3_600)
 API.put(messages, message(1))
+API.put(attempts, attempt())
 SCHEMA = schemathesis.openapi.from_asgi("/api/openapi.json", API.app)
 DOCUMENT = API.app.openapi()
 OPERATIONS = [

@@ -122,7 +122,8 @@ async def test_the_overview_counts_and_says_why_messages_fail(api: Api) -> None:
     # The minute may end while the test runs.
     minute = NOW - NOW % MINUTE
     api.put(minutely_events, *({"account": "acme", "minute": at, "count": 120} for at in (minute - MINUTE, minute)))
-    api.put(freshness, {"id": 1, "caught_up_at": NOW, "lag": 0, "told_at": NOW})
+    now = time.time_ns() // 1_000_000
+    api.put(freshness, {"id": 1, "caught_up_at": now, "lag": 0, "told_at": now})
     api.sign_in(Role.VIEWER)
     text = (await api.page("")).text
     for shown in ("1,990", "99.5 %", "REJECTED_OPERATOR", "100.0 %", "now 2.0, at most 2.0"):

@@ -75,7 +75,7 @@ def filled(engine: Engine) -> Engine:
         insert(connection, tables.receipts, [rows.receipt(n, provider_message_id=f"ib-{n}") for n in range(ROWS)])
         told = [derived_id(f"evt_receipt_{n}", "delivery") for n in range(ROWS)]
         insert(connection, tables.events, [rows.event(each, message_id=f"m-{n}") for n, each in enumerate(told)])
-        insert(connection, tables.attempts, [rows.attempt(each) for each in told])
+        insert(connection, tables.attempts, [rows.answered_attempt(each) for each in told])
         insert(
             connection,
             tables.contact_changes,

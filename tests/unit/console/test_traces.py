@@ -14,7 +14,7 @@ from database.tables import attempts, contact_changes, events, messages, receipt
 from schemas.ids import derived_id
 from schemas.records import EndpointConfig
 from tests.unit.console.console_parts import LIST, Api, raw_callback, refusal
-from tests.unit.console.rows import attempt, change, event, message, receipt
+from tests.unit.console.rows import answered_attempt, change, event, message, receipt
 
 PATH = "/api/deliveries/infobip/ib-1"
 DELIVERED = derived_id("evt_receipt_1", "delivery")
@@ -42,7 +42,7 @@ async def steps(api: Api) -> list[dict[str, Any]]:
 async def test_a_trace_goes_from_the_registration_to_the_webhook_in_order_of_time(api: Api) -> None:
     api.put(receipts, receipt(1))
     api.put(events, event(DELIVERED))
-    api.put(attempts, attempt(DELIVERED))
+    api.put(attempts, answered_attempt(DELIVERED))
     found = await steps(api)
     assert [step["kind"] for step in found] == ["registered", "receipt", "event", "attempt"]
     assert [step["after_ms"] for step in found] == [None, 61_000, 500, 500]
@@ -67,7 +67,7 @@ async def test_a_removal_that_the_report_caused_is_in_the_trace_and_no_other(api
 async def test_an_endpoint_without_an_attempt_is_named_with_the_reason(api: Api) -> None:
     api.accounts.put(endpoint("replies", events=("reply",)))
     api.put(events, event(DELIVERED))
-    api.put(attempts, attempt(DELIVERED))
+    api.put(attempts, answered_attempt(DELIVERED))
     (skipped,) = [step for step in await steps(api) if step["kind"] == "skipped"]
     assert (skipped["title"], skipped["outcome"]) == ("No attempt to replies", "it does not want delivery")
 
@@ -120,7 +120,7 @@ async def test_a_viewer_s_trace_has_no_number_and_no_words_of_others(api: Api) -
 
 async def test_what_receivers_answered_is_escaped(api: Api) -> None:
     api.put(events, event(DELIVERED))
-    api.put(attempts, attempt(DELIVERED, response_head="<script>alert(1)</script>"))
+    api.put(attempts, answered_attempt(DELIVERED, response_head="<script>alert(1)</script>"))
     api.sign_in(Role.ADMIN)
     assert "<script>alert" not in (await api.page("/deliveries/infobip/ib-1")).text
 

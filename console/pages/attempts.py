@@ -1,0 +1,49 @@
+"""Attempts to deliver webhooks: the list, and each with a URL of its own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from console.callers import TheParts
+from console.errors import not_found
+from console.fields import RowId
+from console.pages.shell import page
+from console.pages.visitor import TheVisitor
+from console.queries.attempts import AttemptsFilter, attempt, list_attempts
+from operations.replays import EVENTS
+from outbound.outcomes import ERROR_CLASSES
+
+router = APIRouter(prefix="/accounts/{account}/attempts")
+
+OUTCOMES = ("2xx", "3xx", "4xx", "5xx", *(name for name in ERROR_CLASSES if name != "http_status"))
+"""How an attempt can end, as `outbound.outcomes.Outcome.label` has it."""
+
+
+@router.get("")
+async def show_attempts(
+    request: Request, wanted: Annotated[AttemptsFilter, Query()], parts: TheParts, visitor: TheVisitor
+) -> Response:
+    """The list with its filters."""
+    found = await parts.reads(list_attempts, visitor.account, wanted)
+    return page(
+        request,
+        "attempts/list.html",
+        visitor,
+        wanted=wanted,
+        found=visitor.page(found),
+        outcomes=OUTCOMES,
+        events=EVENTS,
+    )
+
+
+@router.get("/{attempt_id}")
+async def show_attempt(request: Request, attempt_id: RowId, parts: TheParts, visitor: TheVisitor) -> Response:
+    """One attempt: where it went, how it ended, and what that means."""
+    found = await parts.reads(attempt, visitor.account, attempt_id)
+    if found is None:
+        raise not_found("There is no such attempt. Attempts are kept for a bounded time.")
+    meaning = None if found.error_class is None else ERROR_CLASSES.get(found.error_class)
+    return page(request, "attempts/detail.html", visitor, attempt=visitor.shown(found), meaning=meaning)

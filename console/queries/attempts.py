@@ -1,0 +1,80 @@
+"""Attempts to deliver webhooks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import Field
+from sqlalchemy import Connection, Row, select
+
+from console.queries.filters import ListFilter
+from console.queries.paging import Page, newest
+from console.queries.rows import TEXT, At
+from database.tables import attempts
+
+
+class AttemptsFilter(ListFilter):
+    """Which attempts."""
+
+    endpoint: str | None = Field(default=None, max_length=64, examples=["crm"])
+    outcome: str | None = Field(
+        default=None, max_length=40, description="`2xx`, `4xx` … or an error class.", examples=["timeout"]
+    )
+    event: str | None = Field(default=None, max_length=40, examples=["delivery"])
+    event_id: str | None = Field(default=None, max_length=200, description="The webhook-id.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One request to an endpoint and how it ended. `next_attempt_at` is null where none follows."""
+
+    id: int
+    endpoint: str
+    event_id: str
+    event: str
+    attempt: int
+    url: str
+    outcome: str
+    status: int | None
+    error_class: str | None
+    latency_ms: int
+    response_head: str = field(metadata=TEXT)
+    request_size: int
+    next_attempt_at: At | None
+    final: bool
+    at: At
+
+
+def list_attempts(connection: Connection, account: str, wanted: AttemptsFilter) -> Page[Attempt]:
+    """A page of attempts. Raises BadCursor."""
+    return newest(
+        connection, attempts, "at", wanted.conditions(attempts, "at", account), wanted.ask(account), _attempt_of
+    )
+
+
+def attempt(connection: Connection, account: str, number: int) -> Attempt | None:
+    """The account's attempt of this id."""
+    query = select(attempts).where(attempts.c.account == account, attempts.c.id == number)
+    row = connection.execute(query).first()
+    return None if row is None else _attempt_of(row)
+
+
+def _attempt_of(row: Row[Any]) -> Attempt:
+    return Attempt(
+        id=row.id,
+        endpoint=row.endpoint,
+        event_id=row.event_id,
+        event=row.event,
+        attempt=row.attempt,
+        url=row.url,
+        outcome=row.outcome,
+        status=row.status,
+        error_class=row.error_class,
+        latency_ms=row.latency_ms,
+        response_head=row.response_head,
+        request_size=row.request_size,
+        next_attempt_at=row.next_attempt_at,
+        final=row.final,
+        at=row.at,
+    )

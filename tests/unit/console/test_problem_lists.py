@@ -1,0 +1,154 @@
+"""Attempts, dead letters and rejected payloads, by the API and on their pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, Table
+
+from console.pages.attempts import OUTCOMES
+from console.principals import Role
+from console.queries.attempts import AttemptsFilter, list_attempts
+from console.queries.dead import DeadLettersFilter, dead_letters
+from console.queries.filters import ListFilter
+from console.queries.rejected import RejectedFilter, list_rejected
+from database.tables import attempts, dead_webhooks, rejected
+from outbound.outcomes import ERROR_CLASSES, Outcome, answered
+from tests.unit.console.console_parts import Api, refusal
+from tests.unit.console.rows import NOW, attempt, dead_letter, rejected_item
+
+Make = Callable[..., dict[str, Any]]
+
+LISTS: list[tuple[str, Table, Make]] = [
+    ("attempts", attempts, attempt),
+    ("dead-letters", dead_webhooks, dead_letter),
+    ("rejected", rejected, rejected_item),
+]
+
+FILTERS = [
+    ("attempts", attempts, attempt, "endpoint", "shop"),
+    ("attempts", attempts, attempt, "outcome", "timeout"),
+    ("attempts", attempts, attempt, "event", "reply"),
+    ("attempts", attempts, attempt, "event_id", "evt_x"),
+    ("dead-letters", dead_webhooks, dead_letter, "endpoint", "shop"),
+    ("dead-letters", dead_webhooks, dead_letter, "error_class", "timeout"),
+    ("dead-letters", dead_webhooks, dead_letter, "event_id", "evt_x"),
+    ("rejected", rejected, rejected_item, "reason", "bad_signature"),
+    ("rejected", rejected, rejected_item, "provider", "twilio"),
+    ("rejected", rejected, rejected_item, "event_id", "evt_x"),
+]
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api()
+
+
+async def listed(api: Api, path: str, **query: Any) -> list[dict[str, Any]]:
+    answer = await api.get(f"/api/{path}", params=query)
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["data"])
+
+
+@pytest.mark.parametrize(("path", "table", "make"), LISTS)
+async def test_the_newest_comes_first_on_pages_that_follow_one_another(
+    api: Api, path: str, table: Table, make: Make
+) -> None:
+    api.put(table, make(1), make(2), make(3))
+    first = (await api.get(f"/api/{path}", params={"limit": 2})).json()
+    assert [row["event_id"] for row in first["data"]] == ["evt_3", "evt_2"]
+    assert [row["event_id"] for row in await listed(api, path, cursor=first["next_cursor"], limit=2)] == ["evt_1"]
+
+
+@pytest.mark.parametrize(("path", "table", "make", "name", "value"), FILTERS)
+async def test_a_filter_leaves_what_fits(api: Api, path: str, table: Table, make: Make, name: str, value: str) -> None:
+    api.put(table, make(1), make(2, **{name: value}))
+    assert [row[name] for row in await listed(api, path, **{name: value})] == [value]
+
+
+@pytest.mark.parametrize(("path", "table", "make"), LISTS)
+async def test_another_account_s_rows_are_never_listed(api: Api, path: str, table: Table, make: Make) -> None:
+    api.put(table, make(1, account="other"), make(2, account=""))
+    assert await listed(api, path) == []
+    api.sign_in(Role.ADMIN)
+    assert "evt_" not in (await api.page(f"/{path}")).text
+
+
+async def test_another_account_s_attempt_is_told_apart_from_none_by_nobody(api: Api) -> None:
+    api.put(attempts, attempt(1, account="other"))
+    answers = [await api.get(f"/api/attempts/{number}") for number in (1, 2)]
+    assert refusal(answers[0]) == (404, "not_found")
+    assert answers[0].text == answers[1].text
+    api.sign_in(Role.ADMIN)
+    assert (await api.page("/attempts/1")).text == (await api.page("/attempts/2")).text
+
+
+@pytest.mark.parametrize(
+    ("path", "table", "row"),
+    [
+        ("/attempts/1", attempts, attempt(response_head="<script>alert(1)</script>")),
+        ("/attempts", attempts, attempt(event_id="<script>alert(1)</script>")),
+        ("/dead-letters", dead_webhooks, dead_letter(event_id="<script>alert(1)</script>")),
+        ("/rejected", rejected, rejected_item(item="<script>alert(1)</script>")),
+    ],
+)
+async def test_a_page_escapes_what_others_wrote(api: Api, path: str, table: Table, row: dict[str, Any]) -> None:
+    api.put(table, row)
+    api.sign_in(Role.ADMIN)
+    shown = await api.page(path)
+    assert shown.status_code == 200
+    assert "<script>alert" not in shown.text
+    assert "&lt;script&gt;alert(1)" in shown.text
+
+
+async def test_a_viewer_sees_no_payloads_and_no_answers(api: Api) -> None:
+    api.put(attempts, attempt(response_head="no such number: 15551230001"))
+    api.put(rejected, rejected_item(error="to: 15551230001 is no number"))
+    api.sign_in(Role.VIEWER)
+    for path in ("/attempts", "/attempts/1", "/rejected"):
+        shown = await api.page(path)
+        assert shown.status_code == 200
+        assert "15551230001" not in shown.text
+
+
+@pytest.mark.parametrize("name", ERROR_CLASSES)
+async def test_an_attempt_says_what_its_error_means(api: Api, name: str) -> None:
+    api.put(attempts, attempt(error_class=name))
+    api.sign_in(Role.VIEWER)
+    assert ERROR_CLASSES[name].meaning.replace("'", "&#39;") in (await api.page("/attempts/1")).text
+
+
+@pytest.mark.parametrize("name", ERROR_CLASSES)
+def test_attempts_can_be_filtered_by_every_error(name: str) -> None:
+    outcome = answered(404) if name == "http_status" else Outcome(error_class=name)
+    assert outcome.label in OUTCOMES
+
+
+async def test_a_dead_letter_that_a_replay_delivered_says_when(api: Api) -> None:
+    api.put(dead_webhooks, dead_letter(delivered_at=NOW))
+    api.sign_in(Role.VIEWER)
+    assert '<td data-label="Delivered since"><time datetime="2026-11-18T' in (await api.page("/dead-letters")).text
+
+
+@pytest.mark.parametrize(("path", "table", "make"), LISTS)
+async def test_a_page_without_rows_says_so_and_how_to_clear_the_filters(
+    api: Api, path: str, table: Table, make: Make
+) -> None:
+    api.sign_in(Role.VIEWER)
+    assert "Clear filters" not in (await api.page(f"/{path}")).text
+    assert "Clear filters" in (await api.page(f"/{path}", params={"event_id": "x"})).text
+
+
+def test_the_lists_read_alike_on_both_databases(database: Engine) -> None:
+    asked: list[tuple[Table, dict[str, Any], Callable[..., Any], ListFilter]] = [
+        (attempts, attempt(), list_attempts, AttemptsFilter(outcome="5xx", limit=1)),
+        (dead_webhooks, dead_letter(), dead_letters, DeadLettersFilter(endpoint="crm", limit=1)),
+        (rejected, rejected_item(), list_rejected, RejectedFilter(reason="unknown_status", limit=1)),
+    ]
+    with database.begin() as connection:
+        for table, row, query, wanted in asked:
+            connection.execute(table.insert(), [row])
+            (found,) = query(connection, "acme", wanted).rows
+            assert found.event_id == "evt_1"
