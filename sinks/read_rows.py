@@ -10,6 +10,7 @@ from sqlalchemy import Table
 
 from database.bulk import Row
 from database.tables import (
+    alerts,
     attempts,
     audit,
     contact_changes,
@@ -24,6 +25,7 @@ from database.tables import (
 )
 from outbound.bodies import PublicEvent, body_of, contact_of, event_name
 from schemas.records import (
+    AlertTold,
     AuditEntry,
     ClickEvent,
     ContactCommand,
@@ -352,6 +354,21 @@ def _audit(entry: AuditEntry, place: Place) -> Iterable[Change]:
     yield NewRow(audit, row)
 
 
+def _alert(alert: AlertTold, place: Place) -> Iterable[Change]:
+    row = {
+        "event_id": alert.event_id,
+        "account": alert.account,
+        "type": alert.type,
+        "severity": alert.severity,
+        "title": alert.title,
+        "text": alert.text,
+        "count": alert.count,
+        "outcome": alert.outcome,
+        "at": place.at(alert.at),
+    }
+    yield NewRow(alerts, row)
+
+
 class Rule(NamedTuple):
     """Which records a topic holds, and what one means. `tombstones`: the rule takes None for a deleted key."""
 
@@ -375,6 +392,7 @@ RULES: Mapping[str, Rule] = {
     "webhooks_attempts": Rule((WebhookAttempt,), _attempt),
     "webhooks_dead": Rule((DeadWebhook,), _dead),
     "rejected": Rule((RejectedRecord,), _rejected),
+    "alerts_told": Rule((AlertTold,), _alert),
     "audit": Rule((AuditEntry,), _audit),
 }
 """What is read, by the catalogue's short name of the topic."""

@@ -15,5 +15,6 @@ class Notice(NamedTuple):
 
 NOTICES: Mapping[str, Notice] = {
     "password": Notice("good", "The password is changed; your other sessions have ended."),
+    "muted": Notice("warn", "Alerts are muted. They are listed here all the same."),
     "saved": Notice("good", "Saved. It holds within about a second."),
 }
