@@ -1,7 +1,8 @@
-"""`python -m bench.history [--records N]`: what `trackly tap` costs over a long topic.
+"""`python -m bench.history [--records N] [--callbacks N]`: what reading the past costs.
 
-Fills `sms.events.delivery` on a broker of its own, then counts by a field and exports to each format, each in a
-process of its own. For each: processor seconds (user and system), seconds on the clock, largest memory.
+Fills `sms.events.delivery` on a broker of its own, then counts by a field and exports to each format with
+`trackly tap`; fills `sms.raw`, and of one callback in two what was read of it, and has `trackly compare` compare them.
+Each in a process of its own: processor seconds (user and system), seconds on the clock, largest memory.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from bus.admin import Admin
 from bus.embedded import EmbeddedKafka
 from bus.producer import Producer
 from bus.settings import BusSettings
+from providers import PROVIDERS
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec
 from schemas.ids import derived_id, recipient_key
-from schemas.records import DeliveryEvent
+from schemas.records import DeliveryEvent, RawCallback, Receipt
 from schemas.registry import FolderRegistry
 from schemas.samples import sample
 
@@ -57,9 +59,30 @@ async def fill(settings: BusSettings, records: int) -> None:
     await producer.stop()
 
 
+async def fill_callbacks(settings: BusSettings, callbacks: int) -> None:
+    """Callbacks of one report each, and the receipts of every other one, a tenth of them of another status."""
+    raw, catalogue = sample("RawCallback"), settings.catalogue
+    assert isinstance(raw, RawCallback)
+    codec, producer = Codec(FolderRegistry()), Producer(settings, linger_ms=20)
+    await producer.start()
+    last = None
+    for number in range(callbacks):
+        body = raw.body.replace(b"15551230001", b"1555%07d" % (number * 7919 % 50_000))
+        callback = replace(raw, event_id=derived_id("bench", number), body=body)
+        last = await producer.send(catalogue["raw"].name, codec.encode(callback))
+        if number % 2:
+            (receipt,) = PROVIDERS[raw.provider].read(callback)
+            assert isinstance(receipt, Receipt)
+            then = replace(receipt, status="expired") if number % 20 == 1 else receipt
+            last = await producer.send(catalogue["receipts"].name, codec.encode(then), key=str(then.to).encode())
+    if last is not None:
+        await last
+    await producer.stop()
+
+
 def measure(what: str, arguments: list[str], environment: dict[str, str], out: Path | None) -> tuple[str, ...]:
     """A row of the report."""
-    command = [sys.executable, "-m", "trackly", "tap", *arguments]
+    command = [sys.executable, "-m", "trackly", *arguments]
     began = time.monotonic()
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -78,6 +101,7 @@ def main() -> None:
     """Fill, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--callbacks", type=int, default=200_000)
     parser.add_argument("--partitions", type=int, default=4)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="trackly-history-") as name, EmbeddedKafka(Path(name) / "kafka") as kafka:
@@ -96,11 +120,13 @@ def main() -> None:
             "TRACKLY_PARTITIONS": str(options.partitions),
             "TRACKLY_DATA_DIR": name,
         }
-        topic = [settings.catalogue["delivery"].name, "--from", "beginning"]
+        topic = ["tap", settings.catalogue["delivery"].name, "--from", "beginning"]
         rows = [measure("count by status_detail", [*topic, "--count-by", "status_detail"], environment, None)]
         for form in ("parquet", "jsonl", "csv"):
             out = folder / f"events.{form}"
             rows.append(measure(form, [*topic, "--out", str(out)], environment, out))
+        asyncio.run(fill_callbacks(settings, options.callbacks))
+        rows.append(measure(f"compare {options.callbacks:,}", ["compare"], environment, None))
         for row in (COLUMNS, *rows):
             print("".join(cell.ljust(26 if column == 0 else 12) for column, cell in enumerate(row)))
 

@@ -16,6 +16,7 @@ from bus.due import DueRows
 from bus.health import Health, HealthServer
 from bus.inbox import Inbox
 from bus.offsets import LosslessTransport
+from bus.owners import OwnedRows
 from bus.producer import Producer
 from bus.settings import BusSettings
 from bus.stores import MemoryStore, RocksStore, Store
@@ -109,8 +110,10 @@ class Worker(faust.App):  # type: ignore[misc]
         names = [self.catalogue[topic].name for topic in topics]
         return self.topic(*names, key_type=bytes, value_type=bytes, value_serializer="raw", key_serializer="raw")
 
-    def durable_table(self, name: str, changelog: str, due_rows: DueRows | None = None) -> Table:
-        """A table logged to a changelog topic (catalogue short name); `due_rows` are for `bus.tables`."""
+    def durable_table(
+        self, name: str, changelog: str, due_rows: DueRows | None = None, owned_rows: OwnedRows | None = None
+    ) -> Table:
+        """A table logged to a changelog topic (catalogue short name); its indexes are for `bus.tables`."""
         table = Table(
             name,
             self.catalogue[changelog].name,
@@ -118,6 +121,7 @@ class Worker(faust.App):  # type: ignore[misc]
             open_store=self._open_store,
             consumer=self._changelog_consumer,
             due_rows=due_rows,
+            owned_rows=owned_rows,
         )
         self.tables_of_ours.append(table)
         return table

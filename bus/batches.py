@@ -98,6 +98,16 @@ class Rows:
             return written[key][1]
         return self._table.get(partition, key)[1]
 
+    def keys_of(self, partition: int, owner: bytes) -> list[bytes]:
+        """Keys of the rows that are about somebody, in order. The table's index says whom a row is about."""
+        index = self._table.owned_rows
+        if index is None:
+            return []
+        written = self._written.get(partition, {})
+        keys = {key for key in self._table.keys_of(partition, owner) if key not in written}
+        keys |= {k for k, (_, value) in written.items() if value is not None and owner in index.owners_of(value)}
+        return sorted(keys)
+
     def put(self, partition: int, key: bytes, value: bytes | None) -> None:
         """Write a row when the batch becomes durable, or delete it (None); the last of several writes counts."""
         written = self._written.setdefault(partition, {})
@@ -175,14 +185,24 @@ class Batch:
         at: int,
         partition: int | None = None,
         traceparent: bytes | None = None,
+        source: bytes | None = None,
     ) -> None:
         """Send a record when the batch becomes durable, or a tombstone (None).
 
-        `topic` is the catalogue's short name; `at` is in ms.
+        `topic` is the catalogue's short name; `at` is in ms; `source` is the place that the header of this name tells.
         """
         value = None if record is None else self._codec.encode(record)
         headers = None if record is None else event_headers(record, event_id, at, traceparent)
+        if headers is not None and source is not None:
+            headers.append(("source", source))
         self._outgoing.append((self._catalogue[topic].name, value, key, headers, partition))
+
+    def send_to_all(
+        self, topic: str, record: Record, *, event_id: str, at: int, traceparent: bytes | None = None
+    ) -> None:
+        """Send a record to every partition of a topic, without a key."""
+        for partition in range(self._catalogue[topic].partitions):
+            self.send(topic, record, key=None, event_id=event_id, at=at, partition=partition, traceparent=traceparent)
 
     def rewrite(self, stale: Stale) -> None:
         """Write a row again that was written over in the changelog."""

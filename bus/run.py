@@ -27,7 +27,7 @@ def configure_logging(level: str | None = None) -> None:
     logging.getLogger().handlers[0].addFilter(_not_of_mode)
     logging.getLogger().handlers[0].addFilter(Seldom(_REPETITIVE, seconds=5.0))
     wanted = (level or os.environ.get("TRACKLY_LOG_LEVEL") or "INFO").upper()
-    for package in ("accounts", "bus", "ingest", "streams", "sinks", "console", "trackly"):
+    for package in ("accounts", "bus", "database", "ingest", "streams", "sinks", "console", "trackly"):
         logging.getLogger(package).setLevel(wanted)
     for library in _CHATTY:
         logging.getLogger(library).setLevel(logging.WARNING)

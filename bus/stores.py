@@ -43,7 +43,7 @@ class Store(Protocol):
         """All rows."""
 
     def own_items(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """What is stored under keys that begin with `prefix`, which begins with OWN_KEYS."""
+        """What is stored under keys that begin with `prefix`, such as OWN_KEYS; after nothing, everything."""
 
     def wipe(self) -> None:
         """Forget everything."""
@@ -95,16 +95,22 @@ class MemoryStore:
 
 
 class RocksStore:
-    """A store in RocksDB. A kill loses nothing that was written; a power cut at most what the changelog still has."""
+    """A store in RocksDB. A kill loses nothing that was written; a power cut at most what the changelog still has.
 
-    def __init__(self, path: Path) -> None:
+    `cache_bytes`: blocks that this store keeps in memory for itself; None: it shares CACHE_BYTES with the others.
+    """
+
+    def __init__(self, path: Path, cache_bytes: int | None = None) -> None:
         self._path = path
+        self._cache = None if cache_bytes is None else Cache(cache_bytes)
         self._open()
 
     def _open(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._db = Rdict(str(self._path), _options(), access_type=AccessType.read_write())
+            self._db = Rdict(
+                str(self._path), _options(self._cache or _block_cache()), access_type=AccessType.read_write()
+            )
         except Exception as error:  # rocksdict has no exceptions of its own
             if not any(words in str(error) for words in ("While lock file", "lock hold by")):
                 raise
@@ -167,7 +173,7 @@ def _write_buffers() -> WriteBufferManager:
     return WriteBufferManager(WRITE_BUFFER_BYTES, False)
 
 
-def _options() -> Options:
+def _options(cache: Cache) -> Options:
     # RocksDB's defaults are for one large database on a big machine; here every partition has one, and all share their
     # memory: it must not grow with the partitions that a worker owns.
     options = Options(raw_mode=True)
@@ -178,7 +184,7 @@ def _options() -> Options:
     options.set_max_total_wal_size(32 << 20)
     options.set_write_buffer_manager(_write_buffers())
     block = BlockBasedOptions()
-    block.set_block_cache(_block_cache())
+    block.set_block_cache(cache)
     block.set_bloom_filter(10, False)
     options.set_block_based_table_factory(block)
     return options

@@ -21,6 +21,7 @@ import aiokafka
 
 from bus.due import DueRows
 from bus.ledger import Ledger, TopicPartition
+from bus.owners import OwnedRows
 from bus.producer import Producer
 from bus.stores import Store
 
@@ -48,7 +49,7 @@ class Table:
     """Rows of bytes by key. Reads and writes name the partition of the source record.
 
     `open_store` gives the store of a partition; `consumer` makes an aiokafka consumer without a group. `due_rows`
-    keeps the index of rows that ask to be looked at again.
+    keeps the index of rows that ask to be looked at again, `owned_rows` that of whom rows are about.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Table:
         open_store: Callable[[str, int], Store],
         consumer: Callable[[], Any],
         due_rows: DueRows | None = None,
+        owned_rows: OwnedRows | None = None,
     ) -> None:
         self.name = name
         self.changelog = changelog
@@ -67,6 +69,7 @@ class Table:
         self._open_store = open_store
         self._consumer = consumer
         self._due_rows = due_rows
+        self.owned_rows = owned_rows
         self._stores: dict[int, Store] = {}
         self._owned: dict[int, int] = {}
         self._ends: dict[int, int] = {}
@@ -116,6 +119,10 @@ class Table:
         value = self._stores[partition].get(key)
         return unpack(value) if value is not None else (0, None)
 
+    def keys_of(self, partition: int, owner: bytes) -> list[bytes]:
+        """Keys of the rows that are about somebody. Only for a table that has `owned_rows`."""
+        return [] if self.owned_rows is None else self.owned_rows.keys(self._stores[partition], owner)
+
     async def write(self, partition: int, rows: Mapping[bytes, tuple[int, bytes | None]]) -> None:
         """Write rows with their versions, or delete them (None): to the changelog, acknowledged, then to the store.
 
@@ -141,16 +148,16 @@ class Table:
     async def purge(self, keep: Callable[[bytes], bool]) -> int:
         """Delete rows that `keep` turns down from the stores of this machine; the changelog expires by itself."""
         purged = 0
-        for store in list(self._stores.values()):
+        for partition, store in list(self._stores.items()):
             suspects: list[bytes] = []
             for number, (key, value) in enumerate(store.items(), 1):
                 if not keep(unpack(value)[1]):
                     suspects.append(key)
                 if number % _PURGE_BATCH == 0:
-                    purged += _delete(store, suspects, keep)
+                    purged += self._delete(partition, store, suspects, keep)
                     suspects.clear()
                     await asyncio.sleep(0)
-            purged += _delete(store, suspects, keep)
+            purged += self._delete(partition, store, suspects, keep)
         return purged
 
     def close(self) -> None:
@@ -185,6 +192,8 @@ class Table:
                       self.name, partition, have, end)  # fmt: skip
             store.wipe()
             have = None
+        if self.owned_rows is not None:
+            self.owned_rows.complete(store, ((key, unpack(row)[1]) for key, row in store.items()))
         start = max(first, 0 if have is None else have + 1)
         others = [other for other in consumer.assignment() if other != tp]
         consumer.pause(*others)
@@ -227,20 +236,27 @@ class Table:
         return written_over
 
     def _marked(self, partition: int, rows: Mapping[bytes, bytes | None]) -> Mapping[bytes, bytes | None]:
-        """Packed rows, and with them what the index of due rows needs."""
-        if self._due_rows is None:
+        """Packed rows, and with them what the indexes need."""
+        if self._due_rows is None and self.owned_rows is None:
             return rows
         values = {key: None if row is None else unpack(row)[1] for key, row in rows.items()}
-        return {**rows, **self._due_rows.marks(partition, values)}
+        marks = dict(self._due_rows.marks(partition, values)) if self._due_rows is not None else {}
+        if self.owned_rows is not None:
+            for key, value in values.items():
+                marks |= self.owned_rows.marks(key, self._stored(partition, key), value)
+        return {**rows, **marks}
 
+    def _stored(self, partition: int, key: bytes) -> bytes | None:
+        row = self._stores[partition].get(key)
+        return None if row is None else unpack(row)[1]
 
-def _delete(store: Store, suspects: list[bytes], keep: Callable[[bytes], bool]) -> int:
-    """Delete those of these rows that are not kept. Each is looked at again: the sweep sees rows as they were when it
-    began."""
-    dead = [key for key in suspects if (row := store.get(key)) is not None and not keep(unpack(row)[1])]
-    if dead:
-        store.write(dict.fromkeys(dead), None)
-    return len(dead)
+    def _delete(self, partition: int, store: Store, suspects: list[bytes], keep: Callable[[bytes], bool]) -> int:
+        """Delete those of these rows that are not kept. Each is looked at again: the sweep sees rows as they were when
+        it began."""
+        dead = [key for key in suspects if (row := store.get(key)) is not None and not keep(unpack(row)[1])]
+        if dead:
+            store.write(self._marked(partition, dict.fromkeys(dead)), None)
+        return len(dead)
 
 
 def pack(version: int, value: bytes) -> bytes:

@@ -27,7 +27,7 @@ from bus.producer import Producer
 from bus.replica import Replica
 from bus.stores import RocksStore
 from console import contacts, messages
-from console.api import alerts, deliveries, statistics
+from console.api import alerts, deliveries, providers, statistics
 from console.callers import Parts
 from console.claims import KafkaClaims, first_counts
 from console.clock import now_ms
@@ -159,7 +159,8 @@ def create_app(parts: Parts, keys: ApiKeys, health: Health, lifespan: Any = None
     app.state.parts = parts
     # The gate has checked the key by then; these two tell the OpenAPI document how it is sent.
     schemes = [Depends(APIKeyHeader(name="X-Api-Key", auto_error=False)), Depends(HTTPBearer(auto_error=False))]
-    for routes in (messages.router, contacts.router, deliveries.router, statistics.router, alerts.router):
+    routers = (messages, contacts, deliveries, providers, statistics, alerts)
+    for routes in (module.router for module in routers):
         app.include_router(routes, dependencies=schemes)
     for path, answer in (("/livez", health.livez), ("/readyz", health.readyz), ("/metrics", health.metrics)):
         app.add_route(path, answer)

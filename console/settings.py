@@ -9,11 +9,13 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from accounts.proxies import ProxySettings
 from accounts.urls import check_web_address
 from database.settings import DatabaseSettings
+from operations.settings import PublicSettings
 from outbound.settings import OutboundSettings
 
 
-class ConsoleSettings(OutboundSettings, DatabaseSettings, ProxySettings):
-    """What the console needs beside the settings of Kafka, of the database and of requests to customers."""
+class ConsoleSettings(OutboundSettings, DatabaseSettings, ProxySettings, PublicSettings):
+    """What the console needs beside the settings of Kafka, of the database, of requests to customers and of
+    ingest's address."""
 
     host: str = Field(
         default="127.0.0.1",

@@ -6,13 +6,15 @@ with a parameter for each value cost several times as much to parse as to execut
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import orjson
+import psycopg
 from sqlalchemy import BigInteger, Boolean, Connection, LargeBinary, Table, Text
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
@@ -69,14 +71,21 @@ def insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     names = list(rows[0])
     listed = ", ".join(names)
     if connection.dialect.name == "postgresql":
-        driver: Any = connection.connection.driver_connection
-        with driver.cursor() as cursor, cursor.copy(f"COPY {table.name} ({listed}) FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row(tuple(row.values()))
+        _copy(connection, f"COPY {table.name} ({listed}) FROM STDIN", rows)
     else:
         marks = ", ".join("?" * len(names))
         statement = f"INSERT INTO {table.name} ({listed}) VALUES ({marks})"  # noqa: S608
         connection.exec_driver_sql(statement, [tuple(row.values()) for row in rows])
+
+
+def _copy(connection: Connection, statement: str, rows: Iterable[Row]) -> None:
+    driver: Any = connection.connection.driver_connection
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(tuple(row.values()))
+    except psycopg.Error as error:
+        raise DBAPIError.instance(statement, None, error, psycopg.Error, hide_parameters=True) from error
 
 
 def update(connection: Connection, table: Table, rows: Sequence[Row]) -> None:

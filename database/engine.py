@@ -30,15 +30,25 @@ def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> Eng
         raise DatabaseUrlError("DATABASE_URL is no URL: write postgresql://user:password@host/name") from None
     match parsed.get_backend_name():
         case "sqlite":
-            engine = create_engine(parsed, pool_size=pool_size, connect_args={"check_same_thread": False})
+            engine = create_engine(
+                parsed, pool_size=pool_size, connect_args={"check_same_thread": False}, hide_parameters=True
+            )
             _on_sqlite_connect(engine, read_only)
             return engine
         case "postgresql" | "postgres":
             parsed = parsed.set(drivername="postgresql+psycopg")
             isolation = "REPEATABLE READ" if read_only else "READ COMMITTED"
-            options = {"options": "-c default_transaction_read_only=on"} if read_only else {}
+            # A server that is gone without a word is noticed within a minute or so.
+            arguments: dict[str, Any] = {"connect_timeout": 10, "keepalives_idle": 20, "keepalives_interval": 10}
+            if read_only:
+                arguments["options"] = "-c default_transaction_read_only=on"
             return create_engine(
-                parsed, pool_size=pool_size, pool_pre_ping=True, isolation_level=isolation, connect_args=options
+                parsed,
+                pool_size=pool_size,
+                pool_pre_ping=True,
+                isolation_level=isolation,
+                connect_args=arguments,
+                hide_parameters=True,
             )
         case other:
             raise DatabaseUrlError(f"DATABASE_URL begins with {other}: trackly knows postgresql and sqlite")

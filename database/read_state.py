@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, text
 
 from database import bulk
 from database.tables import READ_MODEL, freshness, positions
@@ -58,5 +58,8 @@ def move_positions(connection: Connection, ids: Mapping[str, str], moved: Mappin
 
 def empty(connection: Connection) -> None:
     """Delete all rows of the read model, positions too."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"TRUNCATE {', '.join(table.name for table in READ_MODEL)}"))
+        return
     for table in READ_MODEL:
         connection.execute(delete(table))

@@ -349,13 +349,15 @@ callbacks_seen = Table(
     METADATA,
     _text("account"),
     _text("provider"),
+    _text("instance"),
     _number("taken"),
     _number("refused"),
     _number("last_taken_at", nullable=True),
     _number("last_refused_at", nullable=True),
     _text("last_refusal", nullable=True),
-    PrimaryKeyConstraint("account", "provider"),
-    comment="When each provider last called back, and why a callback was refused.",
+    _number("updated_at"),
+    PrimaryKeyConstraint("account", "provider", "instance"),
+    comment="How many callbacks each ingest process took and refused since it started; counts of processes add up.",
 )
 
 users = Table(

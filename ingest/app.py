@@ -24,10 +24,12 @@ from ingest.errors import Refused, not_found, not_stored, refusal
 from ingest.intake import Intake, headers_of, query_of
 from ingest.postbacks import Postbacks
 from ingest.redaction import storable_path
+from ingest.seen import Seen, SeenWriter
 from ingest.settings import IngestSettings
 from ingest.writer import CallbackWriter
 from providers import NETWORKS, PROVIDERS
 from providers.base import CallbackRequest, NotAuthentic, Provider
+from providers.networks import ACCOUNT
 from providers.proof import is_secret
 from schemas.codec import Codec
 from schemas.records import AccountConfig
@@ -48,6 +50,8 @@ class Ingest:
         self.intake = Intake(settings, self.writer, self.accounts.view)
         self.credentials = Credentials()
         self.postbacks = Postbacks(self.intake, self.accounts)
+        self.seen = Seen()
+        self._seen_writer = SeenWriter(self.seen, self.producer, codec, settings.catalogue["callbacks_seen"])
         self.health = Health("ingest")
         self._callbacks = self.health.counter(
             "callbacks", "Callbacks of providers, and postbacks of networks, by answer.", ["provider", "answer"]
@@ -60,10 +64,12 @@ class Ingest:
         try:
             await self.writer.start()
             await self.accounts.start()
+            self._seen_writer.start()
             self.health.ready = True
             yield
         finally:
             self.health.ready = False
+            await self._seen_writer.stop()
             await self.accounts.stop()
             await self.producer.stop()
 
@@ -81,15 +87,26 @@ class Ingest:
             response = await take(name, request)
         except Refused as refused:
             self._callbacks.labels(name if name in known else "unknown", refused.code).inc()
+            if name in known:
+                self.seen.refused(self._account_of(request), name, refused.cause)
             return refusal(refused)
         self._callbacks.labels(name, "stored").inc()
+        self.seen.taken(self._account_of(request), name)
         return response
+
+    def _account_of(self, request: Request) -> str:
+        """The account that a request is for, as far as it was found out or names a known one; else none."""
+        named = [*request.query_params.getlist(ACCOUNT), request.path_params.get(ACCOUNT, "")]
+        known = [name for name in named if name in self.accounts.view.accounts]
+        return str(getattr(request.state, ACCOUNT, None) or next(iter(known), ""))
 
     async def _callback(self, name: str, request: Request) -> Response:
         provider = PROVIDERS.get(name)
         secret = request.path_params.get("webhook_secret")
-        if provider is None or not _path_is_right(provider, secret, self.settings):
+        if provider is None:
             raise not_found()
+        if not _path_is_right(provider, secret, self.settings):
+            raise not_found("wrong_path_secret")
         if request.method not in provider.methods:
             allow = ", ".join(sorted(provider.methods))
             raise Refused(405, "method_not_allowed", f"{name} callbacks come as {allow}.", {"Allow": allow})
@@ -113,7 +130,8 @@ class Ingest:
             credentials = await self.credentials.of(account, provider.name)
             _verify(provider, seen, credentials)
         except NotAuthentic as refused:
-            raise (Refused(403, refused.code, str(refused)) if claim is None else not_found()) from None
+            told = Refused(403, refused.code, str(refused)) if claim is None else not_found(refused.code)
+            raise told from None
         except SecretMissing as missing:
             raise Refused(503, "credentials_unavailable", f"The account's credentials: {missing}.",
                           {"Retry-After": "60"}) from None  # fmt: skip
@@ -132,9 +150,9 @@ class Ingest:
         return Response(answer.body, 200, media_type=answer.content_type)
 
 
-def create_app(settings: IngestSettings) -> FastAPI:
-    """The FastAPI application."""
-    ingest = Ingest(settings)
+def create_app(settings: IngestSettings, ingest: Ingest | None = None) -> FastAPI:
+    """The FastAPI application, of this service or of a new one."""
+    ingest = ingest or Ingest(settings)
     app = FastAPI(title="trackly ingest", lifespan=ingest.lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     every_method = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     # A secret may hold a slash.

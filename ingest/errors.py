@@ -9,21 +9,27 @@ from starlette.responses import Response
 
 
 class Refused(Exception):
-    """A request that gets an answer other than 200."""
+    """A request that gets an answer other than 200. `cause` is the code for the account's own people.
 
-    def __init__(self, status: int, code: str, error: str, headers: Mapping[str, str] | None = None) -> None:
+    The caller is told less where it must not learn what there is.
+    """
+
+    def __init__(
+        self, status: int, code: str, error: str, headers: Mapping[str, str] | None = None, *, cause: str | None = None
+    ) -> None:
         super().__init__(error)
         self.status = status
         self.code = code
+        self.cause = cause or code
         self.headers = headers or {}
 
 
 # Each is made anew: an exception keeps the frames that it was raised in, and with them a request and its body.
 
 
-def not_found() -> Refused:
+def not_found(cause: str = "not_found") -> Refused:
     """Nothing is at the path, or nobody is to know."""
-    return Refused(404, "not_found", "There is nothing at this path.")
+    return Refused(404, "not_found", "There is nothing at this path.", cause=cause)
 
 
 def too_large(limit: int) -> Refused:

@@ -83,6 +83,7 @@ class Postbacks:
                 raise NotAuthentic("wrong_token", "there are two tokens")
             token = next(iter(tokens), None)
             account = self._intake.account(sorted(set(named)) or [await self._tokens.owner(token or "")])
+            setattr(request.state, ACCOUNT, account.id)
             await self._tokens.check(account, token)
         except NotAuthentic as refused:
             raise Refused(403, refused.code, str(refused)) from None

@@ -5,19 +5,14 @@ from __future__ import annotations
 from pydantic import Field, SecretStr
 
 from accounts.proxies import ProxySettings
+from operations.settings import PublicSettings
 
 
-class IngestSettings(ProxySettings):
+class IngestSettings(ProxySettings, PublicSettings):
     """What ingest needs beside the Kafka settings."""
 
     host: str = Field(default="127.0.0.1", validation_alias="TRACKLY_INGEST_HOST", description="Address to listen on.")
     port: int = Field(default=8080, validation_alias="TRACKLY_INGEST_PORT", description="Port to listen on.")
-    public_url: str | None = Field(
-        default=None,
-        validation_alias="TRACKLY_PUBLIC_URL",
-        description="Base URL that providers were given; Twilio signs it. When unset: this machine's own name and "
-        "address, which is right for trying things out and nothing else.",
-    )
     max_body_bytes: int = Field(
         default=4 << 20,
         validation_alias="TRACKLY_MAX_BODY_BYTES",

@@ -295,6 +295,21 @@ class ContactCommand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallbacksSeen:
+    """What one ingest process has seen of an account's provider or network since it started."""
+
+    account: str
+    provider: str
+    instance: str
+    taken: int
+    refused: Mapping[str, int]
+    last_taken_at: int | None = None
+    last_refused_at: int | None = None
+    last_refusal: str | None = None
+    updated_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedRecord:
     """A record, or an item of one, that could not be processed, with the reason."""
 
@@ -311,6 +326,23 @@ class RejectedRecord:
     item: str | None = None
     source_value: bytes | None = None
     rejected_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedItem:
+    """An item of a past callback as today's rules read it, beside what was written of it then."""
+
+    run: str
+    event_id: str
+    account: str | None = None
+    provider: str | None = None
+    verdict: str
+    then: str
+    now: str
+    fields: tuple[str, ...]
+    before: str | None = None
+    after: str | None = None
+    compared_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -543,7 +575,9 @@ Record = (
     | MessageCallback
     | ContactState
     | ContactCommand
+    | CallbacksSeen
     | RejectedRecord
+    | ComparedItem
     | WebhookTask
     | DeadWebhook
     | ReplayCommand

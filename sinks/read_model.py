@@ -1,239 +1,255 @@
-"""The read model: a copy in SQL of what went through Kafka, for the console. Nothing waits for it.
+"""The read model: a copy of what went through Kafka, in tables that people can ask.
 
-It is a consumer without a group. Where it stands in each topic is written in the same transaction as the rows, so that
-every record counts once, whatever is killed. One process writes; others wait as its standby.
+It stands beside the pipeline and never in its way: a consumer of its own without a group. Its positions are rows of the
+same transaction as everything else, so each record counts once, whatever is killed and when. One process writes;
+others wait to take over.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
-import aiokafka
 from aiokafka.errors import KafkaError
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from bus.admin import Admin, AdminError, TopicLog
-from bus.health import Health
-from database.engine import open_engine
-from database.migrating import migrate
-from database.read_state import Freshness, move_positions, positions_in, tell_freshness
+from bus.admin import AdminError, Partition
+from database.read_state import Freshness, freshness_of, move_positions, positions_in, tell_freshness
 from database.writer_lock import AnotherWrites, writing
 from schemas.cloudevents import header
 from schemas.codec import Codec, CodecError
-from sinks.clock import Clock
-from sinks.read_retention import Retention
-from sinks.read_rows import RULES, Change, Erasure, Place
+from schemas.records import ContactCommand
+from sinks.read_feed import Feed, Poll, StartOver
+from sinks.read_retention import purge
+from sinks.read_rows import RULES, Change, Place
 from sinks.read_settings import ReadModelSettings
 from sinks.read_writer import write
 
 log = logging.getLogger(__name__)
 
-STANDBY_SECONDS = 2.0
-FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
-"""Seconds before it is tried again after an error: doubled each time."""
+LOOK_EVERY = 0.5
+"""Seconds between two looks at where the topics end."""
 
-LOOK_SECONDS = 1.0
-"""How often it is told how fresh the tables are."""
+TELL_EVERY = 1.0
+"""Seconds between two writes of how fresh the read model is."""
 
-POLL_MS = 500
+PURGE_EVERY, PURGE_ROWS = 600.0, 2_000
+"""Seconds between two searches for old rows, and how many go at once."""
 
+STANDBY = 1.0
+"""Seconds between two tries to become the writer."""
 
-@dataclass
-class Progress:
-    """Where the writer stands. `ends` are of the last look; `mark` is a time, and the ends at that time or later."""
+BACKOFF = (0.5, 1.0, 2.0, 5.0, 10.0)
+"""Seconds before the next try after an error; the last counts from there on."""
 
-    positions: dict[tuple[str, int], int] = field(default_factory=dict)
-    ends: dict[tuple[str, int], int] = field(default_factory=dict)
-    mark: tuple[int, dict[tuple[str, int], int]] | None = None
-    caught_up_at: int | None = None
-    records: int = 0
+STUCK_SECONDS = 60.0
+"""With records to read, a read model that has not moved for so long is not ready."""
 
-    @property
-    def lag(self) -> int:
-        """Records still to be read."""
-        return sum(max(0, end - self.positions.get(place, 0)) for place, end in self.ends.items())
-
-    def look(self, now: int, ends: dict[tuple[str, int], int]) -> None:
-        """Take in where the topics end; `now` is a time before that, in ms."""
-        self.ends = ends
-        if self.mark is None:
-            self.mark = (now, ends)
-        at, marked = self.mark
-        if all(self.positions.get(place, 0) >= end for place, end in marked.items()):
-            self.caught_up_at, self.mark = at, None
+Record = Any
 
 
 class ReadModel:
-    """The service. `run` goes on until `stop` is set."""
+    """Reads and writes until it is told to stop. `read` and `passed_over` count records by topic (short name)."""
 
-    def __init__(self, settings: ReadModelSettings, codec: Codec, clock: Clock, health: Health) -> None:
-        self.progress = Progress()
-        self.stop = asyncio.Event()
+    def __init__(self, settings: ReadModelSettings, engine: Engine, codec: Codec) -> None:
+        self.read: Counter[str] = Counter()
+        self.passed_over: Counter[str] = Counter()
+        self.problem: str | None = "starting"
+        self.is_writing = False
+        self.freshness = Freshness(None, 0, 0)
         self._settings = settings
+        self._engine = engine
         self._codec = codec
-        self._clock = clock
-        self._topics = {settings.catalogue[name].name: rule for name, rule in RULES.items()}
-        self._again: list[tuple[int, Erasure]] = []
-        self._health = health
-        self._problem: str | None = "not connected yet"
-        self._unreadable = health.counter("unreadable", "Records that were passed over, unreadable.", ["topic"])
-        health.checks.append(lambda: self._problem)
-        health.gauge("lag_records", "Records still to be read.", lambda: self.progress.lag)
-        health.gauge("records", "Records that this process has written.", lambda: self.progress.records)
-        health.gauge("age_seconds", "Age of what the tables tell; infinite before it is known.", self._age)
+        self._topics = {settings.catalogue[key].name: key for key in RULES}
+        self._moved_at = time.monotonic()
+        self._told_at = 0.0
+        self._purge_at = time.monotonic()
+        self._complained: set[str] = set()
 
-    async def run(self) -> None:
-        """Write until `stop` is set; errors of Kafka and the database are waited out. Raises NewerDatabase."""
-        engine = open_engine(self._settings.database)
-        wait = FIRST_WAIT
-        try:
-            while not self.stop.is_set():
-                read = self.progress.records
-                try:
-                    await self._write(engine)
-                except AnotherWrites as error:
-                    self._problem = None  # a standby is ready to take over
-                    log.info("standing by: %s", error)
-                    await self._rest(STANDBY_SECONDS)
-                except (KafkaError, SQLAlchemyError, AdminError, OSError) as error:
-                    # The text of an error of SQL repeats the values of the statement.
-                    self._problem = f"{type(error).__name__}: tried again in {wait:g} s"
-                    log.warning("%s", self._problem)
-                    await self._rest(wait)
-                    wait = FIRST_WAIT if self.progress.records > read else min(2 * wait, LONGEST_WAIT)
-        finally:
-            engine.dispose()
+    def health(self) -> str | None:
+        """Why the service does not do its work; None when it does, or waits to take over."""
+        if self.problem is None and self.freshness.lag and time.monotonic() - self._moved_at > STUCK_SECONDS:
+            return f"{self.freshness.lag} records wait, and nothing has moved for {STUCK_SECONDS:.0f} s"
+        return self.problem
 
-    async def _write(self, engine: Engine) -> None:
-        await asyncio.to_thread(migrate, engine)
-        with writing(engine) as connection:
-            logs = await asyncio.to_thread(self._look_at_topics)
-            ids = {name: found.id for name, found in logs.items()}
-            self.progress.positions = await asyncio.to_thread(self._begin, connection, logs)
-            async with self._reading() as consumer:
-                self._problem = None
-                await self._follow(connection, consumer, ids)
+    @property
+    def age(self) -> float:
+        """Seconds since the moment of which the read model tells the whole truth; -1 before the first."""
+        caught_up_at = self.freshness.caught_up_at
+        return -1.0 if caught_up_at is None else max(0.0, time.time() - caught_up_at / 1000)
 
-    async def _follow(self, connection: Connection, consumer: Any, ids: dict[str, str]) -> None:
-        retention = Retention(self._settings, self._clock)
-        looked = 0
-        while not self.stop.is_set():
-            now = self._clock.now_ms()
-            batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._settings.batch_records)
-            records = [record for batch in batches.values() for record in batch]
-            moved = {(tp.topic, tp.partition): await consumer.position(tp) for tp in consumer.assignment()}
-            moved = {place: at for place, at in moved.items() if at != self.progress.positions.get(place)}
-            await asyncio.to_thread(self._store, connection, records, ids, moved)
-            self.progress.positions |= moved
-            self.progress.records += len(records)
-            if now - looked >= LOOK_SECONDS * 1000:
-                looked = now
-                ends = await consumer.end_offsets(list(consumer.assignment()))
-                self.progress.look(now, {(tp.topic, tp.partition): end for tp, end in ends.items()})
-                await asyncio.to_thread(self._tell, connection)
-            await asyncio.to_thread(retention.step, connection)
+    async def run(self, stop: asyncio.Event) -> None:
+        """Write, or wait to take over, until `stop` is set. Errors of Kafka and of the database are waited out."""
+        failures = 0
+        while not stop.is_set():
+            began = time.monotonic()
+            try:
+                await self.follow(stop.is_set)
+            except AnotherWrites:
+                self.problem = None
+                await _sleep(stop, STANDBY)
+            except StartOver as reason:
+                log.warning("%s; starting over with it", reason)
+            except (SQLAlchemyError, KafkaError, AdminError) as error:
+                failures = 1 if time.monotonic() - began > STUCK_SECONDS else failures + 1
+                wait = BACKOFF[min(failures, len(BACKOFF)) - 1]
+                # Messages of databases repeat values.
+                what = "the database" if isinstance(error, SQLAlchemyError) else "Kafka"
+                self.problem = f"{what} does not do what it is asked: {_name(error)}"
+                log.warning("%s; again in %g s, from where the positions say", self.problem, wait)
+                await _sleep(stop, wait)
 
-    def _begin(self, connection: Connection, logs: dict[str, TopicLog]) -> dict[tuple[str, int], int]:
-        with connection.begin():
-            stored = positions_in(connection)
-        found = {}
-        for name, topic in logs.items():
-            for partition, begin in topic.begins.items():
-                topic_id, at = stored.get((name, partition), (topic.id, begin))
-                if topic_id != topic.id:
-                    log.warning("%s was made anew: it is read from its beginning", name)
-                    at = begin
-                found[name, partition] = max(begin, at)
-        return found
+    async def follow(self, is_done: Callable[[], bool]) -> None:
+        """Write what comes, as the one writer, until `is_done`, which is asked after each batch.
 
-    def _look_at_topics(self) -> dict[str, TopicLog]:
-        with Admin(self._settings) as admin:
-            return admin.logs(self._topics)
+        Raises AnotherWrites, StartOver and errors of Kafka and of the database.
+        """
+        with ExitStack() as stack:
+            connection = await asyncio.to_thread(stack.enter_context, writing(self._engine))
+            feed = Feed(self._settings, (self._settings.catalogue[key] for key in RULES), self._is_erasure)
+            try:
+                stored, found = await asyncio.to_thread(_state, connection)
+                self.freshness = found or self.freshness
+                await feed.start(stored)
+                self._moved_at = time.monotonic()
+                self.problem, self.is_writing = None, True
+                await self._follow(feed, connection, is_done)
+            finally:
+                self.is_writing = False
+                await feed.stop()
 
-    def _reading(self) -> _Consumer:
-        return _Consumer(self._settings, self.progress.positions)
+    async def _follow(self, feed: Feed, connection: Connection, is_done: Callable[[], bool]) -> None:
+        marked_at: int | None = None
+        looked_at = 0.0
+        while not is_done():
+            poll = await feed.poll(self._settings.batch_records)
+            if poll.moved:
+                await asyncio.to_thread(self._write, connection, poll, feed.ids)
+                feed.moved_to(poll.moved)
+                self._moved_at = time.monotonic()
+            caught_up = marked_at is not None and feed.has_reached(feed.ends)
+            now = time.monotonic()
+            if caught_up or now - self._told_at >= TELL_EVERY:
+                since = marked_at if caught_up else self.freshness.caught_up_at
+                self.freshness = Freshness(since, feed.lag, _now_ms())
+            if now - self._told_at >= TELL_EVERY:
+                self._told_at = now
+                await asyncio.to_thread(_tell, connection, self.freshness)
+            if (caught_up or marked_at is None) and now - looked_at >= LOOK_EVERY:
+                looked_at, marked_at = now, _now_ms()
+                await feed.look_at_ends()
+            if now >= self._purge_at:
+                gone = await asyncio.to_thread(self._purge, connection)
+                self._purge_at = now + (0.0 if gone else PURGE_EVERY)
+        if marked_at is not None and feed.has_reached(feed.ends):
+            self.freshness = Freshness(marked_at, feed.lag, _now_ms())
+        await asyncio.to_thread(_tell, connection, self.freshness)
+
+    def _write(self, connection: Connection, poll: Poll, ids: Mapping[str, str]) -> None:
+        changes = [(record, self._changes(record)) for record in poll.records]
+        self._store(connection, changes, poll.moved, ids)
+        self.read.update(self._topics[record.topic] for record in poll.records)
 
     def _store(
-        self, connection: Connection, records: Sequence[Any], ids: dict[str, str], moved: dict[tuple[str, int], int]
+        self,
+        connection: Connection,
+        changes: Sequence[tuple[Record, list[Change]]],
+        moved: Mapping[Partition, int],
+        ids: Mapping[str, str],
     ) -> None:
-        if not moved:
-            return
-        changes: list[Change] = []
-        with connection.begin():
-            for change, at in self._changes(records):
-                # What stands before an erasure must be there for it to go.
-                if isinstance(change, Erasure):
-                    write(connection, changes)
-                    changes = []
-                    self._again.append((at, change))
-                changes.append(change)
-            write(connection, changes)
-            move_positions(connection, ids, moved)
-
-    def _changes(self, records: Sequence[Any]) -> Iterator[tuple[Change, int]]:
-        for record in records:
-            rule = self._topics[record.topic]
-            place = Place(
-                record.topic, record.partition, record.offset, record.timestamp, record.key, _source(record.headers)
-            )
-            if record.value is None:
-                if rule.tombstones:
-                    yield from ((change, record.timestamp) for change in rule.changes(None, place))
-                continue
-            try:
-                found = self._codec.decode(record.value)
-            except CodecError as error:
-                self._unreadable.labels(record.topic).inc()
-                log.error("%s is passed over: %s", place, error)
-                continue
-            if isinstance(found, rule.records):
-                yield from ((change, record.timestamp) for change in rule.changes(found, place))
-
-    def _tell(self, connection: Connection) -> None:
-        progress = self.progress
-        with connection.begin():
-            # Topics are read at different speeds: what was written before an erasure may have come after it.
-            due = [each for at, each in self._again if (progress.caught_up_at or 0) > at]
-            write(connection, due)
-            self._again = [(at, each) for at, each in self._again if (progress.caught_up_at or 0) <= at]
-            tell_freshness(connection, Freshness(progress.caught_up_at, progress.lag, self._clock.now_ms()))
-
-    def _age(self) -> float:
-        at = self.progress.caught_up_at
-        return float("inf") if at is None else max(0.0, (self._clock.now_ms() - at) / 1000)
-
-    async def _rest(self, seconds: float) -> None:
+        """Write changes and positions in one transaction; a record that no table takes is found and passed over."""
         try:
-            await asyncio.wait_for(self.stop.wait(), seconds)
-        except TimeoutError:
-            pass
+            with connection.begin():
+                write(connection, [change for _, each in changes for change in each])
+                move_positions(connection, ids, moved)
+        except (DataError, IntegrityError) as error:
+            if not changes:
+                raise
+            if len(changes) == 1:
+                self._pass_over(changes[0][0], f"the database does not take it: {_name(error)}")
+                self._store(connection, [], moved, ids)
+                return
+            half = len(changes) // 2
+            first = {(record.topic, record.partition): record.offset + 1 for record, _ in changes[:half]}
+            self._store(connection, changes[:half], first, ids)
+            self._store(connection, changes[half:], moved, ids)
 
-
-class _Consumer:
-    """A consumer of all partitions, from given positions, for as long as the block lasts."""
-
-    def __init__(self, settings: ReadModelSettings, positions: dict[tuple[str, int], int]) -> None:
-        self._positions = positions
-        self._consumer: Any = aiokafka.AIOKafkaConsumer(
-            group_id=None, enable_auto_commit=False, auto_offset_reset="earliest", **settings.aiokafka()
+    def _changes(self, record: Record) -> list[Change]:
+        key = self._topics[record.topic]
+        rule = RULES[key]
+        source = header(record.headers, "source")
+        place = Place(
+            record.topic,
+            record.partition,
+            record.offset,
+            record.timestamp,
+            record.key,
+            None if source is None else source.decode("utf-8", "replace"),
         )
+        try:
+            if record.value is None:
+                return list(rule.changes(None, place)) if rule.tombstones else []
+            decoded = self._codec.decode(record.value)
+            if not isinstance(decoded, rule.records):
+                raise CodecError(f"is a {type(decoded).__name__}")
+            return list(rule.changes(decoded, place))
+        except CodecError as error:
+            self._pass_over(record, f"it cannot be decoded: {error}")
+        except Exception as error:
+            self._pass_over(record, f"it makes no sense: {_name(error)}")
+        return []
 
-    async def __aenter__(self) -> Any:
-        await self._consumer.start()
-        self._consumer.assign([aiokafka.TopicPartition(*place) for place in self._positions])
-        for place, at in self._positions.items():
-            self._consumer.seek(aiokafka.TopicPartition(*place), at)
-        return self._consumer
+    def _pass_over(self, record: Record, why: str) -> None:
+        key = self._topics[record.topic]
+        self.passed_over[key] += 1
+        if key not in self._complained:
+            self._complained.add(key)
+            place = f"{record.topic}[{record.partition}] offset {record.offset}"
+            log.error("%s is not in the read model: %s; further ones of this topic are only counted", place, why)
 
-    async def __aexit__(self, *_: object) -> None:
-        await self._consumer.stop()
+    def _is_erasure(self, record: Record) -> bool:
+        if self._topics[record.topic] != "commands":
+            return False
+        try:
+            command = self._codec.decode(record.value)
+        except CodecError:
+            return False
+        return isinstance(command, ContactCommand) and command.command == "erase"
+
+    def _purge(self, connection: Connection) -> int:
+        now, day = _now_ms(), 86_400_000
+        before, hourly = now - self._settings.days * day, now - self._settings.hourly_days * day
+        with connection.begin():
+            return purge(connection, int(before), int(hourly), PURGE_ROWS)
 
 
-def _source(headers: Sequence[tuple[str, bytes]]) -> str | None:
-    value = header(tuple(headers), "source")
-    return None if value is None else value.decode("ascii", "replace")
+def _state(connection: Connection) -> tuple[dict[Partition, tuple[str, int]], Freshness | None]:
+    with connection.begin():
+        return positions_in(connection), freshness_of(connection)
+
+
+def _tell(connection: Connection, found: Freshness) -> None:
+    with connection.begin():
+        tell_freshness(connection, found)
+
+
+def _name(error: BaseException) -> str:
+    original = getattr(error, "orig", None)
+    return type(error if original is None else original).__name__
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+async def _sleep(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        pass

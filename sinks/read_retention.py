@@ -1,10 +1,11 @@
-"""Takes old rows out of the read model, a few at a time, between what is written."""
+"""Which rows of the read model are old, and how they go: a few at a time, each found by an index."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, select, true
 
 from database.tables import (
     alerts,
@@ -21,84 +22,56 @@ from database.tables import (
     rejected,
     replies,
 )
-from sinks.clock import Clock
-from sinks.read_settings import ReadModelSettings
-
-DAY = 86_400_000
 
 TIMES: Mapping[Table, str] = {
     messages: "updated_at",
     events: "at",
     receipts: "received_at",
     replies: "received_at",
+    contact_changes: "at",
     attempts: "at",
     dead_webhooks: "died_at",
     rejected: "rejected_at",
     alerts: "at",
+    audit: "at",
 }
-"""Column of time of the tables that are kept for TRACKLY_READ_MODEL_DAYS."""
+"""Tables whose rows go, and the column that says how old a row is."""
 
-LONG: Mapping[Table, str] = {contact_changes: "at", audit: "at"}
-"""Those that are kept as long as the counts by the hour: why a number is out is asked late."""
+_BY_TIME_ALONE = (receipts, contact_changes)
+"""Tables with an index on the time; the others have one on account and time."""
 
-MINUTES_MS = 2 * DAY
-"""How long counts by the minute are kept."""
-
-STEP_IDS = 5_000
-"""Rows that one step looks at: a step takes milliseconds."""
-
-EVERY_MS = 3_600_000
-"""How often the tables are gone through."""
-
-STEP_EVERY_MS = 50
+COUNTS = ((hourly_events, "hour", True), (hourly_attempts, "hour", True), (minutely_events, "minute", False))
+"""Tables of counts, their column of time, and whether they are kept as long as the counts by the hour."""
 
 
-class Retention:
-    """Goes through the tables by id, one step at a call."""
+def purge(connection: Connection, before: int, hourly_before: int, most: int) -> int:
+    """Delete at most so many rows that are older than a time (ms), and the oldest day of counts that are older.
 
-    def __init__(self, settings: ReadModelSettings, clock: Clock) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._steps: Iterator[None] | None = None
-        self._next_at = 0
-
-    def step(self, connection: Connection) -> None:
-        """Delete what is too old among the next rows, if it is time to."""
-        now = self._clock.now_ms()
-        if now < self._next_at:
-            return
-        if self._steps is None:
-            self._steps = self._all(connection, now)
-        try:
-            next(self._steps)
-            self._next_at = now + STEP_EVERY_MS
-        except StopIteration:
-            self._steps = None
-            self._next_at = now + EVERY_MS
-
-    def _all(self, connection: Connection, now: int) -> Iterator[None]:
-        rows, counts = now - int(self._settings.days * DAY), now - int(self._settings.hourly_days * DAY)
-        for table, time in TIMES.items():
-            yield from _old(connection, table, time, rows)
-        for table, time in LONG.items():
-            yield from _old(connection, table, time, counts)
-        for table, column, before in (
-            (hourly_events, hourly_events.c.hour, counts),
-            (hourly_attempts, hourly_attempts.c.hour, counts),
-            (minutely_events, minutely_events.c.minute, now - MINUTES_MS),
-        ):
-            with connection.begin():
-                connection.execute(delete(table).where(column < before))
-            yield
+    Returns how many; 0: there are no more.
+    """
+    for table, name in TIMES.items():
+        time = table.c[name]
+        for part in _parts(connection, table):
+            old = select(table.c.id).where(part, time < before).order_by(time).limit(most)
+            gone = connection.execute(delete(table).where(table.c.id.in_(old))).rowcount
+            if gone:
+                return gone
+    for table, name, is_hourly in COUNTS:
+        time, last = table.c[name], hourly_before if is_hourly else before
+        for part in _parts(connection, table):
+            oldest = connection.execute(select(func.min(time)).where(part)).scalar()
+            if oldest is not None and oldest < last:
+                upto = min(oldest + 86_400_000, last)
+                return connection.execute(delete(table).where(and_(part, time < upto))).rowcount
+    return 0
 
 
-def _old(connection: Connection, table: Table, time: str, before: int) -> Iterator[None]:
-    with connection.begin():
-        first, last = connection.execute(select(func.min(table.c.id), func.max(table.c.id))).one()
-    if first is None:
+def _parts(connection: Connection, table: Table) -> Iterator[ColumnElement[bool]]:
+    """Conditions that part a table so that the oldest rows of each part are found by an index."""
+    if table in _BY_TIME_ALONE:
+        yield true()
         return
-    for start in range(first, last + 1, STEP_IDS):
-        with connection.begin():
-            some = table.c.id.between(start, start + STEP_IDS - 1)
-            connection.execute(delete(table).where(some, table.c[time] < before))
-        yield
+    account: Any = connection.execute(select(func.min(table.c.account))).scalar()
+    while account is not None:
+        yield table.c.account == account
+        account = connection.execute(select(func.min(table.c.account)).where(table.c.account > account)).scalar()

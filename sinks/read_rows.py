@@ -13,6 +13,7 @@ from database.tables import (
     alerts,
     attempts,
     audit,
+    callbacks_seen,
     contact_changes,
     dead_webhooks,
     events,
@@ -27,6 +28,7 @@ from outbound.bodies import PublicEvent, body_of, contact_of, event_name
 from schemas.records import (
     AlertTold,
     AuditEntry,
+    CallbacksSeen,
     ClickEvent,
     ContactCommand,
     ContactState,
@@ -110,7 +112,15 @@ class Erasure:
     number: str
 
 
-Change = NewRow | Count | MessageNews | ContactNews | Answered | Erasure
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """A row that takes the place of the one with its primary key."""
+
+    table: Table
+    row: Row
+
+
+Change = NewRow | Count | MessageNews | ContactNews | Answered | Erasure | Latest
 
 
 def _event(event: PublicEvent, place: Place) -> Iterable[Change]:
@@ -339,6 +349,21 @@ def _rejected(record: RejectedRecord, place: Place) -> Iterable[Change]:
     yield NewRow(rejected, row)
 
 
+def _alert_told(told: AlertTold, place: Place) -> Iterable[Change]:
+    row = {
+        "event_id": told.event_id,
+        "account": told.account,
+        "type": told.type,
+        "severity": told.severity,
+        "title": told.title,
+        "text": told.text,
+        "count": told.count,
+        "outcome": told.outcome,
+        "at": place.at(told.at),
+    }
+    yield NewRow(alerts, row)
+
+
 def _audit(entry: AuditEntry, place: Place) -> Iterable[Change]:
     row = {
         "event_id": entry.event_id,
@@ -354,19 +379,19 @@ def _audit(entry: AuditEntry, place: Place) -> Iterable[Change]:
     yield NewRow(audit, row)
 
 
-def _alert(alert: AlertTold, place: Place) -> Iterable[Change]:
+def _callbacks_seen(seen: CallbacksSeen, place: Place) -> Iterable[Change]:
     row = {
-        "event_id": alert.event_id,
-        "account": alert.account,
-        "type": alert.type,
-        "severity": alert.severity,
-        "title": alert.title,
-        "text": alert.text,
-        "count": alert.count,
-        "outcome": alert.outcome,
-        "at": place.at(alert.at),
+        "account": seen.account,
+        "provider": seen.provider,
+        "instance": seen.instance,
+        "taken": seen.taken,
+        "refused": sum(seen.refused.values()),
+        "last_taken_at": seen.last_taken_at,
+        "last_refused_at": seen.last_refused_at,
+        "last_refusal": seen.last_refusal,
+        "updated_at": place.at(seen.updated_at),
     }
-    yield NewRow(alerts, row)
+    yield Latest(callbacks_seen, row)
 
 
 class Rule(NamedTuple):
@@ -392,7 +417,8 @@ RULES: Mapping[str, Rule] = {
     "webhooks_attempts": Rule((WebhookAttempt,), _attempt),
     "webhooks_dead": Rule((DeadWebhook,), _dead),
     "rejected": Rule((RejectedRecord,), _rejected),
-    "alerts_told": Rule((AlertTold,), _alert),
+    "alerts_told": Rule((AlertTold,), _alert_told),
     "audit": Rule((AuditEntry,), _audit),
+    "callbacks_seen": Rule((CallbacksSeen,), _callbacks_seen),
 }
 """What is read, by the catalogue's short name of the topic."""

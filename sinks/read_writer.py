@@ -21,7 +21,7 @@ from database.tables import (
 )
 from sinks.read_erasure import erase
 from sinks.read_messages import MessageNews, merged
-from sinks.read_rows import Answered, Change, ContactNews, Count, Erasure, NewRow
+from sinks.read_rows import Answered, Change, ContactNews, Count, Erasure, Latest, NewRow
 
 T = TypeVar("T")
 
@@ -47,6 +47,7 @@ def write(connection: Connection, changes: Sequence[Change]) -> None:
     _write_messages(connection, list(_of(MessageNews, everything)))
     _write_contacts(connection, list(_of(ContactNews, changes)))
     _mark_delivered(connection, {(each.account, each.event_id) for each in _of(Answered, changes)})
+    _replace(connection, _of(Latest, changes))
     _write_counts(connection, list(_of(Count, everything)))
 
 
@@ -145,6 +146,16 @@ def _mark_delivered(connection: Connection, answered: set[Key]) -> None:
         if times:
             delivered.append({"id": row["id"], "delivered_at": min(times)})
     bulk.update(connection, dead_webhooks, delivered)
+
+
+def _replace(connection: Connection, latest: Iterable[Latest]) -> None:
+    newest: dict[Table, dict[Key, Row]] = {}
+    for each in latest:
+        row = fitting(each.table, each.row)
+        key = tuple(row[column.name] for column in each.table.primary_key)
+        newest.setdefault(each.table, {})[key] = row
+    for table, rows in newest.items():
+        bulk.put(connection, table, list(rows.values()))
 
 
 _SUMS = {hourly_events: ("count",), minutely_events: ("count",), hourly_attempts: ("count", "latency_ms_sum")}

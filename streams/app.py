@@ -11,6 +11,7 @@ from accounts.store import AccountsReader
 from bus.app import Worker
 from bus.batches import batches
 from bus.due import DueRows
+from bus.owners import OwnedRows
 from streams import click_row, message_row
 from streams.clicks import Clicks, Waits
 from streams.contacts import Contacts
@@ -131,7 +132,9 @@ def _contacts(worker: Streams) -> Contacts:
         worker.codec,
         worker.accounts.view,
         worker.durable_table("contacts", "table_contacts"),
-        worker.durable_table("messages", "table_messages", waiting),
+        worker.durable_table(
+            "messages", "table_messages", waiting, OwnedRows(partial(message_row.owners_of, codec=worker.codec))
+        ),
         wait=wait,
         on_orphaned=worker.orphaned.inc,
         pseudonyms=worker.settings.pseudonyms,
@@ -143,7 +146,12 @@ def _clicks(worker: Streams) -> Clicks:
     return Clicks(
         worker.codec,
         worker.accounts.view.accounts.get,
-        worker.durable_table("clicks", "table_clicks", DueRows(click_row.due_at, patience=settings.link_wait)),
+        worker.durable_table(
+            "clicks",
+            "table_clicks",
+            DueRows(click_row.due_at, patience=settings.link_wait),
+            OwnedRows(click_row.owners_of),
+        ),
         worker.catalogue["postbacks"].name,
         Waits(int(settings.link_wait * 1_000), int(settings.conversion_repeat_minutes * 60_000)),
         lambda result: worker.conversions.labels(result).inc(),

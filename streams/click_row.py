@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import orjson
 
+from schemas.ids import recipient_key
 from schemas.records import Postback
 from streams.row import RowError
 
@@ -100,6 +101,14 @@ def due_at(data: bytes) -> int | None:
         return from_bytes(data).due_at
     except RowError:
         return None
+
+
+def owners_of(data: bytes) -> set[bytes]:
+    """Whom a row of the table is about, as `recipient_key` has it, for its index. What does not read: nobody."""
+    try:
+        return {recipient_key(each.account, each.phone_number) for each in from_bytes(data).registrations}
+    except RowError:
+        return set()
 
 
 def is_kept(data: bytes, oldest: int) -> bool:

@@ -11,7 +11,7 @@ from bus.inbox import Admitted, Kept
 from bus.tables import Table
 from schemas.codec import Codec, CodecError
 from schemas.ids import recipient_key
-from schemas.records import ConversionEvent, Postback, TrackedLink
+from schemas.records import ContactCommand, ConversionEvent, Postback, TrackedLink
 from streams import click_row
 from streams.click_row import Arrived, ClickRow
 from streams.conversions import (
@@ -24,6 +24,7 @@ from streams.conversions import (
     apply_postback,
     settle,
 )
+from streams.erasure import without
 
 MAX_LINK_BYTES = 16 << 10
 """Bytes of a registered link as it lies on its topic. Eight of them, and the postbacks that wait, are one row."""
@@ -68,7 +69,7 @@ class Clicks:
         self._now = now
 
     def apply(self, batch: Batch, source: Admitted) -> None:
-        """Apply a registered link or a postback. Raises CodecError when it is neither."""
+        """Apply a registered link, a postback or an order to erase a number. Raises CodecError for anything else."""
         record, partition, now = self._codec.decode(source.record.value), source.record.partition, self._now()
         match record:
             case TrackedLink():
@@ -84,6 +85,9 @@ class Clicks:
                 arrived = Arrived(record, source.record.offset, now + self._waits.link_ms,
                                   None if trace is None else trace.decode("latin-1"))  # fmt: skip
                 outcome = apply_postback(row, arrived, now, self._configs, self._waits.repeat_ms)
+            case ContactCommand(command="erase"):
+                self._erase(batch, partition, record)
+                return
             case _:
                 raise CodecError(f"a {type(record).__name__} does not belong here")
         self._write(batch, partition, record.click_id, row, outcome)
@@ -92,9 +96,16 @@ class Clicks:
         """Settle the postbacks that have waited long enough, in every partition that is ours."""
         now = self._now()
         for partition, key in self.table.due(now, DUE_AT_ONCE):
-            click_id = key.removeprefix(_ROWS).decode()
+            click_id = _click_id(key)
             row = self._row(batch, partition, click_id)
             self._write(batch, partition, click_id, row, settle(row, now, self._configs, self._waits.repeat_ms))
+
+    def _erase(self, batch: Batch, partition: int, order: ContactCommand) -> None:
+        rows = batch.rows(self.table)
+        for key in rows.keys_of(partition, recipient_key(order.account, order.phone_number)):
+            row = self._row(batch, partition, _click_id(key))
+            after = without(row, order.account, order.phone_number)
+            rows.put(partition, key, None if after is None else click_row.to_bytes(after))
 
     def _row(self, batch: Batch, partition: int, click_id: str) -> ClickRow:
         value = batch.rows(self.table).get(partition, _key(click_id))
@@ -128,3 +139,7 @@ class Clicks:
 
 def _key(click_id: str) -> bytes:
     return _ROWS + click_id.encode()
+
+
+def _click_id(key: bytes) -> str:
+    return key.removeprefix(_ROWS).decode()

@@ -83,8 +83,10 @@ class Contacts:
                 if self._pseudonyms is None:
                     batch.reject(source, "no_pseudonym_key", "TRACKLY_PSEUDONYM_KEY is not set", account=record.account)
                 else:
-                    pseudonym = self._pseudonyms.of(record.account, number)
-                    self._recipient(batch, origin, record.account, number).erase(record, pseudonym)
+                    recipient = self._recipient(batch, origin, record.account, number)
+                    recipient.erase(record, self._pseudonyms.of(record.account, number))
+                    if not record.list_number:
+                        recipient.forget(record)
             case ContactCommand(phone_number=number):
                 recipient = self._recipient(batch, origin, record.account, number)
                 recipient.send(recipient.update(record.list_number, partial(apply_command, command=record)).events)

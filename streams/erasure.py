@@ -1,11 +1,12 @@
-"""What is left of a contact that is erased: nothing, or that it must not be texted, under a pseudonym."""
+"""What is left of a number that is erased: nothing, or that it must not be texted, under a pseudonym."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from schemas.ids import contact_key, derived_id
 from schemas.records import ContactCommand, ContactState
+from streams.click_row import ClickRow
 from streams.row import ContactRow
 
 
@@ -37,3 +38,13 @@ def erased(row: ContactRow | None, command: ContactCommand, pseudonym: str) -> E
         rows[suppressed] = after
         states[suppressed] = after.state(account, list_number, pseudonym, derived_id(command.event_id, suppressed))
     return Erasure(rows, states if list_number else {})
+
+
+def without(row: ClickRow, account: str, number: str) -> ClickRow | None:
+    """The row of a click after a number of an account is erased; None: nothing is left of it.
+
+    Conversions that went out stay known, so that none goes out twice; they name nobody. A later one is an orphan.
+    """
+    registrations = tuple(each for each in row.registrations if (each.account, each.phone_number) != (account, number))
+    after = replace(row, registrations=registrations)
+    return None if after == ClickRow() else after

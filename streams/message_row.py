@@ -12,6 +12,7 @@ from typing import NamedTuple
 import orjson
 
 from schemas.codec import MAGIC, Codec
+from schemas.ids import recipient_key
 from schemas.records import MessageSent, Receipt
 from streams.row import RowError
 
@@ -95,3 +96,13 @@ def since_of(data: bytes, codec: Codec) -> int:
 def due_at(data: bytes, wait: int) -> int | None:
     """When the reports of a row go out that wait for `wait` ms, or None where none waits. Every write is asked."""
     return int(_HEAD.unpack_from(data)[1]) + wait if data[0] == _WAITING else None
+
+
+def owners_of(data: bytes, codec: Codec) -> set[bytes]:
+    """Whom a row is about, as `recipient_key` has it, for its index. What does not read is about nobody."""
+    try:
+        row = from_bytes(data, codec)
+    except RowError:
+        return set()
+    waiting = {recipient_key(receipt.account, receipt.to) for _, receipt in row.waiting if receipt.to is not None}
+    return waiting if row.message is None else {recipient_key(row.message.account, row.message.to)}

@@ -1,6 +1,7 @@
 """normalize: raw callbacks become delivery receipts, inbound messages, clicks and postbacks.
 
-Postbacks are keyed by their click, all others by their recipient.
+Postbacks are keyed by their click, all others by their recipient. The header `source` of each is the place of its raw
+callback, `topic/partition/offset`.
 """
 
 from __future__ import annotations
@@ -20,21 +21,23 @@ from streams.unknown_codes import UnknownCodes
 def normalize(batch: Batch, source: Admitted, codec: Codec, unknown_codes: UnknownCodes) -> None:
     """Send every item of one raw callback on, in order; reject the items that make no sense, and only them."""
     callback = codec.decode_as(RawCallback, source.record.value)
+    record = source.record
+    origin = f"{record.topic}/{record.partition}/{record.offset}".encode()
     for index, item in _items(batch, source, callback):
         match item:
             case Receipt():
                 item = unknown_codes.checked(item)
                 batch.send("receipts", item, key=key_of_receipt(item), event_id=item.event_id, at=item.received_at,
-                           traceparent=source.traceparent)  # fmt: skip
+                           traceparent=source.traceparent, source=origin)  # fmt: skip
             case InboundMessage():
                 batch.send("inbound", item, key=recipient_key(item.account, item.from_), event_id=item.event_id,
-                           at=item.received_at, traceparent=source.traceparent)  # fmt: skip
+                           at=item.received_at, traceparent=source.traceparent, source=origin)  # fmt: skip
             case LinkClick():
                 batch.send("clicks", item, key=recipient_key(item.account, item.to), event_id=item.event_id,
-                           at=item.received_at, traceparent=source.traceparent)  # fmt: skip
+                           at=item.received_at, traceparent=source.traceparent, source=origin)  # fmt: skip
             case Postback():
                 batch.send("postbacks", item, key=item.click_id.encode(), event_id=item.event_id, at=item.received_at,
-                           traceparent=source.traceparent)  # fmt: skip
+                           traceparent=source.traceparent, source=origin)  # fmt: skip
             case Malformed():
                 batch.reject(source, item.reason, item.error, account=callback.account or None,
                              provider=callback.provider, item=(index, item.item))  # fmt: skip

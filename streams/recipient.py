@@ -8,7 +8,7 @@ from typing import NamedTuple
 from bus.batches import Batch
 from bus.tables import Table
 from schemas.codec import Codec
-from schemas.ids import contact_key, derived_id
+from schemas.ids import contact_key, derived_id, recipient_key
 from schemas.pseudonyms import Pseudonyms
 from schemas.records import (
     ClickEvent,
@@ -114,6 +114,17 @@ class Recipient:
         for contact, state in erasure.states.items():
             self._batch.send("contacts", state, key=contact.encode(), event_id=derived_id(order.event_id, contact),
                              at=order.issued_at, traceparent=self._origin.traceparent)  # fmt: skip
+
+    def forget(self, order: ContactCommand) -> None:
+        """Carry out an order to erase what is known of the number on no list: its messages, and the links in them.
+
+        Rows of links lie in the partitions of their click ids: the order goes on to each of these.
+        """
+        partition, owner = self._origin.partition, recipient_key(order.account, order.phone_number)
+        for key in self._messages.keys_of(partition, owner):
+            self._messages.put(partition, key, None)
+        self._batch.send_to_all("links", order, event_id=order.event_id, at=order.issued_at,
+                                traceparent=self._origin.traceparent)  # fmt: skip
 
     def count(self, receipt: Receipt, message: MessageSent | None, list_number: str | None, threshold: int) -> Outcome:
         """Apply a delivery receipt to the row on a list. One that names no recipient has no row."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -82,7 +83,7 @@ class Cluster:
         await producer.stop()
 
     def start(self, *names: str) -> None:
-        """Start services: `ingest`, `streams-1`, `console-2`... The first word says what runs."""
+        """Start services: `ingest`, `streams-1`, `console-2`... What stands before the number says what runs."""
         for name in names:
             service = self.services.get(name)
             if service is None:
@@ -166,12 +167,12 @@ class Cluster:
             time.sleep(0.2)
 
     def _service(self, name: str) -> Service:
-        kind = name.split("-")[0]
+        kind = re.sub(r"-\d+$", "", name)
         own = {"TRACKLY_INSTANCE_ID": name}
         port = self.ingest_port
         if kind != "ingest":
             port = free_port()
-            own[f"TRACKLY_{kind.upper()}_PORT"] = str(port)
+            own[f"TRACKLY_{kind.upper().replace('-', '_')}_PORT"] = str(port)
         return Service(name, [kind], {**self.environment, **own}, self._directory / f"{name}.log", port)
 
     def _end(self, name: str, number: signal.Signals) -> None:

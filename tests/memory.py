@@ -15,6 +15,7 @@ from bus.batches import Batch, FailureLimit
 from bus.due import DueRows
 from bus.inbox import Admitted
 from bus.ledger import Ledger, TopicPartition
+from bus.owners import OwnedRows
 from bus.stores import MemoryStore, Store
 from bus.tables import Table
 from schemas.codec import Codec
@@ -84,7 +85,13 @@ class MemoryKafka:
         worker: Any = self
         return Batch(sources, "test", worker, FailureLimit(), tables, generation)
 
-    def table(self, name: str, stores: dict[int, Store] | None = None, due_rows: DueRows | None = None) -> Table:
+    def table(
+        self,
+        name: str,
+        stores: dict[int, Store] | None = None,
+        due_rows: DueRows | None = None,
+        owned_rows: OwnedRows | None = None,
+    ) -> Table:
         """A table logged here, over stores that outlive it."""
         kept: dict[int, Store] = {} if stores is None else stores
         producer: Any = self
@@ -95,6 +102,7 @@ class MemoryKafka:
             open_store=lambda _, partition: kept.setdefault(partition, MemoryStore()),
             consumer=lambda: _Consumer(self.logs),
             due_rows=due_rows,
+            owned_rows=owned_rows,
         )
 
     def admitted(self, topic: str, key: bytes | None, value: bytes, timestamp: int = 0) -> Admitted:

@@ -36,7 +36,7 @@ CONTENTS = (
     Line("Run", "streams", "trackly.services:streams", "The worker that turns callbacks into events."),
     Line("Run", "sinks", "trackly.services:sinks", "The worker that delivers webhooks."),
     Line("Run", "console", "trackly.services:console", "The API: messages, contacts, who may be texted."),
-    Line("Run", "read-model", "trackly.read_model:read_model", "The service that fills the console's database."),
+    Line("Run", "read-model", "trackly.read_model:read_model", "The service that writes the console's database."),
     Line("Run", "mirror", "trackly.mirror:mirror", "The events again, without numbers."),
     Line("Run", "registry", "trackly.registry:registry", "The schemas over HTTP, for readers of the topics."),
     Line("Run", "broker", "trackly.services:broker", "An Apache Kafka for development."),

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from bus.admin import Admin
+from bus.admin import Admin, Partition
 from bus.producer import Producer
 from bus.settings import BusSettings
 from providers.numbers import NotANumber, to_number
 from schemas.codec import Codec
-from schemas.ids import contact_key, random_id
+from schemas.ids import random_id
 from schemas.records import ContactCommand
 from schemas.registry import registry_for
 from trackly.decoding import time_text
 from trackly.errors import Failed, check_topics
-from trackly.output import Json, json_line, say, show, table
-from trackly.reading import END, open_topic, read_accounts
+from trackly.output import Json, Yes, confirm, json_line, say, show, table
+from trackly.reading import read_accounts
 from trackly.retained import Retained, retained
 from trackly.writing import producing, send_order
 
 WAIT = 30.0
-"""Seconds to wait for streams to carry the order out; with running workers it takes less than one."""
+"""Seconds to wait for streams to carry the orders out; with running workers it takes about three."""
 
 ELSEWHERE = (
     "Not in Kafka, and yours to delete: files that were exported, backups, what your customers received as webhooks,"
@@ -38,12 +38,13 @@ def erase(
     also: Annotated[
         list[str] | None, typer.Option("--list", metavar="LIST", help="A list that the account has no longer.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Erase a number from every list of an account, and say what Kafka keeps of it until when.
 
-    Its rows go, its state on sms.contacts goes, and it is in no new event until the number itself turns up again. A
+    Its rows go, those of its messages and clicks too, its state on sms.contacts goes, and it is in no new event until
+    the number itself turns up again. A
     contact that was removed stays removed: what is kept of it is a pseudonym, by TRACKLY_PSEUDONYM_KEY.
     """
     try:
@@ -57,10 +58,12 @@ def erase(
             " forgotten and texted again."
         )
     if not yes:
-        typer.confirm(f"Erase {phone} from every list of {account}? It cannot be undone", abort=True, err=True)
+        confirm(f"Erase {phone} from every list of {account}? It cannot be undone.")
     codec = Codec(registry_for(settings.schema_registry_url))
     lists = asyncio.run(_lists(settings, codec, account)) + list(also or ())
-    carried_out = asyncio.run(_order(settings, codec, account, phone, lists))
+    with Admin(settings) as admin:
+        orders = asyncio.run(_order(settings, codec, account, phone, lists))
+        carried_out = _are_carried_out(admin, settings, orders)
     now = time.time_ns() // 1_000_000
     kept = retained(settings.catalogue, now, _segment_ms(settings))
     if as_json:
@@ -83,23 +86,43 @@ async def _lists(settings: BusSettings, codec: Codec, account: str) -> list[str]
     return sorted(view.lists_of(account))
 
 
-async def _order(settings: BusSettings, codec: Codec, account: str, number: str, lists: list[str]) -> bool:
-    """Order the erasure on each list, and on none; whether all of it was carried out in time."""
-    keys = {contact_key(account, list_number, number).encode() for list_number in lists}
-    contacts = settings.catalogue["contacts"].name
-    async with open_topic(settings, contacts, END) as topic:
-        async with producing(settings) as producer:
-            sent = [await _send(producer, settings, codec, account, number, each) for each in (*lists, "")]
-            await asyncio.gather(*sent)
-        deadline = time.monotonic() + WAIT
-        while keys and time.monotonic() < deadline:
-            keys -= {record.key for record in await topic.poll(0.2) if record.value is None and record.key is not None}
-    return not keys
+async def _order(
+    settings: BusSettings, codec: Codec, account: str, number: str, lists: list[str]
+) -> dict[Partition, int]:
+    """Order the erasure on each list, and on none; the offset behind the last order, by partition."""
+    async with producing(settings) as producer:
+        sent = [await _send(producer, settings, codec, account, number, each) for each in (*lists, "")]
+        stored = await asyncio.gather(*sent)
+    return {(each.topic, each.partition): each.offset + 1 for each in stored}
+
+
+def _are_carried_out(admin: Admin, settings: BusSettings, orders: dict[Partition, int]) -> bool:
+    """Whether streams carries the orders out in time.
+
+    Its offsets move when what a record leads to is durable: the rows of contacts and messages, and the order that it
+    sends on to where clicks are.
+    """
+    deadline = time.monotonic() + WAIT
+    links = settings.catalogue["links"].name
+    if not _reaches(admin, settings.group("streams"), orders, deadline):
+        return False
+    ends = {(links, partition): end for partition, end in admin.end_offsets(links).items()}
+    return _reaches(admin, settings.group("streams"), ends, deadline)
+
+
+def _reaches(admin: Admin, group: str, wanted: dict[Partition, int], deadline: float) -> bool:
+    while True:
+        done = admin.group_offsets(group)
+        if all(done.get(partition, 0) >= offset for partition, offset in wanted.items()):
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
 
 
 async def _send(
     producer: Producer, settings: BusSettings, codec: Codec, account: str, number: str, list_number: str
-) -> asyncio.Future[object]:
+) -> asyncio.Future[Any]:
     order = ContactCommand(
         event_id=random_id(),
         command="erase",

@@ -55,6 +55,12 @@ def _tls(error: Any) -> str:
     return f"The TLS files cannot be used: {error}. Check KAFKA_SSL_CAFILE, _CERTFILE, _KEYFILE."
 
 
+def _database(error: Any) -> str:
+    # The texts of databases repeat values and addresses with passwords.
+    name = type(getattr(error, "orig", None) or error).__name__
+    return f"The database does not do what it is asked ({name}). Check DATABASE_URL, and that the database runs."
+
+
 def _file(error: Any) -> str:
     return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror or error}."
 
@@ -70,6 +76,9 @@ _EXPECTED: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("accounts.secrets", "SecretMissing", str),
     ("aiokafka.errors", "KafkaError", _kafka),
     ("kafka.errors", "KafkaError", _kafka),
+    ("database.engine", "DatabaseUrlError", str),
+    ("database.migrating", "DatabaseTooNew", str),
+    ("sqlalchemy.exc", "DBAPIError", _database),
     ("ssl", "SSLError", _tls),
     ("builtins", "OSError", _file),
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from schemas.pii import personal_fields
 from trackly.conditions import MISSING, Condition, value_at
 from trackly.decoding import KafkaRecord, is_time, plain, time_text
 from trackly.errors import Failed
-from trackly.output import is_unread, say
+from trackly.output import is_unread
+from trackly.progress import Progress
 from trackly.reading import STALLED, Start, Topic, open_topic
 
 BATCH = 4_000
@@ -93,37 +93,6 @@ class Position:
         return saved
 
 
-class Progress:
-    """Says on standard error how far a long read is: on a terminal each second, elsewhere every 10 s."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._terminal = sys.stderr.isatty()
-        self._began = self._said = time.monotonic()
-        self.seen = 0
-
-    def add(self, records: int) -> None:
-        """Count records, and say something if it is time to."""
-        self.seen += records
-        now = time.monotonic()
-        if now - self._said >= (1.0 if self._terminal else 10.0):
-            self._said = now
-            self._say(now - self._began)
-
-    def end(self) -> None:
-        """Leave the line that a terminal was written to."""
-        if self._terminal and self._said != self._began:
-            print(file=sys.stderr)
-
-    def _say(self, seconds: float) -> None:
-        share = min(1.0, self.seen / self._size) if self._size else 1.0
-        text = f"{self.seen:,} of {self._size:,} records ({share:.0%}), {self.seen / seconds:,.0f} a second"
-        if self._terminal:
-            print(f"\r{text} ", end="", file=sys.stderr, flush=True)
-        else:
-            say(text)
-
-
 class Rows:
     """The values of some fields, of those records of a topic that fit: times in milliseconds, bytes as they are.
 
@@ -174,7 +143,7 @@ async def read_history(
         settings, question.topic, question.start, end=question.end, positions=position.next if position else None
     )
     async with opening as topic:
-        progress = None if quiet else Progress(topic.size)
+        progress = None if quiet else Progress("records", topic.size)
         is_whole = True
         try:
             await _read(topic, question, sink, position, progress.add if progress else lambda records: None)

@@ -13,7 +13,7 @@ _OFTEN = 0.2
 
 
 class Progress:
-    """Call `tell` as often as you like with how much is done; `end` when there is no more to tell.
+    """Call `tell` as often as you like with how much is done, or `add` with how much more; `end` at the end.
 
     `total` is of the same unit; 0 where nobody knows it.
     """
@@ -25,6 +25,7 @@ class Progress:
         self._began = clock()
         self._told = self._began
         self._in_place = sys.stderr.isatty()
+        self._added = 0
 
     def tell(self, done: int, note: str = "") -> None:
         """Write a line, if it is time for one."""
@@ -37,6 +38,11 @@ class Progress:
         line = f"{self._what}: {done:,}{share}, {rate:,.0f}/s{', ' + note if note else ''}"
         print(f"\r\x1b[K{line}" if self._in_place else line, end="" if self._in_place else "\n", file=sys.stderr)
         sys.stderr.flush()
+
+    def add(self, done: int) -> None:
+        """Count on from what was added before, and write a line, if it is time for one."""
+        self._added += done
+        self.tell(self._added)
 
     def end(self) -> None:
         """Leave the line that was written over."""

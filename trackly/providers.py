@@ -73,8 +73,18 @@ def _providers() -> None:
 
 
 @providers.command("list")
-def list_providers(as_json: Json = False) -> None:
+def list_providers(
+    account: Annotated[
+        str | None, typer.Option(help="Show how far each is set up for this account, as the read model knows it.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """List providers and networks: the URL that each is given, and what of an account or of ingest proves it."""
+    if account is not None:
+        from trackly.setups import list_setups  # the database's library takes time
+
+        list_setups(account, as_json)
+        return
     rows: list[dict[str, Any]] = [
         {
             "provider": name,

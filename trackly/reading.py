@@ -135,6 +135,22 @@ class Topic:
             elif time.monotonic() - moved > STALLED:
                 raise Failed(f"Kafka gave no record for {STALLED:g} s, although there are more. Try again.")
 
+    async def value_at(self, partition: int, offset: int) -> bytes | None:
+        """Value of one record, or None where it is gone. What is read afterwards goes on behind it."""
+        found = next((tp for tp in self._ends if tp.partition == partition), None)
+        if found is None or offset >= self._ends[found]:
+            return None
+        self._consumer.pause(*(tp for tp in self._ends if tp != found))
+        self._consumer.resume(found)
+        self._consumer.seek(found, offset)
+        moved = time.monotonic()
+        while time.monotonic() - moved < STALLED:
+            records = (await self._consumer.getmany(found, timeout_ms=200, max_records=1)).get(found, [])
+            if records:
+                value: bytes | None = records[0].value
+                return value if records[0].offset == offset else None
+        raise Failed(f"Kafka gave no record for {STALLED:g} s, although there are more. Try again.")
+
 
 @asynccontextmanager
 async def open_topic(

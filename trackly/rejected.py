@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +16,7 @@ from schemas.records import RejectedRecord
 from trackly.decoding import Decoder, time_text
 from trackly.listing import Account, Limit, Newest, Since, chosen, newest, print_newest, print_one
 from trackly.output import Json, Yes, confirm, json_line, say, show
-from trackly.reading import Start, open_topic
+from trackly.reading import END, Topic, open_topic
 from trackly.writing import producing
 
 rejected = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -125,9 +126,15 @@ def _sources(found: Newest) -> dict[str, tuple[RejectedRecord, bytes | None]]:
 async def _retry(sources: dict[str, tuple[RejectedRecord, bytes | None]], decoder: Decoder, as_json: bool) -> None:
     settings = BusSettings()
     gone = 0
-    async with producing(settings) as producer:
+    topics: dict[str, Topic] = {}
+    async with AsyncExitStack() as stack:
+        producer = await stack.enter_async_context(producing(settings))
         for place, (record, key) in sources.items():
-            value = record.source_value or await _value_at(settings, record)
+            value, name = record.source_value, record.source_topic
+            if value is None:
+                if name not in topics:
+                    topics[name] = await stack.enter_async_context(open_topic(settings, name, END))
+                value = await topics[name].value_at(record.source_partition, record.source_offset)
             if value is None:
                 gone += 1
                 say(f"{place} is gone: Kafka keeps it no longer.")
@@ -141,16 +148,6 @@ async def _retry(sources: dict[str, tuple[RejectedRecord, bytes | None]], decode
     say(f"{len(sources) - gone} of {len(sources)} records are processed again.")
     if gone:
         raise typer.Exit(1)
-
-
-async def _value_at(settings: BusSettings, record: RejectedRecord) -> bytes | None:
-    """Value of the source record, or None when it is gone."""
-    start = Start(offsets={record.source_partition: record.source_offset}, at_end=True)
-    async with open_topic(settings, record.source_topic, start) as topic:
-        async for found in topic.rest():
-            if found.partition == record.source_partition:
-                return found.value if found.offset == record.source_offset else None
-    return None
 
 
 def _headers(decoder: Decoder, value: bytes) -> Headers | None:

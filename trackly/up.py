@@ -30,7 +30,7 @@ READY_TIMEOUT = 90.0
 
 
 class Stack:
-    """The broker and the services of one machine. Without a `console_port` there is no console."""
+    """The broker and the services of one machine. Without a `console_port` there is no console and no read model."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ def up(
     sinks: Annotated[int, typer.Option(min=1, help="How many sinks workers.")] = 1,
 ) -> None:
     """Run everything on this machine: broker (unless KAFKA_BOOTSTRAP_SERVERS is set), ingest, streams, sinks,
-    console.
+    console and its read model.
     """
     directory = data or Path(os.environ.get("TRACKLY_DATA_DIR") or "data")
     stack = Stack(directory, port=port, console_port=console_port, streams=streams, sinks=sinks)

@@ -9,12 +9,12 @@ from starlette.responses import Response
 
 from console.callers import Parts
 from console.errors import ApiError, not_found, problem, validation_failed
-from console.pages import alerts, assets, deliveries, home, overview, signin
+from console.pages import alerts, assets, deliveries, home, overview, providers, signin
 from console.pages.errors import error_page, sign_in_first
 from console.pages.forms import checked_form, same_origin
 from console.pages.visitor import SignInNeeded
 
-ROUTERS = (home.router, overview.router, deliveries.router, alerts.router)
+ROUTERS = (home.router, overview.router, deliveries.router, providers.router, alerts.router)
 
 
 def create_pages(parts: Parts) -> FastAPI:

@@ -23,6 +23,7 @@ TONES: Mapping[str, str] = {
     "delivered": "good",
     "active": "good",
     "verified": "good",
+    "done": "good",
     "2xx": "good",
     "undeliverable": "bad",
     "rejected": "bad",
@@ -37,6 +38,7 @@ TONES: Mapping[str, str] = {
     "queued": "warn",
     "silent": "warn",
     "unverified": "warn",
+    "open": "warn",
 }
 """Colour of a state's badge; the word itself says what the colour repeats."""
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
 from bus.settings import BusSettings
+from bus.stores import RocksStore
+from schemas.ids import recipient_key
 from schemas.pseudonyms import Pseudonyms
-from schemas.records import AccountConfig, ContactState, ListConfig
+from schemas.records import AccountConfig, ContactState, ConversionEvent, Link, ListConfig, MessageSent
+from schemas.samples import sample
 from tests.cluster import CODEC, Cluster
 
 pytestmark = pytest.mark.broker
@@ -24,7 +28,7 @@ PSEUDONYM = Pseudonyms(SECRET).of("acme", NUMBER)
 
 @pytest.fixture
 async def cluster(bus_settings: BusSettings, tmp_path: Path) -> Cluster:
-    cluster = Cluster(bus_settings, tmp_path, TRACKLY_PSEUDONYM_KEY=SECRET)
+    cluster = Cluster(bus_settings, tmp_path, TRACKLY_PSEUDONYM_KEY=SECRET, TRACKLY_LINK_WAIT="1")
     with cluster:
         await cluster.configure([AccountConfig(id="acme", name="Acme"), ListConfig(account="acme", number=LIST)])
     return cluster
@@ -86,12 +90,59 @@ def test_an_erased_contact_is_in_no_table_and_stays_removed_under_a_pseudonym(ru
     assert {event.event_id for event in running.records("unsubscribe")} == before  # type: ignore[union-attr]
 
 
+def test_afterwards_no_table_and_nothing_that_is_written_holds_the_number(running: Cluster) -> None:
+    """Registered messages, their links and what waits go too; only the orders, and deletions by key, name it."""
+    message = sample("MessageSent")
+    assert isinstance(message, MessageSent)
+    link = Link("click-1", "https://acme.example")
+    message = replace(
+        message,
+        account="acme",
+        provider="infobip",
+        provider_message_id="p-1",
+        to=NUMBER,
+        list_number=LIST,
+        links=(link,),
+    )
+    running.send("messages", message, recipient_key("acme", NUMBER))
+    report_spam(running, "p-1")
+    wait_for(lambda: b"click:click-1" in {record.key for record in running.stored("table_clicks")})
+    wait_for(lambda: f"acme:{LIST}:{NUMBER}" in alive(running, "contacts"))
+    catalogue = running.settings.catalogue
+    before = {topic: {(r.partition, r.offset) for r in running.stored(topic)} for topic in catalogue}
+
+    assert running.trackly("erase", "acme", NUMBER, "--yes").returncode == 0
+    for table in ("table_contacts", "table_messages", "table_clicks"):
+        holding = [key for key, value in alive(running, table).items() if NUMBER in f"{key}{value!r}"]
+        assert holding == [], table
+    postback = f"http://127.0.0.1:{running.ingest_port}/api/postbacks/tune?account=acme&click_id=click-1&payout=2.5"
+    assert httpx.get(postback).status_code == 200
+    running.wait_for("conversion", ConversionEvent, "click-1", timeout=90)
+
+    running.stop("streams-1")  # its stores can be read when nobody has them open
+    stores = [*Path(running.environment["TRACKLY_DATA_DIR"]).glob("streams/streams-1/*/*")]
+    assert {store.parent.name for store in stores} >= {"contacts", "messages", "clicks"}
+    for store in map(RocksStore, stores):
+        assert [key for key, value in store.own_items(b"") if NUMBER.encode() in key + value] == []
+        store.close()
+    orders = ("commands", "links")
+    written = [
+        (topic, record.value)
+        for topic in catalogue
+        if topic not in orders
+        for record in running.stored(topic)
+        if (record.partition, record.offset) not in before[topic]
+    ]
+    assert {topic for topic, _ in written} >= {"table_messages", "table_clicks", "conversion"}
+    assert [topic for topic, value in written if value is not None and NUMBER.encode() in value] == []
+
+
 def test_an_unknown_account_and_a_missing_answer_change_nothing(cluster: Cluster) -> None:
     unknown = cluster.trackly("erase", "nobody", NUMBER, "--yes")
     assert (unknown.returncode, unknown.stdout) == (1, "")
     assert "There is no account 'nobody'" in unknown.stderr
     unanswered = cluster.trackly("erase", "acme", NUMBER)
-    assert unanswered.returncode == 1
+    assert (unanswered.returncode, "pass --yes" in unanswered.stderr) == (2, True)
     without = cluster.trackly("erase", "acme", NUMBER, "--yes", TRACKLY_PSEUDONYM_KEY="")
     assert (without.returncode, "TRACKLY_PSEUDONYM_KEY is not set" in without.stderr) == (1, True)
     assert newest(cluster, "commands") == {}

@@ -23,7 +23,7 @@ from schemas.cloudevents import event_headers, iso_time
 from schemas.codec import Codec
 from schemas.ids import recipient_key
 from schemas.pseudonyms import Pseudonyms
-from schemas.records import DeliveryEvent, RawCallback, Receipt
+from schemas.records import DeliveryEvent, RawCallback, Receipt, Record
 from schemas.registry import FolderRegistry
 from schemas.samples import sample
 
@@ -55,6 +55,14 @@ async def _write(settings: BusSettings, numbers: range) -> list[int]:
         times.append((await sent).timestamp)
     await producer.stop()
     return times
+
+
+async def _send(settings: BusSettings, topic: str, *records: Record) -> None:
+    codec, producer = Codec(FolderRegistry()), Producer(settings)
+    await producer.start()
+    for record in records:
+        await (await producer.send(settings.catalogue[topic].name, codec.encode(record), key=b"k"))
+    await producer.stop()
 
 
 @pytest.fixture
@@ -196,21 +204,8 @@ def test_compare_shows_what_today_s_rules_would_change(bus_settings: BusSettings
     assert isinstance(receipt, Receipt)
     with Admin(bus_settings) as admin:
         admin.apply(bus_settings.catalogue)
-
-    async def write() -> None:
-        codec, producer = Codec(FolderRegistry()), Producer(bus_settings)
-        await producer.start()
-        for topic, record in (
-            ("raw", raw),
-            ("raw", replace(raw, event_id="evt_other", account="other")),
-            ("receipts", replace(receipt, status="undeliverable")),
-            ("receipts", sample("Receipt")),
-        ):
-            value = codec.encode(record)
-            await (await producer.send(bus_settings.catalogue[topic].name, value, key=b"k"))
-        await producer.stop()
-
-    asyncio.run(write())
+    asyncio.run(_send(bus_settings, "raw", raw, replace(raw, event_id="evt_other", account="other")))
+    asyncio.run(_send(bus_settings, "receipts", replace(receipt, status="undeliverable"), sample("Receipt")))
     command = [sys.executable, "-m", "trackly", "compare", "--account", "acme", "--json"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert (done.returncode, json.loads(done.stdout)) == (
@@ -223,7 +218,31 @@ def test_compare_shows_what_today_s_rules_would_change(bus_settings: BusSettings
             "examples": [{"event_id": receipt.event_id, "fields": {"status": ["undeliverable", "delivered"]}}],
         },
     )
-    assert done.stderr == "1 callbacks, 0 items as they were, 1 that differ.\n"
+    topic = bus_settings.catalogue["comparisons"].name
+    summary, where = done.stderr.splitlines()
+    assert summary == "1 callbacks, 0 items as they were, 1 that differ."
+    assert where.startswith(f"1 items are on {topic}: trackly tap {topic} --from beginning --where run=")
+    tapped = subprocess.run(
+        [sys.executable, "-m", "trackly", *where.split("trackly ")[1].split(), "--no-follow"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    (item,) = [json.loads(line)["value"] for line in tapped.stdout.splitlines()]
+    assert (item["event_id"], item["verdict"], item["fields"]) == (receipt.event_id, "changed", ["status"])
+    assert [json.loads(item[side])["status"] for side in ("before", "after")] == ["undeliverable", "delivered"]
+
+
+def test_compare_writes_nothing_where_it_is_told_so(bus_settings: BusSettings, environment: dict[str, str]) -> None:
+    with Admin(bus_settings) as admin:
+        admin.apply(bus_settings.catalogue)
+    asyncio.run(_send(bus_settings, "raw", sample("RawCallback")))
+    command = [sys.executable, "-m", "trackly", "compare", "--no-topic"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "1 callbacks, 0 items as they were, 1 that differ.\n")
+    with Admin(bus_settings) as admin:
+        assert sum(admin.end_offsets(bus_settings.catalogue["comparisons"].name).values()) == 0
 
 
 # mirror

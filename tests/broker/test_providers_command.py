@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from providers import NETWORKS
 from providers.samples import SOURCES, TOPICS
-from schemas.records import AccountConfig, ListConfig
+from schemas.records import AccountConfig, CallbacksSeen, ListConfig
 from tests.cluster import Cluster, running
 from tests.commands import Trackly
 
@@ -132,3 +134,19 @@ def test_what_cannot_be_tried_is_a_sentence(
     done = trackly(*arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert told in done.stderr
+
+
+def test_what_ingest_saw_of_an_account_is_written_a_while_later(cluster: Cluster, trackly: Trackly) -> None:
+    url = f"http://127.0.0.1:{cluster.ingest_port}/api/webhook-feedbacks/cm?account=acme&secret=wrong"
+    assert httpx.post(url, json={}).status_code == 403
+    assert trackly("cm", "--account", "acme", "--yes").returncode == 0
+    deadline = time.monotonic() + 40
+    while True:
+        records = [r for r in cluster.records("callbacks_seen") if isinstance(r, CallbacksSeen)]
+        newest = {(r.account, r.provider): r for r in records}.get(("acme", "cm"))
+        if newest is not None and newest.taken and newest.refused.get("wrong_secret"):
+            break
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert newest.last_refusal is not None
+    assert (newest.last_taken_at or 0) >= (newest.last_refused_at or 0)

@@ -88,13 +88,15 @@ def upgrade() -> None:
         "callbacks_seen",
         sa.Column("account", sa.Text(), nullable=False),
         sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("instance", sa.Text(), nullable=False),
         sa.Column("taken", sa.BigInteger(), nullable=False),
         sa.Column("refused", sa.BigInteger(), nullable=False),
         sa.Column("last_taken_at", sa.BigInteger(), nullable=True),
         sa.Column("last_refused_at", sa.BigInteger(), nullable=True),
         sa.Column("last_refusal", sa.Text(), nullable=True),
-        sa.PrimaryKeyConstraint("account", "provider"),
-        comment="When each provider last called back, and why a callback was refused.",
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account", "provider", "instance"),
+        comment="How many callbacks each ingest process took and refused since it started; counts of processes add up.",
     )
     op.create_table(
         "contact_changes",

@@ -83,7 +83,7 @@ class Api:
         self.store = MemoryStore()
         self.replica = Replica(self.settings, self.settings.catalogue["contacts"], self.store)
         self.view = ContactsView(self.settings, CODEC, self.replica)
-        accounts = Accounts()
+        accounts = self.accounts = Accounts()
         for account, number in (("acme", LIST), ("other", OTHER_LIST)):
             accounts.put(AccountConfig(id=account, name=account))
             accounts.put(ListConfig(account=account, number=number))

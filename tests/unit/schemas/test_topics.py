@@ -23,8 +23,8 @@ BY_RECIPIENT = (
 @pytest.mark.parametrize(
     "name",
     [
-        "sms.raw", "sms.rejected", "sms.messages", "sms.receipts", "sms.inbound", "sms.clicks", "sms.links",
-        "sms.postbacks",
+        "sms.raw", "sms.ingest.seen", "sms.rejected", "sms.comparisons", "sms.messages", "sms.receipts",
+        "sms.inbound", "sms.clicks", "sms.links", "sms.postbacks",
         "sms.events.delivery", "sms.events.sent", "sms.events.reply", "sms.events.unsubscribe", "sms.events.click",
         "sms.events.conversion",
         "sms.events.delivery.anon", "sms.events.sent.anon", "sms.events.reply.anon", "sms.events.unsubscribe.anon",

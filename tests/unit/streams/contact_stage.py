@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from aiokafka.errors import KafkaError
 from contact_records import ACCOUNT, LIST, START_OF_DAY
@@ -10,8 +11,10 @@ from contact_records import ACCOUNT, LIST, START_OF_DAY
 from accounts.store import Accounts, Config
 from bus.due import DueRows
 from bus.inbox import Admitted
+from bus.owners import OwnedRows
 from bus.stores import Store
 from schemas.ids import recipient_key
+from schemas.pseudonyms import Pseudonyms
 from schemas.records import (
     AccountConfig,
     ContactCommand,
@@ -23,7 +26,7 @@ from schemas.records import (
     Record,
 )
 from streams.contacts import Contacts
-from streams.message_row import due_at
+from streams.message_row import due_at, owners_of
 from streams.normalize import key_of_receipt
 from streams.row import ContactRow, from_bytes
 from tests.memory import CODEC, MemoryKafka, ledger
@@ -58,10 +61,11 @@ class Stage:
             CODEC,
             self._view,
             self.kafka.table("contacts", self._stores["contacts"]),
-            self.kafka.table("messages", self._stores["messages"], waiting),
+            self.kafka.table("messages", self._stores["messages"], waiting, OwnedRows(partial(owners_of, codec=CODEC))),
             wait=WAIT,
             clock=self._clock,
             on_orphaned=self._count_orphaned,
+            pseudonyms=Pseudonyms("a secret of the tests"),
         )
         for table in self._contacts.tables:
             _RUNNER.run(table.claim([ledger()]))
@@ -110,6 +114,11 @@ class Stage:
         value = self._contacts.tables.contacts.get(0, f"{account}:{list_number}:{number}".encode())[1]
         return ContactRow(since=0) if value is None else from_bytes(value)
 
+    def holds(self, text: str) -> list[bytes]:
+        """Everything in the stores of the tables in which a text stands, keys and indexes too."""
+        stores = [store for table in self._stores.values() for store in table.values()]
+        return [key + value for store in stores for key, value in store.own_items(b"") if text.encode() in key + value]
+
     def _take(self, source: Admitted) -> None:
         batch = self.kafka.batch([], *self._contacts.tables)
         with batch.attempt(source):
@@ -133,7 +142,8 @@ class Stage:
         return self.kafka.admitted(topic, key, CODEC.encode(record))
 
     def _sent_since(self, count: int) -> list[Record]:
-        return [CODEC.decode(r.value) for r in self.kafka.sent[count:] if not r.topic.startswith("changelog-")]
+        sent = [record.value for record in self.kafka.sent[count:] if not record.topic.startswith("changelog-")]
+        return [CODEC.decode(value) for value in sent if value is not None]
 
     def _clock(self) -> float:
         return START_OF_DAY / 1000 + self._seconds

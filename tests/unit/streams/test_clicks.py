@@ -10,10 +10,11 @@ from click_records import ACCOUNTS, CLICK, REPEAT, WAIT, link, postback
 from bus.batches import Batch
 from bus.due import DueRows
 from bus.inbox import Admitted
+from bus.owners import OwnedRows
 from bus.stores import Store
 from schemas.codec import CodecError
 from schemas.ids import recipient_key
-from schemas.records import ConversionEvent, Postback, Record, RejectedRecord, TrackedLink
+from schemas.records import ContactCommand, ConversionEvent, Postback, Record, RejectedRecord
 from streams import click_row
 from streams.clicks import MAX_LINK_BYTES, Clicks, Waits
 from tests.memory import CODEC, MemoryKafka, ledger
@@ -35,7 +36,7 @@ class Stage:
         if lose_disk:
             self._stores = {}
         due_rows = DueRows(click_row.due_at, clock=lambda: self.now / 1_000)
-        self.table = self.kafka.table("clicks", self._stores, due_rows)
+        self.table = self.kafka.table("clicks", self._stores, due_rows, OwnedRows(click_row.owners_of))
         await self.table.claim([ledger()])
         waits = Waits(WAIT, REPEAT)
         self.clicks = Clicks(
@@ -60,8 +61,12 @@ class Stage:
     def out(self, topic: str) -> list[Record]:
         return [CODEC.decode(record.value) for record in self.kafka.sent if record.topic == topic]
 
+    def holds(self, text: str) -> bool:
+        """Whether a text stands anywhere in the store, keys and indexes included."""
+        return any(text.encode() in key + value for key, value in self._stores[0].own_items(b""))
+
     def _admitted(self, record: Record) -> Admitted:
-        topic = LINKS if isinstance(record, TrackedLink) else POSTBACKS
+        topic = POSTBACKS if isinstance(record, Postback) else LINKS
         source = self.kafka.admitted(topic, CLICK.encode(), CODEC.encode(record))
         return source._replace(record=source.record._replace(headers=(("traceparent", TRACE),)))
 
@@ -130,6 +135,41 @@ async def test_a_link_that_no_row_can_hold_is_rejected(stage: Stage) -> None:
     assert isinstance(rejected, RejectedRecord)
     assert (rejected.reason, rejected.account) == ("too_long", "acme")
     assert stage.counted == []
+
+
+def erase(account: str = "acme") -> ContactCommand:
+    return ContactCommand(
+        event_id="evt_erase",
+        command="erase",
+        account=account,
+        list_number="",
+        phone_number=link().phone_number,
+        issued_by=None,
+        issued_at=2,
+    )
+
+
+@pytest.mark.parametrize("lose_disk", [False, True])
+async def test_an_erased_number_is_in_no_row_and_in_no_later_conversion(stage: Stage, lose_disk: bool) -> None:
+    await stage.apply(link(), postback(1))
+    await stage.restart(lose_disk)
+    await stage.apply(erase(), postback(2, "acme"), postback(1, "acme"))
+    await stage.tick()
+    assert not stage.holds(link().phone_number)
+    numbers = [event.phone_number for event in stage.out(CONVERSIONS) if isinstance(event, ConversionEvent)]
+    assert numbers == [link().phone_number, None]  # the repeated postback is still known as one
+
+
+async def test_a_link_is_erased_that_came_in_the_same_batch(stage: Stage) -> None:
+    await stage.apply(link(), erase())
+    assert not stage.holds(link().phone_number)
+
+
+async def test_what_another_account_registered_for_the_number_stays(stage: Stage) -> None:
+    await stage.apply(link("acme"), link("beta"), erase("acme"), postback())
+    (event,) = stage.out(CONVERSIONS)
+    assert isinstance(event, ConversionEvent)
+    assert (event.account, event.phone_number) == ("beta", link().phone_number)
 
 
 async def test_another_record_does_not_belong_here(stage: Stage) -> None:

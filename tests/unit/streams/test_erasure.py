@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from contact_records import ACCOUNT, LIST, NUMBER, command
+from contact_records import ACCOUNT, LIST, NUMBER, SENT, command, message_sent, receipt
+from contact_stage import NOT_REGISTERING, ONE_LIST, REGISTERING, Stage
 
 from schemas.ids import contact_key
 from schemas.pseudonyms import PREFIX, Pseudonyms
+from schemas.topics import Catalogue
 from streams.erasure import erased
 from streams.row import ContactRow, MessageState
+from tests.memory import CODEC
 
 PSEUDONYMS = Pseudonyms("a secret of the tests")
 PSEUDONYM = PSEUDONYMS.of(ACCOUNT, NUMBER)
@@ -47,6 +50,44 @@ def test_what_is_known_on_no_list_goes_and_was_never_published() -> None:
     erasure = erased(REMOVED, replace(command("erase"), list_number=""), PSEUDONYM)
     assert contact_key(ACCOUNT, "", NUMBER) in erasure.rows
     assert erasure.states == {}
+
+
+# Messages
+
+ERASE_THE_REST = command("erase", list_number="")
+
+
+def test_registered_messages_of_an_erased_number_go_and_those_of_another_stay() -> None:
+    stage = Stage(REGISTERING, ONE_LIST)
+    stage.apply(message_sent("m-1"), message_sent("m-2"), message_sent("m-3", to=NUMBER + "0"))
+    stage.apply(command("erase"), ERASE_THE_REST)
+    left = stage.holds(NUMBER)
+    assert left
+    assert all((NUMBER + "0").encode() in each for each in left)
+
+
+def test_reports_that_wait_for_their_message_go_too_and_are_never_told() -> None:
+    stage = Stage(REGISTERING, ONE_LIST)
+    stage.apply(receipt("m-1", SENT, 0))
+    stage.apply(command("erase"), ERASE_THE_REST)
+    assert stage.holds(NUMBER) == []
+    assert stage.tick(120) == []
+
+
+def test_an_order_about_one_list_leaves_the_messages() -> None:
+    stage = Stage(REGISTERING, ONE_LIST)
+    stage.apply(message_sent("m-1"))
+    stage.apply(command("erase"))
+    assert stage.holds(NUMBER)
+
+
+def test_the_order_goes_on_to_every_partition_of_links() -> None:
+    stage = Stage(NOT_REGISTERING, ONE_LIST)
+    stage.kafka.catalogue = Catalogue(partitions=3)
+    stage.apply(ERASE_THE_REST)
+    orders = [record for record in stage.kafka.sent if record.topic == "sms.links"]
+    assert [order.partition for order in orders] == [0, 1, 2]
+    assert {CODEC.decode(order.value) for order in orders} == {ERASE_THE_REST}
 
 
 # Pseudonyms

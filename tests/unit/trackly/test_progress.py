@@ -36,3 +36,12 @@ def test_what_has_no_end_is_told_without_a_share(capsys: pytest.CaptureFixture[s
     clock.now = EVERY
     progress.tell(50)
     assert capsys.readouterr().err == "records: 50, 5/s\n"
+
+
+def test_what_is_added_is_told_in_all(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    progress = Progress("records", 400, clock)
+    progress.add(100)
+    clock.now = EVERY
+    progress.add(200)
+    assert capsys.readouterr().err == "records: 300 (75 %), 30/s\n"

@@ -1,0 +1,102 @@
+"""`GET /api/providers`: how each provider is set up, and what it was seen to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from console.callers import Caller, Parts, TheCaller, TheParts
+from console.clock import now_ms
+from console.errors import not_found
+from console.queries.providers import seen_of
+from console.queries.rows import At
+from operations.providers import Setup, setups
+
+router = APIRouter(tags=["Providers"])
+
+Name = Annotated[str, Path(max_length=40, description="The provider or network.", examples=["infobip"])]
+
+
+@dataclass(frozen=True, slots=True)
+class StepAnswer:
+    """One of the three steps of setting a provider up."""
+
+    title: str
+    done: bool
+    hint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderAnswer:
+    """A provider or network for an account. `url` has `…` for secrets; `credentials`: whether each is set.
+
+    `state`: never seen, failing, unverified, silent or verified. `understood_24h` are events of the last 24 hours.
+    """
+
+    provider: str
+    kind: str
+    url: str
+    methods: tuple[str, ...]
+    credentials: dict[str, bool]
+    steps: tuple[StepAnswer, ...]
+    state: str
+    taken: int
+    refused: int
+    last_taken_at: At | None
+    last_refused_at: At | None
+    last_refusal: str | None
+    understood_24h: int
+    last_rejected_at: At | None
+    last_rejection: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProvidersAnswer:
+    """Every provider and network that there is."""
+
+    data: list[ProviderAnswer]
+
+
+@router.get("/api/providers", summary="List providers")
+async def list_providers(parts: TheParts, caller: TheCaller) -> ProvidersAnswer:
+    """How each provider and network is set up for the account, and what it was seen to do."""
+    return ProvidersAnswer([_answer(setup) for setup in await setups_of(parts, caller)])
+
+
+@router.get("/api/providers/{provider}", summary="Show a provider")
+async def show_provider(provider: Name, parts: TheParts, caller: TheCaller) -> ProviderAnswer:
+    """One provider or network."""
+    for setup in await setups_of(parts, caller):
+        if setup.provider == provider:
+            return _answer(setup)
+    raise not_found(f"There is no provider {provider!r}; /api/providers lists those there are.")
+
+
+async def setups_of(parts: Parts, caller: Caller) -> list[Setup]:
+    """The setups of a caller's account."""
+    config = parts.accounts.accounts[caller.account]
+    seen = await parts.reads(seen_of, caller.account)
+    return setups(config, parts.settings.callbacks_url, seen, now_ms())
+
+
+def _answer(setup: Setup) -> ProviderAnswer:
+    seen = setup.seen
+    return ProviderAnswer(
+        provider=setup.provider,
+        kind=setup.kind,
+        url=setup.url,
+        methods=setup.methods,
+        credentials={proof.name: proof.is_set for proof in setup.proofs},
+        steps=tuple(StepAnswer(step.title, step.is_done, step.hint) for step in setup.steps),
+        state=setup.state,
+        taken=seen.taken,
+        refused=seen.refused,
+        last_taken_at=seen.last_taken_at,
+        last_refused_at=seen.last_refused_at,
+        last_refusal=seen.last_refusal,
+        understood_24h=seen.understood,
+        last_rejected_at=seen.last_rejected_at,
+        last_rejection=seen.last_rejection,
+    )
