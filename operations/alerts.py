@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from accounts.alerts import SEVERITIES, TYPES, Severity, channels_of
-from accounts.checks import KEEP, check_signing_secret
+from accounts.checks import KEEP, check_secret_url, check_signing_secret
 from accounts.secrets import REFERENCES, SecretMissing, is_literal, keyring, resolve
-from accounts.urls import check_web_address
 from outbound.alert_posts import FORMATS, Notice
 from outbound.outcomes import Outcome
 from outbound.redaction import redacted_head
@@ -25,9 +24,9 @@ LONGEST_MUTE = 30 * 86_400_000
 
 
 _CHECKS: Mapping[str, Callable[[str], None]] = {
-    "discord_webhook_url": check_web_address,
-    "slack_webhook_url": check_web_address,
-    "alert_webhook_url": check_web_address,
+    "discord_webhook_url": check_secret_url,
+    "slack_webhook_url": check_secret_url,
+    "alert_webhook_url": check_secret_url,
     "alert_webhook_secret": check_signing_secret,
 }
 
@@ -73,10 +72,10 @@ def with_settings(
     given: dict[str, str | None] = {}
     for name, value in secrets.items():
         given[name] = getattr(account, name) if value == KEEP else value
-        if value in (None, KEEP):
+        if value is None or value == KEEP:
             continue
         try:
-            _CHECKS[name](value or "")
+            _CHECKS[name](value)
             if value.startswith(REFERENCES):
                 raise ValueError("points to the machine; only a settings file may do that")
             if is_literal(keyring().seal(value)):

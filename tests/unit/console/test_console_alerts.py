@@ -68,6 +68,7 @@ async def test_changed_settings_are_written_sealed_and_audited_without_secrets(a
         {"types": {"opt_out": False}},
         {"minimum_severity": "hihg"},
         {"discord_webhook_url": "discord"},
+        {"discord_webhook_url": "ftp://s3cret"},
         {"slack_webhook_url": "env:HOME"},
         {"alert_webhook_secret": "file:/etc/passwd"},
         {"alert_webhook_secret": ""},
@@ -79,6 +80,7 @@ async def test_settings_that_do_not_fit_change_nothing_and_are_named(api: Api, b
     answer = await api.request("PUT", "/api/alerts/settings", json=whole)
     assert refusal(answer) == (422, "validation_failed")
     assert next(iter(body)) in answer.json()["message"]
+    assert "s3cret" not in answer.text
     assert not api.written.entries
 
 
