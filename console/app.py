@@ -17,6 +17,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from accounts.keys import ApiKeys, ApiKeysReader
@@ -26,7 +27,7 @@ from bus.producer import Producer
 from bus.replica import Replica
 from bus.stores import RocksStore
 from console import contacts, messages
-from console.api import attempts, dead, deliveries, endpoints, providers, rejected, replies, statistics
+from console.api import alerts, attempts, dead, deliveries, endpoints, providers, rejected, replies, statistics
 from console.api import contacts as contacts_api
 from console.callers import Parts
 from console.claims import KafkaClaims, first_counts
@@ -63,6 +64,7 @@ API = (
     dead.router,
     rejected.router,
     providers.router,
+    alerts.router,
     replies.router,
     statistics.router,
 )
@@ -252,9 +254,17 @@ async def _no_route(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         return not_found(f"There is nothing at this path; {OPENAPI} lists what there is.").response()
     if error.status_code == 405:
-        message = f"This path takes {(error.headers or {}).get('Allow', 'another method')}."
-        return ApiError(405, "method_not_allowed", "The method is wrong.", message, error.headers).response()
+        allowed = ", ".join(sorted(_methods(request)))
+        message = f"This path takes {allowed}."
+        return ApiError(405, "method_not_allowed", "The method is wrong.", message, {"Allow": allowed}).response()
     return validation_failed([f"body: {error.detail}"]).response()
+
+
+def _methods(request: Request) -> set[str]:
+    """Methods of all routes of a path; what the framework says is those of the first one."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    fitting = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return {method for route in fitting for method in route.methods or ()}
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

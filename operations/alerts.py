@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from accounts.alerts import Severity, channels_of
-from accounts.secrets import SecretMissing, resolve
+from accounts.alerts import SEVERITIES, TYPES, Severity, channels_of
+from accounts.checks import KEEP, check_secret_url, check_signing_secret
+from accounts.secrets import REFERENCES, SecretMissing, is_literal, keyring, resolve
 from outbound.alert_posts import FORMATS, Notice
 from outbound.outcomes import Outcome
 from outbound.redaction import redacted_head
@@ -18,6 +21,14 @@ from schemas.topics import parse_duration
 
 LONGEST_MUTE = 30 * 86_400_000
 """Milliseconds. Who wants no alerts for longer switches them off."""
+
+
+_CHECKS: Mapping[str, Callable[[str], None]] = {
+    "discord_webhook_url": check_secret_url,
+    "slack_webhook_url": check_secret_url,
+    "alert_webhook_url": check_secret_url,
+    "alert_webhook_secret": check_signing_secret,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,39 @@ def muted(account: AccountConfig, duration: str, now: int) -> AccountConfig:
 def unmuted(account: AccountConfig) -> AccountConfig:
     """The account with its alerts told again."""
     return replace(account, alerts_muted_until=None)
+
+
+def with_settings(
+    account: AccountConfig, types: Mapping[str, bool], minimum_severity: str, secrets: Mapping[str, str | None]
+) -> AccountConfig:
+    """The account with these settings of alerts. `secrets` are by field: an address, a secret, KEEP, or None for none.
+
+    References to variables and files are left to whoever runs the machine: a settings file has them. Raises ValueError
+    that names each field and what is wrong with it, without secrets.
+    """
+    problems = [f"types.{name}: is no type; known are {', '.join(TYPES)}" for name in types if name not in TYPES]
+    if minimum_severity not in SEVERITIES:
+        problems.append(f"minimum_severity: is no severity; known are {', '.join(SEVERITIES)}")
+    given: dict[str, str | None] = {}
+    for name, value in secrets.items():
+        given[name] = getattr(account, name) if value == KEEP else value
+        if value is None or value == KEEP:
+            continue
+        try:
+            _CHECKS[name](value)
+            if value.startswith(REFERENCES):
+                raise ValueError("points to the machine; only a settings file may do that")
+            if is_literal(keyring().seal(value)):
+                raise ValueError("cannot be encrypted: set TRACKLY_SECRET_KEYS for the console")
+        except ValueError as error:
+            problems.append(f"{name}: {error}")
+    if problems:
+        raise ValueError("; ".join(problems))
+    return replace(account, alerts_on=dict(types), alerts_minimum_severity=minimum_severity, **_sealed(given))
+
+
+def _sealed(secrets: Mapping[str, str | None]) -> dict[str, Any]:
+    return {name: None if value is None else keyring().seal(value) for name, value in secrets.items()}
 
 
 async def send_test(account: AccountConfig, settings: OutboundSettings) -> list[ChannelTrial]:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from console.callers import Parts
 from console.errors import ApiError, not_found, problem, validation_failed
 from console.pages import (
+    alerts,
     assets,
     attempts,
     contacts,
@@ -38,6 +39,7 @@ ROUTERS = (
     attempts.router,
     endpoints.router,
     providers.router,
+    alerts.router,
 )
 
 

@@ -15,6 +15,7 @@ class Notice(NamedTuple):
 
 NOTICES: Mapping[str, Notice] = {
     "password": Notice("good", "The password is changed; your other sessions have ended."),
+    "muted": Notice("warn", "Alerts are muted. They are listed here all the same."),
     "saved": Notice("good", "Saved. It holds within about a second."),
     "ordered": Notice("good", "Ordered. The state below changes within seconds; load the page again to see it."),
     "erasing": Notice("good", "The erasure is ordered. Kafka may hold the number in older records until they expire."),

@@ -42,7 +42,9 @@ class ListFilter(BaseModel):
     @classmethod
     def _without_empty(cls, values: Any) -> Any:
         # A form sends the fields that nobody filled in.
-        return {k: v for k, v in values.items() if v not in ("", [""])} if isinstance(values, dict) else values
+        if not isinstance(values, dict):
+            return values
+        return {name: value for name, value in values.items() if name == "limit" or value not in ("", [""])}
 
     @field_validator("since", "until")
     @classmethod

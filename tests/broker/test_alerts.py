@@ -22,9 +22,9 @@ StartSinks = Callable[[], subprocess.Popen[bytes]]
 
 def account(receiver: Receiver, name: str, **changes: Any) -> AccountConfig:
     values: dict[str, Any] = {
-        "discord_webhook_url": f"{receiver.url}/{name}/discord",
-        "slack_webhook_url": f"{receiver.url}/{name}/slack",
-        "alert_webhook_url": f"{receiver.url}/{name}/alerts",
+        "discord_webhook_url": f"{receiver.url}/{name}-discord",
+        "slack_webhook_url": f"{receiver.url}/{name}-slack",
+        "alert_webhook_url": f"{receiver.url}/{name}-alerts",
         "alert_webhook_secret": SECRET,
     }
     return AccountConfig(id=name, name=name, **(values | changes))
@@ -66,10 +66,10 @@ async def test_a_burst_is_told_together_in_every_channel_and_written_down(
     assert {alert.type for alert in alerts} == {"delivery_failures"}
     assert alerts[0].channels == {"discord": "told", "slack": "told", "webhook": "told"}
     assert "REJECTED_ABSENT_SUBSCRIBER" in alerts[0].text
-    for path in ("/acme/discord", "/acme/slack", "/acme/alerts"):
+    for path in ("/acme-discord", "/acme-slack", "/acme-alerts"):
         assert len(bodies(receiver, path)) == len(alerts)
         assert not any(b"+1555" in body for _, body in bodies(receiver, path))
-    headers, body = bodies(receiver, "/acme/alerts")[0]
+    headers, body = bodies(receiver, "/acme-alerts")[0]
     verified = Webhook(SECRET).verify(body, {name.lower(): value for name, value in headers.items()})
     assert (verified["id"], verified["count"]) == (alerts[0].event_id, alerts[0].count)
 
@@ -82,21 +82,21 @@ async def test_a_mute_holds_back_what_is_told_and_not_what_is_written_down(
     await kafka.events([failed(1), failed(2, "other")])
     start_sinks()
     await until(lambda: {alert.account: alert.outcome for alert in told(kafka)} == {"acme": "muted", "other": "told"})
-    assert not bodies(receiver, "/acme/")
-    assert len(bodies(receiver, "/other/discord")) == 1
+    assert not bodies(receiver, "/acme-")
+    assert len(bodies(receiver, "/other-discord")) == 1
 
 
 async def test_a_channel_that_is_down_harms_neither_webhooks_nor_other_channels(
     kafka: Kafka, receiver: Receiver, start_sinks: StartSinks
 ) -> None:
-    receiver.answer = lambda path, number: 500 if path == "/acme/slack" else 200
+    receiver.answer = lambda path, number: 500 if path == "/acme-slack" else 200
     await kafka.endpoints(account(receiver, "acme"), endpoint(receiver, "crm"))
     await kafka.events([failed(number) for number in range(30)])
     start_sinks()
     await until(lambda: all(receiver.of("/crm", f"evt_{number}") for number in range(30)))
-    await until(lambda: bool(bodies(receiver, "/acme/discord")))
+    await until(lambda: bool(bodies(receiver, "/acme-discord")))
     await until(lambda: bool(told(kafka)))
     [alert, *_] = told(kafka)
     assert alert.outcome == "told"
-    assert json.loads(bodies(receiver, "/acme/discord")[0][1])["embeds"]
+    assert json.loads(bodies(receiver, "/acme-discord")[0][1])["embeds"]
     assert alert.channels == {"discord": "told", "slack": "500", "webhook": "told"}

@@ -197,3 +197,19 @@ def rejected_item(nth: int = 1, **changes: Any) -> dict[str, Any]:
         "rejected_at": NOW + nth * 1_000,
         **changes,
     }
+
+
+def told_alert(nth: int = 1, **changes: Any) -> dict[str, Any]:
+    """An alert of `acme` that was told; those with a greater `nth` are newer."""
+    return {
+        "event_id": f"evt_{nth}",
+        "account": "acme",
+        "type": "delivery_failures",
+        "severity": "medium",
+        "title": f"{nth} delivery failures in the last minute",
+        "text": "Reasons: 1 EXPIRED",
+        "count": nth,
+        "outcome": "told",
+        "at": NOW + nth * 1_000,
+        **changes,
+    }

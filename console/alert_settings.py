@@ -1,0 +1,84 @@
+"""Changes of an account's alerts: what the API and the page have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from accounts.alerts import TYPES, channels_of, is_muted
+from accounts.secrets import keyring, with_secrets
+from console.audit import audit
+from console.callers import Parts
+from console.clock import now_ms
+from console.errors import validation_failed
+from console.principals import Principal
+from console.queries.rows import At
+from console.writer import Entry
+from schemas.ids import random_id
+from schemas.records import AccountConfig
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSettings:
+    """What an account wants to be told, and where. Addresses and secrets are shown to nobody."""
+
+    account: str
+    types: dict[str, bool]
+    minimum_severity: str
+    muted_until: At | None
+    channels: list[str]
+    is_signed: bool
+
+
+def settings_of(account: AccountConfig) -> AlertSettings:
+    """The settings as they may be shown. `types`: whether each is told, by its switch alone."""
+    return AlertSettings(
+        account=account.id,
+        types={name: account.alerts_on.get(name, kind.on) for name, kind in TYPES.items()},
+        minimum_severity=account.alerts_minimum_severity,
+        muted_until=account.alerts_muted_until if is_muted(account, now_ms()) else None,
+        channels=sorted(channels_of(account)),
+        is_signed=bool(account.alert_webhook_secret or account.callback_secret),
+    )
+
+
+async def change(
+    request: Request,
+    parts: Parts,
+    principal: Principal,
+    account: str,
+    action: str,
+    changed: Callable[[AccountConfig], AccountConfig],
+) -> AccountConfig:
+    """Write changed settings and an entry of the audit log, both acknowledged.
+
+    Raises ApiError: 422 with what `changed` says of values that do not fit, 503 when Kafka takes nothing.
+    """
+    before = parts.accounts.accounts[account]
+    try:
+        after = with_secrets(changed(before), keyring().seal)
+    except ValueError as error:
+        raise validation_failed([str(error)]) from None
+    await parts.writer.write("config_accounts", [Entry(account.encode(), after, random_id(), now_ms())])
+    await audit(
+        request,
+        parts.writer,
+        principal,
+        action,
+        f"account {account}",
+        account=account,
+        before=_logged(before),
+        after=_logged(after),
+    )
+    return after
+
+
+def _logged(account: AccountConfig) -> dict[str, object]:
+    return {
+        "types": dict(account.alerts_on),
+        "minimum_severity": account.alerts_minimum_severity,
+        "muted_until": account.alerts_muted_until,
+        "channels": sorted(channels_of(account)),
+    }

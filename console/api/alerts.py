@@ -1,0 +1,98 @@
+"""`/api/alerts`: what an account was alerted to, and what it wants to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import Field
+
+from accounts.checks import KEEP
+from console.alert_settings import AlertSettings, change, settings_of
+from console.api.lists import ListAnswer, answer
+from console.callers import Administrator, Supporter, TheCaller, TheParts
+from console.clock import now_ms
+from console.fields import Body
+from console.queries.alerts import AlertsFilter, ToldAlert, alerts
+from operations.alerts import muted, send_test, unmuted, with_settings
+
+router = APIRouter(tags=["Alerts"])
+
+_ADDRESS = f"An https URL; `{KEEP}` keeps the one that is stored, null removes it."
+
+
+class NewSettings(Body):
+    """Settings that replace those there are."""
+
+    types: dict[str, bool] = Field(
+        description="Types that are told or not; others are by default.", examples=[{"opt_outs": False}]
+    )
+    minimum_severity: str = Field(
+        description="low, medium, high or critical: what matters less is not told.", examples=["medium"]
+    )
+    discord_webhook_url: str | None = Field(default=KEEP, max_length=2_000, description=_ADDRESS)
+    slack_webhook_url: str | None = Field(default=KEEP, max_length=2_000, description=_ADDRESS)
+    alert_webhook_url: str | None = Field(default=KEEP, max_length=2_000, description=_ADDRESS)
+    alert_webhook_secret: str | None = Field(
+        default=KEEP, max_length=500, description=f"Signs alerts as JSON; `{KEEP}` keeps the one that is stored."
+    )
+
+
+class Mute(Body):
+    """For how long nothing is told."""
+
+    duration: str | None = Field(description="30m, 2h, 1d; null ends a mute.", max_length=20, examples=["2h"])
+
+
+@dataclass(frozen=True, slots=True)
+class TriedChannel:
+    """What a channel made of a test: `told`, or a status or error; and how its answer begins."""
+
+    channel: str
+    end: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trials:
+    """What each channel answered."""
+
+    data: list[TriedChannel]
+
+
+@router.get("/api/alerts", summary="List alerts")
+async def list_alerts(
+    wanted: Annotated[AlertsFilter, Query()], parts: TheParts, caller: TheCaller
+) -> ListAnswer[ToldAlert]:
+    """Alerts as they were told, or why they were not, the newest first."""
+    return answer(caller, await parts.reads(alerts, caller.account, wanted))
+
+
+@router.get("/api/alerts/settings", summary="Show what is told")
+async def show_settings(parts: TheParts, caller: TheCaller) -> AlertSettings:
+    """Which alerts are told, and over which channels."""
+    return settings_of(parts.accounts.accounts[caller.account])
+
+
+@router.put("/api/alerts/settings", summary="Change what is told")
+async def put_settings(request: Request, body: NewSettings, parts: TheParts, caller: Administrator) -> AlertSettings:
+    """Replace the settings. They hold within about a second."""
+    secrets = body.model_dump(exclude={"types", "minimum_severity"})
+    changed = partial(with_settings, types=body.types, minimum_severity=body.minimum_severity, secrets=secrets)
+    return settings_of(await change(request, parts, caller.principal, caller.account, "alerts.change", changed))
+
+
+@router.post("/api/alerts/mute", summary="Mute alerts")
+async def mute(request: Request, body: Mute, parts: TheParts, caller: Supporter) -> AlertSettings:
+    """Tell nothing for a while, or tell again. What happens meanwhile is listed all the same."""
+    changed = unmuted if body.duration is None else partial(muted, duration=body.duration, now=now_ms())
+    return settings_of(await change(request, parts, caller.principal, caller.account, "alerts.mute", changed))
+
+
+@router.post("/api/alerts/test", summary="Try the channels")
+async def try_channels(parts: TheParts, caller: Supporter) -> Trials:
+    """Send a test alert to every channel, and tell what each answers. Empty where there is none."""
+    trials = await send_test(parts.accounts.accounts[caller.account], parts.settings)
+    return Trials([TriedChannel(trial.channel, trial.end, trial.answer) for trial in trials])

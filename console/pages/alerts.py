@@ -1,0 +1,100 @@
+"""Settings > Alerts."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Query, Request
+from starlette.responses import Response
+
+from accounts.alerts import CHANNELS, SEVERITIES, TYPES
+from accounts.checks import KEEP
+from console.alert_settings import change, settings_of
+from console.callers import TheParts
+from console.clock import now_ms
+from console.pages.shell import done, page
+from console.pages.visitor import TheVisitor, Visitor, needs
+from console.principals import Role
+from console.queries.alerts import AlertsFilter, alerts
+from operations.alerts import muted, send_test, unmuted, with_settings
+
+router = APIRouter(prefix="/accounts/{account}/alerts")
+
+Supporter = Annotated[Visitor, needs(Role.SUPPORT)]
+Administrator = Annotated[Visitor, needs(Role.ADMIN)]
+Address = Annotated[str, Form(max_length=2_000)]
+
+MUTES = {"30m": "30 minutes", "2h": "2 hours", "1d": "1 day"}
+OUTCOMES = ("told", "muted", "no_channel", "given_up")
+SECRETS = (*CHANNELS.values(), "alert_webhook_secret")
+
+
+@router.get("")
+async def list_alerts(
+    request: Request, wanted: Annotated[AlertsFilter, Query()], parts: TheParts, visitor: TheVisitor
+) -> Response:
+    """What was told, and what is to be."""
+    return await _page(request, wanted, parts, visitor)
+
+
+@router.post("/settings")
+async def change_settings(
+    request: Request,
+    parts: TheParts,
+    visitor: Administrator,
+    told: Annotated[list[str], Form()] = [],  # noqa: B006
+    minimum_severity: Annotated[str, Form(max_length=20)] = "low",
+    discord_webhook_url: Address = "",
+    slack_webhook_url: Address = "",
+    alert_webhook_url: Address = "",
+    alert_webhook_secret: Address = "",
+    remove: Annotated[list[str], Form()] = [],  # noqa: B006
+) -> Response:
+    """Replace the settings. An address that is left empty stays, unless it is to be removed."""
+    given = (discord_webhook_url, slack_webhook_url, alert_webhook_url, alert_webhook_secret)
+    secrets = {n: None if n in remove else value or KEEP for n, value in zip(SECRETS, given, strict=True)}
+    changed = partial(
+        with_settings,
+        types={name: name in told for name in TYPES},
+        minimum_severity=minimum_severity,
+        secrets=secrets,
+    )
+    await change(request, parts, visitor.principal, visitor.account, "alerts.change", changed)
+    return done(visitor, "/alerts", "saved")
+
+
+@router.post("/mute")
+async def mute(
+    request: Request, parts: TheParts, visitor: Supporter, duration: Annotated[str, Form(max_length=20)] = ""
+) -> Response:
+    """Tell nothing for a while, or, without a duration, tell again."""
+    changed = partial(muted, duration=duration, now=now_ms()) if duration else unmuted
+    await change(request, parts, visitor.principal, visitor.account, "alerts.mute", changed)
+    return done(visitor, "/alerts", "muted" if duration else "saved")
+
+
+@router.post("/test")
+async def try_channels(request: Request, parts: TheParts, visitor: Supporter) -> Response:
+    """Send a test to every channel, and show what each answers."""
+    trials = await send_test(parts.accounts.accounts[visitor.account], parts.settings)
+    return await _page(request, AlertsFilter(), parts, visitor, trials)
+
+
+async def _page(
+    request: Request, wanted: AlertsFilter, parts: TheParts, visitor: Visitor, trials: object = None
+) -> Response:
+    return page(
+        request,
+        "alerts/list.html",
+        visitor,
+        wanted=wanted,
+        found=visitor.page(await parts.reads(alerts, visitor.account, wanted)),
+        settings=settings_of(parts.accounts.accounts[visitor.account]),
+        trials=trials,
+        types=TYPES,
+        severities=SEVERITIES,
+        outcomes=OUTCOMES,
+        mutes=MUTES,
+        channels=CHANNELS,
+    )
