@@ -8,9 +8,6 @@ from outbound.bodies import SHAPES
 from schemas.ids import random_id
 from schemas.records import ReplayCommand, ReplayProgress
 
-OUTCOMES = ("all", "failed", "dead")
-"""What may be sent again: everything, what was tried and never taken, what was given up."""
-
 EVENTS = tuple(shape.event for shape in SHAPES.values())
 """Events that can be sent again. Each is the short name of its topic too."""
 
@@ -23,7 +20,10 @@ MOST_IDS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be sent again to one endpoint, before it has an id. Times are in ms; `to_at` None is now."""
+    """What is to be sent again to one endpoint, before it has an id. Times are in ms; `to_at` None is now.
+
+    `outcome`: `all`, `failed` (tried and never taken) or `dead` (given up).
+    """
 
     endpoint: str
     outcome: str

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, Table
+from sqlalchemy.event import listens_for
 
 from console.pages.attempts import OUTCOMES
 from console.principals import Role
@@ -152,3 +153,23 @@ def test_the_lists_read_alike_on_both_databases(database: Engine) -> None:
             connection.execute(table.insert(), [row])
             (found,) = query(connection, "acme", wanted).rows
             assert found.event_id == "evt_1"
+
+
+@pytest.mark.parametrize(("path", "table", "make", "name", "value"), FILTERS)
+async def test_a_page_is_read_in_the_order_of_an_index(
+    api: Api, path: str, table: Table, make: Make, name: str, value: str
+) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    @listens_for(api.engine, "before_cursor_execute")
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        asked.append((statement, parameters))
+
+    await listed(api, path, **{name: value})
+    ((statement, parameters),) = asked
+    with api.engine.connect() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+    steps = " ".join(row[3] for row in plan)
+    assert f"SEARCH {table.name} USING INDEX" in steps
+    # One webhook has few rows, which may be sorted.
+    assert "TEMP B-TREE" not in steps or name == "event_id"
