@@ -8,6 +8,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 from accounts.alerts import TYPES, Severity
 from accounts.checks import (
@@ -103,6 +104,12 @@ def read_file(text: str) -> tuple[list[Entry], list[str]]:
         entries += _account(table)
     _report_twins(entries, problems)
     return entries, problems
+
+
+def read_endpoint(values: dict[str, Any], account: str) -> tuple[Entry, list[str]]:
+    """One endpoint by the names that it has in a file, and every problem, by the name of its field."""
+    problems: list[str] = []
+    return _endpoint(Table(values, "", _ENDPOINT_KEYS, problems), account), problems
 
 
 def _account(table: Table) -> list[Entry]:

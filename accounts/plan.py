@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from accounts.alerts import Severity
 from accounts.checks import KEEP
-from accounts.file import KEPT_ACCOUNT_FIELDS, KEPT_FIELDS, Entry, read_file
+from accounts.file import KEPT_ACCOUNT_FIELDS, KEPT_FIELDS, Entry, read_endpoint, read_file
 from accounts.secrets import KeyRing, is_literal, redacted, secrets_of, with_secrets
 from accounts.store import Accounts, Config, all_configs, config_key
 from accounts.toml_table import nearest
@@ -100,8 +100,25 @@ def make_plan(text: str, view: Accounts, generate: Callable[[], str] = new_secre
 
     Raises PlanError that names every problem, SecretMissing when a stored secret cannot be opened to be compared.
     """
-    keys = keys or KeyRing()
     entries, problems = read_file(text)
+    return _plan(entries, problems, view, generate, keys or KeyRing())
+
+
+def plan_endpoint(
+    values: dict[str, Any],
+    account: str,
+    view: Accounts,
+    generate: Callable[[], str] = new_secret,
+    keys: KeyRing | None = None,
+) -> Plan:
+    """The same for one endpoint of an account, whose settings have the names that they have in a file. Raises alike."""
+    entry, problems = read_endpoint(values, account)
+    return _plan([entry], problems, view, generate, keys or KeyRing())
+
+
+def _plan(
+    entries: list[Entry], problems: list[str], view: Accounts, generate: Callable[[], str], keys: KeyRing
+) -> Plan:
     new_secrets: dict[str, str] = {}
     changes = []
     problems += _unknown_lists(entries, view)

@@ -27,7 +27,7 @@ from bus.producer import Producer
 from bus.replica import Replica
 from bus.stores import RocksStore
 from console import contacts, messages
-from console.api import alerts, attempts, dead, deliveries, endpoints, providers, rejected, replies, statistics
+from console.api import alerts, attempts, dead, deliveries, endpoints, providers, rejected, replays, replies, statistics
 from console.api import contacts as contacts_api
 from console.callers import Parts
 from console.claims import KafkaClaims, first_counts
@@ -38,6 +38,7 @@ from console.gate import OPENAPI, Gate
 from console.pages.app import create_pages
 from console.raw import KafkaRawCallbacks
 from console.reads import Reads, Writes
+from console.replays_view import ReplaysReader
 from console.security import SecurityHeaders
 from console.settings import ConsoleSettings
 from console.signin.first import first_link
@@ -45,6 +46,7 @@ from console.signin.middleware import Sessions
 from console.writer import KafkaWriter
 from database.engine import open_engine
 from database.migrating import migrate
+from operations.trials import refusal_of
 from registry.app import create_app as registry
 from schemas.codec import Codec
 from schemas.registry import registry_for
@@ -62,6 +64,7 @@ API = (
     endpoints.router,
     attempts.router,
     dead.router,
+    replays.router,
     rejected.router,
     providers.router,
     alerts.router,
@@ -77,6 +80,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"description": "`missing_api_key` or `invalid_api_key`"},
     403: {"description": "`forbidden`: the role in this account is too low"},
     404: {"description": "`not_found`, also for what is another account's"},
+    409: {"description": "`conflict`: it does not fit what is there"},
     413: {"description": "`validation_failed`: the body is too large"},
     422: {"description": "`validation_failed`: `message` names each place and what is wrong there"},
     429: {"description": "`rate_limited`, with Retry-After"},
@@ -118,6 +122,7 @@ class Console:
             partial(first_counts, codec),
         )
         self._claims = KafkaClaims(requests, codec, writer, settings.api_timeout)
+        self._replays = ReplaysReader(settings, codec)
         self._database = open_engine(settings.database)
         self._readers = open_engine(settings.database, read_only=True, pool_size=READERS)
         self.parts = Parts(
@@ -130,6 +135,8 @@ class Console:
             Writes(self._database),
             self._database,
             KafkaRawCallbacks(settings, codec),
+            self._replays.view,
+            lambda url, allow_http: refusal_of(url, settings, allow_http),
         )
         self.health.checks.append(self._view.not_ready)
         self.health.gauge(
@@ -140,7 +147,7 @@ class Console:
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         """Connect before the first request, flush after the last."""
         await asyncio.to_thread(self._prepare_database)
-        steps = (self._producer, self._accounts, self.keys, self._claims, self._view)
+        steps = (self._producer, self._accounts, self.keys, self._replays, self._claims, self._view)
         started: list[Any] = []
         try:
             for step in steps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 
@@ -16,6 +17,7 @@ from console.errors import forbidden, not_found, validation_failed
 from console.principals import EVERY_ACCOUNT, Principal, Role
 from console.raw import RawCallbacks
 from console.reads import Reads, Writes
+from console.replays_view import ReplaysView
 from console.settings import ConsoleSettings
 from console.sight import Sight
 from console.writer import Writer
@@ -25,7 +27,7 @@ from schemas.records import ListConfig
 
 @dataclass(frozen=True)
 class Parts:
-    """What routes work with."""
+    """What routes work with. `refusal_of` says why webhooks may not go to a URL, or None; whether http may be used."""
 
     settings: ConsoleSettings
     accounts: Accounts
@@ -36,6 +38,8 @@ class Parts:
     writes: Writes
     database: Engine
     raw: RawCallbacks
+    replays: ReplaysView
+    refusal_of: Callable[[str, bool], Awaitable[str | None]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,3 +118,8 @@ def problem(error: Mapping[str, Any]) -> str:
             text = str(error["msg"]).removeprefix("Value error, ")
             text = text[:1].lower() + text[1:]
     return f"{place or 'body'}: {text}"
+
+
+def conflict(message: str) -> ApiError:
+    """What is asked for does not fit what is there."""
+    return ApiError(409, "conflict", "This cannot be done as things are.", message)

@@ -22,6 +22,12 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class StrictBody(Body):
+    """The same, whose values are taken for nothing but what they are: 1 is not true."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
 def number(text: str) -> str:
     """The number as E.164, short codes as they are. Raises ValueError."""
     try:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from bus.producer import KafkaError, Producer
 from console.errors import not_available
-from schemas.cloudevents import event_headers
+from schemas.cloudevents import Headers, event_headers
 from schemas.codec import Codec
 from schemas.records import Record
 from schemas.topics import Catalogue
@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 
 
 class Entry(NamedTuple):
-    """A record with its key and event id; `at` is in milliseconds."""
+    """A record with its key and event id; `at` is in milliseconds. None deletes what has the key."""
 
-    key: bytes
-    record: Record
+    key: bytes | None
+    record: Record | None
     event_id: str
     at: int
 
@@ -45,7 +45,7 @@ class KafkaWriter:
     async def write(self, topic: str, entries: Sequence[Entry]) -> list[Any]:
         """Return when all are durable. Raises ApiError (503); a part may be stored then, or all of it later."""
         name = self._catalogue[topic].name
-        encoded = [(e, self._codec.encode(e.record), event_headers(e.record, e.event_id, e.at)) for e in entries]
+        encoded = [(entry, *self._encoded(entry)) for entry in entries]
         sent: list[asyncio.Future[Any]] = []
         try:
             async with asyncio.timeout(self._timeout):
@@ -62,3 +62,8 @@ class KafkaWriter:
             for future in sent:
                 # A record that fails after its request was answered must not be reported as an unseen error.
                 future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def _encoded(self, entry: Entry) -> tuple[bytes | None, Headers | None]:
+        if entry.record is None:
+            return None, None
+        return self._codec.encode(entry.record), event_headers(entry.record, entry.event_id, entry.at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from dataclasses import dataclass, fields
 from typing import Any
@@ -99,17 +100,19 @@ async def send_trial(config: EndpointConfig, event: PublicEvent, settings: Outbo
     finally:
         await sender.stop()
     answer = redacted_head(outcome.head, (*secrets, *own.values()))
-    refusal = await _refusal(config.url, settings, allow_http) if outcome.error_class in REFUSALS else None
+    refusal = await refusal_of(config.url, settings, allow_http) if outcome.error_class in REFUSALS else None
     return Trial(headers, body, outcome, seconds, answer, refusal)
 
 
-async def _refusal(url: str, settings: OutboundSettings, allow_http: bool) -> str | None:
-    """Why webhooks may not go to a URL."""
+async def refusal_of(url: str, settings: OutboundSettings, allow_http: bool) -> str | None:
+    """Why webhooks may not go to a URL; None where they may, or where nobody knows its host at the moment."""
     allowed, ports = settings.allow_subnets, settings.webhook_ports
     resolver = GuardedResolver(allowed, ports)
     try:
         target = check_url(url, allow_http=allow_http, allowed=allowed, ports=ports)
         await resolver.resolve(target.raw_host or "", target.port or 0)
+    except socket.gaierror:
+        return None  # each attempt asks again
     except (RefusedUrl, OSError) as error:
         return str(error)
     finally:

@@ -1,15 +1,94 @@
-"""`GET /api/endpoints`: where an account's webhooks go."""
+"""`/api/endpoints`: where an account's webhooks go."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Annotated, Any
 
+from fastapi import APIRouter, Path, Request
+from pydantic import Field
+from starlette.responses import Response
+
+from accounts.plan import new_secret
+from accounts.secrets import keyring
+from console import endpoint_changes as changes
 from console.api.lists import ListAnswer
-from console.callers import TheCaller, TheParts
+from console.callers import Administrator, Caller, Parts, Supporter, TheCaller, TheParts
 from console.clock import now_ms
+from console.fields import StrictBody
 from console.queries.endpoints import Endpoint, endpoints
+from operations.endpoints import activated, paused, resumed, rotated
+from schemas.records import EndpointConfig
 
 router = APIRouter(tags=["Webhooks"])
+
+
+EndpointName = Annotated[str, Path(max_length=64, description="Name of the endpoint.", examples=["crm"])]
+
+
+class EndpointSettings(StrictBody):
+    """Settings of an endpoint, as in a settings file."""
+
+    url: str = Field(
+        max_length=2_000, description="https URL that takes the webhooks.", examples=["https://crm.example.com/trackly"]
+    )
+    events: list[str] = Field(
+        default=["delivery", "unsubscribe", "reply"], max_length=20, description="Events that it gets."
+    )
+    lists: list[str] = Field(default=[], max_length=1_000, description="Only events of these lists; empty: of all.")
+    description: str = Field(default="", max_length=500)
+    enabled: bool = True
+    format: str = Field(default="json", max_length=20, description="`json` or `cloudevents`.")
+    batch_events: int = Field(default=1, description="Events of one request, 1 to 100.")
+    rate_limit: float | None = Field(default=None, description="Requests a second at most.")
+    retry_schedule: list[str] = Field(default=[], max_length=20, description="Delays of the deployment; empty: all.")
+    headers: dict[str, str] = Field(default={}, max_length=20, description="Headers of each request; `***` keeps one.")
+
+
+class NewEndpoint(EndpointSettings):
+    """A new endpoint."""
+
+    id: str = Field(max_length=64, description="Its name: letters, digits, dots and dashes.", examples=["billing"])
+    secret: str | None = Field(
+        default=None,
+        max_length=500,
+        description="Signs the webhooks. Where none is given one is made, and shown once.",
+    )
+
+
+class Rotation(StrictBody):
+    """How long the present secret signs beside the new one."""
+
+    overlap_hours: int = Field(default=24, ge=0, le=720)
+    again: bool = Field(default=False, description="Replace the new secret of a rotation that is under way.")
+
+
+class TrialEvent(StrictBody):
+    """What is sent."""
+
+    event: str = Field(default="delivery", max_length=40, examples=["delivery"])
+
+
+@dataclass(frozen=True, slots=True)
+class WithSecret:
+    """An endpoint and the secret that was made for it; null where none was. It is shown this once."""
+
+    endpoint: Endpoint
+    secret: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """What was sent and how it ended. `refusal`: why the address may not be called."""
+
+    headers: dict[str, str] = field(repr=False)
+    body: str
+    status: int | None
+    error_class: str | None
+    ms: int
+    answer: str
+    refusal: str | None
 
 
 @router.get("/api/endpoints", summary="List endpoints")
@@ -17,3 +96,99 @@ async def get_endpoints(parts: TheParts, caller: TheCaller) -> ListAnswer[Endpoi
     """All endpoints of the account: what each gets, its state, and how it did in the last 24 hours. On one page."""
     configs = parts.accounts.endpoints_of(caller.account)
     return ListAnswer(list(await parts.reads(endpoints, caller.account, configs, now_ms())), None)
+
+
+@router.post("/api/endpoints", status_code=201, summary="Create an endpoint")
+async def create(request: Request, body: NewEndpoint, parts: TheParts, caller: Administrator) -> WithSecret:
+    """Create an endpoint. Without a secret one is made, and shown in this answer alone."""
+    values = body.model_dump(exclude_none=True)
+    made, secret = await changes.put(request, parts, caller.principal, caller.account, values, is_new=True)
+    return WithSecret(await _shown(parts, made), secret)
+
+
+@router.get("/api/endpoints/{endpoint}", summary="Show an endpoint")
+async def get_endpoint(endpoint: EndpointName, parts: TheParts, caller: TheCaller) -> Endpoint:
+    """One endpoint."""
+    return await _shown(parts, changes.endpoint_named(parts, caller.account, endpoint))
+
+
+@router.put("/api/endpoints/{endpoint}", summary="Change an endpoint")
+async def update(
+    request: Request, endpoint: EndpointName, body: EndpointSettings, parts: TheParts, caller: Administrator
+) -> Endpoint:
+    """Replace its settings; its secret, its pause and a rotation stay. Another URL ends a pause."""
+    changes.endpoint_named(parts, caller.account, endpoint)
+    values = {"id": endpoint, **body.model_dump(exclude_none=True)}
+    made, _ = await changes.put(request, parts, caller.principal, caller.account, values, is_new=False)
+    return await _shown(parts, made)
+
+
+@router.delete("/api/endpoints/{endpoint}", status_code=204, summary="Delete an endpoint")
+async def delete(request: Request, endpoint: EndpointName, parts: TheParts, caller: Administrator) -> Response:
+    """Delete it. What waits for it is dropped when its delay is over."""
+    await changes.delete(request, parts, caller.principal, changes.endpoint_named(parts, caller.account, endpoint))
+    return Response(status_code=204)
+
+
+@router.post("/api/endpoints/{endpoint}/pause", summary="Pause an endpoint")
+async def pause(request: Request, endpoint: EndpointName, parts: TheParts, caller: Supporter) -> Endpoint:
+    """Send nothing until it is resumed. What comes meanwhile waits in the delay topics."""
+    return await _changed(request, parts, caller, endpoint, "endpoint.pause", partial(paused, now=now_ms()))
+
+
+@router.post("/api/endpoints/{endpoint}/resume", summary="Resume an endpoint")
+async def resume(request: Request, endpoint: EndpointName, parts: TheParts, caller: Supporter) -> Endpoint:
+    """End a pause, whatever its reason. What waits goes out as its delays end."""
+    return await _changed(request, parts, caller, endpoint, "endpoint.resume", resumed)
+
+
+@router.post("/api/endpoints/{endpoint}/rotate-secret", summary="Rotate the secret")
+async def rotate(
+    request: Request, endpoint: EndpointName, body: Rotation, parts: TheParts, caller: Administrator
+) -> WithSecret:
+    """Make a new secret and show it, once. During the overlap both sign."""
+    secret = new_secret()
+    changed = partial(
+        rotated,
+        secret=keyring().seal(secret),
+        overlap=changes.check_overlap(body.overlap_hours),
+        now=now_ms(),
+        again=body.again,
+    )
+    return WithSecret(await _changed(request, parts, caller, endpoint, "endpoint.rotate", changed), secret)
+
+
+@router.post("/api/endpoints/{endpoint}/activate-secret", summary="End a rotation")
+async def activate(request: Request, endpoint: EndpointName, parts: TheParts, caller: Administrator) -> Endpoint:
+    """The new secret signs alone from now on."""
+    return await _changed(request, parts, caller, endpoint, "endpoint.activate", activated)
+
+
+@router.post("/api/endpoints/{endpoint}/test", summary="Test an endpoint")
+async def try_endpoint(
+    request: Request, endpoint: EndpointName, body: TrialEvent, parts: TheParts, caller: Supporter
+) -> TrialResult:
+    """Send a signed test event from the console, and tell what the endpoint answers."""
+    config = changes.endpoint_named(parts, caller.account, endpoint)
+    trial = await changes.try_endpoint(request, parts, caller.principal, config, body.event)
+    return TrialResult(
+        trial.headers,
+        trial.body.decode(),
+        trial.outcome.status,
+        trial.outcome.error_class,
+        round(trial.seconds * 1000),
+        trial.answer,
+        trial.refusal,
+    )
+
+
+async def _changed(
+    request: Request, parts: Parts, caller: Caller, endpoint: str, action: str, changed: Any
+) -> Endpoint:
+    config = changes.endpoint_named(parts, caller.account, endpoint)
+    return await _shown(parts, await changes.change(request, parts, caller.principal, config, action, changed))
+
+
+async def _shown(parts: Parts, config: EndpointConfig) -> Endpoint:
+    (found,) = await parts.reads(endpoints, config.account, [config], now_ms())
+    return found

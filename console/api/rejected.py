@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from console.api.lists import ListAnswer, answer
-from console.callers import TheCaller, TheParts
+from console.callers import Supporter, TheCaller, TheParts
 from console.queries.rejected import Rejected, RejectedFilter, list_rejected
+from console.rejected_retries import Retried, retry
 
 router = APIRouter(tags=["Messages"])
 
@@ -19,3 +20,14 @@ async def get_rejected(
 ) -> ListAnswer[Rejected]:
     """Callbacks, or items of them, that could not be processed, with the reason; the newest first."""
     return answer(caller, await parts.reads(list_rejected, caller.account, wanted))
+
+
+@router.post("/api/rejected/retry", status_code=202, summary="Process rejected payloads again")
+async def process_again(
+    request: Request, wanted: Annotated[RejectedFilter, Query()], parts: TheParts, caller: Supporter
+) -> Retried:
+    """Process again the callbacks that the filters cover, up to 50, the newest first; `is_all`: there were no more.
+
+    What was understood the first time gives the same ids again and counts no second time.
+    """
+    return await retry(request, parts, caller.principal, caller.account, wanted)

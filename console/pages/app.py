@@ -21,6 +21,7 @@ from console.pages import (
     overview,
     providers,
     rejected,
+    replays,
     replies,
     signin,
 )
@@ -36,6 +37,7 @@ ROUTERS = (
     contacts.router,
     rejected.router,
     dead.router,
+    replays.router,
     attempts.router,
     endpoints.router,
     providers.router,

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Form, Query, Request
+from pydantic import ValidationError
 from starlette.responses import Response
 
 from console.callers import TheParts
-from console.pages.shell import page
-from console.pages.visitor import TheVisitor
+from console.errors import conflict, validation_failed
+from console.pages.shell import done, page
+from console.pages.visitor import TheVisitor, Visitor, needs
+from console.principals import Role
 from console.queries.dead import DeadLettersFilter, dead_letters
+from console.replay_orders import order, orders_of, plan_dead
 from outbound.outcomes import ERROR_CLASSES
 
 router = APIRouter(prefix="/accounts/{account}/dead-letters")
+
+Supporter = Annotated[Visitor, needs(Role.SUPPORT)]
 
 
 @router.get("")
@@ -23,3 +30,30 @@ async def show_dead_letters(
     """The list with its filters."""
     found = await parts.reads(dead_letters, visitor.account, wanted)
     return page(request, "dead/list.html", visitor, wanted=wanted, found=visitor.page(found), errors=ERROR_CLASSES)
+
+
+@router.get("/replay")
+async def plan(
+    request: Request, wanted: Annotated[DeadLettersFilter, Query()], parts: TheParts, visitor: Supporter
+) -> Response:
+    """What would be sent again: all that the filter covers, not only a page of it."""
+    planned = await parts.reads(plan_dead, visitor.account, wanted)
+    states = {each.id: each for each in parts.accounts.endpoints_of(visitor.account)}
+    return page(request, "dead/replay.html", visitor, wanted=wanted, plan=planned, endpoints=states)
+
+
+@router.post("/replay")
+async def replay(
+    request: Request, parts: TheParts, visitor: Supporter, question: Annotated[str, Form(max_length=2_000)] = ""
+) -> Response:
+    """Order it. `question` is the filter as the plan had it in its URL."""
+    try:
+        wanted = DeadLettersFilter.model_validate(dict(parse_qsl(question)))
+    except ValidationError:
+        raise validation_failed(["question: is no filter"]) from None
+    planned = await parts.reads(plan_dead, visitor.account, wanted)
+    orders = [each for each in orders_of(planned, visitor.account) if each.endpoint in parts.accounts.endpoints]
+    if not orders:
+        raise conflict("There is nothing to send again, or its endpoint is no more.")
+    await order(request, parts, visitor.principal, visitor.account, orders)
+    return done(visitor, "/replays", "ordered")

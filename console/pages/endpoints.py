@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
-from console.callers import TheParts
+from accounts.checks import EVENTS, FORMATS
+from accounts.plan import new_secret
+from accounts.secrets import keyring
+from console import endpoint_changes as changes
+from console.callers import Parts, TheParts
 from console.clock import now_ms
-from console.pages.shell import page
-from console.pages.visitor import TheVisitor
+from console.errors import ApiError, conflict
+from console.pages.shell import done, page
+from console.pages.visitor import TheVisitor, Visitor, needs
+from console.principals import Role
 from console.queries.endpoints import endpoints
+from operations.endpoints import activated, paused, resumed, rotated
+from operations.trials import Trial
+from outbound.bodies import SHAPES
+from outbound.outcomes import ERROR_CLASSES
+from schemas.records import EndpointConfig
 
 router = APIRouter(prefix="/accounts/{account}/webhooks")
+
+Supporter = Annotated[Visitor, needs(Role.SUPPORT)]
+Administrator = Annotated[Visitor, needs(Role.ADMIN)]
+Text = Annotated[str, Form(max_length=2_000)]
+Choices = Annotated[list[str], Form()]
+
+OVERLAPS = {0: "none: the old secret ends at once", 1: "1 hour", 24: "24 hours", 72: "72 hours"}
+NEW = "new"
+"""No endpoint can be opened under this name: it is the page that makes one."""
 
 
 @router.get("")
@@ -20,3 +43,203 @@ async def show_endpoints(request: Request, parts: TheParts, visitor: TheVisitor)
     configs = parts.accounts.endpoints_of(visitor.account)
     found = await parts.reads(endpoints, visitor.account, configs, now_ms())
     return page(request, "endpoints/list.html", visitor, endpoints=found)
+
+
+@router.get(f"/{NEW}")
+async def new_endpoint(request: Request, visitor: Administrator) -> Response:
+    """The form of a new endpoint."""
+    return _form(request, visitor, {"events": ["delivery", "unsubscribe", "reply"]})
+
+
+@router.post(f"/{NEW}")
+async def create(
+    request: Request,
+    parts: TheParts,
+    visitor: Administrator,
+    id: Text = "",
+    url: Text = "",
+    description: Text = "",
+    events: Choices = [],  # noqa: B006
+    lists: Choices = [],  # noqa: B006
+    format: Text = "json",
+) -> Response:
+    """Create an endpoint, and show its secret, once."""
+    given = _values(id, url, description, events, lists, format)
+    if id == NEW:
+        return _form(request, visitor, given, conflict(f"{NEW!r} cannot be the name of an endpoint."))
+    try:
+        made, secret = await changes.put(request, parts, visitor.principal, visitor.account, given, is_new=True)
+    except ApiError as error:
+        return _form(request, visitor, given, error)
+    return await _one(request, parts, visitor, made, secret=secret)
+
+
+@router.get("/{endpoint}")
+async def show_endpoint(request: Request, endpoint: str, parts: TheParts, visitor: TheVisitor) -> Response:
+    """One endpoint: its state, what can be done, and how a receiver verifies its webhooks."""
+    return await _one(request, parts, visitor, changes.endpoint_named(parts, visitor.account, endpoint))
+
+
+@router.get("/{endpoint}/edit")
+async def edit(request: Request, endpoint: str, parts: TheParts, visitor: Administrator) -> Response:
+    """The form of its settings."""
+    config = changes.endpoint_named(parts, visitor.account, endpoint)
+    return _form(request, visitor, _values_of(config), is_new=False)
+
+
+@router.post("/{endpoint}/edit")
+async def update(
+    request: Request,
+    endpoint: str,
+    parts: TheParts,
+    visitor: Administrator,
+    url: Text = "",
+    description: Text = "",
+    events: Choices = [],  # noqa: B006
+    lists: Choices = [],  # noqa: B006
+    format: Text = "json",
+) -> Response:
+    """Change its settings. What the form does not show stays."""
+    config = changes.endpoint_named(parts, visitor.account, endpoint)
+    given = _values_of(config) | _values(endpoint, url, description, events, lists, format)
+    try:
+        await changes.put(request, parts, visitor.principal, visitor.account, given, is_new=False)
+    except ApiError as error:
+        return _form(request, visitor, given, error, is_new=False)
+    return done(visitor, f"/webhooks/{endpoint}", "saved")
+
+
+@router.post("/{endpoint}/pause")
+async def pause(request: Request, endpoint: str, parts: TheParts, visitor: Supporter) -> Response:
+    """Send nothing until it is resumed."""
+    await _changed(request, parts, visitor, endpoint, "endpoint.pause", partial(paused, now=now_ms()))
+    return done(visitor, f"/webhooks/{endpoint}", "paused")
+
+
+@router.post("/{endpoint}/resume")
+async def resume(request: Request, endpoint: str, parts: TheParts, visitor: Supporter) -> Response:
+    """End a pause."""
+    await _changed(request, parts, visitor, endpoint, "endpoint.resume", resumed)
+    return done(visitor, f"/webhooks/{endpoint}", "resumed")
+
+
+@router.post("/{endpoint}/rotate")
+async def rotate(
+    request: Request,
+    endpoint: str,
+    parts: TheParts,
+    visitor: Administrator,
+    overlap: Annotated[int, Form()] = 24,
+    again: Annotated[bool, Form()] = False,
+) -> Response:
+    """Make a new secret, and show it, once."""
+    secret = new_secret()
+    changed = partial(
+        rotated,
+        secret=keyring().seal(secret),
+        overlap=changes.check_overlap(overlap),
+        now=now_ms(),
+        again=again,
+    )
+    after = await _changed(request, parts, visitor, endpoint, "endpoint.rotate", changed)
+    return await _one(request, parts, visitor, after, secret=secret)
+
+
+@router.post("/{endpoint}/activate")
+async def activate(request: Request, endpoint: str, parts: TheParts, visitor: Administrator) -> Response:
+    """The new secret signs alone from now on."""
+    await _changed(request, parts, visitor, endpoint, "endpoint.activate", activated)
+    return done(visitor, f"/webhooks/{endpoint}", "activated")
+
+
+@router.post("/{endpoint}/test")
+async def try_endpoint(
+    request: Request, endpoint: str, parts: TheParts, visitor: Supporter, event: Text = "delivery"
+) -> Response:
+    """Send a signed test, and show what the endpoint answers."""
+    config = changes.endpoint_named(parts, visitor.account, endpoint)
+    trial = await changes.try_endpoint(request, parts, visitor.principal, config, event)
+    return await _one(request, parts, visitor, config, trial=trial)
+
+
+@router.post("/{endpoint}/delete")
+async def delete(request: Request, endpoint: str, parts: TheParts, visitor: Administrator, name: Text = "") -> Response:
+    """Delete it, if its name is typed."""
+    config = changes.endpoint_named(parts, visitor.account, endpoint)
+    if name != config.id:
+        raise conflict(f"Type {config.id} to delete it.")
+    await changes.delete(request, parts, visitor.principal, config)
+    return done(visitor, "/webhooks", "deleted")
+
+
+async def _changed(
+    request: Request, parts: Parts, visitor: Visitor, endpoint: str, action: str, changed: Any
+) -> EndpointConfig:
+    config = changes.endpoint_named(parts, visitor.account, endpoint)
+    return await changes.change(request, parts, visitor.principal, config, action, changed)
+
+
+async def _one(
+    request: Request,
+    parts: Parts,
+    visitor: Visitor,
+    config: EndpointConfig,
+    secret: str | None = None,
+    trial: Trial | None = None,
+) -> Response:
+    (found,) = await parts.reads(endpoints, visitor.account, [config], now_ms())
+    return page(
+        request,
+        "endpoints/one.html",
+        visitor,
+        endpoint=found,
+        secret=secret,
+        trial=trial,
+        events=[shape.event for shape in SHAPES.values()],
+        errors=ERROR_CLASSES,
+        overlaps=OVERLAPS,
+    )
+
+
+def _form(
+    request: Request,
+    visitor: Visitor,
+    values: dict[str, Any],
+    error: ApiError | None = None,
+    *,
+    is_new: bool = True,
+) -> Response:
+    return page(
+        request,
+        "endpoints/form.html",
+        visitor,
+        200 if error is None else error.status,
+        values=values,
+        error=error,
+        is_new=is_new,
+        known_events=EVENTS,
+        formats=FORMATS,
+    )
+
+
+def _values(id: str, url: str, description: str, events: list[str], lists: list[str], format: str) -> dict[str, Any]:
+    values = {"id": id, "url": url, "events": events, "lists": lists, "format": format}
+    return values | ({"description": description} if description else {})
+
+
+def _values_of(config: EndpointConfig) -> dict[str, Any]:
+    """An endpoint as a settings file has it; its secrets stay."""
+    values: dict[str, Any] = {
+        "id": config.id,
+        "url": config.url,
+        "events": list(config.events),
+        "lists": list(config.lists),
+        # A pause is no setting: it stays by itself.
+        "enabled": config.enabled or config.paused_at is not None,
+        "retry_schedule": list(config.retry_schedule),
+        "headers": dict.fromkeys(config.headers, "***"),
+        "format": config.format,
+        "batch_events": config.batch_events,
+    }
+    optional = {"description": config.description or None, "rate_limit": config.rate_limit}
+    return values | {name: value for name, value in optional.items() if value is not None}

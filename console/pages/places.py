@@ -26,6 +26,7 @@ PLACES = (
     Place("/rejected", "Rejected payloads", "Problems"),
     Place("/dead-letters", "Dead letters", "Problems"),
     Place("/attempts", "Attempts", "Problems"),
+    Place("/replays", "Replays", "Problems"),
     Place("/webhooks", "Webhooks", "Settings"),
     Place("/providers", "Providers", "Settings"),
     Place("/alerts", "Alerts", "Settings"),

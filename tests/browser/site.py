@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import uvicorn
@@ -14,7 +15,7 @@ from sqlalchemy import BigInteger, Boolean, LargeBinary, Table
 
 from console.principals import Role
 from database.tables import READ_MODEL, freshness
-from schemas.records import EndpointConfig
+from operations.replays import Order
 from tests.unit.console.console_parts import LIST, NUMBER, Api
 from tests.unit.console.rows import NOW
 
@@ -52,9 +53,7 @@ _KNOWN: dict[str, Any] = {
 def site() -> Iterator[str]:
     """Base URL of the console, for as long as the block lasts."""
     api = Api()
-    api.accounts.put(
-        EndpointConfig(account="acme", id="crm", url="https://crm.example.com/hook", secret="s", events=("delivery",))
-    )
+    api.written.replays.put(replace(Order("acme/crm", "dead").command("user:ann@example.com", NOW), replay_id="rpl_1"))
     for table in READ_MODEL:
         for nth in range(ROWS):
             if nth == 0 or ("id" in table.c and table is not freshness):

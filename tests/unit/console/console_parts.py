@@ -20,18 +20,20 @@ from bus.stores import MemoryStore
 from console.app import create_app
 from console.callers import Parts
 from console.claims import Accepted
-from console.clock import Moment
+from console.clock import Moment, now_ms
 from console.contacts_view import ContactsView
 from console.errors import not_available, validation_failed
 from console.freshness import STAGES
 from console.principals import Principal, Role
 from console.reads import Reads, Writes
+from console.replays_view import ReplaysView
 from console.settings import ConsoleSettings
 from console.writer import Entry
 from database.tables import METADATA
+from outbound.guard import RefusedUrl, check_url
 from schemas.codec import Codec
 from schemas.ids import contact_key
-from schemas.records import AccountConfig, ContactState, ListConfig, RawCallback, Record
+from schemas.records import AccountConfig, ContactState, EndpointConfig, ListConfig, RawCallback, Record, ReplayCommand
 from schemas.registry import FolderRegistry
 
 CODEC = Codec(FolderRegistry())
@@ -45,15 +47,29 @@ class Written:
     def __init__(self) -> None:
         self.entries: list[tuple[str, Entry]] = []
         self.broken = False
+        self.accounts = Accounts()
+        self.replays = ReplaysView()
 
     async def write(self, topic: str, entries: Sequence[Entry]) -> list[Any]:
         if self.broken:
             raise not_available("Kafka is away.")
         self.entries += [(topic, entry) for entry in entries]
+        for entry in entries:
+            self._follow(topic, entry)
         return [None] * len(entries)
 
     def records(self, topic: str) -> list[Record]:
-        return [entry.record for name, entry in self.entries if name == topic]
+        return [entry.record for name, entry in self.entries if name == topic and entry.record is not None]
+
+    def _follow(self, topic: str, entry: Entry) -> None:
+        """What the readers of settings and of replays make of a record."""
+        if isinstance(entry.record, ReplayCommand):
+            self.replays.put(entry.record)
+        elif topic.startswith("config_") and topic != "config_keys":
+            if entry.record is None:
+                self.accounts.drop(topic, (entry.key or b"").decode())
+            elif isinstance(entry.record, AccountConfig | ListConfig | EndpointConfig):
+                self.accounts.put(entry.record)
 
 
 @dataclass
@@ -111,16 +127,17 @@ class Api:
         self.store = MemoryStore()
         self.replica = Replica(self.settings, self.settings.catalogue["contacts"], self.store)
         self.view = ContactsView(self.settings, CODEC, self.replica)
-        accounts = self.accounts = Accounts()
+        accounts = self.accounts = self.written.accounts
         for account, number in (("acme", LIST), ("other", OTHER_LIST)):
             accounts.put(AccountConfig(id=account, name=account))
             accounts.put(ListConfig(account=account, number=number))
-        self.accounts = accounts
+        accounts.put(endpoint())
         self.raw = Raw()
         self.engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
         METADATA.create_all(self.engine)
         database = (Reads(self.engine), Writes(self.engine), self.engine)
-        self.parts = Parts(self.settings, accounts, self.view, self.written, OwnClaims(), *database, self.raw)
+        others = (*database, self.raw, self.written.replays, _refusal_of)
+        self.parts = Parts(self.settings, accounts, self.view, self.written, OwnClaims(), *others)
         self.health = Health("console")
         self.app = create_app(self.parts, self.keys, self.health)
         self.complete(seconds_ago=1)
@@ -197,6 +214,32 @@ class Api:
         )
         self.store.write({name.encode(): CODEC.encode(state)}, None)
         self.replica.on_key(name.encode())
+
+
+def endpoint(**changes: Any) -> EndpointConfig:
+    """The endpoint `crm` of `acme`. Nothing listens there."""
+    settings: dict[str, Any] = {
+        "account": "acme",
+        "id": "crm",
+        "url": "https://127.0.0.1:9/hook",
+        "secret": "whsec_cHJlc2VudA==",
+        "events": ("delivery", "reply"),
+    }
+    return EndpointConfig(**settings | changes)
+
+
+def rotating(**changes: Any) -> EndpointConfig:
+    """The same while its secret is rotated."""
+    return endpoint(secret_next="whsec_bmV4dA==", secret_next_at=now_ms() + 3_600_000, **changes)
+
+
+async def _refusal_of(url: str, allow_http: bool) -> str | None:
+    """As if every name had a public address; numbers are what they are."""
+    try:
+        check_url(url, allow_http=allow_http)
+    except RefusedUrl as error:
+        return str(error)
+    return None
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str]:

@@ -15,7 +15,14 @@ OWN = {"/", "/go"}
 """Pages that belong to no account."""
 
 VALUES = {"account": "acme", "provider": "infobip", "provider_message_id": "ib-1", "number": "+15551230001"}
-VALUES |= {"topic": "sms.raw", "partition": "0", "offset": "0", "attempt_id": "1"}
+VALUES |= {
+    "topic": "sms.raw",
+    "partition": "0",
+    "offset": "0",
+    "attempt_id": "1",
+    "endpoint": "crm",
+    "replay_id": "rpl_1",
+}
 """What stands for the parameters of paths."""
 
 ROUTES = [

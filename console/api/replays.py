@@ -1,0 +1,99 @@
+"""`/api/replays`: webhooks sent again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import Field
+
+from console.api.lists import ListAnswer
+from console.callers import Supporter, TheCaller, TheParts
+from console.clock import now_ms
+from console.errors import validation_failed
+from console.fields import StrictBody
+from console.queries.dead import DeadLettersFilter
+from console.queries.filters import millis_of
+from console.replay_orders import Replay, order, orders_of, plan_dead, replay_named, shown, stop
+from operations.replays import EVENTS, MOST_IDS, Order
+
+router = APIRouter(tags=["Replays"])
+
+
+ReplayId = Annotated[str, Path(max_length=64, description="Id of the replay.", examples=["rpl_1"])]
+
+
+class NewReplay(StrictBody):
+    """What is sent again."""
+
+    endpoint: str = Field(max_length=64, examples=["crm"])
+    outcome: str = Field(
+        default="failed", pattern="^(all|failed|dead)$", description="all, failed (never taken) or dead (given up)."
+    )
+    events: list[str] = Field(default=[], max_length=20, description="Only these events.")
+    event_ids: list[str] = Field(default=[], max_length=MOST_IDS, description="Only these webhook-ids.")
+    since: str | None = Field(
+        default=None,
+        max_length=40,
+        description="Written since: a time, or so long ago; 24h unless event_ids are named.",
+        examples=["24h"],
+    )
+    until: str | None = Field(default=None, max_length=40, description="Written before; now unless given.")
+    rate: float | None = Field(default=None, ge=0.1, description="Webhooks a second at most.")
+
+
+@router.get("/api/replays", summary="List replays")
+async def list_replays(parts: TheParts, caller: TheCaller) -> ListAnswer[Replay]:
+    """Replays of the last 30 days and how far they are, the newest first. On one page."""
+    return ListAnswer([shown(each) for each in parts.replays.of_account(caller.account)], None)
+
+
+@router.post("/api/replays", status_code=202, summary="Order a replay")
+async def order_replay(request: Request, body: NewReplay, parts: TheParts, caller: Supporter) -> Replay:
+    """Send webhooks to one endpoint again, with their old bodies and webhook-ids. Sinks carry the order out."""
+    now = now_ms()
+    unknown = [event for event in body.events if event not in EVENTS]
+    if unknown:
+        raise validation_failed([f"events: {unknown[0]!r} is none of {', '.join(EVENTS)}"])
+    wanted = Order(
+        f"{caller.account}/{body.endpoint}",
+        body.outcome,
+        tuple(body.events),
+        tuple(body.event_ids),
+        0 if body.event_ids and body.since is None else _time("since", body.since or "24h", now),
+        None if body.until is None else _time("until", body.until, now),
+        body.rate,
+    )
+    (known,) = await order(request, parts, caller.principal, caller.account, [wanted])
+    return shown(known)
+
+
+@router.post("/api/dead-letters/replay", status_code=202, summary="Replay dead letters")
+async def replay_dead(
+    request: Request, wanted: Annotated[DeadLettersFilter, Query()], parts: TheParts, caller: Supporter
+) -> ListAnswer[Replay]:
+    """Send again whatever the filter covers and was not delivered since, up to 10,000: one or more replays."""
+    plan = await parts.reads(plan_dead, caller.account, wanted)
+    orders = list(orders_of(plan, caller.account))
+    return ListAnswer(
+        [shown(each) for each in await order(request, parts, caller.principal, caller.account, orders)], None
+    )
+
+
+@router.get("/api/replays/{replay_id}", summary="Show a replay")
+async def get_replay(replay_id: ReplayId, parts: TheParts, caller: TheCaller) -> Replay:
+    """One replay: its state, how many webhooks were sent, how many records are left to read."""
+    return shown(replay_named(parts, caller.account, replay_id))
+
+
+@router.post("/api/replays/{replay_id}/stop", summary="Stop a replay")
+async def stop_replay(request: Request, replay_id: ReplayId, parts: TheParts, caller: Supporter) -> Replay:
+    """Stop it. What it has handed over already still goes out."""
+    return shown(await stop(request, parts, caller.principal, caller.account, replay_id))
+
+
+def _time(field: str, text: str, now: int) -> int:
+    try:
+        return millis_of(text, now)
+    except ValueError as error:
+        raise validation_failed([f"{field}: {error}"]) from None

@@ -1,0 +1,69 @@
+"""Problems > Replays."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import Response
+
+from console.callers import TheParts
+from console.clock import now_ms
+from console.errors import validation_failed
+from console.pages.shell import done, page
+from console.pages.visitor import TheVisitor, Visitor, needs
+from console.principals import Role
+from console.queries.filters import millis_of
+from console.replay_orders import order, shown, stop
+from operations.replays import ENDED, MOST_IDS, Order
+
+router = APIRouter(prefix="/accounts/{account}/replays")
+
+Supporter = Annotated[Visitor, needs(Role.SUPPORT)]
+Text = Annotated[str, Form(max_length=200)]
+
+OUTCOMES = {"failed": "what was tried and never taken", "dead": "what was given up", "all": "everything"}
+
+
+@router.get("")
+async def show_replays(request: Request, parts: TheParts, visitor: TheVisitor) -> Response:
+    """Replays and how far they are; the list asks for itself again while one is under way."""
+    return page(
+        request,
+        "replays/list.html",
+        visitor,
+        replays=[shown(each) for each in parts.replays.of_account(visitor.account)],
+        ended=ENDED,
+        outcomes=OUTCOMES,
+        endpoints=sorted(each.id for each in parts.accounts.endpoints_of(visitor.account)),
+    )
+
+
+@router.post("")
+async def order_replay(
+    request: Request,
+    parts: TheParts,
+    visitor: Supporter,
+    endpoint: Text = "",
+    outcome: Text = "failed",
+    since: Text = "24h",
+    event_id: Text = "",
+) -> Response:
+    """Order a replay to one endpoint, by time or of one event."""
+    if outcome not in OUTCOMES:
+        raise validation_failed([f"outcome: is none of {', '.join(OUTCOMES)}"])
+    try:
+        begin = 0 if event_id else millis_of(since, now_ms())
+    except ValueError as error:
+        raise validation_failed([f"since: {error}"]) from None
+    ids = tuple(event_id.split())[:MOST_IDS]
+    wanted = Order(f"{visitor.account}/{endpoint}", outcome, event_ids=ids, from_at=begin)
+    await order(request, parts, visitor.principal, visitor.account, [wanted])
+    return done(visitor, "/replays", "ordered")
+
+
+@router.post("/{replay_id}/stop")
+async def stop_replay(request: Request, replay_id: str, parts: TheParts, visitor: Supporter) -> Response:
+    """Stop it. What it has handed over already still goes out."""
+    await stop(request, parts, visitor.principal, visitor.account, replay_id)
+    return done(visitor, "/replays", "stopped")

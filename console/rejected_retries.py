@@ -1,0 +1,60 @@
+"""Rejected callbacks, processed again: read from Kafka, and written once more with the same event id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+from starlette.requests import Request
+
+from console.audit import audit
+from console.callers import Parts
+from console.clock import now_ms
+from console.principals import Principal
+from console.queries.rejected import RejectedFilter
+from console.writer import Entry
+from database.tables import rejected
+
+MOST = 50
+"""Callbacks of one request; each is looked up on Kafka by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """How many callbacks are processed again, and how many are gone or were no raw callbacks."""
+
+    again: int
+    gone: int
+    is_all: bool
+
+
+def sources(connection: Connection, account: str, wanted: RejectedFilter) -> list[str]:
+    """Places of the callbacks that the filter covers, the newest first: several items of one callback are one."""
+    query = (
+        select(rejected.c.source)
+        .where(*wanted.conditions(rejected, "rejected_at", account))
+        .order_by(rejected.c.rejected_at.desc(), rejected.c.id.desc())
+        .limit(MOST * 20)
+    )
+    return list(dict.fromkeys(connection.execute(query).scalars()))
+
+
+async def retry(request: Request, parts: Parts, principal: Principal, account: str, wanted: RejectedFilter) -> Retried:
+    """Process again what the filter covers, up to MOST callbacks. What was understood before counts no second time.
+
+    Raises ApiError (503).
+    """
+    found = await parts.reads(sources, account, wanted)
+    again = gone = 0
+    for source in found[:MOST]:
+        topic, partition, offset = source.rsplit("/", 2)
+        callback = await parts.raw.read(topic, int(partition), int(offset))
+        if callback is None or callback.account != account:
+            gone += 1
+            continue
+        await parts.writer.write("raw", [Entry(None, callback, callback.event_id, now_ms())])
+        again += 1
+    await audit(
+        request, parts.writer, principal, "rejected.retry", "rejected payloads", account=account, again=again, gone=gone
+    )
+    return Retried(again, gone, len(found) <= MOST)
