@@ -204,7 +204,8 @@ def test_settings_say_value_default_and_meaning(monkeypatch: pytest.MonkeyPatch)
     assert (partitions["service"], partitions["value"], partitions["set"]) == ("every service", 4, True)
     assert "partitions of each topic" in str(partitions["meaning"])
     assert (found["TRACKLY_INGEST_PORT"]["value"], found["TRACKLY_INGEST_PORT"]["set"]) == (8080, False)
-    assert {line["service"] for line in found.values()} == {"every service", "ingest", "streams", "sinks", "console"}
+    services = {"every service", "ingest", "streams", "sinks", "read-model", "console"}
+    assert {line["service"] for line in found.values()} == services
 
 
 def test_settings_hide_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
