@@ -4,7 +4,8 @@ Times are milliseconds since 1970 UTC. What `READ_MODEL` holds is a copy of what
 there; what `SIGN_IN` holds is nowhere else.
 
 Every table that people look at begins its indexes with `account`: nobody looks at two accounts at once, and a page is
-one range of one index. Rows of equal time are told apart by `id`, which grows with the order of arrival.
+one range of one index. Rows of equal time are told apart by `id`, which grows with the order of arrival. Indexes by
+which the read model finds single rows begin with what tells rows apart.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ messages = Table(
     _number("part_count", nullable=True),
     _number("registered_at", nullable=True),
     _number("updated_at"),
-    UniqueConstraint("account", "provider", "provider_message_id", name="messages_identity"),
+    UniqueConstraint("provider_message_id", "account", "provider", name="messages_identity"),
     Index("messages_by_message_id", "account", "message_id"),
     *_pages("messages", "updated_at", "status", "status_detail", "provider", "list_number", "number"),
     comment="The newest state of each message. `status` is `queued` until the first report.",
@@ -218,7 +219,7 @@ attempts = Table(
     _number("next_attempt_at", nullable=True),
     Column("final", Boolean, nullable=False),
     _number("at"),
-    Index("attempts_of_event", "account", "event_id"),
+    Index("attempts_of_event", "event_id", "account"),
     *_pages("attempts", "at", "outcome"),
     Index("attempts_of_endpoint", "account", "endpoint", "at", "id"),
     Index("attempts_of_endpoint_by_outcome", "account", "endpoint", "outcome", "at", "id"),
@@ -245,7 +246,7 @@ dead_webhooks = Table(
     _text("number", nullable=True),
     UniqueConstraint("place", "event_id", name="dead_webhooks_identity"),
     Index("dead_webhooks_of_number", "account", "number"),
-    Index("dead_webhooks_of_event", "account", "event_id"),
+    Index("dead_webhooks_of_event", "event_id", "account"),
     *_pages("dead_webhooks", "died_at", "endpoint", "error_class"),
     comment="Webhooks that were given up; `delivered_at` once a replay was answered 2xx.",
 )

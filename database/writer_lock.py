@@ -27,6 +27,8 @@ def writing(engine: Engine) -> Iterator[Connection]:
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
             taken = connection.execute(text(f"SELECT pg_try_advisory_lock({ADVISORY_LOCK})")).scalar_one()
+            # A plan that was made for small tables would be kept while they grow.
+            connection.execute(text("SET plan_cache_mode = force_custom_plan"))
             connection.commit()
             if not taken:
                 raise AnotherWrites("another process writes the read model of this database")

@@ -25,7 +25,7 @@ from sinks.read_rows import Answered, Change, ContactNews, Count, Erasure, Lates
 
 T = TypeVar("T")
 
-_IDENTITY = ("account", "provider", "provider_message_id")
+_IDENTITY = ("provider_message_id", "account", "provider")
 _SUCCESS = "2xx"
 
 
@@ -46,7 +46,7 @@ def write(connection: Connection, changes: Sequence[Change]) -> None:
     everything = [*changes, *follows]
     _write_messages(connection, list(_of(MessageNews, everything)))
     _write_contacts(connection, list(_of(ContactNews, changes)))
-    _mark_delivered(connection, {(each.account, each.event_id) for each in _of(Answered, changes)})
+    _mark_delivered(connection, {(each.event_id, each.account) for each in _of(Answered, changes)})
     _replace(connection, _of(Latest, changes))
     _write_counts(connection, list(_of(Count, everything)))
 
@@ -89,7 +89,7 @@ def _write_messages(connection: Connection, news: Sequence[MessageNews]) -> None
 
 
 def _message_key(news: MessageNews) -> Key:
-    return fitting_text(news.account), fitting_text(news.provider), fitting_text(news.provider_message_id)
+    return fitting_text(news.provider_message_id), fitting_text(news.account), fitting_text(news.provider)
 
 
 def _write_contacts(connection: Connection, news: Sequence[ContactNews]) -> None:
@@ -124,7 +124,7 @@ def _restored(news: Iterable[ContactNews], active: dict[str, bool]) -> Iterator[
 
 def _mark_delivered(connection: Connection, answered: set[Key]) -> None:
     """Note of webhooks that were given up when they were answered 2xx afterwards."""
-    key, shown = ("account", "event_id"), ("id", "account", "event_id", "endpoint", "died_at", "delivered_at")
+    key, shown = ("event_id", "account"), ("id", "event_id", "account", "endpoint", "died_at", "delivered_at")
     waiting = [row for row in bulk.find(connection, dead_webhooks, key, answered, shown) if row["delivered_at"] is None]
     if not waiting:
         return
@@ -132,7 +132,7 @@ def _mark_delivered(connection: Connection, answered: set[Key]) -> None:
         connection,
         attempts,
         key,
-        {(row["account"], row["event_id"]) for row in waiting},
+        {(row["event_id"], row["account"]) for row in waiting},
         (*key, "endpoint", "outcome", "at"),
     )
     successes = [row for row in tried if row["outcome"] == _SUCCESS]

@@ -27,8 +27,9 @@ WAIT = 30.0
 """Seconds to wait for streams to carry the orders out; with running workers it takes about three."""
 
 ELSEWHERE = (
-    "Not in Kafka, and yours to delete: files that were exported, backups, what your customers received as webhooks,"
-    " what the providers keep."
+    "The read model deletes its rows of the number as soon as it reads the order; `trackly read-model status` tells"
+    " whether it has. Not in Kafka, and yours to delete: files that were exported, backups, what your customers"
+    " received as webhooks, what the providers keep."
 )
 
 

@@ -61,7 +61,7 @@ def upgrade() -> None:
         batch_op.create_index(
             "attempts_of_endpoint_by_outcome", ["account", "endpoint", "outcome", "at", "id"], unique=False
         )
-        batch_op.create_index("attempts_of_event", ["account", "event_id"], unique=False)
+        batch_op.create_index("attempts_of_event", ["event_id", "account"], unique=False)
 
     op.create_table(
         "audit",
@@ -166,7 +166,7 @@ def upgrade() -> None:
         batch_op.create_index("dead_webhooks_by_endpoint", ["account", "endpoint", "died_at", "id"], unique=False)
         batch_op.create_index("dead_webhooks_by_error_class", ["account", "error_class", "died_at", "id"], unique=False)
         batch_op.create_index("dead_webhooks_by_time", ["account", "died_at", "id"], unique=False)
-        batch_op.create_index("dead_webhooks_of_event", ["account", "event_id"], unique=False)
+        batch_op.create_index("dead_webhooks_of_event", ["event_id", "account"], unique=False)
         batch_op.create_index("dead_webhooks_of_number", ["account", "number"], unique=False)
 
     op.create_table(
@@ -267,7 +267,7 @@ def upgrade() -> None:
         sa.Column("registered_at", sa.BigInteger(), nullable=True),
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("account", "provider", "provider_message_id", name="messages_identity"),
+        sa.UniqueConstraint("provider_message_id", "account", "provider", name="messages_identity"),
         comment="The newest state of each message. `status` is `queued` until the first report.",
     )
     with op.batch_alter_table("messages", schema=None) as batch_op:

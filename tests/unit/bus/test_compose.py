@@ -15,6 +15,7 @@ import yaml
 from bus.jars import KAFKA_VERSION
 from bus.settings import BusSettings, Settings
 from schemas.topics import Catalogue
+from sinks.read_settings import ReadModelSettings
 
 ROOT = Path(__file__).parents[3]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
@@ -27,6 +28,8 @@ _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*)|:\?[^}]*)?\}")
 
 def settings_of(service: str) -> type[Settings]:
     """`IngestSettings` of `ingest/settings.py` and so on; what all share for a command without its own."""
+    if service == "read-model":
+        return ReadModelSettings
     if importlib.util.find_spec(service) is None or importlib.util.find_spec(f"{service}.settings") is None:
         return BusSettings
     module = importlib.import_module(f"{service}.settings")
@@ -44,7 +47,7 @@ def filled_in(value: str) -> str:
 
 
 def test_services_of_the_code_are_there() -> None:
-    assert {"topics", "ingest", "streams", "sinks", "console"} <= set(OURS)
+    assert {"topics", "ingest", "streams", "sinks", "read-model", "console"} <= set(OURS)
     assert SERVICES["topics"]["command"] == ["topics", "apply"]
 
 
@@ -70,9 +73,9 @@ def test_a_service_starts_once_the_topics_are_there(service: str) -> None:
     assert SERVICES["topics"]["restart"] == "no"
 
 
-@pytest.mark.parametrize("service", ["ingest", "streams", "sinks", "console"])
+@pytest.mark.parametrize("service", ["ingest", "streams", "sinks", "read-model", "console"])
 def test_a_service_is_asked_for_its_health_where_it_listens(service: str) -> None:
-    port = SERVICES[service]["environment"][f"TRACKLY_{service.upper()}_PORT"]
+    port = SERVICES[service]["environment"][f"TRACKLY_{service.upper().replace('-', '_')}_PORT"]
     assert f"http://127.0.0.1:{port}/readyz" in " ".join(SERVICES[service]["healthcheck"]["test"])
 
 
@@ -117,6 +120,10 @@ def test_tables_and_copies_lie_in_a_volume_of_the_service(service: str) -> None:
     directory = SERVICES[service]["environment"]["TRACKLY_DATA_DIR"]
     assert SERVICES[service]["volumes"] == [f"{service}-data:{directory}"]
     assert f"{service}-data" in COMPOSE["volumes"]
+
+
+def test_the_read_model_writes_the_database_that_the_console_reads() -> None:
+    assert SERVICES["read-model"]["volumes"] == SERVICES["console"]["volumes"]
 
 
 @pytest.mark.parametrize("service", list(SERVICES))
