@@ -27,14 +27,28 @@ from bus.producer import Producer
 from bus.replica import Replica
 from bus.stores import RocksStore
 from console import contacts, messages
-from console.api import alerts, attempts, dead, deliveries, endpoints, providers, rejected, replays, replies, statistics
+from console.api import (
+    alerts,
+    attempts,
+    audit,
+    dead,
+    deliveries,
+    endpoints,
+    providers,
+    rejected,
+    replays,
+    replies,
+    statistics,
+)
 from console.api import contacts as contacts_api
+from console.api import keys as api_keys
 from console.callers import Parts
 from console.claims import KafkaClaims, first_counts
 from console.clock import now_ms
 from console.contacts_view import ContactsView
 from console.errors import ApiError, not_found, problem, validation_failed
 from console.gate import OPENAPI, Gate
+from console.key_changes import KeyUses
 from console.pages.app import create_pages
 from console.raw import KafkaRawCallbacks
 from console.reads import Reads, Writes
@@ -68,6 +82,8 @@ API = (
     rejected.router,
     providers.router,
     alerts.router,
+    api_keys.router,
+    audit.router,
     replies.router,
     statistics.router,
 )
@@ -136,6 +152,7 @@ class Console:
             self._database,
             KafkaRawCallbacks(settings, codec),
             self._replays.view,
+            self.keys.view,
             lambda url, allow_http: refusal_of(url, settings, allow_http),
         )
         self.health.checks.append(self._view.not_ready)
@@ -192,7 +209,7 @@ def create_app(parts: Parts, keys: ApiKeys, health: Health, lifespan: Any = None
     # Schemas are no secret, and readers of the topics know no key of ours.
     app.mount("/registry", registry(parts.settings.catalogue))
     app.add_middleware(_PagesBeside, pages=create_pages(parts))
-    app.add_middleware(Gate, keys=keys, settings=parts.settings)
+    app.add_middleware(Gate, keys=keys, settings=parts.settings, uses=KeyUses(parts.database))
     app.add_middleware(Sessions, engine=parts.database, settings=parts.settings)
     app.add_middleware(SecurityHeaders, behind_tls=parts.settings.is_behind_tls)
     app.add_middleware(_Counted, health=health)

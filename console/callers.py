@@ -9,6 +9,7 @@ from typing import Annotated, Any, cast
 from fastapi import Depends, Header, Query, Request
 from sqlalchemy import Engine
 
+from accounts.keys import ApiKeys
 from accounts.store import Accounts
 from console.claims import MAX_KEY, Accepted, Claims
 from console.clock import now_ms
@@ -39,6 +40,7 @@ class Parts:
     database: Engine
     raw: RawCallbacks
     replays: ReplaysView
+    keys: ApiKeys
     refusal_of: Callable[[str, bool], Awaitable[str | None]]
 
 

@@ -15,6 +15,7 @@ from accounts.keys import ApiKeys
 from accounts.rates import RateLimits
 from console.clock import now_ms
 from console.errors import ApiError, invalid_key, missing_key, not_ours, rate_limited, too_large, validation_failed
+from console.key_changes import KeyUses
 from console.principals import Principal, principal_of
 from console.security import SAFE_METHODS, is_same_origin
 from console.settings import ConsoleSettings
@@ -31,10 +32,11 @@ class Disconnected(Exception):
 class Gate:
     """ASGI middleware. A request that comes through has who makes it in `request.state.principal` and its body read."""
 
-    def __init__(self, app: ASGIApp, keys: ApiKeys, settings: ConsoleSettings) -> None:
+    def __init__(self, app: ASGIApp, keys: ApiKeys, settings: ConsoleSettings, uses: KeyUses) -> None:
         self._app = app
         self._keys = keys
         self._settings = settings
+        self._uses = uses
         self._limits = RateLimits()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,6 +70,7 @@ class Gate:
         wait = self._limits.take(key.id, self._settings.api_rate, self._settings.api_burst)
         if wait > 0:
             raise rate_limited(math.ceil(wait))
+        self._uses.note(key.id)
         return principal_of(key)
 
     def _signed_in(self, headers: Headers, scope: Scope) -> Principal:

@@ -73,5 +73,5 @@ class Principal:
 
 
 def principal_of(key: ApiKey) -> Principal:
-    """Who acts by an API key."""
-    return Principal("key", key.id, key.name, {key.account or EVERY_ACCOUNT: Role.ADMIN})
+    """Who acts by an API key. Raises ValueError for a role that this version does not know."""
+    return Principal("key", key.id, key.name, {key.account or EVERY_ACCOUNT: Role.named(key.role)})

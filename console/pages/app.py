@@ -13,17 +13,20 @@ from console.pages import (
     alerts,
     assets,
     attempts,
+    audit,
     contacts,
     dead,
     deliveries,
     endpoints,
     home,
+    keys,
     overview,
     providers,
     rejected,
     replays,
     replies,
     signin,
+    users,
 )
 from console.pages.errors import error_page, sign_in_first
 from console.pages.forms import checked_form, same_origin
@@ -42,6 +45,9 @@ ROUTERS = (
     endpoints.router,
     providers.router,
     alerts.router,
+    keys.router,
+    users.router,
+    audit.router,
 )
 
 

@@ -24,6 +24,7 @@ NOTICES: Mapping[str, Notice] = {
     "stopped": Notice("warn", "The replay is told to stop."),
     "retried": Notice("good", "They are processed again; look here in a moment whether they are rejected again."),
     "gone": Notice("warn", "Some are gone from Kafka, or were no raw callbacks: they are not processed again."),
+    "revoked": Notice("warn", "Revoked. It opens nothing within about a second."),
     "saved": Notice("good", "Saved. It holds within about a second."),
     "ordered": Notice("good", "Ordered. The state below changes within seconds; load the page again to see it."),
     "erasing": Notice("good", "The erasure is ordered. Kafka may hold the number in older records until they expire."),

@@ -136,7 +136,7 @@ class Api:
         self.engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
         METADATA.create_all(self.engine)
         database = (Reads(self.engine), Writes(self.engine), self.engine)
-        others = (*database, self.raw, self.written.replays, _refusal_of)
+        others = (*database, self.raw, self.written.replays, self.keys, _refusal_of)
         self.parts = Parts(self.settings, accounts, self.view, self.written, OwnClaims(), *others)
         self.health = Health("console")
         self.app = create_app(self.parts, self.keys, self.health)

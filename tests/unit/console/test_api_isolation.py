@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute
 
+from accounts.keys import new_key
 from database.tables import attempts, contact_changes, messages
 from operations.replays import Order
 from tests.unit.console.console_parts import LIST, NUMBER, OTHER_LIST, Api, refusal, rotating
@@ -44,6 +45,10 @@ REQUESTS: dict[tuple[str, str], dict[str, Any] | None] = {
     ("POST", "/api/endpoints/crm/rotate-secret"): {"again": True},
     ("POST", "/api/endpoints/crm/activate-secret"): None,
     ("POST", "/api/endpoints/crm/test"): {},
+    ("GET", "/api/audit"): None,
+    ("GET", "/api/keys"): None,
+    ("POST", "/api/keys"): {"name": "till"},
+    ("POST", "/api/keys/key_0123456789ab/revoke"): None,
     ("GET", "/api/replays"): None,
     ("POST", "/api/replays"): {"endpoint": "crm", "since": "24h"},
     ("GET", "/api/replays/rpl_1"): None,
@@ -63,6 +68,7 @@ REQUESTS: dict[tuple[str, str], dict[str, Any] | None] = {
 """A request about account `acme` for each route, without saying whose account it is."""
 
 PLACEHOLDERS = {
+    "/api/keys/key_0123456789ab/revoke": "/api/keys/{key_id}/revoke",
     "/api/replays/rpl_1": "/api/replays/{replay_id}",
     "/api/replays/rpl_1/stop": "/api/replays/{replay_id}/stop",
     "/api/endpoints/crm": "/api/endpoints/{endpoint}",
@@ -89,6 +95,7 @@ def api() -> Api:
     api.put(attempts, attempt())
     api.put(contact_changes, change())
     api.accounts.put(rotating())
+    api.keys.put(replace(new_key("acme", "till")[0], id="key_0123456789ab"))
     api.written.replays.put(replace(Order("acme/crm", "dead").command("key:shop", 1), replay_id="rpl_1"))
     return api
 
@@ -141,6 +148,9 @@ async def test_a_stranger_s_key_reaches_no_list_or_contact_of_the_account(api: A
         # The number as the stranger knows it: on its own lists, with nothing of what happened elsewhere.
         assert ([each["list_number"] for each in found["lists"]], found["history"]) == ([OTHER_LIST], [])
         assert found["lists"][0]["may_be_texted"] is True
+        return
+    if path == "/api/keys":
+        assert "key_0123456789ab" not in answer.text
         return
     if path == "/api/endpoints" and method == "POST":
         assert {entry.key for name, entry in api.written.entries if name == "config_endpoints"} == {b"other/billing"}

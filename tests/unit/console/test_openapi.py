@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from schemathesis import Case
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
+from accounts.keys import new_key
 from database.tables import attempts, messages
 from operations.replays import Order
 from tests.unit.console.console_parts import Api, endpoint, rotating
@@ -53,6 +54,7 @@ async def test_the_examples_of_the_document_can_be_sent_as_they_are(
     # What another operation made or deleted.
     API.accounts.put(rotating() if path.endswith("activate-secret") else endpoint())
     API.accounts.drop("config_endpoints", "acme/billing")
+    API.keys.put(replace(new_key("acme", "till")[0], id="key_0123456789ab"))
     API.written.replays.put(replace(Order("acme/crm", "all").command("key:shop", 1), replay_id="rpl_1"))
     for parameter in operation.get("parameters", []):
         if parameter["in"] == "path":

@@ -16,6 +16,8 @@ OWN = {"/", "/go"}
 
 VALUES = {"account": "acme", "provider": "infobip", "provider_message_id": "ib-1", "number": "+15551230001"}
 VALUES |= {
+    "key_id": "key_1",
+    "user_id": "1",
     "topic": "sms.raw",
     "partition": "0",
     "offset": "0",

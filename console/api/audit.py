@@ -1,0 +1,21 @@
+"""`GET /api/audit`: who changed what."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from console.api.lists import ListAnswer, answer
+from console.callers import Administrator, TheParts
+from console.queries.audit import Audited, AuditFilter, audited
+
+router = APIRouter(tags=["Audit"])
+
+
+@router.get("/api/audit", summary="List the audit log")
+async def list_audit(
+    wanted: Annotated[AuditFilter, Query()], parts: TheParts, caller: Administrator
+) -> ListAnswer[Audited]:
+    """What was changed in the account, by whom and from where, the newest first. It is kept for 400 days."""
+    return answer(caller, await parts.reads(audited, caller.account, wanted))

@@ -1,0 +1,58 @@
+"""`/api/keys`: the account's API keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+from pydantic import Field
+
+from console.api.lists import ListAnswer
+from console.callers import Administrator, TheParts
+from console.fields import StrictBody
+from console.key_changes import ShownKey, create, keys_of, revoke, shown
+
+router = APIRouter(tags=["API keys"])
+
+
+class NewKey(StrictBody):
+    """A new key."""
+
+    name: str = Field(max_length=100, description="What it is for; changes are recorded under it.", examples=["shop"])
+    role: str = Field(default="admin", max_length=20, description="viewer, support or admin.")
+    expires_in_days: int | None = Field(default=None, description="It ends by itself; by default it does not.")
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedKey:
+    """A key and its text, which is shown this once."""
+
+    key: ShownKey
+    text: str = field(repr=False)
+
+
+@router.get("/api/keys", summary="List API keys")
+async def list_keys(parts: TheParts, caller: Administrator) -> ListAnswer[ShownKey]:
+    """The account's keys, the newest first, with when each was last used, to the minute. On one page."""
+    return ListAnswer(await keys_of(parts, caller.account), None)
+
+
+@router.post("/api/keys", status_code=201, summary="Create an API key")
+async def create_key(request: Request, body: NewKey, parts: TheParts, caller: Administrator) -> CreatedKey:
+    """Make a key. Its text is in this answer alone; only its digest is stored."""
+    key, text = await create(
+        request, parts, caller.principal, caller.account, body.name, body.role, body.expires_in_days
+    )
+    return CreatedKey(shown(key), text)
+
+
+@router.post("/api/keys/{key_id}/revoke", summary="Revoke an API key")
+async def revoke_key(
+    request: Request,
+    key_id: Annotated[str, Path(max_length=64, description="Id of the key.", examples=["key_0123456789ab"])],
+    parts: TheParts,
+    caller: Administrator,
+) -> ShownKey:
+    """Revoke a key. Within about a second it opens nothing any more; it stays in the list."""
+    return shown(await revoke(request, parts, caller.principal, caller.account, key_id))

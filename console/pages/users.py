@@ -1,0 +1,97 @@
+"""Settings > Users: who may see the account."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from sqlalchemy import Connection
+from starlette.responses import Response
+
+from console.audit import audit
+from console.callers import Parts, TheParts
+from console.clock import now_ms
+from console.errors import conflict, not_found, validation_failed
+from console.pages.shell import done, page
+from console.pages.visitor import Visitor, needs
+from console.principals import EVERY_ACCOUNT, Role
+from console.signin.links import new_link, path_of
+from console.signin.users import User, UserError, add_user, all_users, email_of, grant, user_by_email, user_by_id
+
+router = APIRouter(prefix="/accounts/{account}/users")
+
+Administrator = Annotated[Visitor, needs(Role.ADMIN)]
+NONE = "none"
+
+
+@router.get("")
+async def show_users(request: Request, parts: TheParts, visitor: Administrator) -> Response:
+    """Users with a role in the account, and the form that invites one."""
+    return await _page(request, parts, visitor)
+
+
+@router.post("")
+async def invite(
+    request: Request,
+    parts: TheParts,
+    visitor: Administrator,
+    email: Annotated[str, Form(max_length=254)] = "",
+    role: Annotated[str, Form(max_length=20)] = "viewer",
+) -> Response:
+    """Give somebody a role. A new user gets a one-time link, which is shown once."""
+    try:
+        address, wanted = email_of(email), Role.named(role)
+        path = await parts.writes(_invited, visitor.account, address, wanted)
+    except ValueError as error:
+        raise validation_failed([str(error)]) from None
+    await audit(
+        request, parts.writer, visitor.principal, "user.grant", address, account=visitor.account, role=str(wanted)
+    )
+    return await _page(request, parts, visitor, None if path is None else f"{parts.settings.address}{path}")
+
+
+@router.post("/{user_id}/role")
+async def change_role(
+    request: Request,
+    user_id: int,
+    parts: TheParts,
+    visitor: Administrator,
+    role: Annotated[str, Form(max_length=20)] = "",
+) -> Response:
+    """Change the role of a user in this account, or take it away."""
+    user = await parts.reads(user_by_id, user_id)
+    if user is None or visitor.account not in user.grants:
+        raise not_found("There is no such user in this account.")
+    if str(user.id) == visitor.principal.id:
+        raise conflict("Nobody changes the own role: another admin can.")
+    try:
+        wanted = None if role == NONE else Role.named(role)
+        await parts.writes(grant, user.id, visitor.account, wanted)
+    except (UserError, ValueError) as error:
+        raise validation_failed([f"role: {error}"]) from None
+    await audit(request, parts.writer, visitor.principal, "user.grant", user.email, account=visitor.account, role=role)
+    return done(visitor, "/users", "saved")
+
+
+def _invited(connection: Connection, account: str, email: str, role: Role) -> str | None:
+    """Path of the link of a new user; None for one who is there already and needs none."""
+    user = user_by_email(connection, email)
+    if user is None:
+        user = add_user(connection, email, "", {account: role})
+        return path_of(new_link(connection, user.id, now_ms()))
+    grant(connection, user.id, account, role)
+    return None
+
+
+async def _page(request: Request, parts: Parts, visitor: Visitor, link: str | None = None) -> Response:
+    users = await parts.reads(_of_account, visitor.account)
+    return page(request, "users/list.html", visitor, users=users, link=link, roles=list(map(str, Role)), none=NONE)
+
+
+def _of_account(connection: Connection, account: str) -> list[tuple[User, str, bool]]:
+    """Users of an account, their roles, and whether the role is this account's own."""
+    return [
+        (user, str(user.principal.role_in(account)), account in user.grants)
+        for user in all_users(connection)
+        if account in user.grants or EVERY_ACCOUNT in user.grants
+    ]

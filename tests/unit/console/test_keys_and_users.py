@@ -1,0 +1,116 @@
+"""API keys and users: who may do what with an account, and who says so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from console.principals import Role
+from console.signin.users import add_user, all_users, user_by_email
+from database.tables import audit, key_uses
+from schemas.records import ApiKey, AuditEntry
+from tests.unit.console.console_parts import Api, refusal
+
+
+@pytest.fixture
+def api() -> Api:
+    api = Api()
+    api.sign_in(Role.ADMIN)
+    return api
+
+
+def written_key(api: Api) -> ApiKey:
+    (key,) = api.written.records("config_keys")
+    assert isinstance(key, ApiKey)
+    return key
+
+
+async def test_a_key_is_shown_once_and_only_its_digest_is_stored(api: Api) -> None:
+    made = (await api.post("/api/keys", json={"name": "till", "role": "viewer", "expires_in_days": 30})).json()
+    key = written_key(api)
+    assert made["text"].startswith(key.prefix)
+    assert made["text"] not in str(key)
+    assert (key.account, key.role) == ("acme", "viewer")
+    entries = [each for each in api.written.records("audit") if isinstance(each, AuditEntry)]
+    assert [(each.actor, each.action) for each in entries] == [("key:acme shop", "key.create")]
+
+
+async def test_the_role_of_a_key_counts(api: Api) -> None:
+    text = (await api.post("/api/keys", json={"name": "till", "role": "viewer"})).json()["text"]
+    api.keys.put(written_key(api))
+    assert (await api.request("GET", "/api/deliveries", key=text)).status_code == 200
+    answer = await api.request("POST", "/api/endpoints/crm/pause", key=text)
+    assert refusal(answer) == (403, "forbidden")
+    assert (await api.request("GET", "/api/keys", key=text)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [({"name": ""}, "name"), ({"name": "a", "role": "king"}, "role"), ({"name": "a", "expires_in_days": 0}, "expires")],
+)
+async def test_a_key_that_makes_no_sense_is_refused(api: Api, body: dict[str, Any], field: str) -> None:
+    answer = await api.post("/api/keys", json=body)
+    assert refusal(answer) == (422, "validation_failed")
+    assert field in answer.json()["message"]
+
+
+async def test_a_page_makes_a_key_and_revokes_it(api: Api) -> None:
+    assert "trk_" in (await api.form("/keys", name="till", role="support", days="30")).text
+    key = written_key(api)
+    api.keys.put(key)
+    assert (await api.form(f"/keys/{key.id}/revoke")).status_code == 303
+    assert api.written.records("config_keys")[-1].revoked_at is not None  # type: ignore[union-attr]
+
+
+async def test_it_is_shown_when_a_key_was_last_used(api: Api) -> None:
+    key_id = next(key.id for key in api.keys.by_id.values() if key.account == "acme")
+    api.put(key_uses, {"key_id": key_id, "last_used_at": 1_705_314_600_000})
+    (found,) = (await api.get("/api/keys")).json()["data"]
+    assert found["last_used_at"].startswith("20")
+
+
+async def test_a_new_user_gets_a_link_and_one_who_is_there_only_a_role(api: Api) -> None:
+    invited = await api.form("/users", email="bob@example.com", role="support")
+    assert "/welcome/" in invited.text
+    again = await api.form("/users", email="bob@example.com", role="admin")
+    assert "/welcome/" not in again.text
+    with api.engine.connect() as connection:
+        user = user_by_email(connection, "bob@example.com")
+    assert user is not None
+    assert user.grants == {"acme": Role.ADMIN}
+
+
+async def test_an_admin_of_one_account_reaches_no_user_of_another(api: Api) -> None:
+    with api.engine.begin() as connection:
+        eve = add_user(connection, "eve@example.com", "", {"other": Role.ADMIN})
+    assert (await api.form(f"/users/{eve.id}/role", role="none")).status_code == 404
+    assert "eve@example.com" not in (await api.page("/users")).text
+    with api.engine.connect() as connection:
+        assert [user.grants for user in all_users(connection)] == [{"other": Role.ADMIN}]
+
+
+async def test_nobody_changes_the_own_role(api: Api) -> None:
+    with api.engine.begin() as connection:
+        add_user(connection, "ann@example.com", "", {"acme": Role.ADMIN})
+    assert (await api.form("/users/1/role", role="viewer")).status_code == 409
+
+
+async def test_the_audit_log_is_for_admins_of_the_account(api: Api) -> None:
+    entry = {
+        "event_id": "evt_1",
+        "account": "acme",
+        "actor": "user:ann@example.com",
+        "action": "endpoint.pause",
+        "object": "endpoint crm",
+        "details": "{}",
+        "remote_ip": "",
+        "outcome": "done",
+        "at": 1,
+    }
+    api.put(audit, entry, {**entry, "event_id": "evt_2", "account": "other", "object": "endpoint secret"})
+    listed = (await api.page("/audit", params={"action": "endpoint.pause"})).text
+    assert "endpoint crm" in listed
+    assert "endpoint secret" not in listed
+    api.sign_in(Role.SUPPORT)
+    assert (await api.page("/audit")).status_code == 403
