@@ -14,7 +14,7 @@ import uvicorn
 @contextmanager
 def served(app: Any) -> Iterator[str]:
     """The application's URL for as long as the block lasts."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, interface="asgi3", log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import uvicorn
 from sqlalchemy import BigInteger, Boolean, LargeBinary, Table
 
 from console.principals import Role
 from database.tables import READ_MODEL, freshness
 from operations.replays import Order
+from tests.http_servers import served
 from tests.unit.console.console_parts import LIST, NUMBER, Api
 from tests.unit.console.rows import NOW
 
@@ -59,19 +56,8 @@ def site() -> Iterator[str]:
             if nth == 0 or ("id" in table.c and table is not freshness):
                 api.put(table, row(table, nth))
     api.sign_in(Role.ADMIN)
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(api._as_user, interface="asgi3", lifespan="off", log_level="error")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            while not server.started:
-                time.sleep(0.01)
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
+    with served(api._as_user) as url:
+        yield url
 
 
 def row(table: Table, nth: int = 0) -> dict[str, Any]:
