@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.sessions import SessionMiddleware
 from starlette.responses import Response
 
 from console.callers import Parts
@@ -31,6 +32,7 @@ from console.pages import (
 from console.pages.errors import error_page, sign_in_first
 from console.pages.forms import checked_form, same_origin
 from console.pages.visitor import SignInNeeded
+from console.signin.openid import COOKIE, COOKIE_SECONDS, OpenId, cookie_key
 
 ROUTERS = (
     home.router,
@@ -55,6 +57,17 @@ def create_pages(parts: Parts) -> FastAPI:
     """The application, to be mounted at `/`."""
     app = FastAPI(openapi_url=None)
     app.state.parts = parts
+    settings = parts.settings
+    app.state.openid = OpenId(settings) if settings.oidc_issuer else None
+    if settings.oidc_issuer:
+        app.add_middleware(
+            SessionMiddleware,
+            secret_key=cookie_key(settings),
+            session_cookie=COOKIE,
+            max_age=COOKIE_SECONDS,
+            path="/sign-in",
+            https_only=settings.is_behind_tls,
+        )
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(checked_form)])
     app.include_router(signin.router, dependencies=[Depends(same_origin)])

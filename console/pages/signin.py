@@ -16,7 +16,7 @@ from console.errors import ApiError, not_found
 from console.pages.forms import checked_form
 from console.pages.shell import page
 from console.pages.visitor import signed_in
-from console.signin import links, passwords, sessions
+from console.signin import links, openid, passwords, sessions
 from console.signin.entry import try_password
 from console.signin.lockout import Locked
 from console.signin.users import User, change, user_by_id
@@ -30,7 +30,7 @@ WRONG = "The email address or the password is wrong."
 @router.get("/sign-in")
 async def sign_in_form(request: Request, next: str = "/") -> Response:
     """The form."""
-    return page(request, "signin/form.html", next=_inside(next), email="", problem="")
+    return _sign_in_form(request, next)
 
 
 @router.post("/sign-in")
@@ -44,7 +44,7 @@ async def sign_in(
     """Try a password."""
 
     def again(status: int, problem: str) -> Response:
-        return page(request, "signin/form.html", status=status, problem=problem, next=_inside(next), email=email)
+        return _sign_in_form(request, next, email, problem, status)
 
     try:
         found = await asyncio.to_thread(try_password, parts.database, email, password, caller_ip(request), now_ms())
@@ -56,6 +56,28 @@ async def sign_in(
     user, token = found
     await audit(request, parts.writer, user.principal, "sign-in", user.email)
     return _with_session(RedirectResponse(_inside(next), 303), parts, token)
+
+
+@router.get(openid.PATH)
+async def openid_begin(request: Request, parts: TheParts, next: str = "/") -> Response:
+    """To the issuer of OpenID Connect."""
+    issuer = _issuer(request)
+    request.session["next"] = _inside(next)
+    return await issuer.begin(request)
+
+
+@router.get(openid.CALLBACK)
+async def openid_end(request: Request, parts: TheParts) -> Response:
+    """Back from the issuer: signed in, if an admin has invited this person."""
+    identity = await _issuer(request).identity(request)
+    found = await parts.writes(openid.let_in, identity, now_ms())
+    if found is None:
+        await audit(request, parts.writer, "nobody", "sign-in", identity.subject[:300], outcome=REFUSED)
+        raise openid.not_let_in("No admin has invited you, or your issuer has not verified your email address.")
+    user, token = found
+    await audit(request, parts.writer, user.principal, "sign-in", user.email, by="openid")
+    answer = RedirectResponse(_inside(str(request.session.pop("next", "/"))), 303)
+    return _with_session(answer, parts, token)
 
 
 @router.post("/sign-out", dependencies=[Depends(checked_form)])
@@ -131,6 +153,13 @@ async def sign_out_everywhere(request: Request, parts: TheParts) -> Response:
     return answer
 
 
+def _issuer(request: Request) -> openid.OpenId:
+    found: openid.OpenId | None = request.app.state.openid
+    if found is None:
+        raise not_found("No issuer of OpenID Connect is configured.")
+    return found
+
+
 def _welcomed(connection: Connection, token: str, hashed: str) -> str | None:
     """The token of a new session; None where somebody else was faster with the link."""
     now = now_ms()
@@ -147,6 +176,12 @@ async def _user(request: Request, parts: Parts) -> User:
     if user is None:
         raise not_found("There is no such user.")
     return user
+
+
+def _sign_in_form(request: Request, next: str, email: str = "", problem: str = "", status: int = 200) -> Response:
+    known = {"next": _inside(next), "email": email, "problem": problem}
+    by_openid = openid.PATH if request.app.state.openid is not None else None
+    return page(request, "signin/form.html", None, status, by_openid=by_openid, **known)
 
 
 def _welcome(request: Request, user: User, problem: str = "", status: int = 200) -> Response:

@@ -1,0 +1,100 @@
+"""Signing in at an OpenID Connect issuer: discovery, authorization code with PKCE, and the claims of the ID token.
+
+Authlib checks state, nonce, signature, issuer and audience. https://openid.net/specs/openid-connect-core-1_0.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from authlib.integrations.base_client import OAuthError
+from authlib.integrations.starlette_client import OAuth
+from httpx import HTTPError
+from joserfc.errors import JoseError
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from console.errors import ApiError, not_available
+from console.settings import ConsoleSettings
+from console.signin import sessions
+from console.signin.users import User, UserError, change, email_of, user_by_email, user_by_subject
+
+PATH = "/sign-in/openid"
+CALLBACK = f"{PATH}/callback"
+
+COOKIE = "trackly-openid"
+COOKIE_SECONDS = 600
+"""How long somebody may take to sign in at the issuer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who somebody is at the issuer. `email` is None unless the issuer has verified it."""
+
+    subject: str
+    email: str | None
+
+
+class OpenId:
+    """The issuer of the settings."""
+
+    def __init__(self, settings: ConsoleSettings) -> None:
+        self._settings = settings
+        self._client: Any = OAuth().register(
+            "openid",
+            client_id=settings.oidc_client_id,
+            client_secret=settings.oidc_client_secret.get_secret_value(),
+            server_metadata_url=f"{settings.oidc_issuer}/.well-known/openid-configuration",
+            client_kwargs={"scope": "openid email profile", "code_challenge_method": "S256"},
+        )
+
+    async def begin(self, request: Request) -> Response:
+        """To the issuer. Raises ApiError (503)."""
+        try:
+            answer: Response = await self._client.authorize_redirect(request, self._settings.address + CALLBACK)
+        except HTTPError:
+            raise not_available("The issuer of OpenID Connect does not answer.") from None
+        return answer
+
+    async def identity(self, request: Request) -> Identity:
+        """Who came back. Raises ApiError: 403 where the issuer, or what it says, is not right, 503."""
+        try:
+            claims = (await self._client.authorize_access_token(request))["userinfo"]
+        except (OAuthError, JoseError):
+            raise not_let_in("The issuer did not let you in, or it took too long. Try again.") from None
+        except HTTPError:
+            raise not_available("The issuer of OpenID Connect does not answer.") from None
+        verified = claims.get("email") if claims.get("email_verified") is True else None
+        return Identity(f"{claims['iss']} {claims['sub']}", verified)
+
+
+def cookie_key(settings: ConsoleSettings) -> str:
+    """What signs the cookie of a sign-in under way: the same for every console of a deployment."""
+    return hashlib.sha256(f"trackly openid {settings.oidc_client_secret.get_secret_value()}".encode()).hexdigest()
+
+
+def let_in(connection: Connection, found: Identity, now: int) -> tuple[User, str] | None:
+    """The user and the token of a new session; None for somebody whom no admin has invited.
+
+    A user is known by the subject; the first time by the verified email address, if it has no subject yet.
+    """
+    user = user_by_subject(connection, found.subject)
+    if user is None and found.email is not None:
+        try:
+            invited = user_by_email(connection, email_of(found.email))
+        except UserError:
+            return None
+        if invited is not None and invited.subject is None:
+            change(connection, invited.id, subject=found.subject)
+            user = invited
+    if user is None or user.disabled_at is not None:
+        return None
+    return user, sessions.start(connection, user.id, now)
+
+
+def not_let_in(message: str) -> ApiError:
+    """Nobody is signed in."""
+    return ApiError(403, "forbidden", "You are not signed in.", message)
