@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -16,6 +16,7 @@ from console.errors import validation_failed
 from console.principals import Principal
 from console.queries.rows import At
 from console.writer import Entry
+from operations.alerts import ChannelTrial
 from schemas.ids import random_id
 from schemas.records import AccountConfig
 
@@ -73,6 +74,14 @@ async def change(
         after=_logged(after),
     )
     return after
+
+
+async def audit_test(
+    request: Request, parts: Parts, principal: Principal, account: str, trials: Iterable[ChannelTrial]
+) -> None:
+    """Write down that the channels were tried, and how each ended. Raises ApiError (503)."""
+    ends = {trial.channel: trial.end for trial in trials}
+    await audit(request, parts.writer, principal, "alerts.test", f"account {account}", account=account, channels=ends)
 
 
 def _logged(account: AccountConfig) -> dict[str, object]:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
 from accounts.checks import KEEP
-from console.alert_settings import AlertSettings, change, settings_of
+from console.alert_settings import AlertSettings, audit_test, change, settings_of
 from console.api.lists import ListAnswer, answer
 from console.callers import Administrator, Supporter, TheCaller, TheParts
 from console.clock import now_ms
@@ -92,7 +92,8 @@ async def mute(request: Request, body: Mute, parts: TheParts, caller: Supporter)
 
 
 @router.post("/api/alerts/test", summary="Try the channels")
-async def try_channels(parts: TheParts, caller: Supporter) -> Trials:
+async def try_channels(request: Request, parts: TheParts, caller: Supporter) -> Trials:
     """Send a test alert to every channel, and tell what each answers. Empty where there is none."""
     trials = await send_test(parts.accounts.accounts[caller.account], parts.settings)
+    await audit_test(request, parts, caller.principal, caller.account, trials)
     return Trials([TriedChannel(trial.channel, trial.end, trial.answer) for trial in trials])

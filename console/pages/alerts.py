@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from accounts.alerts import CHANNELS, SEVERITIES, TYPES
 from accounts.checks import KEEP
-from console.alert_settings import change, settings_of
+from console.alert_settings import audit_test, change, settings_of
 from console.callers import TheParts
 from console.clock import now_ms
 from console.pages.shell import done, page
@@ -78,6 +78,7 @@ async def mute(
 async def try_channels(request: Request, parts: TheParts, visitor: Supporter) -> Response:
     """Send a test to every channel, and show what each answers."""
     trials = await send_test(parts.accounts.accounts[visitor.account], parts.settings)
+    await audit_test(request, parts, visitor.principal, visitor.account, trials)
     return await _page(request, AlertsFilter(), parts, visitor, trials)
 
 

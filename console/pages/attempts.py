@@ -12,7 +12,7 @@ from console.errors import not_found
 from console.fields import RowId
 from console.pages.shell import page
 from console.pages.visitor import TheVisitor
-from console.queries.attempts import AttemptsFilter, attempt, list_attempts
+from console.queries.attempts import AttemptsFilter, attempt, event_body, list_attempts
 from operations.replays import EVENTS
 from outbound.outcomes import ERROR_CLASSES
 
@@ -46,4 +46,14 @@ async def show_attempt(request: Request, attempt_id: RowId, parts: TheParts, vis
     if found is None:
         raise not_found("There is no such attempt. Attempts are kept for a bounded time.")
     meaning = None if found.error_class is None else ERROR_CLASSES.get(found.error_class)
-    return page(request, "attempts/detail.html", visitor, attempt=visitor.shown(found), meaning=meaning)
+    body = await parts.reads(event_body, visitor.account, found.event_id) if visitor.sees_numbers else None
+    can_repeat = f"{visitor.account}/{found.endpoint}" in parts.accounts.endpoints
+    return page(
+        request,
+        "attempts/detail.html",
+        visitor,
+        attempt=visitor.shown(found),
+        meaning=meaning,
+        body=body,
+        can_repeat=can_repeat,
+    )

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, select
 from console.queries.filters import ListFilter
 from console.queries.paging import Page, newest
 from console.queries.rows import TEXT, At
-from database.tables import attempts
+from database.tables import attempts, events
 
 
 class AttemptsFilter(ListFilter):
@@ -58,6 +58,13 @@ def attempt(connection: Connection, account: str, number: int) -> Attempt | None
     query = select(attempts).where(attempts.c.account == account, attempts.c.id == number)
     row = connection.execute(query).first()
     return None if row is None else _attempt_of(row)
+
+
+def event_body(connection: Connection, account: str, event_id: str) -> str | None:
+    """Body of the webhook of an event as plain JSON; None for an event that is not kept, or a callback of a message."""
+    query = select(events.c.body).where(events.c.event_id == event_id, events.c.account == account)
+    found: str | None = connection.execute(query).scalar()
+    return found
 
 
 def _attempt_of(row: Row[Any]) -> Attempt:

@@ -120,9 +120,9 @@ async def test_the_overview_counts_and_says_why_messages_fail(api: Api) -> None:
         {"account": "acme", "hour": THIS_HOUR, "endpoint": "crm", "outcome": "2xx", "count": 50, "latency_ms_sum": 1},
     )
     # The minute may end while the test runs.
-    minute = NOW - NOW % MINUTE
-    api.put(minutely_events, *({"account": "acme", "minute": at, "count": 120} for at in (minute - MINUTE, minute)))
     now = time.time_ns() // 1_000_000
+    minute = now - now % MINUTE
+    api.put(minutely_events, *({"account": "acme", "minute": at, "count": 120} for at in (minute - MINUTE, minute)))
     api.put(freshness, {"id": 1, "caught_up_at": now, "lag": 0, "told_at": now})
     api.sign_in(Role.VIEWER)
     text = (await api.page("")).text
