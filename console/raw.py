@@ -58,6 +58,7 @@ class KafkaRawCallbacks:
         self._settings = settings
         self._codec = codec
         self._topic = settings.catalogue["raw"].name
+        self._partitions = settings.catalogue["raw"].partitions
         self._turn = asyncio.Semaphore(AT_ONCE)
 
     async def read(self, topic: str, partition: int, offset: int) -> RawCallback | None:
@@ -74,6 +75,8 @@ class KafkaRawCallbacks:
             raise not_available("Kafka does not answer. Try again.") from None
 
     async def _value(self, partition: int, offset: int) -> bytes | None:
+        if partition >= self._partitions:
+            return None
         consumer: Any = aiokafka.AIOKafkaConsumer(
             group_id=None,
             enable_auto_commit=False,
@@ -86,10 +89,6 @@ class KafkaRawCallbacks:
             # A consumer that is stopped before its tasks have begun raises CancelledError from aiokafka.
             await asyncio.sleep(0)
             place = aiokafka.TopicPartition(self._topic, partition)
-            if partition not in (
-                consumer.partitions_for_topic(self._topic) or await _partitions(consumer, self._topic)
-            ):
-                return None
             consumer.assign([place])
             begin = (await consumer.beginning_offsets([place]))[place]
             end = (await consumer.end_offsets([place]))[place]
@@ -100,11 +99,6 @@ class KafkaRawCallbacks:
             return record.value if record.offset == offset else None
         finally:
             await consumer.stop()
-
-
-async def _partitions(consumer: Any, topic: str) -> set[int]:
-    await consumer.topics()
-    return consumer.partitions_for_topic(topic) or set()
 
 
 async def shown_callback(raw: RawCallbacks, account: str, topic: str, partition: int, offset: int) -> ShownCallback:

@@ -134,7 +134,8 @@ def test_the_image_runs_trackly_without_a_shell_or_root() -> None:
 
 
 def test_the_image_is_built_from_all_packages() -> None:
-    packages = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"]
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+    packages = setuptools["packages"]["find"]["include"]
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")}
     top_level = {name.split(".")[0] for name in packages}
     assert top_level | {"pyproject.toml", "requirements.lock", "README.md", "LICENSE"} <= kept
