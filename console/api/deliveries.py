@@ -16,6 +16,7 @@ from console.queries.deliveries import DeliveriesFilter, Delivery, deliveries
 from console.queries.traces import Trace, trace
 from console.raw import ShownCallback, shown_callback
 from console.sight import Sight
+from schemas.topics import Catalogue
 
 router = APIRouter(tags=["Messages"])
 
@@ -59,7 +60,7 @@ async def show_trace(
 
 @router.get("/api/raw/{topic}/{partition}/{offset}", summary="Show a raw callback")
 async def show_raw(
-    topic: Annotated[str, Path(max_length=249, examples=["sms.raw"])],
+    topic: Annotated[str, Path(max_length=249, examples=[Catalogue()["raw"].name])],
     partition: Annotated[int, Path(ge=0, lt=2**31, examples=[0])],
     offset: Annotated[int, Path(ge=0, lt=2**63, examples=[0])],
     parts: TheParts,
