@@ -50,7 +50,7 @@ def main() -> None:
         command = [sys.executable, "-m", "trackly", "read-model", "rebuild", "--yes", "--json"]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         seconds = time.monotonic() - began
-    records = json.loads(done.stdout)["records"]
+    records = sum(json.loads(done.stdout)["read"].values())
     print(
         json.dumps(
             {
