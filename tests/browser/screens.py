@@ -32,17 +32,22 @@ PLACES = {
 """Pictures by the name of their file, and the place of the menu that each shows."""
 
 
-async def take(directory: Path) -> list[Path]:
-    """Run the demo, take every picture, end the demo. Returns the files."""
+async def take(directory: Path, *, alive: bool = False) -> list[Path]:
+    """Run the demo, take every picture, end the demo. Returns the files.
+
+    `alive`: wait until the chart of events per second, which shows whole minutes, has something to show.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     demo = await asyncio.to_thread(_started)
     try:
         link = await asyncio.to_thread(_link, demo)
         async with chromium() as browser:
-            return await _pictures(browser, link, directory)
+            return await _pictures(browser, link, directory, alive)
     finally:
         demo.send_signal(signal.SIGINT)
         demo.wait(60)
+        if demo.stdout is not None:
+            demo.stdout.close()
 
 
 def _started() -> subprocess.Popen[str]:
@@ -63,14 +68,14 @@ def _link(demo: subprocess.Popen[str]) -> str:
     raise RuntimeError(f"the demo named no console:\n{''.join(said[-20:])}")
 
 
-async def _pictures(browser: Browser, link: str, directory: Path) -> list[Path]:
+async def _pictures(browser: Browser, link: str, directory: Path, alive: bool) -> list[Path]:
     context = await browser.new_context(viewport=SIZE, color_scheme="light", timezone_id="UTC", locale="en-GB")
     page = await context.new_page()
     await page.goto(link)
     await page.get_by_label("New password").fill(PASSWORD)
     await page.get_by_role("button", name="Set it and sign in").click()
-    # The chart of events per second shows whole minutes.
-    await asyncio.sleep(62 - time.time() % 60)
+    if alive:
+        await asyncio.sleep(62 - time.time() % 60)
     taken = []
     for name, place in PLACES.items():
         await _go(page, place)
@@ -98,5 +103,5 @@ async def _picture(page: Page, path: Path) -> Path:
 
 
 if __name__ == "__main__":
-    for made in asyncio.run(take(Path(sys.argv[1]))):
+    for made in asyncio.run(take(Path(sys.argv[1]), alive=True)):
         print(made)
