@@ -28,6 +28,7 @@ from bus.replica import Replica
 from bus.stores import RocksStore
 from console import contacts, messages
 from console.api import (
+    account,
     alerts,
     attempts,
     audit,
@@ -71,6 +72,7 @@ READERS = 8
 """Questions to the database at once; more wait."""
 
 API = (
+    account.router,
     messages.router,
     contacts.router,
     contacts_api.router,

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Request
 from pydantic import Field
 
+from console.audit import caller_ip
 from console.callers import Caller, IdempotencyKey, Parts, TheCaller, TheParts, accept
 from console.contact_orders import order
 from console.contacts_view import ContactsView
@@ -152,7 +153,7 @@ async def _order(
         body.numbers,
         accepted,
         reason=reason,
-        remote_ip=request.client.host if request.client else "",
+        remote_ip=caller_ip(request),
     )
     return Ordered(accepted=len(body.numbers), accepted_at=iso_time(accepted.at))
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from console.api.contacts import contact_of_number
+from console.audit import caller_ip
 from console.callers import Parts, TheParts
 from console.claims import Accepted
 from console.clock import now_ms
@@ -120,7 +121,7 @@ async def _order(
         Accepted(now_ms(), random_id()),
         reason=reason,
         note=note,
-        remote_ip=request.client.host if request.client else "",
+        remote_ip=caller_ip(request),
     )
     if command == "erase":
         return done(visitor, "/contacts", "erasing")
