@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
 from accounts.secrets import redacted
 from console.queries.rows import At
-from database.tables import hourly_attempts
+from console.queries.statistics import DAY, HOUR, Webhooks, webhooks
 from operations.endpoints import state_of
 from outbound.redaction import without_query
 from outbound.signing import secrets_at
 from schemas.records import EndpointConfig
-
-HOUR_MS = 3_600_000
-DAY_HOURS = 24
-
-TAKEN = "2xx"
-"""The outcome of attempts that were taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,28 +47,12 @@ def endpoints(
     connection: Connection, account: str, configs: Iterable[EndpointConfig], now: int
 ) -> tuple[Endpoint, ...]:
     """An account's endpoints by their ids. `now` is in ms."""
-    counts = _counts(connection, account, now)
-    return tuple(
-        _endpoint_of(config, counts.get(config.id, {}), now) for config in sorted(configs, key=lambda each: each.id)
-    )
+    # This hour and the 23 before it.
+    did = {each.endpoint: each for each in webhooks(connection, account, now - DAY + HOUR)}
+    return tuple(_endpoint_of(config, did.get(config.id), now) for config in sorted(configs, key=lambda each: each.id))
 
 
-def _counts(connection: Connection, account: str, now: int) -> dict[str, dict[str, int]]:
-    """Attempts by endpoint and outcome, of this hour and the 23 before it."""
-    since = now // HOUR_MS * HOUR_MS - (DAY_HOURS - 1) * HOUR_MS
-    table = hourly_attempts.c
-    query = (
-        select(table.endpoint, table.outcome, func.sum(table.count))
-        .where(table.account == account, table.hour >= since)
-        .group_by(table.endpoint, table.outcome)
-    )
-    counts: dict[str, dict[str, int]] = {}
-    for endpoint, outcome, count in connection.execute(query):
-        counts.setdefault(endpoint, {})[outcome] = int(count)
-    return counts
-
-
-def _endpoint_of(config: EndpointConfig, counts: dict[str, int], now: int) -> Endpoint:
+def _endpoint_of(config: EndpointConfig, did: Webhooks | None, now: int) -> Endpoint:
     present, following = secrets_at(config, now)
     return Endpoint(
         id=config.id,
@@ -92,6 +70,6 @@ def _endpoint_of(config: EndpointConfig, counts: dict[str, int], now: int) -> En
         batch_events=config.batch_events,
         rate_limit=config.rate_limit,
         retry_schedule=config.retry_schedule,
-        attempts_24h=sum(counts.values()),
-        taken_24h=counts.get(TAKEN, 0),
+        attempts_24h=did.attempts if did else 0,
+        taken_24h=did.taken if did else 0,
     )

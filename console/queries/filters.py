@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from sqlalchemy import ColumnElement, Table
 
+from console.clock import now_ms
 from console.queries.paging import DEFAULT_LIMIT, MAX_LIMIT, Ask
 from schemas.topics import parse_duration
 
@@ -70,7 +70,7 @@ class ListFilter(BaseModel):
         """What rows must be."""
         found = [table.c.account == account]
         found += [table.c[name] == value for name in self.columns() if (value := getattr(self, name)) is not None]
-        now = time.time_ns() // 1_000_000
+        now = now_ms()
         if self.since is not None:
             found.append(table.c[time_column] >= millis_of(self.since, now))
         if self.until is not None:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 from sqlalchemy import Connection, Row, case, func, select
 
+from console.clock import now_ms
+from console.queries.statistics import DAY, HOUR
 from database.tables import callbacks_seen, hourly_events, rejected
 from operations.providers import Seen
 
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
-
-UNDERSTOOD_WITHIN_MS = 30 * DAY_MS
+UNDERSTOOD_WITHIN_MS = 30 * DAY
 """How far back it is looked for events that came of callbacks."""
 
 
 def seen_of(connection: Connection, account: str, now: int | None = None) -> dict[str, Seen]:
     """What every provider that ever called for an account was seen to do. `understood` is of the last 24 hours."""
-    at = time.time_ns() // 1_000_000 if now is None else now
+    at = now_ms() if now is None else now
     found: dict[str, Seen] = {}
     for row in connection.execute(select(callbacks_seen).where(callbacks_seen.c.account == account)):
         found[row.provider] = _added(found.get(row.provider, Seen()), row)
@@ -28,16 +26,14 @@ def seen_of(connection: Connection, account: str, now: int | None = None) -> dic
         select(
             hours.provider,
             func.max(hours.hour).label("newest"),
-            func.sum(case((hours.hour > at - DAY_MS, hours.count), else_=0)).label("count"),
+            func.sum(case((hours.hour > at - DAY, hours.count), else_=0)).label("count"),
         )
         .where(hours.account == account, hours.hour > at - UNDERSTOOD_WITHIN_MS, hours.provider != "")
         .group_by(hours.provider)
     )
     for row in connection.execute(events):
         known = found.get(row.provider, Seen())
-        found[row.provider] = replace(
-            known, understood=int(row._mapping["count"]), understood_until=row.newest + HOUR_MS
-        )
+        found[row.provider] = replace(known, understood=int(row._mapping["count"]), understood_until=row.newest + HOUR)
     return {provider: _with_rejection(connection, account, provider, seen) for provider, seen in found.items()}
 
 

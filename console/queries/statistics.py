@@ -12,6 +12,9 @@ from database.tables import dead_webhooks, hourly_attempts, hourly_events, minut
 
 HOUR, DAY, MINUTE = 3_600_000, 86_400_000, 60_000
 
+TAKEN = "2xx"
+"""The outcome of attempts that were taken."""
+
 FAILED = ("undeliverable", "expired", "rejected")
 """Statuses of messages that did not arrive."""
 
@@ -165,7 +168,7 @@ def webhooks(connection: Connection, account: str, since: int) -> list[Webhooks]
     for row in connection.execute(query):
         found.setdefault(row.endpoint, {})[row.outcome] = int(row.total)
     return [
-        Webhooks(endpoint, sum(outcomes.values()), outcomes.get("2xx", 0))
+        Webhooks(endpoint, sum(outcomes.values()), outcomes.get(TAKEN, 0))
         for endpoint, outcomes in sorted(found.items())
     ]
 

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import Engine
 
 from console.principals import Role
-from console.queries.endpoints import HOUR_MS, endpoints
+from console.queries.endpoints import endpoints
+from console.queries.statistics import HOUR
 from database.tables import hourly_attempts
 from schemas.records import EndpointConfig
 from tests.unit.console.console_parts import Api
@@ -29,7 +30,7 @@ def endpoint(**changes: Any) -> EndpointConfig:
 
 
 def counted(hours_ago: int, outcome: str, count: int, **changes: Any) -> dict[str, Any]:
-    hour = NOW // HOUR_MS * HOUR_MS - hours_ago * HOUR_MS
+    hour = NOW // HOUR * HOUR - hours_ago * HOUR
     row = {"account": "acme", "hour": hour, "endpoint": "crm", "outcome": outcome, "count": count}
     return {**row, "latency_ms_sum": 0, **changes}
 
@@ -58,7 +59,7 @@ async def test_another_account_s_endpoints_are_never_listed(api: Api) -> None:
 
 
 async def test_no_secret_of_an_endpoint_reaches_an_answer_or_a_page(api: Api) -> None:
-    secrets = {"secret_next": "whsec_n3xts3cret", "secret_next_at": time.time_ns() // 1_000_000 + HOUR_MS}
+    secrets = {"secret_next": "whsec_n3xts3cret", "secret_next_at": time.time_ns() // 1_000_000 + HOUR}
     api.accounts.put(endpoint(headers={"Authorization": "h3ader-s3cret"}, **secrets))
     api.sign_in(Role.ADMIN)
     for text in ((await api.get("/api/endpoints")).text, (await api.page("/webhooks")).text):
