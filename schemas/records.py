@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 REMOVAL_REASONS = ("message", "manual", "complaint", "bad_response", "invalid_contact")
 """Why a contact is removed: `reason` of ContactState, ContactCommand and UnsubscribeEvent."""
 
+FAILED_STATUSES = ("undeliverable", "expired", "rejected")
+"""Values of `status` of DeliveryEvent that say that a message did not arrive."""
+
 
 @dataclass(frozen=True, slots=True)
 class RawCallback:

@@ -8,7 +8,7 @@ from typing import Any
 
 from schemas.cloudevents import iso_time
 from schemas.masking import masked
-from schemas.records import DeliveryEvent, EndpointAlert, RejectedRecord, ReplyEvent, UnsubscribeEvent
+from schemas.records import FAILED_STATUSES, DeliveryEvent, EndpointAlert, RejectedRecord, ReplyEvent, UnsubscribeEvent
 
 BILLING: Mapping[str, frozenset[str]] = {
     "infobip": frozenset({"REJECTED_NOT_ENOUGH_CREDITS", "REJECTED_PREPAID_PACKAGE_EXPIRED"}),
@@ -17,9 +17,6 @@ BILLING: Mapping[str, frozenset[str]] = {
 """Details by provider that say that the sender's account has no credit, or is suspended. Infobip:
 https://www.infobip.com/docs/essentials/api-essentials/response-status-and-error-codes (5,12) and (5,17); Twilio:
 https://www.twilio.com/docs/api/errors/30002. CM, Lime and EZ Texting have no such code."""
-
-FAILED = frozenset({"undeliverable", "expired", "rejected"})
-"""Statuses of a message that is not delivered."""
 
 ENDPOINT_EVENTS: Mapping[str, str] = {
     "endpoint.paused": "Webhook endpoint {} is paused",
@@ -53,7 +50,7 @@ def alert_of(record: object) -> Alert | None:
 
 
 def _of_delivery(event: DeliveryEvent) -> Alert | None:
-    if not event.final or event.status not in FAILED:
+    if not event.final or event.status not in FAILED_STATUSES:
         return None
     is_billing = event.status_detail in BILLING.get(event.provider, ())
     if not is_billing and event.status_class in ("complaint", "opt_out"):

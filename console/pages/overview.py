@@ -16,10 +16,10 @@ from console.clock import now_ms
 from console.pages.shell import page
 from console.pages.visitor import TheVisitor
 from console.queries import statistics
-from console.queries.statistics import DAY, FAILED, HOUR, Hour, Reason
+from console.queries.statistics import DAY, HOUR, Hour, Reason
 from database.read_state import freshness_of
 from schemas.cloudevents import iso_time
-from schemas.records import EndpointConfig
+from schemas.records import FAILED_STATUSES, EndpointConfig
 
 router = APIRouter(prefix="/accounts/{account}")
 
@@ -73,7 +73,8 @@ def _look(
 ) -> Overview:
     since = now - now % HOUR if length == HOUR else now - length
     counts = statistics.totals(connection, account, since)
-    delivered, failed = counts.get(("delivery", "delivered"), 0), sum(counts.get(("delivery", s), 0) for s in FAILED)
+    delivered = counts.get(("delivery", "delivered"), 0)
+    failed = sum(counts.get(("delivery", status), 0) for status in FAILED_STATUSES)
     attempts = statistics.webhooks(connection, account, since)
     tried, taken = sum(each.attempts for each in attempts), sum(each.taken for each in attempts)
     dead, rejected = (

@@ -9,14 +9,12 @@ from sqlalchemy import Connection, Table, func, select
 
 from console.queries.rows import At
 from database.tables import dead_webhooks, hourly_attempts, hourly_events, minutely_events, rejected
+from schemas.records import FAILED_STATUSES
 
 HOUR, DAY, MINUTE = 3_600_000, 86_400_000, 60_000
 
 TAKEN = "2xx"
 """The outcome of attempts that were taken."""
-
-FAILED = ("undeliverable", "expired", "rejected")
-"""Statuses of messages that did not arrive."""
 
 MANY = 10_000
 """Rows that are counted one by one at most; beyond it an answer says that there are more."""
@@ -119,7 +117,7 @@ def reasons(connection: Connection, account: str, since: int, limit: int = 8) ->
             table.c.account == account,
             table.c.hour >= since - since % HOUR,
             table.c.event == "delivery",
-            table.c.status.in_(FAILED),
+            table.c.status.in_(FAILED_STATUSES),
         )
         .group_by(table.c.status, table.c.detail, table.c.provider)
         .order_by(total.desc(), table.c.detail)
@@ -141,7 +139,7 @@ def hours(connection: Connection, account: str, now: int, count: int = 24) -> li
     for row in connection.execute(query):
         found.setdefault(row.hour, {})[row.status] = int(row.total)
     return [
-        Hour(hour, states.get("delivered", 0), sum(states.get(status, 0) for status in FAILED))
+        Hour(hour, states.get("delivered", 0), sum(states.get(status, 0) for status in FAILED_STATUSES))
         for hour in range(first, now + 1, HOUR)
         for states in [found.get(hour, {})]
     ]
