@@ -16,7 +16,6 @@ class Notice(NamedTuple):
 NOTICES: Mapping[str, Notice] = {
     "password": Notice("good", "The password is changed; your other sessions have ended."),
     "muted": Notice("warn", "Alerts are muted. They are listed here all the same."),
-    "created": Notice("good", "Created. It holds within about a second."),
     "deleted": Notice("good", "Deleted. What waits for it is dropped when its delay is over."),
     "paused": Notice("warn", "Paused. What comes meanwhile waits in the delay topics."),
     "resumed": Notice("good", "Resumed. What waits goes out as its delays end."),

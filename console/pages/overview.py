@@ -31,7 +31,7 @@ WINDOWS = {"24h": ("last 24 hours", DAY), "1h": ("this hour", HOUR), "7d": ("las
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What the page shows. `behind_seconds`: how old it is, None while nobody writes the read model."""
+    """What the page shows."""
 
     tiles: list[tuple[str, str, str, str]]
     attention: list[Attention]
@@ -40,7 +40,6 @@ class Overview:
     hours: list[Hour]
     minutes: list[int]
     as_of: int | None
-    behind_seconds: float | None
     lag: int
     is_empty: bool
 
@@ -77,10 +76,9 @@ def _look(
     failed = sum(counts.get(("delivery", status), 0) for status in FAILED_STATUSES)
     attempts = statistics.webhooks(connection, account, since)
     tried, taken = sum(each.attempts for each in attempts), sum(each.taken for each in attempts)
-    dead, rejected = (
-        statistics.dead_since(connection, account, now - DAY),
-        statistics.rejected_since(connection, account, now - DAY),
-    )
+    last_day = attempts if length == DAY else statistics.webhooks(connection, account, now - DAY)
+    dead = statistics.dead_since(connection, account, now - DAY)
+    rejected = statistics.rejected_since(connection, account, now - DAY)
     fresh = freshness_of(connection)
     is_written = fresh is not None and now - fresh.told_at < SILENT_MS
     as_of = None if fresh is None else fresh.caught_up_at
@@ -100,7 +98,7 @@ def _look(
         tiles=tiles,
         attention=attention(
             endpoints=endpoints,
-            webhooks=statistics.webhooks(connection, account, now - DAY),
+            webhooks=last_day,
             dead=dead,
             rejected=rejected,
             behind_seconds=behind,
@@ -111,7 +109,6 @@ def _look(
         hours=statistics.hours(connection, account, now),
         minutes=statistics.minutes(connection, account, now),
         as_of=as_of,
-        behind_seconds=behind,
         lag=0 if fresh is None else fresh.lag,
         is_empty=not counts and not tried and not rejected,
     )
