@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import Field
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
-from console.queries.filters import ListFilter
-from console.queries.paging import Page, newest
-from console.queries.rows import At
+from console.queries.filters import ListFilter, listed
+from console.queries.paging import Page
+from console.queries.rows import At, maker
 from database.tables import alerts as table
 
 
@@ -37,19 +36,9 @@ class ToldAlert:
     at: At
 
 
+_alert_of = maker(ToldAlert)
+
+
 def alerts(connection: Connection, account: str, wanted: AlertsFilter) -> Page[ToldAlert]:
     """A page of alerts. Raises BadCursor."""
-    return newest(connection, table, "at", wanted.conditions(table, "at", account), wanted.ask(account), _alert_of)
-
-
-def _alert_of(row: Row[Any]) -> ToldAlert:
-    return ToldAlert(
-        event_id=row.event_id,
-        type=row.type,
-        severity=row.severity,
-        title=row.title,
-        text=row.text,
-        count=row._mapping["count"],  # a row is a tuple, which has a method of this name
-        outcome=row.outcome,
-        at=row.at,
-    )
+    return listed(connection, account, wanted, table, "at", _alert_of)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from pydantic import Field
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
-from console.queries.filters import ListFilter
-from console.queries.paging import Page, newest
-from console.queries.rows import TEXT, At
+from console.queries.filters import ListFilter, listed
+from console.queries.paging import Page
+from console.queries.rows import TEXT, At, maker
 from database.tables import attempts, events
 
 
@@ -46,11 +45,12 @@ class Attempt:
     at: At
 
 
+_attempt_of = maker(Attempt)
+
+
 def list_attempts(connection: Connection, account: str, wanted: AttemptsFilter) -> Page[Attempt]:
     """A page of attempts. Raises BadCursor."""
-    return newest(
-        connection, attempts, "at", wanted.conditions(attempts, "at", account), wanted.ask(account), _attempt_of
-    )
+    return listed(connection, account, wanted, attempts, "at", _attempt_of)
 
 
 def attempt(connection: Connection, account: str, number: int) -> Attempt | None:
@@ -65,23 +65,3 @@ def event_body(connection: Connection, account: str, event_id: str) -> str | Non
     query = select(events.c.body).where(events.c.event_id == event_id, events.c.account == account)
     found: str | None = connection.execute(query).scalar()
     return found
-
-
-def _attempt_of(row: Row[Any]) -> Attempt:
-    return Attempt(
-        id=row.id,
-        endpoint=row.endpoint,
-        event_id=row.event_id,
-        event=row.event,
-        attempt=row.attempt,
-        url=row.url,
-        outcome=row.outcome,
-        status=row.status,
-        error_class=row.error_class,
-        latency_ms=row.latency_ms,
-        response_head=row.response_head,
-        request_size=row.request_size,
-        next_attempt_at=row.next_attempt_at,
-        final=row.final,
-        at=row.at,
-    )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import Field
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
-from console.queries.filters import ListFilter
-from console.queries.paging import Page, newest
-from console.queries.rows import At
+from console.queries.filters import ListFilter, listed
+from console.queries.paging import Page
+from console.queries.rows import At, maker
 from database.tables import audit
 
 
@@ -35,19 +34,9 @@ class Audited:
     at: At
 
 
+_audited_of = maker(Audited)
+
+
 def audited(connection: Connection, account: str, wanted: AuditFilter) -> Page[Audited]:
     """A page of the log of an account. Raises BadCursor."""
-    return newest(connection, audit, "at", wanted.conditions(audit, "at", account), wanted.ask(account), _audited_of)
-
-
-def _audited_of(row: Row[Any]) -> Audited:
-    return Audited(
-        event_id=row.event_id,
-        actor=row.actor,
-        action=row.action,
-        object=row.object,
-        details=row.details,
-        remote_ip=row.remote_ip,
-        outcome=row.outcome,
-        at=row.at,
-    )
+    return listed(connection, account, wanted, audit, "at", _audited_of)

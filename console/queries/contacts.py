@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import Field
 from sqlalchemy import Connection, Row, select
 
-from console.queries.filters import ListFilter
-from console.queries.paging import Page, newest
-from console.queries.rows import PHONE, TEXT, At
+from console.queries.filters import ListFilter, listed
+from console.queries.paging import Page
+from console.queries.rows import PHONE, TEXT, At, maker
 from database.tables import contact_changes, contacts, replies
 from schemas.ids import derived_id
 
@@ -42,6 +42,9 @@ class ListedContact:
     since: At
 
 
+_contact = maker(ListedContact)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """What happened to a contact, or was ordered: `removed`, `restored`, `remove`, `restore`.
@@ -62,8 +65,7 @@ class Change:
 
 def listed_contacts(connection: Connection, account: str, wanted: ContactsFilter) -> Page[ListedContact]:
     """A page of contacts, the last changed first. Raises BadCursor."""
-    where = wanted.conditions(contacts, "since", account)
-    return newest(connection, contacts, "since", where, wanted.ask(account), _contact)
+    return listed(connection, account, wanted, contacts, "since", _contact)
 
 
 def changes(connection: Connection, account: str, number: str) -> tuple[Change, ...]:
@@ -110,14 +112,3 @@ def _replies(connection: Connection, account: str, number: str, lists: Collectio
         for list_number in lists:
             found[derived_id(row.event_id, "unsubscribe", list_number)] = row
     return found
-
-
-def _contact(row: Row[Any]) -> ListedContact:
-    return ListedContact(
-        number=row.number,
-        list_number=row.list_number,
-        active=row.active,
-        failures=row.failures,
-        reason=row.reason,
-        since=row.since,
-    )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import Field
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
-from console.queries.filters import ListFilter
-from console.queries.paging import Page, newest
-from console.queries.rows import At
+from console.queries.filters import ListFilter, listed
+from console.queries.paging import Page
+from console.queries.rows import At, maker
 from database.tables import dead_webhooks
 
 
@@ -37,27 +36,9 @@ class DeadLetter:
     delivered_at: At | None
 
 
+_dead_letter_of = maker(DeadLetter)
+
+
 def dead_letters(connection: Connection, account: str, wanted: DeadLettersFilter) -> Page[DeadLetter]:
     """A page of dead letters. Raises BadCursor."""
-    return newest(
-        connection,
-        dead_webhooks,
-        "died_at",
-        wanted.conditions(dead_webhooks, "died_at", account),
-        wanted.ask(account),
-        _dead_letter_of,
-    )
-
-
-def _dead_letter_of(row: Row[Any]) -> DeadLetter:
-    return DeadLetter(
-        event_id=row.event_id,
-        endpoint=row.endpoint,
-        event=row.event,
-        attempts=row.attempts,
-        last_status=row.last_status,
-        error_class=row.error_class,
-        first_attempt_at=row.first_attempt_at,
-        died_at=row.died_at,
-        delivered_at=row.delivered_at,
-    )
+    return listed(connection, account, wanted, dead_webhooks, "died_at", _dead_letter_of)

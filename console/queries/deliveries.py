@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from pydantic import Field
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from console.queries.filters import ListFilter
 from console.queries.paging import Page, newest
-from console.queries.rows import PHONE, At
+from console.queries.rows import PHONE, At, maker
 from database.tables import messages
 from providers import PROVIDERS
 
@@ -48,6 +47,10 @@ class Delivery:
     updated_at: At
 
 
+delivery_of = maker(Delivery, to="number")
+"""The delivery that a row of the table is."""
+
+
 def deliveries(connection: Connection, account: str, wanted: DeliveriesFilter) -> Page[Delivery]:
     """A page of deliveries. Raises BadCursor."""
     where = wanted.conditions(messages, "updated_at", account)
@@ -56,22 +59,3 @@ def deliveries(connection: Connection, account: str, wanted: DeliveriesFilter) -
         where.append(messages.c.provider.in_(sorted(PROVIDERS)))
     few = wanted.message_id is not None or wanted.provider_message_id is not None
     return newest(connection, messages, "updated_at", where, wanted.ask(account), delivery_of, few=few)
-
-
-def delivery_of(row: Row[Any]) -> Delivery:
-    """The delivery that a row of the table is."""
-    return Delivery(
-        message_id=row.message_id,
-        provider=row.provider,
-        provider_message_id=row.provider_message_id,
-        to=row.number,
-        list_number=row.list_number,
-        status=row.status,
-        status_detail=row.status_detail,
-        status_class=row.status_class,
-        provider_code=row.provider_code,
-        final=row.final,
-        part_count=row.part_count,
-        registered_at=row.registered_at,
-        updated_at=row.updated_at,
-    )

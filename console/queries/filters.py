@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from sqlalchemy import ColumnElement, Table
+from sqlalchemy import ColumnElement, Connection, Row, Table
 
 from console.clock import now_ms
-from console.queries.paging import DEFAULT_LIMIT, MAX_LIMIT, Ask
+from console.queries.paging import DEFAULT_LIMIT, MAX_LIMIT, Ask, Page, newest
 from schemas.topics import parse_duration
+
+T = TypeVar("T")
 
 
 class ListFilter(BaseModel):
@@ -81,6 +84,18 @@ class ListFilter(BaseModel):
         """The page that is wanted."""
         question = f"{type(self).__name__} {account} {sorted(self.chosen.items())}"
         return Ask(question, self.cursor, self.limit)
+
+
+def listed(
+    connection: Connection,
+    account: str,
+    wanted: ListFilter,
+    table: Table,
+    time: str,
+    make: Callable[[Row[Any]], T],
+) -> Page[T]:
+    """The wanted page of an account's rows. `time` names the table's column of time. Raises BadCursor."""
+    return newest(connection, table, time, wanted.conditions(table, time, account), wanted.ask(account), make)
 
 
 def millis_of(text: str, now: int) -> int:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from pydantic import Field
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
-from console.queries.filters import ListFilter
-from console.queries.paging import Page, newest
-from console.queries.rows import TEXT, At
+from console.queries.filters import ListFilter, listed
+from console.queries.paging import Page
+from console.queries.rows import TEXT, At, maker
 from database.tables import rejected
 
 
@@ -37,27 +36,9 @@ class Rejected:
     rejected_at: At
 
 
+_rejected_of = maker(Rejected)
+
+
 def list_rejected(connection: Connection, account: str, wanted: RejectedFilter) -> Page[Rejected]:
     """A page of rejected payloads. Raises BadCursor."""
-    return newest(
-        connection,
-        rejected,
-        "rejected_at",
-        wanted.conditions(rejected, "rejected_at", account),
-        wanted.ask(account),
-        _rejected_of,
-    )
-
-
-def _rejected_of(row: Row[Any]) -> Rejected:
-    return Rejected(
-        event_id=row.event_id,
-        provider=row.provider,
-        stage=row.stage,
-        reason=row.reason,
-        error=row.error,
-        source=row.source,
-        item_index=row.item_index,
-        item=row.item,
-        rejected_at=row.rejected_at,
-    )
+    return listed(connection, account, wanted, rejected, "rejected_at", _rejected_of)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import Field
 from sqlalchemy import Connection, Row
 
-from console.queries.filters import ListFilter
-from console.queries.paging import Page, newest
-from console.queries.rows import PHONE, TEXT, At
+from console.queries.filters import ListFilter, listed
+from console.queries.paging import Page
+from console.queries.rows import PHONE, TEXT, At, maker
 from database.tables import replies as table
 
 
@@ -39,21 +39,14 @@ class Reply:
     source: str | None
 
 
+_of_row = maker(Reply)
+
+
 def replies(connection: Connection, account: str, wanted: RepliesFilter) -> Page[Reply]:
     """A page of replies. Raises BadCursor."""
-    where = wanted.conditions(table, "received_at", account)
-    return newest(connection, table, "received_at", where, wanted.ask(account), _reply)
+    return listed(connection, account, wanted, table, "received_at", _reply)
 
 
 def _reply(row: Row[Any]) -> Reply:
-    return Reply(
-        event_id=row.event_id,
-        provider=row.provider,
-        number=row.number,
-        list_number=row.list_number or row.to_number,
-        text=row.text,
-        kind=row.kind,
-        keyword=row.keyword,
-        received_at=row.received_at,
-        source=row.source,
-    )
+    reply = _of_row(row)
+    return reply if reply.list_number else replace(reply, list_number=row.to_number)

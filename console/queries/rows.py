@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Annotated, Any, TypeVar
 
+import sqlalchemy
 from pydantic import PlainSerializer, WithJsonSchema
 
 from schemas.cloudevents import iso_time
@@ -37,3 +39,15 @@ def without_personal(row: Row) -> Row:
             continue
         changes[each.name] = masked(value) if each.metadata[PERSONAL] == "phone" else HIDDEN
     return replace(row, **changes)  # type: ignore[type-var]
+
+
+def maker(shape: type[Row], **columns: str) -> Callable[[sqlalchemy.Row[Any]], Row]:
+    """What makes a `shape` of a row of a table: every field of the column of its name, or of the one named here."""
+    sources = [(each.name, columns.get(each.name, each.name)) for each in fields(shape)]  # type: ignore[arg-type]
+
+    def make(row: sqlalchemy.Row[Any]) -> Row:
+        # By the mapping: a row is a tuple, whose methods hide a column that is called `count`.
+        values = row._mapping
+        return shape(**{name: values[column] for name, column in sources})
+
+    return make
