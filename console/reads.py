@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from console.errors import not_available, validation_failed
 from console.queries.paging import BadCursor
@@ -36,9 +36,17 @@ class Database:
         except BadCursor as error:
             raise validation_failed([f"cursor: {error}"]) from None
         except SQLAlchemyError as error:
-            # The text of the error would repeat the statement's values.
-            log.error("the database does not answer: %s", type(error).__name__)
+            log.error("the database does not answer: %s", _told(error))
             raise not_available("The database does not answer. Try again; the console's log says more.") from None
+
+
+def _told(error: SQLAlchemyError) -> str:
+    """What may be logged of an error: the driver's first line where it speaks of the connection.
+
+    Other texts would repeat values of the statement.
+    """
+    name = type(error).__name__
+    return f"{name}: {str(error.orig).partition(chr(10))[0]}" if isinstance(error, OperationalError) else name
 
 
 class Reads(Database):
