@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 from sqlalchemy import Table, create_engine
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import QueuePool
 
 from accounts.keys import ApiKeys, new_key
 from accounts.store import Accounts
@@ -133,7 +133,9 @@ class Api:
             accounts.put(ListConfig(account=account, number=number))
         accounts.put(endpoint())
         self.raw = Raw()
-        self.engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+        # The database is in one connection, lent to one thread at a time: uses of keys are written beside requests.
+        only = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0}
+        self.engine = create_engine("sqlite://", connect_args={"check_same_thread": False}, **only)
         METADATA.create_all(self.engine)
         database = (Reads(self.engine), Writes(self.engine), self.engine)
         others = (*database, self.raw, self.written.replays, self.keys, _refusal_of)
