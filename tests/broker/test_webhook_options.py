@@ -100,12 +100,11 @@ async def test_an_endpoint_that_fails_is_paused_its_owner_told_and_nothing_is_lo
     assert not paused.enabled
     assert replace(paused, enabled=True, paused_reason=None, paused_at=None) == crm
 
-    await asyncio.sleep(2)
-    tried = sum(map(len, receiver.requests.values()))
+    tried = await _settled(receiver, "/crm")
     waiting = [replace(delivered(1_000 + n), to="+15550000001") for n in range(20)]
     await kafka.events(waiting)
     await asyncio.sleep(4)
-    assert sum(map(len, receiver.requests.values())) == tried
+    assert _requests(receiver, "/crm") == tried
 
     sound = True
     await kafka.endpoints(crm)
@@ -126,6 +125,19 @@ async def test_an_endpoint_that_fails_is_paused_its_owner_told_and_nothing_is_lo
 def config_of(kafka: Kafka, key: str) -> EndpointConfig:
     [*_, last] = [record for record in kafka.read("config_endpoints") if record.key == key.encode()]
     return kafka.codec.decode_as(EndpointConfig, last.value)
+
+
+def _requests(receiver: Receiver, path: str) -> int:
+    return sum(len(requests) for key, requests in receiver.requests.items() if key.startswith(path))
+
+
+async def _settled(receiver: Receiver, path: str) -> int:
+    """Requests to a path, once two seconds went by without another: what was under way has come."""
+    before = -1
+    while before != (now := _requests(receiver, path)):
+        before = now
+        await asyncio.sleep(2)
+    return before
 
 
 def _taken(receiver: Receiver, event_id: str) -> bool:
