@@ -75,7 +75,7 @@ def not_ours() -> ApiError:
 def too_large(limit: int) -> ApiError:
     """The body has too many bytes."""
     return ApiError(
-        413, "validation_failed", "The body is too large.", f"It may have {limit} bytes; send smaller batches."
+        413, "validation_failed", "The body is too large.", f"It may have {limit:,} bytes; send less at once."
     )
 
 

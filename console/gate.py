@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import math
 from collections.abc import MutableMapping
@@ -13,8 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from accounts.keys import ApiKeys
 from accounts.rates import RateLimits
+from console.bodies import Disconnected, read_body, replayed
 from console.clock import now_ms
-from console.errors import ApiError, invalid_key, missing_key, not_ours, rate_limited, too_large, validation_failed
+from console.errors import ApiError, invalid_key, missing_key, not_ours, rate_limited
 from console.key_changes import KeyUses
 from console.principals import Principal, principal_of
 from console.security import SAFE_METHODS, is_same_origin
@@ -23,10 +23,6 @@ from console.settings import ConsoleSettings
 API = "/api/"
 OPENAPI = "/api/openapi.json"
 """The only path of the API that needs no key."""
-
-
-class Disconnected(Exception):
-    """The caller has gone."""
 
 
 class Gate:
@@ -53,12 +49,13 @@ class Gate:
         try:
             headers = Headers(scope=scope)
             _state(scope)["principal"] = self._admit(headers, scope)
-            body = await self._body(headers, receive)
+            limit, seconds = self._settings.api_max_body_bytes, self._settings.api_timeout
+            body = await read_body(headers, receive, limit, seconds)
         except ApiError as error:
             return await error.response()(scope, receive, answer)
         except Disconnected:
             return None
-        await self._app(scope, _replayed(body, receive), answer)
+        await self._app(scope, replayed(body, receive), answer)
 
     def _admit(self, headers: Headers, scope: Scope) -> Principal:
         text = headers.get("x-api-key") or _bearer(headers.get("authorization", ""))
@@ -88,27 +85,6 @@ class Gate:
             raise rate_limited(math.ceil(wait))
         return user
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
-        limit = self._settings.api_max_body_bytes
-        length = headers.get("content-length", "")
-        if length.isdigit() and int(length) > limit:
-            raise too_large(limit)
-        body = bytearray()
-        try:
-            async with asyncio.timeout(self._settings.api_timeout):
-                more = True
-                while more:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise Disconnected
-                    body += message.get("body", b"")
-                    if len(body) > limit:
-                        raise too_large(limit)
-                    more = message.get("more_body", False)
-        except TimeoutError:
-            raise validation_failed(["body: did not arrive in time"]) from None
-        return bytes(body)
-
 
 def _bearer(header: str) -> str:
     scheme, _, text = header.partition(" ")
@@ -118,12 +94,3 @@ def _bearer(header: str) -> str:
 def _state(scope: Scope) -> MutableMapping[str, Any]:
     state: MutableMapping[str, Any] = scope.setdefault("state", {})
     return state
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replay() -> Message:
-        return messages.pop() if messages else await receive()
-
-    return replay
