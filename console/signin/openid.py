@@ -6,12 +6,15 @@ Authlib checks state, nonce, signature, issuer and audience. https://openid.net/
 from __future__ import annotations
 
 import hashlib
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import httpx2
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.starlette_client import OAuth
-from httpx import HTTPError
 from joserfc.errors import JoseError
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -21,6 +24,8 @@ from console.errors import ApiError, not_available
 from console.settings import ConsoleSettings
 from console.signin import sessions
 from console.signin.users import User, UserError, change, email_of, user_by_email, user_by_subject
+
+log = logging.getLogger(__name__)
 
 PATH = "/sign-in/openid"
 CALLBACK = f"{PATH}/callback"
@@ -43,32 +48,52 @@ class OpenId:
 
     def __init__(self, settings: ConsoleSettings) -> None:
         self._settings = settings
-        self._client: Any = OAuth().register(
-            "openid",
-            client_id=settings.oidc_client_id,
-            client_secret=settings.oidc_client_secret.get_secret_value(),
-            server_metadata_url=f"{settings.oidc_issuer}/.well-known/openid-configuration",
-            client_kwargs={"scope": "openid email profile", "code_challenge_method": "S256"},
-        )
+        self._client = self._new_client()
 
     async def begin(self, request: Request) -> Response:
         """To the issuer. Raises ApiError (503)."""
-        try:
+        with self._understood():
+            metadata = await self._client.load_server_metadata()
+            # https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfigurationValidation
+            if str(metadata["issuer"]).rstrip("/") != self._settings.oidc_issuer:
+                raise ValueError("the discovery document names another issuer")
             answer: Response = await self._client.authorize_redirect(request, self._settings.address + CALLBACK)
-        except HTTPError:
-            raise not_available("The issuer of OpenID Connect does not answer.") from None
         return answer
 
     async def identity(self, request: Request) -> Identity:
         """Who came back. Raises ApiError: 403 where the issuer, or what it says, is not right, 503."""
-        try:
+        with self._understood():
             claims = (await self._client.authorize_access_token(request))["userinfo"]
+            verified = claims.get("email") if claims.get("email_verified") is True else None
+            return Identity(f"{claims['iss']} {claims['sub']}", verified)
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Whatever the issuer answers: it is not ours. What was kept of it is asked for again after a failure."""
+        try:
+            yield
         except (OAuthError, JoseError):
             raise not_let_in("The issuer did not let you in, or it took too long. Try again.") from None
-        except HTTPError:
+        except httpx2.HTTPError as error:
+            self._client = self._new_client()
+            log.warning("the issuer of OpenID Connect does not answer: %s", type(error).__name__)
             raise not_available("The issuer of OpenID Connect does not answer.") from None
-        verified = claims.get("email") if claims.get("email_verified") is True else None
-        return Identity(f"{claims['iss']} {claims['sub']}", verified)
+        except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
+            self._client = self._new_client()
+            log.error("the issuer of OpenID Connect is not understood: %s: %s", type(error).__name__, error)
+            raise not_available(
+                "The issuer of OpenID Connect does not answer as one. An admin may look at TRACKLY_OIDC_ISSUER; the"
+                " console's log says more."
+            ) from None
+
+    def _new_client(self) -> Any:
+        return OAuth().register(
+            "openid",
+            client_id=self._settings.oidc_client_id,
+            client_secret=self._settings.oidc_client_secret.get_secret_value(),
+            server_metadata_url=f"{self._settings.oidc_issuer}/.well-known/openid-configuration",
+            client_kwargs={"scope": "openid email profile", "code_challenge_method": "S256"},
+        )
 
 
 def cookie_key(settings: ConsoleSettings) -> str:

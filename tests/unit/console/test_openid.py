@@ -14,7 +14,7 @@ import pytest
 from fastapi import FastAPI, Request
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
-from starlette.responses import RedirectResponse
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from console.principals import Role
 from console.signin.users import add_user, all_users, disable
@@ -31,6 +31,7 @@ class Issuer:
         self.url = ""
         self.claims: dict[str, Any] = {"sub": "u-1", "email": "ann@example.com", "email_verified": True}
         self.forged = False
+        self.broken: dict[str, Response] = {}
         self._key, self._other = (RSAKey.generate_key(2048, {"kid": "k"}) for _ in range(2))
         self._asked: dict[str, dict[str, str]] = {}
         self.app = FastAPI()
@@ -38,6 +39,11 @@ class Issuer:
         self.app.get("/jwks")(self.jwks)
         self.app.get("/authorize")(self.authorize)
         self.app.post("/token")(self.token)
+        self.app.middleware("http")(self._or_broken)
+
+    async def _or_broken(self, request: Request, answer: Any) -> Any:
+        """What `broken` has for a path, instead of what is right."""
+        return self.broken.get(request.url.path) or await answer(request)
 
     def metadata(self) -> dict[str, Any]:
         return {
@@ -89,10 +95,14 @@ def api(issuer: Issuer) -> Api:
     return api
 
 
+def a_browser(api: Api) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(api.app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://console")
+
+
 async def sign_in(api: Api) -> httpx.Response:
     """The answer to the browser that comes back from the issuer."""
-    transport = httpx.ASGITransport(api.app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://console") as browser:
+    async with a_browser(api) as browser:
         away = await browser.get("/sign-in/openid?next=/accounts/acme/deliveries")
         assert away.status_code == 302, away.text
         async with httpx.AsyncClient() as outside:
@@ -163,6 +173,61 @@ async def test_a_disabled_user_stays_out(api: Api) -> None:
 async def test_a_callback_that_nobody_began_is_refused(api: Api) -> None:
     answer = await api.request("GET", "/sign-in/openid/callback?code=code&state=x", key="")
     assert answer.status_code == 403
+
+
+DISCOVERY = "/.well-known/openid-configuration"
+BROKEN = [
+    JSONResponse({"error": "server_error"}, 500),
+    PlainTextResponse("<html>maintenance", 200),
+    JSONResponse({}),
+    JSONResponse([]),
+    Response(b"\xff", 200),
+]
+
+
+async def begun(api: Api) -> httpx.Response:
+    async with a_browser(api) as browser:
+        return await browser.get("/sign-in/openid")
+
+
+@pytest.mark.parametrize("answer", BROKEN, ids=range(len(BROKEN)))
+async def test_an_issuer_whose_discovery_says_nothing_is_told_and_asked_again(
+    api: Api, issuer: Issuer, answer: Response
+) -> None:
+    issuer.broken[DISCOVERY] = answer
+    refused = await begun(api)
+    assert refused.status_code == 503
+    assert "issuer of OpenID Connect" in refused.text
+    issuer.broken.clear()
+    assert (await begun(api)).status_code == 302
+
+
+async def test_a_discovery_of_another_issuer_is_not_taken(api: Api, issuer: Issuer) -> None:
+    issuer.broken[DISCOVERY] = JSONResponse(issuer.metadata() | {"issuer": "https://another.example"})
+    assert (await begun(api)).status_code == 503
+
+
+@pytest.mark.parametrize("path", ["/token", "/jwks"])
+@pytest.mark.parametrize("answer", BROKEN, ids=range(len(BROKEN)))
+async def test_an_issuer_that_breaks_half_way_lets_nobody_in_and_is_no_fault_of_the_console(
+    api: Api, issuer: Issuer, path: str, answer: Response
+) -> None:
+    issuer.broken[path] = answer
+    refused = await sign_in(api)
+    assert refused.status_code in (403, 503)
+    assert "trackly=" not in refused.headers.get("set-cookie", "")
+    issuer.broken.clear()
+    assert (await sign_in(api)).status_code == 303
+
+
+async def test_an_issuer_that_does_not_answer_is_told() -> None:
+    nowhere = "http://127.0.0.1:1"
+    api = Api(
+        console_url="http://console", oidc_issuer=nowhere, oidc_client_id=CLIENT, oidc_client_secret=CLIENT_SECRET
+    )
+    refused = await begun(api)
+    assert refused.status_code == 503
+    assert "does not answer" in refused.text
 
 
 async def test_without_an_issuer_there_is_no_such_way() -> None:
