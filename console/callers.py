@@ -68,6 +68,8 @@ def _caller(
     ] = None,
 ) -> Caller:
     principal: Principal = request.state.principal
+    if not principal.grants:
+        raise not_found("There is no account for you, or your role there is one that this console does not know.")
     if account is None:
         granted = [name for name in principal.grants if name != EVERY_ACCOUNT]
         if len(granted) != 1 or len(principal.grants) != 1:

@@ -72,6 +72,12 @@ class Principal:
         return f"{self.kind}:{self.name}"
 
 
+def grants_of(roles: Iterable[tuple[str, str]]) -> dict[str, Role]:
+    """Roles by account. One that this version does not know grants nothing: a newer one has stored it."""
+    known = {str(role): role for role in Role}
+    return {account: known[name] for account, name in roles if name in known}
+
+
 def principal_of(key: ApiKey) -> Principal:
-    """Who acts by an API key. Raises ValueError for a role that this version does not know."""
-    return Principal("key", key.id, key.name, {key.account or EVERY_ACCOUNT: Role.named(key.role)})
+    """Who acts by an API key."""
+    return Principal("key", key.id, key.name, grants_of([(key.account or EVERY_ACCOUNT, key.role)]))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from console.clock import now_ms
-from console.principals import EVERY_ACCOUNT, Principal, Role
+from console.principals import EVERY_ACCOUNT, Principal, Role, grants_of
 from database.inserts import insert_into
 from database.tables import grants, users
 
@@ -141,12 +141,7 @@ def _users(connection: Connection, which: ColumnElement[bool]) -> list[User]:
             grants.c.user_id.in_(select(users.c.id).where(which))
         )
     )
-    roles: dict[int, dict[str, Role]] = defaultdict(dict)
+    roles: dict[int, list[tuple[str, str]]] = defaultdict(list)
     for user_id, account, role in found:
-        roles[user_id][account] = Role.named(role)
-    return list(_made(rows, roles))
-
-
-def _made(rows: Iterable[Row[Any]], roles: Mapping[int, Mapping[str, Role]]) -> Iterable[User]:
-    for row in rows:
-        yield User(**row._mapping, grants=roles.get(row.id, {}))
+        roles[user_id].append((account, role))
+    return [User(**row._mapping, grants=grants_of(roles[row.id])) for row in rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -57,6 +58,13 @@ async def test_a_key_is_taken_in_either_header(api: Api) -> None:
 async def test_an_expired_key_is_refused(api: Api) -> None:
     expired = api.key("acme", expires_at=time.time_ns() // 1_000_000 - 1)
     assert refusal(await api.post(PATH, key=expired, json=CHECK)) == (401, "invalid_api_key")
+
+
+async def test_a_key_whose_role_is_of_a_newer_version_opens_nothing(api: Api) -> None:
+    (key,) = (key for key in api.keys.by_id.values() if key.account == "acme")
+    api.keys.put(replace(key, role="auditor"))
+    for params in ({}, {"account": "acme"}):
+        assert refusal(await api.get("/api/deliveries", params=params)) == (404, "not_found")
 
 
 async def test_a_body_is_not_read_before_the_key_is_known(api: Api) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from console.principals import Role
 from console.signin.users import add_user, all_users, user_by_email
-from database.tables import audit, key_uses
+from database.tables import audit, grants, key_uses
 from schemas.records import ApiKey, AuditEntry
 from tests.unit.console.console_parts import Api, refusal
 
@@ -68,6 +68,14 @@ async def test_it_is_shown_when_a_key_was_last_used(api: Api) -> None:
     api.put(key_uses, {"key_id": key_id, "last_used_at": 1_705_314_600_000})
     (found,) = (await api.get("/api/keys")).json()["data"]
     assert found["last_used_at"].startswith("20")
+
+
+async def test_a_user_with_a_role_of_a_newer_version_keeps_nobody_out(api: Api) -> None:
+    with api.engine.begin() as connection:
+        user = add_user(connection, "bob@example.com", "Bob", {"acme": Role.VIEWER})
+        connection.execute(grants.update().where(grants.c.user_id == user.id).values(role="auditor"))
+        assert [found.grants for found in all_users(connection)] == [{}]
+    assert (await api.page("/users")).status_code == 200
 
 
 async def test_a_new_user_gets_a_link_and_one_who_is_there_only_a_role(api: Api) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from console.principals import EVERY_ACCOUNT, Principal, Role
+from console.principals import EVERY_ACCOUNT, Principal, Role, grants_of
 
 
 def user(**grants: Role) -> Principal:
@@ -28,6 +28,10 @@ def test_roles_are_known_by_their_names() -> None:
 def test_there_are_no_other_roles(name: str) -> None:
     with pytest.raises(ValueError, match="roles are viewer, support, admin"):
         Role.named(name)
+
+
+def test_a_role_that_a_newer_version_stored_grants_nothing() -> None:
+    assert grants_of([("acme", "admin"), ("other", "auditor")]) == {"acme": Role.ADMIN}
 
 
 def test_without_a_grant_there_is_no_role() -> None:
