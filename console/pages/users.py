@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Path, Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
@@ -53,7 +53,7 @@ async def invite(
 @router.post("/{user_id}/role")
 async def change_role(
     request: Request,
-    user_id: int,
+    user_id: Annotated[int, Path(ge=1, lt=2**63)],
     parts: TheParts,
     visitor: Administrator,
     role: Annotated[str, Form(max_length=20)] = "",

@@ -70,6 +70,11 @@ async def test_it_is_shown_when_a_key_was_last_used(api: Api) -> None:
     assert found["last_used_at"].startswith("20")
 
 
+@pytest.mark.parametrize("user_id", ["9" * 30, str(2**63), "0", "-1", "x"])
+async def test_an_id_of_a_user_that_can_be_none_is_refused(api: Api, user_id: str) -> None:
+    assert (await api.form(f"/users/{user_id}/role", role="viewer")).status_code == 422
+
+
 async def test_a_user_with_a_role_of_a_newer_version_keeps_nobody_out(api: Api) -> None:
     with api.engine.begin() as connection:
         user = add_user(connection, "bob@example.com", "Bob", {"acme": Role.VIEWER})
