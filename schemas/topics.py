@@ -10,8 +10,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-_DURATION = re.compile(r"(\d+)\s*(ms|s|m|h|d)")
+_DURATION = re.compile(r"([0-9]{1,30})\s*(ms|s|m|h|d)")
 _MILLIS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+MAX_DURATION_MS = 36_500 * _MILLIS["d"]
+"""What is longer fits no time field of a record."""
 
 DEFAULT_SCHEDULE = ("1m", "5m", "15m", "1h", "2h")
 """Delays between attempts of a webhook, unless TRACKLY_RETRY_SCHEDULE says otherwise."""
@@ -28,7 +31,10 @@ def parse_duration(text: str) -> int:
     match = _DURATION.fullmatch(text.strip().lower())
     if match is None:
         raise ValueError(f"{text!r} is no duration: write a number and ms, s, m, h or d, such as 15m")
-    return int(match[1]) * _MILLIS[match[2]]
+    millis = int(match[1]) * _MILLIS[match[2]]
+    if millis > MAX_DURATION_MS:
+        raise ValueError(f"{text!r} is longer than 100 years")
+    return millis
 
 
 @dataclass(frozen=True, slots=True)

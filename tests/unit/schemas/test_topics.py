@@ -103,7 +103,9 @@ def test_durations(text: str, millis: int) -> None:
     assert parse_duration(text) == millis
 
 
-@pytest.mark.parametrize("text", ["", "5", "m", "-1s", "1.5h", "1w", "1m2s"])
+@pytest.mark.parametrize(
+    "text", ["", "5", "m", "-1s", "1.5h", "1w", "1m2s", "٣h", "36501d", "9" * 30 + "d", "9" * 31 + "ms"]
+)
 def test_what_is_no_duration_is_refused_by_name(text: str) -> None:
     with pytest.raises(ValueError, match=re.escape(repr(text))):
         parse_duration(text)
