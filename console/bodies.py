@@ -1,17 +1,23 @@
-"""Bodies of requests, read before anything looks at them: in bounded bytes and time."""
+"""What is looked at first in every request: its URL, and its body, read in bounded bytes and time."""
 
 from __future__ import annotations
 
 import asyncio
 
 from starlette.datastructures import Headers
-from starlette.types import Message, Receive
+from starlette.types import Message, Receive, Scope
 
 from console.errors import too_large, validation_failed
 
 
 class Disconnected(Exception):
     """The caller has gone."""
+
+
+def check_url(scope: Scope) -> None:
+    """Raise ApiError 422 for a zero byte: PostgreSQL has none in texts, so it would fail to look for one."""
+    if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
+        raise validation_failed(["URL: holds a zero byte"])
 
 
 async def read_body(headers: Headers, receive: Receive, limit: int, seconds: float) -> bytes:

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from accounts.keys import ApiKeys
 from accounts.rates import RateLimits
-from console.bodies import Disconnected, read_body, replayed
+from console.bodies import Disconnected, check_url, read_body, replayed
 from console.clock import now_ms
 from console.errors import ApiError, invalid_key, missing_key, not_ours, rate_limited
 from console.key_changes import KeyUses
@@ -47,6 +47,7 @@ class Gate:
             await send(message)
 
         try:
+            check_url(scope)
             headers = Headers(scope=scope)
             _state(scope)["principal"] = self._admit(headers, scope)
             limit, seconds = self._settings.api_max_body_bytes, self._settings.api_timeout

@@ -30,7 +30,8 @@ from console.pages import (
     users,
 )
 from console.pages.errors import error_page, sign_in_first
-from console.pages.forms import OwnForms, checked_form
+from console.pages.forms import checked_form
+from console.pages.gate import PageGate
 from console.pages.visitor import SignInNeeded
 from console.signin.openid import COOKIE, COOKIE_SECONDS, OpenId, cookie_key
 
@@ -68,7 +69,7 @@ def create_pages(parts: Parts) -> FastAPI:
             path="/sign-in",
             https_only=settings.is_behind_tls,
         )
-    app.add_middleware(OwnForms, seconds=settings.api_timeout)
+    app.add_middleware(PageGate, seconds=settings.api_timeout)
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(checked_form)])
     app.include_router(signin.router)

@@ -1,47 +1,13 @@
-"""What stands before every form of the pages: it comes from a page of the console, and has a bounded size.
-
-Forms are parsed before routes look at them, so this is decided before anything is read.
-"""
+"""Whether a form that changes something was sent by the user who is signed in."""
 
 from __future__ import annotations
 
 import hmac
 
 from fastapi import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from console.bodies import Disconnected, read_body, replayed
-from console.errors import ApiError, not_ours
-from console.pages.errors import error_page
-from console.security import SAFE_METHODS, is_same_origin
-
-MAX_FORM_BYTES = 64 << 10
-
-
-class OwnForms:
-    """ASGI middleware. A form that comes through was sent by a page of the console, and its body is read.
-
-    `seconds`: how long a body may take to arrive.
-    """
-
-    def __init__(self, app: ASGIApp, seconds: float) -> None:
-        self._app = app
-        self._seconds = seconds
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer why not."""
-        if scope["type"] != "http" or scope["method"] in SAFE_METHODS:
-            return await self._app(scope, receive, send)
-        request = Request(scope)
-        try:
-            if not is_same_origin(request.headers):
-                raise not_ours()
-            body = await read_body(request.headers, receive, MAX_FORM_BYTES, self._seconds)
-        except ApiError as error:
-            return await error_page(request, error)(scope, receive, send)
-        except Disconnected:
-            return None
-        await self._app(scope, replayed(body, receive), send)
+from console.errors import not_ours
+from console.security import SAFE_METHODS
 
 
 async def checked_form(request: Request) -> None:

@@ -10,14 +10,12 @@ from console.signin.users import User, UserError, change, email_of, user_by_emai
 
 def try_password(engine: Engine, email: str, password: str, remote_ip: str, now: int) -> tuple[User, str] | None:
     """The user and the token of a new session, or None. Raises Locked. Runs for some 20 ms: in a thread."""
-    try:
-        email = email_of(email)
-    except UserError:
-        pass  # counted and hashed like every other
-    counters = lockout.counters_of(email, remote_ip)
+    address = _address_of(email)
+    counters = lockout.counters_of(address or email, remote_ip)
     with engine.begin() as connection:
         lockout.count_try(connection, counters, now)
-        user = user_by_email(connection, email)
+        # What can be nobody's address is counted and hashed like every other.
+        user = None if address is None else user_by_email(connection, address)
     # Outside of a transaction: hashing must keep nobody waiting.
     fits = passwords.fits(password, None if user is None else user.password)
     if user is None or not fits or user.disabled_at is not None:
@@ -28,6 +26,13 @@ def try_password(engine: Engine, email: str, password: str, remote_ip: str, now:
             change(connection, user.id, password=passwords.hash_of(password))
         _forget(connection, now)
         return user, sessions.start(connection, user.id, now)
+
+
+def _address_of(email: str) -> str | None:
+    try:
+        return email_of(email)
+    except UserError:
+        return None
 
 
 def _forget(connection: Connection, now: int) -> None:

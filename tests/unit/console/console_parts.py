@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from sqlalchemy import Table, create_engine
+from sqlalchemy import Engine, Table, create_engine
 from sqlalchemy.pool import QueuePool
 
 from accounts.keys import ApiKeys, new_key
@@ -114,10 +114,18 @@ def raw_callback(**changes: Any) -> RawCallback:
     return RawCallback(**known | changes)
 
 
-class Api:
-    """The application of two accounts, `acme` and `other`, each with a list and a key."""
+def _in_memory() -> Engine:
+    """A database of one connection, lent to one thread at a time: uses of keys are written beside requests."""
+    only: dict[str, Any] = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0}
+    engine = create_engine("sqlite://", connect_args={"check_same_thread": False}, **only)
+    METADATA.create_all(engine)
+    return engine
 
-    def __init__(self, **settings: Any) -> None:
+
+class Api:
+    """The application of two accounts, `acme` and `other`, each with a list and a key. `engine`: of a database."""
+
+    def __init__(self, engine: Engine | None = None, **settings: Any) -> None:
         self.settings = ConsoleSettings(bootstrap_servers="localhost:1", data_dir=Path("nowhere"), **settings)
         self.user: Principal | None = None
         self.written = Written()
@@ -133,10 +141,7 @@ class Api:
             accounts.put(ListConfig(account=account, number=number))
         accounts.put(endpoint())
         self.raw = Raw()
-        # The database is in one connection, lent to one thread at a time: uses of keys are written beside requests.
-        only = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0}
-        self.engine = create_engine("sqlite://", connect_args={"check_same_thread": False}, **only)
-        METADATA.create_all(self.engine)
+        self.engine = engine or _in_memory()
         database = (Reads(self.engine), Writes(self.engine), self.engine)
         others = (*database, self.raw, self.written.replays, self.keys, _refusal_of)
         self.parts = Parts(self.settings, accounts, self.view, self.written, OwnClaims(), *others)

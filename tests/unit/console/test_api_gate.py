@@ -125,6 +125,20 @@ async def test_a_body_that_is_no_json_object_is_refused(api: Api, content: bytes
     assert refusal(answer) == (422, "validation_failed")
 
 
+@pytest.mark.parametrize("url", ["/api/deliveries?status=%00", "/api/deliveries/infobip/a%00b", "/api/%00"])
+async def test_a_zero_byte_in_a_url_is_refused(api: Api, url: str) -> None:
+    answer = await api.get(url)
+    assert refusal(answer) == (422, "validation_failed")
+    assert answer.json()["message"] == "URL: holds a zero byte."
+
+
+@pytest.mark.parametrize("since", ["99999999999999999d", "36501d"])
+async def test_a_time_before_all_times_is_refused(api: Api, since: str) -> None:
+    answer = await api.get("/api/deliveries", params={"since": since})
+    assert refusal(answer) == (422, "validation_failed")
+    assert "since" in answer.json()["message"]
+
+
 async def test_answers_are_not_to_be_stored_on_the_way(api: Api) -> None:
     for key in ("", None):
         assert (await api.post(PATH, key=key, json=CHECK)).headers["Cache-Control"] == "no-store"

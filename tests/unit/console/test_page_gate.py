@@ -1,4 +1,4 @@
-"""What stands before every form of the pages: where it comes from, and how large it is."""
+"""What stands before every page: what its URL holds, where a form comes from, and how large it is."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import Engine
 
-from console.pages.forms import MAX_FORM_BYTES
+from console.pages.gate import MAX_FORM_BYTES
+from console.principals import Role
 from tests.unit.console.console_parts import Api
 
 OURS = {"sec-fetch-site": "same-origin"}
@@ -83,3 +85,22 @@ async def test_very_many_fields_are_no_fault_of_the_console(api: Api, fields: in
     headers = {**OURS, "content-type": "application/x-www-form-urlencoded"}
     answer = await api.request("POST", "/sign-in", key="", content=b"a=&" * fields, headers=headers)
     assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("email", ["a\x00@example.com", "\x00", "ann@example.com\x00"])
+async def test_an_address_that_a_database_cannot_hold_is_answered_like_every_other(
+    database: Engine, email: str
+) -> None:
+    answer = await Api(database).request("POST", "/sign-in", key="", data={"email": email}, headers=OURS)
+    assert answer.status_code == 422
+    assert "The email address or the password is wrong." in answer.text
+
+
+@pytest.mark.parametrize(
+    "url", ["/accounts/acme/deliveries?status=%00", "/accounts/acme/contacts/a%00b", "/sign-in?next=/%00", "/%00"]
+)
+async def test_a_zero_byte_in_the_address_of_a_page_is_refused(api: Api, url: str) -> None:
+    api.sign_in(Role.ADMIN)
+    answer = await api.request("GET", url, key="")
+    assert answer.status_code == 422
+    assert "URL: holds a zero byte" in answer.text

@@ -1,0 +1,47 @@
+"""What stands before every page. A form comes from a page of the console, and has a bounded size.
+
+Forms are parsed before routes look at them, so this is decided before anything is read.
+"""
+
+from __future__ import annotations
+
+from fastapi import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from console.bodies import Disconnected, check_url, read_body, replayed
+from console.errors import ApiError, not_ours
+from console.pages.errors import error_page
+from console.security import SAFE_METHODS, is_same_origin
+
+MAX_FORM_BYTES = 64 << 10
+
+
+class PageGate:
+    """ASGI middleware. A form that comes through was sent by a page of the console, and its body is read.
+
+    `seconds`: how long a body may take to arrive.
+    """
+
+    def __init__(self, app: ASGIApp, seconds: float) -> None:
+        self._app = app
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer why not."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        request = Request(scope)
+        try:
+            check_url(scope)
+            if scope["method"] not in SAFE_METHODS:
+                receive = await self._own_form(request, receive)
+        except ApiError as error:
+            return await error_page(request, error)(scope, receive, send)
+        except Disconnected:
+            return None
+        await self._app(scope, receive, send)
+
+    async def _own_form(self, request: Request, receive: Receive) -> Receive:
+        if not is_same_origin(request.headers):
+            raise not_ours()
+        return replayed(await read_body(request.headers, receive, MAX_FORM_BYTES, self._seconds), receive)
