@@ -16,7 +16,7 @@ from console.pages.shell import done, page
 from console.pages.visitor import Visitor, needs
 from console.principals import EVERY_ACCOUNT, Role
 from console.signin.links import new_link, path_of
-from console.signin.users import User, UserError, add_user, all_users, email_of, grant, user_by_email, user_by_id
+from console.signin.users import UserError, add_user, all_users, email_of, grant, user_by_email, user_by_id
 
 router = APIRouter(prefix="/accounts/{account}/users")
 
@@ -84,14 +84,18 @@ def _invited(connection: Connection, account: str, email: str, role: Role) -> st
 
 
 async def _page(request: Request, parts: Parts, visitor: Visitor, link: str | None = None) -> Response:
-    users = await parts.reads(_of_account, visitor.account)
-    return page(request, "users/list.html", visitor, users=users, link=link, roles=list(map(str, Role)), none=NONE)
-
-
-def _of_account(connection: Connection, account: str) -> list[tuple[User, str, bool]]:
-    """Users of an account, their roles, and whether the role is this account's own."""
-    return [
-        (user, str(user.principal.role_in(account)), account in user.grants)
-        for user in all_users(connection)
-        if account in user.grants or EVERY_ACCOUNT in user.grants
-    ]
+    account, everybody = visitor.account, await parts.reads(all_users)
+    own = [user for user in everybody if account in user.grants]
+    others = [user for user in everybody if account not in user.grants and EVERY_ACCOUNT in user.grants]
+    # An account's admin has no business with who runs the installation.
+    named = own + others if visitor.principal.is_operator else own
+    return page(
+        request,
+        "users/list.html",
+        visitor,
+        users=[(user, str(user.principal.role_in(account)), account in user.grants) for user in named],
+        unnamed=len(own) + len(others) - len(named),
+        link=link,
+        roles=list(map(str, Role)),
+        none=NONE,
+    )

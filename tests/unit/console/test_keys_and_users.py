@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from console.principals import Role
+from console.principals import EVERY_ACCOUNT, Role
 from console.signin.users import add_user, all_users, user_by_email
 from database.tables import audit, grants, key_uses
 from schemas.records import ApiKey, AuditEntry
@@ -81,6 +81,20 @@ async def test_a_user_with_a_role_of_a_newer_version_keeps_nobody_out(api: Api) 
         connection.execute(grants.update().where(grants.c.user_id == user.id).values(role="auditor"))
         assert [found.grants for found in all_users(connection)] == [{}]
     assert (await api.page("/users")).status_code == 200
+
+
+async def test_who_runs_the_installation_is_named_only_to_themselves(api: Api) -> None:
+    with api.engine.begin() as connection:
+        add_user(connection, "bob@example.com", "Bob", {"acme": Role.VIEWER})
+        add_user(connection, "root@example.com", "Root", {EVERY_ACCOUNT: Role.ADMIN})
+    text = (await api.page("/users")).text
+    assert "bob@example.com" in text
+    assert "root@example.com" not in text
+    assert "1 more can see every account" in text
+    api.sign_in(Role.ADMIN, EVERY_ACCOUNT)
+    text = (await api.page("/users")).text
+    assert "root@example.com" in text
+    assert "1 more" not in text
 
 
 async def test_a_new_user_gets_a_link_and_one_who_is_there_only_a_role(api: Api) -> None:
