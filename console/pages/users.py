@@ -14,9 +14,9 @@ from console.clock import now_ms
 from console.errors import conflict, not_found, validation_failed
 from console.pages.shell import done, page
 from console.pages.visitor import Visitor, needs
-from console.principals import EVERY_ACCOUNT, Role
+from console.principals import EVERY_ACCOUNT, Principal, Role
 from console.signin.links import new_link, path_of
-from console.signin.users import UserError, add_user, all_users, email_of, grant, user_by_email, user_by_id
+from console.signin.users import User, UserError, add_user, all_users, email_of, grant, user_by_email, user_by_id
 
 router = APIRouter(prefix="/accounts/{account}/users")
 
@@ -38,10 +38,10 @@ async def invite(
     email: Annotated[str, Form(max_length=254)] = "",
     role: Annotated[str, Form(max_length=20)] = "viewer",
 ) -> Response:
-    """Give somebody a role. A new user gets a one-time link, which is shown once."""
+    """Give somebody a role. A user without a password gets a one-time link, which is shown once."""
     try:
         address, wanted = email_of(email), Role.named(role)
-        path = await parts.writes(_invited, visitor.account, address, wanted)
+        path = await parts.writes(_invited, visitor, address, wanted)
     except ValueError as error:
         raise validation_failed([str(error)]) from None
     await audit(
@@ -73,14 +73,29 @@ async def change_role(
     return done(visitor, "/users", "saved")
 
 
-def _invited(connection: Connection, account: str, email: str, role: Role) -> str | None:
-    """Path of the link of a new user; None for one who is there already and needs none."""
+def _invited(connection: Connection, visitor: Visitor, email: str, role: Role) -> str | None:
+    """Path of the link of a user without a password; None for one who needs none. Raises ApiError 409.
+
+    Whoever opened the first link of a user may know its password. So only those who may change every role of a user
+    already, or run the installation, give it another one.
+    """
     user = user_by_email(connection, email)
     if user is None:
-        user = add_user(connection, email, "", {account: role})
-        return path_of(new_link(connection, user.id, now_ms()))
-    grant(connection, user.id, account, role)
-    return None
+        user = add_user(connection, email, "", {visitor.account: role})
+    elif _may_grant(visitor.principal, user):
+        grant(connection, user.id, visitor.account, role)
+    else:
+        raise conflict(
+            "There is a user of this address already, whom others have invited. Whoever runs this installation can give"
+            " it a role here, by `trackly users grant`."
+        )
+    return path_of(new_link(connection, user.id, now_ms())) if user.state == "invited" else None
+
+
+def _may_grant(principal: Principal, user: User) -> bool:
+    return principal.is_operator or (
+        bool(user.grants) and all(principal.may(Role.ADMIN, account) for account in user.grants)
+    )
 
 
 async def _page(request: Request, parts: Parts, visitor: Visitor, link: str | None = None) -> Response:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
 from console.principals import EVERY_ACCOUNT, Role
-from console.signin.users import add_user, all_users, user_by_email
+from console.signin.users import User, add_user, all_users, change, user_by_email
 from database.tables import audit, grants, key_uses
 from schemas.records import ApiKey, AuditEntry
 from tests.unit.console.console_parts import Api, refusal
@@ -97,15 +98,42 @@ async def test_who_runs_the_installation_is_named_only_to_themselves(api: Api) -
     assert "1 more" not in text
 
 
-async def test_a_new_user_gets_a_link_and_one_who_is_there_only_a_role(api: Api) -> None:
-    invited = await api.form("/users", email="bob@example.com", role="support")
-    assert "/welcome/" in invited.text
-    again = await api.form("/users", email="bob@example.com", role="admin")
-    assert "/welcome/" not in again.text
+def bob(api: Api) -> User:
     with api.engine.connect() as connection:
-        user = user_by_email(connection, "bob@example.com")
-    assert user is not None
-    assert user.grants == {"acme": Role.ADMIN}
+        found = user_by_email(connection, "bob@example.com")
+    assert found is not None
+    return found
+
+
+async def invite_bob(api: Api, role: str) -> httpx.Response:
+    return await api.form("/users", email="bob@example.com", role=role)
+
+
+async def test_a_user_gets_links_until_a_password_is_set_and_then_only_a_role(api: Api) -> None:
+    for role in ("support", "viewer"):
+        assert "/welcome/" in (await invite_bob(api, role)).text
+    user = bob(api)
+    with api.engine.begin() as connection:
+        change(connection, user.id, password="argon2id")
+    assert "/welcome/" not in (await invite_bob(api, "admin")).text
+    assert bob(api).grants == {"acme": Role.ADMIN}
+
+
+@pytest.mark.parametrize("grants", [{"other": Role.VIEWER}, {EVERY_ACCOUNT: Role.VIEWER}, {}], ids=str)
+async def test_a_user_whom_others_invited_gets_no_role_from_an_account_s_admin(
+    api: Api, grants: dict[str, Role]
+) -> None:
+    """Its password may be known to whoever opened the link."""
+    with api.engine.begin() as connection:
+        add_user(connection, "bob@example.com", "", grants)
+    answer = await invite_bob(api, "admin")
+    assert answer.status_code == 409
+    assert "trackly users grant" in answer.text
+    assert bob(api).grants == grants
+    assert not api.written.entries
+    api.sign_in(Role.ADMIN, EVERY_ACCOUNT)
+    assert (await invite_bob(api, "viewer")).status_code == 200
+    assert bob(api).grants == {**grants, "acme": Role.VIEWER}
 
 
 async def test_an_admin_of_one_account_reaches_no_user_of_another(api: Api) -> None:
