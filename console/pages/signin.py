@@ -17,7 +17,7 @@ from console.pages.forms import checked_form
 from console.pages.shell import page
 from console.pages.visitor import signed_in
 from console.signin import links, openid, passwords, sessions
-from console.signin.entry import try_password
+from console.signin.entry import confirmed, try_password
 from console.signin.lockout import Locked
 from console.signin.users import User, change, user_by_id
 
@@ -49,7 +49,7 @@ async def sign_in(
     try:
         found = await asyncio.to_thread(try_password, parts.database, email, password, caller_ip(request), now_ms())
     except Locked as locked:
-        return again(429, f"Too many tries. Try again in {locked.seconds} s.")
+        return again(429, str(locked))
     if found is None:
         await audit(request, parts.writer, "nobody", "sign-in", email[:100], outcome=REFUSED)
         return again(422, WRONG)
@@ -130,11 +130,16 @@ async def change_password(
 ) -> Response:
     """Change one's password; all other sessions end."""
     user = await _user(request, parts)
-    if not await asyncio.to_thread(passwords.fits, present, user.password):
-        return _me(request, user, "The present password is wrong.", 422)
+    try:
+        fits = await asyncio.to_thread(confirmed, parts.database, user.email, present, caller_ip(request), now_ms())
+    except Locked as locked:
+        return _me(request, user, present=str(locked), status=429)
+    if fits is None:
+        await audit(request, parts.writer, user.principal, "password.change", user.email, outcome=REFUSED)
+        return _me(request, user, present="The present password is wrong.", status=422)
     problem = passwords.problem_of(password, user.email)
     if problem is not None:
-        return _me(request, user, problem, 422)
+        return _me(request, user, password=problem, status=422)
     hashed = await asyncio.to_thread(passwords.hash_of, password)
     await parts.writes(change, user.id, password=hashed)
     await parts.writes(sessions.end_all, user.id, keep=getattr(request.state, "session", ""))
@@ -189,8 +194,9 @@ def _welcome(request: Request, user: User, problem: str = "", status: int = 200)
     return page(request, "signin/welcome.html", status=status, user=user, problem=problem, least=least)
 
 
-def _me(request: Request, user: User, problem: str = "", status: int = 200) -> Response:
-    known = {"user": user, "problem": problem, "csrf": request.state.csrf, "least": passwords.MIN_LENGTH}
+def _me(request: Request, user: User, status: int = 200, **problems: str) -> Response:
+    """`problems`: what is wrong with `present`, the present password, or with `password`, the new one."""
+    known = {"user": user, "problems": problems, "csrf": request.state.csrf, "least": passwords.MIN_LENGTH}
     return page(request, "signin/me.html", None, status, **known)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from console.signin import lockout, passwords, sessions
 from console.signin.users import User, UserError, change, email_of, user_by_email
@@ -10,11 +10,24 @@ from console.signin.users import User, UserError, change, email_of, user_by_emai
 
 def try_password(engine: Engine, email: str, password: str, remote_ip: str, now: int) -> tuple[User, str] | None:
     """The user and the token of a new session, or None. Raises Locked. Runs for some 20 ms: in a thread."""
+    user = confirmed(engine, email, password, remote_ip, now)
+    if user is None:
+        return None
+    with engine.begin() as connection:
+        if user.password is not None and passwords.is_outdated(user.password):
+            change(connection, user.id, password=passwords.hash_of(password))
+        lockout.forget(connection, now)
+        sessions.forget(connection, now)
+        return user, sessions.start(connection, user.id, now)
+
+
+def confirmed(engine: Engine, email: str, password: str, remote_ip: str, now: int) -> User | None:
+    """The user whose password it is, or None. Every try counts. Raises Locked. Runs for some 20 ms: in a thread."""
     address = _address_of(email)
+    # What can be nobody's address is counted and hashed like every other.
     counters = lockout.counters_of(address or email, remote_ip)
     with engine.begin() as connection:
         lockout.count_try(connection, counters, now)
-        # What can be nobody's address is counted and hashed like every other.
         user = None if address is None else user_by_email(connection, address)
     # Outside of a transaction: hashing must keep nobody waiting.
     fits = passwords.fits(password, None if user is None else user.password)
@@ -22,10 +35,7 @@ def try_password(engine: Engine, email: str, password: str, remote_ip: str, now:
         return None
     with engine.begin() as connection:
         lockout.take_back(connection, counters)
-        if user.password is not None and passwords.is_outdated(user.password):
-            change(connection, user.id, password=passwords.hash_of(password))
-        _forget(connection, now)
-        return user, sessions.start(connection, user.id, now)
+    return user
 
 
 def _address_of(email: str) -> str | None:
@@ -33,8 +43,3 @@ def _address_of(email: str) -> str | None:
         return email_of(email)
     except UserError:
         return None
-
-
-def _forget(connection: Connection, now: int) -> None:
-    lockout.forget(connection, now)
-    sessions.forget(connection, now)

@@ -27,11 +27,10 @@ FORGOTTEN_MS = 24 * 3_600_000
 
 
 class Locked(Exception):
-    """Too many failures. `seconds`: how long to wait."""
+    """Too many failures. The text tells whoever tried how long to wait."""
 
     def __init__(self, seconds: int) -> None:
-        super().__init__(f"wait {seconds} s")
-        self.seconds = seconds
+        super().__init__(f"Too many tries. Try again in {seconds} s.")
 
 
 class Counter(NamedTuple):

@@ -90,6 +90,32 @@ async def test_guessing_is_slowed_down_also_for_the_right_password(api: Api) -> 
     assert "Try again in" in answer.text
 
 
+async def change_password(api: Api, cookie: str, present: str) -> httpx.Response:
+    form = (await api.request("GET", "/me", key="", headers={"cookie": cookie})).text
+    csrf = form.partition('name="csrf" value="')[2].partition('"')[0]
+    fields = {"csrf": csrf, "present": present, "password": "another long sentence"}
+    return await post(api, "/me/password", cookie=cookie, **fields)
+
+
+async def test_the_present_password_changes_the_password_and_ends_other_sessions(api: Api) -> None:
+    other, cookie = await signed_in(api), await signed_in(api)
+    assert (await change_password(api, cookie, PASSWORD)).status_code == 303
+    assert (await shown(api, cookie), await shown(api, other)) == (200, 303)
+    assert (await sign_in(api)).status_code == 422
+    assert (await sign_in(api, password="another long sentence")).status_code == 303
+
+
+async def test_whoever_has_a_session_guesses_the_password_no_faster_than_at_the_sign_in(api: Api) -> None:
+    cookie = await signed_in(api)
+    for _ in range(FREE_OF_ADDRESS):
+        assert (await change_password(api, cookie, "wrong wrong wrong")).status_code == 422
+    answer = await change_password(api, cookie, PASSWORD)
+    assert answer.status_code == 429
+    assert "Try again in" in answer.text
+    assert (await sign_in(api)).status_code == 429
+    assert audited(api)[-1] == (f"user:{EMAIL}", "password.change", "refused")
+
+
 @pytest.mark.parametrize(("failures", "seconds"), [(0, 0), (4, 0), (5, WAITS[0]), (6, WAITS[1]), (1_000, WAITS[-1])])
 def test_waits_grow_up_to_a_quarter_of_an_hour(failures: int, seconds: int) -> None:
     assert wait_after(failures, FREE_OF_ADDRESS) == seconds
