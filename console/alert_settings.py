@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from accounts.alerts import TYPES, channels_of, is_muted
 from accounts.secrets import keyring, with_secrets
-from console.audit import audit
+from console.audit import audit, audited
 from console.callers import Parts
 from console.clock import now_ms
 from console.errors import validation_failed
@@ -62,17 +62,17 @@ async def change(
         after = with_secrets(changed(before), keyring().seal)
     except ValueError as error:
         raise validation_failed([str(error)]) from None
-    await parts.writer.write("config_accounts", [Entry(account.encode(), after, random_id(), now_ms())])
-    await audit(
+    async with audited(
         request,
         parts.writer,
         principal,
         action,
         f"account {account}",
-        account=account,
+        accounts=[account],
         before=_logged(before),
         after=_logged(after),
-    )
+    ):
+        await parts.writer.write("config_accounts", [Entry(account.encode(), after, random_id(), now_ms())])
     return after
 
 
@@ -81,7 +81,8 @@ async def audit_test(
 ) -> None:
     """Write down that the channels were tried, and how each ended. Raises ApiError (503)."""
     ends = {trial.channel: trial.end for trial in trials}
-    await audit(request, parts.writer, principal, "alerts.test", f"account {account}", account=account, channels=ends)
+    about = f"account {account}"
+    await audit(request, parts.writer, principal, "alerts.test", about, accounts=[account], channels=ends)
 
 
 def _logged(account: AccountConfig) -> dict[str, object]:

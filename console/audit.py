@@ -1,19 +1,23 @@
-"""Writes down who did what, before the answer says that it is done."""
+"""Writes down who did what, before it is done."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import orjson
 from starlette.requests import Request
 
 from console.clock import now_ms
-from console.principals import Principal
+from console.errors import ApiError
+from console.principals import EVERY_ACCOUNT, Principal
 from console.writer import Entry, Writer
 from schemas.ids import random_id
 from schemas.records import AuditEntry
 
-DONE, REFUSED = "done", "refused"
+DONE, REFUSED, FAILED = "done", "refused", "failed"
 
 
 def caller_ip(request: Request) -> str:
@@ -28,24 +32,58 @@ async def audit(
     action: str,
     object: str,
     *,
-    account: str = "",
+    accounts: Collection[str],
     outcome: str = DONE,
     **details: Any,
 ) -> None:
-    """Write an entry, acknowledged. `details` hold no secrets; `before` and `after` are what changed.
+    """Write an entry for each of the accounts whose admins it concerns, acknowledged.
 
-    Raises ApiError (503).
+    `details` hold no secrets; `before` and `after` are what changed. Raises ApiError (503).
     """
-    entry = AuditEntry(
-        event_id=random_id(),
-        account=account,
-        actor=actor.actor if isinstance(actor, Principal) else actor,
-        action=action,
-        object=object,
-        details=orjson.dumps(details, default=str, option=orjson.OPT_SORT_KEYS).decode() if details else "{}",
-        remote_ip=caller_ip(request),
-        request_id=str(getattr(request.state, "request_id", "")),
-        outcome=outcome,
-        at=now_ms(),
-    )
-    await writer.write("audit", [Entry(account.encode(), entry, entry.event_id, entry.at)])
+    entries = [
+        AuditEntry(
+            event_id=random_id(),
+            account=account,
+            actor=actor.actor if isinstance(actor, Principal) else actor,
+            action=action,
+            object=object,
+            details=orjson.dumps(details, default=str, option=orjson.OPT_SORT_KEYS).decode() if details else "{}",
+            remote_ip=caller_ip(request),
+            request_id=str(getattr(request.state, "request_id", "")),
+            outcome=outcome,
+            at=now_ms(),
+        )
+        for account in accounts
+    ]
+    await writer.write("audit", [Entry(entry.account.encode(), entry, entry.event_id, entry.at) for entry in entries])
+
+
+@asynccontextmanager
+async def audited(
+    request: Request,
+    writer: Writer,
+    actor: Principal | str,
+    action: str,
+    object: str,
+    *,
+    accounts: Collection[str],
+    **details: Any,
+) -> AsyncIterator[None]:
+    """Around a change: its entry is acknowledged before it is made. Where it fails, another entry says so.
+
+    Raises ApiError (503), and nothing is changed then.
+    """
+    known = partial(audit, request, writer, actor, action, object, accounts=accounts, **details)
+    await known()
+    try:
+        yield
+    except Exception:
+        # What went wrong is told, also where this cannot be written either.
+        with suppress(ApiError):
+            await known(outcome=FAILED)
+        raise
+
+
+def accounts_of(user: Principal) -> Collection[str]:
+    """Whose admins a user's signing in concerns: those of every account that it has a role in."""
+    return list(user.grants) or [EVERY_ACCOUNT]

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from accounts.plan import PlanError, plan_endpoint
 from accounts.secrets import REFERENCES, SecretMissing, keyring
 from accounts.store import config_key
-from console.audit import audit
+from console.audit import audit, audited
 from console.callers import Parts
 from console.clock import now_ms
 from console.errors import conflict, not_available, not_found, validation_failed
@@ -110,7 +110,7 @@ async def try_endpoint(
         principal,
         "endpoint.test",
         f"endpoint {endpoint.id}",
-        account=endpoint.account,
+        accounts=[endpoint.account],
         event=event,
         result=trial.outcome.label,
     )
@@ -135,16 +135,16 @@ async def _write(
     config = after or before
     assert config is not None
     key = config_key(config)
-    await parts.writer.write("config_endpoints", [Entry(key.encode(), after, random_id(), now_ms())])
-    await audit(
+    async with audited(
         request,
         parts.writer,
         principal,
         action,
         f"endpoint {config.id}",
-        account=config.account,
+        accounts=[config.account],
         **_differences(before, after),
-    )
+    ):
+        await parts.writer.write("config_endpoints", [Entry(key.encode(), after, random_id(), now_ms())])
     try:
         async with asyncio.timeout(READ_BACK):
             while parts.accounts.endpoints.get(key) != after:

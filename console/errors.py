@@ -65,6 +65,13 @@ def forbidden(least: Role) -> ApiError:
     return ApiError(403, "forbidden", "This is not for your role.", f"It needs the role {least} in this account.")
 
 
+def not_an_operator() -> ApiError:
+    """What is asked for belongs to no account."""
+    return ApiError(
+        403, "forbidden", "This is not for your role.", "It needs the role admin of every account of this installation."
+    )
+
+
 def not_ours() -> ApiError:
     """The request was not made by a page of the console."""
     return ApiError(

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 
 from accounts.keys import new_key, state_of
-from console.audit import audit
+from console.audit import audited
 from console.callers import Parts
 from console.clock import now_ms
 from console.errors import not_found, validation_failed
@@ -109,8 +109,10 @@ async def create(
         raise validation_failed(problems)
     key, text = new_key(account, name, None if days is None else now_ms() + days * DAY_MS)
     key = replace(key, role=role)
-    await _write(parts, key)
-    await audit(request, parts.writer, principal, "key.create", f"{key.id} {name}", account=account, role=role)
+    async with audited(
+        request, parts.writer, principal, "key.create", f"{key.id} {name}", accounts=[account], role=role
+    ):
+        await _write(parts, key)
     return key, text
 
 
@@ -121,8 +123,9 @@ async def revoke(request: Request, parts: Parts, principal: Principal, account: 
         raise not_found("There is no such key in this account.")
     if key.revoked_at is None:
         key = replace(key, revoked_at=now_ms())
-        await _write(parts, key)
-        await audit(request, parts.writer, principal, "key.revoke", f"{key.id} {key.name}", account=account)
+        told = f"{key.id} {key.name}"
+        async with audited(request, parts.writer, principal, "key.revoke", told, accounts=[account]):
+            await _write(parts, key)
     return key
 
 

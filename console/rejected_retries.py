@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 from starlette.requests import Request
 
-from console.audit import audit
+from console.audit import audited
 from console.callers import Parts
 from console.clock import now_ms
 from console.principals import Principal
 from console.queries.rejected import RejectedFilter
 from console.writer import Entry
 from database.tables import rejected
+from schemas.records import RawCallback
 
 MOST = 50
 """Callbacks of one request; each is looked up on Kafka by itself."""
@@ -45,16 +46,22 @@ async def retry(request: Request, parts: Parts, principal: Principal, account: s
     Raises ApiError (503).
     """
     found = await parts.reads(sources, account, wanted)
-    again = gone = 0
+    callbacks: list[RawCallback] = []
     for source in found[:MOST]:
         topic, partition, offset = source.rsplit("/", 2)
         callback = await parts.raw.read(topic, int(partition), int(offset))
-        if callback is None or callback.account != account:
-            gone += 1
-            continue
-        await parts.writer.write("raw", [Entry(None, callback, callback.event_id, now_ms())])
-        again += 1
-    await audit(
-        request, parts.writer, principal, "rejected.retry", "rejected payloads", account=account, again=again, gone=gone
-    )
+        if callback is not None and callback.account == account:
+            callbacks.append(callback)
+    again, gone = len(callbacks), len(found[:MOST]) - len(callbacks)
+    async with audited(
+        request,
+        parts.writer,
+        principal,
+        "rejected.retry",
+        "rejected payloads",
+        accounts=[account],
+        again=again,
+        gone=gone,
+    ):
+        await parts.writer.write("raw", [Entry(None, each, each.event_id, now_ms()) for each in callbacks])
     return Retried(again, gone, len(found) <= MOST)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from itertools import islice
 
 from sqlalchemy import Connection, select
 from starlette.requests import Request
 
-from console.audit import audit
+from console.audit import audited
 from console.callers import Parts
 from console.clock import now_ms
 from console.errors import conflict, not_found
@@ -113,21 +114,23 @@ async def order(
         config = parts.accounts.endpoints.get(command.endpoint)
         if config is None or config.account != account:
             raise not_found(f"There is no endpoint {command.endpoint.partition('/')[2]!r} in this account.")
-    for command in commands:
-        await audit(
-            request,
-            parts.writer,
-            principal,
-            "replay.order",
-            f"endpoint {command.endpoint.partition('/')[2]}",
-            account=account,
-            replay_id=command.replay_id,
-            outcome_wanted=command.outcome,
-            event_ids=len(command.event_ids),
-            from_at=command.from_at,
-            to_at=command.to_at,
-        )
-    await _write(parts, commands)
+    async with AsyncExitStack() as entries:
+        for command in commands:
+            entry = audited(
+                request,
+                parts.writer,
+                principal,
+                "replay.order",
+                f"endpoint {command.endpoint.partition('/')[2]}",
+                accounts=[account],
+                replay_id=command.replay_id,
+                outcome_wanted=command.outcome,
+                event_ids=len(command.event_ids),
+                from_at=command.from_at,
+                to_at=command.to_at,
+            )
+            await entries.enter_async_context(entry)
+        await _write(parts, commands)
     return [Known(command, None) for command in commands]
 
 
@@ -137,8 +140,8 @@ async def stop(request: Request, parts: Parts, principal: Principal, account: st
     if known.state in ENDED:
         raise conflict(f"The replay has ended: {known.state}.")
     stopped = replace(known.command, stopped_at=known.command.stopped_at or now_ms())
-    await audit(request, parts.writer, principal, "replay.stop", replay_id, account=account)
-    await _write(parts, [stopped])
+    async with audited(request, parts.writer, principal, "replay.stop", replay_id, accounts=[account]):
+        await _write(parts, [stopped])
     return Known(stopped, known.progress)
 
 

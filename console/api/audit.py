@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from console.api.lists import ListAnswer, answer
-from console.callers import Administrator, TheParts
+from console.callers import Administrator, Operator, TheParts
 from console.queries.audit import Audited, AuditFilter, audited
 
 router = APIRouter(tags=["Audit"])
@@ -18,4 +18,12 @@ async def list_audit(
     wanted: Annotated[AuditFilter, Query()], parts: TheParts, caller: Administrator
 ) -> ListAnswer[Audited]:
     """What was changed in the account, by whom and from where, the newest first. It is kept for 400 days."""
+    return answer(caller, await parts.reads(audited, caller.account, wanted))
+
+
+@router.get("/api/audit/installation", summary="List the audit log of no account")
+async def list_installation_audit(
+    wanted: Annotated[AuditFilter, Query()], parts: TheParts, caller: Operator
+) -> ListAnswer[Audited]:
+    """Sign-ins of who may see every account, and failed ones of nobody who is known; for admins of every account."""
     return answer(caller, await parts.reads(audited, caller.account, wanted))

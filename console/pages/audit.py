@@ -8,9 +8,10 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from console.callers import TheParts
+from console.errors import not_an_operator
 from console.pages.shell import page
-from console.pages.visitor import Visitor, needs
-from console.principals import Role
+from console.pages.visitor import TheVisitor, Visitor, needs
+from console.principals import EVERY_ACCOUNT, Role
 from console.queries.audit import AuditFilter, audited
 
 router = APIRouter(prefix="/accounts/{account}/audit")
@@ -25,4 +26,15 @@ async def show_audit(
 ) -> Response:
     """The log with its filters."""
     found = await parts.reads(audited, visitor.account, wanted)
-    return page(request, "audit/list.html", visitor, wanted=wanted, found=found)
+    return page(request, "audit/list.html", visitor, wanted=wanted, found=found, of_account=True)
+
+
+@router.get("/installation")
+async def show_installation_audit(
+    request: Request, wanted: Annotated[AuditFilter, Query()], parts: TheParts, visitor: TheVisitor
+) -> Response:
+    """What belongs to no account, for who may see every one."""
+    if not visitor.principal.is_operator:
+        raise not_an_operator()
+    found = await parts.reads(audited, EVERY_ACCOUNT, wanted)
+    return page(request, "audit/list.html", visitor, wanted=wanted, found=found, of_account=False)

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request
 from sqlalchemy import Connection
 from starlette.responses import RedirectResponse, Response
 
-from console.audit import REFUSED, audit, caller_ip
+from console.audit import REFUSED, accounts_of, audit, audited, caller_ip
 from console.callers import Parts, TheParts
 from console.clock import now_ms
 from console.errors import ApiError, not_found
 from console.pages.forms import checked_form
 from console.pages.shell import page
 from console.pages.visitor import signed_in
+from console.principals import EVERY_ACCOUNT, Principal
 from console.signin import links, openid, passwords, sessions
 from console.signin.entry import confirmed, try_password
 from console.signin.lockout import Locked
-from console.signin.users import User, change, user_by_id
+from console.signin.users import User, UserError, change, email_of, user_by_email, user_by_id
 
 router = APIRouter()
 
@@ -51,10 +54,10 @@ async def sign_in(
     except Locked as locked:
         return again(429, str(locked))
     if found is None:
-        await audit(request, parts.writer, "nobody", "sign-in", email[:100], outcome=REFUSED)
+        await _refused(request, parts, await parts.reads(_grants_of, email), email[:100])
         return again(422, WRONG)
     user, token = found
-    await audit(request, parts.writer, user.principal, "sign-in", user.email)
+    await _audit(request, parts, user.principal, "sign-in")
     return _with_session(RedirectResponse(_inside(next), 303), parts, token)
 
 
@@ -72,10 +75,10 @@ async def openid_end(request: Request, parts: TheParts) -> Response:
     identity = await _issuer(request).identity(request)
     found = await parts.writes(openid.let_in, identity, now_ms())
     if found is None:
-        await audit(request, parts.writer, "nobody", "sign-in", identity.subject[:300], outcome=REFUSED)
+        await _refused(request, parts, [EVERY_ACCOUNT], identity.subject[:300])
         raise openid.not_let_in("No admin has invited you, or your issuer has not verified your email address.")
     user, token = found
-    await audit(request, parts.writer, user.principal, "sign-in", user.email, by="openid")
+    await _audit(request, parts, user.principal, "sign-in", by="openid")
     answer = RedirectResponse(_inside(str(request.session.pop("next", "/"))), 303)
     return _with_session(answer, parts, token)
 
@@ -85,7 +88,7 @@ async def sign_out(request: Request, parts: TheParts) -> Response:
     """End this session."""
     user = signed_in(request)
     await parts.writes(sessions.end, getattr(request.state, "session", ""))
-    await audit(request, parts.writer, user, "sign-out", user.name)
+    await _audit(request, parts, user, "sign-out")
     answer = RedirectResponse("/sign-in", 303)
     sessions.clear_cookie(answer, parts.settings.is_behind_tls)
     return answer
@@ -110,10 +113,10 @@ async def welcome(request: Request, token: str, parts: TheParts, password: Passw
     if problem is not None:
         return _welcome(request, user, problem, 422)
     hashed = await asyncio.to_thread(passwords.hash_of, password)
-    session = await parts.writes(_welcomed, token, hashed)
-    if session is None:
-        raise _no_link()
-    await audit(request, parts.writer, user.principal, "password.set", user.email)
+    async with _audited(request, parts, user.principal, "password.set"):
+        session = await parts.writes(_welcomed, token, hashed)
+        if session is None:
+            raise _no_link()
     return _with_session(RedirectResponse("/", 303), parts, session)
 
 
@@ -135,15 +138,14 @@ async def change_password(
     except Locked as locked:
         return _me(request, user, present=str(locked), status=429)
     if fits is None:
-        await audit(request, parts.writer, user.principal, "password.change", user.email, outcome=REFUSED)
+        await _audit(request, parts, user.principal, "password.change", outcome=REFUSED)
         return _me(request, user, present="The present password is wrong.", status=422)
     problem = passwords.problem_of(password, user.email)
     if problem is not None:
         return _me(request, user, password=problem, status=422)
     hashed = await asyncio.to_thread(passwords.hash_of, password)
-    await parts.writes(change, user.id, password=hashed)
-    await parts.writes(sessions.end_all, user.id, keep=getattr(request.state, "session", ""))
-    await audit(request, parts.writer, user.principal, "password.change", user.email)
+    async with _audited(request, parts, user.principal, "password.change"):
+        await parts.writes(_changed, user.id, hashed, getattr(request.state, "session", ""))
     return RedirectResponse("/me?notice=password", 303)
 
 
@@ -152,7 +154,7 @@ async def sign_out_everywhere(request: Request, parts: TheParts) -> Response:
     """End every session of this user, this one too."""
     user = await _user(request, parts)
     await parts.writes(sessions.end_all, user.id)
-    await audit(request, parts.writer, user.principal, "sign-out.everywhere", user.email)
+    await _audit(request, parts, user.principal, "sign-out.everywhere")
     answer = RedirectResponse("/sign-in", 303)
     sessions.clear_cookie(answer, parts.settings.is_behind_tls)
     return answer
@@ -174,6 +176,32 @@ def _welcomed(connection: Connection, token: str, hashed: str) -> str | None:
     change(connection, user.id, password=hashed)
     sessions.end_all(connection, user.id)
     return sessions.start(connection, user.id, now)
+
+
+def _changed(connection: Connection, user_id: int, hashed: str, session: str) -> None:
+    change(connection, user_id, password=hashed)
+    sessions.end_all(connection, user_id, keep=session)
+
+
+def _grants_of(connection: Connection, email: str) -> Collection[str]:
+    """Accounts whose admins a failed sign-in concerns."""
+    try:
+        user = user_by_email(connection, email_of(email))
+    except UserError:
+        user = None
+    return [EVERY_ACCOUNT] if user is None else accounts_of(user.principal)
+
+
+async def _refused(request: Request, parts: Parts, accounts: Collection[str], who: str) -> None:
+    await audit(request, parts.writer, "nobody", "sign-in", who, accounts=accounts, outcome=REFUSED)
+
+
+async def _audit(request: Request, parts: Parts, user: Principal, action: str, **details: str) -> None:
+    await audit(request, parts.writer, user, action, user.name, accounts=accounts_of(user), **details)
+
+
+def _audited(request: Request, parts: Parts, user: Principal, action: str) -> AbstractAsyncContextManager[None]:
+    return audited(request, parts.writer, user, action, user.name, accounts=accounts_of(user))
 
 
 async def _user(request: Request, parts: Parts) -> User:

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Form, Path, Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from console.audit import audit
+from console.audit import audited
 from console.callers import Parts, TheParts
 from console.clock import now_ms
 from console.errors import conflict, not_found, validation_failed
 from console.pages.shell import done, page
 from console.pages.visitor import Visitor, needs
-from console.principals import EVERY_ACCOUNT, Principal, Role
+from console.principals import EVERY_ACCOUNT, Role
 from console.signin.links import new_link, path_of
 from console.signin.users import User, UserError, add_user, all_users, email_of, grant, user_by_email, user_by_id
 
@@ -41,12 +41,13 @@ async def invite(
     """Give somebody a role. A user without a password gets a one-time link, which is shown once."""
     try:
         address, wanted = email_of(email), Role.named(role)
-        path = await parts.writes(_invited, visitor, address, wanted)
     except ValueError as error:
         raise validation_failed([str(error)]) from None
-    await audit(
-        request, parts.writer, visitor.principal, "user.grant", address, account=visitor.account, role=str(wanted)
-    )
+    await parts.reads(_invitable, visitor, address)
+    async with audited(
+        request, parts.writer, visitor.principal, "user.grant", address, accounts=[visitor.account], role=str(wanted)
+    ):
+        path = await parts.writes(_invited, visitor, address, wanted)
     return await _page(request, parts, visitor, None if path is None else f"{parts.settings.address}{path}")
 
 
@@ -66,36 +67,43 @@ async def change_role(
         raise conflict("Nobody changes the own role: another admin can.")
     try:
         wanted = None if role == NONE else Role.named(role)
-        await parts.writes(grant, user.id, visitor.account, wanted)
-    except (UserError, ValueError) as error:
+    except ValueError as error:
         raise validation_failed([f"role: {error}"]) from None
-    await audit(request, parts.writer, visitor.principal, "user.grant", user.email, account=visitor.account, role=role)
+    async with audited(
+        request, parts.writer, visitor.principal, "user.grant", user.email, accounts=[visitor.account], role=role
+    ):
+        await parts.writes(grant, user.id, visitor.account, wanted)
     return done(visitor, "/users", "saved")
 
 
-def _invited(connection: Connection, visitor: Visitor, email: str, role: Role) -> str | None:
-    """Path of the link of a user without a password; None for one who needs none. Raises ApiError 409.
+def _invitable(connection: Connection, visitor: Visitor, email: str) -> User | None:
+    """The user of an address, or None. Raises ApiError 409 where the visitor may give it no role.
 
     Whoever opened the first link of a user may know its password. So only those who may change every role of a user
     already, or run the installation, give it another one.
     """
     user = user_by_email(connection, email)
-    if user is None:
-        user = add_user(connection, email, "", {visitor.account: role})
-    elif _may_grant(visitor.principal, user):
-        grant(connection, user.id, visitor.account, role)
-    else:
+    if user is None or visitor.principal.is_operator:
+        return user
+    if not user.grants or not all(visitor.principal.may(Role.ADMIN, account) for account in user.grants):
         raise conflict(
             "There is a user of this address already, whom others have invited. Whoever runs this installation can give"
             " it a role here, by `trackly users grant`."
         )
+    return user
+
+
+def _invited(connection: Connection, visitor: Visitor, email: str, role: Role) -> str | None:
+    """Path of the link of a user without a password; None for one who needs none. Raises ApiError 409."""
+    user = _invitable(connection, visitor, email)
+    if user is None:
+        try:
+            user = add_user(connection, email, "", {visitor.account: role})
+        except UserError as error:
+            raise conflict(str(error)) from None
+    else:
+        grant(connection, user.id, visitor.account, role)
     return path_of(new_link(connection, user.id, now_ms())) if user.state == "invited" else None
-
-
-def _may_grant(principal: Principal, user: User) -> bool:
-    return principal.is_operator or (
-        bool(user.grants) and all(principal.may(Role.ADMIN, account) for account in user.grants)
-    )
 
 
 async def _page(request: Request, parts: Parts, visitor: Visitor, link: str | None = None) -> Response:

@@ -42,16 +42,17 @@ NUMBER = "+15551230001"
 
 
 class Written:
-    """A writer that keeps what it is given; `broken`, it stores nothing."""
+    """A writer that keeps what it is given; `broken`, it stores nothing, or nothing of the topics that are named."""
 
     def __init__(self) -> None:
         self.entries: list[tuple[str, Entry]] = []
         self.broken = False
+        self.broken_topics: set[str] = set()
         self.accounts = Accounts()
         self.replays = ReplaysView()
 
     async def write(self, topic: str, entries: Sequence[Entry]) -> list[Any]:
-        if self.broken:
+        if self.broken or topic in self.broken_topics:
             raise not_available("Kafka is away.")
         self.entries += [(topic, entry) for entry in entries]
         for entry in entries:

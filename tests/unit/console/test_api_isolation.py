@@ -9,6 +9,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from accounts.keys import new_key
+from console.principals import EVERY_ACCOUNT
 from database.tables import attempts, contact_changes, messages
 from operations.replays import Order
 from tests.unit.console.console_parts import LIST, NUMBER, OTHER_LIST, Api, refusal, rotating
@@ -68,6 +69,9 @@ REQUESTS: dict[tuple[str, str], dict[str, Any] | None] = {
 }
 """A request about account `acme` for each route, without saying whose account it is."""
 
+OF_THE_INSTALLATION = {("GET", "/api/audit/installation")}
+"""Routes about no account, for the admins of every one."""
+
 PLACEHOLDERS = {
     "/api/keys/key_0123456789ab/revoke": "/api/keys/{key_id}/revoke",
     "/api/replays/rpl_1": "/api/replays/{replay_id}",
@@ -103,9 +107,16 @@ def api() -> Api:
 
 def test_every_route_is_walked(api: Api) -> None:
     walked = {(method, PLACEHOLDERS.get(path, path)) for method, path in REQUESTS}
-    assert walked == {
+    assert walked | OF_THE_INSTALLATION == {
         (method, path) for path, methods in api.app.openapi()["paths"].items() for method in map(str.upper, methods)
     }
+
+
+@pytest.mark.parametrize(("method", "path"), OF_THE_INSTALLATION)
+async def test_what_belongs_to_no_account_is_for_the_admins_of_every_one(api: Api, method: str, path: str) -> None:
+    for account in ("acme", EVERY_ACCOUNT):
+        assert refusal(await api.request(method, path, params={"account": account})) == (403, "forbidden")
+    assert (await api.request(method, path, key=api.key(None))).status_code == 200
 
 
 def test_nothing_else_is_served(api: Api) -> None:

@@ -56,6 +56,32 @@ async def test_a_key_that_makes_no_sense_is_refused(api: Api, body: dict[str, An
     assert field in answer.json()["message"]
 
 
+CHANGES = {
+    "config_keys": ("POST", "/api/keys", {"name": "till"}),
+    "config_endpoints": ("POST", "/api/endpoints/crm/pause", None),
+    "config_accounts": ("POST", "/api/alerts/mute", {"duration": "2h"}),
+    "webhooks_replays": ("POST", "/api/replays", {"endpoint": "crm", "since": "24h"}),
+}
+
+
+@pytest.mark.parametrize("topic", CHANGES)
+async def test_nothing_is_changed_without_an_entry_in_the_audit_log(api: Api, topic: str) -> None:
+    method, path, body = CHANGES[topic]
+    api.written.broken_topics = {"audit"}
+    assert refusal(await api.request(method, path, json=body)) == (503, "not_available")
+    assert not api.written.entries
+
+
+@pytest.mark.parametrize("topic", CHANGES)
+async def test_the_audit_log_says_what_failed_after_all(api: Api, topic: str) -> None:
+    method, path, body = CHANGES[topic]
+    api.written.broken_topics = {topic}
+    assert refusal(await api.request(method, path, json=body)) == (503, "not_available")
+    entries = [each for each in api.written.records("audit") if isinstance(each, AuditEntry)]
+    assert [each.outcome for each in entries] == ["done", "failed"]
+    assert len({(each.action, each.object, each.request_id) for each in entries}) == 1
+
+
 async def test_a_page_makes_a_key_and_revokes_it(api: Api) -> None:
     assert "trk_" in (await api.form("/keys", name="till", role="support", days="30")).text
     key = written_key(api)
@@ -163,9 +189,20 @@ async def test_the_audit_log_is_for_admins_of_the_account(api: Api) -> None:
         "outcome": "done",
         "at": 1,
     }
-    api.put(audit, entry, {**entry, "event_id": "evt_2", "account": "other", "object": "endpoint secret"})
+    others = [
+        {**entry, "event_id": "evt_2", "account": "other", "object": "endpoint secret"},
+        {**entry, "event_id": "evt_3", "account": "", "action": "sign-in", "object": "root@example.com"},
+    ]
+    api.put(audit, entry, *others)
     listed = (await api.page("/audit", params={"action": "endpoint.pause"})).text
     assert "endpoint crm" in listed
     assert "endpoint secret" not in listed
+    assert "root@example.com" not in (await api.page("/audit")).text
+    assert (await api.page("/audit/installation")).status_code == 403
     api.sign_in(Role.SUPPORT)
     assert (await api.page("/audit")).status_code == 403
+    api.sign_in(Role.ADMIN, EVERY_ACCOUNT)
+    assert "/audit/installation" in (await api.page("/audit")).text
+    listed = (await api.page("/audit/installation")).text
+    assert "root@example.com" in listed
+    assert "endpoint" not in listed.partition('id="list"')[2]

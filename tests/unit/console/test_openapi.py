@@ -61,7 +61,8 @@ async def test_the_examples_of_the_document_can_be_sent_as_they_are(
             path = path.replace(f"{{{parameter['name']}}}", str(parameter["schema"]["examples"][0]))
     body = operation.get("requestBody")
     example = None if body is None else example_of(body["content"]["application/json"]["schema"])
-    answer = await API.request(method, path, json=example)
+    key = API.key(None) if path.endswith("/installation") else API.acme
+    answer = await API.request(method, path, key=key, json=example)
     assert answer.status_code in (200, 201, 202, 204), answer.text
 
 

@@ -82,6 +82,22 @@ async def test_whatever_is_wrong_is_answered_the_same(api: Api, changes: dict[st
     assert audited(api) == [("nobody", "sign-in", "refused")]
 
 
+async def test_the_admins_of_an_account_see_who_signed_in_and_who_failed(api: Api) -> None:
+    with api.engine.begin() as connection:
+        add_user(connection, "bob@example.com", "", {"acme": Role.VIEWER, "other": Role.VIEWER})
+    await sign_in(api)
+    for email in ("bob@example.com", "nobody@example.com", "nonsense"):
+        await sign_in(api, email=email)
+    entries = [each for each in api.written.records("audit") if isinstance(each, AuditEntry)]
+    assert [(each.account, each.object, each.outcome) for each in entries] == [
+        ("acme", EMAIL, "done"),
+        ("acme", "bob@example.com", "refused"),
+        ("other", "bob@example.com", "refused"),
+        ("", "nobody@example.com", "refused"),
+        ("", "nonsense", "refused"),
+    ]
+
+
 async def test_guessing_is_slowed_down_also_for_the_right_password(api: Api) -> None:
     for _ in range(FREE_OF_ADDRESS):
         await sign_in(api, password="wrong wrong wrong")
