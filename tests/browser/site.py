@@ -1,4 +1,4 @@
-"""The console over HTTP with a user who is signed in, and rows on every page."""
+"""The console over HTTP with an admin of every account who is signed in, and rows on every page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, LargeBinary, Table
 
-from console.principals import Role
+from console.principals import EVERY_ACCOUNT, Role
 from database.tables import READ_MODEL, freshness
 from operations.replays import Order
 from tests.http_servers import served
@@ -55,7 +55,7 @@ def site() -> Iterator[str]:
         for nth in range(ROWS):
             if nth == 0 or ("id" in table.c and table is not freshness):
                 api.put(table, row(table, nth))
-    api.sign_in(Role.ADMIN)
+    api.sign_in(Role.ADMIN, EVERY_ACCOUNT)
     with served(api._as_user) as url:
         yield url
 
