@@ -63,7 +63,7 @@ KEPT_ACCOUNT_FIELDS = ("alerts_muted_until",)
 """The same of an account."""
 
 _ROOT_KEYS = ("accounts",)
-_POSTBACK_SECRETS = ("token", "token_previous")
+POSTBACK_SECRETS = ("token", "token_previous")
 _POSTBACK_CIDRS = "trusted_cidrs"
 _IN_TABLES = (
     *("trusted_postback_cidrs", "opt_out_words", "opt_out_off", "callback_secret"),
@@ -112,13 +112,19 @@ def read_endpoint(values: dict[str, Any], account: str) -> tuple[Entry, list[str
     return _endpoint(Table(values, "", _ENDPOINT_KEYS, problems), account), problems
 
 
+def read_list(values: dict[str, Any], account: str) -> tuple[Entry, list[str]]:
+    """The same for one list."""
+    problems: list[str] = []
+    return _list(Table(values, "", _LIST_KEYS, problems), account), problems
+
+
 def _account(table: Table) -> list[Entry]:
     account = table.required("id", check_id)
     credentials = {
         provider: given.texts_by_name(check_secret)
         for provider, given in table.tables_by_name("providers", PROVIDERS, "provider").items()
     }
-    postbacks = table.table("postbacks", (*_POSTBACK_SECRETS, _POSTBACK_CIDRS))
+    postbacks = table.table("postbacks", (*POSTBACK_SECRETS, _POSTBACK_CIDRS))
     callbacks = table.table("callbacks", ("secret",))
     alerts = table.table("alerts", _ALERT_KEYS) or Table({}, "", (), [])
     words, off = _opt_outs(table)
@@ -150,7 +156,7 @@ def _account(table: Table) -> list[Entry]:
 
 
 def _postback_secrets(table: Table) -> dict[str, str]:
-    secrets = {name: value for name in _POSTBACK_SECRETS if (value := table.text(name, check_secret)) is not None}
+    secrets = {name: value for name in POSTBACK_SECRETS if (value := table.text(name, check_secret)) is not None}
     if "token_previous" in secrets and "token" not in secrets:
         table.problem("token_previous", "is there without a token that follows it; write token")
     return secrets

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from accounts.alerts import Severity
 from accounts.checks import KEEP
-from accounts.file import KEPT_ACCOUNT_FIELDS, KEPT_FIELDS, Entry, read_endpoint, read_file
+from accounts.file import KEPT_ACCOUNT_FIELDS, KEPT_FIELDS, Entry, read_endpoint, read_file, read_list
 from accounts.secrets import KeyRing, is_literal, redacted, secrets_of, with_secrets
 from accounts.store import Accounts, Config, all_configs, config_key
 from accounts.toml_table import nearest
@@ -116,6 +116,12 @@ def plan_endpoint(
     return _plan([entry], problems, view, generate, keys or KeyRing())
 
 
+def plan_list(values: dict[str, Any], account: str, view: Accounts) -> Plan:
+    """The same for one list."""
+    entry, problems = read_list(values, account)
+    return _plan([entry], problems, view, new_secret, KeyRing())
+
+
 def _plan(
     entries: list[Entry], problems: list[str], view: Accounts, generate: Callable[[], str], keys: KeyRing
 ) -> Plan:
@@ -124,7 +130,7 @@ def _plan(
     problems += _unknown_lists(entries, view)
     for entry in entries:
         key = config_key(entry.config)
-        stored = _stored(view, entry.config)
+        stored = view.stored(entry.config)
         config = entry.config
         if isinstance(config, EndpointConfig) and not config.secret:
             if isinstance(stored, EndpointConfig):
@@ -151,16 +157,6 @@ def export(view: Accounts) -> str:
     """The TOML file that says what is. References to secrets stay; secrets are `***`, which keeps them."""
     blocks = [_account_toml(view, view.accounts[account]) for account in sorted(view.accounts)]
     return "\n".join(line for block in blocks for line in block)
-
-
-def _stored(view: Accounts, config: Config) -> Config | None:
-    match config:
-        case AccountConfig():
-            return view.accounts.get(config.id)
-        case ListConfig():
-            return view.lists_of(config.account).get(config.number)
-        case EndpointConfig():
-            return view.endpoints.get(config_key(config))
 
 
 def _unknown_lists(entries: list[Entry], view: Accounts) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 import aiokafka
@@ -23,8 +23,14 @@ from schemas.records import AccountConfig, EndpointConfig, ListConfig, Record
 
 log = logging.getLogger(__name__)
 
-CONFIG_TOPICS = ("config_accounts", "config_lists", "config_endpoints")
 Config = AccountConfig | ListConfig | EndpointConfig
+
+TOPIC_OF: Mapping[type[Config], str] = {
+    AccountConfig: "config_accounts",
+    ListConfig: "config_lists",
+    EndpointConfig: "config_endpoints",
+}
+CONFIG_TOPICS = tuple(TOPIC_OF.values())
 
 
 class View(Protocol):
@@ -88,6 +94,16 @@ class Accounts:
 
     def unreadable(self, topic: str, key: str) -> None:
         """What was read before stays."""
+
+    def stored(self, config: Config) -> Config | None:
+        """The setting that has the same key, or None."""
+        match config:
+            case AccountConfig():
+                return self.accounts.get(config.id)
+            case ListConfig():
+                return self.lists_of(config.account).get(config.number)
+            case EndpointConfig():
+                return self.endpoints.get(config_key(config))
 
     def lists_of(self, account: str) -> dict[str, ListConfig]:
         """Lists of an account by number."""
@@ -194,15 +210,10 @@ async def write_configs(producer: Producer, settings: BusSettings, codec: Codec,
 
     Readers see them within about a second.
     """
-    topics = {
-        AccountConfig: "config_accounts",
-        ListConfig: "config_lists",
-        EndpointConfig: "config_endpoints",
-    }
     sealed = [with_secrets(config, keyring().seal) for config in configs]
     sent = []
     for config in sealed:
-        topic = settings.catalogue[topics[type(config)]].name
+        topic = settings.catalogue[TOPIC_OF[type(config)]].name
         headers = event_headers(config, random_id(), time.time_ns() // 1_000_000)
         sent.append(await producer.send(topic, codec.encode(config), key=config_key(config).encode(), headers=headers))
     await asyncio.gather(*sent)

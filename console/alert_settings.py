@@ -9,15 +9,14 @@ from starlette.requests import Request
 
 from accounts.alerts import TYPES, channels_of, is_muted
 from accounts.secrets import keyring, with_secrets
-from console.audit import audit, audited
+from console.audit import audit
 from console.callers import Parts
 from console.clock import now_ms
 from console.errors import validation_failed
 from console.principals import Principal
 from console.queries.rows import At
-from console.writer import Entry
+from console.setting_changes import write_setting
 from operations.alerts import ChannelTrial
-from schemas.ids import random_id
 from schemas.records import AccountConfig
 
 
@@ -53,7 +52,7 @@ async def change(
     action: str,
     changed: Callable[[AccountConfig], AccountConfig],
 ) -> AccountConfig:
-    """Write changed settings and an entry of the audit log, both acknowledged.
+    """Write changed settings of an account.
 
     Raises ApiError: 422 with what `changed` says of values that do not fit, 503 when Kafka takes nothing.
     """
@@ -62,17 +61,8 @@ async def change(
         after = with_secrets(changed(before), keyring().seal)
     except ValueError as error:
         raise validation_failed([str(error)]) from None
-    async with audited(
-        request,
-        parts.writer,
-        principal,
-        action,
-        f"account {account}",
-        accounts=[account],
-        before=_logged(before),
-        after=_logged(after),
-    ):
-        await parts.writer.write("config_accounts", [Entry(account.encode(), after, random_id(), now_ms())])
+    details = {"before": _logged(before), "after": _logged(after)}
+    await write_setting(request, parts, principal, action, before, after, details)
     return after
 
 

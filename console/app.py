@@ -32,6 +32,7 @@ from console.api import (
     alerts,
     attempts,
     audit,
+    contact_lists,
     dead,
     deliveries,
     endpoints,
@@ -73,6 +74,7 @@ READERS = 8
 
 API = (
     account.router,
+    contact_lists.router,
     messages.router,
     contacts.router,
     contacts_api.router,
@@ -99,6 +101,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     403: {"description": "`forbidden`: the role in this account is too low"},
     404: {"description": "`not_found`, also for what is another account's"},
     409: {"description": "`conflict`: it does not fit what is there"},
+    412: {"description": "`changed_meanwhile`: the settings are not those of `If-Match` any more"},
     413: {"description": "`validation_failed`: the body is too large"},
     422: {"description": "`validation_failed`: `message` names each place and what is wrong there"},
     429: {"description": "`rate_limited`, with Retry-After"},

@@ -59,15 +59,19 @@ def parts_of(request: Request) -> Parts:
     return cast(Parts, request.app.state.parts)
 
 
+def _principal(request: Request) -> Principal:
+    found: Principal = request.state.principal
+    return found
+
+
 def _caller(
-    request: Request,
+    principal: Annotated[Principal, Depends(_principal)],
     parts: Annotated[Parts, Depends(parts_of)],
     account: Annotated[
         str | None,
         Query(max_length=64, description="Account id. Only who may see several accounts needs it.", examples=["acme"]),
     ] = None,
 ) -> Caller:
-    principal: Principal = request.state.principal
     if not principal.grants:
         raise not_found("There is no account for you, or your role there is one that this console does not know.")
     if account is None:
@@ -93,9 +97,8 @@ def needs(role: Role) -> Any:
     return Depends(check)
 
 
-def _operator(request: Request) -> Caller:
+def _operator(principal: Annotated[Principal, Depends(_principal)]) -> Caller:
     """Who may see what belongs to no account: an admin of every one."""
-    principal: Principal = request.state.principal
     if not principal.is_operator:
         raise not_an_operator()
     return Caller(principal, EVERY_ACCOUNT, Role.ADMIN, {})
@@ -118,6 +121,7 @@ IdempotencyKey = Annotated[
     ),
 ]
 TheParts = Annotated[Parts, Depends(parts_of)]
+ThePrincipal = Annotated[Principal, Depends(_principal)]
 TheCaller = Annotated[Caller, Depends(_caller)]
 Supporter = Annotated[Caller, needs(Role.SUPPORT)]
 Administrator = Annotated[Caller, needs(Role.ADMIN)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -10,22 +9,17 @@ from typing import Any
 from starlette.requests import Request
 
 from accounts.plan import PlanError, plan_endpoint
-from accounts.secrets import REFERENCES, SecretMissing, keyring
-from accounts.store import config_key
-from console.audit import audit, audited
+from accounts.secrets import SecretMissing, keyring
+from console.audit import audit
 from console.callers import Parts
 from console.clock import now_ms
-from console.errors import conflict, not_available, not_found, validation_failed
+from console.errors import conflict, not_found, validation_failed
 from console.principals import Principal
-from console.writer import Entry
+from console.setting_changes import check_sealed, check_version, refuse_references, write_setting
 from operations.endpoints import Refused
 from operations.trials import Trial, send_trial, trial_event
 from outbound.redaction import without_query
-from schemas.ids import random_id
 from schemas.records import EndpointConfig
-
-READ_BACK = 3.0
-"""Seconds to wait until the console has read what it has written."""
 
 SECRET_FIELDS = ("secret", "secret_next", "headers")
 
@@ -39,32 +33,39 @@ def endpoint_named(parts: Parts, account: str, endpoint: str) -> EndpointConfig:
 
 
 async def put(
-    request: Request, parts: Parts, principal: Principal, account: str, values: dict[str, Any], *, is_new: bool
+    request: Request,
+    parts: Parts,
+    principal: Principal,
+    account: str,
+    values: dict[str, Any],
+    *,
+    is_new: bool,
+    version: str | None = None,
 ) -> tuple[EndpointConfig, str | None]:
     """Create or change an endpoint; gives it and, once, the secret that was made for it.
 
-    `values` have the names of a settings file. Raises ApiError: 409 where a new one is there already, 422 with every
-    mistake by its field, 503.
+    `values` have the names of a settings file; `version` is that of the settings that somebody has looked at. Raises
+    ApiError: 409 where a new one is there already, 412 where they are others now, 422 with every mistake by its
+    field, 503.
     """
-    _refuse_references(values)
+    headers = {f"headers.{name}": value for name, value in values.get("headers", {}).items()}
+    refuse_references({"secret": values.get("secret"), **headers})
     key = f"{account}/{values.get('id', '')}"
     before = parts.accounts.endpoints.get(key)
     if is_new and before is not None:
         raise conflict(f"There is an endpoint {values['id']!r} already.")
+    check_version(before, version)
     try:
         plan = plan_endpoint(values, account, parts.accounts, keys=keyring())
     except (PlanError, SecretMissing) as error:
         raise validation_failed(str(error).split("\n")) from None
-    if plan.unsealed:
-        raise not_available(
-            "There is no key to encrypt secrets with: `trackly secrets new-key` makes one for TRACKLY_SECRET_KEYS."
-        )
     (change,) = plan.changes
     assert isinstance(change.config, EndpointConfig)
+    check_sealed(change.config)
     await _check_address(parts, change.config)
     if change.action != "unchanged":
         action = "endpoint.create" if before is None else "endpoint.change"
-        await _write(request, parts, principal, before, change.config, action)
+        await _write(request, parts, principal, action, before, change.config)
     return change.config, plan.new_secrets.get(key)
 
 
@@ -82,13 +83,13 @@ async def change(
     except Refused as refused:
         raise conflict(str(refused)) from None
     if after != endpoint:
-        await _write(request, parts, principal, endpoint, after, action)
+        await _write(request, parts, principal, action, endpoint, after)
     return after
 
 
 async def delete(request: Request, parts: Parts, principal: Principal, endpoint: EndpointConfig) -> None:
     """Delete an endpoint. Raises ApiError (503)."""
-    await _write(request, parts, principal, endpoint, None, "endpoint.delete")
+    await _write(request, parts, principal, "endpoint.delete", endpoint, None)
 
 
 async def try_endpoint(
@@ -128,29 +129,11 @@ async def _write(
     request: Request,
     parts: Parts,
     principal: Principal,
+    action: str,
     before: EndpointConfig | None,
     after: EndpointConfig | None,
-    action: str,
 ) -> None:
-    config = after or before
-    assert config is not None
-    key = config_key(config)
-    async with audited(
-        request,
-        parts.writer,
-        principal,
-        action,
-        f"endpoint {config.id}",
-        accounts=[config.account],
-        **_differences(before, after),
-    ):
-        await parts.writer.write("config_endpoints", [Entry(key.encode(), after, random_id(), now_ms())])
-    try:
-        async with asyncio.timeout(READ_BACK):
-            while parts.accounts.endpoints.get(key) != after:
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise not_available("The change is stored, and not in force yet. Look again in a moment.") from None
+    await write_setting(request, parts, principal, action, before, after, _differences(before, after))
 
 
 def _differences(before: EndpointConfig | None, after: EndpointConfig | None) -> dict[str, Any]:
@@ -167,18 +150,6 @@ def _differences(before: EndpointConfig | None, after: EndpointConfig | None) ->
         else:
             told[name] = [old, new]
     return told
-
-
-def _refuse_references(values: dict[str, Any]) -> None:
-    """A reference names something on our machines, which an account's admin has no business with."""
-    given = {"secret": values.get("secret"), **{f"headers.{k}": v for k, v in values.get("headers", {}).items()}}
-    problems = [
-        f"{name}: env: and file: are for settings files; write the value itself"
-        for name, value in given.items()
-        if isinstance(value, str) and value.startswith(REFERENCES)
-    ]
-    if problems:
-        raise validation_failed(problems)
 
 
 def check_overlap(hours: int) -> int:

@@ -97,6 +97,16 @@ def rate_limited(seconds: int) -> ApiError:
     )
 
 
+def changed_meanwhile() -> ApiError:
+    """The settings are not those any more that somebody has looked at."""
+    return ApiError(
+        412,
+        "changed_meanwhile",
+        "Somebody has changed these settings meanwhile; nothing was done.",
+        "Load them again, and make your change there.",
+    )
+
+
 def not_available(message: str) -> ApiError:
     """What is needed for an answer is not there at the moment."""
     return ApiError(503, "not_available", "This cannot be done at the moment.", message, {"Retry-After": "5"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Path
+from fastapi import Header, Path
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from accounts.urls import check_web_address
@@ -63,6 +63,10 @@ def examples(*values: Any) -> Any:
     return Field(examples=list(values))
 
 
+IfMatch = Annotated[
+    str | None,
+    Header(max_length=100, description="The ETag that you have read: nothing is changed if it is another one now."),
+]
 RowId = Annotated[int, Path(ge=1, lt=2**63, description="`id` of the row, from its list.", examples=[1])]
 Number = Annotated[str, StringConstraints(min_length=3, max_length=40), AfterValidator(number)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
 
+from operations.credentials import stored_for
 from providers import NETWORKS, PROVIDERS
 from providers.networks import ACCOUNT, METHODS, TOKEN
 from providers.proof import URL_SECRET
@@ -93,7 +94,7 @@ def setups(config: AccountConfig, public_url: str, seen: Mapping[str, Seen], now
 
 def setup_of(name: str, config: AccountConfig, public_url: str, seen: Seen, now: int) -> Setup:
     """One provider or network for an account. Raises KeyError for a name that is none."""
-    proofs = tuple(Proof(each, each in _references(name, config)) for each in _credentials(name))
+    proofs = tuple(Proof(each, each in stored_for(config, name)) for each in _credentials(name))
     has_called = seen.last_taken_at is not None or seen.last_refused_at is not None
     state = state_of(seen, now)
     steps = (
@@ -136,14 +137,10 @@ def url_of(name: str, config: AccountConfig, public_url: str, secrets: Mapping[s
         url += f"/{HIDDEN}"
     url += f"?{ACCOUNT}={quote(config.id, safe='')}"
     secret = TOKEN if name in NETWORKS else URL_SECRET
-    if secret in _references(name, config) and _stands_in_url(name):
+    if secret in stored_for(config, name) and _stands_in_url(name):
         given = (secrets or {}).get(secret)
         url += f"&{secret}=" + (HIDDEN if given is None else quote(given, safe=""))
     return url + (f"&click_id={HIDDEN}&payout={HIDDEN}" if name in NETWORKS else "")
-
-
-def _references(name: str, config: AccountConfig) -> Mapping[str, str]:
-    return config.postbacks if name in NETWORKS else config.providers.get(name, {})
 
 
 def _credentials(name: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from accounts.store import Accounts, AccountsReader, Config, config_key, write_configs
+from accounts.store import Accounts, AccountsReader, Config, write_configs
 from bus.producer import Producer
 from bus.settings import BusSettings
 from operations.endpoints import Refused
@@ -56,7 +56,7 @@ def issuer() -> str | None:
 
 async def settings_read_back(reader: AccountsReader, written: list[Config]) -> None:
     """Wait until settings are as they were written. Raises Failed as `read_back` does."""
-    await read_back(lambda: all(_is_stored(reader.view, config) for config in written), "`trackly export`")
+    await read_back(lambda: all(reader.view.stored(config) == config for config in written), "`trackly export`")
 
 
 async def change_endpoint(name: str, change: Callable[[EndpointConfig], EndpointConfig]) -> EndpointConfig:
@@ -96,12 +96,3 @@ def endpoint_named(view: Accounts, name: str) -> EndpointConfig:
         listed = ", ".join(known[:5]) + (", …" if len(known) > 5 else "") if known else "none"
         raise Failed(f"There is no endpoint {name!r}; name it as account/endpoint. There are: {listed}.")
     return found
-
-
-def _is_stored(view: Accounts, config: Config) -> bool:
-    stored = (
-        view.accounts.get(config_key(config)),
-        view.endpoints.get(config_key(config)),
-        view.lists_of(config_key(config).partition("/")[0]).get(config_key(config).partition("/")[2]),
-    )
-    return config in stored

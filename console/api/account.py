@@ -1,24 +1,35 @@
-"""`GET /api/account`: an account and its lists, as they are set up."""
+"""`/api/account` and `/api/accounts`: accounts as they are set up."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from pydantic import Field
 
-from console.callers import TheCaller, TheParts
+from console.account_changes import create
+from console.api.contact_lists import ShownList, lists_of
+from console.api.lists import ListAnswer
+from console.callers import Operator, TheCaller, TheParts, ThePrincipal
+from console.fields import StrictBody
 
 router = APIRouter(tags=["Account"])
 
 
-@dataclass(frozen=True, slots=True)
-class ShownList:
-    """A list. `forwards`: which raw items go to a URL of its own, `receipts` or `replies`."""
+class NewAccount(StrictBody):
+    """A new account."""
 
-    number: str
-    retry_threshold: int
-    provider_list_ids: dict[str, str]
-    forwards: list[str]
+    id: str = Field(max_length=64, description="Letters, digits, dots and dashes; it never changes.", examples=["beta"])
+    name: str = Field(default="", max_length=200, description="Its name for people.", examples=["Beta Media"])
+
+
+@dataclass(frozen=True, slots=True)
+class NamedAccount:
+    """An account, and the role that you have in it."""
+
+    id: str
+    name: str
+    role: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +46,7 @@ class ShownAccount:
 
 @router.get("/api/account", summary="Show the account")
 async def get_account(parts: TheParts, caller: TheCaller) -> ShownAccount:
-    """The account, the role that you have in it, and its lists. Settings files change them: `trackly apply`."""
+    """The account, the role that you have in it, and its lists."""
     account = parts.accounts.accounts[caller.account]
     return ShownAccount(
         id=account.id,
@@ -43,17 +54,21 @@ async def get_account(parts: TheParts, caller: TheCaller) -> ShownAccount:
         role=str(caller.role),
         providers=sorted(account.providers),
         registers_messages=account.registers_messages,
-        lists=[
-            ShownList(
-                each.number,
-                each.retry_threshold,
-                dict(each.provider_list_ids),
-                [
-                    name
-                    for name, url in (("receipts", each.dlr_forward_url), ("replies", each.reply_forward_url))
-                    if url is not None
-                ],
-            )
-            for each in caller.lists.values()
-        ],
+        lists=lists_of(caller),
     )
+
+
+@router.get("/api/accounts", summary="List accounts")
+async def get_accounts(parts: TheParts, principal: ThePrincipal) -> ListAnswer[NamedAccount]:
+    """The accounts that you may see, on one page."""
+    known = parts.accounts.accounts
+    return ListAnswer(
+        [NamedAccount(each, known[each].name, str(principal.role_in(each))) for each in principal.accounts(known)], None
+    )
+
+
+@router.post("/api/accounts", status_code=201, summary="Create an account")
+async def create_account(request: Request, body: NewAccount, parts: TheParts, caller: Operator) -> NamedAccount:
+    """Create an account; for admins of every account. Lists, providers and endpoints follow."""
+    made = await create(request, parts, caller.principal, body.id, body.name)
+    return NamedAccount(made.id, made.name, str(caller.role))

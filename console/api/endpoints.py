@@ -16,8 +16,9 @@ from console import endpoint_changes as changes
 from console.api.lists import ListAnswer
 from console.callers import Administrator, Caller, Parts, Supporter, TheCaller, TheParts
 from console.clock import now_ms
-from console.fields import StrictBody
+from console.fields import IfMatch, StrictBody
 from console.queries.endpoints import Endpoint, endpoints
+from console.setting_changes import etag_of
 from operations.endpoints import activated, paused, resumed, rotated
 from schemas.records import EndpointConfig
 
@@ -107,19 +108,30 @@ async def create(request: Request, body: NewEndpoint, parts: TheParts, caller: A
 
 
 @router.get("/api/endpoints/{endpoint}", summary="Show an endpoint")
-async def get_endpoint(endpoint: EndpointName, parts: TheParts, caller: TheCaller) -> Endpoint:
-    """One endpoint."""
-    return await _shown(parts, changes.endpoint_named(parts, caller.account, endpoint))
+async def get_endpoint(endpoint: EndpointName, response: Response, parts: TheParts, caller: TheCaller) -> Endpoint:
+    """One endpoint. Its ETag is for `If-Match` of a change."""
+    config = changes.endpoint_named(parts, caller.account, endpoint)
+    response.headers["ETag"] = etag_of(config)
+    return await _shown(parts, config)
 
 
 @router.put("/api/endpoints/{endpoint}", summary="Change an endpoint")
 async def update(
-    request: Request, endpoint: EndpointName, body: EndpointSettings, parts: TheParts, caller: Administrator
+    request: Request,
+    response: Response,
+    endpoint: EndpointName,
+    body: EndpointSettings,
+    parts: TheParts,
+    caller: Administrator,
+    if_match: IfMatch = None,
 ) -> Endpoint:
     """Replace its settings; its secret, its pause and a rotation stay. Another URL ends a pause."""
     changes.endpoint_named(parts, caller.account, endpoint)
     values = {"id": endpoint, **body.model_dump(exclude_none=True)}
-    made, _ = await changes.put(request, parts, caller.principal, caller.account, values, is_new=False)
+    made, _ = await changes.put(
+        request, parts, caller.principal, caller.account, values, is_new=False, version=if_match
+    )
+    response.headers["ETag"] = etag_of(made)
     return await _shown(parts, made)
 
 

@@ -5,18 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
+from pydantic import ConfigDict, RootModel
 
-from console.callers import Caller, Parts, TheCaller, TheParts
+from console.account_changes import set_credentials
+from console.callers import Administrator, Caller, Parts, TheCaller, TheParts
 from console.clock import now_ms
 from console.errors import not_found
 from console.queries.providers import seen_of
 from console.queries.rows import At
 from operations.providers import Setup, setups
+from providers import NETWORKS, PROVIDERS
 
 router = APIRouter(tags=["Providers"])
 
 Name = Annotated[str, Path(max_length=40, description="The provider or network.", examples=["infobip"])]
+
+
+class Credentials(RootModel[dict[str, str | None]]):
+    """Credentials by name, as a settings file has them."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"secret": "a long random text"}]}, strict=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +77,25 @@ async def list_providers(parts: TheParts, caller: TheCaller) -> ProvidersAnswer:
 @router.get("/api/providers/{provider}", summary="Show a provider")
 async def show_provider(provider: Name, parts: TheParts, caller: TheCaller) -> ProviderAnswer:
     """One provider or network."""
-    for setup in await setups_of(parts, caller):
-        if setup.provider == provider:
-            return _answer(setup)
-    raise not_found(f"There is no provider {provider!r}; /api/providers lists those there are.")
+    check_source(provider)
+    (found,) = (setup for setup in await setups_of(parts, caller) if setup.provider == provider)
+    return _answer(found)
+
+
+@router.put("/api/providers/{provider}/credentials", summary="Set credentials at a provider")
+async def put_credentials(
+    request: Request, provider: Name, body: Credentials, parts: TheParts, caller: Administrator
+) -> ProviderAnswer:
+    """Set what proves callbacks of a provider or network; null removes one, what is not named stays. None is shown."""
+    check_source(provider)
+    await set_credentials(request, parts, caller.principal, caller.account, provider, body.root)
+    return await show_provider(provider, parts, caller)
+
+
+def check_source(provider: str) -> None:
+    """Raise ApiError 404 for what is no provider and no network."""
+    if provider not in PROVIDERS and provider not in NETWORKS:
+        raise not_found(f"There is no provider {provider!r}; /api/providers lists those there are.")
 
 
 async def setups_of(parts: Parts, caller: Caller) -> list[Setup]:

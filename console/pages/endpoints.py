@@ -19,6 +19,7 @@ from console.pages.shell import done, page
 from console.pages.visitor import TheVisitor, Visitor, needs
 from console.principals import Role
 from console.queries.endpoints import endpoints
+from console.setting_changes import version_of
 from operations.endpoints import activated, paused, resumed, rotated
 from operations.trials import Trial
 from outbound.bodies import SHAPES
@@ -84,7 +85,7 @@ async def show_endpoint(request: Request, endpoint: str, parts: TheParts, visito
 async def edit(request: Request, endpoint: str, parts: TheParts, visitor: Administrator) -> Response:
     """The form of its settings."""
     config = changes.endpoint_named(parts, visitor.account, endpoint)
-    return _form(request, visitor, _values_of(config), is_new=False)
+    return _form(request, visitor, _values_of(config), version=version_of(config))
 
 
 @router.post("/{endpoint}/edit")
@@ -93,19 +94,20 @@ async def update(
     endpoint: str,
     parts: TheParts,
     visitor: Administrator,
+    version: Annotated[str, Form(max_length=16)],
     url: Text = "",
     description: Text = "",
     events: Choices = [],  # noqa: B006
     lists: Choices = [],  # noqa: B006
     format: Text = "json",
 ) -> Response:
-    """Change its settings. What the form does not show stays."""
+    """Change its settings, unless somebody else has since the form was loaded. What the form does not show stays."""
     config = changes.endpoint_named(parts, visitor.account, endpoint)
     given = _values_of(config) | _values(endpoint, url, description, events, lists, format)
     try:
-        await changes.put(request, parts, visitor.principal, visitor.account, given, is_new=False)
+        await changes.put(request, parts, visitor.principal, visitor.account, given, is_new=False, version=version)
     except ApiError as error:
-        return _form(request, visitor, given, error, is_new=False)
+        return _form(request, visitor, given, error, version)
     return done(visitor, f"/webhooks/{endpoint}", "saved")
 
 
@@ -206,9 +208,9 @@ def _form(
     visitor: Visitor,
     values: dict[str, Any],
     error: ApiError | None = None,
-    *,
-    is_new: bool = True,
+    version: str = "",
 ) -> Response:
+    """The form; `version` is that of the settings that it changes, empty for a new endpoint."""
     return page(
         request,
         "endpoints/form.html",
@@ -216,7 +218,7 @@ def _form(
         200 if error is None else error.status,
         values=values,
         error=error,
-        is_new=is_new,
+        version=version,
         known_events=EVENTS,
         formats=FORMATS,
     )

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
+from console.account_changes import create
 from console.callers import TheParts
-from console.errors import not_found
+from console.errors import ApiError, not_an_operator, not_found
 from console.pages.shell import page
 from console.pages.visitor import signed_in
+from console.principals import Principal
 
 router = APIRouter()
+
+NEW = "/new-account"
 
 
 @router.get("/")
@@ -20,8 +25,31 @@ async def home(request: Request, parts: TheParts) -> Response:
     """The overview of the first account, or what to do where there is none."""
     accounts = signed_in(request).accounts(parts.accounts.accounts)
     if not accounts:
-        return page(request, "no_account.html")
+        return page(request, "no_account.html", may_create=signed_in(request).is_operator)
     return RedirectResponse(f"/accounts/{quote(accounts[0])}", 303)
+
+
+@router.get(NEW)
+async def new_account(request: Request) -> Response:
+    """The form of a new account, for admins of every one."""
+    _operator(request)
+    return _form(request)
+
+
+@router.post(NEW)
+async def create_account(
+    request: Request,
+    parts: TheParts,
+    id: Annotated[str, Form(max_length=64)] = "",
+    name: Annotated[str, Form(max_length=200)] = "",
+) -> Response:
+    """Create an account, and go there."""
+    principal = _operator(request)
+    try:
+        made = await create(request, parts, principal, id, name)
+    except ApiError as error:
+        return _form(request, error, id, name)
+    return RedirectResponse(f"/accounts/{quote(made.id)}/lists", 303)
 
 
 @router.get("/go")
@@ -30,3 +58,15 @@ async def go(request: Request, account: str, parts: TheParts) -> Response:
     if account not in signed_in(request).accounts(parts.accounts.accounts):
         raise not_found("There is no such account, or it is not yours.")
     return RedirectResponse(f"/accounts/{quote(account)}", 303)
+
+
+def _operator(request: Request) -> Principal:
+    principal = signed_in(request)
+    if not principal.is_operator:
+        raise not_an_operator()
+    return principal
+
+
+def _form(request: Request, error: ApiError | None = None, id: str = "", name: str = "") -> Response:
+    known = {"csrf": request.state.csrf, "error": error, "id": id, "name": name}
+    return page(request, "new_account.html", None, 200 if error is None else error.status, **known)

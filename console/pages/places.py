@@ -28,6 +28,7 @@ PLACES = (
     Place("/attempts", "Attempts", "Problems"),
     Place("/replays", "Replays", "Problems"),
     Place("/webhooks", "Webhooks", "Settings"),
+    Place("/lists", "Lists", "Settings"),
     Place("/providers", "Providers", "Settings"),
     Place("/alerts", "Alerts", "Settings"),
     Place("/keys", "API keys", "Settings", Role.ADMIN),

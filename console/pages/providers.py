@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from accounts.secrets import SecretMissing, resolve
-from console.callers import TheParts
+from console.account_changes import set_credentials
+from console.callers import Parts, TheParts
 from console.clock import now_ms
-from console.errors import not_found
-from console.pages.shell import page
-from console.pages.visitor import TheVisitor
+from console.errors import ApiError, not_found
+from console.pages.shell import done, page
+from console.pages.visitor import TheVisitor, Visitor, needs
 from console.principals import Role
 from console.queries.providers import seen_of
+from operations.credentials import credentials_of, stored_for
 from operations.providers import STATES, Seen, setup_of, setups, url_of
 from providers import NETWORKS, PROVIDERS
 from schemas.records import AccountConfig
 
 router = APIRouter(prefix="/accounts/{account}/providers")
+
+Administrator = Annotated[Visitor, needs(Role.ADMIN)]
 
 
 @router.get("")
@@ -34,8 +39,28 @@ async def list_providers(request: Request, parts: TheParts, visitor: TheVisitor)
 @router.get("/{provider}")
 async def show_provider(request: Request, provider: str, parts: TheParts, visitor: TheVisitor) -> Response:
     """One provider: the URL to paste, the three steps, what it was seen to do. Admins see the URL's secret."""
-    if provider not in PROVIDERS and provider not in NETWORKS:
-        raise not_found("There is no such provider.")
+    return await _page(request, parts, visitor, _known(provider))
+
+
+@router.post("/{provider}")
+async def save_credentials(request: Request, provider: str, parts: TheParts, visitor: Administrator) -> Response:
+    """Set what the form has values for, and remove what is ticked; fields that are empty stay as they are."""
+    form = await request.form()
+    given: dict[str, str | None] = {}
+    for name in credentials_of(_known(provider)):
+        value = str(form.get(name, ""))
+        if value or f"remove-{name}" in form:
+            given[name] = value or None
+    try:
+        await set_credentials(request, parts, visitor.principal, visitor.account, provider, given)
+    except ApiError as error:
+        return await _page(request, parts, visitor, provider, error)
+    return done(visitor, f"/providers/{provider}", "saved")
+
+
+async def _page(
+    request: Request, parts: Parts, visitor: Visitor, provider: str, error: ApiError | None = None
+) -> Response:
     seen = await parts.reads(seen_of, visitor.account)
     config = parts.accounts.accounts[visitor.account]
     base = parts.settings.callbacks_url
@@ -43,14 +68,29 @@ async def show_provider(request: Request, provider: str, parts: TheParts, visito
     url = setup.url
     if visitor.role >= Role.ADMIN:
         url = url_of(provider, config, base, await asyncio.to_thread(_secrets, config, provider))
-    return page(request, "providers/show.html", visitor, setup=setup, url=url, states=STATES)
+    return page(
+        request,
+        "providers/show.html",
+        visitor,
+        200 if error is None else error.status,
+        setup=setup,
+        url=url,
+        states=STATES,
+        credentials={name: name in stored_for(config, provider) for name in credentials_of(provider)},
+        error=error,
+    )
+
+
+def _known(provider: str) -> str:
+    if provider not in PROVIDERS and provider not in NETWORKS:
+        raise not_found("There is no such provider.")
+    return provider
 
 
 def _secrets(config: AccountConfig, provider: str) -> dict[str, str]:
     """The account's secrets for a provider that can be had here."""
-    references = config.postbacks if provider in NETWORKS else config.providers.get(provider, {})
     found = {}
-    for name, reference in references.items():
+    for name, reference in stored_for(config, provider).items():
         try:
             found[name] = resolve(reference)
         except SecretMissing:

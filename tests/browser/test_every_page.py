@@ -11,13 +11,14 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page
 
 from tests.browser.site import site
+from tests.unit.console.console_parts import LIST
 from tests.unit.console.test_page_isolation import ROUTES, VALUES
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PATHS = sorted(
     {path.format(**VALUES) for method, path in ROUTES if method == "GET" and not path.endswith(".csv")}
-    | {"/sign-in", "/nothing"}
+    | {"/sign-in", "/nothing", "/new-account", f"/accounts/acme/lists/{LIST}/edit"}
 )
 
 LOOKS: dict[str, dict[str, Any]] = {

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from accounts.secrets import KeyRing, new_key
+from accounts.secrets import keyring, new_key
 
 
 @pytest.fixture(autouse=True)
-def secret_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def secret_key(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Secrets that the console writes are sealed."""
-    keys = KeyRing((new_key(),))
-    for module in ("console.endpoint_changes", "console.api.endpoints", "console.pages.endpoints"):
-        monkeypatch.setattr(f"{module}.keyring", lambda: keys)
+    monkeypatch.setenv("TRACKLY_SECRET_KEYS", new_key())
+    keyring.cache_clear()
+    yield
+    keyring.cache_clear()

@@ -47,6 +47,11 @@ REQUESTS: dict[tuple[str, str], dict[str, Any] | None] = {
     ("POST", "/api/endpoints/crm/activate-secret"): None,
     ("POST", "/api/endpoints/crm/test"): {},
     ("GET", "/api/account"): None,
+    ("GET", "/api/lists"): None,
+    ("POST", "/api/lists"): {"number": "+18005550000"},
+    ("GET", f"/api/lists/{LIST}"): None,
+    ("PUT", f"/api/lists/{LIST}"): {"retry_threshold": 5},
+    ("PUT", "/api/providers/infobip/credentials"): {"secret": "s3cret"},
     ("GET", "/api/audit"): None,
     ("GET", "/api/keys"): None,
     ("POST", "/api/keys"): {"name": "till"},
@@ -69,8 +74,11 @@ REQUESTS: dict[tuple[str, str], dict[str, Any] | None] = {
 }
 """A request about account `acme` for each route, without saying whose account it is."""
 
-OF_THE_INSTALLATION = {("GET", "/api/audit/installation")}
-"""Routes about no account, for the admins of every one."""
+OF_THE_INSTALLATION = {("GET", "/api/audit/installation"): None, ("POST", "/api/accounts"): {"id": "beta"}}
+"""Requests about no account, for the admins of every one."""
+
+OF_THE_CALLER = {("GET", "/api/accounts")}
+"""Routes that answer what the caller may see, whoever it is."""
 
 PLACEHOLDERS = {
     "/api/keys/key_0123456789ab/revoke": "/api/keys/{key_id}/revoke",
@@ -83,6 +91,8 @@ PLACEHOLDERS = {
     },
     "/api/attempts/1": "/api/attempts/{attempt_id}",
     "/api/providers/infobip": "/api/providers/{provider}",
+    "/api/providers/infobip/credentials": "/api/providers/{provider}/credentials",
+    f"/api/lists/{LIST}": "/api/lists/{number}",
     f"/api/contacts/{LIST}/{NUMBER}": "/api/contacts/{list_number}/{number}",
     f"/api/contacts/{NUMBER}": "/api/contacts/{number}",
     "/api/deliveries/infobip/ib-1": "/api/deliveries/{provider}/{provider_message_id}",
@@ -107,16 +117,18 @@ def api() -> Api:
 
 def test_every_route_is_walked(api: Api) -> None:
     walked = {(method, PLACEHOLDERS.get(path, path)) for method, path in REQUESTS}
-    assert walked | OF_THE_INSTALLATION == {
+    assert walked | OF_THE_INSTALLATION.keys() | OF_THE_CALLER == {
         (method, path) for path, methods in api.app.openapi()["paths"].items() for method in map(str.upper, methods)
     }
 
 
 @pytest.mark.parametrize(("method", "path"), OF_THE_INSTALLATION)
 async def test_what_belongs_to_no_account_is_for_the_admins_of_every_one(api: Api, method: str, path: str) -> None:
+    body = OF_THE_INSTALLATION[method, path]
     for account in ("acme", EVERY_ACCOUNT):
-        assert refusal(await api.request(method, path, params={"account": account})) == (403, "forbidden")
-    assert (await api.request(method, path, key=api.key(None))).status_code == 200
+        assert refusal(await api.request(method, path, params={"account": account}, json=body)) == (403, "forbidden")
+    assert not api.written.entries
+    assert (await api.request(method, path, key=api.key(None), json=body)).status_code in (200, 201)
 
 
 def test_nothing_else_is_served(api: Api) -> None:
@@ -166,6 +178,10 @@ async def test_a_stranger_s_key_reaches_no_list_or_contact_of_the_account(api: A
         return
     if path == "/api/endpoints" and method == "POST":
         assert {entry.key for name, entry in api.written.entries if name == "config_endpoints"} == {b"other/billing"}
+        return
+    if path == "/api/lists":
+        assert {entry.key for name, entry in api.written.entries if name == "config_lists"} <= {b"other/+18005550000"}
+        assert LIST not in answer.text
         return
     if "again" in found:
         assert found["again"] == 0

@@ -11,7 +11,7 @@ from console.pages.app import ROUTERS
 from console.principals import Role
 from tests.unit.console.console_parts import Api
 
-OWN = {"/", "/go"}
+OWN = {"/", "/go", "/new-account"}
 """Pages that belong to no account."""
 
 VALUES = {"account": "acme", "provider": "infobip", "provider_message_id": "ib-1", "number": "+15551230001"}

@@ -1,0 +1,112 @@
+"""`/api/lists`: an account's lists of contacts, each with its number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import Field
+
+from console import list_changes as changes
+from console.api.lists import ListAnswer
+from console.callers import Administrator, Caller, TheCaller, TheParts
+from console.fields import IfMatch, StrictBody
+from console.principals import Role
+from console.setting_changes import etag_of
+from outbound.redaction import without_query
+from schemas.records import ListConfig
+
+router = APIRouter(tags=["Account"])
+
+ListNumber = Annotated[str, Path(max_length=40, description="Number of the list.", examples=["+18005551234"])]
+
+
+class ListSettings(StrictBody):
+    """Settings of a list, as in a settings file."""
+
+    retry_threshold: int = Field(
+        default=3, ge=1, le=100, description="Failures in a row after which a contact is removed."
+    )
+    provider_list_ids: dict[str, str] = Field(
+        default={}, max_length=20, description="Its id at providers that have one.", examples=[{"lime": "4711"}]
+    )
+    dlr_forward_url: str | None = Field(
+        default=None, max_length=2_000, description="Gets each delivery report as the provider sent it."
+    )
+    reply_forward_url: str | None = Field(
+        default=None, max_length=2_000, description="Gets each reply as the provider sent it."
+    )
+
+
+class NewList(ListSettings):
+    """A new list."""
+
+    number: str = Field(max_length=40, description="E.164, or a short code.", examples=["+18005550000"])
+
+
+@dataclass(frozen=True, slots=True)
+class ShownList:
+    """A list. Only admins see the query of a URL."""
+
+    number: str
+    retry_threshold: int
+    provider_list_ids: dict[str, str]
+    dlr_forward_url: str | None
+    reply_forward_url: str | None
+
+
+@router.get("/api/lists", summary="List the lists")
+async def get_lists(caller: TheCaller) -> ListAnswer[ShownList]:
+    """All lists of the account, on one page."""
+    return ListAnswer(lists_of(caller), None)
+
+
+@router.post("/api/lists", status_code=201, summary="Create a list")
+async def create(
+    request: Request, response: Response, body: NewList, parts: TheParts, caller: Administrator
+) -> ShownList:
+    """Create a list. Messages to it may be sent, and callbacks about it come, from then on."""
+    values = body.model_dump(exclude_none=True)
+    made = await changes.put(request, parts, caller.principal, caller.account, values, is_new=True)
+    return _tagged(response, caller, made)
+
+
+@router.get("/api/lists/{number}", summary="Show a list")
+async def get_list(number: ListNumber, response: Response, caller: TheCaller) -> ShownList:
+    """One list. Its ETag is for `If-Match` of a change."""
+    return _tagged(response, caller, changes.list_named(caller.lists, number))
+
+
+@router.put("/api/lists/{number}", summary="Change a list")
+async def update(
+    request: Request,
+    response: Response,
+    number: ListNumber,
+    body: ListSettings,
+    parts: TheParts,
+    caller: Administrator,
+    if_match: IfMatch = None,
+) -> ShownList:
+    """Replace its settings: what is left out gets its default. They hold for what comes from then on."""
+    changes.list_named(caller.lists, number)
+    values = {"number": number, **body.model_dump(exclude_none=True)}
+    made = await changes.put(request, parts, caller.principal, caller.account, values, is_new=False, version=if_match)
+    return _tagged(response, caller, made)
+
+
+def lists_of(caller: Caller) -> list[ShownList]:
+    """The account's lists by number, as the caller may see them."""
+    return [_shown(caller, caller.lists[number]) for number in sorted(caller.lists)]
+
+
+def _tagged(response: Response, caller: Caller, config: ListConfig) -> ShownList:
+    response.headers["ETag"] = etag_of(config)
+    return _shown(caller, config)
+
+
+def _shown(caller: Caller, config: ListConfig) -> ShownList:
+    urls: list[str | None] = [config.dlr_forward_url, config.reply_forward_url]
+    if caller.role < Role.ADMIN:
+        urls = [None if url is None else without_query(url) for url in urls]
+    return ShownList(config.number, config.retry_threshold, dict(config.provider_list_ids), *urls)

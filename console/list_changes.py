@@ -1,0 +1,79 @@
+"""Changes of lists: what the API and the pages have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+
+from accounts.plan import PlanError, plan_list
+from console.callers import Parts
+from console.errors import conflict, not_found, validation_failed
+from console.principals import Principal
+from console.setting_changes import check_version, write_setting
+from outbound.redaction import without_query
+from schemas.records import ListConfig
+
+FORWARDS = ("dlr_forward_url", "reply_forward_url")
+
+
+def list_named(lists: dict[str, ListConfig], number: str) -> ListConfig:
+    """A list of an account. Raises ApiError 404."""
+    found = lists.get(number)
+    if found is None:
+        raise not_found(f"There is no list {number!r} in this account.")
+    return found
+
+
+async def put(
+    request: Request,
+    parts: Parts,
+    principal: Principal,
+    account: str,
+    values: dict[str, Any],
+    *,
+    is_new: bool,
+    version: str | None = None,
+) -> ListConfig:
+    """Create or change a list. `values` have the names of a settings file; `version`: see `check_version`.
+
+    Raises ApiError: 409 where a new one is there already, 412, 422 with every mistake by its field, 503.
+    """
+    before = parts.accounts.lists_of(account).get(str(values.get("number")))
+    if is_new and before is not None:
+        raise conflict(f"There is a list {before.number} already.")
+    check_version(before, version)
+    try:
+        plan = plan_list(values, account, parts.accounts)
+    except PlanError as error:
+        raise validation_failed(error.problems) from None
+    (change,) = plan.changes
+    after = change.config
+    assert isinstance(after, ListConfig)
+    await _check_forwards(parts, after)
+    if after != before:
+        action = "list.create" if before is None else "list.change"
+        details = {} if before is None else {name: _told(before, after, name) for name in change.fields}
+        await write_setting(request, parts, principal, action, before, after, details)
+    return after
+
+
+async def _check_forwards(parts: Parts, config: ListConfig) -> None:
+    allow_http = parts.settings.allow_http or parts.accounts.accounts[config.account].allow_http
+    problems = []
+    for name in FORWARDS:
+        url = getattr(config, name)
+        refusal = None if url is None else await parts.refusal_of(url, allow_http)
+        if refusal is not None:
+            problems.append(f"{name}: nothing may be sent there: {refusal}")
+    if problems:
+        raise validation_failed(problems)
+
+
+def _told(before: ListConfig, after: ListConfig, path: str) -> list[Any]:
+    """A changed setting as it was and is, for the audit log."""
+    name = path.removesuffix(" (removed)").partition(".")[0]
+    old, new = getattr(before, name), getattr(after, name)
+    if name in FORWARDS:
+        return [old and without_query(old), new and without_query(new)]
+    return [old, new]

@@ -1,0 +1,123 @@
+"""Settings > Lists."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import Response
+
+from accounts.file import PROVIDERS
+from console import list_changes as changes
+from console.callers import TheParts
+from console.errors import ApiError
+from console.pages.shell import done, page
+from console.pages.visitor import TheVisitor, Visitor, needs
+from console.principals import Role
+from console.setting_changes import version_of
+
+router = APIRouter(prefix="/accounts/{account}/lists")
+
+Administrator = Annotated[Visitor, needs(Role.ADMIN)]
+Text = Annotated[str, Form(max_length=2_000)]
+Threshold = Annotated[str, Form(max_length=3, pattern="^[0-9]+$")]
+Ids = Annotated[list[str], Form()]
+Version = Annotated[str, Form(max_length=16)]
+
+NEW = "new"
+
+
+@router.get("")
+async def show_lists(request: Request, visitor: TheVisitor) -> Response:
+    """The account's lists."""
+    lists = [visitor.lists[number] for number in sorted(visitor.lists)]
+    return page(request, "lists/list.html", visitor, lists=lists)
+
+
+@router.get(f"/{NEW}")
+async def new_list(request: Request, visitor: Administrator) -> Response:
+    """The form of a new list."""
+    return _form(request, visitor, {"retry_threshold": 3})
+
+
+@router.post(f"/{NEW}")
+async def create(
+    request: Request,
+    parts: TheParts,
+    visitor: Administrator,
+    number: Text = "",
+    retry_threshold: Threshold = "3",
+    provider: Ids = [],  # noqa: B006
+    provider_list_id: Ids = [],  # noqa: B006
+    dlr_forward_url: Text = "",
+    reply_forward_url: Text = "",
+) -> Response:
+    """Create a list."""
+    given = _values(number, retry_threshold, provider, provider_list_id, dlr_forward_url, reply_forward_url)
+    try:
+        await changes.put(request, parts, visitor.principal, visitor.account, given, is_new=True)
+    except ApiError as error:
+        return _form(request, visitor, given, error)
+    return done(visitor, "/lists", "saved")
+
+
+@router.get("/{number}/edit")
+async def edit(request: Request, number: str, visitor: Administrator) -> Response:
+    """The form of a list's settings."""
+    config = changes.list_named(visitor.lists, number)
+    given = {name: getattr(config, name) for name in ("number", "retry_threshold", *changes.FORWARDS)}
+    given["provider_list_ids"] = dict(config.provider_list_ids)
+    return _form(request, visitor, given, version=version_of(config))
+
+
+@router.post("/{number}/edit")
+async def update(
+    request: Request,
+    number: str,
+    parts: TheParts,
+    visitor: Administrator,
+    version: Version,
+    retry_threshold: Threshold = "3",
+    provider: Ids = [],  # noqa: B006
+    provider_list_id: Ids = [],  # noqa: B006
+    dlr_forward_url: Text = "",
+    reply_forward_url: Text = "",
+) -> Response:
+    """Change a list, unless somebody else has done so since the form was loaded."""
+    changes.list_named(visitor.lists, number)
+    given = _values(number, retry_threshold, provider, provider_list_id, dlr_forward_url, reply_forward_url)
+    try:
+        await changes.put(request, parts, visitor.principal, visitor.account, given, is_new=False, version=version)
+    except ApiError as error:
+        return _form(request, visitor, given, error, version)
+    return done(visitor, "/lists", "saved")
+
+
+def _values(
+    number: str, threshold: str, providers: list[str], ids: list[str], dlr_forward_url: str, reply_forward_url: str
+) -> dict[str, Any]:
+    """What a form says, as a settings file has it. Fields that are empty are not there."""
+    urls = {"dlr_forward_url": dlr_forward_url, "reply_forward_url": reply_forward_url}
+    given = {name: value for name, value in zip(providers, ids, strict=False) if value}
+    return {
+        "number": number,
+        "retry_threshold": int(threshold),
+        "provider_list_ids": given,
+        **{name: url for name, url in urls.items() if url},
+    }
+
+
+def _form(
+    request: Request, visitor: Visitor, values: dict[str, Any], error: ApiError | None = None, version: str = ""
+) -> Response:
+    """The form; `version` is that of the settings that it changes, empty for a new list."""
+    return page(
+        request,
+        "lists/form.html",
+        visitor,
+        200 if error is None else error.status,
+        values=values,
+        error=error,
+        version=version,
+        providers=sorted(PROVIDERS),
+    )

@@ -1,0 +1,59 @@
+"""Credentials of an account at a provider or network. Pure: settings in, settings out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from accounts.checks import KEEP, check_secret
+from accounts.file import POSTBACK_SECRETS, PROVIDERS
+from providers import NETWORKS
+from schemas.records import AccountConfig
+
+PREVIOUS = "_previous"
+"""Ends the name of a secret that is still taken while a new one takes its place."""
+
+MAX_LENGTH = 500
+
+
+def credentials_of(source: str) -> tuple[str, ...]:
+    """Names of what can be set at a provider or network. Raises KeyError for a name that is none."""
+    return POSTBACK_SECRETS if source in NETWORKS else PROVIDERS[source]
+
+
+def stored_for(config: AccountConfig, source: str) -> Mapping[str, str]:
+    """What is set at a provider or network, by name, as it is stored."""
+    return config.postbacks if source in NETWORKS else config.providers.get(source, {})
+
+
+def with_credentials(config: AccountConfig, source: str, given: Mapping[str, str | None]) -> AccountConfig:
+    """The account with these credentials set, or removed where None is given; KEEP and what is not named stay.
+
+    Raises ValueError, a line for each mistake with the name of the credential, never its value.
+    """
+    known = credentials_of(source)
+    given = {name: value for name, value in given.items() if value != KEEP}
+    problems = [f"{name}: is nothing that {source} has" for name in given if name not in known]
+    for name, value in given.items():
+        if value is not None and name in known:
+            problems += _problems(name, value)
+    after = {name: value for name, value in {**stored_for(config, source), **given}.items() if value is not None}
+    for name in sorted(after):
+        if name.endswith(PREVIOUS) and name.removesuffix(PREVIOUS) not in after:
+            problems.append(f"{name}: is there without {name.removesuffix(PREVIOUS)}, which follows it")
+    if problems:
+        raise ValueError("\n".join(problems))
+    if source in NETWORKS:
+        return replace(config, postbacks=after)
+    others = {name: values for name, values in config.providers.items() if name != source}
+    return replace(config, providers={**others, source: after} if after else others)
+
+
+def _problems(name: str, value: str) -> list[str]:
+    try:
+        check_secret(value)
+    except ValueError as error:
+        return [f"{name}: {str(error).partition(';')[0]}"]
+    if len(value) > MAX_LENGTH or not value.isprintable():
+        return [f"{name}: has not at most {MAX_LENGTH} printable characters"]
+    return []
