@@ -60,6 +60,17 @@ def config_key(config: Config) -> str:
             return f"{config.account}/{config.id}"
 
 
+def described(config: Config) -> tuple[str, str]:
+    """The account that a setting is of, and what people call the setting: `list +18005551234`."""
+    match config:
+        case AccountConfig():
+            return config.id, f"account {config.id}"
+        case ListConfig():
+            return config.account, f"list {config.number}"
+        case EndpointConfig():
+            return config.account, f"endpoint {config.id}"
+
+
 class Accounts:
     """Settings as they stand: plain lookups, no I/O."""
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from accounts.file import KEPT_FIELDS
 from accounts.secrets import REFERENCES, is_literal, secrets_of
-from accounts.store import TOPIC_OF, Config, config_key
+from accounts.store import TOPIC_OF, Config, config_key, described
 from console.audit import audited
 from console.callers import Parts
 from console.clock import now_ms
@@ -20,7 +20,7 @@ from console.errors import changed_meanwhile, not_available, validation_failed
 from console.principals import Principal
 from console.writer import Entry
 from schemas.ids import random_id
-from schemas.records import AccountConfig, EndpointConfig, ListConfig
+from schemas.records import EndpointConfig, ListConfig
 
 READ_BACK = 3.0
 """Seconds to wait until the console has read what it has written."""
@@ -44,7 +44,7 @@ async def write_setting(
     """
     config = after or before
     assert config is not None
-    account, object = _named(config)
+    account, object = described(config)
     async with audited(request, parts.writer, principal, action, object, accounts=[account], **details):
         entry = Entry(config_key(config).encode(), after, random_id(), now_ms())
         await parts.writer.write(TOPIC_OF[type(config)], [entry])
@@ -91,14 +91,3 @@ def refuse_references(given: dict[str, Any]) -> None:
     ]
     if problems:
         raise validation_failed(problems)
-
-
-def _named(config: Config) -> tuple[str, str]:
-    """The account that a setting is of, and its name in the audit log."""
-    match config:
-        case AccountConfig():
-            return config.id, f"account {config.id}"
-        case ListConfig():
-            return config.account, f"list {config.number}"
-        case EndpointConfig():
-            return config.account, f"endpoint {config.id}"

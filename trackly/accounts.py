@@ -11,10 +11,11 @@ import typer
 from accounts.plan import Plan, make_plan
 from accounts.plan import export as export_toml
 from accounts.secrets import keyring
-from accounts.store import write_configs
+from accounts.store import described, write_configs
 from bus.settings import BusSettings
 from schemas.codec import Codec
 from schemas.registry import registry_for
+from trackly.audit import write_down
 from trackly.errors import NO_KEY, Failed
 from trackly.output import Json, confirm, json_line, say, show, table
 from trackly.reading import current_accounts, follow_accounts
@@ -66,6 +67,11 @@ async def _apply(text: str, yes: bool, plain_secrets: bool, as_json: bool) -> No
         if not yes:
             confirm(f"Apply {_changes(len(plan.configs))}?")
         async with producing(settings) as producer:
+            for change in plan.changes:
+                if change.action != "unchanged":
+                    account, about = described(change.config)
+                    action = f"{change.kind}.{'create' if change.action == 'create' else 'change'}"
+                    await write_down(producer, settings, codec, action, about, account, fields=change.fields)
             written = await write_configs(producer, settings, codec, plan.configs)
         # The secrets exist from here on, whatever happens next.
         _show_secrets(plan, as_json)

@@ -106,7 +106,7 @@ def _answer(trial: ChannelTrial) -> str:
 
 
 def _change(account: str, change: Callable[[AccountConfig], AccountConfig], as_json: bool) -> None:
-    config = asyncio.run(change_account(account, change))
+    config = asyncio.run(change_account("alerts.mute", account, change))
     if as_json:
         json_line(_settings(config))
     else:

@@ -23,6 +23,7 @@ from bus.settings import BusSettings
 from schemas.codec import Codec
 from schemas.ids import derived_id
 from schemas.records import ContactCommand
+from trackly.audit import write_down
 from trackly.errors import Failed
 from trackly.progress import Progress
 from trackly.suppressions import BadLine, Format, Suppression, parser_for
@@ -98,6 +99,9 @@ class Import:
         """Import what is left; the state file is gone afterwards. Raises aiokafka.errors.KafkaError,
         AdminError, and Failed when streams takes nothing."""
         async with producing(settings, linger_ms=5) as producer:
+            about, account, reason = f"list {self.state.list_number}", self.state.account, self.state.reason
+            told = {"file": self.path.name, "from_line": self.state.line, "reason": reason}
+            await write_down(producer, settings, codec, "contacts.import", about, account, **told)
             with self.path.open("rb") as file, self._open_rejects() as rejects, Admin(settings) as admin:
                 for rows in self._chunks(file, rejects):
                     await self._send(producer, settings, codec, rows)

@@ -14,6 +14,7 @@ from bus.settings import BusSettings
 from providers.numbers import NotANumber, to_number
 from schemas.ids import contact_key, random_id
 from schemas.records import REMOVAL_REASONS, ContactCommand
+from trackly.audit import issuer, write_down
 from trackly.contact_export import export_contacts
 from trackly.contact_import import Import, Order
 from trackly.decoding import Decoder
@@ -22,7 +23,7 @@ from trackly.output import Json, json_line, say, show
 from trackly.progress import Progress
 from trackly.reading import BEGINNING, open_topic, read_accounts
 from trackly.suppressions import Format
-from trackly.writing import issuer, producing, send_order
+from trackly.writing import producing, send_order
 
 contact = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -137,6 +138,9 @@ async def _write(order: ContactCommand) -> None:
     codec = Decoder(settings).codec
     _check_list(await read_accounts(settings, codec), order.account, order.list_number)
     async with producing(settings) as producer:
+        told = {"lists": [order.list_number], "contacts": 1, "reason": order.reason}
+        action = f"contact.{order.command}"
+        await write_down(producer, settings, codec, action, order.phone_number, order.account, **told)
         await (await send_order(producer, settings, codec, order))
 
 

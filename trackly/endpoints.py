@@ -63,13 +63,13 @@ def list_endpoints(
 def pause(endpoint: Endpoint, as_json: Json = False) -> None:
     """Send nothing to an endpoint until it is resumed. What comes meanwhile waits in the delay topics."""
 
-    _show(asyncio.run(change_endpoint(endpoint, lambda config: paused(config, _now()))), as_json)
+    _show(asyncio.run(change_endpoint("endpoint.pause", endpoint, lambda config: paused(config, _now()))), as_json)
 
 
 @endpoints.command("resume")
 def resume(endpoint: Endpoint, as_json: Json = False) -> None:
     """End an endpoint's pause, whatever its reason, and tell how many webhooks wait for it."""
-    config = asyncio.run(change_endpoint(endpoint, resumed))
+    config = asyncio.run(change_endpoint("endpoint.resume", endpoint, resumed))
     waiting = asyncio.run(count_waiting(endpoint))
     _show(config, as_json, waiting=waiting)
     if not as_json:
@@ -113,7 +113,7 @@ def rotate_secret(
                 " replaces its new secret."
             ) from None
 
-    config = asyncio.run(change_endpoint(endpoint, change))
+    config = asyncio.run(change_endpoint("endpoint.rotate", endpoint, change))
     if as_json:
         shown = {} if secret is not None else {"secret_new": stated}
         json_line(_fields(config, _now()) | shown)
@@ -131,7 +131,7 @@ def rotate_secret(
 @endpoints.command("activate-secret")
 def activate_secret(endpoint: Endpoint, as_json: Json = False) -> None:
     """End a rotation now: the new secret signs alone from here on."""
-    _show(asyncio.run(change_endpoint(endpoint, activated)), as_json)
+    _show(asyncio.run(change_endpoint("endpoint.activate", endpoint, activated)), as_json)
     if not as_json:
         say("The new secret signs alone now.")
 

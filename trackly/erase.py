@@ -16,6 +16,7 @@ from schemas.codec import Codec
 from schemas.ids import random_id
 from schemas.records import ContactCommand
 from schemas.registry import registry_for
+from trackly.audit import write_down
 from trackly.decoding import time_text
 from trackly.errors import Failed, check_topics
 from trackly.output import Json, Yes, confirm, json_line, say, show, table
@@ -92,6 +93,8 @@ async def _order(
 ) -> dict[Partition, int]:
     """Order the erasure on each list, and on none; the offset behind the last order, by partition."""
     async with producing(settings) as producer:
+        # Without the number, which must not live on in the log.
+        await write_down(producer, settings, codec, "contact.erase", "", account, lists=lists, contacts=1)
         sent = [await _send(producer, settings, codec, account, number, each) for each in (*lists, "")]
         stored = await asyncio.gather(*sent)
     return {(each.topic, each.partition): each.offset + 1 for each in stored}

@@ -16,6 +16,7 @@ from schemas.codec import Codec
 from schemas.records import ApiKey
 from schemas.registry import registry_for
 from schemas.topics import parse_duration
+from trackly.audit import OF_NO_ACCOUNT, write_down
 from trackly.decoding import time_text
 from trackly.errors import Failed
 from trackly.output import Json, json_line, parsed, say, show, table
@@ -101,7 +102,7 @@ async def _create(key: ApiKey) -> None:
     if key.account is not None:
         account_named(await read_accounts(settings, codec), key.account)
     async with _reader(settings, codec) as reader:
-        await _write(settings, codec, reader, key)
+        await _write("key.create", settings, codec, reader, key)
 
 
 async def _revoke(key_id: str) -> None:
@@ -112,7 +113,7 @@ async def _revoke(key_id: str) -> None:
         if key is None:
             raise Failed(f"There is no key {key_id!r}; `trackly keys list` shows those there are.")
         if key.revoked_at is None:
-            await _write(settings, codec, reader, replace(key, revoked_at=_now()))
+            await _write("key.revoke", settings, codec, reader, replace(key, revoked_at=_now()))
 
 
 async def _read() -> list[ApiKey]:
@@ -121,8 +122,10 @@ async def _read() -> list[ApiKey]:
         return list(reader.view.by_id.values())
 
 
-async def _write(settings: BusSettings, codec: Codec, reader: ApiKeysReader, key: ApiKey) -> None:
+async def _write(action: str, settings: BusSettings, codec: Codec, reader: ApiKeysReader, key: ApiKey) -> None:
     async with producing(settings) as producer:
+        about, account = f"{key.id} {key.name}", key.account or OF_NO_ACCOUNT
+        await write_down(producer, settings, codec, action, about, account, role=key.role)
         await write_key(producer, settings, codec, key)
     await read_back(lambda: reader.view.by_id.get(key.id) == key, "`trackly keys list`")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from bus.settings import BusSettings
 from schemas.cloudevents import Headers, event_headers
 from schemas.codec import CodecError
 from schemas.records import RejectedRecord
+from trackly.audit import OF_NO_ACCOUNT, write_down
 from trackly.decoding import Decoder, time_text
 from trackly.listing import Account, Limit, Newest, Since, chosen, newest, print_newest, print_one
 from trackly.output import Json, Yes, confirm, json_line, say, show
@@ -129,6 +131,10 @@ async def _retry(sources: dict[str, tuple[RejectedRecord, bytes | None]], decode
     topics: dict[str, Topic] = {}
     async with AsyncExitStack() as stack:
         producer = await stack.enter_async_context(producing(settings))
+        counts = Counter(record.account or OF_NO_ACCOUNT for record, _ in sources.values())
+        for account, count in counts.items():
+            about = "rejected payloads"
+            await write_down(producer, settings, decoder.codec, "rejected.retry", about, account, again=count)
         for place, (record, key) in sources.items():
             value, name = record.source_value, record.source_topic
             if value is None:

@@ -21,11 +21,12 @@ from schemas.topics import parse_duration
 from sinks.ranges import offsets_between, open_range
 from sinks.replay import ReplayFailed, failed_ids, selected
 from sinks.selection import Selection, topics_of
+from trackly.audit import issuer, write_down
 from trackly.decoding import time_text
 from trackly.errors import Failed
 from trackly.output import Json, Yes, confirm, json_line, say, show, table
 from trackly.reading import BEGINNING, current_accounts, open_topic
-from trackly.writing import endpoint_named, issuer, producing
+from trackly.writing import endpoint_named, producing
 
 TELL_EVERY = 5.0
 """Seconds between two lines about a count that takes long."""
@@ -136,7 +137,7 @@ def stop_replay(replay_id: ReplayId, as_json: Json = False) -> None:
     if known.state in ENDED:
         raise Failed(f"Replay {replay_id} has ended: {known.state}.")
     stopped = replace(known.command, stopped_at=known.command.stopped_at or _now())
-    asyncio.run(_write([stopped]))
+    asyncio.run(_write("replay.stop", [stopped]))
     if as_json:
         json_line(_fields(Known(stopped, known.progress)))
     else:
@@ -146,7 +147,7 @@ def stop_replay(replay_id: ReplayId, as_json: Json = False) -> None:
 def order_replays(orders: list[Order], as_json: bool) -> None:
     """Write orders, and tell their ids."""
     commands = [each.command(issuer(), _now()) for each in orders]
-    asyncio.run(_write(commands))
+    asyncio.run(_write("replay.order", commands))
     for command in commands:
         if as_json:
             json_line(_fields(Known(command, None)))
@@ -179,11 +180,14 @@ async def _count(order: Order, config: EndpointConfig) -> int:
     return count
 
 
-async def _write(commands: list[ReplayCommand]) -> None:
+async def _write(action: str, commands: list[ReplayCommand]) -> None:
     settings = BusSettings()
     codec = Codec(registry_for(settings.schema_registry_url))
     async with producing(settings) as producer:
         for command in commands:
+            account, _, endpoint = command.endpoint.partition("/")
+            told = {"replay_id": command.replay_id, "from_at": command.from_at, "to_at": command.to_at}
+            await write_down(producer, settings, codec, action, f"endpoint {endpoint}", account, **told)
             await _send(producer, settings, codec, command)
 
 

@@ -11,6 +11,7 @@ from accounts.store import Config, all_configs, config_key, write_configs
 from bus.settings import BusSettings
 from schemas.codec import Codec
 from schemas.registry import registry_for
+from trackly.audit import OF_NO_ACCOUNT, write_down
 from trackly.errors import Failed
 from trackly.output import Json, json_line, say, show
 from trackly.reading import follow_accounts
@@ -60,6 +61,9 @@ async def _rewrap(as_json: bool) -> None:
             if resealed != config:
                 changed.append((config, resealed))
         async with producing(settings) as producer:
+            if changed:
+                action, count = "secrets.rewrap", len(changed)
+                await write_down(producer, settings, codec, action, "stored secrets", OF_NO_ACCOUNT, count=count)
             written = await write_configs(producer, settings, codec, [new for _, new in changed])
         await settings_read_back(reader, written)
     for old, _ in changed:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -11,6 +12,9 @@ import typer
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from bus.producer import KafkaError
+from bus.settings import BusSettings
+from console.audit import accounts_of
 from console.principals import EVERY_ACCOUNT, Role
 from console.settings import ConsoleSettings
 from console.signin import sessions
@@ -18,9 +22,16 @@ from console.signin.links import new_link, path_of
 from console.signin.users import User, UserError, add_user, all_users, disable, email_of, grant, user_by_email
 from database.engine import DatabaseUrlError, open_engine
 from database.migrating import migrate
+from schemas.codec import Codec
+from schemas.registry import registry_for
+from trackly.audit import write_down
 from trackly.decoding import time_text
 from trackly.errors import Failed
 from trackly.output import Json, json_line, say, show, table
+from trackly.writing import producing
+
+KAFKA_SECONDS = 10.0
+"""How long Kafka may take for an entry of the audit log."""
 
 users = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -65,6 +76,7 @@ def add(
     """Add a user, and show the link by which a password is set, once."""
     with _database() as connection:
         user = add_user(connection, email, name, {account or EVERY_ACCOUNT: _role(role)})
+        _write_down("user.add", user.email, [account or EVERY_ACCOUNT], role=role)
         _show_link(connection, user)
 
 
@@ -72,7 +84,9 @@ def add(
 def link(email: Email) -> None:
     """Make a new one-time link for a user who has none or has forgotten the password."""
     with _database() as connection:
-        _show_link(connection, _named(connection, email))
+        user = _named(connection, email)
+        _write_down("user.link", user.email, accounts_of(user.principal))
+        _show_link(connection, user)
 
 
 @users.command("grant")
@@ -81,6 +95,7 @@ def grant_role(email: Email, role: RoleName, account: Account = None) -> None:
     with _database() as connection:
         user = _named(connection, email)
         grant(connection, user.id, account or EVERY_ACCOUNT, None if role == "none" else _role(role))
+        _write_down("user.grant", user.email, [account or EVERY_ACCOUNT], role=role)
     say(f"{email}: {role} of {account or 'every account'}.")
 
 
@@ -93,6 +108,7 @@ def disable_user(
         user = _named(connection, email)
         disable(connection, user.id, None if undo else _now())
         sessions.end_all(connection, user.id)
+        _write_down("user.enable" if undo else "user.disable", user.email, accounts_of(user.principal))
     say(f"{email} {'may sign in again' if undo else 'is disabled'}.")
 
 
@@ -112,6 +128,22 @@ def _database() -> Iterator[Connection]:
         raise Failed(f"The database does not answer: {type(error).__name__}.") from None
     finally:
         engine.dispose()
+
+
+def _write_down(action: str, email: str, accounts: Collection[str], **details: str) -> None:
+    """Write entries of the audit log, before the transaction ends. Somebody who is locked out needs no Kafka."""
+    try:
+        asyncio.run(_entries(action, email, accounts, details))
+    except (KafkaError, TimeoutError) as error:
+        say(f"Warning: this is not in the audit log, since Kafka does not answer ({type(error).__name__}).")
+
+
+async def _entries(action: str, email: str, accounts: Collection[str], details: dict[str, str]) -> None:
+    settings = BusSettings()
+    codec = Codec(registry_for(settings.schema_registry_url))
+    async with asyncio.timeout(KAFKA_SECONDS), producing(settings) as producer:
+        for account in accounts:
+            await write_down(producer, settings, codec, action, email, account, **details)
 
 
 def _show_link(connection: Connection, user: User) -> None:

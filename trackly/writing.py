@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from accounts.store import Accounts, AccountsReader, Config, write_configs
+from accounts.store import Accounts, AccountsReader, Config, described, write_configs
 from bus.producer import Producer
 from bus.settings import BusSettings
 from operations.endpoints import Refused
@@ -17,6 +16,7 @@ from schemas.codec import Codec
 from schemas.ids import recipient_key
 from schemas.records import AccountConfig, ContactCommand, EndpointConfig
 from schemas.registry import registry_for
+from trackly.audit import write_down
 from trackly.errors import Failed
 from trackly.reading import account_named, follow_accounts, read_back
 
@@ -46,33 +46,26 @@ async def send_order(
     )
 
 
-def issuer() -> str | None:
-    """Who gives an order: the user of this machine, or None where it has no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return None
-
-
 async def settings_read_back(reader: AccountsReader, written: list[Config]) -> None:
     """Wait until settings are as they were written. Raises Failed as `read_back` does."""
     await read_back(lambda: all(reader.view.stored(config) == config for config in written), "`trackly export`")
 
 
-async def change_endpoint(name: str, change: Callable[[EndpointConfig], EndpointConfig]) -> EndpointConfig:
-    """Change the settings of one endpoint, `account/endpoint`, and give them as they are then.
+async def change_endpoint(action: str, name: str, change: Callable[[EndpointConfig], EndpointConfig]) -> EndpointConfig:
+    """Change the settings of one endpoint, `account/endpoint`, and give them as they are then. `action` is for the
+    audit log.
 
     Raises Failed for an unknown endpoint, and for a change that `change` refuses.
     """
-    return await _change(lambda view: endpoint_named(view, name), change)
+    return await _change(action, lambda view: endpoint_named(view, name), change)
 
 
-async def change_account(name: str, change: Callable[[AccountConfig], AccountConfig]) -> AccountConfig:
+async def change_account(action: str, name: str, change: Callable[[AccountConfig], AccountConfig]) -> AccountConfig:
     """Change the settings of one account, and give them as they are then. Raises Failed for an unknown account."""
-    return await _change(lambda view: account_named(view, name), change)
+    return await _change(action, lambda view: account_named(view, name), change)
 
 
-async def _change(find: Callable[[Accounts], C], change: Callable[[C], C]) -> C:
+async def _change(action: str, find: Callable[[Accounts], C], change: Callable[[C], C]) -> C:
     settings = BusSettings()
     codec = Codec(registry_for(settings.schema_registry_url))
     async with follow_accounts(settings, codec) as reader:
@@ -83,6 +76,8 @@ async def _change(find: Callable[[Accounts], C], change: Callable[[C], C]) -> C:
             raise Failed(str(error)) from None
         if changed != stored:
             async with producing(settings) as producer:
+                account, about = described(changed)
+                await write_down(producer, settings, codec, action, about, account)
                 written = await write_configs(producer, settings, codec, [changed])
             await settings_read_back(reader, written)
         return changed
