@@ -14,7 +14,7 @@ from accounts.store import Accounts
 from console.claims import MAX_KEY, Accepted, Claims
 from console.clock import now_ms
 from console.contacts_view import ContactsView
-from console.errors import forbidden, not_an_operator, not_found, validation_failed
+from console.errors import not_an_operator, not_found, validation_failed
 from console.principals import EVERY_ACCOUNT, Principal, Role
 from console.raw import RawCallbacks
 from console.reads import Reads, Writes
@@ -90,8 +90,7 @@ def needs(role: Role) -> Any:
     """A dependency of a route: a caller who has this role in the account. Others are answered 403."""
 
     def check(caller: TheCaller) -> Caller:
-        if caller.role < role:
-            raise forbidden(role)
+        caller.check_role(role)
         return caller
 
     return Depends(check)

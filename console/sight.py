@@ -20,6 +20,11 @@ class Sight:
 
     role: Role
 
+    def check_role(self, least: Role) -> None:
+        """Raise ApiError 403 where the role in the account is too low."""
+        if self.role < least:
+            raise forbidden(least)
+
     @property
     def sees_numbers(self) -> bool:
         """Whether phone numbers and texts are shown whole."""

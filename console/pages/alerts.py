@@ -14,15 +14,12 @@ from console.alert_settings import audit_test, change, settings_of
 from console.callers import TheParts
 from console.clock import now_ms
 from console.pages.shell import done, page
-from console.pages.visitor import TheVisitor, Visitor, needs
-from console.principals import Role
+from console.pages.visitor import Administrator, Supporter, TheVisitor, Visitor
 from console.queries.alerts import AlertsFilter, alerts
 from operations.alerts import muted, send_test, unmuted, with_settings
 
 router = APIRouter(prefix="/accounts/{account}/alerts")
 
-Supporter = Annotated[Visitor, needs(Role.SUPPORT)]
-Administrator = Annotated[Visitor, needs(Role.ADMIN)]
 Address = Annotated[str, Form(max_length=2_000)]
 
 MUTES = {"30m": "30 minutes", "2h": "2 hours", "1d": "1 day"}

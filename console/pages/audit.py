@@ -10,8 +10,8 @@ from starlette.responses import Response
 from console.callers import TheParts
 from console.errors import not_an_operator
 from console.pages.shell import page
-from console.pages.visitor import TheVisitor, Visitor, needs
-from console.principals import EVERY_ACCOUNT, Role
+from console.pages.visitor import Administrator, TheVisitor
+from console.principals import EVERY_ACCOUNT
 from console.queries.audit import AuditFilter, audited
 
 router = APIRouter(prefix="/accounts/{account}/audit")
@@ -22,7 +22,7 @@ async def show_audit(
     request: Request,
     wanted: Annotated[AuditFilter, Query()],
     parts: TheParts,
-    visitor: Annotated[Visitor, needs(Role.ADMIN)],
+    visitor: Administrator,
 ) -> Response:
     """The log with its filters."""
     found = await parts.reads(audited, visitor.account, wanted)

@@ -12,13 +12,11 @@ from console import list_changes as changes
 from console.callers import TheParts
 from console.errors import ApiError
 from console.pages.shell import done, page
-from console.pages.visitor import TheVisitor, Visitor, needs
-from console.principals import Role
+from console.pages.visitor import Administrator, TheVisitor, Visitor
 from console.setting_changes import version_of
 
 router = APIRouter(prefix="/accounts/{account}/lists")
 
-Administrator = Annotated[Visitor, needs(Role.ADMIN)]
 Text = Annotated[str, Form(max_length=2_000)]
 Threshold = Annotated[str, Form(max_length=3, pattern="^[0-9]+$")]
 Ids = Annotated[list[str], Form()]

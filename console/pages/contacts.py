@@ -16,17 +16,14 @@ from console.clock import now_ms
 from console.contact_orders import NO_LIST, order
 from console.errors import ApiError, validation_failed
 from console.fields import number as to_e164
-from console.pages.shell import done, page
-from console.pages.visitor import TheVisitor, Visitor, needs
-from console.principals import Role
+from console.pages.shell import base_of, done, page
+from console.pages.visitor import Administrator, Supporter, TheVisitor, Visitor
 from console.queries.contacts import ContactsFilter, listed_contacts
 from schemas.ids import random_id
 from schemas.records import REMOVAL_REASONS
 
 router = APIRouter(prefix="/accounts/{account}/contacts")
 
-Supporting = Annotated[Visitor, needs(Role.SUPPORT)]
-Administering = Annotated[Visitor, needs(Role.ADMIN)]
 OnList = Annotated[str, Form(max_length=40)]
 
 
@@ -41,13 +38,13 @@ async def list_contacts(
 
 
 @router.get("/look-up")
-async def look_up(number: Annotated[str, Query(max_length=40)], visitor: Supporting) -> Response:
+async def look_up(number: Annotated[str, Query(max_length=40)], visitor: Supporter) -> Response:
     """From a number in any notation to its page."""
     return RedirectResponse(_path(visitor, _number(number)), 303)
 
 
 @router.get("/{number}")
-async def show_contact(request: Request, number: str, parts: TheParts, visitor: Supporting) -> Response:
+async def show_contact(request: Request, number: str, parts: TheParts, visitor: Supporter) -> Response:
     """All that is known of a number."""
     contact = await contact_of_number(parts, visitor.account, visitor.lists, number)
     may_erase = parts.settings.pseudonym_key is not None
@@ -61,7 +58,7 @@ async def remove(
     list_number: OnList,
     reason: Annotated[str, Form(max_length=40)],
     parts: TheParts,
-    visitor: Supporting,
+    visitor: Supporter,
 ) -> Response:
     """Order that the number is not texted again."""
     if reason not in REMOVAL_REASONS:
@@ -75,7 +72,7 @@ async def restore(
     number: str,
     list_number: OnList,
     parts: TheParts,
-    visitor: Supporting,
+    visitor: Supporter,
     why: Annotated[str, Form(max_length=500)] = "",
     consent: Annotated[bool, Form()] = False,
 ) -> Response:
@@ -88,7 +85,7 @@ async def restore(
 
 
 @router.post("/{number}/erase")
-async def erase(request: Request, number: str, parts: TheParts, visitor: Administering) -> Response:
+async def erase(request: Request, number: str, parts: TheParts, visitor: Administrator) -> Response:
     """Order that the number is forgotten on every list of the account."""
     if parts.settings.pseudonym_key is None:
         raise ApiError(
@@ -142,4 +139,4 @@ def _number(text: str) -> str:
 
 
 def _path(visitor: Visitor, phone: str) -> str:
-    return f"/accounts/{quote(visitor.account)}/contacts/{quote(phone)}"
+    return f"{base_of(visitor.account)}/contacts/{quote(phone)}"

@@ -12,15 +12,12 @@ from starlette.responses import Response
 from console.callers import TheParts
 from console.errors import conflict, validation_failed
 from console.pages.shell import done, page
-from console.pages.visitor import TheVisitor, Visitor, needs
-from console.principals import Role
+from console.pages.visitor import Supporter, TheVisitor
 from console.queries.dead import DeadLettersFilter, dead_letters
 from console.replay_orders import order, orders_of, plan_dead
 from outbound.outcomes import ERROR_CLASSES
 
 router = APIRouter(prefix="/accounts/{account}/dead-letters")
-
-Supporter = Annotated[Visitor, needs(Role.SUPPORT)]
 
 
 @router.get("")

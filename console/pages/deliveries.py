@@ -11,8 +11,7 @@ from console.api.deliveries import shown_trace
 from console.callers import TheParts
 from console.csv_export import csv_answer
 from console.pages.shell import page
-from console.pages.visitor import TheVisitor, Visitor, needs
-from console.principals import Role
+from console.pages.visitor import Supporter, TheVisitor
 from console.queries.deliveries import DeliveriesFilter, Delivery, deliveries
 from console.queries.traces import trace
 from console.raw import shown_callback
@@ -68,7 +67,7 @@ async def show_raw(
     partition: Annotated[int, Path(ge=0, lt=2**31)],
     offset: Annotated[int, Path(ge=0, lt=2**63)],
     parts: TheParts,
-    visitor: Annotated[Visitor, needs(Role.SUPPORT)],
+    visitor: Supporter,
 ) -> Response:
     """One raw callback. A trace shows it in place; this is its own page too."""
     callback = await shown_callback(parts.raw, visitor.account, topic, partition, offset)

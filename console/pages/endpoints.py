@@ -16,8 +16,7 @@ from console.callers import Parts, TheParts
 from console.clock import now_ms
 from console.errors import ApiError, conflict
 from console.pages.shell import done, page
-from console.pages.visitor import TheVisitor, Visitor, needs
-from console.principals import Role
+from console.pages.visitor import Administrator, Supporter, TheVisitor, Visitor
 from console.queries.endpoints import endpoints
 from console.setting_changes import version_of
 from operations.endpoints import activated, paused, resumed, rotated
@@ -28,8 +27,6 @@ from schemas.records import EndpointConfig
 
 router = APIRouter(prefix="/accounts/{account}/webhooks")
 
-Supporter = Annotated[Visitor, needs(Role.SUPPORT)]
-Administrator = Annotated[Visitor, needs(Role.ADMIN)]
 Text = Annotated[str, Form(max_length=2_000)]
 Choices = Annotated[list[str], Form()]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
@@ -11,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from console.account_changes import create
 from console.callers import TheParts
 from console.errors import ApiError, not_an_operator, not_found
-from console.pages.shell import page
+from console.pages.shell import base_of, page
 from console.pages.visitor import signed_in
 from console.principals import Principal
 
@@ -26,7 +25,7 @@ async def home(request: Request, parts: TheParts) -> Response:
     accounts = signed_in(request).accounts(parts.accounts.accounts)
     if not accounts:
         return page(request, "no_account.html", may_create=signed_in(request).is_operator)
-    return RedirectResponse(f"/accounts/{quote(accounts[0])}", 303)
+    return RedirectResponse(base_of(accounts[0]), 303)
 
 
 @router.get(NEW)
@@ -49,7 +48,7 @@ async def create_account(
         made = await create(request, parts, principal, id, name)
     except ApiError as error:
         return _form(request, error, id, name)
-    return RedirectResponse(f"/accounts/{quote(made.id)}/lists", 303)
+    return RedirectResponse(base_of(made.id) + "/lists", 303)
 
 
 @router.get("/go")
@@ -57,7 +56,7 @@ async def go(request: Request, account: str, parts: TheParts) -> Response:
     """The overview of another account."""
     if account not in signed_in(request).accounts(parts.accounts.accounts):
         raise not_found("There is no such account, or it is not yours.")
-    return RedirectResponse(f"/accounts/{quote(account)}", 303)
+    return RedirectResponse(base_of(account), 303)
 
 
 def _operator(request: Request) -> Principal:

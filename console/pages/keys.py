@@ -10,12 +10,11 @@ from starlette.responses import Response
 from console.callers import Parts, TheParts
 from console.key_changes import create, keys_of, revoke
 from console.pages.shell import done, page
-from console.pages.visitor import Visitor, needs
+from console.pages.visitor import Administrator, Visitor
 from console.principals import Role
 
 router = APIRouter(prefix="/accounts/{account}/keys")
 
-Administrator = Annotated[Visitor, needs(Role.ADMIN)]
 ENDS = {"": "never", "30": "in 30 days", "90": "in 90 days", "365": "in a year"}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -14,7 +13,7 @@ from console.callers import Parts, TheParts
 from console.clock import now_ms
 from console.errors import ApiError, not_found
 from console.pages.shell import done, page
-from console.pages.visitor import TheVisitor, Visitor, needs
+from console.pages.visitor import Administrator, TheVisitor, Visitor
 from console.principals import Role
 from console.queries.providers import seen_of
 from operations.credentials import credentials_of, stored_for
@@ -23,8 +22,6 @@ from providers import NETWORKS, PROVIDERS
 from schemas.records import AccountConfig
 
 router = APIRouter(prefix="/accounts/{account}/providers")
-
-Administrator = Annotated[Visitor, needs(Role.ADMIN)]
 
 
 @router.get("")

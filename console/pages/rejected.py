@@ -9,8 +9,7 @@ from starlette.responses import Response
 
 from console.callers import TheParts
 from console.pages.shell import done, page
-from console.pages.visitor import TheVisitor, Visitor, needs
-from console.principals import Role
+from console.pages.visitor import Supporter, TheVisitor
 from console.queries.rejected import RejectedFilter, list_rejected
 from console.rejected_retries import retry
 from providers import PROVIDERS
@@ -34,7 +33,7 @@ async def process_again(
     request: Request,
     wanted: Annotated[RejectedFilter, Query()],
     parts: TheParts,
-    visitor: Annotated[Visitor, needs(Role.SUPPORT)],
+    visitor: Supporter,
 ) -> Response:
     """Process again what the filters cover: what was mended comes through, what was not is rejected again."""
     retried = await retry(request, parts, visitor.principal, visitor.account, wanted)

@@ -11,15 +11,13 @@ from console.callers import TheParts
 from console.clock import now_ms
 from console.errors import validation_failed
 from console.pages.shell import done, page
-from console.pages.visitor import TheVisitor, Visitor, needs
-from console.principals import Role
+from console.pages.visitor import Supporter, TheVisitor
 from console.queries.filters import millis_of
 from console.replay_orders import order, shown, stop
 from operations.replays import ENDED, MOST_IDS, Order
 
 router = APIRouter(prefix="/accounts/{account}/replays")
 
-Supporter = Annotated[Visitor, needs(Role.SUPPORT)]
 Text = Annotated[str, Form(max_length=200)]
 
 OUTCOMES = {"failed": "what was tried and never taken", "dead": "what was given up", "all": "everything"}

@@ -64,11 +64,16 @@ def time_element(millis: int | None) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(iso_time(millis), text)
 
 
+def base_of(account: str) -> str:
+    """Path of the overview of an account; its other pages lie below it."""
+    return f"/accounts/{quote(account)}"
+
+
 def page(
     request: Request, template: str, visitor: Visitor | None = None, status: int = 200, **known: Any
 ) -> HTMLResponse:
     """A page. `known` is what its template uses beside the visitor, the menu and the notice after a form."""
-    base = "" if visitor is None else f"/accounts/{quote(visitor.account)}"
+    base = "" if visitor is None else base_of(visitor.account)
     text = TEMPLATES.get_template(template).render(
         visitor=visitor,
         base=base,
@@ -83,7 +88,7 @@ def page(
 def done(visitor: Visitor, path: str, notice: str, **query: str) -> Response:
     """After a form: the page at `path` of the account, with the notice of this name (see `notices`)."""
     assert notice in NOTICES
-    return RedirectResponse(f"/accounts/{quote(visitor.account)}{path}?{urlencode({**query, 'notice': notice})}", 303)
+    return RedirectResponse(f"{base_of(visitor.account)}{path}?{urlencode({**query, 'notice': notice})}", 303)
 
 
 TEMPLATES = _templates()

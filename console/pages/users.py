@@ -13,14 +13,13 @@ from console.callers import Parts, TheParts
 from console.clock import now_ms
 from console.errors import conflict, not_found, validation_failed
 from console.pages.shell import done, page
-from console.pages.visitor import Visitor, needs
+from console.pages.visitor import Administrator, Visitor
 from console.principals import EVERY_ACCOUNT, Role
 from console.signin.links import new_link, path_of
 from console.signin.users import User, UserError, add_user, all_users, email_of, grant, user_by_email, user_by_id
 
 router = APIRouter(prefix="/accounts/{account}/users")
 
-Administrator = Annotated[Visitor, needs(Role.ADMIN)]
 NONE = "none"
 
 

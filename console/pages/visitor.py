@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from console.callers import Parts, TheParts
-from console.errors import forbidden, not_found
+from console.callers import TheParts
+from console.errors import not_found
 from console.principals import Principal, Role
 from console.sight import Sight
 from schemas.records import ListConfig
@@ -44,11 +43,6 @@ def _visitor(request: Request, account: str, parts: TheParts) -> Visitor:
     role = principal.role_in(account)
     if role is None or account not in parts.accounts.accounts:
         raise not_found("There is no such page, or it belongs to an account that is not yours.")
-    return visitor_of(request, principal, account, role, parts)
-
-
-def visitor_of(request: Request, principal: Principal, account: str, role: Role, parts: Parts) -> Visitor:
-    """The visitor of an account."""
     return Visitor(
         principal,
         account,
@@ -63,12 +57,12 @@ def needs(role: Role) -> Any:
     """A dependency: a visitor who has this role in the account, else 403."""
 
     def check(visitor: TheVisitor) -> Visitor:
-        if visitor.role < role:
-            raise forbidden(role)
+        visitor.check_role(role)
         return visitor
 
-    checked: Callable[..., Visitor] = check
-    return Depends(checked)
+    return Depends(check)
 
 
 TheVisitor = Annotated[Visitor, Depends(_visitor)]
+Supporter = Annotated[Visitor, needs(Role.SUPPORT)]
+Administrator = Annotated[Visitor, needs(Role.ADMIN)]
