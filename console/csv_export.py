@@ -18,6 +18,8 @@ from console.reads import Reads
 from console.sight import Sight
 from schemas.cloudevents import iso_time
 
+CSV = "text/csv; charset=utf-8"
+
 MOST_ROWS = 100_000
 PAGE_ROWS = 1_000
 
@@ -48,19 +50,19 @@ async def csv_answer(
     wanted = wanted.model_copy(update={"limit": PAGE_ROWS})
     first = await reads(query, account, wanted)
 
-    async def lines() -> AsyncIterator[str]:
-        yield _lines([[each.name for each in fields(row_type)]])  # type: ignore[arg-type]
+    async def pages() -> AsyncIterator[str]:
+        yield lines([[each.name for each in fields(row_type)]])  # type: ignore[arg-type]
         page, sent = first, 0
         while True:
             rows = page.rows[: MOST_ROWS - sent]
-            yield _lines(_cells(sight.shown(row)) for row in rows)
+            yield lines(_cells(sight.shown(row)) for row in rows)
             sent += len(rows)
             if page.next_cursor is None or sent >= MOST_ROWS:
                 return
             page = await reads(query, account, wanted.model_copy(update={"cursor": page.next_cursor}))
 
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "no-store"}
-    return StreamingResponse(lines(), media_type="text/csv; charset=utf-8", headers=headers)
+    return StreamingResponse(pages(), media_type=CSV, headers=headers)
 
 
 def harmless(text: str) -> str:
@@ -69,10 +71,11 @@ def harmless(text: str) -> str:
 
 
 def _cells(row: Any) -> list[Any]:
-    return [_cell(getattr(row, each.name), is_time=each.type in _TIMES) for each in fields(row)]
+    return [cell(getattr(row, each.name), is_time=each.type in _TIMES) for each in fields(row)]
 
 
-def _cell(value: Any, is_time: bool) -> Any:
+def cell(value: Any, is_time: bool = False) -> Any:
+    """A value as a cell has it; times are milliseconds."""
     match value:
         case None:
             return ""
@@ -85,7 +88,8 @@ def _cell(value: Any, is_time: bool) -> Any:
     return value
 
 
-def _lines(rows: Iterable[list[Any]]) -> str:
+def lines(rows: Iterable[list[Any]]) -> str:
+    """Rows of cells as text."""
     text = io.StringIO()
     csv.writer(text).writerows(rows)
     return text.getvalue()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -14,10 +11,10 @@ from starlette.responses import Response
 from console.api.lists import ListAnswer
 from console.callers import Caller, Parts, TheCaller, TheParts
 from console.clock import now_ms
+from console.csv_export import CSV, cell, lines
 from console.errors import validation_failed
-from console.queries.filters import millis_of
+from console.queries.filters import checked_time
 from console.queries.statistics import DAY, Group, Statistic, statistics
-from schemas.cloudevents import iso_time
 
 MOST_DAYS = 400
 MOST_HOURLY_DAYS = 31
@@ -51,27 +48,18 @@ async def list_statistics(
 @router.get("/api/statistics.csv", summary="Count events, as CSV", response_class=Response)
 async def statistics_csv(wanted: Annotated[StatisticsFilter, Query()], parts: TheParts, caller: TheCaller) -> Response:
     """The same as CSV with a head line, for a spreadsheet."""
-    table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow(("event", "status", wanted.group, "count"))
-    field = "hour" if wanted.group in ("hour", "day") else wanted.group
-    for row in await _counted(wanted, parts, caller):
-        value = asdict(row)[field]
-        writer.writerow((row.event, row.status, iso_time(value) if field == "hour" else value, row.count))
-    return Response(table.getvalue(), media_type="text/csv; charset=utf-8")
+    is_time = wanted.group in ("hour", "day")
+    rows = [["event", "status", wanted.group, "count"]]
+    for each in await _counted(wanted, parts, caller):
+        group = each.hour if is_time else getattr(each, wanted.group)
+        rows.append([cell(each.event), cell(each.status), cell(group, is_time=is_time), cell(each.count)])
+    return Response(lines(rows), media_type=CSV)
 
 
 async def _counted(wanted: StatisticsFilter, parts: Parts, caller: Caller) -> list[Statistic]:
     now = now_ms()
-    since, until = _time("since", wanted.since, now), _time("until", wanted.until or "0s", now)
+    since, until = checked_time("since", wanted.since, now), checked_time("until", wanted.until or "0s", now)
     most = MOST_HOURLY_DAYS if wanted.group == "hour" else MOST_DAYS
     if not 0 <= until - since <= most * DAY:
         raise validation_failed([f"since: is not within {most} days before until; by the day, {MOST_DAYS} may be"])
     return await parts.reads(statistics, caller.account, wanted.group, since, until, wanted.event)
-
-
-def _time(field: str, text: str, now: int) -> int:
-    try:
-        return millis_of(text, now)
-    except ValueError as error:
-        raise validation_failed([f"{field}: {error}"]) from None

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from sqlalchemy import ColumnElement, Connection, Row, Table
 
 from console.clock import now_ms
+from console.errors import validation_failed
 from console.queries.paging import DEFAULT_LIMIT, MAX_LIMIT, Ask, Page, newest
 from schemas.topics import parse_duration
 
@@ -96,6 +97,14 @@ def listed(
 ) -> Page[T]:
     """The wanted page of an account's rows. `time` names the table's column of time. Raises BadCursor."""
     return newest(connection, table, time, wanted.conditions(table, time, account), wanted.ask(account), make)
+
+
+def checked_time(field: str, text: str, now: int) -> int:
+    """What `millis_of` gives. Raises ApiError 422, which names the field."""
+    try:
+        return millis_of(text, now)
+    except ValueError as error:
+        raise validation_failed([f"{field}: {error}"]) from None
 
 
 def millis_of(text: str, now: int) -> int:

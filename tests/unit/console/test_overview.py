@@ -165,11 +165,22 @@ async def test_events_are_counted_by_the_hour_and_the_day(api: Api) -> None:
     assert [row["count"] for row in by_day] == [4, 3]
 
 
-async def test_statistics_come_as_csv(api: Api) -> None:
-    api.put(hourly_events, counted(count=3))
-    answer = await api.get("/api/statistics.csv", params={"group": "provider"})
+@pytest.mark.parametrize(
+    ("group", "value"),
+    [
+        ("provider", "infobip"),
+        ("list_number", "+18005551234"),
+        ("detail", "'=1+1"),
+        ("hour", "1970-01-01T01:00:00.000Z"),
+        ("day", "1970-01-01T00:00:00.000Z"),
+    ],
+)
+async def test_statistics_come_as_csv_that_no_spreadsheet_runs(api: Api, group: str, value: str) -> None:
+    api.put(hourly_events, counted(count=3, hour=HOUR, detail="=1+1"))
+    span = {"since": "1970-01-01T00:00:00Z", "until": "1970-01-03T00:00:00Z"}
+    answer = await api.get("/api/statistics.csv", params={"group": group, **span})
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
-    assert answer.text == "event,status,provider,count\r\ndelivery,delivered,infobip,3\r\n"
+    assert answer.text == f"event,status,{group},count\r\ndelivery,delivered,{value},3\r\n"
 
 
 @pytest.mark.parametrize("since", ["401d", "x", "2026-01-01", "-1d"])
