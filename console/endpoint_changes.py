@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
 
-from accounts.plan import PlanError, plan_endpoint
+from accounts.plan import PlanError, new_secret, plan_endpoint
 from accounts.secrets import SecretMissing, keyring
 from console.audit import audit
 from console.callers import Parts
@@ -16,10 +17,13 @@ from console.clock import now_ms
 from console.errors import conflict, not_found, validation_failed
 from console.principals import Principal
 from console.setting_changes import check_sealed, check_version, refuse_references, write_setting
-from operations.endpoints import Refused
+from operations.endpoints import Refused, rotated
 from operations.trials import Trial, send_trial, trial_event
 from outbound.redaction import without_query
 from schemas.records import EndpointConfig
+
+MOST_OVERLAP_HOURS = 24 * 30
+"""How long two secrets may sign beside each other."""
 
 SECRET_FIELDS = ("secret", "secret_next", "headers")
 
@@ -87,6 +91,18 @@ async def change(
     return after
 
 
+async def rotate(
+    request: Request, parts: Parts, principal: Principal, endpoint: EndpointConfig, overlap_hours: int, again: bool
+) -> tuple[EndpointConfig, str]:
+    """Give an endpoint a new secret, and show it, once. Raises ApiError: 409 as `change`, 422, 503."""
+    if not 0 <= overlap_hours <= MOST_OVERLAP_HOURS:
+        raise validation_failed([f"overlap_hours: is not within 0 and {MOST_OVERLAP_HOURS}"])
+    secret = new_secret()
+    overlap = overlap_hours * 3_600_000
+    changed = partial(rotated, secret=keyring().seal(secret), overlap=overlap, now=now_ms(), again=again)
+    return await change(request, parts, principal, endpoint, "endpoint.rotate", changed), secret
+
+
 async def delete(request: Request, parts: Parts, principal: Principal, endpoint: EndpointConfig) -> None:
     """Delete an endpoint. Raises ApiError (503)."""
     await _write(request, parts, principal, "endpoint.delete", endpoint, None)
@@ -150,10 +166,3 @@ def _differences(before: EndpointConfig | None, after: EndpointConfig | None) ->
         else:
             told[name] = [old, new]
     return told
-
-
-def check_overlap(hours: int) -> int:
-    """The overlap of a rotation in ms. Raises ApiError 422."""
-    if not 0 <= hours <= 24 * 30:
-        raise validation_failed(["overlap_hours: is not within 0 and 720"])
-    return hours * 3_600_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import math
 from collections.abc import MutableMapping
 from typing import Any
@@ -17,7 +16,7 @@ from console.clock import now_ms
 from console.errors import ApiError, invalid_key, missing_key, not_ours, rate_limited
 from console.key_changes import KeyUses
 from console.principals import Principal, principal_of
-from console.security import SAFE_METHODS, is_same_origin
+from console.security import SAFE_METHODS, is_same_origin, is_token
 from console.settings import ConsoleSettings
 
 API = "/api/"
@@ -65,9 +64,7 @@ class Gate:
         key = self._keys.find(text, now_ms())
         if key is None:
             raise invalid_key()
-        wait = self._limits.take(key.id, self._settings.api_rate, self._settings.api_burst)
-        if wait > 0:
-            raise rate_limited(math.ceil(wait))
+        self._take(key.id)
         self._uses.note(key.id)
         return principal_of(key)
 
@@ -77,14 +74,16 @@ class Gate:
         user: Principal | None = state.get("principal")
         if user is None:
             raise missing_key()
-        if scope["method"] not in SAFE_METHODS:
-            given = headers.get("x-csrf-token", "").encode()
-            if not (is_same_origin(headers) and hmac.compare_digest(given, str(state["csrf"]).encode())):
-                raise not_ours()
-        wait = self._limits.take(f"user {user.id}", self._settings.api_rate, self._settings.api_burst)
+        is_ours = is_same_origin(headers) and is_token(headers.get("x-csrf-token"), state["csrf"])
+        if scope["method"] not in SAFE_METHODS and not is_ours:
+            raise not_ours()
+        self._take(f"user {user.id}")
+        return user
+
+    def _take(self, name: str) -> None:
+        wait = self._limits.take(name, self._settings.api_rate, self._settings.api_burst)
         if wait > 0:
             raise rate_limited(math.ceil(wait))
-        return user
 
 
 def _bearer(header: str) -> str:

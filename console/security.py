@@ -5,6 +5,7 @@ https://cheatsheetseries.owasp.org/cheatsheets/Cross-Site_Request_Forgery_Preven
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -32,6 +33,11 @@ def is_same_origin(headers: Headers) -> bool:
         return site in ("same-origin", "none")
     origin = urlsplit(headers.get("origin", ""))
     return bool(origin.netloc) and origin.netloc == headers.get("host")
+
+
+def is_token(given: object, expected: str) -> bool:
+    """Whether this is the token of a session's forms; compared in constant time."""
+    return isinstance(given, str) and hmac.compare_digest(given.encode(), expected.encode())
 
 
 class SecurityHeaders:

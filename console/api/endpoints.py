@@ -10,8 +10,6 @@ from fastapi import APIRouter, Path, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from accounts.plan import new_secret
-from accounts.secrets import keyring
 from console import endpoint_changes as changes
 from console.api.lists import ListAnswer
 from console.callers import Administrator, Caller, Parts, Supporter, TheCaller, TheParts
@@ -19,7 +17,7 @@ from console.clock import now_ms
 from console.fields import IfMatch, StrictBody
 from console.queries.endpoints import Endpoint, endpoints
 from console.setting_changes import etag_of
-from operations.endpoints import activated, paused, resumed, rotated
+from operations.endpoints import activated, paused, resumed
 from schemas.records import EndpointConfig
 
 router = APIRouter(tags=["Webhooks"])
@@ -159,15 +157,9 @@ async def rotate(
     request: Request, endpoint: EndpointName, body: Rotation, parts: TheParts, caller: Administrator
 ) -> WithSecret:
     """Make a new secret and show it, once. During the overlap both sign."""
-    secret = new_secret()
-    changed = partial(
-        rotated,
-        secret=keyring().seal(secret),
-        overlap=changes.check_overlap(body.overlap_hours),
-        now=now_ms(),
-        again=body.again,
-    )
-    return WithSecret(await _changed(request, parts, caller, endpoint, "endpoint.rotate", changed), secret)
+    config = changes.endpoint_named(parts, caller.account, endpoint)
+    after, secret = await changes.rotate(request, parts, caller.principal, config, body.overlap_hours, body.again)
+    return WithSecret(await _shown(parts, after), secret)
 
 
 @router.post("/api/endpoints/{endpoint}/activate-secret", summary="End a rotation")

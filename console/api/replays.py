@@ -13,7 +13,7 @@ from console.clock import now_ms
 from console.errors import validation_failed
 from console.fields import StrictBody
 from console.queries.dead import DeadLettersFilter
-from console.queries.filters import millis_of
+from console.queries.filters import checked_time
 from console.replay_orders import Replay, order, orders_of, plan_dead, replay_named, shown, stop
 from operations.replays import EVENTS, MOST_IDS, Order
 
@@ -60,8 +60,8 @@ async def order_replay(request: Request, body: NewReplay, parts: TheParts, calle
         body.outcome,
         tuple(body.events),
         tuple(body.event_ids),
-        0 if body.event_ids and body.since is None else _time("since", body.since or "24h", now),
-        None if body.until is None else _time("until", body.until, now),
+        0 if body.event_ids and body.since is None else checked_time("since", body.since or "24h", now),
+        None if body.until is None else checked_time("until", body.until, now),
         body.rate,
     )
     (known,) = await order(request, parts, caller.principal, caller.account, [wanted])
@@ -90,10 +90,3 @@ async def get_replay(replay_id: ReplayId, parts: TheParts, caller: TheCaller) ->
 async def stop_replay(request: Request, replay_id: ReplayId, parts: TheParts, caller: Supporter) -> Replay:
     """Stop it. What it has handed over already still goes out."""
     return shown(await stop(request, parts, caller.principal, caller.account, replay_id))
-
-
-def _time(field: str, text: str, now: int) -> int:
-    try:
-        return millis_of(text, now)
-    except ValueError as error:
-        raise validation_failed([f"{field}: {error}"]) from None

@@ -9,8 +9,6 @@ from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
 from accounts.checks import EVENTS, FORMATS
-from accounts.plan import new_secret
-from accounts.secrets import keyring
 from console import endpoint_changes as changes
 from console.callers import Parts, TheParts
 from console.clock import now_ms
@@ -19,7 +17,7 @@ from console.pages.shell import done, page
 from console.pages.visitor import Administrator, Supporter, TheVisitor, Visitor
 from console.queries.endpoints import endpoints
 from console.setting_changes import version_of
-from operations.endpoints import activated, paused, resumed, rotated
+from operations.endpoints import activated, paused, resumed
 from operations.trials import Trial
 from outbound.bodies import SHAPES
 from outbound.outcomes import ERROR_CLASSES
@@ -132,15 +130,8 @@ async def rotate(
     again: Annotated[bool, Form()] = False,
 ) -> Response:
     """Make a new secret, and show it, once."""
-    secret = new_secret()
-    changed = partial(
-        rotated,
-        secret=keyring().seal(secret),
-        overlap=changes.check_overlap(overlap),
-        now=now_ms(),
-        again=again,
-    )
-    after = await _changed(request, parts, visitor, endpoint, "endpoint.rotate", changed)
+    config = changes.endpoint_named(parts, visitor.account, endpoint)
+    after, secret = await changes.rotate(request, parts, visitor.principal, config, overlap, again)
     return await _one(request, parts, visitor, after, secret=secret)
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hmac
-
 from fastapi import Request
 
 from console.errors import not_ours
-from console.security import SAFE_METHODS
+from console.security import SAFE_METHODS, is_token
 
 
 async def checked_form(request: Request) -> None:
@@ -15,6 +13,5 @@ async def checked_form(request: Request) -> None:
     if request.method in SAFE_METHODS:
         return
     expected = getattr(request.state, "csrf", None)
-    given = (await request.form()).get("csrf", "")
-    if expected is None or not isinstance(given, str) or not hmac.compare_digest(given.encode(), expected.encode()):
+    if expected is None or not is_token((await request.form()).get("csrf"), expected):
         raise not_ours()

@@ -12,7 +12,7 @@ from console.clock import now_ms
 from console.errors import validation_failed
 from console.pages.shell import done, page
 from console.pages.visitor import Supporter, TheVisitor
-from console.queries.filters import millis_of
+from console.queries.filters import checked_time
 from console.replay_orders import order, shown, stop
 from operations.replays import ENDED, MOST_IDS, Order
 
@@ -50,10 +50,7 @@ async def order_replay(
     """Order a replay to one endpoint, by time or of one event."""
     if outcome not in OUTCOMES:
         raise validation_failed([f"outcome: is none of {', '.join(OUTCOMES)}"])
-    try:
-        begin = 0 if event_id else millis_of(since, now_ms())
-    except ValueError as error:
-        raise validation_failed([f"since: {error}"]) from None
+    begin = 0 if event_id else checked_time("since", since, now_ms())
     ids = tuple(event_id.split())[:MOST_IDS]
     wanted = Order(f"{visitor.account}/{endpoint}", outcome, event_ids=ids, from_at=begin)
     await order(request, parts, visitor.principal, visitor.account, [wanted])
