@@ -16,7 +16,7 @@ from console.callers import Parts
 from console.clock import now_ms
 from console.errors import conflict, not_found, validation_failed
 from console.principals import Principal
-from console.setting_changes import check_sealed, check_version, refuse_references, write_setting
+from console.setting_changes import check_version, refuse_references, write_setting
 from operations.endpoints import Refused, rotated
 from operations.trials import Trial, send_trial, trial_event
 from outbound.redaction import without_query
@@ -65,7 +65,6 @@ async def put(
         raise validation_failed(str(error).split("\n")) from None
     (change,) = plan.changes
     assert isinstance(change.config, EndpointConfig)
-    check_sealed(change.config)
     await _check_address(parts, change.config)
     if change.action != "unchanged":
         action = "endpoint.create" if before is None else "endpoint.change"

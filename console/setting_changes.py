@@ -38,12 +38,14 @@ async def write_setting(
     after: Config | None,
     details: Mapping[str, Any],
 ) -> None:
-    """Write a setting, or delete it, and wait until it is in force here. Raises ApiError (503).
+    """Write a setting, or delete it, and wait until it is in force here. Raises ApiError (503): Kafka, or no key.
 
     `details` are for the audit log: what is changed, without secrets.
     """
     config = after or before
     assert config is not None
+    if after is not None:
+        _check_sealed(before, after)
     account, object = described(config)
     async with audited(request, parts.writer, principal, action, object, accounts=[account], **details):
         entry = Entry(config_key(config).encode(), after, random_id(), now_ms())
@@ -56,9 +58,10 @@ async def write_setting(
         raise not_available("The change is stored, and not in force yet. Look again in a moment.") from None
 
 
-def check_sealed(config: Config) -> None:
-    """Raise ApiError 503 where a secret would be written in plain text, because there is no key for it."""
-    if any(map(is_literal, secrets_of(config))):
+def _check_sealed(before: Config | None, after: Config) -> None:
+    """Raise ApiError 503 where a new secret would be written in plain text, because there is no key for it."""
+    known = set() if before is None else set(secrets_of(before))
+    if any(is_literal(secret) and secret not in known for secret in secrets_of(after)):
         raise not_available(
             "There is no key to encrypt secrets with: `trackly secrets new-key` makes one for TRACKLY_SECRET_KEYS."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from accounts.checks import KEEP
 from console.alert_settings import audit_test, change, settings_of
 from console.callers import TheParts
 from console.clock import now_ms
+from console.errors import ApiError
 from console.pages.shell import done, page
 from console.pages.visitor import Administrator, Supporter, TheVisitor, Visitor
 from console.queries.alerts import AlertsFilter, alerts
@@ -57,7 +59,10 @@ async def change_settings(
         minimum_severity=minimum_severity,
         secrets=secrets,
     )
-    await change(request, parts, visitor.principal, visitor.account, "alerts.change", changed)
+    try:
+        await change(request, parts, visitor.principal, visitor.account, "alerts.change", changed)
+    except ApiError as error:
+        return await _page(request, AlertsFilter(), parts, visitor, error=error, told=told)
     return done(visitor, "/alerts", "saved")
 
 
@@ -80,16 +85,27 @@ async def try_channels(request: Request, parts: TheParts, visitor: Supporter) ->
 
 
 async def _page(
-    request: Request, wanted: AlertsFilter, parts: TheParts, visitor: Visitor, trials: object = None
+    request: Request,
+    wanted: AlertsFilter,
+    parts: TheParts,
+    visitor: Visitor,
+    trials: object = None,
+    error: ApiError | None = None,
+    told: Collection[str] | None = None,
 ) -> Response:
+    """The page; `told` are the types that a form with a mistake has ticked."""
+    settings = settings_of(parts.accounts.accounts[visitor.account])
     return page(
         request,
         "alerts/list.html",
         visitor,
+        200 if error is None else error.status,
         wanted=wanted,
         found=visitor.page(await parts.reads(alerts, visitor.account, wanted)),
-        settings=settings_of(parts.accounts.accounts[visitor.account]),
+        settings=settings,
         trials=trials,
+        error=error,
+        told=[name for name, on in settings.types.items() if on] if told is None else told,
         types=TYPES,
         severities=SEVERITIES,
         outcomes=OUTCOMES,

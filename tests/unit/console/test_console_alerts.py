@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from accounts.secrets import SEALED, KeyRing, new_key
+from accounts.secrets import SEALED, KeyRing
 from console.principals import Role
 from database.tables import alerts
 from schemas.records import AccountConfig, AuditEntry
@@ -19,10 +19,7 @@ OWN = {"sec-fetch-site": "same-origin"}
 
 
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Api:
-    ring = KeyRing((new_key(),))
-    for module in ("console.alert_settings", "operations.alerts"):
-        monkeypatch.setattr(f"{module}.keyring", lambda: ring)
+def api() -> Api:
     return Api()
 
 
@@ -115,6 +112,29 @@ async def test_the_form_changes_the_settings(api: Api) -> None:
     config = stored(api)
     assert [name for name, on in config.alerts_on.items() if on] == ["billing"]
     assert config.slack_webhook_url is not None
+
+
+async def test_a_mistake_in_the_form_is_told_above_it_and_keeps_what_was_ticked(api: Api) -> None:
+    api.sign_in(Role.ADMIN)
+    answer = await api.form("/alerts/settings", told=["billing"], slack_webhook_url="slack")
+    assert answer.status_code == 422
+    assert "slack_webhook_url: is no web address" in answer.text
+    assert answer.text.count(" checked>") == 1
+    assert not api.written.entries
+
+
+async def test_without_a_key_for_secrets_no_new_one_is_stored_and_the_rest_can_be_changed(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("console.alert_settings", "operations.alerts"):
+        monkeypatch.setattr(f"{module}.keyring", KeyRing)
+    body = {"types": {}, "minimum_severity": "low"}
+    answer = await api.request("PUT", "/api/alerts/settings", json={**body, "discord_webhook_url": URL})
+    assert refusal(answer) == (422, "validation_failed")
+    assert "discord_webhook_url: cannot be encrypted" in answer.json()["message"]
+    assert not api.written.entries
+    api.accounts.put(AccountConfig(id="acme", name="Acme", discord_webhook_url=URL))
+    assert (await api.post("/api/alerts/mute", json={"duration": "2h"})).status_code == 200
 
 
 @pytest.mark.parametrize(
