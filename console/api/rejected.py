@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 
 from console.api.lists import ListAnswer, answer
-from console.callers import Supporter, TheCaller, TheParts
+from console.callers import Operator, Supporter, TheCaller, TheParts
 from console.queries.rejected import Rejected, RejectedFilter, list_rejected
 from console.rejected_retries import Retried, retry
 
@@ -19,6 +19,14 @@ async def get_rejected(
     wanted: Annotated[RejectedFilter, Query()], parts: TheParts, caller: TheCaller
 ) -> ListAnswer[Rejected]:
     """Callbacks, or items of them, that could not be processed, with the reason; the newest first."""
+    return answer(caller, await parts.reads(list_rejected, caller.account, wanted))
+
+
+@router.get("/api/rejected/installation", summary="List rejected payloads of no account")
+async def get_rejected_of_nobody(
+    wanted: Annotated[RejectedFilter, Query()], parts: TheParts, caller: Operator
+) -> ListAnswer[Rejected]:
+    """What could not be processed, and of which is not known whose it is; for admins of every account."""
     return answer(caller, await parts.reads(list_rejected, caller.account, wanted))
 
 

@@ -8,9 +8,8 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from console.callers import TheParts
-from console.errors import not_an_operator
 from console.pages.shell import page
-from console.pages.visitor import Administrator, TheVisitor
+from console.pages.visitor import Administrator, OperatorHere
 from console.principals import EVERY_ACCOUNT
 from console.queries.audit import AuditFilter, audited
 
@@ -31,10 +30,8 @@ async def show_audit(
 
 @router.get("/installation")
 async def show_installation_audit(
-    request: Request, wanted: Annotated[AuditFilter, Query()], parts: TheParts, visitor: TheVisitor
+    request: Request, wanted: Annotated[AuditFilter, Query()], parts: TheParts, visitor: OperatorHere
 ) -> Response:
     """What belongs to no account, for who may see every one."""
-    if not visitor.principal.is_operator:
-        raise not_an_operator()
     found = await parts.reads(audited, EVERY_ACCOUNT, wanted)
     return page(request, "audit/list.html", visitor, wanted=wanted, found=found, of_account=False)

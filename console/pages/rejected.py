@@ -7,9 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from console.callers import TheParts
+from console.callers import Parts, TheParts
 from console.pages.shell import done, page
-from console.pages.visitor import Supporter, TheVisitor
+from console.pages.visitor import OperatorHere, Supporter, TheVisitor, Visitor
+from console.principals import EVERY_ACCOUNT
 from console.queries.rejected import RejectedFilter, list_rejected
 from console.rejected_retries import retry
 from providers import PROVIDERS
@@ -22,10 +23,15 @@ async def show_rejected(
     request: Request, wanted: Annotated[RejectedFilter, Query()], parts: TheParts, visitor: TheVisitor
 ) -> Response:
     """The list with its filters."""
-    found = await parts.reads(list_rejected, visitor.account, wanted)
-    return page(
-        request, "rejected/list.html", visitor, wanted=wanted, found=visitor.page(found), providers=sorted(PROVIDERS)
-    )
+    return await _page(request, wanted, parts, visitor, visitor.account)
+
+
+@router.get("/installation")
+async def show_rejected_of_nobody(
+    request: Request, wanted: Annotated[RejectedFilter, Query()], parts: TheParts, visitor: OperatorHere
+) -> Response:
+    """The same of no account, for who may see every one."""
+    return await _page(request, wanted, parts, visitor, EVERY_ACCOUNT)
 
 
 @router.post("/retry")
@@ -38,3 +44,16 @@ async def process_again(
     """Process again what the filters cover: what was mended comes through, what was not is rejected again."""
     retried = await retry(request, parts, visitor.principal, visitor.account, wanted)
     return done(visitor, "/rejected", "gone" if retried.gone else "retried", **wanted.chosen)
+
+
+async def _page(request: Request, wanted: RejectedFilter, parts: Parts, visitor: Visitor, account: str) -> Response:
+    found = visitor.page(await parts.reads(list_rejected, account, wanted))
+    return page(
+        request,
+        "rejected/list.html",
+        visitor,
+        wanted=wanted,
+        found=found,
+        providers=sorted(PROVIDERS),
+        of_account=account == visitor.account,
+    )

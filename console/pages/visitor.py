@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from console.callers import TheParts
-from console.errors import not_found
+from console.errors import not_an_operator, not_found
 from console.principals import Principal, Role
 from console.sight import Sight
 from schemas.records import ListConfig
@@ -63,6 +63,14 @@ def needs(role: Role) -> Any:
     return Depends(check)
 
 
+def _operator(visitor: TheVisitor) -> Visitor:
+    if not visitor.principal.is_operator:
+        raise not_an_operator()
+    return visitor
+
+
 TheVisitor = Annotated[Visitor, Depends(_visitor)]
+OperatorHere = Annotated[Visitor, Depends(_operator)]
+"""An admin of every account, who looks at this one."""
 Supporter = Annotated[Visitor, needs(Role.SUPPORT)]
 Administrator = Annotated[Visitor, needs(Role.ADMIN)]

@@ -74,7 +74,11 @@ REQUESTS: dict[tuple[str, str], dict[str, Any] | None] = {
 }
 """A request about account `acme` for each route, without saying whose account it is."""
 
-OF_THE_INSTALLATION = {("GET", "/api/audit/installation"): None, ("POST", "/api/accounts"): {"id": "beta"}}
+OF_THE_INSTALLATION = {
+    ("GET", "/api/audit/installation"): None,
+    ("GET", "/api/rejected/installation"): None,
+    ("POST", "/api/accounts"): {"id": "beta"},
+}
 """Requests about no account, for the admins of every one."""
 
 OF_THE_CALLER = {("GET", "/api/accounts")}

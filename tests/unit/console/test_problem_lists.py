@@ -10,7 +10,7 @@ from sqlalchemy import Engine, Table
 from sqlalchemy.event import listens_for
 
 from console.pages.attempts import OUTCOMES
-from console.principals import Role
+from console.principals import EVERY_ACCOUNT, Role
 from console.queries.attempts import AttemptsFilter, list_attempts
 from console.queries.dead import DeadLettersFilter, dead_letters
 from console.queries.filters import ListFilter
@@ -75,6 +75,19 @@ async def test_another_account_s_rows_are_never_listed(api: Api, path: str, tabl
     assert await listed(api, path) == []
     api.sign_in(Role.ADMIN)
     assert "evt_" not in (await api.page(f"/{path}")).text
+
+
+async def test_what_belongs_to_no_account_is_listed_for_the_admins_of_every_one(api: Api) -> None:
+    api.put(rejected, rejected_item(1), rejected_item(2, account="", error="whose is this"))
+    (found,) = (await api.get("/api/rejected/installation", key=api.key(None))).json()["data"]
+    assert found["error"] == "whose is this"
+    api.sign_in(Role.ADMIN)
+    assert "whose is this" not in (await api.page("/rejected")).text
+    assert (await api.page("/rejected/installation")).status_code == 403
+    api.sign_in(Role.ADMIN, EVERY_ACCOUNT)
+    text = (await api.page("/rejected/installation")).text
+    assert "whose is this" in text
+    assert rejected_item(1)["event_id"] not in text
 
 
 async def test_another_account_s_attempt_is_told_apart_from_none_by_nobody(api: Api) -> None:
