@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field
 from sqlalchemy import Connection, Row, select
@@ -12,8 +12,11 @@ from sqlalchemy import Connection, Row, select
 from console.queries.filters import ListFilter, listed
 from console.queries.paging import Page
 from console.queries.rows import PHONE, TEXT, At, maker
-from database.tables import contact_changes, contacts, replies
+from database.tables import contact_changes, contacts, messages, receipts, replies
 from schemas.ids import derived_id
+
+MOST_MESSAGES = 50
+"""Messages to a contact, the last ones, among whose reports the cause of a removal is looked for."""
 
 MOST_CHANGES = 200
 """Changes of a contact that its page shows, the newest."""
@@ -49,7 +52,7 @@ _contact = maker(ListedContact)
 class Change:
     """What happened to a contact, or was ordered: `removed`, `restored`, `remove`, `restore`.
 
-    `evidence` is the text of the reply that led to it, `source` the place of its raw callback.
+    `evidence` is what the reply or the report said that led to it, `source` the place of its raw callback.
     """
 
     at: At
@@ -61,6 +64,16 @@ class Change:
     event_id: str
     evidence: str | None = field(default=None, metadata=TEXT)
     source: str | None = None
+
+
+class Cause(NamedTuple):
+    """What led to a change."""
+
+    evidence: str | None
+    source: str | None
+
+
+NOTHING = Cause(None, None)
 
 
 def listed_contacts(connection: Connection, account: str, wanted: ContactsFilter) -> Page[ListedContact]:
@@ -78,12 +91,13 @@ def changes(connection: Connection, account: str, number: str) -> tuple[Change, 
         .limit(MOST_CHANGES)
     )
     rows = connection.execute(query).all()
-    said = _replies(connection, account, number, {row.list_number for row in rows if row.list_number})
-    return tuple(_change(row, said) for row in rows)
+    causes = _replies(connection, account, number, {row.list_number for row in rows if row.list_number})
+    if any(row.change == "removed" and row.event_id not in causes for row in rows):
+        causes = _reports(connection, account, number) | causes
+    return tuple(_change(row, causes.get(row.event_id, NOTHING)) for row in rows)
 
 
-def _change(row: Row[Any], said: Mapping[str, Row[Any]]) -> Change:
-    reply = said.get(row.event_id)
+def _change(row: Row[Any], cause: Cause) -> Change:
     return Change(
         at=row.at,
         change=row.change,
@@ -92,12 +106,35 @@ def _change(row: Row[Any], said: Mapping[str, Row[Any]]) -> Change:
         keyword=row.keyword,
         issued_by=row.issued_by,
         event_id=row.event_id,
-        evidence=None if reply is None else reply.text,
-        source=None if reply is None else reply.source,
+        evidence=cause.evidence,
+        source=cause.source,
     )
 
 
-def _replies(connection: Connection, account: str, number: str, lists: Collection[str]) -> dict[str, Row[Any]]:
+def _reports(connection: Connection, account: str, number: str) -> dict[str, Cause]:
+    """Reports of the last messages to a number, by the id of the removal that each would have led to."""
+    query = (
+        select(messages.c.provider, messages.c.provider_message_id)
+        .where(messages.c.account == account, messages.c.number == number)
+        .order_by(messages.c.updated_at.desc(), messages.c.id.desc())
+        .limit(MOST_MESSAGES)
+    )
+    ids: dict[str, list[str]] = {}
+    for provider, provider_message_id in connection.execute(query):
+        ids.setdefault(provider, []).append(provider_message_id)
+    found: dict[str, Cause] = {}
+    for provider, some in ids.items():
+        table = receipts.c
+        mine = (table.account == account, table.provider == provider, table.provider_message_id.in_(some))
+        for row in connection.execute(select(receipts).where(*mine).limit(MOST_CHANGES)):
+            said = " ".join(filter(None, (row.provider_status, row.provider_code, row.provider_text)))
+            found[derived_id(row.event_id, "unsubscribe")] = Cause(
+                f"{row.status_detail}; {provider}: {said}", row.source
+            )
+    return found
+
+
+def _replies(connection: Connection, account: str, number: str, lists: Collection[str]) -> dict[str, Cause]:
     """Replies of a number, by the id of the removal that each would have led to."""
     query = (
         select(replies)
@@ -105,10 +142,11 @@ def _replies(connection: Connection, account: str, number: str, lists: Collectio
         .order_by(replies.c.received_at.desc(), replies.c.id.desc())
         .limit(MOST_CHANGES)
     )
-    found: dict[str, Row[Any]] = {}
+    found: dict[str, Cause] = {}
     for row in connection.execute(query):
-        found[derived_id(row.event_id, "unsubscribe")] = row
+        cause = Cause(row.text, row.source)
+        found[derived_id(row.event_id, "unsubscribe")] = cause
         # An opt-out from all lists is applied to each of them.
         for list_number in lists:
-            found[derived_id(row.event_id, "unsubscribe", list_number)] = row
+            found[derived_id(row.event_id, "unsubscribe", list_number)] = cause
     return found

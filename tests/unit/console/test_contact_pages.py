@@ -9,11 +9,11 @@ import orjson
 import pytest
 
 from console.principals import Role
-from database.tables import contact_changes, contacts, replies
+from database.tables import contact_changes, contacts, messages, receipts, replies
 from schemas.ids import derived_id
 from schemas.records import AuditEntry, ContactCommand
 from tests.unit.console.console_parts import LIST, NUMBER, OTHER_LIST, Api, refusal
-from tests.unit.console.rows import change, contact, reply
+from tests.unit.console.rows import change, contact, message, receipt, reply
 
 PAGE = f"/contacts/{NUMBER}"
 RESTORE = {"csrf": "token", "list_number": LIST, "why": "She called us", "consent": "true"}
@@ -65,6 +65,16 @@ async def test_the_reply_that_led_to_a_removal_is_its_evidence(api: Api, lists: 
     (known,) = (await api.get(f"/api/contacts/{NUMBER}")).json()["history"]
     assert (known["evidence"], known["source"]) == ("please stop <b>now</b>", "sms.raw/0/0")
     assert "<b>now" not in (await api.page(PAGE)).text
+
+
+async def test_the_report_that_led_to_a_removal_is_its_evidence(api: Api) -> None:
+    refused = {"status_detail": "REJECTED_ABSENT_SUBSCRIBER", "provider_status": "REJECTED", "provider_code": "8:27"}
+    api.put(messages, message(1, provider_message_id="ib-1"), message(2, provider_message_id="ib-2"))
+    api.put(receipts, receipt(1), receipt(2, **refused, provider_text="Absent subscriber"))
+    api.put(contact_changes, change(event_id=derived_id("evt_receipt_2", "unsubscribe"), reason="bad_response"))
+    (known,) = (await api.get(f"/api/contacts/{NUMBER}")).json()["history"]
+    assert known["evidence"] == "REJECTED_ABSENT_SUBSCRIBER; infobip: REJECTED 8:27 Absent subscriber"
+    assert known["source"] == "sms.raw/0/1"
 
 
 @pytest.mark.parametrize(
