@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Request
 from pydantic import Field
 
 from console.audit import caller_ip
-from console.callers import Caller, IdempotencyKey, Parts, TheCaller, TheParts, accept
+from console.callers import Caller, IdempotencyKey, Parts, Supporter, TheParts, accept
 from console.contact_orders import order
 from console.contacts_view import ContactsView
 from console.errors import not_available, not_found, validation_failed
@@ -85,7 +85,7 @@ class Answers(Body):
 
 @router.post("/api/contacts/remove", status_code=202, summary="Remove contacts")
 async def remove(
-    request: Request, body: Removal, parts: TheParts, caller: TheCaller, idempotency_key: IdempotencyKey = None
+    request: Request, body: Removal, parts: TheParts, caller: Supporter, idempotency_key: IdempotencyKey = None
 ) -> Ordered:
     """Order that 1 to 1,000 contacts of a list are not texted again. In effect within seconds."""
     return await _order("remove", body, body.reason, request, parts, caller, idempotency_key)
@@ -93,7 +93,7 @@ async def remove(
 
 @router.post("/api/contacts/restore", status_code=202, summary="Restore contacts")
 async def restore(
-    request: Request, body: Contacts, parts: TheParts, caller: TheCaller, idempotency_key: IdempotencyKey = None
+    request: Request, body: Contacts, parts: TheParts, caller: Supporter, idempotency_key: IdempotencyKey = None
 ) -> Ordered:
     """Order that 1 to 1,000 contacts of a list may be texted again, whatever they were removed for.
 
@@ -103,7 +103,7 @@ async def restore(
 
 
 @router.post("/api/contacts/check", summary="Ask who may be texted")
-async def check(body: Question, parts: TheParts, caller: TheCaller) -> Answers:
+async def check(body: Question, parts: TheParts, caller: Supporter) -> Answers:
     """Tell which of 1 to 1,000 numbers may be texted from a list, right before they are.
 
     Text a number only if `may_be_texted` is true. When the state is older than the limit, the answer is 503.
@@ -119,7 +119,7 @@ async def show(
     list_number: Annotated[str, Path(max_length=40, examples=["+18005551234"])],
     number: Annotated[str, Path(max_length=40, examples=["+15551230001"])],
     parts: TheParts,
-    caller: TheCaller,
+    caller: Supporter,
 ) -> Contact:
     """Whether one contact may be texted, why not and since when. A contact of which nothing is recorded may be."""
     listed = _known_list(list_number, caller)

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Request
 from pydantic import Field, StrictInt, StringConstraints
 
-from console.callers import Caller, IdempotencyKey, TheCaller, TheParts, accept
+from console.callers import Caller, IdempotencyKey, Supporter, TheParts, accept
 from console.claims import Accepted
 from console.clock import now_ms
 from console.errors import validation_failed
@@ -76,7 +76,7 @@ class Registered(Body):
 
 @router.post("/api/messages", status_code=202, summary="Register sent messages")
 async def register(
-    request: Request, body: Messages, parts: TheParts, caller: TheCaller, idempotency_key: IdempotencyKey = None
+    request: Request, body: Messages, parts: TheParts, caller: Supporter, idempotency_key: IdempotencyKey = None
 ) -> Registered:
     """Register 1 to 1,000 messages, all or none. Reports that come before or after find them by the provider's id.
 

@@ -135,6 +135,26 @@ async def test_what_belongs_to_no_account_is_for_the_admins_of_every_one(api: Ap
     assert (await api.request(method, path, key=api.key(None), json=body)).status_code in (200, 201)
 
 
+LOOKS_UP_NUMBERS = {
+    ("GET", f"/api/contacts/{LIST}/{NUMBER}"),
+    ("GET", f"/api/contacts/{NUMBER}"),
+    ("GET", "/api/raw/sms.raw/0/0"),
+    ("GET", "/api/keys"),
+    ("GET", "/api/audit"),
+}
+"""What a viewer may not read: answers would tell a number that it sees masked, or what only admins see."""
+
+
+@pytest.mark.parametrize(("method", "path"), REQUESTS)
+async def test_a_viewer_changes_nothing_and_looks_no_number_up(api: Api, method: str, path: str) -> None:
+    (key,) = (key for key in api.keys.by_id.values() if key.name == "acme shop")
+    api.keys.put(replace(key, role="viewer"))
+    answer = await api.request(method, path, json=REQUESTS[method, path])
+    may = method == "GET" and (method, path) not in LOOKS_UP_NUMBERS
+    assert answer.status_code == (200 if may else 403), answer.text
+    assert not api.written.entries
+
+
 def test_nothing_else_is_served(api: Api) -> None:
     unlisted = {getattr(route, "path", None) for route in api.app.routes if not isinstance(route, APIRoute)}
     assert {path for path in unlisted if path} <= HEALTH | {"/registry"}  # schemas, the same for everybody
