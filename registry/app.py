@@ -152,7 +152,7 @@ class _Api:
         versions, wanted = self._subject(request), request.path_params["version"]
         if wanted in ("latest", "-1"):
             return versions[-1]
-        if not wanted.isascii() or not wanted.isdigit() or not 0 < int(wanted) < 2**31:
+        if not (wanted.isascii() and wanted.isdigit() and len(wanted) < 11 and 0 < int(wanted) < 2**31):
             raise Refused(422, 42202, f"The specified version '{wanted}' is not a valid version id.")
         found = next((version for version in versions if version.version == int(wanted)), None)
         if found is None:
@@ -200,7 +200,7 @@ async def _body(request: Request) -> dict[str, Any]:
             raise Refused(413, 413, f"The body is longer than {MAX_BODY_BYTES} bytes")
     try:
         body = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
         raise Refused(400, 400, "The body is no JSON object")

@@ -92,7 +92,9 @@ class Subjects(Mapping[str, list[Version]]):
             given = json.loads(schema)
             wanted = to_parsing_canonical_form(given)
         except (ValueError, TypeError, KeyError, AttributeError, SchemaParseException, UnknownType) as error:
-            raise NotASchema(f"Invalid schema: {error!r}") from None
+            raise NotASchema(f"Invalid schema: {error!r:.500}") from None
+        except RecursionError:
+            raise NotASchema("Invalid schema: it is nested too deep") from None
         versions = self._subjects[subject][::-1]
         exact = next((v for v in versions if json.loads(v.schema) == given), None)
         return exact or next((v for v in versions if to_parsing_canonical_form(json.loads(v.schema)) == wanted), None)

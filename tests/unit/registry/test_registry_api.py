@@ -138,6 +138,11 @@ def test_settings(path: str, answer: Any) -> None:
     assert get(path) == answer
 
 
+def nested(times: int) -> str:
+    """A schema of arrays in arrays."""
+    return '{"type":"array","items":' * times + '"string"' + "}" * times
+
+
 STRING = json.dumps({"schema": '"string"'})
 
 
@@ -163,6 +168,10 @@ STRING = json.dumps({"schema": '"string"'})
         ("POST", f"/subjects/{SUBJECT}", json.dumps({"schema": '{"type":"rubbish"}'}), 422, 42201),
         ("POST", f"/subjects/{SUBJECT}", json.dumps({"schema": 5}), 422, 42201),
         ("POST", f"/subjects/{SUBJECT}", json.dumps({"schema": "{}", "schemaType": "JSON"}), 404, 40403),
+        ("POST", f"/subjects/{SUBJECT}", json.dumps({"schema": "[" * 100_000}), 422, 42201),
+        ("POST", f"/subjects/{SUBJECT}", json.dumps({"schema": nested(2_000)}), 422, 42201),
+        ("GET", f"/subjects/{SUBJECT}/versions/{'1' * 5_000}", None, 422, 42202),
+        ("POST", f"/subjects/{SUBJECT}", "[" * 200_000, 400, 400),
         ("POST", f"/subjects/{SUBJECT}", "[]", 400, 400),
         ("POST", f"/subjects/{SUBJECT}", "x" * 2_000_000, 413, 413),
         ("POST", f"/subjects/{SUBJECT}/versions", STRING, 422, 42205),
