@@ -39,7 +39,7 @@ class NewReplay(StrictBody):
         examples=["24h"],
     )
     until: str | None = Field(default=None, max_length=40, description="Written before; now unless given.")
-    rate: float | None = Field(default=None, ge=0.1, description="Webhooks a second at most.")
+    rate: float | None = Field(default=None, ge=0.1, le=100_000, description="Webhooks a second at most.")
 
 
 @router.get("/api/replays", summary="List replays")

@@ -16,6 +16,9 @@ from schemas.topics import parse_duration
 
 T = TypeVar("T")
 
+LAST_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999, which is the last that can be written."""
+
 
 class ListFilter(BaseModel):
     """What every list takes. Fields that stand in `columns()` are compared with the columns of that name.
@@ -110,13 +113,14 @@ def checked_time(field: str, text: str, now: int) -> int:
 def millis_of(text: str, now: int) -> int:
     """Milliseconds of a time with a zone, or of a duration before `now`. Raises ValueError."""
     try:
-        return now - parse_duration(text)
+        return max(0, now - parse_duration(text))
     except ValueError:
         pass
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
         at = None
-    if at is None or at.tzinfo is None:
+    millis = -1 if at is None or at.tzinfo is None else int(at.timestamp() * 1000)
+    if not 0 <= millis <= LAST_MS:
         raise ValueError("is no time with a zone and no duration; write 2026-11-20T10:15:00Z, or 24h for a day ago")
-    return int(at.timestamp() * 1000)
+    return millis

@@ -132,11 +132,17 @@ async def test_a_zero_byte_in_a_url_is_refused(api: Api, url: str) -> None:
     assert answer.json()["message"] == "URL: holds a zero byte."
 
 
-@pytest.mark.parametrize("since", ["99999999999999999d", "36501d"])
-async def test_a_time_before_all_times_is_refused(api: Api, since: str) -> None:
+@pytest.mark.parametrize(
+    "since",
+    ["99999999999999999d", "36501d", "0001-01-01T00:00:00+23:59", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00"],
+)
+async def test_a_time_before_or_after_all_times_is_refused(api: Api, since: str) -> None:
     answer = await api.get("/api/deliveries", params={"since": since})
     assert refusal(answer) == (422, "validation_failed")
     assert "since" in answer.json()["message"]
+    ordered = await api.post("/api/replays", json={"endpoint": "crm", "since": since})
+    assert refusal(ordered) == (422, "validation_failed")
+    assert not api.written.entries
 
 
 async def test_answers_are_not_to_be_stored_on_the_way(api: Api) -> None:
