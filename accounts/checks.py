@@ -42,6 +42,9 @@ RESERVED_HEADERS = frozenset(
 
 RESERVED_PREFIXES = ("content-", "webhook-", "x-trackly-")
 
+RESERVED_IDS = (".", "..")
+"""Steps in a path: what has such an id has no page that could be opened."""
+
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,6}")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")  # RFC 9110 section 5.6.2
@@ -120,7 +123,7 @@ def check_there(value: str) -> None:
 
 
 def check_id(value: str) -> None:
-    if not _ID.fullmatch(value):
+    if not _ID.fullmatch(value) or value in RESERVED_IDS:
         raise ValueError(f"{quoted(value)} is no id: 1 to 64 letters, digits, dots, underscores or dashes")
 
 

@@ -22,6 +22,9 @@ from operations.trials import Trial, send_trial, trial_event
 from outbound.redaction import without_query
 from schemas.records import EndpointConfig
 
+NEW = "new"
+"""The path of the page that makes an endpoint; none can be opened there."""
+
 MOST_OVERLAP_HOURS = 24 * 30
 """How long two secrets may sign beside each other."""
 
@@ -56,6 +59,8 @@ async def put(
     refuse_references({"secret": values.get("secret"), **headers})
     key = f"{account}/{values.get('id', '')}"
     before = parts.accounts.endpoints.get(key)
+    if is_new and values.get("id") == NEW:
+        raise conflict(f"{NEW!r} cannot be the name of an endpoint: it is the page that makes one.")
     if is_new and before is not None:
         raise conflict(f"There is an endpoint {values['id']!r} already.")
     check_version(before, version)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from starlette.requests import Request
@@ -14,6 +15,7 @@ from console.setting_changes import check_version, write_setting
 from outbound.redaction import without_query
 from schemas.records import ListConfig
 
+SETTINGS = tuple(each.name for each in fields(ListConfig) if each.name not in ("account", "number"))
 FORWARDS = ("dlr_forward_url", "reply_forward_url")
 
 
@@ -53,7 +55,10 @@ async def put(
     await _check_forwards(parts, after)
     if after != before:
         action = "list.create" if before is None else "list.change"
-        details = {} if before is None else {name: _told(before, after, name) for name in change.fields}
+        names = (
+            [each.name for each in fields(ListConfig) if each.name != "account"] if before is None else change.fields
+        )
+        details = {name: _told(before, after, name) for name in names}
         await write_setting(request, parts, principal, action, before, after, details)
     return after
 
@@ -70,10 +75,10 @@ async def _check_forwards(parts: Parts, config: ListConfig) -> None:
         raise validation_failed(problems)
 
 
-def _told(before: ListConfig, after: ListConfig, path: str) -> list[Any]:
-    """A changed setting as it was and is, for the audit log."""
+def _told(before: ListConfig | None, after: ListConfig, path: str) -> list[Any]:
+    """A setting as it was and is, for the audit log."""
     name = path.removesuffix(" (removed)").partition(".")[0]
-    old, new = getattr(before, name), getattr(after, name)
+    old, new = getattr(before, name, None), getattr(after, name)
     if name in FORWARDS:
         return [old and without_query(old), new and without_query(new)]
     return [old, new]

@@ -37,7 +37,8 @@ def is_same_origin(headers: Headers) -> bool:
 
 def is_token(given: object, expected: str) -> bool:
     """Whether this is the token of a session's forms; compared in constant time."""
-    return isinstance(given, str) and hmac.compare_digest(given.encode(), expected.encode())
+    # Half of a surrogate pair comes by charsets that a form can name.
+    return isinstance(given, str) and hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode())
 
 
 class SecurityHeaders:

@@ -29,8 +29,6 @@ Text = Annotated[str, Form(max_length=2_000)]
 Choices = Annotated[list[str], Form()]
 
 OVERLAPS = {0: "none: the old secret ends at once", 1: "1 hour", 24: "24 hours", 72: "72 hours"}
-NEW = "new"
-"""No endpoint can be opened under this name: it is the page that makes one."""
 
 
 @router.get("")
@@ -41,13 +39,13 @@ async def show_endpoints(request: Request, parts: TheParts, visitor: TheVisitor)
     return page(request, "endpoints/list.html", visitor, endpoints=found)
 
 
-@router.get(f"/{NEW}")
+@router.get(f"/{changes.NEW}")
 async def new_endpoint(request: Request, visitor: Administrator) -> Response:
     """The form of a new endpoint."""
     return _form(request, visitor, {"events": ["delivery", "unsubscribe", "reply"]})
 
 
-@router.post(f"/{NEW}")
+@router.post(f"/{changes.NEW}")
 async def create(
     request: Request,
     parts: TheParts,
@@ -61,8 +59,6 @@ async def create(
 ) -> Response:
     """Create an endpoint, and show its secret, once."""
     given = _values(id, url, description, events, lists, format)
-    if id == NEW:
-        return _form(request, visitor, given, conflict(f"{NEW!r} cannot be the name of an endpoint."))
     try:
         made, secret = await changes.put(request, parts, visitor.principal, visitor.account, given, is_new=True)
     except ApiError as error:

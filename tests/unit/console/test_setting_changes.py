@@ -39,7 +39,9 @@ async def test_a_list_is_created_and_in_force_when_it_is_answered(api: Api) -> N
     assert api.accounts.lists_of("acme")[NEW] == ListConfig(
         account="acme", number=NEW, retry_threshold=5, provider_list_ids={"lime": "4711"}
     )
-    assert audited(api) == [("list.create", f"list {NEW}", "{}")]
+    ((action, about, details),) = audited(api)
+    assert (action, about) == ("list.create", f"list {NEW}")
+    assert '"retry_threshold":[null,5]' in details
 
 
 async def test_a_list_is_changed_and_the_audit_log_says_what(api: Api) -> None:
@@ -103,6 +105,13 @@ async def test_a_form_with_a_mistake_comes_back_with_what_was_typed(api: Api) ->
     assert answer.status_code == 422
     assert 'value="abc"' in answer.text
     assert 'value="4"' in answer.text
+
+
+@pytest.mark.parametrize("name", [".", "..", "new"])
+async def test_an_endpoint_whose_page_could_not_be_opened_is_not_made(api: Api, name: str) -> None:
+    answer = await api.post("/api/endpoints", json={"id": name, "url": "https://crm.example.com/hook"})
+    assert answer.status_code in (409, 422)
+    assert not api.written.entries
 
 
 # Two at the same time
