@@ -26,11 +26,12 @@ async def create(request: Request, parts: Parts, principal: Principal, account: 
         raise validation_failed([f"id: {error}"]) from None
     if len(name) > MAX_NAME or not name.isprintable():
         raise validation_failed([f"name: has not at most {MAX_NAME} printable characters"])
-    if account in parts.accounts.accounts:
-        raise conflict(f"There is an account {account!r} already.")
-    made = AccountConfig(id=account, name=name or account)
-    await write_setting(request, parts, principal, "account.create", None, made, {"name": made.name})
-    return made
+    async with parts.changing[account]:
+        if account in parts.accounts.accounts:
+            raise conflict(f"There is an account {account!r} already.")
+        made = AccountConfig(id=account, name=name or account)
+        await write_setting(request, parts, principal, "account.create", None, made, {"name": made.name})
+        return made
 
 
 async def set_credentials(
@@ -41,11 +42,12 @@ async def set_credentials(
     Raises ApiError: 422 with every mistake by its name, 503.
     """
     refuse_references(dict(given))
-    before = parts.accounts.accounts[account]
-    try:
-        after = with_secrets(with_credentials(before, source, given), keyring().seal)
-    except ValueError as error:
-        raise validation_failed(str(error).split("\n")) from None
-    details = {"source": source, "set": [name for name in given if given[name] is not None]}
-    details["removed"] = [name for name in given if given[name] is None]
-    await write_setting(request, parts, principal, "account.credentials", before, after, details)
+    async with parts.changing[account]:
+        before = parts.accounts.accounts[account]
+        try:
+            after = with_secrets(with_credentials(before, source, given), keyring().seal)
+        except ValueError as error:
+            raise validation_failed(str(error).split("\n")) from None
+        details = {"source": source, "set": [name for name in given if given[name] is not None]}
+        details["removed"] = [name for name in given if given[name] is None]
+        await write_setting(request, parts, principal, "account.credentials", before, after, details)

@@ -56,14 +56,15 @@ async def change(
 
     Raises ApiError: 422 with what `changed` says of values that do not fit, 503 when Kafka takes nothing.
     """
-    before = parts.accounts.accounts[account]
-    try:
-        after = with_secrets(changed(before), keyring().seal)
-    except ValueError as error:
-        raise validation_failed([str(error)]) from None
-    details = {"before": _logged(before), "after": _logged(after)}
-    await write_setting(request, parts, principal, action, before, after, details)
-    return after
+    async with parts.changing[account]:
+        before = parts.accounts.accounts[account]
+        try:
+            after = with_secrets(changed(before), keyring().seal)
+        except ValueError as error:
+            raise validation_failed([str(error)]) from None
+        details = {"before": _logged(before), "after": _logged(after)}
+        await write_setting(request, parts, principal, action, before, after, details)
+        return after
 
 
 async def audit_test(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
@@ -28,7 +30,10 @@ from schemas.records import ListConfig
 
 @dataclass(frozen=True)
 class Parts:
-    """What routes work with. `refusal_of` says why webhooks may not go to a URL, or None; whether http may be used."""
+    """What routes work with. `refusal_of` says why webhooks may not go to a URL, or None; whether http may be used.
+
+    `changing` is held by whoever changes settings of an account, from reading them until they are in force.
+    """
 
     settings: ConsoleSettings
     accounts: Accounts
@@ -42,6 +47,7 @@ class Parts:
     replays: ReplaysView
     keys: ApiKeys
     refusal_of: Callable[[str, bool], Awaitable[str | None]]
+    changing: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
 
 @dataclass(frozen=True, slots=True)

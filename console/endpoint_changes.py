@@ -57,24 +57,25 @@ async def put(
     """
     headers = {f"headers.{name}": value for name, value in values.get("headers", {}).items()}
     refuse_references({"secret": values.get("secret"), **headers})
-    key = f"{account}/{values.get('id', '')}"
-    before = parts.accounts.endpoints.get(key)
-    if is_new and values.get("id") == NEW:
-        raise conflict(f"{NEW!r} cannot be the name of an endpoint: it is the page that makes one.")
-    if is_new and before is not None:
-        raise conflict(f"There is an endpoint {values['id']!r} already.")
-    check_version(before, version)
-    try:
-        plan = plan_endpoint(values, account, parts.accounts, keys=keyring())
-    except (PlanError, SecretMissing) as error:
-        raise validation_failed(str(error).split("\n")) from None
-    (change,) = plan.changes
-    assert isinstance(change.config, EndpointConfig)
-    await _check_address(parts, change.config)
-    if change.action != "unchanged":
-        action = "endpoint.create" if before is None else "endpoint.change"
-        await _write(request, parts, principal, action, before, change.config)
-    return change.config, plan.new_secrets.get(key)
+    async with parts.changing[account]:
+        key = f"{account}/{values.get('id', '')}"
+        before = parts.accounts.endpoints.get(key)
+        if is_new and values.get("id") == NEW:
+            raise conflict(f"{NEW!r} cannot be the name of an endpoint: it is the page that makes one.")
+        if is_new and before is not None:
+            raise conflict(f"There is an endpoint {values['id']!r} already.")
+        check_version(before, version)
+        try:
+            plan = plan_endpoint(values, account, parts.accounts, keys=keyring())
+        except (PlanError, SecretMissing) as error:
+            raise validation_failed(str(error).split("\n")) from None
+        (change,) = plan.changes
+        assert isinstance(change.config, EndpointConfig)
+        await _check_address(parts, change.config)
+        if change.action != "unchanged":
+            action = "endpoint.create" if before is None else "endpoint.change"
+            await _write(request, parts, principal, action, before, change.config)
+        return change.config, plan.new_secrets.get(key)
 
 
 async def change(
@@ -85,14 +86,19 @@ async def change(
     action: str,
     changed: Callable[[EndpointConfig], EndpointConfig],
 ) -> EndpointConfig:
-    """Change an endpoint by a rule of `operations.endpoints`. Raises ApiError: 409 with what the rule says, 503."""
-    try:
-        after = changed(endpoint)
-    except Refused as refused:
-        raise conflict(str(refused)) from None
-    if after != endpoint:
-        await _write(request, parts, principal, action, endpoint, after)
-    return after
+    """Change an endpoint, as it is now, by a rule of `operations.endpoints`.
+
+    Raises ApiError: 404 where it is gone, 409 with what the rule says, 412, 503.
+    """
+    async with parts.changing[endpoint.account]:
+        before = endpoint_named(parts, endpoint.account, endpoint.id)
+        try:
+            after = changed(before)
+        except Refused as refused:
+            raise conflict(str(refused)) from None
+        if after != before:
+            await _write(request, parts, principal, action, before, after)
+        return after
 
 
 async def rotate(
@@ -108,8 +114,10 @@ async def rotate(
 
 
 async def delete(request: Request, parts: Parts, principal: Principal, endpoint: EndpointConfig) -> None:
-    """Delete an endpoint. Raises ApiError (503)."""
-    await _write(request, parts, principal, "endpoint.delete", endpoint, None)
+    """Delete an endpoint. Raises ApiError: 404 where it is gone, 412, 503."""
+    async with parts.changing[endpoint.account]:
+        before = endpoint_named(parts, endpoint.account, endpoint.id)
+        await _write(request, parts, principal, "endpoint.delete", before, None)
 
 
 async def try_endpoint(

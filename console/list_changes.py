@@ -16,6 +16,7 @@ from outbound.redaction import without_query
 from schemas.records import ListConfig
 
 SETTINGS = tuple(each.name for each in fields(ListConfig) if each.name not in ("account", "number"))
+SETTINGS = tuple(each.name for each in fields(ListConfig) if each.name not in ("account", "number"))
 FORWARDS = ("dlr_forward_url", "reply_forward_url")
 
 
@@ -41,26 +42,25 @@ async def put(
 
     Raises ApiError: 409 where a new one is there already, 412, 422 with every mistake by its field, 503.
     """
-    before = parts.accounts.lists_of(account).get(str(values.get("number")))
-    if is_new and before is not None:
-        raise conflict(f"There is a list {before.number} already.")
-    check_version(before, version)
-    try:
-        plan = plan_list(values, account, parts.accounts)
-    except PlanError as error:
-        raise validation_failed(error.problems) from None
-    (change,) = plan.changes
-    after = change.config
-    assert isinstance(after, ListConfig)
-    await _check_forwards(parts, after)
-    if after != before:
-        action = "list.create" if before is None else "list.change"
-        names = (
-            [each.name for each in fields(ListConfig) if each.name != "account"] if before is None else change.fields
-        )
-        details = {name: _told(before, after, name) for name in names}
-        await write_setting(request, parts, principal, action, before, after, details)
-    return after
+    async with parts.changing[account]:
+        before = parts.accounts.lists_of(account).get(str(values.get("number")))
+        if is_new and before is not None:
+            raise conflict(f"There is a list {before.number} already.")
+        check_version(before, version)
+        try:
+            plan = plan_list(values, account, parts.accounts)
+        except PlanError as error:
+            raise validation_failed(error.problems) from None
+        (change,) = plan.changes
+        after = change.config
+        assert isinstance(after, ListConfig)
+        await _check_forwards(parts, after)
+        if after != before:
+            action = "list.create" if before is None else "list.change"
+            names = SETTINGS if before is None else change.fields
+            details = {name: _told(before, after, name) for name in names}
+            await write_setting(request, parts, principal, action, before, after, details)
+        return after
 
 
 async def _check_forwards(parts: Parts, config: ListConfig) -> None:

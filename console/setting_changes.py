@@ -38,9 +38,10 @@ async def write_setting(
     after: Config | None,
     details: Mapping[str, Any],
 ) -> None:
-    """Write a setting, or delete it, and wait until it is in force here. Raises ApiError (503): Kafka, or no key.
+    """Write a setting, or delete it, and wait until it is in force here. Raises ApiError: 412, 503 (Kafka, or no key).
 
-    `details` are for the audit log: what is changed, without secrets.
+    `before` is what was read while `Parts.changing` was held; it still is. Another process may have changed the
+    setting all the same: then nothing is written. `details` are for the audit log: what is changed, without secrets.
     """
     config = after or before
     assert config is not None
@@ -48,6 +49,8 @@ async def write_setting(
         _check_sealed(before, after)
     account, object = described(config)
     async with audited(request, parts.writer, principal, action, object, accounts=[account], **details):
+        if parts.accounts.stored(config) != before:
+            raise changed_meanwhile()
         entry = Entry(config_key(config).encode(), after, random_id(), now_ms())
         await parts.writer.write(TOPIC_OF[type(config)], [entry])
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,10 +49,12 @@ class Written:
         self.entries: list[tuple[str, Entry]] = []
         self.broken = False
         self.broken_topics: set[str] = set()
+        self.seconds = 0.0
         self.accounts = Accounts()
         self.replays = ReplaysView()
 
     async def write(self, topic: str, entries: Sequence[Entry]) -> list[Any]:
+        await asyncio.sleep(self.seconds)
         if self.broken or topic in self.broken_topics:
             raise not_available("Kafka is away.")
         self.entries += [(topic, entry) for entry in entries]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Awaitable
 from typing import Any
 
 import httpx
@@ -167,6 +169,54 @@ async def test_a_pause_or_a_rotation_is_no_change_of_settings(api: Api) -> None:
     answer = await api.form("/webhooks/crm/edit", version=version, **kept)
     assert answer.status_code == 303, answer.text
     assert not api.accounts.endpoints["acme/crm"].enabled
+
+
+async def together(*requests: Awaitable[httpx.Response]) -> list[int]:
+    return [answer.status_code for answer in await asyncio.gather(*requests)]
+
+
+async def test_changes_of_one_account_at_the_same_moment_are_all_made(api: Api) -> None:
+    api.written.seconds = 0.01
+    statuses = await together(
+        api.request("PUT", "/api/providers/twilio/credentials", json={"auth_token": "new"}),
+        api.post("/api/alerts/mute", json={"duration": "2h"}),
+        api.request("PUT", "/api/providers/cm/credentials", json={"secret": "mine"}),
+    )
+    assert statuses == [200, 200, 200]
+    account = api.accounts.accounts["acme"]
+    assert sorted(account.providers) == ["cm", "twilio"]
+    assert account.alerts_muted_until is not None
+
+
+async def test_a_pause_at_the_same_moment_brings_no_old_secret_back(api: Api) -> None:
+    api.written.seconds = 0.01
+    rotated, paused = await asyncio.gather(
+        api.post("/api/endpoints/crm/rotate-secret", json={"overlap_hours": 0}), api.post("/api/endpoints/crm/pause")
+    )
+    assert (rotated.status_code, paused.status_code) == (200, 200)
+    stored = api.accounts.endpoints["acme/crm"]
+    assert resolve(stored.secret) == rotated.json()["secret"]
+    assert not stored.enabled
+
+
+@pytest.mark.parametrize("path", CHANGES)
+async def test_of_two_at_the_same_moment_who_have_seen_the_same_one_is_told(api: Api, path: str) -> None:
+    etag = {"If-Match": (await api.get(path)).headers["ETag"]}
+    api.written.seconds = 0.01
+    other = {**CHANGES[path], **({"retry_threshold": 9} if "lists" in path else {"description": "mine"})}
+    statuses = await together(
+        api.request("PUT", path, json=CHANGES[path], headers=etag), api.request("PUT", path, json=other, headers=etag)
+    )
+    assert sorted(statuses) == [200, 412]
+
+
+async def test_what_another_process_changes_in_between_is_not_overwritten(api: Api) -> None:
+    api.written.seconds = 0.5
+    request = asyncio.create_task(api.post("/api/endpoints/crm/pause"))
+    await asyncio.sleep(0.2)
+    api.accounts.put(endpoint(description="by somebody else"))
+    assert (await request).status_code == 412
+    assert api.accounts.endpoints["acme/crm"].description == "by somebody else"
 
 
 # Credentials
