@@ -180,6 +180,7 @@ def _welcomed(connection: Connection, token: str, hashed: str) -> str | None:
 
 def _changed(connection: Connection, user_id: int, hashed: str, session: str) -> None:
     change(connection, user_id, password=hashed)
+    links.revoke(connection, user_id)
     sessions.end_all(connection, user_id, keep=session)
 
 

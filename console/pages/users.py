@@ -76,20 +76,18 @@ async def change_role(
 
 
 def _invitable(connection: Connection, visitor: Visitor, email: str) -> User | None:
-    """The user of an address, or None. Raises ApiError 409 where the visitor may give it no role.
+    """The user of an address, or None. Raises ApiError 409 where it must get no role from a page.
 
-    Whoever opened the first link of a user may know its password. So only those who may change every role of a user
-    already, or run the installation, give it another one.
+    Whoever opened the first link of a user may know its password, and would get what the user gets. So it must be one
+    of this account alone, or one whom the issuer of OpenID Connect knows: that one has no password.
     """
     user = user_by_email(connection, email)
-    if user is None or visitor.principal.is_operator:
+    if user is None or user.subject is not None or set(user.grants) == {visitor.account}:
         return user
-    if not user.grants or not all(visitor.principal.may(Role.ADMIN, account) for account in user.grants):
-        raise conflict(
-            "There is a user of this address already, whom others have invited. Whoever runs this installation can give"
-            " it a role here, by `trackly users grant`."
-        )
-    return user
+    raise conflict(
+        "There is a user of this address already. Others have invited it, and may know its password. Whoever runs this"
+        " installation lets it set a new one by `trackly users link`, and gives it a role by `trackly users grant`."
+    )
 
 
 def _invited(connection: Connection, visitor: Visitor, email: str, role: Role) -> str | None:

@@ -25,6 +25,11 @@ def new_link(connection: Connection, user_id: int, now: int) -> str:
     return token
 
 
+def revoke(connection: Connection, user_id: int) -> None:
+    """No link of a user opens anything any more."""
+    connection.execute(delete(invitations).where(invitations.c.user_id == user_id))
+
+
 def user_of_link(connection: Connection, token: str, now: int) -> User | None:
     """Whose password the link sets; None where it opens nothing."""
     found = connection.execute(select(invitations.c.user_id).where(_is_open(token, now))).scalar()

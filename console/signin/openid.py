@@ -22,7 +22,7 @@ from starlette.responses import Response
 
 from console.errors import ApiError, not_available
 from console.settings import ConsoleSettings
-from console.signin import sessions
+from console.signin import links, sessions
 from console.signin.users import User, UserError, change, email_of, user_by_email, user_by_subject
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,8 @@ def cookie_key(settings: ConsoleSettings) -> str:
 def let_in(connection: Connection, found: Identity, now: int) -> tuple[User, str] | None:
     """The user and the token of a new session; None for somebody whom no admin has invited.
 
-    A user is known by the subject; the first time by the verified email address, if it has no subject yet.
+    A user is known by the subject; the first time by the verified email address, if it has no subject yet. From then on
+    nothing else lets it in: its password, its links and its sessions end.
     """
     user = user_by_subject(connection, found.subject)
     if user is None and found.email is not None:
@@ -113,7 +114,10 @@ def let_in(connection: Connection, found: Identity, now: int) -> tuple[User, str
         except UserError:
             return None
         if invited is not None and invited.subject is None:
-            change(connection, invited.id, subject=found.subject)
+            # Whoever has invited this person may have opened the link, and know the password.
+            change(connection, invited.id, subject=found.subject, password=None)
+            links.revoke(connection, invited.id)
+            sessions.end_all(connection, invited.id)
             user = invited
     if user is None or user.disabled_at is not None:
         return None

@@ -16,8 +16,11 @@ from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
+from console.clock import now_ms
 from console.principals import Role
-from console.signin.users import add_user, all_users, disable
+from console.signin import passwords, sessions
+from console.signin.links import new_link
+from console.signin.users import add_user, all_users, change, disable
 from tests.http_servers import served
 from tests.unit.console.console_parts import Api
 
@@ -124,6 +127,20 @@ async def test_who_was_invited_is_let_in_and_led_to_where_it_was(api: Api, issue
         await api.request("GET", "/accounts/acme/deliveries", key="", headers={"cookie": cookie})
     ).status_code == 200
     assert subjects(api) == [f"{issuer.url} u-1"]
+
+
+async def test_who_invited_a_person_gets_in_by_no_password_and_no_link_afterwards(api: Api) -> None:
+    with api.engine.begin() as connection:
+        change(connection, 1, password=passwords.hash_of("a password that others know"))
+        link = new_link(connection, 1, now_ms())
+        session = sessions.start(connection, 1, now_ms())
+    assert (await sign_in(api)).status_code == 303
+    assert (await api.request("GET", f"/welcome/{link}", key="")).status_code == 404
+    form = {"email": "ann@example.com", "password": "a password that others know"}
+    tried = await api.request("POST", "/sign-in", key="", headers={"sec-fetch-site": "same-origin"}, data=form)
+    assert tried.status_code == 422
+    with api.engine.connect() as connection:
+        assert sessions.find(connection, session, now_ms()) is None
 
 
 async def test_a_person_is_known_by_the_subject_afterwards(api: Api, issuer: Issuer) -> None:

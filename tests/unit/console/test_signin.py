@@ -115,7 +115,10 @@ async def change_password(api: Api, cookie: str, present: str) -> httpx.Response
 
 async def test_the_present_password_changes_the_password_and_ends_other_sessions(api: Api) -> None:
     other, cookie = await signed_in(api), await signed_in(api)
+    with api.engine.begin() as connection:
+        link = new_link(connection, 1, now_ms())
     assert (await change_password(api, cookie, PASSWORD)).status_code == 303
+    assert (await api.request("GET", f"/welcome/{link}", key="")).status_code == 404
     assert (await shown(api, cookie), await shown(api, other)) == (200, 303)
     assert (await sign_in(api)).status_code == 422
     assert (await sign_in(api, password="another long sentence")).status_code == 303
