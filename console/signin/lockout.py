@@ -1,4 +1,6 @@
-"""Guessing passwords gets slower: failed sign-ins are counted by email address and by the caller's IP address.
+"""Guessing passwords gets slower: failed sign-ins are counted by email address, by the caller's network, and by both.
+
+An address alone is never locked for long: else anybody could keep its owner out.
 
 A try is counted before the password is looked at, in one statement, so that many at the same moment are no more than
 the same number one after the other. A success takes its own count back.
@@ -8,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Table, case, delete, literal, or_, select, update
@@ -19,8 +20,12 @@ from database.tables import sign_in_failures
 WAITS = (1, 2, 4, 8, 15, 30, 60, 120, 300, 600, 900)
 """Seconds to wait after each failure past the free ones; the last one holds for all that follow."""
 
-FREE_OF_ADDRESS, FREE_OF_CLIENT = 5, 20
-"""Failures in a row that cost no wait: of one email address, and of one client, behind which may be an office."""
+FREE_OF_BOTH, FREE_OF_CLIENT, FREE_OF_ADDRESS = 5, 20, 20
+"""Failures in a row that cost no wait: of a client at an address, of a client, behind which may be an office, and of an
+address from anywhere."""
+
+LONGEST_OF_ADDRESS = 30
+"""The longest wait, in seconds, for failures from anywhere."""
 
 FORGOTTEN_MS = 24 * 3_600_000
 """A failure that is older than this does not count any more."""
@@ -34,42 +39,55 @@ class Locked(Exception):
 
 
 class Counter(NamedTuple):
-    """What is counted: a digest, and how many failures are free."""
+    """What is counted: a digest, how many failures are free, and the longest wait in seconds."""
 
     key: str
     free: int
+    longest: int = WAITS[-1]
 
 
-def counters_of(email: str, remote_ip: str) -> tuple[Counter, Counter]:
-    """Counters of a try: of the address that was typed, known or not, and of the client."""
-    return Counter(_digest("address", email), FREE_OF_ADDRESS), Counter(
-        _digest("client", _network(remote_ip)), FREE_OF_CLIENT
+class Counters(NamedTuple):
+    """Counters of a try: of the address that was typed, known or not, of the client, and of both."""
+
+    both: Counter
+    client: Counter
+    address: Counter
+
+
+def counters_of(email: str, remote_ip: str) -> Counters:
+    """The counters of a try."""
+    network = _network(remote_ip)
+    return Counters(
+        Counter(_digest("both", f"{network} {email}"), FREE_OF_BOTH),
+        Counter(_digest("client", network), FREE_OF_CLIENT),
+        Counter(_digest("address", email), FREE_OF_ADDRESS, LONGEST_OF_ADDRESS),
     )
 
 
-def wait_after(failures: int, free: int) -> int:
+def wait_after(failures: int, counter: Counter) -> int:
     """Seconds from the last of so many failures until the next try."""
-    late = failures - free
-    return 0 if late < 0 else WAITS[min(late, len(WAITS) - 1)]
+    late = failures - counter.free
+    return 0 if late < 0 else min(WAITS[min(late, len(WAITS) - 1)], counter.longest)
 
 
-def count_try(connection: Connection, counters: Sequence[Counter], now: int) -> None:
+def count_try(connection: Connection, counters: Counters, now: int) -> None:
     """Count a try as failed until `take_back` says otherwise. Raises Locked, and counts nothing then."""
     for counter in counters:
         if not _count(connection, counter, now):
             raise Locked(_left(connection, counter, now))
 
 
-def take_back(connection: Connection, counters: Sequence[Counter]) -> None:
+def take_back(connection: Connection, counters: Counters) -> None:
     """A try was a success: its address is clean, and its client has one failure less, not none.
 
     Somebody with one good password must not get free guesses at others.
     """
     table = sign_in_failures.c
-    address, client = counters
-    connection.execute(delete(sign_in_failures).where(table.key == address.key))
+    connection.execute(delete(sign_in_failures).where(table.key.in_([counters.both.key, counters.address.key])))
     connection.execute(
-        update(sign_in_failures).where(table.key == client.key, table.failures > 0).values(failures=table.failures - 1)
+        update(sign_in_failures)
+        .where(table.key == counters.client.key, table.failures > 0)
+        .values(failures=table.failures - 1)
     )
 
 
@@ -87,20 +105,19 @@ def _count(connection: Connection, counter: Counter, now: int) -> bool:
         .on_conflict_do_update(
             index_elements=[columns.key],
             set_={"failures": case((is_old, 1), else_=columns.failures + 1), "last_at": now},
-            where=or_(is_old, columns.last_at + _wait_ms(counter.free) <= now),
+            where=or_(is_old, columns.last_at + _wait_ms(counter) <= now),
         )
         .returning(columns.failures)
     )
     return connection.execute(counted).first() is not None
 
 
-def _wait_ms(free: int) -> ColumnElement[int]:
+def _wait_ms(counter: Counter) -> ColumnElement[int]:
     """`wait_after` of a row in SQL, in milliseconds."""
     failures = sign_in_failures.c.failures
-    steps = [
-        (failures < free + late, literal(0 if late == 0 else WAITS[late - 1] * 1000)) for late in range(len(WAITS))
-    ]
-    return case(*steps, else_=WAITS[-1] * 1000)
+    most = counter.free + len(WAITS)
+    steps = [(failures <= known, literal(wait_after(known, counter) * 1000)) for known in range(counter.free - 1, most)]
+    return case(*steps, else_=counter.longest * 1000)
 
 
 def _left(connection: Connection, counter: Counter, now: int) -> int:
@@ -109,7 +126,7 @@ def _left(connection: Connection, counter: Counter, now: int) -> int:
     if row is None:
         return 1
     until = int(row.last_at) - now
-    return max(1, -(-until // 1000) + wait_after(int(row.failures), counter.free))
+    return max(1, -(-until // 1000) + wait_after(int(row.failures), counter))
 
 
 def _digest(kind: str, text: str) -> str:

@@ -13,7 +13,16 @@ from console.principals import EVERY_ACCOUNT, Role
 from console.signin import passwords, sessions
 from console.signin.first import first_link
 from console.signin.links import new_link
-from console.signin.lockout import FREE_OF_ADDRESS, WAITS, wait_after
+from console.signin.lockout import (
+    FREE_OF_ADDRESS,
+    FREE_OF_BOTH,
+    LONGEST_OF_ADDRESS,
+    WAITS,
+    Locked,
+    count_try,
+    counters_of,
+    wait_after,
+)
 from console.signin.users import add_user, all_users, change, disable, user_by_email
 from database.tables import SIGN_IN
 from schemas.records import AuditEntry
@@ -99,7 +108,7 @@ async def test_the_admins_of_an_account_see_who_signed_in_and_who_failed(api: Ap
 
 
 async def test_guessing_is_slowed_down_also_for_the_right_password(api: Api) -> None:
-    for _ in range(FREE_OF_ADDRESS):
+    for _ in range(FREE_OF_BOTH):
         await sign_in(api, password="wrong wrong wrong")
     answer = await sign_in(api)
     assert answer.status_code == 429
@@ -126,7 +135,7 @@ async def test_the_present_password_changes_the_password_and_ends_other_sessions
 
 async def test_whoever_has_a_session_guesses_the_password_no_faster_than_at_the_sign_in(api: Api) -> None:
     cookie = await signed_in(api)
-    for _ in range(FREE_OF_ADDRESS):
+    for _ in range(FREE_OF_BOTH):
         assert (await change_password(api, cookie, "wrong wrong wrong")).status_code == 422
     answer = await change_password(api, cookie, PASSWORD)
     assert answer.status_code == 429
@@ -137,7 +146,23 @@ async def test_whoever_has_a_session_guesses_the_password_no_faster_than_at_the_
 
 @pytest.mark.parametrize(("failures", "seconds"), [(0, 0), (4, 0), (5, WAITS[0]), (6, WAITS[1]), (1_000, WAITS[-1])])
 def test_waits_grow_up_to_a_quarter_of_an_hour(failures: int, seconds: int) -> None:
-    assert wait_after(failures, FREE_OF_ADDRESS) == seconds
+    assert wait_after(failures, counters_of(EMAIL, "203.0.113.9").both) == seconds
+
+
+def test_an_address_is_never_locked_for_long_by_tries_from_elsewhere() -> None:
+    api = Api()
+    ours, others = (counters_of(EMAIL, ip) for ip in ("203.0.113.9", "198.51.100.7"))
+    assert wait_after(1_000, others.address) == LONGEST_OF_ADDRESS
+    now = 0
+    with api.engine.begin() as connection:
+        for _ in range(FREE_OF_ADDRESS + len(WAITS)):
+            now += WAITS[-1] * 1_000
+            count_try(connection, others, now)
+        with pytest.raises(Locked, match="in 900 s"):
+            count_try(connection, others, now)
+        with pytest.raises(Locked, match=f"in {LONGEST_OF_ADDRESS} s"):
+            count_try(connection, ours, now)
+        count_try(connection, ours, now + LONGEST_OF_ADDRESS * 1_000)
 
 
 async def test_a_disabled_user_is_out_at_once(api: Api) -> None:
