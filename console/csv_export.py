@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 _NUMBER = re.compile(r"\+[0-9•]+")
 _TIMES = ("At", "At | None")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "Rows, the newest first"}

@@ -62,6 +62,8 @@ async def test_a_reply_cannot_be_a_formula(api: Api) -> None:
         ("-2+3", "'-2+3"),
         ("+1+cmd|' /C calc'!A0", "'+1+cmd|' /C calc'!A0"),
         ("\tx", "'\tx"),
+        ("\n=1+1", "'\n=1+1"),
+        ("＝1+1", "'＝1+1"),
         ("+15551230001", "+15551230001"),
         ("+1555•••0001", "+1555•••0001"),
         ("plain = text", "plain = text"),
