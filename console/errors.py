@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from console.principals import Role
 
-MAX_PROBLEMS = 10
-"""Problems of a body that are told; a batch can have thousands."""
+MAX_PROBLEMS, MAX_PROBLEM = 10, 500
+"""Problems of a body that are told, and characters of each: a batch can have thousands, and a problem quotes names."""
 
 
 class ApiError(Exception):
@@ -87,11 +87,11 @@ def too_large(limit: int) -> ApiError:
 
 
 def rate_limited(seconds: int) -> ApiError:
-    """The key has made too many requests."""
+    """The key, or the user, has made too many requests."""
     return ApiError(
         429,
         "rate_limited",
-        "This API key makes too many requests.",
+        "Too many requests.",
         f"Try again in {seconds} s. Batches of up to 1,000 need fewer requests.",
         {"Retry-After": str(seconds)},
     )
@@ -114,7 +114,7 @@ def not_available(message: str) -> ApiError:
 
 def validation_failed(problems: Sequence[str]) -> ApiError:
     """The request says something that makes no sense; `problems` are `place: what is wrong`."""
-    told = "; ".join(problems[:MAX_PROBLEMS])
+    told = "; ".join(problem[:MAX_PROBLEM] for problem in problems[:MAX_PROBLEMS])
     more = f"; and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
     return ApiError(422, "validation_failed", "The request is not valid; nothing was done.", f"{told}{more}.")
 

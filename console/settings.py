@@ -41,13 +41,13 @@ class ConsoleSettings(OutboundSettings, DatabaseSettings, ProxySettings, PublicS
         default=50.0,
         gt=0,
         validation_alias="TRACKLY_API_RATE",
-        description="Requests a second that an API key may make, for each console process.",
+        description="Requests a second that an API key, or a user, may make, for each console process.",
     )
     api_burst: int = Field(
         default=100,
         ge=1,
         validation_alias="TRACKLY_API_BURST",
-        description="Requests that an API key may make at once after a rest.",
+        description="Requests that an API key, or a user, may make at once after a rest.",
     )
     api_max_body_bytes: int = Field(
         default=4 << 20,

@@ -71,7 +71,7 @@ def create_pages(parts: Parts) -> FastAPI:
             path="/sign-in",
             https_only=settings.is_behind_tls,
         )
-    app.add_middleware(PageGate, seconds=settings.api_timeout)
+    app.add_middleware(PageGate, settings=settings)
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(checked_form)])
     app.include_router(signin.router)

@@ -5,13 +5,19 @@ Forms are parsed before routes look at them, so this is decided before anything 
 
 from __future__ import annotations
 
+import math
+
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from accounts.rates import RateLimits
 from console.bodies import Disconnected, check_url, read_body, replayed
-from console.errors import ApiError, not_ours
+from console.errors import ApiError, not_ours, rate_limited
+from console.pages import assets
 from console.pages.errors import error_page
+from console.principals import Principal
 from console.security import SAFE_METHODS, is_same_origin
+from console.settings import ConsoleSettings
 
 MAX_FORM_BYTES = 64 << 10
 
@@ -19,12 +25,13 @@ MAX_FORM_BYTES = 64 << 10
 class PageGate:
     """ASGI middleware. A form that comes through was sent by a page of the console, and its body is read.
 
-    `seconds`: how long a body may take to arrive.
+    Who is signed in may ask for as many pages as a key may make requests.
     """
 
-    def __init__(self, app: ASGIApp, seconds: float) -> None:
+    def __init__(self, app: ASGIApp, settings: ConsoleSettings) -> None:
         self._app = app
-        self._seconds = seconds
+        self._settings = settings
+        self._limits = RateLimits()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer why not."""
@@ -33,6 +40,7 @@ class PageGate:
         request = Request(scope)
         try:
             check_url(scope)
+            self._take(request)
             if scope["method"] not in SAFE_METHODS:
                 receive = await self._own_form(request, receive)
         except ApiError as error:
@@ -41,7 +49,15 @@ class PageGate:
             return None
         await self._app(scope, receive, send)
 
+    def _take(self, request: Request) -> None:
+        user: Principal | None = getattr(request.state, "principal", None)
+        if user is None or request.url.path.startswith(assets.PATH):
+            return
+        wait = self._limits.take(user.id, self._settings.api_rate, self._settings.api_burst)
+        if wait > 0:
+            raise rate_limited(math.ceil(wait))
+
     async def _own_form(self, request: Request, receive: Receive) -> Receive:
         if not is_same_origin(request.headers):
             raise not_ours()
-        return replayed(await read_body(request.headers, receive, MAX_FORM_BYTES, self._seconds), receive)
+        return replayed(await read_body(request.headers, receive, MAX_FORM_BYTES, self._settings.api_timeout), receive)

@@ -74,6 +74,14 @@ async def test_a_form_that_does_not_arrive_is_given_up() -> None:
     assert "did not arrive in time" in answer.text
 
 
+async def test_who_asks_for_very_many_pages_is_told_to_wait() -> None:
+    api = Api(api_rate=0.1, api_burst=2)
+    api.sign_in(Role.VIEWER)
+    statuses = [(await api.page("/lists")).status_code for _ in range(3)]
+    assert statuses == [200, 200, 429]
+    assert (await api.request("GET", "/assets/console.css", key="")).status_code != 429
+
+
 async def test_old_browsers_say_by_origin_where_a_form_is_from(api: Api) -> None:
     answer = await api.request("POST", "/sign-in", key="", data={}, headers={"origin": "http://console"})
     assert answer.status_code == 422
