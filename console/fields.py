@@ -70,6 +70,9 @@ IfMatch = Annotated[
 RowId = Annotated[int, Path(ge=1, lt=2**63, description="`id` of the row, from its list.", examples=[1])]
 Number = Annotated[str, StringConstraints(min_length=3, max_length=40), AfterValidator(number)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Item = Annotated[str, StringConstraints(max_length=200)]
+"""One of several texts: a name, an id, a duration."""
+Secret = Annotated[str, StringConstraints(max_length=4_000)]
 Provider = Annotated[str, AfterValidator(_provider)]
 Time = Annotated[AwareDatetime, BeforeValidator(_time)]
 WebAddress = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_web_address)]

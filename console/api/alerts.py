@@ -14,7 +14,7 @@ from console.alert_settings import AlertSettings, audit_test, change, settings_o
 from console.api.lists import ListAnswer, answer
 from console.callers import Administrator, Supporter, TheCaller, TheParts
 from console.clock import now_ms
-from console.fields import Body
+from console.fields import Body, Item
 from console.queries.alerts import AlertsFilter, ToldAlert, alerts
 from operations.alerts import muted, send_test, unmuted, with_settings
 
@@ -26,7 +26,7 @@ _ADDRESS = f"An https URL; `{KEEP}` keeps the one that is stored, null removes i
 class NewSettings(Body):
     """Settings that replace those there are."""
 
-    types: dict[str, bool] = Field(
+    types: dict[Item, bool] = Field(
         description="Types that are told or not; others are by default.", examples=[{"opt_outs": False}]
     )
     minimum_severity: str = Field(

@@ -11,7 +11,7 @@ from pydantic import Field
 from console import list_changes as changes
 from console.api.lists import ListAnswer
 from console.callers import Administrator, Caller, TheCaller, TheParts
-from console.fields import IfMatch, StrictBody
+from console.fields import IfMatch, Item, StrictBody
 from console.principals import Role
 from console.setting_changes import etag_of
 from outbound.redaction import without_query
@@ -28,7 +28,7 @@ class ListSettings(StrictBody):
     retry_threshold: int = Field(
         default=3, ge=1, le=100, description="Failures in a row after which a contact is removed."
     )
-    provider_list_ids: dict[str, str] = Field(
+    provider_list_ids: dict[Item, Item] = Field(
         default={}, max_length=20, description="Its id at providers that have one.", examples=[{"lime": "4711"}]
     )
     dlr_forward_url: str | None = Field(

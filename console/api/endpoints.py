@@ -14,7 +14,7 @@ from console import endpoint_changes as changes
 from console.api.lists import ListAnswer
 from console.callers import Administrator, Caller, Parts, Supporter, TheCaller, TheParts
 from console.clock import now_ms
-from console.fields import IfMatch, StrictBody
+from console.fields import IfMatch, Item, Secret, StrictBody
 from console.queries.endpoints import Endpoint, endpoints
 from console.setting_changes import etag_of
 from operations.endpoints import activated, paused, resumed
@@ -32,17 +32,19 @@ class EndpointSettings(StrictBody):
     url: str = Field(
         max_length=2_000, description="https URL that takes the webhooks.", examples=["https://crm.example.com/trackly"]
     )
-    events: list[str] = Field(
+    events: list[Item] = Field(
         default=["delivery", "unsubscribe", "reply"], max_length=20, description="Events that it gets."
     )
-    lists: list[str] = Field(default=[], max_length=1_000, description="Only events of these lists; empty: of all.")
+    lists: list[Item] = Field(default=[], max_length=1_000, description="Only events of these lists; empty: of all.")
     description: str = Field(default="", max_length=500)
     enabled: bool = True
     format: str = Field(default="json", max_length=20, description="`json` or `cloudevents`.")
     batch_events: int = Field(default=1, description="Events of one request, 1 to 100.")
     rate_limit: float | None = Field(default=None, description="Requests a second at most.")
-    retry_schedule: list[str] = Field(default=[], max_length=20, description="Delays of the deployment; empty: all.")
-    headers: dict[str, str] = Field(default={}, max_length=20, description="Headers of each request; `***` keeps one.")
+    retry_schedule: list[Item] = Field(default=[], max_length=20, description="Delays of the deployment; empty: all.")
+    headers: dict[Item, Secret] = Field(
+        default={}, max_length=20, description="Headers of each request; `***` keeps one."
+    )
 
 
 class NewEndpoint(EndpointSettings):

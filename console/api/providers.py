@@ -12,6 +12,7 @@ from console.account_changes import set_credentials
 from console.callers import Administrator, Caller, Parts, TheCaller, TheParts
 from console.clock import now_ms
 from console.errors import not_found
+from console.fields import Item, Secret
 from console.queries.providers import seen_of
 from console.queries.rows import At
 from operations.providers import Setup, setups
@@ -22,7 +23,7 @@ router = APIRouter(tags=["Providers"])
 Name = Annotated[str, Path(max_length=40, description="The provider or network.", examples=["infobip"])]
 
 
-class Credentials(RootModel[dict[str, str | None]]):
+class Credentials(RootModel[dict[Item, Secret | None]]):
     """Credentials by name, as a settings file has them."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"secret": "a long random text"}]}, strict=True)

@@ -11,7 +11,7 @@ from console.api.lists import ListAnswer
 from console.callers import Supporter, TheCaller, TheParts
 from console.clock import now_ms
 from console.errors import validation_failed
-from console.fields import StrictBody
+from console.fields import Item, StrictBody
 from console.queries.dead import DeadLettersFilter
 from console.queries.filters import checked_time
 from console.replay_orders import Replay, order, orders_of, plan_dead, replay_named, shown, stop
@@ -30,8 +30,8 @@ class NewReplay(StrictBody):
     outcome: str = Field(
         default="failed", pattern="^(all|failed|dead)$", description="all, failed (never taken) or dead (given up)."
     )
-    events: list[str] = Field(default=[], max_length=20, description="Only these events.")
-    event_ids: list[str] = Field(default=[], max_length=MOST_IDS, description="Only these webhook-ids.")
+    events: list[Item] = Field(default=[], max_length=20, description="Only these events.")
+    event_ids: list[Item] = Field(default=[], max_length=MOST_IDS, description="Only these webhook-ids.")
     since: str | None = Field(
         default=None,
         max_length=40,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Awaitable
 from typing import Any
@@ -113,6 +114,32 @@ async def test_a_form_with_a_mistake_comes_back_with_what_was_typed(api: Api) ->
 async def test_an_endpoint_whose_page_could_not_be_opened_is_not_made(api: Api, name: str) -> None:
     answer = await api.post("/api/endpoints", json={"id": name, "url": "https://crm.example.com/hook"})
     assert answer.status_code in (409, 422)
+    assert not api.written.entries
+
+
+LONG = "x" * 5_000
+TOO_LONG = [
+    ("POST", "/api/lists", {"number": NEW, "provider_list_ids": {"lime": LONG}}),
+    ("POST", "/api/lists", {"number": NEW, "provider_list_ids": {LONG: "1"}}),
+    ("POST", "/api/lists", {"number": NEW, "provider_list_ids": {"lime": "\ud800"}}),
+    ("POST", "/api/endpoints", {"id": "b", "url": "https://b.example.com/", "headers": {"x": LONG}}),
+    ("POST", "/api/endpoints", {"id": "b", "url": "https://b.example.com/", "headers": {"x": "\ud800"}}),
+    ("POST", "/api/endpoints", {"id": "b", "url": "https://b.example.com/", "events": [LONG]}),
+    ("PUT", "/api/providers/twilio/credentials", {LONG: "1"}),
+    ("PUT", "/api/providers/twilio/credentials", {"\ud800": "1"}),
+    ("PUT", "/api/alerts/settings", {"types": {LONG: True}, "minimum_severity": "low"}),
+    ("POST", "/api/replays", {"endpoint": "crm", "event_ids": [LONG]}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), TOO_LONG, ids=range(len(TOO_LONG)))
+async def test_no_text_of_any_length_and_no_half_character_is_stored_or_repeated(
+    api: Api, method: str, path: str, body: dict[str, Any]
+) -> None:
+    content = json.dumps(body).encode()
+    answer = await api.request(method, path, content=content, headers={"content-type": "application/json"})
+    assert refusal(answer) == (422, "validation_failed")
+    assert len(answer.text) < 2_000
     assert not api.written.entries
 
 
