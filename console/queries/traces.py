@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -12,10 +13,13 @@ from console.queries.deliveries import Delivery, delivery_of
 from console.queries.rows import TEXT, At
 from database.tables import attempts, contact_changes, dead_webhooks, events, messages, receipts
 from schemas.ids import derived_id
+from schemas.masking import masked
 from schemas.records import EndpointConfig
 
 MOST = 200
 """Rows of each kind that a trace shows, the oldest first. A provider can repeat a report as often as it likes."""
+
+_NUMBER = re.compile(r"\+?[0-9]{8,}")
 
 Kind = Literal["registered", "receipt", "event", "contact", "attempt", "skipped", "dead"]
 
@@ -121,7 +125,9 @@ def _registered(delivery: Delivery) -> Iterator[Step]:
 def _receipt(row: Row[Any], told: set[str]) -> Step:
     # The event of a report has an id that follows from the report's own.
     changed = derived_id(row.event_id, "delivery") in told
-    facts = {"Status": f"{row.status} {row.status_detail}", "The provider says": row.provider_status}
+    # A status is a word; one that holds a number is not for every reader.
+    said = _NUMBER.sub(lambda found: masked(found[0]), row.provider_status)
+    facts = {"Status": f"{row.status} {row.status_detail}", "The provider says": said}
     if row.provider_code is not None:
         facts["Code"] = row.provider_code
     return Step(
