@@ -12,6 +12,7 @@ import typer
 
 from accounts.keys import KEYS_TOPIC, ApiKeysReader, new_key, state_of, write_key
 from bus.settings import BusSettings
+from console.principals import Role
 from schemas.codec import Codec
 from schemas.records import ApiKey
 from schemas.registry import registry_for
@@ -41,6 +42,7 @@ def create_key(
     expires: Annotated[
         str | None, typer.Option(metavar="DURATION", help="It ends after 12h, 90d. By default it does not.")
     ] = None,
+    role: Annotated[str, typer.Option(help=f"What it may do: {', '.join(map(str, Role))}.")] = str(Role.ADMIN),
     as_json: Json = False,
 ) -> None:
     """Make a key and show it, once: only its digest is stored."""
@@ -50,6 +52,7 @@ def create_key(
         raise typer.BadParameter(f"a name has 1 to {MAX_NAME} printable characters", param_hint="--name")
     expires_at = None if expires is None else _now() + parsed(parse_duration, expires, "--expires")
     key, text = new_key(account, name, expires_at)
+    key = replace(key, role=str(parsed(Role.named, role, "--role")))
     asyncio.run(_create(key))
     if as_json:
         json_line({"key": text, **_fields(key)})
@@ -71,11 +74,12 @@ def list_keys(
             json_line(_fields(key))
     elif found:
         table(
-            ("id", "account", "name", "begins with", "state", "created at", "expires at"),
+            ("id", "account", "role", "name", "begins with", "state", "created at", "expires at"),
             (
                 (
                     key.id,
                     key.account or "all",
+                    key.role,
                     key.name,
                     f"{key.prefix}…",
                     state_of(key, _now()),
@@ -143,6 +147,7 @@ def _fields(key: ApiKey) -> dict[str, Any]:
     return {
         "id": key.id,
         "account": key.account,
+        "role": key.role,
         "name": key.name,
         "prefix": key.prefix,
         "state": state_of(key, _now()),
