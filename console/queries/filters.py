@@ -48,10 +48,14 @@ class ListFilter(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _without_empty(cls, values: Any) -> Any:
-        # A form sends the fields that nobody filled in.
+        # A form sends the fields that nobody filled in, and after one a page is told what to say: `notice`.
         if not isinstance(values, dict):
             return values
-        return {name: value for name, value in values.items() if name == "limit" or value not in ("", [""])}
+        return {
+            name: value
+            for name, value in values.items()
+            if name != "notice" and (name == "limit" or value not in ("", [""]))
+        }
 
     @field_validator("since", "until")
     @classmethod
