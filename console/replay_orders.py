@@ -91,17 +91,18 @@ def plan_dead(connection: Connection, account: str, wanted: DeadLettersFilter) -
         .limit(MOST_DEAD + 1)
     )
     rows = connection.execute(query).all()
-    ids: dict[str, list[str]] = {}
+    # Given up again after a replay, a webhook has several rows.
+    ids: dict[str, dict[str, None]] = {}
     for row in rows[:MOST_DEAD]:
-        ids.setdefault(row.endpoint, []).append(row.event_id)
+        ids.setdefault(row.endpoint, {})[row.event_id] = None
     oldest = min((row.first_attempt_at for row in rows[:MOST_DEAD]), default=None)
-    return DeadPlan(ids, oldest, len(rows) <= MOST_DEAD)
+    return DeadPlan({name: list(some) for name, some in ids.items()}, oldest, len(rows) <= MOST_DEAD)
 
 
 def orders_of(plan: DeadPlan, account: str) -> Iterator[Order]:
     """Orders that send again what a plan names."""
     for endpoint, ids in plan.ids.items():
-        for some in _chunks(dict.fromkeys(ids)):
+        for some in _chunks(ids):
             yield Order(f"{account}/{endpoint}", "dead", event_ids=tuple(some))
 
 

@@ -49,6 +49,9 @@ LOOK_SECONDS = 1.0
 AGAIN_SECONDS = 5.0
 """After which a replay goes on that Kafka stopped."""
 
+MOST_REMEMBERED = 500_000
+"""Ids of dead webhooks that a replay remembers to have sent; about 60 MB."""
+
 MOST_FAILED = 500_000
 """Ids of failed webhooks that are held in memory; about 60 MB."""
 
@@ -65,7 +68,11 @@ def progress_key(replay_id: str) -> bytes:
 async def selected(
     settings: BusSettings, codec: Codec, source: Range, selection: Selection
 ) -> AsyncIterator[tuple[Any, WebhookTask | None]]:
-    """Every record of a range, with the webhook that it leads to if it is wanted. Raises aiokafka.errors.KafkaError."""
+    """Every record of a range, with the webhook that it leads to if it is wanted. Raises aiokafka.errors.KafkaError.
+
+    A webhook that was given up several times, after replays, is sent once.
+    """
+    dead: set[str] = set()
     while (records := await source.batch(READ)) is not None:
         for number, record in enumerate(records):
             if number % TURN == TURN - 1:
@@ -77,6 +84,11 @@ async def selected(
                     task = selection.task_of(codec.decode(record.value))
                 except CodecError:
                     pass  # what cannot be read was never a webhook
+            if task is not None and topic is not None and topic.id == "webhooks_dead":
+                if task.event_id in dead:
+                    task = None
+                elif len(dead) < MOST_REMEMBERED:
+                    dead.add(task.event_id)
             yield record, task
 
 

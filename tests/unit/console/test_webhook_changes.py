@@ -11,6 +11,7 @@ from accounts.secrets import is_literal
 from console.clock import now_ms
 from console.principals import Role
 from console.queries.dead import DeadLettersFilter
+from console.queries.statistics import dead_since
 from console.replay_orders import orders_of, plan_dead
 from database.tables import dead_webhooks, rejected
 from operations.replays import MOST_IDS
@@ -172,6 +173,16 @@ async def test_many_dead_letters_become_several_orders(api: Api) -> None:
     with api.engine.connect() as connection:
         plan = plan_dead(connection, "acme", DeadLettersFilter())
     assert [len(each.event_ids) for each in orders_of(plan, "acme")] == [MOST_IDS, 1]
+
+
+async def test_a_webhook_that_was_given_up_again_is_one(api: Api) -> None:
+    api.put(dead_webhooks, dead_letter(1), dead_letter(2), dead_letter(3, event_id=dead_letter(1)["event_id"]))
+    with api.engine.connect() as connection:
+        plan = plan_dead(connection, "acme", DeadLettersFilter())
+        assert dead_since(connection, "acme", 0) == 2
+    assert [len(each.event_ids) for each in orders_of(plan, "acme")] == [2]
+    api.sign_in(Role.ADMIN)
+    assert "<strong>2</strong> webhooks" in (await api.page("/dead-letters/replay")).text
 
 
 async def test_a_replay_by_time_can_be_stopped(api: Api) -> None:
