@@ -89,9 +89,19 @@ def _known_servers(fields: dict[str, Any]) -> str:
 def _known_partitions(fields: dict[str, Any]) -> int:
     """The partition count that `trackly up` wrote down with this very broker, else the usual one."""
     known = _written_down(fields)
-    if known.get("bootstrap_servers") != fields.get("bootstrap_servers"):
+    if not _is_its_broker(known, fields):
         return DEFAULT_PARTITIONS
     return int(known.get("partitions") or DEFAULT_PARTITIONS)
+
+
+def _known_prefix(fields: dict[str, Any]) -> str:
+    """What topics begin with, if `trackly up` or `demo` wrote it down with this very broker."""
+    known = _written_down(fields)
+    return str(known.get("topic_prefix") or "") if _is_its_broker(known, fields) else ""
+
+
+def _is_its_broker(known: dict[str, Any], fields: dict[str, Any]) -> bool:
+    return known.get("bootstrap_servers") == fields.get("bootstrap_servers")
 
 
 def _kept_keys(fields: dict[str, Any]) -> str:
@@ -174,9 +184,10 @@ class BusSettings(Settings):
         " schemas/registry.toml are used",
     )
     topic_prefix: str = Field(
-        default="",
+        default_factory=_known_prefix,
         validation_alias="TRACKLY_TOPIC_PREFIX",
-        description="what topic and group names begin with: letters, digits, dot, underscore, dash",
+        description="what topic and group names begin with: letters, digits, dot, underscore, dash; when unset, what a"
+        " running `trackly up` or `demo` has, else nothing",
     )
     replication: int = Field(
         default=1,
@@ -311,6 +322,11 @@ class BusSettings(Settings):
         if self.ssl_keyfile is not None and self.ssl_certfile is None:
             raise ValueError("KAFKA_SSL_KEYFILE is set without KAFKA_SSL_CERTFILE: name the client's certificate")
         return self
+
+    @cached_property
+    def written_down(self) -> dict[str, Any]:
+        """What a running `trackly up` with the same data directory wrote down: its addresses."""
+        return _written_down({"data_dir": self.data_dir})
 
     @cached_property
     def catalogue(self) -> Catalogue:

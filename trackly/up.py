@@ -117,6 +117,7 @@ class Stack:
         addresses = {
             "bootstrap_servers": self.environment["KAFKA_BOOTSTRAP_SERVERS"],
             "partitions": self.environment.get("TRACKLY_PARTITIONS"),
+            "topic_prefix": os.environ.get("TRACKLY_TOPIC_PREFIX"),
             "ingest_url": f"http://127.0.0.1:{self.port}",
             "console_url": f"http://127.0.0.1:{self.console_port}" if self.console_port else None,
         }

@@ -149,7 +149,10 @@ async def _entries(action: str, email: str, accounts: Collection[str], details: 
 def _show_link(connection: Connection, user: User) -> None:
     if user.disabled_at is not None:
         raise Failed(f"{user.email} is disabled; `trackly users disable --undo` changes that.")
-    show(f"{ConsoleSettings().address}{path_of(new_link(connection, user.id, _now()))}")
+    settings = ConsoleSettings()
+    running = settings.written_down.get("console_url")
+    address = settings.address if settings.console_url or not running else running
+    show(f"{address}{path_of(new_link(connection, user.id, _now()))}")
     say(f"It sets the password of {user.email}, once, within a day.")
 
 

@@ -134,6 +134,7 @@ class _Run:
         link = await asyncio.to_thread(self._first_link)
         self._console.print(f"The console: {self._stack.console_url}{link}", highlight=False, soft_wrap=True)
         self._console.print("The link signs the first admin in, once. Ctrl-C ends the demo.")
+        self._console.print(f"Commands find it by: export TRACKLY_DATA_DIR={self._stack.data}", soft_wrap=True)
         while not over.is_set():
             self._stack.supervisor.tend()
             try:
