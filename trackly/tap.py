@@ -68,9 +68,10 @@ def tap(
     conditions = [parsed(parse_condition, text, "--where") for text in where or ()]
     if raw and (conditions or count_by or out):
         raise typer.BadParameter("fields are only known without --raw", param_hint="--where")
-    if out is not None and (count_by or most or out.suffix not in FORMATS):
-        hint = f"ends with one of {', '.join(FORMATS)}, and stands without --count-by and --max"
-        raise typer.BadParameter(f"{out} {hint}", param_hint="--out")
+    if out is not None and out.suffix not in FORMATS:
+        raise typer.BadParameter(f"{out} does not end with one of {', '.join(FORMATS)}", param_hint="--out")
+    if out is not None and (count_by or most):
+        raise typer.BadParameter("cannot be used with --count-by or --max", param_hint="--out")
     if most is not None and state is not None:
         raise typer.BadParameter("stands without --state, which knows whole batches", param_hint="--max")
     settings = BusSettings()
@@ -87,6 +88,8 @@ def tap(
     elif count_by:
         _count(settings, question, position, Count(_rows(settings, topic, conditions, count_by), count_by), as_json)
     else:
+        if found is not None and found.public and conditions:
+            _rows(settings, topic, conditions, None)  # fails for a field that no record has
         _ended(settings, question, Lines(Decoder(settings), conditions, most, raw), position, quiet=True)
 
 
