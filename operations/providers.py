@@ -120,7 +120,8 @@ def state_of(seen: Seen, now: int) -> State:
         return "never seen"
     if (seen.last_refused_at or 0) > (seen.last_taken_at or 0):
         return "failing"
-    if (seen.last_rejected_at or 0) > (seen.understood_until or 0):
+    # Events have the provider's times, which may be long ago: what was taken after a rejection speaks for it too.
+    if (seen.last_rejected_at or 0) > max(seen.understood_until or 0, seen.last_taken_at or 0):
         return "failing"
     if seen.understood_until is None:
         return "unverified"

@@ -172,11 +172,12 @@ async def activate(request: Request, endpoint: EndpointName, parts: TheParts, ca
 
 @router.post("/api/endpoints/{endpoint}/test", summary="Test an endpoint")
 async def try_endpoint(
-    request: Request, endpoint: EndpointName, body: TrialEvent, parts: TheParts, caller: Supporter
+    request: Request, endpoint: EndpointName, parts: TheParts, caller: Supporter, body: TrialEvent | None = None
 ) -> TrialResult:
-    """Send a signed test event from the console, and tell what the endpoint answers."""
+    """Send a signed test event from the console, by default a delivery, and tell what the endpoint answers."""
     config = changes.endpoint_named(parts, caller.account, endpoint)
-    trial = await changes.try_endpoint(request, parts, caller.principal, config, body.event)
+    event = (body or TrialEvent()).event
+    trial = await changes.try_endpoint(request, parts, caller.principal, config, event)
     return TrialResult(
         trial.headers,
         trial.body.decode(),

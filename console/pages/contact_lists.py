@@ -18,7 +18,7 @@ from console.setting_changes import version_of
 router = APIRouter(prefix="/accounts/{account}/lists")
 
 Text = Annotated[str, Form(max_length=2_000)]
-Threshold = Annotated[str, Form(max_length=3, pattern="^[0-9]+$")]
+Threshold = Annotated[str, Form(max_length=20)]
 Ids = Annotated[list[str], Form()]
 Version = Annotated[str, Form(max_length=16)]
 
@@ -99,7 +99,7 @@ def _values(
     given = {name: value for name, value in zip(providers, ids, strict=False) if value}
     return {
         "number": number,
-        "retry_threshold": int(threshold),
+        "retry_threshold": int(threshold) if threshold.isascii() and threshold.isdigit() else threshold,
         "provider_list_ids": given,
         **{name: url for name, url in urls.items() if url},
     }

@@ -245,5 +245,5 @@ def _no_link() -> ApiError:
         404,
         "not_found",
         "This link opens nothing.",
-        "It was used already, or is older than a day. An admin can make a new one, and so can `trackly users link`.",
+        "It was used already, a newer one has taken its place, or it is older than a day. An admin can make a new one.",
     )
