@@ -19,6 +19,8 @@ from console.pages.visitor import Visitor
 from console.principals import Role
 from schemas.cloudevents import iso_time
 
+DAY_MS = 86_400_000
+
 TONES: Mapping[str, str] = {
     "delivered": "good",
     "active": "good",
@@ -52,8 +54,16 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {"asset": asset, "Role": Role, "tone": lambda state: TONES.get(state, "")}
-    environment.filters |= {"time": time_element, "count": lambda number: f"{number:,}"}
+    environment.filters |= {"time": time_element, "count": lambda number: f"{number:,}", "elapsed": elapsed}
     return environment
+
+
+def elapsed(millis: int) -> str:
+    """A span of time for people: `250 ms`, `90 s`, `4 h`, `3 d`."""
+    for unit, least, name in ((DAY_MS, 2 * DAY_MS, "d"), (3_600_000, 7_200_000, "h"), (1_000, 10_000, "s")):
+        if millis >= least:
+            return f"{millis // unit:,} {name}"
+    return f"{millis:,} ms"
 
 
 def time_element(millis: int | None) -> Markup:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, select
 from console.queries.deliveries import Delivery, delivery_of
 from console.queries.rows import TEXT, At
 from database.tables import attempts, contact_changes, dead_webhooks, events, messages, receipts
+from schemas.cloudevents import iso_time
 from schemas.ids import derived_id
 from schemas.masking import masked
 from schemas.records import EndpointConfig
@@ -78,10 +79,11 @@ def trace(
     dead = _of_events(connection, dead_webhooks, account, ids)
     causes = [derived_id(row.event_id, "unsubscribe") for row in reports]
     changes = _of_events(connection, contact_changes, account, causes, number=found[0].number)
+    came = {derived_id(row.event_id, "delivery"): row.received_at for row in reports}
     steps = [
         *_registered(delivery),
         *(_receipt(row, set(ids)) for row in reports),
-        *(_event(row) for row in told),
+        *(_event(row, came) for row in told),
         *map(_change, changes),
         *map(_attempt, tried),
         *map(_dead, dead),
@@ -142,12 +144,15 @@ def _receipt(row: Row[Any], told: set[str]) -> Step:
     )
 
 
-def _event(row: Row[Any]) -> Step:
+def _event(row: Row[Any], came: Mapping[str, int]) -> Step:
+    """An event has the provider's time, which may be before its report came; here it stands behind that."""
+    at = max(row.at, came.get(row.event_id, 0))
     return Step(
         kind="event",
-        at=row.at,
+        at=at,
         title=f"Event {row.event}",
         outcome="told",
+        facts={} if at == row.at else {"By the provider's clock": iso_time(row.at)},
         event_id=row.event_id,
         place=row.place,
     )

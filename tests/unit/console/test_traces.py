@@ -14,7 +14,7 @@ from database.tables import attempts, contact_changes, events, messages, receipt
 from schemas.ids import derived_id
 from schemas.records import EndpointConfig
 from tests.unit.console.console_parts import LIST, Api, raw_callback, refusal
-from tests.unit.console.rows import answered_attempt, change, event, message, receipt
+from tests.unit.console.rows import NOW, answered_attempt, change, event, message, receipt
 
 PATH = "/api/deliveries/infobip/ib-1"
 DELIVERED = derived_id("evt_receipt_1", "delivery")
@@ -46,6 +46,16 @@ async def test_a_trace_goes_from_the_registration_to_the_webhook_in_order_of_tim
     found = await steps(api)
     assert [step["kind"] for step in found] == ["registered", "receipt", "event", "attempt"]
     assert [step["after_ms"] for step in found] == [None, 61_000, 500, 500]
+
+
+async def test_an_event_stands_behind_the_report_that_led_to_it_whatever_the_provider_s_clock_says(api: Api) -> None:
+    api.put(receipts, receipt(1, received_at=NOW + 4 * 86_400_000))
+    api.put(events, event(DELIVERED, at=NOW))
+    found = await steps(api)
+    assert [step["kind"] for step in found[:3]] == ["registered", "receipt", "event"]
+    assert list(found[2]["facts"]) == ["By the provider's clock"]
+    api.sign_in(Role.VIEWER)
+    assert " d later" in (await api.page("/deliveries/infobip/ib-1")).text
 
 
 async def test_a_report_that_led_to_an_event_changed_the_state_and_another_was_ignored(api: Api) -> None:
