@@ -47,7 +47,9 @@ async def invite(
         request, parts.writer, visitor.principal, "user.grant", address, accounts=[visitor.account], role=str(wanted)
     ):
         path = await parts.writes(_invited, visitor, address, wanted)
-    return await _page(request, parts, visitor, None if path is None else f"{parts.settings.address}{path}")
+    if path is None:
+        return done(visitor, "/users", "saved")
+    return await _page(request, parts, visitor, f"{parts.settings.address}{path}")
 
 
 @router.post("/{user_id}/role")
@@ -73,6 +75,24 @@ async def change_role(
     ):
         await parts.writes(grant, user.id, visitor.account, wanted)
     return done(visitor, "/users", "saved")
+
+
+@router.post("/{user_id}/link")
+async def make_link(
+    request: Request, user_id: Annotated[int, Path(ge=1, lt=2**63)], parts: TheParts, visitor: Administrator
+) -> Response:
+    """A one-time link by which a user of this account alone sets a new password. It is shown once."""
+    user = await parts.reads(user_by_id, user_id)
+    if user is None or visitor.account not in user.grants:
+        raise not_found("There is no such user in this account.")
+    if set(user.grants) != {visitor.account}:
+        raise conflict("This user has roles elsewhere too. Whoever runs this installation can: `trackly users link`.")
+    if user.disabled_at is not None:
+        raise conflict("This user is disabled. Whoever runs this installation can change that.")
+    about = (request, parts.writer, visitor.principal, "user.link", user.email)
+    async with audited(*about, accounts=[visitor.account]):
+        token = await parts.writes(new_link, user.id, now_ms())
+    return await _page(request, parts, visitor, f"{parts.settings.address}{path_of(token)}")
 
 
 def _invitable(connection: Connection, visitor: Visitor, email: str) -> User | None:

@@ -141,8 +141,26 @@ async def test_a_user_gets_links_until_a_password_is_set_and_then_only_a_role(ap
     user = bob(api)
     with api.engine.begin() as connection:
         change(connection, user.id, password="argon2id")
-    assert "/welcome/" not in (await invite_bob(api, "admin")).text
+    granted = await invite_bob(api, "admin")
+    assert (granted.status_code, granted.headers["location"]) == (303, "/accounts/acme/users?notice=saved")
     assert bob(api).grants == {"acme": Role.ADMIN}
+
+
+@pytest.mark.parametrize(
+    ("grants", "status"),
+    [({"acme": Role.VIEWER}, 200), ({"acme": Role.VIEWER, "other": Role.VIEWER}, 409), ({"other": Role.VIEWER}, 404)],
+    ids=str,
+)
+async def test_an_admin_gives_a_new_password_only_to_users_of_the_account_alone(
+    api: Api, grants: dict[str, Role], status: int
+) -> None:
+    with api.engine.begin() as connection:
+        user = add_user(connection, "bob@example.com", "", grants)
+        change(connection, user.id, password="argon2id")
+    answer = await api.form(f"/users/{user.id}/link")
+    assert answer.status_code == status
+    assert ("/welcome/" in answer.text) is (status == 200)
+    assert len(api.written.records("audit")) == (status == 200)
 
 
 @pytest.mark.parametrize("account", ["acme", EVERY_ACCOUNT])
@@ -160,7 +178,7 @@ async def test_a_user_whose_password_others_may_know_gets_no_role_from_a_page(
     assert not api.written.entries
     with api.engine.begin() as connection:
         change(connection, user.id, subject="https://issuer.example u-1")
-    assert (await invite_bob(api, "viewer")).status_code == 200
+    assert (await invite_bob(api, "viewer")).status_code == 303
     assert bob(api).grants == {**grants, "acme": Role.VIEWER}
 
 
