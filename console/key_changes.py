@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, Engine, select
@@ -18,6 +19,7 @@ from console.clock import now_ms
 from console.errors import not_found, validation_failed
 from console.principals import Principal, Role
 from console.queries.rows import At
+from console.setting_changes import READ_BACK
 from console.writer import Entry
 from database.inserts import insert_into
 from database.tables import key_uses
@@ -130,7 +132,12 @@ async def revoke(request: Request, parts: Parts, principal: Principal, account: 
 
 
 async def _write(parts: Parts, key: ApiKey) -> None:
+    """Write a key, and wait a moment until it is known here: the list that follows shall have it."""
     await parts.writer.write("config_keys", [Entry(key.id.encode(), key, random_id(), now_ms())])
+    with suppress(TimeoutError):
+        async with asyncio.timeout(READ_BACK):
+            while parts.keys.by_id.get(key.id) != key:
+                await asyncio.sleep(0.02)
 
 
 def _last_uses(connection: Connection, ids: Iterable[str]) -> dict[str, int]:

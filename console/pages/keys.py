@@ -30,7 +30,7 @@ async def create_key(
     parts: TheParts,
     visitor: Administrator,
     name: Annotated[str, Form(max_length=200)] = "",
-    role: Annotated[str, Form(max_length=20)] = "admin",
+    role: Annotated[str, Form(max_length=20)] = "support",
     days: Annotated[str, Form(max_length=4, pattern="^[0-9]*$")] = "",
 ) -> Response:
     """Make a key, and show its text, once."""

@@ -34,7 +34,16 @@ from database.tables import METADATA
 from outbound.guard import RefusedUrl, check_url
 from schemas.codec import Codec
 from schemas.ids import contact_key
-from schemas.records import AccountConfig, ContactState, EndpointConfig, ListConfig, RawCallback, Record, ReplayCommand
+from schemas.records import (
+    AccountConfig,
+    ApiKey,
+    ContactState,
+    EndpointConfig,
+    ListConfig,
+    RawCallback,
+    Record,
+    ReplayCommand,
+)
 from schemas.registry import FolderRegistry
 
 CODEC = Codec(FolderRegistry())
@@ -51,6 +60,7 @@ class Written:
         self.broken_topics: set[str] = set()
         self.seconds = 0.0
         self.accounts = Accounts()
+        self.keys = ApiKeys()
         self.replays = ReplaysView()
 
     async def write(self, topic: str, entries: Sequence[Entry]) -> list[Any]:
@@ -69,6 +79,8 @@ class Written:
         """What the readers of settings and of replays make of a record."""
         if isinstance(entry.record, ReplayCommand):
             self.replays.put(entry.record)
+        elif isinstance(entry.record, ApiKey):
+            self.keys.put(entry.record)
         elif topic.startswith("config_") and topic != "config_keys":
             if entry.record is None:
                 self.accounts.drop(topic, (entry.key or b"").decode())
@@ -133,7 +145,7 @@ class Api:
         self.settings = ConsoleSettings(bootstrap_servers="localhost:1", data_dir=Path("nowhere"), **settings)
         self.user: Principal | None = None
         self.written = Written()
-        self.keys = ApiKeys()
+        self.keys = self.written.keys
         self.acme = self.key("acme")
         self.other = self.key("other")
         self.store = MemoryStore()
