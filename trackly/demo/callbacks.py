@@ -9,6 +9,7 @@ import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from urllib.parse import parse_qsl, urlencode
 
@@ -16,6 +17,9 @@ ACCOUNT = "demo"
 LIST = "+18005551234"
 TWILIO_TOKEN = "demo-twilio-token"  # noqa: S105 - the demo signs its own callbacks with it
 PUBLIC_URL = "https://sms.example.com"
+
+BEGUN_AT = datetime.now(UTC) - timedelta(minutes=30)
+"""When the messages of the demo were sent."""
 
 
 class Fate(Enum):
@@ -95,6 +99,11 @@ def traffic() -> Traffic:
     return Traffic([first, late], list(_turned_away()), removed, unsubscribes)
 
 
+def _stamp(seconds: float) -> str:
+    """A time of the demo as Infobip writes it."""
+    return (BEGUN_AT + timedelta(seconds=seconds)).isoformat(timespec="milliseconds").replace("+00:00", "+0000")
+
+
 def _infobip(results: list[tuple[dict[str, object], Item]], key: str = "results") -> Callback:
     body = json.dumps({key: [result for result, _ in results]}).encode()
     return _post("infobip", body, "application/json", [item for _, item in results])
@@ -117,8 +126,8 @@ def _report(message_id: str, to: str, group: int, group_name: str, number: int, 
         "messageId": message_id,
         "to": to,
         "sender": LIST.lstrip("+"),
-        "sentAt": "2026-11-20T10:15:00.000+0000",
-        "doneAt": f"2026-11-20T10:{15 + n // 3600 % 40:02d}:{n // 60 % 60:02d}.{n % 60:03d}+0000",
+        "sentAt": _stamp(0),
+        "doneAt": _stamp(n // 60 + n % 60 / 1000),
         "messageCount": 1,
         "mccMnc": "310260",
     }
@@ -178,7 +187,7 @@ def _inbound_infobip(number: str, text: str, item: Item) -> Callback:
         "text": text,
         "cleanText": text,
         "keyword": "",
-        "receivedAt": "2026-11-20T11:00:00.000+0000",
+        "receivedAt": _stamp(1_200),
         "smsCount": 1,
     }
     return _infobip([(reply, item)])
