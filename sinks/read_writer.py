@@ -60,10 +60,13 @@ def _add(connection: Connection, table: Table, new: Iterable[NewRow]) -> list[Ne
     fitted = [NewRow(table, fitting(table, each.row), each.follows) for each in new]
     identity = _identity(table)
     if identity:
-        unique = {tuple(each.row[name] for name in identity): each for each in reversed(fitted)}
+        # The first of several of one identity, in the order in which they came: what follows from them depends on it.
+        unique: dict[Key, NewRow] = {}
+        for each in fitted:
+            unique.setdefault(tuple(each.row[name] for name in identity), each)
         for known in bulk.find(connection, table, identity, list(unique), identity):
             del unique[tuple(known.values())]
-        fitted = list(reversed(unique.values()))
+        fitted = list(unique.values())
     bulk.insert(connection, table, [each.row for each in fitted])
     return fitted
 
