@@ -7,6 +7,7 @@ https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -118,7 +119,10 @@ def _discord_wait(outcome: Outcome) -> tuple[float, bool]:
     """The body of a 429 is exact: `{"retry_after": seconds, "global": false}`; the header is rounded up."""
     try:
         answer = orjson.loads(outcome.head) if outcome.status == 429 else {}
-        return float(answer["retry_after"]), bool(answer.get("global"))
+        wait = float(answer["retry_after"])
+        if not 0 <= wait < math.inf:
+            return _retry_after(outcome)
+        return wait, bool(answer.get("global"))
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
         return _retry_after(outcome)
 

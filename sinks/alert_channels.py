@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from outbound.alert_posts import FORMATS, Format, Notice
 from outbound.outcomes import THROTTLES, Outcome
@@ -43,6 +44,11 @@ class Address:
     url: str = field(repr=False)
     secret: str | None = field(default=None, repr=False)
     allow_http: bool = False
+
+    @property
+    def host(self) -> str:
+        """The host of its URL."""
+        return urlsplit(self.url).netloc.rpartition("@")[2].lower()
 
 
 class _Waiting(NamedTuple):
@@ -83,14 +89,16 @@ class Channels:
             task.cancel()
 
     async def send(self, address: Address, headers: Mapping[str, str], body: bytes) -> Outcome:
-        """Post, when neither the channel nor the address is to be silent."""
-        await self._clock.sleep(self._silent_until.get(address.channel, 0.0) - self._clock.monotonic())
+        """Post, when neither the address nor its host is to be silent."""
+        await self._clock.sleep(self._silent_until.get(address.host, 0.0) - self._clock.monotonic())
         return await self._send(address.url, headers, body, address.allow_http)
 
-    def silence(self, channel: str, seconds: float) -> None:
-        """Post nothing to any address of a channel for so long."""
-        until = self._clock.monotonic() + min(seconds, LONGEST_WAIT)
-        self._silent_until[channel] = max(until, self._silent_until.get(channel, 0.0))
+    def silence(self, host: str, seconds: float) -> None:
+        """Post nothing to any address on a host for so long. It speaks for itself alone: whose it is, is not known."""
+        now = self._clock.monotonic()
+        until = now + min(seconds, LONGEST_WAIT)
+        still = {name: at for name, at in self._silent_until.items() if at > now}
+        self._silent_until = {**still, host: max(until, still.get(host, 0.0))}
 
     async def _run(self, lane: _Lane) -> None:
         try:
@@ -153,7 +161,7 @@ class _Lane:
                 break
             asked, everywhere = self._layout.wait(outcome)
             if everywhere:
-                self._channels.silence(self.address.channel, asked)
+                self._channels.silence(self.address.host, asked)
             await clock.sleep(min(max(wait, asked), LONGEST_WAIT))
             wait *= 2
         return str(outcome.status or outcome.error_class)

@@ -115,6 +115,9 @@ def test_what_is_too_long_for_one_message_of_discord_is_left_for_the_next() -> N
     [
         ("discord", answered(429, 1.0, '{"message": "slow", "retry_after": 0.65, "global": false}'), (0.65, False)),
         ("discord", answered(429, 1.0, '{"retry_after": 3.5, "global": true}'), (3.5, True)),
+        ("discord", answered(429, 1.0, '{"retry_after": "nan", "global": true}'), (1.0, False)),
+        ("discord", answered(429, 1.0, '{"retry_after": "inf", "global": true}'), (1.0, False)),
+        ("discord", answered(429, 1.0, '{"retry_after": -5, "global": true}'), (1.0, False)),
         ("discord", answered(429, 2.0, "<html>"), (2.0, False)),
         ("discord", answered(429, 2.0, '["retry_after"]'), (2.0, False)),
         ("discord", answered(503, 9.0, '{"retry_after": 1}'), (9.0, False)),
