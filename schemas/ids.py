@@ -13,6 +13,16 @@ def derived_id(*parts: str | int) -> str:
     return "evt_" + base64.b32encode(digest).decode("ascii")[:26].lower()
 
 
+def sent_event_id(account: str, provider: str, provider_message_id: str) -> str:
+    """Id of a message's `sent` event: the same whether a report or the registration brings it."""
+    return derived_id(account, provider, provider_message_id, "sent")
+
+
+def callback_event_id(source_id: str, event: str) -> str:
+    """Id of what a message's own callback URL is told: `sent`, `delivered` or `undelivered`, by what brought it."""
+    return derived_id(source_id, "callback", event)
+
+
 def random_id(prefix: str = "evt_") -> str:
     """A new id for something that enters from outside and has no source record yet."""
     return prefix + base64.b32encode(secrets.token_bytes(17)).decode("ascii")[:26].lower()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import NamedTuple
 
-from schemas.ids import derived_id
+from schemas.ids import callback_event_id
 from schemas.records import MessageCallback, MessageSent
 from streams.row import MessageState
 from streams.rules.states import FINAL
@@ -73,7 +73,7 @@ def _callback(
     if message.callback_url is None:
         return None
     return MessageCallback(
-        event_id=derived_id(source_id, "callback", event),
+        event_id=callback_event_id(source_id, event),
         account=message.account,
         url=message.callback_url,
         message_id=message.message_id,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from schemas.ids import derived_id
+from schemas.ids import derived_id, sent_event_id
 from schemas.records import MessageSent, SentEvent, TrackedLink
 from streams.message_row import MessageRow
 from streams.row import MessageState
 from streams.rules.callbacks import sent_callback, state_callback
 from streams.rules.outcome import Event
-from streams.rules.states import sent_event_id
 
 
 def register(

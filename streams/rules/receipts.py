@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Mapping
 
-from schemas.ids import derived_id
+from schemas.ids import derived_id, sent_event_id
 from schemas.records import DeliveryEvent, MessageSent, Receipt, SentEvent
 from streams.row import ContactRow, MessageState
 from streams.rules.callbacks import state_callback
@@ -15,7 +15,6 @@ from streams.rules.states import (
     message_name,
     public_message_id,
     says_the_same,
-    sent_event_id,
     state_of,
     supersedes,
 )

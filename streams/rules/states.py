@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from schemas.ids import derived_id
 from schemas.records import MessageSent, Receipt
 from streams.row import MessageState
 
@@ -30,11 +29,6 @@ _REFERENCE = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
 def message_name(provider: str, provider_message_id: str) -> str:
     """What a message is called in the row of its contact, whatever is registered about it."""
     return f"{provider}:{provider_message_id}"
-
-
-def sent_event_id(account: str, provider: str, provider_message_id: str) -> str:
-    """Id of a message's `sent` event: the same whether a report or the registration brings it."""
-    return derived_id(account, provider, provider_message_id, "sent")
 
 
 def public_message_id(receipt: Receipt, message: MessageSent | None) -> str:

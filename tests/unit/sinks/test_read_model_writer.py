@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, Table, select
 
 from database import tables
-from schemas.ids import derived_id
+from schemas.ids import callback_event_id, derived_id, sent_event_id
 from schemas.records import ContactState, MessageSent, Record, SentEvent
 from sinks.read_messages import MessageNews, Report, merged
 from sinks.read_retention import purge
@@ -69,6 +69,14 @@ def test_a_record_that_comes_twice_changes_nothing(database: Engine, together: b
     for table in (tables.events, tables.receipts, tables.replies, tables.contact_changes, tables.rejected):
         assert len(rows(database, table, "id")) == len({*rows(database, table, "event_id")}) > 0
     assert rows(database, tables.hourly_events, "count") == [1, 1]
+
+
+def test_a_report_that_comes_again_at_the_end_of_a_batch_does_not_undo_a_newer_one_before_it(database: Engine) -> None:
+    """So it is after a crash of streams, which writes again from some report on."""
+    old, new = records.delivery(1, NOW - 2_000, "pending"), records.delivery(1, NOW - 1_000, "delivered")
+    take(database, old, new, old)
+    take(database, new)
+    assert rows(database, tables.messages, "status") == ["delivered"]
 
 
 def test_an_old_report_that_comes_again_does_not_undo_a_newer_one(database: Engine) -> None:
@@ -202,6 +210,13 @@ def everything_about(index: int) -> Iterable[Record]:
         records.message(index, NOW), event, records.receipt(index, NOW), records.inbound(index, NOW),
         records.unsubscribe(index, NOW), records.contact(index, NOW, active=False),
         records.command(index, NOW, "remove"),
+        *(
+            records.attempt(callback_event_id(source, told), NOW, response_head=f"to {records.number_of(index)}")
+            for source, told in (
+                (sent_event_id("acme", "twilio", f"SM{index}"), "sent"),
+                (records.receipt(index, NOW).event_id, "delivered"),
+            )
+        ),
         records.attempt(event.event_id, NOW, 500), records.dead(event.event_id, NOW, records.number_of(index)),
         records.rejected(index, NOW, item=f"to={records.number_of(index)[1:]}"),
     )  # fmt: skip
