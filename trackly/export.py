@@ -28,8 +28,8 @@ class Export:
 
     def __init__(self, path: Path, resumed: Remembered | None) -> None:
         """Raises Failed where a file is there that this is no continuation of."""
-        if not resumed and path.exists():
-            raise Failed(f"{path} is there already: name another file, or remove it.")
+        if not resumed:
+            refuse_others(path)
         self.path = path
         self.written = 0
 
@@ -46,14 +46,25 @@ class Export:
         raise NotImplementedError
 
 
+def refuse_others(path: Path) -> None:
+    """Raise Failed where there is a file already, which is not this export's."""
+    if path.exists():
+        raise Failed(f"{path} is there already: name another file, or remove it.")
+
+
 class _Lines(Export):
     """A file of lines. A resumed one is cut to what the position knows of, and written on."""
 
     def __init__(self, path: Path, resumed: Remembered | None) -> None:
         super().__init__(path, resumed)
         self._place = part_of(path) if resumed is None else path
-        self._file: IO[bytes] = self._place.open("r+b" if resumed and path.exists() else "w+b")
-        self._file.seek(int((resumed or {}).get("bytes", 0)))
+        known = int((resumed or {}).get("bytes", 0))
+        there = path.stat().st_size if resumed and path.exists() else None
+        if there is not None and there < known:
+            raise Failed(f"{path} is shorter than the position knows: put the whole file back, or move this one away.")
+        self._file: IO[bytes] = self._place.open("w+b" if there is None else "r+b")
+        # A file that was moved away is complete; a new one follows it.
+        self._file.seek(0 if there is None else known)
         self._file.truncate()
 
     def checkpoint(self, last: bool) -> Remembered | None:

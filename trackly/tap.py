@@ -16,7 +16,7 @@ from schemas.topics import Topic
 from trackly.conditions import MISSING, Condition, parse_condition, text_of, value_at
 from trackly.decoding import SECRET_TOPICS, Decoder, KafkaRecord, is_time, plain, time_text
 from trackly.errors import Failed
-from trackly.export import Csv, Export, JsonLines, Remembered
+from trackly.export import Csv, Export, JsonLines, Remembered, refuse_others
 from trackly.history import Position, Question, Rows, read_history
 from trackly.output import Json, json_line, parsed, say, table
 from trackly.reading import parse_start
@@ -179,6 +179,10 @@ def _count(settings: BusSettings, question: Question, position: Position | None,
 
 
 def _export(settings: BusSettings, question: Question, position: Position | None, out: Path) -> None:
+    if position is not None and not position.remembered:
+        refuse_others(out)
+        # From here on the file is this export's, however early a run ends.
+        position.save(position.next, {"bytes": 0, "files": 0})
     resumed = None if position is None else position.remembered
     rows = None
     if out.suffix == ".jsonl":

@@ -190,6 +190,37 @@ def test_a_resumed_export_goes_on_behind_what_the_position_knows_of(form: str, t
     assert event_ids(*paths) == [f"evt_{n}" for n in range(1, 5)]
 
 
+def part_of_an_export(form: str, path: Path) -> dict[str, Any]:
+    """What the position knows after two records."""
+    first = FORMATS[form](path, {})
+    first.take(found(DELIVERY, delivery(1), delivery(2)))
+    remembered = first.checkpoint(last=True)
+    assert remembered is not None
+    first.close()
+    return dict(remembered)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_after_a_file_was_moved_away_a_whole_one_follows_it(form: str, tmp_path: Path) -> None:
+    path = tmp_path / f"events.{form}"
+    remembered = part_of_an_export(form, path)
+    path.rename(tmp_path / "earlier")
+    second = FORMATS[form](path, remembered)
+    second.take(found(DELIVERY, delivery(3)))
+    second.close()
+    assert event_ids(path) == ["evt_3"]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_a_file_that_was_cut_is_not_written_on(form: str, tmp_path: Path) -> None:
+    path = tmp_path / f"events.{form}"
+    remembered = part_of_an_export(form, path)
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(Failed, match="is shorter than the position knows"):
+        FORMATS[form](path, remembered)
+    assert path.stat().st_size == 20
+
+
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("resumed", [None, {}])
 def test_a_file_of_somebody_else_is_not_written_over(form: str, resumed: dict[str, Any] | None, tmp_path: Path) -> None:
