@@ -19,6 +19,9 @@ from schemas.records import RawCallback
 MOST = 50
 """Callbacks of one request; each is looked up on Kafka by itself."""
 
+MOST_ROWS = MOST * 20
+"""Rejected items of one request; one callback can have many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Retried:
@@ -29,15 +32,20 @@ class Retried:
     is_all: bool
 
 
-def sources(connection: Connection, account: str, wanted: RejectedFilter) -> list[str]:
-    """Places of the callbacks that the filter covers, the newest first: several items of one callback are one."""
+def sources(connection: Connection, account: str, wanted: RejectedFilter) -> tuple[list[str], bool]:
+    """Places of the callbacks that the filter covers, the newest first, and whether these are all.
+
+    Several items of one callback are one.
+    """
     query = (
         select(rejected.c.source)
         .where(*wanted.conditions(rejected, "rejected_at", account))
         .order_by(rejected.c.rejected_at.desc(), rejected.c.id.desc())
-        .limit(MOST * 20)
+        .limit(MOST_ROWS)
     )
-    return list(dict.fromkeys(connection.execute(query).scalars()))
+    found = connection.execute(query).scalars().all()
+    each = list(dict.fromkeys(found))
+    return each[:MOST], len(found) < MOST_ROWS and len(each) <= MOST
 
 
 async def retry(request: Request, parts: Parts, principal: Principal, account: str, wanted: RejectedFilter) -> Retried:
@@ -45,14 +53,14 @@ async def retry(request: Request, parts: Parts, principal: Principal, account: s
 
     Raises ApiError (503).
     """
-    found = await parts.reads(sources, account, wanted)
+    found, is_all = await parts.reads(sources, account, wanted)
     callbacks: list[RawCallback] = []
-    for source in found[:MOST]:
+    for source in found:
         topic, partition, offset = source.rsplit("/", 2)
         callback = await parts.raw.read(topic, int(partition), int(offset))
         if callback is not None and callback.account == account:
             callbacks.append(callback)
-    again, gone = len(callbacks), len(found[:MOST]) - len(callbacks)
+    again, gone = len(callbacks), len(found) - len(callbacks)
     async with audited(
         request,
         parts.writer,
@@ -64,4 +72,4 @@ async def retry(request: Request, parts: Parts, principal: Principal, account: s
         gone=gone,
     ):
         await parts.writer.write("raw", [Entry(None, each, each.event_id, now_ms()) for each in callbacks])
-    return Retried(again, gone, len(found) <= MOST)
+    return Retried(again, gone, is_all)

@@ -21,7 +21,7 @@ from console.writer import Entry
 from database.tables import dead_webhooks
 from operations.replays import ENDED, MOST_IDS, Known, Order
 from schemas.ids import random_id
-from schemas.records import ReplayCommand
+from schemas.records import EndpointConfig, ReplayCommand
 
 MOST_DEAD = 10_000
 """Dead letters that are sent again at once; more need another order."""
@@ -80,10 +80,16 @@ def shown(known: Known) -> Replay:
     )
 
 
-def plan_dead(connection: Connection, account: str, wanted: DeadLettersFilter) -> DeadPlan:
-    """What the filter covers of what was not delivered since, the newest first, up to MOST_DEAD."""
+def plan_dead(
+    connection: Connection, account: str, wanted: DeadLettersFilter, endpoints: Iterable[EndpointConfig]
+) -> DeadPlan:
+    """What the filter covers of what was not delivered since, the newest first, up to MOST_DEAD.
+
+    What went to none of the account's `endpoints` is left out: there is nowhere to send it.
+    """
     table = dead_webhooks
     conditions = wanted.conditions(table, "died_at", account)
+    conditions.append(table.c.endpoint.in_([each.id for each in endpoints]))
     query = (
         select(table.c.endpoint, table.c.event_id, table.c.first_attempt_at)
         .where(*conditions, table.c.delivered_at.is_(None))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Body, Path, Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -172,12 +172,15 @@ async def activate(request: Request, endpoint: EndpointName, parts: TheParts, ca
 
 @router.post("/api/endpoints/{endpoint}/test", summary="Test an endpoint")
 async def try_endpoint(
-    request: Request, endpoint: EndpointName, parts: TheParts, caller: Supporter, body: TrialEvent | None = None
+    request: Request,
+    endpoint: EndpointName,
+    body: Annotated[TrialEvent, Body(default_factory=TrialEvent)],
+    parts: TheParts,
+    caller: Supporter,
 ) -> TrialResult:
     """Send a signed test event from the console, by default a delivery, and tell what the endpoint answers."""
     config = changes.endpoint_named(parts, caller.account, endpoint)
-    event = (body or TrialEvent()).event
-    trial = await changes.try_endpoint(request, parts, caller.principal, config, event)
+    trial = await changes.try_endpoint(request, parts, caller.principal, config, body.event)
     return TrialResult(
         trial.headers,
         trial.body.decode(),

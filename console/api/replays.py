@@ -73,7 +73,7 @@ async def replay_dead(
     request: Request, wanted: Annotated[DeadLettersFilter, Query()], parts: TheParts, caller: Supporter
 ) -> ListAnswer[Replay]:
     """Send again whatever the filter covers and was not delivered since, up to 10,000: one or more replays."""
-    plan = await parts.reads(plan_dead, caller.account, wanted)
+    plan = await parts.reads(plan_dead, caller.account, wanted, parts.accounts.endpoints_of(caller.account))
     orders = list(orders_of(plan, caller.account))
     return ListAnswer(
         [shown(each) for each in await order(request, parts, caller.principal, caller.account, orders)], None

@@ -34,7 +34,7 @@ async def plan(
     request: Request, wanted: Annotated[DeadLettersFilter, Query()], parts: TheParts, visitor: Supporter
 ) -> Response:
     """What would be sent again: all that the filter covers, not only a page of it."""
-    planned = await parts.reads(plan_dead, visitor.account, wanted)
+    planned = await parts.reads(plan_dead, visitor.account, wanted, parts.accounts.endpoints_of(visitor.account))
     states = {each.id: each for each in parts.accounts.endpoints_of(visitor.account)}
     return page(request, "dead/replay.html", visitor, wanted=wanted, plan=planned, endpoints=states)
 
@@ -48,8 +48,8 @@ async def replay(
         wanted = DeadLettersFilter.model_validate(dict(parse_qsl(question)))
     except ValidationError:
         raise validation_failed(["question: is no filter"]) from None
-    planned = await parts.reads(plan_dead, visitor.account, wanted)
-    orders = [each for each in orders_of(planned, visitor.account) if each.endpoint in parts.accounts.endpoints]
+    planned = await parts.reads(plan_dead, visitor.account, wanted, parts.accounts.endpoints_of(visitor.account))
+    orders = list(orders_of(planned, visitor.account))
     if not orders:
         raise conflict("There is nothing to send again, or its endpoint is no more.")
     await order(request, parts, visitor.principal, visitor.account, orders)

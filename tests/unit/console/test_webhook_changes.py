@@ -171,14 +171,21 @@ async def test_a_bulk_act_never_crosses_accounts(api: Api) -> None:
 async def test_many_dead_letters_become_several_orders(api: Api) -> None:
     api.put(dead_webhooks, *(dead_letter(nth) for nth in range(MOST_IDS + 1)))
     with api.engine.connect() as connection:
-        plan = plan_dead(connection, "acme", DeadLettersFilter())
+        plan = plan_dead(connection, "acme", DeadLettersFilter(), api.accounts.endpoints_of("acme"))
     assert [len(each.event_ids) for each in orders_of(plan, "acme")] == [MOST_IDS, 1]
+
+
+async def test_dead_letters_that_went_to_no_endpoint_are_left_out_of_a_replay(api: Api) -> None:
+    others = [dead_letter(2, endpoint="~shop.example.com"), dead_letter(3, endpoint="gone")]
+    api.put(dead_webhooks, dead_letter(1), *others)
+    ordered = (await api.post("/api/dead-letters/replay")).json()["data"]
+    assert [each["endpoint"] for each in ordered] == ["crm"]
 
 
 async def test_a_webhook_that_was_given_up_again_is_one(api: Api) -> None:
     api.put(dead_webhooks, dead_letter(1), dead_letter(2), dead_letter(3, event_id=dead_letter(1)["event_id"]))
     with api.engine.connect() as connection:
-        plan = plan_dead(connection, "acme", DeadLettersFilter())
+        plan = plan_dead(connection, "acme", DeadLettersFilter(), api.accounts.endpoints_of("acme"))
         assert dead_since(connection, "acme", 0) == 2
     assert [len(each.event_ids) for each in orders_of(plan, "acme")] == [2]
     api.sign_in(Role.ADMIN)
