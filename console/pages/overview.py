@@ -70,7 +70,7 @@ async def overview(
 def _look(
     connection: Connection, account: str, length: int, endpoints: tuple[EndpointConfig, ...], now: int
 ) -> Overview:
-    since = now - now % HOUR if length == HOUR else now - length
+    since = now - now % HOUR if length == HOUR else now - length + HOUR
     counts = statistics.totals(connection, account, since)
     delivered = counts.get(("delivery", "delivered"), 0)
     failed = sum(counts.get(("delivery", status), 0) for status in FAILED_STATUSES)

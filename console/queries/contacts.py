@@ -126,7 +126,9 @@ def _reports(connection: Connection, account: str, number: str) -> dict[str, Cau
     for provider, some in ids.items():
         table = receipts.c
         mine = (table.account == account, table.provider == provider, table.provider_message_id.in_(some))
-        for row in connection.execute(select(receipts).where(*mine).limit(MOST_CHANGES)):
+        for row in connection.execute(
+            select(receipts).where(*mine).order_by(table.received_at.desc()).limit(MOST_CHANGES)
+        ):
             said = " ".join(filter(None, (row.provider_status, row.provider_code, row.provider_text)))
             found[derived_id(row.event_id, "unsubscribe")] = Cause(
                 f"{row.status_detail}; {provider}: {said}", row.source

@@ -11,6 +11,9 @@ from console.queries.statistics import DAY, HOUR
 from database.tables import callbacks_seen, hourly_events, rejected
 from operations.providers import Seen
 
+OF_SENDERS = ("sent", "click")
+"""Events that come without a provider's callback too: of what senders register."""
+
 UNDERSTOOD_WITHIN_MS = 30 * DAY
 """How far back it is looked for events that came of callbacks."""
 
@@ -28,7 +31,12 @@ def seen_of(connection: Connection, account: str, now: int | None = None) -> dic
             func.max(hours.hour).label("newest"),
             func.sum(case((hours.hour > at - DAY, hours.count), else_=0)).label("count"),
         )
-        .where(hours.account == account, hours.hour > at - UNDERSTOOD_WITHIN_MS, hours.provider != "")
+        .where(
+            hours.account == account,
+            hours.hour > at - UNDERSTOOD_WITHIN_MS,
+            hours.provider != "",
+            hours.event.not_in(OF_SENDERS),
+        )
         .group_by(hours.provider)
     )
     for row in connection.execute(events):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, or_, select
 
 from console.queries.deliveries import Delivery, delivery_of
 from console.queries.rows import TEXT, At
@@ -69,11 +69,7 @@ def trace(
         return None
     delivery = delivery_of(found[0])
     reports = _rows(connection, receipts, identity, "account", "provider", "provider_message_id")
-    told = [
-        row
-        for row in _rows(connection, events, (account, delivery.message_id), "account", "message_id")
-        if row.provider_message_id in (None, provider_message_id)
-    ]
+    told = _told(connection, account, delivery.message_id, provider_message_id)
     ids = [row.event_id for row in told]
     tried = _of_events(connection, attempts, account, ids)
     dead = _of_events(connection, dead_webhooks, account, ids)
@@ -90,7 +86,7 @@ def trace(
     ]
     steps.sort(key=lambda step: (step.at or 0, _ORDER.index(step.kind)))
     skipped = _skipped(told, {(row.event_id, row.endpoint) for row in (*tried, *dead)}, endpoints)
-    complete = all(len(rows) < MOST for rows in (reports, told, tried, dead))
+    complete = all(len(rows) < MOST for rows in (reports, told, tried, dead, changes))
     return Trace(delivery=delivery, steps=(*_with_deltas(steps), *skipped), complete=complete)
 
 
@@ -101,6 +97,17 @@ _ORDER: tuple[Kind, ...] = ("registered", "receipt", "event", "contact", "attemp
 def _rows(connection: Connection, table: Any, values: Sequence[str], *columns: str) -> Sequence[Row[Any]]:
     where = [table.c[column] == value for column, value in zip(columns, values, strict=True)]
     return connection.execute(select(table).where(*where).order_by(table.c.id).limit(MOST)).all()
+
+
+def _told(connection: Connection, account: str, message_id: str, provider_message_id: str) -> Sequence[Row[Any]]:
+    """Events of a message. What was told before it was registered has the provider's id in place of the sender's."""
+    columns = events.c
+    query = select(events).where(
+        columns.account == account,
+        columns.message_id.in_({message_id, provider_message_id}),
+        or_(columns.provider_message_id.is_(None), columns.provider_message_id == provider_message_id),
+    )
+    return connection.execute(query.order_by(columns.id).limit(MOST)).all()
 
 
 def _of_events(

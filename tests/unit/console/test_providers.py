@@ -91,6 +91,12 @@ async def test_what_several_processes_have_seen_adds_up(api: Api) -> None:
     assert [step["done"] for step in found["steps"]] == [True, True, True]
 
 
+async def test_what_senders_register_is_no_callback_that_was_understood(api: Api) -> None:
+    api.put(callbacks_seen, seen())
+    api.put(hourly_events, events(event="sent"), events(event="click"))
+    assert ((found := await infobip(api))["state"], found["understood_24h"]) == ("unverified", 0)
+
+
 async def test_the_newest_rejection_after_the_last_event_makes_it_fail(api: Api) -> None:
     api.put(callbacks_seen, seen())
     api.put(hourly_events, events(THIS_HOUR - 5 * HOUR))

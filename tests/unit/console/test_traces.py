@@ -58,6 +58,20 @@ async def test_an_event_stands_behind_the_report_that_led_to_it_whatever_the_pro
     assert " d later" in (await api.page("/deliveries/infobip/ib-1")).text
 
 
+async def test_what_was_told_before_the_message_was_registered_is_in_its_trace(api: Api) -> None:
+    api.put(receipts, receipt(1))
+    api.put(events, event(DELIVERED, message_id="ib-1"))
+    api.put(attempts, answered_attempt(DELIVERED))
+    assert [step["kind"] for step in await steps(api)] == ["registered", "receipt", "event", "attempt"]
+
+
+async def test_an_event_of_many_messages_of_one_id_is_found_for_each(api: Api) -> None:
+    api.put(events, *(event(f"evt_{n}", provider_message_id=f"ib-{n}") for n in range(300, 1, -1)))
+    api.put(events, event(DELIVERED, provider_message_id="ib-1"))
+    found = (await api.get(PATH)).json()
+    assert ([step["kind"] for step in found["steps"]].count("event"), found["complete"]) == (1, True)
+
+
 async def test_a_report_that_led_to_an_event_changed_the_state_and_another_was_ignored(api: Api) -> None:
     api.put(receipts, receipt(1), receipt(2))
     api.put(events, event(DELIVERED))
