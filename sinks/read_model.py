@@ -74,7 +74,8 @@ class ReadModel:
 
     def health(self) -> str | None:
         """Why the service does not do its work; None when it does, or waits to take over."""
-        if self.problem is None and self.freshness.lag and time.monotonic() - self._moved_at > STUCK_SECONDS:
+        is_behind = self.is_writing and self.freshness.lag
+        if self.problem is None and is_behind and time.monotonic() - self._moved_at > STUCK_SECONDS:
             return f"{self.freshness.lag} records wait, and nothing has moved for {STUCK_SECONDS:.0f} s"
         return self.problem
 
@@ -92,7 +93,7 @@ class ReadModel:
             try:
                 await self.follow(stop.is_set)
             except AnotherWrites:
-                self.problem = None
+                self.problem, self.freshness = None, Freshness(None, 0, 0)
                 await _sleep(stop, STANDBY)
             except StartOver as reason:
                 log.warning("%s; starting over with it", reason)

@@ -47,12 +47,14 @@ COUNTS = ((hourly_events, "hour", True), (hourly_attempts, "hour", True), (minut
 def purge(connection: Connection, before: int, hourly_before: int, most: int) -> int:
     """Delete at most so many rows that are older than a time (ms), and the oldest day of counts that are older.
 
+    The audit log is kept as long as the counts by the hour.
+
     Returns how many; 0: there are no more.
     """
     for table, name in TIMES.items():
-        time = table.c[name]
+        time, last = table.c[name], hourly_before if table is audit else before
         for part in _parts(connection, table):
-            old = select(table.c.id).where(part, time < before).order_by(time).limit(most)
+            old = select(table.c.id).where(part, time < last).order_by(time).limit(most)
             gone = connection.execute(delete(table).where(table.c.id.in_(old))).rowcount
             if gone:
                 return gone

@@ -261,6 +261,24 @@ def test_old_rows_go_a_few_at_a_time_and_newer_ones_stay(database: Engine) -> No
     assert len(rows(database, tables.hourly_events, "hour")) == 4
 
 
+def test_the_audit_log_stays_as_long_as_counts_by_the_hour(database: Engine) -> None:
+    row = {
+        "account": "acme",
+        "actor": "ann",
+        "action": "a",
+        "object": "",
+        "details": "{}",
+        "remote_ip": "",
+        "outcome": "done",
+    }
+    with database.begin() as connection:
+        for name, days in (("kept", 399), ("gone", 401)):
+            connection.execute(tables.audit.insert(), {**row, "event_id": name, "at": NOW - days * 24 * HOUR})
+        while purge(connection, NOW - 30 * 24 * HOUR, NOW - 400 * 24 * HOUR, 10):
+            pass
+    assert rows(database, tables.audit, "event_id") == ["kept"]
+
+
 def _aged(index: int, at: int) -> list[Record]:
     state: ContactState = records.contact(index, at, active=False)
     return [
