@@ -132,6 +132,8 @@ class _Api:
 
     def config(self, request: Request) -> dict[str, Any]:
         name = _name(request.path_params["subject"])
+        if name not in self._subjects and _is_true(request, "defaultToGlobal"):
+            return {"compatibilityLevel": DEFAULT_LEVEL}
         if name not in self._subjects:
             raise Refused(404, 40408, f"Subject '{name}' does not have subject-level compatibility configured")
         return {"compatibilityLevel": self._subjects.level(name)}
