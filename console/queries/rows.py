@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from typing import Annotated, Any, TypeVar
 
 import sqlalchemy
@@ -42,8 +42,12 @@ def without_personal(row: Row) -> Row:
 
 
 def maker(shape: type[Row], **columns: str) -> Callable[[sqlalchemy.Row[Any]], Row]:
-    """What makes a `shape` of a row of a table: every field of the column of its name, or of the one named here."""
-    sources = [(each.name, columns.get(each.name, each.name)) for each in fields(shape)]  # type: ignore[arg-type]
+    """What makes a `shape` of a row of a table: every field of the column of its name, or of the one named here.
+
+    Fields that have a default are left to whoever knows better.
+    """
+    required = [each.name for each in fields(shape) if each.default is MISSING]  # type: ignore[arg-type]
+    sources = [(name, columns.get(name, name)) for name in required]
 
     def make(row: sqlalchemy.Row[Any]) -> Row:
         # By the mapping: a row is a tuple, whose methods hide a column that is called `count`.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from console.principals import Role
-from database.tables import replies
-from tests.unit.console.console_parts import Api
-from tests.unit.console.rows import reply
+from database.tables import contact_changes, replies
+from schemas.ids import derived_id
+from tests.unit.console.console_parts import LIST, Api
+from tests.unit.console.rows import change, reply
 
 
 @pytest.fixture
@@ -33,6 +34,15 @@ async def test_the_newest_reply_comes_first_and_none_of_another_account(api: Api
 async def test_a_reply_without_a_list_tells_the_number_that_it_was_sent_to(api: Api) -> None:
     api.put(replies, reply(1, list_number=None, to_number="+18005550000"))
     assert (await api.get("/api/replies")).json()["data"][0]["list_number"] == "+18005550000"
+
+
+@pytest.mark.parametrize("lists", [(), (LIST,)])
+async def test_a_reply_that_removed_its_contact_says_so_and_by_what(api: Api, lists: tuple[str, ...]) -> None:
+    api.put(replies, *(reply(n, kind="reply", keyword=None) for n in (1, 2)))
+    removal = derived_id("evt_reply_2", "unsubscribe", *lists)
+    api.put(contact_changes, change(event_id=removal, keyword="STOP"))
+    found = (await api.get("/api/replies")).json()["data"]
+    assert [(row["removed"], row["keyword"]) for row in found] == [(True, "STOP"), (False, None)]
 
 
 async def test_what_a_recipient_wrote_is_escaped(api: Api) -> None:
