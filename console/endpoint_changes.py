@@ -17,7 +17,7 @@ from console.clock import now_ms
 from console.errors import conflict, not_found, validation_failed
 from console.principals import Principal
 from console.setting_changes import check_version, refuse_references, write_setting
-from operations.endpoints import Refused, rotated
+from operations.endpoints import Refused, UnderWay, rotated
 from operations.trials import Trial, send_trial, trial_event
 from outbound.redaction import without_query
 from schemas.records import EndpointConfig
@@ -94,6 +94,10 @@ async def change(
         before = endpoint_named(parts, endpoint.account, endpoint.id)
         try:
             after = changed(before)
+        except UnderWay as under_way:
+            raise conflict(
+                f"{under_way} Say that its new secret is to be replaced (`again`), or end it first."
+            ) from None
         except Refused as refused:
             raise conflict(str(refused)) from None
         if after != before:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 
 from accounts.checks import KEEP, check_secret
@@ -12,6 +12,9 @@ from schemas.records import AccountConfig
 
 PREVIOUS = "_previous"
 """Ends the name of a secret that is still taken while a new one takes its place."""
+
+PAIRS = (("username", "password"), ("header_name", "header_value"))
+"""Credentials that prove something only together."""
 
 MAX_LENGTH = 500
 
@@ -24,6 +27,12 @@ def credentials_of(source: str) -> tuple[str, ...]:
 def stored_for(config: AccountConfig, source: str) -> Mapping[str, str]:
     """What is set at a provider or network, by name, as it is stored."""
     return config.postbacks if source in NETWORKS else config.providers.get(source, {})
+
+
+def halves(names: Container[str]) -> list[tuple[str, str]]:
+    """What is there of a pair, and what is missing of it."""
+    both = [pair for each in PAIRS for pair in (each, each[::-1])]
+    return [(there, missing) for there, missing in both if there in names and missing not in names]
 
 
 def with_credentials(config: AccountConfig, source: str, given: Mapping[str, str | None]) -> AccountConfig:
@@ -41,6 +50,7 @@ def with_credentials(config: AccountConfig, source: str, given: Mapping[str, str
     for name in sorted(after):
         if name.endswith(PREVIOUS) and name.removesuffix(PREVIOUS) not in after:
             problems.append(f"{name}: is there without {name.removesuffix(PREVIOUS)}, which follows it")
+    problems += [f"{missing}: is missing; {there} proves nothing without it" for there, missing in halves(after)]
     if problems:
         raise ValueError("\n".join(problems))
     if source in NETWORKS:

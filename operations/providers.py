@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
 
-from operations.credentials import stored_for
+from operations.credentials import PAIRS, halves, stored_for
 from providers import NETWORKS, PROVIDERS
 from providers.networks import ACCOUNT, METHODS, TOKEN
 from providers.proof import URL_SECRET
@@ -98,7 +98,7 @@ def setup_of(name: str, config: AccountConfig, public_url: str, seen: Seen, now:
     has_called = seen.last_taken_at is not None or seen.last_refused_at is not None
     state = state_of(seen, now)
     steps = (
-        Step("Enter credentials", not proofs or any(proof.is_set for proof in proofs), _credentials_hint(name)),
+        Step("Enter credentials", not proofs or _proves(name, config, proofs), _credentials_hint(name)),
         Step("Paste the URL", has_called, f"Give this URL to {name}; this is done once a callback has come."),
         Step("Receive one callback", state in ("verified", "silent"), STATES[state]),
     )
@@ -152,7 +152,14 @@ def _stands_in_url(name: str) -> bool:
     return name in NETWORKS or (URL_SECRET in PROVIDERS[name].credentials and not PROVIDERS[name].behind_path_secret)
 
 
+def _proves(name: str, config: AccountConfig, proofs: tuple[Proof, ...]) -> bool:
+    return any(proof.is_set for proof in proofs) and not halves(stored_for(config, name))
+
+
 def _credentials_hint(name: str) -> str:
     if not _credentials(name):
         return "The secret in the path is this installation's; the account needs none of its own."
-    return f"Any of: {', '.join(_credentials(name))}. Without any, whoever knows the URL may post, or nobody may."
+    names = _credentials(name)
+    pairs = [" and ".join(pair) for pair in PAIRS if set(pair) <= set(names)]
+    together = f" {', '.join(pairs)} go together." if pairs else ""
+    return f"Any of: {', '.join(names)}. All that are set must be right.{together}"

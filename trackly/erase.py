@@ -56,7 +56,8 @@ def erase(
     settings = BusSettings()
     if settings.pseudonym_key is None:
         raise Failed(
-            "TRACKLY_PSEUDONYM_KEY is not set, here and for `trackly streams`: without it a removed contact would be"
+            "TRACKLY_PSEUDONYM_KEY is not set, here and for streams, console and read model; 16 characters or more, the"
+            " same for ever (`openssl rand -hex 32`). Without it a removed contact would be"
             " forgotten and texted again."
         )
     if not yes:

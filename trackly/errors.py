@@ -58,7 +58,10 @@ def _tls(error: Any) -> str:
 def _database(error: Any) -> str:
     # The texts of databases repeat values and addresses with passwords.
     name = type(getattr(error, "orig", None) or error).__name__
-    return f"The database does not do what it is asked ({name}). Check DATABASE_URL, and that the database runs."
+    return (
+        f"The database does not do what it is asked ({name}). Check DATABASE_URL and that it runs; without one it is"
+        " console.db in TRACKLY_DATA_DIR, which `trackly up` or `trackly read-model` makes."
+    )
 
 
 def _file(error: Any) -> str:

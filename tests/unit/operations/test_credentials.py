@@ -45,6 +45,8 @@ def test_networks_share_the_token_of_postbacks(network: str) -> None:
         ("twilio", {"secret": "s"}, "secret: is nothing that twilio has"),
         ("lime", {"secret": "s"}, "secret: is nothing that lime has"),
         ("cm", {"secret": " "}, "secret: is empty"),
+        ("infobip", {"username": "u"}, "password: is missing; username proves nothing without it"),
+        ("infobip", {"header_value": "v"}, "header_name: is missing; header_value proves nothing without it"),
         ("cm", {"secret": "a\nb"}, "secret: has not at most 500 printable characters"),
         ("cm", {"secret": "x" * 501}, "secret: has not at most 500 printable characters"),
         ("cm", {"secret": "enc:v1:x"}, "secret: is encrypted already"),
