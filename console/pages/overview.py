@@ -83,11 +83,12 @@ def _look(
     is_written = fresh is not None and now - fresh.told_at < SILENT_MS
     as_of = None if fresh is None else fresh.caught_up_at
     behind = None if not is_written or as_of is None else max(0.0, (now - as_of) / 1000)
+    ago = f"since={length // HOUR}h"
     tiles = [
-        ("Delivered", f"{delivered:,}", _share(delivered, delivered + failed), "/deliveries?status=delivered"),
-        ("Failed", f"{failed:,}", _share(failed, delivered + failed), "/deliveries?status=undeliverable"),
-        ("Replies", _kind(counts, "reply"), "", "/replies"),
-        ("Opt-outs", _kind(counts, "unsubscribe"), "", "/contacts?active=false"),
+        ("Delivered", f"{delivered:,}", _share(delivered, delivered + failed), f"/deliveries?status=delivered&{ago}"),
+        ("Failed", f"{failed:,}", _share(failed, delivered + failed), f"/deliveries?status=undeliverable&{ago}"),
+        ("Replies", _kind(counts, "reply"), "", f"/replies?{ago}"),
+        ("Removed contacts", _kind(counts, "unsubscribe"), "", f"/contacts?active=false&{ago}"),
         ("Clicks", _kind(counts, "click"), "", ""),
         ("Conversions", _kind(counts, "conversion"), "", ""),
         ("Webhooks", f"{tried:,}", f"{_share(taken, tried)} answered 2xx" if tried else "", "/webhooks"),
