@@ -70,6 +70,19 @@ async def test_a_page_can_be_read_by_everybody(page: Page, base: str, path: str)
         assert complaints == []
 
 
+@pytest.mark.parametrize("width", [768, 1_024, 1_232])
+async def test_no_page_scrolls_sideways_at_a_width_between(browser: Browser, base: str, width: int) -> None:
+    context = await browser.new_context(viewport={"width": width, "height": 800})
+    page = await context.new_page()
+    wide = []
+    for path in PATHS:
+        await page.goto(base + path)
+        if await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+            wide.append(path)
+    await context.close()
+    assert wide == []
+
+
 async def test_times_are_shown_in_the_zone_of_the_reader(page: Page, base: str) -> None:
     await page.goto(f"{base}/accounts/acme/deliveries")
     time = page.locator("main time").first
