@@ -70,7 +70,7 @@ async def test_a_page_can_be_read_by_everybody(page: Page, base: str, path: str)
         assert complaints == []
 
 
-@pytest.mark.parametrize("width", [768, 1_024, 1_232])
+@pytest.mark.parametrize("width", [768, 1_024, 1_279, 1_280])
 async def test_no_page_scrolls_sideways_at_a_width_between(browser: Browser, base: str, width: int) -> None:
     context = await browser.new_context(viewport={"width": width, "height": 800})
     page = await context.new_page()
