@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -10,12 +9,12 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from accounts.keys import ApiKeys
-from accounts.rates import RateLimits
 from console.bodies import Disconnected, check_url, read_body, replayed
 from console.clock import now_ms
-from console.errors import ApiError, invalid_key, missing_key, not_ours, rate_limited
+from console.errors import ApiError, invalid_key, missing_key, not_ours
 from console.key_changes import KeyUses
 from console.principals import Principal, principal_of
+from console.rates import Rates
 from console.security import SAFE_METHODS, is_same_origin, is_token
 from console.settings import ConsoleSettings
 
@@ -32,7 +31,7 @@ class Gate:
         self._keys = keys
         self._settings = settings
         self._uses = uses
-        self._limits = RateLimits()
+        self._rates = Rates(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer why not."""
@@ -64,7 +63,7 @@ class Gate:
         key = self._keys.find(text, now_ms())
         if key is None:
             raise invalid_key()
-        self._take(key.id)
+        self._rates.take(key.id)
         self._uses.note(key.id)
         return principal_of(key)
 
@@ -77,13 +76,8 @@ class Gate:
         is_ours = is_same_origin(headers) and is_token(headers.get("x-csrf-token"), state["csrf"])
         if scope["method"] not in SAFE_METHODS and not is_ours:
             raise not_ours()
-        self._take(f"user {user.id}")
+        self._rates.take(f"user {user.id}")
         return user
-
-    def _take(self, name: str) -> None:
-        wait = self._limits.take(name, self._settings.api_rate, self._settings.api_burst)
-        if wait > 0:
-            raise rate_limited(math.ceil(wait))
 
 
 def _bearer(header: str) -> str:

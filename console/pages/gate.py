@@ -5,17 +5,15 @@ Forms are parsed before routes look at them, so this is decided before anything 
 
 from __future__ import annotations
 
-import math
-
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from accounts.rates import RateLimits
 from console.bodies import Disconnected, check_url, read_body, replayed
-from console.errors import ApiError, not_ours, rate_limited
+from console.errors import ApiError, not_ours
 from console.pages import assets
 from console.pages.errors import error_page
 from console.principals import Principal
+from console.rates import Rates
 from console.security import SAFE_METHODS, is_same_origin
 from console.settings import ConsoleSettings
 
@@ -31,7 +29,7 @@ class PageGate:
     def __init__(self, app: ASGIApp, settings: ConsoleSettings) -> None:
         self._app = app
         self._settings = settings
-        self._limits = RateLimits()
+        self._rates = Rates(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer why not."""
@@ -51,11 +49,8 @@ class PageGate:
 
     def _take(self, request: Request) -> None:
         user: Principal | None = getattr(request.state, "principal", None)
-        if user is None or request.url.path.startswith(assets.PATH):
-            return
-        wait = self._limits.take(user.id, self._settings.api_rate, self._settings.api_burst)
-        if wait > 0:
-            raise rate_limited(math.ceil(wait))
+        if user is not None and not request.url.path.startswith(assets.PATH):
+            self._rates.take(user.id)
 
     async def _own_form(self, request: Request, receive: Receive) -> Receive:
         if not is_same_origin(request.headers):
