@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from console.errors import forbidden
-from console.principals import Role
+from console.errors import forbidden, not_an_operator
+from console.principals import Principal, Role
 from console.queries.filters import ListFilter
 from console.queries.paging import Page
 from console.queries.rows import without_personal
 
 T = TypeVar("T")
+
+
+def check_operator(principal: Principal) -> Principal:
+    """Who may see what belongs to no account: an admin of every one. Raises ApiError 403 for others."""
+    if not principal.is_operator:
+        raise not_an_operator()
+    return principal
 
 
 class Sight:

@@ -9,10 +9,10 @@ from starlette.responses import RedirectResponse, Response
 
 from console.account_changes import create
 from console.callers import TheParts
-from console.errors import ApiError, not_an_operator, not_found
+from console.errors import ApiError, not_found
 from console.pages.shell import base_of, page
 from console.pages.visitor import signed_in
-from console.principals import Principal
+from console.sight import check_operator
 
 router = APIRouter()
 
@@ -31,7 +31,7 @@ async def home(request: Request, parts: TheParts) -> Response:
 @router.get(NEW)
 async def new_account(request: Request) -> Response:
     """The form of a new account, for admins of every one."""
-    _operator(request)
+    check_operator(signed_in(request))
     return _form(request)
 
 
@@ -43,7 +43,7 @@ async def create_account(
     name: Annotated[str, Form(max_length=200)] = "",
 ) -> Response:
     """Create an account, and go there."""
-    principal = _operator(request)
+    principal = check_operator(signed_in(request))
     try:
         made = await create(request, parts, principal, id, name)
     except ApiError as error:
@@ -57,13 +57,6 @@ async def go(request: Request, account: str, parts: TheParts) -> Response:
     if account not in signed_in(request).accounts(parts.accounts.accounts):
         raise not_found("There is no such account, or it is not yours.")
     return RedirectResponse(base_of(account), 303)
-
-
-def _operator(request: Request) -> Principal:
-    principal = signed_in(request)
-    if not principal.is_operator:
-        raise not_an_operator()
-    return principal
 
 
 def _form(request: Request, error: ApiError | None = None, id: str = "", name: str = "") -> Response:

@@ -17,9 +17,8 @@ from console.pages.notices import NOTICES
 from console.pages.places import menu
 from console.pages.visitor import Visitor
 from console.principals import Role
+from console.queries.statistics import DAY, HOUR
 from schemas.cloudevents import iso_time
-
-DAY_MS = 86_400_000
 
 TONES: Mapping[str, str] = {
     "delivered": "good",
@@ -60,7 +59,7 @@ def _templates() -> Environment:
 
 def elapsed(millis: int) -> str:
     """A span of time for people: `250 ms`, `90 s`, `4 h`, `3 d`."""
-    for unit, least, name in ((DAY_MS, 2 * DAY_MS, "d"), (3_600_000, 7_200_000, "h"), (1_000, 10_000, "s")):
+    for unit, least, name in ((DAY, 2 * DAY, "d"), (HOUR, 2 * HOUR, "h"), (1_000, 10_000, "s")):
         if millis >= least:
             return f"{millis // unit:,} {name}"
     return f"{millis:,} ms"

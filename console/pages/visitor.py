@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from console.callers import TheParts
-from console.errors import not_an_operator, not_found
+from console.errors import not_found
 from console.principals import Principal, Role
-from console.sight import Sight
+from console.sight import Sight, check_operator
 from schemas.records import ListConfig
 
 
@@ -64,8 +64,7 @@ def needs(role: Role) -> Any:
 
 
 def _operator(visitor: TheVisitor) -> Visitor:
-    if not visitor.principal.is_operator:
-        raise not_an_operator()
+    check_operator(visitor.principal)
     return visitor
 
 
