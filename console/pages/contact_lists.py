@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import Response
 
 from accounts.file import PROVIDERS
@@ -25,6 +25,26 @@ Version = Annotated[str, Form(max_length=16)]
 NEW = "new"
 
 
+def _settings(
+    retry_threshold: Threshold = "3",
+    provider: Ids = [],  # noqa: B006
+    provider_list_id: Ids = [],  # noqa: B006
+    dlr_forward_url: Text = "",
+    reply_forward_url: Text = "",
+) -> dict[str, Any]:
+    """What a form says of a list, as a settings file has it. Fields that are empty are not there."""
+    urls = {"dlr_forward_url": dlr_forward_url, "reply_forward_url": reply_forward_url}
+    is_whole = retry_threshold.isascii() and retry_threshold.isdigit()
+    return {
+        "retry_threshold": int(retry_threshold) if is_whole else retry_threshold,
+        "provider_list_ids": {name: value for name, value in zip(provider, provider_list_id, strict=False) if value},
+        **{name: url for name, url in urls.items() if url},
+    }
+
+
+Settings = Annotated[dict[str, Any], Depends(_settings)]
+
+
 @router.get("")
 async def show_lists(request: Request, visitor: TheVisitor) -> Response:
     """The account's lists."""
@@ -43,15 +63,11 @@ async def create(
     request: Request,
     parts: TheParts,
     visitor: Administrator,
+    settings: Settings,
     number: Text = "",
-    retry_threshold: Threshold = "3",
-    provider: Ids = [],  # noqa: B006
-    provider_list_id: Ids = [],  # noqa: B006
-    dlr_forward_url: Text = "",
-    reply_forward_url: Text = "",
 ) -> Response:
     """Create a list."""
-    given = _values(number, retry_threshold, provider, provider_list_id, dlr_forward_url, reply_forward_url)
+    given = {"number": number, **settings}
     try:
         await changes.put(request, parts, visitor.principal, visitor.account, given, is_new=True)
     except ApiError as error:
@@ -74,35 +90,17 @@ async def update(
     number: str,
     parts: TheParts,
     visitor: Administrator,
+    settings: Settings,
     version: Version,
-    retry_threshold: Threshold = "3",
-    provider: Ids = [],  # noqa: B006
-    provider_list_id: Ids = [],  # noqa: B006
-    dlr_forward_url: Text = "",
-    reply_forward_url: Text = "",
 ) -> Response:
     """Change a list, unless somebody else has done so since the form was loaded."""
     changes.list_named(visitor.lists, number)
-    given = _values(number, retry_threshold, provider, provider_list_id, dlr_forward_url, reply_forward_url)
+    given = {"number": number, **settings}
     try:
         await changes.put(request, parts, visitor.principal, visitor.account, given, is_new=False, version=version)
     except ApiError as error:
         return _form(request, visitor, given, error, version)
     return done(visitor, "/lists", "saved")
-
-
-def _values(
-    number: str, threshold: str, providers: list[str], ids: list[str], dlr_forward_url: str, reply_forward_url: str
-) -> dict[str, Any]:
-    """What a form says, as a settings file has it. Fields that are empty are not there."""
-    urls = {"dlr_forward_url": dlr_forward_url, "reply_forward_url": reply_forward_url}
-    given = {name: value for name, value in zip(providers, ids, strict=False) if value}
-    return {
-        "number": number,
-        "retry_threshold": int(threshold) if threshold.isascii() and threshold.isdigit() else threshold,
-        "provider_list_ids": given,
-        **{name: url for name, url in urls.items() if url},
-    }
 
 
 def _form(
