@@ -240,7 +240,8 @@ async def test_of_two_at_the_same_moment_who_have_seen_the_same_one_is_told(api:
 async def test_what_another_process_changes_in_between_is_not_overwritten(api: Api) -> None:
     api.written.seconds = 0.5
     request = asyncio.create_task(api.post("/api/endpoints/crm/pause"))
-    await asyncio.sleep(0.2)
+    while not api.parts.changing["acme"].locked():  # until it has read what it is about to change
+        await asyncio.sleep(0)
     api.accounts.put(endpoint(description="by somebody else"))
     assert (await request).status_code == 412
     assert api.accounts.endpoints["acme/crm"].description == "by somebody else"
