@@ -7,17 +7,13 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 
 from console.clock import now_ms
 from console.errors import ApiError
 from console.principals import EVERY_ACCOUNT, Principal
 from console.writer import Entry, Writer
-from schemas.ids import random_id
-from schemas.records import AuditEntry
-
-DONE, REFUSED, FAILED = "done", "refused", "failed"
+from operations.audit import DONE, FAILED, entry_of
 
 
 def caller_ip(request: Request) -> str:
@@ -41,17 +37,16 @@ async def audit(
     `details` hold no secrets; `before` and `after` are what changed. Raises ApiError (503).
     """
     entries = [
-        AuditEntry(
-            event_id=random_id(),
-            account=account,
-            actor=actor.actor if isinstance(actor, Principal) else actor,
-            action=action,
-            object=object,
-            details=orjson.dumps(details, default=str, option=orjson.OPT_SORT_KEYS).decode() if details else "{}",
+        entry_of(
+            actor.actor if isinstance(actor, Principal) else actor,
+            action,
+            object,
+            account,
+            details,
+            now_ms(),
+            outcome=outcome,
             remote_ip=caller_ip(request),
             request_id=str(getattr(request.state, "request_id", "")),
-            outcome=outcome,
-            at=now_ms(),
         )
         for account in accounts
     ]

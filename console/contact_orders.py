@@ -9,6 +9,7 @@ import orjson
 from console.claims import Accepted
 from console.principals import Principal
 from console.writer import Entry, Writer
+from operations.audit import DONE
 from schemas.ids import derived_id, recipient_key
 from schemas.records import AuditEntry, ContactCommand
 
@@ -58,7 +59,7 @@ async def order(
         details=orjson.dumps({name: value for name, value in details.items() if value}).decode(),
         remote_ip=remote_ip,
         request_id="",
-        outcome="done",
+        outcome=DONE,
         at=accepted.at,
     )
     await writer.write("audit", [Entry(account.encode(), audited, audited.event_id, accepted.at)])

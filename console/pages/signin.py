@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Form, Request
 from sqlalchemy import Connection
 from starlette.responses import RedirectResponse, Response
 
-from console.audit import REFUSED, accounts_of, audit, audited, caller_ip
+from console.audit import accounts_of, audit, audited, caller_ip
 from console.callers import Parts, TheParts
 from console.clock import now_ms
 from console.errors import ApiError, not_found
@@ -23,6 +23,7 @@ from console.signin import links, openid, passwords, sessions
 from console.signin.entry import confirmed, try_password
 from console.signin.lockout import Locked
 from console.signin.users import User, UserError, change, email_of, user_by_email, user_by_id
+from operations.audit import REFUSED
 
 router = APIRouter()
 
