@@ -1,15 +1,29 @@
 # trackly in one image: `docker run trackly ingest`, `streams`, `sinks`, `console`, `topics apply` ...
-FROM python:3.12-slim AS build
+# It has no Java and no broker: `trackly up`, `demo` and `broker` need a Kafka of yours (KAFKA_BOOTSTRAP_SERVERS) in it.
+# A release names its base by digest: --build-arg PYTHON_IMAGE=python:3.12-slim@sha256:...
+ARG PYTHON_IMAGE=python:3.12-slim
+FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/trackly
 WORKDIR /src
 # Dependencies in a layer of their own: they change less often than the code.
 COPY requirements.lock ./
 RUN /opt/trackly/bin/pip install --require-hashes -r requirements.lock
+# What builds the package is hashed too, and stays out of what runs.
+COPY requirements-build.lock ./
+RUN python -m venv /opt/build && /opt/build/bin/pip install --require-hashes -r requirements-build.lock
 COPY . .
-RUN /opt/trackly/bin/pip install --no-deps .
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /wheels . \
+    && /opt/trackly/bin/pip install --no-deps --no-index /wheels/*.whl
 
-FROM python:3.12-slim
+FROM ${PYTHON_IMAGE}
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="trackly" \
+      org.opencontainers.image.description="SMS provider callbacks in, one typed event stream on Kafka, signed webhooks out" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
 RUN groupadd --system --gid 10001 trackly \
     && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/trackly trackly \
     && install --directory --owner=10001 --group=10001 /var/lib/trackly

@@ -2,17 +2,22 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := schemas registry providers accounts bus database outbound operations ingest streams sinks console trackly
 
-.PHONY: help install demo test unit check format bench lock clean
+# Tests start hundreds of processes; each would compile every module again if it could not keep what it compiled.
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: help install demo test unit quick check format bench site release-check lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     the whole pipeline on this machine, with real callbacks and a ledger at the end"
-	@echo "make test     everything: check, unit tests, tests against a real Apache Kafka"
-	@echo "make unit     unit tests alone (seconds)"
-	@echo "make check    formatting, lint, types, import contracts, compatible schemas"
-	@echo "make bench    how fast it is, process by process"
+	@echo "make test     everything: check, unit tests, tests against a real Apache Kafka (minutes)"
+	@echo "make quick    check and unit tests: before each commit (a minute)"
+	@echo "make unit     unit tests alone"
+	@echo "make check    formatting, lint, types, import contracts, compatible schemas, links of the pages"
+	@echo "make bench    how fast it is, process by process; AGAINST=COMMIT: beside another build"
+	@echo "make site     the pages of docs/ as a site with search"
+	@echo "make release-check  wheel, chart, bill of materials, image, signatures; what is missing is said"
 	@echo "make install  a .venv with everything, .venv/bin/trackly included"
 
 install: $(VENV)/.installed
@@ -29,30 +34,59 @@ demo: install
 	@$(BIN)/trackly demo
 
 test: check
-	@$(BIN)/python -m pytest
+	@started=$$(date +%s); \
+	$(BIN)/python -m pytest --durations=10 $(if $(CI),--cov --cov-report= && $(BIN)/python -m tests.coverage_floors); \
+	result=$$?; echo "the tests took $$(( $$(date +%s) - started )) s"; exit $$result
 
 unit: install
 	@$(BIN)/python -m pytest tests/unit
 
+quick: check unit
+
+CHECKS := check-format check-lint check-types check-imports check-schemas check-site
+.PHONY: $(CHECKS)
+
 check: install
+	@$(MAKE) --no-print-directory --jobs --output-sync $(CHECKS)
+
+check-format:
 	@$(BIN)/ruff format --check .
+
+check-lint:
 	@$(BIN)/ruff check .
+
+check-types:
 	@$(BIN)/mypy
+
+check-imports:
 	@$(BIN)/lint-imports
+
+check-schemas:
 	@$(BIN)/python -m schemas.compatibility
+
+check-site:
+	@$(BIN)/python -m deploy.site
+
+site: install check-site
+	@echo "the pages are in build/site/site; to read them: $(BIN)/python -m http.server --directory build/site/site"
+
+release-check: install
+	@$(BIN)/python -m deploy.release
 
 format: install
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
 bench: install
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench $(if $(AGAINST),--against $(AGAINST))
 
 # Needs uv. Hashes only: where packages come from is the machine's own setting.
 lock:
-	@for group in "requirements.lock" "requirements-dev.lock --group dev"; do \
+	@for group in "requirements.lock" "requirements-dev.lock --group dev --extra dev-broker"; do \
 		uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --quiet \
 			--output-file $$group; done
+	@uv pip compile --group pyproject.toml:build --universal --generate-hashes --no-emit-index-url --no-header --quiet \
+		--output-file requirements-build.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

@@ -13,17 +13,28 @@ from functools import lru_cache
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+_MOST_CHARACTERS = 64
+"""Of an address with its zone that is remembered."""
+
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
 def parse_address(text: str) -> Address | None:
     """The address that a text is, or None. A zone (`fe80::1%eth0`) says nothing to others and is dropped."""
+    # Strangers write long texts in its place, which are not worth to be remembered.
+    return _known(text) if len(text) <= _MOST_CHARACTERS else _parsed_address(text)
+
+
+def _parsed_address(text: str) -> Address | None:
     try:
         address = ipaddress.ip_address(text.strip().partition("%")[0])
     except ValueError:
         return None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
+
+
+_known = lru_cache(maxsize=4_096)(_parsed_address)
 
 
 def parse_network(text: str) -> Network:

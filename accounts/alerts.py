@@ -39,6 +39,18 @@ TYPES: Mapping[str, AlertType] = {
     "complaints": AlertType(
         Severity.CRITICAL, True, "complaints", "A recipient called a message spam, or its provider did."
     ),
+    "unread_opt_outs": AlertType(
+        Severity.CRITICAL,
+        True,
+        "payloads that may be opt-outs",
+        "Something that could not be processed may say that a person wants no more messages.",
+    ),
+    "held_removals": AlertType(
+        Severity.CRITICAL,
+        True,
+        "brakes that took hold",
+        "Rules would remove more of a list than may be in an hour: it is held until a person says yes or no.",
+    ),
     "billing": AlertType(
         Severity.HIGH, True, "messages refused for billing", "A provider refuses messages: no credit, or suspended."
     ),

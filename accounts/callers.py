@@ -15,6 +15,9 @@ from accounts.addresses import Address, parse_address, parse_network
 ANY_PEER = "*"
 """In place of networks: whoever connects is a proxy, but only the one address that it appended is believed."""
 
+MOST_PROXIES = 16
+"""Proxies in a row that are believed. Behind more the caller is not known: a header may claim thousands."""
+
 UNKNOWN = ""
 """The caller where a proxy does not say it (`unknown`, a name, nonsense). It is in no network."""
 
@@ -36,6 +39,8 @@ class Proxies:
         """
         address = parse_address(peer or "")
         appended = [*_parts(forwarded)]
+        if len(appended) > MOST_PROXIES:
+            appended = [UNKNOWN, *appended[-MOST_PROXIES:]]
         if self._any_peer:
             return _form(_forwarded_address(appended[-1]) if appended else address)
         while appended and address is not None and self._trusts(address):

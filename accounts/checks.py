@@ -7,7 +7,7 @@ import ipaddress
 import re
 
 from accounts.alerts import SEVERITIES
-from accounts.secrets import SEALED
+from accounts.secrets import REFERENCES, SEALED
 from accounts.toml_table import nearest, quoted
 from accounts.urls import check_web_address
 from schemas.topics import parse_duration
@@ -16,9 +16,18 @@ KEEP = "***"
 """In place of a secret: keep the one that is stored."""
 
 EVENTS = (
-    "delivery", "unsubscribe", "reply", "sent", "click", "conversion",
+    "delivery", "unsubscribe", "reply", "sent", "click", "conversion", "removed", "restored",
     "endpoint.paused", "endpoint.recovered", "endpoint.expiring",
 )  # fmt: skip
+
+LEAST_SECRET = 8
+"""Characters of a secret that is tried over the network, by whoever posts to ingest. Providers' own examples have 9."""
+
+LEAST_SIGNING_SECRET = 16
+"""Characters of a secret that signs: whoever has one signed request can try others without asking anybody."""
+
+CHOSEN_SECRETS = ("secret", "path_secret", "token")
+"""Credentials at providers and networks that accounts choose themselves; the others are given to them."""
 
 OPT_OUT_LAYERS = ("keywords", "misspellings", "phrases", "obfuscations", "complaints")
 """Layers of opt-outs, each of which can be switched off and extended."""
@@ -26,9 +35,22 @@ OPT_OUT_LAYERS = ("keywords", "misspellings", "phrases", "obfuscations", "compla
 OPT_OUT_WORDS = (*OPT_OUT_LAYERS, "never")
 """What an account can add words to."""
 
+MAX_SENDER = 200
+"""Characters of a sender that is no number. RCS agents have the longest names."""
+
 MAX_OPT_OUT_WORDS = 500
 MAX_OPT_OUT_WORD = 100
 """Words that an account may add to one layer, and characters that one may have."""
+
+CODED_PROVIDERS = ("infobip", "twilio", "cm", "lime")
+"""Providers whose reports have codes."""
+
+CLASSES = ("delivered", "transient", "complaint", "invalid", "opt_out", "neutral")
+"""What a report can do to a contact."""
+
+MAX_CODE = 100
+"""Characters of a code."""
+OPT_OUT_SCOPES = ("list", "account")
 
 FORMATS = ("json", "cloudevents")
 
@@ -72,6 +94,28 @@ def check_secret(value: str) -> None:
         raise ValueError("names no file; write file:PATH")
 
 
+def check_length(value: str, least: int) -> None:
+    """Raises ValueError for a secret that is written out and can be guessed."""
+    if value != KEEP and not value.startswith(REFERENCES) and len(value.removeprefix("whsec_")) < least:
+        raise ValueError(f"is too short: write {least} characters or more, such as `openssl rand -hex 16` makes")
+
+
+def check_token(value: str) -> None:
+    """Raises ValueError for what cannot be a secret in a URL."""
+    check_secret(value)
+    check_length(value, LEAST_SECRET)
+
+
+def check_credential(name: str, value: str) -> None:
+    """Raises ValueError for what cannot be an account's credential of this name at a provider."""
+    if name in CHOSEN_SECRETS:  # one that is on its way out may be as short as it was
+        check_token(value)
+    elif name != "signature":
+        check_secret(value)
+    elif value not in (KEEP, "required"):
+        raise ValueError("is no word that is known here; write required, or leave it out")
+
+
 def check_endpoint_secret(value: str) -> None:
     """Raises ValueError, without the secret, for what cannot be an endpoint's."""
     if not value.strip():
@@ -88,6 +132,7 @@ def check_signing_secret(value: str) -> None:
             key = b""
         if not key:
             raise ValueError("begins with whsec_ but goes on with no base64")
+    check_length(value, LEAST_SIGNING_SECRET)
 
 
 def check_duration(value: str) -> None:
@@ -132,6 +177,24 @@ def check_number(value: str) -> None:
         raise ValueError(f"{quoted(value)} is no phone number; write it as +18005551234")
 
 
+def check_sender(value: str) -> None:
+    check_there(value)
+    if len(value) > MAX_SENDER:
+        raise ValueError(f"has {len(value)} characters; {MAX_SENDER} are the most")
+    if _NUMBER.fullmatch(value):
+        raise ValueError(f"{quoted(value)} is a number; write it under numbers")
+
+
+def check_scope(value: str) -> None:
+    if value not in OPT_OUT_SCOPES:
+        raise ValueError(f"{quoted(value)} is no scope; {nearest(value, OPT_OUT_SCOPES)}")
+
+
+def check_brake(value: str) -> None:
+    if value != "off":
+        raise ValueError(f'{quoted(value)} is no brake; write "off", or {{ share = 0.1, minimum = 500 }}')
+
+
 def check_network(value: str) -> None:
     try:
         ipaddress.ip_network(value, strict=False)
@@ -142,6 +205,18 @@ def check_network(value: str) -> None:
 def check_event(value: str) -> None:
     if value not in EVENTS:
         raise ValueError(f"{quoted(value)} is no event; {nearest(value, EVENTS)}")
+
+
+def check_code(value: str) -> None:
+    provider, _, code = value.partition(" ")
+    if provider not in CODED_PROVIDERS or not code or code != code.strip() or len(code) > MAX_CODE:
+        known = ", ".join(CODED_PROVIDERS)
+        raise ValueError(f"{quoted(value)} is no code: write a provider ({known}), a blank, and its code")
+
+
+def check_class(value: str) -> None:
+    if value not in CLASSES:
+        raise ValueError(f"{quoted(value)} is no class; {nearest(value, CLASSES)}")
 
 
 def check_layer(value: str) -> None:

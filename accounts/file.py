@@ -8,13 +8,19 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any
 
 from accounts.alerts import TYPES, Severity
+from accounts.brakes import MOST_MINIMUM, OFF
 from accounts.checks import (
     EVENTS,
     MAX_OPT_OUT_WORDS,
     OPT_OUT_WORDS,
+    check_brake,
+    check_class,
+    check_code,
+    check_credential,
     check_duration,
     check_endpoint_secret,
     check_event,
@@ -27,13 +33,16 @@ from accounts.checks import (
     check_network,
     check_number,
     check_opt_out_word,
-    check_secret,
+    check_scope,
     check_secret_url,
+    check_sender,
     check_severity,
     check_signing_secret,
     check_there,
 )
-from accounts.store import Config
+from accounts.model import Config
+from accounts.sending_hours import FIELDS as SENDING_HOURS
+from accounts.sending_hours import read as read_sending_hours
 from accounts.toml_table import Table, quoted
 from accounts.urls import check_web_address
 from schemas.records import AccountConfig, EndpointConfig, ListConfig
@@ -45,13 +54,12 @@ PROVIDERS: dict[str, tuple[str, ...]] = {
         *("username", "password", "password_previous", "header_name", "header_value", "header_value_previous"),
         *("secret", "secret_previous"),
     ),
-    "twilio": ("auth_token", "auth_token_previous"),
+    "twilio": ("auth_token", "auth_token_previous", "shared_key", "shared_key_previous"),
     "cm": ("secret", "secret_previous"),
-    "lime": (),
-    "eztexting": ("secret", "secret_previous"),
+    "lime": ("path_secret", "path_secret_previous"),
+    "eztexting": ("secret", "secret_previous", "path_secret", "path_secret_previous", "signature"),
 }
-"""Credentials by provider name; a secret has a second one while it is changed. Where none are listed, any name is
-taken."""
+"""Credentials by provider name; a secret has a second one while it is changed."""
 
 MOST_IN_A_BATCH = 100
 """Events in one request."""
@@ -68,13 +76,16 @@ _POSTBACK_CIDRS = "trusted_cidrs"
 _IN_TABLES = (
     *("trusted_postback_cidrs", "opt_out_words", "opt_out_off", "callback_secret"),
     *("alerts_on", "alerts_minimum_severity", "slack_webhook_url", "alert_webhook_url", "alert_webhook_secret"),
+    *("code_classes", *SENDING_HOURS.values()),
 )
+_BRAKE_FIELDS = ("brake_share", "brake_minimum")
+_BRAKE_KEYS = tuple(name.removeprefix("brake_") for name in _BRAKE_FIELDS)
 _ACCOUNT_KEYS = (
-    *(f.name for f in fields(AccountConfig) if f.name not in (*_IN_TABLES, *KEPT_ACCOUNT_FIELDS)),
-    *("callbacks", "opt_out", "alerts", "lists", "endpoints"),
+    *(f.name for f in fields(AccountConfig) if f.name not in (*_IN_TABLES, *_BRAKE_FIELDS, *KEPT_ACCOUNT_FIELDS)),
+    *("callbacks", "opt_out", "codes", "sending_hours", "alerts", "brake", "lists", "endpoints"),
 )
 _ALERT_KEYS = (*TYPES, "minimum_severity", "slack_webhook_url", "webhook_url", "webhook_secret")
-_LIST_KEYS = tuple(f.name for f in fields(ListConfig) if f.name != "account")
+_LIST_KEYS = (*(f.name for f in fields(ListConfig) if f.name not in ("account", *_BRAKE_FIELDS)), "brake")
 _ENDPOINT_KEYS = tuple(f.name for f in fields(EndpointConfig) if f.name not in ("account", *KEPT_FIELDS))
 
 
@@ -121,7 +132,7 @@ def read_list(values: dict[str, Any], account: str) -> tuple[Entry, list[str]]:
 def _account(table: Table) -> list[Entry]:
     account = table.required("id", check_id)
     credentials = {
-        provider: given.texts_by_name(check_secret)
+        provider: _credentials(given)
         for provider, given in table.tables_by_name("providers", PROVIDERS, "provider").items()
     }
     postbacks = table.table("postbacks", (*POSTBACK_SECRETS, _POSTBACK_CIDRS))
@@ -142,11 +153,16 @@ def _account(table: Table) -> list[Entry]:
         allow_http=table.flag("allow_http", False),
         opt_out_words=words,
         opt_out_off=off,
+        opt_out_scope=table.text("opt_out_scope", check_scope) or "list",
+        opt_out_scope_from=table.moment("opt_out_scope_from"),
         alerts_on={name: alerts.flag(name, kind.on) for name, kind in TYPES.items() if name in alerts.values},
         alerts_minimum_severity=alerts.text("minimum_severity", check_severity) or str(Severity.LOW),
         slack_webhook_url=alerts.text("slack_webhook_url", check_secret_url),
         alert_webhook_url=alerts.text("webhook_url", check_secret_url),
         alert_webhook_secret=alerts.text("webhook_secret", check_signing_secret),
+        code_classes=_code_classes(table),
+        **read_sending_hours(table),
+        **_brake(table),
     )
     return [
         Entry(table.path, config),
@@ -156,7 +172,8 @@ def _account(table: Table) -> list[Entry]:
 
 
 def _postback_secrets(table: Table) -> dict[str, str]:
-    secrets = {name: value for name in POSTBACK_SECRETS if (value := table.text(name, check_secret)) is not None}
+    texts = ((name, table.text(name, partial(check_credential, name))) for name in POSTBACK_SECRETS)
+    secrets = {name: value for name, value in texts if value is not None}
     if "token_previous" in secrets and "token" not in secrets:
         table.problem("token_previous", "is there without a token that follows it; write token")
     return secrets
@@ -176,6 +193,16 @@ def _opt_outs(account: Table) -> tuple[dict[str, tuple[str, ...]], tuple[str, ..
     return words, table.texts("off", check_layer)
 
 
+def _code_classes(account: Table) -> dict[str, str]:
+    """What failures do to a contact, by provider and code."""
+    table = account.table("codes", ())
+    if table is None:
+        return {}
+    for code in table.values:
+        account.check_name("codes", code, check_code)
+    return table.texts_by_name(check_class)
+
+
 def _list(table: Table, account: str) -> Entry:
     ids = table.table("provider_list_ids", PROVIDERS, "provider")
     config = ListConfig(
@@ -185,8 +212,24 @@ def _list(table: Table, account: str) -> Entry:
         provider_list_ids=ids.texts_by_name(check_there) if ids else {},
         dlr_forward_url=table.text("dlr_forward_url", check_web_address),
         reply_forward_url=table.text("reply_forward_url", check_web_address),
+        numbers=table.texts("numbers", check_number),
+        senders=table.texts("senders", check_sender),
+        **_brake(table),
     )
     return Entry(table.path, config)
+
+
+def _brake(owner: Table) -> dict[str, Any]:
+    """The setting of a brake: a share and a minimum, or `off`, which is the share of everything."""
+    if isinstance(owner.values.get("brake"), str):
+        owner.text("brake", check_brake)
+        return {"brake_share": OFF}
+    table = owner.table("brake", _BRAKE_KEYS)
+    if table is None:
+        return {}
+    share = table.number("share", 0, OFF)
+    minimum = table.whole("minimum", 0, 0, MOST_MINIMUM) if "minimum" in table.values else None
+    return {"brake_share": share, "brake_minimum": minimum}
 
 
 def _endpoint(table: Table, account: str) -> Entry:
@@ -212,6 +255,11 @@ def _endpoint(table: Table, account: str) -> Entry:
     for name in config.headers:
         table.check_name("headers", name, check_header_name)
     return Entry(table.path, config)
+
+
+def _credentials(table: Table) -> dict[str, str]:
+    texts = ((name, table.text(name, partial(check_credential, name))) for name in table.values)
+    return {name: text for name, text in texts if text is not None}
 
 
 def _report_twins(entries: Iterable[Entry], problems: list[str]) -> None:

@@ -11,12 +11,6 @@ import secrets
 import string
 import time
 
-from accounts.store import SettingsReader
-from bus.producer import Producer
-from bus.settings import BusSettings
-from schemas.cloudevents import event_headers
-from schemas.codec import Codec
-from schemas.ids import random_id
 from schemas.records import ApiKey
 
 KEYS_TOPIC = "config_keys"
@@ -82,17 +76,3 @@ class ApiKeys:
         looked up, and nobody can choose a digest."""
         key = self._by_digest.get(digest_of(text))
         return key if key is not None and state_of(key, now) == "active" else None
-
-
-class ApiKeysReader(SettingsReader[ApiKeys]):
-    """Follows the keys of all accounts."""
-
-    def __init__(self, settings: BusSettings, codec: Codec) -> None:
-        super().__init__(settings, codec, (KEYS_TOPIC,), (ApiKey,), ApiKeys())
-
-
-async def write_key(producer: Producer, settings: BusSettings, codec: Codec, key: ApiKey) -> None:
-    """Write a key, acknowledged. Readers see it within about a second."""
-    headers = event_headers(key, random_id(), time.time_ns() // 1_000_000)
-    topic = settings.catalogue[KEYS_TOPIC].name
-    await (await producer.send(topic, codec.encode(key), key=key.id.encode(), headers=headers))

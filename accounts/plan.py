@@ -15,11 +15,16 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from accounts.alerts import Severity
+from accounts.brakes import OFF
 from accounts.checks import KEEP
 from accounts.file import KEPT_ACCOUNT_FIELDS, KEPT_FIELDS, Entry, read_endpoint, read_file, read_list
+from accounts.lists import address_key, addresses_of
+from accounts.model import Accounts, Config, all_configs, config_key
 from accounts.secrets import KeyRing, is_literal, redacted, secrets_of, with_secrets
-from accounts.store import Accounts, Config, all_configs, config_key
+from accounts.sending_hours import FIELDS as SENDING_HOURS
+from accounts.sending_hours import written as written_sending_hours
 from accounts.toml_table import nearest
+from schemas.cloudevents import iso_time
 from schemas.records import AccountConfig, EndpointConfig, ListConfig
 
 KINDS: dict[type[Config], Literal["account", "list", "endpoint"]] = {
@@ -36,6 +41,10 @@ _PATHS = {
     "slack_webhook_url": "alerts.slack_webhook_url",
     "alert_webhook_url": "alerts.webhook_url",
     "alert_webhook_secret": "alerts.webhook_secret",
+    "code_classes": "codes",
+    **{field: f"sending_hours.{name}" for name, field in SENDING_HOURS.items()},
+    "brake_share": "brake.share",
+    "brake_minimum": "brake.minimum",
 }
 """Fields that stand elsewhere in the file than in the record."""
 
@@ -128,6 +137,7 @@ def _plan(
     new_secrets: dict[str, str] = {}
     changes = []
     problems += _unknown_lists(entries, view)
+    problems += _shared_addresses(entries, view)
     for entry in entries:
         key = config_key(entry.config)
         stored = view.stored(entry.config)
@@ -170,6 +180,23 @@ def _unknown_lists(entries: list[Entry], view: Accounts) -> Iterator[str]:
             if number and number not in known:
                 hint = f"; {nearest(number, known)}" if known else ""
                 yield f'{entry.path}.lists[{index}]: "{number}" is no list of account {account}{hint}'
+
+
+def _shared_addresses(entries: list[Entry], view: Accounts) -> Iterator[str]:
+    """Addresses of two lists of an account: a reply to one of them would be of neither."""
+    given = {config_key(entry.config) for entry in entries}
+    owners: dict[tuple[str, str], str] = {}
+    for configs in view.lists.values():
+        for stored in configs.values():
+            if config_key(stored) not in given:
+                owners |= {(stored.account, address_key(each)): stored.number for each in addresses_of(stored)}
+    for entry in entries:
+        config = entry.config
+        if isinstance(config, ListConfig):
+            for address in addresses_of(config):
+                owner = owners.setdefault((config.account, address_key(address)), config.number)
+                if address and owner != config.number:
+                    yield f'{entry.path}: "{address}" belongs to list {owner} already'
 
 
 def _with_kept_state(config: Config, stored: Config | None) -> Config:
@@ -296,6 +323,11 @@ def _account_toml(view: Accounts, account: AccountConfig) -> Iterator[str]:
         yield f"callback_rate_limit = {account.callback_rate_limit}"
     if account.registers_messages:
         yield "registers_messages = true"
+    if account.opt_out_scope != "list":
+        yield f"opt_out_scope = {_quoted(account.opt_out_scope)}"
+    if account.opt_out_scope_from is not None:
+        yield f"opt_out_scope_from = {iso_time(account.opt_out_scope_from)}"
+    yield from _brake_toml(account)
     for provider, credentials in account.providers.items():
         yield f"[accounts.providers.{_key(provider)}]"
         yield from (_secret_line(name, value) for name, value in credentials.items())
@@ -309,6 +341,13 @@ def _account_toml(view: Accounts, account: AccountConfig) -> Iterator[str]:
         if account.opt_out_off:
             yield f"off = {_array(account.opt_out_off)}"
         yield from (f"{_key(layer)} = {_array(words)}" for layer, words in account.opt_out_words.items())
+    if account.code_classes:
+        yield "[accounts.codes]"
+        yield from (f"{_key(code)} = {_quoted(name)}" for code, name in account.code_classes.items())
+    sending_hours = written_sending_hours(account)
+    if sending_hours:
+        yield "[accounts.sending_hours]"
+        yield from (f"{name} = {_value(value)}" for name, value in sending_hours.items())
     if account.callback_secret is not None:
         yield "[accounts.callbacks]"
         yield _secret_line("secret", account.callback_secret)
@@ -333,6 +372,14 @@ def _alerts_toml(account: AccountConfig) -> Iterator[str]:
         yield from lines
 
 
+def _brake_toml(config: AccountConfig | ListConfig) -> Iterator[str]:
+    said = {"share": config.brake_share, "minimum": config.brake_minimum}
+    if said == {"share": OFF, "minimum": None}:
+        yield 'brake = "off"'
+    elif pairs := ", ".join(f"{name} = {value!r}" for name, value in said.items() if value is not None):
+        yield f"brake = {{ {pairs} }}"
+
+
 def _list_toml(config: ListConfig) -> Iterator[str]:
     yield "[[accounts.lists]]"
     yield f"number = {_quoted(config.number)}"
@@ -340,10 +387,14 @@ def _list_toml(config: ListConfig) -> Iterator[str]:
     if config.provider_list_ids:
         pairs = ", ".join(f"{_key(name)} = {_quoted(value)}" for name, value in config.provider_list_ids.items())
         yield f"provider_list_ids = {{ {pairs} }}"
+    for name in ("numbers", "senders"):
+        if getattr(config, name):
+            yield f"{name} = {_array(getattr(config, name))}"
     for name in ("dlr_forward_url", "reply_forward_url"):
         url = getattr(config, name)
         if url is not None:
             yield f"{name} = {_quoted(url)}"
+    yield from _brake_toml(config)
 
 
 def _endpoint_toml(config: EndpointConfig) -> Iterator[str]:
@@ -375,6 +426,16 @@ def _secret_line(name: str, value: str) -> str:
     shown = redacted(value)
     comment = f"  # {KEEP} keeps the secret that is stored" if shown == KEEP else ""
     return f"{_key(name)} = {_quoted(shown)}{comment}"
+
+
+def _value(value: tuple[str, ...] | str | int) -> str:
+    match value:
+        case tuple():
+            return _array(value)
+        case str():
+            return _quoted(value)
+        case _:
+            return str(value).lower()
 
 
 def _array(values: Iterable[str]) -> str:

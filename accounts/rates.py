@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+MOST_BUCKETS = 10_000
+"""Keys of which something is known. Where there are more, those that have rested are forgotten, then all."""
+
 
 class TokenBucket:
     """Lets `rate` requests a second through, and up to `burst` (at least one) at once after a rest.
@@ -17,28 +20,43 @@ class TokenBucket:
     def __init__(self) -> None:
         self._next = 0.0
 
-    def take(self, now: float, rate: float, burst: float) -> float:
-        """Take a token and give 0, or give the seconds until there is one. `now` is in monotonic seconds."""
+    def take(self, now: float, rate: float, burst: float, amount: float = 1.0) -> float:
+        """Take a token and give 0, or give the seconds until there is one. `now` is in monotonic seconds.
+
+        `amount` are tokens that are taken together. A full bucket lets them through whatever they are.
+        """
         interval = 1 / rate
         at = max(self._next, now)
-        wait = at - now - (max(1.0, burst) - 1) * interval
+        wait = at - now - (max(amount, burst) - amount) * interval
         # What rounding leaves would only make the caller come back for nothing.
         if wait > 1e-9:
             return wait
-        self._next = at + interval
+        self._next = at + amount * interval
         return 0.0
+
+    def is_full(self, now: float) -> bool:
+        """Whether it has rested long enough to be as good as new."""
+        return self._next <= now
 
 
 class RateLimits:
-    """A bucket for each key: an account, an API key."""
+    """A bucket for each key: an account, an API key, an address."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._buckets: dict[str, TokenBucket] = {}
 
-    def take(self, key: str, rate: float, burst: float) -> float:
+    def take(self, key: str, rate: float, burst: float, amount: float = 1.0) -> float:
         """As `TokenBucket.take`, for the bucket of a key. It may be given another rate every time."""
+        now = self._clock()
         bucket = self._buckets.get(key)
         if bucket is None:
+            if len(self._buckets) >= MOST_BUCKETS:
+                self._forget(now)
             bucket = self._buckets[key] = TokenBucket()
-        return bucket.take(self._clock(), rate, burst)
+        return bucket.take(now, rate, burst, amount)
+
+    def _forget(self, now: float) -> None:
+        self._buckets = {key: bucket for key, bucket in self._buckets.items() if not bucket.is_full(now)}
+        if len(self._buckets) >= MOST_BUCKETS:
+            self._buckets.clear()

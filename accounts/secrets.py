@@ -111,8 +111,9 @@ def resolve(reference: str) -> str:
         path = Path(reference.removeprefix("file:"))
         try:
             value = path.read_text("utf-8").strip()
-        except OSError as error:
-            raise SecretMissing(f"file {path} cannot be read: {error.strerror}") from None
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "it is no text"
+            raise SecretMissing(f"file {path} cannot be read: {why}") from None
         if not value:
             raise SecretMissing(f"file {path} is empty")
         return value

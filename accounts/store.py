@@ -1,4 +1,4 @@
-"""The settings of all accounts as they stand now: compacted topics, read to their end and followed from there.
+"""Where settings and keys of accounts lie: compacted topics, read to their end and followed from there, and written.
 
 A key that is written with no value (a tombstone) deletes a setting.
 """
@@ -8,29 +8,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, Protocol, TypeVar
 
 import aiokafka
 
+from accounts.keys import KEYS_TOPIC, ApiKeys
+from accounts.model import CONFIG_TOPICS, KINDS, TOPIC_OF, Accounts, Config, config_key
+from accounts.pauses import SUFFIX
 from accounts.secrets import keyring, with_secrets
+from bus.clients import new_consumer
+from bus.fetching import ask_seldom
 from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec, CodecError
 from schemas.ids import random_id
-from schemas.records import AccountConfig, EndpointConfig, ListConfig, Record
+from schemas.records import ApiKey, EndpointPause, Record
+from schemas.registry import RegistryError
 
 log = logging.getLogger(__name__)
-
-Config = AccountConfig | ListConfig | EndpointConfig
-
-TOPIC_OF: Mapping[type[Config], str] = {
-    AccountConfig: "config_accounts",
-    ListConfig: "config_lists",
-    EndpointConfig: "config_endpoints",
-}
-CONFIG_TOPICS = tuple(TOPIC_OF.values())
 
 
 class View(Protocol):
@@ -47,94 +44,6 @@ class View(Protocol):
 
 
 V = TypeVar("V", bound=View)
-
-
-def config_key(config: Config) -> str:
-    """Key of a setting in its topic: `account`, `account/number` or `account/endpoint`."""
-    match config:
-        case AccountConfig():
-            return config.id
-        case ListConfig():
-            return f"{config.account}/{config.number}"
-        case EndpointConfig():
-            return f"{config.account}/{config.id}"
-
-
-def described(config: Config) -> tuple[str, str]:
-    """The account that a setting is of, and what people call the setting: `list +18005551234`."""
-    match config:
-        case AccountConfig():
-            return config.id, f"account {config.id}"
-        case ListConfig():
-            return config.account, f"list {config.number}"
-        case EndpointConfig():
-            return config.account, f"endpoint {config.id}"
-
-
-class Accounts:
-    """Settings as they stand: plain lookups, no I/O."""
-
-    def __init__(self) -> None:
-        self.accounts: dict[str, AccountConfig] = {}
-        self.lists: dict[str, dict[str, ListConfig]] = {}
-        self.endpoints: dict[str, EndpointConfig] = {}
-        self._endpoints_of: dict[str, tuple[EndpointConfig, ...]] = {}
-
-    def put(self, config: Config) -> None:
-        """Add or replace a setting."""
-        match config:
-            case AccountConfig():
-                self.accounts[config.id] = config
-            case ListConfig():
-                self.lists.setdefault(config.account, {})[config.number] = config
-            case EndpointConfig():
-                self.endpoints[config_key(config)] = config
-                self._endpoints_of.clear()
-
-    def drop(self, topic: str, key: str) -> None:
-        """Delete a setting by the short name of its topic and its key."""
-        account, _, name = key.partition("/")
-        match topic:
-            case "config_accounts":
-                self.accounts.pop(key, None)
-            case "config_lists":
-                self.lists.get(account, {}).pop(name, None)
-            case "config_endpoints":
-                self.endpoints.pop(key, None)
-                self._endpoints_of.clear()
-
-    def unreadable(self, topic: str, key: str) -> None:
-        """What was read before stays."""
-
-    def stored(self, config: Config) -> Config | None:
-        """The setting that has the same key, or None."""
-        match config:
-            case AccountConfig():
-                return self.accounts.get(config.id)
-            case ListConfig():
-                return self.lists_of(config.account).get(config.number)
-            case EndpointConfig():
-                return self.endpoints.get(config_key(config))
-
-    def lists_of(self, account: str) -> dict[str, ListConfig]:
-        """Lists of an account by number."""
-        return self.lists.get(account, {})
-
-    def endpoints_of(self, account: str) -> tuple[EndpointConfig, ...]:
-        """Endpoints of an account."""
-        found = self._endpoints_of.get(account)
-        if found is None:
-            found = tuple(e for e in self.endpoints.values() if e.account == account)
-            self._endpoints_of[account] = found
-        return found
-
-
-def all_configs(view: Accounts) -> Iterator[Config]:
-    """Every setting: accounts, then lists, then endpoints."""
-    yield from view.accounts.values()
-    for lists in view.lists.values():
-        yield from lists.values()
-    yield from view.endpoints.values()
 
 
 class SettingsReader(Generic[V]):
@@ -158,17 +67,17 @@ class SettingsReader(Generic[V]):
 
     async def start(self) -> None:
         """Read everything, then follow in the background."""
-        self._consumer = aiokafka.AIOKafkaConsumer(
-            group_id=None, enable_auto_commit=False, auto_offset_reset="earliest", **self._settings.aiokafka()
-        )
+        self._consumer = new_consumer(self._settings)
         await self._consumer.start()
         tps = [aiokafka.TopicPartition(name, 0) for name in self._topics]
         self._consumer.assign(tps)
         ends = await self._consumer.end_offsets(tps)
         self._read = await self._consumer.beginning_offsets(tps)
-        await self._consumer.seek_to_beginning(*tps)
+        for tp, begin in self._read.items():
+            self._consumer.seek(tp, begin)
         while any([await self._consumer.position(tp) < ends[tp] for tp in tps]):
             self._apply(await self._consumer.getmany(timeout_ms=200))
+        ask_seldom(self._consumer)
         self._task = asyncio.create_task(self._follow())
 
     async def stop(self) -> None:
@@ -182,8 +91,8 @@ class SettingsReader(Generic[V]):
         while True:
             try:
                 self._apply(await self._consumer.getmany(timeout_ms=1_000))
-            except aiokafka.errors.KafkaError as error:
-                log.warning("settings are not followed at the moment: %s", type(error).__name__)
+            except Exception as error:
+                log.warning("settings are not followed at the moment: %s: %s", type(error).__name__, error)
                 await asyncio.sleep(1)
                 # The client stands behind what it gave out, and the error may have kept that from us.
                 for tp, offset in self._read.items():
@@ -192,28 +101,56 @@ class SettingsReader(Generic[V]):
     def _apply(self, batches: dict[Any, list[Any]]) -> None:
         for tp, records in batches.items():
             for record in records:
-                topic, key = self._topics[tp.topic], (record.key or b"").decode()
-                if record.value is None:
-                    self.view.drop(topic, key)
-                else:
-                    try:
-                        config = self._codec.decode(record.value)
-                    except CodecError as error:
-                        log.error("setting %s in %s is not readable: %s", key, tp.topic, error)
-                        self.view.unreadable(topic, key)
-                        continue
-                    if isinstance(config, self._kinds):
-                        self.view.put(config)
-                for listener in self.on_change:
-                    listener(topic, key)
-            self._read[tp] = records[-1].offset + 1
+                self._take(self._topics[tp.topic], record)
+                self._read[tp] = record.offset + 1
+
+    def _take(self, topic: str, record: Any) -> None:
+        """Apply one record. Whatever it holds, those after it are applied too.
+
+        Raises RegistryError: what it says then is not known yet.
+        """
+        try:
+            key = (record.key or b"").decode()
+        except UnicodeDecodeError:
+            log.error("a setting in %s is passed over: its key is no text", topic)
+            return
+        if self._is_applied(topic, key, record.value):
+            for listener in self.on_change:
+                try:
+                    listener(topic, key.removesuffix(SUFFIX))
+                except Exception:
+                    log.exception("setting %s in %s has not come through everywhere", key, topic)
+
+    def _is_applied(self, topic: str, key: str, value: bytes | None) -> bool:
+        try:
+            if value is None:
+                self.view.drop(topic, key)
+            elif isinstance(config := self._codec.decode(value), self._kinds):
+                self.view.put(config)
+        except CodecError as error:
+            log.error("setting %s in %s is not readable: %s", key, topic, error)
+        except RegistryError:
+            raise
+        except Exception:
+            log.exception("setting %s in %s cannot be applied", key, topic)
+        else:
+            return True
+        self.view.unreadable(topic, key)
+        return False
 
 
 class AccountsReader(SettingsReader[Accounts]):
     """Follows the settings of all accounts."""
 
     def __init__(self, settings: BusSettings, codec: Codec) -> None:
-        super().__init__(settings, codec, CONFIG_TOPICS, (AccountConfig, ListConfig, EndpointConfig), Accounts())
+        super().__init__(settings, codec, CONFIG_TOPICS, KINDS, Accounts())
+
+
+class ApiKeysReader(SettingsReader[ApiKeys]):
+    """Follows the keys of all accounts."""
+
+    def __init__(self, settings: BusSettings, codec: Codec) -> None:
+        super().__init__(settings, codec, (KEYS_TOPIC,), (ApiKey,), ApiKeys())
 
 
 async def write_configs(producer: Producer, settings: BusSettings, codec: Codec, configs: list[Config]) -> list[Config]:
@@ -229,3 +166,17 @@ async def write_configs(producer: Producer, settings: BusSettings, codec: Codec,
         sent.append(await producer.send(topic, codec.encode(config), key=config_key(config).encode(), headers=headers))
     await asyncio.gather(*sent)
     return sealed
+
+
+async def write_key(producer: Producer, settings: BusSettings, codec: Codec, key: ApiKey) -> None:
+    """Write a key, acknowledged. Readers see it within about a second."""
+    headers = event_headers(key, random_id(), time.time_ns() // 1_000_000)
+    topic = settings.catalogue[KEYS_TOPIC].name
+    await (await producer.send(topic, codec.encode(key), key=key.id.encode(), headers=headers))
+
+
+async def write_pause(producer: Producer, settings: BusSettings, codec: Codec, pause: EndpointPause) -> None:
+    """Write a pause, acknowledged."""
+    topic, key = settings.catalogue["config_endpoints"].name, f"{pause.account}/{pause.endpoint}{SUFFIX}"
+    headers = event_headers(pause, random_id(), time.time_ns() // 1_000_000)
+    await (await producer.send(topic, codec.encode(pause), key=key.encode(), headers=headers))

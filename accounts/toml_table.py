@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -17,6 +18,8 @@ _TYPES: tuple[tuple[type, str], ...] = (
     (list, "an array"),
     (dict, "a table"),
 )
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Check = Callable[[str], None]
 T = TypeVar("T")
@@ -69,6 +72,24 @@ class Table:
             return None if value is None else float(value)
         self.problem(key, f"{value} is not between {least} and {most}")
         return None
+
+    def moment(self, key: str) -> int | None:
+        """A date or a time, in ms since 1970 UTC. A date begins at 00:00 UTC, and a time without a zone is UTC."""
+        value: Any = self.values.get(key)
+        if isinstance(value, str):
+            try:
+                value = datetime.fromisoformat(value)
+            except ValueError:
+                self.problem(key, f"{quoted(value)} is no date; write it as 2027-01-31")
+                return None
+        if isinstance(value, date) and not isinstance(value, datetime):
+            value = datetime(value.year, value.month, value.day)
+        if value is None:
+            return None
+        if not isinstance(value, datetime):
+            self.problem(key, f"is {_type_name(value)}, expected a date")
+            return None
+        return ((value if value.tzinfo else value.replace(tzinfo=UTC)) - _EPOCH) // timedelta(milliseconds=1)
 
     def flag(self, key: str, default: bool) -> bool:
         value = self._typed(key, bool, default)

@@ -23,11 +23,11 @@ from typing import Any
 import httpx
 from sqlalchemy import Engine, Table, inspect, text
 
-from accounts.keys import new_key, write_key
-from accounts.store import write_configs
+from accounts.keys import new_key
+from accounts.store import write_configs, write_key
 from bench.measure import percentile
 from bus.admin import Admin
-from bus.embedded import EmbeddedKafka, free_port
+from bus.embedded.broker import EmbeddedKafka, free_port
 from bus.producer import Producer
 from bus.settings import BusSettings
 from console.principals import EVERY_ACCOUNT, Role
@@ -50,7 +50,7 @@ from database.tables import (
 from schemas.codec import Codec
 from schemas.records import AccountConfig, ListConfig
 from schemas.registry import registry_for
-from trackly.supervisor import Service
+from trackly.commands.up.supervisor import Service
 
 BOUND_MS = 200.0
 REQUESTS = 60

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bus.admin import Admin
-from bus.embedded import EmbeddedKafka
+from bus.embedded.broker import EmbeddedKafka
 from bus.producer import Producer
 from bus.settings import BusSettings
 from providers import PROVIDERS

@@ -17,6 +17,17 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+def compiling_seconds(pid: int) -> float:
+    """Processor time of those threads of a JVM that compile, in seconds (Linux)."""
+    used = 0.0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        name, _, rest = (task / "stat").read_text().rpartition(")")
+        if "Compiler" in name:
+            fields = rest.split()
+            used += (int(fields[11]) + int(fields[12])) / _TICKS
+    return used
+
+
 def resident_bytes(pid: int) -> int:
     """Memory that a process holds, in bytes (Linux)."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from bus.admin import Admin
-from bus.embedded import EmbeddedKafka
+from bus.embedded.broker import EmbeddedKafka
 from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.codec import Codec

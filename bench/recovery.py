@@ -21,13 +21,13 @@ from uuid import UUID
 
 from bench.measure import resident_bytes
 from bus.admin import Admin
-from bus.embedded import EmbeddedKafka, free_port
+from bus.embedded.broker import EmbeddedKafka, free_port
 from bus.producer import Producer
 from bus.settings import BusSettings
-from bus.tables import pack
+from bus.tables.versions import pack
 from schemas.ids import contact_key
-from streams.row import ContactRow, MessageState, to_bytes
-from trackly.supervisor import Service
+from streams.row import ContactRow, Counted, to_bytes
+from trackly.commands.up.supervisor import Service
 
 LIST = "+18005551234"
 MESSAGES = 4
@@ -38,12 +38,12 @@ START = 1_763_600_000_000
 def contact_row(number: int) -> bytes:
     """A contact whose messages were delivered."""
     random = Random(number)
-    recent = []
+    counted = []
     for week in range(MESSAGES):
         at = START + week * 604_800_000 + random.randrange(36_000_000)
         key = f"infobip:{UUID(int=random.getrandbits(128))}"
-        recent.append(MessageState(key, "delivered", "DELIVERED_TO_HANDSET", "delivered", 3, at, at))
-    return to_bytes(ContactRow(since=recent[0].at, recent=tuple(recent)))
+        counted.append(Counted(key, at, False))
+    return to_bytes(ContactRow(since=counted[0].at, counted=tuple(counted)))
 
 
 async def fill(settings: BusSettings, count: int) -> int:

@@ -19,16 +19,16 @@ from uuid import UUID
 import lz4.frame
 
 from bench.measure import resident_bytes
-from bus.batches import BATCH_RECORDS
-from bus.stores import RocksStore
-from bus.tables import pack
+from bus.tables.store import RocksStore
+from bus.tables.versions import pack
+from bus.worker.batches import BATCH_RECORDS
 from schemas.codec import Codec
 from schemas.ids import contact_key
 from schemas.records import Link, MessageSent
 from schemas.registry import registry_for
 from streams import message_row, row
-from streams.message_row import MessageRow, message_key
-from streams.row import ContactRow, MessageState
+from streams.message_row import MessageRow, Report, message_key
+from streams.row import ContactRow, Counted
 
 STORES = 4
 LIST = "+18005551234"
@@ -70,27 +70,34 @@ def message(number: int, full: bool) -> Row:
         links=(Link(_uuid(random), f"https://shop.example.com/offer/{number % 50}"),) if full else (),
         sent_at=START + number,
     )
-    value = message_row.to_bytes(MessageRow(since=START + number, message=sent), _CODEC)
+    value = message_row.to_bytes(_delivered(START + number, sent), _CODEC)
     return message_key(sent.account, sent.provider, sent.provider_message_id), value
+
+
+def reported(number: int) -> Row:
+    """A message that nobody registered, of which a report has come."""
+    key = message_key("acme", "infobip", _uuid(Random(number)))
+    return key, message_row.to_bytes(_delivered(START + number, None), _CODEC)
+
+
+def _delivered(at: int, sent: MessageSent | None) -> MessageRow:
+    report = Report("delivered", "DELIVERED_TO_HANDSET", "delivered", 3, "(3,5)", at, None, at + 1_000)
+    return MessageRow(since=at, message=sent, sent=True, reports=(report,), list_number=LIST)
 
 
 def contact(number: int, messages: int) -> Row:
     """A contact with so many messages behind it, one a week, one in ten not delivered."""
     random = Random(number)
-    recent = []
+    counted = []
     for week in range(messages):
         at = START + week * 604_800_000 + random.randrange(36_000_000)
-        key = f"infobip:{_uuid(random)}"
-        recent.append(
-            MessageState(key, "delivered", "DELIVERED_TO_HANDSET", "delivered", 3, at, at)
-            if random.random() < 0.9
-            else MessageState(key, "undeliverable", "REJECTED_ABSENT_SUBSCRIBER", "transient", 3, at, at)
-        )
-    value = row.to_bytes(ContactRow(since=recent[0].at, recent=tuple(recent)))
+        counted.append(Counted(f"infobip:{_uuid(random)}", at, random.random() >= 0.9))
+    value = row.to_bytes(ContactRow(since=counted[0].at, counted=tuple(counted)))
     return contact_key("acme", LIST, f"+1555{number:07d}").encode(), value
 
 
 SHAPES: dict[str, Callable[[int], Row]] = {
+    "message, not registered": reported,
     "message": lambda number: message(number, full=False),
     "message, callback and link": lambda number: message(number, full=True),
     "contact, 4 messages": lambda number: contact(number, 4),

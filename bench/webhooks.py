@@ -1,4 +1,5 @@
-"""The webhook sink alone, under what customers do to it: `python -m bench endpoints`, `tiers`, `kills`.
+"""The webhook sink alone, under what customers do to it: `python -m bench endpoints`, `tiers`,
+`parked`, `kills`.
 
 Events and waiting webhooks are written straight to Kafka. The broker and the sinks processes are real, the receiver
 is a process of its own. Each scenario gives one object of figures, and whether its books balance.
@@ -17,24 +18,26 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiokafka
 
-from accounts.store import Config, write_configs
+from accounts.model import Config
+from accounts.store import write_configs
 from bench.measure import Arrival, arrivals, percentile, resident_bytes
-from bus.embedded import free_port
-from bus.producer import Producer
+from bus.embedded.broker import free_port
+from bus.producer import Producer, partition_of
 from bus.settings import BusSettings
 from schemas.codec import Codec
 from schemas.ids import recipient_key
 from schemas.records import AccountConfig, DeadWebhook, DeliveryEvent, EndpointConfig, WebhookTask
 from schemas.registry import registry_for
 from schemas.topics import parse_duration
-from sinks.retry import Retry, TaskHeaders, Tier, placed
-from trackly.up import Stack
+from sinks.webhooks.retry import Retry, TaskHeaders, Tier, placed
+from trackly.commands.up.command import Stack
 
 SECRET = "whsec_YmVuY2gtYmVuY2gtYmVuY2gtYmVuY2gtMTIzNA=="  # noqa: S105 - a secret of the benchmark alone
 Figures = dict[str, Any]
@@ -187,17 +190,26 @@ async def endpoints(seconds: float) -> Figures:
         }
 
 
-async def _park(bench: World, tier: str, count: int, due: Callable[[int], int], accounts: list[str]) -> dict[str, int]:
+async def _park(
+    bench: World,
+    topic_id: str,
+    tier: str,
+    count: int,
+    due: Callable[[int], int],
+    accounts: list[str],
+    parked_at: int | None = None,
+) -> dict[str, int]:
     """Write webhooks that wait; `due(number)` is in ms since 1970 UTC. Returns event id -> due."""
-    topic = bench.settings.catalogue[f"webhooks_retry.{tier}"]
+    topic = bench.settings.catalogue[topic_id]
     partitions = await bench.producer.partitions(topic.name)
     step = Retry(Tier(tier, parse_duration(tier)), 2)
     found, futures = {}, []
     for number in range(count):
-        account, event_id = accounts[number % len(accounts)], f"evt_t{number}"
+        account = accounts[number % len(accounts)]
+        event_id = f"evt_{account}_{due(number)}_{number}"
         task = WebhookTask(f"{account}/crm", event_id, "delivery", b'{"event":"delivery"}' * 15, None, f"+1{number}")
         partition, _ = placed(step, f"{task.endpoint}/{task.contact}", partitions)
-        headers = TaskHeaders(2, 1, due(number), "bench/0/0").encode()
+        headers = TaskHeaders(2, 1, due(number), "bench/0/0", parked_at=parked_at).encode()
         value, key = bench.codec.encode(task), task.endpoint.encode()
         futures.append(await bench.producer.send(topic.name, value, key=key, headers=headers, partition=partition))
         found[event_id] = due(number)
@@ -238,7 +250,14 @@ async def tiers(seconds: float) -> Figures:
         async with world(tier) as bench:
             await bench.configure(bench.endpoint(account) for account in accounts)
             start = time.time_ns() // 1_000_000 + 20_000
-            due = await _park(bench, tier, count, lambda n, s=start, w=spread, c=count: s + n * w // c, accounts)
+            due = await _park(
+                bench,
+                f"webhooks_retry.{tier}",
+                tier,
+                count,
+                lambda n, s=start, w=spread, c=count: s + n * w // c,
+                accounts,
+            )
             memory = [bench.memory()]
             offset = time.time_ns() / 1e6 - time.monotonic_ns() / 1e6
             waiting = asyncio.create_task(bench.until(lambda found, c=count: len(found) >= c, 150))
@@ -268,6 +287,43 @@ async def tiers(seconds: float) -> Figures:
             bad = result["missing"] or result["early"] or result["released_twice"] or result["arrived_twice"]
             results["ok"] = results["ok"] and not bad and max(late) <= 2_000
     return results
+
+
+async def parked(seconds: float) -> Figures:
+    """100,000 webhooks of a paused endpoint are looked at while another endpoint's retries come due, on the same
+    partition of due webhooks; then the first endpoint is resumed.
+    """
+    count, retries, result = 100_000, 150, Figures()
+    async with world("5s,20s") as bench:
+        number_of = partial(partition_of, partitions=bench.settings.partitions)
+        names = [f"other{number}" for number in range(1_000)]
+        other = next(name for name in names if number_of(f"{name}/crm".encode()) == number_of(b"dead/crm"))
+        paused = replace(bench.endpoint("dead"), enabled=False)
+        await bench.configure([paused, bench.endpoint(other)])
+        now = time.time_ns() // 1_000_000
+        await _park(bench, "webhooks_parked", "20s", count, lambda n: now + 20_000, ["dead"], parked_at=now)
+        for phase in ("paused", "resumed"):
+            if phase == "resumed":
+                await bench.configure([bench.endpoint("dead")])
+            start, first = time.time_ns() // 1_000_000 + 5_000, len(bench.arrivals())
+            due = await _park(bench, "webhooks_retry.20s", "20s", retries, lambda n, s=start: s + 100 * n, [other])
+            offset = time.time_ns() / 1e6 - time.monotonic_ns() / 1e6
+
+            def complete(found: list[Arrival], first: int = first) -> bool:
+                return sum(arrival.endpoint == other for arrival in found[first:]) >= retries
+
+            found = (await bench.until(complete, 90))[first:]
+            late = [a.at / 1e6 + offset - due[a.webhook_id] for a in found if a.endpoint == other]
+            result[phase] = {
+                "missing": retries - len(late),
+                "late_ms": {"p50": round(percentile(late, 0.5)), "max": round(max(late, default=0))},
+            }
+        found = await bench.until(lambda found: len(found) >= count + 2 * retries, count / 500)
+        result["parked_missing"] = count - len({a.webhook_id for a in found if a.endpoint == "dead"})
+        phases = (result["paused"], result["resumed"])
+        lost = result["parked_missing"] or any(phase["missing"] for phase in phases)
+        result["ok"] = not lost and all(phase["late_ms"]["max"] <= 1_000 for phase in phases)
+    return result
 
 
 async def kills(seconds: float) -> Figures:
@@ -318,6 +374,7 @@ async def kills(seconds: float) -> Figures:
 SCENARIOS: dict[str, tuple[Callable[[float], Awaitable[Figures]], float]] = {
     "endpoints": (endpoints, 60),
     "tiers": (tiers, 0),
+    "parked": (parked, 0),
     "kills": (kills, 120),
 }
 """Scenario by name, and for how many seconds it sends unless told otherwise."""

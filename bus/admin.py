@@ -18,7 +18,9 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, Of
 from kafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError, for_code
 from kafka.net.compat import KafkaNetClient
 
+from bus.layout import Identity
 from bus.settings import BusSettings
+from bus.tokens import TokenUnavailable
 from schemas.topics import Catalogue, Topic
 
 TIMEOUT = 10.0
@@ -49,10 +51,10 @@ class UnknownTopic(AdminError):
 
 @dataclass(frozen=True, slots=True)
 class TopicChange:
-    """What `apply` did to one topic. `detail` is for people."""
+    """What `apply` did to one topic, or `compare` found. `detail` is for people."""
 
     topic: str
-    action: Literal["created", "unchanged", "differs"]
+    action: Literal["created", "unchanged", "differs", "missing"]
     detail: str
 
 
@@ -64,6 +66,12 @@ class TopicDescription:
     partitions: int
     replication: int
     settings: Mapping[str, str]
+
+    @property
+    def closed_after_ms(self) -> int:
+        """How old a segment may be when a record comes; then it is closed, and may be deleted or cleaned."""
+        lag = [int(self.settings["max.compaction.lag.ms"])] if "compact" in self.settings["cleanup.policy"] else []
+        return min([int(self.settings["segment.ms"]), *lag])
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +118,33 @@ class Admin:
             existing |= self.describe(self._create(missing))
         return [self._compare(topic, existing.get(topic.name)) for topic in catalogue.values()]
 
+    def compare(self, catalogue: Catalogue) -> list[TopicChange]:
+        """The topics that are missing and those that differ, in the order of the catalogue. Nothing is changed."""
+        existing = self.describe(topic.name for topic in catalogue.values())
+        compared = [
+            self._compare(topic, existing[topic.name])
+            if topic.name in existing
+            else TopicChange(topic.name, "missing", "")
+            for topic in catalogue.values()
+        ]
+        return [change for change in compared if change.action != "unchanged"]
+
+    def brokers(self) -> dict[int, tuple[int, ...]]:
+        """The version of each broker, as far as what it understands tells, by its id."""
+        found = self._call(self._client.describe_cluster)["brokers"]
+        ids = [int(broker["broker_id"]) for broker in found]
+        return {each: tuple(self._call(self._client.get_broker_version_data, each).broker_version) for each in ids}
+
+    def out_of_sync(self, names: Iterable[str]) -> dict[str, int]:
+        """How many partitions of the named topics have replicas that are not in sync, by topic, where any has."""
+        found = self._call(self._client.describe_topics, list(names))
+        behind = {
+            topic["name"]: sum(len(p["isr_nodes"]) < len(p["replica_nodes"]) for p in topic["partitions"])
+            for topic in found
+            if topic["error_code"] == 0
+        }
+        return {name: count for name, count in behind.items() if count}
+
     def list_topics(self) -> list[str]:
         """Names of all topics but Kafka's internal ones, sorted."""
         return sorted(t["name"] for t in self._call(self._client.describe_topics) if not t["is_internal"])
@@ -140,6 +175,12 @@ class Admin:
         """Offset that the next record will have, by partition. Raises UnknownTopic."""
         return self._offsets_of(topic, OffsetSpec.LATEST)
 
+    def newest(self, names: Iterable[str]) -> dict[Partition, int]:
+        """Time (ms) of the newest record of each partition of the named topics that has records."""
+        wanted = {TopicPartition(*partition): OffsetSpec.MAX_TIMESTAMP for partition in self._partitions(names)}
+        found = self._call(self._client.list_partition_offsets, wanted) if wanted else {}
+        return {(tp.topic, tp.partition): at.timestamp for tp, at in found.items() if at.timestamp >= 0}
+
     def logs(self, names: Iterable[str]) -> dict[str, TopicLog]:
         """Logs of those of the named topics that exist, by name."""
         found = [t for t in self._call(self._client.describe_topics, list(names)) if t["error_code"] == 0]
@@ -150,6 +191,22 @@ class Admin:
             t["name"]: TopicLog(str(t["topic_id"]), _of_topic(begins, t["name"]), _of_topic(ends, t["name"]))
             for t in found
         }
+
+    def identities(self, names: Iterable[str]) -> dict[str, Identity]:
+        """What those of the named topics are that exist, by name."""
+        wanted = list(names)
+        found = self._call(self._client.describe_topics, wanted) if wanted else []
+        return {t["name"]: Identity(str(t["topic_id"]), len(t["partitions"])) for t in found if t["error_code"] == 0}
+
+    def has_members(self, group: str) -> bool:
+        """Whether processes are in a consumer group."""
+        return bool(self._call(self._client.describe_groups, [group])[group]["members"])
+
+    def group_identities(self, group: str) -> dict[str, Identity]:
+        """What topics were when the group last committed offsets of them, by name, as far as it noted that."""
+        committed = self._call(self._client.list_group_offsets, group)[group]
+        noted = {tp.topic: Identity.parsed(at.metadata or "") for tp, at in committed.items() if at.offset >= 0}
+        return {topic: identity for topic, identity in noted.items() if identity is not None}
 
     def group_offsets(self, group: str) -> dict[Partition, int]:
         """Offset that the group reads next, of each partition it committed. Empty for an unknown group."""
@@ -211,7 +268,7 @@ class Admin:
     def _wanted(self, topic: Topic) -> dict[str, str]:
         # acks=all promises no more than min.insync.replicas: with Kafka's default of 1, an acknowledged
         # record can be lost with one broker, whatever the replication.
-        return {**topic.settings, "min.insync.replicas": str(max(1, self._settings.replication - 1))}
+        return {"min.insync.replicas": str(max(1, self._settings.replication - 1)), **topic.settings}
 
     def _partitions(self, topics: Iterable[str]) -> list[Partition]:
         names = list(topics)
@@ -321,7 +378,7 @@ class _LastError(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         for argument in record.args or ():
-            if isinstance(argument, KafkaError) and not isinstance(argument, KafkaTimeoutError):
+            if isinstance(argument, KafkaError | TokenUnavailable) and not isinstance(argument, KafkaTimeoutError):
                 self.error = argument
 
 

@@ -26,6 +26,10 @@ class Verdict(Enum):
     GAP = "something before it was skipped: seek back"
 
 
+class SkippedOffsets(RuntimeError):
+    """Offsets before those that are durable now were taken and never settled: they must be read again."""
+
+
 class Ledger:
     """Admission and durability of one partition during one assignment.
 
@@ -59,9 +63,16 @@ class Ledger:
         while self._settled and self._settled[0] <= self.durable:
             self.durable = max(self.durable, heappop(self._settled) + 1)
 
-    def settle_through(self, offset: int) -> None:
-        """All admitted offsets up to this one are durable. For loops that settle in order."""
-        self.durable = max(self.durable, offset + 1)
+    def settle_run(self, first: int, last: int) -> None:
+        """Everything that these admitted offsets lead to is durable. For loops that settle in order.
+
+        Raises SkippedOffsets when what was taken before them is not: it must not be committed by those after it.
+        """
+        if first > self.durable:
+            raise SkippedOffsets(
+                f"{self.tp.topic}[{self.tp.partition}]: offsets {first} to {last} are done, but {self.durable} is not"
+            )
+        self.durable = max(self.durable, last + 1)
 
     def jump(self, offset: int) -> int:
         """Go on at a later offset because the log no longer has the expected one; returns how many are gone."""

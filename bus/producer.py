@@ -1,31 +1,80 @@
-"""The one producer of a process: acks=all, idempotent, one aiokafka producer for events and changelogs alike."""
+"""The one producer of a process: acks=all, idempotent, one aiokafka producer for events and changelogs alike.
+
+An idempotent producer numbers its records, and a broker takes them in no other order. Once a broker has refused one (it
+is too large, or its time is out of bounds), aiokafka goes on counting, and everything later for that partition is
+refused too, until the broker forgets the producer: a day. So whatever fails on its way makes a new aiokafka producer
+take the old one's place. What waits in the old one is acknowledged or fails first, so that nothing overtakes; what
+failed only because of what went before is then sent again by the new one, in its order.
+
+aiokafka never gives up a record that it has numbered. Here a record that is not acknowledged in time fails, and the
+producer that still has it is given up, so that it is not stored later. So is one that holds a record back while others
+overtake it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
+from collections import Counter
 from collections.abc import Iterable
-from functools import lru_cache
-from typing import Any, NamedTuple
+from functools import lru_cache, partial
+from typing import Any
 
-import aiokafka
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    OutOfOrderSequenceNumber,
+    ProducerClosed,
+    ProducerFenced,
+    UnknownProducerId,
+)
 from aiokafka.partitioner import DefaultPartitioner
 
+from bus.clients import new_producer
+from bus.sent import Batch, Give, GivenUp, Keyed, Sent, fail_all_of, failed
 from bus.settings import BusSettings
+
+log = logging.getLogger(__name__)
 
 MAX_REQUEST_BYTES = 6 << 20
 """A record of `sms.rejected` holds a whole callback (4 MiB) and the reason."""
 
-DELIVERY_TIMEOUT = 60.0
-"""Seconds in which a record must be acknowledged; a broker that restarts comes back sooner."""
+DELIVERY_TIMEOUT = 300.0
+"""Seconds in which a record must be acknowledged. A worker rather waits than ends: it would find no broker at its next
+start either."""
 
+FINISH_TIMEOUT = 30.0
+"""Seconds in which what waits in a producer that failed must be acknowledged."""
 
-class Keyed(NamedTuple):
-    """A record to write: key, value, headers."""
+REQUESTS_END = 6.0
+"""Seconds for which requests under way are waited for in a producer that is given up: a broker that does not answer
+takes `bus.clients.REQUEST_TIMEOUT` and a connection."""
 
-    key: bytes
-    value: bytes
-    headers: list[tuple[str, bytes]]
+LAST_CHANCE = 1.0
+"""Seconds for which others in a producer are waited for that has a record for too long."""
+
+OVERTAKEN = 20.0
+"""Seconds for which a record may wait while those that were handed over later are acknowledged; then a new producer
+gets it. Where its partition has no leader that does not help, so each further wait for it is twice as long."""
+
+RENEWAL_PAUSE = 0.5
+"""Seconds between the end of a producer and the next: where every record is refused, each costs a new one."""
+
+WAITS_LONG = 10.0
+"""Seconds without an acknowledgement after which a producer has a problem."""
+
+ONLY_FAILS = 5.0
+"""Seconds in which everything that was sent failed, after which a producer has a problem."""
+
+FAILED_LATELY = 30.0
+"""Seconds for which a failure counts as one that would come again."""
+
+_FOR_OTHERS = (OutOfOrderSequenceNumber, UnknownProducerId, ProducerFenced, ProducerClosed)
+"""How a record fails that is sound: because of what went before it, or of the producer that had it."""
+
+_AT_ANY_RATE = 2
+"""Times that a record is sent whose producer died of something unknown: it may be the record."""
 
 
 @lru_cache(10_000)
@@ -36,41 +85,59 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 
 class Producer:
-    """Sends records. `send` gives a future that is done when all in-sync replicas have the record."""
+    """Sends records. `send` gives a future that is done when all in-sync replicas have the record.
+
+    A future that fails says that the record may not be there; after `delivery_timeout` seconds it fails at the latest.
+    `renewals` counts how often a new aiokafka producer took the place of one that failed; sends wait meanwhile.
+    `failures` counts the records that were not acknowledged, by error.
+    """
 
     def __init__(
         self, settings: BusSettings, *, linger_ms: int = 0, delivery_timeout: float = DELIVERY_TIMEOUT
     ) -> None:
+        self.renewals = 0
+        self.failures: Counter[str] = Counter()
         self._settings = settings
         self._linger_ms = linger_ms
         self._timeout = delivery_timeout
         self._producer: Any = None
+        self._failed: Any = None
+        """The aiokafka producer that must be replaced."""
+        self._patience = FINISH_TIMEOUT
+        self._renewing: asyncio.Task[None] | None = None
+        self._expiring: asyncio.Task[None] | None = None
+        self._stopped = False
+        self._given: dict[int, Sent] = {}
+        """What a producer has, in the order in which it was given."""
+        self._asking: dict[int, Sent] = {}
+        """What waits until a producer takes it."""
+        self._counts: dict[str, int] = {}
+        """Partitions of topics when they were first written to. What is keyed goes where it went before, though
+        somebody adds some: its state lies there."""
+        self._latest_acknowledged = 0.0
+        """When that was handed over, of what is acknowledged, which was handed over last."""
+        self._late_since: float | None = None
+        """Since when what was given up had waited, until something is acknowledged again."""
+        self._only_failed_since: float | None = None
+        self._refusal: tuple[float, str] = (0.0, "")
 
     async def start(self) -> None:
         """Connect. Raises aiokafka.errors.KafkaConnectionError when no broker answers."""
-        compression = self._settings.compression
-        self._producer = aiokafka.AIOKafkaProducer(
-            acks="all",
-            enable_idempotence=True,
-            linger_ms=self._linger_ms,
-            compression_type=None if compression == "none" else compression,
-            max_batch_size=131_072,
-            max_request_size=MAX_REQUEST_BYTES,
-            request_timeout_ms=int(self._timeout * 1000),
-            metadata_max_age_ms=60_000,
-            retry_backoff_ms=100,
-            **self._settings.aiokafka(),
-        )
-        try:
-            await self._producer.start()
-        except BaseException:
-            await self._producer.stop()
-            raise
+        self._producer = await self._connect()
+        self._expiring = asyncio.create_task(self._expire())
 
     async def stop(self) -> None:
         """Send what is buffered, then disconnect."""
+        self._stopped = True
+        if self._expiring is not None:
+            self._expiring.cancel()
+        if self._renewing is not None:
+            await asyncio.wait([self._renewing])
         if self._producer is not None:
             await self._producer.stop()
+            await asyncio.sleep(0)  # whoever waits for an acknowledgement is told
+        for sent in list(self._given.values()):
+            self._settle(sent, ProducerClosed())
 
     async def send(
         self,
@@ -81,10 +148,20 @@ class Producer:
         headers: list[tuple[str, bytes]] | None = None,
         partition: int | None = None,
     ) -> asyncio.Future[Any]:
-        """Hand over one record; waits only while the buffer is full. The future gives the record's metadata."""
-        future: asyncio.Future[Any] = await self._producer.send(
-            topic, value, key=key, partition=partition, headers=headers
-        )
+        """Hand over one record; waits only while the buffer is full or the producer is made anew. The future gives the
+        record's metadata.
+        """
+        return await self._hand_over(lambda p: self._send(p, topic, value, key, headers, partition))
+
+    async def _send(
+        self, producer: Any, topic: str, value: Any, key: bytes | None, headers: Any, partition: int | None
+    ) -> asyncio.Future[Any]:
+        if partition is None and key is not None:
+            count = self._counts.get(topic)
+            if count is None:
+                count = self._counts[topic] = len(await producer.partitions_for(topic))
+            partition = partition_of(key, count)
+        future: asyncio.Future[Any] = await producer.send(topic, value, key=key, partition=partition, headers=headers)
         return future
 
     async def send_batch(self, topic: str, partition: int, records: Iterable[Keyed]) -> None:
@@ -93,22 +170,224 @@ class Producer:
         For many at a time: a record costs a quarter of what it costs in `send`. Raises KafkaError when some were not
         acknowledged; which ones, is not known.
         """
-        sent = []
-        batch = self._producer.create_batch()
-        for key, value, headers in records:
-            if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
-                sent.append(await self._producer.send_batch(batch, topic, partition=partition))
-                batch = self._producer.create_batch()
-                batch.append(timestamp=None, key=key, value=value, headers=headers)
-        if batch.record_count():
-            # Closed, so that no `send` adds to it.
-            batch.close()
-            sent.append(await self._producer.send_batch(batch, topic, partition=partition))
+        left, sent = list(records), []
+        while left:
+            batch = Batch(self._producer, topic, partition, left)
+            sent.append(await self._hand_over(batch))
+            left = left[batch.size :]
         await asyncio.gather(*sent)
 
     async def partitions(self, topic: str) -> int:
         """How many partitions a topic has."""
         return len(await self._producer.partitions_for(topic))
+
+    async def is_answered(self) -> bool:
+        """Ask the brokers for what they know, and whether one answers."""
+        return self._renewing is None and bool(await self._producer.client.force_metadata_update())
+
+    async def counts(self) -> dict[str, int]:
+        """How many partitions each topic on the brokers has. Raises KafkaError."""
+        cluster = await self._producer.client.fetch_all_metadata()
+        return {topic: len(cluster.partitions_for_topic(topic)) for topic in cluster.topics()}
+
+    @property
+    def waiting(self) -> float:
+        """For how many seconds the oldest record has waited that is not acknowledged; 0 when none waits.
+
+        What was given up counts too, until something is acknowledged.
+        """
+        since = [next(iter(records.values())).since for records in (self._given, self._asking) if records]
+        if self._late_since is not None:
+            since.append(self._late_since)
+        return time.monotonic() - min(since) if since else 0.0
+
+    def problem(self) -> str | None:
+        """Why nothing can be sent at the moment, or None."""
+        now, (failed_at, refusal) = time.monotonic(), self._refusal
+        if (waiting := self.waiting) > WAITS_LONG:
+            return f"a record has waited {waiting:.0f} s for Kafka's acknowledgement"
+        since = self._only_failed_since
+        if since is not None and now - since > ONLY_FAILS and now - failed_at < FAILED_LATELY:
+            return f"Kafka refuses what is sent: {refusal}"
+        return None if self._renewing is None else "a producer that failed is being replaced"
+
+    async def _hand_over(self, give: Give) -> asyncio.Future[Any]:
+        sent = Sent(give)
+        self._asking[id(sent)] = sent
+        try:
+            while True:
+                while self._renewing is not None:
+                    await asyncio.wait([self._renewing])
+                producer = self._producer
+                try:
+                    future = await give(producer)
+                except ProducerClosed:
+                    # It was closed while this waited for room or for metadata.
+                    if producer is self._producer and self._renewing is None:
+                        raise
+                except KafkaError as error:
+                    # Most refusals here are of the record, before it was numbered. But a dead sender refuses all.
+                    if self._stopped or not producer._sender.sender_task.done():
+                        raise
+                    self._renew(producer, error)
+                else:
+                    self._given[id(sent)] = sent
+                    future.add_done_callback(partial(self._look, producer, sent))
+                    return sent.result
+        except asyncio.CancelledError:
+            if not sent.is_late:
+                raise
+            sent.task.uncancel()
+            raise self._too_late() from None
+        finally:
+            del self._asking[id(sent)]
+
+    def _look(self, producer: Any, sent: Sent, future: asyncio.Future[Any]) -> None:
+        """What became of a record at a producer."""
+        error = ProducerClosed() if future.cancelled() else future.exception()
+        if error is None:
+            self._only_failed_since = self._late_since = None
+            self._latest_acknowledged = max(self._latest_acknowledged, sent.since)
+            self._settle(sent, None, future.result())
+            return
+        sent.tries += 1
+        is_sound = isinstance(error, (*_FOR_OTHERS, GivenUp)) or (
+            type(error) is KafkaError and sent.tries < _AT_ANY_RATE
+        )
+        if self._stopped or not is_sound:
+            self._settle(sent, error)
+        self._renew(producer, error)
+
+    def _settle(self, sent: Sent, error: BaseException | None, metadata: Any = None) -> None:
+        if self._given.pop(id(sent), None) is None:
+            return  # it came too late
+        if error is not None:
+            self.failures[type(error).__name__] += 1
+            now = time.monotonic()
+            self._only_failed_since = now if self._only_failed_since is None else self._only_failed_since
+            self._refusal = now, type(error).__name__
+        if sent.result.done():
+            return  # nobody waits for it any more
+        if error is None:
+            sent.result.set_result(metadata)
+        else:
+            sent.result.set_exception(error)
+
+    def _renew(self, broken: Any, error: BaseException, patience: float = FINISH_TIMEOUT) -> None:
+        if broken is not self._producer or self._failed is broken or self._stopped:
+            return
+        log.error("a record was not taken (%s): a new producer takes the place of this one", _said(error))
+        self._failed, self._patience = broken, patience
+        if self._renewing is None:
+            self._renewing = asyncio.get_running_loop().create_task(self._replace())
+
+    async def _replace(self) -> None:
+        try:
+            while self._failed is self._producer and not self._stopped:
+                await self._finish(self._producer)
+                await asyncio.sleep(RENEWAL_PAUSE if self.renewals else 0.0)
+                if (producer := await self._reconnect()) is not None:
+                    self._producer = producer
+                    self.renewals += 1
+                    await self._give_again(producer)
+        finally:
+            self._renewing = self._failed = None
+
+    async def _finish(self, broken: Any) -> None:
+        """Let everything that was handed over be acknowledged or fail, and disconnect."""
+        stopping = asyncio.ensure_future(broken.stop())
+        done, _ = await asyncio.wait([stopping], timeout=min(self._timeout, self._patience))
+        if not done:
+            # Its sender waits for requests that are under way, each for as long as a broker may take to answer. One
+            # that never ends is cancelled with it at the second time.
+            for _ in range(2):
+                broken._sender.sender_task.cancel()
+                await asyncio.wait([stopping], timeout=min(self._timeout, REQUESTS_END))
+            fail_all_of(broken._message_accumulator)
+            await broken.client.close()
+        await asyncio.sleep(0)  # `_look` has seen all of it
+
+    async def _reconnect(self) -> Any:
+        """A new aiokafka producer, as soon as a broker answers; None when this one is stopped meanwhile."""
+        while not self._stopped:
+            try:
+                return await self._connect()
+            except (KafkaError, OSError) as error:
+                log.warning("no new producer yet: %s", _said(error))
+                await asyncio.sleep(RENEWAL_PAUSE)
+        return None
+
+    async def _give_again(self, producer: Any) -> None:
+        """Give what is not acknowledged to a new producer, in its order."""
+        for sent in list(self._given.values()):
+            if producer is self._failed or self._stopped:
+                return
+            if id(sent) not in self._given or sent.result.done():
+                self._given.pop(id(sent), None)
+                continue
+            try:
+                future = await sent.give(producer)
+            except Exception as error:
+                self._look(producer, sent, failed(error))
+            else:
+                future.add_done_callback(partial(self._look, producer, sent))
+
+    async def _expire(self) -> None:
+        """Fail what is not acknowledged in time, and see to it that it is not stored later."""
+        while True:
+            await asyncio.sleep(min(self._timeout / 4, 1.0))
+            oldest = time.monotonic() - self._timeout
+            late = [sent for sent in self._given.values() if sent.since <= oldest]
+            for sent in late:
+                self._settle(sent, self._too_late())
+            for sent in self._asking.values():
+                if sent.since <= oldest and not sent.is_late:
+                    sent.is_late = True
+                    sent.task.cancel()
+            if late:
+                self._late_since = self._late_since or late[0].since
+                self._renew(self._producer, self._too_late(), LAST_CHANCE)
+            self._free_overtaken()
+
+    def _free_overtaken(self) -> None:
+        """Give up a producer that keeps its oldest record though it sends others: a new one sends it."""
+        oldest = next(iter(self._given.values()), None)
+        if oldest is None or self._renewing is not None:
+            return
+        overtaken = self._latest_acknowledged - oldest.since
+        if overtaken > OVERTAKEN * 2**oldest.times_freed:
+            oldest.times_freed += 1
+            error = KafkaTimeoutError(f"it waits, and what was sent {overtaken:.0f} s after it is acknowledged")
+            self._renew(self._producer, error, LAST_CHANCE)
+
+    def _too_late(self) -> KafkaError:
+        return KafkaTimeoutError(f"not acknowledged in {self._timeout:g} s")
+
+    async def _connect(self) -> Any:
+        compression = self._settings.compression
+        producer = new_producer(
+            self._settings,
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=self._linger_ms,
+            compression_type=None if compression == "none" else compression,
+            max_batch_size=131_072,
+            max_request_size=MAX_REQUEST_BYTES,
+            retry_backoff_ms=100,
+        )
+        # aiokafka has one timeout for a request to a broker, and for a record that waits for a leader or for room.
+        producer._request_timeout_ms = int(self._timeout * 1000)
+        producer._message_accumulator._batch_ttl = self._timeout
+        try:
+            await producer.start()
+        except BaseException:
+            await producer.stop()
+            raise
+        return producer
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 __all__ = ["DELIVERY_TIMEOUT", "MAX_REQUEST_BYTES", "KafkaError", "Keyed", "Producer", "partition_of"]

@@ -20,13 +20,15 @@ from pydantic import Field, FilePath, SecretStr, ValidationError, field_validato
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from bus.tokens import Tokens, client_credentials, msk_iam
+from schemas.masking import masked_address
 from schemas.pseudonyms import Pseudonyms
-from schemas.topics import DEFAULT_SCHEDULE, Catalogue, parse_duration
+from schemas.topics import DEFAULT_SCHEDULE, Catalogue, parse_duration, parse_topic_settings
 
 ADDRESSES = "addresses.json"
 """Under the data directory: broker and partition count of a running `trackly up`, as a JSON object."""
 
-KEY_FILE = "secret.keys"
+KEY_FILE, EVIDENCE_KEY_FILE = "secret.keys", "evidence.key"
 """Under the data directory: keys of secrets at rest, one a line, the newest first. `trackly up` makes it."""
 
 DEFAULT_SERVERS = "localhost:9092"
@@ -112,6 +114,14 @@ def _kept_keys(fields: dict[str, Any]) -> str:
         return ""
 
 
+def _kept_evidence_key(fields: dict[str, Any]) -> Any:
+    """The key that `trackly up` keeps in the data directory, or None. Raises OSError unless it can be read."""
+    try:
+        return str((fields["data_dir"] / EVIDENCE_KEY_FILE).read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError, KeyError):
+        return None
+
+
 class BusSettings(Settings):
     """Kafka as every service and all three clients see it.
 
@@ -142,10 +152,11 @@ class BusSettings(Settings):
         validation_alias="KAFKA_SECURITY_PROTOCOL",
         description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
     )
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"] = Field(
         default="PLAIN",
         validation_alias="KAFKA_SASL_MECHANISM",
-        description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; used with SASL_PLAINTEXT and SASL_SSL",
+        description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER (tokens of KAFKA_OAUTH_TOKEN_URL) or AWS_MSK_IAM"
+        " (the role of this machine or pod; extra `msk`); used with SASL_PLAINTEXT and SASL_SSL",
     )
     sasl_username: str | None = Field(
         default=None,
@@ -156,6 +167,33 @@ class BusSettings(Settings):
         default=None,
         validation_alias="KAFKA_SASL_PASSWORD",
         description="the password for SASL",
+    )
+    oauth_token_url: str | None = Field(
+        default=None,
+        validation_alias="KAFKA_OAUTH_TOKEN_URL",
+        description="https URL at which an issuer gives tokens for client credentials; for OAUTHBEARER",
+    )
+    oauth_client_id: str | None = Field(
+        default=None,
+        validation_alias="KAFKA_OAUTH_CLIENT_ID",
+        description="the client id at the issuer of tokens",
+    )
+    oauth_client_secret: SecretStr | None = Field(
+        default=None,
+        validation_alias="KAFKA_OAUTH_CLIENT_SECRET",
+        description="the secret that belongs to the client id",
+    )
+    oauth_scope: str | None = Field(
+        default=None,
+        validation_alias="KAFKA_OAUTH_SCOPE",
+        description="scope that tokens are asked for, where the issuer wants one",
+    )
+    oauth_extensions: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z]+=[^,\x01]+(,[A-Za-z]+=[^,\x01]+)*$",
+        validation_alias="KAFKA_OAUTH_EXTENSIONS",
+        description="what is said beside a token, as NAME=VALUE, separated by commas; Confluent Cloud wants"
+        " logicalCluster and identityPoolId",
     )
     ssl_cafile: FilePath | None = Field(
         default=None,
@@ -176,6 +214,13 @@ class BusSettings(Settings):
         default=None,
         validation_alias="KAFKA_SSL_KEY_PASSWORD",
         description="the password of the client's private key",
+    )
+    client_rack: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9._/-]{1,200}$",
+        validation_alias="KAFKA_CLIENT_RACK",
+        description="where this process is, as brokers name it by broker.rack: with a replica.selector.class they let"
+        " it read from a replica that is there",
     )
     schema_registry_url: str | None = Field(
         default=None,
@@ -201,6 +246,27 @@ class BusSettings(Settings):
         validation_alias="TRACKLY_RETRY_SCHEDULE",
         description="delays between attempts of a webhook, ascending, separated by commas: 1m,5m,15m,1h,2h",
     )
+    topic_settings: str = Field(
+        default="",
+        validation_alias="TRACKLY_TOPIC_SETTINGS",
+        description="Kafka's settings of topics that are not the catalogue's, as TOPIC:SETTING=VALUE, separated by"
+        " commas; TOPIC without the prefix, * for all: sms.raw:retention.ms=1209600000",
+    )
+    failure_ratio: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        validation_alias="TRACKLY_FAILURE_RATIO",
+        description="part of the last 200 records, or of a larger batch, that may fail before a worker of streams or"
+        " sinks stops; 1: it never does, and what fails goes to sms.rejected",
+    )
+    clock_tolerance: float = Field(
+        default=60.0,
+        gt=0,
+        validation_alias="TRACKLY_CLOCK_TOLERANCE",
+        description="seconds by which this machine's clock may be off Kafka's; beyond that no service starts, or is"
+        " not ready",
+    )
     instance_id: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9._-]{1,200}$",
@@ -215,6 +281,13 @@ class BusSettings(Settings):
         description="a secret of 16 characters or more that turns numbers into pseudonyms, the same for every service"
         " and for ever; needed to erase contacts and to mirror topics",
     )
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        validation_alias="TRACKLY_METRICS_TOKEN",
+        description="a secret of 16 characters or more without which /metrics is not answered: scrapers send it as"
+        " `Authorization: Bearer TOKEN`; when unset, whoever reaches the port may read them",
+    )
     compression: Literal["none", "lz4", "gzip"] = Field(
         default="lz4",
         validation_alias="TRACKLY_COMPRESSION",
@@ -226,6 +299,13 @@ class BusSettings(Settings):
         description="keys that secrets are encrypted with on Kafka, the newest first, separated by commas, the same"
         f" for every service: `trackly secrets new-key` makes one; when unset, those in {KEY_FILE} of"
         " TRACKLY_DATA_DIR, which `trackly up` makes",
+    )
+
+    evidence_key: SecretStr | None = Field(
+        default_factory=_kept_evidence_key,
+        validation_alias="TRACKLY_EVIDENCE_KEY",
+        description="the Ed25519 key that evidence about contacts is signed with: `trackly secrets new-evidence-key`"
+        f" makes one; when unset, that in {EVIDENCE_KEY_FILE} of TRACKLY_DATA_DIR, which `trackly up` makes",
     )
 
     @field_validator("bootstrap_servers")
@@ -244,6 +324,14 @@ class BusSettings(Settings):
     @classmethod
     def _in_capitals(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
+
+    @field_validator("oauth_token_url")
+    @classmethod
+    def _tokens_come_by_tls(cls, value: str | None) -> str | None:
+        # The secret goes there. On this machine nobody listens in between.
+        if value is not None and not re.match(r"https://[^/]|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?/", value):
+            raise ValueError("it does not begin with https://")
+        return value
 
     @field_validator("schema_registry_url")
     @classmethod
@@ -283,12 +371,31 @@ class BusSettings(Settings):
             raise ValueError(f"{delays[-1]!r} is longer than a delay topic keeps its records")
         return delays
 
+    @field_validator("topic_settings")
+    @classmethod
+    def _topic_settings_are_some(cls, value: str) -> str:
+        parse_topic_settings(value)
+        return value
+
     @field_validator("secret_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: object) -> object:
         return (
             tuple(re.split(r"[,\s]+", value.strip(", \n"))) if isinstance(value, str) and value.strip() else value or ()
         )
+
+    @field_validator("evidence_key")
+    @classmethod
+    def _evidence_key_is_one(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value().strip():
+            return None
+        try:
+            length = len(base64.b64decode(value.get_secret_value().strip(), altchars=b"-_", validate=True))
+        except ValueError:
+            length = 0
+        if length != 32:
+            raise ValueError("it is no key of 32 bytes in URL-safe base64")
+        return SecretStr(value.get_secret_value().strip())
 
     @field_validator("secret_keys")
     @classmethod
@@ -304,7 +411,16 @@ class BusSettings(Settings):
 
     @model_validator(mode="after")
     def _security_is_complete(self) -> BusSettings:
-        if self.security_protocol.startswith("SASL"):
+        if self.security_protocol.startswith("SASL") and self.sasl_mechanism == "OAUTHBEARER":
+            if self.oauth_token_url is None or self.oauth_client_id is None or self.oauth_client_secret is None:
+                raise ValueError(
+                    "KAFKA_SASL_MECHANISM=OAUTHBEARER needs KAFKA_OAUTH_TOKEN_URL, KAFKA_OAUTH_CLIENT_ID and"
+                    " KAFKA_OAUTH_CLIENT_SECRET"
+                )
+        elif self.security_protocol.startswith("SASL") and self.sasl_mechanism == "AWS_MSK_IAM":
+            if self.security_protocol != "SASL_SSL":
+                raise ValueError("KAFKA_SASL_MECHANISM=AWS_MSK_IAM needs KAFKA_SECURITY_PROTOCOL=SASL_SSL")
+        elif self.security_protocol.startswith("SASL"):
             if self.sasl_username is None or self.sasl_password is None:
                 raise ValueError(
                     f"KAFKA_SECURITY_PROTOCOL={self.security_protocol} needs KAFKA_SASL_USERNAME"
@@ -331,7 +447,8 @@ class BusSettings(Settings):
     @cached_property
     def catalogue(self) -> Catalogue:
         """Every topic with this deployment's names, partitions and delays."""
-        return Catalogue(self.topic_prefix, self.partitions, self.retry_schedule)
+        own = parse_topic_settings(self.topic_settings)
+        return Catalogue(self.topic_prefix, self.partitions, self.retry_schedule, own)
 
     def group(self, service: str) -> str:
         """Name of a service's consumer group."""
@@ -354,42 +471,63 @@ class BusSettings(Settings):
             context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile, password or "")
         return context
 
+    @cached_property
+    def tokens(self) -> Tokens | None:
+        """Where this process has its tokens for Kafka from; None where it shows none.
+
+        Raises TokenUnavailable where what makes them is not installed or does not know its region.
+        """
+        if not self.security_protocol.startswith("SASL"):
+            return None
+        if self.sasl_mechanism == "AWS_MSK_IAM":
+            return Tokens(msk_iam(self.bootstrap_servers))
+        if self.sasl_mechanism != "OAUTHBEARER" or self.oauth_client_secret is None:
+            return None
+        secret = self.oauth_client_secret.get_secret_value()
+        return Tokens(
+            client_credentials(self.oauth_token_url or "", self.oauth_client_id or "", secret, self.oauth_scope)
+        )
+
+    @property
+    def extensions(self) -> dict[str, str]:
+        """What is said to the broker beside a token."""
+        pairs = (pair.partition("=") for pair in (self.oauth_extensions or "").split(",") if pair)
+        return {name: value for name, _, value in pairs}
+
     def aiokafka(self) -> dict[str, Any]:
         """Keyword arguments for AIOKafkaProducer and AIOKafkaConsumer."""
+        arguments = self._client()
+        if self.tokens is not None:
+            from bus.token_providers import ForAiokafka
+
+            arguments["sasl_oauth_token_provider"] = ForAiokafka(self.tokens, self.extensions)
+        return arguments
+
+    def kafka_python(self) -> dict[str, Any]:
+        """Keyword arguments for KafkaAdminClient, KafkaConsumer and KafkaProducer: named as aiokafka's."""
+        arguments = self._client()
+        if self.tokens is not None:
+            from bus.token_providers import ForKafkaPython
+
+            arguments["sasl_oauth_token_provider"] = ForKafkaPython(self.tokens, self.extensions)
+        return arguments
+
+    def _client(self) -> dict[str, Any]:
         arguments: dict[str, Any] = {
             "bootstrap_servers": self.bootstrap_servers.split(","),
             "security_protocol": self.security_protocol,
             "ssl_context": self.ssl_context,
         }
-        if self.security_protocol.startswith("SASL") and self.sasl_password is not None:
+        if self.tokens is not None:
+            arguments["sasl_mechanism"] = "OAUTHBEARER"
+        elif self.security_protocol.startswith("SASL") and self.sasl_password is not None:
             arguments["sasl_mechanism"] = self.sasl_mechanism
             arguments["sasl_plain_username"] = self.sasl_username
-            arguments["sasl_plain_password"] = _Hidden(self.sasl_password.get_secret_value())
+            arguments["sasl_plain_password"] = Hidden(self.sasl_password.get_secret_value())
         return arguments
 
-    def kafka_python(self) -> dict[str, Any]:
-        """Keyword arguments for KafkaAdminClient, KafkaConsumer and KafkaProducer: named as aiokafka's."""
-        return self.aiokafka()
 
-    def faust_broker(self) -> str:
-        """Broker URLs as Faust's `broker` setting wants them: `kafka://h1:9092;kafka://h2:9092`."""
-        return ";".join(f"kafka://{server}" for server in self.bootstrap_servers.split(","))
-
-    def faust_credentials(self) -> Any:
-        """For Faust's `broker_credentials`: SASLCredentials, SSLCredentials, or None for PLAINTEXT."""
-        from faust.auth import SASLCredentials, SSLCredentials
-
-        if self.security_protocol.startswith("SASL") and self.sasl_password is not None:
-            return SASLCredentials(
-                username=self.sasl_username,
-                password=_Hidden(self.sasl_password.get_secret_value()),
-                mechanism=self.sasl_mechanism,
-                ssl_context=self.ssl_context,
-            )
-        return SSLCredentials(self.ssl_context) if self.security_protocol == "SSL" else None
-
-
-class _Hidden(str):
+class Hidden(str):
     """A password for clients that want a `str`. kafka-python logs its whole configuration at DEBUG."""
 
     def __repr__(self) -> str:
@@ -410,7 +548,7 @@ def settings_error(error: ValidationError) -> str:
             continue
         # Messages of this project's own validators name the value where it may be shown.
         hidden = problem["type"] == "value_error" or "SecretStr" in str(field.annotation)
-        value = "" if hidden else f"={problem['input']}"
+        value = "" if hidden else f"={masked_address(str(problem['input']))}"
         lines.append(f"{field.validation_alias}{value}: {message}. Expected: {(field.description or '').rstrip('.')}.")
     return "\n".join(lines)
 

@@ -4,64 +4,81 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from importlib import metadata
 from typing import Any
 
-import uvicorn
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match, Route
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from accounts.keys import ApiKeys, ApiKeysReader
-from accounts.store import AccountsReader
+from accounts.keys import ApiKeys
+from accounts.store import AccountsReader, ApiKeysReader
+from bus.ending import CRASH_SECONDS, end_within
+from bus.garbage import collect_by_plan
 from bus.health import Health
 from bus.producer import Producer
-from bus.replica import Replica
-from bus.stores import RocksStore
-from console import contacts, messages
+from bus.reading.replica import Replica
+from bus.tables.store import RocksStore
+from bus.watch import Watch
+from console.access.callers import Parts
+from console.access.gate import OPENAPI, Gate
 from console.api import (
     account,
     alerts,
     attempts,
     audit,
+    brakes,
+    codes,
     contact_lists,
+    contacts,
     dead,
     deliveries,
     endpoints,
+    evidence,
+    messages,
+    places,
     providers,
+    receivers,
     rejected,
     replays,
     replies,
+    sending_hours,
     statistics,
+    suppression,
 )
-from console.api import contacts as contacts_api
 from console.api import keys as api_keys
-from console.callers import Parts
-from console.claims import KafkaClaims, first_counts
+from console.backends.database import Reads, Writes
+from console.backends.idempotency import KafkaClaims, first_counts
+from console.backends.kafka_writer import KafkaWriter
+from console.backends.raw_callbacks import KafkaRawCallbacks
+from console.backends.replays import ReplaysReader
+from console.changes.keys import KeyUses
 from console.clock import now_ms
-from console.contacts_view import ContactsView
+from console.contacts.pending_orders import PendingOrders, row_of
+from console.contacts.places import ContactPlaces
+from console.contacts.sent_messages import SentMessages, a_day_ago
+from console.contacts.sent_messages import row_of as sent_row
+from console.contacts.view import ContactsView
 from console.errors import ApiError, not_found, problem, validation_failed
-from console.gate import OPENAPI, Gate
-from console.key_changes import KeyUses
+from console.http.browser_security import PlainCookies, SecurityHeaders
+from console.http.problems import answer_of
+from console.http.request_bodies import MAX_DIGITS
 from console.pages.app import create_pages
-from console.raw import KafkaRawCallbacks
-from console.reads import Reads, Writes
-from console.replays_view import ReplaysReader
-from console.security import SecurityHeaders
 from console.settings import ConsoleSettings
-from console.signin.first import first_link
+from console.signin.first import EMAIL, leave_first_link
 from console.signin.middleware import Sessions
-from console.writer import KafkaWriter
 from database.engine import open_engine
 from database.migrating import migrate
+from inbound.server import Door, door
 from operations.trials import refusal_of
 from registry.app import create_app as registry
 from schemas.codec import Codec
@@ -74,10 +91,16 @@ READERS = 8
 
 API = (
     account.router,
+    sending_hours.router,
+    codes.router,
     contact_lists.router,
+    receivers.router,
     messages.router,
+    suppression.router,
+    places.router,
     contacts.router,
-    contacts_api.router,
+    evidence.router,
+    brakes.router,
     deliveries.router,
     endpoints.router,
     attempts.router,
@@ -121,21 +144,44 @@ for _error in ERRORS.values():
     _error["content"] = {"application/json": {"schema": _ERROR_SCHEMA}}
 
 
+@cache
+def _api_routes() -> list[BaseRoute]:
+    """Routes of the API, whichever application they are of: it costs a second to find out what each one takes."""
+    router = APIRouter(responses=ERRORS)
+    # The gate has checked the key by then; these two tell the OpenAPI document how it is sent.
+    schemes = [Depends(APIKeyHeader(name="X-Api-Key", auto_error=False)), Depends(HTTPBearer(auto_error=False))]
+    for routes in API:
+        router.include_router(routes, dependencies=schemes)
+    return router.routes
+
+
 class Console:
     """The service: its connections. Raises StoreInUse where another process has its directory."""
 
     def __init__(self, settings: ConsoleSettings) -> None:
         codec = Codec(registry_for(settings.schema_registry_url))
         catalogue = settings.catalogue
-        self._address = settings.address
-        self.health = Health("console")
+        self._settings = settings
+        self.health = Health("console", settings)
         self.keys = ApiKeysReader(settings, codec)
         self._accounts = AccountsReader(settings, codec)
         self._producer = Producer(settings, linger_ms=5, delivery_timeout=settings.api_timeout)
         writer = KafkaWriter(self._producer, codec, catalogue, settings.api_timeout)
-        self._view = ContactsView(
-            settings, codec, Replica(settings, catalogue["contacts"], RocksStore(settings.directory / "contacts"))
+        contacts = Replica(settings, catalogue["contacts"], RocksStore(settings.directory / "contacts"), versioned=True)
+        self.health.progress.append(lambda: sum(contacts.positions.values()))
+        commands = RocksStore(settings.directory / "commands")
+        orders = Replica(settings, catalogue["commands"], commands, partial(row_of, codec), since=now_ms)
+        sent = Replica(
+            settings,
+            catalogue["messages"],
+            RocksStore(settings.directory / "messages"),
+            partial(sent_row, codec),
+            since=a_day_ago,
         )
+        self._sent = SentMessages(sent, self._counts)
+        self._view = ContactsView(settings, codec, contacts, PendingOrders(orders), self._sent)
+        places = Replica(settings, catalogue["places"], RocksStore(settings.directory / "places"))
+        self._places = ContactPlaces(codec, places)
         requests = Replica(
             settings,
             catalogue["api_requests"],
@@ -150,6 +196,7 @@ class Console:
             settings,
             self._accounts.view,
             self._view,
+            self._places,
             writer,
             self._claims,
             Reads(self._readers),
@@ -160,36 +207,56 @@ class Console:
             self.keys.view,
             lambda url, allow_http: refusal_of(url, settings, allow_http),
         )
-        self.health.checks.append(self._view.not_ready)
-        self.health.gauge(
-            "contacts_age_seconds", "Age of what is known about contacts; infinite before it is known.", self._view.age
-        )
+        self.on_misfit: Callable[[Exception], None] = lambda error: None
+        self._watch = Watch(settings, self._producer, self.health, lambda error: self.on_misfit(error))
+        checks = (self._producer.problem, self._view.not_ready, self._places.not_ready, lambda: requests.problem)
+        self.health.checks += checks
+        self.health.gauge("contacts_age_seconds", self._view.age)
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         """Connect before the first request, flush after the last."""
         await asyncio.to_thread(self._prepare_database)
-        steps = (self._producer, self._accounts, self.keys, self._replays, self._claims, self._view)
+        steps = (
+            self._producer,
+            self._accounts,
+            self.keys,
+            self._replays,
+            self._claims,
+            self._places,
+            self._sent,
+            self._view,
+        )
         started: list[Any] = []
         try:
             for step in steps:
                 started.append(step)
                 await step.start()
+            self._watch.start()
+            collect_by_plan()
             self.health.ready = True
             yield
         finally:
             self.health.ready = False
+            end_within(CRASH_SECONDS, "stopping")
+            await self._watch.stop()
             for step in reversed(started):
                 await step.stop()
             self._readers.dispose()
             self._database.dispose()
 
+    def _counts(self) -> bool:
+        """Whether some account has a cap."""
+        return any(self.parts.hours.of(account).policy.counts for account in self._accounts.view.accounts.values())
+
     def _prepare_database(self) -> None:
         migrate(self._database)
-        with self._database.begin() as connection:
-            path = first_link(connection, now_ms())
-        if path is not None:
-            log.warning("nobody has signed in yet. The first admin signs in here, once: %s%s", self._address, path)
+        file = leave_first_link(self._database, self._settings.data_dir, self._settings.address, now_ms())
+        if file is not None:
+            log.warning(
+                "nobody has signed in yet. The first admin does so once by the link in the file %s, or by that of"
+                " `trackly users link %s`", file.absolute(), EMAIL,
+            )  # fmt: skip
 
 
 def create_app(parts: Parts, keys: ApiKeys, health: Health, lifespan: Any = None) -> FastAPI:
@@ -202,13 +269,9 @@ def create_app(parts: Parts, keys: ApiKeys, health: Health, lifespan: Any = None
         docs_url=None,
         redoc_url=None,
         openapi_url=OPENAPI,
-        responses=ERRORS,
+        routes=_api_routes(),
     )
     app.state.parts = parts
-    # The gate has checked the key by then; these two tell the OpenAPI document how it is sent.
-    schemes = [Depends(APIKeyHeader(name="X-Api-Key", auto_error=False)), Depends(HTTPBearer(auto_error=False))]
-    for routes in API:
-        app.include_router(routes, dependencies=schemes)
     for path, answer in (("/livez", health.livez), ("/readyz", health.readyz), ("/metrics", health.metrics)):
         app.add_route(path, answer)
     # Schemas are no secret, and readers of the topics know no key of ours.
@@ -217,6 +280,7 @@ def create_app(parts: Parts, keys: ApiKeys, health: Health, lifespan: Any = None
     app.add_middleware(Gate, keys=keys, settings=parts.settings, uses=KeyUses(parts.database))
     app.add_middleware(Sessions, engine=parts.database, settings=parts.settings)
     app.add_middleware(SecurityHeaders, behind_tls=parts.settings.is_behind_tls)
+    app.add_middleware(PlainCookies)
     app.add_middleware(_Counted, health=health)
     app.add_exception_handler(ApiError, _refused)
     app.add_exception_handler(HTTPException, _no_route)
@@ -225,23 +289,14 @@ def create_app(parts: Parts, keys: ApiKeys, health: Health, lifespan: Any = None
     return app
 
 
-def server(settings: ConsoleSettings) -> uvicorn.Server:
+def server(settings: ConsoleSettings) -> Door:
     """The HTTP server, not yet running. Raises StoreInUse."""
     console = Console(settings)
-    config = uvicorn.Config(
-        create_app(console.parts, console.keys.view, console.health, console.lifespan),
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http="httptools",
-        access_log=False,  # paths hold phone numbers
-        server_header=False,
-        date_header=False,
-        log_config=None,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=10,
-    )
-    return uvicorn.Server(config)
+    sys.set_int_max_str_digits(MAX_DIGITS)
+    app = create_app(console.parts, console.keys.view, console.health, console.lifespan)
+    http = door(app, settings.host, settings.port, settings.door_limits())
+    console.on_misfit = http.fail
+    return http
 
 
 class _PagesBeside:
@@ -261,7 +316,7 @@ class _Counted:
 
     def __init__(self, app: ASGIApp, health: Health) -> None:
         self._app = app
-        self._requests = health.counter("requests", "API requests by route and status.", ["route", "status"])
+        self._requests = health.counter("requests")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def counted(message: Message) -> None:
@@ -275,18 +330,18 @@ class _Counted:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
-    return error.response()
+    return answer_of(error)
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
-        return not_found(f"There is nothing at this path; {OPENAPI} lists what there is.").response()
+        return answer_of(not_found(f"There is nothing at this path; {OPENAPI} lists what there is."))
     if error.status_code == 405:
         allowed = ", ".join(sorted(_methods(request)))
         message = f"This path takes {allowed}."
-        return ApiError(405, "method_not_allowed", "The method is wrong.", message, {"Allow": allowed}).response()
-    return validation_failed([f"body: {error.detail}"]).response()
+        return answer_of(ApiError(405, "method_not_allowed", "The method is wrong.", message, {"Allow": allowed}))
+    return answer_of(validation_failed([f"body: {error.detail}"]))
 
 
 def _methods(request: Request) -> set[str]:
@@ -298,9 +353,9 @@ def _methods(request: Request) -> set[str]:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return validation_failed([problem(each) for each in error.errors()]).response()
+    return answer_of(validation_failed([problem(each) for each in error.errors()]))
 
 
 async def _failed(request: Request, error: Exception) -> Response:
     message = "The console's log says what. What was stored already is not done twice with the same Idempotency-Key."
-    return ApiError(500, "internal_error", "Something failed in the console.", message).response()
+    return answer_of(ApiError(500, "internal_error", "Something failed in the console.", message))

@@ -1,12 +1,9 @@
-"""Answers that are not 2xx. Every one is JSON: `{"error": sentence, "code": name, "message": detail}`."""
+"""Why a request is not done: what is answered then, with which status."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import orjson
-from starlette.responses import Response
 
 from console.principals import Role
 
@@ -26,11 +23,6 @@ class ApiError(Exception):
         self.error = error
         self.message = message
         self.headers = headers or {}
-
-    def response(self) -> Response:
-        """The answer."""
-        body = orjson.dumps({"error": self.error, "code": self.code, "message": self.message})
-        return Response(body, self.status, dict(self.headers), media_type="application/json")
 
 
 def missing_key() -> ApiError:

@@ -9,11 +9,12 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from accounts.proxies import ProxySettings
 from accounts.urls import check_web_address
 from database.settings import DatabaseSettings
+from inbound.settings import InboundSettings
 from operations.settings import PublicSettings
 from outbound.settings import OutboundSettings
 
 
-class ConsoleSettings(OutboundSettings, DatabaseSettings, ProxySettings, PublicSettings):
+class ConsoleSettings(InboundSettings, OutboundSettings, DatabaseSettings, ProxySettings, PublicSettings):
     """What the console needs beside the settings of Kafka, of the database, of requests to customers and of
     ingest's address."""
 
@@ -35,7 +36,7 @@ class ConsoleSettings(OutboundSettings, DatabaseSettings, ProxySettings, PublicS
         le=3_600,
         validation_alias="TRACKLY_CHECK_MAX_AGE",
         description="Seconds that the state of contacts may be behind; past it nobody is told that a contact may be"
-        " texted. At rest it is 2 to 3 s.",
+        " texted. At rest it is 1 to 2 s.",
     )
     api_rate: float = Field(
         default=50.0,

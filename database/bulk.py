@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 import psycopg
-from sqlalchemy import BigInteger, Boolean, Connection, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Boolean, Connection, LargeBinary, Table, Text, case
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
@@ -117,9 +117,16 @@ def put(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     _upsert(connection, table, rows, lambda stored, new: new)
 
 
-def add(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Add rows, or what stands in their other columns to those that have their primary key."""
-    _upsert(connection, table, rows, lambda stored, new: stored + new)
+def add(connection: Connection, table: Table, rows: Sequence[Row], newest: Collection[str] = ()) -> None:
+    """Add rows, or what stands in their other columns to those that have their primary key.
+
+    In the columns that `newest` names, the greater value stays.
+    """
+
+    def value(stored: Any, new: Any) -> Any:
+        return case((new > stored, new), else_=stored) if stored.name in newest else stored + new
+
+    _upsert(connection, table, rows, value)
 
 
 def _upsert(connection: Connection, table: Table, rows: Sequence[Row], value: Any) -> None:

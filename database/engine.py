@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 SQLITE_WAIT_MS = 10_000
@@ -26,7 +28,7 @@ def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> Eng
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter repeats what it takes for the port
         raise DatabaseUrlError("DATABASE_URL is no URL: write postgresql://user:password@host/name") from None
     match parsed.get_backend_name():
         case "sqlite":
@@ -36,7 +38,7 @@ def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> Eng
             _on_sqlite_connect(engine, read_only)
             return engine
         case "postgresql" | "postgres":
-            parsed = parsed.set(drivername="postgresql+psycopg")
+            parsed = _with_hidden_password(parsed.set(drivername="postgresql+psycopg"))
             isolation = "REPEATABLE READ" if read_only else "READ COMMITTED"
             # A server that is gone without a word is noticed within a minute or so.
             arguments: dict[str, Any] = {"connect_timeout": 10, "keepalives_idle": 20, "keepalives_interval": 10}
@@ -52,6 +54,23 @@ def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> Eng
             )
         case other:
             raise DatabaseUrlError(f"DATABASE_URL begins with {other}: trackly knows postgresql and sqlite")
+
+
+@contextmanager
+def disposing(engine: Engine) -> Iterator[Engine]:
+    """The engine; its connections end with the block."""
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _with_hidden_password(url: URL) -> URL:
+    """The URL with a password of its query in the place that is never shown."""
+    password = url.query.get("password")
+    if not isinstance(password, str):
+        return url
+    return url.set(password=password).difference_update_query(["password"])
 
 
 def _on_sqlite_connect(engine: Engine, read_only: bool) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, delete, select, text
 
 from database import bulk
-from database.tables import READ_MODEL, freshness, positions
+from database.tables import READ_MODEL, evidence, freshness, positions
 
 Partition = tuple[str, int]
 """Topic name and partition number."""
@@ -21,24 +21,26 @@ class Freshness:
     """What Kafka acknowledged before `caught_up_at` (ms; None: nothing yet) is in the read model.
 
     `lag`: records that were not when this was written, at `told_at` (ms). It is written every second or so: when it is
-    much older, nobody writes the read model.
+    much older, nobody writes the read model. `lost`: records that retention deleted before
+    they were read; they are missing until the read model is made anew.
     """
 
     caught_up_at: int | None
     lag: int
     told_at: int
+    lost: int = 0
 
 
 def freshness_of(connection: Connection) -> Freshness | None:
     """How fresh the read model is; None where nothing was ever read."""
-    row = connection.execute(select(freshness.c.caught_up_at, freshness.c.lag, freshness.c.told_at)).one_or_none()
+    told = select(freshness.c.caught_up_at, freshness.c.lag, freshness.c.told_at, freshness.c.lost)
+    row = connection.execute(told).one_or_none()
     return None if row is None else Freshness(*row)
 
 
 def tell_freshness(connection: Connection, found: Freshness) -> None:
     """Write how fresh the read model is."""
-    row = {"id": _ROW, "caught_up_at": found.caught_up_at, "lag": found.lag, "told_at": found.told_at}
-    bulk.put(connection, freshness, [row])
+    bulk.put(connection, freshness, [{"id": _ROW, **asdict(found)}])
 
 
 def positions_in(connection: Connection) -> dict[Partition, tuple[str, int]]:
@@ -56,10 +58,16 @@ def move_positions(connection: Connection, ids: Mapping[str, str], moved: Mappin
     bulk.put(connection, positions, rows)
 
 
+def forget_position(connection: Connection, topic: str) -> None:
+    """Forget what was read of a topic: it is read from its beginning."""
+    connection.execute(delete(positions).where(positions.c.topic == topic))
+
+
 def empty(connection: Connection) -> None:
-    """Delete all rows of the read model, positions too."""
+    """Delete all rows of the read model, positions too, but evidence: Kafka no longer has what it is made of."""
+    emptied = [table for table in READ_MODEL if table is not evidence]
     if connection.dialect.name == "postgresql":
-        connection.execute(text(f"TRUNCATE {', '.join(table.name for table in READ_MODEL)}"))
+        connection.execute(text(f"TRUNCATE {', '.join(table.name for table in emptied)}"))
         return
-    for table in READ_MODEL:
+    for table in emptied:
         connection.execute(delete(table))

@@ -24,6 +24,8 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
+    text,
 )
 from sqlalchemy.types import TypeEngine
 
@@ -43,6 +45,16 @@ def _text(name: str, *, nullable: bool = False) -> Column[str]:
 
 def _number(name: str, *, nullable: bool = False) -> Column[int]:
     return Column(name, BigInteger, nullable=nullable)
+
+
+def _later_number(name: str) -> Column[int]:
+    """A number that older rows have not; it is 0 there."""
+    return Column(name, BigInteger, nullable=False, server_default="0")
+
+
+def _later_flag(name: str) -> Column[bool]:
+    """A yes or no that older rows have not; it is no there."""
+    return Column(name, Boolean, nullable=False, server_default=false())
 
 
 def _pages(table: str, time: str, *filters: str) -> Iterable[Index]:
@@ -70,6 +82,8 @@ freshness = Table(
     _number("caught_up_at", nullable=True),
     _number("lag"),
     _number("told_at"),
+    # Records that retention deleted before they were read.
+    _later_number("lost"),
     comment="One row. What Kafka acknowledged before `caught_up_at` is in the other tables; `lag` records are not.",
 )
 
@@ -118,6 +132,9 @@ events = Table(
     comment="Every public event. `body` is the webhook's JSON, `place` its topic/partition/offset.",
 )
 
+FAILED = "status NOT IN ('pending', 'delivered')"
+"""Of receipts: failures. Written out, for an index of a part of a table is found by the very words."""
+
 receipts = Table(
     "receipts",
     METADATA,
@@ -139,6 +156,7 @@ receipts = Table(
     UniqueConstraint("event_id", name="receipts_identity"),
     Index("receipts_of_message", "account", "provider", "provider_message_id"),
     Index("receipts_by_time", "received_at"),
+    Index("receipts_of_failures", "account", "received_at", sqlite_where=text(FAILED), postgresql_where=text(FAILED)),
     comment="Every delivery receipt, those too that changed nothing. `source`: place of the raw callback.",
 )
 
@@ -175,9 +193,11 @@ contacts = Table(
     _text("reason", nullable=True),
     _number("since"),
     _text("last_event_id"),
+    _later_number("version"),
+    Column("held", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("contact", name="contacts_identity"),
     Index("contacts_of_number", "account", "number"),
-    *_pages("contacts", "since", "active", "reason", "list_number"),
+    *_pages("contacts", "since", "active", "reason", "list_number", "held"),
     comment="State of each contact. One that is not here is active.",
 )
 
@@ -266,9 +286,36 @@ rejected = Table(
     _text("item", nullable=True),
     _text("place"),
     _number("rejected_at"),
+    _later_flag("may_opt_out"),
     UniqueConstraint("event_id", name="rejected_identity"),
-    *_pages("rejected", "rejected_at", "reason", "provider"),
+    *_pages("rejected", "rejected_at", "reason", "provider", "may_opt_out"),
     comment="What could not be processed. `account` is empty where none is known; then only admins of all see it.",
+)
+
+evidence = Table(
+    "evidence",
+    METADATA,
+    _id(),
+    _text("account"),
+    _text("number", nullable=True),
+    _text("kind"),
+    _text("event_id"),
+    _text("list_number", nullable=True),
+    _number("at"),
+    _number("recorded_at"),
+    _number("effect_ms", nullable=True),
+    _text("place"),
+    _text("sha256"),
+    _text("source", nullable=True),
+    _text("source_sha256", nullable=True),
+    _text("body"),
+    UniqueConstraint("place", "sha256", name="evidence_identity"),
+    Index("evidence_of_number", "number", "account", "recorded_at", "id"),
+    Index("evidence_of_event", "event_id", "account"),
+    Index("evidence_by_time", "recorded_at"),
+    Index("evidence_effects", "account", "recorded_at", "effect_ms"),
+    comment="Every record that bears on a person's consent, as it lay on Kafka: `place` its topic/partition/offset,"
+    " `sha256` the hash of its value, `body` its fields. `effect_ms`: from the receipt of its cause to this record.",
 )
 
 hourly_events = Table(
@@ -307,6 +354,23 @@ hourly_attempts = Table(
     _number("latency_ms_sum"),
     PrimaryKeyConstraint("account", "hour", "endpoint", "outcome"),
     comment="Attempts to deliver webhooks by the hour.",
+)
+
+receivers = Table(
+    "receivers",
+    METADATA,
+    _text("account"),
+    _number("day"),
+    _text("provider"),
+    _text("kind"),
+    _text("channel"),
+    _text("receiver"),
+    _number("replies"),
+    _number("reports"),
+    _number("last_at"),
+    PrimaryKeyConstraint("account", "day", "provider", "kind", "channel", "receiver"),
+    comment="What replies went to and reports came from, by the day. `kind`: address, or list_id, which is the"
+    " provider's name of a list; `channel`: empty where none is named.",
 )
 
 alerts = Table(

@@ -7,35 +7,49 @@ gives up.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-import uvicorn
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from accounts.store import AccountsReader
+from bus.ending import CRASH_SECONDS, end_within
+from bus.garbage import collect_by_plan
 from bus.health import Health
 from bus.producer import Producer
+from bus.watch import Watch
+from inbound.server import Door, door
 from ingest.credentials import Credentials, SecretMissing
 from ingest.errors import Refused, not_found, not_stored, refusal
-from ingest.intake import Intake, headers_of, query_of
+from ingest.incoming import Incoming
+from ingest.intake import Intake, check_target
 from ingest.postbacks import Postbacks
+from ingest.protocol import TolerantProtocol
 from ingest.redaction import storable_path
 from ingest.seen import Seen, SeenWriter
 from ingest.settings import IngestSettings
+from ingest.targets import Doors, claims_of
 from ingest.writer import CallbackWriter
 from providers import NETWORKS, PROVIDERS
 from providers.base import CallbackRequest, NotAuthentic, Provider
-from providers.networks import ACCOUNT
-from providers.proof import is_secret
+from providers.proof import PATH_SECRET, accepted, is_secret
 from schemas.codec import Codec
 from schemas.records import AccountConfig
 from schemas.registry import registry_for
 
-_Take = Callable[[str, Request], Awaitable[Response]]
+GRACE = 2.0
+"""Seconds for which a callback is kept that was answered 503: then it is not stored any more."""
+
+LONG_BODY = 16 << 10
+"""Bytes from which a body is proved beside the loop: to take a form of 256 KiB apart takes 60 ms."""
+
+_Take = Callable[[Incoming], Awaitable[Response]]
 
 
 class Ingest:
@@ -44,7 +58,7 @@ class Ingest:
     def __init__(self, settings: IngestSettings) -> None:
         self.settings = settings
         codec = Codec(registry_for(settings.schema_registry_url))
-        self.producer = Producer(settings, linger_ms=5, delivery_timeout=10.0)
+        self.producer = Producer(settings, linger_ms=5, delivery_timeout=longest_wait(settings.ack_timeout) + GRACE)
         self.writer = CallbackWriter(self.producer, codec, settings.catalogue["raw"], settings.ack_timeout)
         self.accounts = AccountsReader(settings, codec)
         self.intake = Intake(settings, self.writer, self.accounts.view)
@@ -52,10 +66,16 @@ class Ingest:
         self.postbacks = Postbacks(self.intake, self.accounts)
         self.seen = Seen()
         self._seen_writer = SeenWriter(self.seen, self.producer, codec, settings.catalogue["callbacks_seen"])
-        self.health = Health("ingest")
-        self._callbacks = self.health.counter(
-            "callbacks", "Callbacks of providers, and postbacks of networks, by answer.", ["provider", "answer"]
+        self.health = Health("ingest", settings)
+        self.health.checks.append(self.producer.problem)
+        self.on_misfit: Callable[[Exception], None] = lambda error: None
+        self.watch = Watch(
+            settings, self.producer, self.health, lambda error: self.on_misfit(error), self.writer.note_partitions
         )
+        self._callbacks = self.health.tally("callbacks")
+        self._answered = self.health.distributions("answer_seconds")
+        for outcome in ("stored", "refused", "failed"):
+            self._answered[outcome,]  # rates need a 0 before the first
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
@@ -65,101 +85,138 @@ class Ingest:
             await self.writer.start()
             await self.accounts.start()
             self._seen_writer.start()
+            self.watch.start()
+            collect_by_plan()
             self.health.ready = True
             yield
         finally:
             self.health.ready = False
+            end_within(CRASH_SECONDS, "stopping")
+            await self.watch.stop()
             await self._seen_writer.stop()
             await self.accounts.stop()
             await self.producer.stop()
 
-    async def callback(self, request: Request) -> Response:
+    async def callback(self, request: Incoming) -> Response:
         """`/api/webhook-feedbacks/{provider}?account=ID`: store one callback, then answer as the provider expects."""
-        return await self._counted(request.path_params["provider"], PROVIDERS, request, self._callback)
+        return await self._counted(request, PROVIDERS, self._callback)
 
-    async def postback(self, request: Request) -> Response:
+    async def postback(self, request: Incoming) -> Response:
         """`/api/postbacks/{network}?click_id=...`: store one postback, then answer `OK`."""
-        return await self._counted(request.path_params["network"], NETWORKS, request, self.postbacks.take)
+        return await self._counted(request, NETWORKS, self.postbacks.take, request.rest)
 
-    async def _counted(self, name: str, known: Container[str], request: Request, take: _Take) -> Response:
+    async def _counted(
+        self, request: Incoming, known: Container[str], take: _Take, account_in_path: str | None = None
+    ) -> Response:
+        name = request.name
         try:
-            self.intake.check_query(request)
-            response = await take(name, request)
+            check_target(request)
+            response = await take(request)
         except Refused as refused:
-            self._callbacks.labels(name if name in known else "unknown", refused.code).inc()
+            self._callbacks.add(name if name in known else "unknown", refused.code)
+            self._took(request, "failed" if refused.status >= 500 else "refused")
             if name in known:
-                self.seen.refused(self._account_of(request), name, refused.cause)
-            return refusal(refused)
-        self._callbacks.labels(name, "stored").inc()
-        self.seen.taken(self._account_of(request), name)
+                self.seen.refused(self._account_of(request, account_in_path), name, refused.cause)
+            return _told(refused, request)
+        self._callbacks.add(name, "stored")
+        self._took(request, "stored")
+        self.seen.taken(self._account_of(request, account_in_path), name)
         return response
 
-    def _account_of(self, request: Request) -> str:
-        """The account that a request is for, as far as it was found out or names a known one; else none."""
-        named = [*request.query_params.getlist(ACCOUNT), request.path_params.get(ACCOUNT, "")]
-        known = [name for name in named if name in self.accounts.view.accounts]
-        return str(getattr(request.state, ACCOUNT, None) or next(iter(known), ""))
+    def _took(self, request: Incoming, outcome: str) -> None:
+        self._answered[outcome,].observe(time.monotonic() - request.complete_at)
 
-    async def _callback(self, name: str, request: Request) -> Response:
+    def _account_of(self, request: Incoming, in_path: str | None) -> str:
+        """The account that a request is for, as far as it was found out or names a known one; else none."""
+        if request.account is not None:
+            return request.account
+        named = [*(request.accounts if request.is_parsed else ()), in_path or ""]
+        return next((name for name in named if name in self.accounts.view.accounts), "")
+
+    async def _callback(self, request: Incoming) -> Response:
+        name, secret = request.name, request.rest
         provider = PROVIDERS.get(name)
-        secret = request.path_params.get("webhook_secret")
         if provider is None:
             raise not_found()
-        if not _path_is_right(provider, secret, self.settings):
+        if provider.behind_path_secret and not _is_one_of(secret, await self._path_secrets(provider, request)):
             raise not_found("wrong_path_secret")
         if request.method not in provider.methods:
             allow = ", ".join(sorted(provider.methods))
             raise Refused(405, "method_not_allowed", f"{name} callbacks come as {allow}.", {"Allow": allow})
-        account = self.intake.account(request.query_params.getlist("account"))
+        account = self.intake.account(request.accounts)
+        request.account = account.id
         caller = self.intake.caller(request)
         self.intake.check_caller(caller, account.trusted_cidrs)
-        async with self.intake.body(request) as body:
+        async with self.intake.body(request, provider.max_body_bytes) as body:
             return await self._store(provider, account, request, body, caller)
 
-    async def _store(
-        self, provider: Provider, account: AccountConfig, request: Request, body: bytes, caller: str
-    ) -> Response:
-        headers, query, path = headers_of(request), query_of(request), request.scope["path"]
-        target = f"{path}?{query}" if query else path
-        urls = [base + target for base in self.settings.public_urls]
-        secret = request.path_params.get("webhook_secret")
-        # The deployment's own secret has been checked; an account's is for `verify`.
-        claim = None if provider.behind_path_secret else secret
-        seen = [CallbackRequest(request.method, url, query, headers, body, claim) for url in urls]
+    async def _path_secrets(self, provider: Provider, request: Incoming) -> Sequence[str]:
+        """The secrets in the path that are right for the account which a request names: its own, else the deployment's.
+
+        A name that is no account's is judged by the deployment's: who does not know it learns nothing of accounts.
+        """
+        named = request.accounts
+        account = self.accounts.view.accounts.get(named[0]) if len(named) == 1 else None
+        own = [] if account is None else accepted(await self._credentials(account, provider), PATH_SECRET)
+        return own or self.settings.path_secrets(provider.name)
+
+    async def _credentials(self, account: AccountConfig, provider: Provider) -> Mapping[str, str]:
+        """Credentials of the account, and what the deployment asks for beside them."""
         try:
-            credentials = await self.credentials.of(account, provider.name)
-            _verify(provider, seen, credentials)
-        except NotAuthentic as refused:
-            told = Refused(403, refused.code, str(refused)) if claim is None else not_found(refused.code)
-            raise told from None
+            return {**await self.credentials.of(account, provider.name), **self.settings.demands(provider.name)}
         except SecretMissing as missing:
-            raise Refused(503, "credentials_unavailable", f"The account's credentials: {missing}.",
-                          {"Retry-After": "60"}) from None  # fmt: skip
+            raise self.intake.unprovable(account.id, missing) from None
+
+    async def _store(
+        self, provider: Provider, account: AccountConfig, request: Incoming, body: bytes, caller: str
+    ) -> Response:
+        headers, query, secret = request.headers, request.query, request.rest
+        url, *other_urls = [base + request.target for base in self.settings.public_urls]
+        # One that stands before every callback has been checked; others are for `verify`.
+        claims = [None] if provider.behind_path_secret else claims_of(secret)
+        bodies = dict.fromkeys((body, request.sent_body or body))  # a signature may be of either form
+        seen = [
+            CallbackRequest(request.method, url, query, headers, form, claim, tuple(other_urls))
+            for claim, form in itertools.product(claims, bodies)
+        ]
+        try:
+            credentials = await self._credentials(account, provider)
+            if len(body) > LONG_BODY:
+                await asyncio.to_thread(_verify, provider, seen, credentials)
+            else:
+                _verify(provider, seen, credentials)
+        except NotAuthentic as refused:
+            is_hidden = secret is not None and not provider.behind_path_secret
+            told = not_found(refused.code) if is_hidden else Refused(403, refused.code, str(refused))
+            raise told from None
         self.intake.check_rate(account)
         await self.intake.store(
             request,
             provider=provider.name,
             account=account.id,
-            path=storable_path(provider.name, request.path_params),
-            path_secret=secret,
+            path=storable_path(provider.name, secret),
+            path_secret=None if secret is None else secret.strip("/"),
             body=body,
             caller=caller,
             credentials=credentials,
+            answer_within=provider.answer_within,
+            is_proven=provider.behind_path_secret or bool(credentials or account.trusted_cidrs),
         )
         answer = provider.answer(seen[0])
         return Response(answer.body, 200, media_type=answer.content_type)
+
+
+def longest_wait(usual: float) -> float:
+    """Seconds for which the most patient provider waits, where the `usual` ones wait so long."""
+    waits = [*(p.answer_within for p in PROVIDERS.values()), *(n.answer_within for n in NETWORKS.values())]
+    return max(usual, *(wait or 0.0 for wait in waits))
 
 
 def create_app(settings: IngestSettings, ingest: Ingest | None = None) -> FastAPI:
     """The FastAPI application, of this service or of a new one."""
     ingest = ingest or Ingest(settings)
     app = FastAPI(title="trackly ingest", lifespan=ingest.lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    every_method = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-    # A secret may hold a slash.
-    for path in ("/api/webhook-feedbacks/{provider}", "/api/webhook-feedbacks/{provider}/{webhook_secret:path}"):
-        app.add_route(path, ingest.callback, methods=every_method)
-    for path in ("/api/postbacks/{network}", "/api/postbacks/{network}/{account}"):
-        app.add_route(path, ingest.postback, methods=every_method)
+    app.add_middleware(Doors, doors={"webhook-feedbacks": ingest.callback, "postbacks": ingest.postback})
     app.add_route("/livez", ingest.health.livez)
     app.add_route("/readyz", ingest.health.readyz)
     app.add_route("/metrics", ingest.health.metrics)
@@ -177,38 +234,29 @@ def create_app(settings: IngestSettings, ingest: Ingest | None = None) -> FastAP
     return app
 
 
-def server(settings: IngestSettings) -> uvicorn.Server:
+def server(settings: IngestSettings) -> Door:
     """The HTTP server, not yet running."""
-    config = uvicorn.Config(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http="httptools",
-        access_log=False,  # access lines hold query strings
-        server_header=False,
-        date_header=False,
-        log_config=None,
-        proxy_headers=False,  # see accounts.callers
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=10,
-        backlog=4096,
-    )
-    return uvicorn.Server(config)
+    ingest = Ingest(settings)
+    http = door(create_app(settings, ingest), settings.host, settings.port, settings.door_limits(), TolerantProtocol)
+    ingest.on_misfit = http.fail
+    return http
 
 
-def _path_is_right(provider: Provider, secret: str | None, settings: IngestSettings) -> bool:
-    """Whether the path has the deployment's secret that the provider's callbacks stand behind.
+def _is_one_of(secret: str | None, right: Sequence[str]) -> bool:
+    """Whether the secret in a path is one of these, as it came or without slashes around it."""
+    return any(claim is not None and is_secret(claim, right) for claim in claims_of(secret))
 
-    Other providers may have an account's secret there, which they verify themselves.
-    """
-    if not provider.behind_path_secret:
-        return True
-    return secret is not None and is_secret(secret, settings.path_secrets(provider.name))
+
+def _told(refused: Refused, request: Incoming) -> Response:
+    """The answer of a refused request; without words where they would be texted to whoever wrote."""
+    is_forward = request.method == "GET" or "form" in next(iter(request.values("content-type")), "")
+    if is_forward and request.name in PROVIDERS and PROVIDERS[request.name].texts_answers:
+        return Response(status_code=refused.status, headers=dict(refused.headers))
+    return refusal(refused)
 
 
 def _verify(provider: Provider, seen: list[CallbackRequest], credentials: Mapping[str, str]) -> None:
-    """Return when the callback proves itself under one of its URLs, else raise NotAuthentic."""
+    """Return when the callback proves itself in one of its forms, else raise NotAuthentic."""
     for number, request in enumerate(seen, 1):
         try:
             return provider.verify(request, credentials)

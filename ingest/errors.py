@@ -38,9 +38,20 @@ def too_large(limit: int) -> Refused:
     return Refused(413, "body_too_large", text)
 
 
+def bad_target(code: str, text: str) -> Refused:
+    """The URL is one that nobody's template can have become."""
+    return Refused(414, code, text)
+
+
 def not_stored() -> Refused:
     """Kafka has not acknowledged it."""
     return Refused(503, "not_stored", "The callback could not be stored. Send it again.", {"Retry-After": "5"})
+
+
+def no_credentials() -> Refused:
+    """What the account's proof is compared with cannot be had. Who asks has proved nothing, and is not told why."""
+    text = "What proves callbacks of this account cannot be read here at the moment. Send it again."
+    return Refused(503, "credentials_unavailable", text, {"Retry-After": "60"})
 
 
 def refusal(refused: Refused) -> Response:

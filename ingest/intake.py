@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from starlette.requests import ClientDisconnect, Request
-
 from accounts.addresses import is_within
 from accounts.callers import Proxies
+from accounts.model import Accounts
 from accounts.rates import RateLimits
-from accounts.store import Accounts
-from ingest.errors import Refused, not_stored, too_large
-from ingest.redaction import secrets_of_url, storable_headers, storable_query
+from accounts.secrets import SecretMissing
+from inbound.codings import NotDecodable, TooLong, decoded
+from ingest.errors import Refused, bad_target, no_credentials, not_stored, too_large
+from ingest.incoming import Disconnected, Incoming
+from ingest.quotas import BURST_SECONDS, Quotas
+from ingest.redaction import MOST_SECRETS, secret_parameters, secrets_of_url, storable_headers, storable_query
 from ingest.settings import IngestSettings
+from ingest.telling import Seldom
 from ingest.writer import CallbackWriter, NotStored
+from providers.base import MAX_CONTENT_TYPE
 from schemas.ids import random_id
 from schemas.records import AccountConfig, RawCallback
+
+log = logging.getLogger(__name__)
 
 MAX_QUERY_BYTES = 32 << 10
 """Bytes of a query string. Those that providers and networks fill have some hundred."""
 
-BURST_SECONDS = 10.0
-"""After a rest, an account may post at once what its limit gives in this time."""
+MAX_PARAMETERS = 256
+"""Parameters of a query string. Those that providers and networks fill have fewer than fifty."""
+
+MAX_PATH_BYTES = 4 << 10
+"""Bytes of a path. It has a name, and perhaps an account or a secret."""
 
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _ACCOUNT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -41,12 +51,9 @@ class Intake:
         self._view = view
         self._proxies = Proxies(settings.forwarded_allow_ips)
         self._limits = RateLimits()
+        self._quotas = Quotas(settings)
+        self._seldom = Seldom(log, level=logging.ERROR)
         self._pending_bytes = 0
-
-    def check_query(self, request: Request) -> None:
-        """Refuse what nobody's template can have become."""
-        if len(request.scope["query_string"]) > MAX_QUERY_BYTES:
-            raise Refused(414, "query_too_long", f"The query is longer than {MAX_QUERY_BYTES} bytes.")
 
     def account(self, given: Sequence[str]) -> AccountConfig:
         """The account that the values of `account` name."""
@@ -57,10 +64,9 @@ class Intake:
             raise Refused(404, "unknown_account", f"There is no account {given[0]!r}.")
         return account
 
-    def caller(self, request: Request) -> str:
+    def caller(self, request: Incoming) -> str:
         """Address of the caller, "" where it is not known."""
-        peer = request.client.host if request.client else None
-        return self._proxies.caller(peer, request.headers.getlist("x-forwarded-for"))
+        return self._proxies.caller(request.peer, request.values("x-forwarded-for"))
 
     def check_caller(self, caller: str, trusted: Sequence[str]) -> None:
         """Pass a caller in one of these networks; where there are none, everybody."""
@@ -76,21 +82,31 @@ class Intake:
             raise Refused(429, "rate_limited", f"The account takes {limit:g} callbacks a second. Send it again.",
                           {"Retry-After": str(math.ceil(wait))})  # fmt: skip
 
+    def unprovable(self, account: str, missing: SecretMissing) -> Refused:
+        """What to answer where the secret cannot be had that would prove a request. The log says why."""
+        self._seldom.say(account, "callbacks of account %s cannot be checked: %s", account, missing)
+        return no_credentials()
+
     @asynccontextmanager
-    async def body(self, request: Request, limit: int | None = None) -> AsyncIterator[bytes]:
-        """The body, within bounds of size and time. It counts as pending until the block ends."""
-        body = await self._read(request, self._settings.max_body_bytes if limit is None else limit)
-        self._pending_bytes += len(body)
+    async def body(self, request: Incoming, limit: int) -> AsyncIterator[bytes]:
+        """The body, within bounds of size and time, and without its content coding where it has one that is read here.
+
+        It counts as pending from its first byte until the block ends.
+        """
+        limit = min(limit, self._settings.max_body_bytes)
+        pending = _Pending(self)
         try:
-            if self._pending_bytes > self._settings.max_pending_bytes:
-                raise not_stored()
+            sent = await self._read(request, limit, pending)
+            body = await _decoded(request, sent, limit)
+            if body is not sent:
+                pending.add(len(body))
             yield body
         finally:
-            self._pending_bytes -= len(body)
+            self._pending_bytes -= pending.size
 
     async def store(
         self,
-        request: Request,
+        request: Incoming,
         *,
         provider: str,
         account: str,
@@ -98,30 +114,44 @@ class Intake:
         body: bytes,
         caller: str,
         credentials: Mapping[str, str],
+        answer_within: float | None,
+        is_proven: bool,
         path_secret: str | None = None,
     ) -> None:
         """Write the request to `sms.raw`, without what proves it. `path` is without secrets already."""
-        headers, query = headers_of(request), query_of(request)
+        headers = request.headers
+        if request.sent_body is not None:  # it is stored without
+            headers = {name: value for name, value in headers.items() if name != "content-encoding"}
         raw = RawCallback(
             event_id=random_id(),
             provider=provider,
             account=account,
             method=request.method,
             path=path,
-            query=storable_query(query),
-            headers=storable_headers(headers, credentials, secrets_of_url(query, path_secret)),
-            content_type=headers.get("content-type"),
+            query=storable_query(request.query),
+            headers=storable_headers(headers, credentials, secrets_of_url(request.parameters, path_secret)),
+            content_type=headers.get("content-type", "")[:MAX_CONTENT_TYPE] or None,
             body=body,
             remote_ip=caller,
             received_at=time.time_ns() // 1_000_000,
         )
+        size = len(raw.body) + len(raw.query) + sum(len(name) + len(value) for name, value in raw.headers.items())
+        if is_proven:
+            self._quotas.take_proven(account, size)
+        else:
+            self._quotas.take_unproven(account, provider, caller, size)
         trace = headers.get("traceparent", "")
         try:
-            await self._writer.write(raw, trace.encode() if _TRACEPARENT.fullmatch(trace) else None)
+            await self._writer.write(raw, trace.encode() if _TRACEPARENT.fullmatch(trace) else None, answer_within)
         except NotStored:
             raise not_stored() from None
 
-    async def _read(self, request: Request, limit: int) -> bytes:
+    def _await(self, size: int) -> None:
+        self._pending_bytes += size
+        if self._pending_bytes > self._settings.max_pending_bytes:
+            raise not_stored()
+
+    async def _read(self, request: Incoming, limit: int, pending: _Pending) -> bytes:
         length = request.headers.get("content-length", "")
         if (int(length) if length.isdigit() else 0) > limit:
             raise too_large(limit)
@@ -129,23 +159,57 @@ class Intake:
         size = 0
         try:
             async with asyncio.timeout(self._settings.body_timeout):
-                async for chunk in request.stream():
+                async for chunk in request.chunks():
                     size += len(chunk)
                     if size > limit:
                         raise too_large(limit)
+                    pending.add(len(chunk))
                     chunks.append(chunk)
         except TimeoutError:
             raise Refused(408, "body_timeout", "The body did not arrive in time.") from None
-        except ClientDisconnect:
+        except Disconnected:
             raise Refused(400, "disconnected", "The connection was closed before the body was complete.") from None
+        request.complete_at = time.monotonic()
         return b"".join(chunks)
 
 
-def headers_of(request: Request) -> dict[str, str]:
-    """Headers by lower-case name; of one that comes twice, the last."""
-    return {key.decode("latin-1"): value.decode("latin-1") for key, value in request.scope["headers"]}
+class _Pending:
+    """How much of one request waits."""
+
+    def __init__(self, intake: Intake) -> None:
+        self.size = 0
+        self._intake = intake
+
+    def add(self, size: int) -> None:
+        """More has come. Raises Refused where too much waits by now."""
+        self.size += size
+        self._intake._await(size)
 
 
-def query_of(request: Request) -> str:
-    """The query string as it came."""
-    return str(request.scope["query_string"].decode("latin-1"))
+async def _decoded(request: Incoming, body: bytes, limit: int) -> bytes:
+    """The body as it was before it was compressed. What cannot be decoded stays as it came, and is looked at later."""
+    coding = next(iter(request.values("content-encoding")), "")
+    if not coding or not body:
+        return body
+    try:
+        plain = await asyncio.to_thread(decoded, body, coding, limit)
+    except TooLong:
+        raise too_large(limit) from None
+    except NotDecodable:
+        return body
+    request.sent_body = body
+    return plain
+
+
+def check_target(request: Incoming) -> None:
+    """Refuse what nobody's template can have become, before any of it is taken apart."""
+    query, path = request.query, request.raw_path
+    if len(path) > MAX_PATH_BYTES:
+        raise bad_target("path_too_long", f"The path is longer than {MAX_PATH_BYTES} bytes.")
+    if len(query) > MAX_QUERY_BYTES:
+        raise bad_target("query_too_long", f"The query is longer than {MAX_QUERY_BYTES} bytes.")
+    if query.count("&") >= MAX_PARAMETERS:
+        raise bad_target("too_many_parameters", f"The query has more than {MAX_PARAMETERS} parameters.")
+    if len(secret_parameters(request.parameters)) > MOST_SECRETS:
+        raise bad_target("too_many_secrets", f"The query has more than {MOST_SECRETS} parameters that may be secrets.")
+    request.is_parsed = True

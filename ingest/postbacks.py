@@ -6,13 +6,15 @@ them does, it is left to the click: the clicks stage knows who registered it, an
 
 from __future__ import annotations
 
-from starlette.requests import Request
+from urllib.parse import parse_qsl
+
 from starlette.responses import Response
 
 from accounts.secrets import SecretMissing
 from accounts.store import AccountsReader
 from ingest.errors import Refused, not_found
-from ingest.intake import Intake, headers_of, query_of
+from ingest.incoming import Incoming
+from ingest.intake import Intake
 from ingest.redaction import storable_body
 from ingest.tokens import PostbackTokens
 from providers import NETWORKS
@@ -20,17 +22,16 @@ from providers.base import NotAuthentic, Unreadable
 from providers.fields import BadItem
 from providers.networks import (
     ACCOUNT,
+    CLICK_ID,
     METHODS,
     TOKEN,
     Network,
     Parameters,
+    is_unfilled,
     query_parameters,
     read_parameters,
 )
 from schemas.records import AccountConfig
-
-MAX_BODY_BYTES = 64 << 10
-"""A network sends some hundred bytes, as a rule none of them in the body."""
 
 LEFT_TO_THE_CLICK = ""
 """In place of an account."""
@@ -43,18 +44,21 @@ class Postbacks:
         self._intake = intake
         self._tokens = PostbackTokens(reader)
 
-    async def take(self, name: str, request: Request) -> Response:
+    async def take(self, request: Incoming) -> Response:
         """Store a postback, then answer `OK`.
 
-        One without a click is stored too, and answered 400: whoever tests a template must see what is wrong with it.
+        One without a click is stored too, and answered 400: whoever tests a template must see what is wrong with it. A
+        network that pauses a postback after some errors is answered 200, unless a macro of the template stands there
+        as it was written: that is a test, or every postback is wrong.
         """
+        name = request.name
         network = NETWORKS.get(name)
         if network is None:
             raise not_found()
         if request.method not in METHODS:
             allow = ", ".join(sorted(METHODS))
             raise Refused(405, "method_not_allowed", f"Postbacks come as {allow}.", {"Allow": allow})
-        async with self._intake.body(request, MAX_BODY_BYTES) as body:
+        async with self._intake.body(request, network.max_body_bytes) as body:
             parameters, problem = _read(network, request, body)
             caller = self._intake.caller(request)
             account = await self._account(request, parameters, caller)
@@ -62,19 +66,23 @@ class Postbacks:
                 request,
                 provider=name,
                 account=LEFT_TO_THE_CLICK if account is None else account.id,
-                path=request.scope["path"],
+                path=request.path,
                 body=storable_body(body),
                 caller=caller,
                 credentials={},
+                answer_within=network.answer_within,
+                is_proven=account is not None and bool(account.postbacks or account.trusted_postback_cidrs),
             )
-        if problem is not None:
+        if problem is None:
+            return Response(b"OK", media_type="text/plain")
+        if not network.pauses_on_errors or _has_macro(request.query):
             raise problem
-        return Response(b"OK", media_type="text/plain")
+        return Response(f"OK, kept and not understood: {problem}", media_type="text/plain")
 
-    async def _account(self, request: Request, parameters: Parameters, caller: str) -> AccountConfig | None:
+    async def _account(self, request: Incoming, parameters: Parameters, caller: str) -> AccountConfig | None:
         """The account that is named or whose token it is, once the postback has proved itself; None: no account is."""
         named = [value for name, value in parameters if name == ACCOUNT]
-        named += [request.path_params[ACCOUNT]] if ACCOUNT in request.path_params else []
+        named += [] if request.rest is None else [request.rest]
         tokens = {value for name, value in parameters if name == TOKEN}
         if not named and not tokens:
             return None
@@ -83,21 +91,25 @@ class Postbacks:
                 raise NotAuthentic("wrong_token", "there are two tokens")
             token = next(iter(tokens), None)
             account = self._intake.account(sorted(set(named)) or [await self._tokens.owner(token or "")])
-            setattr(request.state, ACCOUNT, account.id)
+            request.account = account.id
             await self._tokens.check(account, token)
         except NotAuthentic as refused:
             raise Refused(403, refused.code, str(refused)) from None
         except SecretMissing as missing:
-            raise Refused(503, "credentials_unavailable", f"The account's token: {missing}.",
-                          {"Retry-After": "60"}) from None  # fmt: skip
+            raise self._intake.unprovable(request.account or "", missing) from None
         self._intake.check_caller(caller, account.trusted_postback_cidrs)
         self._intake.check_rate(account)
         return account
 
 
-def _read(network: Network, request: Request, body: bytes) -> tuple[Parameters, Refused | None]:
+def _has_macro(query: str) -> bool:
+    """Whether the click id of a query is a macro that was not filled."""
+    return any(name == CLICK_ID and value and is_unfilled(value) for name, value in parse_qsl(query))
+
+
+def _read(network: Network, request: Incoming, body: bytes) -> tuple[Parameters, Refused | None]:
     """The parameters of a request, and why nothing can come of it, if nothing can."""
-    query, content_type = query_of(request), headers_of(request).get("content-type")
+    query, content_type = request.query, request.headers.get("content-type")
     try:
         parameters = read_parameters(request.method, query, content_type, body)
         network.click_id(parameters)

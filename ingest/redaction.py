@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from urllib.parse import parse_qsl, unquote, unquote_plus
+from urllib.parse import unquote, unquote_plus
 
-SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-twilio-signature", "x-signature"})
+from providers import PROVIDERS
+
+SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"}).union(
+    *(provider.proof_headers for provider in PROVIDERS.values())
+)
 """Headers that prove something; they are checked by ingest and never stored."""
 
 SECRET_PARAMETERS = frozenset({"secret", "token", "password", "key", "signature"})
 """Parameters whose values are replaced by stars."""
+
+MOST_SECRETS = 8
+"""Parameters of a query that may be secrets. A URL has one, or two; each is looked for in every header."""
+
+MAX_HEADER_BYTES = 64 << 10
+"""Bytes of headers that are stored with a callback; those that are beyond it are left out."""
 
 _json_secret = re.compile(
     rf'("(?:{"|".join(sorted(SECRET_PARAMETERS))})"\s*:\s*)("(?:[^"\\]|\\.)*"?|[^\s,{{}}\[\]"]+)',
@@ -18,9 +28,9 @@ _json_secret = re.compile(
 )
 
 
-def storable_path(provider: str, parameters: Mapping[str, str]) -> str:
+def storable_path(provider: str, secret: str | None) -> str:
     """The path of a callback with stars in place of its secret."""
-    return f"/api/webhook-feedbacks/{provider}" + ("/***" if "webhook_secret" in parameters else "")
+    return f"/api/webhook-feedbacks/{provider}" + ("" if secret is None else "/***")
 
 
 def storable_query(query: str) -> str:
@@ -28,11 +38,14 @@ def storable_query(query: str) -> str:
     return "&".join(map(_storable_parameter, query.split("&")))
 
 
-def secrets_of_url(query: str, path_secret: str | None) -> list[str]:
-    """The secrets that stand in a callback's URL, decoded."""
-    parameters = parse_qsl(query, keep_blank_values=True)
-    found = [value for name, value in parameters if name.lower() in SECRET_PARAMETERS]
-    return [secret for secret in (path_secret, *found) if secret]
+def secret_parameters(parameters: Iterable[tuple[str, str]]) -> list[str]:
+    """The values of a query's parameters that are secrets, in order."""
+    return [value for name, value in parameters if name.lower() in SECRET_PARAMETERS]
+
+
+def secrets_of_url(parameters: Iterable[tuple[str, str]], path_secret: str | None) -> list[str]:
+    """The secrets that stand in a callback's URL, given its parameters decoded, each once."""
+    return [secret for secret in dict.fromkeys((path_secret, *secret_parameters(parameters))) if secret]
 
 
 def storable_body(body: bytes) -> bytes:
@@ -52,15 +65,22 @@ def storable_headers(
     """
     own = credentials.get("header_name", "").lower()
     secrets = list(url_secrets)
-    return {
-        name: value
-        for name, value in headers.items()
-        if name not in SECRET_HEADERS and name != own and not _holds(value, secrets)
-    }
+    stored: dict[str, str] = {}
+    room = MAX_HEADER_BYTES
+    for name, value in headers.items():
+        if name in SECRET_HEADERS or name == own or _holds(value, secrets):
+            continue
+        room -= len((name + value).encode())
+        if room >= 0:
+            stored[name] = value
+    return stored
 
 
 def _holds(value: str, secrets: list[str]) -> bool:
-    return any(secret in written for secret in secrets for written in (value, unquote(value), unquote_plus(value)))
+    if not secrets:
+        return False
+    forms = {value, unquote(value), unquote_plus(value)}
+    return any(secret in written for written in forms for secret in secrets)
 
 
 def _storable_parameter(parameter: str) -> str:

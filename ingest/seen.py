@@ -137,4 +137,7 @@ class SeenWriter:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(EVERY)
-            await self.write()
+            try:
+                await self.write()
+            except Exception:
+                log.exception("what providers were seen to do was not written")

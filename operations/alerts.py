@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from accounts.alerts import SEVERITIES, TYPES, Severity, channels_of
 from accounts.checks import KEEP, check_secret_url, check_signing_secret
 from accounts.secrets import REFERENCES, SecretMissing, is_literal, keyring, resolve
 from outbound.alert_posts import FORMATS, Notice
 from outbound.outcomes import Outcome
-from outbound.redaction import redacted_head
+from outbound.redaction import redacted_head, secrets_in
 from outbound.sender import Sender
 from outbound.settings import OutboundSettings
 from schemas.ids import random_id
@@ -117,7 +118,9 @@ async def _try(account: AccountConfig, channel: str, reference: str, sender: Sen
     now = time.time_ns() // 1_000_000
     post = FORMATS[channel].post([_test_notice(account.id, now)], secret, now // 1_000)
     outcome = await sender.post(url, post.headers, post.body)
-    return ChannelTrial(channel, outcome, redacted_head(outcome.head, (url, *([secret] if secret else []))))
+    # Where Discord and Slack take messages is a secret, its path too.
+    secrets = {url, urlsplit(url).path, *secrets_in(url), *([secret] if secret else [])}
+    return ChannelTrial(channel, outcome, redacted_head(outcome.head, secrets))
 
 
 def signing_secret(account: AccountConfig, channel: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from dataclasses import replace
 
-from accounts.checks import KEEP, check_secret
+from accounts.checks import KEEP, check_credential
 from accounts.file import POSTBACK_SECRETS, PROVIDERS
 from providers import NETWORKS
 from schemas.records import AccountConfig
@@ -61,7 +61,7 @@ def with_credentials(config: AccountConfig, source: str, given: Mapping[str, str
 
 def _problems(name: str, value: str) -> list[str]:
     try:
-        check_secret(value)
+        check_credential(name, value)
     except ValueError as error:
         return [f"{name}: {str(error).partition(';')[0]}"]
     if len(value) > MAX_LENGTH or not value.isprintable():

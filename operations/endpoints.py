@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from accounts.store import config_key
+from accounts.model import config_key
 from outbound.signing import secrets_at
 from schemas.cloudevents import iso_time
 from schemas.records import EndpointConfig

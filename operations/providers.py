@@ -10,7 +10,7 @@ from urllib.parse import quote
 from operations.credentials import PAIRS, halves, stored_for
 from providers import NETWORKS, PROVIDERS
 from providers.networks import ACCOUNT, METHODS, TOKEN
-from providers.proof import URL_SECRET
+from providers.proof import PATH_SECRET, URL_SECRET
 from providers.samples import SOURCES
 from schemas.records import AccountConfig
 
@@ -98,7 +98,7 @@ def setup_of(name: str, config: AccountConfig, public_url: str, seen: Seen, now:
     has_called = seen.last_taken_at is not None or seen.last_refused_at is not None
     state = state_of(seen, now)
     steps = (
-        Step("Enter credentials", not proofs or _proves(name, config, proofs), _credentials_hint(name)),
+        Step("Enter credentials", _stands_behind_path(name) or _proves(name, config, proofs), _credentials_hint(name)),
         Step("Paste the URL", has_called, f"Give this URL to {name}; this is done once a callback has come."),
         Step("Receive one callback", state in ("verified", "silent"), STATES[state]),
     )
@@ -131,11 +131,13 @@ def state_of(seen: Seen, now: int) -> State:
 def url_of(name: str, config: AccountConfig, public_url: str, secrets: Mapping[str, str] | None = None) -> str:
     """What to paste at a provider. Secrets in it are HIDDEN, unless `secrets` has them by their name, decrypted.
 
-    A secret of the deployment, in the path, is always hidden. Raises KeyError for an unknown name.
+    The deployment's secret, in the path of an account that has none of its own, is always hidden. Raises KeyError for
+    an unknown name.
     """
     url = public_url.rstrip("/") + SOURCES[name].path
-    if name not in NETWORKS and PROVIDERS[name].behind_path_secret:
-        url += f"/{HIDDEN}"
+    if _stands_behind_path(name):
+        own = (secrets or {}).get(PATH_SECRET)
+        url += "/" + (HIDDEN if own is None else quote(own, safe=""))
     url += f"?{ACCOUNT}={quote(config.id, safe='')}"
     secret = TOKEN if name in NETWORKS else URL_SECRET
     if secret in stored_for(config, name) and _stands_in_url(name):
@@ -149,7 +151,11 @@ def _credentials(name: str) -> tuple[str, ...]:
 
 
 def _stands_in_url(name: str) -> bool:
-    return name in NETWORKS or (URL_SECRET in PROVIDERS[name].credentials and not PROVIDERS[name].behind_path_secret)
+    return name in NETWORKS or (URL_SECRET in PROVIDERS[name].credentials and not _stands_behind_path(name))
+
+
+def _stands_behind_path(name: str) -> bool:
+    return name not in NETWORKS and PROVIDERS[name].behind_path_secret
 
 
 def _proves(name: str, config: AccountConfig, proofs: tuple[Proof, ...]) -> bool:
@@ -157,9 +163,11 @@ def _proves(name: str, config: AccountConfig, proofs: tuple[Proof, ...]) -> bool
 
 
 def _credentials_hint(name: str) -> str:
-    if not _credentials(name):
-        return "The secret in the path is this installation's; the account needs none of its own."
     names = _credentials(name)
+    if _stands_behind_path(name):
+        text = f"The secret in the path is this installation's, unless {PATH_SECRET} gives the account one of its own."
+        others = [each for each in names if each != PATH_SECRET]
+        return text + (f" Beside it: {', '.join(others)}." if others else "")
     pairs = [" and ".join(pair) for pair in PAIRS if set(pair) <= set(names)]
     together = f" {', '.join(pairs)} go together." if pairs else ""
     return f"Any of: {', '.join(names)}. All that are set must be right.{together}"

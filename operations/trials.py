@@ -11,7 +11,7 @@ from accounts.secrets import resolve
 from outbound.bodies import SHAPES, PublicEvent, body_of
 from outbound.guard import GuardedResolver, RefusedUrl, check_url
 from outbound.outcomes import Outcome
-from outbound.redaction import redacted_head
+from outbound.redaction import redacted_head, secrets_in
 from outbound.sender import Sender
 from outbound.settings import OutboundSettings
 from outbound.signing import Signer, secrets_at
@@ -70,7 +70,9 @@ def trial_event(event: str, account: str, now: int) -> PublicEvent:
     record_type = {shape.event: record for record, shape in SHAPES.items()}[event]
     event_id = random_id(TEST_PREFIX)
     values = _TEST_VALUES | {"event_id": event_id, "account": account, "timestamp": now}
-    record: PublicEvent = record_type(**{field.name: values[field.name] for field in fields(record_type)})
+    # Fields that webhooks do not show have defaults.
+    shown = {field.name: values[field.name] for field in fields(record_type) if field.name in values}
+    record: PublicEvent = record_type(**shown)
     return record
 
 
@@ -99,7 +101,7 @@ async def send_trial(config: EndpointConfig, event: PublicEvent, settings: Outbo
         seconds = time.monotonic() - began
     finally:
         await sender.stop()
-    answer = redacted_head(outcome.head, (*secrets, *own.values()))
+    answer = redacted_head(outcome.head, (*secrets, *own.values(), *secrets_in(config.url)))
     refusal = await refusal_of(config.url, settings, allow_http) if outcome.error_class in REFUSALS else None
     return Trial(headers, body, outcome, seconds, answer, refusal)
 

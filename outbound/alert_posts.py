@@ -8,6 +8,7 @@ https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -31,6 +32,10 @@ DISCORD_CHARACTERS, DISCORD_EMBEDS = 6_000, 10
 """What the embeds of one message may hold together, and how many there may be."""
 
 DISCORD_TITLE, DISCORD_VALUE = 256, 1_024
+
+# https://support.discord.com/hc/en-us/articles/210298617. Within a word, as in codes of providers, an underscore means
+# nothing.
+_DISCORD_MARKS = re.compile(r"([\\*~`|>#<\[\]()]|(?<![^\W_])_|_(?![^\W_]))")
 
 SLACK_ATTACHMENTS = 10
 """Attachments of one message; Slack advises no more than 20."""
@@ -104,15 +109,32 @@ def _discord_post(notices: Sequence[Notice], secret: str | None, at: int) -> Pos
 
 def _embed(notice: Notice) -> dict[str, Any]:
     return {
-        "title": notice.title[:DISCORD_TITLE],
+        "title": _unformatted(notice.title, DISCORD_TITLE),
         "color": COLOURS[notice.severity],
         "fields": [
-            {"name": name, "value": value[:DISCORD_VALUE], "inline": notice.count == 1}
+            {
+                "name": _unformatted(name, DISCORD_TITLE),
+                "value": _unformatted(value, DISCORD_VALUE),
+                "inline": notice.count == 1,
+            }
             for name, value in notice.facts.items()
         ],
         "footer": {"text": f"{str(notice.severity).capitalize()} · {notice.account}"},
         "timestamp": iso_time(notice.at),
     }
+
+
+def _unformatted(text: str, most: int) -> str:
+    """A text, of `most` characters at the most, that Discord shows as it is: no link behind other words, no mention."""
+    shown: list[str] = []
+    left = most
+    for piece in _DISCORD_MARKS.split(text):
+        part = f"\\{piece}" if _DISCORD_MARKS.fullmatch(piece) else piece
+        if len(part) > left:
+            return "".join(shown) + (part[:left] if part is piece else "")
+        shown.append(part)
+        left -= len(part)
+    return "".join(shown)
 
 
 def _discord_wait(outcome: Outcome) -> tuple[float, bool]:

@@ -6,7 +6,7 @@ The bytes are made once for an event and are the same for every endpoint and on 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
@@ -14,17 +14,29 @@ import orjson
 
 from schemas.cloudevents import iso_time
 from schemas.records import (
+    NO_KEYWORD,
     ClickEvent,
     ConversionEvent,
     DeliveryEvent,
     EndpointAlert,
     MessageCallback,
+    RemovedEvent,
     ReplyEvent,
+    RestoredEvent,
     SentEvent,
     UnsubscribeEvent,
 )
 
-PublicEvent = DeliveryEvent | ReplyEvent | UnsubscribeEvent | SentEvent | ClickEvent | ConversionEvent
+PublicEvent = (
+    DeliveryEvent
+    | ReplyEvent
+    | UnsubscribeEvent
+    | RemovedEvent
+    | RestoredEvent
+    | SentEvent
+    | ClickEvent
+    | ConversionEvent
+)
 """Records that become webhooks of the endpoints that subscribe to them."""
 
 
@@ -33,17 +45,23 @@ class Shape:
     """How one type of event looks as a webhook.
 
     `fields` stand between `event`, which is first, and `timestamp`, which is last; they are named like the
-    record's. `contact` names the record's field with the recipient's number.
+    record's. `contact` names the record's field with the recipient's number, `in_place_of_null` what stands in the body
+    where an old record has null.
     """
 
     event: str
     fields: tuple[str, ...]
     contact: str
+    in_place_of_null: Mapping[str, str] = field(default_factory=dict)
 
 
 SHAPES: Mapping[type, Shape] = {
     DeliveryEvent: Shape("delivery", ("message_id", "to", "list_number", "status", "status_detail", "provider"), "to"),
-    UnsubscribeEvent: Shape("unsubscribe", ("phone_number", "list_number", "keyword"), "phone_number"),
+    UnsubscribeEvent: Shape(
+        "unsubscribe", ("phone_number", "list_number", "keyword"), "phone_number", {"keyword": NO_KEYWORD}
+    ),
+    RemovedEvent: Shape("removed", ("phone_number", "list_number", "reason", "message_id"), "phone_number"),
+    RestoredEvent: Shape("restored", ("phone_number", "list_number", "reason"), "phone_number"),
     ReplyEvent: Shape("reply", ("phone_number", "list_number", "body"), "phone_number"),
     SentEvent: Shape("sent", ("message_id", "to", "list_number", "provider", "part_count"), "to"),
     ClickEvent: Shape("click", ("message_id", "click_id", "phone_number", "list_number", "url"), "phone_number"),
@@ -66,6 +84,8 @@ def body_of(event: PublicEvent) -> bytes:
     """Body of an event's webhook: UTF-8 JSON without blanks, null where a value is unknown."""
     shape = SHAPES[type(event)]
     body = {"event": shape.event, **dict(zip(shape.fields, _values[type(event)](event), strict=True))}
+    for name, value in shape.in_place_of_null.items():
+        body[name] = body[name] or value
     body["timestamp"] = iso_time(event.timestamp)
     return orjson.dumps(body)
 

@@ -24,6 +24,11 @@ def content_type(layout: str, *, batch: bool) -> str:
     return JSON
 
 
+def laid_out(layout: str, event_id: str, event: str, timestamp: int, body: bytes) -> bytes:
+    """The body of an event in an endpoint's `format`, where it stands alone. `timestamp` is in ms."""
+    return enveloped(event_id, event, timestamp, body) if layout == "cloudevents" else body
+
+
 def enveloped(event_id: str, event: str, timestamp: int, body: bytes) -> bytes:
     """A CloudEvent in JSON whose data is the event's own body, byte for byte. `timestamp` is in ms."""
     attributes = {

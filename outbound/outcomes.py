@@ -31,7 +31,7 @@ ERROR_CLASSES: Mapping[str, ErrorClass] = {
     "dns": ErrorClass("the host name has no address", trips=True),
     "connect": ErrorClass("no connection, or it was lost before the answer", trips=True),
     "tls": ErrorClass("no TLS connection, or the certificate is not valid", trips=True),
-    "bad_response": ErrorClass("the answer is not HTTP", trips=True),
+    "bad_response": ErrorClass("the answer is not HTTP, or interim answers (1xx) without end", trips=True),
     "refused_address": ErrorClass(
         "an address is not public and not allowed by TRACKLY_ALLOW_SUBNETS, or the port by TRACKLY_WEBHOOK_PORTS",
         trips=False,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import socket
 import ssl
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
@@ -16,6 +18,7 @@ from aiohttp import AddrInfoType
 from yarl import URL
 
 from outbound.addresses import Networks
+from outbound.answers import Answered, AnswerResponse, watch_answers
 from outbound.guard import WEB_PORTS, GuardedResolver, RefusedAddress, RefusedUrl, check_url
 from outbound.outcomes import THROTTLES, Outcome, answered, parse_retry_after
 
@@ -26,6 +29,9 @@ MAX_RESPONSE_BYTES = 16 << 10
 
 RECEIVE_BUFFER = 64 << 10
 """What the kernel holds of an answer that is not read, for each connection; left to itself it takes megabytes."""
+
+MOST_HEADERS = 1_000
+"""Fields of an answer's head. One that has more still counts by its status, but costs its connection."""
 
 ADDRESS_SECONDS = 30
 """How long a looked up address is used for new connections."""
@@ -98,7 +104,7 @@ class Sender:
     ) -> None:
         self._timeout = timeout
         self._per_host = per_host
-        self._whole_timeout = aiohttp.ClientTimeout(total=timeout)
+        self._whole_timeout = _within(timeout)
         self._allow_http = allow_http
         self._allowed = tuple(allowed)
         self._ports = ports
@@ -119,8 +125,12 @@ class Sender:
             limit_per_host=self._per_host,
             socket_factory=self._open_socket,
         )
+        watch_answers(connector)
         self._session = aiohttp.ClientSession(
             connector=connector,
+            response_class=AnswerResponse,
+            max_field_size=MAX_RESPONSE_BYTES,
+            max_headers=MOST_HEADERS,
             timeout=self._whole_timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -150,6 +160,8 @@ class Sender:
         self.requests += 1
         try:
             return await self._post(target, complete, body, self._whole_timeout)
+        except Answered as answer:
+            return _cut_short(answer)
         except Exception as error:
             elapsed = time.monotonic() - started
             if _was_lost(error) and elapsed < min(STALE_SECONDS, self._timeout):
@@ -158,7 +170,9 @@ class Sender:
 
     async def _post_again(self, url: URL, headers: Mapping[str, str], body: bytes, timeout: float) -> Outcome:
         try:
-            return await self._post(url, headers, body, aiohttp.ClientTimeout(total=timeout))
+            return await self._post(url, headers, body, _within(timeout))
+        except Answered as answer:
+            return _cut_short(answer)
         except Exception as error:
             return _failure(error)
 
@@ -217,6 +231,19 @@ async def _read_up(response: aiohttp.ClientResponse) -> bytes:
         if not content.is_eof():
             response.close()
     return bytes(head[:MAX_RESPONSE_BYTES])
+
+
+def _within(seconds: float) -> aiohttp.ClientTimeout:
+    # aiohttp rounds what is longer than a threshold up to whole seconds of its clock.
+    return aiohttp.ClientTimeout(total=seconds, ceil_threshold=math.inf)
+
+
+def _cut_short(answer: Answered) -> Outcome:
+    """What a status means of which the head went wrong: it counts, unless it is only an interim one."""
+    if answer.status >= 200:
+        return answered(answer.status)
+    assert isinstance(answer.__cause__, Exception)
+    return replace(_failure(answer.__cause__), status=answer.status)
 
 
 def _was_lost(error: Exception) -> bool:

@@ -6,7 +6,6 @@ https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-w
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 
 from schemas.records import EndpointConfig
@@ -62,7 +61,7 @@ def standard_key(secret: str) -> bytes:
         try:
             # Padding may be missing: the libraries of Standard Webhooks do not ask for it.
             return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True)
-        except binascii.Error:
+        except ValueError:  # no base64, or letters beyond ASCII
             pass
     return secret.encode()
 

@@ -14,7 +14,8 @@ from urllib.parse import parse_qsl, unquote_plus
 
 import orjson
 
-from providers.base import CallbackRequest, Unreadable
+from providers.base import MAX_FIELDS, CallbackRequest, Unreadable
+from providers.pasted import repaired
 from providers.proof import URL_SECRET
 from schemas.records import RawCallback
 
@@ -113,15 +114,23 @@ def read_form(source: Source, errors: str = "replace") -> Form:
 
     A secret of the URL is left out. What is not text in its charset is replaced, since an opt-out must not be lost
     for a letter of what follows it; with `errors="strict"` it raises UnicodeError.
+    Raises Unreadable("too_many_fields").
     """
     in_query = source.method == "GET" or not source.body.strip()
     charset = None if in_query else charset_of(source.content_type)
     if in_query:
-        form = source.query.encode(errors=errors).decode(errors=errors)
+        form = repaired(source.query).encode(errors=errors).decode(errors=errors)
     else:
         form = source.body.removeprefix(_BYTE_ORDER_MARK).decode(charset or "utf-8", errors)
+    check_fields(form.count("&") + 1)
     raw = "&".join(part for part in form.split("&") if not _is_url_secret(part.partition("=")[0]))
     return Form(raw, parse_qsl(raw, keep_blank_values=True, encoding=charset or "utf-8", errors=errors))
+
+
+def check_fields(count: int) -> None:
+    """Raises Unreadable("too_many_fields")."""
+    if count > MAX_FIELDS:
+        raise Unreadable("too_many_fields", f"there are more than {MAX_FIELDS:,} fields")
 
 
 def _is_url_secret(name: str) -> bool:

@@ -18,14 +18,16 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from providers import xml
-from providers.base import Answer, CallbackRequest, Item, Malformed, Unreadable
+from providers.base import SMALL_BODY, Answer, CallbackRequest, Codes, Item, Malformed, Unreadable
 from providers.bodies import is_json, is_xml, json_text, json_value, read_form
-from providers.fields import BadItem, bounded, number, origin, text, unambiguous
+from providers.bounds import within_bounds
+from providers.fields import BadItem, bounded, number_or_none, origin, text, unambiguous
 from providers.meanings import meanings, tables
 from providers.numbers import to_sender
 from providers.proof import require_url_secret
 from providers.times import iso_millis
 from schemas.ids import derived_id
+from schemas.numbering import user_id_of
 from schemas.records import InboundMessage, RawCallback, Receipt
 
 
@@ -35,12 +37,21 @@ class Cm:
     name = "cm"
     methods = frozenset({"POST", "GET"})
     behind_path_secret = False
+    answer_within: float | None = None  # it repeats for days
+    max_body_bytes = SMALL_BODY
     credentials: tuple[str, ...] = ("secret",)
+    proof_headers: frozenset[str] = frozenset()
+    codes = Codes()
+    sent_details: frozenset[str] = frozenset({"ACCEPTED"})
+    billing_details: frozenset[str] = frozenset()
+    has_zoneless_times = False
+    texts_answers = False
 
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
         """A secret in the URL. CM signs nothing: without a secret in the account everything passes."""
         require_url_secret(request, credentials)
 
+    @within_bounds
     def read(self, callback: RawCallback) -> list[Item]:
         """A post with `status` is a report; one with `from` and a message, a body or a time is a reply.
 
@@ -122,7 +133,7 @@ def _report(callback: RawCallback, index: int, fields: Mapping[str, Any], post: 
     meaning = _MEANINGS.get(code)
     if meaning is None:
         raise BadItem("unknown_status", f"{post.named('status.code')} is unknown: {code[:40]!r}")
-    to = number(written_to, post.named("to")) if _filled(written_to) else None
+    to = number_or_none(written_to) if _filled(written_to) else None
     reference = _field(fields.get("reference"))
     if not reference and to is None:
         names = f"{post.named('reference')} is missing, and so is {post.named('to')}"
@@ -143,6 +154,8 @@ def _report(callback: RawCallback, index: int, fields: Mapping[str, Any], post: 
         occurred_at=occurred_at,
         network=_field(fields.get("operator")) or None,
         raw=post.raw,
+        channel=_field(fields.get("channel")).lower() or None,
+        user_id=user_id_of(written_to),
     )
 
 
@@ -168,6 +181,8 @@ def _reply(callback: RawCallback, index: int, fields: Mapping[str, Any], post: P
         media=media,
         occurred_at=occurred_at,
         raw=post.raw,
+        channel=_field(fields.get("channel")).lower() or None,
+        user_id=user_id_of(sender),
     )
 
 

@@ -1,52 +1,62 @@
-"""Which codes of failures the tables in `data/` know."""
+"""Codes of failures: which of them the tables in `data/` know, and the names of what a report says.
+
+A code is written as the provider writes it: an error's number (`30500`, `607`), or what stands for the outcome itself,
+Infobip's status by name or by group and id (`REJECTED_DND`, `5,10`).
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Protocol
 
-from providers.meanings import tables
+from providers import PROVIDERS
 from schemas.records import Receipt
+
+
+class Report(Protocol):
+    """What of a receipt tells its code."""
+
+    @property
+    def provider(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def provider_status(self) -> str: ...
+    @property
+    def provider_code(self) -> str | None: ...
+
 
 _OPEN_OR_GOOD = frozenset({"pending", "delivered"})
 
 
-class UnknownCode(NamedTuple):
-    """A code that no table has. `is_status`: it is that of the outcome itself, not of an error that explains it."""
-
-    code: str
-    is_status: bool
+def is_failure(report: Report) -> bool:
+    """Whether a report says that a message was not delivered, and will not be."""
+    return report.status not in _OPEN_OR_GOOD
 
 
-def unknown_code(receipt: Receipt) -> UnknownCode | None:
+def unknown_code(report: Report) -> str | None:
     """The code of a failure that is in no table; None where all are known, or the provider documents none (CM)."""
-    if receipt.status in _OPEN_OR_GOOD:
+    if not is_failure(report):
         return None
-    match receipt.provider:
-        case "infobip":
-            return _of_infobip(receipt.provider_status, receipt.provider_code or "")
-        case "twilio":
-            code = receipt.provider_code
-            return None if code is None or code in _TWILIO_ERRORS else UnknownCode(code, is_status=False)
-    return None
+    provider = PROVIDERS.get(report.provider)
+    return None if provider is None else provider.codes.unknown(report.provider_status, report.provider_code)
 
 
-def _of_infobip(status: str, code: str) -> UnknownCode | None:
-    """`code` is `group,id/error`; a status that has a name is known by it, else by group and id."""
-    group_and_id, _, error = code.partition("/")
-    name = status.strip().upper()
-    if name in _INFOBIP_GROUPS:
-        if "," in group_and_id and group_and_id not in _INFOBIP_IDS:
-            return UnknownCode(group_and_id, is_status=True)
-    elif name not in _INFOBIP_NAMES:
-        return UnknownCode(status, is_status=True)
-    return UnknownCode(f"error {error}", is_status=False) if error and error not in _INFOBIP_ERRORS else None
+def codes_of(report: Report) -> Iterator[str]:
+    """The names of what a report says, what says most first: the error, the outcome by name, the outcome by number."""
+    provider, code = PROVIDERS.get(report.provider), report.provider_code or ""
+    outcome, error = ("", code) if provider is None else provider.codes.parted(code)
+    yield from (each for each in (error, report.provider_status, outcome) if each)
 
 
-_TWILIO_ERRORS = frozenset(str(row["code"]) for row in tables("twilio")["errors"])
-_INFOBIP = tables("infobip")
-_INFOBIP_GROUPS = frozenset(name for row in _INFOBIP["groups"] for name in row["names"])
-_INFOBIP_STATUSES = _INFOBIP["statuses"] + _INFOBIP["bare_ids"]
-# A report without any name of its own bears our detail in its place.
-_INFOBIP_NAMES = frozenset(row[key] for row in _INFOBIP_STATUSES + _INFOBIP["errors"] for key in ("name", "detail"))
-_INFOBIP_IDS = frozenset(f"{row['group']},{row['id']}" for row in _INFOBIP_STATUSES)
-_INFOBIP_ERRORS = frozenset(str(row["id"]) for row in _INFOBIP["errors"])
+def of_account(receipt: Receipt, classes: Mapping[str, str]) -> Receipt:
+    """The receipt of a failure with the class that the account gives its code, if it does.
+
+    `classes` is by provider and code, `twilio 30500`; of several names, the one that says most counts.
+    """
+    if not classes or not is_failure(receipt):
+        return receipt
+    given = (classes.get(f"{receipt.provider} {code}") for code in codes_of(receipt))
+    status_class = next(filter(None, given), None)
+    return receipt if status_class is None else replace(receipt, status_class=status_class)

@@ -22,4 +22,5 @@ EVERFLOW = Network(
     types=("type", "conversion_type", "event", "event_name"),
     goals=("event_id", "event_name", "adv_event_id"),
     external_ids=("conversion_id", "transaction_id"),
+    pauses_on_errors=True,
 )

@@ -2,54 +2,86 @@
 
 https://developers.eztexting.com/docs/webhooks-1. Events come in two shapes: the live one (`id`, `received`), and that
 of https://ab-ez-new-docs.pages.dev/docs/webhooks (`eventId`, `receivedAt` or `occurredAt`, `contact`). Older accounts
-forward form fields: `PhoneNumber` and `Message` of a keyword, `from` and `message` of a reply.
+forward form fields: `PhoneNumber` and `Message` of a keyword, `from` and `message` of a reply, by POST or in the query.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from providers.base import Answer, CallbackRequest, Item, Malformed, NotAuthentic, Unreadable
+from providers.base import (
+    BEFORE_IT_IS_LOST,
+    SMALL_BODY,
+    Answer,
+    CallbackRequest,
+    Codes,
+    Item,
+    Malformed,
+    NotAuthentic,
+    Unreadable,
+)
 from providers.bodies import Form, is_json, json_object, read_form
+from providers.bounds import within_bounds
 from providers.fields import BadItem, mapping, origin, text, unambiguous
 from providers.numbers import to_sender
-from providers.proof import accepted, is_secret, sha1_signature
+from providers.proof import PATH_SECRET, accepted, is_secret, sha1_signature
 from providers.times import iso_millis
 from schemas.ids import derived_id
 from schemas.records import InboundMessage, RawCallback
+
+SIGNATURE, REQUIRED = "signature", "required"
+"""Setting of an account that stands among its credentials, and its one value."""
 
 
 class EzTexting:
     """Provider `eztexting`."""
 
     name = "eztexting"
-    methods = frozenset({"POST"})
+    methods = frozenset({"POST", "GET"})
     behind_path_secret = True
-    credentials: tuple[str, ...] = ("secret",)
+    answer_within: float | None = BEFORE_IT_IS_LOST  # for how long it repeats is not documented
+    max_body_bytes = SMALL_BODY
+    credentials: tuple[str, ...] = (PATH_SECRET, "secret", SIGNATURE)
+    proof_headers: frozenset[str] = frozenset({"x-signature"})
+    codes = Codes()
+    sent_details: frozenset[str] = frozenset()
+    billing_details: frozenset[str] = frozenset()
+    has_zoneless_times = False
+    texts_answers = True
 
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
         """`X-Signature`: the HMAC-SHA1 of the raw body under `secret`, in base64, where both are there.
 
         Live accounts with a secret have been seen to send no signature, so a callback without one passes: what
         proves it is the secret in its path, which ingest has checked by then. A signature that the account has
-        no secret for cannot be checked, and passes too. Code: `wrong_signature`.
+        no secret for cannot be checked, and passes too. Where `signature` is `required` neither passes. Codes:
+        `wrong_signature`, `missing_signature`, `no_credentials`.
         """
         signature, secrets = request.headers.get("x-signature"), accepted(credentials, "secret")
         if signature is None or not secrets:
-            return
+            if credentials.get(SIGNATURE) != REQUIRED:
+                return
+            if not secrets:
+                raise NotAuthentic("no_credentials", "a signature is required, and the account has no secret for it")
+            raise NotAuthentic("missing_signature", "X-Signature is missing")
         if not is_secret(signature, [sha1_signature(secret, request.body) for secret in secrets]):
             raise NotAuthentic("wrong_signature", "X-Signature does not match")
 
+    @within_bounds
     def read(self, callback: RawCallback) -> list[Item]:
         """One inbound message. Of `contact.created` and other types there is no event: `not_supported`."""
         try:
-            if is_json(callback):
+            if callback.method != "GET" and callback.body.strip() and is_json(callback):
                 event, raw = json_object(callback)
                 return [_read_event(callback, event, raw)]
-            form = read_form(callback)
+            form = _form(callback)
             raw = form.raw
+            if any(name in _EVENT_FIELDS for name, _ in form.pairs):
+                fields = unambiguous(form.pairs, _EVENT_FIELDS)
+                return [_read_event(callback, {"type": _INBOUND, **fields}, raw)]
             return [_read_form(callback, form)]
         except BadItem as bad:
             return [Malformed(bad.reason, str(bad), raw)]
@@ -64,6 +96,8 @@ _OPT_IN = "keyword.opt_in"
 _TIMES = ("received", "receivedAt", "occurredAt")
 _FORM_SENDERS = ("PhoneNumber", "from")
 _FORM_TEXTS = ("Message", "message")
+_EVENT_FIELDS = frozenset({"type", "fromNumber", "optOut"})
+"""Fields of an event that came as form fields."""
 _national = re.compile(r"[2-9][0-9]{9}").fullmatch
 
 
@@ -91,9 +125,18 @@ def _read_event(callback: RawCallback, event: dict[str, Any], raw: str) -> Inbou
         text=words,
         kind=kind,
         keyword=None if kind == "reply" else keyword or None,
+        # It confirms opt-outs and answers keywords that opt in.
+        answered_by_provider=None if kind == "reply" else True,
         occurred_at=occurred_at,
         raw=raw,
     )
+
+
+def _form(callback: RawCallback) -> Form:
+    """The fields of the body, or of the query where the body has none that are known."""
+    known = {*_FORM_SENDERS, *_FORM_TEXTS, *_EVENT_FIELDS}
+    forms = (read_form(callback), read_form(replace(callback, body=b"")))
+    return next((form for form in forms if any(name in known for name, _ in form.pairs)), forms[0])
 
 
 def _read_form(callback: RawCallback, form: Form) -> InboundMessage:

@@ -102,6 +102,14 @@ def number(written: str, field: str) -> str:
         raise BadItem("invalid_number", f"{field} is not a phone number") from None
 
 
+def number_or_none(written: str) -> str | None:
+    """As `to_number`; None for what is no phone number: a report says what it says, whoever cannot be read in it."""
+    try:
+        return to_number(written)
+    except NotANumber:
+        return None
+
+
 def unambiguous(pairs: Iterable[tuple[str, Any]], deciding: Collection[str]) -> dict[str, Any]:
     """Fields by name; of one that comes twice, the last.
 

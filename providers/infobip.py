@@ -1,26 +1,64 @@
-"""Infobip: delivery reports, inbound SMS and MMS in batches, and clicks one by one.
+"""Infobip: delivery reports, replies and opt-outs of every channel, in batches, and single notices.
 
-https://www.infobip.com/docs/api/channels/sms: `{"results": [...]}`, by default up to 100, at most 2000 items; as XML,
-where the sender asked for it, `<results>` with a `<result>` for each. Reports come in two shapes, v3 (`sender`,
-`messageCount`) and v2 (`from`, `smsCount`), those of MMS likewise; no field is promised.
-Codes: https://www.infobip.com/docs/essentials/api-essentials/response-status-and-error-codes.
-What each of them means here stands in `data/infobip.json`.
+https://www.infobip.com/docs/api: `{"results": [...]}`, by default up to 100, at most 2000 items; as XML, where the
+sender asked for it, `<results>` with a `<result>` for each. One URL takes several dialects, told apart by their fields:
+
+- SMS (v3 `sender`, `messageCount`; v2 `from`, `smsCount`), MMS, WhatsApp, Viber, RCS: reports name their recipient in
+  `to`, replies their writer in `from` or `sender`, their words in `text` or in `message`
+- the Messages API, of any channel: `event`, `sender`, `destination`, `content`
+- the blocklist: `BLOCK` and `UNBLOCK`, the only notice of an opt-out by link
+
+No field is promised. What each code means here: `providers.infobip_codes`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from providers import xml
-from providers.base import Answer, CallbackRequest, Item, Malformed, Unreadable
+from providers import infobip_codes, xml
+from providers.base import (
+    LARGE_BODY,
+    NOT_SUPPORTED,
+    OTHER_CHANNEL,
+    Answer,
+    CallbackRequest,
+    Codes,
+    Item,
+    Malformed,
+    NotAuthentic,
+    Unreadable,
+)
 from providers.bodies import is_xml, json_text, json_value
-from providers.fields import BadItem, bounded, count, currency, decimal, integer, mapping, number, origin, text
-from providers.meanings import Meaning, meanings, tables
+from providers.bounds import within_bounds
+from providers.fields import (
+    BadItem,
+    bounded,
+    count,
+    currency,
+    decimal,
+    integer,
+    mapping,
+    number,
+    number_or_none,
+    origin,
+    text,
+)
+from providers.infobip_codes import READ, group_of, meaning_of
 from providers.numbers import to_sender
-from providers.proof import require_basic, require_header, require_url_secret
+from providers.proof import (
+    URL_SECRET,
+    accepted,
+    hex_signature,
+    is_secret,
+    require_basic,
+    require_header,
+    require_url_secret,
+    secrets_in_url,
+)
 from providers.times import epoch_millis, iso_millis
+from schemas.numbering import user_id_of
 from schemas.records import InboundMessage, LinkClick, RawCallback, Receipt
 
 
@@ -30,22 +68,34 @@ class Infobip:
     name = "infobip"
     methods = frozenset({"POST"})
     behind_path_secret = False
+    answer_within: float | None = None  # it repeats for 41 hours
+    max_body_bytes = LARGE_BODY
     credentials: tuple[str, ...] = ("username", "password", "header_name", "header_value", "secret")
+    proof_headers: frozenset[str] = frozenset({"x-hub-signature"})
+    codes = Codes(infobip_codes.unknown_code, infobip_codes.parted)
+    sent_details: frozenset[str] = frozenset({"PENDING_WAITING_DELIVERY", "PENDING_ENROUTE"})
+    # https://www.infobip.com/docs/essentials/api-essentials/response-status-and-error-codes: (5,12), (5,17)
+    billing_details: frozenset[str] = frozenset({"REJECTED_NOT_ENOUGH_CREDITS", "REJECTED_PREPAID_PACKAGE_EXPIRED"})
+    has_zoneless_times = False
+    texts_answers = False
 
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
-        """HTTP Basic, a fixed header, a secret in the URL: each that the account has must be right.
+        """HTTP Basic, a fixed header, a secret in the URL or as key of an HMAC: each that is set must be right.
 
-        With none of them it passes. Infobip can sign with HMAC too, but documents neither the header nor the
-        signed bytes.
+        With none of them it passes. Infobip documents neither the header of its HMAC nor the signed bytes: they are
+        read as an integrator has seen them (`_is_signed`). Codes beside those of `providers.proof`:
+        `unknown_algorithm`, `wrong_signature`.
         """
         require_basic(request, credentials)
         require_header(request, credentials)
-        require_url_secret(request, credentials)
+        require_url_secret(request, credentials, is_signed=_is_signed(request, credentials))
 
+    @within_bounds
     def read(self, callback: RawCallback) -> list[Item]:
-        """An item with `status` is a report; one with `from` and a text, a message or a time is a reply.
+        """Each item by what it has: `status`, a report; `seenAt`, a report too; a writer and a content, a reply.
 
-        A body that is one object with `notificationType` is a click.
+        An opt-out that Infobip itself tells of (the blocklist, WhatsApp's switch for marketing) is of kind `opt_out`.
+        Other events are Malformed, `not_supported`.
         """
         return [_read_item(callback, index, posted) for index, posted in enumerate(_items(callback))]
 
@@ -56,7 +106,7 @@ class Infobip:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """One item of a body as text and as a value. `where` is its place; a click is the whole body and has none."""
+    """One item of a body as text and as a value. `where` is its place; a notice is the whole body and has none."""
 
     raw: str
     value: Any
@@ -66,13 +116,111 @@ class Posted:
         """The value of a field, None where there is none."""
         return self.value.get(field)
 
+    def first(self, *fields: str) -> str:
+        """The text of the first of these fields that has one, else ""."""
+        for field in fields:
+            found = text(self.value.get(field)).strip()
+            if found:
+                return found
+        return ""
+
     def named(self, field: str) -> str:
         """Name of a field with its place, for errors."""
         return f"{self.where}.{field}" if self.where else field
 
+    @property
+    def event(self) -> str:
+        """The event that the item says it is, as a word or as the `type` of an object; "" where it says none."""
+        event = self["event"]
+        return text(event.get("type") if isinstance(event, dict) else event).strip().upper()
 
-_REPLY_FIELDS = ("text", "message", "receivedAt")
+    def people(self, *fields: str) -> list[str]:
+        """Who stands in the first of these fields and in the `contact`: numbers first, then what else it may be.
+
+        A user id of a channel may stand in place of the number, and the number beside it.
+        """
+        party, contact = self.party(*fields), mapping(self["contact"])
+        if not contact:
+            return [party] if party else []
+        others = (to_sender(text(contact.get(field))) for field in ("phoneNumber", "userId"))
+        found = [each for each in (party, *others) if each]
+        return sorted(found, key=lambda each: not each.startswith("+"))
+
+    def user_id(self, *fields: str) -> str | None:
+        """Id by which the channel knows whoever stands in these fields and in the `contact`; None where it has none."""
+        written = self.first(*fields)
+        named = text(mapping(self["contact"]).get("userId")).strip() or user_id_of(written)
+        return named or (written if self.channel in _OTHER_IDS else None) or None
+
+    @property
+    def channel(self) -> str:
+        """The channel in capital letters, "" where none is named."""
+        return self.first("channel", "integrationType").upper()
+
+    def party(self, *fields: str) -> str:
+        """Who stands in the first of these fields: a number in E.164, a name or an id as it is, "" for nobody."""
+        written = self.first(*fields)
+        if not written or self.channel in _OTHER_IDS:
+            return written
+        return to_sender(written)
+
+
+_SIGNATURE = "x-hub-signature"
+_ALGORITHMS = ("sha1", "sha224", "sha256", "sha384", "sha512")
 _CLICK = "CLICKED"
+_OTHER_IDS = frozenset(
+    {
+        "APPLE_BC",
+        "APPLE_MB",
+        "FACEBOOK",
+        "INSTAGRAM",
+        "INSTAGRAM_DM",
+        "LINE",
+        "LIVE_CHAT",
+        "MESSENGER",
+        "OPEN_CHANNEL",
+        "TELEGRAM",
+    }
+    | {"TIKTOK"}
+)
+"""Channels whose people have ids of the channel, digits perhaps, and no phone numbers."""
+_BLOCKED: Mapping[tuple[str, str], str] = {
+    ("UNBLOCK", "MO"): "opt_in",
+    **{("BLOCK", source): "opt_out" for source in ("MO", "URL_OPT_OUT", "CAMPAIGN", "CUSTOM", "")},
+}
+"""Event of the blocklist and where it comes from -> kind of the message. Whoever takes a number off the list but the
+person by a message has not asked the person."""
+_MARKETING: Mapping[str, str] = {"stop": "opt_out", "resume": "opt_in"}
+"""State of WhatsApp's switch for marketing messages -> kind of the message."""
+_CONSENT: Mapping[str, str] = {"UNSUBSCRIBE": "opt_out", "SUBSCRIBE": "opt_in"}
+"""Event of Messenger's consent -> kind of the message."""
+_SWITCH = "notificationMessagesStatus"
+_CONTENTS = ("text", "message", "content", "receivedAt")
+_CONTENTS_ALONE = ("text", "message")
+_NOTICES = ("notificationType", "content", "event", "status", "change", "capabilityCheckResult")
+"""Fields by which a body without results is known for a single notice."""
+_SILENT = ("TYPING_", "RCS_", "CONVERSATION_")
+"""Beginnings of events that are known, and say nothing about a message or a wish."""
+_OTHERS = ("change", "capabilityCheckResult")
+"""Fields of notices about the sender's own templates and tests."""
+
+
+def _is_signed(request: CallbackRequest, credentials: Mapping[str, str]) -> bool:
+    """Whether `X-Hub-Signature` proves the request: `SHA256=` and the HMAC of the raw body in hex, under `secret`.
+
+    Where the URL has the secret, the header is not read: it may be of another key, which this account was never given.
+    """
+    given, secrets = request.headers.get(_SIGNATURE), accepted(credentials, URL_SECRET)
+    if given is None or not secrets or secrets_in_url(request):
+        return False
+    written, _, digest = given.partition("=")
+    algorithm = written.strip().lower()
+    if algorithm not in _ALGORITHMS:
+        known = ", ".join(_ALGORITHMS)
+        raise NotAuthentic("unknown_algorithm", f"X-Hub-Signature is of {written[:40]!r}; known are {known}")
+    if not is_secret(digest.strip().lower(), [hex_signature(key, request.body, algorithm) for key in secrets]):
+        raise NotAuthentic("wrong_signature", "X-Hub-Signature does not match")
+    return True
 
 
 def _items(callback: RawCallback) -> list[Posted]:
@@ -86,7 +234,7 @@ def _items(callback: RawCallback) -> list[Posted]:
     if not isinstance(body, dict):
         raise Unreadable("missing_field", "the body is not an object with a results list")
     results = body.get("results")
-    if results is None and "notificationType" in body:
+    if results is None and any(body.get(field) is not None for field in _NOTICES):
         return [Posted(json_text(body), body)]
     if not isinstance(results, list):
         raise Unreadable("missing_field", "results is missing" if results is None else "results is not a list")
@@ -97,24 +245,43 @@ def _read_item(callback: RawCallback, index: int, posted: Posted) -> Item:
     try:
         if not isinstance(posted.value, dict):
             raise BadItem("wrong_type", f"{posted.where} is not an object")
-        if not posted.where:
-            return _click(callback, index, posted)
-        if posted["status"] is not None:
-            return _report(callback, index, posted)
-        if posted["from"] is not None and any(posted[field] is not None for field in _REPLY_FIELDS):
-            return _reply(callback, index, posted)
-        raise BadItem("missing_field", f"{posted.named('status')} is missing, and the item is no reply either")
+        return _read_object(callback, index, posted)
     except BadItem as bad:
         return Malformed(bad.reason, str(bad), posted.raw)
+
+
+def _read_object(callback: RawCallback, index: int, posted: Posted) -> Item:
+    if posted["status"] is not None:
+        return _report(callback, index, posted)
+    if not posted.where and posted["notificationType"] is not None:
+        return _click(callback, index, posted)
+    event = posted.event
+    if event in ("BLOCK", "UNBLOCK"):
+        return _block(callback, index, posted)
+    if event in _CONSENT:
+        return _consent(callback, index, posted)
+    if _SWITCH in mapping(posted["content"]):
+        return _marketing(callback, index, posted)
+    if posted["seenAt"] is not None or event == "SEEN":
+        return _seen(callback, index, posted)
+    contents = _CONTENTS if posted.where else _CONTENTS_ALONE
+    is_message = event in ("", "MO") and any(posted[field] is not None for field in contents)
+    if is_message and any(posted[field] is not None for field in ("from", "sender")):
+        return _reply(callback, index, posted)
+    if event not in ("", "MO", "DELIVERY"):
+        reason = NOT_SUPPORTED if event.startswith(_SILENT) else "unknown_event"
+        raise BadItem(reason, f"{posted.named('event')} is {event[:40]!r}; there is no event for that")
+    if any(posted[field] is not None for field in _OTHERS) or (not posted.where and posted["content"] is not None):
+        raise BadItem(
+            "not_supported", "the notice is of no message and no recipient's wish; there is no event for that"
+        )
+    raise BadItem("missing_field", f"{posted.named('status')} is missing, and the item is no reply either")
 
 
 def _report(callback: RawCallback, index: int, posted: Posted) -> Receipt:
     status = posted["status"]
     if not isinstance(status, dict):
         raise BadItem("wrong_type", f"{posted.named('status')} is not an object")
-    message_id = text(posted["messageId"])
-    if not message_id:
-        raise BadItem("missing_field", f"{posted.named('messageId')} is missing")
     error = mapping(posted["error"])
     group = group_of(status)
     if group is None:
@@ -123,57 +290,131 @@ def _report(callback: RawCallback, index: int, posted: Posted) -> Receipt:
     meaning = meaning_of(group, status, error)
     error_id = integer(error.get("id"))
     error_text = text(error.get("description")) if error_id != 0 else ""
-    price = mapping(posted["price"])
+    value, price = posted.value, mapping(posted["price"])
     return Receipt(
         **origin(callback, index),
         **meaning.outcome(),
-        provider_message_id=message_id,
-        sender_reference=text(posted["callbackData"]) or None,
-        to=None if posted["to"] is None else number(text(posted["to"]), posted.named("to")),
-        from_=to_sender(text(posted["sender"]) or text(posted["from"])) or None,
+        provider_message_id=_message_id(posted),
+        sender_reference=text(value.get("callbackData")) or None,
+        to=_recipient(posted),
+        from_=posted.party("sender", "from") or None,
         provider_status=text(status.get("name")) or text(status.get("groupName")) or meaning.detail,
         provider_code=_code(group, integer(status.get("id")), error_id),
         provider_text=error_text or text(status.get("description")) or None,
-        occurred_at=iso_millis(posted["doneAt"]),
-        parts=count(posted.value.get("messageCount", posted["smsCount"])),
+        occurred_at=iso_millis(value.get("doneAt")),
+        parts=count(value.get("messageCount", value.get("smsCount"))),
         price=decimal(price.get("pricePerMessage")),
         currency=currency(price.get("currency")),
-        network=text(posted.value.get("mccMnc", posted["mccmnc"])) or None,
+        network=_network(value),
         raw=posted.raw,
+        channel=posted.channel.lower() or None,
+        user_id=posted.user_id("to", "destination"),
+    )
+
+
+def _seen(callback: RawCallback, index: int, posted: Posted) -> Receipt:
+    """The recipient has read the message: channels other than SMS and MMS tell it."""
+    return Receipt(
+        **origin(callback, index),
+        **READ.outcome(),
+        provider_message_id=_message_id(posted),
+        sender_reference=text(posted["callbackData"]) or None,
+        to=_recipient(posted),
+        from_=posted.party("sender", "from") or None,
+        provider_status="SEEN",
+        occurred_at=iso_millis(posted["seenAt"]),
+        raw=posted.raw,
+        channel=posted.channel.lower() or None,
+        user_id=posted.user_id("to", "destination"),
     )
 
 
 def _reply(callback: RawCallback, index: int, posted: Posted) -> InboundMessage:
-    sender = to_sender(text(posted["from"]))
-    if not sender:
+    people = posted.people("from", "sender")
+    if not people:
         raise BadItem("missing_field", f"{posted.named('from')} is missing")
-    words, media = _content(posted)
+    content = _content(posted)
     return InboundMessage(
         **origin(callback, index),
         provider_message_id=text(posted["messageId"]) or None,
-        from_=sender,
-        to=to_sender(text(posted["to"])) or None,
-        text=words,
-        media=media,
+        in_reply_to=text(posted["pairedMessageId"]) or None,
+        from_=people[0],
+        to=posted.party("to", "destination") or None,
+        text=content.text,
+        media=content.media,
+        keyword=content.payload or None,
         occurred_at=iso_millis(posted["receivedAt"]),
         raw=posted.raw,
+        channel=posted.channel.lower() or None,
+        user_id=posted.user_id("from", "sender"),
     )
 
 
-def _content(posted: Posted) -> tuple[str | None, tuple[str, ...]]:
-    """Text and media URLs. An MMS has segments instead of a text; plain texts are joined by line breaks."""
-    message = posted["message"]
-    # In XML one segment alone is no list.
-    segments = [mapping(each) for each in (message if isinstance(message, list) else [message])]
-    media = tuple(url for segment in segments if (url := text(segment.get("url"))))
-    if isinstance(posted["text"], str):
-        return posted["text"], media
-    texts = [
-        segment["value"]
-        for segment in segments
-        if isinstance(segment.get("value"), str) and text(segment.get("contentType")).startswith("text/plain")
-    ]
-    return "\n".join(texts) if texts else None, media
+def _block(callback: RawCallback, index: int, posted: Posted) -> InboundMessage:
+    """A number that was put on the account's blocklist, or taken off it."""
+    content = mapping(posted["content"])
+    source = text(content.get("sourceType")).strip().upper()
+    kind = _BLOCKED.get((posted.event, source), "opt_out" if posted.event == "BLOCK" else None)
+    if kind is None:
+        raise BadItem("not_supported", f"UNBLOCK by {source[:40]!r} is no wish of the recipient's; only one by MO is")
+    if text(content.get("channel")).strip().upper() == "EMAIL":
+        raise BadItem(OTHER_CHANNEL, f"{posted.named('content.channel')} is EMAIL")
+    recipient = to_sender(text(content.get("destination")))
+    if not recipient:
+        raise BadItem("missing_field", f"{posted.named('content.destination')} is missing")
+    reference = mapping(content.get("outboundMessageReference"))
+    return InboundMessage(
+        **origin(callback, index),
+        provider_message_id=text(posted["messageId"]) or None,
+        in_reply_to=text(reference.get("outboundMessageId")) or None,
+        from_=recipient,
+        to=to_sender(text(content.get("sender"))) or None,
+        kind=kind,
+        keyword=source or posted.event,
+        occurred_at=iso_millis(posted["receivedAt"]),
+        raw=posted.raw,
+        channel=text(content.get("channel")).strip().lower() or None,
+        user_id=user_id_of(recipient),
+    )
+
+
+def _marketing(callback: RawCallback, index: int, posted: Posted) -> InboundMessage:
+    """WhatsApp's own switch: the person wants no more marketing messages of this sender, or wants them again."""
+    content = mapping(posted["content"])
+    state = text(content.get(_SWITCH)).strip().lower()
+    if state not in _MARKETING:
+        raise BadItem("unknown_status", f"{posted.named('content')}.{_SWITCH} is unknown: {state[:40]!r}")
+    recipient = to_sender(text(content.get("from"))) or to_sender(text(content.get("userId")))
+    if not recipient:
+        raise BadItem("missing_field", f"{posted.named('content.from')} is missing")
+    return InboundMessage(
+        **origin(callback, index),
+        from_=recipient,
+        to=to_sender(text(content.get("sender")) or text(posted["from"])) or None,
+        kind=_MARKETING[state],
+        keyword=state.upper(),
+        occurred_at=iso_millis(posted["createdAt"]),
+        raw=posted.raw,
+        channel="whatsapp",
+        user_id=text(content.get("userId")).strip() or user_id_of(recipient),
+    )
+
+
+def _consent(callback: RawCallback, index: int, posted: Posted) -> InboundMessage:
+    """Messenger: a person agreed to marketing messages of a page, or to none any more."""
+    person = posted.party("from")
+    if not person:
+        raise BadItem("missing_field", f"{posted.named('from')} is missing")
+    return InboundMessage(
+        **origin(callback, index),
+        from_=person,
+        to=posted.party("sender") or None,
+        kind=_CONSENT[posted.event],
+        keyword=posted.event,
+        occurred_at=iso_millis(posted["createdAt"]),
+        raw=posted.raw,
+        channel="messenger",
+    )
 
 
 def _click(callback: RawCallback, index: int, posted: Posted) -> LinkClick:
@@ -190,79 +431,83 @@ def _click(callback: RawCallback, index: int, posted: Posted) -> LinkClick:
     )
 
 
-# What the codes mean
-
-_TABLES = tables("infobip")
-_GROUPS: Mapping[int, Meaning] = meanings(_TABLES["groups"], "id")
-_GROUP_OF_NAME: Mapping[str, int] = {name: row["id"] for row in _TABLES["groups"] for name in row["names"]}
-_FAILED_GROUPS = (2, 5)
+def _network(value: Mapping[str, Any]) -> str | None:
+    """The network's code; None also for the word null, which stands there where the number was none."""
+    network = text(value.get("mccMnc", value.get("mccmnc")))
+    return None if network in ("", "null") else network
 
 
-def _meaning(row: Mapping[str, Any], group: int) -> Meaning:
-    return replace(_GROUPS[group], detail=row["detail"], status_class=row["class"], final=row.get("final", True))
+def _message_id(posted: Posted) -> str:
+    message_id = text(posted["messageId"])
+    if not message_id:
+        raise BadItem("missing_field", f"{posted.named('messageId')} is missing")
+    return message_id
 
 
-# A name of one group of failures is understood in the other too: senders differ on where it belongs.
-_BY_NAME: Mapping[tuple[int, str], Meaning] = {
-    (group, row["name"]): _meaning(row, group)
-    for row in _TABLES["bare_ids"] + _TABLES["statuses"]
-    for group in (_FAILED_GROUPS if row["group"] in _FAILED_GROUPS else (row["group"],))
-}
-# Bare ids come last and win over Infobip's own.
-_BY_ID: Mapping[tuple[int, int], Meaning] = {
-    (row["group"], row["id"]): _meaning(row, row["group"]) for row in _TABLES["statuses"] + _TABLES["bare_ids"]
-}
-_BY_ERROR: Mapping[tuple[int, str | int], Meaning] = {
-    (group, row[key]): _meaning(row, group)
-    for row in _TABLES["errors"]
-    for group in _FAILED_GROUPS
-    for key in ("id", "name")
-}
-_KNOWN_NAMES = frozenset(name for _, name in _BY_NAME)
-_REMOVING = frozenset({"complaint", "invalid", "opt_out"})
-
-
-def group_of(status: Mapping[str, Any]) -> int | None:
-    """The group of a status, by its number or else by its name; None when both are unknown."""
-    group = integer(status.get("groupId"))
-    if group in _GROUPS:
-        return group
-    return _GROUP_OF_NAME.get(text(status.get("groupName")).strip().upper())
-
-
-def meaning_of(group: int, status: Mapping[str, Any], error: Mapping[str, Any]) -> Meaning:
-    """What the `status` and `error` objects of a report mean. The group gives the public status.
-
-    Within it a name decides, and an id only where there is no name: senders number their statuses differently
-    (`bare_ids` in the data). An unknown name is its own detail, with the class of its group; a name that belongs
-    to another group is passed over.
-    """
-    own_name, status_id = text(status.get("name")).strip(), integer(status.get("id"))
-    name = own_name.upper()
-    meaning = _BY_NAME.get((group, name))
-    if meaning is None and name and name not in _KNOWN_NAMES:
-        meaning = replace(_GROUPS[group], detail=own_name)
-    if meaning is None and status_id is not None:
-        meaning = _BY_ID.get((group, status_id))
-    if meaning is None:
-        meaning = _GROUPS[group]
-    return _refined(group, meaning, error)
-
-
-def _refined(group: int, meaning: Meaning, error: Mapping[str, Any]) -> Meaning:
-    """The error of a failed message says more than its status and wins, but never turns a removal into a mere failure.
-
-    Here too a name decides, and an id only where there is no name. `permanent` is not read: Infobip sets it
-    on temporary failures of a handset too.
-    """
-    name = text(error.get("name")).strip().upper()
-    found = _BY_ERROR.get((group, name or integer(error.get("id")) or 0))
-    if found is None or (meaning.status_class in _REMOVING and found.status_class not in _REMOVING):
-        return meaning
-    return found
+def _recipient(posted: Posted) -> str | None:
+    """The recipient of a report; None where no number stands there, as in reports that say that it was none."""
+    for each in posted.people("to", "destination"):
+        if each.startswith("+") or number_or_none(each) == each:
+            return each
+    return None
 
 
 def _code(group: int, status_id: int | None, error_id: int | None) -> str:
     """`group,id`, or only `group`, and `/error id` where there is an error: `3,5`, `2,4/603`."""
     code = str(group) if status_id is None else f"{group},{status_id}"
     return f"{code}/{error_id}" if error_id else code
+
+
+# What a reply says
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a reply says. `payload` is what the sender had put behind the button that was tapped."""
+
+    text: str | None
+    media: tuple[str, ...] = ()
+    payload: str = ""
+
+
+_WORDS = ("text", "caption", "title", "message")
+_PAYLOADS = ("payload", "postbackData")
+_EMOJI_GONE = "REMOVED"
+
+
+def _content(posted: Posted) -> Content:
+    """The parts of a reply: texts and captions joined by line breaks, URLs of media, the payload of a button."""
+    parts = [part for field in ("message", "content") for part in _parts(posted[field])]
+    media = tuple(url for part in parts if part.get("type") != "LOCATION" and (url := text(part.get("url"))))
+    payload = next((found for part in parts if (found := _payload(part))), "")
+    if isinstance(posted["text"], str):
+        return Content(posted["text"], media, payload)
+    texts = [words for part in parts if (words := _words(part)) is not None]
+    return Content("\n".join(texts) if texts else None, media, payload)
+
+
+def _parts(value: Any) -> list[dict[str, Any]]:
+    """The parts of a content. One alone is an object, or a string; in XML a list of one is an object too."""
+    if isinstance(value, str):
+        return [{"text": value}]
+    parts = [mapping(each) for each in (value if isinstance(value, list) else [value])]
+    # A live chat repeats what was said before beside what a person says now.
+    return [mapping(part.get("inboundMessage")) or part for part in parts]
+
+
+def _words(part: Mapping[str, Any]) -> str | None:
+    """What a person wrote or tapped: a segment of an MMS, a text, a caption, the title of a button, an emoji."""
+    segment: object = part.get("value")
+    if isinstance(segment, str):
+        return segment if text(part.get("contentType")).startswith("text/plain") else None
+    names = _WORDS if part.get("action") == _EMOJI_GONE else (*_WORDS, "emoji")
+    return next(iter(_strings(part, names)), None)
+
+
+def _payload(part: Mapping[str, Any]) -> str:
+    is_choice = text(part.get("type")).upper().endswith("_REPLY")
+    return next(iter(_strings(part, (*_PAYLOADS, "id") if is_choice else _PAYLOADS)), "").strip()
+
+
+def _strings(part: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    return [found for name in names if isinstance(found := part.get(name), str)]

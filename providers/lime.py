@@ -19,11 +19,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from providers.base import Answer, CallbackRequest, Item, Malformed, Unreadable
+from providers.base import BEFORE_IT_IS_LOST, SMALL_BODY, Answer, CallbackRequest, Codes, Item, Malformed, Unreadable
 from providers.bodies import is_json, json_object, read_form
-from providers.fields import BadItem, origin, unambiguous
+from providers.bounds import within_bounds
+from providers.fields import BadItem, number_or_none, origin, unambiguous
 from providers.meanings import meanings, tables
-from providers.numbers import NotANumber, to_number
+from providers.proof import PATH_SECRET
 from providers.times import iso_millis
 from schemas.ids import derived_id
 from schemas.records import InboundMessage, RawCallback, Receipt
@@ -35,7 +36,15 @@ class Lime:
     name = "lime"
     methods = frozenset({"POST", "GET"})
     behind_path_secret = True
-    credentials: tuple[str, ...] = ()
+    answer_within: float | None = BEFORE_IT_IS_LOST  # whether it repeats is not documented
+    max_body_bytes = SMALL_BODY
+    credentials: tuple[str, ...] = (PATH_SECRET,)
+    proof_headers: frozenset[str] = frozenset()
+    codes = Codes()
+    sent_details: frozenset[str] = frozenset()
+    billing_details: frozenset[str] = frozenset()
+    has_zoneless_times = False
+    texts_answers = False
 
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
         """Always passes: Lime signs nothing and sends no header of its own.
@@ -43,6 +52,7 @@ class Lime:
         What proves a callback is the secret in its path, which ingest has checked by then.
         """
 
+    @within_bounds
     def read(self, callback: RawCallback) -> list[Item]:
         """One delivery report of a JSON body, else one inbound message of a list response.
 
@@ -78,7 +88,7 @@ _RESPONSE_FIELDS = ("action", "list_id", "mobile_number", "keyword", "data")
 _REPORT = "delivery_report"
 _REQUIRED = ("event", "message_id", "mobile_number", "list_id", "status")
 _OPTIONAL = ("error_code", "error_text", "occurred_at")
-_us_number = re.compile(r"\+1[0-9]{10}").fullmatch
+_national = re.compile(r"[2-9][0-9]{2}[2-9][0-9]{6}").fullmatch
 
 
 def _response(callback: RawCallback, pairs: list[tuple[str, str]], raw: str) -> InboundMessage:
@@ -94,7 +104,9 @@ def _response(callback: RawCallback, pairs: list[tuple[str, str]], raw: str) -> 
     if not fields["mobile_number"]:
         raise BadItem("missing_field", "mobile_number is missing")
     kind, scope = _ACTIONS[name]
-    sender = _number(fields["mobile_number"])
+    sender = number_or_none(_international(fields["mobile_number"])) or ""
+    if not sender.startswith("+"):
+        raise BadItem("invalid_number", "mobile_number is not a phone number")
     keyword = fields["keyword"]
     text = " ".join(part for part in (keyword, fields["data"]) if part)
     if kind == "reply" and not text:
@@ -131,18 +143,15 @@ def _report(callback: RawCallback, fields: Mapping[str, object], raw: str) -> Re
     meaning = _STATUSES.get(report["status"])
     if meaning is None:
         raise BadItem("unknown_status", f"status is unknown: {report['status'][:40]!r}")
-    occurred_at = iso_millis(report.get("occurred_at"))
-    if occurred_at is None and "occurred_at" in report:
-        raise BadItem("invalid_time", "occurred_at is not an ISO 8601 date and time")
     return Receipt(
         **origin(callback, 0),
         **meaning.outcome(),
         provider_message_id=report["message_id"],
-        to=_number(report["mobile_number"]),
+        to=number_or_none(_international(report["mobile_number"])),
         provider_status=report["status"],
         provider_code=report.get("error_code") or None,
         provider_text=report.get("error_text") or None,
-        occurred_at=occurred_at,
+        occurred_at=iso_millis(report.get("occurred_at")),
         raw=raw,
     )
 
@@ -166,12 +175,7 @@ def _strict(fields: Mapping[str, object]) -> dict[str, str]:
     return report
 
 
-def _number(written: str) -> str:
-    """E.164 of 11 digits that begin with 1. Lime texts within +1 only: any other number is a mistake."""
-    try:
-        number = to_number(written)
-    except NotANumber:
-        number = ""
-    if not _us_number(number):
-        raise BadItem("invalid_number", "mobile_number is not 11 digits that begin with 1")
-    return number
+def _international(written: str) -> str:
+    """The number with its country code. Ten digits are one of +1, where Lime is at home and people leave out the 1."""
+    bare = written.strip()
+    return f"1{bare}" if _national(bare) else bare

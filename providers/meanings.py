@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, TypedDict
@@ -41,3 +41,9 @@ def tables(name: str) -> Any:
 def meanings(rows: Iterable[Mapping[str, Any]], key: str) -> Mapping[Any, Meaning]:
     """Meanings of the rows of a table by this column."""
     return {row[key]: Meaning(row["status"], row["detail"], row["class"], row["final"]) for row in rows}
+
+
+def faults_of_senders(rows: Iterable[Mapping[str, Any]]) -> Callable[[int], bool]:
+    """Whether an unknown code lies in one of these ranges: those say nothing about the recipient, whatever is new."""
+    ranges = [range(row["from"], row["to"] + 1) for row in rows]
+    return lambda code: any(code in each for each in ranges)

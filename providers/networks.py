@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from providers.base import Item, Malformed, Unreadable
+from providers.base import BEFORE_IT_IS_LOST, Item, Malformed, Unreadable
+from providers.bodies import check_fields
+from providers.bounds import within_bounds
 from providers.fields import BadItem
 from providers.money import NotMoney, read_currency, read_money
+from providers.pasted import repaired
 from schemas.ids import derived_id
 from schemas.records import Postback, RawCallback
 
@@ -29,6 +32,9 @@ CLICK_ID = "click_id"
 
 MAX_ID_LENGTH = 256
 """Characters of a click id, an external id or a goal. TUNE's and Everflow's own ids have about 32."""
+
+MAX_BODY_BYTES = 64 << 10
+"""Bytes of a body. A network sends some hundred, as a rule none of them in the body."""
 
 MAX_BYTES = 8 << 10
 """Bytes of all parameters together, names included. A postback that waits for its click is kept in a table's row."""
@@ -53,7 +59,13 @@ class Network:
     types: tuple[str, ...]
     goals: tuple[str, ...]
     external_ids: tuple[str, ...]
+    max_body_bytes: int = MAX_BODY_BYTES
+    answer_within: float | None = BEFORE_IT_IS_LOST
+    """As a provider's; neither network documents that it repeats a postback."""
+    pauses_on_errors: bool = False
+    """Whether the network stops posting after some errors, and posts what is of no click of ours too."""
 
+    @within_bounds
     def read(self, callback: RawCallback) -> list[Item]:
         """The one postback that a callback is. Its account is None where nothing but the click tells it.
 
@@ -136,6 +148,12 @@ TYPES: Mapping[str, tuple[str, ...]] = {
 
 _TYPE_OF_WORD = {word: name for name, words in TYPES.items() for word in words}
 _not_word = re.compile(r"[^a-z0-9]+")
+# %%X%%, %X%, [x], #s1#, __X__, <x>, $x$: other trackers' macros; and what a script writes for nothing.
+_foreign_macro = re.compile(
+    r"%%\w[\w.-]{0,63}%%|%[A-Z_]\w{1,63}%|\[[A-Z_][\w .:|-]{0,63}\]|#[A-Z]\w{0,63}#|__[A-Z]\w{0,63}__"
+    r"|<[A-Z_][\w .:|-]{0,63}>|\$[A-Z_]\w{0,63}\$|undefined|null",
+    re.ASCII | re.IGNORECASE,
+).fullmatch
 # Braces that were encoded twice, by whoever wrote the template and by the network, come out encoded once.
 _macro = re.compile(r"(?:\{|%7b)[\w .:|-]{0,64}(?:\}|%7d)", re.ASCII | re.IGNORECASE).search
 
@@ -150,14 +168,20 @@ def read_parameters(method: str, query: str, content_type: str | None, body: byt
 
 def query_parameters(query: str) -> Parameters:
     """The parameters of a query string."""
-    return _filled(_form_pairs(query))
+    return _filled(_form_pairs(repaired(query)))
 
 
 def _filled(pairs: Parameters) -> Parameters:
-    return [(name, value.strip()) for name, value in pairs if value.strip() and not _macro(value)]
+    return [(name, value.strip()) for name, value in pairs if value.strip() and not is_unfilled(value)]
+
+
+def is_unfilled(value: str) -> bool:
+    """Whether a value is still a macro, of whatever tracker, or what a script writes for nothing."""
+    return bool(_macro(value) or _foreign_macro(value.strip()))
 
 
 def _form_pairs(form: str) -> Parameters:
+    check_fields(form.count("&") + 1)
     return parse_qsl(form, keep_blank_values=True, errors="replace")
 
 
@@ -184,6 +208,7 @@ def _json_pairs(text: str) -> Parameters:
         raise Unreadable("not_json", f"the body is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise Unreadable("wrong_type", "the body is not an object with the parameters of a postback")
+    check_fields(len(outermost))
     return [(_utf8(name), _utf8(_text(each))) for name, each in outermost]
 
 

@@ -16,6 +16,9 @@ from providers.base import CallbackRequest, NotAuthentic
 URL_SECRET = "secret"  # noqa: S105
 """Parameter of a callback's URL that proves it, and name of the credential that it must equal."""
 
+PATH_SECRET = "path_secret"  # noqa: S105
+"""Credential: an account's own secret in the path of callbacks that stand behind one, in place of the deployment's."""
+
 
 def is_secret(given: str, accepted: Iterable[str]) -> bool:
     """Whether a secret is one of those accepted. All of them are compared, whichever is the right one."""
@@ -40,7 +43,17 @@ def accepted(credentials: Mapping[str, str], name: str) -> list[str]:
 
 def sha1_signature(secret: str, signed: bytes) -> str:
     """HMAC-SHA1 under the secret's text, in base64: the signature of Twilio, and of EZ Texting."""
-    return base64.b64encode(hmac.digest(_bytes(secret), signed, "sha1")).decode()
+    return base64_signature(secret, signed, "sha1")
+
+
+def base64_signature(secret: str, signed: bytes, algorithm: str) -> str:
+    """HMAC under the secret's text, in base64. `algorithm` is a name of hashlib's."""
+    return base64.b64encode(hmac.digest(_bytes(secret), signed, algorithm)).decode()
+
+
+def hex_signature(secret: str, signed: bytes, algorithm: str) -> str:
+    """The same in hexadecimal digits, in lower case."""
+    return hmac.digest(_bytes(secret), signed, algorithm).hex()
 
 
 def require_basic(request: CallbackRequest, credentials: Mapping[str, str]) -> None:
@@ -61,22 +74,29 @@ def require_header(request: CallbackRequest, credentials: Mapping[str, str]) -> 
         _require(request.headers.get(name.lower()), values, f"header {name}")
 
 
-def require_url_secret(request: CallbackRequest, credentials: Mapping[str, str]) -> None:
+def require_url_secret(request: CallbackRequest, credentials: Mapping[str, str], *, is_signed: bool = False) -> None:
     """The account's `secret`, if it has one, in the query (`?account=ID&secret=...`, percent-encoded) or the path.
 
+    A request that is signed with it needs none in the URL; one that stands there must be right all the same.
     Codes: `missing_secret`, `wrong_secret`; also for a secret in the path of an account that has none.
     """
     secrets = accepted(credentials, URL_SECRET)
     if not secrets and request.path_secret is None:
         return
-    given = [value for name, value in parse_qsl(request.query, keep_blank_values=True) if name.lower() == URL_SECRET]
-    if request.path_secret is not None:
-        given.append(request.path_secret)
+    given = secrets_in_url(request)
+    if not given and is_signed:
+        return
     if not given:
         raise NotAuthentic("missing_secret", "the URL has no secret")
     matches = [is_secret(each, secrets) for each in given]
     if not all(matches):
         raise NotAuthentic("wrong_secret", "the secret in the URL does not match")
+
+
+def secrets_in_url(request: CallbackRequest) -> list[str]:
+    """What stands in the URL as a secret, in the query and in the path."""
+    given = [value for name, value in parse_qsl(request.query, keep_blank_values=True) if name.lower() == URL_SECRET]
+    return given if request.path_secret is None else [*given, request.path_secret]
 
 
 def refuse_path_secret(request: CallbackRequest) -> None:

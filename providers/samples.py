@@ -15,7 +15,7 @@ import orjson
 
 from providers.base import CallbackRequest
 from providers.networks import TOKEN
-from providers.proof import URL_SECRET, sha1_signature
+from providers.proof import URL_SECRET, base64_signature, sha1_signature
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
@@ -135,8 +135,15 @@ def _twilio(marker: str, occasion: Occasion) -> Iterator[Sample]:
 def _prove_twilio(request: CallbackRequest, credentials: Mapping[str, str]) -> CallbackRequest:
     pairs = sorted(set(parse_qsl(request.body.decode(), keep_blank_values=True)))
     signed = request.url + "".join(name + value for name, value in pairs)
-    signature = sha1_signature(credentials.get("auth_token", ""), signed.encode())
-    return replace(request, headers={**request.headers, "x-twilio-signature": signature})
+    shared = credentials.get("shared_key") if "auth_token" not in credentials else None
+    if shared is None:
+        signature = sha1_signature(credentials.get("auth_token", ""), signed.encode())
+        return replace(request, headers={**request.headers, "x-twilio-signature": signature})
+    headers = {
+        "x-twilio-signature": base64_signature(shared, signed.encode(), "sha256"),
+        "x-twilio-webhooks-signature-settings": "key=trackly,algorithm=HMAC_SHA256",
+    }
+    return replace(request, headers={**request.headers, **headers})
 
 
 def _lime(marker: str, occasion: Occasion) -> Iterator[Sample]:

@@ -1,15 +1,17 @@
 """Times as providers write them, to milliseconds since 1970 UTC.
 
-A time that cannot be read is None, never an error: a report with a bad time is still a report.
+A time that cannot be read is None, never an error: a report with a bad time is still a report. Whether a time can be
+that of a callback is asked in `providers.bounds`, of all of them.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from schemas.cloudevents import LAST_MILLISECOND
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-_LAST_MILLISECOND = 253_402_300_799_999
 
 
 def iso_millis(text: object) -> int | None:
@@ -34,7 +36,7 @@ def epoch_millis(value: object) -> int | None:
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         return None
-    return value if 0 <= value <= _LAST_MILLISECOND else None
+    return value if 0 <= value <= LAST_MILLISECOND else None
 
 
 def done_date_millis(text: object) -> int | None:

@@ -1,7 +1,8 @@
-"""Twilio: status callbacks and inbound messages, one a request, as form fields.
+"""Twilio: status callbacks and inbound messages, one a request, as form fields; events of Event Streams, as JSON.
 
 https://www.twilio.com/docs/messaging/guides/track-outbound-message-status
 https://www.twilio.com/docs/messaging/guides/webhook-request
+https://www.twilio.com/docs/events/event-types-overview
 What each status and error code means here stands in `data/twilio.json`. `I-Twilio-Idempotency-Token` marks an
 attempt and is not read: a callback that comes twice has the same message id and status, and changes nothing.
 """
@@ -14,16 +15,35 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from urllib.parse import parse_qsl
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qsl, unquote
 
-from providers.base import Answer, CallbackRequest, Item, Malformed, NotAuthentic, Unreadable
-from providers.bodies import Form, is_json, read_form
-from providers.fields import BadItem, count, number, origin, unambiguous
-from providers.meanings import Meaning, meanings, tables
-from providers.numbers import to_sender
-from providers.proof import accepted, is_secret, refuse_path_secret, sha1_signature
-from providers.times import done_date_millis
-from schemas.records import InboundMessage, RawCallback, Receipt
+from providers.base import (
+    BEFORE_IT_IS_LOST,
+    MAX_FIELDS,
+    SMALL_BODY,
+    Answer,
+    CallbackRequest,
+    Codes,
+    Item,
+    Malformed,
+    NotAuthentic,
+    Unreadable,
+)
+from providers.bodies import Form, is_json, json_text, json_value, read_form
+from providers.bounds import within_bounds
+from providers.fields import BadItem, bounded, count, mapping, number, number_or_none, origin, text, unambiguous
+from providers.meanings import Meaning, faults_of_senders, meanings, tables
+from providers.numbers import channel_of, to_sender
+from providers.proof import accepted, base64_signature, is_secret, refuse_path_secret
+from providers.times import done_date_millis, iso_millis
+from schemas.numbering import user_id_of
+from schemas.records import REASSIGNED, InboundMessage, LinkClick, RawCallback, Receipt
+
+
+def _unknown_code(_status: str, code: str | None) -> str | None:
+    return None if code is None or code in _ERRORS else code
 
 
 class Twilio:
@@ -32,38 +52,57 @@ class Twilio:
     name = "twilio"
     methods = frozenset({"POST", "GET"})
     behind_path_secret = False
-    credentials: tuple[str, ...] = ("auth_token",)
+    answer_within: float | None = BEFORE_IT_IS_LOST  # it repeats once, at once
+    max_body_bytes = SMALL_BODY
+    credentials: tuple[str, ...] = ("auth_token", "shared_key")
+    proof_headers: frozenset[str] = frozenset({"x-twilio-signature"})
+    codes = Codes(_unknown_code)
+    sent_details: frozenset[str] = frozenset({"SENDING", "SENT"})
+    # https://www.twilio.com/docs/api/errors/30002
+    billing_details: frozenset[str] = frozenset({"ACCOUNT_SUSPENDED"})
+    has_zoneless_times = True
+    texts_answers = False
 
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
-        """`X-Twilio-Signature` with `auth_token`. Without a token nothing passes.
+        """`X-Twilio-Signature` with `auth_token`, or with `shared_key` where Twilio says so. Without it nothing passes.
 
-        https://www.twilio.com/docs/usage/security#validating-requests. Codes: `no_credentials`,
-        `missing_signature`, `wrong_signature`.
+        https://www.twilio.com/docs/usage/security#validating-requests
+        https://www.twilio.com/docs/usage/webhooks/webhook-shared-keys: the signed text is the same; a header names the
+        algorithm. Codes: `no_credentials`, `missing_signature`, `wrong_signature`, `unknown_algorithm`,
+        `too_many_fields`.
         """
         refuse_path_secret(request)
-        tokens = accepted(credentials, "auth_token")
-        if not tokens:
-            raise NotAuthentic("no_credentials", "the account has no auth_token")
+        name, algorithm = _key_and_algorithm(request.headers.get("x-twilio-webhooks-signature-settings"))
+        keys = accepted(credentials, name)
+        if not keys:
+            raise NotAuthentic("no_credentials", f"the account has no {name}")
         given = request.headers.get("x-twilio-signature")
         if not given:
             raise NotAuthentic("missing_signature", "X-Twilio-Signature is missing")
         try:
             parameters = _signed_parameters(request)
-            signed = [(url + parameters).encode() for url in _signed_urls(request.url)]
+            spellings = [each for url in (request.url, *request.other_urls) for each in _signed_urls(url)]
+            signed = [(url + parameters).encode() for url in spellings]
         except ValueError:
             raise NotAuthentic("wrong_signature", "what is signed is UTF-8, and the request is not") from None
-        if not is_secret(given, [sha1_signature(token, each) for token in tokens for each in signed]):
+        if not is_secret(given, [base64_signature(key, each, algorithm) for key in keys for each in signed]):
             raise NotAuthentic("wrong_signature", "X-Twilio-Signature does not match")
 
+    @within_bounds
     def read(self, callback: RawCallback) -> list[Item]:
-        """One report where there is a status other than received, else one inbound message."""
+        """One report where there is a status other than received, else one inbound message.
+
+        JSON is one event of Event Streams, or a list of them.
+        """
+        if callback.method != "GET" and is_json(callback):
+            return [_read_event(callback, index, event) for index, event in enumerate(_events(callback))]
         form = _form(callback)
         try:
             fields = unambiguous(form.pairs, _DECIDING_FIELDS)
             if _is_report(fields):
-                return [_report(callback, fields, form.raw)]
+                return [_report(callback, 0, fields, form.raw)]
             if _is_message(fields):
-                return [_message(callback, fields, form.raw)]
+                return [_message(callback, 0, fields, form.raw)]
         except BadItem as bad:
             return [Malformed(bad.reason, str(bad), form.raw)]
         raise Unreadable("missing_field", "MessageStatus is missing, and so are Body and media of a message")
@@ -72,7 +111,7 @@ class Twilio:
         """Empty TwiML for a message, so that Twilio sends no reply; nothing for a status callback."""
         try:
             fields = dict(read_form(request, errors="strict").pairs)
-        except ValueError:
+        except (ValueError, Unreadable):
             return Answer()
         return Answer(b"<Response/>", "text/xml") if _is_message(fields) else Answer()
 
@@ -83,20 +122,34 @@ MIN_BASE64 = 60
 _TABLES = tables("twilio")
 _STATUSES = meanings(_TABLES["statuses"], "name")
 _ERRORS: Mapping[str, Mapping[str, str]] = {str(row["code"]): row for row in _TABLES["errors"]}
+_is_fault_of_sender = faults_of_senders(_TABLES["faults_of_senders"])
 _FAILED = frozenset({"undelivered", "failed"})
 _INBOUND = frozenset({"receiving", "received"})
 _IDS = ("MessageSid", "SmsSid", "SmsMessageSid")
 _CONTENT = ("Body", "NumMedia", "MediaUrl0")
 _KIND_OF_OPT_OUT_TYPE: Mapping[str, str] = {"STOP": "opt_out", "START": "opt_in"}
-_OTHER_FIELDS = ("MessageStatus", "SmsStatus", "ErrorCode", "From", "To", "OptOutType", "RawDlrDoneDate")
+_OTHER_FIELDS = (
+    "MessageStatus",
+    "SmsStatus",
+    "ErrorCode",
+    "From",
+    "To",
+    "OptOutType",
+    "ButtonPayload",
+    "RawDlrDoneDate",
+)
 _DECIDING_FIELDS = frozenset((*_IDS, *_CONTENT, *_OTHER_FIELDS))
+_bare = partial(re.compile("%(?:3A|40)", re.I).sub, lambda found: unquote(found[0]))
 _URL = re.compile(r"(https?)://([^/?#@]*@)?(\[[^\]/?#]*\]|[^/?#:@]*)(:[0-9]+)?([^#]*)(?:#.*)?", re.I | re.S).fullmatch
 _base64 = re.compile(r"(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?").fullmatch
 _BODY_HASH = re.compile(r"[?&]bodySHA256=([^&#]*)").search
 _DEFAULT_PORTS = {"https": ":443", "http": ":80"}
+_ALGORITHMS: Mapping[str, str] = {"HMAC_SHA1": "sha1", "HMAC_SHA256": "sha256"}
 
 
-def _report(callback: RawCallback, fields: Mapping[str, str], raw: str) -> Receipt:
+def _report(
+    callback: RawCallback, index: int, fields: Mapping[str, str], raw: str, occurred_at: int | None = None
+) -> Receipt:
     message_id = _message_id(fields)
     if not message_id:
         raise BadItem("missing_field", "MessageSid is missing")
@@ -105,49 +158,73 @@ def _report(callback: RawCallback, fields: Mapping[str, str], raw: str) -> Recei
     if meaning is None:
         raise BadItem("unknown_status", f"MessageStatus is unknown: {status[:40]!r}")
     error = _ERRORS.get(code) if status in _FAILED else None
-    to = fields.get("To", "").strip()
+    if status in _FAILED:
+        meaning = _refined(meaning, code, error)
     own_text = fields.get("ErrorMessage") or fields.get("ChannelStatusMessage")
     return Receipt(
-        **origin(callback, 0),
-        **_refined(meaning, error).outcome(),
+        **origin(callback, index),
+        **meaning.outcome(),
         provider_message_id=message_id,
-        to=number(to, "To") if to else None,
+        to=number_or_none(fields.get("To", "")),
         from_=to_sender(fields.get("From", "")) or None,
         provider_status=status,
         provider_code=code if code not in ("", "0") else None,
         provider_text=own_text or (error["text"] if error else None),
-        occurred_at=done_date_millis(fields.get("RawDlrDoneDate")),
+        occurred_at=occurred_at or done_date_millis(fields.get("RawDlrDoneDate")),
         parts=count(fields.get("NumSegments")),
         raw=raw,
+        channel=_channel(fields),
+        user_id=_user_id(fields, "To"),
     )
 
 
-def _refined(meaning: Meaning, error: Mapping[str, str] | None) -> Meaning:
-    """The error code of a failed message says more than its status."""
-    return replace(meaning, detail=error["detail"], status_class=error["class"]) if error else meaning
+def _refined(meaning: Meaning, code: str, error: Mapping[str, str] | None) -> Meaning:
+    """The error code of a failed message says more than its status, one that is not known by its range."""
+    if error is not None:
+        return replace(meaning, detail=error["detail"], status_class=error["class"])
+    is_known_fault = code.isascii() and code.isdigit() and len(code) < 10 and _is_fault_of_sender(int(code))
+    return replace(meaning, status_class="neutral") if is_known_fault else meaning
 
 
-def _message(callback: RawCallback, fields: Mapping[str, str], raw: str) -> InboundMessage:
+def _message(
+    callback: RawCallback, index: int, fields: Mapping[str, str], raw: str, occurred_at: int | None = None
+) -> InboundMessage:
+    user_id = _user_id(fields, "From")
     sender = to_sender(fields.get("From", ""))
     if not sender:
         raise BadItem("missing_field", "From is missing")
     body = fields.get("Body")
-    text = None if body is None else _plain(body)
+    words = None if body is None else _plain(body)
     opt_out_type = fields.get("OptOutType", "").strip().upper()
     kind = _KIND_OF_OPT_OUT_TYPE.get(opt_out_type, "reply")
     return InboundMessage(
-        **origin(callback, 0),
+        **origin(callback, index),
         provider_message_id=_message_id(fields) or None,
         # Twilio names the answered message on WhatsApp only.
         in_reply_to=fields.get("OriginalRepliedMessageSid") or None,
         from_=sender,
         to=to_sender(fields.get("To", "")) or None,
-        text=text,
+        text=words,
         media=tuple(_media(fields)),
         kind=kind,
-        keyword=None if kind == "reply" else (text or "").strip() or opt_out_type,
+        # What the sender had put behind the button that was tapped says what the person chose.
+        keyword=fields.get("ButtonPayload") or None if kind == "reply" else (words or "").strip() or opt_out_type,
+        # Advanced Opt-Out tells of the keywords that it answered, HELP too.
+        answered_by_provider=True if opt_out_type else None,
+        occurred_at=occurred_at,
         raw=raw,
+        channel=_channel(fields),
+        user_id=user_id,
     )
+
+
+def _channel(fields: Mapping[str, str]) -> str | None:
+    return channel_of(fields.get("To", "")) or channel_of(fields.get("From", ""))
+
+
+def _user_id(fields: Mapping[str, str], party: str) -> str | None:
+    """The WhatsApp id of a person: beside the number, or in its place."""
+    return user_id_of(fields.get("ExternalUserId", "")) or user_id_of(fields.get(party, ""))
 
 
 def _plain(body: str) -> str:
@@ -193,12 +270,102 @@ def _media(fields: Mapping[str, str]) -> Iterable[str]:
 
 def _form(callback: RawCallback) -> Form:
     """The form fields. What is signed is UTF-8, so that anything else has been refused, unless it is declared."""
-    if callback.method != "GET" and is_json(callback):
-        raise Unreadable("not_supported", "the body is JSON; Twilio's messaging webhooks are form fields")
     try:
         return read_form(callback, errors="strict")
     except ValueError:
         raise Unreadable("not_utf8", "the form fields are not UTF-8") from None
+
+
+# Event Streams
+
+_STATUS_EVENT = "com.twilio.messaging.message."
+_INBOUND_EVENT = "com.twilio.messaging.inbound-message.received"
+_REASSIGNED_EVENT = "com.twilio.messaging.reassigned-number.detected"
+_CLICK_EVENT = "com.twilio.daptbt.link-shortening.link-clicked"
+_FORM_NAMES: Mapping[str, str] = {
+    "messageSid": "MessageSid",
+    "messageStatus": "MessageStatus",
+    "errorCode": "ErrorCode",
+    "from": "From",
+    "to": "To",
+    "numberOfSegments": "NumSegments",
+    "rawDlrDoneDate": "RawDlrDoneDate",
+    "body": "Body",
+    "numMedia": "NumMedia",
+    "optOutType": "OptOutType",
+}
+"""Field of an event about a message -> the same in a form."""
+
+
+def _events(callback: RawCallback) -> list[Any]:
+    """The events of a JSON body: CloudEvents, one or a list."""
+    body = json_value(callback)
+    if isinstance(body, list):
+        return list(bounded(body))
+    if not isinstance(body, dict) or "type" not in body:
+        raise Unreadable("not_supported", "the body is JSON, and no event of Event Streams: it has no type")
+    return [body]
+
+
+def _read_event(callback: RawCallback, index: int, event: Any) -> Item:
+    raw = json_text(event)
+    try:
+        if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+            raise BadItem("not_supported", "the item is no event of Event Streams: it has no type")
+        return _event(callback, index, event["type"], mapping(event.get("data")), raw)
+    except BadItem as bad:
+        return Malformed(bad.reason, str(bad), raw)
+
+
+def _event(callback: RawCallback, index: int, kind: str, data: Mapping[str, Any], raw: str) -> Item:
+    at = next((time for name in ("timestamp", "click_time") if (time := iso_millis(data.get(name))) is not None), None)
+    fields = {name: text(data[key]) for key, name in _FORM_NAMES.items() if data.get(key) is not None}
+    if kind.startswith(_STATUS_EVENT):
+        return _report(callback, index, {"MessageStatus": kind.removeprefix(_STATUS_EVENT), **fields}, raw, at)
+    if kind == _INBOUND_EVENT:
+        return _message(callback, index, fields, raw, at)
+    if kind == _CLICK_EVENT:
+        return LinkClick(
+            **origin(callback, index),
+            provider_message_id=text(data.get("message_sid")) or None,
+            to=number(text(data.get("to")), "data.to"),
+            url=text(data.get("link")) or None,
+            occurred_at=at,
+            raw=raw,
+        )
+    if kind == _REASSIGNED_EVENT and data.get("is_reassigned") is not False:
+        # Whoever has the number now has agreed to nothing: as good as an opt-out of every list, which START undoes.
+        return InboundMessage(
+            **origin(callback, index),
+            provider_message_id=text(data.get("event_id")) or None,
+            from_=number(text(data.get("to_number")), "data.to_number"),
+            to=to_sender(text(data.get("from_number"))) or None,
+            kind="opt_out",
+            keyword=REASSIGNED,
+            occurred_at=at,
+            raw=raw,
+        )
+    raise BadItem("not_supported", f"type is {kind[:80]!r}; there is no event for that")
+
+
+# The signature
+
+
+def _key_and_algorithm(settings: str | None) -> tuple[str, str]:
+    """Name of the credential that signs, and of the hash. `settings` is `key=ID,algorithm=HMAC_SHA256`, or not there.
+
+    Only a shared key signs with an algorithm of its own: the header never lets the auth token do so.
+    """
+    if settings is None:
+        return "auth_token", "sha1"
+    pairs = [part.partition("=") for part in settings.split(",")]
+    named = {value.strip().upper() for name, _, value in pairs if name.strip().lower() == "algorithm"}
+    algorithm = _ALGORITHMS.get(next(iter(named), "")) if len(named) == 1 else None
+    if algorithm is None:
+        shown = ", ".join(sorted(named))[:40] or "none"
+        known = ", ".join(_ALGORITHMS)
+        raise NotAuthentic("unknown_algorithm", f"the signature is of the algorithm {shown!r}; known are {known}")
+    return "shared_key", algorithm
 
 
 def _signed_parameters(request: CallbackRequest) -> str:
@@ -214,6 +381,8 @@ def _signed_parameters(request: CallbackRequest) -> str:
         if not is_secret(body_hash[1].lower(), [actual]):
             raise NotAuthentic("wrong_signature", "bodySHA256 is not the hash of the body")
         return ""
+    if request.body.count(b"&") >= MAX_FIELDS:
+        raise NotAuthentic("too_many_fields", f"what is signed has more than {MAX_FIELDS:,} fields")
     pairs = parse_qsl(request.body.decode(), keep_blank_values=True, errors="strict")
     return "".join(name + value for name, value in sorted(set(pairs)))
 
@@ -222,13 +391,15 @@ def _signed_urls(url: str) -> list[str]:
     """The spellings under which Twilio may have signed this URL.
 
     It signs with or without the port, standard ports too, whatever the URL says; an apostrophe in the query
-    as %27; and never the fragment, which holds connection overrides.
+    as %27; a colon and an at sign in it bare, where the request has them encoded (`whatsapp%3A%2B1...`); and never the
+    fragment, which holds connection overrides.
     """
     parts = _URL(url)
     if parts is None:
         return [url]
     scheme, user, host, port, rest = parts.groups(default="")
     path, mark, query = rest.partition("?")
-    rests = dict.fromkeys((rest, path + mark + query.replace("'", "%27")))
+    quoted = query.replace("'", "%27")
+    rests = dict.fromkeys((rest, path + mark + quoted, path + mark + _bare(query), path + mark + _bare(quoted)))
     ports = ("", port or _DEFAULT_PORTS[scheme.lower()])
     return [f"{scheme}://{user}{host}{each}{tail}" for tail in rests for each in ports]

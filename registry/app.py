@@ -8,8 +8,10 @@ them to learn the version of a schema that they hold. Query parameters that chan
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from starlette.applications import Starlette
@@ -24,6 +26,7 @@ from schemas.topics import Catalogue
 
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
 MAX_BODY_BYTES = 1 << 20
+BODY_SECONDS = 10.0
 DEFAULT_LEVEL = "BACKWARD_TRANSITIVE"
 """What holds for every subject; those of public topics have FULL_TRANSITIVE."""
 
@@ -39,7 +42,7 @@ class Refused(Exception):
 
 def create_app(catalogue: Catalogue, folder: FolderRegistry | None = None) -> Starlette:
     """The ASGI application; it can be mounted under any path."""
-    api = _Api(Subjects(catalogue, folder or FolderRegistry()))
+    api = _Api(catalogue, folder or FolderRegistry())
     routes = [
         ("GET", "/", lambda _: {}),
         ("GET", "/livez", lambda _: {}),
@@ -75,8 +78,14 @@ def create_app(catalogue: Catalogue, folder: FolderRegistry | None = None) -> St
 class _Api:
     """One method an endpoint: from a request to what is answered as JSON. Raises Refused."""
 
-    def __init__(self, subjects: Subjects) -> None:
-        self._subjects = subjects
+    def __init__(self, catalogue: Catalogue, folder: FolderRegistry) -> None:
+        self._catalogue = catalogue
+        self._folder = folder
+
+    @cached_property
+    def _subjects(self) -> Subjects:
+        # Read when somebody asks first: nobody needs them where the registry is one part of the console.
+        return Subjects(self._catalogue, self._folder)
 
     def schemas(self, request: Request) -> list[dict[str, Any]]:
         newest = _is_true(request, "latestOnly")
@@ -127,7 +136,7 @@ class _Api:
     async def register(self, request: Request) -> dict[str, Any]:
         found = await self._lookup(request)
         if found is None:
-            raise Refused(422, 42205, "This registry is read-only: its schemas are the files in schemas/avro")
+            raise Refused(422, 42205, "This registry is read-only")
         return {"id": found.id, "version": found.version, "guid": found.guid}
 
     def config(self, request: Request) -> dict[str, Any]:
@@ -195,11 +204,15 @@ def _endpoint(call: Callable[[Request], Any]) -> Callable[[Request], Any]:
 
 
 async def _body(request: Request) -> dict[str, Any]:
-    data = b""
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > MAX_BODY_BYTES:
-            raise Refused(413, 413, f"The body is longer than {MAX_BODY_BYTES} bytes")
+    data = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                data += chunk
+                if len(data) > MAX_BODY_BYTES:
+                    raise Refused(413, 413, f"The body is longer than {MAX_BODY_BYTES} bytes")
+    except TimeoutError:
+        raise Refused(408, 408, f"The body did not arrive within {BODY_SECONDS:.0f} s") from None
     try:
         body = json.loads(data)
     except (ValueError, RecursionError):

@@ -19,10 +19,14 @@ _FIXED: Headers = [
 ]
 
 
+FIRST_MILLISECOND, LAST_MILLISECOND = -62_135_596_800_000, 253_402_300_799_999
+"""Those of the years 1 to 9999, of which a date can be written."""
+
+
 def iso_time(millis: int) -> str:
-    """RFC 3339 time in UTC with milliseconds: `2024-01-15T10:30:00.000Z`."""
-    seconds, rest = divmod(millis, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+    """RFC 3339 time in UTC with milliseconds: `2024-01-15T10:30:00.000Z`; of a time beyond these years the nearest."""
+    seconds, rest = divmod(min(max(millis, FIRST_MILLISECOND), LAST_MILLISECOND), 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest:03d}Z"
 
 
 def event_headers(record: Record, event_id: str, time: int, traceparent: bytes | None = None) -> Headers:

@@ -6,6 +6,8 @@ import base64
 import hashlib
 import secrets
 
+from schemas.numbering import SECOND_LOOK, canonical, spellings
+
 
 def derived_id(*parts: str | int) -> str:
     """An id that is a function of its parts: `evt_` and 26 characters of base 32 (130 bits of BLAKE2b)."""
@@ -29,10 +31,21 @@ def random_id(prefix: str = "evt_") -> str:
 
 
 def recipient_key(account: str, number: str) -> bytes:
-    """Key of everything about one recipient: `account:number`."""
+    """Key of everything about one recipient: `account:number`, with the number in its canonical spelling."""
+    # For every event: the test that `canonical` makes, without the call; nothing of North America needs it.
+    if number > "+2" and number[:5] in SECOND_LOOK:
+        number = canonical(number)
     return f"{account}:{number}".encode()
 
 
 def contact_key(account: str, list_number: str, number: str) -> str:
-    """Name of one contact of one list: `account:list_number:number`."""
+    """Name of one contact of one list: `account:list_number:number`, with the number in its canonical spelling."""
+    # As above: this is done several times for every record.
+    if number > "+2" and number[:5] in SECOND_LOOK:
+        number = canonical(number)
     return f"{account}:{list_number}:{number}"
+
+
+def contact_names(account: str, list_number: str, number: str) -> tuple[str, ...]:
+    """Every name that a contact may be recorded under: by each spelling of its number, the canonical one first."""
+    return tuple(f"{account}:{list_number}:{each}" for each in spellings(number))

@@ -9,8 +9,48 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-REMOVAL_REASONS = ("message", "manual", "complaint", "bad_response", "invalid_contact")
-"""Why a contact is removed: `reason` of ContactState, ContactCommand and UnsubscribeEvent."""
+REMOVAL_REASONS = (
+    "message",
+    "manual",
+    "complaint",
+    "bad_response",
+    "invalid_contact",
+    "deactivated",
+    "reassigned",
+)
+"""Why a contact is removed: `reason` of ContactState, ContactCommand, UnsubscribeEvent and RemovedEvent."""
+
+DATED_REASONS = frozenset({"deactivated", "reassigned"})
+"""Reasons that end the consent of whoever had the number until then, and no consent that was given later."""
+
+REASSIGNED = "REASSIGNED"
+"""`keyword` of an opt-out by which a provider says that the number is somebody else's now."""
+
+DROP = "drop"
+"""Command of an order that removes what is recorded under an old spelling of a number, and touches nothing else."""
+
+JOIN, FOLLOW, SETTLE, PASS_ON = "join", "follow", "settle", "pass_on"
+"""Commands of orders that streams gives itself, about a person with a number and an id: see `streams.people`."""
+
+CONFIRM, RELEASE = "confirm", "release"
+"""Commands of the orders that end what the brake of a list holds: these contacts are removed, or none of them is."""
+
+REASON_STRENGTH: Mapping[str, int] = {
+    "bad_response": 0,
+    "deactivated": 1,
+    "reassigned": 2,
+    "message": 3,
+    "invalid_contact": 4,
+    "manual": 4,
+    "complaint": 5,
+}
+"""A reason is replaced only by a stronger one. START undoes `message` and the dated ones; an operator all of them."""
+
+NO_KEYWORD = "UNSUBSCRIBED"
+"""`keyword` of an opt-out for which the contact used no word: the provider's flag, or its report."""
+
+WISH_CLASSES = frozenset({"complaint", "invalid", "opt_out"})
+"""Values of `status_class` of a Receipt that remove a contact at once."""
 
 FAILED_STATUSES = ("undeliverable", "expired", "rejected")
 """Values of `status` of DeliveryEvent that say that a message did not arrive."""
@@ -58,6 +98,8 @@ class Receipt:
     currency: str | None = None
     network: str | None = None
     raw: str
+    channel: str | None = None
+    user_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +122,9 @@ class InboundMessage:
     occurred_at: int | None = None
     received_at: int
     raw: str
+    answered_by_provider: bool | None = None
+    channel: str | None = None
+    user_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +232,13 @@ class ReplyEvent:
     list_number: str | None
     body: str
     timestamp: int
+    answered_by_provider: bool | None = None
+    confirm_until: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnsubscribeEvent:
-    """A contact was removed: it must not be texted again."""
+    """A contact opted out, by a reply, its provider's flag or a report: it must not be texted again."""
 
     event_id: str
     account: str
@@ -199,6 +246,38 @@ class UnsubscribeEvent:
     phone_number: str
     list_number: str | None
     keyword: str | None
+    reason: str
+    timestamp: int
+    answered_by_provider: bool | None = None
+    confirm_until: int | None = None
+    layer: str | None = None
+    received_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovedEvent:
+    """A contact was removed for another reason than that it opted out: it must not be texted again."""
+
+    event_id: str
+    account: str
+    provider: str
+    phone_number: str
+    list_number: str | None
+    reason: str
+    message_id: str | None
+    timestamp: int
+    received_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoredEvent:
+    """A contact may be texted again."""
+
+    event_id: str
+    account: str
+    provider: str
+    phone_number: str
+    list_number: str | None
     reason: str
     timestamp: int
 
@@ -270,7 +349,7 @@ class MessageCallback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactState:
-    """Whether one contact of one list may be texted. A contact without a record is active."""
+    """Whether one contact of one list may be texted, or, without a list, whether a number may be on any list."""
 
     contact: str
     account: str
@@ -281,11 +360,31 @@ class ContactState:
     reason: str | None
     since: int
     last_event_id: str
+    version: int = 0
+    scope: str = "list"
+    except_lists: tuple[str, ...] = ()
+    known_as: str | None = None
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactPlace:
+    """Where a contact is, as its account knows it."""
+
+    account: str
+    phone_number: str
+    time_zone: str | None = None
+    state: str | None = None
+    given_by: str | None = None
+    given_at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactCommand:
-    """An operator's order about one contact."""
+    """An order about one contact: an operator's, or one that streams gives itself.
+
+    Without a number, it is an operator's about all that the brake of a list holds.
+    """
 
     event_id: str
     command: str
@@ -295,6 +394,10 @@ class ContactCommand:
     issued_by: str | None = None
     issued_at: int
     reason: str | None = None
+    happened_at: int | None = None
+    other_name: str | None = None
+    receivers: tuple[str, ...] = ()
+    record: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -329,6 +432,7 @@ class RejectedRecord:
     item: str | None = None
     source_value: bytes | None = None
     rejected_at: int
+    may_opt_out: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -358,6 +462,7 @@ class WebhookTask:
     body: bytes
     url: str | None = None
     contact: str | None = None
+    content_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -376,6 +481,7 @@ class DeadWebhook:
     origin: str
     url: str | None = None
     contact: str | None = None
+    content_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -443,6 +549,20 @@ class EndpointAlert:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RemovalsHeld:
+    """The brake of a list took hold: what rules would remove of it is held."""
+
+    event_id: str
+    account: str
+    list_number: str
+    partition: int
+    reason: str
+    removed: int
+    contacts: int
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertTold:
     """An alert as an account was told it, or why it was not told."""
 
@@ -482,6 +602,19 @@ class AccountConfig:
     slack_webhook_url: str | None = None
     alert_webhook_url: str | None = None
     alert_webhook_secret: str | None = None
+    code_classes: Mapping[str, str] = field(default_factory=dict)
+    opt_out_scope: str = "list"
+    opt_out_scope_from: int | None = None
+    sending_rules: tuple[str, ...] = ()
+    sending_from: str | None = None
+    sending_to: str | None = None
+    sending_days: tuple[str, ...] = ()
+    sending_zones: str = "number"
+    sending_without_zone: str = "closed"
+    sending_cap: int | None = None
+    sending_rule_caps: bool = False
+    brake_share: float | None = None
+    brake_minimum: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -494,6 +627,10 @@ class ListConfig:
     provider_list_ids: Mapping[str, str] = field(default_factory=dict)
     dlr_forward_url: str | None = None
     reply_forward_url: str | None = None
+    numbers: tuple[str, ...] = ()
+    senders: tuple[str, ...] = ()
+    brake_share: float | None = None
+    brake_minimum: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -517,6 +654,17 @@ class EndpointConfig:
     headers: Mapping[str, str] = field(default_factory=dict)
     format: str = "json"
     batch_events: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointPause:
+    """An endpoint was paused, unless its settings have changed since."""
+
+    account: str
+    endpoint: str
+    settings_id: str
+    reason: str
+    paused_at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -572,11 +720,14 @@ Record = (
     | DeliveryEvent
     | ReplyEvent
     | UnsubscribeEvent
+    | RemovedEvent
+    | RestoredEvent
     | SentEvent
     | ClickEvent
     | ConversionEvent
     | MessageCallback
     | ContactState
+    | ContactPlace
     | ContactCommand
     | CallbacksSeen
     | RejectedRecord
@@ -587,10 +738,12 @@ Record = (
     | ReplayProgress
     | WebhookAttempt
     | EndpointAlert
+    | RemovalsHeld
     | AlertTold
     | AccountConfig
     | ListConfig
     | EndpointConfig
+    | EndpointPause
     | ApiKey
     | AuditEntry
     | ApiRequest

@@ -1,16 +1,13 @@
-"""Where schema ids come from: the folder beside this file, or a Confluent-compatible registry over HTTP."""
+"""Where schema ids come from: the folder beside this file, or a registry over HTTP."""
 
 from __future__ import annotations
 
 import json
 import tomllib
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any, TypedDict
-from urllib.parse import quote, urlsplit, urlunsplit
-
-import httpx
 
 from schemas.codec import Registry
 from schemas.topics import Catalogue
@@ -18,6 +15,12 @@ from schemas.topics import Catalogue
 FOLDER_IDS = 0x5400_0000
 """Added to the ids of `registry.toml`. Registries count from 1: an id above this one is the folder's in every
 deployment, so records that were written before a registry was configured stay readable afterwards."""
+
+
+@cache
+def _text(path: str) -> str:
+    """Text of a file under `schemas/`; nobody changes it while the process runs."""
+    return files("schemas").joinpath(path).read_text("utf-8")
 
 
 class RegistryError(RuntimeError):
@@ -39,8 +42,7 @@ class FolderRegistry:
     @cached_property
     def entries(self) -> list[SchemaVersion]:
         """Lines of `registry.toml`, the versions of each record in their order."""
-        text = files("schemas").joinpath("registry.toml").read_text("utf-8")
-        lines: list[SchemaVersion] = tomllib.loads(text)["schema"]
+        lines: list[SchemaVersion] = tomllib.loads(_text("registry.toml"))["schema"]
         return sorted(({**line, "id": FOLDER_IDS + line["id"]} for line in lines), key=lambda e: e["version"])
 
     @cached_property
@@ -75,77 +77,15 @@ class FolderRegistry:
     def schema(self, schema_id: int) -> dict[str, Any]:
         """Schema with this id. Raises KeyError when there is none."""
         path = self._files[schema_id]
-        schema: dict[str, Any] = json.loads(files("schemas").joinpath(path).read_text("utf-8"))
+        schema: dict[str, Any] = json.loads(_text(path))
         return schema
-
-
-class HttpRegistry:
-    """A Confluent-compatible registry: our newest schemas are registered there and its ids are written.
-
-    Subjects follow the RecordNameStrategy (`trackly.Receipt`), because several topics share a record; `publish`
-    adds those of the topics, under the same ids. Ids of the folder are the folder's here too.
-    https://docs.confluent.io/platform/current/schema-registry/develop/api.html
-    """
-
-    def __init__(self, url: str, timeout: float = 10.0) -> None:
-        self._url = url.rstrip("/")
-        self._timeout = timeout
-        self._folder = FolderRegistry()
-        self._ids: dict[str, int] = {}
-        self._schemas: dict[int, dict[str, Any]] = {}
-
-    def id_of(self, record: str) -> int:
-        """Id that the registry gives to our newest schema of a record. Raises RegistryError."""
-        if record not in self._ids:
-            self._ids[record] = self._register(self._folder.full_name(record), self._folder.id_of(record))
-        return self._ids[record]
-
-    def schema(self, schema_id: int) -> dict[str, Any]:
-        """Schema with this id. Raises KeyError when the registry has none, RegistryError when it fails."""
-        if schema_id >= FOLDER_IDS:
-            return self._folder.schema(schema_id)
-        if schema_id not in self._schemas:
-            answer = self._call("GET", f"/schemas/ids/{schema_id}", None)
-            self._schemas[schema_id] = json.loads(answer["schema"])
-        return self._schemas[schema_id]
-
-    def publish(self, subject: str, record: str, level: str) -> list[int]:
-        """Register all versions of a record under a subject, the oldest first, and set how it may change.
-
-        Returns the registry's ids. What is there already stays as it is. Raises RegistryError.
-        """
-        ids = [self._register(subject, version["id"]) for version in self._folder.versions[record]]
-        self._call("PUT", f"/config/{quote(subject, safe='')}", {"compatibility": level})
-        return ids
-
-    def _register(self, subject: str, schema_id: int) -> int:
-        body = {"schema": json.dumps(self._folder.schema(schema_id))}
-        return int(self._call("POST", f"/subjects/{quote(subject, safe='')}/versions", body)["id"])
-
-    def _call(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        try:
-            response = httpx.request(method, self._url + path, json=body, timeout=self._timeout)
-        except httpx.HTTPError as error:
-            raise RegistryError(
-                f"Schema registry {self._shown} does not answer ({type(error).__name__}). "
-                "Check SCHEMA_REGISTRY_URL, or unset it to use the built-in schemas."
-            ) from error
-        if response.status_code == 404:
-            raise KeyError(path)
-        if response.status_code >= 400:
-            raise RegistryError(
-                f"Schema registry {self._shown} refused {method} {path}: {response.status_code} {response.text[:300]}"
-            )
-        answer: dict[str, Any] = response.json()
-        return answer
-
-    @property
-    def _shown(self) -> str:
-        """The URL without user and password."""
-        parts = urlsplit(self._url)
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def registry_for(url: str | None) -> Registry:
     """The registry at `url`, or the folder when there is no URL."""
-    return HttpRegistry(url) if url else FolderRegistry()
+    if not url:
+        return FolderRegistry()
+    # Few deployments have one; the HTTP client takes a third of a second to import.
+    from schemas.http_registry import HttpRegistry
+
+    return HttpRegistry(url)

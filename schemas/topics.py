@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -20,7 +20,8 @@ DEFAULT_SCHEDULE = ("1m", "5m", "15m", "1h", "2h")
 """Delays between attempts of a webhook, unless TRACKLY_RETRY_SCHEDULE says otherwise."""
 
 MAX_COMPACTION_LAG_MS = 7 * 86_400_000
-"""After this, what a newer record of the same key has replaced is gone. Without it Kafka may keep it for ever."""
+"""Within this, Kafka cleans a partition that gets records: what a newer record of a key has replaced is gone then.
+Without it Kafka may keep it for ever. In a partition that gets none, it does nothing."""
 
 DEFAULT_MAX_MESSAGE_BYTES = 1_048_576
 """Largest record of a topic that says nothing else."""
@@ -37,13 +38,47 @@ def parse_duration(text: str) -> int:
     return millis
 
 
+FIXED = ("cleanup.policy", "message.timestamp.type", "max.message.bytes")
+"""Settings of topics on which the code relies: no deployment changes them."""
+
+TopicSettings = Mapping[str, Mapping[str, str]]
+"""Kafka's settings by name, of topics by name without the prefix; `*` is all topics."""
+
+
+def parse_topic_settings(text: str) -> dict[str, dict[str, str]]:
+    """`sms.raw:retention.ms=1209600000, *:segment.bytes=104857600` by topic and setting. Raises ValueError.
+
+    Changed are settings that cost space or time, not those by which records would be lost or kept twice.
+    """
+    found: dict[str, dict[str, str]] = {}
+    known = {topic.name: topic for topic in Catalogue().values() if topic.delay_ms is None}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        match = re.fullmatch(r"([^:=\s]+):([a-z0-9.]+)=([^\s=]+)", part)
+        if match is None:
+            raise ValueError(f"{part!r} is no TOPIC:SETTING=VALUE")
+        topic, name, value = match.groups()
+        if topic != "*" and topic not in known:
+            raise ValueError(f"{topic!r} is no topic: `trackly topics list` has them")
+        if name in FIXED:
+            raise ValueError(f"{name} is relied on and cannot be changed")
+        if name == "retention.ms" and (
+            topic == "*" or known[topic].compacted or known[topic].id.startswith("webhooks_")
+        ):
+            raise ValueError(f"retention.ms of {topic} is relied on and cannot be changed")
+        if name == "retention.ms" and not re.fullmatch(r"-1|[1-9][0-9]{0,15}", value):
+            raise ValueError(f"retention.ms={value} is no number of milliseconds, nor -1 for ever")
+        found.setdefault(topic, {})[name] = value
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Topic:
     """One topic as it is created on Kafka.
 
     `retention_ms` is None for topics kept forever; `record` is None where no schema is in use yet;
+    `append_time`: its records have the time at which the broker got them, whatever the writer's clock says;
     `shares_partitions` says that the count is TRACKLY_PARTITIONS; `mirrors` is the id of the topic that it repeats
-    without numbers; `delay_ms` is set for the delay tiers.
+    without numbers; `delay_ms` is set for the delay tiers; `own_settings` are what this deployment has decided.
     """
 
     id: str
@@ -54,6 +89,7 @@ class Topic:
     shares_partitions: bool
     retention_ms: int | None
     compacted: bool
+    append_time: bool
     max_message_bytes: int
     public: bool
     mirrors: str | None
@@ -61,6 +97,7 @@ class Topic:
     purpose: str
     written_by: tuple[str, ...]
     read_by: tuple[str, ...]
+    own_settings: tuple[tuple[str, str], ...] = ()
 
     @property
     def subject(self) -> str:
@@ -79,16 +116,25 @@ class Topic:
             "retention.ms": str(-1 if self.retention_ms is None else self.retention_ms),
             "retention.bytes": "-1",
             "max.message.bytes": str(self.max_message_bytes),
+            **({"message.timestamp.type": "LogAppendTime"} if self.append_time else {}),
+            **dict(self.own_settings),
         }
 
 
 class Catalogue(Mapping[str, Topic]):
     """All topics by short name, with this deployment's prefix, partition count and retry schedule.
 
-    Each delay of the schedule makes a delay topic of its own, `webhooks_retry.15m`.
+    Each delay of the schedule makes a delay topic of its own, `webhooks_retry.15m`. `own` are settings of topics that
+    the deployment has decided (`parse_topic_settings`).
     """
 
-    def __init__(self, prefix: str = "", partitions: int = 12, schedule: Sequence[str] = DEFAULT_SCHEDULE) -> None:
+    def __init__(
+        self,
+        prefix: str = "",
+        partitions: int = 12,
+        schedule: Sequence[str] = DEFAULT_SCHEDULE,
+        own: TopicSettings | None = None,
+    ) -> None:
         self.prefix = prefix
         self._topics: dict[str, Topic] = {}
         for key, entry in _entries().items():
@@ -97,6 +143,8 @@ class Catalogue(Mapping[str, Topic]):
                 continue
             for delay in dict.fromkeys(schedule):
                 self._topics[f"{key}.{delay}"] = _topic(f"{key}.{delay}", entry, prefix, partitions, delay)
+        if own:
+            self._topics = {key: _decided(topic, prefix, own) for key, topic in self._topics.items()}
         self._by_name = {topic.name: topic for topic in self._topics.values()}
 
     def __getitem__(self, key: str) -> Topic:
@@ -141,6 +189,12 @@ def _entries() -> dict[str, dict[str, Any]]:
     return tomllib.loads(files("schemas").joinpath("topics.toml").read_text("utf-8"))
 
 
+def _decided(topic: Topic, prefix: str, own: TopicSettings) -> Topic:
+    settings = {**own.get("*", {}), **own.get(topic.name.removeprefix(prefix), {})}
+    retention = int(settings.pop("retention.ms", -1 if topic.retention_ms is None else topic.retention_ms))
+    return replace(topic, own_settings=tuple(settings.items()), retention_ms=None if retention < 0 else retention)
+
+
 def _topic(key: str, entry: dict[str, Any], prefix: str, partitions: int, delay: str | None = None) -> Topic:
     retention = entry["retention"]
     return Topic(
@@ -152,6 +206,7 @@ def _topic(key: str, entry: dict[str, Any], prefix: str, partitions: int, delay:
         shares_partitions=entry["partitions"] == "shared",
         retention_ms=None if retention == "forever" else parse_duration(retention),
         compacted=entry.get("compacted", False),
+        append_time=entry.get("append_time", False),
         max_message_bytes=entry.get("max_message_bytes", DEFAULT_MAX_MESSAGE_BYTES),
         public=entry.get("public", False),
         mirrors=entry.get("mirrors"),

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any
 
-from accounts.store import AccountsReader, write_configs
-from bus.app import Worker
+from accounts.store import AccountsReader, write_pause
 from bus.ledger import TopicPartition
+from bus.measures import Labels
 from bus.producer import partition_of
+from bus.worker.app import Worker
 from outbound.sender import Sender
 from schemas.cloudevents import event_headers
-from schemas.records import AlertTold, EndpointAlert, EndpointConfig
-from sinks.alert_channels import Channels
-from sinks.alert_teller import Teller
-from sinks.alerts import Alerts
-from sinks.attempts import AttemptLog, answered_since
+from schemas.records import AlertTold, EndpointAlert, EndpointPause
+from sinks.alerts.channels import Channels
+from sinks.alerts.sender import Teller
+from sinks.alerts.sink import Alerts
 from sinks.clock import Clock, SystemClock
-from sinks.delays import DelayTiers
 from sinks.forwarding import Forwarding
-from sinks.metrics import AlertMetrics, WebhookMetrics
-from sinks.pausing import Pauses, Rule
-from sinks.replay import Replays
-from sinks.retry import schedule_of
+from sinks.replays.runner import Replays
 from sinks.settings import SinksSettings
-from sinks.webhooks import EVENTS, TOPICS, WebhookSink
+from sinks.webhooks.attempt_log import AttemptLog, answered_since
+from sinks.webhooks.delay_tiers import DelayTiers
+from sinks.webhooks.loop_lag import LoopLag
+from sinks.webhooks.metrics import export_delays, export_lanes, export_webhooks, rejected_of
+from sinks.webhooks.parked import ParkedTier
+from sinks.webhooks.pausing import Pauses, Rule
+from sinks.webhooks.retry import schedule_of
+from sinks.webhooks.sink import APART, EVENTS, TOPICS, WebhookSink
 
 LAST_ATTEMPTS = 5.0
 """Seconds that partitions are not given up for the sake of the log of attempts."""
@@ -42,10 +44,11 @@ class Sinks(Worker):
         self.accounts = AccountsReader(settings, self.codec)
         self.sender = self._new_sender(settings)
         self.attempts = AttemptLog(self.records_producer, self.codec, self.catalogue["webhooks_attempts"].name)
+        schedule = schedule_of(settings.retry_schedule)
         self.webhooks = WebhookSink(
             settings,
-            schedule_of(settings.retry_schedule),
-            self.inbox(*TOPICS),
+            schedule,
+            self.inbox(*TOPICS, apart=APART),
             self.accounts.view,
             codec=self.codec,
             catalogue=self.catalogue,
@@ -56,13 +59,15 @@ class Sinks(Worker):
             attempts=self.attempts,
             crash=self.crash,
             share=self.share,
+            lag=LoopLag(),
         )
         self.forwarder = self._new_sender(settings)
         self.forwarding = Forwarding(settings, self.accounts.view, self.codec, self.forwarder.post, clock)
         self.channels = Channels(self.forwarder.post, clock)
         teller = Teller(self.accounts.view, self.channels, self.write_told, clock)
         self.alerts = Alerts(settings, self.codec, teller, clock)
-        self.delays = DelayTiers(settings, self.records_producer, clock, self.crash)
+        parked = ParkedTier(settings, schedule, self.records_producer, clock, self.webhooks.stays_parked)
+        self.delays = DelayTiers(settings, self.records_producer, clock, self.crash, parked=parked)
         self.replays = Replays(
             settings,
             self.accounts.view,
@@ -84,6 +89,10 @@ class Sinks(Worker):
             ports=settings.webhook_ports,
             per_host=settings.connections_per_host,
         )
+
+    def rejections(self) -> dict[Labels, float]:
+        """What webhooks rejected: they are settled one by one, not by batches."""
+        return rejected_of(self.webhooks.counts)
 
     async def on_start(self) -> None:
         """Read the settings of all endpoints before the first event."""
@@ -121,9 +130,9 @@ class Sinks(Worker):
         number = partition_of(endpoint.encode(), topic.partitions)
         return TopicPartition(topic.name, number) in self.consumer.ledgers
 
-    async def write_endpoint(self, config: EndpointConfig) -> None:
-        """Write the settings of an endpoint, acknowledged."""
-        await write_configs(self.records_producer, self.bus, self.codec, [config])
+    async def write_pause(self, pause: EndpointPause) -> None:
+        """Write the pause of an endpoint, acknowledged."""
+        await write_pause(self.records_producer, self.bus, self.codec, pause)
 
     async def tell(self, alert: EndpointAlert) -> None:
         """Write an alert, acknowledged."""
@@ -152,31 +161,29 @@ class Sinks(Worker):
             clock,
             owns=self.owns,
             answered_since=partial(answered_since, settings, self.codec),
-            write=self.write_endpoint,
+            write=self.write_pause,
             tell=self.tell,
         )
 
     def _export(self, clock: Clock) -> None:
         webhooks, sender, health = self.webhooks, self.sender, self.health
-        health.registry.register(WebhookMetrics(webhooks.counts, sender, self.attempts, self.forwarding.hosts.counts))
-        health.gauge("webhooks_in_flight", "Requests under way.", lambda: webhooks.in_flight)
-        health.gauge("window_events", "Events in work.", lambda: webhooks.window.events)
-        health.gauge("window_bytes", "Bytes of webhooks in work.", lambda: webhooks.window.bytes)
-        health.registry.register(AlertMetrics(self.channels.counts))
-        health.gauge("alert_bursts", "Bursts of alerts that are gathered.", lambda: len(self.alerts.bursts))
-        health.gauge(
-            "oldest_parked_seconds",
-            "Age of the oldest webhook that waits for a paused endpoint.",
-            lambda: webhooks.parking.oldest_seconds(clock.now_ms()),
-        )
+        export_webhooks(health, webhooks.counts, sender, self.attempts, self.forwarding.hosts.counts)
+        export_lanes(health, webhooks.lanes)
+        export_delays(health, lambda: self.delays.tiers)
+        health.gauge("webhooks_in_flight", lambda: webhooks.in_flight)
+        health.gauge("window_events", lambda: webhooks.window.events)
+        health.gauge("window_bytes", lambda: webhooks.window.bytes)
+        health.export("alerts", lambda: dict[Labels, float](self.channels.counts.items()))
+        health.gauge("alert_bursts", lambda: len(self.alerts.bursts))
+        health.gauge("oldest_parked_seconds", lambda: webhooks.parking.oldest_seconds(clock.now_ms()))
 
 
 def create_app(settings: SinksSettings, clock: Clock | None = None) -> Sinks:
     """The app with its agent."""
     worker = Sinks(settings, clock or SystemClock())
 
-    @worker.agent(worker.channel(*TOPICS), name="webhooks")  # type: ignore[untyped-decorator]
-    async def webhooks(stream: Any) -> None:
+    @worker.stage("webhooks", *TOPICS)
+    async def webhooks() -> None:
         await worker.webhooks.run()
 
     return worker

@@ -14,19 +14,21 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
-import aiokafka
 from aiokafka.errors import KafkaError
 
 from accounts.lists import list_of
-from accounts.store import Accounts
+from accounts.model import Accounts
+from bus.clients import new_consumer, subscribe
+from bus.fetching import ask_seldom
 from bus.settings import BusSettings
+from bus.worker.batches import NOT_OF_THE_RECORD
 from outbound.formats import raw_content_type
 from providers import PROVIDERS
 from schemas.codec import Codec, CodecError
 from schemas.records import InboundMessage, ListConfig, Receipt
 from sinks.clock import Clock
-from sinks.fanout import may_use_http
-from sinks.lanes import Post
+from sinks.webhooks.fanout import may_use_http
+from sinks.webhooks.lane import Post
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +64,8 @@ class Item(NamedTuple):
 
 def target_of(report: Receipt | InboundMessage, accounts: Accounts) -> Item | None:
     """Where a report's raw item goes, or None when its list wants none."""
-    lists = accounts.lists_of(report.account)
-    number = list_of(report, None, lists)
-    config = lists.get(number) if number is not None else None
+    number = list_of(report, None, accounts.known_lists(report.account)).list_number
+    config = None if number is None else accounts.lists_of(report.account).get(number)
     url = None if config is None else _url_for(report, config)
     if url is None:
         return None
@@ -182,12 +183,16 @@ class Forwarding:
             return
         try:
             report = self._codec.decode(record.value)
+            item = target_of(report, self._accounts) if isinstance(report, Receipt | InboundMessage) else None
         except CodecError:
             return
-        if isinstance(report, Receipt | InboundMessage):
-            item = target_of(report, self._accounts)
-            if item is not None:
-                self.hosts.offer(item)
+        except NOT_OF_THE_RECORD:
+            raise
+        except Exception:
+            log.exception("a record cannot be forwarded")
+            return
+        if item is not None:
+            self.hosts.offer(item)
 
     def _may_be_wanted(self, key: bytes | None) -> bool:
         # `account:recipient`; a report without a recipient has its provider's name there, and says its account inside.
@@ -206,8 +211,8 @@ class Forwarding:
             await asyncio.sleep(RESTART_SECONDS)
 
     async def _consume(self) -> NoReturn:
-        consumer = aiokafka.AIOKafkaConsumer(
-            *(self._settings.catalogue[topic].name for topic in TOPICS),
+        consumer = new_consumer(
+            self._settings,
             group_id=self._settings.group("forwarding"),
             group_instance_id=self._settings.instance_id,
             # What is read counts as sent: each item goes out once, and none again.
@@ -215,10 +220,11 @@ class Forwarding:
             auto_commit_interval_ms=1_000,
             auto_offset_reset="latest",
             max_poll_records=500,
-            **self._settings.aiokafka(),
         )
+        subscribe(consumer, *(self._settings.catalogue[topic].name for topic in TOPICS), new_at_end=True)
         try:
             await consumer.start()
+            ask_seldom(consumer)
             while True:
                 for records in (await consumer.getmany(timeout_ms=1_000)).values():
                     for record in records:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from accounts.store import AccountsReader
-from bus.app import Worker
-from bus.batches import batches
-from bus.due import DueRows
-from bus.owners import OwnedRows
-from streams import click_row, message_row
+from bus.admin import Admin
+from bus.layout import Identity, LayoutError
+from bus.tables.count_index import CountedRows
+from bus.tables.due_index import DueRows
+from bus.tables.owner_index import OwnedRows
+from bus.worker.app import Worker
+from bus.worker.batches import Batch, batches
+from streams import brake_row, click_row, message_row, row
+from streams.cleaning import Cleaning
 from streams.clicks import Clicks, Waits
 from streams.contacts import Contacts
 from streams.normalize import normalize
@@ -27,8 +31,26 @@ CLICK_INPUTS = ("links", "postbacks")
 TICK_EVERY = 1.0
 """Seconds between looks at the reports that wait for their message, and the postbacks that wait for their click."""
 
+MOST_STATES_ALONE = 2_000
+"""States of contacts that the first batches may have published before any row was written."""
+
+LOOKS_AFTER = 10.0
+"""Seconds from the start to the first look at which partitions are quiet (`streams.cleaning`)."""
+
 PURGE_EVERY = 6 * 3600.0
 """Seconds between sweeps over expired messages and clicks. One that is still there costs disk and does no harm."""
+
+
+def check_not_lost(changelog: str, states: int, has_committed: bool) -> None:
+    """Raises LayoutError when there are states of contacts, but no row of any was ever in this changelog.
+
+    States go out before rows. So the first of all may stand alone, after a crash, and before anything is committed.
+    """
+    if states and (has_committed or states > MOST_STATES_ALONE):
+        raise LayoutError(
+            f"{changelog} is empty, but {states:,} states of contacts have been published: the changelog was lost, and"
+            " with it who was removed. Run `trackly tables rebuild-from-contacts` before streams starts again."
+        )
 
 
 class Streams(Worker):
@@ -39,15 +61,37 @@ class Streams(Worker):
         super().__init__(settings, "streams", directory=directory, host=settings.host, port=settings.port)
         self.settings = settings
         self.accounts = AccountsReader(settings, self.codec)
-        counter = self.health.counter
-        unknown = counter("unknown_codes", "Failures with a code that no table has.", ["provider"])
+        self.health.export("records", lambda: self.records)
+        unknown = self.health.counter("unknown_codes")
         self.unknown_codes = UnknownCodes(lambda provider: unknown.labels(provider).inc())
-        self.orphaned = counter("orphaned_reports", "Reports that went out without the message they waited for.")
-        self.conversions = counter(
-            "conversions",
-            "Postbacks settled: joined with their click, orphaned (nobody registered it), repeated, rejected.",
-            ["result"],
-        )
+        self.orphaned = self.health.counter("orphaned_reports")
+        self.conversions = self.health.counter("conversions")
+        self._removals_held = self.health.tally("removals_held")
+        self._to_event = self.health.distributions("callback_to_event_seconds")[()]
+
+    def code_classes(self, account: str) -> Mapping[str, str]:
+        """What failures do to contacts, as far as the account says so itself."""
+        config = self.accounts.view.accounts.get(account)
+        return {} if config is None else config.code_classes
+
+    def _look_at_topics(self) -> dict[str, Identity]:
+        found = super()._look_at_topics()
+        changelog, contacts = self.catalogue["table_contacts"].name, self.catalogue["contacts"].name
+        with Admin(self.bus) as admin:
+            if not any(admin.end_offsets(changelog).values()):
+                check_not_lost(
+                    changelog, sum(admin.end_offsets(contacts).values()), bool(admin.group_offsets(self.conf.id))
+                )
+        return found
+
+    def told(self, stage: str, batch: Batch) -> None:
+        """Count what a batch led to, and how long its events took."""
+        super().told(stage, batch)
+        for reason, count in batch.held.items():
+            self._removals_held.add(reason, by=count)
+        now = time.time()
+        for _, received_at in batch.received:
+            self._to_event.observe(now - received_at / 1000)
 
     async def on_start(self) -> None:
         """Read the settings of all accounts before the first record."""
@@ -67,37 +111,46 @@ def create_app(settings: StreamsSettings) -> Streams:
     about_recipients, about_clicks = worker.inbox(*CONTACT_INPUTS), worker.inbox(*CLICK_INPUTS)
     contacts = _contacts(worker)
     conversions = _clicks(worker)
+    of_contacts, of_clicks = _cleanings(settings, contacts, conversions)
 
-    @worker.agent(worker.channel("raw"), name="normalize")  # type: ignore[untyped-decorator]
-    async def normalize_agent(stream: Any) -> None:
+    def tick_contacts(batch: Batch) -> None:
+        contacts.tick(batch)
+        of_contacts.tick(batch)
+
+    def tick_clicks(batch: Batch) -> None:
+        conversions.settle_due(batch)
+        of_clicks.tick(batch)
+
+    @worker.stage("normalize", "raw")
+    async def normalize_all() -> None:
         async for batch in batches(worker, raw, stage="normalize"):
             for source in batch:
                 with batch.attempt(source):
-                    normalize(batch, source, worker.codec, worker.unknown_codes)
+                    normalize(batch, source, worker.codec, worker.unknown_codes, worker.code_classes)
 
-    @worker.agent(worker.channel(*CONTACT_INPUTS), name="contacts")  # type: ignore[untyped-decorator]
-    async def contacts_agent(stream: Any) -> None:
+    @worker.stage("contacts", *CONTACT_INPUTS)
+    async def apply_to_contacts() -> None:
         async for batch in batches(
             worker,
             about_recipients,
             stage="contacts",
             tables=contacts.tables,
             repair=contacts.republish,
-            tick=contacts.tick,
+            tick=tick_contacts,
             tick_every=TICK_EVERY,
         ):
             for source in batch:
                 with batch.attempt(source):
                     contacts.apply(batch, source)
 
-    @worker.agent(worker.channel(*CLICK_INPUTS), name="clicks")  # type: ignore[untyped-decorator]
-    async def clicks_agent(stream: Any) -> None:
+    @worker.stage("clicks", *CLICK_INPUTS)
+    async def apply_to_clicks() -> None:
         async for batch in batches(
             worker,
             about_clicks,
             stage="clicks",
             tables=(conversions.table,),
-            tick=conversions.settle_due,
+            tick=tick_clicks,
             tick_every=TICK_EVERY,
         ):
             for source in batch:
@@ -112,33 +165,56 @@ def create_app(settings: StreamsSettings) -> Streams:
                 return
             oldest = _days_ago(settings.message_days)
             purged = await contacts.tables.messages.purge(
-                lambda row: message_row.since_of(row, worker.codec) >= oldest  # noqa: B023 - called at once
+                lambda value: message_row.since_of(value, worker.codec) >= oldest  # noqa: B023 - called at once
             )
             log.info("purged %d messages older than %d days", purged, settings.message_days)
             oldest = _days_ago(settings.conversion_days)
             purged = await conversions.table.purge(partial(click_row.is_kept, oldest=oldest))
             log.info("purged %d clicks not heard of for %d days", purged, settings.conversion_days)
+            contacts.forget_removals()
+
+    @worker.task  # type: ignore[untyped-decorator]
+    async def clean() -> None:
+        pause = LOOKS_AFTER
+        while not worker.should_stop:
+            await worker.sleep(pause)
+            if worker.should_stop:
+                return
+            pause = min([await cleaning.look() for cleaning in (of_contacts, of_clicks)])
 
     return worker
+
+
+def _cleanings(settings: StreamsSettings, contacts: Contacts, conversions: Clicks) -> tuple[Cleaning, Cleaning]:
+    """What lets Kafka clean the topics of the stages `contacts` and `clicks`."""
+    tables = {"table_contacts": contacts.tables.contacts, "table_messages": contacts.tables.messages}
+    return (
+        Cleaning(settings, tables, ("contacts", "places")),
+        Cleaning(settings, {"table_clicks": conversions.table}),
+    )
 
 
 def _contacts(worker: Streams) -> Contacts:
     wait = worker.settings.registration_wait
     waiting = DueRows(partial(message_row.due_at, wait=int(wait * 1000)), patience=wait)
-    worker.health.gauge(
-        "waiting_messages", "Messages that are not registered yet and whose reports wait.", waiting.count
-    )
-    return Contacts(
+    worker.health.gauge("waiting_messages", waiting.count)
+    contacts = Contacts(
         worker.codec,
         worker.accounts.view,
-        worker.durable_table("contacts", "table_contacts"),
+        worker.durable_table(
+            "contacts", "table_contacts", owned_rows=OwnedRows(row.holders_of), counted_rows=CountedRows(row.labels_of)
+        ),
         worker.durable_table(
             "messages", "table_messages", waiting, OwnedRows(partial(message_row.owners_of, codec=worker.codec))
         ),
+        worker.durable_table("brakes", "table_brakes", DueRows(brake_row.due_at)),
+        partitions=worker.catalogue["commands"].partitions,
         wait=wait,
         on_orphaned=worker.orphaned.inc,
         pseudonyms=worker.settings.pseudonyms,
     )
+    worker.health.gauge("held_contacts", contacts.held)
+    return contacts
 
 
 def _clicks(worker: Streams) -> Clicks:

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bus.batches import Batch
-from bus.inbox import Admitted, Kept
-from bus.tables import Table
+from bus.tables.table import Table
+from bus.worker.batches import Batch
+from bus.worker.inbox import Admitted, Kept
 from schemas.codec import Codec, CodecError
 from schemas.ids import recipient_key
 from schemas.records import ContactCommand, ConversionEvent, Postback, TrackedLink

@@ -7,30 +7,74 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
-from accounts.lists import list_of, threshold_of
-from accounts.store import Accounts
-from bus.batches import Batch
-from bus.inbox import Admitted
-from bus.tables import Stale, Table
+from accounts.lists import Belonging, address_key, list_of, receivers_of
+from accounts.model import Accounts
+from bus.tables.table import Stale, Table
+from bus.worker.batches import Batch
+from bus.worker.inbox import Admitted
+from providers.bounds import MAX_ID
 from providers.numbers import NotANumber, to_number
 from schemas.codec import Codec, CodecError
-from schemas.ids import derived_id, recipient_key
+from schemas.ids import contact_key, recipient_key
+from schemas.numbering import canonical
 from schemas.pseudonyms import Pseudonyms
 from schemas.records import (
+    CONFIRM,
+    PASS_ON,
+    RELEASE,
     ContactCommand,
     InboundMessage,
     LinkClick,
     MessageSent,
     Receipt,
+    Record,
 )
-from streams import message_row, row
+from streams import message_row, people
+from streams.brakes import Brakes
+from streams.home import Homed, sent_home
 from streams.message_row import MessageRow
 from streams.optout import words_of
-from streams.recipient import Origin, Recipient, Tables
+from streams.publisher import Publisher
+from streams.recipient import Origin, Recipient, Rule, Tables
 from streams.registrations import Registrations
-from streams.rules import apply_click, apply_command, apply_inbound
+from streams.row import HELD, RULED, STEP_MS, step_of
+from streams.rules import (
+    EVERYWHERE,
+    REMOVALS,
+    apply_click,
+    apply_command,
+    apply_opt_out,
+    apply_reassigned,
+    apply_receipt,
+    apply_reply,
+    cause_of,
+    come_back,
+    happened_at,
+    holds,
+    is_dated,
+    is_reassigned,
+    is_repeated,
+    is_restoring,
+    is_void,
+    message_events,
+    message_name,
+    ordered_by,
+    read_reply,
+    removes_everywhere,
+    reported_by,
+    start_again,
+)
+from streams.rules.outcome import time_of
+from streams.rules.states import report_of
+
+MAX_MESSAGE_BYTES = 768 << 10
+"""Bytes of a registered message as it lies on its topic."""
+
+REMOVALS_MS = 8 * 86_400_000
+"""How long removals by rules stay counted: callbacks lie on their topic for 7 days."""
 
 RELEASED_AT_ONCE = 5_000
 """Messages whose reports are released in one tick: more than a worker can take in until the next."""
@@ -40,7 +84,7 @@ class Contacts:
     """Applies records to the rows of contacts and messages. The rules are in `streams.rules`.
 
     `wait`: seconds that a report waits for its message, in accounts that register them. `on_orphaned` is told how
-    many reports went out without.
+    many reports went out without. `partitions` are those of the topics that are keyed by recipient.
     """
 
     def __init__(
@@ -49,7 +93,9 @@ class Contacts:
         accounts: Accounts,
         contacts: Table,
         messages: Table,
+        brakes: Table,
         *,
+        partitions: int = 1,
         wait: float = 60.0,
         clock: Callable[[], float] = time.time,
         on_orphaned: Callable[[int], None] = lambda count: None,
@@ -57,44 +103,89 @@ class Contacts:
     ) -> None:
         self._codec = codec
         self._accounts = accounts
-        self.tables = Tables(contacts, messages)
+        self.tables = Tables(contacts, messages, brakes)
+        self._brakes = Brakes(brakes, contacts, partitions)
         self._clock = clock
         self._pseudonyms = pseudonyms
-        self._registrations = Registrations(accounts, wait=wait, now=self._now, on_orphaned=on_orphaned)
+        self._publisher = Publisher(contacts, self._now)
+        self._registrations = Registrations(accounts, self._brakes, wait=wait, now=self._now, on_orphaned=on_orphaned)
 
     def apply(self, batch: Batch, source: Admitted) -> None:
         """Apply one record of any of the inputs. Raises CodecError when it is none of ours."""
         record = self._codec.decode(source.record.value)
-        origin = Origin(source.record.partition, source.record.key, source.record.timestamp, source.traceparent)
+        if isinstance(record, ContactCommand) and record.command == PASS_ON:
+            record = people.passed_on(record, self._codec)
+        record = _bounded(record, source.record.timestamp)
+        if isinstance(record, Homed) and sent_home(batch, source, record):
+            return
+        received_at = record.received_at if isinstance(record, Receipt | InboundMessage | LinkClick) else 0
+        origin = Origin(
+            source.record.partition, source.record.key, source.record.timestamp, source.traceparent, received_at
+        )
+        if isinstance(record, Receipt | InboundMessage | LinkClick | MessageSent) and self._take_as_erased(
+            batch, origin, record
+        ):
+            return
+        if isinstance(record, MessageSent):
+            self._register(batch, source, origin, record)
+            return
+        if isinstance(record, ContactCommand) and record.command in (CONFIRM, RELEASE):
+            self._brakes.decide(batch, source, record)
+            return
+        if not isinstance(record, Receipt | InboundMessage | LinkClick | ContactCommand):
+            raise CodecError(f"a {type(record).__name__} does not belong here")
+        recipient = self._recipient(batch, origin, record.account, people.name_of(record))
+        if people.pass_on(recipient, record, self._codec):
+            return
         match record:
-            case Receipt(to=number):
-                self._receipt(self._recipient(batch, origin, record.account, number), record)
-            case InboundMessage(from_=number):
-                self._inbound(self._recipient(batch, origin, record.account, number), record)
-            case MessageSent(to=number):
-                problem = _misplaced(record, source.record.key)
-                if problem is None:
-                    self._registrations.register(self._recipient(batch, origin, record.account, number), record)
-                else:
-                    batch.reject(source, *problem, account=record.account, provider=record.provider)
-            case LinkClick(to=number):
-                self._click(self._recipient(batch, origin, record.account, number), record)
-            case ContactCommand(command="erase", phone_number=number):
+            case Receipt():
+                people.learn(recipient, record)
+                self._receipt(recipient, record)
+            case InboundMessage():
+                people.learn(recipient, record)
+                self._inbound(recipient, record)
+            case LinkClick():
+                self._click(recipient, record)
+            case ContactCommand():
+                self._take_order(batch, source, recipient, record)
+
+    def _register(self, batch: Batch, source: Admitted, origin: Origin, message: MessageSent) -> None:
+        problem = _misplaced(message, source.record.key) or _too_large(message, len(source.record.value))
+        if problem is None:
+            self._registrations.register(self._recipient(batch, origin, message.account, message.to), message)
+        else:
+            batch.reject(source, *problem, account=message.account, provider=message.provider)
+
+    def _take_order(self, batch: Batch, source: Admitted, recipient: Recipient, order: ContactCommand) -> None:
+        match order.command:
+            case "erase":
                 if self._pseudonyms is None:
-                    batch.reject(source, "no_pseudonym_key", "TRACKLY_PSEUDONYM_KEY is not set", account=record.account)
-                else:
-                    recipient = self._recipient(batch, origin, record.account, number)
-                    recipient.erase(record, self._pseudonyms.of(record.account, number))
-                    if not record.list_number:
-                        recipient.forget(record)
-            case ContactCommand(phone_number=number):
-                recipient = self._recipient(batch, origin, record.account, number)
-                recipient.send(recipient.update(record.list_number, partial(apply_command, command=record)).events)
+                    batch.reject(source, "no_pseudonym_key", "TRACKLY_PSEUDONYM_KEY is not set", account=order.account)
+                    return
+                people.erase_others(recipient, order)
+                recipient.erase(order, self._pseudonyms.of(order.account, order.phone_number))
+                if not order.list_number:
+                    recipient.forget(order)
+            case "drop" if canonical(order.phone_number) == order.phone_number:
+                batch.reject(source, "invalid_number", "phone_number is no old spelling", account=order.account)
+            case "drop":
+                recipient.drop(order)
+            case "join":
+                people.join(recipient, order)
+            case "follow":
+                people.follow(recipient, order)
+            case "settle":
+                people.settle(recipient, order)
             case _:
-                raise CodecError(f"a {type(record).__name__} does not belong here")
+                if is_dated(order) and self._pseudonyms is not None and recipient.erased_at:
+                    pseudonym = self._pseudonyms.of(order.account, order.phone_number)
+                    recipient = self._hidden(batch, recipient.origin, order.account, pseudonym)
+                self._order(recipient, order)
 
     def tick(self, batch: Batch) -> None:
-        """Let the reports go out that have waited long enough for their message."""
+        """Let the reports go out that have waited long enough for their message; publish again what was overtaken;
+        carry out what was decided about held removals."""
+        self._publisher.tick(batch)
         now = self._now()
         for partition, key in self.tables.messages.due(now, RELEASED_AT_ONCE):
             value = batch.rows(self.tables.messages).get(partition, key)
@@ -104,60 +195,176 @@ class Contacts:
                 origin = Origin(partition, recipient_key(receipt.account, receipt.to or ""), now)
                 recipient = self._recipient(batch, origin, receipt.account, receipt.to)
                 self._registrations.release(recipient, known)
+        self._brakes.carry_out(batch, now, self._decided)
+
+    def _decided(self, batch: Batch, partition: int, contact: bytes, at: int, rule: Rule) -> None:
+        account, list_number, number = contact.decode().split(":", 2)
+        origin = Origin(partition, recipient_key(account, number), at)
+        self._recipient(batch, origin, account, number).update(list_number or None, rule)
+
+    def forget_removals(self) -> None:
+        """Forget how many contacts rules removed in hours that no report is received in any more."""
+        oldest = (self._now() - REMOVALS_MS) // STEP_MS
+        self.tables.contacts.forget_counts(RULED, lambda label: step_of(label) < oldest)
+
+    def held(self) -> int:
+        """How many contacts are held, of the partitions of this worker."""
+        return self.tables.contacts.counts(HELD)
 
     def republish(self, batch: Batch, stale: Stale) -> None:
         """Publish a contact again whose row was written over: what was published last may be wrong too."""
-        if stale.table != self.tables.contacts.name:
-            return
-        contact = stale.key.decode()
-        account, list_number, number = contact.split(":", 2)
-        if list_number:
-            known = row.from_bytes(stale.value)
-            event_id = derived_id("republish", contact, known.since, known.failures)
-            state = known.state(account, list_number, number, event_id)
-            batch.send("contacts", state, key=stale.key, event_id=event_id, at=known.since)
+        if stale.table == self.tables.contacts.name:
+            account, list_number, number = stale.key.decode().split(":", 2)
+            self._publisher.again(batch, stale.partition, stale.key)
+            for each in () if list_number else self._accounts.lists_of(account):
+                self._publisher.again(batch, stale.partition, contact_key(account, each, number).encode())
+
+    def _take_as_erased(
+        self, batch: Batch, origin: Origin, record: Receipt | InboundMessage | LinkClick | MessageSent
+    ) -> bool:
+        """Take a record of a time before its number was erased, so that it brings nothing back; False for any other.
+
+        An opt-out or a complaint that came so late still removes, under the number's pseudonym, and is not told.
+        """
+        number = record.from_ if isinstance(record, InboundMessage) else record.to
+        if self._pseudonyms is None or number is None:
+            return False
+        if isinstance(record, MessageSent):
+            at = record.sent_at
+        else:
+            at = report_of(record).at if isinstance(record, Receipt) else time_of(record)
+        erased_at = self._recipient(batch, origin, record.account, number).erased_at
+        if not erased_at or (at > erased_at and not (isinstance(record, InboundMessage) and is_reassigned(record))):
+            return False
+        pseudonym = self._pseudonyms.of(record.account, number)
+        hidden = self._hidden(batch, origin, record.account, pseudonym)
+        if isinstance(record, Receipt) and record.status_class in REMOVALS:
+            self._receipt(hidden, replace(record, to=pseudonym))
+        elif isinstance(record, InboundMessage):
+            self._inbound(hidden, replace(record, from_=pseudonym))
+        return True
+
+    def _order(self, recipient: Recipient, order: ContactCommand) -> None:
+        at = recipient.origin.at or order.issued_at
+        list_number = order.list_number or None
+        before = recipient.contact(list_number)
+        if list_number is not None and is_restoring(before, order, at):
+            # In this order: what tells that an order was carried out is written last.
+            cause = ordered_by(order, at)
+            recipient.update(None, partial(come_back, list_number=list_number, cause=cause, is_ordered=True))
+        consented = recipient.consented_since(happened_at(order, at)) if is_dated(order) and not list_number else ()
+        after = recipient.update(list_number, partial(apply_command, command=order, at=at, consented=consented))
+        whole = recipient.contact(None)
+        if whole is not None and list_number is not None and after.may_be_texted and holds(whole, list_number):
+            after = whole
+        if is_void(before, after, order):
+            recipient.tell_void(order, after, at)
 
     def _receipt(self, recipient: Recipient, receipt: Receipt) -> None:
         # A report without a recipient does not lie in the partition of its message: it is told as it stands.
         known = None
         if receipt.to is not None:
             known = recipient.message(receipt.provider, receipt.provider_message_id)
-        message = known.message if known is not None else None
-        lists = self._accounts.lists_of(receipt.account)
-        list_number = list_of(receipt, message, lists)
-        if message is None and receipt.to is not None and self._registrations.must_wait(receipt.account, known):
-            self._registrations.let_wait(recipient, receipt, list_number, known)
+        before = known or MessageRow(since=self._now())
+        belongs = list_of(receipt, before.message, self._accounts.known_lists(receipt.account))
+        if belongs.list_number is None and before.list_number is not None:
+            belongs = Belonging(belongs.name or before.list_number, before.list_number, not receivers_of(receipt))
+        must_wait = before.message is None and receipt.to is not None and not recipient.is_erased
+        if must_wait and self._registrations.must_wait(receipt.account, known):
+            self._registrations.let_wait(recipient, receipt, belongs, before)
             return
-        outcome = recipient.count(receipt, message, list_number, threshold_of(lists, list_number))
-        recipient.send(outcome.events)
-        if known is not None and not known.sent and outcome.tells_sent:
-            after = MessageRow(since=known.since, sent=True)
-            recipient.put_message(receipt.provider, receipt.provider_message_id, after)
+        after = apply_receipt(before, receipt)
+        if after is before and before.list_number == belongs.list_number:
+            return
+        told = message_events(before, after, receipt, belongs.name)
+        recipient.send(told)
+        name, cause = (
+            message_name(receipt.provider, receipt.provider_message_id),
+            reported_by(receipt, before.message, told),
+        )
+        after = self._registrations.count(recipient, before, after, name, cause, belongs)
+        if receipt.to is not None and after is not before:
+            row = replace(after, since=self._now())
+            recipient.put_message(receipt.provider, receipt.provider_message_id, row)
 
     def _inbound(self, recipient: Recipient, inbound: InboundMessage) -> None:
+        if is_reassigned(inbound):
+            consented = recipient.consented_since(time_of(inbound))
+            recipient.update(None, partial(apply_reassigned, inbound=inbound, consented=consented))
+            return
         message = self._registered(recipient, inbound.provider, inbound.in_reply_to)
-        lists = self._accounts.lists_of(inbound.account)
-        words = words_of(self._accounts.accounts.get(inbound.account))
-        of_all = inbound.opt_out_scope == "all" and lists
-        for list_number in sorted(lists) if of_all else [list_of(inbound, message, lists)]:
-            rule = partial(apply_inbound, inbound=inbound, list_number=list_number, words=words)
-            recipient.send(recipient.update(list_number, rule).events)
+        account = self._accounts.accounts.get(inbound.account)
+        belongs = list_of(inbound, message, self._accounts.known_lists(inbound.account))
+        reading = read_reply(inbound, words_of(account))
+        cause = cause_of(inbound)
+        receiver = next(map(address_key, receivers_of(inbound)), "")
+        if reading.reason is not None:
+            opts_out = partial(apply_opt_out, inbound=inbound, reading=reading)
+            of_all = belongs.is_certain or inbound.opt_out_scope == "all"
+            if inbound.opt_out_scope != "all" and not removes_everywhere(
+                account, belongs.is_certain, reading.reason, cause.at
+            ):
+                recipient.update(belongs.list_number, opts_out)
+            else:
+                recipient.update(None, partial(opts_out, receiver=EVERYWHERE if of_all else receiver))
+            return
+        if is_repeated(recipient.contact(belongs.list_number), inbound):
+            return
+        # In this order: what tells that a reply was applied is written last.
+        if reading.opts_in and belongs.is_certain and belongs.list_number is not None:
+            recipient.update(None, partial(come_back, list_number=belongs.list_number, cause=cause, is_ordered=False))
+        elif reading.opts_in:
+            recipient.update(None, partial(start_again, receiver=receiver, cause=cause))
+        replies = partial(
+            apply_reply, inbound=inbound, reading=reading, list_name=belongs.name, is_certain=belongs.is_certain
+        )
+        recipient.update(belongs.list_number, replies)
 
     def _click(self, recipient: Recipient, click: LinkClick) -> None:
         message = self._registered(recipient, click.provider, click.provider_message_id)
-        list_number = list_of(click, message, self._accounts.lists_of(click.account))
-        rule = partial(apply_click, click=click, message=message, list_number=list_number)
-        recipient.send(recipient.update(list_number, rule).events)
+        belongs = list_of(click, message, self._accounts.known_lists(click.account))
+        recipient.update(
+            belongs.list_number, partial(apply_click, click=click, message=message, list_number=belongs.name)
+        )
 
     def _registered(self, recipient: Recipient, provider: str, provider_message_id: str | None) -> MessageSent | None:
         known = None if provider_message_id is None else recipient.message(provider, provider_message_id)
         return None if known is None else known.message
 
     def _recipient(self, batch: Batch, origin: Origin, account: str, number: str | None) -> Recipient:
-        return Recipient(batch, self.tables, self._codec, origin, account, number, self._pseudonyms)
+        lists = self._accounts.lists_of(account)
+        return Recipient(
+            batch, self.tables, self._codec, self._publisher, origin, account, number, lists, self._pseudonyms
+        )
+
+    def _hidden(self, batch: Batch, origin: Origin, account: str, pseudonym: str) -> Recipient:
+        """A number that was erased, under its pseudonym."""
+        lists = self._accounts.lists_of(account)
+        return Recipient(
+            batch, self.tables, self._codec, self._publisher, origin, account, pseudonym, lists, is_erased=True
+        )
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
+
+
+def _too_large(message: MessageSent, size: int) -> tuple[str, str] | None:
+    """Why a registration cannot be kept: reason and sentence, or None.
+
+    It goes out again with each of its reports, in other forms. None of them may be lost for the size of this.
+    """
+    if size > MAX_MESSAGE_BYTES:
+        return "too_large", f"the record has {size} bytes, and a registered message at most {MAX_MESSAGE_BYTES}"
+    if len(message.provider_message_id) > MAX_ID:
+        return "too_large", f"provider_message_id has more than {MAX_ID} characters, so no report can name it"
+    return None
+
+
+def _bounded(record: Record, written_at: int) -> Record:
+    """The record, received no later than it was written to its topic (ms): the clock of ingest may be ahead too."""
+    if isinstance(record, Receipt | InboundMessage | LinkClick) and 0 < written_at < record.received_at:
+        return replace(record, received_at=written_at)
+    return record
 
 
 def _misplaced(message: MessageSent, key: bytes | None) -> tuple[str, str] | None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from schemas.ids import contact_key, derived_id
+from schemas.numbering import canonical
 from schemas.records import ContactCommand, ContactState
 from streams.click_row import ClickRow
 from streams.row import ContactRow
+from streams.rules.outcome import removed
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,26 +20,49 @@ class Erasure:
     states: dict[str, ContactState | None]
 
 
-def erased(row: ContactRow | None, command: ContactCommand, pseudonym: str) -> Erasure:
-    """What the order to erase does to a contact whose row this is.
+def erased(row: ContactRow | None, command: ContactCommand, pseudonym: str, at: int) -> Erasure:
+    """What the order to erase does to a contact whose row this is. `at` (ms) is when Kafka got it.
 
-    A contact that was removed goes on as a removed one under its pseudonym, without the ids of its messages. One that
-    is active leaves nothing, also not what an earlier erasure left. One without a row was erased before, or never was.
+    A contact that was removed, or is held, goes on as a removed one under its pseudonym, without the ids of its
+    messages. One that is active leaves nothing, also not what an earlier erasure left. One without a row was erased
+    before, or never was.
+    The order about what is known on no list leaves the time, so that nothing older brings the number back.
     """
     account, list_number = command.account, command.list_number
+    if row is not None and row.held is not None:
+        # Nobody could decide about it any more.
+        row = removed(row, row.held.reason, row.held.at)
     contact = contact_key(account, list_number, command.phone_number)
     suppressed = contact_key(account, list_number, pseudonym)
     rows: dict[str, ContactRow | None] = {contact: None}
     states: dict[str, ContactState | None] = {contact: None}
+    if not list_number:
+        rows[suppressed] = replace(_left(row) or ContactRow(since=at), erased_at=at)
+        if row is None or not (row.removed_at or row.known_as):
+            return Erasure(rows, {})
     if row is not None:
-        rows[suppressed] = states[suppressed] = None
+        states[suppressed] = None
+        rows.setdefault(suppressed, _left(row))
     if row is not None and not row.active:
-        after = ContactRow(
-            active=False, reason=row.reason, since=row.since, counted_from=row.counted_from, removed_at=row.removed_at
-        )
-        rows[suppressed] = after
-        states[suppressed] = after.state(account, list_number, pseudonym, derived_id(command.event_id, suppressed))
-    return Erasure(rows, states if list_number else {})
+        event_id = derived_id(command.event_id, suppressed)
+        states[suppressed] = row.state(account, list_number, pseudonym, event_id)
+    return Erasure(rows, states)
+
+
+def _left(row: ContactRow | None) -> ContactRow | None:
+    """What is left of a row: that the number must not be texted, if so."""
+    if row is None or row.active:
+        return None
+    return ContactRow(
+        active=False,
+        reason=row.reason,
+        since=row.since,
+        counted_from=row.counted_from,
+        removed_at=row.removed_at,
+        opted_out=row.opted_out,
+        stops=row.stops,
+        except_lists=row.except_lists,
+    )
 
 
 def without(row: ClickRow, account: str, number: str) -> ClickRow | None:
@@ -45,6 +70,7 @@ def without(row: ClickRow, account: str, number: str) -> ClickRow | None:
 
     Conversions that went out stay known, so that none goes out twice; they name nobody. A later one is an orphan.
     """
-    registrations = tuple(each for each in row.registrations if (each.account, each.phone_number) != (account, number))
+    erased = account, canonical(number)
+    registrations = tuple(each for each in row.registrations if (each.account, canonical(each.phone_number)) != erased)
     after = replace(row, registrations=registrations)
     return None if after == ClickRow() else after

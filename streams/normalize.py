@@ -6,58 +6,111 @@ callback, `topic/partition/offset`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
 
-from bus.batches import Batch
-from bus.inbox import Admitted
+from bus.worker.batches import NOT_OF_THE_RECORD, Batch, TooLarge, about_source
+from bus.worker.inbox import Admitted
 from providers import NETWORKS, PROVIDERS
-from providers.base import Item, Malformed, Unreadable
+from providers.base import OTHER_CHANNEL, Item, Malformed, Unreadable
+from providers.codes import of_account
 from schemas.codec import Codec
 from schemas.ids import recipient_key
-from schemas.records import InboundMessage, LinkClick, Postback, RawCallback, Receipt
+from schemas.records import WISH_CLASSES, InboundMessage, LinkClick, Postback, RawCallback, Receipt
+from streams.optout import default_words
 from streams.unknown_codes import UnknownCodes
+from streams.unread import Unread
+
+log = logging.getLogger(__name__)
 
 
-def normalize(batch: Batch, source: Admitted, codec: Codec, unknown_codes: UnknownCodes) -> None:
-    """Send every item of one raw callback on, in order; reject the items that make no sense, and only them."""
+Classes = Callable[[str], Mapping[str, str]]
+"""What failures do to contacts by provider and code, of an account by its id: what it says of them itself."""
+
+
+def normalize(
+    batch: Batch, source: Admitted, codec: Codec, unknown_codes: UnknownCodes, classes: Classes = lambda account: {}
+) -> None:
+    """Send every item of one raw callback on, in order; reject the items that make no sense, and only them.
+
+    What a provider's body does to its parser never counts as a failure of the worker: anybody may post one.
+    """
     callback = codec.decode_as(RawCallback, source.record.value)
+    unread = Unread(callback.provider, default_words())
+    for index, item in enumerate(_items(batch, source, callback, unread)):
+        if isinstance(item, Receipt):
+            item = of_account(item, classes(item.account))
+            unknown_codes.look_at(item)
+        refused = item if isinstance(item, Malformed) else _send(batch, source, item)
+        if refused is not None:
+            batch.reject(source, refused.reason, refused.error, account=callback.account or None,
+                         provider=callback.provider, item=(index, refused.item),
+                         may_opt_out=_may_opt_out(callback, unread, refused.reason, refused.item))  # fmt: skip
+
+
+def _send(batch: Batch, source: Admitted, item: Receipt | InboundMessage | LinkClick | Postback) -> Malformed | None:
+    """Send one item to its topic. Gives it back as malformed when it is larger than what the topic takes."""
+    match item:
+        case Receipt():
+            topic, key = "receipts", key_of_receipt(item)
+        case InboundMessage():
+            topic, key = "inbound", recipient_key(item.account, item.from_)
+        case LinkClick():
+            topic, key = "clicks", recipient_key(item.account, item.to)
+        case Postback():
+            topic, key = "postbacks", item.click_id.encode()
     record = source.record
-    origin = f"{record.topic}/{record.partition}/{record.offset}".encode()
-    for index, item in _items(batch, source, callback):
-        match item:
-            case Receipt():
-                item = unknown_codes.checked(item)
-                batch.send("receipts", item, key=key_of_receipt(item), event_id=item.event_id, at=item.received_at,
-                           traceparent=source.traceparent, source=origin)  # fmt: skip
-            case InboundMessage():
-                batch.send("inbound", item, key=recipient_key(item.account, item.from_), event_id=item.event_id,
-                           at=item.received_at, traceparent=source.traceparent, source=origin)  # fmt: skip
-            case LinkClick():
-                batch.send("clicks", item, key=recipient_key(item.account, item.to), event_id=item.event_id,
-                           at=item.received_at, traceparent=source.traceparent, source=origin)  # fmt: skip
-            case Postback():
-                batch.send("postbacks", item, key=item.click_id.encode(), event_id=item.event_id, at=item.received_at,
-                           traceparent=source.traceparent, source=origin)  # fmt: skip
-            case Malformed():
-                batch.reject(source, item.reason, item.error, account=callback.account or None,
-                             provider=callback.provider, item=(index, item.item))  # fmt: skip
+    place = f"{record.topic}/{record.partition}/{record.offset}".encode()
+    try:
+        batch.send(topic, item, key=key, event_id=item.event_id, at=item.received_at,
+                   traceparent=source.traceparent, source=place, source_sha256=_digest(source, item))  # fmt: skip
+    except TooLarge as error:
+        return Malformed("too_large", str(error), "" if isinstance(item, Postback) else item.raw)
+    return None
 
 
-def _items(batch: Batch, source: Admitted, callback: RawCallback) -> Iterator[tuple[int, Item]]:
+def _digest(source: Admitted, item: Receipt | InboundMessage | LinkClick | Postback) -> bytes | None:
+    """The hash of the raw callback as it lies on Kafka, for what may bear on somebody's consent."""
+    if isinstance(item, InboundMessage) or (isinstance(item, Receipt) and item.status_class in WISH_CLASSES):
+        return hashlib.sha256(source.record.value).hexdigest().encode()
+    return None
+
+
+def _items(batch: Batch, source: Admitted, callback: RawCallback, unread: Unread) -> Sequence[Item]:
     sender = PROVIDERS.get(callback.provider) or NETWORKS.get(callback.provider)
+    account = callback.account or None
     try:
         if sender is None:
             raise Unreadable(
                 "unknown_provider", f"{callback.provider!r} is no provider and no network that trackly knows"
             )
-        yield from enumerate(sender.read(callback))
+        return sender.read(callback)
     except Unreadable as error:
-        account = callback.account or None
-        batch.reject(source, error.reason, str(error), account=account, provider=callback.provider)
+        batch.reject(source, error.reason, str(error), account=account, provider=callback.provider,
+                     may_opt_out=_may_opt_out(callback, unread, error.reason))  # fmt: skip
+    except NOT_OF_THE_RECORD:
+        raise
+    except Exception as error:
+        about = about_source(source, "normalize", account) | {"provider": callback.provider}
+        log.exception("a callback of %s cannot be read", callback.provider, extra=about)
+        marked = _may_opt_out(callback, unread, "internal_error")
+        batch.reject(source, "internal_error", f"{type(error).__name__}: {error}", account=account,
+                     provider=callback.provider, may_opt_out=marked)  # fmt: skip
+    return ()
+
+
+def _may_opt_out(callback: RawCallback, unread: Unread, reason: str, item: str | None = None) -> bool:
+    """Whether what was rejected, an item or the whole callback, may be somebody's wish not to be texted."""
+    if callback.provider not in PROVIDERS or reason == OTHER_CHANNEL:
+        return False
+    return unread.may_opt_out(f"{callback.body.decode(errors='replace')}\n{callback.query}" if item is None else item)
 
 
 def key_of_receipt(receipt: Receipt) -> bytes:
-    """Key of a receipt: its recipient, or the message's id where the report names none."""
+    """Key of a receipt: its recipient, by number or by the channel's id, or the message's id where it names none."""
+    if receipt.to is None and receipt.user_id is not None:
+        return recipient_key(receipt.account, receipt.user_id)
     if receipt.to is None:
         return f"{receipt.provider}:{receipt.provider_message_id}".encode()
     return recipient_key(receipt.account, receipt.to)

@@ -2,52 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
-from bus.batches import Batch
-from bus.tables import Table
+import orjson
+
+from accounts.brakes import Brake
+from accounts.suppression import LIST_SCOPE, WHOLE_ACCOUNT
+from bus.tables.table import Table
+from bus.worker.batches import Batch
 from schemas.codec import Codec
 from schemas.ids import contact_key, derived_id, recipient_key
 from schemas.pseudonyms import Pseudonyms
 from schemas.records import (
+    AuditEntry,
     ClickEvent,
     ContactCommand,
     ContactState,
     DeliveryEvent,
     MessageCallback,
-    MessageSent,
-    Receipt,
+    RemovedEvent,
     ReplyEvent,
+    RestoredEvent,
     SentEvent,
     TrackedLink,
     UnsubscribeEvent,
 )
 from streams import message_row, row
+from streams.brakes import Brakes, Judging
 from streams.erasure import erased
-from streams.message_row import MessageRow, message_key
+from streams.message_row import MessageRow, Removal, message_key
+from streams.publisher import Publisher
 from streams.row import ContactRow
-from streams.rules import Event, Outcome, apply_receipt
+from streams.rules import Event, Outcome, count_message, remove_for_message, withdraw_message
+from streams.rules.outcome import Cause
+from streams.rules.standing import Place, Rows, says, standing, told
 
 EVENT_TOPICS = {
     SentEvent: "sent",
     DeliveryEvent: "delivery",
     ReplyEvent: "reply",
     UnsubscribeEvent: "unsubscribe",
+    RemovedEvent: "removed",
+    RestoredEvent: "restored",
     ClickEvent: "click",
     MessageCallback: "callbacks",
 }
 
 Rule = Callable[[ContactRow | None], Outcome]
 
+JudgeOf = Callable[[str | None], Judging]
+"""Gives the brake of a list, or of removals from every list."""
+
 
 class Origin(NamedTuple):
-    """What events go back to: partition and key of the source, its time in ms and its trace."""
+    """What events go back to: partition and key of the source, its time in ms and its trace, and when (ms) its
+    callback was received, 0 where it has none or waited by design."""
 
     partition: int
     key: bytes | None
     at: int
     traceparent: bytes | None = None
+    received_at: int = 0
 
 
 class Tables(NamedTuple):
@@ -56,102 +74,226 @@ class Tables(NamedTuple):
 
     contacts: Table
     messages: Table
+    brakes: Table
 
 
 class Recipient:
     """Reads and writes the rows of one number of an account through a batch. `number` is None where none is named.
 
-    `pseudonyms` tell under which name an erased number is still known as removed.
+    `lists` are the numbers of the account's lists, each of which is held against the row for the whole account.
+    `pseudonyms` tell under which name an erased number is still known as removed. `is_erased`: `number` is such a name,
+    and of what happened before the erasure only that it must not be texted is kept and told.
     """
 
-    __slots__ = ("_batch", "_codec", "_contacts", "_messages", "_origin", "_pseudonyms", "account", "number")
+    __slots__ = (
+        "_batch",
+        "_codec",
+        "_contacts",
+        "_messages",
+        "_pseudonyms",
+        "_publisher",
+        "account",
+        "is_erased",
+        "lists",
+        "number",
+        "origin",
+    )  # fmt: skip
 
     def __init__(
         self,
         batch: Batch,
         tables: Tables,
         codec: Codec,
+        publisher: Publisher,
         origin: Origin,
         account: str,
         number: str | None,
+        lists: Collection[str],
         pseudonyms: Pseudonyms | None = None,
+        *,
+        is_erased: bool = False,
     ) -> None:
+        self.is_erased = is_erased
         self._batch = batch
+        self._publisher = publisher
+        self.lists = lists
         self._contacts = batch.rows(tables.contacts)
         self._messages = batch.rows(tables.messages)
         self._codec = codec
-        self._origin = origin
+        self.origin = origin
         self._pseudonyms = pseudonyms
         self.account = account
         self.number = number
 
+    @property
+    def erased_at(self) -> int:
+        """When the number was erased (ms); 0 where it was not."""
+        if self._pseudonyms is None or self.number is None:
+            return 0
+        mark = contact_key(self.account, "", self._pseudonyms.of(self.account, self.number)).encode()
+        value = self._contacts.get(self.origin.partition, mark)
+        return 0 if value is None else row.from_bytes(value).erased_at
+
     def contact(self, list_number: str | None) -> ContactRow | None:
-        """The row on a list; without a list, the one where states of messages are kept that belong to none.
+        """The row on a list; without a list, the one for the whole account, where replies and clicks are too that
+        belong to none.
 
         Of a number that was erased, what the erasure left.
         """
-        value = self._contacts.get(self._origin.partition, self._contact_key(list_number))
+        value = self._contacts.get(self.origin.partition, self._contact_key(list_number))
         if value is None and self._pseudonyms is not None and self.number is not None:
             pseudonym = self._pseudonyms.of(self.account, self.number)
             suppressed = contact_key(self.account, list_number or "", pseudonym).encode()
-            value = self._contacts.get(self._origin.partition, suppressed)
+            value = self._contacts.get(self.origin.partition, suppressed)
         return None if value is None else row.from_bytes(value)
 
-    def update(self, list_number: str | None, rule: Rule) -> Outcome:
-        """Apply a rule to the row on a list. The events are the caller's to send."""
+    def consented_since(self, at: int) -> list[str]:
+        """Lists on which the contact has said after `at` (ms) that it may be texted."""
+        rows = {each: self.contact(each) for each in self.lists}
+        return [each for each, row in rows.items() if row is not None and row.consented_at > at]
+
+    def update(self, list_number: str | None, rule: Rule) -> ContactRow:
+        """Apply a rule to the row on a list, or for the whole account, and send what it gives. Returns the row."""
         known = self.contact(list_number)
         outcome = rule(known)
-        if outcome.row is not known:
-            self._contacts.put(self._origin.partition, self._contact_key(list_number), row.to_bytes(outcome.row))
-        return outcome
+        after = outcome.row
+        if self.is_erased and after.active == (known is None or known.active):
+            return after
+        if after is not known and not (known is None and after == ContactRow(since=after.since)):
+            self._contacts.put(self.origin.partition, self._contact_key(list_number), row.to_bytes(after))
+        if after.held is not None and (known is None or known.held is None):
+            self._batch.held[after.held.reason] += 1
+        self.send(outcome.events)
+        if outcome.cause is not None and says(known) != says(after):
+            last = outcome.events[-1].event_id if outcome.events else outcome.cause.told
+            self.send(self._told(list_number, known, after, outcome.cause, last))
+        return after
+
+    @property
+    def goes_by(self) -> str | None:
+        """The number of the person who is known here by an id of a channel; None where none is known."""
+        whole = None if self.number is None or self.number.startswith("+") else self.contact(None)
+        return None if whole is None else whole.known_as
+
+    def order(self, order: ContactCommand) -> None:
+        """Give an order about another name of the same person, which may lie in another partition."""
+        key = recipient_key(order.account, order.phone_number)
+        self._batch.send("commands", order, key=key, event_id=order.event_id, at=self.origin.at or order.issued_at,
+                         traceparent=self.origin.traceparent)  # fmt: skip
+
+    def publish(self, list_number: str | None, event_id: str) -> None:
+        """Publish the state on a list, or for the whole account, as the rows say; `event_id` is of what changed it."""
+        if self.number is None:
+            return
+        whole = self.contact(None)
+        own = self.contact(list_number) if list_number is not None else whole
+        place = Place(self.account, list_number, self.number)
+        self.send([standing(Rows(own, whole if list_number is not None else None), place, event_id)])
 
     def erase(self, order: ContactCommand, pseudonym: str) -> None:
         """Carry out an order to erase the number from a list: its row and its state go, that it was removed stays."""
-        value = self._contacts.get(self._origin.partition, self._contact_key(order.list_number))
-        erasure = erased(None if value is None else row.from_bytes(value), order, pseudonym)
+        if order.list_number:
+            value = self._contacts.get(self.origin.partition, self._contact_key(order.list_number))
+            known = None if value is None else row.from_bytes(value)
+        else:
+            known = self.contact(None)
+        erasure = erased(known, order, pseudonym, self.origin.at or order.issued_at)
         for contact, after in erasure.rows.items():
-            self._contacts.put(self._origin.partition, contact.encode(), None if after is None else row.to_bytes(after))
+            self._contacts.put(self.origin.partition, contact.encode(), None if after is None else row.to_bytes(after))
         for contact, state in erasure.states.items():
-            self._batch.send("contacts", state, key=contact.encode(), event_id=derived_id(order.event_id, contact),
-                             at=order.issued_at, traceparent=self._origin.traceparent)  # fmt: skip
+            self._publish(contact, state, derived_id(order.event_id, contact), order.issued_at)
+
+    def drop(self, order: ContactCommand) -> None:
+        """Remove what is recorded under the number as the order writes it, which is an old spelling."""
+        contact = f"{order.account}:{order.list_number}:{order.phone_number}"
+        self._contacts.put(self.origin.partition, contact.encode(), None)
+        self._publish(contact, None, derived_id(order.event_id, contact), order.issued_at)
 
     def forget(self, order: ContactCommand) -> None:
-        """Carry out an order to erase what is known of the number on no list: its messages, and the links in them.
+        """Carry out an order to erase what is known of the number on no list: its place, its messages, and the links in
+        them.
 
         Rows of links lie in the partitions of their click ids: the order goes on to each of these.
         """
-        partition, owner = self._origin.partition, recipient_key(order.account, order.phone_number)
+        partition, owner = self.origin.partition, recipient_key(order.account, order.phone_number)
         for key in self._messages.keys_of(partition, owner):
             self._messages.put(partition, key, None)
+        self._batch.send("places", None, key=owner, event_id=order.event_id, at=order.issued_at, partition=partition)
         self._batch.send_to_all("links", order, event_id=order.event_id, at=order.issued_at,
-                                traceparent=self._origin.traceparent)  # fmt: skip
+                                traceparent=self.origin.traceparent)  # fmt: skip
 
-    def count(self, receipt: Receipt, message: MessageSent | None, list_number: str | None, threshold: int) -> Outcome:
-        """Apply a delivery receipt to the row on a list. One that names no recipient has no row."""
+    def count(
+        self,
+        before: MessageRow,
+        after: MessageRow,
+        name: str,
+        cause: Cause,
+        list_number: str | None,
+        threshold: int,
+        is_everywhere: Callable[[Removal], bool],
+        judge_of: JudgeOf,
+    ) -> MessageRow:
+        """Count a message for the contact on a list, and no longer on the one before, where it was another.
+
+        `name` is the message's; `is_everywhere` tells which of its removals are from every list; `judge_of` gives the
+        brakes. Returns its row with the list. Without a list nothing is counted, and without a recipient no contact is
+        touched.
+        """
         if self.number is None:
-            return apply_receipt(None, receipt, message, None, threshold)
-        return self.update(list_number, lambda known: apply_receipt(known, receipt, message, list_number, threshold))
+            return after
+        moves = list_number is not None and before.list_number != list_number
+        removals = after.removals if moves else after.removals[len(before.removals) :]
+        everywhere = [removal for removal in removals if is_everywhere(removal)]
+        if everywhere:
+            self._braked(None, judge_of, partial(remove_for_message, name=name, removals=everywhere, cause=cause))
+        if list_number is None:
+            return after
+        removals = tuple(removal for removal in removals if removal not in everywhere)
+        count = partial(count_message, name=name, message=after, removals=removals, threshold=threshold, cause=cause)
+        # In this order: a crash in between finds the message where it was, and moves it again.
+        self._braked(list_number, judge_of, count)
+        if moves and before.list_number is not None:
+            self.update(before.list_number, partial(withdraw_message, name=name, cause=cause))
+        return replace(after, list_number=list_number) if moves else after
+
+    def judge(self, brakes: Brakes, list_number: str | None, setting: Brake) -> Judging:
+        """The brake of a list, or of removals from every list, as it stands in this batch."""
+        return brakes.judge(self._batch, self.origin.partition, self.account, list_number, setting, self.lists)
+
+    def _braked(self, list_number: str | None, judge_of: JudgeOf, rule: Callable[..., Outcome]) -> None:
+        """Apply a rule whose removals a brake may hold, and tell where it takes hold."""
+        if self.is_erased:
+            self.update(list_number, rule)
+            return
+        judge = judge_of(list_number)
+        self.update(list_number, partial(rule, place=judge.place, judge=judge))
+        if judge.engaged is not None:
+            self._batch.send("alerts", judge.engaged, key=self.account.encode(), event_id=judge.engaged.event_id,
+                             at=judge.engaged.timestamp, traceparent=self.origin.traceparent)  # fmt: skip
 
     def message(self, provider: str, provider_message_id: str) -> MessageRow | None:
         """The row of a message."""
         key = message_key(self.account, provider, provider_message_id)
-        value = self._messages.get(self._origin.partition, key)
+        value = self._messages.get(self.origin.partition, key)
         return None if value is None else message_row.from_bytes(value, self._codec)
 
     def put_message(self, provider: str, provider_message_id: str, after: MessageRow) -> None:
         """Write the row of a message."""
         key = message_key(self.account, provider, provider_message_id)
-        self._messages.put(self._origin.partition, key, message_row.to_bytes(after, self._codec))
+        self._messages.put(self.origin.partition, key, message_row.to_bytes(after, self._codec))
 
     def send(self, events: Iterable[Event | ContactState]) -> None:
         """Send events, in order."""
-        origin = self._origin
+        origin = self.origin
         for event in events:
+            if self.is_erased and not isinstance(event, ContactState):
+                continue
             match event:
                 case ContactState():
-                    self._batch.send("contacts", event, key=event.contact.encode(),
-                                     event_id=derived_id(event.last_event_id, "contact"), at=origin.at,
-                                     traceparent=origin.traceparent)  # fmt: skip
+                    # What holds for the whole account changes several states at once.
+                    of_many = () if event.scope == LIST_SCOPE else (event.list_number,)
+                    event_id = derived_id(event.last_event_id, "contact", *of_many)
+                    self._publish(event.contact, event, event_id, origin.at)
                 case TrackedLink():
                     self._batch.send("links", event, key=event.click_id.encode(), event_id=event.event_id,
                                      at=event.registered_at, traceparent=origin.traceparent)  # fmt: skip
@@ -159,7 +301,55 @@ class Recipient:
                     # Events share the partition count and the key of their source: its partition is theirs.
                     self._batch.send(EVENT_TOPICS[type(event)], event, key=origin.key, event_id=event.event_id,
                                      at=event.timestamp, partition=origin.partition,
-                                     traceparent=origin.traceparent)  # fmt: skip
+                                     traceparent=origin.traceparent,
+                                     received_at=origin.received_at)  # fmt: skip
+
+    def tell_void(self, order: ContactCommand, row: ContactRow, at: int) -> None:
+        """Write to the audit log that an order changed nothing: the contact was removed after it was given."""
+        details = {
+            "list": order.list_number,
+            "note": "the contact was removed after this was ordered, and stays removed",
+            "order": order.event_id,
+            "reason": row.reason,
+            "removed_at": row.removed_at,
+        }
+        entry = AuditEntry(
+            event_id=derived_id(order.event_id, "void"),
+            account=order.account,
+            actor=order.issued_by or "",
+            action=f"contact.{order.command}",
+            object=order.phone_number,
+            details=orjson.dumps(details).decode(),
+            remote_ip="",
+            request_id="",
+            outcome="refused",
+            at=at,
+        )
+        self._batch.send("audit", entry, key=order.account.encode(), event_id=entry.event_id, at=at)
+
+    def _publish(self, contact: str, state: ContactState | None, event_id: str, at: int) -> None:
+        partition, traceparent = self.origin.partition, self.origin.traceparent
+        self._publisher.publish(self._batch, partition, contact.encode(), state, event_id=event_id, at=at,
+                                traceparent=traceparent)  # fmt: skip
+
+    def _told(
+        self, list_number: str | None, known: ContactRow | None, after: ContactRow, cause: Cause, last: str
+    ) -> list[Event | ContactState]:
+        """What is told of a row that says something else than before."""
+        if self.number is None:
+            return []
+        was_active = known is None or known.active
+        at = after.since if was_active != after.active else cause.at
+        if list_number is not None:
+            whole = self.contact(None)
+            place = Place(self.account, list_number, self.number)
+            return told(Rows(known, whole), Rows(after, whole), place, cause, at, last)
+        events: list[Event | ContactState] = []
+        for each in sorted(self.lists) or (None,):
+            own = None if each is None else self.contact(each)
+            place = Place(self.account, each, self.number, is_whole=True)
+            events += told(Rows(own, known), Rows(own, after), place, cause, at, last)
+        return [*events, after.state(self.account, WHOLE_ACCOUNT, self.number, last)]
 
     def _contact_key(self, list_number: str | None) -> bytes:
         return contact_key(self.account, list_number or "", self.number or "").encode()

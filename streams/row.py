@@ -5,77 +5,136 @@ One row holds everything that decides whether the contact may be texted, so that
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
+from accounts.suppression import ACCOUNT_SCOPE, LIST_SCOPE
+from bus.tables.store import StoreFailed
 from schemas.ids import contact_key
+from schemas.numbering import canonical
+from schemas.pseudonyms import PREFIX
 from schemas.records import ContactState
 
-FORMAT = 2
-"""Version of the bytes. It changes with the meaning or the order of the fields. Format 1 is read too: it had
-neither `sent` nor `clicks` nor `restored_at`."""
+FORMAT = 7
+"""Version of the bytes. It changes with the meaning or the order of the fields. Formats 2 to 6 are read too: 2 kept the
+states of a contact's last messages, which are in their rows now, and no orders; 2 and 3 had neither `opted_out` nor
+what follows it, 4 neither `consented_at` nor `names`, and 5 no `names`; none had what the brake counts and holds."""
+
+STEP_MS = 300_000
+"""Removals by rules are counted in steps of five minutes."""
+
+RULED, HELD = b"ruled:", b"held:"
+"""What the labels of removals by rules, and of held contacts, begin with."""
+
+_ERASED = PREFIX.encode()
 
 
-class RowError(ValueError):
-    """Bytes that are no row of a known format."""
+class RowError(StoreFailed):
+    """Bytes of a table that are no row of a known format: the table is damaged, or of a newer version."""
 
 
-class MessageState(NamedTuple):
-    """What is known of one message. A tuple, because a row holds many and is read for every record.
+class Counted(NamedTuple):
+    """A message that the count of failures looks at. A tuple, because a row holds many and is read for every record.
 
-    `key` is `provider:provider_message_id`, which stays the same whatever is registered about the message.
-    `at` orders messages: `occurred_at`, else the time of receipt. Times are milliseconds. `sent` tells whether a
-    report that it was sent has come.
+    `key` is `provider:provider_message_id`, which stays the same whatever is registered about the message. `at` orders
+    messages (ms). `failed`: it did; otherwise it was delivered, which ends the run.
     """
 
     key: str
-    status: str
-    detail: str
-    status_class: str
-    rank: int
-    occurred_at: int | None
     at: int
-    sent: bool = False
+    failed: bool
+
+
+class Ruled(NamedTuple):
+    """A rule removed the contact: when the report was received (ms), and in which era of its list's brake."""
+
+    at: int
+    era: str
+
+
+class Held(NamedTuple):
+    """A removal by a rule that waits for a person's yes or no: for what and when (ms), and what it goes back to.
+
+    `event_id`, `told`, `provider`, `message_id` and `received_at` are those of its cause. `place` is the list whose
+    brake holds it, `account:list_number`, and `after` the id of the last decision about that brake before.
+    """
+
+    reason: str
+    at: int
+    event_id: str
+    told: str
+    provider: str
+    message_id: str | None
+    received_at: int | None
+    place: str
+    after: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactRow:
     """State of one contact. Times are milliseconds since 1970 UTC.
 
+    `active`: it was not removed. It may be texted if it is not held either. `ruled`: which rule's removal the brake
+    counts; None: no rule removed it, or a person did say yes. `held`: a removal that the brake holds.
+
     `since` is when `active` took its value, for a new contact the time of the first record. Failures at or
     before `counted_from` do not count: START and a restore set it. `removed_at` is the newest time at which
     anything asked for the contact's removal, also while it was out already: an older START or restore that
-    arrives late does not undo it. `restored_at` is the newest restore that was applied: it is not applied again, and
-    an order to remove that is older is out of date.
-    `recent` is sorted by (at, key); `inbound` and `clicks` hold the ids of the last replies and clicks, newest last.
+    arrives late does not undo it.
+    `counted` holds the newest messages that failed or were delivered, sorted by (at, key). Messages that are open, and
+    those whose end says nothing of the contact, are not in it, however many there are. `removals` holds which messages
+    removed the contact last, `inbound`, `clicks` and `orders` the ids of the last replies, clicks and orders, newest
+    last. `erased_at` is when the number was erased; such a row stands under its pseudonym and on no list.
+    `opted_out`: the contact itself asked to be left alone, and has not come back since. `consented_at` is when it last
+    said that it may be texted, by START or through an operator; 0 where nothing is known of that.
+
+    The row of a number for the whole account, against which every list is held, is one of these too, and counts no
+    messages. `stops` are the receivers to which its opt-outs went, one for each that no START has undone;
+    `except_lists` the lists on which the contact has come back; `names` what else the person is known as: for a number
+    the ids of channels, for such an id the number.
     """
 
     active: bool = True
+    ruled: Ruled | None = None
     reason: str | None = None
     since: int
     counted_from: int = 0
     removed_at: int = 0
-    recent: tuple[MessageState, ...] = ()
+    counted: tuple[Counted, ...] = ()
     inbound: tuple[str, ...] = ()
     clicks: tuple[str, ...] = ()
-    restored_at: int = 0
+    orders: tuple[str, ...] = ()
+    removals: tuple[str, ...] = ()
+    erased_at: int = 0
+    opted_out: bool = False
+    stops: tuple[str, ...] = ()
+    except_lists: tuple[str, ...] = ()
+    consented_at: int = 0
+    names: tuple[str, ...] = ()
+    held: Held | None = None
 
-    def message(self, key: str) -> MessageState | None:
-        """State of a message by its key, or None."""
-        return next((message for message in self.recent if message.key == key), None)
+    @property
+    def may_be_texted(self) -> bool:
+        """Whether the contact is neither removed nor held."""
+        return self.active and self.held is None
 
     @property
     def failures(self) -> int:
         """Messages in a row that failed, counted from the newest back to the last one that was delivered."""
         count = 0
-        for message in reversed(self.recent):
-            if message.at <= self.counted_from or message.status_class == "delivered":
+        for message in reversed(self.counted):
+            if not message.failed or message.at <= self.counted_from:
                 break
-            if message.status_class == "transient":
-                count += 1
+            count += 1
         return count
+
+    @property
+    def known_as(self) -> str | None:
+        """The number of the person whom this row has under an id of a channel; None where none is known."""
+        return self.names[0] if self.names and self.names[0].startswith("+") else None
 
     def state(self, account: str, list_number: str, number: str, event_id: str) -> ContactState:
         """The public state of the contact whose row this is; `event_id` is that of what brought it about."""
@@ -83,55 +142,156 @@ class ContactRow:
             contact=contact_key(account, list_number, number),
             account=account,
             list_number=list_number,
-            phone_number=number,
-            active=self.active,
+            phone_number=canonical(number),
+            active=self.may_be_texted,
             failures=self.failures,
-            reason=self.reason,
-            since=self.since,
+            reason=self.reason if self.held is None else self.held.reason,
+            since=self.since if self.held is None else self.held.at,
             last_event_id=event_id,
+            scope=LIST_SCOPE if list_number else ACCOUNT_SCOPE,
+            except_lists=self.except_lists,
+            known_as=self.known_as,
+            held=self.held is not None,
         )
 
 
 def to_bytes(row: ContactRow) -> bytes:
-    """A row as compact JSON: a list that begins with the format's version."""
+    """A row as compact JSON: a list that begins with the format's version and what is counted, and ends with the hold,
+    so that the indexes of the table need not read the rest (`labels_of`, `holders_of`)."""
     return orjson.dumps(
         (
             FORMAT,
             row.active,
+            row.ruled,
             row.reason,
             row.since,
             row.counted_from,
             row.removed_at,
-            row.recent,
+            row.counted,
             row.inbound,
             row.clicks,
-            row.restored_at,
+            row.orders,
+            row.removals,
+            row.erased_at,
+            row.opted_out,
+            row.stops,
+            row.except_lists,
+            row.consented_at,
+            row.names,
+            row.held,
         ),
         default=tuple,
     )
+
+
+_ACTIVE, _REMOVED, _NOT_HELD = b"true,", b"false,", b",null]"
+_LISTED = b"[%d," % FORMAT
+
+
+def labels_of(key: bytes, value: bytes) -> Collection[bytes]:
+    """What a row of the table is counted under: the contacts that a list has, the removals by rules in each step of
+    time and era of its brake, the contacts that it holds since which decision. What is erased is none of a list's.
+    """
+    place, _, number = key.rpartition(b":")
+    if number.startswith(_ERASED):
+        return ()
+    said = value[3:]
+    labels = [size_label(place)] if said.startswith(_ACTIVE) else []
+    if value.startswith(_LISTED):
+        ruled = said.removeprefix(_ACTIVE).removeprefix(_REMOVED)
+        if ruled.startswith(b"["):
+            at, era = orjson.loads(ruled[: ruled.index(b"]") + 1])
+            labels.append(ruled_label(place, era, at // STEP_MS))
+        labels += map(_held_label, holders_of(value))
+    return labels
+
+
+def size_label(place: bytes) -> bytes:
+    """Label of the contacts of a list (`account:list_number`) that were not removed."""
+    return b"size:" + place
+
+
+def ruled_label(place: bytes, era: str, step: int) -> bytes:
+    """Label of the contacts that rules removed in a step of time."""
+    return b"%s%s:%s:%d" % (RULED, place, era.encode(), step)
+
+
+def held_label(place: bytes, after: str) -> bytes:
+    """Label of the contacts that a brake holds since a decision."""
+    return _held_label(holder(place, after))
+
+
+def _held_label(held_by: bytes) -> bytes:
+    return HELD + held_by
+
+
+def holder(place: bytes, after: str) -> bytes:
+    """What a held contact's row is found by: its list, and which decision came last before."""
+    return b"%s:%s" % (place, after.encode())
+
+
+def holders_of(value: bytes) -> Collection[bytes]:
+    """What holds the contact of a row. Every write asks, so that most rows are told by their end."""
+    if value.endswith(_NOT_HELD) or not value.startswith(_LISTED):
+        return ()
+    held = from_bytes(value).held
+    return () if held is None else (holder(held.place.encode(), held.after),)
+
+
+def step_of(label: bytes) -> int:
+    """The step of time in a label of removals by rules."""
+    return int(label.rpartition(b":")[2])
 
 
 def from_bytes(data: bytes) -> ContactRow:
     """The row that `to_bytes` wrote. Raises RowError."""
     try:
         version, *values = orjson.loads(data)
-        if version == 1:
-            values = [*values[:5], [[*message, False] for message in values[5]], *values[6:], (), 0]
-        elif version != FORMAT:
+        if version == 2:
+            *first, recent, inbound, clicks, _ = values
+            version, values = 3, [*first, list(_counted(recent)), inbound, clicks, (), (), 0]
+        if version == 3:
+            # An opt-out is the only removal for `message`.
+            version, values = 4, [*values, values[1] == "message", (), ()]
+        if version == 4:
+            # START and a restore set `counted_from`.
+            version, values = 5, [*values, values[3]]
+        if version == 5:
+            version, values = 6, [*values, ()]
+        if version == 6:
+            version, values = FORMAT, [values[0], None, *values[1:], None]
+        if version != FORMAT:
             raise RowError(f"row format {version} is unknown, expected {FORMAT}")
-        active, reason, since, counted_from, removed_at, recent, inbound, clicks, restored_at = values
+        active, ruled, reason, since, counted_from, removed_at, counted, inbound, clicks, orders, *rest = values
+        removals, erased_at, opted_out, stops, except_lists, consented_at, names, held = rest
         return ContactRow(
             active=active,
+            ruled=None if ruled is None else Ruled(*ruled),
             reason=reason,
             since=since,
             counted_from=counted_from,
             removed_at=removed_at,
-            recent=tuple(map(MessageState._make, recent)),
+            counted=tuple(map(Counted._make, counted)),
             inbound=tuple(inbound),
             clicks=tuple(clicks),
-            restored_at=restored_at,
+            orders=tuple(orders),
+            removals=tuple(removals),
+            erased_at=erased_at,
+            opted_out=opted_out,
+            stops=tuple(stops),
+            except_lists=tuple(except_lists),
+            consented_at=consented_at,
+            names=tuple(names),
+            held=None if held is None else Held(*held),
         )
     except RowError:
         raise
     except (IndexError, TypeError, ValueError) as error:
         raise RowError(f"does not read as a contact row: {error}") from error
+
+
+def _counted(states: Iterable[list[Any]]) -> Iterable[Counted]:
+    """What counts of the messages in a row of format 2: key, status, detail, class, rank, occurred_at, at and more."""
+    for key, _, _, status_class, _, _, at, *_ in states:
+        if status_class in ("transient", "delivered"):
+            yield Counted(key, at, status_class == "transient")

@@ -23,7 +23,7 @@ class StreamsSettings(BusSettings):
     message_days: int = Field(
         default=7,
         validation_alias="TRACKLY_MESSAGE_DAYS",
-        description="Days that a message is remembered after it was registered or last corrected.",
+        description="Days that a message is remembered after it was last registered, corrected or reported.",
     )
     registration_wait: float = Field(
         default=60.0,

@@ -12,18 +12,22 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-from accounts.keys import new_key, write_key
-from accounts.store import Config, write_configs
+from accounts.keys import new_key
+from accounts.model import Config
+from accounts.store import write_configs, write_key
 from bus.admin import Admin
-from bus.embedded import free_port
+from bus.alive import ask
+from bus.embedded.broker import free_port
 from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.codec import Codec
 from schemas.records import Record
 from schemas.registry import FolderRegistry
-from trackly.supervisor import Service
+from tests.commands import run_trackly
+from tests.patience import PATIENCE
+from trackly.commands.up.supervisor import Service
 
 CODEC = Codec(FolderRegistry())
 R = TypeVar("R", bound=Record)
@@ -50,7 +54,7 @@ class Cluster:
         }
         self.services: dict[str, Service] = {}
 
-    def __enter__(self) -> Cluster:
+    def __enter__(self) -> Self:
         with Admin(self.settings) as admin:
             admin.apply(self.settings.catalogue)
         return self
@@ -96,10 +100,7 @@ class Cluster:
 
     def trackly(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
         """Run the command to its end, with changes of its environment."""
-        return subprocess.run(
-            self.command(*arguments), env={**self.environment, **changes}, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
+        return run_trackly(arguments, {**self.environment, **changes})
 
     def kill(self, name: str) -> None:
         """SIGKILL, and wait until it is gone."""
@@ -125,7 +126,15 @@ class Cluster:
             if not service.is_alive():
                 service.start()
 
-    def wait_ready(self, timeout: float = 60.0) -> None:
+    def standstill(self) -> str:
+        """What each service that runs says of itself, and what its tasks wait for, for an error message."""
+        running = {name: service for name, service in self.services.items() if service.is_alive()}
+        for service in running.values():
+            service.signal(signal.SIGUSR2)
+        time.sleep(2)
+        return "\n".join(f"{name}: {ask(s.health_port)}\n{s.last_lines(80)}" for name, s in running.items())
+
+    def wait_ready(self, timeout: float = PATIENCE) -> None:
         """Wait until all services that run are ready."""
         deadline = time.monotonic() + timeout
         waiting = list(self.services.values())
@@ -156,15 +165,20 @@ class Cluster:
 
         asyncio.run(write())
 
-    def wait_for(self, topic: str, kind: type[R], about: str, count: int = 1, timeout: float = 40.0) -> list[R]:
+    def wait_for(self, topic: str, kind: type[R], about: str, count: int = 1, timeout: float = PATIENCE) -> list[R]:
         """Records of a topic in which a text stands, in order, once there are so many."""
         deadline = time.monotonic() + timeout
         while True:
             found = [r for r in self.records(topic) if isinstance(r, kind) and about in repr(r)]
             if len(found) >= count:
                 return found
-            assert time.monotonic() < deadline, f"{len(found)} of {count} records on {topic}"
+            assert time.monotonic() < deadline, f"{len(found)} of {count} records on {topic}{self.ended()}"
             time.sleep(0.2)
+
+    def ended(self) -> str:
+        """What the services that do not run said last, for the message of a test that waits in vain."""
+        gone = [service for service in self.services.values() if not service.is_alive()]
+        return "".join(f"\n{service.name} has ended:\n{service.last_lines(30)}" for service in gone)
 
     def _service(self, name: str) -> Service:
         kind = re.sub(r"-\d+$", "", name)
@@ -198,6 +212,19 @@ def stored(settings: BusSettings, topic: str) -> list[Any]:
             found += batch
     consumer.close()
     return found
+
+
+def made_anew(settings: BusSettings, topic: str) -> None:
+    """Delete a topic (catalogue short name) and make it again."""
+    name = settings.catalogue[topic].name
+    with Admin(settings) as admin:
+        client: Any = admin._client
+        client.delete_topics([name])
+        until = time.monotonic() + PATIENCE
+        while name in admin.list_topics():
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        admin.apply(settings.catalogue)
 
 
 @contextmanager

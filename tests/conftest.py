@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import secrets
+import shutil
+import signal
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
     from bus.settings import BusSettings
 
+pytest_plugins = ("tests.examples", "tests.garbage", "tests.schedule")
+
 KAFKA_IMAGE = "apache/kafka:4.3.0"
 
 
@@ -26,6 +30,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=["embedded", "testcontainers", "env"],
         help="where tests find Kafka; by default KAFKA_BOOTSTRAP_SERVERS if set, else an embedded broker",
     )
+
+
+def pytest_configure() -> None:
+    """Let processes that tests start be interrupted, also where a shell has begun the tests in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +50,7 @@ def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         case "testcontainers":
             yield from _container()
         case _:
-            from bus.embedded import EmbeddedKafka
+            from bus.embedded.broker import EmbeddedKafka
 
             with EmbeddedKafka(tmp_path_factory.mktemp("kafka")) as kafka:
                 yield kafka.bootstrap_servers
@@ -104,19 +114,27 @@ def postgres_template(postgres: str) -> Iterator[str]:
         yield url.rpartition("/")[2]
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with all tables, of which tests take copies."""
+    from database.engine import open_engine
+    from database.migrating import migrate
+
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    engine = open_engine(f"sqlite:///{path}")
+    migrate(engine)
+    engine.dispose()
+    return path
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """DATABASE_URL of a database of one test, with all tables; once on SQLite and once on PostgreSQL."""
-    from database.engine import open_engine
-    from database.migrating import migrate
     from tests.databases import database_in
 
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'console.db'}"
-        engine = open_engine(url)
-        migrate(engine)
-        engine.dispose()
-        yield url
+        path = shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "console.db")
+        yield f"sqlite:///{path}"
         return
     template = request.getfixturevalue("postgres_template")
     with database_in(request.getfixturevalue("postgres"), template) as url:
@@ -156,7 +174,7 @@ def _container() -> Iterator[str]:
     from testcontainers.core.container import DockerContainer
     from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
-    from bus.embedded import free_port
+    from bus.embedded.broker import free_port
 
     missing = _no_docker()
     if missing:

@@ -12,9 +12,16 @@ import uvicorn
 
 
 @contextmanager
-def served(app: Any) -> Iterator[str]:
-    """The application's URL for as long as the block lasts."""
-    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, interface="asgi3", log_level="error", lifespan="off"))
+def served(app: Any, **options: Any) -> Iterator[str]:
+    """The application's URL for as long as the block lasts. `options` are uvicorn's."""
+    options = {"interface": "asgi3", "log_level": "error", "lifespan": "off", **options}
+    with running(uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, **options))) as url:
+        yield url
+
+
+@contextmanager
+def running(server: uvicorn.Server) -> Iterator[str]:
+    """The URL of a server for as long as the block lasts."""
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

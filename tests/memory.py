@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
-from types import SimpleNamespace
+from collections.abc import Iterable, Mapping
+from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
-from aiokafka.errors import KafkaConnectionError
-from prometheus_client import Counter
+import pytest
+from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 
-from bus.batches import Batch, FailureLimit
-from bus.due import DueRows
-from bus.inbox import Admitted
+from bus.admin import TopicDescription, TopicLog
+from bus.layout import Identity
 from bus.ledger import Ledger, TopicPartition
-from bus.owners import OwnedRows
-from bus.stores import MemoryStore, Store
-from bus.tables import Table
+from bus.measures import Tally
+from bus.producer import Keyed
+from bus.tables.count_index import CountedRows
+from bus.tables.due_index import DueRows
+from bus.tables.owner_index import OwnedRows
+from bus.tables.store import MemoryStore, Store
+from bus.tables.table import Table
+from bus.worker.batches import Batch
+from bus.worker.inbox import Admitted
 from schemas.codec import Codec
+from schemas.records import Record as SchemaRecord
 from schemas.registry import FolderRegistry
-from schemas.topics import Catalogue
+from schemas.topics import DEFAULT_MAX_MESSAGE_BYTES, Catalogue
 
 CODEC = Codec(FolderRegistry())
 CATALOGUE = Catalogue(partitions=1)
@@ -39,20 +45,33 @@ class Record(NamedTuple):
 
 
 class MemoryKafka:
-    """Logs by topic and partition. It stands for a worker too, as far as a batch looks at one.
+    """Logs by topic and partition, and their producer. It stands for a worker too, as far as a batch looks at one.
 
-    `sent` is everything in the order in which it was sent. Topics in `refusing` take nothing.
+    `sent` is everything in the order in which it was sent. Topics in `refusing` take nothing; `refuses` is what every
+    send raises, `failing` are errors that the next sends come to instead of an acknowledgement. While it does not
+    `acknowledge`, what was sent waits in `open`; `waiting` is for how many seconds it says so.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, partitions: int = 1) -> None:
         self.logs: dict[tuple[str, int], list[Record]] = defaultdict(list)
         self.sent: list[Record] = []
         self.refusing: set[str] = set()
+        self.refuses: Exception | None = None
+        self.failing: list[Exception] = []
+        self.acknowledges = True
+        self.open: list[asyncio.Future[Any]] = []
+        self.waiting = 0.0
+        self.ids: dict[str, str] = {}
+        """Kafka's id of a topic, where it is not `first`."""
+        self.begins: dict[tuple[str, int], int] = {}
+        """Where a log begins of which retention has deleted something."""
+        self._partitions = partitions
         self.records_producer = self.consumer = self
         self.codec, self.catalogue = CODEC, CATALOGUE
         self.ledgers: dict[TopicPartition, Ledger] = {}
         self.claimed: dict[str, int] = {}
-        self.records = Counter("records", "Records.", ["stage", "result"], registry=None)
+        self.failure_ratio = 0.5
+        self.records = Tally()
 
     async def send(
         self,
@@ -63,15 +82,66 @@ class MemoryKafka:
         headers: Any = None,
         partition: int | None = None,
     ) -> asyncio.Future[Any]:
-        """Append, acknowledged at once."""
+        """Append; the future is done at once, unless a test said otherwise.
+
+        Raises what the producer and the broker raise for what is too large.
+        """
         if topic in self.refusing:
             raise KafkaConnectionError(f"{topic} takes nothing")
+        if self.refuses is not None:
+            raise self.refuses
+        known = self.catalogue.named(topic)
+        size = len(value or b"") + len(key or b"") + sum(len(name) + len(text) for name, text in headers or ())
+        if size > (DEFAULT_MAX_MESSAGE_BYTES if known is None else known.max_message_bytes):
+            raise MessageSizeTooLargeError(f"{topic}: {size} bytes")
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self.failing:
+            done.set_exception(self.failing.pop(0))
+            return done
         log = self.logs[topic, partition or 0]
         log.append(Record(topic, partition or 0, len(log), key, value, headers=tuple(headers or ())))
         self.sent.append(log[-1])
-        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        done.set_result(SimpleNamespace(offset=len(log) - 1))
+        if self.acknowledges:
+            done.set_result(SimpleNamespace(offset=len(log) - 1))
+        else:
+            self.open.append(done)
         return done
+
+    async def send_batch(self, topic: str, partition: int, records: Iterable[Keyed]) -> None:
+        """Append, and return when all of it is acknowledged."""
+        sent = [
+            await self.send(topic, value, key=key, headers=headers, partition=partition)
+            for key, value, headers in records
+        ]
+        await asyncio.gather(*sent)
+
+    async def partitions(self, topic: str) -> int:
+        """Each topic has so many."""
+        return self._partitions
+
+    def acknowledge(self) -> None:
+        """What waits is acknowledged, and what comes from now on."""
+        self.acknowledges = True
+        for future in self.open:
+            if not future.done():
+                future.set_result(None)
+
+    def readers(self, monkeypatch: pytest.MonkeyPatch, *modules: ModuleType) -> None:
+        """Let what these modules read come from here."""
+        for module in modules:
+            monkeypatch.setattr(module, "new_consumer", lambda *_, **__: _Consumer(self.logs))
+            monkeypatch.setattr(module, "Admin", lambda _: _Admin(self))
+
+    def store(self, topic: str, *records: SchemaRecord | None, key: bytes | None = None, partition: int = 0) -> None:
+        """Append to a topic (catalogue short name), one record a millisecond."""
+        name = self.catalogue[topic].name
+        log = self.logs[name, partition]
+        for record in records:
+            value = None if record is None else self.codec.encode(record)
+            log.append(Record(name, partition, len(log), key, value, timestamp=len(log)))
+
+    def told(self, stage: str, batch: Batch) -> None:
+        """What a batch led to is not counted here."""
 
     async def confirm(self, generation: int) -> None:
         """Partitions are never lost."""
@@ -83,7 +153,7 @@ class MemoryKafka:
     def batch(self, sources: list[Admitted], *tables: Table, generation: int = 1) -> Batch:
         """A batch as `batches` makes it."""
         worker: Any = self
-        return Batch(sources, "test", worker, FailureLimit(), tables, generation)
+        return Batch(sources, "test", worker, tables, generation)
 
     def table(
         self,
@@ -91,6 +161,7 @@ class MemoryKafka:
         stores: dict[int, Store] | None = None,
         due_rows: DueRows | None = None,
         owned_rows: OwnedRows | None = None,
+        counted_rows: CountedRows | None = None,
     ) -> Table:
         """A table logged here, over stores that outlive it."""
         kept: dict[int, Store] = {} if stores is None else stores
@@ -101,9 +172,16 @@ class MemoryKafka:
             producer,
             open_store=lambda _, partition: kept.setdefault(partition, MemoryStore()),
             consumer=lambda: _Consumer(self.logs),
+            identity=lambda: self.identity(f"changelog-{name}"),
             due_rows=due_rows,
             owned_rows=owned_rows,
+            counted_rows=counted_rows,
         )
+
+    def identity(self, topic: str) -> Identity | None:
+        """Which topic this is. Here a topic is known by its first record: of one that is made anew it is another."""
+        first = next((log[0] for (name, _), log in self.logs.items() if name == topic and log), None)
+        return None if first is None else Identity(str(id(first)), 1)
 
     def admitted(self, topic: str, key: bytes | None, value: bytes, timestamp: int = 0) -> Admitted:
         """A record as a stage gets it."""
@@ -118,11 +196,12 @@ def ledger(partition: int = 0, generation: int = 1) -> Ledger:
 
 
 class _Consumer:
-    """What `Table` uses of an aiokafka consumer."""
+    """What is used of an aiokafka consumer without a group."""
 
     def __init__(self, logs: Mapping[tuple[str, int], list[Record]]) -> None:
         self._logs = logs
         self._positions: dict[Any, int] = {}
+        self._paused: set[Any] = set()
 
     async def start(self) -> None:
         pass
@@ -136,11 +215,17 @@ class _Consumer:
     def assignment(self) -> set[Any]:
         return set(self._positions)
 
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        return {number for name, number in self._logs if name == topic}
+
     def pause(self, *tps: Any) -> None:
-        pass
+        self._paused.update(tps)
 
     def resume(self, *tps: Any) -> None:
-        pass
+        self._paused.difference_update(tps)
+
+    def paused(self) -> set[Any]:
+        return set(self._paused)
 
     async def beginning_offsets(self, tps: list[Any]) -> dict[Any, int]:
         return dict.fromkeys(tps, 0)
@@ -148,13 +233,60 @@ class _Consumer:
     async def end_offsets(self, tps: list[Any]) -> dict[Any, int]:
         return {tp: len(self._logs[tuple(tp)]) for tp in tps}
 
+    async def offsets_for_times(self, times: Mapping[Any, int]) -> dict[Any, SimpleNamespace | None]:
+        found = {tp: next((r for r in self._logs[tuple(tp)] if r.timestamp >= at), None) for tp, at in times.items()}
+        return {tp: None if record is None else SimpleNamespace(offset=record.offset) for tp, record in found.items()}
+
     def seek(self, tp: Any, offset: int) -> None:
         self._positions[tp] = offset
 
     async def position(self, tp: Any) -> int:
         return self._positions[tp]
 
-    async def getmany(self, tp: Any, timeout_ms: int, max_records: int) -> dict[Any, list[Record]]:
-        records = self._logs[tuple(tp)][self._positions[tp] :][:max_records]
-        self._positions[tp] += len(records)
-        return {tp: records} if records else {}
+    async def getmany(self, *tps: Any, timeout_ms: int, max_records: int) -> dict[Any, list[Record]]:
+        await asyncio.sleep(0)
+        found = {}
+        for tp in tps or self._positions:
+            if tp not in self._paused:
+                records = self._logs[tuple(tp)][self._positions[tp] :][:max_records]
+                self._positions[tp] += len(records)
+                max_records -= len(records)
+                found[tp] = records
+        return {tp: records for tp, records in found.items() if records}
+
+
+class _Admin:
+    """What readers ask the admin client, of topics that were made when something was written to them."""
+
+    def __init__(self, kafka: MemoryKafka) -> None:
+        self._kafka = kafka
+
+    def __enter__(self) -> _Admin:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def describe(self, names: Iterable[str]) -> dict[str, TopicDescription]:
+        return {
+            name: TopicDescription(name=name, partitions=1 + max(partitions), replication=1, settings={})
+            for name, partitions in self._partitions(names).items()
+        }
+
+    def logs(self, names: Iterable[str]) -> dict[str, TopicLog]:
+        return {
+            name: TopicLog(
+                self._kafka.ids.get(name, "first"),
+                {number: self._kafka.begins.get((name, number), 0) for number in partitions},
+                {number: len(self._kafka.logs[name, number]) for number in partitions},
+            )
+            for name, partitions in self._partitions(names).items()
+        }
+
+    def _partitions(self, names: Iterable[str]) -> dict[str, list[int]]:
+        wanted = set(names)
+        found: dict[str, list[int]] = {}
+        for name, number in sorted(self._kafka.logs):
+            if name in wanted:
+                found.setdefault(name, []).append(number)
+        return found

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bus.embedded import free_port
+from bus.embedded.broker import free_port
 
 UNPRIVILEGED = ("postgres", "nobody")
 """Users of whom one runs the server where the tests are root's: its programs refuse root."""

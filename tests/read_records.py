@@ -70,11 +70,11 @@ def unsubscribe(index: int, at: int) -> UnsubscribeEvent:
     )  # fmt: skip
 
 
-def contact(index: int, at: int, active: bool) -> ContactState:
+def contact(index: int, at: int, active: bool, version: int = 0) -> ContactState:
     return ContactState(
         contact=f"acme:{LIST}:{number_of(index)}", account="acme", list_number=LIST, phone_number=number_of(index),
         active=active, failures=0, reason=None if active else "message", since=at,
-        last_event_id=derived_id(index, "contact", active, at),
+        last_event_id=derived_id(index, "contact", active, at), version=version,
     )  # fmt: skip
 
 

@@ -12,8 +12,10 @@ from typing import Any
 
 from aiohttp import web
 
-from accounts.store import Config, write_configs
+from accounts.model import Config
+from accounts.store import write_configs
 from bus.admin import Admin
+from bus.alive import ask
 from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.codec import Codec
@@ -21,6 +23,7 @@ from schemas.ids import recipient_key
 from schemas.records import DeliveryEvent, EndpointConfig, MessageCallback
 from schemas.registry import FolderRegistry
 from tests.cluster import stored
+from tests.patience import PATIENCE
 
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
@@ -120,7 +123,14 @@ def delivered(number: int) -> DeliveryEvent:
     )
 
 
-async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+async def until_ready(*ports: int) -> None:
+    """Wait until the services at these ports are ready."""
+    for port in ports:
+        while not (await asyncio.to_thread(ask, port)).ready:
+            await asyncio.sleep(0.05)
+
+
+async def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"

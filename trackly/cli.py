@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -13,57 +14,58 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from trackly.errors import sentence
+from trackly.importing import importing
 from trackly.output import say
 
 
 class Line(NamedTuple):
-    """A line of the contents: panel, command, `module:attribute` that holds it, what it does.
+    """A line of the contents: panel, command, what it does.
 
-    The attribute is a function or a Typer app; its module is imported when the command is used, so that
-    `trackly --help` answers at once.
+    `trackly.commands` has a module of the command's name, or a folder with a module `command`, and in it a function or
+    a Typer app of that name. It is imported when the command is used, so that `trackly --help` answers at once.
     """
 
     panel: str
     command: str
-    target: str
     help: str
 
 
 CONTENTS = (
-    Line("Run", "up", "trackly.up:up", "Everything on this machine: broker and services."),
-    Line("Run", "demo", "trackly.demo:demo", "See it work: callbacks in, webhooks out, a ledger at the end."),
-    Line("Run", "ingest", "trackly.services:ingest", "The service that takes provider callbacks."),
-    Line("Run", "streams", "trackly.services:streams", "The worker that turns callbacks into events."),
-    Line("Run", "sinks", "trackly.services:sinks", "The worker that delivers webhooks."),
-    Line("Run", "console", "trackly.services:console", "The API: messages, contacts, who may be texted."),
-    Line("Run", "read-model", "trackly.read_model:read_model", "The service that writes the console's database."),
-    Line("Run", "mirror", "trackly.mirror:mirror", "The events again, without numbers."),
-    Line("Run", "registry", "trackly.registry:registry", "The schemas over HTTP, for readers of the topics."),
-    Line("Run", "broker", "trackly.services:broker", "An Apache Kafka for development."),
-    Line("Look", "tap", "trackly.tap:tap", "Records of a topic as JSON lines, as they come."),
-    Line("Look", "compare", "trackly.compare:compare", "What today's rules would make of yesterday's callbacks."),
-    Line("Look", "contact", "trackly.contacts:contact", "Who may be texted, and why not; remove and restore."),
-    Line("Look", "opt-out", "trackly.optout:opt_out", "What a reply would be taken for."),
-    Line("Look", "rejected", "trackly.rejected:rejected", "What could not be processed: list, show, retry."),
-    Line("Look", "dead", "trackly.dead:dead", "Webhooks that were given up: list, show, replay."),
-    Line("Look", "providers", "trackly.providers:providers", "What providers call, and whether it comes through."),
-    Line(
-        "Look",
-        "endpoints",
-        "trackly.endpoints:endpoints",
-        "Where webhooks go: list, test, pause, resume, rotate secrets.",
-    ),
-    Line("Look", "alerts", "trackly.alerts:alerts", "What accounts are alerted to: list, mute, unmute, test."),
-    Line("Look", "export", "trackly.accounts:export", "Accounts, lists and endpoints as a file."),
-    Line("Look", "settings", "trackly.settings:settings", "Every setting: its value, default and meaning."),
-    Line("Change", "topics", "trackly.topics:topics", "Create the topics, list and describe them."),
-    Line("Change", "schemas", "trackly.registry:schemas", "List the schemas, register them in a registry of yours."),
-    Line("Change", "erase", "trackly.erase:erase", "Erase a number, and say what Kafka keeps of it until when."),
-    Line("Change", "users", "trackly.users:users", "Who may sign in to the console: list, add, link, grant."),
-    Line("Change", "keys", "trackly.keys:keys", "Keys for the API: create, list, revoke."),
-    Line("Change", "replay", "trackly.replays:replay", "Send webhooks again, by time range, outcome or id."),
-    Line("Change", "secrets", "trackly.secrets:secrets", "Keys that secrets are encrypted with on Kafka."),
-    Line("Change", "apply", "trackly.accounts:apply", "Make accounts, lists and endpoints what a file says."),
+    Line("Run", "up", "Everything on this machine: broker and services."),
+    Line("Run", "demo", "See it work: callbacks in, webhooks out, a ledger at the end."),
+    Line("Run", "ingest", "The service that takes provider callbacks."),
+    Line("Run", "streams", "The worker that turns callbacks into events."),
+    Line("Run", "sinks", "The worker that delivers webhooks."),
+    Line("Run", "console", "The API: messages, contacts, who may be texted."),
+    Line("Run", "read-model", "The service that writes the console's database."),
+    Line("Run", "mirror", "The events again, without numbers."),
+    Line("Run", "registry", "The schemas over HTTP, for readers of the topics."),
+    Line("Run", "broker", "An Apache Kafka for development."),
+    Line("Look", "tap", "Records of a topic as JSON lines, as they come."),
+    Line("Look", "compare", "What today's rules would make of yesterday's callbacks."),
+    Line("Look", "contact", "Who may be texted, and why not; remove and restore."),
+    Line("Look", "evidence", "Check signed evidence; how long removals took."),
+    Line("Look", "opt-out", "What a reply would be taken for."),
+    Line("Look", "rejected", "What could not be processed: list, show, retry."),
+    Line("Look", "dead", "Webhooks that were given up: list, show, replay."),
+    Line("Look", "providers", "What providers call, and whether it comes through."),
+    Line("Look", "endpoints", "Where webhooks go: list, test, pause, resume, rotate secrets."),
+    Line("Look", "alerts", "What accounts are alerted to: list, mute, unmute, test."),
+    Line("Look", "export", "Accounts, lists and endpoints as a file."),
+    Line("Look", "settings", "Every setting: its value, default and meaning."),
+    Line("Look", "doctor", "What is wrong with this deployment, and what mends it."),
+    Line("Change", "brake", "Removals that a list's brake holds: list, confirm, release."),
+    Line("Change", "topics", "Create the topics, list and describe them."),
+    Line("Change", "tables", "Restore who was removed when a table's changelog was lost."),
+    Line("Change", "schemas", "List the schemas, register them in a registry of yours."),
+    Line("Change", "erase", "Erase a number, and say what Kafka keeps of it until when."),
+    Line("Change", "users", "Who may sign in to the console: list, add, link, grant."),
+    Line("Change", "keys", "Keys for the API: create, list, revoke."),
+    Line("Change", "replay", "Send webhooks again, by time range, outcome or id."),
+    Line("Change", "secrets", "Keys that encrypt secrets, and that sign evidence."),
+    Line("Change", "backup", "Settings, suppressions and keys in one encrypted file."),
+    Line("Change", "restore", "What a backup holds, put back into new topics."),
+    Line("Change", "apply", "Make accounts, lists and endpoints what a file says."),
 )
 
 ALIASES = {"contacts": "contact"}
@@ -75,7 +77,6 @@ class Contents(TyperGroup):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._targets = {line.command: line.target for line in CONTENTS}
         self.commands = {
             line.command: TyperCommand(line.command, help=line.help, rich_help_panel=line.panel) for line in CONTENTS
         }
@@ -88,7 +89,7 @@ class Contents(TyperGroup):
         """The command that is meant, imported."""
         typed, command, rest = super().resolve_command(ctx, args)
         name = ALIASES.get(typed or "", typed)
-        return name, _load(name, self._targets[name]) if name else command, rest
+        return name, _load(name) if name else command, rest
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; tell what went wrong in a sentence, with exit code 1."""
@@ -113,7 +114,6 @@ app = typer.Typer(
     name="trackly",
     cls=Contents,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -146,9 +146,14 @@ def _root(
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
-def _load(name: str, target: str) -> Any:
-    module, _, attribute = target.partition(":")
-    found = getattr(import_module(module), attribute)
+def _load(name: str) -> Any:
+    attribute = name.replace("-", "_")
+    module = f"trackly.commands.{attribute}"
+    spec = find_spec(module)
+    if spec is not None and spec.submodule_search_locations is not None:
+        module += ".command"
+    with importing():
+        found = getattr(import_module(module), attribute)
     if isinstance(found, typer.Typer):
         command = get_command(found)
     else:

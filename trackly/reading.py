@@ -14,8 +14,10 @@ from typing import Any, TypeVar
 
 import aiokafka
 
-from accounts.store import CONFIG_TOPICS, Accounts, AccountsReader, SettingsReader
+from accounts.model import CONFIG_TOPICS, Accounts
+from accounts.store import AccountsReader, SettingsReader
 from bus.admin import Admin
+from bus.clients import new_consumer
 from bus.producer import partition_of
 from bus.settings import BusSettings
 from schemas.codec import Codec
@@ -91,7 +93,11 @@ def find_topic(settings: BusSettings, name: str, existing: Iterable[str]) -> str
 class Topic:
     """One topic, read from a start on. Use `open_topic`."""
 
-    def __init__(self, consumer: Any, starts: dict[Any, int], ends: dict[Any, int], bounded: bool) -> None:
+    def __init__(
+        self, consumer: Any, starts: dict[Any, int], ends: dict[Any, int], bounded: bool, topic_id: str = ""
+    ) -> None:
+        self.id = topic_id
+        """Kafka's own: a topic that is deleted and made again has another one."""
         self._consumer = consumer
         self._ends = ends
         self._bounded = bounded
@@ -170,13 +176,9 @@ async def open_topic(
     with Admin(settings) as admin:
         topic = find_topic(settings, name, admin.list_topics())
         begins, ends = admin.begin_offsets(topic), admin.end_offsets(topic)
+        topic_id = admin.identities([topic])[topic].id
     partitions = sorted(ends) if key is None else [partition_of(key, len(ends))]
-    consumer: Any = aiokafka.AIOKafkaConsumer(
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        **settings.aiokafka(),
-    )
+    consumer: Any = new_consumer(settings)
     try:
         await consumer.start()
         # A consumer that is stopped before its tasks have begun raises CancelledError from aiokafka.
@@ -196,6 +198,7 @@ async def open_topic(
             {assigned[p]: offset for p, offset in offsets.items()},
             {assigned[p]: ends[p] for p in partitions},
             bounded=end is not None,
+            topic_id=topic_id,
         )
     finally:
         await consumer.stop()

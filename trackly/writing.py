@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from accounts.store import Accounts, AccountsReader, Config, described, write_configs
+from accounts.model import Accounts, Config, described
+from accounts.store import AccountsReader, write_configs
 from bus.producer import Producer
 from bus.settings import BusSettings
 from operations.endpoints import Refused
@@ -35,13 +36,14 @@ async def producing(settings: BusSettings, *, linger_ms: int = 0) -> AsyncIterat
 
 
 async def send_order(
-    producer: Producer, settings: BusSettings, codec: Codec, order: ContactCommand
+    producer: Producer, settings: BusSettings, codec: Codec, order: ContactCommand, *, key: bytes | None = None
 ) -> asyncio.Future[Any]:
-    """Hand over an order about a contact. The future is done when it is acknowledged."""
+    """Hand over an order about a contact, by default under its recipient's key. The future is done when it is
+    acknowledged."""
     return await producer.send(
         settings.catalogue["commands"].name,
         codec.encode(order),
-        key=recipient_key(order.account, order.phone_number),
+        key=key or recipient_key(order.account, order.phone_number),
         headers=event_headers(order, order.event_id, order.issued_at),
     )
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from pydantic import Field
 
-from console.account_changes import create
+from console.access.callers import Operator, TheCaller, TheParts, ThePrincipal
 from console.api.contact_lists import ShownList, lists_of
 from console.api.lists import ListAnswer
-from console.callers import Operator, TheCaller, TheParts, ThePrincipal
-from console.fields import StrictBody
+from console.changes.accounts import create
+from console.http.fields import StrictBody
 
 router = APIRouter(tags=["Account"])
 

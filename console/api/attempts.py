@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from console.access.callers import TheCaller, TheParts
 from console.api.lists import ListAnswer, answer
-from console.callers import TheCaller, TheParts
 from console.errors import not_found
-from console.fields import RowId
+from console.http.fields import RowId
 from console.queries.attempts import Attempt, AttemptsFilter, attempt, list_attempts
 
 router = APIRouter(tags=["Webhooks"])

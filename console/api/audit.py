@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from console.access.callers import Administrator, Operator, TheParts
 from console.api.lists import ListAnswer, answer
-from console.callers import Administrator, Operator, TheParts
 from console.queries.audit import Audited, AuditFilter, audited
 
 router = APIRouter(tags=["Audit"])

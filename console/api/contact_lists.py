@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import Field
 
-from console import list_changes as changes
+from accounts.brakes import MOST_MINIMUM
+from console.access.callers import Administrator, Caller, TheCaller, TheParts
 from console.api.lists import ListAnswer
-from console.callers import Administrator, Caller, TheCaller, TheParts
-from console.fields import IfMatch, Item, StrictBody
+from console.changes import lists as changes
+from console.changes.settings import etag_of
+from console.http.fields import IfMatch, Item, StrictBody
 from console.principals import Role
-from console.setting_changes import etag_of
 from outbound.redaction import without_query
 from schemas.records import ListConfig
 
 router = APIRouter(tags=["Account"])
 
 ListNumber = Annotated[str, Path(max_length=40, description="Number of the list.", examples=["+18005551234"])]
+
+
+class BrakeSettings(StrictBody):
+    """How much of a list rules may remove in an hour before the rest is held for a person's yes or no."""
+
+    share: float | None = Field(
+        default=None, ge=0, le=1, description="Of the list's contacts; 1: all of them. Null: the account's, else 0.1."
+    )
+    minimum: int | None = Field(
+        default=None,
+        ge=0,
+        le=MOST_MINIMUM,
+        description="Contacts, whatever their share. Null: the account's, else 500.",
+    )
 
 
 class ListSettings(StrictBody):
@@ -30,6 +45,18 @@ class ListSettings(StrictBody):
     )
     provider_list_ids: dict[Item, Item] = Field(
         default={}, max_length=20, description="Its id at providers that have one.", examples=[{"lime": "4711"}]
+    )
+    numbers: list[Item] = Field(
+        default=[], max_length=1_000, description="Further numbers that it sends from.", examples=[["+18885550100"]]
+    )
+    senders: list[Item] = Field(
+        default=[],
+        max_length=1_000,
+        description="Further senders that are no numbers: RCS agents, alphanumeric names.",
+        examples=[["acme_agent"]],
+    )
+    brake: BrakeSettings | Literal["off"] | None = Field(
+        default=None, description="Its brake, or `off`. Null: the account's.", examples=[{"share": 0.05}]
     )
     dlr_forward_url: str | None = Field(
         default=None, max_length=2_000, description="Gets each delivery report as the provider sent it."
@@ -52,6 +79,9 @@ class ShownList:
     number: str
     retry_threshold: int
     provider_list_ids: dict[str, str]
+    numbers: tuple[str, ...]
+    senders: tuple[str, ...]
+    brake: BrakeSettings
     dlr_forward_url: str | None
     reply_forward_url: str | None
 
@@ -69,13 +99,13 @@ async def create(
     """Create a list. Messages to it may be sent, and callbacks about it come, from then on."""
     values = body.model_dump(exclude_none=True)
     made = await changes.put(request, parts, caller.principal, caller.account, values, is_new=True)
-    return _tagged(response, caller, made)
+    return shown_list(response, caller, made)
 
 
 @router.get("/api/lists/{number}", summary="Show a list")
 async def get_list(number: ListNumber, response: Response, caller: TheCaller) -> ShownList:
     """One list. Its ETag is for `If-Match` of a change."""
-    return _tagged(response, caller, changes.list_named(caller.lists, number))
+    return shown_list(response, caller, changes.list_named(caller.lists, number))
 
 
 @router.put("/api/lists/{number}", summary="Change a list")
@@ -92,7 +122,7 @@ async def update(
     changes.list_named(caller.lists, number)
     values = {"number": number, **body.model_dump(exclude_none=True)}
     made = await changes.put(request, parts, caller.principal, caller.account, values, is_new=False, version=if_match)
-    return _tagged(response, caller, made)
+    return shown_list(response, caller, made)
 
 
 def lists_of(caller: Caller) -> list[ShownList]:
@@ -100,7 +130,8 @@ def lists_of(caller: Caller) -> list[ShownList]:
     return [_shown(caller, caller.lists[number]) for number in sorted(caller.lists)]
 
 
-def _tagged(response: Response, caller: Caller, config: ListConfig) -> ShownList:
+def shown_list(response: Response, caller: Caller, config: ListConfig) -> ShownList:
+    """A list as the caller may see it; the answer gets its ETag."""
     response.headers["ETag"] = etag_of(config)
     return _shown(caller, config)
 
@@ -109,4 +140,12 @@ def _shown(caller: Caller, config: ListConfig) -> ShownList:
     urls: list[str | None] = [config.dlr_forward_url, config.reply_forward_url]
     if caller.role < Role.ADMIN:
         urls = [None if url is None else without_query(url) for url in urls]
-    return ShownList(config.number, config.retry_threshold, dict(config.provider_list_ids), *urls)
+    return ShownList(
+        config.number,
+        config.retry_threshold,
+        dict(config.provider_list_ids),
+        config.numbers,
+        config.senders,
+        BrakeSettings(share=config.brake_share, minimum=config.brake_minimum),
+        *urls,
+    )

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from console.access.callers import TheCaller, TheParts
 from console.api.lists import ListAnswer, answer
-from console.callers import TheCaller, TheParts
 from console.queries.dead import DeadLetter, DeadLettersFilter, dead_letters
 
 router = APIRouter(tags=["Webhooks"])

@@ -8,14 +8,14 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response, StreamingResponse
 
+from console.access.callers import Supporter, TheCaller, TheParts
+from console.access.csv_export import CSV_RESPONSE, csv_answer
+from console.access.visibility import Sight
 from console.api.lists import ListAnswer, answer
-from console.callers import Supporter, TheCaller, TheParts
-from console.csv_export import CSV_RESPONSE, csv_answer
+from console.backends.raw_callbacks import ShownCallback, shown_callback
 from console.errors import not_found
 from console.queries.deliveries import DeliveriesFilter, Delivery, deliveries
 from console.queries.traces import Trace, trace
-from console.raw import ShownCallback, shown_callback
-from console.sight import Sight
 from schemas.topics import Catalogue
 
 router = APIRouter(tags=["Messages"])

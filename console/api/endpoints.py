@@ -10,13 +10,13 @@ from fastapi import APIRouter, Body, Path, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from console import endpoint_changes as changes
+from console.access.callers import Administrator, Caller, Parts, Supporter, TheCaller, TheParts
 from console.api.lists import ListAnswer
-from console.callers import Administrator, Caller, Parts, Supporter, TheCaller, TheParts
+from console.changes import endpoints as changes
+from console.changes.settings import etag_of
 from console.clock import now_ms
-from console.fields import IfMatch, Item, Secret, StrictBody
+from console.http.fields import IfMatch, Item, Secret, StrictBody
 from console.queries.endpoints import Endpoint, endpoints
-from console.setting_changes import etag_of
 from operations.endpoints import activated, paused, resumed
 from schemas.records import EndpointConfig
 

@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from pydantic import Field
 
+from console.access.callers import Administrator, TheParts
 from console.api.lists import ListAnswer
-from console.callers import Administrator, TheParts
-from console.fields import StrictBody
-from console.key_changes import ShownKey, create, keys_of, revoke, shown
+from console.changes.keys import ShownKey, create, keys_of, revoke, shown
+from console.http.fields import StrictBody
 
 router = APIRouter(tags=["API keys"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from console.callers import Caller
+from console.access.callers import Caller
 from console.queries.paging import Page
 
 T = TypeVar("T")

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
+from console.access.callers import Operator, Supporter, TheCaller, TheParts
 from console.api.lists import ListAnswer, answer
-from console.callers import Operator, Supporter, TheCaller, TheParts
+from console.changes.rejected import Retried, retry
 from console.queries.rejected import Rejected, RejectedFilter, list_rejected
-from console.rejected_retries import Retried, retry
 
 router = APIRouter(tags=["Messages"])
 

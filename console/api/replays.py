@@ -7,14 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import Field
 
+from console.access.callers import Supporter, TheCaller, TheParts
 from console.api.lists import ListAnswer
-from console.callers import Supporter, TheCaller, TheParts
+from console.changes.replays import Replay, order, orders_of, plan_dead, replay_named, shown, stop
 from console.clock import now_ms
 from console.errors import validation_failed
-from console.fields import Item, StrictBody
+from console.http.fields import Item, StrictBody
 from console.queries.dead import DeadLettersFilter
 from console.queries.filters import checked_time
-from console.replay_orders import Replay, order, orders_of, plan_dead, replay_named, shown, stop
 from operations.replays import EVENTS, MOST_IDS, Order
 
 router = APIRouter(tags=["Replays"])

@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import Response, StreamingResponse
 
+from console.access.callers import TheCaller, TheParts
+from console.access.csv_export import CSV_RESPONSE, csv_answer
 from console.api.lists import ListAnswer, answer
-from console.callers import TheCaller, TheParts
-from console.csv_export import CSV_RESPONSE, csv_answer
 from console.queries.replies import RepliesFilter, Reply, replies
 
 router = APIRouter(tags=["Messages"])

@@ -60,6 +60,8 @@
       const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
       root.dataset.theme = dark ? "light" : "dark";
       choices.set("theme", root.dataset.theme);
+    } else if (button.dataset.act === "print") {
+      print();
     } else if (button.dataset.act === "live") {
       const paused = button.getAttribute("aria-pressed") === "true";
       button.setAttribute("aria-pressed", String(!paused));

@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from accounts.alerts import CHANNELS, SEVERITIES, TYPES
 from accounts.checks import KEEP
-from console.alert_settings import audit_test, change, settings_of
-from console.callers import TheParts
+from console.access.callers import TheParts
+from console.changes.alerts import audit_test, change, settings_of
 from console.clock import now_ms
 from console.errors import ApiError
 from console.pages.shell import done, page

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from fastapi import Depends, FastAPI, Request
+from functools import cache
+
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
-from console.callers import Parts
+from console.access.callers import Parts
 from console.errors import ApiError, not_found, problem, validation_failed
 from console.pages import (
     alerts,
     assets,
     attempts,
     audit,
+    brakes,
+    codes,
     contact_lists,
     contacts,
     dead,
     deliveries,
     endpoints,
+    evidence,
     home,
     keys,
     overview,
     providers,
+    receivers,
     rejected,
     replays,
     replies,
+    sending_hours,
     signin,
     users,
 )
@@ -42,12 +50,17 @@ ROUTERS = (
     deliveries.router,
     replies.router,
     contacts.router,
+    evidence.router,
+    brakes.router,
     rejected.router,
+    codes.router,
     dead.router,
     replays.router,
     attempts.router,
     endpoints.router,
     contact_lists.router,
+    receivers.router,
+    sending_hours.router,
     providers.router,
     alerts.router,
     keys.router,
@@ -56,9 +69,19 @@ ROUTERS = (
 )
 
 
+@cache
+def _routes() -> list[BaseRoute]:
+    """Routes of all pages, whichever application they are of."""
+    pages = APIRouter()
+    for router in ROUTERS:
+        pages.include_router(router, dependencies=[Depends(checked_form)])
+    pages.include_router(signin.router)
+    return pages.routes
+
+
 def create_pages(parts: Parts) -> FastAPI:
     """The application, to be mounted at `/`."""
-    app = FastAPI(openapi_url=None)
+    app = FastAPI(openapi_url=None, routes=_routes())
     app.state.parts = parts
     settings = parts.settings
     app.state.openid = OpenId(settings) if settings.oidc_issuer else None
@@ -72,9 +95,6 @@ def create_pages(parts: Parts) -> FastAPI:
             https_only=settings.is_behind_tls,
         )
     app.add_middleware(PageGate, settings=settings)
-    for router in ROUTERS:
-        app.include_router(router, dependencies=[Depends(checked_form)])
-    app.include_router(signin.router)
     app.add_route(assets.PATH + "{name}", assets.serve)
     app.add_exception_handler(ApiError, _refused)
     app.add_exception_handler(HTTPException, _no_page)

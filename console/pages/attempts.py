@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from console.callers import TheParts
+from console.access.callers import TheParts
 from console.errors import not_found
-from console.fields import RowId
+from console.http.fields import RowId
 from console.pages.shell import page
 from console.pages.visitor import TheVisitor
 from console.queries.attempts import AttemptsFilter, attempt, event_body, list_attempts

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from console.callers import TheParts
+from console.access.callers import TheParts
 from console.pages.shell import page
 from console.pages.visitor import Administrator, OperatorHere
 from console.principals import EVERY_ACCOUNT

@@ -7,18 +7,21 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import Response
 
+from accounts.brakes import brake_of
 from accounts.file import PROVIDERS
-from console import list_changes as changes
-from console.callers import TheParts
+from console.access.callers import TheParts
+from console.changes import lists as changes
+from console.changes.settings import version_of
 from console.errors import ApiError
 from console.pages.shell import done, page
 from console.pages.visitor import Administrator, TheVisitor, Visitor
-from console.setting_changes import version_of
 
 router = APIRouter(prefix="/accounts/{account}/lists")
 
 Text = Annotated[str, Form(max_length=2_000)]
+Addresses = Annotated[str, Form(max_length=50_000)]
 Threshold = Annotated[str, Form(max_length=20)]
+Brake = Annotated[str, Form(max_length=20)]
 Ids = Annotated[list[str], Form()]
 Version = Annotated[str, Form(max_length=16)]
 
@@ -29,16 +32,22 @@ def _settings(
     retry_threshold: Threshold = "3",
     provider: Ids = [],  # noqa: B006
     provider_list_id: Ids = [],  # noqa: B006
+    numbers: Addresses = "",
+    senders: Addresses = "",
     dlr_forward_url: Text = "",
     reply_forward_url: Text = "",
+    brake_share: Brake = "",
+    brake_minimum: Brake = "",
 ) -> dict[str, Any]:
     """What a form says of a list, as a settings file has it. Fields that are empty are not there."""
     urls = {"dlr_forward_url": dlr_forward_url, "reply_forward_url": reply_forward_url}
-    is_whole = retry_threshold.isascii() and retry_threshold.isdigit()
+    addresses = {"numbers": _lines(numbers), "senders": _lines(senders)}
+    brake = {name: _number(value) for name, value in (("share", brake_share), ("minimum", brake_minimum)) if value}
     return {
-        "retry_threshold": int(retry_threshold) if is_whole else retry_threshold,
+        "retry_threshold": _number(retry_threshold),
+        **({"brake": brake} if brake else {}),
         "provider_list_ids": {name: value for name, value in zip(provider, provider_list_id, strict=False) if value},
-        **{name: url for name, url in urls.items() if url},
+        **{name: value for name, value in {**urls, **addresses}.items() if value},
     }
 
 
@@ -46,10 +55,12 @@ Settings = Annotated[dict[str, Any], Depends(_settings)]
 
 
 @router.get("")
-async def show_lists(request: Request, visitor: TheVisitor) -> Response:
+async def show_lists(request: Request, parts: TheParts, visitor: TheVisitor) -> Response:
     """The account's lists."""
     lists = [visitor.lists[number] for number in sorted(visitor.lists)]
-    return page(request, "lists/list.html", visitor, lists=lists)
+    account = parts.accounts.accounts[visitor.account]
+    brakes = {each.number: brake_of(account, each) for each in lists}
+    return page(request, "lists/list.html", visitor, lists=lists, brakes=brakes)
 
 
 @router.get(f"/{NEW}")
@@ -79,8 +90,10 @@ async def create(
 async def edit(request: Request, number: str, visitor: Administrator) -> Response:
     """The form of a list's settings."""
     config = changes.list_named(visitor.lists, number)
-    given = {name: getattr(config, name) for name in ("number", "retry_threshold", *changes.FORWARDS)}
+    named = ("number", "retry_threshold", "numbers", "senders", *changes.FORWARDS)
+    given = {name: getattr(config, name) for name in named}
     given["provider_list_ids"] = dict(config.provider_list_ids)
+    given["brake"] = {"share": config.brake_share, "minimum": config.brake_minimum}
     return _form(request, visitor, given, version=version_of(config))
 
 
@@ -101,6 +114,23 @@ async def update(
     except ApiError as error:
         return _form(request, visitor, given, error, version)
     return done(visitor, "/lists", "saved")
+
+
+def _number(text: str) -> int | float | str:
+    """The number that a field says, or its text where that is none."""
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of a field with several of them, without those that are empty."""
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _form(

@@ -8,14 +8,15 @@ from urllib.parse import quote
 from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
+from accounts.suppression import ALL_LISTS, WHOLE_ACCOUNT
+from console.access.callers import Parts, TheParts
 from console.api.contacts import contact_of_number
-from console.audit import caller_ip
-from console.callers import Parts, TheParts
-from console.claims import Accepted
+from console.backends.idempotency import Accepted
+from console.changes.audit_log import caller_ip
+from console.changes.contacts import NO_LIST, order
 from console.clock import now_ms
-from console.contact_orders import NO_LIST, order
 from console.errors import ApiError, validation_failed
-from console.fields import number as to_e164
+from console.http.fields import number as to_e164
 from console.pages.shell import base_of, done, page
 from console.pages.visitor import Administrator, Supporter, TheVisitor, Visitor
 from console.queries.contacts import ContactsFilter, listed_contacts
@@ -40,7 +41,7 @@ async def list_contacts(
 @router.get("/look-up")
 async def look_up(number: Annotated[str, Query(max_length=40)], visitor: Supporter) -> Response:
     """From a number in any notation to its page."""
-    return RedirectResponse(_path(visitor, _number(number)), 303)
+    return RedirectResponse(_path(visitor, to_page_number(number)), 303)
 
 
 @router.get("/{number}")
@@ -107,8 +108,8 @@ async def _order(
     reason: str | None = None,
     note: str = "",
 ) -> Response:
-    phone = _number(number)
-    await order(
+    phone = to_page_number(number)
+    unchanged = await order(
         parts.writer,
         visitor.principal,
         visitor.account,
@@ -119,19 +120,23 @@ async def _order(
         reason=reason,
         note=note,
         remote_ip=caller_ip(request),
+        view=parts.contacts,
     )
     if command == "erase":
         return done(visitor, "/contacts", "erasing")
-    return done(visitor, f"/contacts/{quote(phone)}", "ordered")
+    return done(visitor, f"/contacts/{quote(phone)}", "unchanged" if unchanged else "ordered")
 
 
 def _list(visitor: Visitor, list_number: str) -> str:
+    if list_number == ALL_LISTS:
+        return WHOLE_ACCOUNT
     if list_number not in visitor.lists:
         raise validation_failed([f"list_number: is no list of account {visitor.account}"])
     return list_number
 
 
-def _number(text: str) -> str:
+def to_page_number(text: str) -> str:
+    """A number as E.164. Raises ApiError 422."""
     try:
         return to_e164(text)
     except ValueError as error:

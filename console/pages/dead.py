@@ -9,12 +9,12 @@ from fastapi import APIRouter, Form, Query, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from console.callers import TheParts
+from console.access.callers import TheParts
+from console.changes.replays import order, orders_of, plan_dead
 from console.errors import conflict, validation_failed
 from console.pages.shell import done, page
 from console.pages.visitor import Supporter, TheVisitor
 from console.queries.dead import DeadLettersFilter, dead_letters
-from console.replay_orders import order, orders_of, plan_dead
 from outbound.outcomes import ERROR_CLASSES
 
 router = APIRouter(prefix="/accounts/{account}/dead-letters")

@@ -7,14 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
+from console.access.callers import TheParts
+from console.access.csv_export import csv_answer
 from console.api.deliveries import shown_trace
-from console.callers import TheParts
-from console.csv_export import csv_answer
+from console.backends.raw_callbacks import shown_callback
 from console.pages.shell import page
 from console.pages.visitor import Supporter, TheVisitor
 from console.queries.deliveries import DeliveriesFilter, Delivery, deliveries
 from console.queries.traces import trace
-from console.raw import shown_callback
 from providers import PROVIDERS
 
 router = APIRouter(prefix="/accounts/{account}")

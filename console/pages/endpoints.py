@@ -9,14 +9,14 @@ from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
 from accounts.checks import EVENTS, FORMATS
-from console import endpoint_changes as changes
-from console.callers import Parts, TheParts
+from console.access.callers import Parts, TheParts
+from console.changes import endpoints as changes
+from console.changes.settings import version_of
 from console.clock import now_ms
 from console.errors import ApiError, conflict
 from console.pages.shell import done, page
 from console.pages.visitor import Administrator, Supporter, TheVisitor, Visitor
 from console.queries.endpoints import endpoints
-from console.setting_changes import version_of
 from operations.endpoints import activated, paused, resumed
 from operations.trials import Trial
 from outbound.bodies import SHAPES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import Request
 
 from console.errors import not_ours
-from console.security import SAFE_METHODS, is_token
+from console.http.browser_security import SAFE_METHODS, is_token
 
 
 async def checked_form(request: Request) -> None:

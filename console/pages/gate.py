@@ -8,13 +8,13 @@ from __future__ import annotations
 from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from console.bodies import Disconnected, check_url, read_body, replayed
 from console.errors import ApiError, not_ours
+from console.http.browser_security import SAFE_METHODS, is_same_origin
+from console.http.rate_limits import Rates
+from console.http.request_bodies import Disconnected, check_url, read_body, replayed
 from console.pages import assets
 from console.pages.errors import error_page
 from console.principals import Principal
-from console.rates import Rates
-from console.security import SAFE_METHODS, is_same_origin
 from console.settings import ConsoleSettings
 
 MAX_FORM_BYTES = 64 << 10

@@ -7,12 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from console.account_changes import create
-from console.callers import TheParts
+from console.access.callers import TheParts
+from console.access.visibility import check_operator
+from console.changes.accounts import create
 from console.errors import ApiError, not_found
 from console.pages.shell import base_of, page
 from console.pages.visitor import signed_in
-from console.sight import check_operator
 
 router = APIRouter()
 

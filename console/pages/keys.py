@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
-from console.callers import Parts, TheParts
-from console.key_changes import create, keys_of, revoke
+from console.access.callers import Parts, TheParts
+from console.changes.keys import create, keys_of, revoke
 from console.pages.shell import done, page
 from console.pages.visitor import Administrator, Visitor
 from console.principals import Role

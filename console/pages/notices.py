@@ -26,5 +26,8 @@ NOTICES: Mapping[str, Notice] = {
     "revoked": Notice("warn", "Revoked. It opens nothing within about a second."),
     "saved": Notice("good", "Saved. It holds within about a second."),
     "ordered": Notice("good", "Ordered. The state below changes within seconds; load the page again to see it."),
+    "unchanged": Notice("warn", "Ordered, but it changes nothing: the contact is already so, as far as is known here."),
+    "confirmed": Notice("good", "They are removed, bit by bit; load the page again to see how far it is."),
+    "released": Notice("good", "They are released, bit by bit; load the page again to see how far it is."),
     "erasing": Notice("good", "The erasure is ordered. Kafka may hold the number in older records until they expire."),
 }

@@ -9,13 +9,14 @@ from fastapi import APIRouter, Query, Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from console import charts
-from console.attention import Attention, attention
-from console.callers import TheParts
+from console.access.callers import TheParts
 from console.clock import now_ms
+from console.pages import charts
+from console.pages.attention import Attention, attention
 from console.pages.shell import page
 from console.pages.visitor import TheVisitor
 from console.queries import statistics
+from console.queries.brakes import held_count
 from console.queries.statistics import DAY, HOUR, Hour, Reason
 from database.read_state import freshness_of
 from schemas.cloudevents import iso_time
@@ -79,6 +80,7 @@ def _look(
     last_day = attempts if length == DAY else statistics.webhooks(connection, account, now - DAY)
     dead = statistics.dead_since(connection, account, now - DAY)
     rejected = statistics.rejected_since(connection, account, now - DAY)
+    opt_outs = statistics.rejected_since(connection, account, now - DAY, may_opt_out=True)
     fresh = freshness_of(connection)
     is_written = fresh is not None and now - fresh.told_at < SILENT_MS
     as_of = None if fresh is None else fresh.caught_up_at
@@ -88,7 +90,8 @@ def _look(
         ("Delivered", f"{delivered:,}", _share(delivered, delivered + failed), f"/deliveries?status=delivered&{ago}"),
         ("Failed", f"{failed:,}", _share(failed, delivered + failed), f"/deliveries?status=undeliverable&{ago}"),
         ("Replies", _kind(counts, "reply"), "", f"/replies?{ago}"),
-        ("Removed contacts", _kind(counts, "unsubscribe"), "", f"/contacts?active=false&{ago}"),
+        ("Opt-outs", _kind(counts, "unsubscribe"), "", f"/contacts?active=false&reason=message&{ago}"),
+        ("Other removals", _kind(counts, "removed"), "", f"/contacts?active=false&{ago}"),
         ("Clicks", _kind(counts, "click"), "", ""),
         ("Conversions", _kind(counts, "conversion"), "", ""),
         ("Webhooks", f"{tried:,}", f"{_share(taken, tried)} answered 2xx" if tried else "", "/webhooks"),
@@ -102,7 +105,10 @@ def _look(
             webhooks=last_day,
             dead=dead,
             rejected=rejected,
+            rejected_opt_outs=opt_outs,
+            held=held_count(connection, account),
             behind_seconds=behind,
+            lost=0 if fresh is None else fresh.lost,
             now=now,
         ),
         reasons=statistics.reasons(connection, account, since),

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from accounts.secrets import SecretMissing, resolve
-from console.account_changes import set_credentials
-from console.callers import Parts, TheParts
+from console.access.callers import Parts, TheParts
+from console.changes.accounts import set_credentials
 from console.clock import now_ms
 from console.errors import ApiError, not_found
 from console.pages.shell import done, page

@@ -7,12 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from console.callers import Parts, TheParts
+from console.access.callers import Parts, TheParts
+from console.changes.rejected import retry
 from console.pages.shell import done, page
 from console.pages.visitor import OperatorHere, Supporter, TheVisitor, Visitor
 from console.principals import EVERY_ACCOUNT
 from console.queries.rejected import RejectedFilter, list_rejected
-from console.rejected_retries import retry
 from providers import PROVIDERS
 
 router = APIRouter(prefix="/accounts/{account}/rejected")

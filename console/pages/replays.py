@@ -7,13 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
-from console.callers import TheParts
+from console.access.callers import TheParts
+from console.changes.replays import order, shown, stop
 from console.clock import now_ms
 from console.errors import validation_failed
 from console.pages.shell import done, page
 from console.pages.visitor import Supporter, TheVisitor
 from console.queries.filters import checked_time
-from console.replay_orders import order, shown, stop
 from operations.replays import ENDED, MOST_IDS, Order
 
 router = APIRouter(prefix="/accounts/{account}/replays")

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from console.callers import TheParts
-from console.csv_export import csv_answer
+from console.access.callers import TheParts
+from console.access.csv_export import csv_answer
 from console.pages.shell import page
 from console.pages.visitor import TheVisitor
 from console.queries.replies import RepliesFilter, Reply, replies

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -23,6 +23,7 @@ from schemas.cloudevents import iso_time
 TONES: Mapping[str, str] = {
     "delivered": "good",
     "active": "good",
+    "allowed": "good",
     "verified": "good",
     "done": "good",
     "2xx": "good",
@@ -33,7 +34,10 @@ TONES: Mapping[str, str] = {
     "dead": "bad",
     "failing": "bad",
     "revoked": "bad",
+    "may be an opt-out": "bad",
+    "held": "warn",
     "paused": "warn",
+    "quiet": "warn",
     "muted": "warn",
     "pending": "warn",
     "queued": "warn",
@@ -69,7 +73,7 @@ def time_element(millis: int | None) -> Markup:
     """A time with its zone. The page's script shows it in the reader's own."""
     if millis is None:
         return Markup("–")
-    text = datetime.fromtimestamp(millis / 1000, UTC).strftime("%d %b %Y, %H:%M:%S UTC")
+    text = datetime.fromisoformat(iso_time(millis)).strftime("%d %b %Y, %H:%M:%S UTC")
     return Markup('<time datetime="{}">{}</time>').format(iso_time(millis), text)
 
 

@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request
 from sqlalchemy import Connection
 from starlette.responses import RedirectResponse, Response
 
-from console.audit import accounts_of, audit, audited, caller_ip
-from console.callers import Parts, TheParts
+from console.access.callers import Parts, TheParts
+from console.changes.audit_log import accounts_of, audit, audited, caller_ip
 from console.clock import now_ms
 from console.errors import ApiError, not_found
 from console.pages.forms import checked_form
 from console.pages.shell import page
 from console.pages.visitor import signed_in
 from console.principals import EVERY_ACCOUNT, Principal
-from console.signin import links, openid, passwords, sessions
-from console.signin.entry import confirmed, try_password
+from console.signin import devices, links, openid, passwords, sessions
+from console.signin.entry import address_of, confirmed, try_password
 from console.signin.lockout import Locked
 from console.signin.users import User, UserError, change, email_of, user_by_email, user_by_id
 from operations.audit import REFUSED
@@ -51,7 +52,10 @@ async def sign_in(
         return _sign_in_form(request, next, email, problem, status)
 
     try:
-        found = await asyncio.to_thread(try_password, parts.database, email, password, caller_ip(request), now_ms())
+        device = _device(request, parts, email)
+        found = await asyncio.to_thread(
+            try_password, parts.database, email, password, caller_ip(request), now_ms(), device
+        )
     except Locked as locked:
         return again(429, str(locked))
     if found is None:
@@ -59,7 +63,7 @@ async def sign_in(
         return again(422, WRONG)
     user, token = found
     await _audit(request, parts, user.principal, "sign-in")
-    return _with_session(RedirectResponse(_inside(next), 303), parts, token)
+    return _with_device(_with_session(RedirectResponse(_inside(next), 303), parts, token), parts, user)
 
 
 @router.get(openid.PATH)
@@ -118,7 +122,8 @@ async def welcome(request: Request, token: str, parts: TheParts, password: Passw
         session = await parts.writes(_welcomed, token, hashed)
         if session is None:
             raise _no_link()
-    return _with_session(RedirectResponse("/", 303), parts, session)
+    answer = _with_session(RedirectResponse("/", 303), parts, session)
+    return _with_device(answer, parts, replace(user, password=hashed))
 
 
 @router.get("/me")
@@ -135,7 +140,10 @@ async def change_password(
     """Change one's password; all other sessions end."""
     user = await _user(request, parts)
     try:
-        fits = await asyncio.to_thread(confirmed, parts.database, user.email, present, caller_ip(request), now_ms())
+        device = _device(request, parts, user.email)
+        fits = await asyncio.to_thread(
+            confirmed, parts.database, user.email, present, caller_ip(request), now_ms(), device
+        )
     except Locked as locked:
         return _me(request, user, present=str(locked), status=429)
     if fits is None:
@@ -147,7 +155,7 @@ async def change_password(
     hashed = await asyncio.to_thread(passwords.hash_of, password)
     async with _audited(request, parts, user.principal, "password.change"):
         await parts.writes(_changed, user.id, hashed, getattr(request.state, "session", ""))
-    return RedirectResponse("/me?notice=password", 303)
+    return _with_device(RedirectResponse("/me?notice=password", 303), parts, replace(user, password=hashed))
 
 
 @router.post("/me/sign-out-everywhere", dependencies=[Depends(checked_form)])
@@ -233,6 +241,17 @@ def _me(request: Request, user: User, status: int = 200, **problems: str) -> Res
 def _with_session(answer: Response, parts: Parts, token: str) -> Response:
     sessions.set_cookie(answer, token, parts.settings.is_behind_tls)
     return answer
+
+
+def _with_device(answer: Response, parts: Parts, user: User) -> Response:
+    devices.set_cookie(answer, user, parts.settings.is_behind_tls, now_ms())
+    return answer
+
+
+def _device(request: Request, parts: Parts, email: str) -> str:
+    """The device cookie for this address that came with a request, or nothing."""
+    name = devices.cookie_name(address_of(email) or "", parts.settings.is_behind_tls)
+    return request.cookies.get(name, "")
 
 
 def _inside(path: str) -> str:

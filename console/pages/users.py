@@ -8,8 +8,8 @@ from fastapi import APIRouter, Form, Path, Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from console.audit import audited
-from console.callers import Parts, TheParts
+from console.access.callers import Parts, TheParts
+from console.changes.audit_log import audited
 from console.clock import now_ms
 from console.errors import conflict, not_found, validation_failed
 from console.pages.shell import done, page

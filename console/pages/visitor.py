@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from console.callers import TheParts
+from console.access.callers import TheParts
+from console.access.visibility import Sight, check_operator
 from console.errors import not_found
 from console.principals import Principal, Role
-from console.sight import Sight, check_operator
 from schemas.records import ListConfig
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from console.queries.paging import Page
 from console.queries.rows import PHONE, TEXT, At, maker
 from database.tables import contact_changes, contacts, messages, receipts, replies
 from schemas.ids import derived_id
+from schemas.numbering import spellings
 
 MOST_MESSAGES = 50
 """Messages to a contact, the last ones, among whose reports the cause of a removal is looked for."""
@@ -28,6 +29,7 @@ class ContactsFilter(ListFilter):
     personal = ("number",)
 
     active: bool | None = Field(default=None, description="Whether it may be texted.")
+    held: bool | None = Field(default=None, description="Whether it waits for a person's yes or no.")
     reason: str | None = Field(default=None, max_length=40, examples=["complaint"])
     list_number: str | None = Field(default=None, max_length=40, examples=["+18005551234"])
     number: str | None = Field(default=None, max_length=40, examples=["+15551230001"])
@@ -40,6 +42,7 @@ class ListedContact:
     number: str = field(metadata=PHONE)
     list_number: str
     active: bool
+    held: bool
     failures: int
     reason: str | None
     since: At
@@ -86,14 +89,15 @@ def changes(connection: Connection, account: str, number: str) -> tuple[Change, 
     at, identity = contact_changes.c.at, contact_changes.c.id
     query = (
         select(contact_changes)
-        .where(contact_changes.c.account == account, contact_changes.c.number == number)
+        .where(contact_changes.c.account == account, contact_changes.c.number.in_(spellings(number)))
         .order_by(at.desc(), identity.desc())
         .limit(MOST_CHANGES)
     )
     rows = connection.execute(query).all()
-    causes = _replies(connection, account, number, {row.list_number for row in rows if row.list_number})
+    lists = {row.list_number for row in rows if row.list_number}
+    causes = _replies(connection, account, number, lists)
     if any(row.change == "removed" and row.event_id not in causes for row in rows):
-        causes = _reports(connection, account, number) | causes
+        causes = _reports(connection, account, number, lists) | causes
     return tuple(_change(row, causes.get(row.event_id, NOTHING)) for row in rows)
 
 
@@ -111,11 +115,18 @@ def _change(row: Row[Any], cause: Cause) -> Change:
     )
 
 
-def _reports(connection: Connection, account: str, number: str) -> dict[str, Cause]:
+def removals_by(event_id: str, lists: Collection[str]) -> Iterator[str]:
+    """Ids of the removals that a report or a reply would have led to: on its list, or on each of several."""
+    for event in ("unsubscribe", "removed"):
+        yield derived_id(event_id, event)
+        yield from (derived_id(event_id, event, each) for each in lists)
+
+
+def _reports(connection: Connection, account: str, number: str, lists: Collection[str]) -> dict[str, Cause]:
     """Reports of the last messages to a number, by the id of the removal that each would have led to."""
     query = (
         select(messages.c.provider, messages.c.provider_message_id)
-        .where(messages.c.account == account, messages.c.number == number)
+        .where(messages.c.account == account, messages.c.number.in_(spellings(number)))
         .order_by(messages.c.updated_at.desc(), messages.c.id.desc())
         .limit(MOST_MESSAGES)
     )
@@ -130,9 +141,8 @@ def _reports(connection: Connection, account: str, number: str) -> dict[str, Cau
             select(receipts).where(*mine).order_by(table.received_at.desc()).limit(MOST_CHANGES)
         ):
             said = " ".join(filter(None, (row.provider_status, row.provider_code, row.provider_text)))
-            found[derived_id(row.event_id, "unsubscribe")] = Cause(
-                f"{row.status_detail}; {provider}: {said}", row.source
-            )
+            cause = Cause(f"{row.status_detail}; {provider}: {said}", row.source)
+            found |= dict.fromkeys(removals_by(row.event_id, lists), cause)
     return found
 
 
@@ -140,15 +150,12 @@ def _replies(connection: Connection, account: str, number: str, lists: Collectio
     """Replies of a number, by the id of the removal that each would have led to."""
     query = (
         select(replies)
-        .where(replies.c.account == account, replies.c.number == number)
+        .where(replies.c.account == account, replies.c.number.in_(spellings(number)))
         .order_by(replies.c.received_at.desc(), replies.c.id.desc())
         .limit(MOST_CHANGES)
     )
     found: dict[str, Cause] = {}
     for row in connection.execute(query):
         cause = Cause(row.text, row.source)
-        found[derived_id(row.event_id, "unsubscribe")] = cause
-        # An opt-out from all lists is applied to each of them.
-        for list_number in lists:
-            found[derived_id(row.event_id, "unsubscribe", list_number)] = cause
+        found |= dict.fromkeys(removals_by(row.event_id, lists), cause)
     return found

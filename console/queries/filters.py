@@ -12,6 +12,8 @@ from sqlalchemy import ColumnElement, Connection, Row, Table
 from console.clock import now_ms
 from console.errors import validation_failed
 from console.queries.paging import DEFAULT_LIMIT, MAX_LIMIT, Ask, Page, newest
+from providers.numbers import NotANumber, to_number
+from schemas.numbering import spellings, user_id_of
 from schemas.topics import parse_duration
 
 T = TypeVar("T")
@@ -80,7 +82,12 @@ class ListFilter(BaseModel):
     def conditions(self, table: Table, time_column: str, account: str) -> list[ColumnElement[bool]]:
         """What rows must be."""
         found = [table.c.account == account]
-        found += [table.c[name] == value for name in self.columns() if (value := getattr(self, name)) is not None]
+        for name in self.columns():
+            value = getattr(self, name)
+            if value is not None:
+                column = table.c[name]
+                # Rows have the number as it was received.
+                found.append(column.in_(searched(value)) if name == "number" else column == value)
         now = now_ms()
         if self.since is not None:
             found.append(table.c[time_column] >= millis_of(self.since, now))
@@ -92,6 +99,14 @@ class ListFilter(BaseModel):
         """The page that is wanted."""
         question = f"{type(self).__name__} {account} {sorted(self.chosen.items())}"
         return Ask(question, self.cursor, self.limit)
+
+
+def searched(number: str) -> tuple[str, ...]:
+    """The spellings of a number that is looked for, in whatever notation; a text that is none stands for itself."""
+    try:
+        return spellings(user_id_of(number) or to_number(number))
+    except NotANumber:
+        return (number,)
 
 
 def listed(

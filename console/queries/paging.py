@@ -19,6 +19,9 @@ T = TypeVar("T")
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 
+_START = 2**63 - 1, 2**63 - 1
+"""The place before every row."""
+
 
 class BadCursor(ValueError):
     """A cursor that is none of ours, or belongs to another question."""
@@ -65,9 +68,36 @@ def newest(
     rows = found[: ask.limit]
     following = None
     if len(found) > ask.limit:
-        last = rows[-1]._mapping
-        following = _cursor(ask.question, last[time], last["id"])
+        place = (rows[-1]._mapping[time], rows[-1]._mapping["id"]) if rows else _START
+        following = _cursor(ask.question, *place)
     return Page(tuple(map(make, rows)), following)
+
+
+def marked_first(
+    connection: Connection,
+    table: Table,
+    mark: str,
+    time: str,
+    where: Iterable[ColumnElement[bool]],
+    ask: Ask,
+    make: Callable[[Row[Any]], T],
+) -> Page[T]:
+    """One page of a list in which the rows stand first whose column `mark` is true. Raises BadCursor.
+
+    Each part is a range of an index that begins with the account and the mark.
+    """
+    where, cursor, found = tuple(where), ask.cursor, list[T]()
+    parts = [(value, f"{ask.question} {mark}={value}") for value in (True, False)]
+    if cursor is not None and _read(cursor)[2] == _digest(parts[1][1]):
+        del parts[0]
+    for value, question in parts:
+        rest = Ask(question, cursor, ask.limit - len(found))
+        part = newest(connection, table, time, (*where, table.c[mark].is_(value)), rest, make)
+        found += part.rows
+        if part.next_cursor is not None:
+            return Page(tuple(found), part.next_cursor)
+        cursor = None
+    return Page(tuple(found), None)
 
 
 def _cursor(question: str, at: int, number: int) -> str:
@@ -76,15 +106,20 @@ def _cursor(question: str, at: int, number: int) -> str:
 
 def _place(ask: Ask) -> tuple[int, int]:
     assert ask.cursor is not None
+    at, number, digest = _read(ask.cursor)
+    if digest != _digest(ask.question) or not all(-(2**63) <= each < 2**63 for each in (at, number)):
+        raise BadCursor("belongs to another question: begin without a cursor when filters change")
+    return at, number
+
+
+def _read(cursor: str) -> tuple[int, int, str]:
+    """Time, number and digest of a cursor. Raises BadCursor."""
     try:
-        text = base64.urlsafe_b64decode(ask.cursor + "=" * (-len(ask.cursor) % 4)).decode("ascii")
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
         at, number, digest = text.split(".")
-        place = int(at), int(number)
+        return int(at), int(number), digest
     except (ValueError, binascii.Error):
         raise BadCursor("is no cursor of this API; take next_cursor as it came") from None
-    if digest != _digest(ask.question) or not all(-(2**63) <= each < 2**63 for each in place):
-        raise BadCursor("belongs to another question: begin without a cursor when filters change")
-    return place
 
 
 def _digest(question: str) -> str:

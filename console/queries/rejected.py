@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pydantic import Field
 from sqlalchemy import Connection
 
-from console.queries.filters import ListFilter, listed
-from console.queries.paging import Page
+from console.queries.filters import ListFilter
+from console.queries.paging import Page, marked_first
 from console.queries.rows import TEXT, At, maker
 from database.tables import rejected
 
@@ -19,11 +19,15 @@ class RejectedFilter(ListFilter):
     reason: str | None = Field(default=None, max_length=100, examples=["unknown_status"])
     provider: str | None = Field(default=None, max_length=40, examples=["infobip"])
     event_id: str | None = Field(default=None, max_length=200, description="Its id.")
+    may_opt_out: bool | None = Field(default=None, description="Whether an opt-out word or flag stands in it.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """A callback, or an item of one, that could not be processed. `source`: topic/partition/offset of the record."""
+    """A callback, or an item of one, that could not be processed. `source`: topic/partition/offset of the record.
+
+    `may_opt_out`: an opt-out word or flag stands in it, so somebody may wait to be left alone.
+    """
 
     event_id: str
     provider: str | None
@@ -34,11 +38,16 @@ class Rejected:
     item_index: int | None
     item: str | None = field(metadata=TEXT)
     rejected_at: At
+    may_opt_out: bool
 
 
 _rejected_of = maker(Rejected)
 
 
 def list_rejected(connection: Connection, account: str, wanted: RejectedFilter) -> Page[Rejected]:
-    """A page of rejected payloads. Raises BadCursor."""
-    return listed(connection, account, wanted, rejected, "rejected_at", _rejected_of)
+    """A page of rejected payloads: first those that may be opt-outs, then the others, each the newest first.
+
+    Raises BadCursor.
+    """
+    where, ask = wanted.conditions(rejected, "rejected_at", account), wanted.ask(account)
+    return marked_first(connection, rejected, "may_opt_out", "rejected_at", where, ask, _rejected_of)

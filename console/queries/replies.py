@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field
 from sqlalchemy import Connection, Row, select
 
+from console.queries.contacts import removals_by
 from console.queries.filters import ListFilter, listed
 from console.queries.paging import Page
 from console.queries.rows import PHONE, TEXT, At, maker
 from database.tables import contact_changes
 from database.tables import replies as table
-from schemas.ids import derived_id
 
 
 class RepliesFilter(ListFilter):
@@ -58,24 +58,28 @@ def _reply(row: Row[Any]) -> Reply:
     return reply if reply.list_number else replace(reply, list_number=row.to_number)
 
 
-def _removal_ids(reply: Reply) -> tuple[str, ...]:
-    """Ids of the removals that the reply may have led to: from its list, or from each of several."""
-    one = derived_id(reply.event_id, "unsubscribe")
-    return (one, derived_id(reply.event_id, "unsubscribe", reply.list_number)) if reply.list_number else (one,)
+class _Removals(NamedTuple):
+    """Keywords of removals by their ids, and the lists that they are of."""
+
+    keywords: Mapping[str, str | None]
+    lists: frozenset[str]
 
 
-def _removals(connection: Connection, account: str, found: Iterable[Reply]) -> dict[str, str | None]:
-    """The keyword of each removal that one of these replies led to, by the removal's id."""
-    ids = [each for reply in found for each in _removal_ids(reply)]
+def _removals(connection: Connection, account: str, found: Iterable[Reply]) -> _Removals:
+    """The removals of those who wrote these replies."""
+    numbers = {reply.number for reply in found}
     columns = contact_changes.c
-    query = select(columns.event_id, columns.keyword).where(
-        columns.event_id.in_(ids), columns.change == "removed", columns.account == account
+    query = select(columns.event_id, columns.keyword, columns.list_number).where(
+        columns.account == account, columns.number.in_(numbers), columns.change == "removed"
     )
-    return {row.event_id: row.keyword for row in connection.execute(query)} if ids else {}
+    rows = connection.execute(query).all() if numbers else ()
+    return _Removals(
+        {row.event_id: row.keyword for row in rows}, frozenset(r.list_number for r in rows if r.list_number)
+    )
 
 
-def _judged(reply: Reply, removals: Mapping[str, str | None]) -> Reply:
-    for each in _removal_ids(reply):
-        if each in removals:
-            return replace(reply, removed=True, keyword=removals[each] or reply.keyword)
+def _judged(reply: Reply, removals: _Removals) -> Reply:
+    for each in removals_by(reply.event_id, removals.lists):
+        if each in removals.keywords:
+            return replace(reply, removed=True, keyword=removals.keywords[each] or reply.keyword)
     return reply

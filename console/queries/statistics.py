@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, func, select
 
 from console.queries.rows import At
 from database.tables import dead_webhooks, hourly_attempts, hourly_events, minutely_events, rejected
@@ -184,11 +184,12 @@ def dead_since(connection: Connection, account: str, since: int) -> int:
     return int(connection.execute(select(func.count()).select_from(select(each).distinct().subquery())).scalar_one())
 
 
-def rejected_since(connection: Connection, account: str, since: int) -> int:
-    """Records that could not be processed since a time; MANY + 1 where there are more."""
-    return _counted(connection, rejected, account, "rejected_at", since)
+def rejected_since(connection: Connection, account: str, since: int, *, may_opt_out: bool = False) -> int:
+    """Records that could not be processed since a time; MANY + 1 where there are more.
 
-
-def _counted(connection: Connection, table: Table, account: str, time: str, since: int) -> int:
-    some = select(table.c.id).where(table.c.account == account, table.c[time] >= since).limit(MANY + 1)
+    `may_opt_out`: only those that may be an opt-out.
+    """
+    columns = rejected.c
+    marked = (columns.may_opt_out.is_(True),) if may_opt_out else ()
+    some = select(columns.id).where(columns.account == account, columns.rejected_at >= since, *marked).limit(MANY + 1)
     return int(connection.execute(select(func.count()).select_from(some.subquery())).scalar_one())

@@ -73,7 +73,7 @@ def trace(
     ids = [row.event_id for row in told]
     tried = _of_events(connection, attempts, account, ids)
     dead = _of_events(connection, dead_webhooks, account, ids)
-    causes = [derived_id(row.event_id, "unsubscribe") for row in reports]
+    causes = [derived_id(row.event_id, event) for row in reports for event in ("unsubscribe", "removed")]
     changes = _of_events(connection, contact_changes, account, causes, number=found[0].number)
     came = {derived_id(row.event_id, "delivery"): row.received_at for row in reports}
     steps = [

@@ -1,6 +1,8 @@
 """Guessing passwords gets slower: failed sign-ins are counted by email address, by the caller's network, and by both.
 
-An address alone is never locked for long: else anybody could keep its owner out.
+Nobody can keep the owner of an address out. A browser in which that owner has signed in before (`devices`) is held up
+by its own failures alone. From anywhere else, the first try of a network at an address in a day goes through, whatever
+others do there; after that the address is locked, never for long.
 
 A try is counted before the password is looked at, in one statement, so that many at the same moment are no more than
 the same number one after the other. A success takes its own count back.
@@ -24,8 +26,13 @@ FREE_OF_BOTH, FREE_OF_CLIENT, FREE_OF_ADDRESS = 5, 20, 20
 """Failures in a row that cost no wait: of a client at an address, of a client, behind which may be an office, and of an
 address from anywhere."""
 
+FREE_OF_NEWCOMER = 1
+"""Tries of a network at an address that the failures of others do not hold up; a network is wide here."""
+
 LONGEST_OF_ADDRESS = 30
 """The longest wait, in seconds, for failures from anywhere."""
+
+_WAITS_OF_ADDRESS = tuple(min(wait, LONGEST_OF_ADDRESS) for wait in WAITS)
 
 FORGOTTEN_MS = 24 * 3_600_000
 """A failure that is older than this does not count any more."""
@@ -39,18 +46,22 @@ class Locked(Exception):
 
 
 class Counter(NamedTuple):
-    """What is counted: a digest, how many failures are free, and the longest wait in seconds."""
+    """What is counted: a digest, how many failures are free, and the waits after those that follow, in seconds."""
 
     key: str
     free: int
-    longest: int = WAITS[-1]
+    waits: tuple[int, ...] = WAITS
 
 
 class Counters(NamedTuple):
-    """Counters of a try: of the address that was typed, known or not, of the client, and of both."""
+    """Counters of a try: of the address that was typed, known or not, of the client, and of both.
+
+    A try counts at the address unless `newcomer` lets it through.
+    """
 
     both: Counter
     client: Counter
+    newcomer: Counter
     address: Counter
 
 
@@ -60,30 +71,46 @@ def counters_of(email: str, remote_ip: str) -> Counters:
     return Counters(
         Counter(_digest("both", f"{network} {email}"), FREE_OF_BOTH),
         Counter(_digest("client", network), FREE_OF_CLIENT),
-        Counter(_digest("address", email), FREE_OF_ADDRESS, LONGEST_OF_ADDRESS),
+        Counter(
+            _digest("newcomer", f"{_network(remote_ip, 24, 48)} {email}"), FREE_OF_NEWCOMER, (FORGOTTEN_MS // 1000,)
+        ),
+        Counter(_digest("address", email), FREE_OF_ADDRESS, _WAITS_OF_ADDRESS),
     )
+
+
+def counter_of_device(device: str) -> Counter:
+    """The one counter of a try from a browser that has signed in before."""
+    return Counter(_digest("device", device), FREE_OF_BOTH)
 
 
 def wait_after(failures: int, counter: Counter) -> int:
     """Seconds from the last of so many failures until the next try."""
     late = failures - counter.free
-    return 0 if late < 0 else min(WAITS[min(late, len(WAITS) - 1)], counter.longest)
+    return 0 if late < 0 else counter.waits[min(late, len(counter.waits) - 1)]
 
 
-def count_try(connection: Connection, counters: Counters, now: int) -> None:
+def count_try(connection: Connection, counters: Counters | Counter, now: int) -> None:
     """Count a try as failed until `take_back` says otherwise. Raises Locked, and counts nothing then."""
-    for counter in counters:
-        if not _count(connection, counter, now):
-            raise Locked(_left(connection, counter, now))
+    if isinstance(counters, Counter):
+        _count_or_raise(connection, counters, now)
+        return
+    _count_or_raise(connection, counters.both, now)
+    _count_or_raise(connection, counters.client, now)
+    if not _count(connection, counters.newcomer, now):
+        _count_or_raise(connection, counters.address, now)
 
 
-def take_back(connection: Connection, counters: Counters) -> None:
+def take_back(connection: Connection, counters: Counters | Counter) -> None:
     """A try was a success: its address is clean, and its client has one failure less, not none.
 
-    Somebody with one good password must not get free guesses at others.
+    Somebody with one good password must not get free guesses at others. A known device answers for itself alone.
     """
     table = sign_in_failures.c
-    connection.execute(delete(sign_in_failures).where(table.key.in_([counters.both.key, counters.address.key])))
+    if isinstance(counters, Counter):
+        connection.execute(delete(sign_in_failures).where(table.key == counters.key))
+        return
+    clean = [counters.both.key, counters.newcomer.key, counters.address.key]
+    connection.execute(delete(sign_in_failures).where(table.key.in_(clean)))
     connection.execute(
         update(sign_in_failures)
         .where(table.key == counters.client.key, table.failures > 0)
@@ -94,6 +121,11 @@ def take_back(connection: Connection, counters: Counters) -> None:
 def forget(connection: Connection, now: int) -> None:
     """Delete what does not count any more."""
     connection.execute(delete(sign_in_failures).where(sign_in_failures.c.last_at < now - FORGOTTEN_MS))
+
+
+def _count_or_raise(connection: Connection, counter: Counter, now: int) -> None:
+    if not _count(connection, counter, now):
+        raise Locked(_left(connection, counter, now))
 
 
 def _count(connection: Connection, counter: Counter, now: int) -> bool:
@@ -115,9 +147,9 @@ def _count(connection: Connection, counter: Counter, now: int) -> bool:
 def _wait_ms(counter: Counter) -> ColumnElement[int]:
     """`wait_after` of a row in SQL, in milliseconds."""
     failures = sign_in_failures.c.failures
-    most = counter.free + len(WAITS)
+    most = counter.free + len(counter.waits)
     steps = [(failures <= known, literal(wait_after(known, counter) * 1000)) for known in range(counter.free - 1, most)]
-    return case(*steps, else_=counter.longest * 1000)
+    return case(*steps, else_=counter.waits[-1] * 1000)
 
 
 def _left(connection: Connection, counter: Counter, now: int) -> int:
@@ -133,10 +165,12 @@ def _digest(kind: str, text: str) -> str:
     return hashlib.sha256(f"{kind} {text}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _network(remote_ip: str) -> str:
+def _network(remote_ip: str, bits_4: int = 32, bits_6: int = 64) -> str:
     # Whoever has one IPv6 address has the 2^64 of its network.
     try:
         address = ipaddress.ip_address(remote_ip)
     except ValueError:
         return remote_ip
-    return str(ipaddress.ip_network(f"{address}/64", strict=False)) if address.version == 6 else str(address)
+    bits = bits_4 if address.version == 4 else bits_6
+    network = ipaddress.ip_network(f"{address}/{bits}", strict=False)
+    return str(network if network.num_addresses > 1 else address)

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from accounts.callers import Proxies
 from console.clock import now_ms
 from console.errors import not_available
+from console.http.problems import answer_of
 from console.settings import ConsoleSettings
 from console.signin import sessions
 from console.signin.sessions import Session, cookie_name
@@ -43,7 +44,7 @@ class Sessions:
                 try:
                     found = await asyncio.to_thread(self._find, token)
                 except SQLAlchemyError:
-                    await not_available("The database does not answer. Try again.").response()(scope, receive, send)
+                    await answer_of(not_available("The database does not answer. Try again."))(scope, receive, send)
                     return
                 if found is not None:
                     state.update(principal=found.principal, csrf=found.csrf, session=token)

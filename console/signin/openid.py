@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import httpx2
@@ -80,10 +82,12 @@ class OpenId:
             raise not_available("The issuer of OpenID Connect does not answer.") from None
         except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
             self._client = self._new_client()
-            log.error("the issuer of OpenID Connect is not understood: %s: %s", type(error).__name__, error)
+            log.error(
+                "the issuer of OpenID Connect is not understood, look at TRACKLY_OIDC_ISSUER: %s: %s",
+                type(error).__name__, error,
+            )  # fmt: skip
             raise not_available(
-                "The issuer of OpenID Connect does not answer as one. An admin may look at TRACKLY_OIDC_ISSUER; the"
-                " console's log says more."
+                "The issuer of OpenID Connect does not answer as one. The console's log says more to its admin."
             ) from None
 
     def _new_client(self) -> Any:
@@ -92,8 +96,14 @@ class OpenId:
             client_id=self._settings.oidc_client_id,
             client_secret=self._settings.oidc_client_secret.get_secret_value(),
             server_metadata_url=f"{self._settings.oidc_issuer}/.well-known/openid-configuration",
-            client_kwargs={"scope": "openid email profile", "code_challenge_method": "S256"},
+            client_kwargs={"scope": "openid email profile", "code_challenge_method": "S256", "verify": _trusted()},
         )
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    # It takes longer to read the authorities than to ask the issuer.
+    return httpx2.create_ssl_context()
 
 
 def cookie_key(settings: ConsoleSettings) -> str:

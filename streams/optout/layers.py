@@ -12,6 +12,15 @@ from streams.optout.misspellings import Neighbours
 from streams.optout.phrases import Groups, Phrases, Reading, spelled_out, without_repeats
 from streams.optout.text import Sentence, Words, cut, folded, original_words, words_in
 
+LONGEST_KEYWORD = 8
+"""Words of a keyword, at most, with a number behind it."""
+
+SHORT_CODE = 5
+"""Digits of the shortest short codes in countries that ask for STOP and the number."""
+
+LONGEST_WHOLE = 30
+"""Different words of a reply that may be a phrase as a whole."""
+
 
 class Reply:
     """A reply in the forms that layers compare, each made when it is first asked for."""
@@ -19,6 +28,9 @@ class Reply:
     def __init__(self, text: str | None, reading: Reading, look_alikes: LookAlikes) -> None:
         self.text = cut(text)
         self.words: Words = words_in(self.text)
+        own = reading.around.without_footer(self.text, self.words)
+        if own != self.text:
+            self.text, self.words = own, words_in(own)
         self._reading = reading
         self._look_alikes = look_alikes
 
@@ -27,15 +39,29 @@ class Reply:
         """All its words with one space between."""
         return " ".join(self.words)
 
-    @cached_property
+    @property
+    def asking(self) -> Words:
+        """Its words but for thanks, greetings and the like."""
+        return self._without_courtesies[0]
+
+    @property
     def essential(self) -> Words:
-        """Its words but for courtesies."""
-        return self._reading.essential(self.words)
+        """Its words but for all courtesies, "please" too, and a signature."""
+        return self._without_courtesies[1]
+
+    @cached_property
+    def _without_courtesies(self) -> tuple[Words, Words]:
+        return self._reading.bare(self.text, self.words)
 
     @cached_property
     def sentences(self) -> list[Sentence]:
         """Its sentences, with gaps where nothing is to be read."""
         return self._reading.sentences(self.text)
+
+    @cached_property
+    def ends(self) -> tuple[Words, Words]:
+        """Its first clause and its last one, if it has more than one."""
+        return self._reading.ends(self.text)
 
     @cached_property
     def undone(self) -> list[Reply]:
@@ -55,8 +81,9 @@ class Keywords:
     """The whole reply is a keyword."""
 
     def __init__(self, keywords: Iterable[str]) -> None:
+        self.words = list(keywords)
         self._spellings: dict[str, tuple[str, ...]] = {}
-        for keyword in keywords:
+        for keyword in self.words:
             bare = " ".join(words_in(keyword))
             if bare:
                 self._spellings[bare] = (*self._spellings.get(bare, ()), keyword)
@@ -67,12 +94,39 @@ class Keywords:
         return {bare: keywords[0] for bare, keywords in self._spellings.items()}
 
     def find(self, reply: Reply) -> str | None:
-        keywords = self._spellings.get(reply.bare)
+        return self.spelled(reply.bare, reply)
+
+    def spelled(self, bare: str, reply: Reply) -> str | None:
+        """The keyword of these words, in the spelling that is nearest to the reply's."""
+        keywords = self._spellings.get(bare)
         if keywords is None:
             return None
         # OPT OUT and OPT-OUT are alike without punctuation: the one that was written is reported.
         written = folded(reply.text)
         return next((keyword for keyword in keywords if folded(keyword) in written), keywords[0])
+
+
+class CourteousKeywords:
+    """A keyword with courtesies around it, a signature below it, or the number that it is sent to behind it.
+
+    `requests` are keywords that ask for something else after "please": CANCEL, END.
+    """
+
+    def __init__(self, keywords: Keywords, requests: Iterable[str]) -> None:
+        self._keywords = keywords
+        self._requests = frozenset(requests)
+
+    def find(self, reply: Reply) -> str | None:
+        if len(reply.essential) > LONGEST_KEYWORD:
+            return None
+        keyword = self._keywords.spelled(" ".join(reply.asking), reply)
+        if keyword is not None:
+            return keyword
+        *words, last = reply.essential or ("",)
+        # "STOP 36111": as many digits as a short code has, or a phone number.
+        is_number = bool(words) and last.isdecimal() and len(last) >= SHORT_CODE
+        keyword = self._keywords.spelled(" ".join(words if is_number else reply.essential), reply)
+        return None if keyword in self._requests else keyword
 
 
 class Misspellings:
@@ -102,28 +156,39 @@ class PhraseLayer:
 
     `whole` and `last_sentence` are of the reply, repeated words aside; `anywhere` is in a sentence. `whole_statement`
     and `statements` are the same, but for questions. `names` are whole replies that are none. `added` counts anywhere.
+    `first_clause` is what a reply begins with, `first_clause_with_reason` where one of the words `reasons` follows.
     """
 
     whole: Phrases[str]
     whole_statement: Phrases[str]
     last_sentence: Phrases[str]
+    first_clause: Phrases[str]
+    first_clause_with_reason: Phrases[str]
+    reasons: frozenset[str]
     anywhere: Phrases[str]
     statements: Phrases[str]
     names: frozenset[str]
     added: Phrases[str]
+    keywords: CourteousKeywords | None = None
 
     @classmethod
     def of(cls, places: Mapping[str, Iterable[str]], reading: Reading, groups: Groups) -> PhraseLayer:
         """From patterns by where they count, and names."""
 
         def phrases(place: str) -> Phrases[str]:
-            spelled = (phrase for pattern in places.get(place, ()) for phrase in spelled_out(pattern, groups))
-            return Phrases({reading.words(phrase): phrase for phrase in spelled})
+            # Of phrases that are read as the same the first is reported.
+            found: dict[Words, str] = {}
+            for phrase in (phrase for pattern in places.get(place, ()) for phrase in spelled_out(pattern, groups)):
+                found.setdefault(reading.words(phrase), phrase)
+            return Phrases(found)
 
         return cls(
             whole=phrases("whole"),
             whole_statement=phrases("whole_statement"),
             last_sentence=phrases("last_sentence"),
+            first_clause=phrases("first_clause"),
+            first_clause_with_reason=phrases("first_clause_with_reason"),
+            reasons=frozenset(word for text in places.get("reasons", ()) for word in words_in(text)),
             anywhere=phrases("anywhere"),
             statements=phrases("statements"),
             names=frozenset(places.get("names", ())),
@@ -134,16 +199,23 @@ class PhraseLayer:
         """The layer with more phrases, which are no patterns."""
         return replace(self, added=Phrases({reading.words(phrase): phrase for phrase in phrases}))
 
+    def around(self, keywords: CourteousKeywords) -> PhraseLayer:
+        """The layer with keywords that courtesies are around."""
+        return replace(self, keywords=keywords)
+
     def find(self, reply: Reply) -> str | None:
         if not reply.sentences:
             return None
         return (
-            self._as_a_whole(reply)
+            (None if self.keywords is None else self.keywords.find(reply))
+            or self._as_a_whole(reply)
             or next(filter(None, map(self._in_sentence, reply.sentences)), None)
-            or self._in_the_end(reply.sentences[-1])
+            or self._at_an_end(reply)
         )
 
     def _as_a_whole(self, reply: Reply) -> str | None:
+        if len(set(reply.words)) > LONGEST_WHOLE:
+            return None
         words = without_repeats(tuple(word for sentence in reply.sentences for word in sentence.words))
         phrase = self.whole.get(words)
         if phrase is None and not any(sentence.is_question for sentence in reply.sentences):
@@ -154,8 +226,18 @@ class PhraseLayer:
         phrase = self.added.find(sentence.words) or self.anywhere.find(sentence.words)
         return phrase if phrase is not None or sentence.is_question else self.statements.find(sentence.words)
 
-    def _in_the_end(self, sentence: Sentence) -> str | None:
-        return None if sentence.is_question else self.last_sentence.get(without_repeats(sentence.words))
+    def _at_an_end(self, reply: Reply) -> str | None:
+        sentence = reply.sentences[-1]
+        found = None if sentence.is_question else self.last_sentence.get(without_repeats(sentence.words))
+        if found is not None or not self.last_sentence.may_be_among(reply.words):
+            return found
+        first, last = map(without_repeats, reply.ends)
+        if not sentence.is_question and (found := self.last_sentence.get(last)) is not None:
+            return found
+        found = self.first_clause.get(first)
+        if found is not None or self.reasons.isdisjoint(reply.words):
+            return found
+        return self.first_clause_with_reason.get(first)
 
 
 class Obfuscations:

@@ -61,6 +61,11 @@ class LookAlikes:
         return list(dict.fromkeys(plain.translate(table) for table in self.tables))
 
 
+def can_hide(keyword: str) -> bool:
+    """Whether a keyword is long enough to be looked for behind other letters: 7d is no TD."""
+    return len(keyword) > 2
+
+
 class Spellings:
     """Keywords however their letters are spaced, dotted or repeated: S.T.O.P, STO P, STOOOP."""
 

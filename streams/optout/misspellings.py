@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from string import ascii_uppercase
 
 
-@dataclass(frozen=True, slots=True)
 class Neighbours:
     """Keywords with the number of letters that may be wrong. `ordinary` words are none of them, however near.
 
     A word that is as near to one of `others` means that one: USUBSCRIBE could be SUBSCRIBE.
     """
 
-    bounds: Mapping[str, int]
-    ordinary: Collection[str]
-    others: Collection[str]
+    def __init__(self, bounds: Mapping[str, int], ordinary: Iterable[str], others: Collection[str]) -> None:
+        self._ordinary = frozenset(ordinary)
+        self._others = others
+        self._by_length: dict[int, list[tuple[str, frozenset[str], int]]] = {}
+        for keyword, bound in bounds.items():
+            for length in range(len(keyword) - bound, len(keyword) + bound + 1):
+                self._by_length.setdefault(length, []).append((keyword, frozenset(keyword), bound))
 
     def find(self, word: str) -> str | None:
         """The keyword that a word is meant to be. It must be of the letters A to Z."""
-        if not (word.isascii() and word.isalpha()) or word in self.ordinary:
+        near = self._by_length.get(len(word))
+        if near is None or word in self._ordinary or not (word.isascii() and word.isalpha()):
             return None
-        letters = set(word)
-        for keyword, bound in self.bounds.items():
-            if _may_be_near(word, keyword, bound) and len(letters.difference(keyword)) <= bound:
+        for keyword, letters, bound in near:
+            # A single error is not at both ends, and two that are leave what is between.
+            if word[0] != keyword[0] and word[-1] != keyword[-1] and (bound == 1 or keyword[2:-2] not in word):
+                continue
+            if len(letters.union(word)) - len(letters) <= bound:
                 errors = distance(word, keyword)
                 # Without an error it is the keyword itself, which is for another layer.
                 if 0 < errors <= bound:
@@ -31,7 +37,17 @@ class Neighbours:
         return None
 
     def _is_another(self, word: str, bound: int) -> bool:
-        return any(_may_be_near(word, other, bound) and distance(word, other) <= bound for other in self.others)
+        return any(abs(len(word) - len(other)) <= bound and distance(word, other) <= bound for other in self._others)
+
+
+def one_error_from(word: str) -> set[str]:
+    """Every word that is a single letter away: missing, too many, another, or two swapped."""
+    halves = [(word[:i], word[i:]) for i in range(len(word) + 1)]
+    swapped = {a + b[1] + b[0] + b[2:] for a, b in halves if len(b) > 1}
+    missing = {a + b[1:] for a, b in halves if b}
+    others = {a + letter + b[1:] for a, b in halves if b for letter in ascii_uppercase}
+    added = {a + letter + b for a, b in halves for letter in ascii_uppercase}
+    return (swapped | missing | others | added) - {word}
 
 
 def distance(word: str, other: str) -> int:
@@ -50,7 +66,3 @@ def distance(word: str, other: str) -> int:
             row.append(errors)
         before_last, last = last, row
     return last[-1]
-
-
-def _may_be_near(word: str, other: str, bound: int) -> bool:
-    return abs(len(word) - len(other)) <= bound

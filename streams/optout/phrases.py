@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby, product
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from streams.optout.text import GAP, Sentence, Words, sentences_in, words_in
+from streams.optout.courtesies import Surroundings
+from streams.optout.misspellings import one_error_from
+from streams.optout.text import GAP, Sentence, Words, ends_of, sentences_in, words_in
 
 T = TypeVar("T")
+ALONE = "."
+"""Stands for the second word where a phrase has one only. No word is one."""
+
+LONGEST_COURTEOUS = 16
+"""Words of a reply that may be a keyword with courtesies around it."""
+
 Groups = Mapping[str, Iterable[str]]
-"""Words and phrases by the name that stands for them in a pattern."""
+"""Patterns by the name that stands for them in others."""
 
 
 class Phrases(Generic[T]):
@@ -19,13 +27,23 @@ class Phrases(Generic[T]):
 
     def __init__(self, things: Mapping[Words, T]) -> None:
         self._things = {phrase: thing for phrase, thing in things.items() if phrase}
-        self._longest: dict[str, int] = {}
+        # How long phrases are that begin with two words, longest first; with one and any other, under ALONE.
+        self._lengths: dict[str, dict[str, tuple[int, ...]]] = {}
         for phrase in self._things:
-            self._longest[phrase[0]] = max(len(phrase), self._longest.get(phrase[0], 0))
+            second = phrase[1] if len(phrase) > 1 else ALONE
+            lengths = self._lengths.setdefault(phrase[0], {ALONE: ()})
+            lengths[second] = tuple(sorted({len(phrase), *lengths.get(second, ())}, reverse=True))
+        for lengths in self._lengths.values():
+            for second, longer in lengths.items():
+                lengths[second] = longer if second == ALONE else longer + lengths[ALONE]
 
     def get(self, words: Words) -> T | None:
         """What the words are as a whole."""
         return self._things.get(words)
+
+    def may_be_among(self, words: Words) -> bool:
+        """Whether a phrase begins with one of the words."""
+        return not self._lengths.keys().isdisjoint(words)
 
     def find(self, words: Words) -> T | None:
         """What the first phrase among the words is."""
@@ -33,16 +51,18 @@ class Phrases(Generic[T]):
 
     def hits(self, words: Words) -> Iterator[tuple[int, int, T]]:
         """Where phrases begin and end, without overlap, and what they are."""
+        if not self.may_be_among(words):
+            return
         free = 0
-        for start, word in enumerate(words):
-            longest = self._longest.get(word)
-            if longest is None or start < free:
+        for start, (word, second) in enumerate(zip(words, (*words[1:], ALONE), strict=True)):
+            lengths = self._lengths.get(word)
+            if lengths is None or start < free:
                 continue
-            for end in range(min(start + longest, len(words)), start, -1):
-                thing = self._things.get(words[start:end])
+            for length in lengths.get(second) or lengths[ALONE]:
+                thing = self._things.get(words[start : start + length])
                 if thing is not None:
-                    yield start, end, thing
-                    free = end
+                    free = start + length
+                    yield start, free, thing
                     break
 
 
@@ -78,19 +98,40 @@ def without_repeats(words: Words) -> Words:
 class Reading:
     """How phrases and replies are brought together.
 
-    `ignored` words are left out, `same` phrases are read as others, and what is `never` read becomes a gap.
+    What is `ignored` is left out, `thanks` is so too where a "please" matters. Phrases are read as others in one pass
+    after another of `same`, and what is `never` read becomes a gap.
     """
 
-    ignored: frozenset[str]
-    same: Phrases[Words]
+    ignored: Phrases[Words]
+    thanks: Phrases[Words]
+    same: tuple[Phrases[Words], ...]
     first_person: frozenset[str]
+    around: Surroundings
     never: tuple[Phrases[Words], ...] = ()
 
     @classmethod
-    def of(cls, ignored: Iterable[str], same: Mapping[str, Iterable[str]], first_person: Iterable[str]) -> Reading:
-        """A reading that reads everything. `same`: variants by what they are read as."""
-        instead = {words_in(variant): words_in(word) for word, variants in same.items() for variant in variants}
-        return cls(_words(ignored), Phrases(instead), _words(first_person))
+    def of(cls, table: Mapping[str, Any], groups: Groups, ordinary: Collection[str]) -> Reading:
+        """A reading that reads everything, by the table `reading` of `words.toml`. `ordinary`: no misspellings."""
+
+        def instead(patterns: Iterable[str], word: str = "") -> dict[Words, Words]:
+            return {words_in(phrase): words_in(word) for each in patterns for phrase in spelled_out(each, groups)}
+
+        thanks = instead([*table["ignored"], *table["courtesies"]])
+        ignored = Phrases(thanks | instead(table["requests"]))
+        passes: list[dict[Words, Words]] = []
+        for name in ("same", "chunks"):
+            variants = [(phrase, word) for word, patterns in table[name].items() for phrase in instead(patterns)]
+            passes.append({rewritten(phrase, ignored): words_in(word) for phrase, word in variants})
+        for word in table["misspelled"]:
+            (right,) = words_in(word)
+            passes[0] = {(wrong,): (right,) for wrong in one_error_from(right).difference(ordinary)} | passes[0]
+        return cls(
+            ignored=ignored,
+            thanks=Phrases(thanks),
+            same=tuple(map(Phrases, passes)),
+            first_person=frozenset(word for text in table["first_person"] for word in words_in(text)),
+            around=Surroundings.of(table["footers"], table["closings"]),
+        )
 
     def without(self, never: Iterable[str], but: Iterable[str] = ()) -> Reading:
         """The reading that passes over some more phrases, but not where they are part of a longer one of `but`."""
@@ -100,26 +141,44 @@ class Reading:
 
     def words(self, phrase: str) -> Words:
         """The words of a phrase as they are compared."""
-        return rewritten(self.essential(words_in(phrase)), self.same)
+        return self._as_compared(words_in(phrase))
+
+    def bare(self, text: str, words: Words) -> tuple[Words, Words]:
+        """The words of a short reply without courtesies: with its requests, and without them and a signature."""
+        unsigned = self.around.unsigned(text, words)
+        signed = words if unsigned == text else words_in(unsigned)
+        if len(signed) > LONGEST_COURTEOUS:
+            return words, words
+        return rewritten(words, self.thanks), self.essential(signed)
 
     def essential(self, words: Words) -> Words:
         """The words that are not ignored."""
-        return tuple(word for word in words if word not in self.ignored)
+        return rewritten(words, self.ignored)
 
     def sentences(self, text: str) -> list[Sentence]:
         """The sentences of a reply as they are compared, with gaps where nothing is to be read."""
         sentences = []
         for words, is_question in sentences_in(text, self.first_person):
-            words = rewritten(self.essential(words), self.same)
+            words = self._as_compared(words)
             for never in self.never:
                 words = rewritten(words, never)
             sentences.append(Sentence(words, is_question))
         return sentences
 
+    def ends(self, text: str) -> tuple[Words, Words]:
+        """The first clause of a reply and the last one as they are compared, if it has more than one."""
+        first, last = (self._as_compared(words) for words in ends_of(text))
+        return first, last
 
-def _words(texts: Iterable[str]) -> frozenset[str]:
-    return frozenset(word for text in texts for word in words_in(text))
+    def _as_compared(self, words: Words) -> Words:
+        words = self.essential(words)
+        for instead in self.same:
+            words = rewritten(words, instead)
+        return words
 
 
 def _members(word: str, groups: Groups) -> Iterable[str]:
-    return groups[word[1:-1]] if word.startswith("<") else (word,)
+    """A word, or what the patterns of a group stand for."""
+    if not word.startswith("<"):
+        return (word,)
+    return (phrase for pattern in groups[word[1:-1]] for phrase in spelled_out(pattern, groups))

@@ -22,6 +22,7 @@ _APOSTROPHE = re.compile(r"(?<=\w)['’‘`´ʼ](?=\w)")
 _NUMBER_SIGN = re.compile(r"#++(?!\w)")
 # Possessive, and not begun in the middle of a row: else a long row of dots would take time by its square.
 _SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++(?:\s++|$)|\n+")
+_CLAUSE_END = re.compile(r"[.!?…,;:\n]+|\s[-–—]+\s|\b(?:please|pls|plz)\b", re.IGNORECASE)
 # A straight quote after a letter or digit is an inch mark or an apostrophe.
 _QUOTE = re.compile(r"[“”„«»‹›「『]|(?<![^\W_])[\"‘']")
 _LAST_QUOTE = re.compile(r".*(?:[“”„«»‹›」』\"‘]|['’](?!\w))", re.DOTALL)
@@ -55,6 +56,12 @@ def words_in(text: str) -> Words:
 def original_words(text: str) -> list[str]:
     """The words of a text as they are written."""
     return _WORD.findall(text)
+
+
+def ends_of(text: str) -> tuple[Words, Words]:
+    """The words of a text up to its first comma, "please" or end of a sentence, and those behind the last of them."""
+    clauses = [clause for clause in _CLAUSE_END.split(text) if _WORD.search(clause)]
+    return (words_in(clauses[0]), words_in(clauses[-1])) if len(clauses) > 1 else ((), ())
 
 
 def sentences_in(text: str, first_person: Collection[str]) -> Iterator[Sentence]:

@@ -10,8 +10,17 @@ from importlib.resources import files
 from typing import Any
 
 from schemas.records import AccountConfig
-from streams.optout.layers import Complaints, Keywords, Layer, Misspellings, Obfuscations, PhraseLayer, Reply
-from streams.optout.lookalikes import LookAlikes
+from streams.optout.layers import (
+    Complaints,
+    CourteousKeywords,
+    Keywords,
+    Layer,
+    Misspellings,
+    Obfuscations,
+    PhraseLayer,
+    Reply,
+)
+from streams.optout.lookalikes import LookAlikes, can_hide
 from streams.optout.misspellings import Neighbours
 from streams.optout.phrases import Reading, spelled_out
 
@@ -42,19 +51,23 @@ class OptOutWords:
         own = {name: added.get(name, ()) for name in (*LAYERS, NEVER)}
         self._reading = _reading().without(own[NEVER])
         self._taken_out = {self._reading.words(phrase) for phrase in own[NEVER]} - {()}
-        self._look_alikes = LookAlikes.of([*_table()["opt_out"]["obfuscations"]["letters"], *own["obfuscations"]])
+        self._look_alikes = _look_alikes(own["obfuscations"])
         self._opt_in = Keywords(_table()["opt_in"]["keywords"]["words"])
 
         listed = [*_flat(_table()["opt_out"]["keywords"]), *own["keywords"]]
-        keywords = Keywords([word for word in listed if self._reading.words(word) not in self._taken_out])
+        keywords = Keywords([word for word in listed if not self._is_taken_out(word)])
+        # What hides behind other letters or courtesies is looked for in the layers that are on.
+        known = Keywords([]) if "keywords" in off else keywords
+        hidden = Keywords(filter(can_hide, known.words))
         phrases = _phrases("phrases").plus(own["phrases"], self._reading)
-        # What hides behind other letters is looked for in the layers that are on.
-        hidden = {} if "keywords" in off else keywords.by_words
+        asking = _table()["opt_out"]["keywords_that_ask"]
         layers: dict[str, Layer] = {
             "keywords": keywords,
             "misspellings": _misspellings(own["misspellings"]),
-            "phrases": phrases,
-            "obfuscations": Obfuscations(hidden, None if "phrases" in off else phrases),
+            "phrases": phrases.around(CourteousKeywords(known, asking)),
+            "obfuscations": Obfuscations(
+                hidden.by_words, None if "phrases" in off else phrases.around(CourteousKeywords(hidden, asking))
+            ),
             "complaints": Complaints(_phrases("complaints").plus(own["complaints"], self._reading)),
         }
         self._layers = [(name, layers[name]) for name in LAYERS if name not in off]
@@ -64,7 +77,7 @@ class OptOutWords:
         """The opt-out that a reply is, or None. Takes any text, and reads the first MAX_CHARACTERS."""
         reply = Reply(text, self._reading, self._look_alikes)
         # A keyword that is off must not be found as a phrase: PLEASE STOP is one, with please or without.
-        if self._is_taken_out(reply) or any(layer.find(reply) for layer in self._off):
+        if self._is_taken_out(reply.text) or any(layer.find(reply) for layer in self._off):
             return None
         for name, layer in self._layers:
             keyword = layer.find(reply)
@@ -76,8 +89,8 @@ class OptOutWords:
         """Whether a reply asks to be subscribed again."""
         return self._opt_in.find(Reply(text, self._reading, self._look_alikes)) is not None
 
-    def _is_taken_out(self, reply: Reply) -> bool:
-        return bool(self._taken_out) and self._reading.words(reply.text) in self._taken_out
+    def _is_taken_out(self, text: str) -> bool:
+        return bool(self._taken_out) and self._reading.words(text) in self._taken_out
 
 
 def default_words() -> OptOutWords:
@@ -105,12 +118,12 @@ def _table() -> dict[str, Any]:
 
 @cache
 def _reading() -> Reading:
-    table = _table()["reading"]
     never, but = (
         [phrase for pattern in _flat(_table()[name]) for phrase in spelled_out(pattern, _table()["groups"])]
         for name in (NEVER, "but")
     )
-    return Reading.of(table["ignored"], table["same"], table["first_person"]).without(never, but)
+    ordinary = _table()["opt_out"]["misspellings"]["ordinary"]
+    return Reading.of(_table()["reading"], _table()["groups"], ordinary).without(never, but)
 
 
 @cache
@@ -119,11 +132,16 @@ def _phrases(layer: str) -> PhraseLayer:
     return PhraseLayer.of(places, _reading(), _table()["groups"])
 
 
+@lru_cache(maxsize=KEPT)
+def _look_alikes(added: tuple[str, ...]) -> LookAlikes:
+    return LookAlikes.of([*_table()["opt_out"]["obfuscations"]["letters"], *added])
+
+
 def _misspellings(added: tuple[str, ...]) -> Misspellings:
     layer = _table()["opt_out"]["misspellings"]
     listed = {word: word for word in added}
     listed |= {misspelling: keyword for keyword, words in layer["words"].items() for misspelling in words}
-    neighbours = Neighbours(layer["distance"], frozenset(layer["ordinary"]), _table()["opt_in"]["keywords"]["words"])
+    neighbours = Neighbours(layer["distance"], layer["ordinary"], _table()["opt_in"]["keywords"]["words"])
     return Misspellings(listed, neighbours)
 
 

@@ -5,27 +5,76 @@ never the order of arrival, so that the same records end in the same message sta
 """
 
 from streams.rules.clicks import MAX_CLICKS, apply_click
-from streams.rules.commands import apply_command
-from streams.rules.inbound import MAX_INBOUND, apply_inbound
+from streams.rules.commands import (
+    apply_command,
+    happened_at,
+    is_dated,
+    is_new,
+    is_restoring,
+    is_void,
+    ordered_by,
+)
+from streams.rules.everywhere import EVERYWHERE, come_back, holds, removes_everywhere, start_again
+from streams.rules.inbound import (
+    MAX_INBOUND,
+    apply_opt_out,
+    apply_reassigned,
+    apply_reply,
+    cause_of,
+    is_reassigned,
+    is_repeated,
+    read_reply,
+)
 from streams.rules.messages import register
 from streams.rules.outcome import Event, Outcome
-from streams.rules.receipts import MIN_RECENT, REMOVALS, adopt_state, apply_receipt, withdraw_state
+from streams.rules.receipts import (
+    MIN_COUNTED,
+    REMOVALS,
+    apply_receipt,
+    count_message,
+    message_events,
+    registered_by,
+    remove_for_message,
+    reported_by,
+    withdraw_message,
+)
 from streams.rules.states import message_name, rank
 
 __all__ = [
+    "EVERYWHERE",
     "MAX_CLICKS",
     "MAX_INBOUND",
-    "MIN_RECENT",
+    "MIN_COUNTED",
     "REMOVALS",
     "Event",
     "Outcome",
-    "adopt_state",
     "apply_click",
     "apply_command",
-    "apply_inbound",
+    "apply_opt_out",
+    "apply_reassigned",
     "apply_receipt",
+    "apply_reply",
+    "cause_of",
+    "come_back",
+    "count_message",
+    "happened_at",
+    "holds",
+    "is_dated",
+    "is_new",
+    "is_reassigned",
+    "is_repeated",
+    "is_restoring",
+    "is_void",
+    "message_events",
     "message_name",
+    "ordered_by",
     "rank",
+    "read_reply",
     "register",
-    "withdraw_state",
+    "registered_by",
+    "remove_for_message",
+    "removes_everywhere",
+    "reported_by",
+    "start_again",
+    "withdraw_message",
 ]

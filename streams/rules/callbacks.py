@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from schemas.ids import callback_event_id
 from schemas.records import MessageCallback, MessageSent
-from streams.row import MessageState
+from streams.message_row import Report
 from streams.rules.states import FINAL
 
 
@@ -44,9 +44,7 @@ def sent_callback(message: MessageSent, event_id: str) -> MessageCallback | None
     return _callback(message, "sent", event_id, message.sent_at, None)
 
 
-def state_callback(
-    message: MessageSent, old: MessageState | None, new: MessageState, source_id: str
-) -> MessageCallback | None:
+def state_callback(message: MessageSent, old: Report | None, new: Report, source_id: str) -> MessageCallback | None:
     """`delivered` or `undelivered`, where a message's new state says another of them than its old one did.
 
     `source_id` is the event id of what brought the new state.
@@ -58,7 +56,7 @@ def state_callback(
     return _callback(message, event, source_id, new.at, reason)
 
 
-def _outcome(state: MessageState | None) -> tuple[str, Reason | None] | None:
+def _outcome(state: Report | None) -> tuple[str, Reason | None] | None:
     """What a state is to the sender: None while it is open."""
     if state is None or state.status == "pending":
         return None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from schemas.ids import derived_id
 from schemas.records import ClickEvent, LinkClick, MessageSent
 from streams.row import ContactRow
-from streams.rules.outcome import Outcome, times
+from streams.rules.outcome import Outcome, time_of
 
 MAX_CLICKS = 16
 """Clicks that a row remembers. Providers repeat a callback within minutes, not after 16 more clicks."""
@@ -23,7 +23,7 @@ def apply_click(
 
     The link's own id is the one that the click names, else that of the message's link with its target.
     """
-    at, _ = times(click)
+    at = time_of(click)
     before = row or ContactRow(since=at)
     name = _name(click)
     if name in before.clicks:

@@ -2,55 +2,129 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
+from typing import NamedTuple
 
 from schemas.ids import derived_id
-from schemas.records import InboundMessage, ReplyEvent
+from schemas.records import REASSIGNED, InboundMessage, ReplyEvent
 from streams.optout import OptOutWords
 from streams.row import ContactRow
-from streams.rules.outcome import Event, Outcome, outcome_of, removed, restored, times, unsubscribe_event
+from streams.rules.everywhere import ended, stopped
+from streams.rules.outcome import (
+    CONFIRMATION,
+    OPT_OUT,
+    PROVIDER_LAYER,
+    RENEWABLE,
+    Cause,
+    Outcome,
+    removed,
+    restored,
+    time_of,
+)
 
 MAX_INBOUND = 16
 """Ids of replies that a row keeps. Providers repeat a callback within minutes, not after 16 more replies."""
 
 
-def apply_inbound(
-    row: ContactRow | None, inbound: InboundMessage, list_number: str | None, words: OptOutWords
-) -> Outcome:
-    """What a reply does: an opt-out removes the contact, an opt-in undoes an opt-out, any other is passed on.
+class Reading(NamedTuple):
+    """What a reply asks for. `reason` is that of the removal, None where it is no opt-out; `keyword` what it said, and
+    `layer` what found it."""
 
-    Where both could be read, the opt-out wins. Without a list the event goes out and no contact is touched.
-    """
-    at, heard_at = times(inbound)
-    before = row or ContactRow(since=at)
-    inbound_id = f"{inbound.provider}:{inbound.provider_message_id or inbound.event_id}"
-    if inbound_id in before.inbound:
-        return Outcome(before)
-    after = replace(before, inbound=(*before.inbound, inbound_id)[-MAX_INBOUND:])
+    reason: str | None
+    keyword: str | None
+    opts_in: bool
+    layer: str | None = None
 
-    # Some providers put the first word into the keyword alone and leave the text empty.
+
+def read_reply(inbound: InboundMessage, words: OptOutWords) -> Reading:
+    """Read a reply. Where both an opt-out and an opt-in could be read, it is the opt-out."""
+    # Some providers put the first word into the keyword alone and leave the text empty. With a text, the keyword is
+    # what stands behind a button that was tapped: the sender's own word for what the person chose.
     reply = inbound.text or inbound.keyword or ""
-    opt_out = words.match(reply)
-    if opt_out is not None or inbound.kind == "opt_out":
-        keyword = inbound.keyword if opt_out is None else opt_out.keyword
-        reason = "message" if opt_out is None else opt_out.reason
-        unsubscribe = unsubscribe_event(inbound, inbound.from_, list_number, keyword, reason, at)
-        if list_number is None:
-            return Outcome(after, (unsubscribe,))
-        after = removed(after, reason, at, heard_at)
-        events: list[Event] = [unsubscribe] if before.active else []
-        return outcome_of(before, after, events, inbound, list_number, inbound.from_)
-
-    reply_event = _reply_event(inbound, list_number, at)
-    if list_number is None:
-        return Outcome(after, (reply_event,))
-    opts_in = inbound.kind == "opt_in" or words.is_opt_in(reply)
-    if opts_in and after.reason == "message" and heard_at >= after.removed_at:
-        after = restored(after, at)
-    return outcome_of(before, after, [reply_event], inbound, list_number, inbound.from_)
+    opt_out = words.match(reply) or words.match(inbound.keyword or "")
+    if opt_out is not None:
+        return Reading(opt_out.reason, opt_out.keyword, False, opt_out.layer)
+    if inbound.kind == "opt_out":
+        return Reading(OPT_OUT, inbound.keyword, False, PROVIDER_LAYER)
+    return Reading(None, None, inbound.kind == "opt_in" or words.is_opt_in(reply))
 
 
-def _reply_event(inbound: InboundMessage, list_number: str | None, at: int) -> ReplyEvent:
+def is_reassigned(inbound: InboundMessage) -> bool:
+    """Whether a provider says by it that the number is somebody else's now."""
+    return inbound.kind == "opt_out" and inbound.keyword == REASSIGNED and inbound.text is None
+
+
+def apply_reassigned(row: ContactRow | None, inbound: InboundMessage, consented: Collection[str]) -> Outcome:
+    """What that does to the row for the whole account: it ends all consent that is older. See `ended`."""
+    cause = cause_of(inbound)
+    before = row or ContactRow(since=cause.at)
+    if is_repeated(before, inbound):
+        return Outcome(before)
+    return Outcome(ended(_noted(before, inbound), "reassigned", cause.at, consented), cause=cause)
+
+
+def cause_of(inbound: InboundMessage, keyword: str | None = None, layer: str | None = None) -> Cause:
+    """The cause that a reply is."""
+    at = time_of(inbound)
+    return Cause(
+        inbound.event_id,
+        inbound.account,
+        inbound.provider,
+        at,
+        inbound.event_id,
+        None,
+        keyword,
+        inbound.answered_by_provider,
+        at + CONFIRMATION,
+        layer,
+        inbound.received_at,
+    )
+
+
+def is_repeated(row: ContactRow | None, inbound: InboundMessage) -> bool:
+    """Whether the row has taken this reply before."""
+    return row is not None and _name(inbound) in row.inbound
+
+
+def apply_opt_out(
+    row: ContactRow | None, inbound: InboundMessage, reading: Reading, receiver: str | None = None
+) -> Outcome:
+    """What an opt-out does to the contact's row on a list. With a `receiver`: to the row for the whole account."""
+    cause = cause_of(inbound, reading.keyword, reading.layer)
+    before = row or ContactRow(since=cause.at)
+    if is_repeated(before, inbound):
+        return Outcome(before)
+    after = replace(removed(_noted(before, inbound), reading.reason or OPT_OUT, cause.at), opted_out=True)
+    return Outcome(after if receiver is None else stopped(after, receiver), cause=cause)
+
+
+def apply_reply(
+    row: ContactRow | None, inbound: InboundMessage, reading: Reading, list_name: str | None, *, is_certain: bool
+) -> Outcome:
+    """What any other reply does to the contact's row: it is passed on, once; an opt-in undoes an opt-out, where it is
+    certain that it means this list."""
+    cause = cause_of(inbound)
+    before = row or ContactRow(since=cause.at)
+    if is_repeated(before, inbound):
+        return Outcome(before)
+    after = _noted(before, inbound)
+    if reading.opts_in and is_certain and after.active:
+        after = replace(after, consented_at=max(after.consented_at, cause.at))
+    elif reading.opts_in and is_certain and after.reason in RENEWABLE and cause.at >= after.removed_at:
+        after = restored(after, cause.at)
+    return Outcome(after, (_reply_event(inbound, list_name, cause, reading),), cause)
+
+
+def _name(inbound: InboundMessage) -> str:
+    return f"{inbound.provider}:{inbound.provider_message_id or inbound.event_id}"
+
+
+def _noted(row: ContactRow, inbound: InboundMessage) -> ContactRow:
+    return replace(row, inbound=(*row.inbound, _name(inbound))[-MAX_INBOUND:])
+
+
+def _reply_event(inbound: InboundMessage, list_number: str | None, cause: Cause, reading: Reading) -> ReplyEvent:
     return ReplyEvent(
         event_id=derived_id(inbound.event_id, "reply"),
         account=inbound.account,
@@ -58,5 +132,7 @@ def _reply_event(inbound: InboundMessage, list_number: str | None, at: int) -> R
         phone_number=inbound.from_,
         list_number=list_number,
         body=inbound.text or "",
-        timestamp=at,
+        timestamp=cause.at,
+        answered_by_provider=inbound.answered_by_provider,
+        confirm_until=cause.confirm_until if reading.opts_in else None,
     )

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from schemas.ids import derived_id, sent_event_id
 from schemas.records import MessageSent, SentEvent, TrackedLink
 from streams.message_row import MessageRow
-from streams.row import MessageState
 from streams.rules.callbacks import sent_callback, state_callback
 from streams.rules.outcome import Event
 
 
-def register(
-    row: MessageRow | None, message: MessageSent, counted: MessageState | None, now: int
-) -> tuple[MessageRow, tuple[Event, ...]]:
+def register(row: MessageRow, message: MessageSent, now: int) -> tuple[MessageRow, tuple[Event, ...]]:
     """The message's row and the events of a registration. The same one again gives the row itself and no events.
 
-    `counted` is the state of a message whose reports went out before it was registered. A registration that differs
-    from the last corrects it: for what comes from then on. What has been told is not told again.
+    A registration that differs from the last corrects it: for what comes from then on. What has been told is not told
+    again. Of reports that wait, their events are the caller's.
     """
-    known = row.message if row else None
-    if row is not None and known == message:
+    known = row.message
+    if known == message:
         return row, ()
     events: list[Event] = []
     event_id = sent_event_id(message.account, message.provider, message.provider_message_id)
-    told = (row is not None and row.sent) or (counted is not None and counted.sent)
-    if not told:
+    if not row.sent:
         events.append(_sent_event(message, event_id))
     links = known.links if known else ()
     events += [_tracked_link(message, link.click_id, link.url) for link in message.links if link not in links]
     if known is None or known.callback_url is None:
         callbacks = [sent_callback(message, event_id)]
-        if counted is not None:
-            callbacks.append(state_callback(message, None, counted, event_id))
+        if row.state is not None and not row.waiting:
+            callbacks.append(state_callback(message, None, row.state, event_id))
         events += [callback for callback in callbacks if callback is not None]
-    return MessageRow(since=now, message=message, sent=True), tuple(events)
+    return replace(row, since=now, message=message, waiting=(), sent=True), tuple(events)
 
 
 def _sent_event(message: MessageSent, event_id: str) -> SentEvent:

@@ -5,129 +5,134 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from schemas.ids import derived_id
 from schemas.records import (
+    DATED_REASONS,
+    REASON_STRENGTH,
     ClickEvent,
-    ContactCommand,
-    ContactState,
     DeliveryEvent,
     InboundMessage,
     LinkClick,
     MessageCallback,
-    Receipt,
+    RemovedEvent,
     ReplyEvent,
+    RestoredEvent,
     SentEvent,
     TrackedLink,
     UnsubscribeEvent,
 )
 from streams.row import ContactRow
 
-Event = SentEvent | DeliveryEvent | ReplyEvent | UnsubscribeEvent | ClickEvent | MessageCallback | TrackedLink
+Event = (
+    SentEvent
+    | DeliveryEvent
+    | ReplyEvent
+    | UnsubscribeEvent
+    | RemovedEvent
+    | RestoredEvent
+    | ClickEvent
+    | MessageCallback
+    | TrackedLink
+)
 
-STRENGTH: dict[str, int] = {
-    "bad_response": 0,
-    "message": 1,
-    "invalid_contact": 2,
-    "manual": 2,
-    "complaint": 2,
-}
-"""A reason is replaced only by a stronger one. START undoes `message`; an operator undoes all of them."""
+CONFIRMATION = 300_000
+"""Milliseconds within which one confirmation of an opt-out may be sent: 47 CFR 64.1200(a)(12), five minutes."""
+
+OPT_OUT = "message"
+"""The reason of a contact that asked to be left alone."""
+
+RENEWABLE = DATED_REASONS | {OPT_OUT}
+"""Reasons that START undoes: whoever has the number now says that it may be texted."""
+
+PROVIDER_LAYER, REPORT_LAYER = "provider", "report"
+"""Beside the layers that read replies: the provider calls a reply an opt-out, or its report says so."""
 
 COMMAND_PROVIDER = "trackly"
 """Stands as provider in the event of a removal that no provider reported."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The row after a record, and the events that it gives, in order. No effect: the same row, no events."""
-
-    row: ContactRow
-    events: tuple[Event | ContactState, ...] = ()
-
-    @property
-    def of_contact(self) -> tuple[Event | ContactState, ...]:
-        """The events that tell whether the contact may be texted."""
-        return tuple(event for event in self.events if isinstance(event, UnsubscribeEvent | ContactState))
-
-    @property
-    def of_message(self) -> tuple[Event | ContactState, ...]:
-        """The events that tell what became of the message."""
-        return tuple(event for event in self.events if not isinstance(event, UnsubscribeEvent | ContactState))
-
-    @property
-    def tells_sent(self) -> bool:
-        """Whether the events tell that the message was sent."""
-        return any(isinstance(event, SentEvent) for event in self.events)
-
-
 class Cause(NamedTuple):
-    """What a removal goes back to that is no report, reply or order: the registration of a message."""
+    """What a change of a contact goes back to: a report, registration, reply or order, and when it happened (ms).
+
+    `told` is the id of the last event that it gave about a message, or its own. `message_id` is that
+    message's, `keyword` that of an opt-out by a reply, the next two what a confirmation of one needs to know. `layer`
+    says how an opt-out was found, `received_at` when (ms) its callback came.
+    """
 
     event_id: str
     account: str
     provider: str
+    at: int
+    told: str
+    message_id: str | None = None
+    keyword: str | None = None
+    answered_by_provider: bool | None = None
+    confirm_until: int | None = None
+    layer: str | None = None
+    received_at: int | None = None
 
 
-Source = Receipt | InboundMessage | ContactCommand | Cause
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The row after a record, and the events that it gives, in order. No effect: the same row, no events.
+
+    `cause`: why the row says something else of whether the contact may be texted, where it does. What is told of that
+    hangs on more than one row: see `streams.rules.standing`.
+    """
+
+    row: ContactRow
+    events: tuple[Event, ...] = ()
+    cause: Cause | None = None
 
 
-def times(report: Receipt | InboundMessage | LinkClick) -> tuple[int, int]:
-    """When it happened, and the latest that it can have happened by our own clock."""
-    at = report.received_at if report.occurred_at is None else report.occurred_at
-    return at, min(at, report.received_at)
+def time_of(report: InboundMessage | LinkClick) -> int:
+    """When it happened, in ms: what the provider says, but never later than it was received.
+
+    A provider whose clock is ahead would else outdo what happens later, until its time has come.
+    """
+    return report.received_at if report.occurred_at is None else min(report.occurred_at, report.received_at)
 
 
-def removed(row: ContactRow, reason: str, at: int, heard_at: int) -> ContactRow:
-    """The row of a contact that must not be texted any more, for this reason or a stronger one."""
-    removed_at = max(row.removed_at, heard_at)
+def removed(row: ContactRow, reason: str, at: int) -> ContactRow:
+    """The row of a contact that must not be texted any more, for this reason or a stronger one: a hold ends so.
+
+    A dated reason leaves alone who has agreed since.
+    """
+    if reason in DATED_REASONS and row.consented_at > at:
+        return row
+    if at > row.removed_at:
+        row = replace(row, removed_at=at, except_lists=())
     if row.active:
-        return replace(row, active=False, reason=reason, since=at, removed_at=removed_at)
-    if STRENGTH[reason] > STRENGTH.get(row.reason or "", -1):
-        return replace(row, reason=reason, removed_at=removed_at)
-    return replace(row, removed_at=removed_at)
+        reason = reason if row.held is None else stronger(reason, row.held.reason)
+        return replace(row, active=False, reason=reason, since=at, held=None)
+    return replace(row, reason=stronger(reason, row.reason or ""))
+
+
+def stronger(reason: str, known: str) -> str:
+    """The reason that stands where there are two."""
+    return reason if REASON_STRENGTH[reason] > REASON_STRENGTH.get(known, -1) else known
+
+
+def released(row: ContactRow, at: int) -> ContactRow:
+    """The row of a contact that is held no more: as if it were restored, but that it has agreed to nothing."""
+    return replace(restored(row, at), consented_at=row.consented_at)
 
 
 def restored(row: ContactRow, at: int) -> ContactRow:
     """The row of a contact that may be texted again, with a count that begins anew."""
     counted_from = max(row.counted_from, at)
-    if row.active:
-        return replace(row, counted_from=counted_from)
-    return replace(row, active=True, reason=None, since=at, counted_from=counted_from)
-
-
-def outcome_of(
-    before: ContactRow,
-    after: ContactRow,
-    events: list[Event],
-    source: Source,
-    list_number: str,
-    number: str,
-) -> Outcome:
-    """The outcome, with the contact's new state where it differs in what the public state shows."""
-    if (after.active, after.failures, after.reason) == (before.active, before.failures, before.reason):
-        return Outcome(after, tuple(events))
-    event_id = (events[-1] if events else source).event_id
-    return Outcome(after, (*events, after.state(source.account, list_number, number, event_id)))
-
-
-def unsubscribe_event(
-    source: Source,
-    number: str,
-    list_number: str | None,
-    keyword: str | None,
-    reason: str,
-    at: int,
-) -> UnsubscribeEvent:
-    # An opt-out from all lists is applied to each of them, and each gives an event of its own.
-    all_lists = isinstance(source, InboundMessage) and source.opt_out_scope == "all"
-    suffix = (list_number,) if all_lists and list_number else ()
-    return UnsubscribeEvent(
-        event_id=derived_id(source.event_id, "unsubscribe", *suffix),
-        account=source.account,
-        provider=COMMAND_PROVIDER if isinstance(source, ContactCommand) else source.provider,
-        phone_number=number,
-        list_number=list_number,
-        keyword=keyword,
-        reason=reason,
-        timestamp=at,
+    counted = tuple(message for message in row.counted if message.at > counted_from)
+    since = row.since if row.active else at
+    return replace(
+        row,
+        active=True,
+        ruled=None,
+        reason=None,
+        since=since,
+        counted_from=counted_from,
+        counted=counted,
+        consented_at=max(row.consented_at, at),
+        opted_out=False,
+        stops=(),
+        except_lists=(),
+        held=None,
     )

@@ -1,157 +1,192 @@
-"""What a delivery receipt does to a contact and its message."""
+"""What a delivery receipt does to its message, and what the message then does to its contact."""
 
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from schemas.ids import derived_id, sent_event_id
 from schemas.records import DeliveryEvent, MessageSent, Receipt, SentEvent
-from streams.row import ContactRow, MessageState
+from streams.message_row import MessageRow, Removal, Report
+from streams.row import ContactRow, Counted, Ruled
+from streams.rules.brake import Judge, held, let_through, received_at
 from streams.rules.callbacks import state_callback
-from streams.rules.outcome import Cause, Event, Outcome, outcome_of, removed, times, unsubscribe_event
-from streams.rules.states import (
-    SENT_REPORTS,
-    message_name,
-    public_message_id,
-    says_the_same,
-    state_of,
-    supersedes,
-)
+from streams.rules.everywhere import EVERYWHERE, stopped
+from streams.rules.outcome import OPT_OUT, REPORT_LAYER, Cause, Event, Outcome, removed
+from streams.rules.states import FINAL, is_news, merged, public_message_id, report_of, says_sent
 
 REMOVALS: Mapping[str, str] = {"complaint": "complaint", "invalid": "invalid_contact", "opt_out": "message"}
 """Status class that removes a contact at once -> reason."""
 
-MIN_RECENT = 32
-RECENT_PER_THRESHOLD = 4
-"""A row keeps max(32, 4 x threshold) messages: a full run, and room for late reports of older messages."""
+COUNTED: Mapping[str, bool] = {"transient": True, "delivered": False}
+"""Status class that the count of failures looks at -> whether the message failed."""
+
+MIN_COUNTED = 32
+COUNTED_PER_THRESHOLD = 4
+"""A row keeps max(32, 4 x threshold) counted messages: a full run, and room for corrections and late reports."""
+
+MAX_REMOVALS = 16
+"""Removals by messages that a contact's row keeps. The message's row remembers its own for as long as it lives; these
+serve where a worker died between the writes of the two rows."""
 
 
-def apply_receipt(
-    row: ContactRow | None,
-    receipt: Receipt,
-    message: MessageSent | None,
-    list_number: str | None,
-    threshold: int,
-) -> Outcome:
-    """What a delivery receipt does. `message` is the registered one; `threshold` the failures in a row that
-    remove a contact. Without a list or a recipient only the message's state is kept: no contact is touched.
-    """
-    at, heard_at = times(receipt)
-    before = row or ContactRow(since=at)
-    name = message_name(receipt.provider, receipt.provider_message_id)
-    known = before.message(name)
-    was_sent = known is not None and known.sent
+def apply_receipt(row: MessageRow, receipt: Receipt) -> MessageRow:
+    """The row of a message after a report. One that says nothing new gives the row itself."""
+    report = report_of(receipt)
+    reports, removals = merged(row.reports, report), row.removals
+    reason = REMOVALS.get(receipt.status_class)
+    if reason is not None and all(removal.reason != reason for removal in removals):
+        removals = (*removals, Removal(reason, report.at))
     # A registration has an event of its own that says so.
-    is_sent = message is None and (receipt.provider, receipt.status_detail) in SENT_REPORTS
-    state = state_of(receipt, name, at, was_sent or is_sent)
-    if known is not None and not supersedes(state, known):
-        if was_sent or not is_sent:
-            return Outcome(before)
-        state = known._replace(sent=True)
-
-    recent = _with_state(before.recent, known, state, _bound(threshold))
-    after = _with_recent(before, recent)
-    changed = known is None or state.rank > known.rank or not says_the_same(state, known)
-    events: list[Event] = []
-    if is_sent and not was_sent:
-        events.append(_sent_event(receipt, list_number, at))
-    if changed:
-        callback = state_callback(message, known, state, receipt.event_id) if message is not None else None
-        if callback is not None:
-            events.append(callback)
-        events.append(_delivery_event(receipt, message, list_number, at))
-    if list_number is None or receipt.to is None:
-        return Outcome(after, tuple(events))
-    reason = REMOVALS.get(receipt.status_class) if changed else None
-    return _counted(before, after, events, reason, threshold, (at, heard_at), receipt, list_number, receipt.to)
-
-
-def adopt_state(row: ContactRow | None, state: MessageState, message: MessageSent, threshold: int, now: int) -> Outcome:
-    """Count the state of a message for the list of its registration, which came after its reports had gone out.
-
-    What it says of the contact holds; what it says of the message has been told. `now` is our own clock, in ms.
-    """
-    before = row or ContactRow(since=state.at)
-    known = before.message(state.key)
-    if known is not None and not supersedes(state, known):
-        return Outcome(before)
-    after = _with_recent(before, _with_state(before.recent, known, state, _bound(threshold)))
-    reason = REMOVALS.get(state.status_class)
-    when = state.at, min(state.at, now)
-    return _counted(before, after, [], reason, threshold, when, _cause(message), message.list_number, message.to)
-
-
-def withdraw_state(row: ContactRow | None, state_key: str, message: MessageSent, list_number: str | None) -> Outcome:
-    """Take a message out of a contact's row: it was counted there, and is registered for another list.
-
-    A removal stays: the complaint named this sender.
-    """
-    before = row or ContactRow(since=message.sent_at)
-    recent = tuple(state for state in before.recent if state.key != state_key)
-    if len(recent) == len(before.recent):
-        return Outcome(before)
-    after = _with_recent(before, recent)
-    if list_number is None:
-        return Outcome(after)
-    return outcome_of(before, after, [], _cause(message), list_number, message.to)
-
-
-def _counted(
-    before: ContactRow,
-    after: ContactRow,
-    events: list[Event],
-    reason: str | None,
-    threshold: int,
-    when: tuple[int, int],
-    source: Receipt | Cause,
-    list_number: str,
-    number: str,
-) -> Outcome:
-    """What a new state of a message does to its contact: `reason` removes it at once, else the count may."""
-    failures = after.failures
-    if reason is None and failures >= threshold and failures > before.failures:
-        reason = "bad_response"
-    if reason is not None:
-        after = removed(after, reason, *when)
-        if before.active:
-            events.append(unsubscribe_event(source, number, list_number, None, reason, when[0]))
-    return outcome_of(before, after, events, source, list_number, number)
-
-
-def _cause(message: MessageSent) -> Cause:
-    event_id = derived_id(message.account, message.provider, message.provider_message_id, message.list_number, "list")
-    return Cause(event_id, message.account, message.provider)
-
-
-def _bound(threshold: int) -> int:
-    return max(MIN_RECENT, RECENT_PER_THRESHOLD * threshold)
-
-
-def _with_state(
-    recent: tuple[MessageState, ...], old: MessageState | None, new: MessageState, bound: int
-) -> tuple[MessageState, ...]:
-    states = [state for state in recent if state is not old]
-    insort(states, new, key=lambda state: (state.at, state.key))
-    return tuple(states[-bound:])
-
-
-def _with_recent(row: ContactRow, recent: tuple[MessageState, ...]) -> ContactRow:
+    sent = row.sent or (row.message is None and says_sent(receipt))
+    if reports is row.reports and removals is row.removals and sent == row.sent:
+        return row
     # dataclasses.replace takes several times as long, and this runs for every receipt.
-    return ContactRow(
-        active=row.active,
-        reason=row.reason,
+    return MessageRow(
         since=row.since,
-        counted_from=row.counted_from,
-        removed_at=row.removed_at,
-        recent=recent,
-        inbound=row.inbound,
-        clicks=row.clicks,
-        restored_at=row.restored_at,
+        message=row.message,
+        waiting=row.waiting,
+        sent=sent,
+        reports=reports,
+        removals=removals,
+        list_number=row.list_number,
     )
 
 
-def _sent_event(receipt: Receipt, list_number: str | None, at: int) -> SentEvent:
+def message_events(before: MessageRow, after: MessageRow, receipt: Receipt, list_number: str | None) -> list[Event]:
+    """What is told of a message whose row a receipt has changed."""
+    events: list[Event] = []
+    if after.sent and not before.sent:
+        events.append(_sent_event(receipt, list_number))
+    state = after.state
+    if state is not None and is_news(before.state, state):
+        if after.message is not None:
+            callback = state_callback(after.message, before.state, state, receipt.event_id)
+            events += [callback] if callback is not None else []
+        events.append(_delivery_event(receipt, after.message, state, list_number))
+    return events
+
+
+def count_message(
+    row: ContactRow | None,
+    name: str,
+    message: MessageRow,
+    removals: Iterable[Removal],
+    threshold: int,
+    cause: Cause,
+    place: str = "",
+    judge: Judge = let_through,
+) -> Outcome:
+    """What a message does to a contact: `removals` remove it at once, else the count may.
+
+    `name` is the message's, `threshold` the failures in a row that remove a contact. A reason that was applied for this
+    message is not applied again. `judge` is the brake of the contact's `place`: it may hold what is no opt-out.
+    """
+    before = row or ContactRow(since=cause.at)
+    new = [removal for removal in removals if f"{name}:{removal.reason}" not in before.removals]
+    applied = (*before.removals, *(f"{name}:{removal.reason}" for removal in new))[-MAX_REMOVALS:]
+    after = _counting(before, _with(before, name, message.state, threshold), applied if new else before.removals)
+    if after is before:
+        return Outcome(before)
+    failures = after.failures
+    if not new and failures >= threshold and failures > before.failures:
+        new = [Removal("bad_response", cause.at)]
+    return Outcome(_removed(after, new, cause, place, judge), cause=cause)
+
+
+def remove_for_message(
+    row: ContactRow | None,
+    name: str,
+    removals: Iterable[Removal],
+    cause: Cause,
+    place: str = "",
+    judge: Judge = let_through,
+) -> Outcome:
+    """What a message does to the row of its number for the whole account, which counts none: `removals` remove it, if
+    `judge` does not hold them."""
+    before = row or ContactRow(since=cause.at)
+    new = [removal for removal in removals if f"{name}:{removal.reason}" not in before.removals]
+    if not new:
+        return Outcome(before)
+    applied = (*before.removals, *(f"{name}:{removal.reason}" for removal in new))[-MAX_REMOVALS:]
+    after = _removed(replace(before, removals=applied), new, cause, place, judge)
+    is_opt_out = any(removal.reason == OPT_OUT for removal in new)
+    return Outcome(stopped(after, EVERYWHERE) if is_opt_out else after, cause=cause)
+
+
+def withdraw_message(row: ContactRow | None, name: str, cause: Cause) -> Outcome:
+    """Take a message out of the count of a contact: it turned out to be of another list.
+
+    A removal stays: the complaint named this sender.
+    """
+    before = row or ContactRow(since=0)
+    after = _counting(before, tuple(each for each in before.counted if each.key != name), before.removals)
+    return Outcome(before) if after is before else Outcome(after, cause=cause)
+
+
+def reported_by(receipt: Receipt, message: MessageSent | None, told: Sequence[Event]) -> Cause:
+    """The cause that a receipt is, which gave these events about its message."""
+    event_id, message_id = told[-1].event_id if told else receipt.event_id, public_message_id(receipt, message)
+    return Cause(
+        receipt.event_id,
+        receipt.account,
+        receipt.provider,
+        report_of(receipt).at,
+        event_id,
+        message_id,
+        layer=REPORT_LAYER,
+        received_at=receipt.received_at,
+    )
+
+
+def registered_by(message: MessageSent, state: Report) -> Cause:
+    """The cause that the registration of a message is, which shows to which list its state belongs."""
+    event_id = derived_id(message.account, message.provider, message.provider_message_id, message.list_number, "list")
+    return Cause(
+        event_id,
+        message.account,
+        message.provider,
+        state.at,
+        event_id,
+        message.message_id,
+        received_at=state.received_at,
+    )
+
+
+def _with(row: ContactRow, name: str, state: Report | None, threshold: int) -> tuple[Counted, ...]:
+    """The counted messages of a contact with this one as it is now."""
+    others = [each for each in row.counted if each.key != name]
+    failed = None if state is None else COUNTED.get(state.status_class)
+    if state is not None and failed is not None and state.at > row.counted_from:
+        insort(others, Counted(name, state.at, failed), key=lambda each: (each.at, each.key))
+    return tuple(others[-max(MIN_COUNTED, COUNTED_PER_THRESHOLD * threshold) :])
+
+
+def _removed(row: ContactRow, removals: Iterable[Removal], cause: Cause, place: str, judge: Judge) -> ContactRow:
+    for reason, at in removals:
+        if reason == OPT_OUT:
+            row = replace(removed(row, reason, at), opted_out=True)
+        elif not row.active:
+            row = removed(row, reason, at)
+        elif row.held is not None:
+            row = held(row, reason, at, cause, place, row.held.after)
+        else:
+            verdict = judge(cause, reason)
+            if verdict.holds:
+                row = held(row, reason, at, cause, place, verdict.after)
+            else:
+                row = replace(removed(row, reason, at), ruled=Ruled(received_at(cause), verdict.era))
+    return row
+
+
+def _counting(row: ContactRow, counted: tuple[Counted, ...], removals: tuple[str, ...]) -> ContactRow:
+    if counted == row.counted and removals is row.removals:
+        return row
+    return replace(row, counted=counted, removals=removals)
+
+
+def _sent_event(receipt: Receipt, list_number: str | None) -> SentEvent:
     return SentEvent(
         event_id=sent_event_id(receipt.account, receipt.provider, receipt.provider_message_id),
         account=receipt.account,
@@ -161,11 +196,14 @@ def _sent_event(receipt: Receipt, list_number: str | None, at: int) -> SentEvent
         to=receipt.to,
         list_number=list_number,
         part_count=receipt.parts,
-        timestamp=at,
+        timestamp=report_of(receipt).at,
     )
 
 
-def _delivery_event(receipt: Receipt, message: MessageSent | None, list_number: str | None, at: int) -> DeliveryEvent:
+def _delivery_event(
+    receipt: Receipt, message: MessageSent | None, state: Report, list_number: str | None
+) -> DeliveryEvent:
+    # Mostly the state is what the receipt says. It is not where the receipt shows that another report came first.
     return DeliveryEvent(
         event_id=derived_id(receipt.event_id, "delivery"),
         account=receipt.account,
@@ -174,10 +212,10 @@ def _delivery_event(receipt: Receipt, message: MessageSent | None, list_number: 
         provider=receipt.provider,
         to=receipt.to,
         list_number=list_number,
-        status=receipt.status,
-        status_detail=receipt.status_detail,
-        status_class=receipt.status_class,
-        provider_code=receipt.provider_code,
-        final=receipt.final,
-        timestamp=at,
+        status=state.status,
+        status_detail=state.detail,
+        status_class=state.status_class,
+        provider_code=state.provider_code,
+        final=state.rank == FINAL,
+        timestamp=state.at,
     )

@@ -5,25 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from providers import PROVIDERS
 from schemas.records import MessageSent, Receipt
-from streams.row import MessageState
+from streams.message_row import Report
 
 FINAL = 3
 _RANKS: Mapping[tuple[str, str | None], int] = {("pending", None): 0, ("pending", "SENT"): 1}
 _OTHER_RANK = 2
 
-SENT_REPORTS = frozenset(
-    {
-        ("twilio", "SENDING"),
-        ("twilio", "SENT"),
-        ("infobip", "PENDING_WAITING_DELIVERY"),
-        ("infobip", "PENDING_ENROUTE"),
-        ("cm", "ACCEPTED"),
-    }
-)
-"""Provider and status detail of the reports that say: the message goes, or went, to the carrier."""
+MAX_REPORTS = 8
+"""Different reports of one message that are kept; a message has one or two that say how it ended."""
 
 _REFERENCE = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
+
+
+def says_sent(receipt: Receipt) -> bool:
+    """Whether a report says that the message goes, or went, to the carrier."""
+    provider = PROVIDERS.get(receipt.provider)
+    return provider is not None and receipt.status_detail in provider.sent_details
 
 
 def message_name(provider: str, provider_message_id: str) -> str:
@@ -52,34 +51,50 @@ def rank(status: str, detail: str, final: bool) -> int:
     return _RANKS.get((status, detail), _RANKS.get((status, None), _OTHER_RANK))
 
 
-def state_of(receipt: Receipt, name: str, at: int, sent: bool) -> MessageState:
-    """The state that a receipt reports. `name` is the message's."""
-    return MessageState(
-        name,
+def report_of(receipt: Receipt) -> Report:
+    """What a receipt says of its message."""
+    zoneless = receipt.provider in PROVIDERS and PROVIDERS[receipt.provider].has_zoneless_times
+    return Report(
         receipt.status,
         receipt.status_detail,
         receipt.status_class,
         rank(receipt.status, receipt.status_detail, receipt.final),
-        receipt.occurred_at,
-        at,
-        sent,
+        receipt.provider_code,
+        None if zoneless else receipt.occurred_at,
+        receipt.occurred_at if zoneless else None,
+        receipt.received_at,
     )
 
 
-def supersedes(new: MessageState, old: MessageState) -> bool:
-    """Whether a report replaces what is known of its message.
+def merged(reports: tuple[Report, ...], new: Report) -> tuple[Report, ...]:
+    """The reports that tell how far a message has come, with a new one. The last one is the message's state.
 
-    The same status at a later time does too, without an event: which report is the newest must not hang on
-    the order of arrival.
+    Of two that have come equally far, the later one counts: by the provider's time, else by its receipt. What is
+    reported again is as old as its first receipt. So the same reports end alike in whatever order they come.
     """
-    if new.rank != old.rank:
-        return new.rank > old.rank
-    if new.rank == FINAL:
-        known = new.occurred_at is not None and old.occurred_at is not None
-        return known and new.at > old.at
-    return new.at > old.at or (new.at == old.at and not says_the_same(new, old))
+    if reports and new.rank != reports[0].rank:
+        return (new,) if new.rank > reports[0].rank else reports
+    again = next((report for report in reports if _says(report) == _says(new)), None)
+    if again is not None:
+        if again.received_at <= new.received_at:
+            return reports
+        reports = tuple(report for report in reports if report is not again)
+    found = (*reports, new)
+    local = all(report.local_at is not None for report in found)
+    return tuple(sorted(found, key=lambda report: _order(report, local))[-MAX_REPORTS:])
 
 
-def says_the_same(new: MessageState, old: MessageState) -> bool:
-    """Whether two states look alike in public."""
-    return new.status == old.status and new.detail == old.detail
+def is_news(before: Report | None, after: Report | None) -> bool:
+    """Whether a message's state differs in what is told of it."""
+    if before is None or after is None:
+        return before is not after
+    return after.rank > before.rank or (after.status, after.detail) != (before.status, before.detail)
+
+
+def _says(report: Report) -> tuple[object, ...]:
+    return report[: Report._fields.index("received_at")]
+
+
+def _order(report: Report, local: bool) -> tuple[int, int, tuple[object, ...]]:
+    at = report.local_at if local and report.local_at is not None else report.at
+    return at, report.received_at, tuple(map(str, report))

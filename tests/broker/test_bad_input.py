@@ -15,6 +15,7 @@ import pytest
 
 from schemas.records import AccountConfig, DeliveryEvent, LinkClick, ListConfig, Receipt, RejectedRecord
 from tests.cluster import CODEC, Cluster, running
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.broker
 
@@ -61,7 +62,7 @@ def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 
 @pytest.fixture
 def http(cluster: Cluster) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"http://127.0.0.1:{cluster.ingest_port}", timeout=15) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{cluster.ingest_port}", timeout=PATIENCE) as client:
         yield client
 
 
@@ -148,14 +149,14 @@ def rejected(cluster: Cluster) -> list[RejectedRecord]:
 def rejected_since(cluster: Cluster, before: list[RejectedRecord], count: int, marker: str) -> list[RejectedRecord]:
     """So many new rejected records, once the report with this id, posted last, has come through."""
     known = {record.event_id for record in before}
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while True:
         new = [record for record in rejected(cluster) if record.event_id not in known]
         through = any(isinstance(e, DeliveryEvent) and e.message_id == marker for e in cluster.records("delivery"))
         if through and len(new) >= count:
             return new
-        assert time.monotonic() < deadline, f"marker came through: {through}; rejected: {new}"
-        time.sleep(0.3)
+        assert time.monotonic() < deadline, f"marker came through: {through}; rejected: {new}{cluster.ended()}"
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,6 @@ def rejected_since(cluster: Cluster, before: list[RejectedRecord], count: int, m
         ("after-string", b'{"results": "none"}', ["missing_field"]),
         ("after-no-id", infobip(report(None)), ["missing_field"]),
         ("after-group", infobip(report(status={"groupName": "UNEXPECTED"})), ["unknown_status"]),
-        ("after-number", infobip(report(to="not a number"), report(to="1" * 40)), ["invalid_number"] * 2),
     ],
 )
 def test_what_makes_no_sense_is_answered_200_and_kept_with_the_reason(
@@ -187,7 +187,7 @@ def test_what_makes_no_sense_is_answered_200_and_kept_with_the_reason(
 
 def test_a_malformed_item_is_rejected_alone(cluster: Cluster, http: httpx.Client) -> None:
     before = rejected(cluster)
-    batch = infobip(report("sibling-1"), report("bad", to="nobody"), 7, report("sibling-2"))
+    batch = infobip(report("sibling-1"), report(None), 7, report("sibling-2"))
     assert http.post(INFOBIP, content=batch).status_code == 200
     http.post(INFOBIP, content=infobip(report("after-batch")))
     new = rejected_since(cluster, before, 2, "after-batch")
@@ -196,18 +196,27 @@ def test_a_malformed_item_is_rejected_alone(cluster: Cluster, http: httpx.Client
     assert [record.item_index for record in new] == [1, 2]
 
 
+@pytest.mark.parametrize(("message_id", "to"), [("words", "not a number"), ("digits", "1" * 40), ("empty", "")])
+def test_a_recipient_that_is_no_number_costs_only_the_number(
+    cluster: Cluster, http: httpx.Client, message_id: str, to: str
+) -> None:
+    assert http.post(INFOBIP, content=infobip(report(message_id, to=to))).status_code == 200
+    [receipt] = cluster.wait_for("receipts", Receipt, f"provider_message_id='{message_id}'")
+    assert (receipt.to, receipt.status) == (None, "delivered")
+
+
 def test_a_batch_of_2000_goes_through_in_order(cluster: Cluster, http: httpx.Client) -> None:
     # One recipient, so that all reports are in one partition.
     reports = [report(f"big-{n}", to="15559990000", doneAt="2026-11-20T10:15:32.120+0000") for n in range(2_000)]
     assert http.post(INFOBIP, content=infobip(*reports)).status_code == 200
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while True:
         got = [r.provider_message_id for r in cluster.records("receipts") if isinstance(r, Receipt)]
         got = [message_id for message_id in got if message_id.startswith("big-")]
         if len(got) == 2_000:
             break
-        assert time.monotonic() < deadline, f"{len(got)} of 2000 came through"
-        time.sleep(0.5)
+        assert time.monotonic() < deadline, f"{len(got)} of 2000 came through{cluster.ended()}"
+        time.sleep(0.1)
     assert got == [f"big-{n}" for n in range(2_000)]
 
 
@@ -217,10 +226,10 @@ def test_the_largest_body_that_is_taken_goes_through(cluster: Cluster, http: htt
     body = infobip(*reports)
     assert 3.8 < len(body) / (1 << 20) < 4
     assert http.post(INFOBIP, content=body).status_code == 200
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while sum(isinstance(r, Receipt) and r.to == "+15559990001" for r in cluster.records("receipts")) < 2_000:
-        assert time.monotonic() < deadline, "the reports never came through"
-        time.sleep(0.5)
+        assert time.monotonic() < deadline, f"the reports never came through{cluster.ended()}"
+        time.sleep(0.1)
 
 
 def test_the_largest_body_is_kept_whole_when_it_makes_no_sense(cluster: Cluster, http: httpx.Client) -> None:
@@ -264,10 +273,10 @@ def test_a_click_goes_to_its_recipient_s_partition(cluster: Cluster, http: httpx
         "messageId": "c-1",
     }
     assert http.post(INFOBIP, content=json.dumps(click).encode()).status_code == 200
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while not (found := cluster.stored("clicks")):
-        assert time.monotonic() < deadline, "the click never came through"
-        time.sleep(0.3)
+        assert time.monotonic() < deadline, f"the click never came through{cluster.ended()}"
+        time.sleep(0.1)
     (record,) = found
     assert record.key == b"acme:+15551230009"
     clicked = CODEC.decode(record.value)

@@ -27,7 +27,7 @@ name = "Acme Media"
 [accounts.providers.twilio]
 auth_token = "t0p-s3cret"
 [accounts.opt_out]
-keywords = ["BASTA"]
+keywords = ["GENUG"]
 [[accounts.lists]]
 number = "+18005551234"
 [[accounts.endpoints]]
@@ -214,9 +214,9 @@ def test_endpoints_list_shows_endpoints_without_secrets(trackly: Trackly, topics
 
 def test_opt_out_reads_a_text_by_the_words_of_an_account(trackly: Trackly, topics: None, accounts_file: str) -> None:
     trackly("apply", accounts_file, "--yes")
-    assert trackly("opt-out", "basta!").stdout == "reply: changes nothing\n"
-    assert "keyword  BASTA" in trackly("opt-out", "basta!", "--account", "acme").stdout
-    unknown = trackly("opt-out", "basta!", "--account", "acm")
+    assert trackly("opt-out", "genug!").stdout == "reply: changes nothing\n"
+    assert "keyword  GENUG" in trackly("opt-out", "genug!", "--account", "acme").stdout
+    unknown = trackly("opt-out", "genug!", "--account", "acm")
     assert (unknown.returncode, unknown.stderr) == (1, "There is no account 'acm'.\n")
 
 
@@ -313,7 +313,7 @@ def test_rejected_list_filters_and_shows_the_newest(trackly: Trackly, bus_settin
     assert shown[0]["rejected_at"].endswith("Z")
     table = trackly("rejected", "list", "--reason", "unknown_status").stdout.splitlines()
     assert len(table) == 2
-    assert "unknown_status  a sentence  t/0/1" in table[1]
+    assert table[1].split()[-4:] == ["unknown_status", "a", "sentence", "t/0/1"]
     assert "nothing to list" in trackly("rejected", "list", "--account", "other").stderr
 
 
@@ -358,6 +358,17 @@ def test_contact_show_gives_the_newest_state(
         "reason": "bad_response",
         "since": "2024-01-15T10:30:00.000Z",
         "last_event_id": "evt_1",
+        "version": 0,
+        "scope": "list",
+        "except_lists": [],
+        "known_as": None,
+        "held": False,
+        "code": None,
+        "may_be_texted": False,
+        "not_before": None,
+        "until": None,
+        "time_zones": [],
+        "rule": None,
     }
     shown = trackly("contact", "show", "acme", "+18005551234", NUMBER)
     assert "removed: do not text" in shown.stdout
@@ -385,7 +396,8 @@ def test_a_contact_without_a_record_is_active(
 def test_contact_show_warns_of_an_unknown_account_or_list(
     trackly: Trackly, topics: None, accounts_file: str, account: str, list_number: str, warning: str
 ) -> None:
-    trackly("apply", accounts_file, "--yes")
+    applied = trackly("apply", accounts_file, "--yes")
+    assert applied.returncode == 0, applied.stderr
     shown = trackly("contact", "show", account, list_number, NUMBER)
     assert shown.returncode == 0
     assert warning in shown.stderr

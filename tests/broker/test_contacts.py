@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from schemas.ids import recipient_key
@@ -14,12 +14,15 @@ from schemas.records import (
     ContactCommand,
     ContactState,
     DeliveryEvent,
+    InboundMessage,
     ListConfig,
     MessageSent,
     ReplyEvent,
+    SentEvent,
     UnsubscribeEvent,
 )
 from tests.cluster import Cluster, running
+from tests.patience import http
 
 pytestmark = pytest.mark.broker
 
@@ -38,7 +41,7 @@ def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 
 def post(cluster: Cluster, *results: dict[str, object]) -> None:
     url = f"http://127.0.0.1:{cluster.ingest_port}/api/webhook-feedbacks/infobip?account=acme"
-    assert httpx.post(url, json={"results": results}).status_code == 200
+    assert http.post(url, json={"results": results}).status_code == 200
 
 
 def report(message_id: str, to: str, name: str, second: int, sender: str | None = None) -> dict[str, object]:
@@ -76,18 +79,21 @@ def test_a_report_of_a_registered_message_carries_its_own_id_and_list(cluster: C
         sent_at=time.time_ns() // 1_000_000,
     )
     cluster.send("messages", message, recipient_key("acme", number))
-    time.sleep(1)
+    cluster.wait_for("sent", SentEvent, number)
     post(cluster, report("ib-1", number, "DELIVERED_TO_HANDSET", 1, sender=ONE))
     (event,) = cluster.wait_for("delivery", DeliveryEvent, number)
     assert (event.message_id, event.provider_message_id, event.list_number) == ("order-4711", "ib-1", TWO)
 
 
-def test_without_a_known_list_the_event_goes_out_and_no_contact_is_touched(cluster: Cluster) -> None:
+def test_a_complaint_without_a_known_list_removes_from_every_list(cluster: Cluster) -> None:
     number = "+15550100002"
     post(cluster, report("orphan-1", number, "REJECTED_SPAM", 1))
     (event,) = cluster.wait_for("delivery", DeliveryEvent, number)
     assert event.list_number is None
-    assert not [r for r in cluster.records("contacts") if number in repr(r)]
+    states = cluster.wait_for("contacts", ContactState, number, count=3)
+    assert {(state.list_number, state.active, state.scope) for state in states} == {
+        (listed, False, "account") for listed in ("", ONE, TWO)
+    }
 
 
 def test_a_contact_of_one_list_is_removed_from_that_list_only(cluster: Cluster) -> None:
@@ -120,7 +126,7 @@ def test_a_number_that_answers_stop_is_out_and_start_brings_it_back(cluster: Clu
                  "receivedAt": f"2026-11-20T11:00:{n:02d}.000+0000"}  # fmt: skip
         post(cluster, reply)
         post(cluster, reply)
-        time.sleep(0.5)
+        cluster.wait_for("inbound", InboundMessage, f'mo-{n}"', count=2)
     states = cluster.wait_for("contacts", ContactState, number, count=2)
     assert [(state.active, state.reason) for state in states] == [(False, "message"), (True, None)]
     replies = cluster.wait_for("reply", ReplyEvent, number, count=2)
@@ -148,9 +154,9 @@ def test_an_opt_out_of_all_removes_the_number_from_every_list(cluster: Cluster) 
     number = "+15550100008"
     url = f"http://127.0.0.1:{cluster.ingest_port}/api/webhook-feedbacks/lime/in-the-path"
     query = {"account": "acme", "action": "optout-all", "list_id": "1221", "mobile_number": number.lstrip("+")}
-    assert httpx.get(url, params=query).status_code == 200
-    states = cluster.wait_for("contacts", ContactState, number, count=2)
-    assert {(state.list_number, state.active) for state in states} == {(ONE, False), (TWO, False)}
+    assert http.get(url, params=query).status_code == 200
+    states = cluster.wait_for("contacts", ContactState, number, count=3)
+    assert {(state.list_number, state.active) for state in states} == {("", False), (ONE, False), (TWO, False)}
     events = cluster.wait_for("unsubscribe", UnsubscribeEvent, number, count=2)
     assert len({event.event_id for event in events}) == 2
 
@@ -167,8 +173,13 @@ def test_an_operator_removes_and_restores(cluster: Cluster) -> None:
 
 def test_a_worker_tells_how_it_does(cluster: Cluster) -> None:
     port = cluster.services["streams-1"].health_port
-    metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
-    for name in ("lag_records", "skipped_by_retention_records", 'records_total{result="taken",stage="contacts"}'):
+    metrics = http.get(f"http://127.0.0.1:{port}/metrics").text
+    for name in (
+        "lag_records",
+        "skipped_by_retention_records",
+        'records_total{result="taken",stage="contacts"}',
+        "callback_to_event_seconds_count",
+    ):
         assert f"trackly_streams_{name}" in metrics
     assert "+1555" not in metrics
 
@@ -177,8 +188,27 @@ def test_traces_go_from_the_callback_to_the_event(cluster: Cluster) -> None:
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     url = f"http://127.0.0.1:{cluster.ingest_port}/api/webhook-feedbacks/infobip?account=acme"
     body = {"results": [report("traced-1", "+15550100007", "DELIVERED_TO_HANDSET", 1, sender=ONE)]}
-    httpx.post(url, json=body, headers={"traceparent": trace})
+    http.post(url, json=body, headers={"traceparent": trace})
     cluster.wait_for("delivery", DeliveryEvent, "traced-1")
     headers = [dict(r.headers) for r in cluster.stored("delivery") if b"traced-1" in r.value]
     assert [h["traceparent"] for h in headers] == [trace.encode()]
     assert headers[0]["ce_type"] == b"trackly.DeliveryEvent"
+
+
+def test_a_wider_scope_of_opt_outs_is_shown_beforehand(cluster: Cluster) -> None:
+    number = "+15550100099"
+    reply: dict[str, object] = {
+        "messageId": "mo-scope",
+        "from": number,
+        "to": ONE,
+        "text": "STOP",
+        "receivedAt": "2026-11-20T10:15:00Z",
+    }
+    post(cluster, reply)
+    cluster.wait_for("unsubscribe", UnsubscribeEvent, number)
+    cluster.wait_for("contacts", ContactState, number)
+    shown = cluster.trackly("compare", "--opt-out-scope", "account", "--account", "acme", "--json", "--examples", "100")
+    assert shown.returncode == 0, shown.stderr
+    found = {line["list_number"]: line for line in map(json.loads, shown.stdout.splitlines())}
+    assert "+15…99" in found[TWO]["examples"]
+    assert "+15…99" not in found[ONE]["examples"]

@@ -13,9 +13,10 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from bus.admin import Admin
-from bus.embedded import EmbeddedKafka, EmbeddedKafkaError
+from bus.embedded.broker import EmbeddedKafka, EmbeddedKafkaError
 from bus.settings import BusSettings
 from schemas.topics import Catalogue
+from tests.patience import PATIENCE
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
@@ -51,7 +52,7 @@ def consume(servers: str, topic: str, count: int) -> list[bytes]:
     values: list[bytes] = []
     try:
         consumer.assign([TopicPartition(topic, 0)])
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while len(values) < count and time.monotonic() < deadline:
             for records in consumer.poll(timeout_ms=500).values():
                 values += [record.value for record in records]
@@ -133,7 +134,7 @@ def test_jars_that_cannot_be_fetched_are_reported_with_the_remedy(
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
 def test_the_broker_dies_with_a_killed_parent(tmp_path: Path) -> None:
     program = (
-        "import pathlib, sys, time; from bus.embedded import EmbeddedKafka\n"
+        "import pathlib, sys, time; from bus.embedded.broker import EmbeddedKafka\n"
         "kafka = EmbeddedKafka(pathlib.Path(sys.argv[1])); kafka.start()\n"
         "print(kafka.pid, flush=True); time.sleep(60)"
     )

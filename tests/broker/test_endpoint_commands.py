@@ -228,10 +228,10 @@ def test_rewrap_seals_what_is_plain_and_moves_the_rest_to_the_newest_key(
     trackly: Trackly, topics: None, environment: dict[str, str], bus_settings: BusSettings, tmp_path: Path
 ) -> None:
     path = tmp_path / "accounts.toml"
-    path.write_text(ACCOUNTS.replace("url =", 'secret = "s3cret"\nurl ='), "utf-8")
+    path.write_text(ACCOUNTS.replace("url =", 'secret = "s3cret-of-the-tests"\nurl ='), "utf-8")
     old = environment.pop("TRACKLY_SECRET_KEYS")
     trackly("apply", str(path), "--yes", "--plain-secrets")
-    assert stored(bus_settings, tmp_path).secret == "s3cret"
+    assert stored(bus_settings, tmp_path).secret == "s3cret-of-the-tests"
     assert trackly("secrets", "rewrap").returncode == 1
     environment["TRACKLY_SECRET_KEYS"] = old
     assert [
@@ -245,5 +245,5 @@ def test_rewrap_seals_what_is_plain_and_moves_the_rest_to_the_newest_key(
     assert "is encrypted with a key that is not in TRACKLY_SECRET_KEYS" in trackly("secrets", "rewrap").stderr
     environment["TRACKLY_SECRET_KEYS"] = f"{new},{old}"
     assert len(trackly("secrets", "rewrap").stdout.splitlines()) == 2
-    assert KeyRing((new,)).open(stored(bus_settings, tmp_path).secret) == "s3cret"
+    assert KeyRing((new,)).open(stored(bus_settings, tmp_path).secret) == "s3cret-of-the-tests"
     assert trackly("secrets", "rewrap").stdout == ""

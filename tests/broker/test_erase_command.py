@@ -6,18 +6,19 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
 import pytest
 
 from bus.settings import BusSettings
-from bus.stores import RocksStore
+from bus.tables.store import RocksStore
 from schemas.ids import recipient_key
 from schemas.pseudonyms import Pseudonyms
 from schemas.records import AccountConfig, ContactState, ConversionEvent, Link, ListConfig, MessageSent
 from schemas.samples import sample
 from tests.cluster import CODEC, Cluster
+from tests.patience import PATIENCE, http
 
 pytestmark = pytest.mark.broker
 
@@ -46,11 +47,11 @@ def report_spam(cluster: Cluster, message: str) -> None:
     url = f"http://127.0.0.1:{cluster.ingest_port}/api/webhook-feedbacks/infobip?account=acme"
     status = {"groupId": 5, "groupName": "REJECTED", "id": 51, "name": "REJECTED_SPAM"}
     item = {"messageId": message, "to": NUMBER.lstrip("+"), "from": LIST.lstrip("+"), "status": status}
-    assert httpx.post(url, json={"results": [item]}).status_code == 200
+    assert http.post(url, json={"results": [item]}).status_code == 200
 
 
 def wait_for(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.2)
@@ -73,10 +74,21 @@ def test_an_erased_contact_is_in_no_table_and_stays_removed_under_a_pseudonym(ru
     assert done.returncode == 0, done.stderr
     kept = {line["topic"]: line for line in map(json.loads, done.stdout.splitlines())}
     assert kept[running.settings.catalogue["delivery"].name]["why"] == "retention"
+    until = datetime.fromisoformat(kept[running.settings.catalogue["contacts"].name]["until"])
+    assert until - datetime.now(UTC) < timedelta(days=17)
+
+    # In the log itself it stays until Kafka has cleaned it.
+    left = running.trackly("erase", "acme", NUMBER, "--verify")
+    assert (left.returncode, "Kafka still has the number" in left.stderr) == (1, True)
+    contacts = running.settings.catalogue["contacts"].name
+    assert any(line.split()[0] == contacts for line in left.stdout.splitlines())
+    gone = running.trackly("erase", "acme", "+15551239999", "--verify")
+    assert (gone.returncode, gone.stdout.strip()) == (0, "No compacted topic holds +15551239999 of acme.")
 
     states = alive(running, "contacts")
     assert list(states) == [f"acme:{LIST}:{PSEUDONYM}"]
-    assert list(alive(running, "table_contacts")) == [f"acme:{LIST}:{PSEUDONYM}"]
+    # On no list stands when the number was erased.
+    assert set(alive(running, "table_contacts")) == {f"acme:{LIST}:{PSEUDONYM}", f"acme::{PSEUDONYM}"}
     (state,) = [s for s in map(CODEC.decode, states.values()) if isinstance(s, ContactState)]
     assert (state.active, state.reason, state.phone_number) == (False, "complaint", PSEUDONYM)
 
@@ -116,7 +128,7 @@ def test_afterwards_no_table_and_nothing_that_is_written_holds_the_number(runnin
         holding = [key for key, value in alive(running, table).items() if NUMBER in f"{key}{value!r}"]
         assert holding == [], table
     postback = f"http://127.0.0.1:{running.ingest_port}/api/postbacks/tune?account=acme&click_id=click-1&payout=2.5"
-    assert httpx.get(postback).status_code == 200
+    assert http.get(postback).status_code == 200
     running.wait_for("conversion", ConversionEvent, "click-1", timeout=90)
 
     running.stop("streams-1")  # its stores can be read when nobody has them open
@@ -135,6 +147,13 @@ def test_afterwards_no_table_and_nothing_that_is_written_holds_the_number(runnin
     ]
     assert {topic for topic, _ in written} >= {"table_messages", "table_clicks", "conversion"}
     assert [topic for topic, value in written if value is not None and NUMBER.encode() in value] == []
+
+
+def test_nothing_is_erased_where_the_list_of_what_stays_cannot_be_told(cluster: Cluster) -> None:
+    """The delay topics of another retry schedule are not there."""
+    refused = cluster.trackly("erase", "acme", NUMBER, "--yes", TRACKLY_RETRY_SCHEDULE="3m")
+    assert (refused.returncode, "trackly topics apply" in refused.stderr) == (1, True)
+    assert newest(cluster, "commands") == {}
 
 
 def test_an_unknown_account_and_a_missing_answer_change_nothing(cluster: Cluster) -> None:

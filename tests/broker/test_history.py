@@ -26,6 +26,9 @@ from schemas.pseudonyms import Pseudonyms
 from schemas.records import DeliveryEvent, RawCallback, Receipt, Record
 from schemas.registry import FolderRegistry
 from schemas.samples import sample
+from tests.cluster import made_anew
+from tests.commands import run_trackly
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.broker
 
@@ -78,8 +81,7 @@ def tap(bus_settings: BusSettings, environment: dict[str, str]) -> Tap:
     """Runs `trackly tap` over the delivery events to its end."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "trackly", "tap", bus_settings.catalogue["delivery"].name, *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        return run_trackly(("tap", bus_settings.catalogue["delivery"].name, *arguments), environment)
 
     return run
 
@@ -152,6 +154,21 @@ def test_printing_goes_on_where_it_was_left(tap: Tap, write: Callable[[range], l
     assert ids(tap(*arguments)) == {"evt_3", "evt_4"}
 
 
+def test_a_position_is_not_taken_for_one_in_a_topic_that_was_made_anew(
+    bus_settings: BusSettings, tap: Tap, write: Callable[[range], list[int]], tmp_path: Path
+) -> None:
+    arguments = ["--from", "beginning", "--no-follow", "--state", str(tmp_path / "position.json")]
+    write(range(3))
+    assert tap(*arguments).returncode == 0
+    made_anew(bus_settings, "delivery")
+    write(range(10, 20))
+    refused = tap(*arguments)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "was deleted and made anew" in refused.stderr
+    (tmp_path / "position.json").unlink()
+    assert len(ids(tap(*arguments))) == 10
+
+
 def test_an_export_that_follows_and_is_interrupted_is_whole_and_goes_on(
     bus_settings: BusSettings,
     environment: dict[str, str],
@@ -165,7 +182,7 @@ def test_an_export_that_follows_and_is_interrupted_is_whole_and_goes_on(
     command = [sys.executable, "-m", "trackly", "tap", bus_settings.catalogue["delivery"].name, *arguments, "--follow"]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as following:
         # The first position is saved after some seconds, when what was there has been written.
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not state.exists():
             assert time.monotonic() < deadline
             time.sleep(0.1)
@@ -206,8 +223,7 @@ def test_compare_shows_what_today_s_rules_would_change(bus_settings: BusSettings
         admin.apply(bus_settings.catalogue)
     asyncio.run(_send(bus_settings, "raw", raw, replace(raw, event_id="evt_other", account="other")))
     asyncio.run(_send(bus_settings, "receipts", replace(receipt, status="undeliverable"), sample("Receipt")))
-    command = [sys.executable, "-m", "trackly", "compare", "--account", "acme", "--json"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    done = run_trackly(("compare", "--account", "acme", "--json"), environment)
     assert (done.returncode, json.loads(done.stdout)) == (
         0,
         {
@@ -222,13 +238,7 @@ def test_compare_shows_what_today_s_rules_would_change(bus_settings: BusSettings
     summary, where = done.stderr.splitlines()
     assert summary == "1 callbacks, 0 items as they were, 1 that differ."
     assert where.startswith(f"1 items are on {topic}: trackly tap {topic} --from beginning --where run=")
-    tapped = subprocess.run(
-        [sys.executable, "-m", "trackly", *where.split("trackly ")[1].split(), "--no-follow"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    tapped = run_trackly((*where.split("trackly ")[1].split(), "--no-follow"), environment)
     (item,) = [json.loads(line)["value"] for line in tapped.stdout.splitlines()]
     assert (item["event_id"], item["verdict"], item["fields"]) == (receipt.event_id, "changed", ["status"])
     assert [json.loads(item[side])["status"] for side in ("before", "after")] == ["undeliverable", "delivered"]
@@ -238,8 +248,7 @@ def test_compare_writes_nothing_where_it_is_told_so(bus_settings: BusSettings, e
     with Admin(bus_settings) as admin:
         admin.apply(bus_settings.catalogue)
     asyncio.run(_send(bus_settings, "raw", sample("RawCallback")))
-    command = [sys.executable, "-m", "trackly", "compare", "--no-topic"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    done = run_trackly(("compare", "--no-topic"), environment)
     assert (done.returncode, done.stderr) == (0, "1 callbacks, 0 items as they were, 1 that differ.\n")
     with Admin(bus_settings) as admin:
         assert sum(admin.end_offsets(bus_settings.catalogue["comparisons"].name).values()) == 0
@@ -255,20 +264,7 @@ def test_mirror_repeats_events_without_numbers(
     environment["TRACKLY_PSEUDONYM_KEY"] = SECRET
     topic = bus_settings.catalogue["delivery_anon"].name
     with subprocess.Popen([sys.executable, "-m", "trackly", "mirror"], env=environment) as mirror:
-        command = [
-            sys.executable,
-            "-m",
-            "trackly",
-            "tap",
-            topic,
-            "--from",
-            "beginning",
-            "--max",
-            "5",
-            "--timeout",
-            "40",
-        ]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90)
+        done = run_trackly(("tap", topic, "--from", "beginning", "--max", "5", "--timeout", "60"), environment)
         mirror.send_signal(signal.SIGTERM)
         assert mirror.wait(30) == 0
     lines = [json.loads(line) for line in done.stdout.splitlines()]

@@ -20,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from providers import NETWORKS, PROVIDERS
 from schemas.records import AccountConfig, DeliveryEvent, ListConfig, RawCallback
 from tests.cluster import Cluster, running
+from tests.patience import PATIENCE, http
 
 pytestmark = pytest.mark.broker
 
@@ -145,12 +146,12 @@ def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 def send(cluster: Cluster, attempt: Attempt) -> httpx.Response:
     url = f"http://127.0.0.1:{cluster.ingest_port}{attempt.path}"
     method = "POST" if attempt.body or attempt.name in PROVIDERS else "GET"
-    return httpx.request(method, url, content=attempt.body, headers=dict(attempt.headers), timeout=15)
+    return http.request(method, url, content=attempt.body, headers=dict(attempt.headers))
 
 
 def counted(cluster: Cluster) -> dict[tuple[str, str], float]:
     """Callbacks by provider and answer, as the metrics say."""
-    metrics = httpx.get(f"http://127.0.0.1:{cluster.ingest_port}/metrics").text
+    metrics = http.get(f"http://127.0.0.1:{cluster.ingest_port}/metrics").text
     return {
         (sample.labels["provider"], sample.labels["answer"]): sample.value
         for family in text_string_to_metric_families(metrics)
@@ -205,9 +206,9 @@ def test_the_same_callback_posted_again_changes_nothing(cluster: Cluster) -> Non
     url = f"http://127.0.0.1:{cluster.ingest_port}/api/webhook-feedbacks/infobip?account=acme"
     headers = basic("acme", "infobip-password")
     for _ in range(3):
-        assert httpx.post(url, json={"results": [report]}, headers=headers).status_code == 200
-    assert httpx.post(url, json={"results": [{**report, "messageId": "again-2"}]}, headers=headers).status_code == 200
-    deadline = time.monotonic() + 20
+        assert http.post(url, json={"results": [report]}, headers=headers).status_code == 200
+    assert http.post(url, json={"results": [{**report, "messageId": "again-2"}]}, headers=headers).status_code == 200
+    deadline = time.monotonic() + PATIENCE
     while True:
         ids = [event.message_id for event in cluster.records("delivery") if isinstance(event, DeliveryEvent)]
         if "again-2" in ids:
@@ -246,7 +247,7 @@ def test_an_account_s_callbacks_come_from_where_it_trusts(
     url = f"http://127.0.0.1:{cluster.ingest_port}/api/webhook-feedbacks/infobip?account=fenced"
     marker = f"{forwarded}"
     headers = [("X-Forwarded-For", value) for value in forwarded] + [("X-Marker", marker)]
-    answer = httpx.post(url, content=b"{}", headers=headers)
+    answer = http.post(url, content=b"{}", headers=headers)
     assert (answer.status_code, answer.json()["code"] if not is_trusted else "") == (
         (200, "") if is_trusted else (403, "address_not_trusted")
     )
@@ -257,7 +258,7 @@ def test_an_account_s_callbacks_come_from_where_it_trusts(
 def test_postbacks_have_a_list_of_addresses_of_their_own(cluster: Cluster) -> None:
     url = f"http://127.0.0.1:{cluster.ingest_port}/api/postbacks/tune/fenced?click_id=c-1&payout=1"
     statuses = [
-        httpx.get(url, headers={"X-Forwarded-For": address}).status_code for address in ("198.51.100.7", "203.0.113.7")
+        http.get(url, headers={"X-Forwarded-For": address}).status_code for address in ("198.51.100.7", "203.0.113.7")
     ]
     assert statuses == [200, 403]
 
@@ -269,16 +270,16 @@ def test_a_limit_answers_429_and_counts_only_what_proves_itself(cluster: Cluster
     base = f"http://127.0.0.1:{cluster.ingest_port}"
     good = f"{base}/api/postbacks/tune?token=limited-token&click_id=limited&payout=1"
     forged = f"{base}/api/postbacks/tune?account=limited&token=wrong&click_id=limited&payout=1"
-    assert {httpx.get(forged).status_code for _ in range(20)} == {403}
-    assert [httpx.get(good).status_code for _ in range(3)] == [200, 200, 200]
+    assert {http.get(forged).status_code for _ in range(20)} == {403}
+    assert [http.get(good).status_code for _ in range(3)] == [200, 200, 200]
     # A fourth may pass when the machine is slow, for the bucket fills again; not fifty in a row.
     infobip = f"{base}/api/webhook-feedbacks/infobip?account=limited"
-    answers = (httpx.post(infobip, content=b"{}") for _ in range(50))
+    answers = (http.post(infobip, content=b"{}") for _ in range(50))
     refused = next(answer for answer in answers if answer.status_code != 200)
     assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
     assert 1 <= int(refused.headers["Retry-After"]) <= 4
     time.sleep(int(refused.headers["Retry-After"]))
-    assert httpx.get(good).status_code == 200
+    assert http.get(good).status_code == 200
 
 
 # Bounds
@@ -299,7 +300,7 @@ def test_queries_and_bodies_are_bounded(cluster: Cluster, attempt: Attempt, stat
 
 
 def test_a_network_that_is_not_known_is_not_found(cluster: Cluster) -> None:
-    answer = httpx.get(f"http://127.0.0.1:{cluster.ingest_port}/api/postbacks/nobody?click_id=c-1")
+    answer = http.get(f"http://127.0.0.1:{cluster.ingest_port}/api/postbacks/nobody?click_id=c-1")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
-    answer = httpx.put(f"http://127.0.0.1:{cluster.ingest_port}/api/postbacks/tune?click_id=c-1")
+    answer = http.put(f"http://127.0.0.1:{cluster.ingest_port}/api/postbacks/tune?click_id=c-1")
     assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")

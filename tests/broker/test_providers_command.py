@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 
 from providers import NETWORKS
@@ -16,6 +15,7 @@ from providers.samples import SOURCES, TOPICS
 from schemas.records import AccountConfig, CallbacksSeen, ListConfig
 from tests.cluster import Cluster, running
 from tests.commands import Trackly
+from tests.patience import PATIENCE, http
 
 pytestmark = pytest.mark.broker
 
@@ -103,7 +103,7 @@ def test_a_callback_that_is_refused_fails_and_says_what_to_do(trackly: Trackly) 
 
 
 def test_a_wrong_secret_in_the_path_is_no_path_and_is_hinted_at(trackly: Trackly, environment: dict[str, str]) -> None:
-    environment["LIME_WEBHOOK_SECRET"] = "another"
+    environment["LIME_WEBHOOK_SECRET"] = "another-one"
     done = trackly("lime", "--account", "acme", "--yes")
     assert done.returncode == 1
     assert "404 not_found" in done.stdout
@@ -138,9 +138,9 @@ def test_what_cannot_be_tried_is_a_sentence(
 
 def test_what_ingest_saw_of_an_account_is_written_a_while_later(cluster: Cluster, trackly: Trackly) -> None:
     url = f"http://127.0.0.1:{cluster.ingest_port}/api/webhook-feedbacks/cm?account=acme&secret=wrong"
-    assert httpx.post(url, json={}).status_code == 403
+    assert http.post(url, json={}).status_code == 403
     assert trackly("cm", "--account", "acme", "--yes").returncode == 0
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + PATIENCE
     while True:
         records = [r for r in cluster.records("callbacks_seen") if isinstance(r, CallbacksSeen)]
         newest = {(r.account, r.provider): r for r in records}.get(("acme", "cm"))

@@ -11,8 +11,8 @@ from kafka.admin import KafkaAdminClient
 
 from bus.producer import Producer
 from bus.settings import BusSettings
+from console.backends.raw_callbacks import KafkaRawCallbacks
 from console.errors import ApiError
-from console.raw import KafkaRawCallbacks
 from schemas.codec import Codec
 from schemas.registry import FolderRegistry
 from tests.unit.console.console_parts import raw_callback
@@ -70,7 +70,7 @@ async def test_there_is_none_that_retention_took(bus_settings: BusSettings, topi
 
 
 async def test_a_broker_that_is_away_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("console.raw.TIMEOUT", 0.5)
+    monkeypatch.setattr("console.backends.raw_callbacks.TIMEOUT", 0.5)
     settings = BusSettings(bootstrap_servers="localhost:1")
     with pytest.raises(ApiError) as refused:
         await KafkaRawCallbacks(settings, CODEC).read("sms.raw", 0, 0)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, Table, func, select
 
 from bus.producer import Keyed, Producer, partition_of
 from bus.settings import BusSettings
@@ -74,11 +74,16 @@ def put(cluster: Cluster, *found: tuple[str, bytes, Record]) -> None:
     asyncio.run(write(cluster.settings, list(found)))
 
 
-def wait_until(what: Callable[[], bool], timeout: float = 60.0) -> None:
+def wait_until(what: Callable[[], bool], timeout: float = 60.0, every: float = 0.1) -> None:
     deadline = time.monotonic() + timeout
     while not what():
         assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.1)
+        time.sleep(every)
+
+
+def rows_of(engine: Engine, table: Table) -> int:
+    with engine.connect() as connection:
+        return int(connection.execute(select(func.count()).select_from(table)).scalar_one())
 
 
 def complete_since(engine: Engine, moment: int) -> bool:
@@ -110,7 +115,8 @@ def test_a_service_that_is_killed_at_random_counts_every_record_once(cluster: Cl
     for first in range(0, count, 300):
         put(cluster, *(each for index in range(first, first + 300) for each in records_of(index)))
         cluster.start("read-model")
-        time.sleep(1.5 + chance.random())
+        some = 2 * first + chance.randrange(1, 500)
+        wait_until(lambda some=some: rows_of(database, tables.events) >= some, every=0.01)  # type: ignore[misc]
         cluster.kill("read-model")
     cluster.start("read-model")
     wait_complete(database)

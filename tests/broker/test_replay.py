@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 from standardwebhooks.webhooks import Webhook
 
-from accounts.store import Config
+from accounts.model import Config
 from bus.admin import Admin
 from bus.settings import BusSettings
 from schemas.ids import recipient_key
@@ -113,11 +113,11 @@ async def command(trackly: Trackly, *arguments: str) -> list[dict[str, Any]]:
 
 async def state_of(trackly: Trackly, replay_id: str, *states: str) -> dict[str, Any]:
     """The replay once it is in one of these states."""
-    for _ in range(60):
+    for _ in range(600):
         [found] = await command(trackly, "replay", "show", replay_id)
         if found["state"] in states:
             return found
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.1)
     raise AssertionError(f"the replay is {found}")
 
 

@@ -11,10 +11,11 @@ from aiokafka.errors import NodeNotReadyError
 from kafka.admin import KafkaAdminClient
 
 from bus.admin import Admin, UnknownTopic
+from bus.layout import TopicMadeAnew
 from bus.producer import Producer
-from bus.replica import Replica, TopicMadeAnew
+from bus.reading.replica import Replica
 from bus.settings import BusSettings
-from bus.stores import MemoryStore, RocksStore, StoreInUse
+from bus.tables.store import MemoryStore, RocksStore, StoreInUse
 
 pytestmark = pytest.mark.broker
 
@@ -49,6 +50,22 @@ async def test_the_newest_value_of_each_key_is_there(bus_settings: BusSettings, 
     assert [replica.get(key) for key in (b"a", b"b", b"c", b"d")] == [b"2", None, b"1", None]
     assert replica.left == 0
     await replica.stop()
+
+
+async def test_it_may_begin_with_what_was_written_since_a_time(bus_settings: BusSettings, topics: None) -> None:
+    first, *_ = await write(bus_settings, (b"a", b"1"), (b"b", b"1"))
+    begin = first.timestamp + 60_000
+    topic = bus_settings.catalogue["contacts"]
+    late = Replica(bus_settings, topic, MemoryStore(), since=lambda: begin)
+    early = Replica(bus_settings, topic, MemoryStore(), since=lambda: first.timestamp)
+    for replica in (late, early):
+        await replica.start()
+    places = await write(bus_settings, (b"c", b"1"))
+    for replica in (late, early):
+        await caught_up(replica, places)
+        await replica.stop()
+    assert [late.get(key) for key in (b"a", b"b", b"c")] == [None, None, b"1"]
+    assert [early.get(key) for key in (b"a", b"b", b"c")] == [b"1", b"1", b"1"]
 
 
 async def test_after_a_restart_it_goes_on_where_it_was(bus_settings: BusSettings, topics: None, tmp_path: Path) -> None:

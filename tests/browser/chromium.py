@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -29,15 +31,25 @@ class NoChromium(Exception):
 
 def find_chromium() -> str | None:
     """Path of the Chromium to use; None for Playwright's own. Raises NoChromium."""
-    given = os.environ.get("CHROMIUM")
-    found = given or next((path for name in NAMES if (path := shutil.which(name))), None)
+    found = os.environ.get("CHROMIUM") or _in_path()
     if found:
         return found
+    # One worker of a parallel run installs it, and the others find it then.
+    with (Path(tempfile.gettempdir()) / "trackly-chromium.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _in_path() or _installed()
+
+
+def _in_path() -> str | None:
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+def _installed() -> str | None:
     tried = []
     for command in _installers():
         done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
         if done.returncode == 0:
-            return next((path for name in NAMES if (path := shutil.which(name))), None)
+            return _in_path()
         tried.append(f"`{' '.join(command)}` ended with {done.returncode}")
     raise NoChromium(f"no Chromium in PATH (set CHROMIUM to its path); {'; '.join(tried)}")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, LargeBinary, Table
 
+from accounts.secrets import new_key
 from console.principals import EVERY_ACCOUNT, Role
 from database.tables import READ_MODEL, freshness
 from operations.replays import Order
@@ -49,7 +50,7 @@ _KNOWN: dict[str, Any] = {
 @contextmanager
 def site() -> Iterator[str]:
     """Base URL of the console, for as long as the block lasts."""
-    api = Api()
+    api = Api(evidence_key=new_key())
     api.written.replays.put(replace(Order("acme/crm", "dead").command("user:ann@example.com", NOW), replay_id="rpl_1"))
     for table in READ_MODEL:
         for nth in range(ROWS):

@@ -17,7 +17,7 @@ from tests.unit.console.test_page_isolation import ROUTES, VALUES
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PATHS = sorted(
-    {path.format(**VALUES) for method, path in ROUTES if method == "GET" and not path.endswith(".csv")}
+    {path.format(**VALUES) for method, path in ROUTES if method == "GET" and not path.endswith((".csv", ".json"))}
     | {"/sign-in", "/nothing", "/new-account", f"/accounts/acme/lists/{LIST}/edit"}
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from accounts.callers import UNKNOWN, Proxies
+from accounts.callers import MOST_PROXIES, UNKNOWN, Proxies
 from ingest.settings import IngestSettings
 
 PROXIES = "127.0.0.1, 10.0.0.0/8, 2001:db8:ffff::/48"
@@ -36,6 +36,10 @@ PROXIES = "127.0.0.1, 10.0.0.0/8, 2001:db8:ffff::/48"
         ("127.0.0.1", ["127.0.0.1, 203.0.113.7"], "203.0.113.7"),
         ("127.0.0.1", ["198.51.100.1, 203.0.113.7, 10.0.0.2"], "203.0.113.7"),
         ("127.0.0.1", ["unknown, 203.0.113.7"], "203.0.113.7"),
+        ("127.0.0.1", ["198.51.100.1, " * 9_000 + "203.0.113.7"], "203.0.113.7"),
+        # no chain of proxies is that long
+        ("127.0.0.1", ["203.0.113.7, " + "127.0.0.1, " * (MOST_PROXIES - 1)], "203.0.113.7"),
+        ("127.0.0.1", ["203.0.113.7, " + "127.0.0.1, " * MOST_PROXIES], UNKNOWN),
         # how addresses are written
         ("127.0.0.1", ["2001:DB8::7"], "2001:db8::7"),
         ("127.0.0.1", ["[2001:db8::7]"], "2001:db8::7"),

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 import providers
 from accounts import checks, file
 from accounts.alerts import SEVERITIES, TYPES
+from accounts.model import Accounts
 from accounts.plan import PlanError, export, make_plan, new_secret
 from accounts.secrets import KeyRing, SecretMissing, new_key, with_secrets
-from accounts.store import Accounts
 from schemas.records import AccountConfig, EndpointConfig, ListConfig
 
 WHOLE = """
@@ -25,6 +25,10 @@ allow_http = true
 trusted_cidrs = ["203.0.113.0/24", "2001:db8::/32"]
 callback_rate_limit = 50
 registers_messages = true
+codes = { "twilio 30500" = "transient", "infobip REJECTED_DND" = "neutral" }
+opt_out_scope = "account"
+opt_out_scope_from = 2027-01-31
+brake = { share = 0.05, minimum = 200 }
 [accounts.providers.twilio]
 auth_token = "env:ACME_TWILIO_TOKEN"
 [accounts.postbacks]
@@ -49,10 +53,14 @@ webhook_secret = "env:ACME_ALERTS_SECRET"
 number = "+18005551234"
 retry_threshold = 5
 provider_list_ids = { lime = "1221" }
+numbers = ["+18885550199", "72345"]
+senders = ["acme_agent"]
 dlr_forward_url = "https://example.com/dlr"
 reply_forward_url = "https://example.com/reply"
+brake = "off"
 [[accounts.lists]]
 number = "54321"
+brake = { minimum = 50 }
 [[accounts.endpoints]]
 id = "crm"
 url = "https://crm.example.com/trackly"
@@ -69,12 +77,17 @@ headers = { Authorization = "env:CRM_TOKEN", X-Tenant = "7" }
 """
 
 ACCOUNT = AccountConfig(
-    id="acme", name="Acme", providers={"twilio": {"auth_token": "t0p"}}, postbacks={"token": "p0st"}
+    id="acme", name="Acme", providers={"twilio": {"auth_token": "t0p"}}, postbacks={"token": "p0st-token"}
 )
-SIGNING = replace(ACCOUNT, callback_secret="c4llback")
+SIGNING = replace(ACCOUNT, callback_secret="c4llback-that-is-signed")
 LIST = ListConfig(account="acme", number="+18005551234")
+TOO_SHORT = "is too short: write {} characters or more, such as `openssl rand -hex 16` makes"
 ENDPOINT = EndpointConfig(
-    account="acme", id="crm", url="https://a.example/", secret="s3cret", events=("delivery", "unsubscribe", "reply")
+    account="acme",
+    id="crm",
+    url="https://a.example/",
+    secret="s3cret-that-signs",
+    events=("delivery", "unsubscribe", "reply"),
 )
 
 
@@ -120,6 +133,11 @@ def test_every_setting_is_read() -> None:
             slack_webhook_url="https://hooks.slack.example/T1/B1/x",
             alert_webhook_url="env:ACME_ALERTS",
             alert_webhook_secret="env:ACME_ALERTS_SECRET",
+            code_classes={"twilio 30500": "transient", "infobip REJECTED_DND": "neutral"},
+            opt_out_scope="account",
+            opt_out_scope_from=1_801_353_600_000,
+            brake_share=0.05,
+            brake_minimum=200,
         ),
         ListConfig(
             account="acme",
@@ -128,8 +146,11 @@ def test_every_setting_is_read() -> None:
             provider_list_ids={"lime": "1221"},
             dlr_forward_url="https://example.com/dlr",
             reply_forward_url="https://example.com/reply",
+            numbers=("+18885550199", "72345"),
+            senders=("acme_agent",),
+            brake_share=1.0,
         ),
-        ListConfig(account="acme", number="54321"),
+        ListConfig(account="acme", number="54321", brake_minimum=50),
         EndpointConfig(
             account="acme",
             id="crm",
@@ -146,6 +167,20 @@ def test_every_setting_is_read() -> None:
             headers={"Authorization": "env:CRM_TOKEN", "X-Tenant": "7"},
         ),
     ]
+
+
+def test_an_address_is_refused_that_belongs_to_a_stored_list() -> None:
+    view = view_of(replace(LIST, numbers=("+18885550199",)))
+    text = account_with('[[accounts.lists]]\nnumber = "54321"\nnumbers = ["+18885550199"]')
+    assert problems_of(text, view) == ('accounts[0].lists[0]: "+18885550199" belongs to list +18005551234 already',)
+
+
+def test_an_address_may_move_to_another_list_in_one_file() -> None:
+    view = view_of(replace(LIST, numbers=("+18885550199",)), ListConfig(account="acme", number="54321"))
+    text = account_with(
+        '[[accounts.lists]]\nnumber = "+18005551234"\n[[accounts.lists]]\nnumber = "54321"\nnumbers = ["+18885550199"]'
+    )
+    assert [change.fields for change in make_plan(text, view).changes[1:]] == [("numbers (removed)",), ("numbers",)]
 
 
 def test_what_is_left_out_has_its_default() -> None:
@@ -182,6 +217,32 @@ MISTAKES = {
         "accounts[0].discord_webhook_url: is no web address; write https://…, env:NAME or file:PATH"
     ),
     account_with('registers_messages = "yes"'): "accounts[0].registers_messages: is a text, expected true or false",
+    account_with('opt_out_scope = "all"'): 'accounts[0].opt_out_scope: "all" is no scope; known are list, account',
+    account_with('opt_out_scope_from = "soon"'): (
+        'accounts[0].opt_out_scope_from: "soon" is no date; write it as 2027-01-31'
+    ),
+    account_with("opt_out_scope_from = 2027"): "accounts[0].opt_out_scope_from: is a whole number, expected a date",
+    account_with('brake = "on"'): (
+        'accounts[0].brake: "on" is no brake; write "off", or { share = 0.1, minimum = 500 }'
+    ),
+    account_with("brake = 7"): "accounts[0].brake: is a whole number, expected a table",
+    account_with("brake = { share = 1.5 }"): "accounts[0].brake.share: 1.5 is not between 0 and 1.0",
+    account_with("brake = { minimum = -1 }"): "accounts[0].brake.minimum: -1 is not between 0 and 1000000000",
+    account_with("brake = { shar = 0.1 }"): "accounts[0].brake.shar: is no setting; did you mean share?",
+    account_with("brake_share = 0.1"): "accounts[0].brake_share: is no setting; did you mean brake?",
+    account_with('[[accounts.lists]]\nnumber = "54321"\nbrake = { share = "all" }'): (
+        "accounts[0].lists[0].brake.share: is a text, expected a number"
+    ),
+    account_with('[[accounts.lists]]\nnumber = "54321"\nsenders = ["12345"]'): (
+        'accounts[0].lists[0].senders[0]: "12345" is a number; write it under numbers'
+    ),
+    account_with('[[accounts.lists]]\nnumber = "54321"\nnumbers = ["Acme"]'): (
+        'accounts[0].lists[0].numbers[0]: "Acme" is no phone number; write it as +18005551234'
+    ),
+    account_with(
+        '[[accounts.lists]]\nnumber = "54321"\nsenders = ["Acme"]\n'
+        '[[accounts.lists]]\nnumber = "54322"\nsenders = ["ACME"]'
+    ): 'accounts[0].lists[1]: "ACME" belongs to list 54321 already',
     account_with('callback_secret = "x"'): "accounts[0].callback_secret: is no setting; did you mean callbacks?",
     account_with('[accounts.callbacks]\ntoken = "x"'): "accounts[0].callbacks.token: is no setting; known are secret",
     account_with('[accounts.callbacks]\nsecret = ""'): (
@@ -230,6 +291,16 @@ MISTAKES = {
     account_with("callback_rate_limit = nan"): "accounts[0].callback_rate_limit: nan is not between 0.1 and 100000",
     account_with("callback_rate_limit = true"): "accounts[0].callback_rate_limit: is true or false, expected a number",
     account_with('callback_rate_limit = "9"'): "accounts[0].callback_rate_limit: is a text, expected a number",
+    account_with('codes = { "twilio 30500" = "neutrl" }'): (
+        'accounts[0].codes.twilio 30500: "neutrl" is no class; did you mean neutral?'
+    ),
+    account_with('codes = { 30500 = "neutral" }'): (
+        'accounts[0].codes.30500: "30500" is no code: '
+        "write a provider (infobip, twilio, cm, lime), a blank, and its code"
+    ),
+    account_with(
+        'codes = { "twilio 30500" = 1 }'
+    ): "accounts[0].codes.twilio 30500: is a whole number, expected a text",
     account_with('[accounts.opt_out]\noff = ["phrase"]'): (
         'accounts[0].opt_out.off[0]: "phrase" is no layer; did you mean phrases?'
     ),
@@ -287,7 +358,7 @@ MISTAKES = {
     ),
     endpoint_with("events = []"): (
         "accounts[0].endpoints[0].events: names no event; choose from delivery, unsubscribe, reply, sent, click,"
-        " conversion, endpoint.paused, endpoint.recovered, endpoint.expiring, or leave it out"
+        " conversion, removed, restored, endpoint.paused, endpoint.recovered, endpoint.expiring, or leave it out"
     ),
     endpoint_with('events = ["reply", "reply"]'): 'accounts[0].endpoints[0].events[1]: "reply" is there already',
     endpoint_with('enabled = "yes"'): "accounts[0].endpoints[0].enabled: is a text, expected true or false",
@@ -317,6 +388,16 @@ MISTAKES = {
     endpoint_with('secret = ""'): "accounts[0].endpoints[0].secret: is empty; leave it out to have one generated",
     endpoint_with('secret = "whsec_!"'): (
         "accounts[0].endpoints[0].secret: begins with whsec_ but goes on with no base64"
+    ),
+    endpoint_with('secret = "15 characters.."'): f"accounts[0].endpoints[0].secret: {TOO_SHORT.format(16)}",
+    endpoint_with('secret = "whsec_bmV4dG5leHQ="'): f"accounts[0].endpoints[0].secret: {TOO_SHORT.format(16)}",
+    account_with('[accounts.callbacks]\nsecret = "s"'): f"accounts[0].callbacks.secret: {TOO_SHORT.format(16)}",
+    account_with('[accounts.postbacks]\ntoken = "7 chars"'): f"accounts[0].postbacks.token: {TOO_SHORT.format(8)}",
+    account_with('[accounts.providers.cm]\nsecret = "7 chars"'): (
+        f"accounts[0].providers.cm.secret: {TOO_SHORT.format(8)}"
+    ),
+    account_with('[accounts.providers.lime]\npath_secret = "7 chars"'): (
+        f"accounts[0].providers.lime.path_secret: {TOO_SHORT.format(8)}"
     ),
     endpoint_with('secret = "***"'): (
         'accounts[0].endpoints[0].secret: "***" keeps the secret that is stored, but none is;'
@@ -355,7 +436,9 @@ def test_all_mistakes_of_a_file_are_reported_at_once() -> None:
 
 def test_no_problem_quotes_a_secret() -> None:
     text = (
-        account_with('discord_webhook_url = "ftp://s3cret"\n[accounts.providers.lime]\nkey = "env:s3cret s3cret"\n')
+        account_with(
+            'discord_webhook_url = "ftp://s3cret"\n[accounts.providers.lime]\npath_secret = "env:s3cret s3cret"\n'
+        )
         + '[[accounts.endpoints]]\nid = "crm"\nurl = "https://u:s3cret/x@a.example"\nsecret = "whsec_s3cret!"'
     )
     problems = problems_of(text)
@@ -485,7 +568,8 @@ def test_what_is_stored_but_not_in_the_file_stays() -> None:
 def test_a_change_is_named_by_its_place_in_the_file() -> None:
     stored = AccountConfig(id="acme", name="acme", postbacks={"token": "old"}, callback_rate_limit=5.0)
     lines = (
-        'callback_rate_limit = 6\n[accounts.postbacks]\ntoken = "new"\ntoken_previous = "old"\ntrusted_cidrs = ["::/0"]'
+        'callback_rate_limit = 6\n[accounts.postbacks]\ntoken = "new-token"\ntoken_previous = "old"\n'
+        'trusted_cidrs = ["::/0"]'
     )
     (change,) = make_plan(account_with(lines), view_of(stored)).changes
     assert change.fields == (
@@ -550,18 +634,20 @@ def test_export_hides_secrets_and_keeps_references() -> None:
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(str.strip)
-IDS = st.from_regex(r"[A-Za-z0-9_.-]{1,8}", fullmatch=True)
+IDS = st.from_regex(r"[A-Za-z0-9_.-]{1,8}", fullmatch=True).filter(lambda name: name not in checks.RESERVED_IDS)
 SECRETS = TEXT.filter(lambda text: not text.startswith(("env:", "file:", "whsec_"))) | st.just("env:NAME")
 
+BRAKES = st.fixed_dictionaries(
+    {"brake_share": st.none() | st.floats(0, 1), "brake_minimum": st.none() | st.integers(0, 10**9)}
+)
 OPT_OUT_WORDS = st.lists(TEXT.map("x".__add__), min_size=1, max_size=2, unique=True).map(tuple)
 
 
 @st.composite
 def views(draw: st.DrawFn) -> Accounts:
     view = Accounts()
-    # Of Lime any name of a credential is taken.
     credentials: dict[str, st.SearchStrategy[Mapping[str, str]]] = {
-        "lime": st.dictionaries(TEXT, SECRETS, max_size=2),
+        "lime": st.dictionaries(st.sampled_from(["path_secret", "path_secret_previous"]), SECRETS),
         "eztexting": st.dictionaries(st.sampled_from(["secret", "secret_previous"]), SECRETS),
     }
     for account in draw(st.sets(IDS, min_size=1, max_size=3)):
@@ -587,12 +673,23 @@ def views(draw: st.DrawFn) -> Accounts:
                 slack_webhook_url=draw(st.none() | st.just("https://hooks.slack.example/x")),
                 alert_webhook_url=draw(st.none() | st.just("env:ALERTS")),
                 alert_webhook_secret=draw(st.none() | SECRETS),
+                code_classes=draw(
+                    st.dictionaries(
+                        st.sampled_from(["twilio 30500", "infobip 5,51", "cm a b"]), st.sampled_from(checks.CLASSES)
+                    )
+                ),
+                opt_out_scope=draw(st.sampled_from(checks.OPT_OUT_SCOPES)),
+                opt_out_scope_from=draw(st.none() | st.integers(0, 2**41)),
+                **draw(BRAKES),
             )
         )
         numbers = draw(st.sets(st.sampled_from(["+18005551234", "+4915112345678", "54321"])))
         for number in numbers:
             ids = draw(st.dictionaries(st.sampled_from(["lime", "cm"]), TEXT))
-            view.put(ListConfig(account=account, number=number, retry_threshold=7, provider_list_ids=ids))
+            senders = (f"agent of {number}",)
+            more = draw(st.sampled_from([{}, {"numbers": (f"+1{number[-5:]}77",), "senders": senders}]))
+            config = ListConfig(account=account, number=number, retry_threshold=7, provider_list_ids=ids, **more)
+            view.put(replace(config, **draw(BRAKES)))
         for endpoint in draw(st.sets(IDS, max_size=2)):
             view.put(
                 EndpointConfig(
@@ -640,9 +737,9 @@ def test_applying_an_export_changes_nothing(view: Accounts) -> None:
 # Secrets at rest
 
 KEYS = KeyRing((new_key(),))
-LITERALS = endpoint_with('secret = "s3cret"').replace(
+LITERALS = endpoint_with('secret = "s3cret-that-signs"').replace(
     'id = "acme"',
-    'id = "acme"\nname = "Acme"\nproviders = { twilio = { auth_token = "t0p" } }\npostbacks.token = "p0st"',
+    'id = "acme"\nname = "Acme"\nproviders = { twilio = { auth_token = "t0p" } }\npostbacks.token = "p0st-token"',
 )
 
 

@@ -8,24 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.rates import RateLimits, TokenBucket
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from accounts.rates import MOST_BUCKETS, RateLimits, TokenBucket
+from tests.clock import MovedClock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> MovedClock:
+    return MovedClock(1_000.0)
 
 
 @pytest.fixture
-def limits(clock: Clock) -> RateLimits:
+def limits(clock: MovedClock) -> RateLimits:
     return RateLimits(clock)
 
 
@@ -38,14 +31,14 @@ def test_a_burst_passes_at_once_and_no_more(limits: RateLimits, rate: float, bur
     assert taken(limits, rate, burst, 100) == passes
 
 
-def test_a_rest_fills_the_bucket_and_no_more(limits: RateLimits, clock: Clock) -> None:
+def test_a_rest_fills_the_bucket_and_no_more(limits: RateLimits, clock: MovedClock) -> None:
     taken(limits, 100, 2, 10)
     clock.now += 3_600
     assert taken(limits, 100, 2, 10) == 2
 
 
 @pytest.mark.parametrize("rate", [0.3, 1.0, 7.0, 1_000.0])
-def test_after_a_burst_the_rate_is_kept(limits: RateLimits, clock: Clock, rate: float) -> None:
+def test_after_a_burst_the_rate_is_kept(limits: RateLimits, clock: MovedClock, rate: float) -> None:
     while limits.take("acme", rate, 10) == 0:
         pass
     passed = 0
@@ -55,7 +48,7 @@ def test_after_a_burst_the_rate_is_kept(limits: RateLimits, clock: Clock, rate: 
     assert passed == pytest.approx(1_000, abs=2)
 
 
-def test_a_refusal_costs_nothing(limits: RateLimits, clock: Clock) -> None:
+def test_a_refusal_costs_nothing(limits: RateLimits, clock: MovedClock) -> None:
     taken(limits, 1.0, 10, 1_000)
     clock.now += 1
     assert limits.take("acme", 1.0, 10) == 0
@@ -102,3 +95,27 @@ def test_no_second_has_more_than_the_rate_and_a_burst(rate: float, burst: float,
             passed.append(now)
     for first in passed:
         assert sum(first <= at < first + 1 for at in passed) <= rate + burst + 2
+
+
+def test_several_tokens_are_taken_together(limits: RateLimits, clock: MovedClock) -> None:
+    assert limits.take("acme", 10, 100, 60) == 0
+    assert limits.take("acme", 10, 100, 60) == pytest.approx(2)
+    clock.now += 2
+    assert limits.take("acme", 10, 100, 60) == 0
+
+
+def test_more_than_a_bucket_holds_passes_when_it_is_full(limits: RateLimits, clock: MovedClock) -> None:
+    assert limits.take("acme", 10, 100, 1_000) == 0
+    assert limits.take("acme", 10, 100, 1) == pytest.approx(90.1)
+
+
+def test_keys_that_rest_are_forgotten_and_all_where_too_many_do_not(limits: RateLimits, clock: MovedClock) -> None:
+    limits.take("busy", 1, 1, 1_000)
+    for number in range(3 * MOST_BUCKETS):
+        clock.now += 0.001
+        limits.take(f"guest {number}", 10_000, 1)
+    assert len(limits._buckets) <= MOST_BUCKETS
+    assert limits.take("busy", 1, 1) > 0
+    for number in range(2 * MOST_BUCKETS):
+        limits.take(f"crowd {number}", 0.001, 1)
+    assert len(limits._buckets) <= MOST_BUCKETS

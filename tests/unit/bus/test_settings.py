@@ -12,6 +12,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from bus.settings import KEY_FILE, BusSettings, settings_error
+from bus.worker import faust_settings
 
 NAMES = [str(field.validation_alias) for field in BusSettings.model_fields.values()]
 
@@ -133,6 +134,15 @@ def test_a_broken_address_file_is_as_good_as_none(tmp_path: Path, content: str) 
         ("KAFKA_BOOTSTRAP_SERVERS", "a:99999", "'a:99999' is no host:port"),
         ("KAFKA_BOOTSTRAP_SERVERS", ",", "KAFKA_BOOTSTRAP_SERVERS: no server is named"),
         ("KAFKA_SECURITY_PROTOCOL", "TLS", "KAFKA_SECURITY_PROTOCOL=TLS: "),
+        ("KAFKA_OAUTH_TOKEN_URL", "http://issuer/token", "KAFKA_OAUTH_TOKEN_URL: it does not begin with https://"),
+        ("KAFKA_OAUTH_TOKEN_URL", "http://localhost.evil/t", "KAFKA_OAUTH_TOKEN_URL: it does not begin with https://"),
+        ("TRACKLY_TOPIC_SETTINGS", "sms.row:retention.ms=1", "'sms.row' is no topic"),
+        ("TRACKLY_TOPIC_SETTINGS", "sms.raw", "'sms.raw' is no TOPIC:SETTING=VALUE"),
+        ("TRACKLY_TOPIC_SETTINGS", "sms.raw:cleanup.policy=compact", "cleanup.policy is relied on"),
+        ("TRACKLY_TOPIC_SETTINGS", "sms.contacts:retention.ms=1", "retention.ms of sms.contacts is relied on"),
+        ("TRACKLY_TOPIC_SETTINGS", "*:retention.ms=1", "retention.ms of * is relied on"),
+        ("TRACKLY_TOPIC_SETTINGS", "sms.raw:retention.ms=14d", "retention.ms=14d is no number of milliseconds"),
+        ("KAFKA_OAUTH_EXTENSIONS", "a b=c", "KAFKA_OAUTH_EXTENSIONS=a b=c: "),
         ("KAFKA_SSL_CAFILE", "/nowhere/ca.pem", "KAFKA_SSL_CAFILE=/nowhere/ca.pem: "),
     ],
 )
@@ -196,8 +206,8 @@ def test_plaintext_needs_no_credentials() -> None:
         "ssl_context": None,
     }
     assert settings.kafka_python() == settings.aiokafka()
-    assert settings.faust_broker() == "kafka://a:1;kafka://b:2"
-    assert settings.faust_credentials() is None
+    assert faust_settings.broker(settings) == "kafka://a:1;kafka://b:2"
+    assert faust_settings.credentials(settings) is None
 
 
 def test_sasl_is_the_same_for_all_three_clients() -> None:
@@ -211,7 +221,7 @@ def test_sasl_is_the_same_for_all_three_clients() -> None:
         "sasl_plain_password": "geheim",
         "ssl_context": None,
     }
-    assert credentials_to_aiokafka_auth(settings.faust_credentials()) == wanted
+    assert credentials_to_aiokafka_auth(faust_settings.credentials(settings)) == wanted
     assert wanted.items() <= settings.aiokafka().items()
     assert wanted.items() <= settings.kafka_python().items()
 
@@ -225,7 +235,7 @@ def test_tls_verifies_the_broker_and_reaches_all_three_clients(protocol: str) ->
     assert context.verify_mode == ssl.CERT_REQUIRED
     assert context.check_hostname
     assert settings.kafka_python()["ssl_context"] is context
-    reached = credentials_to_aiokafka_auth(settings.faust_credentials())
+    reached = credentials_to_aiokafka_auth(faust_settings.credentials(settings))
     assert reached["ssl_context"] is context
     assert reached["security_protocol"] == protocol
 
@@ -293,3 +303,15 @@ def test_a_key_that_is_none_is_refused_without_being_shown(monkeypatch: pytest.M
     told = problems()
     assert told.startswith("TRACKLY_SECRET_KEYS: number ")
     assert text not in told
+
+
+def test_settings_of_topics_are_the_catalogue_s_but_for_those_that_are_named() -> None:
+    text = "sms.raw:retention.ms=1209600000, *:segment.bytes=104857600,sms.raw:segment.bytes=1048576"
+    catalogue = BusSettings(topic_prefix="eu.", topic_settings=text).catalogue
+    raw, receipts = catalogue["raw"], catalogue["receipts"]
+    assert (raw.retention_ms, raw.settings["retention.ms"], raw.settings["segment.bytes"]) == (
+        1_209_600_000,
+        "1209600000",
+        "1048576",
+    )
+    assert receipts.settings == {**BusSettings().catalogue["receipts"].settings, "segment.bytes": "104857600"}

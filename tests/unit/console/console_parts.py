@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
 from sqlalchemy import Engine, Table, create_engine
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import QueuePool, StaticPool
 
 from accounts.keys import ApiKeys, new_key
-from accounts.store import Accounts
+from accounts.model import Accounts
 from bus.health import Health
-from bus.replica import Replica
-from bus.stores import MemoryStore
+from bus.reading.replica import Replica
+from bus.tables.store import MemoryStore
+from console.access.callers import Parts
 from console.app import create_app
-from console.callers import Parts
-from console.claims import Accepted
-from console.clock import Moment, now_ms
-from console.contacts_view import ContactsView
+from console.backends.database import Reads, Writes
+from console.backends.idempotency import Accepted
+from console.backends.kafka_writer import Entry
+from console.backends.replays import ReplaysView
+from console.clock import Moment, moment, now_ms
+from console.contacts.freshness import STAGES
+from console.contacts.pending_orders import PendingOrders
+from console.contacts.places import ContactPlaces
+from console.contacts.sent_messages import SentMessages
+from console.contacts.view import ContactsView
 from console.errors import not_available, validation_failed
-from console.freshness import STAGES
 from console.principals import Principal, Role
-from console.reads import Reads, Writes
-from console.replays_view import ReplaysView
 from console.settings import ConsoleSettings
-from console.writer import Entry
 from database.tables import METADATA
 from outbound.guard import RefusedUrl, check_url
 from schemas.codec import Codec
@@ -45,6 +51,7 @@ from schemas.records import (
     ReplayCommand,
 )
 from schemas.registry import FolderRegistry
+from tests.clock import MovedClock
 
 CODEC = Codec(FolderRegistry())
 LIST, OTHER_LIST = "+18005551234", "+18005559999"
@@ -62,6 +69,7 @@ class Written:
         self.accounts = Accounts()
         self.keys = ApiKeys()
         self.replays = ReplaysView()
+        self.places = MemoryStore()
 
     async def write(self, topic: str, entries: Sequence[Entry]) -> list[Any]:
         await asyncio.sleep(self.seconds)
@@ -81,6 +89,9 @@ class Written:
             self.replays.put(entry.record)
         elif isinstance(entry.record, ApiKey):
             self.keys.put(entry.record)
+        elif topic == "places":
+            value = None if entry.record is None else CODEC.encode(entry.record)
+            self.places.write({entry.key or b"": value}, None)
         elif topic.startswith("config_") and topic != "config_keys":
             if entry.record is None:
                 self.accounts.drop(topic, (entry.key or b"").decode())
@@ -133,9 +144,22 @@ def raw_callback(**changes: Any) -> RawCallback:
 def _in_memory() -> Engine:
     """A database of one connection, lent to one thread at a time: uses of keys are written beside requests."""
     only: dict[str, Any] = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0}
-    engine = create_engine("sqlite://", connect_args={"check_same_thread": False}, **only)
-    METADATA.create_all(engine)
-    return engine
+    return create_engine("sqlite://", creator=_with_tables, **only)
+
+
+def _with_tables() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", check_same_thread=False)
+    connection.deserialize(_tables())
+    return connection
+
+
+@cache
+def _tables() -> bytes:
+    """A database with all tables and nothing in them; to copy it is much cheaper than to make it."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
+        METADATA.create_all(engine)
+        return connection.serialize()
 
 
 class Api:
@@ -149,8 +173,14 @@ class Api:
         self.acme = self.key("acme")
         self.other = self.key("other")
         self.store = MemoryStore()
+        places = Replica(self.settings, self.settings.catalogue["places"], self.written.places)
         self.replica = Replica(self.settings, self.settings.catalogue["contacts"], self.store)
-        self.view = ContactsView(self.settings, CODEC, self.replica)
+        self.orders = MemoryStore()
+        orders = Replica(self.settings, self.settings.catalogue["commands"], self.orders)
+        self.registered = MemoryStore()
+        registered = Replica(self.settings, self.settings.catalogue["messages"], self.registered)
+        self.sent = SentMessages(registered, lambda: True)
+        self.view = ContactsView(self.settings, CODEC, self.replica, PendingOrders(orders), self.sent)
         accounts = self.accounts = self.written.accounts
         for account, number in (("acme", LIST), ("other", OTHER_LIST)):
             accounts.put(AccountConfig(id=account, name=account))
@@ -160,7 +190,9 @@ class Api:
         self.engine = engine or _in_memory()
         database = (Reads(self.engine), Writes(self.engine), self.engine)
         others = (*database, self.raw, self.written.replays, self.keys, _refusal_of)
-        self.parts = Parts(self.settings, accounts, self.view, self.written, OwnClaims(), *others)
+        self.clock = MovedClock()
+        known = (accounts, self.view, ContactPlaces(CODEC, places))
+        self.parts = Parts(self.settings, *known, self.written, OwnClaims(), *others, self.clock.now_ms)
         self.health = Health("console")
         self.app = create_app(self.parts, self.keys, self.health)
         self.complete(seconds_ago=1)
@@ -220,6 +252,13 @@ class Api:
             self.view.freshness.look(moment, {}, nothing)
         self.view.problem = None
 
+    def counts_messages(self) -> None:
+        """Registered messages are counted, up to now."""
+        self.sent._follows = True
+        now = moment()
+        self.sent.look(now, {})
+        self.sent.look(now, {})
+
     def contact(self, active: bool, account: str = "acme", list_number: str = LIST, **changes: Any) -> None:
         """Put a contact into the copy, by default that of NUMBER."""
         number = changes.get("number", NUMBER)
@@ -234,6 +273,10 @@ class Api:
             reason=None if active else changes.get("reason", "message"),
             since=1_705_314_600_000,
             last_event_id="evt_1",
+            scope=changes.get("scope", "list"),
+            except_lists=changes.get("except_lists", ()),
+            known_as=changes.get("known_as"),
+            held=changes.get("held", False),
         )
         self.store.write({name.encode(): CODEC.encode(state)}, None)
         self.replica.on_key(name.encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 NOW = 1_795_000_000_000
@@ -119,6 +120,24 @@ def contact(nth: int = 1, **changes: Any) -> dict[str, Any]:
         "reason": "message",
         "since": NOW + nth * 1_000,
         "last_event_id": "evt_1",
+        "held": False,
+        **changes,
+    }
+
+
+def seen_receiver(receiver: str, days_ago: int = 0, **changes: Any) -> dict[str, Any]:
+    """What replies of `acme` went to on a day, by Twilio."""
+    now = time.time_ns() // 1_000_000 - days_ago * 86_400_000
+    return {
+        "account": "acme",
+        "day": now - now % 86_400_000,
+        "provider": "twilio",
+        "kind": "address",
+        "channel": "",
+        "receiver": receiver,
+        "replies": 0,
+        "reports": 0,
+        "last_at": now,
         **changes,
     }
 
@@ -195,6 +214,7 @@ def rejected_item(nth: int = 1, **changes: Any) -> dict[str, Any]:
         "item": '{"to":"15551230001"}',
         "place": f"sms.rejected/0/{nth}",
         "rejected_at": NOW + nth * 1_000,
+        "may_opt_out": False,
         **changes,
     }
 

@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 import pytest
 
-from console.contacts import Reason
-from console.freshness import Freshness
+from console.api.suppression import Reason
+from console.contacts.freshness import Freshness
 from schemas.ids import contact_key, recipient_key
 from schemas.pseudonyms import Pseudonyms
 from schemas.records import REMOVAL_REASONS, ContactCommand
@@ -40,7 +40,13 @@ async def test_a_contact_without_a_record_may_be_texted(api: Api) -> None:
         "may_be_texted": True,
         "reason": None,
         "since": None,
+        "scope": "list",
+        "held": False,
         "failures": 0,
+        "not_before": None,
+        "until": None,
+        "time_zones": [],
+        "rule": None,
         "code": None,
     }
 
@@ -52,9 +58,78 @@ async def test_a_removed_contact_may_not_and_the_reason_is_told(api: Api) -> Non
         "may_be_texted": False,
         "reason": "complaint",
         "since": "2024-01-15T10:30:00.000Z",
+        "scope": "list",
+        "held": False,
         "failures": 1,
+        "not_before": None,
+        "until": None,
+        "time_zones": [],
+        "rule": None,
         "code": None,
     }
+
+
+async def test_a_contact_that_is_held_may_not_and_the_reason_is_told(api: Api) -> None:
+    api.contact(active=False, reason="invalid_contact", held=True)
+    answer = await only_answer(api)
+    assert (answer["may_be_texted"], answer["held"], answer["reason"]) == (False, True, "invalid_contact")
+
+
+async def test_what_is_held_for_the_whole_account_is_held_on_every_list(api: Api) -> None:
+    api.contact(active=False, reason="invalid_contact", list_number="", scope="account", held=True)
+    answer = await only_answer(api)
+    assert (answer["may_be_texted"], answer["held"], answer["scope"]) == (False, True, "account")
+
+
+@pytest.mark.parametrize(("of_list", "of_account"), [(False, True), (True, False)])
+async def test_a_removal_goes_before_a_hold(api: Api, of_list: bool, of_account: bool) -> None:
+    api.contact(active=False, held=of_list)
+    api.contact(active=False, reason="complaint", list_number="", scope="account", held=of_account)
+    answer = await only_answer(api)
+    assert (answer["may_be_texted"], answer["held"]) == (False, False)
+    assert answer["scope"] == ("list" if of_account else "account")
+
+
+async def test_a_number_that_is_out_for_the_whole_account_may_not_from_any_list(api: Api) -> None:
+    api.contact(active=False, reason="message", list_number="", scope="account")
+    answer = await only_answer(api)
+    assert (answer["may_be_texted"], answer["reason"], answer["scope"]) == (False, "message", "account")
+    assert answer["since"] == "2024-01-15T10:30:00.000Z"
+    shown = (await api.get(f"/api/contacts/{LIST}/{NUMBER}")).json()
+    assert (shown["may_be_texted"], shown["scope"]) == (False, "account")
+
+
+async def test_what_a_list_itself_says_comes_first(api: Api) -> None:
+    api.contact(active=False, reason="message", list_number="", scope="account")
+    api.contact(active=False, reason="complaint")
+    answer = await only_answer(api)
+    assert (answer["reason"], answer["scope"]) == ("complaint", "list")
+
+
+async def test_a_number_may_be_texted_from_a_list_on_which_it_has_come_back(api: Api) -> None:
+    api.contact(active=False, reason="message", list_number="", scope="account", except_lists=(LIST,))
+    assert (await only_answer(api))["may_be_texted"] is True
+
+
+async def test_what_holds_for_the_whole_account_and_cannot_be_read_is_no_leave_to_text(api: Api) -> None:
+    api.store.write({contact_key("acme", "", NUMBER).encode(): b"\x00\x00\x00\x03\xe7"}, None)
+    answer = await only_answer(api)
+    assert (answer["may_be_texted"], answer["code"]) == (False, "unreadable_state")
+
+
+async def test_an_erased_number_that_was_out_for_the_whole_account_may_not() -> None:
+    erased = Api(pseudonym_key=KEY)
+    erased.contact(active=False, list_number="", number=Pseudonyms(KEY).of("acme", NUMBER))
+    assert (await only_answer(erased))["may_be_texted"] is False
+
+
+@pytest.mark.parametrize("order", ["remove", "restore"])
+async def test_an_order_may_be_for_every_list(api: Api, order: str) -> None:
+    answer = await api.post(f"/api/contacts/{order}", json={"list_number": "all", "numbers": [NUMBER]})
+    assert answer.status_code == 202, answer.text
+    (command,) = api.written.records("commands")
+    assert isinstance(command, ContactCommand)
+    assert (command.command, command.list_number) == (order, "")
 
 
 async def test_a_removed_contact_that_was_erased_may_not() -> None:
@@ -179,6 +254,20 @@ async def test_an_order_is_written_for_each_contact(
         (command, "acme", LIST, number, "acme shop", reason) for number in (NUMBER, "+15551230002")
     ]
     assert len({order.event_id for order in orders}) == 2
+
+
+async def test_a_number_that_was_given_up_is_removed_as_of_a_date(api: Api) -> None:
+    body = {"list_number": "all", "numbers": [NUMBER], "reason": "deactivated", "happened_at": "2026-11-20T10:15:00Z"}
+    assert (await api.post("/api/contacts/remove", json=body)).status_code == 202
+    [order] = [each for each in api.written.records("commands") if isinstance(each, ContactCommand)]
+    assert (order.reason, order.list_number, order.happened_at) == ("deactivated", "", 1_795_169_700_000)
+
+
+@pytest.mark.parametrize("said", [{"reason": "complaint"}, {"reason": "deactivated", "happened_at": "yesterday"}])
+async def test_a_date_without_such_a_reason_or_that_is_none_is_refused(api: Api, said: dict[str, str]) -> None:
+    body = {"list_number": LIST, "numbers": [NUMBER], "happened_at": "2026-11-20T10:15:00Z", **said}
+    assert refusal(await api.post("/api/contacts/remove", json=body)) == (422, "validation_failed")
+    assert not api.written.entries
 
 
 def test_the_reasons_are_those_of_the_records() -> None:

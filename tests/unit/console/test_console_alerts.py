@@ -126,7 +126,7 @@ async def test_a_mistake_in_the_form_is_told_above_it_and_keeps_what_was_ticked(
 async def test_without_a_key_for_secrets_no_new_one_is_stored_and_the_rest_can_be_changed(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("console.alert_settings", "operations.alerts"):
+    for module in ("console.changes.alerts", "operations.alerts"):
         monkeypatch.setattr(f"{module}.keyring", KeyRing)
     body = {"types": {}, "minimum_severity": "low"}
     answer = await api.request("PUT", "/api/alerts/settings", json={**body, "discord_webhook_url": URL})

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import time
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -35,7 +36,7 @@ class Issuer:
         self.claims: dict[str, Any] = {"sub": "u-1", "email": "ann@example.com", "email_verified": True}
         self.forged = False
         self.broken: dict[str, Response] = {}
-        self._key, self._other = (RSAKey.generate_key(2048, {"kid": "k"}) for _ in range(2))
+        self._key, self._other = _keys()
         self._asked: dict[str, dict[str, str]] = {}
         self.app = FastAPI()
         self.app.get("/.well-known/openid-configuration")(self.metadata)
@@ -80,6 +81,12 @@ class Issuer:
         return {"access_token": "a", "token_type": "Bearer", "expires_in": 60, "id_token": signed}
 
 
+@cache
+def _keys() -> tuple[RSAKey, RSAKey]:
+    """The issuer's key and another one under its name."""
+    return RSAKey.generate_key(2048, {"kid": "k"}), RSAKey.generate_key(2048, {"kid": "k"})
+
+
 @pytest.fixture
 def issuer() -> Iterator[Issuer]:
     issuer = Issuer()
@@ -108,7 +115,7 @@ async def sign_in(api: Api) -> httpx.Response:
     async with a_browser(api) as browser:
         away = await browser.get("/sign-in/openid?next=/accounts/acme/deliveries")
         assert away.status_code == 302, away.text
-        async with httpx.AsyncClient() as outside:
+        async with httpx.AsyncClient(verify=False) as outside:
             back = (await outside.get(away.headers["location"])).headers["location"]
         assert parse_qs(urlsplit(back).query)["code"] == ["code"]
         return await browser.get(back)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console import charts
-from console.attention import attention
+from console.pages import charts
+from console.pages.attention import attention
 from console.principals import Role
 from console.queries.statistics import HOUR, MANY, MINUTE, Webhooks
 from database.tables import freshness, hourly_attempts, hourly_events, minutely_events
@@ -24,6 +24,7 @@ QUIET: dict[str, Any] = {
     "webhooks": [],
     "dead": 0,
     "rejected": 0,
+    "held": 0,
     "behind_seconds": 1.0,
     "now": NOW,
 }
@@ -69,7 +70,9 @@ def api() -> Api:
         ),
         ({"dead": 3}, "3 webhooks were given up", "/dead-letters"),
         ({"dead": MANY + 1}, "More than 10,000 webhooks were given up", "/dead-letters"),
+        ({"held": 1_200}, "1,200 contacts are held", "/held"),
         ({"rejected": 1}, "1 payloads could not be processed", "/rejected"),
+        ({"rejected_opt_outs": 2}, "2 payloads that may be opt-outs could not", "/rejected?may_opt_out=true"),
         ({"behind_seconds": None}, "Nobody writes what these pages show", ""),
         ({"behind_seconds": 600.0}, "These pages are 10 min behind", ""),
     ],

@@ -24,6 +24,7 @@ VALUES |= {
     "attempt_id": "1",
     "endpoint": "crm",
     "replay_id": "rpl_1",
+    "list_number": "+18005551234",
 }
 """What stands for the parameters of paths."""
 

@@ -39,6 +39,7 @@ FILTERS = [
     ("rejected", rejected, rejected_item, "reason", "bad_signature"),
     ("rejected", rejected, rejected_item, "provider", "twilio"),
     ("rejected", rejected, rejected_item, "event_id", "evt_x"),
+    ("rejected", rejected, rejected_item, "may_opt_out", True),
 ]
 
 
@@ -64,7 +65,7 @@ async def test_the_newest_comes_first_on_pages_that_follow_one_another(
 
 
 @pytest.mark.parametrize(("path", "table", "make", "name", "value"), FILTERS)
-async def test_a_filter_leaves_what_fits(api: Api, path: str, table: Table, make: Make, name: str, value: str) -> None:
+async def test_a_filter_leaves_what_fits(api: Api, path: str, table: Table, make: Make, name: str, value: Any) -> None:
     api.put(table, make(1), make(2, **{name: value}))
     assert [row[name] for row in await listed(api, path, **{name: value})] == [value]
 
@@ -180,10 +181,44 @@ async def test_a_page_is_read_in_the_order_of_an_index(
             asked.append((statement, parameters))
 
     await listed(api, path, **{name: value})
-    ((statement, parameters),) = asked
-    with api.engine.connect() as connection:
-        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
-    steps = " ".join(row[3] for row in plan)
-    assert f"SEARCH {table.name} USING INDEX" in steps
-    # One webhook has few rows, which may be sorted.
-    assert "TEMP B-TREE" not in steps or name == "event_id"
+    assert asked
+    for statement, parameters in asked:
+        with api.engine.connect() as connection:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+        steps = " ".join(row[3] for row in plan)
+        assert f"SEARCH {table.name} USING INDEX" in steps
+        # One webhook has few rows, which may be sorted.
+        assert "TEMP B-TREE" not in steps or name == "event_id"
+
+
+async def test_what_may_be_an_opt_out_stands_first_on_pages_that_follow_one_another(api: Api) -> None:
+    api.put(rejected, *(rejected_item(nth, may_opt_out=nth in (2, 4)) for nth in range(1, 7)))
+    for limit in (1, 2, 3, 4, 5, 6):
+        seen: list[str] = []
+        cursor = None
+        while True:
+            query = {"limit": limit} | ({} if cursor is None else {"cursor": cursor})
+            answer = (await api.get("/api/rejected", params=query)).json()
+            seen += [row["event_id"] for row in answer["data"]]
+            cursor = answer["next_cursor"]
+            if cursor is None:
+                break
+        assert seen == ["evt_4", "evt_2", "evt_6", "evt_5", "evt_3", "evt_1"]
+
+
+async def test_a_cursor_of_either_part_belongs_to_its_question(api: Api) -> None:
+    api.put(rejected, *(rejected_item(nth, may_opt_out=nth == 1) for nth in range(1, 5)))
+    for limit in (1, 2):
+        cursor = (await api.get("/api/rejected", params={"limit": limit})).json()["next_cursor"]
+        other = {"cursor": cursor, "reason": "unknown_status"}
+        assert refusal(await api.get("/api/rejected", params=other)) == (422, "validation_failed")
+
+
+async def test_the_page_marks_what_may_be_an_opt_out_and_lists_it_alone(api: Api) -> None:
+    api.put(rejected, rejected_item(1, may_opt_out=True, error="first"), rejected_item(2, error="second"))
+    api.sign_in(Role.SUPPORT)
+    shown = (await api.page("/rejected")).text
+    assert shown.index("first") < shown.index("second")
+    assert "may be an opt-out</span>" in shown
+    alone = (await api.page("/rejected", params={"may_opt_out": "true"})).text
+    assert "second" not in alone

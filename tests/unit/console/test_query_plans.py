@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event, text
 
+from accounts.lists import Lists
+from console.queries.codes import codes_of_failures
 from console.queries.contacts import ContactsFilter, changes, listed_contacts
 from console.queries.deliveries import DeliveriesFilter, deliveries
 from console.queries.filters import ListFilter
+from console.queries.receivers import receivers_of_no_list
 from console.queries.replies import RepliesFilter, replies
 from console.queries.traces import trace
 from database import tables
@@ -80,6 +83,11 @@ def filled(engine: Engine) -> Engine:
             connection,
             tables.contact_changes,
             [rows.change(event_id=f"evt_change_{n}", number=number(n % 5_000)) for n in range(ROWS)],
+        )
+        insert(
+            connection,
+            tables.receivers,
+            [rows.seen_receiver(f"+1888{n:07}", n % 30, account="other" if n % 50 else "acme") for n in range(ROWS)],
         )
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         connection.execute(text("ANALYZE"))
@@ -161,6 +169,16 @@ def test_what_names_one_message_is_not_looked_for_in_all(full: Engine, name: str
 
 def test_a_trace_is_read_by_indexes(full: Engine) -> None:
     steps = plans(full, trace, "acme", "infobip", "ib-7", ())
+    assert not walks(steps), steps
+
+
+def test_codes_of_failures_are_read_by_an_index_of_the_failures(full: Engine) -> None:
+    steps = plans(full, codes_of_failures, "acme", rows.NOW)
+    assert "receipts_of_failures" in " ".join(steps), steps
+
+
+def test_receivers_of_no_list_are_read_by_an_index(full: Engine) -> None:
+    steps = plans(full, receivers_of_no_list, "acme", rows.NOW, lambda account: Lists.of({}))
     assert not walks(steps), steps
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import stat
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +14,7 @@ from sqlalchemy import select
 from console.clock import now_ms
 from console.principals import EVERY_ACCOUNT, Role
 from console.signin import passwords, sessions
-from console.signin.first import first_link
+from console.signin.first import first_link, leave_first_link
 from console.signin.links import new_link
 from console.signin.lockout import (
     FREE_OF_ADDRESS,
@@ -160,6 +163,7 @@ def test_an_address_is_never_locked_for_long_by_tries_from_elsewhere() -> None:
             count_try(connection, others, now)
         with pytest.raises(Locked, match="in 900 s"):
             count_try(connection, others, now)
+        count_try(connection, ours, now)  # the first try of the day from there
         with pytest.raises(Locked, match=f"in {LONGEST_OF_ADDRESS} s"):
             count_try(connection, ours, now)
         count_try(connection, ours, now + LONGEST_OF_ADDRESS * 1_000)
@@ -258,6 +262,18 @@ def test_the_first_admin_gets_a_link_until_somebody_has_signed_in() -> None:
         assert user.grants == {EVERY_ACCOUNT: Role.ADMIN}
         change(connection, user.id, password=passwords.hash_of(PASSWORD))
         assert first_link(connection, 3) is None
+
+
+def test_that_link_lies_in_a_file_of_its_owner_alone(tmp_path: Path) -> None:
+    api = Api()
+    file = leave_first_link(api.engine, tmp_path, "https://console.example.com", 1)
+    assert file is not None
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert re.fullmatch(r"https://console\.example\.com/welcome/\S+\n", file.read_text())
+    with api.engine.begin() as connection:
+        change(connection, all_users(connection)[0].id, password=passwords.hash_of(PASSWORD))
+    assert leave_first_link(api.engine, tmp_path, "https://console.example.com", 2) is None
+    assert not file.exists()
 
 
 async def test_a_user_may_use_the_api_from_a_page_and_from_nowhere_else(api: Api) -> None:

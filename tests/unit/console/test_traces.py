@@ -7,9 +7,9 @@ from urllib.parse import quote
 
 import pytest
 
+from console.backends.raw_callbacks import SHOWN_BYTES, as_text
 from console.principals import Role
 from console.queries.traces import why_not
-from console.raw import SHOWN_BYTES, as_text
 from database.tables import attempts, contact_changes, events, messages, receipts
 from schemas.ids import derived_id
 from schemas.records import EndpointConfig

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
+import database.migrating
 from database.engine import open_engine
 from database.migrating import DatabaseTooNew, is_migrated, migrate
 from database.tables import METADATA
@@ -84,3 +86,13 @@ def test_a_migration_that_fails_leaves_nothing(empty_url: str) -> None:
         migrate(engine)
     assert inspect(engine).get_table_names() == ["users"]
     engine.dispose()
+
+
+def test_a_revision_is_written_of_what_the_tables_want(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(database.migrating.VERSIONS, tmp_path / "migrations"))
+    monkeypatch.setattr(database.migrating, "VERSIONS", copied)
+    written = database.migrating.write_revision("Say what changes", "9999")
+    text = written.read_text("utf-8")
+    assert written.parent == copied / "versions"
+    assert "9999" in text
+    assert "# ###" not in text

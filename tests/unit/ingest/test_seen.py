@@ -12,16 +12,10 @@ from ingest.app import Ingest, create_app
 from ingest.seen import Seen, SeenWriter
 from ingest.settings import IngestSettings
 from schemas.records import AccountConfig, CallbacksSeen
+from tests.clock import MovedClock
 from tests.memory import CATALOGUE, CODEC, MemoryKafka
 
 TOPIC = CATALOGUE["callbacks_seen"]
-
-
-class Clock:
-    now = 1_000
-
-    def __call__(self) -> int:
-        return self.now
 
 
 def records(seen: Seen) -> list[CallbacksSeen]:
@@ -29,7 +23,7 @@ def records(seen: Seen) -> list[CallbacksSeen]:
 
 
 def test_counts_and_times_are_those_of_each_account_and_provider() -> None:
-    clock = Clock()
+    clock = MovedClock(1_000)
     seen = Seen(clock)
     seen.taken("acme", "infobip")
     clock.now = 2_000
@@ -105,7 +99,7 @@ async def test_what_was_counted_last_is_written_when_the_process_ends() -> None:
 
 @pytest.fixture
 def ingest(tmp_path: Path) -> Ingest:
-    ingest = Ingest(IngestSettings(data_dir=tmp_path, lime_webhook_secret="right", max_body_bytes=2_000))  # type: ignore[arg-type]
+    ingest = Ingest(IngestSettings(data_dir=tmp_path, lime_webhook_secret="the-right-one", max_body_bytes=2_000))  # type: ignore[arg-type]
     ingest.accounts.view.put(
         AccountConfig(id="acme", name="Acme", providers={"infobip": {"secret": "s3cret"}}, postbacks={"token": "t"})
     )

@@ -34,8 +34,8 @@ def test_the_last_credential_that_goes_takes_the_provider_with_it() -> None:
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_networks_share_the_token_of_postbacks(network: str) -> None:
-    after = with_credentials(ACME, network, {"token": "new", "token_previous": "t"})
-    assert after.postbacks == {"token": "new", "token_previous": "t"}
+    after = with_credentials(ACME, network, {"token": "the-new-one", "token_previous": "t"})
+    assert after.postbacks == {"token": "the-new-one", "token_previous": "t"}
     assert after.providers == ACME.providers
 
 
@@ -44,10 +44,15 @@ def test_networks_share_the_token_of_postbacks(network: str) -> None:
     [
         ("twilio", {"secret": "s"}, "secret: is nothing that twilio has"),
         ("lime", {"secret": "s"}, "secret: is nothing that lime has"),
+        ("cm", {"secret": "s3cret!"}, "secret: is too short: write 8 characters or more"),
+        ("lime", {"path_secret": "s3cret!"}, "path_secret: is too short"),
+        ("eztexting", {"secret": "s3cret!"}, "secret: is too short"),
+        ("infobip", {"secret": "s3cret!"}, "secret: is too short"),
+        ("tune", {"token": "s3cret!"}, "token: is too short"),
         ("cm", {"secret": " "}, "secret: is empty"),
         ("infobip", {"username": "u"}, "password: is missing; username proves nothing without it"),
         ("infobip", {"header_value": "v"}, "header_name: is missing; header_value proves nothing without it"),
-        ("cm", {"secret": "a\nb"}, "secret: has not at most 500 printable characters"),
+        ("cm", {"secret": "a line\nof two"}, "secret: has not at most 500 printable characters"),
         ("cm", {"secret": "x" * 501}, "secret: has not at most 500 printable characters"),
         ("cm", {"secret": "enc:v1:x"}, "secret: is encrypted already"),
         ("cm", {"secret_previous": "s"}, "secret_previous: is there without secret, which follows it"),

@@ -65,7 +65,8 @@ def test_the_url_is_what_to_paste_with_its_secrets_hidden(name: str, config: Acc
 
 def test_secrets_that_are_given_stand_in_the_url_encoded() -> None:
     assert url_of("infobip", SET, BASE, {"secret": "a&b c"}).endswith("?account=acme&secret=a%26b%20c")
-    assert "…" in url_of("lime", SET, BASE, {"secret": "a"})
+    assert url_of("lime", SET, BASE, {"path_secret": "a/b"}).endswith("/lime/a%2Fb?account=acme")
+    assert "…" in url_of("eztexting", SET, BASE, {"secret": "a"})
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,7 @@ def test_secrets_that_are_given_stand_in_the_url_encoded() -> None:
         ("infobip", NOTHING_SET, Seen(), [False, False, False]),
         ("infobip", SET, Seen(), [True, False, False]),
         ("lime", NOTHING_SET, Seen(), [True, False, False]),
+        ("eztexting", NOTHING_SET, Seen(), [True, False, False]),
         ("infobip", SET, TAKEN, [True, True, False]),
         ("infobip", SET, Seen(refused=1, last_refused_at=NOW), [True, True, False]),
         ("infobip", SET, VERIFIED, [True, True, True]),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 
 from accounts.alerts import CHANNELS, Severity
-from outbound.alert_posts import COLOURS, FORMATS, Notice
+from outbound.alert_posts import COLOURS, FORMATS, Notice, _unformatted
 from outbound.outcomes import answered
 
 START = 1_705_314_600_000
@@ -57,6 +60,34 @@ def test_discord_gets_an_embed_for_each_alert_that_mentions_nobody() -> None:
         ],
         "allowed_mentions": {"parse": []},
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[Your invoice](https://evil.example)", "\\[Your invoice\\]\\(https://evil.example\\)"),
+        ("\\[x](y)", "\\\\\\[x\\]\\(y\\)"),
+        ("<@123> <@&4> <#5> <https://evil.example>", "\\<@123\\> \\<@&4\\> \\<\\#5\\> \\<https://evil.example\\>"),
+        ("# loud\n> said", "\\# loud\n\\> said"),
+        ("**a** __b__ ~~c~~ ||d|| `e`", "\\*\\*a\\*\\* \\_\\_b\\_\\_ \\~\\~c\\~\\~ \\|\\|d\\|\\| \\`e\\`"),
+        ("_it_", "\\_it\\_"),
+        (
+            "REJECTED_ABSENT_SUBSCRIBER, 5 € - https://a.example/x_y",
+            "REJECTED_ABSENT_SUBSCRIBER, 5 € - https://a.example/x_y",
+        ),
+    ],
+)
+def test_discord_shows_what_strangers_wrote_as_it_is(text: str, shown: str) -> None:
+    [embed] = body("discord", notice(title=text, facts={text: text}))["embeds"]
+    assert (embed["title"], embed["fields"][0]["name"], embed["fields"][0]["value"]) == (shown, shown, shown)
+
+
+@given(st.text(alphabet="ab_*[]()\\<>é ", max_size=400), st.integers(1, 300))
+def test_what_is_cut_for_discord_ends_in_no_half_escape(text: str, most: int) -> None:
+    shown = _unformatted(text, most)
+    assert len(shown) <= most
+    plain = re.sub(r"\\([^\w\s]|_)", r"\1", shown)
+    assert text.startswith(plain)
 
 
 def test_slack_gets_an_attachment_for_each_alert_in_which_nothing_is_a_mention_or_a_link() -> None:

@@ -10,9 +10,9 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 import orjson
 from hypothesis import strategies as st
-from provider_callbacks import callback, infobip, twilio
 
 from schemas.records import RawCallback
+from tests.unit.providers.provider_callbacks import callback, infobip, twilio
 
 SECRET = "s3cr3t-of-the-account"
 
@@ -131,6 +131,41 @@ infobip_items = (
         },
     )
 )
+infobip_parts = st.fixed_dictionaries(
+    {"type": st.sampled_from(["TEXT", "IMAGE", "BUTTON_REPLY", "SUGGESTION", "REACTION"]) | junk},
+    optional={
+        name: st.text(max_size=8) | junk for name in ("text", "caption", "title", "payload", "id", "url", "emoji")
+    },
+)
+infobip_contents = st.lists(infobip_parts | junk, max_size=2) | infobip_parts
+infobip_channels = st.fixed_dictionaries(
+    {"event": st.sampled_from(["MO", "DELIVERY", "SEEN", "BLOCK", "UNBLOCK", "TYPING_STARTED"]) | junk},
+    optional={
+        "channel": st.sampled_from(["SMS", "RCS", "MESSENGER"]) | junk,
+        "destination": numbers | junk,
+        "contact": st.fixed_dictionaries({"phoneNumber": numbers | junk, "userId": junk}) | junk,
+        "messageId": st.text(min_size=1, max_size=5) | junk,
+        "status": infobip_codes,
+        "seenAt": times | junk,
+        "message": infobip_contents | junk,
+        "content": infobip_contents
+        | st.fixed_dictionaries(
+            {"destination": numbers | junk, "sourceType": st.sampled_from(["MO", "URL_OPT_OUT"]) | junk},
+            optional={"sender": numbers | junk, "outboundMessageReference": junk},
+        )
+        | junk,
+        **infobip_fields,
+    },
+)
+infobip_notices = st.fixed_dictionaries(
+    {
+        "content": st.fixed_dictionaries(
+            {"notificationMessagesStatus": st.sampled_from(["stop", "resume"]) | junk},
+            optional={"from": numbers | junk, "sender": numbers | junk, "userId": junk},
+        )
+    },
+    optional={"from": numbers | junk, "createdAt": times | junk},
+)
 infobip_clicks = st.fixed_dictionaries(
     {"notificationType": st.just("CLICKED") | junk, "recipient": numbers | junk},
     optional={"url": junk, "messageId": junk, "sendDateTime": st.integers(-(2**63), 2**63) | junk},
@@ -164,6 +199,26 @@ twilio_forms = (
     )
     | st.fixed_dictionaries({"SmsStatus": st.just("received")}, optional=twilio_fields)
     | st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=4)
+)
+
+twilio_data = st.dictionaries(
+    st.sampled_from(
+        [
+            *("messageSid", "messageStatus", "errorCode", "from", "to", "body", "optOutType", "timestamp", "numMedia"),
+            *("message_sid", "link", "click_time", "to_number", "from_number", "is_reassigned", "event_id"),
+        ]
+    ),
+    st.sampled_from(["SENT", "undelivered", "+15558675310", "2026-03-01T08:00:00.000Z", "30003"]) | junk,
+)
+twilio_events = junk | st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(
+            ["message.sent", "inbound-message.received", "reassigned-number.detected", "unheard.of"]
+        ).map(lambda name: f"com.twilio.messaging.{name}")
+        | st.just("com.twilio.daptbt.link-shortening.link-clicked")
+        | junk,
+        "data": twilio_data | junk,
+    }
 )
 
 # CM
@@ -261,12 +316,14 @@ CASES: Mapping[str, Case] = {
             ),
             infobip_xml(["<result><messageId>m-1</messageId><status><groupId>3</groupId></status></result>"]),
         ],
-        bodies=st.lists(infobip_items, max_size=3).map(lambda items: orjson.dumps({"results": items}))
-        | infobip_clicks.map(orjson.dumps),
+        bodies=st.lists(infobip_items | infobip_channels, max_size=3).map(
+            lambda items: orjson.dumps({"results": items})
+        )
+        | (infobip_clicks | infobip_notices).map(orjson.dumps),
         report=lambda name: infobip({"messageId": "m-1", "status": {"groupName": name}}),
         statuses=INFOBIP_GROUPS,
         batches=(
-            Batch(lambda items: infobip(*items), st.lists(infobip_items, max_size=4), json_text),
+            Batch(lambda items: infobip(*items), st.lists(infobip_items | infobip_channels, max_size=4), json_text),
             Batch(infobip_xml, st.lists(xml_items("result", ["messageId", "to", "from", "text"]), max_size=4), str),
         ),
     ),
@@ -280,9 +337,15 @@ CASES: Mapping[str, Case] = {
     "twilio": Case(
         credentials={"auth_token": SECRET},
         examples=[callback("twilio", b"", method="GET", query=f"MessageSid=SM1&MessageStatus=sent&secret={SECRET}")],
-        bodies=twilio_forms.map(lambda fields: urlencode(fields).encode()),
+        bodies=twilio_forms.map(lambda fields: urlencode(fields).encode())
+        | st.lists(twilio_events, max_size=3).map(orjson.dumps),
         report=lambda name: twilio({"MessageSid": "SM1", "MessageStatus": name}),
         statuses=TWILIO_STATUSES,
+        batches=(
+            Batch(
+                lambda events: callback("twilio", orjson.dumps(events)), st.lists(twilio_events, max_size=4), json_text
+            ),
+        ),
     ),
 }
 """By the provider's name."""

@@ -10,7 +10,7 @@ import orjson
 from providers.infobip import Infobip
 from schemas.records import RawCallback, Receipt
 
-RECEIVED_AT = 1_700_000_000_000
+RECEIVED_AT = 1_800_000_000_000
 FORM = "application/x-www-form-urlencoded"
 
 

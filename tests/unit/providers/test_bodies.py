@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from provider_callbacks import FORM, callback
 
 from providers.base import Unreadable
 from providers.bodies import Form, charset_of, is_json, is_xml, json_value, read_form
+from tests.unit.providers.provider_callbacks import FORM, callback
 
 LATIN = f"{FORM}; charset=ISO-8859-1"
 

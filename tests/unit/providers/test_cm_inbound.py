@@ -7,12 +7,12 @@ from urllib.parse import urlencode
 
 import orjson
 import pytest
-from provider_callbacks import FORM, RECEIVED_AT, callback
 
 from providers.base import Malformed, Unreadable
 from providers.cm import Cm
 from schemas.ids import derived_id
 from schemas.records import InboundMessage, RawCallback
+from tests.unit.providers.provider_callbacks import FORM, RECEIVED_AT, callback
 
 CM = Cm()
 
@@ -66,6 +66,7 @@ def test_an_inbound_sms_fills_every_field() -> None:
         occurred_at=1_772_352_000_000,
         received_at=RECEIVED_AT,
         raw=orjson.dumps(REPLY).decode(),
+        channel="sms",
     )
     assert (reply.provider_message_id or "").startswith("cm-")
 

@@ -7,19 +7,21 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from contract_cases import CASES, SECRET, Batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from provider_callbacks import callback
 
 from accounts.file import PROVIDERS as IN_ACCOUNTS_FILE
+from ingest.redaction import storable_headers
 from providers import PROVIDERS
 from providers.base import Answer, CallbackRequest, Item, Malformed, NotAuthentic, Unreadable
+from providers.meanings import tables
 from providers.samples import SOURCES, TOPICS, Occasion, Sample
 from schemas.codec import Codec
 from schemas.ids import derived_id
 from schemas.records import InboundMessage, LinkClick, RawCallback, Receipt
 from schemas.registry import FolderRegistry
+from tests.unit.providers.contract_cases import CASES, SECRET, Batch
+from tests.unit.providers.provider_callbacks import callback
 
 NAMES = sorted(PROVIDERS)
 REPORTING = [name for name in NAMES if CASES[name].statuses]
@@ -144,7 +146,7 @@ def test_a_sample_becomes_what_its_kind_says(name: str, sample: Sample) -> None:
     method=st.sampled_from(["POST", "GET"]),
     query=st.text(),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_arbitrary_bytes_are_read_or_unreadable(
     name: str, body: bytes, content_type: str | None, method: str, query: str
 ) -> None:
@@ -164,7 +166,7 @@ def mutated(draw: st.DrawFn, body: bytes) -> bytes:
 
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_callback_that_was_damaged_is_read_or_unreadable(name: str, data: st.DataObject) -> None:
     raw = data.draw(st.sampled_from(examples(name)))
     query = data.draw(mutated(raw.query.encode())).decode(errors="replace")
@@ -173,7 +175,7 @@ def test_a_callback_that_was_damaged_is_read_or_unreadable(name: str, data: st.D
 
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_whatever_is_read_fits_the_schema_of_its_record(name: str, data: st.DataObject) -> None:
     assert_sound(callback(name, data.draw(CASES[name].bodies)))
 
@@ -182,7 +184,7 @@ def test_whatever_is_read_fits_the_schema_of_its_record(name: str, data: st.Data
     "batch", [pytest.param(b, id=f"{name}-{n}") for name in NAMES for n, b in enumerate(CASES[name].batches)]
 )
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_batch_gives_one_item_for_each_of_its_own_in_order(batch: Batch, data: st.DataObject) -> None:
     items = data.draw(batch.items)
     raws = [item.item if isinstance(item, Malformed) else item.raw for item in read(batch.body(items))]
@@ -261,7 +263,7 @@ def report(name: str, status: str) -> RawCallback:
     url=st.text(),
     path_secret=st.none() | st.text(),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_forged_callback_is_refused_and_the_secret_is_not_told(
     name: str, body: bytes, values: list[str], url: str, path_secret: str | None
 ) -> None:
@@ -299,8 +301,24 @@ def test_secrets_are_compared_as_digests_of_one_length(name: str, monkeypatch: p
 
 @pytest.mark.parametrize("name", NAMES)
 @given(body=st.binary(), query=st.text(), method=st.sampled_from(["POST", "GET"]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_every_callback_is_answered(name: str, body: bytes, query: str, method: str) -> None:
     answer = PROVIDERS[name].answer(CallbackRequest(method, "https://callbacks.example/x", query, {}, body))
     assert isinstance(answer, Answer)
     assert bool(answer.body) == bool(answer.content_type)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_details_that_mean_more_are_in_its_table(name: str) -> None:
+    provider = PROVIDERS[name]
+    special = provider.billing_details | provider.sent_details
+    rows = [row for table in tables(name).values() if isinstance(table, list) for row in table] if special else []
+    details = {row.get("detail") for row in rows}
+    assert special <= details
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_proof_in_a_header_is_never_stored(name: str) -> None:
+    headers = dict.fromkeys(PROVIDERS[name].proof_headers, "proof")
+    assert headers.keys() == {header.lower() for header in headers}
+    assert storable_headers(headers, {}) == {}

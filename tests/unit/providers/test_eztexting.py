@@ -12,7 +12,6 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from provider_callbacks import FORM, RECEIVED_AT, callback
 
 from providers.base import Answer, CallbackRequest, Malformed, NotAuthentic, Unreadable
 from providers.eztexting import EzTexting
@@ -20,6 +19,7 @@ from schemas.codec import Codec
 from schemas.ids import derived_id
 from schemas.records import InboundMessage, RawCallback
 from schemas.registry import FolderRegistry
+from tests.unit.providers.provider_callbacks import FORM, RECEIVED_AT, callback
 
 EZTEXTING = EzTexting()
 CODEC = Codec(FolderRegistry())
@@ -151,6 +151,11 @@ def test_an_event_is_told_by_its_body_whatever_the_content_type() -> None:
 
 
 # What a message says
+
+
+@pytest.mark.parametrize(("shape", "answered"), [(MESSAGE | {"optOut": True}, True), (OPT_IN, True), (MESSAGE, None)])
+def test_opt_outs_and_keywords_were_answered_by_ez_texting(shape: dict[str, Any], answered: bool | None) -> None:
+    assert read_message(event(shape)).answered_by_provider is answered
 
 
 @pytest.mark.parametrize(
@@ -346,7 +351,7 @@ forms = st.dictionaries(
     | st.binary().map(lambda body: b"message=&from=" + body),
     content_type=st.none() | st.text() | st.sampled_from([FORM, "application/json"]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_arbitrary_bytes_are_read_or_unreadable(body: bytes, content_type: str | None) -> None:
     found: list[Any]
     try:
@@ -358,7 +363,7 @@ def test_arbitrary_bytes_are_read_or_unreadable(body: bytes, content_type: str |
 
 
 @given(body=events | forms)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_whatever_is_read_fits_the_schema_of_its_record(body: bytes) -> None:
     try:
         (item,) = EZTEXTING.read(callback("eztexting", body))
@@ -439,9 +444,28 @@ def test_a_signature_that_cannot_be_checked_passes(credentials: dict[str, str]) 
 
 
 @given(signature=st.text(), body=st.binary())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_forged_signature_is_refused(signature: str, body: bytes) -> None:
     assert verify(signature, SECRET, body) == "wrong_signature"
+
+
+REQUIRED = {"signature": "required"}
+
+
+@pytest.mark.parametrize(
+    ("signature", "credentials", "code"),
+    [
+        (sign(BODY), SECRET | REQUIRED, None),
+        (sign(BODY, "other"), SECRET | REQUIRED, "wrong_signature"),
+        (None, SECRET | REQUIRED, "missing_signature"),
+        (None, REQUIRED, "no_credentials"),
+        (sign(BODY), REQUIRED, "no_credentials"),
+    ],
+)
+def test_a_signature_that_is_required_must_be_there_and_right(
+    signature: str | None, credentials: dict[str, str], code: str | None
+) -> None:
+    assert verify(signature, credentials) == code
 
 
 def test_a_refusal_does_not_tell_the_secret() -> None:
@@ -456,5 +480,35 @@ def test_the_answer_is_empty() -> None:
     assert EZTEXTING.answer(CallbackRequest("POST", "https://callbacks.example/x", "", {}, b"{}")) == Answer(b"", None)
 
 
-def test_it_is_called_eztexting_and_takes_posts_only() -> None:
-    assert (EZTEXTING.name, EZTEXTING.methods) == ("eztexting", frozenset({"POST"}))
+def test_it_is_called_eztexting_and_takes_posts_and_gets() -> None:
+    assert (EZTEXTING.name, EZTEXTING.methods) == ("eztexting", frozenset({"POST", "GET"}))
+
+
+@pytest.mark.parametrize(
+    ("method", "content_type", "body", "query"),
+    [
+        ("GET", None, b"", "account=acme&PhoneNumber=2125550123&Message=STOP&MessageID=88"),
+        ("POST", None, b"", "account=acme&from=12125550123&message=STOP"),
+        ("POST", "application/json", b"", "account=acme&from=12125550123&message=STOP"),
+        ("POST", FORM, b"id=7", "account=acme&PhoneNumber=2125550123&Message=STOP"),
+        ("POST", FORM, b"PhoneNumber=2125550123&Message=STOP", "account=acme&PhoneNumber=2125550199&Message=x"),
+        ("GET", None, b"", "account=acme&fromNumber=12125550123&toNumber=18885550100&message=STOP"),
+    ],
+)
+def test_the_fields_may_stand_in_the_query(method: str, content_type: str | None, body: bytes, query: str) -> None:
+    raw = callback("eztexting", body, method=method, content_type=content_type, query=query)
+    (message,) = EZTEXTING.read(raw)
+    assert isinstance(message, InboundMessage)
+    assert (message.from_, message.text, message.kind, message.provider_message_id) == (
+        "+12125550123",
+        "STOP",
+        "reply",
+        None,
+    )
+
+
+def test_a_flag_in_the_query_is_one() -> None:
+    query = "type=inbound_text.received&fromNumber=12125550123&message=PIZZA&optOut=true"
+    (message,) = EZTEXTING.read(callback("eztexting", b"", method="GET", query=query))
+    assert isinstance(message, InboundMessage)
+    assert message.kind == "opt_out"

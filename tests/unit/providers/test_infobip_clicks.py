@@ -6,12 +6,12 @@ from typing import Any
 
 import orjson
 import pytest
-from provider_callbacks import RECEIVED_AT, callback, infobip
 
 from providers.base import Item, Malformed
 from providers.infobip import Infobip
 from schemas.ids import derived_id
 from schemas.records import LinkClick, Receipt
+from tests.unit.providers.provider_callbacks import RECEIVED_AT, callback, infobip
 
 CLICK: dict[str, Any] = {
     "notificationType": "CLICKED",

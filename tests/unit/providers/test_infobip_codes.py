@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from provider_callbacks import infobip_receipt, outcome
+
+from tests.unit.providers.provider_callbacks import infobip_receipt, outcome
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_a_bare_id_means_what_its_group_says(group: int, status_id: int, detail:
         (5, 51, "MISSING_TO", "MISSING_TO", "neutral"),
         (5, 15, "REJECTED_DUPLICATE", "REJECTED_DUPLICATE", "neutral"),
         (3, 2, "DELIVERED_TO_HANDSET", "DELIVERED_TO_HANDSET", "delivered"),
-        (5, 52, "REJECTED_SOMETHING_NEW", "REJECTED_SOMETHING_NEW", "neutral"),
+        (5, 52, "REJECTED_SOMETHING_NEW", "REJECTED_SOMETHING_NEW", "transient"),
         (2, 7, "UNDELIVERABLE_SOMETHING_NEW", "UNDELIVERABLE_SOMETHING_NEW", "transient"),
     ],
 )
@@ -136,7 +137,12 @@ def test_a_report_that_never_came_is_no_failure_of_the_recipient() -> None:
             "REJECTED_DESTINATION_BLOCKLISTED",
             "opt_out",
         ),
-        ({"id": 607, "name": "EC_REJECTED_SPAM_BY_OPERATOR"}, "REJECTED_SPAM", "complaint"),
+        ({"id": 607, "name": "EC_REJECTED_SPAM_BY_OPERATOR"}, "REJECTED_SPAM", "neutral"),
+        ({"id": 15017, "name": "EC_RECIPIENT_DEACTIVATED"}, "REJECTED_DESTINATION", "invalid"),
+        ({"id": 7033}, "EC_MARKETING_OPT_OUT", "opt_out"),
+        ({"id": 7003, "name": "EC_BLOCKED_USER"}, "EC_BLOCKED_USER", "opt_out"),
+        ({"id": 4121, "name": "EC_HEADER_NOT_FOUND"}, "EC_HEADER_NOT_FOUND", "neutral"),
+        ({"id": 4137}, "REJECTED_DND", "opt_out"),
         ({"id": 541, "name": "EC_LIMIT_REACHED"}, "EC_LIMIT_REACHED", "neutral"),
         ({"id": 4202, "name": "EC_10DLC_LIMIT_REACHED"}, "EC_10DLC_LIMIT_REACHED", "neutral"),
         ({"id": 4101, "name": "EC_VALIDITY_EXPIRED"}, "EXPIRED", "transient"),
@@ -159,6 +165,40 @@ def test_the_error_says_why_a_message_failed(
 def test_the_name_of_an_error_wins_over_its_id() -> None:
     receipt = infobip_receipt({"groupId": 2}, {"id": 1, "name": "EC_ABSENT_SUBSCRIBER"})
     assert receipt.status_class == "transient"
+
+
+@pytest.mark.parametrize(
+    ("error", "status_class"),
+    [
+        # India's DLT, a parameter of an MMS: what is new there is the sender's fault too.
+        ({"id": 4152, "name": "EC_SOMETHING_NEW"}, "neutral"),
+        ({"id": 15204}, "neutral"),
+        ({"id": 9_999}, "transient"),
+        # A name that is known wins over an id of such a range.
+        ({"id": 4152, "name": "EC_ABSENT_SUBSCRIBER"}, "transient"),
+    ],
+)
+def test_an_unknown_error_of_a_range_that_is_the_senders_fault_says_nothing_about_the_recipient(
+    error: dict[str, Any], status_class: str
+) -> None:
+    assert infobip_receipt({"groupId": 2, "name": "UNDELIVERABLE_NOT_DELIVERED"}, error).status_class == status_class
+    assert infobip_receipt({"groupId": 5, "name": "REJECTED_DND"}, error).status_class == "opt_out"
+
+
+@pytest.mark.parametrize(
+    ("status", "detail", "status_class"),
+    [
+        ({"groupId": 5, "id": 4106, "name": "EC_BLOCKED_BY_DLT"}, "EC_BLOCKED_BY_DLT", "neutral"),
+        ({"groupId": 2, "id": 4121}, "EC_HEADER_NOT_FOUND", "neutral"),
+        ({"groupId": 2, "id": 4199}, "UNDELIVERABLE", "neutral"),
+        ({"groupId": 5, "id": 777}, "REJECTED", "transient"),
+        ({"groupId": 1, "id": 777}, "PENDING", "neutral"),
+        ({"groupId": 5}, "REJECTED", "neutral"),
+    ],
+)
+def test_an_error_may_stand_in_the_place_of_the_status(status: dict[str, Any], detail: str, status_class: str) -> None:
+    receipt = infobip_receipt(status)
+    assert (receipt.status_detail, receipt.status_class) == (detail, status_class)
 
 
 @pytest.mark.parametrize("group", [1, 3, 4])

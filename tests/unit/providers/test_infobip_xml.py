@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from provider_callbacks import callback, infobip
 
 from providers.base import Item, Malformed, Unreadable
 from providers.infobip import Infobip
 from schemas.records import InboundMessage, RawCallback, Receipt
+from tests.unit.providers.provider_callbacks import callback, infobip
 
 INFOBIP = Infobip()
 

@@ -10,7 +10,6 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from provider_callbacks import FORM, RECEIVED_AT, callback, outcome
 
 from providers.base import Answer, CallbackRequest, Malformed, Unreadable
 from providers.lime import REPEAT_WINDOW, Lime
@@ -18,6 +17,7 @@ from schemas.codec import Codec
 from schemas.ids import derived_id
 from schemas.records import InboundMessage, RawCallback, Receipt
 from schemas.registry import FolderRegistry
+from tests.unit.providers.provider_callbacks import FORM, RECEIVED_AT, callback, outcome
 
 LIME = Lime()
 CODEC = Codec(FolderRegistry())
@@ -149,8 +149,16 @@ def test_a_number_becomes_e164(number: str) -> None:
     assert read_message(post({**LEAD, "mobile_number": number})).from_ == "+15555550100"
 
 
-@pytest.mark.parametrize("number", ["5555550100", "155555501000", "445555550100", "25256", "nobody", "1" * 5000])
-def test_a_number_that_is_not_of_11_digits_with_1_is_rejected_and_not_told(number: str) -> None:
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [("447700900123", "+447700900123"), ("+44 7700 900123", "+447700900123"), ("5555550100", "+15555550100")],
+)
+def test_a_number_may_be_of_any_country_and_without_one_is_of_lime_s_own(number: str, expected: str) -> None:
+    assert read_message(post({**LEAD, "mobile_number": number})).from_ == expected
+
+
+@pytest.mark.parametrize("number", ["25256", "nobody", "1" * 5000])
+def test_a_number_that_is_none_is_rejected_and_not_told(number: str) -> None:
     malformed = read_malformed(post({**LEAD, "mobile_number": number}))
     assert malformed.reason == "invalid_number"
     assert number not in malformed.error
@@ -307,7 +315,6 @@ def test_a_report_is_told_by_its_body_where_the_content_type_is_missing() -> Non
         ({"message_id": " "}, "missing_field", "message_id"),
         ({"message_id": 7}, "wrong_type", "message_id"),
         ({"mobile_number": None}, "missing_field", "mobile_number"),
-        ({"mobile_number": "5555550100"}, "invalid_number", "mobile_number"),
         ({"list_id": None}, "missing_field", "list_id"),
         ({"list_id": 1221}, "wrong_type", "list_id"),
         ({"status": None}, "missing_field", "status"),
@@ -315,7 +322,6 @@ def test_a_report_is_told_by_its_body_where_the_content_type_is_missing() -> Non
         ({"status": ["delivered"]}, "wrong_type", "status"),
         ({"error_code": 104}, "wrong_type", "error_code"),
         ({"error_text": {}}, "wrong_type", "error_text"),
-        ({"occurred_at": "soon"}, "invalid_time", "occurred_at"),
         ({"occurred_at": 1_772_352_000}, "wrong_type", "occurred_at"),
     ],
 )
@@ -326,6 +332,11 @@ def test_a_report_of_another_shape_is_rejected_by_the_name_of_the_field(
     assert malformed.reason == reason
     assert named in malformed.error
     assert malformed.item == report(**changes).body.decode()
+
+
+def test_a_number_or_a_time_that_cannot_be_read_costs_only_itself() -> None:
+    receipt = read_receipt(report(mobile_number="nobody", occurred_at="soon"))
+    assert (receipt.provider_message_id, receipt.to, receipt.occurred_at) == ("m-1", None, None)
 
 
 @pytest.mark.parametrize("name", ["error_code", "error_text", "occurred_at"])
@@ -375,7 +386,7 @@ reports = st.fixed_dictionaries(
     method=st.sampled_from(["POST", "GET"]),
     query=st.text() | st.text().map(lambda text: "mobile_number=" + text),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_arbitrary_bytes_are_read_or_unreadable(body: bytes, content_type: str | None, method: str, query: str) -> None:
     found: list[Any]
     try:
@@ -387,7 +398,7 @@ def test_arbitrary_bytes_are_read_or_unreadable(body: bytes, content_type: str |
 
 
 @given(body=responses | reports)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_whatever_is_read_fits_the_schema_of_its_record(body: bytes) -> None:
     (item,) = LIME.read(callback("lime", body))
     if isinstance(item, Malformed):

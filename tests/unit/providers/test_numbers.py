@@ -32,6 +32,13 @@ from providers.numbers import NotANumber, to_number, to_sender
         ("1-415-555-1234", "+14155551234"),
         ("+1.415.555.1234", "+14155551234"),
         ("+39 06 698 1234", "+39066981234"),
+        ("+52 1 55 1234 5678", "+5215512345678"),
+        ("+229 97 12 34 56", "+22997123456"),
+        ("4407400123456", "+447400123456"),
+        ("whatsapp:+4407400123456", "+447400123456"),
+        ("1 1 415 555 1234", "+14155551234"),
+        ("54111523456789", "+5491123456789"),
+        ("011 49 151 12345678", "+4915112345678"),
     ],
 )
 def test_international_numbers_become_e164(written: str, expected: str) -> None:
@@ -83,7 +90,9 @@ def test_what_is_no_number_is_refused(text: str) -> None:
         to_number(text)
 
 
-@pytest.mark.parametrize("national", ["(415) 555-1234", "(917) 555-1234", "0171 2345678", "079 302 67 27"])
+@pytest.mark.parametrize(
+    "national", ["(415) 555-1234", "(917) 555-1234", "0171 2345678", "0113 496 0000", "011 4912-3456"]
+)
 def test_national_numbers_are_refused_because_their_country_is_unknown(national: str) -> None:
     with pytest.raises(NotANumber):
         to_number(national)

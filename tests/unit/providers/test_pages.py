@@ -8,16 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import contract_cases
 import pytest
-from contract_cases import SECRET
-from provider_callbacks import callback
 
 import providers.meanings
 from providers import PROVIDERS, samples
 from providers.base import CallbackRequest, Malformed, NotAuthentic
 from providers.samples import Occasion, Source
 from schemas.records import InboundMessage, Receipt
+from tests.unit.providers import contract_cases
+from tests.unit.providers.contract_cases import SECRET
+from tests.unit.providers.provider_callbacks import callback
 
 DOCS = Path(__file__).parents[3] / "docs"
 HEADINGS = [

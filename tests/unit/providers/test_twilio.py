@@ -6,12 +6,12 @@ import base64
 from urllib.parse import urlencode
 
 import pytest
-from provider_callbacks import FORM, RECEIVED_AT, callback, twilio
 
 from providers.base import Answer, CallbackRequest, Malformed, Unreadable
 from providers.twilio import Twilio
 from schemas.ids import derived_id
 from schemas.records import InboundMessage, RawCallback, Receipt
+from tests.unit.providers.provider_callbacks import FORM, RECEIVED_AT, callback, twilio
 
 TWILIO = Twilio()
 URL = "https://callbacks.example/api/webhook-feedbacks/twilio?account=acme"
@@ -153,7 +153,10 @@ def test_the_error_code_says_why_a_message_failed(status: str, code: str, detail
     assert receipt.provider_text
 
 
-@pytest.mark.parametrize(("code", "kept"), [("", None), ("0", None), ("30999", "30999"), ("oops", "oops")])
+@pytest.mark.parametrize(
+    ("code", "kept"),
+    [("", None), ("0", None), ("30299", "30299"), ("63999", "63999"), ("oops", "oops"), ("9" * 120, "9" * 120)],
+)
 def test_an_unknown_error_code_is_kept_and_counts_as_a_failure(code: str, kept: str | None) -> None:
     receipt = read_receipt({"MessageSid": "SM1", "MessageStatus": "failed", "ErrorCode": code})
     assert (receipt.status_detail, receipt.status_class, receipt.provider_code) == (
@@ -161,6 +164,12 @@ def test_an_unknown_error_code_is_kept_and_counts_as_a_failure(code: str, kept: 
         "transient",
         kept,
     )
+
+
+@pytest.mark.parametrize("code", ["30500", "30999", "21699", "30046", "21999", "11299", "63119"])
+def test_a_code_of_a_range_that_is_the_senders_or_twilios_fault_says_nothing_about_the_recipient(code: str) -> None:
+    receipt = read_receipt({"MessageSid": "SM1", "MessageStatus": "failed", "ErrorCode": code})
+    assert (receipt.status_class, receipt.provider_code) == ("neutral", code)
 
 
 def test_an_error_code_changes_nothing_unless_the_message_failed() -> None:
@@ -194,7 +203,6 @@ def test_a_bad_done_date_does_not_reject_a_report() -> None:
         ({"MessageStatus": "sent"}, "missing_field", "MessageSid"),
         ({"MessageStatus": "sent", "MessageSid": " "}, "missing_field", "MessageSid"),
         ({"MessageStatus": "huh", "MessageSid": "SM1"}, "unknown_status", "huh"),
-        ({"MessageStatus": "sent", "MessageSid": "SM1", "To": "abc"}, "invalid_number", "To"),
         ({"MessageSid": "SM1", "Body": "hi"}, "missing_field", "From"),
         ({"MessageSid": "SM1", "SmsStatus": "received", "From": ""}, "missing_field", "From"),
     ],
@@ -204,6 +212,12 @@ def test_a_bad_callback_is_named(fields: dict[str, str], reason: str, named: str
     assert malformed.reason == reason
     assert named in malformed.error
     assert malformed.item == urlencode(fields)
+
+
+@pytest.mark.parametrize("to", ["abc", "", "0171 2345678", "whatsapp:US.1349120865530274", "messenger:10210"])
+def test_a_recipient_that_is_no_number_costs_only_itself(to: str) -> None:
+    receipt = read_receipt({**STATUS, "MessageStatus": "failed", "ErrorCode": "63024", "To": to})
+    assert (receipt.to, receipt.status, receipt.provider_code) == (None, "undeliverable", "63024")
 
 
 def test_two_different_statuses_in_one_callback_are_ambiguous() -> None:
@@ -341,6 +355,11 @@ def test_an_opt_out_is_one_where_twilio_says_so(fields: dict[str, str], kind: st
     assert (message.kind, message.keyword) == (kind, keyword)
 
 
+@pytest.mark.parametrize(("opt_out_type", "answered"), [("STOP", True), ("START", True), ("HELP", True), ("", None)])
+def test_a_keyword_of_advanced_opt_out_was_answered_by_twilio(opt_out_type: str, answered: bool | None) -> None:
+    assert read_message({**MESSAGE, "OptOutType": opt_out_type}).answered_by_provider is answered
+
+
 @pytest.mark.parametrize(
     ("sender", "expected"),
     [
@@ -353,6 +372,20 @@ def test_an_opt_out_is_one_where_twilio_says_so(fields: dict[str, str], kind: st
 )
 def test_a_sender_without_a_number_stays_as_it_is(sender: str, expected: str) -> None:
     assert read_message({**MESSAGE, "From": sender}).from_ == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "channel", "user_id"),
+    [
+        ({"From": "whatsapp:+15558675310", "ExternalUserId": "US.1234"}, "whatsapp", "US.1234"),
+        ({"From": "whatsapp:US.1234"}, "whatsapp", "US.1234"),
+        ({"To": "rcs:acme_agent"}, "rcs", None),
+        ({}, None, None),
+    ],
+)
+def test_channel_and_user_id_are_kept(fields: dict[str, str], channel: str | None, user_id: str | None) -> None:
+    message = read_message({**MESSAGE, **fields})
+    assert (message.channel, message.user_id) == (channel, user_id)
 
 
 def test_the_answered_message_is_kept() -> None:

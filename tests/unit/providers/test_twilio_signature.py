@@ -17,8 +17,12 @@ URL = "https://callbacks.example/api/webhook-feedbacks/twilio?account=acme"
 TOKEN = "0123456789abcdef0123456789abcdef"
 
 
-def sign(token: str, text: str) -> str:
-    return base64.b64encode(hmac.new(token.encode(), text.encode(), hashlib.sha1).digest()).decode()
+SHARED_KEY = "a-key-that-is-shared"
+SHA256 = "key=webhooks_sharedkey_01,algorithm=HMAC_SHA256"
+
+
+def sign(token: str, text: str, algorithm: str = "sha1") -> str:
+    return base64.b64encode(hmac.new(token.encode(), text.encode(), algorithm).digest()).decode()
 
 
 def verify(
@@ -28,9 +32,12 @@ def verify(
     body: bytes = b"",
     method: str = "POST",
     credentials: dict[str, str] | None = None,
+    settings: str | None = None,
 ) -> str | None:
     """The code of the refusal, None when the callback is authentic."""
     headers = {} if signature is None else {"x-twilio-signature": signature}
+    if settings is not None:
+        headers["x-twilio-webhooks-signature-settings"] = settings
     request = CallbackRequest(method, url, url.partition("?")[2], headers, body)
     try:
         TWILIO.verify(request, {"auth_token": TOKEN} if credentials is None else credentials)
@@ -165,3 +172,64 @@ def test_a_wrong_signature_is_refused(signature: str) -> None:
 @pytest.mark.parametrize("url", ["", "no url", "https://", "https://[broken/x", "https://a.example/\udcff"])
 def test_an_odd_url_is_refused_not_an_error(url: str) -> None:
     assert verify("fake", url=url) == "wrong_signature"
+
+
+# Shared keys
+
+BOTH = {"auth_token": TOKEN, "shared_key": SHARED_KEY, "shared_key_previous": "an-older-key"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "algorithm"),
+    [
+        (SHA256, "sha256"),
+        ("key=webhooks_sharedkey_01,algorithm=HMAC_SHA1", "sha1"),
+        (" algorithm = hmac_sha256 , key=k", "sha256"),
+    ],
+)
+@pytest.mark.parametrize("key", [SHARED_KEY, "an-older-key"])
+def test_a_shared_key_signs_the_same_text_with_the_algorithm_that_the_header_names(
+    settings: str, algorithm: str, key: str
+) -> None:
+    signature = sign(key, URL + "BodyhiFrom+15017250604", algorithm)
+    assert verify(signature, body=b"From=%2B15017250604&Body=hi", credentials=BOTH, settings=settings) is None
+    assert verify(signature, body=b"From=%2B15017250604&Body=ho", credentials=BOTH, settings=settings) is not None
+
+
+@pytest.mark.parametrize(
+    ("signature", "settings", "credentials", "code"),
+    [
+        # The header never lets the auth token sign with SHA-256, nor the shared key without it.
+        (sign(TOKEN, URL, "sha256"), SHA256, BOTH, "wrong_signature"),
+        (sign(TOKEN, URL), SHA256, BOTH, "wrong_signature"),
+        (sign(TOKEN, URL), "key=k,algorithm=HMAC_SHA1", BOTH, "wrong_signature"),
+        (sign(TOKEN, URL, "sha256"), None, BOTH, "wrong_signature"),
+        (sign(SHARED_KEY, URL), None, BOTH, "wrong_signature"),
+        (sign(SHARED_KEY, URL, "sha256"), "key=k,algorithm=HMAC_SHA1", BOTH, "wrong_signature"),
+        (sign(TOKEN, URL, "sha256"), SHA256, {"auth_token": TOKEN}, "no_credentials"),
+        (sign(SHARED_KEY, URL, "sha256"), None, {"shared_key": SHARED_KEY}, "no_credentials"),
+        (None, SHA256, BOTH, "missing_signature"),
+        (sign(SHARED_KEY, URL, "sha512"), "key=k,algorithm=HMAC_SHA512", BOTH, "unknown_algorithm"),
+        (sign(SHARED_KEY, URL), "key=k", BOTH, "unknown_algorithm"),
+        (sign(SHARED_KEY, URL), "", BOTH, "unknown_algorithm"),
+        (sign(SHARED_KEY, URL), "algorithm=HMAC_SHA1,algorithm=HMAC_SHA256", BOTH, "unknown_algorithm"),
+    ],
+)
+def test_the_header_chooses_the_key_and_no_more(
+    signature: str | None, settings: str | None, credentials: dict[str, str], code: str
+) -> None:
+    assert verify(signature, credentials=credentials, settings=settings) == code
+
+
+def test_an_algorithm_that_is_not_known_is_named() -> None:
+    headers = {"x-twilio-signature": "x", "x-twilio-webhooks-signature-settings": "key=k,algorithm=HMAC_MD5"}
+    with pytest.raises(NotAuthentic, match=r"HMAC_MD5.*HMAC_SHA1, HMAC_SHA256"):
+        TWILIO.verify(CallbackRequest("POST", URL, "account=acme", headers, b""), BOTH)
+
+
+def test_a_colon_in_the_query_is_signed_bare_where_the_request_has_it_encoded() -> None:
+    bare = f"{URL}&From=whatsapp:%2B15017250604&Body=it's"
+    for signed in (bare, bare.replace("'", "%27"), bare.replace("whatsapp:", "whatsapp%3A")):
+        url = f"{URL}&From=whatsapp%3A%2B15017250604&Body=it's"
+        assert verify(sign(TOKEN, signed), url=url, method="GET") is None
+    assert verify(sign(TOKEN, bare.replace("%2B", "+")), url=url, method="GET") == "wrong_signature"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -50,9 +51,10 @@ def test_a_schema_is_found_by_its_guid() -> None:
 
 def test_an_id_names_the_subjects_that_use_it() -> None:
     assert get(f"/schemas/ids/{RECEIPT_ID}/subjects") == ["prod.sms.receipts-value", "trackly.Receipt"]
+    newest = FOLDER.versions["Receipt"][-1]["version"]
     assert get(f"/schemas/ids/{RECEIPT_ID}/versions") == [
-        {"subject": "prod.sms.receipts-value", "version": 1},
-        {"subject": "trackly.Receipt", "version": 1},
+        {"subject": "prod.sms.receipts-value", "version": newest},
+        {"subject": "trackly.Receipt", "version": newest},
     ]
 
 
@@ -187,3 +189,22 @@ def test_errors_carry_the_code_that_clients_decide_by(
     response = client.request(method, path, content=body)
     assert (response.status_code, response.json()["error_code"]) == (status, code)
     assert response.json()["message"]
+
+
+async def test_a_body_that_does_not_come_is_waited_for_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("registry.app.BODY_SECONDS", 0.05)
+    path = f"/subjects/{SUBJECT}"
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
+             "headers": [], "root_path": ""}  # fmt: skip
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        if sent:
+            return {"type": "http.disconnect"}
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await asyncio.wait_for(create_app(CATALOGUE, FOLDER)(scope, receive, send), 5)
+    assert sent[0]["status"] == 408

@@ -24,6 +24,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "int | None": st.none() | st.integers(0, 2**31 - 1),
     "float | None": st.none() | st.floats(0.01, 1e6),
     "bool": st.booleans(),
+    "bool | None": st.booleans() | st.none(),
     "bytes": st.binary(max_size=50),
     "bytes | None": st.none() | st.binary(max_size=50),
     "Mapping[str, str]": st.dictionaries(text, text, max_size=3),
@@ -148,6 +149,6 @@ def test_records_of_an_older_schema_are_read_with_defaults() -> None:
         raw="{}",
     )
     encoded = CODEC.encode(receipt)
-    # `network` is null and stands right before `raw` ("{}" with its length): take its one byte out.
-    older = b"\x00" + struct.pack(">I", 999) + encoded[5:-4] + encoded[-3:]
+    # `network` is null and stands before `raw` ("{}" with its length) and two fields that are null: take its byte out.
+    older = b"\x00" + struct.pack(">I", 999) + encoded[5:-6] + encoded[-5:]
     assert writer.decode(older) == receipt

@@ -1,4 +1,4 @@
-"""What the tests of the sinks share: a clock that they move, a receiver that they answer for, events."""
+"""What the tests of the sinks share: a receiver that they answer for, events."""
 
 from __future__ import annotations
 
@@ -8,49 +8,10 @@ from typing import Any, NamedTuple
 from bus.ledger import Ledger, TopicPartition
 from outbound.outcomes import Outcome, answered
 from schemas.records import DeliveryEvent, EndpointConfig
+from tests.clock import START, settled
 
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
-START = 1_705_314_600_000
 OK = answered(200)
-
-
-class MovedClock:
-    """Stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
-
-    def now_ms(self) -> int:
-        return START + round(self.now * 1000)
-
-    def monotonic(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        if seconds <= 0:
-            await asyncio.sleep(0)
-            return
-        future = asyncio.get_running_loop().create_future()
-        self._sleepers.append((self.now + seconds, future))
-        await future
-
-    async def move(self, seconds: float) -> None:
-        """Let so many seconds pass, and let everything happen that happens by then."""
-        await settled()
-        self.now += seconds
-        due = [future for at, future in self._sleepers if at <= self.now]
-        self._sleepers = [(at, future) for at, future in self._sleepers if at > self.now]
-        for future in due:
-            if not future.done():
-                future.set_result(None)
-        await settled()
-
-
-async def settled() -> None:
-    """Let everything run that can run."""
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 class Request(NamedTuple):

@@ -4,9 +4,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sink_parts import OK, START, MovedClock, Receiver, settled
 
-from accounts.store import Accounts
+from accounts.model import Accounts
 from bus.settings import BusSettings
 from outbound.formats import raw_content_type
 from outbound.outcomes import Outcome
@@ -14,6 +13,8 @@ from schemas.codec import Codec
 from schemas.records import AccountConfig, InboundMessage, ListConfig, Receipt
 from schemas.registry import FolderRegistry
 from sinks.forwarding import OLDEST_MS, PER_HOST, WAITING_BYTES, WAITING_ITEMS, Forwarding, Hosts, Item
+from tests.clock import START, MovedClock, settled
+from tests.unit.sinks.sink_parts import OK, Receiver
 
 CODEC = Codec(FolderRegistry())
 LIST, OTHER = "+18005551234", "+18009999999"

@@ -86,8 +86,9 @@ def inbound(
     list_number: str | None = None,
     provider: str = "twilio",
     from_: str = NUMBER,
+    received_at: int | None = None,
 ) -> InboundMessage:
-    """A message of the contact to the list, received a second after it was written."""
+    """A message of the contact to the list, received a second after it was written, unless `received_at` says."""
     return InboundMessage(
         event_id=f"evt_{id}_{occurred_at}",
         account=ACCOUNT,
@@ -101,7 +102,7 @@ def inbound(
         keyword=keyword,
         opt_out_scope=scope,
         occurred_at=START_OF_DAY + occurred_at,
-        received_at=START_OF_DAY + occurred_at + 1_000,
+        received_at=START_OF_DAY + (occurred_at + 1_000 if received_at is None else received_at),
         raw="{}",
     )
 
@@ -112,6 +113,7 @@ def command(
     reason: str | None = None,
     phone_number: str = NUMBER,
     list_number: str = LIST,
+    happened_at: int | None = None,
 ) -> ContactCommand:
     """An operator's order about the contact."""
     return ContactCommand(
@@ -123,6 +125,7 @@ def command(
         issued_by="ops@example.com",
         issued_at=START_OF_DAY + issued_at,
         reason=reason,
+        happened_at=None if happened_at is None else START_OF_DAY + happened_at,
     )
 
 

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from functools import partial
+from typing import Any, TypeVar
 
 from aiokafka.errors import KafkaError
-from contact_records import ACCOUNT, LIST, START_OF_DAY
 
-from accounts.store import Accounts, Config
-from bus.due import DueRows
-from bus.inbox import Admitted
-from bus.owners import OwnedRows
-from bus.stores import Store
-from schemas.ids import recipient_key
+from accounts.model import Accounts, Config
+from accounts.suppression import WHOLE_ACCOUNT, held, unrecorded
+from bus.tables.count_index import CountedRows
+from bus.tables.due_index import DueRows
+from bus.tables.owner_index import OwnedRows
+from bus.tables.store import Store
+from bus.tables.versions import pack, version_header
+from bus.worker.batches import Batch
+from bus.worker.inbox import Admitted
+from schemas.ids import contact_key, recipient_key
 from schemas.pseudonyms import Pseudonyms
 from schemas.records import (
     AccountConfig,
     ContactCommand,
+    ContactState,
     InboundMessage,
     LinkClick,
     ListConfig,
@@ -25,11 +31,14 @@ from schemas.records import (
     Receipt,
     Record,
 )
+from schemas.topics import Catalogue
+from streams import brake_row, row
 from streams.contacts import Contacts
 from streams.message_row import due_at, owners_of
 from streams.normalize import key_of_receipt
 from streams.row import ContactRow, from_bytes
 from tests.memory import CODEC, MemoryKafka, ledger
+from tests.unit.streams.contact_records import ACCOUNT, LIST, START_OF_DAY
 
 WAIT = 60.0
 REGISTERING = AccountConfig(id=ACCOUNT, name="Acme", registers_messages=True)
@@ -38,7 +47,15 @@ REGISTERING = AccountConfig(id=ACCOUNT, name="Acme", registers_messages=True)
 NOT_REGISTERING = AccountConfig(id=ACCOUNT, name="Acme")
 ONE_LIST = ListConfig(account=ACCOUNT, number=LIST)
 
-_RUNNER = asyncio.Runner()
+CATALOGUE = Catalogue()
+
+RUNNER = asyncio.Runner()
+T = TypeVar("T")
+
+
+def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """The end of a coroutine. `RUNNER.run` also arms Ctrl-C each time, which takes as long as what the stage does."""
+    return RUNNER.get_loop().run_until_complete(work)
 
 
 class Stage:
@@ -47,11 +64,14 @@ class Stage:
     def __init__(self, *configs: Config) -> None:
         self.kafka = MemoryKafka()
         self.orphaned = 0
+        self.generation = 1
+        self.got_at: dict[str, int] = {}
+        """When Kafka got a record (by its event id), in ms: of an order by default when it was given, of others 0."""
         self._view = Accounts()
         for config in configs:
             self._view.put(config)
         self._seconds = 0.0
-        self._stores: dict[str, dict[int, Store]] = {"contacts": {}, "messages": {}}
+        self._stores: dict[str, dict[int, Store]] = {"contacts": {}, "messages": {}, "brakes": {}}
         self.restart()
 
     def restart(self) -> None:
@@ -60,19 +80,25 @@ class Stage:
         self._contacts = Contacts(
             CODEC,
             self._view,
-            self.kafka.table("contacts", self._stores["contacts"]),
+            self.kafka.table(
+                "contacts",
+                self._stores["contacts"],
+                owned_rows=OwnedRows(row.holders_of),
+                counted_rows=CountedRows(row.labels_of),
+            ),
             self.kafka.table("messages", self._stores["messages"], waiting, OwnedRows(partial(owners_of, codec=CODEC))),
+            self.kafka.table("brakes", self._stores["brakes"], DueRows(brake_row.due_at, clock=self._clock)),
             wait=WAIT,
             clock=self._clock,
             on_orphaned=self._count_orphaned,
             pseudonyms=Pseudonyms("a secret of the tests"),
         )
         for table in self._contacts.tables:
-            _RUNNER.run(table.claim([ledger()]))
+            to_the_end(table.claim([ledger(generation=self.generation)]))
 
     def lose_disk(self) -> None:
         """Start with empty stores: everything comes from the changelogs."""
-        self._stores = {"contacts": {}, "messages": {}}
+        self._stores = {"contacts": {}, "messages": {}, "brakes": {}}
         self.restart()
 
     def apply(self, *records: Record) -> list[Record]:
@@ -104,9 +130,9 @@ class Stage:
         """Let time pass, then let happen what is due; returns what was sent."""
         self._seconds += seconds
         before = len(self.kafka.sent)
-        batch = self.kafka.batch([], *self._contacts.tables)
+        batch = self._batch()
         self._contacts.tick(batch)
-        _RUNNER.run(batch.make_durable())
+        to_the_end(batch.make_durable())
         return self._sent_since(before)
 
     def contact(self, number: str, list_number: str = LIST, account: str = ACCOUNT) -> ContactRow:
@@ -114,32 +140,90 @@ class Stage:
         value = self._contacts.tables.contacts.get(0, f"{account}:{list_number}:{number}".encode())[1]
         return ContactRow(since=0) if value is None else from_bytes(value)
 
+    def state(self, number: str, list_number: str = LIST, account: str = ACCOUNT) -> ContactState:
+        """Who may be texted as everybody reads it: the published state of a contact, held against the account's."""
+        newest = {each.key: each.value for each in self.kafka.sent if each.topic == CATALOGUE["contacts"].name}
+        own, whole = (newest.get(contact_key(account, each, number).encode()) for each in (list_number, WHOLE_ACCOUNT))
+        recorded = None if own is None else CODEC.decode_as(ContactState, own)
+        suppression = None if whole is None else CODEC.decode_as(ContactState, whole)
+        return held(recorded or unrecorded(account, list_number, number), suppression)
+
+    def configure(self, *configs: Config) -> None:
+        """Settings change."""
+        for config in configs:
+            self._view.put(config)
+
     def holds(self, text: str) -> list[bytes]:
         """Everything in the stores of the tables in which a text stands, keys and indexes too."""
         stores = [store for table in self._stores.values() for store in table.values()]
         return [key + value for store in stores for key, value in store.own_items(b"") if text.encode() in key + value]
 
+    def decide(self, order: ContactCommand) -> list[Record]:
+        """Let an order about held removals come, and go on to this partition, the only one; returns what was sent."""
+        before = len(self.kafka.sent)
+        key = order.account.encode()
+        self._take(self.kafka.admitted("commands", key, CODEC.encode(order), order.issued_at))
+        self._take(self.kafka.admitted("commands", None, CODEC.encode(order), order.issued_at))
+        return self._sent_since(before)
+
+    def crash_on_tick(self, order: ContactCommand, refusing: str) -> list[Record]:
+        """Let an order about held removals come, and crash when it is taken, and when it is carried out: what was sent
+        before is out."""
+        before = len(self.kafka.sent)
+        for act in (lambda: self.decide(order), lambda: self.tick(1.0), lambda: self.tick(1.0)):
+            self.kafka.refusing = {f"changelog-{refusing}"}
+            try:
+                act()
+            except KafkaError:
+                pass
+            self.kafka.refusing = set()
+            self.restart()
+            self.decide(order)
+        return self._sent_since(before)
+
+    def write_over(self, contact: bytes, version: int, value: bytes | None) -> None:
+        """Let a worker without right to it write a contact's row to the changelog, or delete it."""
+        row = None if value is None else pack(version, value)
+        headers = [version_header(version)] if value is None else None
+        to_the_end(self.kafka.send("changelog-contacts", row, key=contact, partition=0, headers=headers))
+
+    def repair(self) -> list[Record]:
+        """Notice what was written over, and write it again; returns what was sent."""
+        before = len(self.kafka.sent)
+        batch = self._batch()
+        for stale in to_the_end(self._contacts.tables.contacts.look_again(self.kafka.end_offsets)):
+            batch.rewrite(stale)
+            self._contacts.republish(batch, stale)
+        to_the_end(batch.make_durable())
+        return self._sent_since(before)
+
+    def _batch(self) -> Batch:
+        return self.kafka.batch([], *self._contacts.tables, generation=self.generation)
+
     def _take(self, source: Admitted) -> None:
-        batch = self.kafka.batch([], *self._contacts.tables)
+        batch = self._batch()
         with batch.attempt(source):
             self._contacts.apply(batch, source)
-        _RUNNER.run(batch.make_durable())
+        to_the_end(batch.make_durable())
 
     def _admitted(self, record: Record) -> Admitted:
+        at = 0
         match record:
             case Receipt():
-                topic, key = "receipts", key_of_receipt(record)
+                topic, key, at = "receipts", key_of_receipt(record), self.got_at.get(record.event_id, 0)
             case InboundMessage():
                 topic, key = "inbound", recipient_key(record.account, record.from_)
+                at = self.got_at.get(record.event_id, 0)
             case MessageSent():
                 topic, key = "messages", recipient_key(record.account, record.to)
             case LinkClick():
                 topic, key = "clicks", recipient_key(record.account, record.to)
             case ContactCommand():
                 topic, key = "commands", recipient_key(record.account, record.phone_number)
+                at = self.got_at.get(record.event_id, record.issued_at)
             case _:
                 raise AssertionError(f"{type(record).__name__} is no input of the stage")
-        return self.kafka.admitted(topic, key, CODEC.encode(record))
+        return self.kafka.admitted(topic, key, CODEC.encode(record), at)
 
     def _sent_since(self, count: int) -> list[Record]:
         sent = [record.value for record in self.kafka.sent[count:] if not record.topic.startswith("changelog-")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from click_records import WAIT, arrived, postback
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from schemas.records import Postback
 from streams.click_row import FORMAT, Arrived, ClickRow, Registration, Seen, due_at, from_bytes, is_kept, to_bytes
 from streams.conversions import MAX_CONVERSIONS, MAX_REGISTRATIONS, MAX_WAITING
 from streams.row import RowError
+from tests.unit.streams.click_records import WAIT, arrived, postback
 
 text = st.text(max_size=20)
 times = st.integers(0, 2**53)

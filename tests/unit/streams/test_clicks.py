@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from click_records import ACCOUNTS, CLICK, REPEAT, WAIT, link, postback
 
-from bus.batches import Batch
-from bus.due import DueRows
-from bus.inbox import Admitted
-from bus.owners import OwnedRows
-from bus.stores import Store
+from bus.tables.due_index import DueRows
+from bus.tables.owner_index import OwnedRows
+from bus.tables.store import Store
+from bus.worker.batches import Batch
+from bus.worker.inbox import Admitted
 from schemas.codec import CodecError
 from schemas.ids import recipient_key
 from schemas.records import ContactCommand, ConversionEvent, Postback, Record, RejectedRecord
 from streams import click_row
 from streams.clicks import MAX_LINK_BYTES, Clicks, Waits
 from tests.memory import CODEC, MemoryKafka, ledger
+from tests.unit.streams.click_records import ACCOUNTS, CLICK, REPEAT, WAIT, link, postback
 
 TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 LINKS, POSTBACKS, CONVERSIONS, REJECTED = "sms.links", "sms.postbacks", "sms.events.conversion", "sms.rejected"

@@ -6,10 +6,20 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from contact_records import ABSENT, DELIVERED, LIST, NUMBER, SPAM, UNKNOWN_NUMBER, command, inbound, receipt
-from contact_stage import Stage
 
 from schemas.records import AccountConfig, InboundMessage, ListConfig, Record
+from tests.unit.streams.contact_records import (
+    ABSENT,
+    DELIVERED,
+    LIST,
+    NUMBER,
+    SPAM,
+    UNKNOWN_NUMBER,
+    command,
+    inbound,
+    receipt,
+)
+from tests.unit.streams.contact_stage import Stage
 
 OTHER_LIST = "+18005559999"
 LISTS = [*product(["acme", "other"], [LIST, OTHER_LIST])]
@@ -22,7 +32,7 @@ def stage() -> Stage:
 
 
 def active(stage: Stage) -> dict[tuple[str, str], bool]:
-    return {(account, number): stage.contact(NUMBER, number, account).active for account, number in LISTS}
+    return {(account, number): stage.state(NUMBER, number, account).active for account, number in LISTS}
 
 
 @pytest.mark.parametrize(

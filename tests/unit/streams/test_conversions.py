@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from click_records import ACCOUNTS, CLICK, REPEAT, WAIT, arrived, link, postback
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from streams.conversions import (
     apply_postback,
     settle,
 )
+from tests.unit.streams.click_records import ACCOUNTS, CLICK, REPEAT, WAIT, arrived, link, postback
 
 Record = TrackedLink | Postback
 

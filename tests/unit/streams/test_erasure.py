@@ -5,27 +5,27 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from contact_records import ACCOUNT, LIST, NUMBER, SENT, command, message_sent, receipt
-from contact_stage import NOT_REGISTERING, ONE_LIST, REGISTERING, Stage
 
-from schemas.ids import contact_key
+from schemas.ids import contact_key, recipient_key
 from schemas.pseudonyms import PREFIX, Pseudonyms
 from schemas.topics import Catalogue
 from streams.erasure import erased
-from streams.row import ContactRow, MessageState
+from streams.row import ContactRow, Counted
 from tests.memory import CODEC
+from tests.unit.streams.contact_records import ACCOUNT, LIST, NUMBER, SENT, START_OF_DAY, command, message_sent, receipt
+from tests.unit.streams.contact_stage import NOT_REGISTERING, ONE_LIST, REGISTERING, Stage
 
 PSEUDONYMS = Pseudonyms("a secret of the tests")
 PSEUDONYM = PSEUDONYMS.of(ACCOUNT, NUMBER)
 CONTACT, SUPPRESSED = contact_key(ACCOUNT, LIST, NUMBER), contact_key(ACCOUNT, LIST, PSEUDONYM)
-MESSAGE = MessageState("infobip:m-1", "undeliverable", "EXPIRED", "transient", 3, 5, 5)
+MESSAGE = Counted("infobip:m-1", 5, True)
 REMOVED = ContactRow(
-    active=False, reason="message", since=7, counted_from=3, removed_at=7, recent=(MESSAGE,), inbound=("SM1",)
+    active=False, reason="message", since=7, counted_from=3, removed_at=7, counted=(MESSAGE,), inbound=("SM1",)
 )
 
 
 def test_a_removed_contact_stays_removed_under_its_pseudonym_and_loses_what_leads_to_it() -> None:
-    erasure = erased(REMOVED, command("erase"), PSEUDONYM)
+    erasure = erased(REMOVED, command("erase"), PSEUDONYM, START_OF_DAY)
     suppression = ContactRow(active=False, reason="message", since=7, counted_from=3, removed_at=7)
     assert erasure.rows == {CONTACT: None, SUPPRESSED: suppression}
     assert list(erasure.states) == [CONTACT, SUPPRESSED]
@@ -37,19 +37,33 @@ def test_a_removed_contact_stays_removed_under_its_pseudonym_and_loses_what_lead
 
 
 def test_an_active_contact_leaves_nothing_not_even_what_an_earlier_erasure_left() -> None:
-    erasure = erased(ContactRow(since=7), command("erase"), PSEUDONYM)
+    erasure = erased(ContactRow(since=7), command("erase"), PSEUDONYM, START_OF_DAY)
     assert erasure.rows == erasure.states == {CONTACT: None, SUPPRESSED: None}
 
 
 def test_an_order_that_comes_twice_does_not_lift_the_suppression() -> None:
-    erasure = erased(None, command("erase"), PSEUDONYM)
+    erasure = erased(None, command("erase"), PSEUDONYM, START_OF_DAY)
     assert erasure.rows == erasure.states == {CONTACT: None}
 
 
-def test_what_is_known_on_no_list_goes_and_was_never_published() -> None:
-    erasure = erased(REMOVED, replace(command("erase"), list_number=""), PSEUDONYM)
-    assert contact_key(ACCOUNT, "", NUMBER) in erasure.rows
+def test_what_is_known_on_no_list_goes_and_leaves_the_time() -> None:
+    erasure = erased(ContactRow(since=1), replace(command("erase"), list_number=""), PSEUDONYM, START_OF_DAY)
+    mark = ContactRow(since=START_OF_DAY, erased_at=START_OF_DAY)
+    assert erasure.rows == {contact_key(ACCOUNT, "", NUMBER): None, contact_key(ACCOUNT, "", PSEUDONYM): mark}
     assert erasure.states == {}
+
+
+def test_a_number_that_was_out_for_the_whole_account_stays_so_under_the_pseudonym() -> None:
+    row = replace(REMOVED, stops=("acme_agent",), except_lists=(LIST,), opted_out=True)
+    erasure = erased(row, replace(command("erase"), list_number=""), PSEUDONYM, START_OF_DAY)
+    assert erasure.rows[contact_key(ACCOUNT, "", NUMBER)] is None
+    left = erasure.rows[contact_key(ACCOUNT, "", PSEUDONYM)]
+    assert left is not None
+    assert left.erased_at == START_OF_DAY
+    assert (left.stops, left.except_lists, left.opted_out) == (("acme_agent",), (LIST,), True)
+    state = erasure.states[contact_key(ACCOUNT, "", PSEUDONYM)]
+    assert state is not None
+    assert (state.active, state.scope, state.except_lists) == (False, "account", (LIST,))
 
 
 # Messages
@@ -79,6 +93,13 @@ def test_an_order_about_one_list_leaves_the_messages() -> None:
     stage.apply(message_sent("m-1"))
     stage.apply(command("erase"))
     assert stage.holds(NUMBER)
+
+
+def test_what_was_given_of_the_number_s_place_goes() -> None:
+    stage = Stage(NOT_REGISTERING, ONE_LIST)
+    stage.apply(command("erase"), ERASE_THE_REST)
+    (gone,) = [record for record in stage.kafka.sent if record.topic == "sms.contacts.places"]
+    assert (gone.key, gone.value) == (recipient_key(ACCOUNT, NUMBER), None)
 
 
 def test_the_order_goes_on_to_every_partition_of_links() -> None:

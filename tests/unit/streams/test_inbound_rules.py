@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from contact_records import (
+
+from schemas.ids import derived_id
+from schemas.records import ContactState, RemovedEvent, ReplyEvent, RestoredEvent, UnsubscribeEvent
+from streams.optout import default_words
+from streams.row import ContactRow
+from streams.rules import MAX_INBOUND
+from streams.rules.commands import MAX_ORDERS
+from streams.rules.outcome import CONFIRMATION
+from tests.unit.streams.contact_records import (
     ABSENT,
     ACCOUNT,
     LIST,
@@ -18,12 +26,9 @@ from contact_records import (
     names,
     receipt,
 )
-
-from schemas.ids import derived_id
-from schemas.records import ContactState, ReplyEvent, UnsubscribeEvent
-from streams.optout import default_words
-from streams.row import ContactRow
-from streams.rules import MAX_INBOUND, Outcome, apply_command, apply_inbound, apply_receipt
+from tests.unit.streams.contact_reports import Known, order
+from tests.unit.streams.contact_reports import report as apply_receipt
+from tests.unit.streams.contact_rules import Told, apply_inbound
 
 WORDS = default_words()
 REASONS = ["message", "manual", "complaint", "invalid_contact", "bad_response"]
@@ -31,7 +36,8 @@ REASONS = ["message", "manual", "complaint", "invalid_contact", "bad_response"]
 
 def out_for(reason: str) -> ContactRow:
     """A contact that went out for a reason at the start of the day."""
-    return ContactRow(since=START_OF_DAY, active=False, reason=reason, removed_at=START_OF_DAY)
+    opted_out = reason == "message"
+    return ContactRow(since=START_OF_DAY, active=False, reason=reason, removed_at=START_OF_DAY, opted_out=opted_out)
 
 
 class TestReply:
@@ -94,6 +100,9 @@ class TestOptOut:
                 keyword="STOP",
                 reason="message",
                 timestamp=START_OF_DAY + 5,
+                confirm_until=START_OF_DAY + 5 + CONFIRMATION,
+                layer="keywords",
+                received_at=message.received_at,
             ),
             ContactState(
                 contact=f"{ACCOUNT}:{LIST}:{NUMBER}",
@@ -112,12 +121,12 @@ class TestOptOut:
         ("text", "kind", "keyword", "reported"),
         [
             ("stop", "opt_out", "STOP", "STOP"),
-            ("please no more", "opt_out", "ENOUGH", "ENOUGH"),
-            ("please no more", "opt_out", None, None),
+            ("that will do", "opt_out", "ENOUGH", "ENOUGH"),
+            ("that will do", "opt_out", None, "UNSUBSCRIBED"),
             (None, "opt_out", "UNSUB", "UNSUB"),
             (None, "reply", "stop", "STOP"),
             ("", "reply", "stop", "STOP"),
-            ("START", "opt_out", None, None),
+            ("START", "opt_out", None, "UNSUBSCRIBED"),
             ("STOP", "opt_in", "JOIN", "STOP"),
         ],
     )
@@ -131,33 +140,19 @@ class TestOptOut:
         assert not outcome.row.active
 
     @pytest.mark.parametrize("reason", ["message", "manual", "complaint", "invalid_contact"])
-    def test_of_a_contact_that_is_out_already_says_nothing_new(self, reason: str) -> None:
+    def test_of_a_contact_that_is_out_already_is_told_once(self, reason: str) -> None:
         outcome = apply_inbound(out_for(reason), inbound("STOP", 5), LIST, WORDS)
-        assert outcome.events == ()
+        assert names(outcome.events) == ([] if reason == "message" else ["UnsubscribeEvent"])
         assert (outcome.row.reason, outcome.row.since) == (reason, START_OF_DAY)
+        assert apply_inbound(outcome.row, inbound("STOP", 6, id="SM2"), LIST, WORDS).events == ()
 
     def test_is_a_stronger_reason_than_bad_responses(self) -> None:
         message = inbound("STOP", 5)
-        [state] = apply_inbound(out_for("bad_response"), message, LIST, WORDS).events
+        unsubscribe, state = apply_inbound(out_for("bad_response"), message, LIST, WORDS).events
         assert isinstance(state, ContactState)
         assert (state.reason, state.since) == ("message", START_OF_DAY)
-        assert state.last_event_id == message.event_id
-
-    def test_without_a_list_gives_the_event_and_touches_no_contact(self) -> None:
-        outcome = apply_inbound(None, inbound("STOP"), None, WORDS)
-        [event] = outcome.events
-        assert isinstance(event, UnsubscribeEvent)
-        assert (event.list_number, event.keyword) == (None, "STOP")
-        assert outcome.row.active
-        assert apply_inbound(outcome.row, inbound("STOP"), None, WORDS).events == ()
-
-    def test_from_all_lists_gives_each_list_an_event_of_its_own(self) -> None:
-        message = inbound("STOP ALL", kind="opt_out", scope="all")
-        first = apply_inbound(None, message, LIST, WORDS).events[0]
-        second = apply_inbound(None, message, "+18005559999", WORDS).events[0]
-        assert isinstance(first, UnsubscribeEvent)
-        assert isinstance(second, UnsubscribeEvent)
-        assert first.event_id != second.event_id
+        assert state.last_event_id == derived_id(message.event_id, "unsubscribe")
+        assert isinstance(unsubscribe, UnsubscribeEvent)
 
 
 class TestOptIn:
@@ -166,13 +161,14 @@ class TestOptIn:
     )
     def test_brings_back_a_contact_that_had_opted_out(self, text: str | None, kind: str) -> None:
         outcome = apply_inbound(out_for("message"), inbound(text, 5, kind=kind), LIST, WORDS)
-        assert names(outcome.events) == ["ReplyEvent", "ContactState"]
-        reply, state = outcome.events
-        assert isinstance(reply, ReplyEvent)
+        assert names(outcome.events) == ["ReplyEvent", "RestoredEvent", "ContactState"]
+        _, back, state = outcome.events
+        assert isinstance(back, RestoredEvent)
+        assert (back.list_number, back.reason, back.timestamp) == (LIST, "message", START_OF_DAY + 5)
         assert isinstance(state, ContactState)
         assert (state.active, state.reason, state.failures) == (True, None, 0)
         assert state.since == START_OF_DAY + 5
-        assert state.last_event_id == reply.event_id
+        assert state.last_event_id == back.event_id
         assert outcome.row.counted_from == START_OF_DAY + 5
 
     @pytest.mark.parametrize("reason", [reason for reason in REASONS if reason != "message"])
@@ -203,31 +199,27 @@ class TestOptIn:
         assert not apply_inbound(row, inbound("START", 3, id="SM2"), LIST, WORDS).row.active
 
     def test_leaves_out_the_failures_before_a_later_restore(self) -> None:
-        row = apply_command(None, command("restore", 20)).row
+        row = order(None, command("restore", 20)).row
         row = apply_inbound(row, inbound("STOP", 10, id="SM1"), LIST, WORDS).row
         row = apply_inbound(row, inbound("START", 15, id="SM2"), LIST, WORDS).row
         assert row.active
         assert apply_receipt(row, receipt("m1", ABSENT, 18), None, LIST, 3).row.failures == 0
 
-    def test_without_a_list_is_a_reply(self) -> None:
-        outcome = apply_inbound(None, inbound("START", 5), None, WORDS)
-        assert names(outcome.events) == ["ReplyEvent"]
-
 
 class TestCommand:
     def test_remove_takes_the_contact_out(self) -> None:
-        order = command("remove", 5)
-        outcome = apply_command(None, order)
-        event_id = derived_id(order.event_id, "unsubscribe")
+        removal = command("remove", 5)
+        outcome = order(None, removal)
+        event_id = derived_id(removal.event_id, "removed")
         assert outcome.events == (
-            UnsubscribeEvent(
+            RemovedEvent(
                 event_id=event_id,
                 account=ACCOUNT,
                 provider="trackly",
                 phone_number=NUMBER,
                 list_number=LIST,
-                keyword=None,
                 reason="manual",
+                message_id=None,
                 timestamp=START_OF_DAY + 5,
             ),
             ContactState(
@@ -254,92 +246,99 @@ class TestCommand:
         ],
     )
     def test_remove_of_a_contact_that_is_out_strengthens_the_reason_at_most(self, old: str, reason: str) -> None:
-        outcome = apply_command(out_for(old), command("remove", 5))
+        outcome = order(out_for(old), command("remove", 5))
         assert outcome.row.reason == reason
         assert names(outcome.events) == (["ContactState"] if reason != old else [])
 
     @pytest.mark.parametrize("reason", REASONS)
     def test_restore_brings_a_contact_back_whatever_the_reason(self, reason: str) -> None:
-        order = command("restore", 5)
-        outcome = apply_command(out_for(reason), order)
-        [state] = outcome.events
+        restore = command("restore", 5)
+        outcome = order(out_for(reason), restore)
+        back, state = outcome.events
+        assert isinstance(back, RestoredEvent)
+        assert back.reason == "manual"
         assert isinstance(state, ContactState)
         assert (state.active, state.reason, state.failures) == (True, None, 0)
         assert state.since == START_OF_DAY + 5
-        assert state.last_event_id == order.event_id
+        assert state.last_event_id == back.event_id
 
     def test_restore_clears_the_failures_of_an_active_contact(self) -> None:
         row = apply_receipt(None, receipt("m1", ABSENT, 1), None, LIST, 3).row
-        [state] = apply_command(row, command("restore", 5)).events
+        [state] = order(row, command("restore", 5)).events
         assert isinstance(state, ContactState)
         assert (state.active, state.failures, state.since) == (True, 0, START_OF_DAY + 1)
 
     def test_restore_of_an_unknown_contact_says_nothing(self) -> None:
-        outcome = apply_command(None, command("restore", 5))
+        outcome = order(None, command("restore", 5))
         assert outcome.events == ()
         assert outcome.row.counted_from == START_OF_DAY + 5
 
-    @pytest.mark.parametrize("removal", ["STOP", SPAM, UNKNOWN_NUMBER, "remove"])
-    def test_restore_that_was_given_before_the_removal_is_out_of_date(self, removal: str | Report) -> None:
+    @pytest.mark.parametrize("removal", ["STOP", SPAM, UNKNOWN_NUMBER])
+    def test_restore_that_kafka_got_before_the_removal_happened_is_out_of_date(self, removal: str | Report) -> None:
         row = self._after(removal, 10_000)
-        outcome = apply_command(row, command("restore", 9_999))
-        assert outcome.row is row
+        outcome = order(row, command("restore", 9_999))
+        assert not outcome.row.active
         assert outcome.events == ()
-        assert apply_command(row, command("restore", 11_000)).row.active
+        assert order(row, command("restore", 11_000)).row.active
 
-    def test_remove_that_was_ordered_before_the_restore_is_out_of_date(self) -> None:
-        row = apply_command(None, command("restore", 6)).row
-        outcome = apply_command(row, command("remove", 5))
-        assert outcome.row is row
-        assert outcome.events == ()
+    def test_orders_count_in_the_order_of_their_topic(self) -> None:
+        row = order(None, command("restore", 6)).row
+        assert not order(row, command("remove", 5)).row.active
 
     def test_orders_that_are_read_again_change_nothing(self) -> None:
         orders = [command("remove", 5), command("restore", 6), command("remove", 7), command("restore", 8)]
         row = None
-        for order in orders:
-            row = apply_command(row, order).row
-        for order in orders:
-            assert apply_command(row, order).row is row
+        for each in orders:
+            row = order(row, each).row
+        for each in orders:
+            assert order(row, each).row is row
+
+    def test_ids_are_kept_of_the_last_orders(self) -> None:
+        row = None
+        for n in range(MAX_ORDERS + 3):
+            row = order(row, command("remove", n)).row
+        assert row is not None
+        assert len(row.orders) == MAX_ORDERS
 
     def test_restore_that_is_read_again_does_not_undo_an_opt_out_that_came_late(self) -> None:
-        row = apply_command(None, command("restore", 20)).row
+        row = order(None, command("restore", 20)).row
         row = apply_inbound(row, inbound("STOP", 10), LIST, WORDS).row
-        assert not apply_command(row, command("restore", 20)).row.active
+        assert not order(row, command("restore", 20)).row.active
 
     def test_restore_works_while_the_providers_clock_is_ahead(self) -> None:
         ahead = receipt("m1", SPAM, 3_600_000, received_at=5_000)
         row = apply_receipt(None, ahead, None, LIST, 3).row
-        assert apply_command(row, command("restore", 6_000)).row.active
+        assert order(row, command("restore", 6_000)).row.active
 
     @pytest.mark.parametrize("reason", REASONS)
     def test_remove_is_for_the_reason_that_it_names(self, reason: str) -> None:
-        outcome = apply_command(None, command("remove", 5, reason))
-        unsubscribe, state = outcome.events
-        assert isinstance(unsubscribe, UnsubscribeEvent)
+        outcome = order(None, command("remove", 5, reason))
+        event, state = outcome.events
+        assert isinstance(event, RemovedEvent)
         assert isinstance(state, ContactState)
-        assert (unsubscribe.reason, state.reason, outcome.row.reason) == (reason, reason, reason)
+        assert (event.reason, state.reason, outcome.row.reason) == (reason, reason, reason)
 
     @pytest.mark.parametrize(("old", "new", "kept"), [("message", "complaint", "complaint"),
                                                       ("complaint", "message", "complaint"),
                                                       ("manual", "bad_response", "manual")])  # fmt: skip
     def test_remove_for_a_weaker_reason_leaves_the_stronger(self, old: str, new: str, kept: str) -> None:
-        assert apply_command(out_for(old), command("remove", 5, new)).row.reason == kept
+        assert order(out_for(old), command("remove", 5, new)).row.reason == kept
 
     def test_remove_for_an_unknown_reason_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="reason 'bored' is none of bad_response, message"):
-            apply_command(None, command("remove", 5, "bored"))
+        with pytest.raises(ValueError, match="reason 'bored' is none of bad_response, deactivated"):
+            order(None, command("remove", 5, "bored"))
 
     def test_an_unknown_command_is_refused(self) -> None:
         with pytest.raises(ValueError, match="'pause' is neither remove nor restore"):
-            apply_command(None, command("pause"))
+            order(None, command("pause"))
 
     @staticmethod
     def _after(removal: str | Report, at: int) -> ContactRow:
-        outcome: Outcome
+        outcome: Known | Told
         if isinstance(removal, Report):
             outcome = apply_receipt(None, receipt("m1", removal, at), None, LIST, 3)
         elif removal == "remove":
-            outcome = apply_command(None, command("remove", at))
+            outcome = order(None, command("remove", at))
         else:
             outcome = apply_inbound(None, inbound(removal, at), LIST, WORDS)
         assert not outcome.row.active

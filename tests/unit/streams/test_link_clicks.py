@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from contact_records import ACCOUNT, LIST, NUMBER, START_OF_DAY, click, message_sent, names
-from contact_stage import NOT_REGISTERING, ONE_LIST, Stage
 
 from schemas.records import ClickEvent, Link, ListConfig, Record, TrackedLink
 from streams.rules import MAX_CLICKS
+from tests.unit.streams.contact_records import ACCOUNT, LIST, NUMBER, START_OF_DAY, click, message_sent, names
+from tests.unit.streams.contact_stage import NOT_REGISTERING, ONE_LIST, Stage
 
 SALE, NEWS = Link("c-1", "https://acme.example/sale"), Link("c-2", "https://acme.example/news")
 OTHER_LIST = "+18005559999"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from contact_records import (
+
+from schemas.records import MessageCallback, Record
+from tests.unit.streams.contact_records import (
     ABSENT,
     ACCEPTED,
     ACCOUNT,
@@ -21,9 +23,7 @@ from contact_records import (
     message_sent,
     receipt,
 )
-from contact_stage import NOT_REGISTERING, ONE_LIST, REGISTERING, WAIT, Stage
-
-from schemas.records import MessageCallback, Record
+from tests.unit.streams.contact_stage import NOT_REGISTERING, ONE_LIST, REGISTERING, WAIT, Stage
 
 URL = "https://crm.example/sms/9c99"
 MESSAGE = message_sent("m1", "order-77", callback_url=URL, part_count=2, unique_args={"campaign": "7"})

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
-from contact_records import DELIVERED, LIST, START_OF_DAY, message_sent, receipt
 from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.records import Link
-from streams.message_row import MessageRow, Waiting, due_at, from_bytes, since_of, to_bytes, to_wait
+from streams.message_row import MessageRow, Removal, Report, Waiting, due_at, from_bytes, since_of, to_bytes, to_wait
 from streams.row import RowError
 from tests.memory import CODEC
+from tests.unit.streams.contact_records import DELIVERED, LIST, START_OF_DAY, message_sent, receipt
 
 REGISTERED = MessageRow(
     since=7,
     message=message_sent("m1", unique_args={"a": "b"}, links=(Link("c", "https://acme.example"),), part_count=2),
     sent=True,
 )
+FAILED = Report("undeliverable", "EXPIRED", "transient", 3, "(4,15)", 5, None, 6)
+DELIVERED_LATER = Report("delivered", "DELIVERED", "delivered", 3, None, None, 7, 8)
+REACHED: dict[str, Any] = {
+    "reports": (FAILED, DELIVERED_LATER),
+    "removals": (Removal("message", 4),),
+    "list_number": LIST,
+}
 WAITING = MessageRow(
     since=7, waiting=(to_wait(LIST, receipt("m1", DELIVERED, 5)), to_wait(None, receipt("m1", DELIVERED)))
 )
 RELEASED = [MessageRow(since=7), MessageRow(since=7, sent=True)]
-ROWS = [REGISTERED, WAITING, *RELEASED]
+ROWS = [REGISTERED, WAITING, *RELEASED, *(replace(row, **REACHED) for row in (REGISTERED, WAITING, *RELEASED))]
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -57,10 +67,31 @@ def test_a_message_without_a_head_reads_as_registered_when_it_was_sent() -> None
     assert due_at(data, wait=1_000) is None
 
 
+def test_the_last_report_is_the_state() -> None:
+    assert MessageRow(since=7).state is None
+    assert replace(RELEASED[0], **REACHED).state == DELIVERED_LATER
+
+
+@pytest.mark.parametrize(
+    ("data", "row"),
+    [
+        (b"\x01" + bytes(7) + b"\x07" + CODEC.encode(REGISTERED.message), REGISTERED),
+        (b"\x03" + bytes(7) + b"\x07", MessageRow(since=7)),
+        (b"\x04" + bytes(7) + b"\x07", MessageRow(since=7, sent=True)),
+    ],
+)
+def test_rows_from_before_they_held_reports_read_too(data: bytes, row: MessageRow) -> None:
+    assert from_bytes(data, CODEC) == row
+    assert since_of(data, CODEC) == 7
+
+
 @pytest.mark.parametrize(
     "data",
     [
         b"",
+        b"\x05" + bytes(8) + b"\x00\x00\x00\x02{}",
+        b"\x07" + bytes(8) + b"\x00\x00\x00\xff[]",
+        b"\x07" + bytes(8) + b"\x00\x00\x00\x14[false,[],[],null]more",
         b"\x01",
         b"\x01" + bytes(8),
         b"\x01" + bytes(8) + CODEC.encode(receipt("m1", DELIVERED)),

@@ -217,8 +217,8 @@ class TestAccount:
     @pytest.mark.parametrize(
         ("layer", "word", "text", "keyword"),
         [
-            ("keywords", "Basta ya", "¡basta ya!", "Basta ya"),
-            ("keywords", "BASTA", "B A S T A", "BASTA"),
+            ("keywords", "Déjalo ya", "¡déjalo ya!", "Déjalo ya"),
+            ("keywords", "GENUG", "G E N U G", "GENUG"),
             ("misspellings", "STAHP", "stahp", "STAHP"),
             ("phrases", "no more pizza", "Please, no more pizza for me", "no more pizza"),
             ("obfuscations", "S=⚡", "⚡TOP", "STOP"),

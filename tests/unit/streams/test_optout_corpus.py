@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,8 @@ import pytest
 from streams.optout import LAYERS, default_words
 
 DATA = Path(__file__).parents[2] / "data"
-TUNED_ON, HELD_OUT, MISLEADING = "replies.toml", "replies_held_out.toml", "replies_made_to_mislead.toml"
-FILES = (TUNED_ON, HELD_OUT)
-WORDS = default_words()
+TUNED_ON = ("replies.toml", "replies_once_held_out.toml")
+HELD_OUT, MISLEADING = "replies_held_out.toml", "replies_made_to_mislead.toml"
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Reply:
     """A reply: what it means and the layer that is to find it, then what is made of it and by which layer."""
 
     text: str
+    language: str
     expected: str
     layer: str | None
     outcome: str
@@ -41,19 +42,29 @@ class Reply:
 
 
 def read(file: str) -> Iterator[Reply]:
+    words = default_words()
     for section in tomllib.loads((DATA / file).read_text("utf-8"))["replies"]:
+        labels = section.get("language", "en"), section["expect"], section.get("layer")
         for text in section["texts"]:
-            found = WORDS.match(text)
+            found = words.match(text)
             if found is None:
-                outcome = "opt_in" if WORDS.is_opt_in(text) else "reply"
-                yield Reply(text, section["expect"], section.get("layer"), outcome, None)
+                yield Reply(text, *labels, "opt_in" if words.is_opt_in(text) else "reply", None)
             else:
-                outcome = "complaint" if found.reason == "complaint" else "opt_out"
-                yield Reply(text, section["expect"], section.get("layer"), outcome, found.layer)
+                yield Reply(text, *labels, "complaint" if found.reason == "complaint" else "opt_out", found.layer)
 
 
-REPLIES = {file: list(read(file)) for file in FILES}
-ALL = [reply for replies in REPLIES.values() for reply in replies]
+@cache
+def tuned() -> list[Reply]:
+    return [reply for file in TUNED_ON for reply in read(file)]
+
+
+@cache
+def unseen() -> list[Reply]:
+    return list(read(HELD_OUT))
+
+
+def every_reply() -> list[Reply]:
+    return [*tuned(), *unseen()]
 
 
 def share(replies: list[Reply], is_so: Callable[[Reply], bool]) -> float:
@@ -80,30 +91,38 @@ def recall_of(layer: str, replies: list[Reply]) -> float:
     return share([reply for reply in replies if reply.layer == layer], lambda reply: reply.is_right)
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_the_figures(file: str) -> None:
-    replies = REPLIES[file]
-    print(
-        f"\n{file}: {len(replies)} replies, {sum(reply.wants_out for reply in replies)} of them opt-outs or complaints"
-    )
-    print(f"  {'':14} precision  recall")
-    for layer in LAYERS:
-        print(f"  {layer:14} {precision_of(layer, replies):9.3f}  {recall_of(layer, replies):6.3f}")
-    print(f"  {'over all':14} {precision(replies):9.3f}  {recall(replies):6.3f}")
+def tell(name: str, replies: list[Reply]) -> None:
+    """Print the figures of a collection by layer and by language, and every reply that is misread."""
+    rows = [(layer, precision_of(layer, replies), recall_of(layer, replies)) for layer in LAYERS if name == "tuned"]
+    languages = {reply.language: [each for each in replies if each.language == reply.language] for reply in replies}
+    rows += [(language, precision(some), recall(some)) for language, some in languages.items()]
+    rows.append(("over all", precision(replies), recall(replies)))
+    print(f"\n{name}: {len(replies)} replies, {sum(reply.wants_out for reply in replies)} of them to be removed")
+    for title, *figures in rows:
+        print(f"  {title:14} {figures[0]:.3f}  {figures[1]:.3f}")
     for reply in replies:
         if not reply.is_right:
             print(f"  {reply.expected} read as {reply.outcome}: {reply.text!r}")
-    assert recall(replies) >= 0.88
+
+
+def test_nearly_everybody_who_asks_is_found_in_the_tuned_collections() -> None:
+    tell("tuned", tuned())
+    assert recall(tuned()) >= 0.99
+
+
+def test_most_are_found_in_a_collection_that_the_rules_have_not_seen() -> None:
+    tell("held out", unseen())
+    assert recall(unseen()) >= 0.93
 
 
 def test_nobody_is_removed_who_did_not_ask_for_it() -> None:
-    assert precision(ALL) >= 0.995
+    assert precision(every_reply()) >= 0.995
+    assert precision(unseen()) >= 0.995
 
 
 @pytest.mark.parametrize("layer", ["keywords", "obfuscations"])
-@pytest.mark.parametrize("file", FILES)
-def test_no_keyword_is_missed_in_plain_letters_or_hidden_ones(file: str, layer: str) -> None:
-    assert [reply.text for reply in REPLIES[file] if reply.layer == layer and not reply.is_right] == []
+def test_no_keyword_is_missed_in_plain_letters_or_hidden_ones(layer: str) -> None:
+    assert [reply.text for reply in tuned() if reply.layer == layer and not reply.is_right] == []
 
 
 def test_most_sentences_that_are_made_to_mislead_do_not() -> None:
@@ -111,19 +130,19 @@ def test_most_sentences_that_are_made_to_mislead_do_not() -> None:
     print(f"\n{MISLEADING}: {len(misread)} of {len(list(read(MISLEADING)))} are misread")
     for text in misread:
         print(f"  {text!r}")
-    assert len(misread) <= 30
+    assert len(misread) <= 27
 
 
 def test_opt_ins_are_found_and_nothing_else_is_one() -> None:
-    for reply in ALL:
+    for reply in every_reply():
         assert (reply.outcome == "opt_in") == (reply.expected == "opt_in"), reply.text
 
 
 def test_the_collections_are_large_enough_and_hold_no_reply_twice() -> None:
-    texts = [reply.text for reply in ALL]
+    texts = [reply.text for reply in every_reply()]
     assert len(texts) == len(set(texts))
-    assert len(texts) >= 450
-    assert len(REPLIES[HELD_OUT]) >= 0.2 * len(texts)
+    assert len(unseen()) >= 300
+    assert {reply.language for reply in unseen()} == {"en", "es", "fr", "pt", "de"}
     for layer in LAYERS:
-        assert sum(reply.layer == layer for reply in ALL) >= 50, layer
-    assert {reply.layer for reply in ALL} == {*LAYERS, None}
+        assert sum(reply.layer == layer for reply in tuned()) >= 50, layer
+    assert {reply.layer for reply in tuned()} == {*LAYERS, None}

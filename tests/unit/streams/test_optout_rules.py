@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from contact_records import LIST, START_OF_DAY, inbound, names
 
 from schemas.records import ContactState, UnsubscribeEvent
 from streams.optout import default_words
 from streams.row import ContactRow
-from streams.rules import apply_inbound
+from tests.unit.streams.contact_records import LIST, START_OF_DAY, inbound, names
+from tests.unit.streams.contact_rules import apply_inbound
 
 WORDS = default_words()
 
 
 def out_for(reason: str) -> ContactRow:
     """A contact that went out for a reason at the start of the day."""
-    return ContactRow(since=START_OF_DAY, active=False, reason=reason, removed_at=START_OF_DAY)
+    opted_out = reason == "message"
+    return ContactRow(since=START_OF_DAY, active=False, reason=reason, removed_at=START_OF_DAY, opted_out=opted_out)
 
 
 @pytest.mark.parametrize(
@@ -41,15 +42,16 @@ def test_an_opt_out_removes_with_the_keyword_and_reason_of_its_layer(text: str, 
     [
         ("bad_response", "complaint"),
         ("message", "complaint"),
-        ("manual", "manual"),
-        ("invalid_contact", "invalid_contact"),
+        ("manual", "complaint"),
+        ("invalid_contact", "complaint"),
         ("complaint", "complaint"),
     ],
 )
 def test_a_complaint_replaces_a_weaker_reason(before: str, after: str) -> None:
     outcome = apply_inbound(out_for(before), inbound("this is spam", 5), LIST, WORDS)
     assert (outcome.row.reason, outcome.row.since) == (after, START_OF_DAY)
-    assert names(outcome.events) == (["ContactState"] if after != before else [])
+    told = [] if before == "message" else ["UnsubscribeEvent"]
+    assert names(outcome.events) == told + (["ContactState"] if after != before else [])
 
 
 def test_a_complaint_is_one_where_the_provider_calls_it_an_opt_out() -> None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from contact_records import (
+
+from schemas.ids import derived_id
+from schemas.records import ContactState, DeliveryEvent, RemovedEvent, UnsubscribeEvent
+from streams.optout import default_words
+from streams.row import ContactRow
+from streams.rules import rank
+from tests.unit.streams.contact_records import (
     ABSENT,
     ACCEPTED,
     ACCOUNT,
@@ -28,25 +34,23 @@ from contact_records import (
     names,
     receipt,
 )
-
-from schemas.ids import derived_id
-from schemas.records import ContactState, DeliveryEvent, UnsubscribeEvent
-from streams.optout import default_words
-from streams.row import ContactRow
-from streams.rules import Outcome, apply_command, apply_inbound, apply_receipt, rank
+from tests.unit.streams.contact_reports import Known, order
+from tests.unit.streams.contact_reports import report as apply_receipt
+from tests.unit.streams.contact_rules import apply_inbound
 
 THRESHOLD = 3
+NAME = "infobip:m1"
 
 
-def after(*steps: tuple[str, Report, int | None], row: ContactRow | None = None) -> Outcome:
-    """Outcome of the last of some receipts (message, report, time)."""
-    outcome = Outcome(row or ContactRow(since=START_OF_DAY))
+def after(*steps: tuple[str, Report, int | None], known: Known | None = None) -> Known:
+    """What is known after some receipts (message, report, time), with the events of the last one."""
+    known = known or Known(ContactRow(since=START_OF_DAY))
     for message, report, at in steps:
-        outcome = apply_receipt(outcome.row, receipt(message, report, at), None, LIST, THRESHOLD)
-    return outcome
+        known = apply_receipt(known, receipt(message, report, at), None, LIST, THRESHOLD)
+    return known
 
 
-def contact_state(outcome: Outcome) -> ContactState | None:
+def contact_state(outcome: Known) -> ContactState | None:
     found = [event for event in outcome.events if isinstance(event, ContactState)]
     assert len(found) <= 1
     return found[0] if found else None
@@ -94,27 +98,28 @@ class TestMessageState:
             ((ACCEPTED, 1), (ACCEPTED, 1), False, ACCEPTED),
             ((ACCEPTED, 1), (ACCEPTED, 2), False, ACCEPTED),
             ((ENROUTE, 2), (ACCEPTED, 1), False, ENROUTE),
-            # Final: corrected only by a final report that is newer by the provider's own time.
+            # Final: corrected only by a later final report, by the provider's own time, else by its receipt.
             ((DELIVERED, 1), (DELIVERED, 1), False, DELIVERED),
             ((DELIVERED, 1), (DELIVERED, 2), False, DELIVERED),
             ((DELIVERED, 1), (ABSENT, 2), True, ABSENT),
             ((ABSENT, 1), (DELIVERED, 2), True, DELIVERED),
             ((ABSENT, 1), (EXPIRED, 2), True, EXPIRED),
             ((DELIVERED, 2), (ABSENT, 1), False, DELIVERED),
-            ((DELIVERED, 2), (ABSENT, 2), False, DELIVERED),
+            ((DELIVERED, 2), (ABSENT, 2), True, ABSENT),
             ((DELIVERED, None), (ABSENT, 2), False, DELIVERED),
-            ((DELIVERED, 1), (ABSENT, None), False, DELIVERED),
-            ((DELIVERED, None), (ABSENT, None), False, DELIVERED),
+            ((DELIVERED, 1), (ABSENT, None), True, ABSENT),
+            ((DELIVERED, None), (ABSENT, None), True, ABSENT),
         ],
     )
     def test_a_second_report(
         self, old: tuple[Report, int | None], new: tuple[Report, int | None], published: bool, kept: Report
     ) -> None:
-        row = after(("m1", *old)).row
+        known = after(("m1", *old))
         second = receipt("m1", new[0], new[1], received_at=9_000)
-        outcome = apply_receipt(row, second, None, LIST, THRESHOLD)
+        outcome = apply_receipt(known, second, None, LIST, THRESHOLD)
         assert ("DeliveryEvent" in names(outcome.events)) == published
-        [state] = outcome.row.recent
+        state = outcome.messages[NAME].state
+        assert state is not None
         assert (state.status, state.detail, state.status_class) == (
             kept.status,
             kept.detail,
@@ -125,19 +130,19 @@ class TestMessageState:
         """Reports of 1, 2 and 3 o'clock end alike in every order."""
         late_repeat = after(("m1", ABSENT, 1), ("m1", ABSENT, 3), ("m1", DELIVERED, 2))
         in_order = after(("m1", ABSENT, 1), ("m1", DELIVERED, 2), ("m1", ABSENT, 3))
-        assert late_repeat.row.recent == in_order.row.recent
-        assert late_repeat.row.recent[0].detail == ABSENT.detail
+        assert late_repeat.messages == in_order.messages
+        assert late_repeat.row.counted == in_order.row.counted == ((NAME, START_OF_DAY + 3, True),)
 
     def test_messages_of_two_providers_with_one_id_are_two_messages(self) -> None:
-        row = after(("m1", DELIVERED, 1)).row
         other = replace(receipt("m1", ABSENT, 2), provider="cm")
-        outcome = apply_receipt(row, other, None, LIST, THRESHOLD)
-        assert [state.key for state in outcome.row.recent] == ["infobip:m1", "cm:m1"]
+        outcome = apply_receipt(after(("m1", DELIVERED, 1)), other, None, LIST, THRESHOLD)
+        assert [message.key for message in outcome.row.counted] == [NAME, "cm:m1"]
 
-    def test_a_report_without_effect_gives_the_row_itself(self) -> None:
-        row = after(("m1", DELIVERED, 1)).row
-        outcome = apply_receipt(row, receipt("m1", SENT, 5), None, LIST, THRESHOLD)
-        assert outcome.row is row
+    def test_a_report_without_effect_gives_the_rows_themselves(self) -> None:
+        known = after(("m1", DELIVERED, 1))
+        outcome = apply_receipt(known, receipt("m1", SENT, 5), None, LIST, THRESHOLD)
+        assert outcome.row is known.row
+        assert outcome.messages[NAME] is known.messages[NAME]
         assert outcome.events == ()
 
 
@@ -219,38 +224,56 @@ class TestFailureCount:
 
 
 class TestRemoval:
-    @pytest.mark.parametrize(
-        ("report", "reason"),
-        [(SPAM, "complaint"), (UNKNOWN_NUMBER, "invalid_contact"), (UNSUBSCRIBED, "message")],
-    )
+    @pytest.mark.parametrize(("report", "reason"), [(SPAM, "complaint"), (UNKNOWN_NUMBER, "invalid_contact")])
     def test_some_classes_remove_at_once(self, report: Report, reason: str) -> None:
         first = receipt("m1", report, 5)
-        outcome = apply_receipt(None, first, None, LIST, THRESHOLD)
-        assert names(outcome.events) == ["DeliveryEvent", "UnsubscribeEvent", "ContactState"]
-        unsubscribe_id = derived_id(first.event_id, "unsubscribe")
-        assert outcome.events[1] == UnsubscribeEvent(
-            event_id=unsubscribe_id,
+        outcome = apply_receipt(None, first, message_sent("m1"), LIST, THRESHOLD)
+        removed_id = derived_id(first.event_id, "removed")
+        removed = RemovedEvent(
+            event_id=removed_id,
             account=ACCOUNT,
             provider="infobip",
             phone_number=NUMBER,
             list_number=LIST,
-            keyword=None,
             reason=reason,
+            message_id="order-77",
             timestamp=START_OF_DAY + 5,
+            received_at=first.received_at,
         )
+        assert outcome.events[-2] == removed
         state = contact_state(outcome)
         assert state is not None
         assert (state.active, state.reason, state.since) == (False, reason, START_OF_DAY + 5)
-        assert state.last_event_id == unsubscribe_id
+        assert state.last_event_id == removed_id
+
+    def test_an_opt_out_that_a_report_tells_is_one(self) -> None:
+        first = receipt("m1", UNSUBSCRIBED, 5)
+        outcome = apply_receipt(None, first, None, LIST, THRESHOLD)
+        assert names(outcome.events) == ["DeliveryEvent", "UnsubscribeEvent", "ContactState"]
+        assert outcome.events[1] == UnsubscribeEvent(
+            event_id=derived_id(first.event_id, "unsubscribe"),
+            account=ACCOUNT,
+            provider="infobip",
+            phone_number=NUMBER,
+            list_number=LIST,
+            keyword="UNSUBSCRIBED",
+            reason="message",
+            timestamp=START_OF_DAY + 5,
+            layer="report",
+            received_at=first.received_at,
+        )
 
     @pytest.mark.parametrize("threshold", [1, 2, 3, 5, 10])
     def test_failures_in_a_row_remove_at_the_threshold(self, threshold: int) -> None:
-        row = None
+        known = None
         for n in range(1, threshold):
-            row = apply_receipt(row, receipt(f"m{n}", ABSENT, n), None, LIST, threshold).row
-            assert row.active
-        outcome = apply_receipt(row, receipt("last", ABSENT, threshold), None, LIST, threshold)
-        assert names(outcome.events) == ["DeliveryEvent", "UnsubscribeEvent", "ContactState"]
+            known = apply_receipt(known, receipt(f"m{n}", ABSENT, n), None, LIST, threshold)
+            assert known.row.active
+        outcome = apply_receipt(known, receipt("last", ABSENT, threshold), None, LIST, threshold)
+        assert names(outcome.events) == ["DeliveryEvent", "RemovedEvent", "ContactState"]
+        removed = outcome.events[1]
+        assert isinstance(removed, RemovedEvent)
+        assert (removed.reason, removed.message_id) == ("bad_response", "last")
         assert (outcome.row.active, outcome.row.reason) == (False, "bad_response")
         assert outcome.row.since == START_OF_DAY + threshold
 
@@ -259,16 +282,16 @@ class TestRemoval:
         assert (row.active, row.reason, row.failures) == (False, "bad_response", 3)
 
     def test_a_correction_that_joins_two_runs_removes(self) -> None:
-        row = after(("m1", ABSENT, 1), ("m2", AT_OPERATOR, 2), ("m3", ABSENT, 3), ("m4", ABSENT, 4)).row
-        assert row.active
-        row = after(("m2", SYSTEM_ERROR, 2), row=row).row
+        known = after(("m1", ABSENT, 1), ("m2", AT_OPERATOR, 2), ("m3", ABSENT, 3), ("m4", ABSENT, 4))
+        assert known.row.active
+        row = after(("m2", SYSTEM_ERROR, 2), known=known).row
         assert (row.active, row.reason) == (False, "bad_response")
 
     def test_a_lower_threshold_waits_for_the_next_failure(self) -> None:
-        row = after(("m1", ABSENT, 1), ("m2", ABSENT, 2)).row
-        row = apply_receipt(row, receipt("m3", SENT, 3), None, LIST, threshold=1).row
-        assert row.active
-        assert not apply_receipt(row, receipt("m3", ABSENT, 4), None, LIST, threshold=1).row.active
+        known = after(("m1", ABSENT, 1), ("m2", ABSENT, 2))
+        known = apply_receipt(known, receipt("m3", SENT, 3), None, LIST, threshold=1)
+        assert known.row.active
+        assert not apply_receipt(known, receipt("m3", ABSENT, 4), None, LIST, threshold=1).row.active
 
     def test_it_happens_once(self) -> None:
         run = [(f"m{n}", ABSENT, n) for n in range(1, 5)]
@@ -300,7 +323,7 @@ class TestRemoval:
             (UNSUBSCRIBED, UNKNOWN_NUMBER, "invalid_contact", True),
             (SPAM, UNSUBSCRIBED, "complaint", False),
             (SPAM, UNKNOWN_NUMBER, "complaint", False),
-            (UNKNOWN_NUMBER, SPAM, "invalid_contact", False),
+            (UNKNOWN_NUMBER, SPAM, "complaint", True),
             (UNKNOWN_NUMBER, UNSUBSCRIBED, "invalid_contact", False),
         ],
     )
@@ -310,7 +333,9 @@ class TestRemoval:
         outcome = after(("m1", old, 1), ("m2", new, 2))
         assert outcome.row.reason == reason
         assert outcome.row.since == START_OF_DAY + 1
-        assert names(outcome.events) == ["DeliveryEvent", "ContactState"][: 1 + published]
+        told = [name for name in names(outcome.events) if name != "UnsubscribeEvent"]
+        assert told == ["DeliveryEvent", "ContactState"][: 1 + published]
+        assert ("UnsubscribeEvent" in names(outcome.events)) == (new is UNSUBSCRIBED)
 
     def test_bad_responses_are_the_weakest_reason(self) -> None:
         failed = [(f"m{n}", ABSENT, n) for n in range(1, 4)]
@@ -318,23 +343,24 @@ class TestRemoval:
         assert after(("m0", UNSUBSCRIBED, 0), *failed).row.reason == "message"
 
     def test_a_report_that_repeats_after_a_restore_does_not_remove_again(self) -> None:
-        row = apply_command(after(("m1", SPAM, 1)).row, command("restore", 10_000)).row
+        known = after(("m1", SPAM, 1))
+        row = order(known.row, command("restore", 10_000)).row
         for repeat in [receipt("m1", SPAM, 1), receipt("m1", SPAM, 20_000)]:
-            outcome = apply_receipt(row, repeat, None, LIST, THRESHOLD)
+            outcome = apply_receipt(known._replace(row=row), repeat, None, LIST, THRESHOLD)
             assert outcome.row.active
             assert outcome.events == ()
 
     @pytest.mark.parametrize("way", ["start", "restore"])
     def test_failures_before_a_return_do_not_count_even_if_they_arrive_late(self, way: str) -> None:
-        row = after(("m0", UNSUBSCRIBED, 0), ("m1", ABSENT, 1), ("m2", ABSENT, 2)).row
+        known = after(("m0", UNSUBSCRIBED, 0), ("m1", ABSENT, 1), ("m2", ABSENT, 2))
         if way == "start":
-            row = apply_inbound(row, inbound("START", 10_000), LIST, default_words()).row
+            row = apply_inbound(known.row, inbound("START", 10_000), LIST, default_words()).row
         else:
-            row = apply_command(row, command("restore", 10_000)).row
-        row = after(("m3", ABSENT, 3), ("m4", ABSENT, 10_000), row=row).row
-        assert (row.active, row.failures) == (True, 0)
-        row = after(("m5", ABSENT, 10_001), row=row).row
-        assert (row.active, row.failures) == (True, 1)
+            row = order(known.row, command("restore", 10_000)).row
+        known = after(("m3", ABSENT, 3), ("m4", ABSENT, 10_000), known=known._replace(row=row))
+        assert (known.row.active, known.row.failures) == (True, 0)
+        known = after(("m5", ABSENT, 10_001), known=known)
+        assert (known.row.active, known.row.failures) == (True, 1)
 
 
 class TestOrphans:
@@ -350,28 +376,28 @@ class TestOrphans:
         assert outcome.row.active
 
     def test_are_ranked_all_the_same(self) -> None:
-        row = apply_receipt(None, receipt("m1", DELIVERED, 1), None, None, THRESHOLD).row
-        assert apply_receipt(row, receipt("m1", SENT, 2), None, None, THRESHOLD).events == ()
+        known = apply_receipt(None, receipt("m1", DELIVERED, 1), None, None, THRESHOLD)
+        assert apply_receipt(known, receipt("m1", SENT, 2), None, None, THRESHOLD).events == ()
 
 
 class TestBounds:
     @pytest.mark.parametrize(("threshold", "bound"), [(1, 32), (3, 32), (8, 32), (9, 36), (20, 80)])
-    def test_a_row_keeps_the_newest_messages(self, threshold: int, bound: int) -> None:
-        row = None
+    def test_a_row_keeps_the_newest_messages_that_count(self, threshold: int, bound: int) -> None:
+        known = None
         for n in range(bound + 5):
-            row = apply_receipt(row, receipt(f"m{n}", DELIVERED, n), None, LIST, threshold).row
-        assert row is not None
-        assert [state.key for state in row.recent] == [f"infobip:m{n}" for n in range(5, bound + 5)]
+            known = apply_receipt(known, receipt(f"m{n}", DELIVERED, n), None, LIST, threshold)
+        assert known is not None
+        assert [message.key for message in known.row.counted] == [f"infobip:m{n}" for n in range(5, bound + 5)]
 
-    def test_an_older_message_than_those_kept_is_published_but_not_kept(self) -> None:
-        row = after(*[(f"m{n}", DELIVERED, n) for n in range(1, 33)]).row
-        outcome = after(("old", ABSENT, 0), row=row)
+    def test_an_older_message_than_those_kept_is_published_but_not_counted(self) -> None:
+        known = after(*[(f"m{n}", DELIVERED, n) for n in range(1, 33)])
+        outcome = after(("old", ABSENT, 0), known=known)
         assert names(outcome.events) == ["DeliveryEvent"]
-        assert outcome.row == row
+        assert outcome.row == known.row
 
     def test_replies_are_carried_along(self) -> None:
         row = ContactRow(since=1, inbound=("cm:1",))
-        kept = after(("m1", SPAM, 1), row=row).row
+        kept = after(("m1", SPAM, 1), known=Known(row)).row
         assert kept.inbound == ("cm:1",)
 
 

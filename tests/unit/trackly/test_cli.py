@@ -180,7 +180,7 @@ def test_providers_list_says_what_each_is_given_and_what_proves_it() -> None:
         "provider": "lime",
         "methods": ["GET", "POST"],
         "path": "/api/webhook-feedbacks/lime/SECRET?account=ID",
-        "credentials": [],
+        "credentials": ["path_secret"],
         "setting": "LIME_WEBHOOK_SECRET",
     }
     assert found["cm"]["credentials"] == ["secret"]
@@ -224,6 +224,33 @@ def test_settings_hide_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "s3cret" not in result.output
     assert found["KAFKA_SASL_PASSWORD"] == "***"
     assert found["SCHEMA_REGISTRY_URL"] == "https://***@registry.example/"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (
+            "postgresql://h/db?user=u&password=s3cret&sslmode=require",
+            "postgresql://h/db?user=u&password=***&sslmode=require",
+        ),
+        ("postgresql://h/db?sslpassword=s3cret", "postgresql://h/db?sslpassword=***"),
+        ("postgresql://h/db?pass%77ord=s3cret", "postgresql://h/db?pass%77ord=***"),
+        ("postgresql://u:s3cr/s3cret@h/db", "postgresql://***@h/db"),
+        ("postgresql://u:x@s3cret@h/db", "postgresql://***@h/db"),
+        ("host=h user=u password=s3cret", "host=h user=u password=***"),
+    ],
+)
+@pytest.mark.parametrize("is_wrong", [False, True], ids=["right", "beside a wrong one"])
+def test_settings_hide_the_password_of_the_database_wherever_it_stands(
+    url: str, shown: str, is_wrong: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    if is_wrong:
+        monkeypatch.setenv("TRACKLY_READ_MODEL_BATCH", "0")
+        monkeypatch.setenv("TRACKLY_API_RATE", "0")
+    result = runner.invoke(app, ["settings", "--json"])
+    assert {line["value"] for line in lines_of(result.stdout) if line["name"] == "DATABASE_URL"} == {shown}
+    assert "s3cret" not in result.output
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
@@ -272,3 +299,20 @@ def test_opt_out_as_json() -> None:
 def test_opt_out_takes_a_text_that_is_no_utf_8() -> None:
     result = runner.invoke(app, ["opt-out", "--json", "stop \udcff"])
     assert [(line["text"], line["outcome"]) for line in lines_of(result.stdout)] == [("stop ?", "opt_out")]
+
+
+def test_a_shell_completes_commands_and_what_stands_below_them() -> None:
+    def completed(words: str) -> set[str]:
+        environment = {
+            **os.environ,
+            "_TRACKLY_COMPLETE": "complete_bash",
+            "COMP_WORDS": f"trackly {words}",
+            "COMP_CWORD": str(len(words.split(" "))),
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", "trackly"], env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        return set(done.stdout.split())
+
+    assert completed("doc") == {"doctor"}
+    assert {"apply", "list", "describe"} <= completed("topics ")

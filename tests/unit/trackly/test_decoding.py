@@ -4,7 +4,6 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from kafka_records import Found
 
 from bus.settings import BusSettings
 from schemas.records import (
@@ -17,6 +16,7 @@ from schemas.records import (
     Record,
     RejectedRecord,
 )
+from tests.unit.trackly.kafka_records import Found
 from trackly.decoding import Decoder, text_or_base64
 
 SETTINGS = BusSettings(bootstrap_servers="localhost:1", topic_prefix="test.")
@@ -64,6 +64,11 @@ def test_a_line_has_place_time_key_headers_and_value() -> None:
             "reason": "bad_response",
             "since": "2024-01-15T10:30:00.000Z",
             "last_event_id": "evt_1",
+            "version": 0,
+            "scope": "list",
+            "except_lists": [],
+            "known_as": None,
+            "held": False,
         },
     }
 

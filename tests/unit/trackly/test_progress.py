@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from tests.clock import MovedClock
 from trackly.progress import EVERY, Progress
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def test_without_a_terminal_a_line_comes_every_so_often(capsys: pytest.CaptureFixture[str]) -> None:
-    clock = Clock()
+    clock = MovedClock()
     progress = Progress("records", 4_000, clock)
     for done in range(1, 31):
         clock.now = done * EVERY / 10
@@ -31,7 +25,7 @@ def test_without_a_terminal_a_line_comes_every_so_often(capsys: pytest.CaptureFi
 
 
 def test_what_has_no_end_is_told_without_a_share(capsys: pytest.CaptureFixture[str]) -> None:
-    clock = Clock()
+    clock = MovedClock()
     progress = Progress("records", clock=clock)
     clock.now = EVERY
     progress.tell(50)
@@ -39,7 +33,7 @@ def test_what_has_no_end_is_told_without_a_share(capsys: pytest.CaptureFixture[s
 
 
 def test_what_is_added_is_told_in_all(capsys: pytest.CaptureFixture[str]) -> None:
-    clock = Clock()
+    clock = MovedClock()
     progress = Progress("records", 400, clock)
     progress.add(100)
     clock.now = EVERY

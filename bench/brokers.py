@@ -1,0 +1,220 @@
+"""Three real Kafka brokers on this machine, to lose, freeze and bring back one or all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import aiokafka
+import kafka.errors
+from aiokafka.errors import KafkaError
+
+from bus.admin import Admin, AdminError
+from bus.embedded.broker import HOST, EmbeddedKafka, EmbeddedKafkaError, free_port, new_cluster_id
+from bus.settings import BusSettings
+
+COUNT = 3
+
+PROBE, PROBES = "probe", 6
+"""A topic that tells whether brokers take records, and its partitions."""
+
+
+class _Node(EmbeddedKafka):
+    """One broker and controller of the cluster."""
+
+    def __init__(
+        self, number: int, directory: Path, controllers: list[int], cluster: str, properties: Mapping[str, str]
+    ) -> None:
+        super().__init__(directory, free_port(), jvm_options=("-Xmx384m", "-XX:+UseSerialGC"))
+        self._number = number
+        self._given = properties
+        self._controllers = controllers
+        self._cluster_id = cluster
+
+    def _ports(self) -> tuple[int, int]:
+        assert self._port is not None
+        return self._port, self._controllers[self._number - 1]
+
+    def _properties(self, port: int, controller: int) -> str:
+        voters = ",".join(f"{number}@{HOST}:{port}" for number, port in enumerate(self._controllers, 1))
+        own = {
+            "node.id": str(self._number),
+            "controller.quorum.voters": voters,
+            "offsets.topic.replication.factor": str(COUNT),
+            "transaction.state.log.replication.factor": str(COUNT),
+            # As a broker comes: what is measured must hold without settings of the broker.
+            "broker.session.timeout.ms": "9000",
+            "broker.heartbeat.interval.ms": "2000",
+            **self._given,
+        }
+        lines = super()._properties(port, controller).splitlines()
+        known = dict(line.split("=", 1) for line in lines)
+        return "".join(f"{name}={value}\n" for name, value in {**known, **own}.items())
+
+    def _wait(self, port: int, deadline: float) -> None:
+        """The others must run first."""
+
+    def listens(self) -> bool:
+        """Whether it takes connections."""
+        try:
+            socket.create_connection((HOST, self._port or 0), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self.pid is not None
+        os.kill(self.pid, number)
+
+
+class ThreeBrokers:
+    """A cluster in which every partition has three copies, of which two must be in sync.
+
+    `properties`: settings of the brokers that are not as they come.
+    """
+
+    def __init__(self, directory: Path, properties: Mapping[str, str] | None = None) -> None:
+        controllers = []
+        while len(controllers) < COUNT:
+            port = free_port()
+            if port not in controllers:
+                controllers.append(port)
+        cluster = new_cluster_id()
+        self.nodes = [
+            _Node(n, directory / f"broker-{n}", controllers, cluster, properties or {}) for n in range(1, COUNT + 1)
+        ]
+
+    def __enter__(self) -> ThreeBrokers:
+        try:
+            for node in self.nodes:
+                node.start()
+            self.wait()
+        except BaseException:
+            self.kill(*range(COUNT))
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill(*range(COUNT))
+
+    @property
+    def servers(self) -> str:
+        """Addresses of all brokers."""
+        return ",".join(node.bootstrap_servers for node in self.nodes)
+
+    def settings(self, **other: object) -> BusSettings:
+        """Settings of a service on this cluster."""
+        return BusSettings(bootstrap_servers=self.servers, replication=COUNT, **other)  # type: ignore[arg-type]
+
+    def wait(self, timeout: float = 60.0) -> None:
+        """Wait until all brokers are in the cluster."""
+        deadline = time.monotonic() + timeout
+        for node in self.nodes:
+            # kafka-python leaves a socket behind for each connection that nobody takes.
+            while not node.listens() and time.monotonic() < deadline:
+                time.sleep(0.1)
+        while time.monotonic() < deadline:
+            try:
+                with Admin(self.settings(), timeout=5.0) as admin:
+                    if len(admin._client.describe_cluster()["brokers"]) == COUNT:
+                        admin._client.create_topics(
+                            {PROBE: {"num_partitions": PROBES, "replication_factor": COUNT, "configs": {}}},
+                            raise_errors=False,
+                        )
+                        return
+            except AdminError:
+                pass
+            time.sleep(0.2)
+        raise EmbeddedKafkaError("the brokers make no cluster")
+
+    async def in_sync(self, timeout: float = 120.0) -> None:
+        """Wait until every partition has all its copies in sync: until then the cluster bears the loss of no broker."""
+        await self.take_records(timeout)
+        async with asyncio.timeout(timeout):
+            while not await asyncio.to_thread(self._is_in_sync):
+                await asyncio.sleep(0.2)
+
+    def _is_in_sync(self) -> bool:
+        try:
+            with Admin(self.settings()) as admin:
+                topics = admin._client.describe_topics()
+        except (AdminError, kafka.errors.KafkaError):
+            # The broker that was asked has only begun to start.
+            return False
+        return all(len(p["isr_nodes"]) == len(p["replica_nodes"]) for topic in topics for p in topic["partitions"])
+
+    async def take_records(self, timeout: float = 120.0) -> None:
+        """Wait until the brokers take records, as somebody finds it who does not know them yet."""
+        async with asyncio.timeout(timeout):
+            while True:
+                producer = aiokafka.AIOKafkaProducer(
+                    bootstrap_servers=self.servers, acks="all", request_timeout_ms=1_000
+                )
+                try:
+                    await producer.start()
+                    for partition in range(PROBES):
+                        await producer.send_and_wait(PROBE, b"", partition=partition)
+                except KafkaError:
+                    await asyncio.sleep(0.2)
+                else:
+                    return
+                finally:
+                    await producer.stop()
+
+    def kill(self, *numbers: int) -> None:
+        """SIGKILL to brokers, by index."""
+        for number in numbers:
+            self.nodes[number].kill()
+
+    def stop(self, number: int) -> None:
+        """SIGTERM to one broker, which hands its partitions over, and wait until it has ended."""
+        self.nodes[number].stop(60)
+
+    def start(self, *numbers: int) -> None:
+        """Start brokers again, with their records."""
+        for number in numbers:
+            self.nodes[number].start()
+
+    def fill_disk(self, number: int) -> None:
+        """Let a broker write to no file any more, as on a full disk, until it is started again."""
+        pid = self.nodes[number].pid
+        assert pid is not None
+        no_more_writes(pid)
+
+    def leader(self, topic: str, partition: int) -> int:
+        """Which broker leads a partition, by index."""
+        with Admin(self.settings()) as admin:
+            (found,) = admin._client.describe_topics([topic])
+        return int(next(p["leader_id"] for p in found["partitions"] if p["partition_index"] == partition)) - 1
+
+    def freeze(self, number: int) -> None:
+        """SIGSTOP: the process and its connections are there, and nothing is answered."""
+        self.nodes[number].signal(signal.SIGSTOP)
+
+    def thaw(self, number: int) -> None:
+        """SIGCONT."""
+        self.nodes[number].signal(signal.SIGCONT)
+
+
+def no_more_writes(pid: int) -> None:
+    """Let every write to a file fail in a process, with EFBIG, which harms nobody else's disk.
+
+    JVMs and Python ignore the signal that goes with it.
+    """
+    _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, most))
+
+
+def writes_again(pid: int) -> None:
+    """Undo `no_more_writes`."""
+    _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, most))

@@ -1,0 +1,236 @@
+"""`python -m bench checks`: what it costs to ask who may be texted, 1,000 numbers at a time.
+
+A console of its own on a real broker, with contacts (a third of them out), places that the account gave, registered
+messages that count against a cap, and every rule on. Asks one request after the other, then 50 a second. For both: the
+console's processor time a request, which says most on a machine that is shared, and the time of a request by the clock.
+One process cannot answer 50 a second; what waits then is in the times of the second load.
+
+Exit code 1 when a request costs too much, or p95 of the first load is over the bound. With --only-cost, only the cost
+counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import aiokafka
+import httpx
+
+from accounts.keys import new_key
+from accounts.store import write_configs, write_key
+from bench.measure import CpuMeter, percentile
+from bus.admin import Admin
+from bus.embedded.broker import EmbeddedKafka, free_port
+from bus.producer import Producer
+from bus.settings import BusSettings
+from hours.rules import all_rules
+from schemas.cloudevents import event_headers
+from schemas.codec import Codec
+from schemas.ids import contact_key, recipient_key
+from schemas.records import AccountConfig, ContactPlace, ContactState, ListConfig, MessageSent, Record
+from schemas.registry import registry_for
+from trackly.commands.up.supervisor import Service
+
+NUMBERS = 1_000
+BOUND_MS = 60.0
+"""p95 of a request of so many numbers, by the clock."""
+
+COST_MS = 40.0
+"""Processor time of a request: what 50 a second may cost at most where two cores are all there is."""
+
+RATE = 50
+LIST = "+18005551234"
+ACCOUNT = AccountConfig(
+    id="acme",
+    name="Acme",
+    sending_rules=tuple(dict.fromkeys(rule.set for rule in all_rules())),
+    sending_from="08:00",
+    sending_to="22:00",
+    sending_cap=5,
+    sending_rule_caps=True,
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Fill, serve, ask. 1 when it costs too much."""
+    parser = argparse.ArgumentParser(prog="bench checks", description=__doc__)
+    parser.add_argument("--contacts", type=int, default=200_000)
+    parser.add_argument("--requests", type=int, default=200, help="one after the other")
+    parser.add_argument("--seconds", type=float, default=10.0, help="how long 50 a second are asked")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a load")
+    parser.add_argument("--only-cost", action="store_true", help="do not look at the clock: the machine is busy")
+    options = parser.parse_args(arguments)
+    numbers = made_up(options.contacts)
+    with tempfile.TemporaryDirectory(prefix="trackly-bench-") as home, _console(Path(home), numbers) as served:
+        loads = asyncio.run(_ask(*served, numbers, options.requests, options.seconds))
+    for load in loads:
+        print(json.dumps(load) if options.json else "  ".join(f"{name} {value}" for name, value in load.items()))
+    slow = not options.only_cost and loads[0]["p95_ms"] > BOUND_MS
+    return 1 if slow or any(load["cpu_ms"] > COST_MS for load in loads) else 0
+
+
+def made_up(count: int) -> list[str]:
+    """Numbers as a sender has them: of every area code of the United States, and one in ten of other countries."""
+    chance = random.Random(7)
+    states = tomllib.loads(files("hours").joinpath("area_codes.toml").read_text("utf-8"))["states"]
+    areas = [area for codes in states.values() for area in codes]
+    others = ("+3361", "+4474001", "+4915112", "+5511987", "+614123")
+    found = set()
+    while len(found) < count:
+        if chance.random() < 0.9:
+            found.add(f"+1{chance.choice(areas)}{chance.randint(2, 9)}{chance.randint(0, 999_999):06}")
+        else:
+            begin = chance.choice(others)
+            found.add(begin + "".join(chance.choices("0123456789", k=12 - len(begin))))
+    return sorted(found)
+
+
+@contextmanager
+def _console(directory: Path, numbers: list[str]) -> Iterator[tuple[str, str, int]]:
+    """Base URL of a console that has read everything, a key of the account, and its process."""
+    with EmbeddedKafka(directory / "kafka") as kafka:
+        os.environ |= {
+            "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+            "TRACKLY_DATA_DIR": str(directory),
+            "TRACKLY_PARTITIONS": "4",
+            "TRACKLY_API_RATE": "100000",
+            "TRACKLY_API_BURST": "100000",
+        }
+        settings = BusSettings()
+        with Admin(settings) as admin:
+            admin.apply(settings.catalogue)
+        key = asyncio.run(_fill(settings, numbers))
+        port = free_port()
+        console = Service("console", ["console"], {"TRACKLY_CONSOLE_PORT": str(port)}, directory / "console.log", port)
+        console.start()
+        try:
+            deadline = time.monotonic() + 120
+            while not (console.is_ready() and _answers(port, key, numbers[:1])):
+                if time.monotonic() > deadline:
+                    sys.exit(f"the console does not answer:\n{console.last_lines(20)}")
+                time.sleep(0.5)
+            assert console.process is not None
+            yield f"http://127.0.0.1:{port}", key, console.process.pid
+        finally:
+            console.stop()
+
+
+def _answers(port: int, key: str, numbers: list[str]) -> bool:
+    url = f"http://127.0.0.1:{port}/api/contacts/check"
+    question = {"list_number": LIST, "numbers": numbers}
+    return httpx.post(url, headers={"X-Api-Key": key}, json=question, timeout=20).status_code == 200
+
+
+async def _fill(settings: BusSettings, numbers: list[str]) -> str:
+    codec, producer = Codec(registry_for(settings.schema_registry_url)), Producer(settings, linger_ms=5)
+    await producer.start()
+    await write_configs(producer, settings, codec, [ACCOUNT, ListConfig(account="acme", number=LIST)])
+    key, secret = new_key("acme", "bench")
+    await write_key(producer, settings, codec, key)
+    now = time.time_ns() // 1_000_000
+    records = list(_records(numbers, now))
+    for begin in range(0, len(records), 5_000):
+        sent = [
+            await producer.send(
+                settings.catalogue[topic].name,
+                codec.encode(record),
+                key=at,
+                headers=event_headers(record, f"evt_{number}", now),
+            )
+            for number, (topic, at, record) in enumerate(records[begin : begin + 5_000], begin)
+        ]
+        await asyncio.gather(*sent)
+    await producer.stop()
+    await _taken(settings, "messages")
+    return secret
+
+
+def _records(numbers: list[str], now: int) -> Iterator[tuple[str, bytes, Record]]:
+    """Of half of the numbers something is recorded, of a tenth a place, and each eighth got two messages."""
+    for n, number in enumerate(numbers):
+        recipient = recipient_key("acme", number)
+        if n % 2:
+            name, active = contact_key("acme", LIST, number), n % 3 > 0
+            yield (
+                "contacts",
+                name.encode(),
+                ContactState(
+                    contact=name,
+                    account="acme",
+                    list_number=LIST,
+                    phone_number=number,
+                    active=active,
+                    failures=n % 3,
+                    reason=None if active else "message",
+                    since=now - n,
+                    last_event_id=f"evt_{n}",
+                ),
+            )
+        if n % 10 == 0:
+            yield "places", recipient, ContactPlace(account="acme", phone_number=number, state="TX", given_at=now)
+        if n % 8 == 0:
+            for name in ("a", "b"):
+                ids = {"message_id": f"{n}{name}", "provider": "infobip", "provider_message_id": f"{n}{name}"}
+                yield (
+                    "messages",
+                    recipient,
+                    MessageSent(**ids, account="acme", list_number=LIST, to=number, sent_at=now - 3_600_000),
+                )
+
+
+async def _taken(settings: BusSettings, topic: str) -> None:
+    """Say for streams, which does not run, that it has taken everything: the console asks how far it is."""
+    consumer = aiokafka.AIOKafkaConsumer(
+        bootstrap_servers=settings.bootstrap_servers, group_id=settings.group("streams"), enable_auto_commit=False
+    )
+    await consumer.start()
+    name = settings.catalogue[topic].name
+    places = [aiokafka.TopicPartition(name, partition) for partition in range(settings.catalogue[topic].partitions)]
+    consumer.assign(places)
+    await consumer.commit(await consumer.end_offsets(places))
+    await consumer.stop()
+
+
+async def _ask(
+    base: str, key: str, pid: int, numbers: list[str], requests: int, seconds: float
+) -> list[dict[str, Any]]:
+    async with httpx.AsyncClient(base_url=base, headers={"X-Api-Key": key}, timeout=60) as client:
+
+        async def ask() -> float:
+            question = {"list_number": LIST, "numbers": random.sample(numbers, NUMBERS)}
+            began = time.perf_counter()
+            answer = await client.post("/api/contacts/check", json=question)
+            took = (time.perf_counter() - began) * 1000
+            if answer.status_code != 200:
+                sys.exit(f"a check was answered {answer.status_code}: {answer.text[:500]}")
+            return took
+
+        for _ in range(20):
+            await ask()
+        meter = CpuMeter({"console": [pid]})
+        loads = [_load("one after the other", [await ask() for _ in range(requests)], meter)]
+        meter, began, asked = CpuMeter({"console": [pid]}), time.monotonic(), []
+        for number in range(int(RATE * seconds)):
+            await asyncio.sleep(max(0.0, began + number / RATE - time.monotonic()))
+            asked.append(asyncio.create_task(ask()))
+        loads.append(_load(f"{RATE} a second", list(await asyncio.gather(*asked)), meter))
+        return loads
+
+
+def _load(name: str, took: list[float], meter: CpuMeter) -> dict[str, Any]:
+    cost = meter.used()["console"] / len(took) * 1000
+    times = {f"p{share}_ms": round(percentile(took, share / 100), 1) for share in (50, 95, 99)}
+    return {"load": name, "requests": len(took), "numbers": NUMBERS, "cpu_ms": round(cost, 1), **times}

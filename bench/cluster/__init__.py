@@ -1,0 +1,1 @@
+"""Three real brokers that are restarted, killed, frozen, filled and grown under load: who stands still for how long."""

@@ -1,0 +1,301 @@
+"""One service with a fault built in: `python -m bench.faults.built_in SERVICE` is `trackly SERVICE`, but that faults
+which are armed happen at steps of its work.
+
+A fault is armed by a file, which `FILE` in the environment names. It is taken away when it happens, or when its time is
+over, so that the next start of the service is sound. The services themselves know nothing of it: their steps are
+wrapped here before they run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+FILE = "TRACKLY_BENCH_FAULT_FILE"
+"""Environment variable: where faults are armed."""
+
+CLOCK = "TRACKLY_BENCH_CLOCK"
+"""Environment variable: `SECONDS UNTIL`, by how much the wall clock is ahead, until when on the monotonic clock."""
+
+MODULE = "bench.faults.built_in"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens when a step is reached for the `nth` time since it was armed.
+
+    `does`: `kill` (SIGKILL to itself), `fence`, or one of ERRORS. `seconds`: for how long it goes on happening; 0:
+    once.
+    """
+
+    step: str
+    nth: int = 1
+    does: str = "kill"
+    seconds: float = 0.0
+
+    def arm(self, path: Path) -> None:
+        """Let it happen in the service that looks at this file."""
+        text = json.dumps({**asdict(self), "until": time.monotonic() + self.seconds})
+        new = path.with_suffix(".new")
+        new.write_text(text)
+        new.replace(path)
+
+
+class Faults:
+    """What is armed for this process."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._passed: Counter[str] = Counter()
+
+    def due(self, step: str) -> str | None:
+        """What must happen at a step that is reached now, if anything must."""
+        try:
+            armed = json.loads(self._path.read_text())
+        except FileNotFoundError:
+            return None
+        if armed["step"] != step:
+            return None
+        self._passed[step] += 1
+        if self._passed[step] < armed["nth"]:
+            return None
+        if not armed["seconds"] or time.monotonic() > armed["until"]:
+            self._path.unlink()
+            self._passed.clear()
+        if armed["seconds"] and time.monotonic() > armed["until"]:
+            return None
+        return str(armed["does"])
+
+    def reached(self, step: str) -> None:
+        """End this process if that must happen at this step."""
+        if self.due(step) == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+_stage: ContextVar[str | None] = ContextVar("stage", default=None)
+"""The stage whose batch is made durable in this task."""
+
+
+def _build_into_batches(faults: Faults) -> None:
+    """Steps of a batch, `STAGE: ...`: amid events, after events, before the store, after changelog."""
+    from bus.producer import Producer
+    from bus.tables.store import RocksStore
+    from bus.worker.batches import Batch, Rows
+
+    make_durable, write_rows, send, write_store = Batch.make_durable, Rows.write, Producer.send, RocksStore.write
+    writes: ContextVar[bool] = ContextVar("writes", default=False)
+
+    async def batch_made_durable(batch: Batch) -> None:
+        stage = batch._stage
+        told = _stage.set(stage), writes.set(False)
+        try:
+            await make_durable(batch)
+        finally:
+            _stage.reset(told[0])
+            writes.reset(told[1])
+        if not batch._rows:
+            faults.reached(f"{stage}: after events")
+        elif any(not rows.is_empty for rows in batch._rows.values()):
+            faults.reached(f"{stage}: after changelog")
+
+    async def rows_written(rows: Rows) -> None:
+        stage = _stage.get()
+        if stage is not None and not rows.is_empty and not writes.get():
+            writes.set(True)
+            faults.reached(f"{stage}: after events")
+        await write_rows(rows)
+
+    async def sent(producer: Producer, *arguments: Any, **options: Any) -> Any:
+        stage = _stage.get()
+        is_event = stage is not None and not writes.get()
+        acknowledged = await send(producer, *arguments, **options)
+        if is_event and (does := faults.due(f"{stage}: amid events")):
+            # This one is there, and those after it are not.
+            await acknowledged
+            assert does == "kill"
+            os.kill(os.getpid(), signal.SIGKILL)
+        return acknowledged
+
+    def store_written(store: RocksStore, rows: Any, offset: int | None) -> None:
+        if _stage.get() is not None:
+            step = f"{_stage.get()}: before the store"
+            if (does := faults.due(step)) is not None:
+                if does == "kill":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                raise store._failed(Exception(ERRORS[does]))
+        write_store(store, rows, offset)
+
+    _put(Batch, "make_durable", batch_made_durable)
+    _put(Rows, "write", rows_written)
+    _put(Producer, "send", sent)
+    _put(RocksStore, "write", store_written)
+
+
+ERRORS = {
+    "no space": "IO error: No space left on device: While appending to file",
+    "damage": "Corruption: block checksum mismatch",
+}
+"""What RocksDB says."""
+
+
+def _build_into_store(faults: Faults) -> None:
+    """`streams: a read of a row`."""
+    from bus.tables.store import RocksStore
+
+    get = RocksStore.get
+
+    def got(store: RocksStore, key: bytes) -> bytes | None:
+        if does := faults.due("streams: a read of a row"):
+            raise store._failed(Exception(ERRORS[does]))
+        return get(store, key)
+
+    _put(RocksStore, "get", got)
+
+
+def _build_into_producer(faults: Faults, service: str) -> None:
+    """`SERVICE: a send`, before which the producer may be fenced: the broker has seen its id with a later epoch, and
+    refuses what it sends. Nobody tells it that.
+    """
+    from aiokafka.producer.transaction_manager import PidAndEpoch
+
+    from bus.producer import Producer
+
+    send = Producer.send
+
+    async def sent(producer: Producer, *arguments: Any, **options: Any) -> Any:
+        if faults.due(f"{service}: a send") == "fence":
+            numbers = producer._producer._txn_manager
+            numbers._pid_and_epoch = PidAndEpoch(numbers.producer_id, numbers.producer_epoch - 1)
+        return await send(producer, *arguments, **options)
+
+    _put(Producer, "send", sent)
+
+
+def _set_clock(seconds: float, until: float) -> None:
+    """Let this process's wall clock be so many seconds ahead until a moment (monotonic), records it sends included."""
+    from aiokafka.producer.message_accumulator import BatchBuilder
+
+    now, now_ns, append = time.time, time.time_ns, BatchBuilder.append
+
+    def off() -> float:
+        return seconds if time.monotonic() < until else 0.0
+
+    def appended(builder: Any, *, timestamp: int | None, **record: Any) -> Any:
+        return append(builder, timestamp=int(time.time() * 1_000) if timestamp is None else timestamp, **record)
+
+    time.time = lambda: now() + off()
+    time.time_ns = lambda: now_ns() + int(off() * 1e9)
+    _put(BatchBuilder, "append", appended)
+
+
+def _build_into_offsets(faults: Faults, service: str) -> None:
+    """`SERVICE: before offsets` and `SERVICE: after offsets`."""
+    from bus.worker.consumer import _Thread
+
+    _surround(faults, _Thread, "_commit", f"{service}: before offsets", f"{service}: after offsets")
+
+
+def _surround(faults: Faults, owner: type, name: str, before: str, after: str) -> None:
+    do: Callable[..., Awaitable[Any]] = getattr(owner, name)
+
+    async def done(*arguments: Any, **options: Any) -> Any:
+        faults.reached(before)
+        result = await do(*arguments, **options)
+        faults.reached(after)
+        return result
+
+    _put(owner, name, done)
+
+
+def _put(owner: Any, name: str, method: Callable[..., Any]) -> None:
+    """Let a class have this method instead of its own, or a module this function."""
+    setattr(owner, name, wraps(getattr(owner, name))(method))
+
+
+def _build_into_sinks(faults: Faults) -> None:
+    """`sinks: after the answer`, before anything follows from it; `sinks: after the retry is written`, before it is
+    settled; `sinks: after the release` of due webhooks, before its offset.
+    """
+    from sinks.webhooks.delay_tiers import DelayTier
+    from sinks.webhooks.outbox import Outbox
+    from sinks.webhooks.sink import WebhookSink
+
+    attempted, acknowledged = WebhookSink.attempted, Outbox._acknowledged
+
+    def was_attempted(*arguments: Any) -> None:
+        faults.reached("sinks: after the answer")
+        attempted(*arguments)
+
+    def was_acknowledged(*arguments: Any) -> None:
+        faults.reached("sinks: after the retry is written")
+        acknowledged(*arguments)
+
+    _put(WebhookSink, "attempted", was_attempted)
+    _put(Outbox, "_acknowledged", was_acknowledged)
+    _surround(faults, DelayTier, "_commit", "sinks: after the release", "sinks: after the offset of a release")
+
+
+def _build_into_ingest(faults: Faults) -> None:
+    """`ingest: before the record`, and `ingest: before the answer`, when the record is acknowledged."""
+    from ingest.writer import CallbackWriter
+
+    _surround(faults, CallbackWriter, "write", "ingest: before the record", "ingest: before the answer")
+
+
+def _build_into_read_model(faults: Faults) -> None:
+    """`read-model: before the positions`, when the rows are written, and `read-model: after the commit` of both."""
+    from database.read_state import move_positions
+    from readmodel import service
+
+    store = service.ReadModel._store
+
+    def moved(*arguments: Any) -> None:
+        faults.reached("read-model: before the positions")
+        move_positions(*arguments)
+
+    def stored(model: Any, *arguments: Any) -> None:
+        store(model, *arguments)
+        faults.reached("read-model: after the commit")
+
+    _put(service, "move_positions", moved)
+    _put(service.ReadModel, "_store", stored)
+
+
+def main() -> None:
+    """Run the service that the first argument names."""
+    service = sys.argv[1]
+    faults = Faults(Path(os.environ[FILE]))
+    if CLOCK in os.environ:
+        # Before anything is imported that takes the clock with it.
+        seconds, until = map(float, os.environ[CLOCK].split())
+        _set_clock(seconds, until)
+    _build_into_producer(faults, service)
+    match service:
+        case "ingest":
+            _build_into_ingest(faults)
+        case "read-model":
+            _build_into_read_model(faults)
+        case "sinks":
+            _build_into_sinks(faults)
+            _build_into_offsets(faults, service)
+        case "streams":
+            _build_into_batches(faults)
+            _build_into_store(faults)
+            _build_into_offsets(faults, service)
+    from trackly.cli import main as trackly
+
+    trackly()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""The pipeline as processes into which faults can be put, under traffic, and its books."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from bench.faults.built_in import FILE, MODULE, Fault
+from bench.faults.ledger import SETTINGS, Books, Events, Receiver, Traffic, books
+from bus.settings import BusSettings
+from tests.cluster import Cluster
+from trackly.commands.up.supervisor import Service
+
+RETRIES = ("1s", "2s", "4s", "8s")
+READY = 120.0
+"""Seconds in which services must be ready; a machine that does much else is slow."""
+
+
+BALANCED = 120.0
+"""Seconds after which the books must balance when nothing is posted any more."""
+
+
+class NotSo(AssertionError):
+    """Something that a case waits for has not come."""
+
+
+class FaultyCluster(Cluster):
+    """Its services have faults built in, which are armed one by one."""
+
+    def arm(self, name: str, fault: Fault) -> None:
+        """Let a fault happen in a service, from now on."""
+        fault.arm(self._file(name))
+
+    def _file(self, name: str) -> Path:
+        return self._directory / f"{name}.fault"
+
+    def _service(self, name: str) -> Service:
+        service = super()._service(name)
+        service.module = MODULE
+        service.environment = {**service.environment, FILE: str(self._file(name))}
+        return service
+
+
+class House:
+    """A cluster, what is posted to it, and the endpoint of its webhooks."""
+
+    def __init__(self, cluster: FaultyCluster, directory: Path, traffic: Traffic, receiver: Receiver) -> None:
+        self.cluster = cluster
+        self.directory = directory
+        self.traffic = traffic
+        self.receiver = receiver
+        self.events = Events()
+        self._before = Books()
+        self._numbers = count()
+
+    async def until(self, what: str, condition: Callable[[], bool], timeout: float, *, revive: bool = False) -> float:
+        """Return when a condition holds; after how many seconds. Raises NotSo. `revive` starts what has ended."""
+        began = time.monotonic()
+        while not await asyncio.to_thread(condition):
+            if time.monotonic() - began > timeout:
+                raise NotSo(f"not so after {timeout:.0f} s: {what}")
+            if revive:
+                self.cluster.revive()
+            await asyncio.sleep(0.2)
+        return time.monotonic() - began
+
+    async def until_ended(self, name: str, timeout: float = 60.0) -> int:
+        """Wait until a service has ended by itself. Returns its exit code."""
+        service = self.cluster.services[name]
+        await self.until(f"{name} has ended", lambda: not service.is_alive(), timeout)
+        assert service.process is not None
+        return int(service.process.returncode)
+
+    async def until_ready(self) -> None:
+        """Start what has ended, until everything is ready."""
+        services = self.cluster.services.values()
+        await self.until("all services are ready", lambda: all(s.is_ready() for s in services), READY, revive=True)
+
+    def topic(self, name: str) -> str:
+        """Name of a topic (catalogue short name) without the prefix of this house."""
+        settings = self.cluster.settings
+        return settings.catalogue[name].name.removeprefix(settings.topic_prefix)
+
+    def log(self, name: str) -> str:
+        """What a service has said so far."""
+        return self.cluster.services[name].last_lines(100_000)
+
+    async def restart(self, name: str) -> None:
+        """Stop a service as an orchestrator does, however it ends then, and start it again."""
+        await asyncio.to_thread(self.cluster.services[name].stop)
+        self.cluster.start(name)
+        await self.until_ready()
+
+    def next_number(self) -> int:
+        """Numbers from 0 on, each once."""
+        return next(self._numbers)
+
+    async def balance(self, timeout: float = BALANCED) -> Books:
+        """The books, once nothing is posted any more and they balance, or after `timeout` seconds.
+
+        They are of everything that was ever posted; only what is no fault is counted since the last balance.
+        """
+        await self.traffic.stop()
+        deadline = time.monotonic() + timeout
+        while True:
+            self.cluster.revive()
+            found = await asyncio.to_thread(books, self.cluster, self.events, self.traffic, self.receiver)
+            if found.ok or time.monotonic() > deadline:
+                earlier, self._before = self._before, found
+                return found.since(earlier)
+            await asyncio.sleep(0.5)
+
+
+@asynccontextmanager
+async def running(
+    servers: str,
+    directory: Path,
+    prefix: str,
+    seed: int,
+    *services: str,
+    rate: float = 40.0,
+    settings: dict[str, Any] | None = None,
+    **environment: str,
+) -> AsyncIterator[House]:
+    """A house with topics of its own, ready and under traffic."""
+    directory.mkdir(parents=True)
+    given = {"partitions": 4, "retry_schedule": RETRIES, **(settings or {})}
+    bus = BusSettings(bootstrap_servers=servers, topic_prefix=prefix, data_dir=directory, **given)
+    async with Receiver(seed) as receiver:
+        with FaultyCluster(bus, directory, **environment) as cluster:
+            await cluster.configure([*SETTINGS, receiver.endpoint()])
+            cluster.start(*services)
+            house = House(cluster, directory, Traffic(cluster.ingest_port, rate, seed), receiver)
+            try:
+                await house.until_ready()
+                house.traffic.start()
+                await house.traffic.more(40)
+                yield house
+            finally:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await house.traffic.cancel()

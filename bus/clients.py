@@ -1,0 +1,252 @@
+"""aiokafka's clients, as everything here makes them: the deployment's settings, and no waiting for one lost broker.
+
+A broker that is frozen accepts connections and answers nothing. aiokafka makes one connection after the other, waits
+for each as long as for any request, and asks for metadata wherever chance leads it: so one broker keeps a client from
+all others, for minutes. This client gives a new connection a short time, makes connections beside each other, and
+leaves a broker alone for a moment that did not answer; meanwhile it asks the others who leads its partitions now.
+
+Private API of aiokafka 0.14.0 is used; `tests/unit/bus/test_clients.py` fails when a new version no longer calls it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any
+
+import aiokafka
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
+from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    NodeNotReadyError,
+    RequestTimedOutError,
+    UnknownTopicOrPartitionError,
+)
+from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
+
+from bus.settings import BusSettings
+
+log = logging.getLogger(__name__)
+
+REQUEST_TIMEOUT = 4.0
+"""Seconds in which a broker must answer a request. Only this tells one that is frozen, which keeps its connections."""
+
+METADATA_AGE = 10.0
+"""Seconds after which a client asks again who leads which partition, if nothing told it before. aiokafka asks an old
+leader where a partition begins until then."""
+
+CONNECT_TIMEOUT = 1.5
+"""Seconds in which a broker must answer on a new connection."""
+
+JOIN_TIMEOUT = 12.0
+"""Seconds in which a group must answer who joins it: it answers when all others have noticed, given up their work and
+joined too. Who asks again before that may make the group begin again."""
+
+LEFT_ALONE = 1.0
+"""Seconds for which nobody tries to connect to a broker that has not answered."""
+
+PATIENCE = 300.0
+"""Seconds for which a client asks about a topic that it does not know while no broker answers."""
+
+_TIMES = {"request_timeout_ms": int(REQUEST_TIMEOUT * 1000), "metadata_max_age_ms": int(METADATA_AGE * 1000)}
+
+
+class _Connection(AIOKafkaConnection):  # type: ignore[misc]
+    """A connection to a broker, whose loss is an error of Kafka on every event loop.
+
+    When a peer has reset a connection, uvloop 0.23 raises RuntimeError to who writes to it, where asyncio says nothing.
+    aiokafka 0.14, which takes it for one that stands until its reader has had a turn, does not expect that: the task
+    ends which keeps a client's metadata, or which fetches, nobody is told, and whoever waits for it waits for ever.
+    """
+
+    def send(self, request: Any, expect_response: bool = True) -> Any:
+        """The answer to a request. Raises KafkaError."""
+        try:
+            return super().send(request, expect_response)
+        except RuntimeError as error:
+            if not _is_of_the_loop(error):
+                raise
+            self.close(reason=CloseReason.CONNECTION_BROKEN, exc=error)
+            raise KafkaConnectionError(f"connection at {self._host}:{self._port} was lost: {error}") from error
+
+
+def _is_of_the_loop(error: RuntimeError) -> bool:
+    return type(error) is RuntimeError  # errors of Kafka are RuntimeErrors too
+
+
+class _Client(AIOKafkaClient):  # type: ignore[misc]
+    """What a consumer or producer talks to its brokers through. Its state is made by `_adopt`."""
+
+    _request_timeout_ms: int
+    _silent: dict[Any, float]
+    _connecting: defaultdict[Any, asyncio.Lock]
+
+    @property
+    def _get_conn_lock(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
+
+    async def bootstrap(self) -> None:
+        """Learn of the brokers from the first that answers; at first, none is waited for."""
+        usual, self._request_timeout_ms = self._request_timeout_ms, int(CONNECT_TIMEOUT * 1000)
+        try:
+            await super().bootstrap()
+            return
+        except RuntimeError as error:
+            if not (isinstance(error, KafkaConnectionError) or _is_of_the_loop(error)):
+                raise
+            log.warning("no broker answers in %g s: asking again with patience", CONNECT_TIMEOUT)
+        finally:
+            self._request_timeout_ms = usual
+        await super().bootstrap()
+
+    async def _get_conn(self, node_id: Any, *, group: Any = ConnectionGroup.DEFAULT, no_hint: bool = False) -> Any:
+        conn = self._conns.get((node_id, group))
+        if conn is not None and conn.connected():
+            return _sound(conn)
+        async with self._connecting[node_id, group]:
+            if time.monotonic() < self._silent.get(node_id, 0.0):
+                self.force_metadata_update()
+                return None
+            conn = None
+            try:
+                async with asyncio.timeout(CONNECT_TIMEOUT):
+                    conn = await super()._get_conn(node_id, group=group)
+            except TimeoutError:
+                self.force_metadata_update()
+            except RuntimeError as error:
+                if not _is_of_the_loop(error):
+                    raise
+                self.force_metadata_update()
+            if conn is None:
+                self._silent[node_id] = time.monotonic() + LEFT_ALONE
+            return _sound(conn)
+
+    async def _metadata_update(self, cluster_metadata: Any, topics: Any) -> bool:
+        # The one task that does this for a client must not end, or the client stands still for ever.
+        try:
+            return bool(await super()._metadata_update(cluster_metadata, topics))
+        except Exception:
+            log.exception("who leads which partition is not known")
+            return False
+
+    async def send(self, node_id: Any, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:
+        """The answer to a request. Raises KafkaError."""
+        if not isinstance(request, (JoinGroupRequest, SyncGroupRequest)):
+            return await super().send(node_id, request, group=group)
+        if not await self.ready(node_id, group=group):
+            raise NodeNotReadyError(f"broker {node_id} is not ready")
+        conn = self._conns[node_id, group]
+        usual, conn._request_timeout = conn._request_timeout, JOIN_TIMEOUT
+        try:
+            answer = conn.send(request)
+        finally:
+            conn._request_timeout = usual
+        try:
+            return await answer
+        except TimeoutError as error:
+            conn.close(reason=CloseReason.CONNECTION_TIMEOUT)
+            raise RequestTimedOutError from error
+
+    async def _wait_on_metadata(self, topic: str) -> Any:
+        # aiokafka takes a topic for unknown that nobody could be asked about.
+        since = time.monotonic()
+        while True:
+            try:
+                return await super()._wait_on_metadata(topic)
+            except UnknownTopicOrPartitionError:
+                answered = await self.force_metadata_update()
+                if (partitions := self.cluster.partitions_for_topic(topic)) is not None:
+                    return partitions
+                if answered or time.monotonic() - since > PATIENCE:
+                    raise
+
+    def get_random_node(self) -> Any:
+        """A broker to ask what any of them knows; of those that answer, if there are some."""
+        now = time.monotonic()
+        for _ in range(8):
+            node = super().get_random_node()
+            if now >= self._silent.get(node, 0.0):
+                break
+        return node
+
+
+def _sound(conn: Any) -> Any:
+    if type(conn) is AIOKafkaConnection:
+        conn.__class__ = _Connection
+    return conn
+
+
+def _adopt(client: AIOKafkaClient) -> None:
+    # Consumers and producers make their client themselves.
+    client.__class__ = _Client
+    client._silent = {}
+    client._connecting = defaultdict(asyncio.Lock)
+
+
+def new_consumer(
+    settings: BusSettings,
+    *topics: str,
+    kind: type[aiokafka.AIOKafkaConsumer] = aiokafka.AIOKafkaConsumer,
+    **options: Any,
+) -> aiokafka.AIOKafkaConsumer:
+    """A consumer of aiokafka, of this kind. It commits nothing by itself and reads from the beginning, unless `options`
+    say else.
+    """
+    given = {
+        "group_id": None,
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "client_rack": settings.client_rack,
+        **options,
+    }
+    consumer = kind(*topics, **given, **_TIMES, **settings.aiokafka())
+    _adopt(consumer._client)
+    return consumer
+
+
+def new_producer(settings: BusSettings, **options: Any) -> aiokafka.AIOKafkaProducer:
+    """A producer of aiokafka."""
+    producer = aiokafka.AIOKafkaProducer(**options, **_TIMES, **settings.aiokafka())
+    _adopt(producer.client)
+    return producer
+
+
+async def go_on_where_committed(consumer: Any, assigned: Iterable[Any], *, new_at_end: bool = False) -> None:
+    """Place a consumer that was given partitions: where its group has committed, else where they begin, or end.
+
+    For `on_partitions_assigned`. aiokafka comes to the same places, but looks for a beginning where the leader was.
+    """
+    try:
+        committed = {tp: await consumer.committed(tp) for tp in assigned}
+        new = [tp for tp, offset in committed.items() if offset is None]
+        places = await (consumer.end_offsets(new) if new_at_end else consumer.beginning_offsets(new))
+    except KafkaError as error:
+        log.warning("partitions are read from where aiokafka finds: %s", type(error).__name__)
+        return
+    mine = consumer.assignment()
+    for tp, offset in {**committed, **places}.items():
+        if tp in mine:
+            consumer.seek(tp, offset)
+
+
+def subscribe(consumer: aiokafka.AIOKafkaConsumer, *topics: str, new_at_end: bool = False) -> None:
+    """Let a consumer of a group read topics from where the group has committed (`go_on_where_committed`)."""
+    consumer.subscribe(list(topics), listener=_Placing(consumer, new_at_end))
+
+
+class _Placing(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(self, consumer: Any, new_at_end: bool) -> None:
+        self._consumer = consumer
+        self._new_at_end = new_at_end
+
+    async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
+        """Nothing is held of them."""
+
+    async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        await go_on_where_committed(self._consumer, assigned, new_at_end=self._new_at_end)

@@ -1,0 +1,1 @@
+"""An Apache Kafka for development, the demo and the tests."""

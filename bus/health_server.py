@@ -1,0 +1,45 @@
+"""What is asked for the health of a service that has no web server of its own."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from bus.health import Health
+
+
+class HealthServer:
+    """The three paths over HTTP for services that have no web server of their own. Port 0: none."""
+
+    def __init__(self, health: Health, host: str, port: int) -> None:
+        self._health = health
+        self._host = host
+        self._port = port
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Listen. Raises OSError when the port is taken."""
+        if not self._port:
+            return
+        app = web.Application()
+        app.router.add_get("/livez", self._livez)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._metrics)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._host, self._port).start()
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _livez(self, request: web.Request) -> web.Response:
+        return web.json_response({"live": True})
+
+    async def _readyz(self, request: web.Request) -> web.Response:
+        status, body = self._health.readiness()
+        return web.Response(body=body, status=status, content_type="application/json")
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        status, body, headers = self._health.measured(request.headers.get("Authorization"))
+        return web.Response(body=body, status=status, headers=headers)

@@ -1,0 +1,124 @@
+"""Records of some topics between two times: read from the outside, without a consumer group."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from heapq import merge
+from typing import Any
+
+import aiokafka
+
+from bus.admin import Admin, Partition
+from bus.clients import new_consumer
+from bus.settings import BusSettings
+
+WAIT_MS = 500
+"""Milliseconds that a batch waits for a first record."""
+
+READ = 500
+"""Records that are read at once."""
+
+FAR_AHEAD_MS = 1 << 62
+"""A time that nothing was written after: a range up to it holds all that is there when it is opened."""
+
+
+class Range:
+    """Records between two offsets of each partition. `positions` and `ends` are offsets by `topic/partition`.
+
+    `positions` are behind what was passed: that which `passed` was called with, and every batch but the last.
+    """
+
+    def __init__(self, consumer: Any, positions: Mapping[str, int], ends: Mapping[str, int]) -> None:
+        self.positions = dict(positions)
+        self.ends = dict(ends)
+        self._consumer = consumer
+
+    @property
+    def left(self) -> int:
+        """Records that were not passed yet; retention may have deleted some."""
+        return sum(max(0, end - self.positions[place]) for place, end in self.ends.items())
+
+    async def batch(self, limit: int) -> list[Any] | None:
+        """The next records, which may be none, by their times as far as they came together; None at the end.
+
+        The order of each partition is kept.
+        """
+        for tp in self._consumer.assignment():
+            place = place_of(tp.topic, tp.partition)
+            # Where retention deleted what follows, the position moves without a record.
+            self.positions[place] = max(self.positions[place], await self._consumer.position(tp))
+            if self.positions[place] >= self.ends[place]:
+                self._consumer.pause(tp)
+        if not self.left:
+            return None
+        fetched = await self._consumer.getmany(timeout_ms=WAIT_MS, max_records=limit)
+        parts = ([r for r in records if r.offset < self.ends[place_of(*tp)]] for tp, records in fetched.items())
+        return list(merge(*parts, key=lambda record: record.timestamp))
+
+    def passed(self, record: Any) -> None:
+        """This record has been dealt with, and all before it in its partition."""
+        self.positions[place_of(record.topic, record.partition)] = record.offset + 1
+
+
+def place_of(topic: str, partition: int) -> str:
+    """Name of a partition: `topic/partition`."""
+    return f"{topic}/{partition}"
+
+
+async def offsets_between(
+    settings: BusSettings, topics: Iterable[str], from_ms: int, to_ms: int
+) -> tuple[dict[str, int], dict[str, int]]:
+    """First offset of what was written from `from_ms` on, and of what was written from `to_ms` on, by place.
+
+    Topics by their short names; those that do not exist are left out. Raises aiokafka.errors.KafkaError,
+    bus.admin.BrokerUnavailable.
+    """
+    partitions = await asyncio.to_thread(_partitions, settings, topics)
+    if not partitions:
+        return {}, {}
+    tps = [aiokafka.TopicPartition(*partition) for partition in partitions]
+    async with _consumer(settings) as consumer:
+        ends = await consumer.end_offsets(tps)
+        found = []
+        for at in (from_ms, to_ms):
+            offsets = await consumer.offsets_for_times(dict.fromkeys(tps, at))
+            found.append({place_of(*tp): ends[tp] if (o := offsets[tp]) is None else o.offset for tp in tps})
+        return found[0], found[1]
+
+
+def _partitions(settings: BusSettings, topics: Iterable[str]) -> list[Partition]:
+    # A consumer knows only the partitions of topics that it reads.
+    with Admin(settings) as admin:
+        found = admin.describe(settings.catalogue[topic].name for topic in topics)
+    return [(topic.name, number) for topic in found.values() for number in range(topic.partitions)]
+
+
+@asynccontextmanager
+async def open_range(
+    settings: BusSettings, positions: Mapping[str, int], ends: Mapping[str, int]
+) -> AsyncIterator[Range]:
+    """Read from `positions` to `ends` for as long as the block lasts. Raises aiokafka.errors.KafkaError."""
+    async with _consumer(settings) as consumer:
+        starts = {}
+        for place, end in ends.items():
+            topic, _, number = place.rpartition("/")
+            if positions[place] < end:
+                starts[aiokafka.TopicPartition(topic, int(number))] = positions[place]
+        consumer.assign(list(starts))
+        for tp, position in starts.items():
+            consumer.seek(tp, position)
+        yield Range(consumer, positions, ends)
+
+
+@asynccontextmanager
+async def _consumer(settings: BusSettings) -> AsyncIterator[Any]:
+    consumer = new_consumer(settings)
+    try:
+        await consumer.start()
+        # A consumer that is stopped before its tasks have begun raises CancelledError from aiokafka.
+        await asyncio.sleep(0)
+        yield consumer
+    finally:
+        await consumer.stop()

@@ -1,0 +1,399 @@
+"""Durable tables: rows by key, partitioned like the topic they are counted from, logged to a changelog topic.
+
+The shape is that of a Faust table (a store and a compacted changelog a partition); the writing and the recovery
+are ours. Faust's recovery swallows errors and accepts holes in the changelog, and it reads one record at a time.
+
+A row carries a version that grows with each write. A worker that was frozen while a write was on its way, and has
+lost its partition meanwhile, may still put an old row behind a newer one in the changelog. Recovery keeps the row with
+the higher version, and the owner notices that somebody else has written: the offsets of its own writes have a hole, or
+the changelog is longer than it should be. It then reads what was written, and says which rows were written over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import aiokafka
+from aiokafka.errors import KafkaError
+
+from bus.insisting import insist
+from bus.layout import Identity, LayoutError, check_stored
+from bus.ledger import Ledger, TopicPartition
+from bus.producer import Producer
+from bus.tables.count_index import CountedRows
+from bus.tables.due_index import DueRows
+from bus.tables.owner_index import OwnedRows
+from bus.tables.store import OWN_KEYS, Store, StoreFailed
+from bus.tables.versions import forget_gone, gone, known_version, pack, unpack, version_header, version_in
+from schemas.topics import DEFAULT_MAX_MESSAGE_BYTES
+
+log = logging.getLogger(__name__)
+
+_CHANGELOG = OWN_KEYS + b"changelog"
+"""Where a store keeps which changelog it was read from."""
+
+_RESTORE_BATCH = 5_000
+_PURGE_BATCH = 1_000
+
+
+EndOffsets = Callable[[list[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
+"""Gives the offset after the last record of each partition."""
+
+
+class ChangelogMadeAnew(LayoutError):
+    """A store has rows of an earlier changelog: what it holds may be nowhere else."""
+
+    def __init__(self, table: str, changelog: str, partition: int, directory: Path | None) -> None:
+        where = "its stores" if directory is None else str(directory)
+        super().__init__(
+            f"{changelog}, the changelog of table {table}, was deleted and made anew, or ends before what was read of"
+            f" it (partition {partition}). It may lack contacts that were removed, so nothing is processed. Stop all"
+            " streams processes, run `trackly tables rebuild-from-contacts`, which restores suppressions from"
+            f" `sms.contacts`, then delete {where} in each of them and start them again. If the changelog is complete,"
+            " deleting is enough: the table is read from it."
+        )
+
+
+class Stale(NamedTuple):
+    """A row that a worker without right to it wrote over in the changelog: here is what it must be (None: no row)."""
+
+    table: str
+    partition: int
+    key: bytes
+    value: bytes | None
+
+
+class Table:
+    """Rows of bytes by key. Reads and writes name the partition of the source record.
+
+    `open_store` gives the store of a partition; `consumer` makes an aiokafka consumer without a group. `identity` tells
+    which topic the changelog is, and `directory` where people find the stores. `due_rows`
+    keeps the index of rows that ask to be looked at again, `owned_rows` that of whom rows are about, `counted_rows` how
+    many there are of which. `max_bytes`: what the changelog takes, keys included.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        changelog: str,
+        producer: Producer,
+        *,
+        open_store: Callable[[str, int], Store],
+        consumer: Callable[[], Any],
+        identity: Callable[[], Identity | None] = lambda: None,
+        directory: Path | None = None,
+        due_rows: DueRows | None = None,
+        owned_rows: OwnedRows | None = None,
+        counted_rows: CountedRows | None = None,
+        max_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+    ) -> None:
+        self.name = name
+        self.changelog = changelog
+        self.max_bytes = max_bytes
+        self._producer = producer
+        self._open_store = open_store
+        self._consumer = consumer
+        self._identity = identity
+        self._directory = directory
+        self._due_rows = due_rows
+        self.owned_rows = owned_rows
+        self.counted_rows = counted_rows
+        self._stores: dict[int, Store] = {}
+        self._owned: dict[int, int] = {}
+        self._ends: dict[int, int] = {}
+        self._noted: set[int] = set()
+        self._stale: list[Stale] = []
+        self.restored = 0
+        self.restoring: dict[int, int] = {}
+
+    async def claim(self, ledgers: Iterable[Ledger]) -> list[Stale]:
+        """Make sure that the partitions of these ledgers are complete, reading the changelog where they are not.
+
+        Costs nothing when the partition was claimed before in the same generation of the group. Returns rows that
+        were written over by others; they are right here and wrong in the changelog.
+        """
+        return await self._claim({ledger.tp.partition: ledger.generation for ledger in ledgers})
+
+    async def look_again(self, ends: EndOffsets) -> list[Stale]:
+        """Claim again the partitions whose changelog is longer than it should be. Returns the same as `claim`.
+
+        While Kafka does not answer, nothing is claimed: what others wrote over stays in the changelog a little longer.
+        """
+        tps = [TopicPartition(self.changelog, partition) for partition in self._owned]
+        try:
+            found = await ends(tps)
+        except KafkaError as error:
+            log.warning("table %s cannot be looked at: %s", self.name, type(error).__name__)
+            return []
+        suspects = {tp.partition: self._owned[tp.partition] for tp in tps if found[tp] != self._ends[tp.partition]}
+        for partition in suspects:
+            del self._owned[partition]
+        return await self._claim(suspects)
+
+    async def _claim(self, generations: Mapping[int, int]) -> list[Stale]:
+        wanted = {p: generation for p, generation in generations.items() if self._owned.get(p) != generation}
+        if wanted:
+            await self._restore(sorted(wanted))
+            self._owned.update(wanted)
+        stale, self._stale = self._stale, []
+        return stale
+
+    def keep(self, partitions: Iterable[int]) -> None:
+        """Give up the claim of all other partitions: they are another worker's now."""
+        kept = set(partitions)
+        for partition in self._owned.keys() - kept:
+            del self._owned[partition]
+        if self._due_rows is not None:
+            self._due_rows.keep(kept)
+
+    def is_claimed(self, partition: int) -> bool:
+        """Whether a partition is this worker's to write."""
+        return partition in self._owned
+
+    def due(self, now: int, limit: int) -> list[tuple[int, bytes]]:
+        """Partition and key of at most `limit` rows of claimed partitions that are due at `now` (ms)."""
+        return self._due_rows.until(now, self._owned, limit) if self._due_rows is not None else []
+
+    def get(self, partition: int, key: bytes) -> tuple[int, bytes | None]:
+        """Version and value of a row; (0, None) where there is none."""
+        try:
+            value = self._stores[partition].get(key)
+        except Exception as error:
+            raise StoreFailed(f"table {self.name}[{partition}] cannot be read: {error}") from error
+        return unpack(value) if value is not None else (0, None)
+
+    def version(self, partition: int, key: bytes) -> int:
+        """Version of a row, or with which it was deleted; 0 where nothing is known of the key."""
+        try:
+            return known_version(self._stores[partition], key)
+        except Exception as error:
+            raise StoreFailed(f"table {self.name}[{partition}] cannot be read: {error}") from error
+
+    def keys_of(self, partition: int, owner: bytes, limit: int | None = None) -> list[bytes]:
+        """Keys of the rows, at most `limit`, that are about somebody. Only for a table that has `owned_rows`."""
+        if self.owned_rows is None:
+            return []
+        try:
+            return self.owned_rows.keys(self._stores[partition], owner, limit)
+        except Exception as error:
+            raise StoreFailed(f"table {self.name}[{partition}] cannot be read: {error}") from error
+
+    def count(self, partition: int, label: bytes) -> int:
+        """How many rows have a label. Only for a table that has `counted_rows`."""
+        if self.counted_rows is None:
+            return 0
+        try:
+            return self.counted_rows.count(self._stores[partition], label)
+        except Exception as error:
+            raise StoreFailed(f"table {self.name}[{partition}] cannot be read: {error}") from error
+
+    def counts(self, prefix: bytes) -> int:
+        """How many rows of claimed partitions have labels that begin so."""
+        counted = self.counted_rows
+        stores = [self._stores[partition] for partition in list(self._owned)] if counted is not None else []
+        return (
+            sum(count for store in stores for _, count in counted.counts(store, prefix)) if counted is not None else 0
+        )
+
+    def forget_counts(self, prefix: bytes, is_old: Callable[[bytes], bool]) -> None:
+        """Count what has labels that begin so and are old from nothing on."""
+        for store in list(self._stores.values()) if self.counted_rows is not None else ():
+            assert self.counted_rows is not None
+            old = [label for label, _ in self.counted_rows.counts(store, prefix) if is_old(label)]
+            self.counted_rows.forget(store, old)
+
+    async def write(self, partition: int, rows: Mapping[bytes, tuple[int, bytes | None]]) -> None:
+        """Write rows with their versions, or delete them (None): to the changelog, acknowledged, then to the store.
+
+        Raises aiokafka.errors.KafkaError when the changelog does not take them; the worker must then stop,
+        since its store and the log no longer agree.
+        """
+        packed = {key: None if value is None else pack(version, value) for key, (version, value) in rows.items()}
+        sent = [
+            await self._producer.send(
+                self.changelog,
+                value,
+                key=key,
+                partition=partition,
+                headers=[version_header(rows[key][0])] if value is None else None,
+            )
+            for key, value in packed.items()
+        ]
+        last = max(metadata.offset for metadata in await asyncio.gather(*sent))
+        end = self._ends[partition] + len(packed)
+        stored = dict(self._marked(partition, packed))
+        for key, value in packed.items():
+            if value is None:
+                stored |= gone(key, rows[key][0])
+        self._note(partition, self._stores[partition])
+        if last + 1 == end:
+            self._ends[partition] = end
+            self._stores[partition].write(stored, last)
+        else:
+            # Somebody else wrote in between. The stored offset stays, so that the next claim reads it.
+            self._stores[partition].write(stored, None)
+            self._owned.pop(partition, None)
+
+    async def purge(self, keep: Callable[[bytes], bool]) -> int:
+        """Delete rows that `keep` turns down from the stores of this machine; the changelog expires by itself."""
+        purged = 0
+        for partition, store in list(self._stores.items()):
+            suspects: list[bytes] = []
+            for number, (key, value) in enumerate(store.items(), 1):
+                if not keep(unpack(value)[1]):
+                    suspects.append(key)
+                if number % _PURGE_BATCH == 0:
+                    purged += self._delete(partition, store, suspects, keep)
+                    suspects.clear()
+                    await asyncio.sleep(0)
+            purged += self._delete(partition, store, suspects, keep)
+            forget_gone(store)
+        return purged
+
+    def close(self) -> None:
+        """Release all stores."""
+        for store in self._stores.values():
+            store.close()
+        self._stores.clear()
+        self._owned.clear()
+        self._ends.clear()
+
+    async def _restore(self, partitions: list[int]) -> None:
+        consumer = await insist(f"the changelog of table {self.name}", self._connected)
+        try:
+            tps = {p: aiokafka.TopicPartition(self.changelog, p) for p in partitions}
+            consumer.assign(list(tps.values()))
+            what = f"the ends of table {self.name}"
+            first = await insist(what, lambda: consumer.beginning_offsets(list(tps.values())))
+            end = await insist(what, lambda: consumer.end_offsets(list(tps.values())))
+            for partition, tp in tps.items():
+                await self._restore_one(consumer, partition, tp, first[tp], end[tp])
+        finally:
+            self.restoring.clear()
+            await consumer.stop()
+
+    async def _connected(self) -> Any:
+        consumer = self._consumer()
+        try:
+            await consumer.start()
+        except BaseException:
+            await consumer.stop()
+            raise
+        return consumer
+
+    async def _restore_one(self, consumer: Any, partition: int, tp: Any, first: int, end: int) -> None:
+        store = self._stores.get(partition)
+        if store is None:
+            store = self._stores[partition] = await asyncio.to_thread(self._open_store, self.name, partition)
+        self._check(partition, store, end)
+        have = store.offset()
+        if self.owned_rows is not None:
+            self.owned_rows.complete(store, ((key, unpack(row)[1]) for key, row in store.items()))
+        if self.counted_rows is not None:
+            self.counted_rows.complete(store, ((key, unpack(row)[1]) for key, row in store.items()))
+        start = max(first, 0 if have is None else have + 1)
+        others = [other for other in consumer.assignment() if other != tp]
+        consumer.pause(*others)
+        consumer.resume(tp)
+        consumer.seek(tp, start)
+        at, told = start, time.monotonic()
+        while at < end:
+            self.restoring[partition] = end - at
+            records = (await consumer.getmany(tp, timeout_ms=1_000, max_records=_RESTORE_BATCH)).get(tp, [])
+            if not records:
+                at = max(at, await consumer.position(tp))
+                continue
+            at = records[-1].offset + 1
+            for key, value in self._apply(partition, store, records).items():
+                self._stale.append(Stale(self.name, partition, key, value))
+            self.restored += len(records)
+            # Records that are fetched already are given without a turn of the loop, which has other work too.
+            await asyncio.sleep(0)
+            if time.monotonic() - told > 5:
+                told = time.monotonic()
+                log.info("restoring table %s[%d]: %d changelog records left", self.name, partition, end - at)
+        self.restoring.pop(partition, None)
+        self._ends[partition] = end
+        if self._due_rows is not None:
+            self._due_rows.load(partition, store)
+
+    def _check(self, partition: int, store: Store, end: int) -> None:
+        """Make sure that the store was read from this very changelog. Raises bus.layout.LayoutError."""
+        note, now = (store.get(_CHANGELOG) or b"").decode(), self._identity()
+        name, _, identity = note.rpartition(" ")
+        if name and name != self.changelog:
+            log.warning("%s holds table %s of %s, not of %s: starting over", self._directory, self.name, name,
+                        self.changelog)  # fmt: skip
+            store.wipe()
+        before, have = Identity.parsed(identity) if name == self.changelog else None, store.offset()
+        is_another = before is not None and now is not None and before.id != now.id
+        if is_another or (have is not None and have >= end):
+            raise ChangelogMadeAnew(self.name, self.changelog, partition, self._directory)
+        if before is not None and now is not None:
+            check_stored({self.changelog: before}, {self.changelog: now})
+        self._note(partition, store)
+
+    def _note(self, partition: int, store: Store) -> None:
+        """Keep in the store which changelog it is of."""
+        now = self._identity() if partition not in self._noted else None
+        if now is not None:
+            self._noted.add(partition)
+            store.write({_CHANGELOG: f"{self.changelog} {now}".encode()}, None)
+
+    def _apply(self, partition: int, store: Store, records: list[Any]) -> dict[bytes, bytes | None]:
+        """Store the rows of some changelog records; returns those that were written over, with their right values."""
+        rows: dict[bytes, bytes | None] = {}
+        versions: dict[bytes, int] = {}
+        written_over: dict[bytes, bytes | None] = {}
+        for record in records:
+            key, known = record.key, versions.get(record.key)
+            if known is None:
+                known = known_version(store, key)
+            version = version_in(record.headers) if record.value is None else unpack(record.value)[0]
+            if version is not None and version < known:
+                right = rows[key] if key in rows else store.get(key)
+                written_over[key] = None if right is None else unpack(right)[1]
+                continue
+            written_over.pop(key, None)
+            rows[key], versions[key] = record.value, known if version is None else version
+        stored = dict(self._marked(partition, rows))
+        for key, row in rows.items():
+            if row is None:
+                stored |= gone(key, versions[key])
+        store.write(stored, records[-1].offset)
+        return written_over
+
+    def _marked(self, partition: int, rows: Mapping[bytes, bytes | None]) -> Mapping[bytes, bytes | None]:
+        """Packed rows, and with them what the indexes need."""
+        if self._due_rows is None and self.owned_rows is None and self.counted_rows is None:
+            return rows
+        values = {key: None if row is None else unpack(row)[1] for key, row in rows.items()}
+        marks = dict(self._due_rows.marks(partition, values)) if self._due_rows is not None else {}
+        changes: Counter[bytes] = Counter()
+        for key, value in values.items() if self.owned_rows or self.counted_rows else ():
+            before = self._stored(partition, key)
+            if self.owned_rows is not None:
+                marks |= self.owned_rows.marks(key, before, value)
+            if self.counted_rows is not None:
+                changes.update(self.counted_rows.changes(key, before, value))
+        if self.counted_rows is not None:
+            marks |= self.counted_rows.marks(self._stores[partition], changes)
+        return {**rows, **marks}
+
+    def _stored(self, partition: int, key: bytes) -> bytes | None:
+        row = self._stores[partition].get(key)
+        return None if row is None else unpack(row)[1]
+
+    def _delete(self, partition: int, store: Store, suspects: list[bytes], keep: Callable[[bytes], bool]) -> int:
+        """Delete those of these rows that are not kept. Each is looked at again: the sweep sees rows as they were when
+        it began."""
+        dead = [key for key in suspects if (row := store.get(key)) is not None and not keep(unpack(row)[1])]
+        if dead:
+            store.write(self._marked(partition, dict.fromkeys(dead)), None)
+        return len(dead)

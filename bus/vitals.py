@@ -1,0 +1,64 @@
+"""How a process itself fares: its event loop, its garbage collector, its producer, its memory and files."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from typing import Any
+
+from prometheus_client import ProcessCollector
+
+from bus.health import Health
+from bus.producer import Producer
+
+ASK_EVERY = 0.25
+"""Seconds between two looks at the event loop."""
+
+
+GENERATIONS = ("young", "middle", "full")
+
+
+class Vitals:
+    """Measures for as long as the process runs."""
+
+    def __init__(self, health: Health, producer: Producer | None = None) -> None:
+        self._lag = health.distributions("event_loop_lag_seconds")[()]
+        pauses = health.distributions("gc_pause_seconds")
+        self._pauses = [pauses[generation,] for generation in GENERATIONS]
+        self._paused_at = 0.0
+        self._expected_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        ProcessCollector(registry=health.registry)
+        if producer is not None:
+            health.export("produce_errors", lambda: {(error,): count for error, count in producer.failures.items()})
+            health.export("producer_renewals", lambda: {(): producer.renewals})
+            health.gauge("producer_waiting_seconds", lambda: producer.waiting)
+
+    def start(self) -> None:
+        """Begin, in the running loop."""
+        gc.callbacks.append(self._collected)
+        self._ask()
+
+    def stop(self) -> None:
+        """Measure no more."""
+        if self._collected in gc.callbacks:
+            gc.callbacks.remove(self._collected)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _ask(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._expected_at = loop.time() + ASK_EVERY
+        self._timer = loop.call_later(ASK_EVERY, self._came_back)
+
+    def _came_back(self) -> None:
+        self._lag.observe(asyncio.get_running_loop().time() - self._expected_at)
+        self._ask()
+
+    def _collected(self, phase: str, info: dict[str, Any]) -> None:
+        # It may be amid anything, so nothing here takes a lock or changes the size of a table.
+        if phase == "start":
+            self._paused_at = time.perf_counter()
+        elif self._paused_at:
+            self._pauses[info["generation"]].observe(time.perf_counter() - self._paused_at)

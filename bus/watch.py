@@ -1,0 +1,109 @@
+"""Looks at Kafka beside the work of a process: does it answer, are the topics what they must be, is the clock right?"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+
+from aiokafka.errors import KafkaError
+
+from bus.clock import clock_problem, seconds_ahead
+from bus.health import Health
+from bus.layout import Identity, LayoutError, check_partitions
+from bus.producer import Producer
+from bus.settings import BusSettings
+from bus.vitals import Vitals
+
+log = logging.getLogger(__name__)
+
+ASK_EVERY = 4.0
+"""Seconds between two questions whether a broker answers."""
+
+SILENT_AFTER = 10.0
+"""Seconds without an answer of any broker after which a process is not ready."""
+
+LOOK_EVERY = 30.0
+"""Seconds between looks at the topics' partitions and at the clock."""
+
+
+class Watch:
+    """Asks for as long as the process runs. `on_misfit` is told once, when topics do not fit any more: the process must
+    end, since it would look for recipients where their state is not. `on_counts` is told at each look how many
+    partitions topics have.
+    """
+
+    def __init__(
+        self,
+        settings: BusSettings,
+        producer: Producer,
+        health: Health,
+        on_misfit: Callable[[LayoutError], None],
+        on_counts: Callable[[Mapping[str, int]], None] = lambda counts: None,
+    ) -> None:
+        self._settings = settings
+        self._producer = producer
+        self._name = f"{health.service}/{settings.instance_id or ''}"
+        self._on_misfit = on_misfit
+        self._on_counts = on_counts
+        self._answered_at = time.monotonic()
+        self._unanswered = 0
+        self._has_told = False
+        self._clock_problem: str | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._vitals = Vitals(health, producer)
+        health.checks += [self.problem, lambda: self._clock_problem]
+        # Whoever starts again what does not get ready is patient: without a broker, a new process could not start.
+        health.progress.append(lambda: self._unanswered)
+
+    def start(self) -> None:
+        """Begin. The producer has started."""
+        self._answered_at = time.monotonic()
+        self._task = asyncio.create_task(self._run())
+        self._vitals.start()
+
+    async def stop(self) -> None:
+        """Ask no more."""
+        self._vitals.stop()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    def problem(self) -> str | None:
+        """Whether no broker answers, in words."""
+        silent = time.monotonic() - self._answered_at
+        if self._task is None or silent < SILENT_AFTER:
+            return None
+        return f"no broker has answered for {silent:.0f} s"
+
+    async def look(self) -> None:
+        """Compare the topics now. Raises aiokafka.errors.KafkaError."""
+        counts = await self._producer.counts()
+        self._on_counts(counts)
+        try:
+            check_partitions(self._settings.catalogue, {name: Identity("", count) for name, count in counts.items()})
+        except LayoutError as error:
+            if not self._has_told:
+                self._has_told = True
+                log.critical("%s", error)
+                self._on_misfit(error)
+
+    async def _run(self) -> None:
+        look_at = time.monotonic() + LOOK_EVERY
+        while True:
+            await asyncio.sleep(ASK_EVERY)
+            try:
+                if not await self._producer.is_answered():
+                    self._unanswered += 1
+                    continue
+                self._answered_at = time.monotonic()
+                if time.monotonic() >= look_at:
+                    look_at = time.monotonic() + LOOK_EVERY
+                    await self.look()
+                    ahead = await seconds_ahead(self._producer, self._settings, self._name)
+                    self._clock_problem = clock_problem(ahead, self._settings.clock_tolerance)
+            except KafkaError as error:
+                log.warning("Kafka cannot be looked at at the moment: %s", type(error).__name__)
+            except Exception:
+                log.exception("Kafka cannot be looked at")

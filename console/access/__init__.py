@@ -1,0 +1,1 @@
+"""Who asks, for which account, and what they may see of it."""

@@ -1,0 +1,136 @@
+"""Who makes a request of the API, and the account that it acts for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, Header, Query, Request
+from sqlalchemy import Engine
+
+from accounts.keys import ApiKeys
+from accounts.model import Accounts
+from accounts.sending_hours import HoursOfAccounts
+from console.access.visibility import Sight, check_operator
+from console.backends.database import Reads, Writes
+from console.backends.idempotency import MAX_KEY, Accepted, Claims
+from console.backends.kafka_writer import Writer
+from console.backends.raw_callbacks import RawCallbacks
+from console.backends.replays import ReplaysView
+from console.clock import now_ms
+from console.contacts.places import ContactPlaces
+from console.contacts.view import ContactsView
+from console.errors import not_found, validation_failed
+from console.principals import EVERY_ACCOUNT, Principal, Role
+from console.settings import ConsoleSettings
+from schemas.ids import random_id
+from schemas.records import ListConfig
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What routes work with. `refusal_of` says why webhooks may not go to a URL, or None; whether http may be used.
+
+    `clock` tells the time in ms, `hours` when each account texts. `changing` is held by whoever changes settings of an
+    account, from reading them until they are in force.
+    """
+
+    settings: ConsoleSettings
+    accounts: Accounts
+    contacts: ContactsView
+    places: ContactPlaces
+    writer: Writer
+    claims: Claims
+    reads: Reads
+    writes: Writes
+    database: Engine
+    raw: RawCallbacks
+    replays: ReplaysView
+    keys: ApiKeys
+    refusal_of: Callable[[str, bool], Awaitable[str | None]]
+    clock: Callable[[], int] = now_ms
+    hours: HoursOfAccounts = field(default_factory=HoursOfAccounts)
+    changing: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+
+
+@dataclass(frozen=True, slots=True)
+class Caller(Sight):
+    """Who makes a request, the account that it acts for, its role there, and that account's lists by number."""
+
+    principal: Principal
+    account: str
+    role: Role
+    lists: dict[str, ListConfig] = field(repr=False)
+
+
+def parts_of(request: Request) -> Parts:
+    """The parts of the application."""
+    return cast(Parts, request.app.state.parts)
+
+
+def _principal(request: Request) -> Principal:
+    found: Principal = request.state.principal
+    return found
+
+
+def _caller(
+    principal: Annotated[Principal, Depends(_principal)],
+    parts: Annotated[Parts, Depends(parts_of)],
+    account: Annotated[
+        str | None,
+        Query(max_length=64, description="Account id. Only who may see several accounts needs it.", examples=["acme"]),
+    ] = None,
+) -> Caller:
+    if not principal.grants:
+        raise not_found("There is no account for you, or your role there is one that this console does not know.")
+    if account is None:
+        granted = [name for name in principal.grants if name != EVERY_ACCOUNT]
+        if len(granted) != 1 or len(principal.grants) != 1:
+            raise validation_failed(["account: is missing; there are several for you, so put ?account=ID into the URL"])
+        (account,) = granted
+    role = principal.role_in(account)
+    # An account of somebody else is told apart from none by nobody.
+    if role is None or account not in parts.accounts.accounts:
+        raise not_found(f"There is no account {account!r} for you.")
+    return Caller(principal, account, role, parts.accounts.lists_of(account))
+
+
+def needs(role: Role) -> Any:
+    """A dependency of a route: a caller who has this role in the account. Others are answered 403."""
+
+    def check(caller: TheCaller) -> Caller:
+        caller.check_role(role)
+        return caller
+
+    return Depends(check)
+
+
+def _operator(principal: Annotated[Principal, Depends(_principal)]) -> Caller:
+    return Caller(check_operator(principal), EVERY_ACCOUNT, Role.ADMIN, {})
+
+
+async def accept(request: Request, parts: Parts, caller: Caller, idempotency_key: str | None) -> Accepted:
+    """Take a request in whose body is valid. Raises ApiError as `Claims.claim` does."""
+    if idempotency_key is None:
+        return Accepted(now_ms(), random_id())
+    scope = f"{caller.account} {request.url.path}"
+    return await parts.claims.claim(scope, idempotency_key, await request.body())
+
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        max_length=MAX_KEY,
+        description="Any text of your own. For 24 hours, a request with the same one is known as a repeat.",
+        examples=["order-4711-batch-1"],
+    ),
+]
+TheParts = Annotated[Parts, Depends(parts_of)]
+ThePrincipal = Annotated[Principal, Depends(_principal)]
+TheCaller = Annotated[Caller, Depends(_caller)]
+Supporter = Annotated[Caller, needs(Role.SUPPORT)]
+Administrator = Annotated[Caller, needs(Role.ADMIN)]
+Operator = Annotated[Caller, Depends(_operator)]

@@ -1,0 +1,68 @@
+"""`/api/brakes`: what the brakes of lists hold, and a person's yes or no."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request
+
+from console.access.callers import Administrator, Caller, IdempotencyKey, Parts, TheCaller, TheParts, accept
+from console.api.lists import ListAnswer
+from console.changes.brakes import decide
+from console.queries.brakes import HeldList, held_lists
+from schemas.cloudevents import iso_time
+from schemas.records import CONFIRM, RELEASE
+
+router = APIRouter(tags=["Contacts"])
+
+ListNumber = Annotated[
+    str, Path(max_length=40, description="Number of the list; `all`: of every list.", examples=["+18005551234"])
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The decision is on Kafka; it is carried out bit by bit, within seconds or minutes."""
+
+    accepted_at: str
+
+
+@router.get("/api/brakes", summary="List what is held")
+async def get_held(parts: TheParts, caller: TheCaller) -> ListAnswer[HeldList]:
+    """The lists of which removals are held, on one page; a moment behind. Nobody who is held may be texted."""
+    return ListAnswer(await parts.reads(held_lists, caller.account), None)
+
+
+@router.post("/api/brakes/{list_number}/confirm", status_code=202, summary="Remove what is held")
+async def confirm(
+    request: Request,
+    list_number: ListNumber,
+    parts: TheParts,
+    caller: Administrator,
+    idempotency_key: IdempotencyKey = None,
+) -> Decided:
+    """Yes: the contacts of the list that are held are removed as they would have been, and customers are told so. What
+    is counted against its share begins anew."""
+    return await _decide(request, list_number, parts, caller, idempotency_key, CONFIRM)
+
+
+@router.post("/api/brakes/{list_number}/release", status_code=202, summary="Release what is held")
+async def release(
+    request: Request,
+    list_number: ListNumber,
+    parts: TheParts,
+    caller: Administrator,
+    idempotency_key: IdempotencyKey = None,
+) -> Decided:
+    """No: the contacts of the list that are held may be texted again, and their failures begin anew. Mend the cause
+    first, or what comes is held again."""
+    return await _decide(request, list_number, parts, caller, idempotency_key, RELEASE)
+
+
+async def _decide(
+    request: Request, list_number: str, parts: Parts, caller: Caller, idempotency_key: str | None, command: str
+) -> Decided:
+    accepted = await accept(request, parts, caller, idempotency_key)
+    await decide(request, parts, caller.principal, caller.account, caller.lists, list_number, command, accepted)
+    return Decided(iso_time(accepted.at))

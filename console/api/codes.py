@@ -1,0 +1,66 @@
+"""`/api/codes`: codes of failures, and what an account says that they do to contacts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import Field
+
+from accounts.checks import CLASSES
+from console.access.callers import Administrator, Parts, TheCaller, TheParts
+from console.changes.accounts import set_code_class
+from console.clock import now_ms
+from console.http.fields import StrictBody, Text
+from console.queries.codes import Code, codes_of_failures
+from console.queries.filters import checked_time
+
+router = APIRouter(tags=["Providers"])
+
+Since = Annotated[str, Query(max_length=40, description="Failures since this time, or so long ago.", examples=["24h"])]
+
+
+class CodeClass(StrictBody):
+    """What a code does to contacts; null: what the tables say."""
+
+    code: Text = Field(description="Provider, blank, code; as `/api/codes` has it.", examples=["twilio 30500"])
+    status_class: Text | None = Field(description=f"One of {', '.join(CLASSES)}.", examples=["neutral"])
+
+
+@dataclass(frozen=True, slots=True)
+class CodesAnswer:
+    """Codes, those first that no table has; and the classes of the account's own, by code."""
+
+    data: list[Code]
+    own: Mapping[str, str]
+
+
+@router.get("/api/codes", summary="List codes of failures")
+async def get_codes(
+    parts: TheParts,
+    caller: TheCaller,
+    since: Since = "24h",
+    known: Annotated[bool, Query(description="Those too that a table has.")] = False,
+) -> CodesAnswer:
+    """The codes that failures were reported with, how often each came, and what it did to contacts.
+
+    A code that no table has does nothing where its range means the sender's, the account's or the provider's fault; any
+    other counts a failure.
+    """
+    return await codes_seen(parts, caller.account, since, known)
+
+
+@router.put("/api/codes", summary="Give a code another class")
+async def put_code(request: Request, body: CodeClass, parts: TheParts, caller: Administrator) -> CodeClass:
+    """Say what a code does to the account's contacts, from reports on that are read from then on."""
+    await set_code_class(request, parts, caller.principal, caller.account, body.code, body.status_class)
+    return body
+
+
+async def codes_seen(parts: Parts, account: str, since: str, known: bool) -> CodesAnswer:
+    """Codes of an account's failures. Raises ApiError 422 for what is no time."""
+    found = await parts.reads(codes_of_failures, account, checked_time("since", since, now_ms()))
+    own = parts.accounts.accounts[account].code_classes
+    return CodesAnswer([each for each in found if known or not each.is_known], dict(own))

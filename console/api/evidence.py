@@ -1,0 +1,70 @@
+"""`/api/evidence`: everything that bears on one number's consent, signed; and how long removals took to take effect."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from console.access.callers import Parts, Supporter, TheCaller, TheParts
+from console.clock import now_ms
+from console.contacts.evidence import exported
+from console.errors import validation_failed
+from console.queries.evidence import TimeToEffect, time_to_effect
+from console.queries.filters import checked_time
+
+router = APIRouter(tags=["Contacts"])
+
+
+class Period(BaseModel):
+    """Which time."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    account: str | None = Field(default=None, max_length=64, description="Account id, for who may see several.")
+    since: str = Field(default="30d", max_length=40, description="Not before: a time, or so long ago.")
+    until: str | None = Field(default=None, max_length=40, description="Before: a time, or so long ago.")
+
+
+class Signature(BaseModel):
+    """Who signed: the format of the evidence, a newline, and the evidence as JSON with sorted keys and no blanks."""
+
+    algorithm: str = Field(examples=["Ed25519"])
+    key_id: str
+    public_key: str
+    value: str
+
+
+class Signed(BaseModel):
+    """Evidence and its signature."""
+
+    evidence: dict[str, Any]
+    signature: Signature
+
+
+@router.get("/api/time-to-effect", summary="Show how long removals take to take effect")
+async def show_time_to_effect(wanted: Annotated[Period, Query()], parts: TheParts, caller: TheCaller) -> TimeToEffect:
+    """From the receipt of a callback until the removal that it led to was on Kafka: median, 99th percentile, most."""
+    return await figures(parts, caller.account, wanted.since, wanted.until)
+
+
+@router.get("/api/evidence/{number}", summary="Export evidence about a number")
+async def export(
+    request: Request,
+    number: Annotated[str, Path(max_length=40, examples=["+15551230001"])],
+    parts: TheParts,
+    caller: Supporter,
+) -> Signed:
+    """Replies, rules that hit, events, states, orders and webhooks of one number, in order, each with its place on
+    Kafka and its hash, signed. Every export is in the audit log. `trackly evidence verify` checks it."""
+    return Signed(**await exported(request, parts, caller.principal, caller.account, number))
+
+
+async def figures(parts: Parts, account: str, since: str, until: str | None) -> TimeToEffect:
+    """The figures of an account for a period. Raises ApiError 422, 503."""
+    now = now_ms()
+    begin, end = checked_time("since", since, now), checked_time("until", until or "0s", now)
+    if begin > end:
+        raise validation_failed(["since: is after until"])
+    return await parts.reads(time_to_effect, account, begin, end)

@@ -1,0 +1,62 @@
+"""`/api/receivers`: what replies went to that belongs to no list, and giving it to one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import Field
+
+from console.access.callers import Administrator, Parts, TheCaller, TheParts
+from console.api.contact_lists import ListNumber, ShownList, shown_list
+from console.changes import lists as changes
+from console.clock import now_ms
+from console.http.fields import Provider, StrictBody, Text
+from console.queries.filters import checked_time
+from console.queries.receivers import Receiver, receivers_of_no_list
+
+router = APIRouter(tags=["Account"])
+
+Since = Annotated[str, Query(max_length=40, description="Seen since this time, or so long ago.", examples=["30d"])]
+
+
+class Assigned(StrictBody):
+    """A receiver, as `/api/receivers` names it."""
+
+    receiver: Text = Field(examples=["+18885550100"])
+    kind: Literal["address", "list_id"] = "address"
+    provider: Provider = Field(examples=["twilio"])
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiversAnswer:
+    """All of them, those with the most replies first."""
+
+    data: list[Receiver]
+
+
+@router.get("/api/receivers", summary="List receivers of no list")
+async def get_receivers(parts: TheParts, caller: TheCaller, since: Since = "30d") -> ReceiversAnswer:
+    """What replies went to, or reports came from, that belongs to no list: an opt-out to it removes from every list.
+
+    `setting` is the line of a list's settings that says whose it is. Counted by the day.
+    """
+    return ReceiversAnswer(await unassigned(parts, caller.account, since))
+
+
+@router.post("/api/lists/{number}/receivers", status_code=201, summary="Give a list a receiver")
+async def assign(
+    request: Request, response: Response, number: ListNumber, body: Assigned, parts: TheParts, caller: Administrator
+) -> ShownList:
+    """Add a number or sender to what a list sends from, or a provider's id of it. It counts from then on."""
+    known = changes.list_named(caller.lists, number)
+    made = await changes.assign(request, parts, caller.principal, known, body.receiver, body.kind, body.provider)
+    return shown_list(response, caller, made)
+
+
+async def unassigned(parts: Parts, account: str, since: str) -> list[Receiver]:
+    """Receivers of no list of an account. Raises ApiError 422 for what is no time."""
+    lists = parts.accounts.known_lists(account)
+    at = checked_time("since", since, now_ms())
+    return await parts.reads(receivers_of_no_list, account, at, lambda _: lists)

@@ -1,0 +1,254 @@
+"""`/api/contacts`: remove and restore contacts, and ask who may be texted."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import orjson
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import Field
+from starlette.responses import Response
+
+from accounts.lists import list_in
+from accounts.suppression import ALL_LISTS, WHOLE_ACCOUNT
+from console.access.callers import Caller, IdempotencyKey, Parts, Supporter, TheParts, accept
+from console.changes.audit_log import caller_ip
+from console.changes.contacts import order
+from console.clock import moment
+from console.contacts.answers import MARKETING, question
+from console.errors import not_available, not_found, validation_failed
+from console.http.fields import MAX_BATCH, Body, ListOrAll, Number, Text, Time, examples, number
+from schemas.cloudevents import iso_time
+from schemas.records import DATED_REASONS
+
+Reason = Literal["message", "manual", "complaint", "bad_response", "invalid_contact", "deactivated", "reassigned"]
+Purpose = Literal["marketing", "transactional"]
+
+_PURPOSE = (
+    "What the message is for. The account's rules about the time of day and its caps are not asked for a"
+    " `transactional` one: a code to sign in, news of an order."
+)
+
+router = APIRouter()
+
+
+class Contacts(Body):
+    """Contacts of one list, or of all."""
+
+    list_number: ListOrAll = Field(
+        description="The list: the number that you text from. `all`: every list, those made later too.",
+        examples=["+18005551234"],
+    )
+    numbers: list[Number] = Field(min_length=1, max_length=MAX_BATCH, examples=[["+15551230001"]])
+
+
+class Removal(Contacts):
+    """Contacts that must not be texted again."""
+
+    reason: Reason = Field(
+        default="manual",
+        description="Why. A restore undoes every reason, START only `message`, `deactivated` and `reassigned`.",
+    )
+    happened_at: Time | None = Field(
+        default=None,
+        description="Of `deactivated` and `reassigned`: when the number was given up. Who has agreed since stays.",
+        examples=["2026-11-20T10:15:00Z"],
+    )
+
+
+class Question(Body):
+    """Numbers of one list that are about to be texted."""
+
+    list_number: Text = examples("+18005551234")
+    numbers: list[Annotated[str, Field(max_length=200)]] = Field(
+        min_length=1, max_length=MAX_BATCH, examples=[["+15551230001", "15551230002"]]
+    )
+    purpose: Purpose = Field(default=MARKETING, description=_PURPOSE)
+
+
+class Ordered(Body):
+    """What was taken: the orders are on Kafka, acknowledged by all in-sync replicas."""
+
+    accepted: int = Field(description="How many contacts.", examples=[1])
+    unchanged: list[str] = Field(
+        default=[],
+        description="Numbers of which this is so already, as far as the console knows: the order changes nothing.",
+    )
+    accepted_at: str = Field(
+        description="A check whose `as_of` is later shows what became of it.", examples=["2026-11-20T10:15:01.120Z"]
+    )
+
+
+class Answer(Body):
+    """Whether one number may be texted now."""
+
+    number: str = Field(description="E.164; what is no number stays as it was sent.", examples=["+15551230001"])
+    may_be_texted: bool
+    reason: str | None = Field(
+        default=None,
+        description="Why not: what the contact was removed for, what is held, `quiet_hours` or `frequency_cap`.",
+        examples=["message"],
+    )
+    since: str | None = Field(default=None, description="Since when, by the clock of who reported it.")
+    scope: Literal["list", "account"] = Field(
+        default="list", description="`account`: it must not be texted from any list, because of what is known there."
+    )
+    held: bool = Field(
+        default=False,
+        description="It is neither removed nor may it be texted. A rule would remove it, for this reason, and so many"
+        " others of its list that a person is asked first; or, with a `code`, nobody knows what is recorded.",
+    )
+    failures: int = Field(default=0, description="Messages in a row that failed.")
+    not_before: str | None = Field(
+        default=None,
+        description="When it may be texted, where it may not only because of the time; null: not in the next days.",
+    )
+    until: str | None = Field(
+        default=None, description="When the time ends in which it may be: this one, or that which `not_before` begins."
+    )
+    time_zones: list[str] = Field(
+        default=[], description="Where it may be, by IANA's names: every one is kept.", examples=[["America/New_York"]]
+    )
+    rule: str | None = Field(
+        default=None, description="The rule that forbids it now, or that ends the time.", examples=["us-federal"]
+    )
+    code: Literal["invalid_number", "unknown_list", "unreadable_state"] | None = Field(
+        default=None, description="Why nothing is known about it."
+    )
+
+
+class Contact(Answer):
+    """Whether one contact may be texted, and up to when that is known."""
+
+    list_number: str = examples("+18005551234")
+    as_of: str = examples("2026-11-20T10:15:00.000Z")
+
+
+class Answers(Body):
+    """An answer for each number, in the order of the question."""
+
+    list_number: str = examples("+18005551234")
+    as_of: str = Field(
+        description="Everything that was acknowledged before this time is in the answers.",
+        examples=["2026-11-20T10:15:00.000Z"],
+    )
+    contacts: list[Answer]
+
+
+@router.post("/api/contacts/remove", status_code=202, summary="Remove contacts")
+async def remove(
+    request: Request, body: Removal, parts: TheParts, caller: Supporter, idempotency_key: IdempotencyKey = None
+) -> Ordered:
+    """Order that 1 to 1,000 contacts of a list, or of every list, are not texted again. In effect within seconds."""
+    return await _order("remove", body, body.reason, request, parts, caller, idempotency_key)
+
+
+@router.post("/api/contacts/restore", status_code=202, summary="Restore contacts")
+async def restore(
+    request: Request, body: Contacts, parts: TheParts, caller: Supporter, idempotency_key: IdempotencyKey = None
+) -> Ordered:
+    """Order that 1 to 1,000 contacts of a list may be texted again, whatever they were removed for.
+
+    Of `all`: what holds for every list ends; contacts that a list itself has removed stay removed there.
+    Only with the contact's consent. Where the carrier or the provider blocks a number, this does not unblock it.
+    """
+    return await _order("restore", body, None, request, parts, caller, idempotency_key)
+
+
+@router.post("/api/contacts/check", summary="Ask who may be texted", response_model=Answers)
+async def check(body: Question, parts: TheParts, caller: Supporter) -> Response:
+    """Tell which of 1 to 1,000 numbers may be texted from a list, right before they are.
+
+    Text a number only if `may_be_texted` is true. When the state is older than the limit, the answer is 503.
+    """
+    listed = _known_list(body.list_number, caller)
+    asked = question(parts, caller.account, listed, body.purpose)
+    as_of = _as_of(parts, asked.counts)
+    answers = asked.answers(body.numbers)
+    # A thousand answers cost more to check again than to give.
+    told = orjson.dumps({"list_number": listed or body.list_number, "as_of": as_of, "contacts": answers})
+    return Response(told, media_type="application/json")
+
+
+@router.get("/api/contacts/{list_number}/{number}", summary="Look a contact up")
+async def show(
+    list_number: Annotated[str, Path(max_length=40, examples=["+18005551234"])],
+    number: Annotated[str, Path(max_length=40, examples=["+15551230001"])],
+    parts: TheParts,
+    caller: Supporter,
+    purpose: Annotated[Purpose, Query(description=_PURPOSE)] = MARKETING,
+) -> Contact:
+    """Whether one contact may be texted now, why not and since when, and when it may.
+
+    Of a contact of which nothing is recorded, the time alone decides.
+    """
+    listed = _known_list(list_number, caller)
+    if listed is None:
+        raise not_found(f"Account {caller.account} has no list of this number.")
+    asked = question(parts, caller.account, listed, purpose)
+    as_of = _as_of(parts, asked.counts)
+    answer = asked.answer(number)
+    if answer["code"] == "invalid_number":
+        raise not_found("The last part of the path is no phone number; write it as +18005551234.")
+    return Contact(list_number=listed, as_of=as_of, **answer)
+
+
+async def _order(
+    command: str,
+    body: Contacts,
+    reason: Reason | None,
+    request: Request,
+    parts: Parts,
+    caller: Caller,
+    idempotency_key: str | None,
+) -> Ordered:
+    listed = WHOLE_ACCOUNT if body.list_number == ALL_LISTS else list_in(caller.lists, body.list_number)
+    if listed is None:
+        raise validation_failed([f"list_number: is no list of account {caller.account}"])
+    happened_at = body.happened_at if isinstance(body, Removal) else None
+    if happened_at is not None and reason not in DATED_REASONS:
+        raise validation_failed([f"happened_at: stands with the reasons {' and '.join(sorted(DATED_REASONS))} alone"])
+    accepted = await accept(request, parts, caller, idempotency_key)
+    unchanged = await order(
+        parts.writer,
+        caller.principal,
+        caller.account,
+        command,
+        [listed],
+        body.numbers,
+        accepted,
+        reason=reason,
+        happened_at=None if happened_at is None else int(happened_at.timestamp() * 1000),
+        remote_ip=caller_ip(request),
+        view=parts.contacts,
+    )
+    return Ordered(accepted=len(body.numbers), unchanged=unchanged, accepted_at=iso_time(accepted.at))
+
+
+def _as_of(parts: Parts, counts: bool) -> str:
+    """The moment of the answers; `counts`: they count messages too. Raises ApiError (503) when it is too long ago: then
+    nobody may be texted.
+    """
+    limit, view = parts.settings.check_max_age, parts.contacts
+    as_of, age = view.freshness.as_of, view.age()
+    unread = parts.places.not_ready()
+    if counts:
+        unread = unread or view.sent.not_ready()
+        counted = view.sent.as_of
+        as_of = None if as_of is None or counted is None else min(as_of, counted)
+        age = float("inf") if as_of is None else max(age, as_of.seconds_until(moment()))
+    if as_of is not None and age <= limit and unread is None:
+        return iso_time(as_of.millis)
+    known = (
+        "Nothing is known yet" if as_of is None else f"The state of contacts is known as of {iso_time(as_of.millis)}"
+    )
+    why = view.problem or view.not_ready() or unread or "streams is stopped or behind; see its /readyz"
+    raise not_available(f"{known}, and {limit:g} s is the limit: text nobody, and ask again. Reason: {why}.")
+
+
+def _known_list(text: str, caller: Caller) -> str | None:
+    try:
+        listed = number(text)
+    except ValueError:
+        return None
+    return list_in(caller.lists, listed)

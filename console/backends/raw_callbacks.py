@@ -1,0 +1,143 @@
+"""One raw callback, read from Kafka when somebody asks for it. The database keeps only its place."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import aiokafka
+
+from bus.clients import new_consumer
+from bus.settings import BusSettings
+from console.errors import ApiError, not_available, not_found
+from console.queries.rows import At
+from schemas.codec import Codec, CodecError
+from schemas.records import RawCallback
+
+AT_ONCE = 4
+"""Callbacks that are read from Kafka at the same time; more wait."""
+
+TIMEOUT = 5.0
+"""Seconds for one, its place in the queue included."""
+
+SHOWN_BYTES = 64 << 10
+"""What is shown of a body."""
+
+FETCH_BYTES = 64 << 10
+"""The broker sends at least one whole batch of records, and no second one."""
+
+
+class RawCallbacks(Protocol):
+    """Where raw callbacks are."""
+
+    async def read(self, topic: str, partition: int, offset: int) -> RawCallback | None:
+        """The callback at a place, or None where there is none, or none any more. Raises ApiError (503)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownCallback:
+    """A raw callback for people. `body` is text, or hex where `encoding` says so, cut at 64 KiB of `size` bytes."""
+
+    provider: str
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str] = field(repr=False)
+    content_type: str | None
+    body: str = field(repr=False)
+    encoding: str
+    size: int
+    remote_ip: str
+    received_at: At
+
+
+class KafkaRawCallbacks:
+    """Reads single records of `sms.raw`, each with a consumer of its own that belongs to no group."""
+
+    def __init__(self, settings: BusSettings, codec: Codec) -> None:
+        self._settings = settings
+        self._codec = codec
+        self._topic = settings.catalogue["raw"].name
+        self._partitions = settings.catalogue["raw"].partitions
+        self._turn = asyncio.Semaphore(AT_ONCE)
+
+    async def read(self, topic: str, partition: int, offset: int) -> RawCallback | None:
+        """The callback at a place, or None. Raises ApiError (503)."""
+        if topic != self._topic:
+            return None
+        try:
+            async with asyncio.timeout(TIMEOUT), self._turn:
+                value = await self._value(partition, offset)
+            return None if value is None else self._codec.decode_as(RawCallback, value)
+        except CodecError:
+            return None
+        except (TimeoutError, aiokafka.errors.KafkaError):
+            raise not_available("Kafka does not answer. Try again.") from None
+
+    async def _value(self, partition: int, offset: int) -> bytes | None:
+        if partition >= self._partitions:
+            return None
+        consumer: Any = new_consumer(
+            self._settings,
+            auto_offset_reset="none",
+            max_partition_fetch_bytes=FETCH_BYTES,
+        )
+        try:
+            await consumer.start()
+            # A consumer that is stopped before its tasks have begun raises CancelledError from aiokafka.
+            await asyncio.sleep(0)
+            place = aiokafka.TopicPartition(self._topic, partition)
+            consumer.assign([place])
+            begin = (await consumer.beginning_offsets([place]))[place]
+            end = (await consumer.end_offsets([place]))[place]
+            if not begin <= offset < end:
+                return None
+            consumer.seek(place, offset)
+            record = await consumer.getone(place)
+            return record.value if record.offset == offset else None
+        finally:
+            await consumer.stop()
+
+
+async def shown_callback(raw: RawCallbacks, account: str, topic: str, partition: int, offset: int) -> ShownCallback:
+    """A callback of an account. Raises ApiError: 404 for what Kafka has no longer or is another account's, 503."""
+    callback = await raw.read(topic, partition, offset) if 0 <= offset < 2**63 and 0 <= partition < 2**31 else None
+    if callback is None or callback.account != account:
+        raise no_longer()
+    body, encoding = as_text(callback.body)
+    return ShownCallback(
+        provider=callback.provider,
+        method=callback.method,
+        path=callback.path,
+        query=callback.query,
+        headers=dict(callback.headers),
+        content_type=callback.content_type,
+        body=body,
+        encoding=encoding,
+        size=len(callback.body),
+        remote_ip=callback.remote_ip,
+        received_at=callback.received_at,
+    )
+
+
+def no_longer() -> ApiError:
+    """There is no callback at a place that this account may see."""
+    return not_found("Kafka keeps no callback of this account at this place, or keeps it no longer (7 days).")
+
+
+def as_text(body: bytes) -> tuple[str, str]:
+    """The beginning of a body as text, and its encoding: `utf-8`, or `hex` for what is no text."""
+    head = body[:SHOWN_BYTES]
+    # A character that the cut went through is left out.
+    for end in range(len(head), max(len(head) - 4, -1), -1):
+        try:
+            text = head[:end].decode()
+        except UnicodeDecodeError:
+            if len(body) <= SHOWN_BYTES:
+                break
+            continue
+        if all(character.isprintable() or character in "\t\r\n" for character in text):
+            return text, "utf-8"
+        break
+    return head.hex(), "hex"

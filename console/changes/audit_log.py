@@ -1,0 +1,84 @@
+"""Writes down who did what, before it is done."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any
+
+from starlette.requests import Request
+
+from console.backends.kafka_writer import Entry, Writer
+from console.clock import now_ms
+from console.errors import ApiError
+from console.principals import EVERY_ACCOUNT, Principal
+from operations.audit import DONE, FAILED, entry_of
+
+
+def caller_ip(request: Request) -> str:
+    """Address of whoever makes the request, behind trusted proxies; empty where it is not known."""
+    return str(getattr(request.state, "remote_ip", ""))
+
+
+async def audit(
+    request: Request,
+    writer: Writer,
+    actor: Principal | str,
+    action: str,
+    object: str,
+    *,
+    accounts: Collection[str],
+    outcome: str = DONE,
+    **details: Any,
+) -> None:
+    """Write an entry for each of the accounts whose admins it concerns, acknowledged.
+
+    `details` hold no secrets; `before` and `after` are what changed. Raises ApiError (503).
+    """
+    entries = [
+        entry_of(
+            actor.actor if isinstance(actor, Principal) else actor,
+            action,
+            object,
+            account,
+            details,
+            now_ms(),
+            outcome=outcome,
+            remote_ip=caller_ip(request),
+            request_id=str(getattr(request.state, "request_id", "")),
+        )
+        for account in accounts
+    ]
+    await writer.write("audit", [Entry(entry.account.encode(), entry, entry.event_id, entry.at) for entry in entries])
+
+
+@asynccontextmanager
+async def audited(
+    request: Request,
+    writer: Writer,
+    actor: Principal | str,
+    action: str,
+    object: str,
+    *,
+    accounts: Collection[str],
+    **details: Any,
+) -> AsyncIterator[None]:
+    """Around a change: its entry is acknowledged before it is made. Where it fails, another entry says so.
+
+    Raises ApiError (503), and nothing is changed then.
+    """
+    known = partial(audit, request, writer, actor, action, object, accounts=accounts, **details)
+    await known()
+    try:
+        yield
+    except Exception:
+        # What went wrong is told, also where this cannot be written either.
+        with suppress(ApiError):
+            await known(outcome=FAILED)
+        raise
+
+
+def accounts_of(user: Principal) -> Collection[str]:
+    """Whose admins a user's signing in concerns: those of every account that it has a role in."""
+    return list(user.grants) or [EVERY_ACCOUNT]

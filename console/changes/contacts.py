@@ -1,0 +1,108 @@
+"""Orders about contacts, by the API and by pages: on Kafka, and in the audit log, before they are answered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+
+from accounts.suppression import ACCOUNT_SCOPE, ALL_LISTS, WHOLE_ACCOUNT
+from console.backends.idempotency import Accepted
+from console.backends.kafka_writer import Entry, Writer
+from console.contacts.view import ContactsView
+from console.principals import Principal
+from operations.audit import DONE
+from schemas.codec import CodecError
+from schemas.ids import derived_id, recipient_key
+from schemas.records import REASON_STRENGTH, AuditEntry, ContactCommand
+
+NO_LIST = ""
+"""The list of an erasure that means what is known of the number on no list."""
+
+
+async def order(
+    writer: Writer,
+    principal: Principal,
+    account: str,
+    command: str,
+    list_numbers: Sequence[str],
+    numbers: Sequence[str],
+    accepted: Accepted,
+    *,
+    reason: str | None = None,
+    happened_at: int | None = None,
+    note: str = "",
+    remote_ip: str = "",
+    view: ContactsView | None = None,
+) -> list[str]:
+    """Order a command about each number on each list. `note` is what a person wrote about it, for the audit log;
+    `happened_at` (ms) goes with the dated reasons.
+
+    The audit log has it first: what was ordered is never without an entry. Raises ApiError (503). Returns the numbers
+    for which it changes nothing, by the copy of contacts (`view`) at this moment.
+    """
+    unchanged = [
+        number
+        for number in numbers
+        if view is not None
+        and all(_is_so_already(view, account, command, listed, number, reason) for listed in list_numbers)
+    ]
+    contacts = [(listed, number) for listed in list_numbers for number in numbers]
+    orders = [
+        ContactCommand(
+            event_id=accepted.event_id(index),
+            command=command,
+            account=account,
+            list_number=listed,
+            phone_number=number,
+            issued_by=principal.name,
+            issued_at=accepted.at,
+            reason=None if reason == "manual" else reason,
+            happened_at=happened_at,
+        )
+        for index, (listed, number) in enumerate(contacts)
+    ]
+    details = {
+        "lists": [each or ALL_LISTS for each in list_numbers],
+        "contacts": len(numbers),
+        "reason": reason,
+        "note": note,
+        "unchanged": len(unchanged),
+    }
+    audited = AuditEntry(
+        event_id=derived_id(accepted.seed, "audit"),
+        account=account,
+        actor=principal.actor,
+        action=f"contact.{command}",
+        # An erased number must not live on here.
+        object=numbers[0] if len(numbers) == 1 and command != "erase" else "",
+        details=orjson.dumps({name: value for name, value in details.items() if value}).decode(),
+        remote_ip=remote_ip,
+        request_id="",
+        outcome=DONE,
+        at=accepted.at,
+    )
+    await writer.write("audit", [Entry(account.encode(), audited, audited.event_id, accepted.at)])
+    await writer.write(
+        "commands",
+        [Entry(recipient_key(account, each.phone_number), each, each.event_id, accepted.at) for each in orders],
+    )
+    return unchanged
+
+
+def _is_so_already(
+    view: ContactsView, account: str, command: str, list_number: str, number: str, reason: str | None
+) -> bool:
+    """Whether the state of a contact is already what a removal or a restore would make of it."""
+    try:
+        state = view.standing(account, list_number, number)
+    except CodecError:
+        return False
+    if state is None:
+        return command == "restore"
+    if command == "restore":
+        return state.active and not state.failures
+    is_of_account = state.scope == ACCOUNT_SCOPE and list_number != WHOLE_ACCOUNT
+    if command != "remove" or state.active or state.held or is_of_account:
+        return False
+    return REASON_STRENGTH[reason or "manual"] <= REASON_STRENGTH.get(state.reason or "", -1)

@@ -1,0 +1,184 @@
+"""Changes of endpoints: what the API and the pages have in common. Each is in the audit log before it is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from functools import partial
+from typing import Any
+
+from starlette.requests import Request
+
+from accounts.plan import PlanError, new_secret, plan_endpoint
+from accounts.secrets import SecretMissing, keyring
+from console.access.callers import Parts
+from console.changes.audit_log import audit
+from console.changes.settings import check_version, refuse_references, write_setting
+from console.clock import now_ms
+from console.errors import conflict, not_found, validation_failed
+from console.principals import Principal
+from operations.endpoints import Refused, UnderWay, rotated
+from operations.trials import Trial, send_trial, trial_event
+from outbound.redaction import without_query
+from schemas.records import EndpointConfig
+
+NEW = "new"
+"""The path of the page that makes an endpoint; none can be opened there."""
+
+MOST_OVERLAP_HOURS = 24 * 30
+"""How long two secrets may sign beside each other."""
+
+SECRET_FIELDS = ("secret", "secret_next", "headers")
+
+
+def endpoint_named(parts: Parts, account: str, endpoint: str) -> EndpointConfig:
+    """An endpoint of an account. Raises ApiError 404."""
+    found = parts.accounts.endpoints.get(f"{account}/{endpoint}")
+    if found is None:
+        raise not_found(f"There is no endpoint {endpoint!r} in this account.")
+    return found
+
+
+async def put(
+    request: Request,
+    parts: Parts,
+    principal: Principal,
+    account: str,
+    values: dict[str, Any],
+    *,
+    is_new: bool,
+    version: str | None = None,
+) -> tuple[EndpointConfig, str | None]:
+    """Create or change an endpoint; gives it and, once, the secret that was made for it.
+
+    `values` have the names of a settings file; `version` is that of the settings that somebody has looked at. Raises
+    ApiError: 409 where a new one is there already, 412 where they are others now, 422 with every mistake by its
+    field, 503.
+    """
+    headers = {f"headers.{name}": value for name, value in values.get("headers", {}).items()}
+    refuse_references({"secret": values.get("secret"), **headers})
+    async with parts.changing[account]:
+        key = f"{account}/{values.get('id', '')}"
+        before = parts.accounts.endpoints.get(key)
+        if is_new and values.get("id") == NEW:
+            raise conflict(f"{NEW!r} cannot be the name of an endpoint: it is the page that makes one.")
+        if is_new and before is not None:
+            raise conflict(f"There is an endpoint {values['id']!r} already.")
+        check_version(before, version)
+        try:
+            plan = plan_endpoint(values, account, parts.accounts, keys=keyring())
+        except (PlanError, SecretMissing) as error:
+            raise validation_failed(str(error).split("\n")) from None
+        (change,) = plan.changes
+        assert isinstance(change.config, EndpointConfig)
+        await _check_address(parts, change.config)
+        if change.action != "unchanged":
+            action = "endpoint.create" if before is None else "endpoint.change"
+            await _write(request, parts, principal, action, before, change.config)
+        return change.config, plan.new_secrets.get(key)
+
+
+async def change(
+    request: Request,
+    parts: Parts,
+    principal: Principal,
+    endpoint: EndpointConfig,
+    action: str,
+    changed: Callable[[EndpointConfig], EndpointConfig],
+) -> EndpointConfig:
+    """Change an endpoint, as it is now, by a rule of `operations.endpoints`.
+
+    Raises ApiError: 404 where it is gone, 409 with what the rule says, 412, 503.
+    """
+    async with parts.changing[endpoint.account]:
+        before = endpoint_named(parts, endpoint.account, endpoint.id)
+        try:
+            after = changed(before)
+        except UnderWay as under_way:
+            raise conflict(
+                f"{under_way} Say that its new secret is to be replaced (`again`), or end it first."
+            ) from None
+        except Refused as refused:
+            raise conflict(str(refused)) from None
+        if after != before:
+            await _write(request, parts, principal, action, before, after)
+        return after
+
+
+async def rotate(
+    request: Request, parts: Parts, principal: Principal, endpoint: EndpointConfig, overlap_hours: int, again: bool
+) -> tuple[EndpointConfig, str]:
+    """Give an endpoint a new secret, and show it, once. Raises ApiError: 409 as `change`, 422, 503."""
+    if not 0 <= overlap_hours <= MOST_OVERLAP_HOURS:
+        raise validation_failed([f"overlap_hours: is not within 0 and {MOST_OVERLAP_HOURS}"])
+    secret = new_secret()
+    overlap = overlap_hours * 3_600_000
+    changed = partial(rotated, secret=keyring().seal(secret), overlap=overlap, now=now_ms(), again=again)
+    return await change(request, parts, principal, endpoint, "endpoint.rotate", changed), secret
+
+
+async def delete(request: Request, parts: Parts, principal: Principal, endpoint: EndpointConfig) -> None:
+    """Delete an endpoint. Raises ApiError: 404 where it is gone, 412, 503."""
+    async with parts.changing[endpoint.account]:
+        before = endpoint_named(parts, endpoint.account, endpoint.id)
+        await _write(request, parts, principal, "endpoint.delete", before, None)
+
+
+async def try_endpoint(
+    request: Request, parts: Parts, principal: Principal, endpoint: EndpointConfig, event: str
+) -> Trial:
+    """Send a signed test from the console, and wait for the answer. Raises ApiError 422 for an event that is none."""
+    try:
+        sent = trial_event(event, endpoint.account, now_ms())
+    except KeyError:
+        raise validation_failed([f"event: {event!r} is no event"]) from None
+    account = parts.accounts.accounts[endpoint.account]
+    try:
+        trial = await send_trial(endpoint, sent, parts.settings, account.allow_http)
+    except SecretMissing as missing:
+        raise conflict(str(missing)) from None
+    await audit(
+        request,
+        parts.writer,
+        principal,
+        "endpoint.test",
+        f"endpoint {endpoint.id}",
+        accounts=[endpoint.account],
+        event=event,
+        result=trial.outcome.label,
+    )
+    return trial
+
+
+async def _check_address(parts: Parts, endpoint: EndpointConfig) -> None:
+    allow_http = parts.settings.allow_http or parts.accounts.accounts[endpoint.account].allow_http
+    refusal = await parts.refusal_of(endpoint.url, allow_http)
+    if refusal is not None:
+        raise validation_failed([f"url: webhooks may not go there: {refusal}"])
+
+
+async def _write(
+    request: Request,
+    parts: Parts,
+    principal: Principal,
+    action: str,
+    before: EndpointConfig | None,
+    after: EndpointConfig | None,
+) -> None:
+    await write_setting(request, parts, principal, action, before, after, _differences(before, after))
+
+
+def _differences(before: EndpointConfig | None, after: EndpointConfig | None) -> dict[str, Any]:
+    """What an audit entry tells: changed fields before and after, without secrets."""
+    told: dict[str, Any] = {}
+    for name in (field.name for field in fields(EndpointConfig)):
+        old, new = getattr(before, name, None), getattr(after, name, None)
+        if old == new or name in ("account", "id"):
+            continue
+        if name in SECRET_FIELDS:
+            told[name] = "changed"
+        elif name == "url":
+            told[name] = [old and without_query(old), new and without_query(new)]
+        else:
+            told[name] = [old, new]
+    return told

@@ -1,0 +1,145 @@
+"""API keys from the console: made, revoked, and when each was last used."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection, Engine, select
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.requests import Request
+
+from accounts.keys import new_key, state_of
+from console.access.callers import Parts
+from console.backends.kafka_writer import Entry
+from console.changes.audit_log import audited
+from console.changes.settings import READ_BACK
+from console.clock import now_ms
+from console.errors import not_found, validation_failed
+from console.principals import Principal, Role
+from console.queries.rows import At
+from database.inserts import insert_into
+from database.tables import key_uses
+from schemas.ids import random_id
+from schemas.records import ApiKey
+
+log = logging.getLogger(__name__)
+
+DAY_MS = 86_400_000
+MAX_NAME = 100
+WRITE_EVERY_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownKey:
+    """A key, without what opens anything."""
+
+    id: str
+    name: str
+    prefix: str
+    role: str
+    state: str
+    created_at: At
+    expires_at: At | None
+    last_used_at: At | None
+
+
+class KeyUses:
+    """Writes down when keys were used, at most once a minute each and beside the requests."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._written: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def note(self, key_id: str) -> None:
+        """The key was used now."""
+        now = now_ms()
+        if now - self._written.get(key_id, 0) >= WRITE_EVERY_MS:
+            self._written[key_id] = now
+            task = asyncio.create_task(asyncio.to_thread(self._write, key_id, now))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _write(self, key_id: str, now: int) -> None:
+        try:
+            with self._engine.begin() as connection:
+                row = insert_into(connection, key_uses).values(key_id=key_id, last_used_at=now)
+                connection.execute(
+                    row.on_conflict_do_update(index_elements=[key_uses.c.key_id], set_={"last_used_at": now})
+                )
+        except SQLAlchemyError as error:
+            log.warning("it is not written down that a key was used: %s", type(error).__name__)
+
+
+async def keys_of(parts: Parts, account: str) -> list[ShownKey]:
+    """Keys of an account, the newest first; those for all accounts are not its own."""
+    mine = [key for key in parts.keys.by_id.values() if key.account == account]
+    used = await parts.reads(_last_uses, [key.id for key in mine])
+    return [shown(key, used.get(key.id)) for key in sorted(mine, key=lambda key: -key.created_at)]
+
+
+def shown(key: ApiKey, used_at: int | None = None) -> ShownKey:
+    """A key as people see it."""
+    return ShownKey(
+        id=key.id,
+        name=key.name,
+        prefix=key.prefix,
+        role=key.role,
+        state=state_of(key, now_ms()),
+        created_at=key.created_at,
+        expires_at=key.expires_at,
+        last_used_at=used_at,
+    )
+
+
+async def create(
+    request: Request, parts: Parts, principal: Principal, account: str, name: str, role: str, days: int | None
+) -> tuple[ApiKey, str]:
+    """A new key of an account and its text, which is shown this once. Raises ApiError: 422, 503."""
+    problems = []
+    if not (0 < len(name) <= MAX_NAME and name.isprintable()):
+        problems.append(f"name: has not 1 to {MAX_NAME} printable characters")
+    if role not in map(str, Role):
+        problems.append(f"role: is none of {', '.join(map(str, Role))}")
+    if days is not None and not 0 < days <= 3_650:
+        problems.append("expires_in_days: is not within 1 and 3650")
+    if problems:
+        raise validation_failed(problems)
+    key, text = new_key(account, name, None if days is None else now_ms() + days * DAY_MS)
+    key = replace(key, role=role)
+    async with audited(
+        request, parts.writer, principal, "key.create", f"{key.id} {name}", accounts=[account], role=role
+    ):
+        await _write(parts, key)
+    return key, text
+
+
+async def revoke(request: Request, parts: Parts, principal: Principal, account: str, key_id: str) -> ApiKey:
+    """Revoke a key; it opens nothing within about a second. Raises ApiError: 404, 503."""
+    key = parts.keys.by_id.get(key_id)
+    if key is None or key.account != account:
+        raise not_found("There is no such key in this account.")
+    if key.revoked_at is None:
+        key = replace(key, revoked_at=now_ms())
+        told = f"{key.id} {key.name}"
+        async with audited(request, parts.writer, principal, "key.revoke", told, accounts=[account]):
+            await _write(parts, key)
+    return key
+
+
+async def _write(parts: Parts, key: ApiKey) -> None:
+    """Write a key, and wait a moment until it is known here: the list that follows shall have it."""
+    await parts.writer.write("config_keys", [Entry(key.id.encode(), key, random_id(), now_ms())])
+    with suppress(TimeoutError):
+        async with asyncio.timeout(READ_BACK):
+            while parts.keys.by_id.get(key.id) != key:
+                await asyncio.sleep(0.02)
+
+
+def _last_uses(connection: Connection, ids: Iterable[str]) -> dict[str, int]:
+    rows = connection.execute(select(key_uses).where(key_uses.c.key_id.in_(list(ids))))
+    return {row.key_id: row.last_used_at for row in rows}

@@ -1,0 +1,75 @@
+"""Rejected callbacks, processed again: read from Kafka, and written once more with the same event id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+from starlette.requests import Request
+
+from console.access.callers import Parts
+from console.backends.kafka_writer import Entry
+from console.changes.audit_log import audited
+from console.clock import now_ms
+from console.principals import Principal
+from console.queries.rejected import RejectedFilter
+from database.tables import rejected
+from schemas.records import RawCallback
+
+MOST = 50
+"""Callbacks of one request; each is looked up on Kafka by itself."""
+
+MOST_ROWS = MOST * 20
+"""Rejected items of one request; one callback can have many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """How many callbacks are processed again, and how many are gone or were no raw callbacks."""
+
+    again: int
+    gone: int
+    is_all: bool
+
+
+def sources(connection: Connection, account: str, wanted: RejectedFilter) -> tuple[list[str], bool]:
+    """Places of the callbacks that the filter covers, the newest first, and whether these are all.
+
+    Several items of one callback are one.
+    """
+    query = (
+        select(rejected.c.source)
+        .where(*wanted.conditions(rejected, "rejected_at", account))
+        .order_by(rejected.c.rejected_at.desc(), rejected.c.id.desc())
+        .limit(MOST_ROWS)
+    )
+    found = connection.execute(query).scalars().all()
+    each = list(dict.fromkeys(found))
+    return each[:MOST], len(found) < MOST_ROWS and len(each) <= MOST
+
+
+async def retry(request: Request, parts: Parts, principal: Principal, account: str, wanted: RejectedFilter) -> Retried:
+    """Process again what the filter covers, up to MOST callbacks. What was understood before counts no second time.
+
+    Raises ApiError (503).
+    """
+    found, is_all = await parts.reads(sources, account, wanted)
+    callbacks: list[RawCallback] = []
+    for source in found:
+        topic, partition, offset = source.rsplit("/", 2)
+        callback = await parts.raw.read(topic, int(partition), int(offset))
+        if callback is not None and callback.account == account:
+            callbacks.append(callback)
+    again, gone = len(callbacks), len(found) - len(callbacks)
+    async with audited(
+        request,
+        parts.writer,
+        principal,
+        "rejected.retry",
+        "rejected payloads",
+        accounts=[account],
+        again=again,
+        gone=gone,
+    ):
+        await parts.writer.write("raw", [Entry(None, each, each.event_id, now_ms()) for each in callbacks])
+    return Retried(again, gone, is_all)

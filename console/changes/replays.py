@@ -1,0 +1,171 @@
+"""Orders to send webhooks again: what the API and the pages have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from sqlalchemy import Connection, select
+from starlette.requests import Request
+
+from console.access.callers import Parts
+from console.backends.kafka_writer import Entry
+from console.changes.audit_log import audited
+from console.clock import now_ms
+from console.errors import conflict, not_found
+from console.principals import Principal
+from console.queries.dead import DeadLettersFilter
+from console.queries.rows import At
+from database.tables import dead_webhooks
+from operations.replays import ENDED, MOST_IDS, Known, Order
+from schemas.ids import random_id
+from schemas.records import EndpointConfig, ReplayCommand
+
+MOST_DEAD = 10_000
+"""Dead letters that are sent again at once; more need another order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """A replay: what was ordered and how far it is. `left`: records still to be looked at, null before it began."""
+
+    replay_id: str
+    endpoint: str
+    outcome: str
+    events: tuple[str, ...]
+    event_ids: int
+    from_at: At
+    to_at: At
+    issued_by: str | None
+    issued_at: At
+    state: str
+    sent: int
+    left: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadPlan:
+    """Dead letters that an order would send again: their event ids by endpoint. `is_all`: none is left out."""
+
+    ids: dict[str, list[str]]
+    oldest_at: int | None
+    is_all: bool
+
+    @property
+    def count(self) -> int:
+        """How many webhooks."""
+        return sum(map(len, self.ids.values()))
+
+
+def shown(known: Known) -> Replay:
+    """A replay as people see it."""
+    command, progress = known.command, known.progress
+    return Replay(
+        replay_id=command.replay_id,
+        endpoint=command.endpoint.partition("/")[2],
+        outcome=command.outcome,
+        events=command.events,
+        event_ids=len(command.event_ids),
+        from_at=command.from_at,
+        to_at=command.to_at,
+        issued_by=command.issued_by,
+        issued_at=command.issued_at,
+        state=known.state,
+        sent=0 if progress is None else progress.sent,
+        left=known.left,
+        error=None if progress is None else progress.error,
+    )
+
+
+def plan_dead(
+    connection: Connection, account: str, wanted: DeadLettersFilter, endpoints: Iterable[EndpointConfig]
+) -> DeadPlan:
+    """What the filter covers of what was not delivered since, the newest first, up to MOST_DEAD.
+
+    What went to none of the account's `endpoints` is left out: there is nowhere to send it.
+    """
+    table = dead_webhooks
+    conditions = wanted.conditions(table, "died_at", account)
+    conditions.append(table.c.endpoint.in_([each.id for each in endpoints]))
+    query = (
+        select(table.c.endpoint, table.c.event_id, table.c.first_attempt_at)
+        .where(*conditions, table.c.delivered_at.is_(None))
+        .order_by(table.c.died_at.desc(), table.c.id.desc())
+        .limit(MOST_DEAD + 1)
+    )
+    rows = connection.execute(query).all()
+    # Given up again after a replay, a webhook has several rows.
+    ids: dict[str, dict[str, None]] = {}
+    for row in rows[:MOST_DEAD]:
+        ids.setdefault(row.endpoint, {})[row.event_id] = None
+    oldest = min((row.first_attempt_at for row in rows[:MOST_DEAD]), default=None)
+    return DeadPlan({name: list(some) for name, some in ids.items()}, oldest, len(rows) <= MOST_DEAD)
+
+
+def orders_of(plan: DeadPlan, account: str) -> Iterator[Order]:
+    """Orders that send again what a plan names."""
+    for endpoint, ids in plan.ids.items():
+        for some in _chunks(ids):
+            yield Order(f"{account}/{endpoint}", "dead", event_ids=tuple(some))
+
+
+async def order(
+    request: Request, parts: Parts, principal: Principal, account: str, orders: Iterable[Order]
+) -> list[Known]:
+    """Write the orders, acknowledged; sinks carry them out. Raises ApiError: 404 for an endpoint of nobody's, 503."""
+    commands = [each.command(principal.actor, now_ms()) for each in orders]
+    for command in commands:
+        config = parts.accounts.endpoints.get(command.endpoint)
+        if config is None or config.account != account:
+            raise not_found(f"There is no endpoint {command.endpoint.partition('/')[2]!r} in this account.")
+    async with AsyncExitStack() as entries:
+        for command in commands:
+            entry = audited(
+                request,
+                parts.writer,
+                principal,
+                "replay.order",
+                f"endpoint {command.endpoint.partition('/')[2]}",
+                accounts=[account],
+                replay_id=command.replay_id,
+                outcome_wanted=command.outcome,
+                event_ids=len(command.event_ids),
+                from_at=command.from_at,
+                to_at=command.to_at,
+            )
+            await entries.enter_async_context(entry)
+        await _write(parts, commands)
+    return [Known(command, None) for command in commands]
+
+
+async def stop(request: Request, parts: Parts, principal: Principal, account: str, replay_id: str) -> Known:
+    """Stop a replay; what it has handed over still goes out. Raises ApiError: 404, 409 where it has ended."""
+    known = replay_named(parts, account, replay_id)
+    if known.state in ENDED:
+        raise conflict(f"The replay has ended: {known.state}.")
+    stopped = replace(known.command, stopped_at=known.command.stopped_at or now_ms())
+    async with audited(request, parts.writer, principal, "replay.stop", replay_id, accounts=[account]):
+        await _write(parts, [stopped])
+    return Known(stopped, known.progress)
+
+
+def replay_named(parts: Parts, account: str, replay_id: str) -> Known:
+    """A replay to an endpoint of the account. Raises ApiError 404."""
+    found = parts.replays.one(account, replay_id)
+    if found is None:
+        raise not_found("There is no such replay in this account.")
+    return found
+
+
+async def _write(parts: Parts, commands: list[ReplayCommand]) -> None:
+    entries = [Entry(command.replay_id.encode(), command, random_id(), now_ms()) for command in commands]
+    await parts.writer.write("webhooks_replays", entries)
+
+
+def _chunks(ids: Iterable[str]) -> Iterator[list[str]]:
+    rest = iter(ids)
+    while some := list(islice(rest, MOST_IDS)):
+        yield some

@@ -1,0 +1,99 @@
+"""Changes of settings. Each is in the audit log before it is made, and in force when it is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import fields
+from typing import Any
+
+from starlette.requests import Request
+
+from accounts.file import KEPT_FIELDS
+from accounts.model import TOPIC_OF, Config, config_key, described
+from accounts.secrets import REFERENCES, is_literal, secrets_of
+from console.access.callers import Parts
+from console.backends.kafka_writer import Entry
+from console.changes.audit_log import audited
+from console.clock import now_ms
+from console.errors import changed_meanwhile, not_available, validation_failed
+from console.principals import Principal
+from schemas.ids import random_id
+
+READ_BACK = 3.0
+"""Seconds to wait until the console has read what it has written."""
+
+_BESIDE = (*KEPT_FIELDS, "enabled", "secret")
+"""Fields that are changed by orders of their own: who changes settings neither sees nor replaces them."""
+
+
+async def write_setting(
+    request: Request,
+    parts: Parts,
+    principal: Principal,
+    action: str,
+    before: Config | None,
+    after: Config | None,
+    details: Mapping[str, Any],
+) -> None:
+    """Write a setting, or delete it, and wait until it is in force here. Raises ApiError: 412, 503 (Kafka, or no key).
+
+    `before` is what was read while `Parts.changing` was held; it still is. Another process may have changed the
+    setting all the same: then nothing is written. `details` are for the audit log: what is changed, without secrets.
+    """
+    config = after or before
+    assert config is not None
+    if after is not None:
+        _check_sealed(before, after)
+    account, object = described(config)
+    async with audited(request, parts.writer, principal, action, object, accounts=[account], **details):
+        if parts.accounts.stored(config) != before:
+            raise changed_meanwhile()
+        entry = Entry(config_key(config).encode(), after, random_id(), now_ms())
+        await parts.writer.write(TOPIC_OF[type(config)], [entry])
+    try:
+        async with asyncio.timeout(READ_BACK):
+            while parts.accounts.stored(config) != after:
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise not_available("The change is stored, and not in force yet. Look again in a moment.") from None
+
+
+def _check_sealed(before: Config | None, after: Config) -> None:
+    """Raise ApiError 503 where a new secret would be written in plain text, because there is no key for it."""
+    known = set() if before is None else set(secrets_of(before))
+    if any(is_literal(secret) and secret not in known for secret in secrets_of(after)):
+        raise not_available(
+            "There is no key to encrypt secrets with: `trackly secrets new-key` makes one for TRACKLY_SECRET_KEYS."
+        )
+
+
+def version_of(config: Config, names: Collection[str] = ()) -> str:
+    """A text that is another one when these fields of a setting are; else all that who changes settings sees."""
+    names = names or [each.name for each in fields(config) if each.name not in _BESIDE]
+    values = [(name, getattr(config, name)) for name in names]
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
+
+
+def etag_of(config: Config, names: Collection[str] = ()) -> str:
+    """The same as a header (RFC 9110 section 8.8.3)."""
+    return f'"{version_of(config, names)}"'
+
+
+def check_version(stored: Config | None, expected: str | None, names: Collection[str] = ()) -> None:
+    """Raise ApiError 412 unless the stored settings are those that somebody has looked at; None: whatever they are."""
+    if expected is None or (stored is not None and expected.strip('"') in ("*", version_of(stored, names))):
+        return
+    raise changed_meanwhile()
+
+
+def refuse_references(given: dict[str, Any]) -> None:
+    """Raise ApiError 422 where a secret names something on our machines: no admin of an account has business there."""
+    problems = [
+        f"{name}: env: and file: are for settings files; write the value itself"
+        for name, value in given.items()
+        if isinstance(value, str) and value.startswith(REFERENCES)
+    ]
+    if problems:
+        raise validation_failed(problems)

@@ -1,0 +1,1 @@
+"""Who may be texted: the copy of contacts, how far it is, and what is under way."""

@@ -1,0 +1,125 @@
+"""Whether a number may be texted from a list now: what is recorded of it, what is under way, the time where it is.
+
+The first of these that says no is the answer. What is not known for certain is held, which is never yes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from accounts.suppression import LIST_SCOPE
+from console.access.callers import Parts
+from console.contacts.places import ContactPlaces
+from console.contacts.view import ContactsView
+from console.http.fields import number
+from hours.policy import SendingHours, Verdict
+from schemas.cloudevents import iso_time
+from schemas.codec import CodecError
+
+MARKETING: Final = "marketing"
+TRANSACTIONAL: Final = "transactional"
+"""What a message is for. Rules about the time of day and caps are about marketing alone."""
+
+UNKNOWN_STATE = "unknown_state"
+"""Reason of what is held because nobody knows what is recorded."""
+
+_NOTHING: Mapping[str, Any] = {
+    "may_be_texted": False,
+    "reason": None,
+    "since": None,
+    "scope": "list",
+    "held": False,
+    "failures": 0,
+    "not_before": None,
+    "until": None,
+    "time_zones": (),
+    "rule": None,
+    "code": None,
+}
+
+_iso = lru_cache(maxsize=1 << 12)(iso_time)
+
+
+class Question(NamedTuple):
+    """What all numbers of a request have in common. `listed` is None where the list is not the account's; `hours` is
+    None where the time does not matter. `now` is in ms.
+    """
+
+    view: ContactsView
+    places: ContactPlaces
+    account: str
+    listed: str | None
+    hours: SendingHours | None
+    now: int
+    is_clear: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether messages to the contacts are counted for it."""
+        return self.hours is not None and self.hours.policy.counts
+
+    def answers(self, texts: Iterable[str]) -> list[dict[str, Any]]:
+        """The fields of an answer for each number, as it was written."""
+        return [self.answer(text) for text in texts]
+
+    def answer(self, text: str) -> dict[str, Any]:
+        """The fields of one answer."""
+        try:
+            phone = number(text)
+        except ValueError:
+            return {"number": text, **_NOTHING, "code": "invalid_number"}
+        if self.listed is None:
+            return {"number": phone, **_NOTHING, "code": "unknown_list"}
+        try:
+            state = self.view.standing(self.account, self.listed, phone)
+            person = phone if phone.startswith("+") else self.view.goes_by(self.account, phone)
+        except CodecError:
+            return {"number": phone, **_NOTHING, "reason": UNKNOWN_STATE, "held": True, "code": "unreadable_state"}
+        timing = self.timing(person)
+        answer = {"number": phone, **_NOTHING, "time_zones": timing.zones}
+        if state is not None:
+            answer["since"] = _iso(state.since) if state.since else None
+            answer["scope"] = "list" if state.scope == LIST_SCOPE else "account"
+            answer["held"] = state.held
+            answer["failures"] = state.failures
+            if not state.active:
+                answer["reason"] = state.reason
+                return answer
+        hold = self.pending(phone) or (self.pending(person) if person != phone else None)
+        if hold is not None:
+            answer["reason"], answer["held"] = hold, True
+            return answer
+        answer["may_be_texted"], answer["reason"] = timing.may, timing.reason
+        answer["not_before"] = None if timing.not_before is None else _iso(timing.not_before)
+        answer["until"] = None if timing.until is None else _iso(timing.until)
+        answer["rule"] = timing.rule
+        return answer
+
+    def verdict(self, phone: str) -> Verdict:
+        """Whether now is the time to text a number (E.164), whatever the list, and no order is under way about it."""
+        timing = self.timing(phone)
+        hold = self.pending(phone)
+        return timing if hold is None else Verdict(False, hold, zones=timing.zones)
+
+    def pending(self, phone: str) -> str | None:
+        """Why it is not certain that a contact may be texted which is recorded as one that may, or None."""
+        return None if self.is_clear else self.view.orders.pending(self.account, phone)
+
+    def timing(self, phone: str) -> Verdict:
+        """Whether now is the time to text a number (E.164)."""
+        if self.hours is None:
+            return _ANY_TIME
+        sent = self.view.sent.times(self.account, phone, self.now) if self.counts else ()
+        return self.hours.judge(phone, self.now, self.places.given(self.account, phone), sent)
+
+
+def question(parts: Parts, account: str, listed: str | None, purpose: str = MARKETING) -> Question:
+    """The question about numbers of an account, now."""
+    hours = None if purpose == TRANSACTIONAL else parts.hours.of(parts.accounts.accounts[account])
+    view = parts.contacts
+    return Question(view, parts.places, account, listed, hours, parts.clock(), view.orders.is_clear())
+
+
+_ANY_TIME = Verdict(True)

@@ -1,0 +1,95 @@
+"""Orders about contacts that are on Kafka and not yet in the copy of `sms.contacts`.
+
+Until then what the copy says of such a contact is not certain: an erased one may have lost its state before the state
+under its pseudonym has come. An order counts as carried out once streams has committed past it, and everything that was
+written by then is in the copy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from bus.reading.replica import Replica
+from console.clock import Moment
+from schemas.codec import Codec, CodecError
+from schemas.ids import recipient_key
+from schemas.records import ContactCommand
+
+REASONS: Mapping[int, str] = {0: "unknown_state", 1: "removal_pending", 2: "erasure_pending"}
+"""Why a contact is held, by what its row says. 0: nobody knows what was ordered."""
+
+_KINDS: Mapping[str, int] = {"remove": 1, "erase": 2}
+_ROW = struct.Struct(">IQB")
+_PURGE_EVERY = 60.0
+MAX_LOOKS = 600
+
+Committed = Mapping[int, int]
+"""Offsets up to which streams has carried orders out, by partition."""
+
+
+class PendingOrders:
+    """Follows orders. `replica` merges them by `row_of` and begins with those that are given from now on: the copy of
+    contacts is asked only once everything from before is in it.
+    """
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+        self._looks: deque[tuple[Moment, Committed]] = deque(maxlen=MAX_LOOKS)
+        self._carried_out: Committed = {}
+        self._purging: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Follow the topic. Raises AdminError when there is no broker or no topic."""
+        self._replica.wipe()
+        await self._replica.start()
+        self._purging = asyncio.create_task(self._purge())
+
+    async def stop(self) -> None:
+        """Stop following."""
+        if self._purging is not None:
+            self._purging.cancel()
+        await self._replica.stop()
+
+    def look(self, now: Moment, committed: Committed, as_of: Moment | None) -> None:
+        """Take one look at the pipeline: what was committed before `now`, and up to when the copy is complete."""
+        self._looks.append((now, committed))
+        while as_of is not None and self._looks and self._looks[0][0] <= as_of:
+            self._carried_out = self._looks.popleft()[1]
+
+    def is_clear(self) -> bool:
+        """Whether everything that was ordered is in the copy, of whichever contact."""
+        at = self._replica.positions
+        return bool(at) and all(self._carried_out.get(partition, 0) >= end for partition, end in at.items())
+
+    def pending(self, account: str, number: str) -> str | None:
+        """What is ordered about a contact and not yet in the copy, or None."""
+        row = self._replica.get(recipient_key(account, number))
+        if row is None or self._is_carried_out(row):
+            return None
+        return REASONS[_ROW.unpack(row)[2]]
+
+    def not_ready(self) -> str | None:
+        """Why orders are not known, or None."""
+        return self._replica.problem
+
+    def _is_carried_out(self, row: bytes) -> bool:
+        partition, offset, _ = _ROW.unpack(row)
+        return bool(offset < self._carried_out.get(partition, 0))
+
+    async def _purge(self) -> None:
+        while True:
+            await asyncio.sleep(_PURGE_EVERY)
+            await self._replica.purge(self._is_carried_out)
+
+
+def row_of(codec: Codec, row: bytes | None, record: Any) -> bytes | None:
+    """What is kept of the newest order about a contact that may take it out. A restore changes nothing."""
+    try:
+        kind = _KINDS.get(codec.decode_as(ContactCommand, record.value).command)
+    except CodecError:
+        kind = 0
+    return row if kind is None else _ROW.pack(record.partition, record.offset, kind)

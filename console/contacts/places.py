@@ -1,0 +1,56 @@
+"""Where contacts are, as their accounts know it: from a copy of `sms.contacts.places` on this machine."""
+
+from __future__ import annotations
+
+import logging
+
+from bus.layout import TopicMadeAnew
+from bus.reading.replica import Replica
+from hours.places import Given, is_state, is_zone
+from schemas.codec import Codec, CodecError
+from schemas.ids import recipient_key
+from schemas.records import ContactPlace
+
+log = logging.getLogger(__name__)
+
+
+class ContactPlaces:
+    """What accounts have given of their contacts' places."""
+
+    def __init__(self, codec: Codec, replica: Replica) -> None:
+        self._codec = codec
+        self._replica = replica
+
+    async def start(self) -> None:
+        """Follow the topic. Raises AdminError when there is no broker or no topic."""
+        try:
+            await self._replica.start()
+        except TopicMadeAnew:
+            # Without what was given, numbers say where they are.
+            log.warning("%s was made anew: what accounts gave before is gone", self._replica.topic.name)
+            self._replica.wipe()
+            await self._replica.start()
+
+    async def stop(self) -> None:
+        """Stop following."""
+        await self._replica.stop()
+
+    def given(self, account: str, number: str) -> Given | None:
+        """What was given of a contact; None: nothing. What does not read, or names no place, was not given."""
+        value = self._replica.get(recipient_key(account, number))
+        if value is None:
+            return None
+        try:
+            place = self._codec.decode_as(ContactPlace, value)
+        except CodecError:
+            return None
+        # Senders may write the topic themselves.
+        zone = place.time_zone if place.time_zone is not None and is_zone(place.time_zone) else None
+        state = place.state if place.state is not None and is_state(place.state) else None
+        return None if zone is None and state is None else Given(zone, state)
+
+    def not_ready(self) -> str | None:
+        """Why what was given is not known, or None."""
+        if self._replica.problem is not None:
+            return self._replica.problem
+        return f"reading places of contacts: {self._replica.left} records left" if self._replica.left else None

@@ -1,0 +1,137 @@
+"""How many messages each contact got in the last 24 hours, from a copy of what was registered.
+
+Nobody reads it before an account has a cap: then what was registered in the last day is read first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import struct
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from bus.admin import AdminError
+from bus.layout import TopicMadeAnew
+from bus.reading.replica import Replica
+from console.clock import Moment, now_ms
+from console.contacts.freshness import Stage
+from hours.policy import CAP_MS, MOST_CAP
+from schemas.codec import Codec, CodecError
+from schemas.ids import recipient_key
+from schemas.records import MessageSent
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 1.0
+PURGE_EVERY = 3_600.0
+CLOCK_SKEW_MS = 5 * 60_000
+"""How far a producer's clock may be behind ours."""
+
+_ENTRY = struct.Struct(">Q8s")
+
+Ends = Mapping[tuple[str, int], int]
+"""Offsets by topic name and partition."""
+
+
+class SentMessages:
+    """Follows registered messages while some account counts them. `replica` merges them by `row_of` and begins at
+    `a_day_ago`; `is_wanted` tells whether one does.
+    """
+
+    def __init__(self, replica: Replica, is_wanted: Callable[[], bool]) -> None:
+        self._replica = replica
+        self._is_wanted = is_wanted
+        self._stage = Stage()
+        self._follows = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Wait in the background until messages are to be counted."""
+        self._tasks.append(asyncio.create_task(self._watch()))
+
+    async def stop(self) -> None:
+        """Stop following."""
+        for task in self._tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await self._replica.stop()
+
+    def look(self, now: Moment, ends: Ends) -> None:
+        """Take one look: what was written before `now` lies below these ends."""
+        if self._follows:
+            name = self._replica.topic.name
+            self._stage.mark(now, {place: end for place, end in ends.items() if place[0] == name})
+            self._stage.advance({(name, partition): at for partition, at in self._replica.positions.items()})
+
+    @property
+    def as_of(self) -> Moment | None:
+        """The newest moment such that everything registered before it is counted. None: not known yet."""
+        return self._stage.passed
+
+    def times(self, account: str, number: str, now: int) -> list[int]:
+        """When messages were sent to a contact in the 24 hours before `now` (ms), sorted."""
+        row = self._replica.get(recipient_key(account, number))
+        return [] if row is None else [at for at, _ in _ENTRY.iter_unpack(row) if now - CAP_MS < at]
+
+    def not_ready(self) -> str | None:
+        """Why messages are not counted, or None."""
+        if self._replica.problem is not None:
+            return self._replica.problem
+        if not self._follows:
+            return "the messages of the last 24 hours are about to be counted"
+        left = self._replica.left
+        return f"counting the messages of the last 24 hours: {left} records left" if left else None
+
+    async def _watch(self) -> None:
+        while not self._is_wanted():
+            await asyncio.sleep(LOOK_EVERY)
+        while not self._follows:
+            try:
+                await self._follow()
+            except AdminError as error:
+                log.warning("registered messages cannot be counted at the moment: %s", error)
+                await asyncio.sleep(LOOK_EVERY)
+        while True:
+            await asyncio.sleep(PURGE_EVERY)
+            await self._replica.purge(is_old)
+
+    async def _follow(self) -> None:
+        try:
+            await self._replica.start()
+        except TopicMadeAnew:
+            self._replica.wipe()
+            await self._replica.start()
+        self._follows = True
+
+
+def a_day_ago() -> int:
+    """The time (ms) from which registrations may count."""
+    return now_ms() - CAP_MS - CLOCK_SKEW_MS
+
+
+def row_of(codec: Codec, row: bytes | None, record: Any) -> bytes | None:
+    """The row of a contact after one more registration: when each message was sent, sorted, and a hash of its id.
+
+    The same message again takes the place of the earlier one. What is no registration is passed over, and no message
+    counts as sent later than it was registered.
+    """
+    try:
+        message = codec.decode_as(MessageSent, record.value)
+    except CodecError:
+        return row
+    name = f"{message.provider}:{message.provider_message_id}".encode()
+    identity = hashlib.blake2b(name, digest_size=8).digest()
+    at = max(0, min(message.sent_at, record.timestamp))
+    known = [] if row is None else [entry for entry in _ENTRY.iter_unpack(row) if entry[1] != identity]
+    recent = sorted(entry for entry in (*known, (at, identity)) if record.timestamp - CAP_MS < entry[0])
+    return b"".join(_ENTRY.pack(*entry) for entry in recent[-MOST_CAP:]) or None
+
+
+def is_old(row: bytes) -> bool:
+    """Whether no message of a row counts any more."""
+    newest = max((at for at, _ in _ENTRY.iter_unpack(row)), default=0)
+    return bool(newest < now_ms() - CAP_MS)

@@ -1,0 +1,226 @@
+"""Who may be texted, from a copy of `sms.contacts` on this machine, and how old that copy is.
+
+It fails closed: a contact without a record is active only while the copy is known to be complete up to a moment ago.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from accounts.suppression import WHOLE_ACCOUNT, held, recorded, unrecorded
+from bus.admin import Admin, AdminError, TopicLog
+from bus.layout import TopicMadeAnew
+from bus.logs import repetitive_logger
+from bus.reading.replica import Replica
+from console.clock import Moment, moment
+from console.contacts.freshness import STAGES, Freshness
+from console.contacts.pending_orders import PendingOrders
+from console.contacts.sent_messages import SentMessages
+from console.settings import ConsoleSettings
+from schemas.codec import Codec
+from schemas.ids import contact_key
+from schemas.numbering import spellings, user_id_of
+from schemas.pseudonyms import PREFIX
+from schemas.records import ContactState
+
+log = repetitive_logger(__name__)
+
+LOOK_EVERY, REST_EVERY = 0.5, 1.0
+"""Seconds between two looks at the pipeline: while something is on its way, and when the last one has found nothing."""
+
+_ERASED = b":" + PREFIX.encode()
+
+ADMIN_TIMEOUT = 5.0
+
+
+class ContactsView:
+    """States of contacts. `problem` says why the picture does not get newer, where that is known."""
+
+    def __init__(
+        self, settings: ConsoleSettings, codec: Codec, replica: Replica, orders: PendingOrders, sent: SentMessages
+    ) -> None:
+        self.freshness = Freshness()
+        self.orders = orders
+        self.sent = sent
+        self.problem: str | None = "the console is starting"
+        self._settings = settings
+        self._codec = codec
+        self._replica = replica
+        self._pseudonyms = settings.pseudonyms
+        self._has_erased = False
+        self._replica.on_key = self._note
+        self._input_ids: dict[str, str] = {}
+        self._topics = tuple(tuple(settings.catalogue[topic].name for topic in stage) for stage in STAGES)
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+        self._is_at_rest = False
+
+    async def start(self) -> None:
+        """Follow contacts, orders and the pipeline. Raises AdminError when there is no broker or no topic."""
+        await self.orders.start()
+        self._has_erased = await asyncio.to_thread(self._replica.holds, _ERASED)
+        try:
+            await self._replica.start()
+        except TopicMadeAnew as error:
+            # What the topic lost may be a contact that was removed: only a person can tell.
+            self.problem = (
+                f"{error}, and may lack contacts that were removed. If it was emptied on purpose, delete"
+                f" {self._settings.directory / 'contacts'} and restart the console"
+            )
+            self._replica.problem = self.problem
+            log.critical("%s", self.problem)
+            return
+        self._task = asyncio.create_task(self._watch())
+
+    async def stop(self) -> None:
+        """Stop following."""
+        self._stopping.set()
+        if self._task is not None:
+            await self._task
+        await self._replica.stop()
+        await self.orders.stop()
+
+    def contact(self, account: str, list_number: str, number: str) -> ContactState | None:
+        """What is recorded of a contact on a list itself, or of its number for the whole account; None: nothing.
+        Raises CodecError.
+
+        A number that was erased after it had been removed is found under its pseudonym. What holds for a number holds
+        for the id by which a channel knows the same person.
+        """
+        return self._recorded(account, list_number, number, self._spelled(account, number))
+
+    def _spelled(self, account: str, number: str) -> tuple[str, ...]:
+        """What the subscriber of a number may be recorded under."""
+        spelled = spellings(number)
+        if number.startswith("+"):
+            return spelled
+        person = self.goes_by(account, number)
+        return spelled if person == number else (*spelled, *spellings(person))
+
+    def _recorded(self, account: str, list_number: str, number: str, spelled: tuple[str, ...]) -> ContactState | None:
+        # One spelling is what nearly every number has.
+        found = self._state(f"{account}:{list_number}:{spelled[0]}")
+        if len(spelled) > 1:
+            found = recorded((found, *(self._state(f"{account}:{list_number}:{each}") for each in spelled[1:])))
+        if found is None and self._has_erased and self._pseudonyms is not None:
+            pseudonyms = self._pseudonyms.every(account, number)
+            found = recorded(self._state(contact_key(account, list_number, each)) for each in pseudonyms)
+        return found
+
+    def goes_by(self, account: str, number: str) -> str:
+        """The number of the person whom a channel knows by an id, where that is known; else what is given.
+
+        Raises CodecError.
+        """
+        if number.startswith("+") or user_id_of(number) is None:
+            return number
+        known = self._state(contact_key(account, WHOLE_ACCOUNT, number))
+        return number if known is None or known.known_as is None else known.known_as
+
+    def _state(self, name: str) -> ContactState | None:
+        value = self._replica.get(name.encode())
+        return None if value is None else self._codec.decode_as(ContactState, value)
+
+    def standing(self, account: str, list_number: str, number: str) -> ContactState | None:
+        """Whether a contact may be texted: what is recorded on the list, held against the whole account. Since 0: ever
+        since. None: it may, and nothing is recorded. Raises CodecError.
+        """
+        spelled = self._spelled(account, number)
+        own = self._recorded(account, list_number, number, spelled)
+        whole = self._recorded(account, WHOLE_ACCOUNT, number, spelled)
+        if own is None and whole is None:
+            return None
+        return held(own or unrecorded(account, list_number, number), whole)
+
+    def age(self) -> float:
+        """Seconds since the moment up to which the copy is complete; infinite where none is known."""
+        as_of = self.freshness.as_of
+        is_known = as_of is not None and not self._is_blind() and self.orders.not_ready() is None
+        return as_of.seconds_until(moment()) if as_of is not None and is_known else float("inf")
+
+    def not_ready(self) -> str | None:
+        """Why the copy itself is not complete, or None. A pipeline that is behind is not the console's fault."""
+        problem = self._replica.problem or self.orders.not_ready()
+        if problem is not None:
+            return problem
+        if self._is_blind():
+            return "numbers that were removed have been erased; set TRACKLY_PSEUDONYM_KEY here as streams has it"
+        return f"reading contacts: {self._replica.left} records left" if self._replica.left else None
+
+    def _note(self, key: bytes) -> None:
+        self._has_erased = self._has_erased or _ERASED in key
+
+    def _is_blind(self) -> bool:
+        """Whether removed contacts cannot be found, because they stand under pseudonyms and there is no key."""
+        return self._has_erased and self._pseudonyms is None
+
+    async def _watch(self) -> None:
+        # It is not cancelled: a call that runs in a thread would go on using the connection.
+        while not self._stopping.is_set():
+            try:
+                await self._watch_connected()
+            except Exception as error:
+                self.problem = str(error) if isinstance(error, AdminError) else f"{type(error).__name__}: {error}"
+                log.warning("the pipeline cannot be looked at: %s", self.problem)
+                await self._rest()
+
+    async def _watch_connected(self) -> None:
+        admin = Admin(self._settings, ADMIN_TIMEOUT)
+        await asyncio.to_thread(admin.__enter__)
+        try:
+            while not self._stopping.is_set():
+                await self._look(admin)
+                await self._rest()
+        finally:
+            await asyncio.to_thread(admin.__exit__, None, None, None)
+
+    async def _rest(self) -> None:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), REST_EVERY if self._is_at_rest else LOOK_EVERY)
+        except TimeoutError:
+            pass
+
+    async def _look(self, admin: Admin) -> None:
+        positions = {(self._topics[-1][0], partition): at for partition, at in self._replica.positions.items()}
+        committed, now, logs = await asyncio.to_thread(self._ask, admin)
+        read = committed | positions
+        self.problem = self._replica.problem or self._contradiction(read, logs)
+        if self.problem is not None:
+            return
+        self._forget_marks_of_other_topics({name: logs[name].id for stage in self._topics[:-1] for name in stage})
+        begins = {(name, partition): at for name in logs for partition, at in logs[name].begins.items()}
+        # What retention took will not be read any more.
+        passed = {place: max(begin, read.get(place, 0)) for place, begin in begins.items()}
+        self.freshness.look(now, passed, tuple(_ends(stage, logs) for stage in self._topics))
+        self._is_at_rest = self.freshness.as_of == now
+        orders = self._settings.catalogue["commands"].name
+        carried_out = {partition: at for (name, partition), at in committed.items() if name == orders}
+        self.orders.look(now, carried_out, self.freshness.as_of)
+        self.sent.look(now, _ends((self._settings.catalogue["messages"].name,), logs))
+
+    def _forget_marks_of_other_topics(self, ids: dict[str, str]) -> None:
+        if self._input_ids and ids != self._input_ids:
+            log.warning("an input topic was made anew; what it held and nobody had read is lost")
+            self.freshness = Freshness()
+        self._input_ids = ids
+
+    def _ask(self, admin: Admin) -> tuple[dict[tuple[str, int], int], Moment, dict[str, TopicLog]]:
+        # In this order: what was read is known before the moment, and the ends after it.
+        committed = admin.group_offsets(self._settings.group("streams"))
+        now = moment()
+        return committed, now, admin.logs(name for stage in self._topics for name in stage)
+
+    def _contradiction(self, read: dict[tuple[str, int], int], logs: dict[str, TopicLog]) -> str | None:
+        contacts = self._topics[-1][0]
+        for name in (name for stage in self._topics for name in stage):
+            if name not in logs:
+                return f"there is no topic {name}"
+            if any(read.get((name, partition), 0) > end for partition, end in logs[name].ends.items()):
+                return f"{name} has lost records or was made anew"
+        if logs[contacts].id != self._replica.topic_id:
+            return f"{contacts} was made anew; restart the console, which then says what to do"
+        return None
+
+
+def _ends(names: tuple[str, ...], logs: dict[str, TopicLog]) -> dict[tuple[str, int], int]:
+    return {(name, partition): end for name in names for partition, end in logs[name].ends.items()}

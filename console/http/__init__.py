@@ -1,0 +1,1 @@
+"""Requests as they come: bounds of bodies and rates, fields, and what answers tell browsers."""

@@ -1,0 +1,83 @@
+"""What answers tell browsers to refuse, and which requests come from the console's own pages.
+
+https://cheatsheetseries.owasp.org/cheatsheets/Cross-Site_Request_Forgery_Prevention_Cheat_Sheet.html
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none';"
+    " form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+"""Headers of every answer. There is no script and no style in a page itself, so none needs an exception."""
+
+_HSTS = "max-age=31536000"
+
+
+def is_same_origin(headers: Headers) -> bool:
+    """Whether a browser says that a request comes from a page of this host; old ones say it by Origin."""
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site in ("same-origin", "none")
+    _, _, origin = headers.get("origin", "").partition("://")
+    return bool(origin) and origin == headers.get("host")
+
+
+def is_token(given: object, expected: str) -> bool:
+    """Whether this is the token of a session's forms; compared in constant time."""
+    # Half of a surrogate pair comes by charsets that a form can name.
+    return isinstance(given, str) and hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode())
+
+
+class SecurityHeaders:
+    """ASGI middleware that adds HEADERS; pages are kept by no cache."""
+
+    def __init__(self, app: ASGIApp, behind_tls: bool) -> None:
+        self._app = app
+        self._headers = dict(HEADERS) | ({"Strict-Transport-Security": _HSTS} if behind_tls else {})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+
+        async def secured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers[name] = value
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self._app(scope, receive, secured if scope["type"] == "http" else send)
+
+
+class PlainCookies:
+    """ASGI middleware that leaves out cookies with an escape: the console sets none.
+
+    To read one takes the standard library time by the square of its length (CVE-2024-7592, before Python 3.11.10).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        headers = scope.get("headers", ())
+        if any(name == b"cookie" and b"\\" in value for name, value in headers):
+            plain = [(name, _without_escapes(value) if name == b"cookie" else value) for name, value in headers]
+            scope = {**scope, "headers": plain}
+        await self._app(scope, receive, send)
+
+
+def _without_escapes(cookies: bytes) -> bytes:
+    return b";".join(cookie for cookie in cookies.split(b";") if b"\\" not in cookie)

@@ -1,0 +1,126 @@
+"""Types of fields that several routes share, with what is told about a value that does not fit."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Header, Path
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+
+from accounts.suppression import ALL_LISTS
+from accounts.urls import check_web_address
+from hours.places import is_state, is_zone
+from providers import PROVIDERS
+from providers.numbers import NotANumber, to_number
+from schemas.numbering import user_id_of
+
+MAX_BATCH = 1_000
+"""Items of one request."""
+
+
+MAX_UNKNOWN, MAX_MEMBERS = 10, 100
+"""Fields of an object that it does not have and is told about, and members of one whose names are the caller's."""
+
+
+class Body(BaseModel):
+    """A JSON object that has the named fields and no others."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_too_many(cls, value: Any) -> Any:
+        # Each costs as much as a sentence about it.
+        if isinstance(value, dict):
+            if len(value) > len(cls.model_fields) + MAX_UNKNOWN:
+                raise ValueError("has too many fields that are none")
+            if any(isinstance(each, dict) and len(each) > MAX_MEMBERS for each in value.values()):
+                raise ValueError(f"has an object of more than {MAX_MEMBERS} fields")
+        return value
+
+
+class StrictBody(Body):
+    """The same, whose values are taken for nothing but what they are: 1 is not true."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+def number(text: str) -> str:
+    """The number as E.164, short codes as they are, the id of a WhatsApp user too. Raises ValueError."""
+    try:
+        return user_id_of(text) or to_number(text)
+    except NotANumber:
+        raise ValueError("is no phone number; write it as +18005551234") from None
+
+
+def list_or_all(text: str) -> str:
+    """The number of a list, or `all` for every list. Raises ValueError."""
+    return ALL_LISTS if text.lower() == ALL_LISTS else number(text)
+
+
+def _provider(text: str) -> str:
+    if text not in PROVIDERS:
+        raise ValueError(f"is no provider; known are {', '.join(PROVIDERS)}")
+    return text
+
+
+def _web_address(text: str) -> str:
+    check_web_address(text)
+    return text
+
+
+def _time_zone(text: str) -> str:
+    if not is_zone(text):
+        raise ValueError("is not a time zone; write one of IANA's, as America/New_York")
+    return text
+
+
+def _state(text: str) -> str:
+    state = text.upper().removeprefix("US-")
+    if not is_state(state):
+        raise ValueError("is not a state of the United States; write two letters, as TX")
+    return state
+
+
+def _time(value: object) -> datetime:
+    """Pydantic's own parser takes numbers too, and nobody knows whether they are seconds or milliseconds."""
+    try:
+        time = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise ValueError("is no time with a zone; write it as 2026-11-20T10:15:00Z")
+    return time
+
+
+def examples(*values: Any) -> Any:
+    """A field with examples for the OpenAPI document."""
+    return Field(examples=list(values))
+
+
+IfMatch = Annotated[
+    str | None,
+    Header(max_length=100, description="The ETag that you have read: nothing is changed if it is another one now."),
+]
+RowId = Annotated[int, Path(ge=1, lt=2**63, description="`id` of the row, from its list.", examples=[1])]
+Number = Annotated[str, StringConstraints(min_length=3, max_length=40), AfterValidator(number)]
+ListOrAll = Annotated[str, StringConstraints(min_length=3, max_length=40), AfterValidator(list_or_all)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Item = Annotated[str, StringConstraints(max_length=200)]
+"""One of several texts: a name, an id, a duration."""
+Secret = Annotated[str, StringConstraints(max_length=4_000)]
+Provider = Annotated[str, AfterValidator(_provider)]
+TimeZone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_time_zone)]
+State = Annotated[str, StringConstraints(max_length=5), AfterValidator(_state)]
+Time = Annotated[AwareDatetime, BeforeValidator(_time)]
+WebAddress = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_web_address)]

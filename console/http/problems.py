@@ -1,0 +1,14 @@
+"""Answers that are not 2xx. Every one is JSON: `{"error": sentence, "code": name, "message": detail}`."""
+
+from __future__ import annotations
+
+import orjson
+from starlette.responses import Response
+
+from console.errors import ApiError
+
+
+def answer_of(error: ApiError) -> Response:
+    """The answer to a request that is not done."""
+    body = orjson.dumps({"error": error.error, "code": error.code, "message": error.message})
+    return Response(body, error.status, dict(error.headers), media_type="application/json")

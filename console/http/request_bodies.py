@@ -1,0 +1,82 @@
+"""What is looked at first in every request: its URL, and its body, read in bounded bytes and time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive, Scope
+
+from console.errors import too_large, validation_failed
+from inbound.codings import NotDecodable, TooLong, decoded
+
+MAX_PATH, MAX_QUERY_BYTES, MAX_PARAMETERS = 4_000, 32 << 10, 256
+"""Characters of a path, bytes of a query, and its parameters."""
+
+
+MAX_VALUES = 100_000
+"""Values of a JSON body. A thousand registered messages have some ten thousand."""
+
+MAX_DIGITS = 640
+"""Digits of an integer in a body; the least bound that Python can be given. To read one takes time by their square."""
+
+
+class Disconnected(Exception):
+    """The caller has gone."""
+
+
+def check_url(scope: Scope) -> None:
+    """Raise ApiError 422 for a URL that is no page's, before any of it is taken apart; and for a zero byte:
+    PostgreSQL has none in texts, so it would fail to look for one.
+    """
+    path, query = scope["path"], scope["query_string"]
+    if len(path) > MAX_PATH or len(query) > MAX_QUERY_BYTES or query.count(b"&") >= MAX_PARAMETERS:
+        raise validation_failed(["URL: is too long, or has too many parameters"])
+    if "\x00" in path or b"%00" in query:
+        raise validation_failed(["URL: holds a zero byte"])
+
+
+def check_values(body: bytes) -> None:
+    """Raise ApiError 422 for a body that has too many values to be read while others wait."""
+    if body.count(b",") >= MAX_VALUES:
+        raise validation_failed([f"body: has more than {MAX_VALUES:,} values; send less at once"])
+
+
+async def read_body(headers: Headers, receive: Receive, limit: int, seconds: float) -> bytes:
+    """The whole body, without its content coding. Raises ApiError: 413 above `limit` bytes, 422 where it takes longer
+    or is not what its coding says; Disconnected.
+    """
+    length = headers.get("content-length", "")
+    if length.isdigit() and int(length) > limit:
+        raise too_large(limit)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            more = True
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Disconnected
+                body += message.get("body", b"")
+                if len(body) > limit:
+                    raise too_large(limit)
+                more = message.get("more_body", False)
+    except TimeoutError:
+        raise validation_failed(["body: did not arrive in time"]) from None
+    try:
+        coding = headers.get("content-encoding", "")
+        return await asyncio.to_thread(decoded, bytes(body), coding, limit) if coding else bytes(body)
+    except TooLong:
+        raise too_large(limit) from None
+    except NotDecodable:
+        raise validation_failed(["Content-Encoding: gzip and deflate are read, and the body must be so"]) from None
+
+
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """What gives a body that was read to whatever comes next, and then what else arrives."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replay

@@ -1,0 +1,112 @@
+"""What needs somebody's attention: a symptom, and the next step. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from console.queries.statistics import MANY, Webhooks
+from schemas.records import EndpointConfig
+
+FEW_ATTEMPTS = 10
+"""Attempts below which a share of failures tells nothing."""
+
+FAILING_SHARE = 0.5
+OLD_SECONDS = 60.0
+ROTATION_ENDS_MS = 24 * 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """One symptom. `tone` is `bad` or `warn`; `path` follows the account's base and leads to the next step."""
+
+    tone: str
+    symptom: str
+    step: str
+    path: str
+
+
+def attention(
+    *,
+    endpoints: Sequence[EndpointConfig],
+    webhooks: Iterable[Webhooks],
+    dead: int,
+    rejected: int,
+    rejected_opt_outs: int = 0,
+    held: int = 0,
+    behind_seconds: float | None,
+    lost: int = 0,
+    now: int,
+) -> list[Attention]:
+    """What to look at, the worst first. `dead`, `rejected` and those of these that may be opt-outs are of the last day,
+    `held` are the contacts that brakes hold; `now` is in ms.
+
+    `behind_seconds`: how old the read model is, None while nobody writes it; `lost`: records that it lacks for good.
+    """
+    found = [
+        *_of_brakes(held),
+        *_of_endpoints(endpoints, now),
+        *_of_webhooks(webhooks, {endpoint.id for endpoint in endpoints if endpoint.paused_at is None}),
+        *_of_counts(dead, rejected, rejected_opt_outs),
+        *_of_age(behind_seconds),
+        *_of_loss(lost),
+    ]
+    return sorted(found, key=lambda each: each.tone)
+
+
+def _of_brakes(held: int) -> Iterator[Attention]:
+    if held:
+        symptom = f"{_count(held)} contacts are held: rules would remove too many at once."
+        yield Attention("bad", symptom, "Look why, and say yes or no.", "/held")
+
+
+def _of_endpoints(endpoints: Iterable[EndpointConfig], now: int) -> Iterator[Attention]:
+    for endpoint in endpoints:
+        path = f"/webhooks/{quote(endpoint.id, safe='')}"
+        if endpoint.paused_at is not None:
+            symptom = f"Endpoint {endpoint.id} is paused ({endpoint.paused_reason}); its webhooks wait."
+            yield Attention("bad", symptom, "Mend the receiver, test it, then resume.", path)
+        ends = endpoint.secret_next_at
+        if endpoint.secret_next is not None and ends is not None and now < ends < now + ROTATION_ENDS_MS:
+            symptom = f"The old secret of {endpoint.id} stops signing within a day."
+            yield Attention("warn", symptom, "See that the receiver knows the new one.", path)
+
+
+def _of_webhooks(webhooks: Iterable[Webhooks], active: set[str]) -> Iterator[Attention]:
+    for each in webhooks:
+        failed = each.attempts - each.taken
+        if each.endpoint in active and each.attempts >= FEW_ATTEMPTS and failed / each.attempts >= FAILING_SHARE:
+            symptom = f"{failed:,} of {each.attempts:,} attempts at {each.endpoint} failed in the last day."
+            yield Attention("bad", symptom, "Look at what it answers.", f"/webhooks/{quote(each.endpoint, safe='')}")
+
+
+def _of_counts(dead: int, rejected: int, opt_outs: int) -> Iterator[Attention]:
+    if opt_outs:
+        symptom = f"{_count(opt_outs)} payloads that may be opt-outs could not be processed in the last day."
+        yield Attention("bad", symptom, "Read each, remove who asks for it.", "/rejected?may_opt_out=true")
+    if dead:
+        symptom = f"{_count(dead)} webhooks were given up in the last day."
+        yield Attention("bad", symptom, "Look why, then send them again.", "/dead-letters")
+    if rejected:
+        symptom = f"{_count(rejected)} payloads could not be processed in the last day."
+        yield Attention("warn", symptom, "Look at the reasons; what is mended can be processed again.", "/rejected")
+
+
+def _of_age(behind_seconds: float | None) -> Iterator[Attention]:
+    if behind_seconds is None:
+        symptom = "Nobody writes what these pages show."
+        yield Attention("bad", symptom, "Start `trackly read-model`; nothing is lost meanwhile.", "")
+    elif behind_seconds > OLD_SECONDS:
+        symptom = f"These pages are {round(behind_seconds / 60):,} min behind."
+        yield Attention("warn", symptom, "`trackly read-model status` shows what is left to read.", "")
+
+
+def _of_loss(lost: int) -> Iterator[Attention]:
+    if lost:
+        symptom = f"These pages lack {lost:,} records, which Kafka deleted before they were read."
+        yield Attention("bad", symptom, "`trackly read-model rebuild` makes them anew of what Kafka still has.", "")
+
+
+def _count(number: int) -> str:
+    return f"More than {MANY:,}" if number > MANY else f"{number:,}"

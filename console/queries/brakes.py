@@ -1,0 +1,53 @@
+"""What the brakes of an account's lists hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from accounts.suppression import ALL_LISTS
+from console.queries.rows import At
+from console.queries.statistics import MANY
+from database.tables import contacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldList:
+    """What the brake of a list holds, as the read model has it, a moment behind: contacts, and how many for each reason
+    for which rules would remove them. `since` is when the first of them would have been removed.
+    """
+
+    list_number: str
+    contacts: int
+    reasons: dict[str, int]
+    since: At
+
+
+def held_lists(connection: Connection, account: str) -> list[HeldList]:
+    """The lists of which something is held, by number; removals from every list stand under `all`."""
+    columns = contacts.c
+    query = (
+        select(columns.list_number, columns.reason, func.count(), func.min(columns.since))
+        .where(columns.account == account, columns.held.is_(True))
+        .group_by(columns.list_number, columns.reason)
+        .order_by(columns.list_number, columns.reason)
+    )
+    found: dict[str, HeldList] = {}
+    for list_number, reason, count, since in connection.execute(query):
+        before = found.get(list_number) or HeldList(
+            list_number=list_number or ALL_LISTS, contacts=0, reasons={}, since=since
+        )
+        found[list_number] = HeldList(
+            list_number=before.list_number,
+            contacts=before.contacts + count,
+            reasons={**before.reasons, reason: count},
+            since=min(before.since, since),
+        )
+    return list(found.values())
+
+
+def held_count(connection: Connection, account: str) -> int:
+    """Contacts that are held; MANY + 1 where there are more."""
+    some = select(contacts.c.id).where(contacts.c.account == account, contacts.c.held.is_(True)).limit(MANY + 1)
+    return int(connection.execute(select(func.count()).select_from(some.subquery())).scalar_one())

@@ -1,0 +1,151 @@
+"""Makes what is released into dist/, and says what could not be made: `make release-check`.
+
+Wheel, chart, bill of materials (CycloneDX, of requirements.lock) and image; their checksums; signatures by cosign. Exit
+code 1 when something is missing or the version is not the same everywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+DIST = ROOT / "dist"
+CHART = ROOT / "deploy" / "helm" / "trackly"
+
+
+class Missing(Exception):
+    """Something could not be made. The message says what it takes."""
+
+
+def version() -> str:
+    """The version of the package."""
+    found: str = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    return found
+
+
+def check_versions() -> None:
+    """Raises Missing where chart or changelog are of another version."""
+    chart = re.findall(r"^(?:version|appVersion): (.+)$", (CHART / "Chart.yaml").read_text("utf-8"), re.MULTILINE)
+    if set(chart) != {version()}:
+        raise Missing(f"Chart.yaml says {', '.join(chart)}, pyproject.toml {version()}: make them the same")
+    if f"## {version()}" not in (ROOT / "CHANGELOG.md").read_text("utf-8"):
+        raise Missing(f"CHANGELOG.md has no section `## {version()}`: name what is unreleased so")
+
+
+def wheel(into: Path) -> Path:
+    """Build the wheel with what the venv has; nothing is fetched."""
+    # setuptools packs what an earlier build has left there, files too that are gone.
+    shutil.rmtree(ROOT / "build" / "lib", ignore_errors=True)
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "--wheel-dir",
+        into,
+        ROOT,
+    )
+    return into / f"trackly-{version()}-py3-none-any.whl"
+
+
+def bill_of_materials(into: Path) -> Path:
+    """Write what requirements.lock pins, with hashes, as CycloneDX 1.6, which the tool validates."""
+    path = into / f"trackly-{version()}.cdx.json"
+    tool = Path(sys.executable).with_name("cyclonedx-py")
+    if not tool.exists():
+        raise Missing("cyclonedx-py is not installed: `make install`")
+    run(
+        *(tool, "requirements", ROOT / "requirements.lock", "--pyproject", ROOT / "pyproject.toml"),
+        *("--mc-type", "application", "--spec-version", "1.6", "--output-reproducible", "--output-file", path),
+    )
+    return path
+
+
+def chart(into: Path) -> Path:
+    """Package the chart."""
+    run(tool("helm", "the chart"), "package", CHART, "--destination", into)
+    return into / f"trackly-{version()}.tgz"
+
+
+def image(into: Path) -> Path:
+    """Build the image and write it down as an archive."""
+    docker = tool("docker", "the image")
+    if subprocess.run([docker, "info"], capture_output=True).returncode != 0:
+        raise Missing("no Docker engine runs: the image was NOT built")
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    name, path = f"trackly:{version()}", into / f"trackly-{version()}.image.tar"
+    run(
+        docker, "build", "--tag", name, "--build-arg", f"VERSION={version()}", "--build-arg", f"REVISION={commit}", ROOT
+    )
+    run(docker, "save", "--output", path, name)
+    return path
+
+
+def sign(path: Path) -> Path:
+    """Sign a file by cosign; the bundle lies beside it."""
+    bundle = path.with_name(f"{path.name}.sigstore.json")
+    run(tool("cosign", "signatures"), "sign-blob", "--yes", "--bundle", bundle, path)
+    return bundle
+
+
+def checksums(made: list[Path], into: Path) -> Path:
+    """SHA256SUMS, as `sha256sum --check` reads it."""
+    path = into / "SHA256SUMS"
+    lines = [f"{hashlib.sha256(each.read_bytes()).hexdigest()}  {each.name}\n" for each in made]
+    path.write_text("".join(lines), "utf-8")
+    return path
+
+
+def tool(name: str, what: str) -> str:
+    """Path of a program. Raises Missing."""
+    found = shutil.which(name)
+    if found is None:
+        raise Missing(f"{name} is not on this machine: {what} NOT made")
+    return found
+
+
+def run(*command: str | Path) -> None:
+    """Run a program to its end. Raises Missing with its last words."""
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=ROOT)
+    if done.returncode != 0:
+        raise Missing(f"{Path(command[0]).name} failed: {(done.stderr or done.stdout).strip()[-500:]}")
+
+
+def main() -> int:
+    """Make all that can be made; 1 when something is missing."""
+    shutil.rmtree(DIST, ignore_errors=True)
+    DIST.mkdir()
+    made: list[Path] = []
+    missing: list[str] = []
+
+    def attempt(make: Callable[[], Path | None]) -> None:
+        try:
+            if (path := make()) is not None:
+                made.append(path)
+        except Missing as error:
+            missing.append(str(error))
+
+    attempt(check_versions)
+    for make in (wheel, bill_of_materials, chart, image):
+        attempt(lambda make=make: make(DIST))  # type: ignore[misc]
+    for path in [*made, checksums(made, DIST)]:
+        print(f"made     {path.relative_to(ROOT)}")
+    for path in list(made):
+        attempt(lambda path=path: sign(path))  # type: ignore[misc]
+    for text in dict.fromkeys(missing):
+        print(f"MISSING  {text}")
+    return int(bool(missing))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

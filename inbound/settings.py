@@ -1,0 +1,68 @@
+"""Bounds on what may come in, the same for every public door."""
+
+from __future__ import annotations
+
+import logging
+import resource
+
+from pydantic import Field
+
+from bus.settings import BusSettings
+from inbound.protocol import Limits
+
+log = logging.getLogger(__name__)
+
+RESERVED_FILES = 256
+"""File descriptors that are kept for Kafka, databases and files."""
+
+
+class InboundSettings(BusSettings):
+    """Bounds of heads and connections."""
+
+    max_header_bytes: int = Field(
+        default=64 << 10,
+        ge=1 << 10,
+        le=1 << 20,
+        validation_alias="TRACKLY_MAX_HEADER_BYTES",
+        description="Bytes of a request's head: its first line, with the query, and its fields. More: 431.",
+    )
+    max_header_fields: int = Field(
+        default=100,
+        ge=10,
+        le=10_000,
+        validation_alias="TRACKLY_MAX_HEADER_FIELDS",
+        description="Header fields of a request. More: 431.",
+    )
+    header_timeout: float = Field(
+        default=10.0,
+        gt=0,
+        validation_alias="TRACKLY_HEADER_TIMEOUT",
+        description="Seconds in which a whole head must have arrived; a connection that says nothing is closed then.",
+    )
+    max_connections: int = Field(
+        default=4_096,
+        ge=1,
+        validation_alias="TRACKLY_MAX_CONNECTIONS",
+        description="Connections at the same time, for each process; further ones are answered 503. Fewer where the"
+        " system does not let the process have so many files open.",
+    )
+
+    def door_limits(self) -> Limits:
+        """The bounds, with as many connections as there can be files. Asks the system for more if need be."""
+        most = allowed_connections(self.max_connections)
+        return Limits(self.max_header_bytes, self.max_header_fields, self.header_timeout, most)
+
+
+def allowed_connections(wanted: int) -> int:
+    """How many of the wanted connections the limit of open files allows, after it was raised as far as may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + RESERVED_FILES
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return wanted
+    raised = needed if hard == resource.RLIM_INFINITY else min(hard, needed)
+    if raised > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+    allowed = max(1, min(wanted, raised - RESERVED_FILES))
+    if allowed < wanted:
+        log.warning("only %d connections at once: the system allows %d open files (ulimit -n)", allowed, raised)
+    return allowed

@@ -1,0 +1,129 @@
+"""What Infobip's codes mean: the group, name and id of a status, and the error behind it. The tables are data.
+
+https://www.infobip.com/docs/essentials/api-essentials/response-status-and-error-codes, `data/infobip.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from providers.fields import integer, text
+from providers.meanings import Meaning, faults_of_senders, meanings, tables
+
+_TABLES = tables("infobip")
+READ = meanings(_TABLES["events"], "name")["SEEN"]
+"""What it means that a message was seen."""
+
+_GROUPS: Mapping[int, Meaning] = meanings(_TABLES["groups"], "id")
+_GROUP_OF_NAME: Mapping[str, int] = {name: row["id"] for row in _TABLES["groups"] for name in row["names"]}
+_FAILED_GROUPS = (2, 5)
+
+
+def _meaning(row: Mapping[str, Any], group: int) -> Meaning:
+    return replace(_GROUPS[group], detail=row["detail"], status_class=row["class"], final=row.get("final", True))
+
+
+# A name of one group of failures is understood in the other too: senders differ on where it belongs.
+_BY_NAME: Mapping[tuple[int, str], Meaning] = {
+    (group, row["name"]): _meaning(row, group)
+    for row in _TABLES["bare_ids"] + _TABLES["statuses"]
+    for group in (_FAILED_GROUPS if row["group"] in _FAILED_GROUPS else (row["group"],))
+}
+# Bare ids come last and win over Infobip's own.
+_BY_ID: Mapping[tuple[int, int], Meaning] = {
+    (row["group"], row["id"]): _meaning(row, row["group"]) for row in _TABLES["statuses"] + _TABLES["bare_ids"]
+}
+_BY_ERROR: Mapping[tuple[int, str | int], Meaning] = {
+    (group, row[key]): _meaning(row, group)
+    for row in _TABLES["errors"]
+    for group in _FAILED_GROUPS
+    for key in ("id", "name")
+}
+_KNOWN_ERRORS = frozenset(row["name"] for row in _TABLES["errors"]) | frozenset(
+    error["name"] for left in _TABLES["left_to_status"] for error in left["errors"]
+)
+_STATUSES = _TABLES["statuses"] + _TABLES["bare_ids"]
+_LEFT = [error for left in _TABLES["left_to_status"] for error in left["errors"]]
+# A report without any name of its own bears our detail in its place.
+_NAMES = frozenset(row[key] for row in _STATUSES + _TABLES["errors"] for key in ("name", "detail"))
+_IDS = frozenset(f"{row['group']},{row['id']}" for row in _STATUSES)
+_ERRORS = frozenset(str(row["id"]) for row in _TABLES["errors"] + _LEFT)
+_is_fault_of_sender = faults_of_senders(_TABLES["faults_of_senders"])
+_KNOWN_NAMES = frozenset(name for _, name in _BY_NAME)
+_REMOVING = frozenset({"complaint", "invalid", "opt_out"})
+
+
+def group_of(status: Mapping[str, Any]) -> int | None:
+    """The group of a status, by its number or else by its name; None when both are unknown."""
+    group = integer(status.get("groupId"))
+    if group in _GROUPS:
+        return group
+    return _GROUP_OF_NAME.get(text(status.get("groupName")).strip().upper())
+
+
+def meaning_of(group: int, status: Mapping[str, Any], error: Mapping[str, Any]) -> Meaning:
+    """What the `status` and `error` objects of a report mean. The group gives the public status.
+
+    Within it a name decides, and an id only where there is no name: senders number their statuses differently
+    (`bare_ids` in the data). Errors stand in the place of a status too (India's DLT). An unknown name is its own
+    detail; an unknown failure is transient: it neither removes a contact at once nor lets a dead number be texted for
+    ever. A name that belongs to another group is passed over.
+    """
+    own_name, status_id = text(status.get("name")).strip(), integer(status.get("id"))
+    name = own_name.upper()
+    meaning = _BY_NAME.get((group, name)) or _BY_ERROR.get((group, name))
+    if meaning is None and name and name not in _KNOWN_NAMES:
+        meaning = replace(_unknown(group), detail=own_name)
+    if meaning is None and status_id is not None:
+        meaning = _BY_ID.get((group, status_id)) or _BY_ERROR.get((group, status_id)) or _unknown(group, status_id)
+    if meaning is None:
+        meaning = _GROUPS[group]
+    return _refined(group, meaning, error)
+
+
+def _unknown(group: int, code: int | None = None) -> Meaning:
+    meaning = _GROUPS[group]
+    if meaning.status in ("pending", "delivered"):
+        return meaning
+    is_fault = code is not None and _is_fault_of_sender(code)
+    return replace(meaning, status_class="neutral" if is_fault else "transient")
+
+
+def _refined(group: int, meaning: Meaning, error: Mapping[str, Any]) -> Meaning:
+    """The error of a failed message says more than its status and wins, but never turns a removal into a mere failure.
+
+    Here too a name decides, and an id only where there is no name, or where the name is not known. An unknown one of a
+    range that means the sender's fault says nothing about the recipient. `permanent` is not read: Infobip sets it on
+    temporary failures of a handset too.
+    """
+    name, error_id = text(error.get("name")).strip().upper(), integer(error.get("id")) or 0
+    found = _BY_ERROR.get((group, name or error_id))
+    if group in _FAILED_GROUPS and found is None and name not in _KNOWN_ERRORS and _is_fault_of_sender(error_id):
+        found = replace(meaning, status_class="neutral")
+    if found is None or (meaning.status_class in _REMOVING and found.status_class not in _REMOVING):
+        return meaning
+    return found
+
+
+def unknown_code(status: str, code: str | None) -> str | None:
+    """The code of a failure that is in no table; None where all are known.
+
+    `code` is `group,id/error`; a status that has a name is known by it, else by group and id.
+    """
+    group_and_id, _, error = (code or "").partition("/")
+    name = status.strip().upper()
+    if name in _GROUP_OF_NAME:
+        status_id = group_and_id.partition(",")[2]
+        if status_id and group_and_id not in _IDS and status_id not in _ERRORS:
+            return group_and_id
+    elif name not in _NAMES:
+        return status
+    return error if error and error not in _ERRORS else None
+
+
+def parted(code: str) -> tuple[str, str]:
+    """Group and id of the status, and the error's number."""
+    outcome, _, error = code.partition("/")
+    return outcome, error

@@ -1,0 +1,90 @@
+"""What the read model does when a number is erased."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from sqlalchemy import Connection, delete, func, select, update
+
+from database.tables import (
+    attempts,
+    audit,
+    contact_changes,
+    contacts,
+    dead_webhooks,
+    events,
+    evidence,
+    messages,
+    receipts,
+    rejected,
+    replies,
+)
+from schemas.ids import callback_event_id, sent_event_id
+
+OF_A_NUMBER = (messages, receipts, replies, contacts, contact_changes, events, evidence)
+"""Tables whose rows are about one number, in the column `number`."""
+
+ERASED = "[erased]"
+
+IDS_AT_ONCE = 500
+
+CALLBACK_EVENTS = ("sent", "delivered", "undelivered")
+"""What the callback URL of a message is told."""
+
+
+def _callback_ids(connection: Connection, account: str, number: str) -> Iterator[str]:
+    """Ids of what may have been told to the callback URLs of messages to the number; no event has these."""
+    sent = select(messages.c.provider, messages.c.provider_message_id).where(
+        messages.c.account == account, messages.c.number == number
+    )
+    for provider, provider_message_id in connection.execute(sent).all():
+        sent_id = sent_event_id(account, provider, provider_message_id)
+        reports = select(receipts.c.event_id).where(
+            receipts.c.account == account,
+            receipts.c.provider == provider,
+            receipts.c.provider_message_id == provider_message_id,
+        )
+        for source in (sent_id, *connection.execute(reports).scalars()):
+            for event in CALLBACK_EVENTS:
+                yield callback_event_id(source, event)
+
+
+def erase(connection: Connection, account: str, number: str) -> None:
+    """Delete what an account's tables hold of a number, and take it out of the audit log.
+
+    With its events go the attempts to deliver them, for a customer's answer may repeat it. Counts by the hour stay:
+    they name nobody.
+    """
+    told = select(events.c.event_id).where(events.c.account == account, events.c.number == number)
+    for table in (attempts, dead_webhooks):
+        connection.execute(delete(table).where(table.c.account == account, table.c.event_id.in_(told)))
+    proven = select(evidence.c.event_id).where(evidence.c.account == account, evidence.c.number == number)
+    connection.execute(
+        delete(evidence).where(
+            evidence.c.account == account,
+            evidence.c.kind == "webhook",
+            evidence.c.event_id.in_(proven.scalar_subquery()),
+        )
+    )
+    for some in _some(_callback_ids(connection, account, number), IDS_AT_ONCE):
+        connection.execute(delete(attempts).where(attempts.c.account == account, attempts.c.event_id.in_(some)))
+    connection.execute(
+        delete(dead_webhooks).where(dead_webhooks.c.account == account, dead_webhooks.c.number == number)
+    )
+    for table in OF_A_NUMBER:
+        connection.execute(delete(table).where(table.c.account == account, table.c.number == number))
+    # Items are the providers' own texts, in which a number may stand without its plus.
+    digits = number.lstrip("+")
+    found = rejected.c.item.contains(digits, autoescape=True)
+    connection.execute(delete(rejected).where(rejected.c.account.in_((account, "")), found))
+    for column in (audit.c.object, audit.c.details):
+        found = column.contains(number, autoescape=True)
+        replaced = func.replace(column, number, ERASED)
+        connection.execute(update(audit).where(audit.c.account == account, found).values({column: replaced}))
+
+
+def _some(ids: Iterable[str], most: int) -> Iterator[list[str]]:
+    rest = iter(ids)
+    while some := list(islice(rest, most)):
+        yield some

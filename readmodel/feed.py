@@ -1,0 +1,186 @@
+"""The records that the read model is made of, from given offsets on, without a consumer group."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from bus.admin import Admin, Partition, TopicLog
+from bus.clients import new_consumer
+from bus.layout import Identity, TopicMadeAnew, check_partitions
+from bus.settings import BusSettings
+from schemas.topics import Topic
+
+log = logging.getLogger(__name__)
+
+FETCH_WAIT_MS = 500
+"""How long the broker gathers records before it answers: rows come so much later, in a few transactions a second."""
+
+POLL_MS = 500
+"""How long a poll waits where nothing comes."""
+
+FETCH_BYTES = 1 << 20
+"""Of a partition at once, and of all together when the broker waits no longer; what is fetched ahead is bounded by it
+and the number of partitions."""
+
+
+class StartOver(RuntimeError):
+    """A topic ends before the offset that was read last: it was deleted and made anew. Or it has more partitions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """Records in the order in which they may be written, and the offsets that are read after them."""
+
+    records: list[Any]
+    moved: Mapping[Partition, int]
+
+
+class Feed:
+    """Reads topics. `positions` are the offsets of what is read next, as far as `moved_to` was told; `lost` how many
+    records of a partition retention had deleted by the start that were not read.
+
+    `begins_alone` says which records wait until all is written that was on the other topics before them: an order to
+    erase waits until what it erases has been read.
+    """
+
+    def __init__(self, settings: BusSettings, topics: Iterable[Topic], begins_alone: Callable[[Any], bool]) -> None:
+        self.ids: dict[str, str] = {}
+        self.positions: dict[Partition, int] = {}
+        self.ends: dict[Partition, int] = {}
+        self.lost: dict[Partition, int] = {}
+        self._settings = settings
+        self._topics = [topic.name for topic in topics]
+        self._begins_alone = begins_alone
+        self._barriers: dict[TopicPartition, tuple[int, dict[Partition, int]]] = {}
+        self._consumer: Any = None
+
+    async def start(self, stored: Mapping[Partition, tuple[str, int]]) -> None:
+        """Go on where `stored` says: Kafka's id of the topic and an offset, by partition.
+
+        Raises TopicMadeAnew for a topic with another id, aiokafka.errors.KafkaError, bus.admin.AdminError.
+        """
+        found = await asyncio.to_thread(self._look)
+        self.ids = {name: topic.id for name, topic in found.items()}
+        self.positions = {
+            (name, number): _begin((name, number), topic, stored.get((name, number)))
+            for name, topic in found.items()
+            for number in topic.ends
+        }
+        self.lost = {
+            partition: self.positions[partition] - offset
+            for partition, (known, offset) in stored.items()
+            if self.ids.get(partition[0]) == known and offset < self.positions.get(partition, 0)
+        }
+        self.ends = {(name, number): end for name, topic in found.items() for number, end in topic.ends.items()}
+        self._consumer = new_consumer(
+            self._settings,
+            max_partition_fetch_bytes=FETCH_BYTES,
+            fetch_min_bytes=FETCH_BYTES,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+            # Where retention has passed a position, the next start counts what is lost.
+            auto_offset_reset="none",
+        )
+        await self._consumer.start()
+        self._consumer.assign([TopicPartition(*partition) for partition in self.positions])
+        for partition, offset in self.positions.items():
+            self._consumer.seek(TopicPartition(*partition), offset)
+
+    async def stop(self) -> None:
+        """Read no more."""
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    @property
+    def lag(self) -> int:
+        """Records that are not read, as of the last look at where topics end."""
+        return sum(max(0, end - self.positions[partition]) for partition, end in self.ends.items())
+
+    async def poll(self, most: int) -> Poll:
+        """What comes next, at most so many records; perhaps nothing."""
+        for partition, (_, ends) in self._barriers.items():
+            if self.has_reached(ends) and partition in self._consumer.paused():
+                self._consumer.resume(partition)
+        fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=most)
+        records: list[Any] = []
+        for partition, batch in fetched.items():
+            records += await self._may_be_read(partition, batch)
+        # A compacted partition may end in offsets that hold no record.
+        moved = {(tp.topic, tp.partition): await self._consumer.position(tp) for tp in self._consumer.assignment()}
+        return Poll(records, {tp: offset for tp, offset in moved.items() if offset != self.positions[tp]})
+
+    def moved_to(self, moved: Mapping[Partition, int]) -> None:
+        """What was before these offsets is written."""
+        self.positions.update(moved)
+
+    async def look_at_ends(self) -> dict[Partition, int]:
+        """Offsets that the next records will have. Raises StartOver, and LayoutError where partitions were added to a
+        topic that is keyed by recipient.
+        """
+        self._look_at_partitions()
+        found = await self._consumer.end_offsets(list(self._consumer.assignment()))
+        ends = {(tp.topic, tp.partition): int(offset) for tp, offset in found.items()}
+        for partition, end in ends.items():
+            if end < self.positions[partition]:
+                raise StartOver(f"{partition[0]} ends before what was read of it")
+        self.ends = ends
+        return ends
+
+    def _look_at_partitions(self) -> None:
+        read = Counter(tp.topic for tp in self._consumer.assignment())
+        found = {
+            topic: max(count, len(self._consumer.partitions_for_topic(topic) or ())) for topic, count in read.items()
+        }
+        if grown := sorted(topic for topic, count in found.items() if count > read[topic]):
+            check_partitions(self._settings.catalogue, {topic: Identity("", found[topic]) for topic in found})
+            raise StartOver(f"{grown[0]} has {found[grown[0]]} partitions now")
+
+    def has_reached(self, ends: Mapping[Partition, int]) -> bool:
+        """Whether all that was before these offsets is written."""
+        return all(self.positions[partition] >= end for partition, end in ends.items())
+
+    async def _may_be_read(self, partition: TopicPartition, batch: list[Any]) -> list[Any]:
+        for index, record in enumerate(batch):
+            if not self._begins_alone(record):
+                continue
+            if index == 0 and await self._is_due(partition, record.offset):
+                continue
+            if index == 0:
+                self._consumer.pause(partition)
+            self._consumer.seek(partition, record.offset)
+            return batch[:index]
+        return batch
+
+    async def _is_due(self, partition: TopicPartition, offset: int) -> bool:
+        known = self._barriers.get(partition)
+        if known is None or known[0] != offset:
+            # Not those of the same topic: two such records would wait for each other.
+            ends = {at: end for at, end in (await self.look_at_ends()).items() if at[0] != partition.topic}
+            known = self._barriers[partition] = offset, ends
+        return self.has_reached(known[1])
+
+    def _look(self) -> dict[str, TopicLog]:
+        with Admin(self._settings) as admin:
+            return admin.logs(self._topics)
+
+
+def _begin(partition: Partition, topic: TopicLog, stored: tuple[str, int] | None) -> int:
+    begin, end = topic.begins[partition[1]], topic.ends[partition[1]]
+    if stored is None:
+        return begin
+    known, offset = stored
+    if known != topic.id:
+        raise TopicMadeAnew(
+            f"{partition[0]} was deleted and made anew since the read model read it, and nothing is written: new"
+            " records would be taken for those that stood in their places. `trackly read-model rebuild` reads all of"
+            " Kafka again; `trackly read-model accept` keeps what is there and reads the new topic beside it."
+        )
+    if offset < begin:
+        log.error("%s[%d]: Kafka no longer has %d records that were not read", *partition, begin - offset)
+    return min(max(offset, begin), end)

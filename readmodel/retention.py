@@ -1,0 +1,87 @@
+"""Which rows of the read model are old, and how they go: a few at a time, each found by an index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, select, true
+
+from database.tables import (
+    alerts,
+    attempts,
+    audit,
+    contact_changes,
+    dead_webhooks,
+    events,
+    evidence,
+    hourly_attempts,
+    hourly_events,
+    messages,
+    minutely_events,
+    receipts,
+    receivers,
+    rejected,
+    replies,
+)
+
+TIMES: Mapping[Table, str] = {
+    messages: "updated_at",
+    events: "at",
+    receipts: "received_at",
+    replies: "received_at",
+    contact_changes: "at",
+    attempts: "at",
+    dead_webhooks: "died_at",
+    rejected: "rejected_at",
+    alerts: "at",
+    audit: "at",
+    evidence: "recorded_at",
+}
+"""Tables whose rows go, and the column that says how old a row is."""
+
+_BY_TIME_ALONE = (receipts, contact_changes, evidence)
+"""Tables with an index on the time; the others have one on account and time."""
+
+COUNTS = (
+    (hourly_events, "hour", True),
+    (hourly_attempts, "hour", True),
+    (minutely_events, "minute", False),
+    (receivers, "day", False),
+)
+"""Tables of counts, their column of time, and whether they are kept as long as the counts by the hour."""
+
+
+def purge(connection: Connection, before: int, hourly_before: int, evidence_before: int, most: int) -> int:
+    """Delete at most so many rows that are older than a time (ms), and the oldest day of counts that are older.
+
+    The audit log is kept as long as the counts by the hour, evidence of consent as long as its own setting says.
+
+    Returns how many; 0: there are no more.
+    """
+    for table, name in TIMES.items():
+        time, last = table.c[name], {audit: hourly_before, evidence: evidence_before}.get(table, before)
+        for part in _parts(connection, table):
+            old = select(table.c.id).where(part, time < last).order_by(time).limit(most)
+            gone = connection.execute(delete(table).where(table.c.id.in_(old))).rowcount
+            if gone:
+                return gone
+    for table, name, is_hourly in COUNTS:
+        time, last = table.c[name], hourly_before if is_hourly else before
+        for part in _parts(connection, table):
+            oldest = connection.execute(select(func.min(time)).where(part)).scalar()
+            if oldest is not None and oldest < last:
+                upto = min(oldest + 86_400_000, last)
+                return connection.execute(delete(table).where(and_(part, time < upto))).rowcount
+    return 0
+
+
+def _parts(connection: Connection, table: Table) -> Iterator[ColumnElement[bool]]:
+    """Conditions that part a table so that the oldest rows of each part are found by an index."""
+    if table in _BY_TIME_ALONE:
+        yield true()
+        return
+    account: Any = connection.execute(select(func.min(table.c.account))).scalar()
+    while account is not None:
+        yield table.c.account == account
+        account = connection.execute(select(func.min(table.c.account)).where(table.c.account > account)).scalar()

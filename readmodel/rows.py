@@ -1,0 +1,469 @@
+"""What each record on Kafka means for the read model: rows, counts, news of messages and contacts. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import Table
+
+from accounts.lists import ADDRESS, LIST_ID
+from database.bulk import Row
+from database.tables import (
+    alerts,
+    attempts,
+    audit,
+    callbacks_seen,
+    contact_changes,
+    dead_webhooks,
+    events,
+    hourly_attempts,
+    hourly_events,
+    minutely_events,
+    receipts,
+    receivers,
+    rejected,
+    replies,
+)
+from outbound.bodies import PublicEvent, body_of, contact_of, event_name
+from readmodel.messages import MessageNews, Report
+from schemas.numbering import spellings
+from schemas.records import (
+    CONFIRM,
+    DROP,
+    FOLLOW,
+    JOIN,
+    PASS_ON,
+    RELEASE,
+    SETTLE,
+    AlertTold,
+    AuditEntry,
+    CallbacksSeen,
+    ClickEvent,
+    ContactCommand,
+    ContactState,
+    ConversionEvent,
+    DeadWebhook,
+    DeliveryEvent,
+    InboundMessage,
+    MessageSent,
+    Receipt,
+    RejectedRecord,
+    RemovedEvent,
+    ReplyEvent,
+    RestoredEvent,
+    SentEvent,
+    UnsubscribeEvent,
+    WebhookAttempt,
+)
+
+DAY, HOUR, MINUTE = 86_400_000, 3_600_000, 60_000
+
+ITEM_CHARACTERS = 4_000
+"""What is kept of a rejected item; all of it is on Kafka."""
+
+
+class Place(NamedTuple):
+    """Where a record is on Kafka, its key, when (ms) it was written, and the headers `source` and `version`."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None = None
+    source: str | None = None
+    version: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    def at(self, time: int) -> int:
+        """A time that the record names, which cannot be after it was written: clocks of providers may be wrong."""
+        return min(time, self.timestamp)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """What is added to a row of a table of counts. A time among the sums is not added: the newest counts."""
+
+    table: Table
+    key: tuple[str | int, ...]
+    sums: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NewRow:
+    """A row that is added unless its identity is there already; only then `follows` counts too."""
+
+    table: Table
+    row: Row
+    follows: tuple[Count | MessageNews, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IfKnown:
+    """A row about a number that is added only where the table has another row about it."""
+
+    table: Table
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class ContactNews:
+    """The state of a contact, and its version where it has one. `row` is None for a contact that was erased."""
+
+    contact: str
+    row: Row | None
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A webhook was answered 2xx: where it was given up before, it is no longer."""
+
+    account: str
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """Nothing that was read before may tell of the number any more."""
+
+    account: str
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """A row that takes the place of the one with its primary key."""
+
+    table: Table
+    row: Row
+
+
+Change = NewRow | IfKnown | Count | MessageNews | ContactNews | Answered | Erasure | Latest
+
+
+def _event(event: PublicEvent, place: Place) -> Iterable[Change]:
+    name, at = event_name(event), place.at(event.timestamp)
+    row = {
+        "event_id": event.event_id,
+        "account": event.account,
+        "event": name,
+        "message_id": getattr(event, "message_id", None),
+        "provider_message_id": getattr(event, "provider_message_id", None),
+        "number": contact_of(event),
+        "list_number": event.list_number,
+        "body": body_of(event).decode(),
+        "place": str(place),
+        "at": at,
+    }
+    provider = event.network if isinstance(event, ConversionEvent) else event.provider
+    status, detail = _told(event)
+    key = (event.account, at - at % HOUR, name, provider, event.list_number or "", status, detail)
+    count = Count(hourly_events, key, (1,))
+    counts = (count, Count(minutely_events, (event.account, at - at % MINUTE), (1,)))
+    if isinstance(event, DeliveryEvent | SentEvent):
+        yield NewRow(events, row, (*counts, _message_of_event(event, at)))
+    else:
+        yield NewRow(events, row, counts)
+    if isinstance(event, UnsubscribeEvent | RemovedEvent | RestoredEvent):
+        yield NewRow(
+            contact_changes,
+            {
+                "account": event.account,
+                "list_number": event.list_number,
+                "number": event.phone_number,
+                "change": "restored" if isinstance(event, RestoredEvent) else "removed",
+                "reason": event.reason,
+                "keyword": event.keyword if isinstance(event, UnsubscribeEvent) else None,
+                "issued_by": None,
+                "event_id": event.event_id,
+                "at": at,
+            },
+        )
+
+
+def _told(event: PublicEvent) -> tuple[str, str]:
+    """Status and detail by which an event is counted; empty where it has none."""
+    match event:
+        case DeliveryEvent():
+            return event.status, event.status_detail
+        case UnsubscribeEvent() | RemovedEvent() | RestoredEvent():
+            return "", event.reason
+        case ConversionEvent():
+            return "", event.type
+        case ReplyEvent() | SentEvent() | ClickEvent():
+            return "", ""
+
+
+def _message_of_event(event: DeliveryEvent | SentEvent, at: int) -> MessageNews:
+    report = part_count = None
+    if isinstance(event, DeliveryEvent):
+        report = Report(event.status, event.status_detail, event.status_class, event.provider_code, event.final)
+    else:
+        part_count = event.part_count
+    return MessageNews(
+        account=event.account,
+        provider=event.provider,
+        provider_message_id=event.provider_message_id,
+        message_id=event.message_id,
+        number=event.to,
+        list_number=event.list_number,
+        part_count=part_count,
+        report=report,
+        at=at,
+    )
+
+
+def _message_sent(message: MessageSent, place: Place) -> Iterable[Change]:
+    yield MessageNews(
+        account=message.account,
+        provider=message.provider,
+        provider_message_id=message.provider_message_id,
+        message_id=message.message_id,
+        number=message.to,
+        list_number=message.list_number,
+        part_count=message.part_count,
+        registered_at=place.timestamp,
+        at=place.at(message.sent_at),
+    )
+
+
+def _receipt(receipt: Receipt, place: Place) -> Iterable[Change]:
+    row = {
+        "event_id": receipt.event_id,
+        "account": receipt.account,
+        "provider": receipt.provider,
+        "provider_message_id": receipt.provider_message_id,
+        "number": receipt.to,
+        "status": receipt.status,
+        "status_detail": receipt.status_detail,
+        "status_class": receipt.status_class,
+        "provider_status": receipt.provider_status,
+        "provider_code": receipt.provider_code,
+        "provider_text": receipt.provider_text,
+        "occurred_at": receipt.occurred_at,
+        "received_at": place.at(receipt.received_at),
+        "source": place.source,
+    }
+    yield NewRow(receipts, row, tuple(_receivers(receipt, place.at(receipt.received_at))))
+
+
+def _inbound(message: InboundMessage, place: Place) -> Iterable[Change]:
+    row = {
+        "event_id": message.event_id,
+        "account": message.account,
+        "provider": message.provider,
+        "number": message.from_,
+        "to_number": message.to,
+        "list_number": message.list_number,
+        "text": message.text,
+        "kind": message.kind,
+        "keyword": message.keyword,
+        "received_at": place.at(message.received_at),
+        "source": place.source,
+    }
+    yield NewRow(replies, row, tuple(_receivers(message, place.at(message.received_at))))
+
+
+def _receivers(report: Receipt | InboundMessage, at: int) -> Iterable[Count]:
+    """What a report or a reply names of the sender's side."""
+    sums, named = (0, 1, at), [(ADDRESS, report.from_)]
+    if isinstance(report, InboundMessage):
+        sums, named = (1, 0, at), [(ADDRESS, report.to), (LIST_ID, report.list_number)]
+    for kind, receiver in named:
+        if receiver:
+            key = (report.account, at - at % DAY, report.provider, kind, report.channel or "", receiver)
+            yield Count(receivers, key, sums)
+
+
+def _contact(state: ContactState | None, place: Place) -> Iterable[Change]:
+    if state is None:
+        yield ContactNews((place.key or b"").decode("utf-8", "replace"), None, place.version)
+        return
+    if state.active and state.known_as is not None:
+        # Nothing but the number by which an id goes, whose own state is here.
+        yield ContactNews(state.contact, None, place.version)
+        return
+    row = {
+        "contact": state.contact,
+        "account": state.account,
+        "list_number": state.list_number,
+        "number": state.phone_number,
+        "active": state.active,
+        "failures": state.failures,
+        "reason": state.reason,
+        "since": place.at(state.since),
+        "last_event_id": state.last_event_id,
+        "version": state.version,
+        "held": state.held,
+    }
+    yield ContactNews(state.contact, row, state.version)
+
+
+def _command(command: ContactCommand, place: Place) -> Iterable[Change]:
+    if command.command == "erase":
+        # Rows have numbers as they were received.
+        yield from (Erasure(command.account, each) for each in spellings(command.phone_number))
+        return
+    if command.command in (DROP, JOIN, FOLLOW, SETTLE, PASS_ON, CONFIRM, RELEASE):
+        return
+    row = {
+        "account": command.account,
+        "list_number": command.list_number or None,
+        "number": command.phone_number,
+        "change": command.command,
+        "reason": command.reason,
+        "keyword": None,
+        "issued_by": command.issued_by,
+        "event_id": command.event_id,
+        "at": place.at(command.issued_at),
+    }
+    yield NewRow(contact_changes, row)
+
+
+def _attempt(attempt: WebhookAttempt, place: Place) -> Iterable[Change]:
+    account, _, endpoint = attempt.endpoint.partition("/")
+    at = place.at(attempt.at)
+    outcome = f"{attempt.status // 100}xx" if attempt.status is not None else attempt.error_class or ""
+    row = {
+        "account": account,
+        "endpoint": endpoint,
+        "event_id": attempt.event_id,
+        "event": attempt.event,
+        "attempt": attempt.attempt,
+        "url": attempt.url,
+        "outcome": outcome,
+        "status": attempt.status,
+        "error_class": attempt.error_class,
+        "latency_ms": attempt.latency_ms,
+        "response_head": attempt.response_head,
+        "request_size": attempt.request_size,
+        "next_attempt_at": attempt.next_attempt_at,
+        "final": attempt.final,
+        "at": at,
+    }
+    key = (account, at - at % HOUR, endpoint, outcome)
+    yield NewRow(attempts, row, (Count(hourly_attempts, key, (1, attempt.latency_ms)),))
+    if attempt.error_class is None:
+        yield Answered(account, attempt.event_id)
+
+
+def _dead(webhook: DeadWebhook, place: Place) -> Iterable[Change]:
+    account, _, endpoint = webhook.endpoint.partition("/")
+    row = {
+        "account": account,
+        "endpoint": endpoint,
+        "event_id": webhook.event_id,
+        "event": webhook.event,
+        "body": webhook.body,
+        "attempts": webhook.attempts,
+        "last_status": webhook.last_status,
+        "error_class": webhook.error_class,
+        "first_attempt_at": webhook.first_attempt_at,
+        "died_at": place.at(webhook.died_at),
+        "origin": webhook.origin,
+        "place": str(place),
+        "delivered_at": None,
+        "number": webhook.contact,
+    }
+    yield NewRow(dead_webhooks, row)
+    # A replay may have been answered already: the attempts are on another topic.
+    yield Answered(account, webhook.event_id)
+
+
+def _rejected(record: RejectedRecord, place: Place) -> Iterable[Change]:
+    row = {
+        "event_id": record.event_id,
+        "account": record.account or "",
+        "provider": record.provider,
+        "stage": record.stage,
+        "reason": record.reason,
+        "error": record.error,
+        "source": f"{record.source_topic}/{record.source_partition}/{record.source_offset}",
+        "item_index": record.item_index,
+        "item": record.item[:ITEM_CHARACTERS] if record.item is not None else None,
+        "place": str(place),
+        "rejected_at": place.at(record.rejected_at),
+        "may_opt_out": record.may_opt_out,
+    }
+    yield NewRow(rejected, row)
+
+
+def _alert_told(told: AlertTold, place: Place) -> Iterable[Change]:
+    row = {
+        "event_id": told.event_id,
+        "account": told.account,
+        "type": told.type,
+        "severity": told.severity,
+        "title": told.title,
+        "text": told.text,
+        "count": told.count,
+        "outcome": told.outcome,
+        "at": place.at(told.at),
+    }
+    yield NewRow(alerts, row)
+
+
+def _audit(entry: AuditEntry, place: Place) -> Iterable[Change]:
+    row = {
+        "event_id": entry.event_id,
+        "account": entry.account,
+        "actor": entry.actor,
+        "action": entry.action,
+        "object": entry.object,
+        "details": entry.details,
+        "remote_ip": entry.remote_ip,
+        "outcome": entry.outcome,
+        "at": entry.at,
+    }
+    yield NewRow(audit, row)
+
+
+def _callbacks_seen(seen: CallbacksSeen, place: Place) -> Iterable[Change]:
+    row = {
+        "account": seen.account,
+        "provider": seen.provider,
+        "instance": seen.instance,
+        "taken": seen.taken,
+        "refused": sum(seen.refused.values()),
+        "last_taken_at": seen.last_taken_at,
+        "last_refused_at": seen.last_refused_at,
+        "last_refusal": seen.last_refusal,
+        "updated_at": place.at(seen.updated_at),
+    }
+    yield Latest(callbacks_seen, row)
+
+
+class Rule(NamedTuple):
+    """Which records a topic holds, and what one means. `tombstones`: the rule takes None for a deleted key."""
+
+    records: tuple[type, ...]
+    changes: Callable[[Any, Place], Iterable[Change]]
+    tombstones: bool = False
+
+
+RULES: Mapping[str, Rule] = {
+    "messages": Rule((MessageSent,), _message_sent),
+    "receipts": Rule((Receipt,), _receipt),
+    "inbound": Rule((InboundMessage,), _inbound),
+    "delivery": Rule((DeliveryEvent,), _event),
+    "sent": Rule((SentEvent,), _event),
+    "reply": Rule((ReplyEvent,), _event),
+    "unsubscribe": Rule((UnsubscribeEvent,), _event),
+    "removed": Rule((RemovedEvent,), _event),
+    "restored": Rule((RestoredEvent,), _event),
+    "click": Rule((ClickEvent,), _event),
+    "conversion": Rule((ConversionEvent,), _event),
+    "contacts": Rule((ContactState,), _contact, tombstones=True),
+    "commands": Rule((ContactCommand,), _command),
+    "webhooks_attempts": Rule((WebhookAttempt,), _attempt),
+    "webhooks_dead": Rule((DeadWebhook,), _dead),
+    "rejected": Rule((RejectedRecord,), _rejected),
+    "alerts_told": Rule((AlertTold,), _alert_told),
+    "audit": Rule((AuditEntry,), _audit),
+    "callbacks_seen": Rule((CallbacksSeen,), _callbacks_seen),
+}
+"""What is read, by the catalogue's short name of the topic."""

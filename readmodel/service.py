@@ -1,0 +1,292 @@
+"""The read model: a copy of what went through Kafka, in tables that people can ask.
+
+It stands beside the pipeline and never in its way: a consumer of its own without a group. Its positions are rows of the
+same transaction as everything else, so each record counts once, whatever is killed and when. One process writes;
+others wait to take over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+from aiokafka.errors import KafkaError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+
+from bus.admin import AdminError, Partition
+from bus.layout import TopicMadeAnew
+from bus.tables.versions import version_in
+from database.read_state import Freshness, freshness_of, move_positions, positions_in, tell_freshness
+from database.tables import evidence
+from database.writer_lock import AnotherWrites, writing
+from readmodel.evidence import is_of_a_list, row_of
+from readmodel.feed import Feed, Poll, StartOver
+from readmodel.retention import purge
+from readmodel.rows import RULES, Change, IfKnown, NewRow, Place
+from readmodel.settings import ReadModelSettings
+from readmodel.writer import write
+from schemas.cloudevents import header
+from schemas.codec import Codec, CodecError
+from schemas.records import ContactCommand
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks at where the topics end."""
+
+TELL_EVERY = 1.0
+"""Seconds between two writes of how fresh the read model is."""
+
+PURGE_EVERY, PURGE_ROWS = 600.0, 2_000
+"""Seconds between two searches for old rows, and how many go at once."""
+
+STANDBY = 1.0
+"""Seconds between two tries to become the writer."""
+
+BACKOFF = (0.5, 1.0, 2.0, 5.0, 10.0)
+"""Seconds before the next try after an error; the last counts from there on."""
+
+STUCK_SECONDS = 60.0
+"""With records to read, a read model that has not moved for so long is not ready."""
+
+Record = Any
+
+
+class ReadModel:
+    """Reads and writes until it is told to stop. `read` and `passed_over` count records by topic (short name)."""
+
+    def __init__(self, settings: ReadModelSettings, engine: Engine, codec: Codec) -> None:
+        self.read: Counter[str] = Counter()
+        self.passed_over: Counter[str] = Counter()
+        self.problem: str | None = "starting"
+        self.is_writing = False
+        self.freshness = Freshness(None, 0, 0)
+        self._settings = settings
+        self._engine = engine
+        self._codec = codec
+        self._topics = {settings.catalogue[key].name: key for key in RULES}
+        self._moved_at = time.monotonic()
+        self._told_at = 0.0
+        self._purge_at = time.monotonic()
+        self._complained: set[str] = set()
+
+    def health(self) -> str | None:
+        """Why the service does not do its work; None when it does, or waits to take over."""
+        is_behind = self.is_writing and self.freshness.lag
+        if self.problem is None and is_behind and time.monotonic() - self._moved_at > STUCK_SECONDS:
+            return f"{self.freshness.lag} records wait, and nothing has moved for {STUCK_SECONDS:.0f} s"
+        return self.problem
+
+    @property
+    def age(self) -> float:
+        """Seconds since the moment of which the read model tells the whole truth; -1 before the first."""
+        caught_up_at = self.freshness.caught_up_at
+        return -1.0 if caught_up_at is None else max(0.0, time.time() - caught_up_at / 1000)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Write, or wait to take over, until `stop` is set. Errors of Kafka and of the database are waited out.
+
+        Raises bus.layout.LayoutError when topics are not any more what they must be.
+        """
+        failures = 0
+        while not stop.is_set():
+            began = time.monotonic()
+            try:
+                await self.follow(stop.is_set)
+            except AnotherWrites:
+                self.problem, self.freshness = None, Freshness(None, 0, 0)
+                await _sleep(stop, STANDBY)
+            except StartOver as reason:
+                log.warning("%s; starting over with it", reason)
+            except TopicMadeAnew as reason:
+                if self.problem != str(reason):
+                    self.problem = str(reason)
+                    log.critical("%s", reason)
+                # Somebody may accept it meanwhile.
+                await _sleep(stop, STANDBY)
+            except (SQLAlchemyError, KafkaError, AdminError) as error:
+                failures = 1 if time.monotonic() - began > STUCK_SECONDS else failures + 1
+                wait = BACKOFF[min(failures, len(BACKOFF)) - 1]
+                # Messages of databases repeat values.
+                what = "the database" if isinstance(error, SQLAlchemyError) else "Kafka"
+                self.problem = f"{what} does not do what it is asked: {_name(error)}"
+                log.warning("%s; again in %g s, from where the positions say", self.problem, wait)
+                await _sleep(stop, wait)
+
+    async def follow(self, is_done: Callable[[], bool]) -> None:
+        """Write what comes, as the one writer, until `is_done`, which is asked after each batch.
+
+        Raises AnotherWrites, TopicMadeAnew, StartOver and errors of Kafka and of the database.
+        """
+        with ExitStack() as stack:
+            connection = await asyncio.to_thread(stack.enter_context, writing(self._engine))
+            feed = Feed(self._settings, (self._settings.catalogue[key] for key in RULES), self._is_erasure)
+            try:
+                stored, found = await asyncio.to_thread(_state, connection)
+                self.freshness = found or self.freshness
+                await feed.start(stored)
+                if feed.lost:
+                    await asyncio.to_thread(self._tell_lost, connection, feed)
+                self._moved_at = time.monotonic()
+                self.problem, self.is_writing = None, True
+                await self._follow(feed, connection, is_done)
+            finally:
+                self.is_writing = False
+                await feed.stop()
+
+    async def _follow(self, feed: Feed, connection: Connection, is_done: Callable[[], bool]) -> None:
+        marked_at: int | None = None
+        looked_at = 0.0
+        while not is_done():
+            poll = await feed.poll(self._settings.batch_records)
+            if poll.moved:
+                await asyncio.to_thread(self._write, connection, poll, feed.ids)
+                feed.moved_to(poll.moved)
+                self._moved_at = time.monotonic()
+            caught_up = marked_at is not None and feed.has_reached(feed.ends)
+            now = time.monotonic()
+            if caught_up or now - self._told_at >= TELL_EVERY:
+                since = marked_at if caught_up else self.freshness.caught_up_at
+                self.freshness = Freshness(since, feed.lag, _now_ms(), self.freshness.lost)
+            if now - self._told_at >= TELL_EVERY:
+                self._told_at = now
+                await asyncio.to_thread(_tell, connection, self.freshness)
+            if (caught_up or marked_at is None) and now - looked_at >= LOOK_EVERY:
+                looked_at, marked_at = now, _now_ms()
+                await feed.look_at_ends()
+            if now >= self._purge_at:
+                gone = await asyncio.to_thread(self._purge, connection)
+                self._purge_at = now + (0.0 if gone else PURGE_EVERY)
+        if marked_at is not None and feed.has_reached(feed.ends):
+            self.freshness = Freshness(marked_at, feed.lag, _now_ms(), self.freshness.lost)
+        await asyncio.to_thread(_tell, connection, self.freshness)
+
+    def _tell_lost(self, connection: Connection, feed: Feed) -> None:
+        """Write what retention took before it was read, together with the positions behind it: it counts once."""
+        self.freshness = replace(self.freshness, lost=self.freshness.lost + sum(feed.lost.values()), told_at=_now_ms())
+        with connection.begin():
+            move_positions(connection, feed.ids, {partition: feed.positions[partition] for partition in feed.lost})
+            tell_freshness(connection, self.freshness)
+
+    def _write(self, connection: Connection, poll: Poll, ids: Mapping[str, str]) -> None:
+        changes = [(record, self._changes(record)) for record in poll.records]
+        self._store(connection, changes, poll.moved, ids)
+        self.read.update(self._topics[record.topic] for record in poll.records)
+
+    def _store(
+        self,
+        connection: Connection,
+        changes: Sequence[tuple[Record, list[Change]]],
+        moved: Mapping[Partition, int],
+        ids: Mapping[str, str],
+    ) -> None:
+        """Write changes and positions in one transaction; a record that no table takes is found and passed over."""
+        try:
+            with connection.begin():
+                write(connection, [change for _, each in changes for change in each])
+                move_positions(connection, ids, moved)
+        except (DataError, IntegrityError) as error:
+            if not changes:
+                raise
+            if len(changes) == 1:
+                self._pass_over(changes[0][0], f"the database does not take it: {_name(error)}")
+                self._store(connection, [], moved, ids)
+                return
+            half = len(changes) // 2
+            first = {(record.topic, record.partition): record.offset + 1 for record, _ in changes[:half]}
+            self._store(connection, changes[:half], first, ids)
+            self._store(connection, changes[half:], moved, ids)
+
+    def _changes(self, record: Record) -> list[Change]:
+        key = self._topics[record.topic]
+        rule = RULES[key]
+        source = header(record.headers, "source")
+        place = Place(
+            record.topic,
+            record.partition,
+            record.offset,
+            record.timestamp,
+            record.key,
+            None if source is None else source.decode("utf-8", "replace"),
+            version_in(record.headers),
+        )
+        try:
+            if record.value is None:
+                return list(rule.changes(None, place)) if rule.tombstones else []
+            decoded = self._codec.decode(record.value)
+            if not isinstance(decoded, rule.records):
+                raise CodecError(f"is a {type(decoded).__name__}")
+            return [*rule.changes(decoded, place), *_evidence(decoded, record, place)]
+        except CodecError as error:
+            self._pass_over(record, f"it cannot be decoded: {error}")
+        except Exception as error:
+            self._pass_over(record, f"it makes no sense: {_name(error)}")
+        return []
+
+    def _pass_over(self, record: Record, why: str) -> None:
+        key = self._topics[record.topic]
+        self.passed_over[key] += 1
+        if key not in self._complained:
+            self._complained.add(key)
+            place = f"{record.topic}[{record.partition}] offset {record.offset}"
+            log.error("%s is not in the read model: %s; further ones of this topic are only counted", place, why)
+
+    def _is_erasure(self, record: Record) -> bool:
+        if self._topics[record.topic] != "commands":
+            return False
+        try:
+            command = self._codec.decode(record.value)
+        except CodecError:
+            return False
+        return isinstance(command, ContactCommand) and command.command == "erase"
+
+    def _purge(self, connection: Connection) -> int:
+        now, day = _now_ms(), 86_400_000
+        rows, hourly, proof = (
+            int(now - days * day)
+            for days in (self._settings.days, self._settings.hourly_days, self._settings.evidence_days)
+        )
+        with connection.begin():
+            return purge(connection, rows, hourly, proof, PURGE_ROWS)
+
+
+def _evidence(decoded: Any, record: Record, place: Place) -> Iterator[Change]:
+    """The record itself, where it bears on somebody's consent."""
+    digest = header(record.headers, "source_sha256")
+    source_sha256 = None if digest is None else digest.decode("ascii", "replace")
+    row = row_of(decoded, record.value, str(place), place.timestamp, place.source, source_sha256)
+    if row is not None:
+        yield IfKnown(evidence, row) if is_of_a_list(decoded) else NewRow(evidence, row)
+
+
+def _state(connection: Connection) -> tuple[dict[Partition, tuple[str, int]], Freshness | None]:
+    with connection.begin():
+        return positions_in(connection), freshness_of(connection)
+
+
+def _tell(connection: Connection, found: Freshness) -> None:
+    with connection.begin():
+        tell_freshness(connection, found)
+
+
+def _name(error: BaseException) -> str:
+    original = getattr(error, "orig", None)
+    return type(error if original is None else original).__name__
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+async def _sleep(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        pass

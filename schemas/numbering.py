@@ -1,0 +1,183 @@
+"""The one spelling of a number that keys are made of, whatever it was received as.
+
+Rules are data: `schemas/numbering.toml`. A trunk zero behind the country code is no part of a number either; which
+countries have one, and which keep a zero, phonenumbers knows. What is no number in E.164 stays as it is: a short code,
+an alphanumeric sender, a pseudonym, an id of a channel. The id of a WhatsApp user goes without its channel.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from importlib.resources import files
+from itertools import product
+from typing import Any, NamedTuple
+
+import phonenumbers
+
+# Country codes of ITU-T E.164: none is the beginning of another.
+_CODES = (
+    "[17]|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]"
+    "|(?:2[1-689]|3[578]|42|5[09]|6[7-9]|8[035789]|9[679])[0-9]"
+)
+_code_of = re.compile(_CODES).match
+# A zero behind the country code; in North America a 1; in Argentina the 15 after the area code, by the length.
+_dialed_within = re.compile(rf"\+(?:1[01]|54[1-8][0-9]{{11}}$|(?:{_CODES})0)").match
+
+_E164 = re.compile(r"\+([1-9][0-9]{6,14})").fullmatch
+_KEPT = re.compile(r"\{[^}]*}")
+_ATOM = re.compile(r"\[[^]]*]|.")
+_STEPS = 16
+"""More than a number has digits."""
+
+# A country, a point, letters and digits; the id that several portfolios share has ENT between them.
+_user_id = re.compile(r"\s*(?:whatsapp:\s*)?([A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128})\s*").fullmatch
+_WHATSAPP = "whatsapp:"
+
+_LOOKED_AT = 4
+"""Digits by which most numbers are told to need no second look."""
+
+
+class Form(NamedTuple):
+    """An old spelling and the canonical one, as patterns of whole numbers, and what each becomes in the other."""
+
+    old: re.Pattern[str]
+    new: re.Pattern[str]
+    to_new: str
+    to_old: str
+
+
+def canonical(number: str) -> str:
+    """The spelling that all spellings of a subscriber's number (E.164) share. Anything else comes back as it is."""
+    return _rewritten(number) if number[:5] in SECOND_LOOK else number
+
+
+def spellings(number: str) -> tuple[str, ...]:
+    """All spellings of a number's subscriber that may be in use or were, the canonical one first."""
+    if number[:5] in ONE_SPELLING:
+        return (number,)
+    first = canonical(number)
+    if user_id_of(first):
+        return (first, _WHATSAPP + first)
+    found = _E164(first)
+    if not found:
+        return (first,)
+    code = country_code(found[1])
+    forms, zero = FORMS.get(code, ()), _trunk_prefix(code)
+    if not forms and not zero:
+        return (first,)
+    others = [form.new.sub(form.to_old, first) for form in forms if form.new.fullmatch(first)]
+    if zero:
+        others += [f"+{code}{zero}{each.removeprefix(f'+{code}')}" for each in (first, *others)]
+    return tuple(dict.fromkeys([first, *(each for each in others if _E164(each) and canonical(each) == first)]))
+
+
+def user_id_of(text: str) -> str | None:
+    """The id of a WhatsApp user that a text is (US.13491208655302), without its channel; None for anything else.
+
+    WhatsApp gives it in place of the number of whoever hides that, and beside it otherwise.
+    https://developers.facebook.com/documentation/business-messaging/whatsapp/business-scoped-user-ids
+    """
+    found = _user_id(text)
+    return found[1] if found else None
+
+
+@lru_cache(maxsize=1 << 14)
+def _rewritten(number: str) -> str:
+    if not _E164(number):
+        return user_id_of(number) or number
+    # A zero may stand there more than once, and what is behind it in an old spelling: until nothing changes.
+    for _ in range(_STEPS):
+        before, number = number, _rewritten_once(number)
+        if number == before:
+            break
+    return number
+
+
+def _rewritten_once(number: str) -> str:
+    number = without_trunk_prefix(number)
+    for form in FORMS.get(country_code(number[1:]), ()):
+        if form.old.fullmatch(number):
+            return form.old.sub(form.to_new, number)
+    return number
+
+
+def without_trunk_prefix(number: str) -> str:
+    """A number in E.164 without the digits that are dialed before it within its country; as it is if it has none."""
+    if not _dialed_within(number) or (number[1] != "1" and not _trunk_prefix(country_code(number[1:]))):
+        return number
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return number
+    possible = phonenumbers.is_possible_number(parsed)
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) if possible else number
+
+
+def country_code(digits: str) -> str:
+    """The country code that digits begin with (ITU-T E.164); empty where they begin with none."""
+    found = _code_of(digits)
+    return found[0] if found else ""
+
+
+@cache
+def _trunk_prefix(code: str) -> str:
+    """The zero, with what follows it, that a country dials before national numbers; empty where there is none."""
+    region = phonenumbers.region_code_for_country_code(int(code or 0))
+    prefix = phonenumbers.ndd_prefix_for_region(region, True) or ""
+    return prefix if prefix.startswith("0") else ""
+
+
+def _form(row: dict[str, Any]) -> Form:
+    old, new, code = row["old"], row["new"], row["code"]
+    kept = iter(_KEPT.findall(old))
+    return Form(
+        old=re.compile(rf"\+{code}{_pattern(old)}"),
+        new=re.compile(rf"\+{code}{_pattern(re.sub('{}', lambda _: next(kept), new))}"),
+        to_new=_template(code, new.split("{}")),
+        to_old=_template(code, _KEPT.split(old)),
+    )
+
+
+def _template(code: str, literals: list[str]) -> str:
+    """Replacement text: the literals with the kept digits between them."""
+    first, *others = literals
+    return f"+{code}{first}" + "".join(rf"\g<{index}>{text}" for index, text in enumerate(others, 1))
+
+
+def _pattern(digits: str) -> str:
+    return digits.replace("x", "[0-9]").replace("{", "(").replace("}", ")")
+
+
+def _second_look(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Beginnings of the numbers that a form may change, or that have a zero behind the country code."""
+    begins = [re.compile(row["code"] + "".join(_atoms(row)[: _LOOKED_AT - len(row["code"])])) for row in rows]
+    for digits in map("".join, product("0123456789", repeat=_LOOKED_AT)):
+        code = country_code(digits)
+        if (code not in ("", "1") and digits.startswith("0", len(code))) or any(
+            begin.fullmatch(digits) for begin in begins
+        ):
+            yield "+" + digits
+
+
+def _one_spelling() -> Iterator[str]:
+    codes = {"".join(digits) for size in (1, 2, 3) for digits in product("0123456789", repeat=size)}
+    alone = {code for code in codes if country_code(code) == code and code not in FORMS and not _trunk_prefix(code)}
+    for digits in map("".join, product("0123456789", repeat=_LOOKED_AT)):
+        if country_code(digits) in alone and "+" + digits not in SECOND_LOOK:
+            yield "+" + digits
+
+
+def _atoms(row: dict[str, Any]) -> list[str]:
+    return [_pattern(atom) for atom in _ATOM.findall(row["old"].replace("{", "").replace("}", ""))]
+
+
+_ROWS = tomllib.loads(files("schemas").joinpath("numbering.toml").read_text("utf-8"))["form"]
+FORMS = {row["code"]: tuple(_form(each) for each in _ROWS if each["code"] == row["code"]) for row in _ROWS}
+"""Old and new spellings by country code, in the order of the file."""
+SECOND_LOOK = frozenset((*_second_look(_ROWS), _WHATSAPP[:5]))
+"""First five characters of the numbers that may have another canonical spelling."""
+ONE_SPELLING = frozenset(_one_spelling())
+"""First five characters of the numbers that have, and had, no other spelling."""

@@ -1,0 +1,191 @@
+"""What an account is alerted to: a record of Kafka becomes an alert, or none. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from providers import PROVIDERS
+from providers.base import NOT_SUPPORTED, OTHER_CHANNEL
+from schemas.cloudevents import iso_time
+from schemas.masking import masked
+from schemas.records import (
+    FAILED_STATUSES,
+    DeliveryEvent,
+    EndpointAlert,
+    RejectedRecord,
+    RemovalsHeld,
+    RemovedEvent,
+    ReplyEvent,
+    UnsubscribeEvent,
+)
+
+ENDPOINT_EVENTS: Mapping[str, str] = {
+    "endpoint.paused": "Webhook endpoint {} is paused",
+    "endpoint.expiring": "Webhooks of the paused endpoint {} expire soon",
+    "endpoint.recovered": "Webhook endpoint {} answers again",
+}
+"""Titles by event of an endpoint."""
+
+SILENT = frozenset({NOT_SUPPORTED, OTHER_CHANNEL})
+"""Reasons of what was understood and gives no event, such as that somebody is typing."""
+
+LONGEST = 200
+"""Characters of a fact or a reason. Providers write some of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One thing that happened. `type` is one of `accounts.alerts.TYPES`; `reason` is what many of them are told apart
+    by; `facts` are told where it is the only one. Numbers of recipients are masked.
+    """
+
+    event_id: str
+    account: str
+    type: str
+    title: str
+    reason: str
+    facts: Mapping[str, str]
+
+
+def alert_of(record: object) -> Alert | None:
+    """The alert that a record of Kafka gives. None: nobody is alerted by it."""
+    rule = _RULES.get(type(record))
+    return None if rule is None else rule(record)
+
+
+def _of_delivery(event: DeliveryEvent) -> Alert | None:
+    if not event.final or event.status not in FAILED_STATUSES:
+        return None
+    provider = PROVIDERS.get(event.provider)
+    is_billing = provider is not None and event.status_detail in provider.billing_details
+    if not is_billing and event.status_class in ("complaint", "opt_out"):
+        return None  # the contact's removal tells it
+    return _alert(
+        event,
+        "billing" if is_billing else "delivery_failures",
+        f"{event.provider} refuses messages" if is_billing else "A message was not delivered",
+        event.status_detail,
+        {
+            "Provider": event.provider,
+            "Reason": event.status_detail,
+            "Code": event.provider_code,
+            "Message": event.message_id,
+            "List": event.list_number,
+        },
+    )
+
+
+def _of_unsubscribe(event: UnsubscribeEvent) -> Alert | None:
+    kind = "complaints" if event.reason == "complaint" else "opt_outs"
+    return _alert(
+        event,
+        kind,
+        "A recipient complained" if kind == "complaints" else "A recipient opted out",
+        event.keyword or f"reported by {event.provider}",
+        {
+            "Number": masked(event.phone_number),
+            "List": event.list_number,
+            "Keyword": event.keyword,
+            "Provider": event.provider,
+        },
+    )
+
+
+def _of_removed(event: RemovedEvent) -> Alert | None:
+    # What removes a contact for its failures is told with them, and an operator knows what it ordered.
+    if event.reason != "complaint":
+        return None
+    return _alert(
+        event,
+        "complaints",
+        "A recipient complained",
+        f"reported by {event.provider}",
+        {
+            "Number": masked(event.phone_number),
+            "List": event.list_number,
+            "Message": event.message_id,
+            "Provider": event.provider,
+        },
+    )
+
+
+def _of_reply(event: ReplyEvent) -> Alert:
+    # The text is not told: it may hold anything, and a channel keeps it for good.
+    return _alert(
+        event,
+        "inbound_messages",
+        "A recipient replied",
+        f"to {event.list_number}" if event.list_number else "to no list",
+        {"Number": masked(event.phone_number), "List": event.list_number, "Provider": event.provider},
+    )
+
+
+def _of_rejected(record: RejectedRecord) -> Alert | None:
+    if record.account is None:
+        return None  # nobody's
+    if record.may_opt_out:
+        return _alert(
+            record,
+            "unread_opt_outs",
+            "What could not be read may be an opt-out",
+            record.reason,
+            {"Provider": record.provider, "Reason": record.reason, "Id": record.event_id},
+        )
+    if record.reason in SILENT:
+        return None
+    return _alert(
+        record,
+        "rejected_payloads",
+        "A payload was rejected",
+        record.reason,
+        {"Provider": record.provider, "Stage": record.stage, "Reason": record.reason},
+    )
+
+
+def _of_endpoint(alert: EndpointAlert) -> Alert:
+    return _alert(
+        alert,
+        "endpoint_paused",
+        ENDPOINT_EVENTS.get(alert.event, f"{alert.event}: {{}}").format(f"{alert.account}/{alert.endpoint}"),
+        f"{alert.event} {alert.endpoint}",
+        {
+            "Endpoint": f"{alert.account}/{alert.endpoint}",
+            "Reason": alert.reason,
+            "Last error": alert.error,
+            "Failures in a row": str(alert.failures) if alert.failures else None,
+            "Since": iso_time(alert.since),
+        },
+    )
+
+
+def _of_held(held: RemovalsHeld) -> Alert:
+    return _alert(
+        held,
+        "held_removals",
+        "Removals from a list are held: say yes or no",
+        f"{held.list_number or 'every list'}: {held.reason}",
+        {
+            "List": held.list_number or "every list",
+            "Reason": held.reason,
+            "Removed in the hour": f"{held.removed:,} of {held.contacts:,} contacts in partition {held.partition}",
+            "Decide": f"trackly brake list {held.account}, or Held removals in the console",
+        },
+    )
+
+
+def _alert(record: Any, kind: str, title: str, reason: str, facts: Mapping[str, str | None]) -> Alert:
+    told = {name: value[:LONGEST] for name, value in facts.items() if value}
+    return Alert(record.event_id, record.account, kind, title, reason[:LONGEST], told)
+
+
+_RULES: Mapping[type, Callable[[Any], Alert | None]] = {
+    DeliveryEvent: _of_delivery,
+    UnsubscribeEvent: _of_unsubscribe,
+    RemovedEvent: _of_removed,
+    ReplyEvent: _of_reply,
+    RejectedRecord: _of_rejected,
+    EndpointAlert: _of_endpoint,
+    RemovalsHeld: _of_held,
+}

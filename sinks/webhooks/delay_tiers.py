@@ -1,0 +1,257 @@
+"""Delay tiers: webhooks wait in one topic for each delay, and go on to `webhooks_due` when they are due.
+
+All records of a partition wait equally long (`retry.placed`), so its head is due first. Never early; late by about
+the time that a record takes through Kafka.
+
+The wait of a record is worked out once, when it is read, from its due time and the wall clock, and then counted on
+the monotonic clock: a wall clock that is set meanwhile makes nothing early and nothing late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, NamedTuple
+
+import aiokafka
+from aiokafka.errors import CommitFailedError, IllegalStateError
+
+from bus.admin import Admin
+from bus.clients import go_on_where_committed, new_consumer
+from bus.fetching import ask_seldom
+from bus.producer import Keyed, Producer, partition_of
+from bus.settings import BusSettings
+from schemas.topics import Topic
+from sinks.clock import Clock
+from sinks.webhooks.retry import JITTER, TaskHeaders
+
+log = logging.getLogger(__name__)
+
+HELD = 500
+"""Records of a partition that are held in memory; the partition is paused while there are any."""
+
+LONGEST_WAIT = 1.0
+"""Seconds between two looks at the clock."""
+
+REVOKE_WAIT = 10.0
+"""Seconds that a rebalance waits for a release that is under way."""
+
+FETCH_BYTES = 256 << 10
+"""A fetch of one partition: about HELD records. What is fetched beyond them is fetched again."""
+
+CLOCK_ERROR_MS = 60_000
+"""How far the due time may be off the record's own time and the delay, before it counts as malformed."""
+
+
+def due_at(record: Any, delay_ms: int) -> int:
+    """When a waiting record is due, in ms since 1970 UTC.
+
+    From its header; where that is missing or cannot be, the record's time and the delay. Otherwise one wrong
+    header would hold the partition for years.
+    """
+    expected = int(record.timestamp) + delay_ms
+    stated = TaskHeaders.decode(record.headers).due_at
+    if stated is None or abs(stated - expected) > CLOCK_ERROR_MS + delay_ms:
+        return expected
+    return stated
+
+
+def wait_seconds(record: Any, delay_ms: int, now_ms: int) -> float:
+    """How long to hold a record that was read `now_ms`. Not longer than the tier's longest delay: it was written
+    before it was read, so the rest would only be a clock that is behind.
+    """
+    return min(due_at(record, delay_ms) - now_ms, delay_ms * (1 + JITTER)) / 1000
+
+
+class _Held(NamedTuple):
+    record: Any
+    release_at: float
+
+
+def existing_tiers(settings: BusSettings) -> list[Topic]:
+    """Delay topics that are on the broker, those of earlier schedules too. Blocks.
+
+    Raises RuntimeError when one of the present schedule is missing, bus.admin.BrokerUnavailable.
+    """
+    with Admin(settings) as admin:
+        names = set(admin.list_topics())
+    wanted = [*settings.catalogue.delay_tiers, settings.catalogue["webhooks_parked"]]
+    missing = [topic.name for topic in wanted if topic.name not in names]
+    if missing:
+        raise RuntimeError(f"{', '.join(missing)}: no such topic. Create the topics: trackly topics apply")
+    tiers = (settings.catalogue.delay_tier_named(name) for name in sorted(names))
+    return [tier for tier in tiers if tier is not None]
+
+
+def group_of(topic: Topic, settings: BusSettings) -> str:
+    """Consumer group of a delay topic's tier."""
+    return settings.group(f"delay-{topic.id.rpartition('.')[2]}")
+
+
+class DelayTier(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
+    """One delay topic: waits, then writes each record unchanged to the topic of due webhooks.
+
+    `chunk`: records that are released at once, None for all that are due.
+    """
+
+    chunk: int | None = None
+
+    def __init__(self, topic: Topic, settings: BusSettings, producer: Producer, clock: Clock) -> None:
+        self.released = 0
+        self._topic = topic
+        self._delay_ms = topic.delay_ms or 0
+        self._due_topic = settings.catalogue["webhooks_due"].name
+        self._settings = settings
+        self._producer = producer
+        self._clock = clock
+        self._held: dict[Any, deque[_Held]] = {}
+        self._releasing = asyncio.Lock()
+        self._consumer: Any = None
+
+    @property
+    def group(self) -> str:
+        """Consumer group: each tier has its own, so that its rebalances touch nothing else."""
+        return group_of(self._topic, self._settings)
+
+    @property
+    def delay(self) -> str:
+        """Name of the delay: `1m`, or `parked`."""
+        return self._topic.id.rpartition(".")[2].removeprefix("webhooks_")
+
+    def overdue(self) -> float:
+        """Seconds by which the oldest webhook that is held is overdue; 0 where none is."""
+        first = min((held[0].release_at for held in self._held.values() if held), default=math.inf)
+        return max(0.0, self._clock.monotonic() - first)
+
+    async def run(self) -> None:
+        """Release what is due, for ever. Raises aiokafka.errors.KafkaError when Kafka takes nothing."""
+        self._consumer = new_consumer(
+            self._settings,
+            group_id=self.group,
+            group_instance_id=self._settings.instance_id,
+            max_partition_fetch_bytes=FETCH_BYTES,
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=3_000,
+        )
+        self._consumer.subscribe([self._topic.name], listener=self)
+        try:
+            await self._consumer.start()
+            while True:
+                ask_seldom(self._consumer, not self._held)
+                wait_ms = max(0, round(self._wait() * 1000))
+                self._hold(await self._consumer.getmany(timeout_ms=wait_ms, max_records=HELD))
+                async with self._releasing:
+                    rest = await self._release()
+                if rest:
+                    await self._clock.sleep(rest)
+        finally:
+            await self._consumer.stop()
+
+    async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
+        """Finish what is being released, forget what is held: the next owner reads it again."""
+        try:
+            async with asyncio.timeout(REVOKE_WAIT), self._releasing:
+                pass
+        except TimeoutError:
+            log.warning("a release did not end in %.0f s; the next owner may repeat it", REVOKE_WAIT)
+        for tp in revoked:
+            self._held.pop(tp, None)
+
+    async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        """Read from the committed offsets on."""
+        await go_on_where_committed(self._consumer, assigned)
+
+    def _hold(self, fetched: dict[Any, list[Any]]) -> None:
+        now_ms, now = self._clock.now_ms(), self._clock.monotonic()
+        assigned = self._consumer.assignment()
+        for tp, records in fetched.items():
+            if tp in assigned:  # else it was revoked after these were fetched
+                held = self._held.setdefault(tp, deque())
+                held.extend(_Held(r, now + wait_seconds(r, self._delay_ms, now_ms)) for r in records)
+                self._consumer.pause(tp)
+
+    def _wait(self) -> float:
+        first = min((held[0].release_at for held in self._held.values()), default=float("inf"))
+        return min(first - self._clock.monotonic(), LONGEST_WAIT)
+
+    async def _release(self) -> float:
+        """Let go of what is due. Returns for how many seconds to rest after that."""
+        now, room = self._clock.monotonic(), self.chunk or math.inf
+        due: dict[Any, list[Any]] = {}
+        for tp, held in list(self._held.items()):
+            while held and held[0].release_at <= now and room > 0:
+                due.setdefault(tp, []).append(held.popleft().record)
+                room -= 1
+            if not held:
+                del self._held[tp]
+                self._consumer.resume(tp)
+        if not due:
+            return 0.0
+        rest = await self._write([record for records in due.values() for record in records])
+        await self._commit({tp: records[-1].offset + 1 for tp, records in due.items()})
+        return rest
+
+    async def _write(self, records: list[Any]) -> float:
+        partitions = await self._producer.partitions(self._due_topic)
+        groups: dict[int, list[Keyed]] = {}
+        for record in records:
+            keyed = Keyed(record.key or b"", record.value, list(record.headers))
+            groups.setdefault(partition_of(keyed.key, partitions), []).append(keyed)
+        await asyncio.gather(
+            *(self._producer.send_batch(self._due_topic, partition, group) for partition, group in groups.items())
+        )
+        self.released += len(records)
+        return 0.0
+
+    async def _commit(self, offsets: dict[Any, int]) -> None:
+        for tp, offset in offsets.items():
+            try:
+                await self._consumer.commit({tp: offset})
+            except (CommitFailedError, IllegalStateError):
+                log.info("%s[%d] was given to another process; it may release some webhooks again", *tp)
+
+
+class DelayTiers:
+    """All delay tiers of the broker and the `parked` one, each a task. `crash` is called when one fails."""
+
+    def __init__(
+        self,
+        settings: BusSettings,
+        producer: Producer,
+        clock: Clock,
+        crash: Callable[[BaseException], Awaitable[None]],
+        *,
+        parked: DelayTier | None = None,
+    ) -> None:
+        self._parked = parked
+        self.tiers: list[DelayTier] = []
+        self._settings = settings
+        self._producer = producer
+        self._clock = clock
+        self._crash = crash
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin. Raises RuntimeError when a delay topic of the schedule is missing."""
+        topics = await asyncio.to_thread(existing_tiers, self._settings)
+        self.tiers = [DelayTier(topic, self._settings, self._producer, self._clock) for topic in topics]
+        if self._parked is not None:
+            self.tiers.append(self._parked)
+        self._tasks = [asyncio.create_task(self._run(tier)) for tier in self.tiers]
+
+    async def stop(self) -> None:
+        """Stop within about a second. What was not released stays where it is."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    async def _run(self, tier: DelayTier) -> None:
+        try:
+            await tier.run()
+        except Exception as error:
+            log.critical("the delay tier of group %s stops: %s: %s", tier.group, type(error).__name__, error)
+            await self._crash(error)

@@ -1,0 +1,173 @@
+"""One webhook for one endpoint, and the records that it turns into when it is not taken. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bus.worker.inbox import Admitted
+from outbound.formats import JSON, array_of
+from outbound.outcomes import Outcome
+from schemas.cloudevents import Headers, event_headers
+from schemas.ids import derived_id
+from schemas.records import DeadWebhook, RejectedRecord, WebhookTask
+from sinks.webhooks.retry import Retry, TaskHeaders, placed
+from sinks.webhooks.window import Admission, merged
+
+STAGE = "webhooks"
+"""Name of this sink in the rejected topic."""
+
+BATCH = "batch"
+"""Event name of several events in one request."""
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """One webhook for one endpoint (`account/id`), or for the callbacks of an account to a host (`account/~host`).
+
+    `attempt` is the number of the attempt that comes next, from 1.
+    `first_attempt_at` is in ms since 1970 UTC; `origin` is topic/partition/offset of the event's record,
+    None while that is the record of `admission` itself.
+    `url` is set for callbacks of messages, which have one of their own.
+    `loose`: the body is an element of an array that is still to be made; see `batch_of`.
+    `parked_at`: since when it waits for its paused endpoint, in ms. `mark`: its place among those that were put off.
+    `traceparent`: the W3C trace context of the callback that it goes back to.
+    `received_at`: when (ms) that callback was received, while the first attempt has not been put off.
+    """
+
+    endpoint: str
+    event_id: str
+    event: str
+    body: bytes
+    contact: str | None
+    admission: Admission
+    attempt: int = 1
+    first_attempt_at: int | None = None
+    origin: str | None = None
+    url: str | None = None
+    content_type: str = JSON
+    loose: bool = False
+    parked_at: int | None = None
+    mark: int | None = None
+    traceparent: bytes | None = None
+    received_at: int | None = None
+    queued_at: float = 0.0
+    parts: tuple[Delivery, ...] = field(default=())
+
+    @property
+    def order_key(self) -> str:
+        """What keeps its order in a delay topic: the endpoint's webhooks about one contact."""
+        return f"{self.endpoint}/{self.contact or self.event_id}"
+
+    @property
+    def stored_content_type(self) -> str | None:
+        """As records have it: None for plain JSON."""
+        return None if self.content_type == JSON else self.content_type
+
+    def bind(self) -> None:
+        """Make a loose body the whole body of a request: an array of one."""
+        if self.loose:
+            self.body = array_of((self.body,))
+            self.loose = False
+
+
+def batch_of(parts: Sequence[Delivery]) -> Delivery:
+    """Several loose deliveries of one endpoint as one request. Its id follows from their ids."""
+    first = parts[0]
+    if len(parts) == 1:
+        first.bind()
+        return first
+    return Delivery(
+        first.endpoint,
+        derived_id(BATCH, first.endpoint, *(part.event_id for part in parts)),
+        BATCH,
+        array_of(part.body for part in parts),
+        None,
+        merged([part.admission for part in parts]),
+        content_type=first.content_type,
+        parts=tuple(parts),
+    )
+
+
+def from_task(task: WebhookTask, headers: TaskHeaders, admission: Admission) -> Delivery:
+    """The delivery of a task that is due."""
+    return Delivery(
+        task.endpoint,
+        task.event_id,
+        task.event,
+        task.body,
+        task.contact,
+        admission,
+        headers.attempt,
+        headers.first_attempt_at,
+        headers.origin,
+        task.url,
+        task.content_type or JSON,
+        parked_at=headers.parked_at,
+        mark=headers.mark,
+    )
+
+
+def waiting(delivery: Delivery, step: Retry, now: int, partitions: int) -> tuple[WebhookTask, Headers, int, int]:
+    """Record for the delay topic with its headers, its partition and when it is due; `now` is in ms."""
+    delivery.bind()
+    partition, delay = placed(step, delivery.order_key, partitions)
+    task = WebhookTask(
+        delivery.endpoint,
+        delivery.event_id,
+        delivery.event,
+        delivery.body,
+        delivery.url,
+        delivery.contact,
+        delivery.stored_content_type,
+    )
+    headers = TaskHeaders(
+        attempt=step.attempt,
+        first_attempt_at=delivery.first_attempt_at,
+        due_at=now + delay,
+        origin=delivery.origin or delivery.admission.origin,
+        parked_at=delivery.parked_at,
+        mark=delivery.mark,
+    )
+    own = event_headers(task, delivery.event_id, now, delivery.traceparent)
+    return task, own + headers.encode(), partition, now + delay
+
+
+def dead(delivery: Delivery, outcome: Outcome, now: int) -> tuple[DeadWebhook, Headers]:
+    """Record for the dead letters, with its headers; `now` is in ms."""
+    delivery.bind()
+    record = DeadWebhook(
+        endpoint=delivery.endpoint,
+        event_id=delivery.event_id,
+        event=delivery.event,
+        body=delivery.body,
+        attempts=delivery.attempt,
+        last_status=outcome.status,
+        error_class=outcome.error_class or "",
+        first_attempt_at=now if delivery.first_attempt_at is None else delivery.first_attempt_at,
+        died_at=now,
+        origin=delivery.origin or delivery.admission.origin,
+        url=delivery.url,
+        contact=delivery.contact,
+        content_type=delivery.stored_content_type,
+    )
+    return record, event_headers(record, delivery.event_id, now, delivery.traceparent)
+
+
+def rejected(
+    admission: Admission, reason: str, error: str, now: int, source: Admitted | None = None
+) -> tuple[RejectedRecord, Headers]:
+    """Record for the rejected topic, with its headers; `now` is in ms. The value is in it if `source` is given."""
+    tp = admission.ledger.tp
+    record = RejectedRecord(
+        event_id=derived_id(tp.topic, tp.partition, admission.offset, STAGE, reason),
+        stage=STAGE,
+        reason=reason,
+        error=error[:2_000],
+        source_topic=tp.topic,
+        source_partition=tp.partition,
+        source_offset=admission.offset,
+        source_value=None if source is None else source.record.value,
+        rejected_at=now,
+    )
+    return record, event_headers(record, record.event_id, now)

@@ -1,0 +1,200 @@
+"""Pauses of endpoints: when one has failed for long, or answered 410; and who is told.
+
+A pause is a record beside the endpoint's settings, so it holds in every process and over restarts until somebody
+resumes the endpoint. It is for the settings that failed: where they have changed meanwhile it does nothing. An alert is
+written before it: webhooks to the account's other endpoints follow from it.
+
+Failures in a row are counted by the process that owns the endpoint's partition of due webhooks: all retries come
+there, so one process decides. The count is in memory: after a restart it begins anew, and the pause comes that much
+later. Before it pauses an endpoint it asks the log of attempts whether another process has reached it meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from aiokafka.errors import KafkaError
+
+from accounts.model import Accounts
+from accounts.pauses import pause_of
+from outbound.outcomes import GONE, Outcome
+from schemas.ids import derived_id
+from schemas.records import EndpointAlert, EndpointConfig, EndpointPause
+from sinks.clock import Clock
+from sinks.webhooks.fanout import is_callback_lane
+from sinks.webhooks.parking import DAY_MS
+
+log = logging.getLogger(__name__)
+
+FAILING, GONE_REASON = "failing", "gone"
+"""Reasons that stand in the settings of an endpoint that was paused here."""
+
+
+@dataclass(slots=True)
+class FailureRun:
+    """Failures in a row. `since` is in seconds (monotonic), `since_ms` in ms since 1970 UTC."""
+
+    since: float
+    since_ms: int
+    count: int = 0
+
+    def reaches(self, failures: int, seconds: float, now: float) -> bool:
+        """Whether there are so many of them, over at least so many seconds."""
+        return self.count >= failures and now - self.since >= seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """After how many failures in a row, over at least how many seconds, an endpoint is paused."""
+
+    failures: int
+    seconds: float
+
+
+class Pauses:
+    """Counts failures, pauses endpoints, and tells their owners.
+
+    `owns` says whether this process owns the endpoint's partition of due webhooks; `answered_since` whether any
+    process has had a 2xx of it since a time in ms; `write` and `tell` return when the record is acknowledged.
+    """
+
+    def __init__(
+        self,
+        rule: Rule,
+        accounts: Accounts,
+        clock: Clock,
+        *,
+        owns: Callable[[str], bool],
+        answered_since: Callable[[str, int], Awaitable[bool]],
+        write: Callable[[EndpointPause], Awaitable[None]],
+        tell: Callable[[EndpointAlert], Awaitable[None]],
+    ) -> None:
+        self._rule = rule
+        self._accounts = accounts
+        self._clock = clock
+        self._owns = owns
+        self._answered_since = answered_since
+        self._write = write
+        self._tell = tell
+        self._runs: dict[str, FailureRun] = {}
+        self._paused: dict[str, EndpointConfig] = {}
+        self._resumed: dict[str, EndpointConfig] = {}
+        self._busy: set[str] = set()
+        self._warned: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def on_change(self, name: str, config: EndpointConfig | None) -> None:
+        """Settings of an endpoint were read: a pause may have begun or ended."""
+        if config is not None and not config.enabled and config.paused_reason in (FAILING, GONE_REASON):
+            self._paused[name] = config
+            self._resumed.pop(name, None)
+            return
+        was = self._paused.pop(name, None)
+        self._runs.pop(name, None)
+        if was is not None and config is not None and config.enabled:
+            self._resumed[name] = was
+
+    def succeeded(self, name: str) -> None:
+        """An endpoint took a webhook."""
+        if self._runs:
+            self._runs.pop(name, None)
+        if self._resumed and name in self._resumed:
+            was = self._resumed.pop(name)
+            if self._owns(name):
+                log.info("endpoint %s answers again after its pause", name)
+                self._start(name, partial(self._recovered, was))
+
+    def failed(self, name: str, outcome: Outcome) -> None:
+        """A webhook was not taken, or an open breaker stood in its way."""
+        if is_callback_lane(name):
+            return
+        now = self._clock.monotonic()
+        run = self._runs.get(name)
+        if run is None:
+            run = self._runs[name] = FailureRun(now, self._clock.now_ms())
+        run.count += 1
+        if outcome.status == GONE:
+            self._start(name, partial(self._pause, name, GONE_REASON, run, outcome))
+        elif run.reaches(self._rule.failures, self._rule.seconds, now) and self._owns(name):
+            self._start(name, partial(self._pause_unless_answered, name, run, outcome))
+
+    def expiring(self, name: str, parked_at: int) -> None:
+        """Webhooks of a paused endpoint have waited for nearly as long as they are kept. Told once a day."""
+        now = self._clock.now_ms()
+        day = now // DAY_MS
+        if self._warned.get(name) == day:
+            return
+        self._warned[name] = day
+        log.warning("endpoint %s is paused, and the first of its webhooks expire within a day", name)
+        self._start(f"{name} expiring", partial(self._expiring, name, parked_at, day))
+
+    def stop(self) -> None:
+        """Cancel what is under way."""
+        for task in self._tasks:
+            task.cancel()
+
+    def _start(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
+        if what in self._busy:
+            return
+        self._busy.add(what)
+        task = asyncio.get_running_loop().create_task(self._guarded(what, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except KafkaError as error:
+            log.error("%s: neither paused nor told, Kafka takes nothing: %s", what, type(error).__name__)
+        finally:
+            self._busy.discard(what)
+
+    async def _pause_unless_answered(self, name: str, run: FailureRun, outcome: Outcome) -> None:
+        if await self._answered_since(name, run.since_ms):
+            log.warning("endpoint %s fails here but answers another process: it is not paused", name)
+            self._runs.pop(name, None)
+            return
+        await self._pause(name, FAILING, run, outcome)
+
+    async def _pause(self, name: str, reason: str, run: FailureRun, outcome: Outcome) -> None:
+        config = self._accounts.endpoints.get(name)
+        if config is None or not config.enabled or self._runs.get(name) is not run:
+            return  # its settings have changed, or it has answered
+        now = self._clock.now_ms()
+        error = str(outcome.status or outcome.error_class)
+        log.error("endpoint %s is paused: %d failures in a row (%s)", name, run.count, error)
+        alert = self._alert("endpoint.paused", config, reason, run.since_ms, now)
+        await self._tell(replace(alert, error=error, failures=run.count))
+        await self._write(pause_of(config, reason, now))
+        self._runs.pop(name, None)
+
+    async def _recovered(self, was: EndpointConfig) -> None:
+        since, now = was.paused_at or 0, self._clock.now_ms()
+        await self._tell(self._alert("endpoint.recovered", was, was.paused_reason or FAILING, since, now))
+
+    async def _expiring(self, name: str, parked_at: int, day: int) -> None:
+        config = self._accounts.endpoints.get(name)
+        if config is not None:
+            reason = config.paused_reason or "disabled"
+            await self._tell(
+                replace(
+                    self._alert("endpoint.expiring", config, reason, parked_at, self._clock.now_ms()),
+                    event_id=derived_id("endpoint.expiring", name, day),
+                )
+            )
+
+    @staticmethod
+    def _alert(event: str, config: EndpointConfig, reason: str, since: int, now: int) -> EndpointAlert:
+        return EndpointAlert(
+            event_id=derived_id(event, config.account, config.id, since),
+            account=config.account,
+            endpoint=config.id,
+            event=event,
+            reason=reason,
+            since=since,
+            timestamp=now,
+        )

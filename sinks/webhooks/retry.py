@@ -1,0 +1,159 @@
+"""What follows from an attempt: success, another attempt after a delay, or the dead letters. Pure functions.
+
+After attempt n has failed, the webhook waits for the n-th delay of the schedule; after the last it is dead.
+Delays differ by up to 10 % from one webhook to the next, so that what failed together does not come again
+together: see `placed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from zlib import crc32
+
+from outbound.outcomes import THROTTLES, Outcome
+from schemas.cloudevents import Headers, header
+from schemas.topics import parse_duration
+
+JITTER = 0.1
+"""Part of a delay by which it is shorter or longer at most."""
+
+PARK_MS = 15 * 60_000
+"""A paused endpoint's webhooks are looked at again after the longest delay that is no longer than this: so soon
+they are on their way once it is resumed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """One delay of the schedule, by the name that its topic bears."""
+
+    name: str
+    delay_ms: int
+
+
+Schedule = tuple[Tier, ...]
+"""Delays between attempts, shortest first, at least one."""
+
+
+def schedule_of(delays: Sequence[str]) -> Schedule:
+    """Schedule of delays such as `("1m", "5m")`. Raises ValueError unless they ascend."""
+    tiers = tuple(Tier(delay, parse_duration(delay)) for delay in delays)
+    if not tiers or any(a.delay_ms >= b.delay_ms for a, b in pairwise(tiers)):
+        raise ValueError(f"{', '.join(delays) or 'an empty schedule'}: name one or more delays, ascending")
+    return tiers
+
+
+def chosen(names: Iterable[str], schedule: Schedule) -> Schedule:
+    """The delays of the deployment that an endpoint wants, by name; all of them where it wants none that exists."""
+    wanted = set(names)
+    return tuple(tier for tier in schedule if tier.name in wanted) or schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Wait in this tier, and for `at_least_ms`; `attempt` is the number of the attempt that comes then."""
+
+    tier: Tier
+    attempt: int
+    at_least_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Give up: no delay is left."""
+
+
+def next_step(attempt: int, outcome: Outcome, schedule: Schedule) -> Retry | Dead:
+    """What follows when attempt number `attempt` (from 1) has failed.
+
+    With Retry-After, the first tier that is long enough and not before the one that is due, else the longest.
+    """
+    if attempt > len(schedule):
+        return Dead()
+    due = schedule[attempt - 1 :]
+    wanted = 0.0
+    if outcome.status in THROTTLES and outcome.retry_after is not None:
+        wanted = outcome.retry_after * 1000
+    return Retry(next((tier for tier in due if tier.delay_ms >= wanted), due[-1]), attempt + 1, wanted)
+
+
+def crowded_out(attempt: int, schedule: Schedule) -> Retry:
+    """The endpoint has more waiting than it can take soon: try the same attempt a little later."""
+    return Retry(schedule[0], attempt)
+
+
+def parked(attempt: int, schedule: Schedule) -> Retry:
+    """The endpoint is paused: look again after a while (see PARK_MS), for the same attempt."""
+    fitting = [tier for tier in schedule if tier.delay_ms <= PARK_MS]
+    return Retry(fitting[-1] if fitting else schedule[0], attempt)
+
+
+def placed(step: Retry, key: str, partitions: int) -> tuple[int, int]:
+    """Partition of the delay topic for a webhook, and its delay in ms.
+
+    The partition is the jitter: each has a delay of its own, evenly spaced within JITTER of the tier's. So the
+    head of every partition is the next that is due, whatever the jitter, and what has the same key (an
+    endpoint's webhooks about one contact) keeps its order. Where the receiver asked for time (Retry-After),
+    only partitions that wait long enough are taken, and the last one where none does.
+    """
+    delays = [jittered(step.tier.delay_ms, number, partitions) for number in range(partitions)]
+    first = next((number for number, delay in enumerate(delays) if delay >= step.at_least_ms), partitions - 1)
+    number = first + crc32(f"{step.tier.name}/{key}".encode()) % (partitions - first)
+    return number, delays[number]
+
+
+def jittered(delay_ms: int, number: int, partitions: int) -> int:
+    """Delay of one partition of a tier, in ms."""
+    return round(delay_ms * (1 + JITTER * ((2 * number + 1) / partitions - 1)))
+
+
+@dataclass(frozen=True, slots=True)
+class TaskHeaders:
+    """What travels with a webhook that waits: Kafka record headers, decimal ASCII.
+
+    `attempt` is the number of the attempt that comes next. `first_attempt_at`, `due_at` and `parked_at` (since
+    when it waits for its paused endpoint) are in ms since 1970 UTC, None where unknown. `mark` is its place among
+    those that were put off (`sinks.webhooks.contact_order`). `origin` is topic/partition/offset
+    of the record that the webhook was made from.
+    """
+
+    attempt: int = 1
+    first_attempt_at: int | None = None
+    due_at: int | None = None
+    origin: str | None = None
+    parked_at: int | None = None
+    mark: int | None = None
+
+    def encode(self) -> Headers:
+        """As record headers; what is None is left out."""
+        pairs = (
+            ("attempt", self.attempt),
+            ("first_attempt_at", self.first_attempt_at),
+            ("due_at", self.due_at),
+            ("origin", self.origin),
+            ("parked_at", self.parked_at),
+            ("mark", self.mark),
+        )
+        return [(name, str(value).encode()) for name, value in pairs if value is not None]
+
+    @classmethod
+    def decode(cls, headers: Iterable[tuple[str, bytes]]) -> TaskHeaders:
+        """From record headers. What is missing or malformed is as in a new task: attempt 1, the rest None."""
+        found = list(headers)
+        return cls(
+            attempt=_number(header(found, "attempt"), digits=4) or 1,
+            first_attempt_at=_number(header(found, "first_attempt_at")),
+            due_at=_number(header(found, "due_at")),
+            origin=_text(header(found, "origin")),
+            parked_at=_number(header(found, "parked_at")),
+            mark=_number(header(found, "mark")),
+        )
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("utf-8", "replace")
+
+
+def _number(value: bytes | None, digits: int = 15) -> int | None:
+    return int(value) if value is not None and value.isdigit() and len(value) <= digits else None

@@ -1,0 +1,61 @@
+"""Deliveries that a lane held and will not try soon: turned down in slices, so that a long queue stops nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+from sinks.webhooks.delivery import Delivery
+
+SLICE = 64
+"""Deliveries that are turned down in one turn of the event loop."""
+
+Deferral = Literal["breaker_open", "overflow", "rate_limited", "behind", "paused", "disabled", "deleted"]
+"""Why a delivery is not tried soon."""
+
+
+class TurnedDown:
+    """What is still to be turned down, in its order. `each` turns one down; `broken` is told what `each` raises."""
+
+    def __init__(self, each: Callable[[Delivery, Deferral], None], broken: Callable[[BaseException], None]) -> None:
+        self._each = each
+        self._broken = broken
+        self._waiting: deque[tuple[Delivery, Deferral]] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def add(self, deliveries: Iterable[Delivery], reason: Deferral) -> None:
+        """Turn deliveries down: the first slice at once, unless others wait, the rest between other work."""
+        are_first = not self._waiting
+        self._waiting.extend((delivery, reason) for delivery in deliveries)
+        if are_first:
+            self._slice()
+            if self._waiting:
+                self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def emptied(self) -> list[Delivery]:
+        """What waits, which is turned down no more."""
+        found = [delivery for delivery, _ in self._waiting]
+        self._waiting.clear()
+        return found
+
+    def stop(self) -> None:
+        """Turn nothing down any more."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def _slice(self) -> None:
+        for _ in range(min(SLICE, len(self._waiting))):
+            self._each(*self._waiting.popleft())
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                await asyncio.sleep(0)
+                self._slice()
+        except Exception as error:
+            self._broken(error)

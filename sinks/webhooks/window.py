@@ -1,0 +1,132 @@
+"""Which events are in work: bounded, and settled in their ledgers when nothing of them is left to do.
+
+A delivery is settled when the receiver took it, or when its task is acknowledged in a delay topic or the dead
+letters. An event is settled when all its deliveries are; only then may its offset be committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from bus.ledger import Ledger
+from sinks.clock import Clock, within
+
+ROOM = 0.9
+"""Part of the bounds below which a full window takes events again."""
+
+
+class Admission:
+    """One event in work: where it settles, how many deliveries are not settled yet, its size in bytes."""
+
+    __slots__ = ("abandoned", "ledger", "offset", "parts", "pending", "size")
+
+    def __init__(self, ledger: Ledger, offset: int, size: int, pending: int, parts: tuple[Admission, ...] = ()) -> None:
+        self.ledger = ledger
+        self.offset = offset
+        self.size = size
+        self.pending = pending
+        self.abandoned = False
+        self.parts = parts
+
+    @property
+    def origin(self) -> str:
+        """`topic/partition/offset` of the record."""
+        return f"{self.ledger.tp.topic}/{self.ledger.tp.partition}/{self.offset}"
+
+
+def merged(parts: Sequence[Admission]) -> Admission:
+    """What stands for several events that one request carries: they settle together."""
+    return Admission(parts[0].ledger, parts[0].offset, 0, 1, tuple(parts))
+
+
+class Window:
+    """Events in work. `epoch` changes when partitions are given up: what was taken before is let go."""
+
+    def __init__(self, max_events: int, max_bytes: int, clock: Clock) -> None:
+        self.events = 0
+        self.bytes = 0
+        self.epoch = 0
+        self.on_drain: list[Callable[[], None]] = []
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._clock = clock
+        self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether no further event may be taken."""
+        return self.events >= self._max_events or self.bytes >= self._max_bytes
+
+    @property
+    def room(self) -> float:
+        """How many further events may be in work, if they are as large as those that are."""
+        events = self._max_events - self.events
+        if not self.bytes:
+            return events
+        return max(0.0, min(events, (self._max_bytes - self.bytes) * self.events / self.bytes))
+
+    def admit(self, ledger: Ledger, offset: int, size: int, deliveries: int) -> Admission:
+        """Take an event of `size` bytes that leads to so many deliveries. One that nobody wants is settled at once."""
+        admission = Admission(ledger, offset, size, deliveries)
+        if deliveries:
+            self.events += 1
+            self.bytes += size
+        else:
+            ledger.settle(offset)
+        return admission
+
+    def settle(self, admission: Admission) -> None:
+        """One delivery of the event is done."""
+        if admission.parts:
+            for part in admission.parts:
+                part.abandoned |= admission.abandoned
+                self.settle(part)
+            return
+        admission.pending -= 1
+        if admission.pending:
+            return
+        self.events -= 1
+        self.bytes -= admission.size
+        if not admission.abandoned:
+            admission.ledger.settle(admission.offset)
+        if self._waiting:
+            self._wake()
+
+    def abandon(self, admission: Admission) -> None:
+        """One delivery of the event will not be done here; the event is not settled."""
+        admission.abandoned = True
+        self.settle(admission)
+
+    async def wait_room(self) -> None:
+        """Return when there is room again, or when the epoch has changed."""
+        epoch = self.epoch
+        await self._when(lambda: self._has_room() or self.epoch != epoch)
+
+    async def drain(self, timeout: float) -> bool:
+        """Let go of everything that has not been started, wait for the rest; False when that takes too long.
+
+        Called before partitions are given up: their next owner reads again what was let go.
+        """
+        self.epoch += 1
+        for let_go in self.on_drain:
+            let_go()
+        self._wake()
+        return await within(timeout, self._when(lambda: self.events == 0), self._clock)
+
+    def _has_room(self) -> bool:
+        return self.events <= ROOM * self._max_events and self.bytes <= ROOM * self._max_bytes
+
+    def _when(self, condition: Callable[[], bool]) -> asyncio.Future[None]:
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append((condition, future))
+        self._wake()
+        return future
+
+    def _wake(self) -> None:
+        for waiting in list(self._waiting):
+            condition, future = waiting
+            if future.done() or condition():
+                self._waiting.remove(waiting)
+                if not future.done():
+                    future.set_result(None)

@@ -1,0 +1,85 @@
+"""The row kept for one brake (`account:list_number`) in each partition: what a person decided about it, and its bytes.
+
+What the brake counts and holds is not here: that is a function of the rows of the contacts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import orjson
+
+from schemas.records import CONFIRM
+from streams.row import RowError
+
+FORMAT = 1
+
+MAX_ORDERS = 16
+"""Ids of orders that a row keeps. One comes again within minutes, not after 16 more about the list."""
+
+
+class Decision(NamedTuple):
+    """An order about what a brake held `after` the decision before, which is still being carried out.
+
+    `at` (ms) is when Kafka got it.
+    """
+
+    order: str
+    command: str
+    at: int
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrakeRow:
+    """Decisions about one brake. `orders` are their ids, newest last; `era` is that of the last one to confirm, since
+    which removals by rules are counted; `decisions` are those whose contacts are not through yet.
+    """
+
+    orders: tuple[str, ...] = ()
+    era: str = ""
+    decisions: tuple[Decision, ...] = ()
+
+    @property
+    def last(self) -> str:
+        """The id of the last decision."""
+        return self.orders[-1] if self.orders else ""
+
+
+def decided(row: BrakeRow, order: str, command: str, at: int) -> BrakeRow:
+    """The row after an order (its id) to confirm or release what is held. One that comes again changes nothing."""
+    if order in row.orders:
+        return row
+    return BrakeRow(
+        orders=(*row.orders, order)[-MAX_ORDERS:],
+        era=order if command == CONFIRM else row.era,
+        decisions=(*row.decisions, Decision(order, command, at, row.last)),
+    )
+
+
+def carried_out(row: BrakeRow) -> BrakeRow:
+    """The row after the oldest of its decisions is through."""
+    return replace(row, decisions=row.decisions[1:])
+
+
+def to_bytes(row: BrakeRow) -> bytes:
+    """A row as compact JSON: a list that begins with the format's version."""
+    return orjson.dumps((FORMAT, row.orders, row.era, row.decisions), default=tuple)
+
+
+def from_bytes(data: bytes) -> BrakeRow:
+    """The row that `to_bytes` wrote. Raises RowError."""
+    try:
+        version, orders, era, decisions = orjson.loads(data)
+        if version != FORMAT:
+            raise RowError(f"brake row format {version} is unknown, expected {FORMAT}")
+        return BrakeRow(orders=tuple(orders), era=era, decisions=tuple(Decision(*each) for each in decisions))
+    except (TypeError, ValueError) as error:
+        raise RowError(f"does not read as a brake row: {error}") from error
+
+
+def due_at(data: bytes) -> int | None:
+    """When the row of a brake is to be looked at (ms): at once while a decision is not through, whatever the clocks of
+    others say."""
+    return 0 if from_bytes(data).decisions else None

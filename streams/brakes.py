@@ -1,0 +1,168 @@
+"""The brakes of lists: they hold removals by rules, and carry out what a person decides about those.
+
+Each partition has a brake of its own for each list. What it counts (contacts, removals, holds) is a function of the
+rows of its contacts, by the indexes of their table: so a report that is read again, after a crash or by another worker,
+counts once. A decision comes to every partition, in one order, and is carried out bit by bit in ticks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import partial
+
+from accounts.brakes import Brake
+from accounts.suppression import WHOLE_ACCOUNT
+from bus.tables.table import Table
+from bus.worker.batches import Batch
+from bus.worker.inbox import Admitted
+from schemas.ids import derived_id
+from schemas.records import CONFIRM, ContactCommand, RemovalsHeld
+from streams import brake_row
+from streams.brake_row import BrakeRow, Decision, carried_out, decided
+from streams.row import STEP_MS, ContactRow, held_label, holder, ruled_label, size_label
+from streams.rules.brake import STEPS, Verdict, is_too_many, received_at
+from streams.rules.outcome import COMMAND_PROVIDER, Cause, Outcome, released, removed
+
+CARRIED_OUT_AT_ONCE = 2_000
+"""Held contacts that one tick removes or releases."""
+
+Apply = Callable[[Batch, int, bytes, int, Callable[[ContactRow | None], Outcome]], None]
+"""Applies a rule to the row of a contact: batch, partition, key, the time (ms) of what follows, the rule."""
+
+
+class Brakes:
+    """Reads and writes the rows of brakes. `partitions` are those of the topics that are keyed by recipient."""
+
+    def __init__(self, brakes: Table, contacts: Table, partitions: int) -> None:
+        self._brakes = brakes
+        self._contacts = contacts
+        self._partitions = partitions
+
+    def judge(
+        self,
+        batch: Batch,
+        partition: int,
+        account: str,
+        list_number: str | None,
+        setting: Brake,
+        lists: Collection[str],
+    ) -> Judging:
+        """The judge of removals by rules from a list; without one, from every list of the account (`lists`)."""
+        places = [_place(account, each) for each in ((list_number,) if list_number else (WHOLE_ACCOUNT, *lists))]
+        return Judging(self, batch, partition, places, setting)
+
+    def decide(self, batch: Batch, source: Admitted, order: ContactCommand) -> None:
+        """Take an order about what a brake holds. It comes once, under a key, and goes on to every partition."""
+        record = source.record
+        if record.key is not None:
+            batch.send_to_all("commands", order, event_id=order.event_id, at=order.issued_at,
+                              traceparent=source.traceparent)  # fmt: skip
+            return
+        place = _place(order.account, order.list_number)
+        before = self.row(batch, record.partition, place)
+        after = decided(before, order.event_id, order.command, record.timestamp or order.issued_at)
+        if after is not before:
+            batch.rows(self._brakes).put(record.partition, place, brake_row.to_bytes(after))
+
+    def carry_out(self, batch: Batch, now: int, apply: Apply) -> None:
+        """Remove or release what was held when it was decided, so many contacts at once."""
+        left = CARRIED_OUT_AT_ONCE
+        for partition, place in self._brakes.due(now, left):
+            decision = self.row(batch, partition, place).decisions[0]
+            contacts = self._held(partition, place, decision, left)
+            left -= len(contacts)
+            for contact in contacts:
+                apply(batch, partition, contact, decision.at, partial(_carry_out, decision=decision))
+            if left <= 0:
+                break
+            if not contacts:
+                # The last ones were written in an earlier tick: only then does the index say that none is left.
+                row = carried_out(self.row(batch, partition, place))
+                batch.rows(self._brakes).put(partition, place, brake_row.to_bytes(row))
+
+    def row(self, batch: Batch, partition: int, place: bytes) -> BrakeRow:
+        """The row of a brake in a batch."""
+        value = batch.rows(self._brakes).get(partition, place)
+        return BrakeRow() if value is None else brake_row.from_bytes(value)
+
+    def count(self, batch: Batch, partition: int, label: bytes) -> int:
+        """How many contacts of a partition have a label."""
+        return batch.rows(self._contacts).count(partition, label)
+
+    @property
+    def partitions(self) -> int:
+        """Over so many partitions contacts are spread."""
+        return self._partitions
+
+    def _held(self, partition: int, place: bytes, decision: Decision, limit: int) -> list[bytes]:
+        """Contacts about which a decision was made. One that was restored from `sms.contacts` is held since ever."""
+        found = self._contacts.keys_of(partition, holder(place, decision.after), limit)
+        return found or self._contacts.keys_of(partition, holder(place, ""), limit)
+
+
+class Judging:
+    """Judges removals in one partition by the brake of the first of these places (`account:list_number`), which may
+    have the contacts of any of them. `engaged` is told where it takes hold.
+    """
+
+    def __init__(self, brakes: Brakes, batch: Batch, partition: int, places: list[bytes], setting: Brake) -> None:
+        self.place = places[0].decode()
+        self.engaged: RemovalsHeld | None = None
+        self._brakes = brakes
+        self._batch = batch
+        self._partition = partition
+        self._places = places
+        self._setting = setting
+
+    def __call__(self, cause: Cause, reason: str) -> Verdict:
+        """Hold a removal that is one too many, and every one while others are held that nobody has decided about."""
+        place, at = self._places[0], received_at(cause)
+        row = self._brakes.row(self._batch, self._partition, place)
+        if self._setting.is_off:
+            return Verdict(False, row.era)
+        if self._count(held_label(place, row.last)):
+            return Verdict(True, row.era, row.last)
+        contacts = max(self._count(size_label(each)) for each in self._places)
+
+        def removed_in(step: int) -> int:
+            return self._count(ruled_label(place, row.era, step))
+
+        if not is_too_many(removed_in, contacts, at, self._setting, self._brakes.partitions):
+            return Verdict(False, row.era)
+        step = at // STEP_MS
+        gone = sum(map(removed_in, range(step - STEPS + 1, step + 1)))
+        account, _, list_number = self.place.partition(":")
+        self.engaged = RemovalsHeld(
+            event_id=derived_id(cause.event_id, "held", list_number),
+            account=account,
+            list_number=list_number,
+            partition=self._partition,
+            reason=reason,
+            removed=gone,
+            contacts=contacts + gone,
+            timestamp=at,
+        )
+        return Verdict(True, row.era, row.last)
+
+    def _count(self, label: bytes) -> int:
+        return self._brakes.count(self._batch, self._partition, label)
+
+
+def _carry_out(row: ContactRow | None, decision: Decision) -> Outcome:
+    """What a decision does to a contact that is held: it is removed as it would have been, or released with a count of
+    failures that begins anew. One that is held no more stays as it is."""
+    if row is None or row.held is None:
+        return Outcome(row or ContactRow(since=decision.at))
+    hold = row.held
+    account = hold.place.partition(":")[0]
+    if decision.command != CONFIRM:
+        cause = Cause(decision.order, account, COMMAND_PROVIDER, decision.at, decision.order)
+        return Outcome(released(row, decision.at), cause=cause)
+    cause = Cause(
+        hold.event_id, account, hold.provider, hold.at, hold.told, hold.message_id, received_at=hold.received_at
+    )
+    return Outcome(removed(row, hold.reason, hold.at), cause=cause)
+
+
+def _place(account: str, list_number: str) -> bytes:
+    return f"{account}:{list_number}".encode()

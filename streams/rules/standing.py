@@ -1,0 +1,135 @@
+"""What is told when it changes whether a contact may be texted: its row on a list, held against the account's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from accounts.suppression import held, unrecorded
+from schemas.ids import derived_id
+from schemas.records import NO_KEYWORD, ContactState, RemovedEvent, RestoredEvent, UnsubscribeEvent
+from streams.row import ContactRow
+from streams.rules.outcome import COMMAND_PROVIDER, OPT_OUT, Cause, Event
+
+
+class Rows(NamedTuple):
+    """The rows of a number on one list, and for the whole account."""
+
+    own: ContactRow | None
+    whole: ContactRow | None
+
+
+class Place(NamedTuple):
+    """Whom the rows are about. `list_number` is None in an account that has no list.
+
+    `is_whole`: what changed is the row for the whole account, which gives an event for each list.
+    """
+
+    account: str
+    list_number: str | None
+    number: str
+    is_whole: bool = False
+
+
+def says(row: ContactRow | None) -> tuple[object, ...]:
+    """What a row says of whether its contact may be texted."""
+    if row is None:
+        return True, 0, None, False, (), None
+    hold = None if row.held is None else row.held.reason
+    return row.active, row.failures, row.reason, row.opted_out, row.except_lists, hold
+
+
+def standing(rows: Rows, place: Place, event_id: str = "") -> ContactState:
+    """State of a contact as it holds. `event_id` is that of what brought it about."""
+    listed = place.list_number or ""
+    own, whole = (
+        None if row is None else row.state(place.account, each, place.number, event_id)
+        for row, each in ((rows.own, listed), (rows.whole, ""))
+    )
+    recorded = own or replace(unrecorded(place.account, listed, place.number), last_event_id=event_id)
+    return held(recorded, whole)
+
+
+def told(before: Rows, after: Rows, place: Place, cause: Cause, at: int, last: str) -> list[Event | ContactState]:
+    """The events of a change, in order, the new state last. `at` is when it happened (ms), `last` the id of the event
+    that was told before."""
+    old, new = standing(before, place), standing(after, place, last)
+    events: list[Event | ContactState] = []
+    event: Event | None = None
+    if _has_opted_out(after, place) and not _has_opted_out(before, place):
+        event = _unsubscribe_event(new.reason, place, cause, at)
+    elif _is_removed(new) and not _is_removed(old):
+        event = _removed_event(new.reason, place, cause, at)
+    elif new.active and _is_removed(old):
+        event = _restored_event(place, cause, at)
+    if event is not None:
+        events.append(event)
+        last = event.event_id
+    if place.list_number is not None and _shown(old) != _shown(new):
+        events.append(standing(after, place, last))
+    return events
+
+
+def _is_removed(state: ContactState) -> bool:
+    # A contact that is held was told to nobody as removed, so neither is that the hold ends.
+    return not state.active and not state.held
+
+
+def _has_opted_out(rows: Rows, place: Place) -> bool:
+    """Whether the contact itself asked not to be texted from the list, however it is out."""
+    own, whole = rows
+    is_held = whole is not None and not whole.active and (place.list_number or "") not in whole.except_lists
+    return (own is not None and own.opted_out) or (is_held and whole is not None and whole.opted_out)
+
+
+def _event_id(event: str, place: Place, cause: Cause) -> str:
+    # What changes for the whole account gives each list an event of its own.
+    return derived_id(cause.event_id, event, *((place.list_number,) if place.is_whole and place.list_number else ()))
+
+
+def _unsubscribe_event(reason: str | None, place: Place, cause: Cause, at: int) -> UnsubscribeEvent:
+    return UnsubscribeEvent(
+        event_id=_event_id("unsubscribe", place, cause),
+        account=place.account,
+        provider=cause.provider,
+        phone_number=place.number,
+        list_number=place.list_number,
+        keyword=cause.keyword or NO_KEYWORD,
+        # A contact that was out for another reason stays out for it, if it is the stronger one.
+        reason=reason if reason == "complaint" else OPT_OUT,
+        timestamp=at,
+        answered_by_provider=cause.answered_by_provider,
+        confirm_until=cause.confirm_until,
+        layer=cause.layer,
+        received_at=cause.received_at,
+    )
+
+
+def _removed_event(reason: str | None, place: Place, cause: Cause, at: int) -> RemovedEvent:
+    return RemovedEvent(
+        event_id=_event_id("removed", place, cause),
+        account=place.account,
+        provider=cause.provider,
+        phone_number=place.number,
+        list_number=place.list_number,
+        reason=reason or "",
+        message_id=cause.message_id,
+        timestamp=at,
+        received_at=cause.received_at,
+    )
+
+
+def _restored_event(place: Place, cause: Cause, at: int) -> RestoredEvent:
+    return RestoredEvent(
+        event_id=_event_id("restored", place, cause),
+        account=place.account,
+        provider=cause.provider,
+        phone_number=place.number,
+        list_number=place.list_number,
+        reason="manual" if cause.provider == COMMAND_PROVIDER else OPT_OUT,
+        timestamp=at,
+    )
+
+
+def _shown(state: ContactState) -> tuple[object, ...]:
+    return state.active, state.failures, state.reason, state.scope, state.held

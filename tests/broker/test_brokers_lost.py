@@ -1,0 +1,163 @@
+"""A cluster that loses a broker, or all for a while: the pipeline runs again by itself, soon, and loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from bench.brokers import COUNT, ThreeBrokers
+from tests.broker.test_lossless import CONFIGS, Receiver, Sender
+from tests.cluster import Cluster
+from tests.patience import PATIENCE
+
+pytestmark = [
+    pytest.mark.broker,
+    pytest.mark.slow,
+    # kafka-python leaves a socket behind for each connection that a broker does not take.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+SERVICES = ("ingest", "streams-1", "streams-2", "sinks-1", "sinks-2")
+
+FENCED = 10.0
+"""Seconds after which the other brokers have given up one that is lost."""
+
+ONE_LOST = 30.0
+"""Seconds after that in which the pipeline must run. It does within five on an idle machine; a client that waits for
+the broker that is lost stands as long as that is away."""
+
+ALL_LOST = 20.0
+"""Seconds from the return of all brokers to the next webhook."""
+
+
+class Watch:
+    """Counts, looked at often: when they stood still."""
+
+    def __init__(self, count: Callable[[], int]) -> None:
+        self._count = count
+        self._moves: list[float] = []
+        self._task = asyncio.create_task(self._look())
+
+    async def _look(self) -> None:
+        known = -1
+        while True:
+            if (count := self._count()) != known:
+                known = count
+                self._moves.append(time.monotonic())
+            await asyncio.sleep(0.05)
+
+    async def next_move(self, since: float, timeout: float) -> float:
+        """When it moved first since a moment, in seconds after it."""
+        async with asyncio.timeout(timeout):
+            while not (later := [at for at in self._moves if at > since]):
+                await asyncio.sleep(0.05)
+        return later[0] - since
+
+
+class Running:
+    """The pipeline on three brokers, under load."""
+
+    def __init__(self, brokers: ThreeBrokers, cluster: Cluster, sender: Sender, receiver: Receiver) -> None:
+        self.brokers = brokers
+        self._cluster = cluster
+        self._sender = sender
+        self._receiver = receiver
+        self.stored = Watch(lambda: len(sender.stored))
+        self.delivered = Watch(lambda: len(receiver.bodies))
+        self._starts = {name: service.starts for name, service in cluster.services.items()}
+
+    async def goes_on_without_each(self, lose: Callable[[int], None], bring_back: Callable[[int], None]) -> None:
+        """Lose one broker after the other, while callbacks are stored and webhooks delivered."""
+        for number in range(COUNT):
+            await self.brokers.in_sync()
+            lose(number)
+            try:
+                await self._goes_on_without(number)
+            finally:
+                bring_back(number)
+
+    async def _goes_on_without(self, number: int) -> None:
+        """Return when callbacks are stored and webhooks delivered while a broker is away."""
+        await asyncio.sleep(FENCED)
+        now = time.monotonic()
+        try:
+            await self.stored.next_move(now, ONE_LOST)
+            await self.delivered.next_move(now, ONE_LOST)
+        except TimeoutError:
+            raise AssertionError(f"the pipeline stands without broker {number}") from None
+
+    def check_alive(self) -> None:
+        """No process has ended."""
+        for service in self._cluster.services.values():
+            assert service.is_alive(), f"{service.name} ended:\n{service.last_lines(40)}"
+
+    async def check_ledger(self) -> None:
+        """Every callback that was answered 200 has its webhook."""
+        deadline = time.monotonic() + PATIENCE
+        while missing := set(self._sender.stored) - self._receiver.delivered():
+            late = time.monotonic() > deadline
+            assert not late, f"{len(missing)} webhooks are missing\n{self._cluster.standstill()}"
+            await asyncio.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreeBrokers]:
+    with ThreeBrokers(tmp_path_factory.mktemp("brokers")) as brokers:
+        yield brokers
+
+
+@asynccontextmanager
+async def running(brokers: ThreeBrokers, prefix: str, directory: Path) -> AsyncIterator[Running]:
+    settings = brokers.settings(
+        topic_prefix=prefix, partitions=4, retry_schedule=("1s", "2s", "4s"), data_dir=directory
+    )
+    async with Receiver() as receiver:
+        with Cluster(settings, directory, TRACKLY_REPLICATION=str(COUNT)) as cluster:
+            await cluster.configure([*CONFIGS, receiver.endpoint()])
+            cluster.start(*SERVICES)
+            await asyncio.to_thread(cluster.wait_ready)
+            sender = Sender(cluster.ingest_port, rate=40)
+            sending = asyncio.create_task(sender.run())
+            run = Running(brokers, cluster, sender, receiver)
+            await run.delivered.next_move(time.monotonic(), PATIENCE)
+            await asyncio.sleep(3)
+            yield run
+            sender.stopping = True
+            await sending
+            run.check_alive()
+            await run.check_ledger()
+
+
+async def test_a_frozen_broker_stops_the_pipeline_for_a_moment(
+    brokers: ThreeBrokers, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with running(brokers, topic_prefix, tmp_path) as run:
+        await run.goes_on_without_each(brokers.freeze, brokers.thaw)
+
+
+async def test_a_killed_broker_stops_the_pipeline_for_a_moment(
+    brokers: ThreeBrokers, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with running(brokers, topic_prefix, tmp_path) as run:
+        await run.goes_on_without_each(brokers.kill, brokers.start)
+
+
+async def test_the_pipeline_runs_again_after_all_brokers_were_away(
+    brokers: ThreeBrokers, topic_prefix: str, tmp_path: Path
+) -> None:
+    async with running(brokers, topic_prefix, tmp_path) as run:
+        brokers.kill(*range(COUNT))
+        try:
+            await asyncio.sleep(60)
+            run.check_alive()
+        finally:
+            brokers.start(*range(COUNT))
+        await brokers.take_records()
+        back = time.monotonic()
+        rests = await run.stored.next_move(back, 90), await run.delivered.next_move(back, 90)
+        assert max(rests) <= ALL_LOST

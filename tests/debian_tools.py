@@ -1,0 +1,41 @@
+"""Programs that judge our files, from Debian's packages: those of the machine, or unpacked once into a cache."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import subprocess
+
+import pytest
+
+from tests.go_tools import CACHE
+
+DOWNLOAD_TIMEOUT = 120
+"""Seconds."""
+
+
+def debian_tool(name: str, package: str) -> str:
+    """Path of a program: on PATH, unpacked before, or now. Skips the test, and says so, where none can be had."""
+    if (installed := shutil.which(name)) is not None:
+        return installed
+    folder = CACHE / "debian" / package
+    folder.mkdir(parents=True, exist_ok=True)
+    program = folder / "usr" / "bin" / name
+    with (CACHE / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not program.exists():
+            script = f"apt-get download {package} && dpkg -x {package}_*.deb . && rm {package}_*.deb"
+            try:
+                done = subprocess.run(
+                    ["sh", "-c", script],
+                    cwd=folder,
+                    capture_output=True,
+                    text=True,
+                    timeout=DOWNLOAD_TIMEOUT,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                pytest.skip(f"{package} did not come in {DOWNLOAD_TIMEOUT} s: what {name} would judge was NOT checked")
+            if done.returncode:
+                pytest.skip(f"{name} cannot be had, what it would judge was NOT checked: {done.stderr[-300:]}")
+    return str(program)

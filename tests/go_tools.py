@@ -1,0 +1,48 @@
+"""Programs written in Go that judge our files: those of the machine, or built once from the module proxy and kept."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CACHE = Path("~/.cache/trackly-tests").expanduser()
+
+BUILD_TIMEOUT = 540
+"""Seconds. A first build of Helm takes one to three minutes on two cores."""
+
+
+def go_tool(name: str, package: str, version: str) -> str:
+    """Path of a program: on PATH, built before, or built now. Skips the test, and says so, where none can be had."""
+    if (installed := shutil.which(name)) is not None:
+        return installed
+    program = CACHE / "go" / version / name
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not program.exists():
+            _build(name, f"{package}@{version}", program.parent)
+    return str(program)
+
+
+def _build(name: str, module: str, folder: Path) -> None:
+    go = shutil.which("go")
+    if go is None:
+        pytest.skip(f"neither {name} nor Go is on this machine: what {name} would judge was NOT checked")
+    command = [go, "install", module]
+    # Built beside, and moved when whole.
+    beside = folder.with_name(f"{folder.name}.{os.getpid()}")
+    environment = {**os.environ, "GOBIN": str(beside), "GOFLAGS": ""}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_TIMEOUT, env=environment)
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"{name} was not built within {BUILD_TIMEOUT} s: what it would judge was NOT checked")
+    if done.returncode:
+        pytest.skip(f"{name} cannot be built, what it would judge was NOT checked: {done.stderr[-300:]}")
+    folder.mkdir(parents=True, exist_ok=True)
+    (beside / name).rename(folder / name)
+    beside.rmdir()

@@ -1,0 +1,151 @@
+"""The follower of settings: nothing that one record holds keeps those after it from being applied."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import aiokafka
+import pytest
+from aiokafka.errors import KafkaConnectionError
+
+from accounts.store import AccountsReader
+from bus.settings import BusSettings
+from schemas.codec import Codec
+from schemas.records import AccountConfig, EndpointConfig, Record
+from schemas.registry import FolderRegistry, RegistryError
+
+CODEC = Codec(FolderRegistry())
+TOPIC = aiokafka.TopicPartition("config.accounts", 0)
+
+
+class Log:
+    """One partition as aiokafka's consumer gives it: a poll at a time, from where it stands."""
+
+    def __init__(self) -> None:
+        self.records: list[Any] = []
+        self.errors: list[Exception] = []
+        self.at = 0
+
+    def write(self, key: bytes | None, value: Record | bytes | None) -> None:
+        data = CODEC.encode(value) if isinstance(value, AccountConfig | EndpointConfig) else value
+        self.records.append(SimpleNamespace(key=key, value=data, offset=len(self.records)))
+
+    async def getmany(self, timeout_ms: int) -> dict[Any, list[Any]]:
+        found, self.at = self.records[self.at :], len(self.records)
+        if self.errors:
+            raise self.errors.pop()
+        await asyncio.sleep(0.001)
+        return {TOPIC: found} if found else {}
+
+    def seek(self, tp: Any, offset: int) -> None:
+        self.at = offset
+
+    async def stop(self) -> None:
+        pass
+
+
+@pytest.fixture
+async def log() -> Log:
+    return Log()
+
+
+@pytest.fixture
+async def reader(log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AccountsReader]:
+    reader = AccountsReader(BusSettings(data_dir=tmp_path), CODEC)
+    reader._consumer, reader._read = log, {TOPIC: 0}
+    rest = asyncio.sleep
+    monkeypatch.setattr("accounts.store.asyncio.sleep", lambda seconds: rest(min(seconds, 0.001)))
+    reader._task = asyncio.create_task(reader._follow())
+    yield reader
+    await reader.stop()
+
+
+async def known(reader: AccountsReader, account: str) -> None:
+    async with asyncio.timeout(2):
+        while account not in reader.view.accounts:
+            await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (b"\xff\xfe", AccountConfig(id="odd", name="Odd")),
+        (b"\xff\xfe", None),
+        (None, None),
+        (b"nobody", None),
+        (b"acme", b""),
+        (b"acme", b"\x00\x00\x00\xff\xffgarbage"),
+        (b"acme", b"\x00" + b"\xff" * 40),
+        (b"a/b/c", EndpointConfig(account="", id="", url="", secret="", events=())),
+    ],
+)
+async def test_what_comes_after_an_odd_record_is_applied(
+    reader: AccountsReader, log: Log, key: bytes | None, value: Any
+) -> None:
+    log.write(key, value)
+    log.write(b"next", AccountConfig(id="next", name="Next"))
+    await known(reader, "next")
+
+
+async def test_a_listener_that_raises_is_told_the_next_change_and_so_are_the_others(
+    reader: AccountsReader, log: Log, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[str] = []
+
+    def fail(topic: str, key: str) -> None:
+        heard.append(f"failing {key}")
+        raise ZeroDivisionError
+
+    reader.on_change += [fail, lambda topic, key: heard.append(key)]
+    with caplog.at_level(logging.ERROR):
+        for name in ("one", "two"):
+            log.write(name.encode(), AccountConfig(id=name, name=name))
+            await known(reader, name)
+    assert heard == ["failing one", "one", "failing two", "two"]
+    assert "setting one in config_accounts has not come through everywhere" in caplog.text
+
+
+async def test_a_setting_that_cannot_be_put_leaves_what_was_there(
+    reader: AccountsReader, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = reader.view.put
+    unreadable: list[str] = []
+
+    def fail(config: Any) -> None:
+        if config.id == "odd":
+            raise TypeError("unhashable")
+        put(config)
+
+    monkeypatch.setattr(reader.view, "put", fail)
+    monkeypatch.setattr(reader.view, "unreadable", lambda topic, key: unreadable.append(key))
+    log.write(b"odd", AccountConfig(id="odd", name="Odd"))
+    log.write(b"next", AccountConfig(id="next", name="Next"))
+    await known(reader, "next")
+    assert unreadable == ["odd"]
+
+
+@pytest.mark.parametrize("error", [KafkaConnectionError(), RuntimeError("a bug of the client")])
+async def test_after_any_error_it_goes_on_where_it_stood(reader: AccountsReader, log: Log, error: Exception) -> None:
+    log.errors.append(error)
+    log.write(b"next", AccountConfig(id="next", name="Next"))
+    await known(reader, "next")
+
+
+async def test_a_setting_waits_for_the_registry_that_knows_its_schema(
+    reader: AccountsReader, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode, tries = CODEC.decode, iter([RegistryError("does not answer")] * 2)
+
+    def sometimes(data: bytes | None) -> Record:
+        if (error := next(tries, None)) is not None:
+            raise error
+        return decode(data)
+
+    monkeypatch.setattr(CODEC, "decode", sometimes)
+    log.write(b"acme", AccountConfig(id="acme", name="Acme"))
+    await known(reader, "acme")

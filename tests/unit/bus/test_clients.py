@@ -1,0 +1,341 @@
+"""A broker that answers nothing keeps a client from no other. Pins the private API of aiokafka that this stands on."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import socket
+import struct
+import time
+from collections.abc import AsyncIterator
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import uvloop
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import KafkaConnectionError, RequestTimedOutError, UnknownTopicOrPartitionError
+from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
+from aiokafka.producer.producer import AIOKafkaProducer
+from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
+from aiokafka.protocol.metadata import MetadataRequest
+
+from bus import clients
+from bus.clients import go_on_where_committed, new_consumer, subscribe
+from bus.settings import BusSettings
+
+SILENT, SOUND = 1, 2
+
+
+class Connection:
+    """A connection that stands."""
+
+    def connected(self) -> bool:
+        return True
+
+    async def close(self, reason: object = None) -> None:
+        pass
+
+
+@pytest.fixture
+async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
+    """A client that knows two brokers, of which one accepts connections and answers nothing."""
+    consumer = new_consumer(BusSettings(bootstrap_servers="127.0.0.1:9"))
+    client = consumer._client
+    tried: list[str] = []
+
+    async def create_conn(host: str, port: int, **options: object) -> Connection:
+        tried.append(host)
+        if host == "silent":
+            await asyncio.Event().wait()
+        return Connection()
+
+    brokers = {SILENT: SimpleNamespace(host="silent", port=1), SOUND: SimpleNamespace(host="sound", port=1)}
+    monkeypatch.setattr("aiokafka.client.create_conn", create_conn)
+    monkeypatch.setattr(client.cluster, "broker_metadata", brokers.get)
+    monkeypatch.setattr(client.cluster, "brokers", lambda: [SimpleNamespace(nodeId=node) for node in brokers])
+    monkeypatch.setattr(clients, "CONNECT_TIMEOUT", 0.05)
+    client.tried = tried
+    yield client
+    await consumer.stop()
+
+
+@pytest.mark.parametrize(
+    ("caller", "hook"),
+    [
+        (AIOKafkaConnection.send, "self._request_timeout"),
+        (AIOKafkaClient.ready, "self._get_conn"),
+        (AIOKafkaClient._metadata_update, "self._get_conn"),
+        (AIOKafkaClient._get_conn, "self._get_conn_lock"),
+        (AIOKafkaClient.coordinator_lookup, "self.get_random_node"),
+        (AIOKafkaProducer.send, "self.client._wait_on_metadata"),
+        (AIOKafkaProducer.send, "self._request_timeout_ms / 1000"),
+        (MessageAccumulator._append_batch, "self._batch_ttl"),
+        (MessageAccumulator.fail_all, "self._exception = exception"),
+        (MessageAccumulator.fail_all, "in self._pending_batches"),
+        (MessageBatch.failure, "self._drain_waiter.set_exception(exception)"),
+    ],
+)
+def test_aiokafka_still_calls_our_hooks(caller: Any, hook: str) -> None:
+    assert hook in inspect.getsource(caller)
+
+
+async def test_a_broker_that_does_not_answer_is_given_up_soon_and_left_alone_for_a_moment(client: Any) -> None:
+    for _ in range(3):
+        assert await client._get_conn(SILENT) is None
+    assert client.tried == ["silent"]
+    client._silent[SILENT] = time.monotonic()
+    assert await client._get_conn(SILENT) is None
+    assert client.tried == ["silent", "silent"]
+
+
+class Coordinator(Connection):
+    """A connection to a group's coordinator; notes how long each request may take, and answers after `answers` s."""
+
+    def __init__(self, answers: float) -> None:
+        self._request_timeout = 0.01
+        self._answers = answers
+        self.patience: list[float] = []
+        self.is_closed = False
+
+    def send(self, request: object, expect_response: bool = True) -> Any:
+        self.patience.append(self._request_timeout)
+        return asyncio.wait_for(asyncio.sleep(self._answers, "answer"), self._request_timeout)
+
+    def close(self, reason: object = None) -> Any:
+        self.is_closed = True
+        closed = asyncio.get_running_loop().create_future()
+        closed.set_result(None)
+        return closed
+
+
+JOINS = [
+    JoinGroupRequest("g", 1, 1, "", "", "consumer", []),
+    SyncGroupRequest("g", 1, "m", "", []),
+]
+
+
+@pytest.mark.parametrize("request_", JOINS, ids=["join", "sync"])
+async def test_a_group_may_take_its_time_with_who_joins_it(
+    client: Any, monkeypatch: pytest.MonkeyPatch, request_: object
+) -> None:
+    monkeypatch.setattr(clients, "JOIN_TIMEOUT", 5.0)
+    conn = client._conns[SOUND, ConnectionGroup.COORDINATION] = Coordinator(answers=0.1)
+    assert await client.send(SOUND, request_, group=ConnectionGroup.COORDINATION) == "answer"
+    with pytest.raises(RequestTimedOutError):
+        await client.send(SOUND, HeartbeatRequest("g", 1, "m"), group=ConnectionGroup.COORDINATION)
+    assert conn.patience == [5.0, 0.01]
+
+
+async def test_a_group_that_never_answers_is_looked_for_elsewhere(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "JOIN_TIMEOUT", 0.02)
+    conn = client._conns[SOUND, ConnectionGroup.COORDINATION] = Coordinator(answers=30)
+    with pytest.raises(RequestTimedOutError):
+        await client.send(SOUND, JOINS[0], group=ConnectionGroup.COORDINATION)
+    assert conn.is_closed
+
+
+async def test_nobody_waits_for_a_connection_to_another_broker(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "CONNECT_TIMEOUT", 30.0)
+    waiting = asyncio.create_task(client._get_conn(SILENT))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(1):
+        assert await client._get_conn(SOUND) is not None
+    waiting.cancel()
+    await asyncio.wait([waiting])
+
+
+async def test_two_who_need_a_connection_share_one(client: Any) -> None:
+    first, second = await asyncio.gather(client._get_conn(SOUND), client._get_conn(SOUND))
+    assert first is second
+    assert client.tried == ["sound"]
+
+
+async def test_a_broker_that_answers_is_asked_for_the_coordinator(client: Any) -> None:
+    await client._get_conn(SILENT)
+    assert [client.get_random_node() for _ in range(20)].count(SOUND) >= 19
+
+
+@pytest.mark.parametrize("answered", [True, False])
+async def test_a_topic_is_unknown_when_a_broker_says_so(
+    client: Any, monkeypatch: pytest.MonkeyPatch, answered: bool
+) -> None:
+    client._request_timeout_ms = client._retry_backoff = 0
+    monkeypatch.setattr(clients, "PATIENCE", 0.2)
+    asked = 0
+
+    async def update() -> bool:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0.01)
+        return answered
+
+    monkeypatch.setattr(client, "force_metadata_update", update)
+    monkeypatch.setattr(client, "add_topic", lambda topic: None)
+    with pytest.raises(UnknownTopicOrPartitionError):
+        await client._wait_on_metadata("no.such.topic")
+    assert (asked > 3) is not answered
+
+
+async def test_a_topic_is_known_of_which_a_broker_tells_only_after_it_stood_still(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client._request_timeout_ms = client._retry_backoff = 0
+    answers = iter([False, True])
+
+    async def update() -> bool:
+        answered = next(answers)
+        if answered:
+            monkeypatch.setattr(client.cluster, "partitions_for_topic", lambda topic: {0})
+        return answered
+
+    monkeypatch.setattr(client, "force_metadata_update", update)
+    monkeypatch.setattr(client, "add_topic", lambda topic: None)
+    monkeypatch.setattr(client.cluster, "partitions_for_topic", lambda topic: None)
+    assert await client._wait_on_metadata("slow.topic") == {0}
+
+
+class Group:
+    """What `go_on_where_committed` uses of a consumer of a group."""
+
+    def __init__(self) -> None:
+        self.places: dict[str, int] = {}
+
+    def subscribe(self, topics: list[str], listener: Any) -> None:
+        self.topics, self.listener = topics, listener
+
+    async def committed(self, tp: str) -> int | None:
+        if tp == "away":
+            raise KafkaConnectionError
+        return 7 if tp == "old" else None
+
+    async def beginning_offsets(self, tps: list[str]) -> dict[str, int]:
+        return dict.fromkeys(tps, 3)
+
+    async def end_offsets(self, tps: list[str]) -> dict[str, int]:
+        return dict.fromkeys(tps, 9)
+
+    def assignment(self) -> set[str]:
+        return {"old", "new", "away"}
+
+    def seek(self, tp: str, offset: int) -> None:
+        self.places[tp] = offset
+
+
+async def test_a_group_goes_on_where_it_has_committed_and_else_where_a_partition_begins() -> None:
+    group = Group()
+    await go_on_where_committed(group, ["old", "new", "lost meanwhile"])
+    assert group.places == {"old": 7, "new": 3}
+
+
+@pytest.mark.parametrize(("new_at_end", "place"), [(False, 3), (True, 9)])
+async def test_a_subscriber_is_told_its_places_and_finds_none_by_itself(new_at_end: bool, place: int) -> None:
+    group = Group()
+    consumer: Any = group
+    subscribe(consumer, "topic", new_at_end=new_at_end)
+    assert group.topics == ["topic"]
+    await group.listener.on_partitions_assigned(["old", "new"])
+    assert group.places == {"old": 7, "new": place}
+
+
+async def test_a_group_whose_offsets_are_not_told_leaves_it_to_the_client() -> None:
+    group = Group()
+    await go_on_where_committed(group, ["old", "away"])
+    assert group.places == {}
+
+
+async def test_a_consumer_tells_brokers_where_it_is() -> None:
+    consumer = new_consumer(BusSettings(bootstrap_servers="127.0.0.1:9", client_rack="eu-central-1a"))
+    assert consumer._client_rack == "eu-central-1a"
+    await consumer.stop()
+
+
+@pytest.mark.parametrize(
+    ("silent", "patience"), [(1, [1_500, 1_500]), (2, [1_500, 1_500, 4_000])], ids=["one of two", "both, at first"]
+)
+async def test_a_client_that_starts_waits_for_a_silent_broker_only_where_none_answers(
+    monkeypatch: pytest.MonkeyPatch, silent: int, patience: list[int]
+) -> None:
+    consumer = new_consumer(BusSettings(bootstrap_servers="127.0.0.1:9,127.0.0.1:10"))
+    client: Any = consumer._client
+    waited: list[int] = []
+
+    class Sound(Connection):
+        async def send(self, request: object) -> None:
+            """Metadata, of which this test takes no notice."""
+
+    async def create_conn(host: str, port: int, *, request_timeout_ms: int, **options: object) -> Sound:
+        waited.append(request_timeout_ms)
+        if len(waited) <= silent:
+            raise TimeoutError
+        return Sound()
+
+    monkeypatch.setattr("aiokafka.client.create_conn", create_conn)
+    monkeypatch.setattr(client.cluster, "update_metadata", lambda metadata: None)
+    await client.bootstrap()
+    await consumer.stop()
+    assert waited == patience
+    assert client._request_timeout_ms == 4_000
+
+
+async def send_until_it_is_lost() -> None:
+    """Send to a server that resets the connection at the first byte."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        # Closed with what was not read, a socket resets its connection.
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1)
+    conn = clients._Connection("127.0.0.1", server.sockets[0].getsockname()[1], request_timeout_ms=1_000)
+    conn._versions = {MetadataRequest.API_KEY: (0, 5)}
+    conn._do_version_lookup = partial(asyncio.sleep, 0)
+    await conn.connect()
+    answers = []
+    try:
+        async with asyncio.timeout(10):
+            while True:
+                answers.append(asyncio.ensure_future(conn.send(MetadataRequest([]))))
+                await asyncio.sleep(0)
+    finally:
+        await asyncio.gather(*answers, return_exceptions=True)
+        server.close()
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_who_writes_to_a_connection_that_was_reset_is_told_so_on_every_loop(run: Any) -> None:
+    for _ in range(20):
+        with pytest.raises(KafkaConnectionError):
+            run(send_until_it_is_lost())
+
+
+async def test_a_client_asks_for_metadata_again_after_the_loop_has_failed_it(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def is_lost(host: str, port: int, **options: object) -> Connection:
+        raise RuntimeError("unable to perform operation: the handler is closed")
+
+    monkeypatch.setattr("aiokafka.client.create_conn", is_lost)
+    client._sync_task = asyncio.create_task(client._md_synchronizer())
+    async with asyncio.timeout(10):
+        assert not await client.force_metadata_update()
+        assert not await client.force_metadata_update()
+    assert not client._sync_task.done()
+
+
+async def test_a_client_asks_for_metadata_again_after_an_answer_that_it_cannot_read(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def is_unreadable(connection: Connection, request: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(Connection, "send", is_unreadable, raising=False)
+    monkeypatch.setattr(clients, "LEFT_ALONE", 0.0)
+    client._sync_task = asyncio.create_task(client._md_synchronizer())
+    async with asyncio.timeout(10):
+        assert not await client.force_metadata_update()
+        assert not await client.force_metadata_update()
+    assert not client._sync_task.done()

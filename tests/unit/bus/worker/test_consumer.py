@@ -1,0 +1,99 @@
+"""The private hooks of faust-streaming and aiokafka that `bus.worker.consumer` stands on.
+
+The pinned versions are checked first: when they are raised, read `bus/worker/consumer.py` against the new source.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from contextlib import nullcontext
+from importlib.metadata import version
+from types import SimpleNamespace
+from typing import Any
+
+import aiokafka
+import faust
+import pytest
+from aiokafka.consumer.fetcher import Fetcher as AIOKafkaFetcher
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.consumer.subscription_state import TopicPartitionState
+from faust.tables.recovery import Recovery
+from faust.transport import consumer as faust_consumer
+from faust.transport.drivers import aiokafka as driver
+
+from bus.layout import Identity
+from bus.ledger import TopicPartition
+from bus.worker.consumer import LosslessConsumer, LosslessTransport
+
+
+@pytest.mark.parametrize(
+    ("package", "pinned"),
+    [("faust-streaming", "0.15.3"), ("mode-streaming", "0.7.1"), ("aiokafka", "0.14.0")],
+)
+def test_the_versions_are_those_whose_source_was_read(package: str, pinned: str) -> None:
+    assert version(package) == pinned
+
+
+@pytest.mark.parametrize(
+    ("caller", "hook"),
+    [
+        (faust_consumer.Fetcher._fetcher, "consumer._drain_messages"),
+        (Recovery._resume_streams, "consumer.perform_seek"),
+        (faust.App._consumer_wait_empty, "consumer.wait_empty"),
+        (faust.App._on_partitions_revoked, "self._consumer_wait_empty"),
+        (faust.App._stop_consumer, "self._consumer_wait_empty"),
+        (faust_consumer.Consumer.commit, "self.force_commit"),
+        (faust_consumer.Consumer._commit_handler, "self.commit"),
+        (faust_consumer.ThreadDelegateConsumer.threadsafe_partitions_revoked, "self.on_partitions_revoked"),
+        (faust_consumer.ThreadDelegateConsumer.__init__, "self._new_consumer_thread"),
+        (driver.AIOKafkaConsumerThread._create_consumer, "self._create_worker_consumer"),
+        (driver.AIOKafkaConsumerThread.commit, "self._commit"),
+        (faust.App._new_consumer, "self.transport.create_consumer"),
+        (faust.App.transport.fget, "self._new_transport"),
+    ],
+)
+def test_faust_still_calls_our_hooks(caller: object, hook: str) -> None:
+    source = inspect.getsource(getattr(caller, "fun", caller))
+    assert hook in source.replace("cast(_App, self.app)", "app")
+
+
+def test_our_consumer_is_the_one_that_is_made() -> None:
+    assert LosslessTransport.Consumer is LosslessConsumer
+
+
+def test_aiokafka_still_tells_where_the_fetcher_stands() -> None:
+    assert "partitions" in inspect.signature(AIOKafkaFetcher.fetched_records).parameters
+    assert isinstance(TopicPartitionState.has_valid_position, property)
+    assert "_position" in inspect.getsource(TopicPartitionState.__init__)
+    assert inspect.iscoroutinefunction(GroupCoordinator._do_heartbeat)
+    assert hasattr(aiokafka.AIOKafkaConsumer, "beginning_offsets")
+
+
+@pytest.mark.parametrize(
+    ("committed", "offset"),
+    [(None, None), ((7, ""), 7), ((7, "a/4"), 7), ((7, "a/2"), 7), ((7, "b/4"), None), ((7, "no note"), 7)],
+)
+def test_a_committed_offset_counts_for_the_topic_that_it_was_noted_of(
+    committed: tuple[int, str] | None, offset: int | None
+) -> None:
+    consumer: Any = SimpleNamespace(app=SimpleNamespace(layout={"t": Identity("a", 4)}))
+    assert LosslessConsumer._counted(consumer, TopicPartition("t", 0), committed) == offset
+
+
+@pytest.mark.parametrize("stops", [True, False])
+async def test_a_read_that_is_cancelled_is_a_crash_only_where_the_worker_does_not_stop(stops: bool) -> None:
+    async def poll(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    app = SimpleNamespace(should_stop=stops, conf=SimpleNamespace(broker_max_poll_records=1))
+    consumer: Any = SimpleNamespace(
+        app=app,
+        should_stop=False,
+        flow_active=True,
+        consumer_stopped_errors=(),
+        _wanted=lambda: {("t", 0)},
+        _thread=SimpleNamespace(poll=poll),
+    )
+    with nullcontext() if stops else pytest.raises(asyncio.CancelledError):
+        await LosslessConsumer._drain_messages(consumer, SimpleNamespace(should_stop=False))

@@ -1,0 +1,107 @@
+"""Contacts are looked up under every spelling of their number."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from accounts.suppression import recorded, unrecorded
+from console.queries.contacts import ContactsFilter, listed_contacts
+from console.queries.filters import searched
+from database.tables import contacts
+from schemas.ids import contact_names
+from schemas.records import ContactCommand, ListConfig
+from tests.memory import CODEC
+from tests.unit.console import rows
+from tests.unit.console.console_parts import LIST, Api
+
+CANONICAL, OLD = "+525512345678", "+5215512345678"
+ACTIVE = unrecorded("acme", LIST, CANONICAL)
+REMOVED = replace(ACTIVE, active=False, reason="message")
+
+
+@pytest.fixture
+def api() -> Api:
+    api = Api()
+    api.complete(seconds_ago=1)
+    return api
+
+
+async def may_be_texted(api: Api, number: str) -> bool:
+    answer = await api.post("/api/contacts/check", json={"list_number": LIST, "numbers": [number]})
+    return bool(answer.json()["contacts"][0]["may_be_texted"])
+
+
+@pytest.mark.parametrize("recorded_as", [CANONICAL, OLD])
+@pytest.mark.parametrize("asked_for", [CANONICAL, OLD, "52 1 55 1234 5678", "whatsapp:+5215512345678"])
+async def test_a_number_that_is_out_under_one_spelling_may_be_texted_under_none(
+    api: Api, recorded_as: str, asked_for: str
+) -> None:
+    assert await may_be_texted(api, asked_for)
+    api.store.write({f"acme:{LIST}:{recorded_as}".encode(): CODEC.encode(REMOVED)}, None)
+    assert not await may_be_texted(api, asked_for)
+
+
+def test_a_removal_under_any_spelling_holds() -> None:
+    assert recorded([ACTIVE, REMOVED]) == REMOVED
+    assert recorded([None, ACTIVE, None]) == ACTIVE
+    assert recorded([None]) is None
+
+
+def test_the_names_of_a_contact_begin_with_the_canonical_one() -> None:
+    assert contact_names("acme", LIST, OLD) == (f"acme:{LIST}:{CANONICAL}", f"acme:{LIST}:{OLD}")
+
+
+@pytest.mark.parametrize("text", [CANONICAL, "52 1 55 1234 5678"])
+def test_a_search_finds_rows_under_every_spelling(text: str) -> None:
+    api = Api()
+    api.put(contacts, *(rows.contact(nth, number=number) for nth, number in enumerate((CANONICAL, OLD), 1)))
+    with api.engine.connect() as connection:
+        found = listed_contacts(connection, "acme", ContactsFilter(number=text))
+    assert {each.number for each in found.rows} == {CANONICAL, OLD}
+
+
+def test_a_search_for_what_is_no_number_looks_for_the_text() -> None:
+    assert searched("anon_abc") == ("anon_abc",)
+
+
+USER = "US.13491208655302"
+
+
+@pytest.mark.parametrize("asked_for", [USER, f"whatsapp:{USER}"])
+async def test_a_whatsapp_user_who_is_out_may_not_be_texted_by_the_id(api: Api, asked_for: str) -> None:
+    assert await may_be_texted(api, asked_for)
+    api.contact(False, number=USER)
+    assert not await may_be_texted(api, asked_for)
+
+
+async def test_what_holds_for_a_number_holds_for_the_id_by_which_whatsapp_knows_the_person(api: Api) -> None:
+    api.contact(True, list_number="", number=USER, scope="account", known_as=CANONICAL)
+    assert await may_be_texted(api, USER)
+    api.contact(False, number=CANONICAL)
+    assert not await may_be_texted(api, USER)
+
+
+async def test_what_holds_for_a_number_on_every_list_holds_for_the_id_too(api: Api) -> None:
+    api.contact(True, list_number="", number=USER, scope="account", known_as=CANONICAL)
+    api.contact(False, list_number="", number=CANONICAL, scope="account")
+    assert not await may_be_texted(api, USER)
+
+
+async def test_an_id_is_texted_at_the_time_of_the_number(api: Api) -> None:
+    api.contact(True, list_number="", number=USER, scope="account", known_as="+12125550142")
+    answer = await api.post("/api/contacts/check", json={"list_number": LIST, "numbers": [USER]})
+    (contact,) = answer.json()["contacts"]
+    assert (contact["number"], contact["time_zones"]) == (USER, ["America/New_York"])
+
+
+@pytest.mark.parametrize(("written", "asked_for"), [(OLD, CANONICAL), (CANONICAL, OLD)])
+async def test_a_list_is_asked_for_in_either_spelling_of_its_number(api: Api, written: str, asked_for: str) -> None:
+    api.accounts.put(ListConfig(account="acme", number=written))
+    answer = await api.post("/api/contacts/check", json={"list_number": asked_for, "numbers": ["+15551230001"]})
+    assert (answer.json()["list_number"], answer.json()["contacts"][0]["code"]) == (written, None)
+    order = await api.post("/api/contacts/remove", json={"list_number": asked_for, "numbers": ["+15551230001"]})
+    assert order.status_code == 202
+    (command,) = [entry for entry in api.written.records("commands") if isinstance(entry, ContactCommand)]
+    assert command.list_number == written

@@ -1,0 +1,82 @@
+"""What every door has, whichever service is behind it."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import uvicorn
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+import console.app
+import ingest.app
+import trackly.commands.registry
+from console.settings import ConsoleSettings
+from inbound.protocol import BoundedProtocol
+from ingest.settings import IngestSettings
+from tests.http_servers import running
+
+NOWHERE: dict[str, Any] = {"bootstrap_servers": "localhost:1"}
+
+
+def registry() -> uvicorn.Server:
+    """What `trackly registry` runs."""
+    started: list[uvicorn.Server] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trackly.commands.registry, "run_http", lambda _, server: started.append(server))
+        trackly.commands.registry.registry("127.0.0.1", 0)
+    return started[0]
+
+
+@pytest.fixture(params=["ingest", "console", "registry"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> uvicorn.Server:
+    match request.param:
+        case "ingest":
+            return ingest.app.server(IngestSettings(data_dir=tmp_path, **NOWHERE))
+        case "console":
+            return console.app.server(ConsoleSettings(data_dir=tmp_path, **NOWHERE))
+        case _:
+            return registry()
+
+
+def test_the_callers_address_is_nobodys_to_write(server: uvicorn.Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.config.load()
+    layer: Any = server.config.loaded_app
+    assert not isinstance(layer, ProxyHeadersMiddleware)
+
+
+def test_its_connections_are_bounded(server: uvicorn.Server) -> None:
+    server.config.load()
+    assert issubclass(server.config.http_protocol_class, BoundedProtocol)
+    assert server.config.http_protocol_class.limits.connections > 0
+    assert not server.config.access_log
+    assert server.config.ws == "none"
+
+
+# The registry, over sockets
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    with running(registry()) as url:
+        yield urlsplit(url).netloc
+
+
+def test_the_registry_answers_a_request_that_asks_for_another_protocol(address: str) -> None:
+    connection = http.client.HTTPConnection(address, timeout=5)
+    upgrade = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAAP"}
+    connection.request("POST", "/subjects/sms.receipts-value", body=b'{"schema": "\\"long\\""}', headers=upgrade)
+    answer = connection.getresponse()
+    assert (answer.status, b"40403" in answer.read()) == (404, True)
+    connection.close()
+
+
+def test_the_registry_bounds_heads(address: str) -> None:
+    connection = http.client.HTTPConnection(address, timeout=5)
+    connection.request("GET", "/subjects", headers={"X-Long": "x" * (70 << 10)})
+    assert connection.getresponse().status == 431
+    connection.close()

@@ -1,0 +1,123 @@
+"""The writer of the read model: rows and positions go together, and one record that is wrong costs only itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, func, select
+
+from bus.layout import TopicMadeAnew
+from database import tables
+from database.read_state import forget_position, freshness_of, positions_in
+from database.writer_lock import AnotherWrites, writing
+from readmodel import feed
+from readmodel.service import ReadModel
+from readmodel.settings import ReadModelSettings
+from tests.clock import START
+from tests.memory import CATALOGUE, CODEC, MemoryKafka
+from tests.read_records import delivery
+
+EVENTS = CATALOGUE["delivery"].name
+
+
+@pytest.fixture
+def kafka(monkeypatch: pytest.MonkeyPatch) -> MemoryKafka:
+    kafka = MemoryKafka()
+    kafka.readers(monkeypatch, feed)
+    return kafka
+
+
+def store(kafka: MemoryKafka, *numbers: int) -> None:
+    kafka.store("delivery", *(delivery(number, START) for number in numbers))
+
+
+def a_model(engine: Engine, tmp_path: Path) -> ReadModel:
+    days: dict[str, Any] = {"TRACKLY_READ_MODEL_DAYS": 100_000}  # the records are of 2024
+    return ReadModel(ReadModelSettings(bootstrap_servers="unused:9092", data_dir=tmp_path, **days), engine, CODEC)
+
+
+def when_read(model: ReadModel, count: int) -> Callable[[], bool]:
+    """Done when so many events were read and one more look found nothing."""
+    looks = iter(range(1_000))
+    return lambda: (model.read["delivery"] >= count and model.freshness.caught_up_at is not None) or next(looks) > 500
+
+
+def events_in(engine: Engine) -> int:
+    with engine.connect() as connection:
+        return connection.execute(select(func.count()).select_from(tables.events)).scalar_one()
+
+
+async def follow(model: ReadModel, count: int) -> None:
+    """Let a model read so many events. On PostgreSQL the right to write ends a moment after the one who had it."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return await model.follow(when_read(model, count))
+            except AnotherWrites:
+                await asyncio.sleep(0.02)
+
+
+async def test_what_was_written_is_not_written_again_by_the_next_one(
+    kafka: MemoryKafka, database: Engine, tmp_path: Path
+) -> None:
+    store(kafka, 1, 2, 3)
+    first = a_model(database, tmp_path)
+    await follow(first, 3)
+    store(kafka, 4)
+    second = a_model(database, tmp_path)
+    await follow(second, 1)
+    assert (first.read["delivery"], second.read["delivery"], events_in(database)) == (3, 1, 4)
+    with database.connect() as connection:
+        assert positions_in(connection)[EVENTS, 0] == ("first", 4)
+
+
+async def test_it_says_up_to_when_it_tells_everything(kafka: MemoryKafka, database: Engine, tmp_path: Path) -> None:
+    store(kafka, 1)
+    model = a_model(database, tmp_path)
+    await follow(model, 1)
+    assert (model.problem, model.freshness.lag, 0 <= model.age < 60) == (None, 0, True)
+    with database.connect() as connection:
+        found = freshness_of(connection)
+    assert found is not None
+    assert found.caught_up_at == model.freshness.caught_up_at
+
+
+async def test_a_record_that_cannot_be_decoded_costs_nothing_but_itself(
+    kafka: MemoryKafka, database: Engine, tmp_path: Path
+) -> None:
+    store(kafka, 1, 2)
+    log = kafka.logs[EVENTS, 0]
+    log[0] = log[0]._replace(value=b"no record")
+    model = a_model(database, tmp_path)
+    await follow(model, 2)
+    assert (model.passed_over, events_in(database)) == ({"delivery": 1}, 1)
+
+
+async def test_there_is_one_writer(kafka: MemoryKafka, database: Engine, tmp_path: Path) -> None:
+    store(kafka, 1)
+    with writing(database), pytest.raises(AnotherWrites):
+        await a_model(database, tmp_path).follow(lambda: False)
+    assert events_in(database) == 0
+
+
+async def test_a_topic_that_was_made_anew_is_read_from_its_beginning_once_it_is_accepted(
+    kafka: MemoryKafka, database: Engine, tmp_path: Path
+) -> None:
+    store(kafka, 1, 2)
+    first = a_model(database, tmp_path)
+    await follow(first, 2)
+    kafka.logs[EVENTS, 0].clear()
+    kafka.ids[EVENTS] = "second"
+    store(kafka, 3)
+    second = a_model(database, tmp_path)
+    with pytest.raises(TopicMadeAnew, match="trackly read-model accept"):
+        await follow(second, 1)
+    assert events_in(database) == 2
+    with database.begin() as connection:
+        forget_position(connection, EVENTS)
+    await follow(second, 1)
+    assert (second.read["delivery"], events_in(database)) == (1, 3)

@@ -1,0 +1,174 @@
+"""The reader of alerts: what an account wants is gathered and told, and only what is settled is committed."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError
+
+from accounts.model import Accounts
+from bus.reading.single_reader import OneReader
+from bus.settings import BusSettings
+from outbound.outcomes import answered
+from schemas.codec import Codec
+from schemas.records import AccountConfig, AlertTold
+from schemas.registry import FolderRegistry
+from sinks.alerts.bursts import GATHER, WINDOW
+from sinks.alerts.channels import Channels
+from sinks.alerts.sender import WRITE_AGAIN, Teller
+from sinks.alerts.sink import MARK_SECONDS, Alerts
+from tests.clock import START, MovedClock, settled
+from tests.unit.sinks.sink_parts import OK, Receiver, delivered
+
+CODEC = Codec(FolderRegistry())
+DISCORD = "https://discord.example/"
+PLACE = TopicPartition("sms.events.delivery", 0)
+
+
+class House:
+    """Alerts without Kafka: the test gives the records and keeps what is written down."""
+
+    def __init__(self, **account: Any) -> None:
+        self.receiver = Receiver()
+        self.clock = MovedClock()
+        self.written: list[AlertTold] = []
+        self.kafka_is_away = False
+        accounts = Accounts()
+        accounts.put(AccountConfig(id="acme", name="acme", **{"discord_webhook_url": DISCORD, **account}))
+        teller = Teller(accounts, Channels(self.receiver.post, self.clock), self._write, self.clock)
+        self.alerts = Alerts(BusSettings(bootstrap_servers="unused:9092"), CODEC, teller, self.clock)
+        self._offsets = iter(range(1_000))
+
+    async def _write(self, record: AlertTold) -> None:
+        if self.kafka_is_away:
+            raise KafkaConnectionError
+        self.written.append(record)
+
+    def failure(self, **changes: Any) -> None:
+        values: dict[str, Any] = {"status": "expired", "status_detail": "EXPIRED", "status_class": "transient"}
+        self.read(CODEC.encode(delivered("evt_1", **(values | changes))))
+
+    def read(self, value: bytes) -> None:
+        self.alerts.take({PLACE: [SimpleNamespace(value=value, offset=next(self._offsets), timestamp=START)]})
+
+    async def pass_time(self, seconds: float) -> None:
+        await self.clock.move(seconds)
+        self.alerts.tell_due()
+        await asyncio.sleep(0.05)  # secrets are resolved in a thread
+        await settled()
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+async def test_what_happened_is_told_and_written_down(house: House) -> None:
+    house.failure()
+    await house.pass_time(GATHER)
+    await house.receiver.answer(OK)
+    [record] = house.written
+    assert (record.type, record.count, record.outcome, record.channels) == (
+        "delivery_failures", 1, "told", {"discord": "told"},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", [{"alerts_on": {"delivery_failures": False}}, {"alerts_minimum_severity": "high"}])
+async def test_what_an_account_does_not_want_is_neither_told_nor_written_down(settings: dict[str, Any]) -> None:
+    house = House(**settings)
+    house.failure()
+    await house.pass_time(GATHER)
+    assert (house.receiver.requests, house.written) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("settings", "outcome"),
+    [({"alerts_muted_until": START + 600_000}, "muted"), ({"discord_webhook_url": None}, "no_channel")],
+)
+async def test_what_nobody_is_told_is_written_down(settings: dict[str, Any], outcome: str) -> None:
+    house = House(**settings)
+    house.failure()
+    await house.pass_time(GATHER)
+    assert not house.receiver.requests
+    assert [record.outcome for record in house.written] == [outcome]
+
+
+async def test_a_mute_that_is_over_holds_nothing_back() -> None:
+    house = House(alerts_muted_until=START)
+    house.failure()
+    await house.pass_time(GATHER)
+    assert len(house.receiver.requests) == 1
+
+
+async def test_what_no_channel_takes_is_written_down_with_the_reason(house: House) -> None:
+    house.failure()
+    await house.pass_time(GATHER)
+    await house.receiver.answer(answered(404))
+    [record] = house.written
+    assert (record.outcome, record.channels) == ("given_up", {"discord": "404"})
+
+
+async def test_a_secret_that_is_missing_stops_no_other_channel() -> None:
+    house = House(slack_webhook_url="env:NO_SUCH_VARIABLE")
+    house.failure()
+    await house.pass_time(GATHER)
+    await house.receiver.answer(OK)
+    assert house.written[0].channels == {"discord": "told", "slack": "secret_missing"}
+
+
+async def test_other_accounts_and_what_cannot_be_read_are_passed_over(house: House) -> None:
+    house.failure(account="unknown")
+    house.read(b"garbage")
+    await house.pass_time(GATHER)
+    assert house.written == []
+    assert house.alerts.settled() == {PLACE: 2}
+
+
+async def test_nothing_is_committed_past_an_alert_that_is_not_told(house: House) -> None:
+    house.read(b"garbage")
+    assert house.alerts.settled() == {PLACE: 1}
+    await house.clock.move(MARK_SECONDS)
+    house.failure()
+    house.read(b"garbage")
+    assert house.alerts.settled().get(PLACE, 0) <= 1
+    await house.clock.move(MARK_SECONDS)
+    house.read(b"garbage")
+    assert house.alerts.settled().get(PLACE, 0) <= 1
+    await house.pass_time(GATHER)
+    assert house.alerts.settled().get(PLACE, 0) <= 1
+    await house.receiver.answer(OK)
+    assert house.alerts.settled() == {PLACE: 4}
+
+
+async def test_what_was_told_is_committed_although_a_later_burst_is_gathered(house: House) -> None:
+    house.failure()
+    await house.pass_time(GATHER)
+    await house.receiver.answer(OK)
+    await house.clock.move(MARK_SECONDS)
+    house.failure()
+    assert house.alerts.settled() == {PLACE: 1}
+    await house.pass_time(WINDOW)
+    await house.receiver.answer(OK)
+    assert house.alerts.settled() == {PLACE: 2}
+
+
+async def test_nothing_is_committed_before_it_is_written_down(house: House) -> None:
+    house.kafka_is_away = True
+    house.failure()
+    await house.pass_time(GATHER)
+    await house.receiver.answer(OK)
+    assert house.alerts.settled().get(PLACE, 0) == 0
+    house.kafka_is_away = False
+    await house.pass_time(WRITE_AGAIN)
+    assert (len(house.written), house.alerts.settled()) == (1, {PLACE: 1})
+
+
+def test_one_member_of_the_group_reads_everything() -> None:
+    cluster: Any = SimpleNamespace(partitions_for_topic={"a": {0, 1}, "b": {0}}.get)
+    members: dict[str, Any] = {name: OneReader.metadata(["a", "b"]) for name in ("second", "first")}
+    given = {name: each.assignment for name, each in OneReader.assign(cluster, members).items()}
+    assert given == {"first": [("a", [0, 1]), ("b", [0])], "second": []}

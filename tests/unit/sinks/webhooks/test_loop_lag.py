@@ -1,0 +1,42 @@
+"""The loop is really held here: nothing else can tell whether its lateness is seen."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import uvloop
+
+from sinks.webhooks import loop_lag
+from sinks.webhooks.loop_lag import TICK, LoopLag
+
+
+async def _held(seconds: float) -> tuple[float, float]:
+    """What is seen of a stall in the turn after it, and some ticks later."""
+    lag = LoopLag()
+    before = lag()
+    await asyncio.sleep(2 * TICK)
+    time.sleep(seconds)  # noqa: ASYNC251 - that is the point
+    at_once = lag() - before
+    await asyncio.sleep(5 * TICK)
+    return at_once, lag() - before
+
+
+def test_time_for_which_the_loop_was_held_is_seen_at_once_and_counted_once() -> None:
+    for run in (asyncio.run, uvloop.run):
+        at_once, later = run(_held(0.15))
+        assert at_once >= 0.15 - TICK
+        # A busy machine may add to it.
+        assert later >= at_once
+
+
+async def test_nobody_ticks_when_nobody_asks() -> None:
+    lag = LoopLag()
+    lag()
+    assert lag._timer is not None
+    lag._asked_at -= loop_lag.LINGER
+    lag._tick()
+    assert lag._timer is None
+    before = lag()
+    assert lag._timer is not None
+    assert lag() - before < 60

@@ -1,0 +1,58 @@
+"""An endpoint that is far behind its events: what was put off without an attempt is not overtaken."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.unit.sinks.sink_parts import OK, delivered, endpoint
+from tests.unit.sinks.webhooks.test_webhook_sink import House
+
+
+async def test_nothing_is_overtaken_when_more_contacts_wait_than_can_be_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sinks.webhooks.contact_order.REMEMBERED", 50)
+    house = House()
+    house.configure(endpoint(rate_limit=1))
+    running = asyncio.ensure_future(house.sink.run())
+    for number in range(400):
+        await house.give(delivered(f"first-{number}", to=f"+1555{number:07d}"))
+    put_off = house.written("webhooks_retry.1m")
+    headers = dict(zip((task.event_id for task in put_off), house.headers_of("webhooks_retry.1m"), strict=True))
+    for _ in range(100):
+        await house.clock.move(0.05)
+        await house.receiver.answer_all(OK)
+    for task in (put_off[0], put_off[100], put_off[-1]):
+        await house.give(delivered(f"second-{task.event_id}", to=task.contact))
+    await house.clock.move(1.0)
+    assert not [event_id for event_id in house.receiver.ids if event_id.startswith("second")]
+    for _ in range(60):
+        await house.clock.move(1.0)
+        await house.receiver.answer_all(OK)
+    await house.give(put_off[0], headers=headers[put_off[0].event_id].encode())
+    await house.clock.move(0.1)
+    assert house.receiver.ids[-1] == put_off[0].event_id
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_one_that_comes_back_while_an_earlier_one_was_put_off_again_waits_for_it() -> None:
+    house = House()
+    house.configure(endpoint())
+    running = asyncio.ensure_future(house.sink.run())
+    await house.give(delivered("first", to=None))
+    lane = house.sink.lanes["acme/crm"]
+    lane.latency = 60.0
+    await house.give(*[delivered(f"evt_{n}", to=None) for n in range(16)])
+    await house.give(*[delivered(f"a{n}", to="+1") for n in (1, 2)])
+    (one, two), headers = house.written("webhooks_retry.1m")[-2:], house.headers_of("webhooks_retry.1m")[-2:]
+    await house.clock.move(61.0)
+    await house.give(one, headers=headers[0].encode())
+    lane.latency = 0.02
+    await house.give(two, headers=headers[1].encode())
+    assert [task.event_id for task in house.written("webhooks_retry.1m")[-2:]] == ["a1", "a2"]
+    assert not {"a1", "a2"} & set(house.receiver.ids)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

@@ -1,0 +1,48 @@
+"""Replies and orders applied by the rules alone, to the row of one contact of one list, with what is told of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from schemas.records import ContactCommand, ContactState, InboundMessage
+from streams.optout import OptOutWords
+from streams.row import ContactRow
+from streams.rules import Event, Outcome, apply_opt_out, apply_reassigned, apply_reply, is_reassigned, read_reply
+from streams.rules import apply_command as _apply_command
+from streams.rules.standing import Place, Rows, says, told
+
+
+class Told(NamedTuple):
+    """The row after a record, and everything that is told, in order."""
+
+    row: ContactRow
+    events: tuple[Event | ContactState, ...]
+
+
+def with_what_is_told(row: ContactRow | None, outcome: Outcome, account: str, listed: str, number: str) -> Told:
+    """An outcome with what the stage tells of it, where nothing is known of the number for the whole account."""
+    cause, after = outcome.cause, outcome.row
+    if cause is None or says(row) == says(after):
+        return Told(after, outcome.events)
+    last = outcome.events[-1].event_id if outcome.events else cause.told
+    at = after.since if (row is None or row.active) != after.active else cause.at
+    place = Place(account, listed, number)
+    return Told(after, (*outcome.events, *told(Rows(row, None), Rows(after, None), place, cause, at, last)))
+
+
+def apply_inbound(row: ContactRow | None, inbound: InboundMessage, list_number: str, words: OptOutWords) -> Told:
+    """What a reply to a list does."""
+    reading = read_reply(inbound, words)
+    if is_reassigned(inbound):
+        outcome = apply_reassigned(row, inbound, ())
+    elif reading.reason is not None:
+        outcome = apply_opt_out(row, inbound, reading)
+    else:
+        outcome = apply_reply(row, inbound, reading, list_number, is_certain=True)
+    return with_what_is_told(row, outcome, inbound.account, list_number, inbound.from_)
+
+
+def apply_command(row: ContactRow | None, command: ContactCommand, at: int) -> Told:
+    """What an order about a contact of a list does that Kafka got at this time (ms)."""
+    outcome = _apply_command(row, command, at)
+    return with_what_is_told(row, outcome, command.account, command.list_number, command.phone_number)

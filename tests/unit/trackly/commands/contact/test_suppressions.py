@@ -1,0 +1,103 @@
+"""Lines of suppression lists as other systems write them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trackly.commands.contact.suppressions import BadLine, Suppression, parser_for
+
+NUMBER = "+15551230001"
+
+
+@pytest.mark.parametrize(
+    ("first", "line", "expected"),
+    [
+        ("+15551230001", "+15551230001", Suppression(NUMBER, None)),
+        ("15551230001", "15551230001", Suppression(NUMBER, None)),
+        ("+15551230002,manual", "+1 (555) 123-0001,complaint", Suppression(NUMBER, "complaint")),
+        ("number,reason", "+15551230001,", Suppression(NUMBER, None)),
+        ("number,reason", "+15551230001", Suppression(NUMBER, None)),
+        ("number,reason", '"+15551230001","Message"', Suppression(NUMBER, "message")),
+        ("Reason;Number;List", "manual;15551230001;x", Suppression(NUMBER, "manual")),
+        ("name\tphone\n", "Ann\t15551230001", Suppression(NUMBER, None)),
+        ("msisdn,comment", "15551230001,whatever they said", Suppression(NUMBER, None)),
+        ("number,reason", "number,reason", None),
+        ("number,reason", "", None),
+        ("number,reason", " , ", None),
+    ],
+)
+def test_a_line_of_csv(first: str, line: str, expected: Suppression | None) -> None:
+    assert parser_for("csv", first)(line) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('{"number": "15551230001"}', Suppression(NUMBER, None)),
+        ('{"number": 15551230001}', Suppression(NUMBER, None)),
+        ('{"phone_number": "+15551230001", "reason": "complaint", "x": 1}', Suppression(NUMBER, "complaint")),
+        ('{"number": "+15551230001", "reason": null}', Suppression(NUMBER, None)),
+        ("", None),
+    ],
+)
+def test_a_line_of_json(line: str, expected: Suppression | None) -> None:
+    assert parser_for("jsonl", "")(line) == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "line", "told"),
+    [
+        ("number,reason", "nobody,manual", "the number is no phone number"),
+        ("number,reason", "1.5551E+10,", "the number is no phone number"),
+        ("number,reason", "+15551230001,because", "the reason is none of message, manual"),
+        ("reason,number", "manual", "has no column 2 with a number"),
+        ("number", '"+15551230001', "is no CSV"),
+    ],
+)
+def test_a_line_of_csv_that_names_no_contact(first: str, line: str, told: str) -> None:
+    with pytest.raises(BadLine, match=told.replace("+", r"\+")):
+        parser_for("csv", first)(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("{", "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
+        ('"+15551230001"', "is no JSON object"),
+        ("{}", 'has no field "number"'),
+        ('{"number": null}', 'has no field "number"'),
+        ('{"number": "nobody"}', "the number is no phone number"),
+        ('{"number": "+15551230001", "reason": "x"}', "the reason is none of"),
+    ],
+)
+def test_a_line_of_json_that_names_no_contact(line: str, told: str) -> None:
+    with pytest.raises(BadLine, match=told):
+        parser_for("jsonl", "")(line)
+
+
+@given(first=st.text(max_size=50), line=st.text(max_size=200))
+def test_any_line_is_a_contact_or_nothing_or_a_bad_line(first: str, line: str) -> None:
+    for file_format in ("csv", "jsonl"):
+        try:
+            row = parser_for(file_format, first)(line)
+        except BadLine:
+            continue
+        assert row is None or row.number.lstrip("+").isdigit()
+
+
+def test_what_an_export_writes_an_import_reads() -> None:
+    row = {"number": NUMBER, "reason": "complaint", "since": "2024-01-15T10:30:00.000Z", "list_number": "+18005551234"}
+    out = io.StringIO()
+    table = csv.DictWriter(out, row, lineterminator="\n")
+    table.writeheader()
+    table.writerow(row)
+    first, line = out.getvalue().splitlines()
+    assert parser_for("csv", first)(line) == Suppression(NUMBER, "complaint")
+    assert parser_for("jsonl", "")(json.dumps(row)) == Suppression(NUMBER, "complaint")

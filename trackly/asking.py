@@ -1,0 +1,28 @@
+"""The console's database, for commands that ask it something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from database.engine import disposing, open_engine
+from database.settings import DatabaseSettings
+from trackly.errors import Failed
+
+
+@contextmanager
+def asking(settings: DatabaseSettings) -> Iterator[Connection]:
+    """A connection that may read, for as long as the block lasts. Raises Failed when the database does not answer."""
+    with disposing(open_engine(settings.database, read_only=True)) as engine:
+        try:
+            with engine.connect() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            # The text of the error would repeat the statement's values.
+            raise Failed(
+                f"The database does not answer ({type(error).__name__}). Is DATABASE_URL as `trackly read-model` has"
+                " it, and has that run?"
+            ) from None

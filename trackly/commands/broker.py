@@ -1,0 +1,47 @@
+"""`trackly broker`: an Apache Kafka for development, in the foreground."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from typing import Annotated
+
+import typer
+
+from bus.settings import ADDRESSES, BusSettings
+from trackly.errors import Failed
+from trackly.output import say, show
+
+
+def broker(
+    port: Annotated[int | None, typer.Option(help="Port to listen on; else the last one, or a free one.")] = None,
+) -> None:
+    """Run an Apache Kafka for development on this machine, until Ctrl-C or SIGTERM.
+
+    Its records lie in TRACKLY_DATA_DIR, and commands with the same TRACKLY_DATA_DIR find it there. It asks for no
+    password: every user of this machine can read and write what is on it.
+    """
+    from bus.embedded.broker import EmbeddedKafka
+    from bus.private import keep_private
+
+    settings = BusSettings()
+    keep_private(settings.data_dir)
+    if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        say("KAFKA_BOOTSTRAP_SERVERS is set: other commands use that broker, not this one.")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    kafka = EmbeddedKafka(settings.data_dir / "kafka", port)
+    addresses = settings.data_dir / ADDRESSES
+    servers = kafka.start(progress=say)
+    try:
+        addresses.write_text(json.dumps({"bootstrap_servers": servers}) + "\n", "utf-8")
+        show(servers)
+        while kafka.is_alive():
+            time.sleep(0.5)
+        raise Failed(f"the broker died; {kafka.log_path} says why.")
+    except KeyboardInterrupt:
+        say("stopping")
+    finally:
+        addresses.unlink(missing_ok=True)
+        kafka.stop()

@@ -1,0 +1,177 @@
+"""`trackly contact export`: what is recorded of the contacts of an account, as a file.
+
+`sms.contacts` may hold several states of a contact until Kafka compacts it, and more contacts than fit into memory. So
+the newest states are gathered in a store on disk first.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from heapq import merge
+from pathlib import Path
+from typing import Any, TextIO
+
+from accounts.suppression import ALL_LISTS, WHOLE_ACCOUNT, held, unrecorded
+from bus.settings import BusSettings
+from bus.tables.store import RocksStore, Store
+from bus.tables.versions import pack, unpack, version_in
+from schemas.ids import contact_key
+from schemas.records import ContactState
+from schemas.spreadsheets import harmless
+from trackly.commands.contact.suppressions import Format
+from trackly.decoding import Decoder, time_text
+from trackly.progress import Progress
+from trackly.reading import BEGINNING, account_named, open_topic, read_accounts
+
+COLUMNS = ("number", "reason", "since", "list_number", "active", "failures", "scope", "held")
+"""Of both formats. `trackly contact import` reads the first two."""
+
+_BATCH = 5_000
+
+
+async def export_contacts(
+    account: str, list_number: str | None, removed: bool, file_format: Format, out: Path | None
+) -> int:
+    """Write the contacts of an account, or of one of its lists, to a file or standard output; returns how many.
+
+    Every state is held against what is known of its number for the whole account. That stands in the file too: for list
+    `all`, or, where one list is asked for, as the state on it. Raises Failed for an unknown account.
+    """
+    settings = BusSettings()
+    decoder = Decoder(settings)
+    account_named(await read_accounts(settings, decoder.codec), account)
+    with tempfile.TemporaryDirectory(prefix="trackly-export-") as directory, _output(out) as file:
+        store = RocksStore(Path(directory) / "contacts")
+        try:
+            await gather(settings, _prefixes(account, list_number), store)
+            states = (
+                _of_account(decoder, store) if list_number is None else _of_list(decoder, store, account, list_number)
+            )
+            return _write(states, removed, _writer(file, file_format))
+        finally:
+            store.close()
+
+
+def _prefixes(account: str, list_number: str | None) -> tuple[bytes, ...]:
+    if list_number is None:
+        return (f"{account}:".encode(),)
+    return tuple(contact_key(account, each, "").encode() for each in (list_number, WHOLE_ACCOUNT))
+
+
+async def gather(settings: BusSettings, wanted: tuple[bytes, ...], store: Store) -> None:
+    """Read the newest state of each contact whose name begins with one of these into a store."""
+    progress, read = Progress("records read"), 0
+    rows: dict[bytes, bytes | None] = {}
+    async with open_topic(settings, settings.catalogue["contacts"].name, BEGINNING) as topic:
+        async for record in topic.rest():
+            read += 1
+            if record.key is not None and record.key.startswith(wanted):
+                version, known = version_in(record.headers) or 0, rows.get(record.key) or store.get(record.key)
+                if known is None or version >= unpack(known)[0]:
+                    rows[record.key] = pack(version, record.value or b"")
+            if len(rows) == _BATCH:
+                store.write(rows, None)
+                rows = {}
+            progress.tell(read)
+    store.write(rows, None)
+    progress.end()
+
+
+def states_in(decoder: Decoder, store: Store) -> Iterator[ContactState]:
+    """The states that were gathered, as they are recorded, sorted by list and number."""
+    for _, row in store.items():
+        _, value = unpack(row)
+        if value:
+            yield decoder.codec.decode_as(ContactState, value)
+
+
+def _of_account(decoder: Decoder, store: Store) -> Iterator[ContactState]:
+    """States of all lists, sorted by list and number, and those for the whole account."""
+    for state in states_in(decoder, store):
+        if state.list_number == WHOLE_ACCOUNT:
+            yield replace(state, list_number=ALL_LISTS)
+        else:
+            yield held(state, _whole(decoder, store, state.account, state.phone_number))
+
+
+def _of_list(decoder: Decoder, store: Store, account: str, list_number: str) -> Iterator[ContactState]:
+    """States on one list, sorted by number."""
+    last = None
+    for name in merge(*(_numbers(store, prefix) for prefix in _prefixes(account, list_number))):
+        if name == last:
+            continue
+        last, number = name, name.decode()
+        state = recorded_in(decoder, store, account, list_number, number)
+        standing = held(state or unrecorded(account, list_number, number), _whole(decoder, store, account, number))
+        if state is not None or not standing.active:
+            yield standing
+
+
+def _numbers(store: Store, prefix: bytes) -> Iterator[bytes]:
+    return (key.removeprefix(prefix) for key, _ in store.own_items(prefix))
+
+
+def _whole(decoder: Decoder, store: Store, account: str, number: str) -> ContactState | None:
+    return recorded_in(decoder, store, account, WHOLE_ACCOUNT, number)
+
+
+def recorded_in(decoder: Decoder, store: Store, account: str, list_number: str, number: str) -> ContactState | None:
+    """What is recorded of a contact in a store of gathered states, or None."""
+    row = store.get(contact_key(account, list_number, number).encode())
+    _, value = unpack(row) if row is not None else (0, None)
+    return decoder.codec.decode_as(ContactState, value) if value else None
+
+
+def _write(states: Iterable[ContactState], removed: bool, write: Callable[[dict[str, Any]], None]) -> int:
+    progress, count = Progress("contacts written"), 0
+    for state in states:
+        if removed and state.active:
+            continue
+        write(
+            {
+                "number": state.phone_number,
+                "reason": state.reason,
+                "since": time_text(state.since),
+                "list_number": state.list_number,
+                "active": state.active,
+                "failures": state.failures,
+                "scope": state.scope,
+                "held": state.held,
+            }
+        )
+        count += 1
+        progress.tell(count)
+    progress.end()
+    return count
+
+
+def _writer(file: TextIO, file_format: Format) -> Callable[[dict[str, Any]], None]:
+    if file_format == "jsonl":
+        return lambda row: print(json.dumps(row), file=file)
+    table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    table.writeheader()
+
+    def write(row: dict[str, Any]) -> None:
+        cells = {name: harmless(value) for name, value in row.items()}
+        table.writerow({**cells, **{name: str(row[name]).lower() for name in ("active", "held")}})
+
+    return write
+
+
+@contextmanager
+def _output(out: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a file that gets its name once it is complete: half a list must not pass for a whole one."""
+    if out is None:
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    part = out.with_name(out.name + ".part")
+    with part.open("w", encoding="utf-8", newline="") as file:
+        yield file
+    part.replace(out)

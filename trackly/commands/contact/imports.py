@@ -1,0 +1,303 @@
+"""`trackly contact import`: removes the contacts of a file from a list.
+
+A million rows take a minute or so, so the work can be stopped and goes on where it was: after every few thousand
+rows, once Kafka has acknowledged them, a state file beside the input says how far it came. What was done after that is
+done again with the same ids and times and changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, TextIO
+
+from accounts.suppression import ALL_LISTS
+from bus.admin import Admin
+from bus.producer import Producer
+from bus.settings import BusSettings
+from schemas.codec import Codec
+from schemas.ids import derived_id
+from schemas.records import DATED_REASONS, ContactCommand
+from schemas.spreadsheets import harmless
+from trackly.audit import write_down
+from trackly.commands.contact.suppressions import BadLine, Format, Parse, Suppression, parser_for
+from trackly.errors import Failed
+from trackly.progress import Progress
+from trackly.writing import producing, send_order
+from trackly.written import is_given_out
+
+CHUNK = 5_000
+"""Rows between two entries in the state file: what a kill repeats at most."""
+
+MAX_AHEAD = 20_000
+"""Orders that streams may have before it when more are sent. While it has many, nobody knows who may be texted; these
+are about two seconds of its work."""
+
+PATIENCE = 30.0
+"""Seconds that streams may take no order before the import gives up."""
+
+EXAMPLES = 5
+"""Lines that a survey names."""
+
+MAX_LINE = 64 << 10
+"""Bytes of a line; a longer one is no row of a list."""
+
+
+class Survey(NamedTuple):
+    """Lines of a file: how many there are, how many name no number for certain, and how many one that is not in use."""
+
+    lines: int
+    rejected: int
+    doubtful: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What an import does: remove the numbers of a file from a list of an account.
+
+    `happened_at` (ms) is that of dated reasons, where the line says nothing else.
+    """
+
+    account: str
+    list_number: str
+    reason: str
+    issued_by: str
+    happened_at: int | None = None
+
+
+@dataclass(slots=True)
+class State:
+    """How far an import is. It fits one file, known by its SHA-256, and one order.
+
+    `offset` is in bytes of the input, `rejects` in bytes of the file of rejected lines, `issued_at` in milliseconds.
+    """
+
+    digest: str
+    account: str
+    list_number: str
+    reason: str
+    issued_at: int
+    offset: int = 0
+    line: int = 0
+    removed: int = 0
+    rejected: int = 0
+    rejects: int = 0
+    country: str | None = None
+    happened_at: int | None = None
+
+
+class Import:
+    """One import. `resumed`: an earlier run left a state file, and this one goes on from there.
+
+    `parser` makes what reads the lines of the first one; `action` is what the audit log calls it.
+    """
+
+    action = "contacts.import"
+
+    def __init__(
+        self, path: Path, order: Order, file_format: Format, *, restart: bool = False, country: str | None = None
+    ) -> None:
+        self.path = path
+        self.state_path = path.with_name(path.name + ".import.json")
+        self.rejects_path = path.with_name(path.name + ".rejected.csv")
+        self._order = order
+        self._format: Format = file_format
+        self._country = country
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        found = None if restart else self._stored()
+        self.resumed = found is not None
+        self.state = found or State(
+            digest,
+            order.account,
+            order.list_number,
+            order.reason,
+            issued_at=time.time_ns() // 1_000_000,
+            country=country,
+            happened_at=order.happened_at,
+        )
+        known = self.state
+        wanted = (digest, order.account, order.list_number, order.reason, country, order.happened_at)
+        if wanted != (
+            known.digest, known.account, known.list_number, known.reason, known.country, known.happened_at
+        ):  # fmt: skip
+            raise Failed(
+                f"{self.state_path} is of an import that was interrupted, with another file, account, list, reason,"
+                " country or date."
+                " Finish that one, or pass --restart to begin anew."
+            )
+
+    def survey(self, noting: Callable[[Parse], Parse] = lambda parse: parse) -> Survey:
+        """What the file holds, read through before anything is written. `noting` hears of each line that is read."""
+        lines = rejected = doubtful = 0
+        examples: list[str] = []
+        with self.path.open("rb") as file:
+            parse = noting(self._parse_of(file))
+            while line := _line(file):
+                lines += 1
+                try:
+                    row = parse(_text(line))
+                except BadLine as error:
+                    rejected += 1
+                    problem = str(error)
+                else:
+                    if row is None or is_given_out(row.number):
+                        continue
+                    doubtful += 1
+                    problem = "no country has given out such a number"
+                if len(examples) < EXAMPLES:
+                    examples.append(f"line {lines:,}: {problem}")
+        return Survey(lines, rejected, doubtful, tuple(examples))
+
+    async def run(self, settings: BusSettings, codec: Codec, progress: Progress) -> State:
+        """Import what is left; the state file is gone afterwards. Raises aiokafka.errors.KafkaError,
+        AdminError, and Failed when streams takes nothing."""
+        async with producing(settings, linger_ms=5) as producer:
+            about, account, reason = (
+                f"list {self.state.list_number or ALL_LISTS}",
+                self.state.account,
+                self.state.reason,
+            )
+            told = {"file": self.path.name, "from_line": self.state.line, "reason": reason}
+            await write_down(producer, settings, codec, self.action, about, account, **told)
+            with self.path.open("rb") as file, self._open_rejects() as rejects, Admin(settings) as admin:
+                for rows in self._chunks(file, rejects):
+                    await self._send(producer, settings, codec, rows)
+                    self._save(rejects)
+                    progress.tell(self.state.offset, f"{self.state.removed:,} contacts")
+                    await _let_streams_follow(admin, settings)
+        self.state_path.unlink(missing_ok=True)
+        if not self.state.rejected:
+            self.rejects_path.unlink(missing_ok=True)
+        return self.state
+
+    async def _send(self, producer: Producer, settings: BusSettings, codec: Codec, rows: list[Suppression]) -> None:
+        order, at = self._order, self.state.issued_at
+        sent = []
+        for number, reason, happened_at in rows:
+            reason = reason or order.reason
+            happened_at = (happened_at or order.happened_at) if reason in DATED_REASONS else None
+            # What is dated is the same in whatever file and run it stands.
+            told = (at,) if happened_at is None else (reason, happened_at)
+            command = ContactCommand(
+                event_id=derived_id("import", order.account, order.list_number, number, *told),
+                command="remove",
+                account=order.account,
+                list_number=order.list_number,
+                phone_number=number,
+                issued_by=order.issued_by,
+                issued_at=at,
+                reason=None if reason == "manual" else reason,
+                happened_at=happened_at,
+            )
+            sent.append(await send_order(producer, settings, codec, command))
+        await asyncio.gather(*sent)
+        self.state.removed += len(rows)
+
+    def _chunks(self, file: BinaryIO, rejects: TextIO) -> Iterator[list[Suppression]]:
+        state, table = self.state, csv.writer(rejects)
+        parse = self._parse_of(file)
+        file.seek(state.offset)
+        rows: list[Suppression] = []
+        while line := _line(file):
+            state.line += 1
+            try:
+                row = parse(_text(line))
+            except BadLine as error:
+                state.rejected += 1
+                text = line[:200].decode("utf-8", "replace").rstrip("\r\n")
+                table.writerow((state.line, str(error), harmless(text)))
+            else:
+                if row is not None:
+                    rows.append(row)
+            state.offset = file.tell()
+            if len(rows) == CHUNK:
+                yield rows
+                rows = []
+        yield rows
+
+    def parser(self, first_line: str) -> Parse:
+        """What reads the lines of a file that begins so."""
+        return parser_for(self._format, first_line, self._country)
+
+    def _parse_of(self, file: BinaryIO) -> Parse:
+        """What reads the lines of the file, which is at its beginning afterwards."""
+        try:
+            first = _text(_line(file))
+        except BadLine:
+            first = ""
+        file.seek(0)
+        return self.parser(first)
+
+    def _open_rejects(self) -> TextIO:
+        if not self.state.rejects:
+            self.rejects_path.write_text("", "utf-8")
+        file = self.rejects_path.open("r+", encoding="utf-8", newline="")
+        file.truncate(self.state.rejects)
+        file.seek(self.state.rejects)
+        if not self.state.rejects:
+            csv.writer(file).writerow(("line", "reason", "text"))
+        return file
+
+    def _stored(self) -> State | None:
+        try:
+            return State(**json.loads(self.state_path.read_text("utf-8")))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError):
+            raise Failed(f"{self.state_path} cannot be read; pass --restart to begin anew.") from None
+
+    def _save(self, rejects: TextIO) -> None:
+        rejects.flush()
+        self.state.rejects = rejects.tell()
+        written = self.state_path.with_suffix(".tmp")
+        written.write_text(json.dumps(asdict(self.state)) + "\n", "utf-8")
+        written.replace(self.state_path)
+
+
+async def _let_streams_follow(admin: Admin, settings: BusSettings) -> None:
+    """Wait while streams has too many orders before it. Raises Failed when it takes none."""
+    ahead = await asyncio.to_thread(_ahead, admin, settings)
+    moved = time.monotonic()
+    while ahead > MAX_AHEAD:
+        if time.monotonic() - moved > PATIENCE:
+            raise Failed(
+                f"streams has {ahead:,} orders before it and takes none. Start it, or see its /readyz; then the same"
+                " command goes on from here."
+            )
+        await asyncio.sleep(0.2)
+        before, ahead = ahead, await asyncio.to_thread(_ahead, admin, settings)
+        if ahead < before:
+            moved = time.monotonic()
+
+
+def _ahead(admin: Admin, settings: BusSettings) -> int:
+    name = settings.catalogue["commands"].name
+    committed = admin.group_offsets(settings.group("streams"))
+    log = admin.logs([name])[name]
+    return sum(end - max(log.begins[p], committed.get((name, p), 0)) for p, end in log.ends.items())
+
+
+def _line(file: BinaryIO) -> bytes:
+    """The next line; of one that is too long the beginning, with the rest passed over."""
+    line = file.readline(MAX_LINE)
+    rest = line
+    while len(rest) == MAX_LINE and not rest.endswith(b"\n"):
+        rest = file.readline(MAX_LINE)
+    return line
+
+
+def _text(line: bytes) -> str:
+    if len(line) == MAX_LINE:
+        raise BadLine(f"is longer than {MAX_LINE} bytes")
+    try:
+        return line.decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise BadLine("is no text in UTF-8") from None

@@ -1,0 +1,113 @@
+"""Suppression lists as files: the lines of an import read one by one, each a number and, where it says so, a reason.
+
+CSV (comma, semicolon or tab; with or without a header) or JSON lines. Pure.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+from schemas.records import REMOVAL_REASONS
+from trackly.written import written_number
+
+Format = Literal["csv", "jsonl"]
+
+NUMBER_COLUMNS = ("number", "phone_number", "phone", "msisdn", "mobile")
+"""Names of the column or field that holds the number, of which the first that is there counts."""
+
+_DELIMITERS = ",;\t"
+
+
+class BadLine(ValueError):
+    """A line that names no contact. The text says why."""
+
+
+class Suppression(NamedTuple):
+    """A number in E.164 form, the reason that the line gives, or None, and when (ms) it says that this happened."""
+
+    number: str
+    reason: str | None
+    happened_at: int | None = None
+
+
+Parse = Callable[[str], Suppression | None]
+"""Reads a line. None: it holds no contact and need not. Raises BadLine."""
+
+
+def parser_for(file_format: Format, first_line: str, country: str | None = None) -> Parse:
+    """What reads the lines of a file, by its format and its first line. The first line is to be read with it too.
+
+    `country` (ISO 3166) is that of numbers which name none.
+    """
+    return partial(_json_line, country=country) if file_format == "jsonl" else _csv_parser(first_line, country)
+
+
+def _csv_parser(first_line: str, country: str | None) -> Parse:
+    delimiter = max(_DELIMITERS, key=first_line.count)
+    try:
+        header = [_name(cell) for cell in _cells(first_line, delimiter)]
+    except BadLine:
+        header = []
+    named = next((name for name in NUMBER_COLUMNS if name in header), None)
+    number_at = 0 if named is None else header.index(named)
+    reason_at = header.index("reason") if named and "reason" in header else (1 if named is None else None)
+
+    def parse(line: str) -> Suppression | None:
+        cells = _cells(line, delimiter)
+        if not any(cell.strip() for cell in cells):
+            return None
+        if named is not None and [_name(cell) for cell in cells] == header:
+            return None
+        if number_at >= len(cells):
+            raise BadLine(f"has no column {number_at + 1} with a number")
+        reason = cells[reason_at] if reason_at is not None and reason_at < len(cells) else ""
+        return _suppression(cells[number_at], reason, country)
+
+    return parse
+
+
+def _name(cell: str) -> str:
+    return "_".join(cell.lower().split())
+
+
+def json_object(line: str) -> dict[str, Any] | None:
+    """The object of a line of JSON, None for an empty line. Raises BadLine."""
+    if not line.strip():
+        return None
+    try:
+        value: Any = json.loads(line)
+    except (ValueError, RecursionError):
+        raise BadLine("is no JSON") from None
+    if not isinstance(value, dict):
+        raise BadLine("is no JSON object")
+    return value
+
+
+def _json_line(line: str, country: str | None) -> Suppression | None:
+    if (value := json_object(line)) is None:
+        return None
+    number = next((value[name] for name in NUMBER_COLUMNS if name in value), None)
+    if number is None:
+        raise BadLine('has no field "number"')
+    return _suppression(str(number), str(value.get("reason") or ""), country)
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter, strict=True), [])
+    except csv.Error as error:
+        raise BadLine(f"is no CSV: {error}") from None
+
+
+def _suppression(number: str, reason: str, country: str | None) -> Suppression:
+    reason = reason.strip().lower()
+    if reason and reason not in REMOVAL_REASONS:
+        raise BadLine(f"the reason is none of {', '.join(REMOVAL_REASONS)}")
+    try:
+        return Suppression(written_number(number, country), reason or None)
+    except ValueError as error:
+        raise BadLine(str(error)) from None

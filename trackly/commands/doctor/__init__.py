@@ -1,0 +1,1 @@
+"""`trackly doctor`: what is wrong with a deployment, and what mends it."""

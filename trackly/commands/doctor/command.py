@@ -1,0 +1,89 @@
+"""`trackly doctor`: looks at everything that a deployment needs, and says what mends what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from accounts.model import Accounts
+from bus.settings import BusSettings
+from database.settings import DatabaseSettings
+from ingest.settings import IngestSettings
+from outbound.settings import OutboundSettings
+from schemas.codec import Codec
+from schemas.registry import registry_for
+from trackly.commands.doctor import accounts, kafka, machine
+from trackly.commands.doctor.findings import Finding, failed, or_fine
+from trackly.commands.settings import SERVICES
+from trackly.errors import Failed
+from trackly.output import Json, json_line, say, show
+from trackly.reading import read_accounts
+
+MARKS = {"ok": "ok", "warning": "WARNING", "error": "ERROR"}
+
+
+def doctor(
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings, too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Look at settings, Kafka, topics, registry, database, clocks, limits and accounts, and say what is wrong.
+
+    Run it with the environment of the services. Nothing is changed; one record goes to the topic of clocks, since Kafka
+    tells its time with it. Exit codes: 0 nothing is wrong, or only warnings, 1 something is.
+    """
+    found = []
+    for finding in examined():
+        found.append(finding)
+        if as_json:
+            json_line(finding.fields())
+            continue
+        show(f"{MARKS[finding.level]:7}  {finding.area}: {finding.text}")
+        if finding.remedy:
+            show(f"         {finding.remedy}")
+    errors, warnings = (sum(each.level == level for each in found) for level in ("error", "warning"))
+    sys.stdout.flush()
+    say(f"{errors} errors, {warnings} warnings.")
+    if errors or (strict and warnings):
+        raise typer.Exit(1)
+
+
+def examined() -> Iterator[Finding]:
+    """Everything, in the order in which it is to be mended: each depends on what stands before it."""
+    invalid = list(machine.settings_of(SERVICES.values()))
+    yield from or_fine("settings", invalid, "services would start with them")
+    if invalid:
+        return
+    bus, ingest, outbound = BusSettings(), IngestSettings(), OutboundSettings()
+    yield machine.directory(bus.data_dir)
+    yield machine.open_files(ingest.max_connections)
+    yield from or_fine("keys", machine.keys(bus), "all are set")
+    yield machine.registry(bus)
+    yield machine.database(DatabaseSettings().database)
+    answers = True
+    for finding in kafka.examine(bus):
+        answers = answers and finding.code != "unreachable"
+        yield finding
+    if answers:
+        yield from _accounts(outbound)
+
+
+def _accounts(settings: OutboundSettings) -> Iterator[Finding]:
+    try:
+        yield from asyncio.run(_examine_accounts(settings))
+    except Failed as error:
+        yield failed("accounts", "unreadable", error, "Run `trackly topics apply`.")
+
+
+async def _examine_accounts(settings: OutboundSettings) -> list[Finding]:
+    view: Accounts = await read_accounts(settings, Codec(registry_for(settings.schema_registry_url)))
+    seen, failures = await accounts.providers_seen(settings), await accounts.failures_in_a_row(settings)
+    endpoints = [finding async for finding in accounts.failing_endpoints(view, settings, failures)]
+    return [
+        *or_fine("secrets", accounts.unreadable_secrets(view), "all can be read here"),
+        *or_fine("proofs", accounts.without_proof(view, seen), "callbacks of every provider in use prove themselves"),
+        *or_fine("endpoints", endpoints, f"{len(view.endpoints)} take webhooks"),
+    ]

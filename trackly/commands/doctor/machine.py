@@ -1,0 +1,119 @@
+"""Examines settings, the database, the registry and the machine."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bus.settings import BusSettings, settings_error
+from inbound.settings import RESERVED_FILES
+from schemas.registry import FolderRegistry, RegistryError
+from trackly.commands.doctor.findings import Finding, failed, fine
+
+LEAST_FREE = 0.05
+"""Part of a disk that must be free."""
+
+
+def settings_of(classes: Iterable[type[BusSettings]]) -> Iterator[Finding]:
+    """Settings that services would refuse to start with."""
+    told = set()
+    for each in classes:
+        try:
+            each()
+        except ValidationError as error:
+            told.update(settings_error(error).splitlines())
+    for line in sorted(told):
+        yield Finding("settings", "invalid", "error", line, "Set it as expected; `trackly settings` shows all.")
+
+
+def database(url: str) -> Finding:
+    """Whether the database answers and has the tables of this version."""
+    from sqlalchemy.exc import DBAPIError
+
+    from database.engine import DatabaseUrlError, disposing, open_engine
+    from database.migrating import DatabaseTooNew, is_migrated
+
+    try:
+        with disposing(open_engine(url, read_only=True)) as engine:
+            migrated = is_migrated(engine)
+    except DatabaseTooNew as error:
+        return failed("database", "too_new", error, "Run the newer version, or restore a backup from before it.")
+    except (DatabaseUrlError, DBAPIError) as error:
+        return failed("database", "unreachable", error, "Check DATABASE_URL, and that the database runs.")
+    if not migrated:
+        return Finding(
+            "database", "not_migrated", "error", "the tables are not those of this version",
+            "Run `trackly read-model migrate`.",
+        )  # fmt: skip
+    return fine("database", "it answers, with the tables of this version")
+
+
+def registry(settings: BusSettings) -> Finding:
+    """Whether the schema registry answers and has our subjects."""
+    from schemas.http_registry import HttpRegistry
+
+    if settings.schema_registry_url is None:
+        return fine("registry", "none is set: the ids of schemas/registry.toml are used")
+    try:
+        there = HttpRegistry(settings.schema_registry_url).subjects()
+    except RegistryError as error:
+        return failed("registry", "unreachable", error, "Check SCHEMA_REGISTRY_URL, and that the registry runs.")
+    missing = sorted(set(FolderRegistry().subjects(settings.catalogue)) - there)
+    if missing:
+        return Finding(
+            "registry", "subjects_missing", "error", f"it lacks {len(missing)} subjects, such as {missing[0]}",
+            "Run `trackly schemas publish`.",
+        )  # fmt: skip
+    return fine("registry", "it answers, and has every subject")
+
+
+def open_files(connections: int) -> Finding:
+    """Whether a process here may have as many files open as ingest wants connections."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = connections + RESERVED_FILES
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        return Finding(
+            "files", "too_few", "warning", f"a process may have {hard} files open, of {needed} that ingest wants",
+            f"Raise it (`ulimit -n {needed}`, LimitNOFILE={needed}), or lower TRACKLY_MAX_CONNECTIONS.",
+        )  # fmt: skip
+    return fine("files", f"{needed} may be open")
+
+
+def directory(path: Path) -> Finding:
+    """Whether the data directory can be written, and has room."""
+    there = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        return Finding(
+            "directory", "not_writable", "error", f"{path} cannot be written", "Set TRACKLY_DATA_DIR, or its owner."
+        )
+    usage = shutil.disk_usage(there)
+    if usage.free < LEAST_FREE * usage.total:
+        return Finding(
+            "directory", "full", "warning", f"{usage.free / usage.total:.0%} of the disk of {path} is free",
+            "Make room: tables and logs lie there.",
+        )  # fmt: skip
+    return fine("directory", f"{path} can be written")
+
+
+def keys(settings: BusSettings) -> Iterator[Finding]:
+    """Keys without which something cannot be done."""
+    if not settings.secret_keys:
+        yield Finding(
+            "keys", "no_secret_keys", "warning", "TRACKLY_SECRET_KEYS is not set: secrets lie on Kafka in plain text",
+            "`trackly secrets new-key` makes one; set it for every service, then `trackly secrets rewrap`.",
+        )  # fmt: skip
+    if settings.pseudonyms is None:
+        yield Finding(
+            "keys", "no_pseudonym_key", "warning", "TRACKLY_PSEUDONYM_KEY is not set: no number can be erased",
+            "Set one (`openssl rand -hex 32`), the same for every service and for ever.",
+        )  # fmt: skip
+    if settings.evidence_key is None:
+        yield Finding(
+            "keys", "no_evidence_key", "warning", "TRACKLY_EVIDENCE_KEY is not set: evidence cannot be signed",
+            "`trackly secrets new-evidence-key` makes one.",
+        )  # fmt: skip

@@ -1,0 +1,113 @@
+"""`trackly endpoints test` and `attempts`: what an endpoint answers, now and lately."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated, Any
+
+import typer
+
+from accounts.secrets import SecretMissing
+from operations.trials import Trial, send_trial, trial_event
+from outbound.bodies import SHAPES
+from outbound.outcomes import ERROR_CLASSES
+from outbound.settings import OutboundSettings
+from schemas.records import EndpointConfig, WebhookAttempt
+from sinks.webhooks.fanout import may_use_http
+from trackly.decoding import time_text
+from trackly.errors import Failed
+from trackly.listing import Limit, Since, newest, print_newest
+from trackly.output import Json, json_line, say, show
+from trackly.reading import current_accounts
+from trackly.writing import endpoint_named
+
+Endpoint = Annotated[str, typer.Argument(metavar="ACCOUNT/ENDPOINT", help="The endpoint: acme/crm.")]
+
+
+def try_endpoint(
+    endpoint: Endpoint,
+    event: Annotated[str, typer.Option(help="What kind of event is sent.")] = "delivery",
+    as_json: Json = False,
+) -> None:
+    """Send a signed test event to an endpoint from here, and show what it answers.
+
+    Its webhook-id begins with evt_test_. The address is checked as sinks check it, with the settings of this command:
+    TRACKLY_ALLOW_SUBNETS and the like. Exit code 1 unless the answer is 2xx.
+    """
+    view = current_accounts()
+    config = endpoint_named(view, endpoint)
+    try:
+        sent = trial_event(event, config.account, time.time_ns() // 1_000_000)
+    except KeyError:
+        known = ", ".join(shape.event for shape in SHAPES.values())
+        raise typer.BadParameter(f"{event!r} is none of {known}", param_hint="--event") from None
+    try:
+        trial = asyncio.run(send_trial(config, sent, OutboundSettings(), may_use_http(config.account, view)))
+    except SecretMissing as missing:
+        raise Failed(f"{endpoint}: {missing}.") from None
+    _show(config, trial, as_json)
+    if not trial.outcome.ok:
+        raise typer.Exit(1)
+
+
+def list_attempts(
+    endpoint: Endpoint,
+    since: Since = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only those that were not answered 2xx.")] = False,
+    limit: Limit = 50,
+    as_json: Json = False,
+) -> None:
+    """List the attempts to deliver to an endpoint, the newest last: status or error, time, answer."""
+    endpoint_named(current_accounts(), endpoint)
+
+    def is_wanted(record: Any) -> bool:
+        return bool(record.endpoint == endpoint) and not (failed and record.error_class is None)
+
+    found = asyncio.run(newest("webhooks_attempts", WebhookAttempt, "at", is_wanted, since, limit))
+    print_newest(
+        found,
+        as_json,
+        ("at", "event", "webhook-id", "attempt", "status", "error", "ms", "answer"),
+        lambda r: (
+            str(time_text(r.at)),
+            r.event,
+            r.event_id,
+            str(r.attempt),
+            "" if r.status is None else str(r.status),
+            r.error_class or "",
+            str(r.latency_ms),
+            r.response_head[:60],
+        ),
+    )
+
+
+def _show(config: EndpointConfig, trial: Trial, as_json: bool) -> None:
+    outcome = trial.outcome
+    if as_json:
+        json_line(
+            {
+                "url": config.url,
+                "headers": trial.headers,
+                "body": trial.body.decode(),
+                "status": outcome.status,
+                "error_class": outcome.error_class,
+                "ms": round(trial.seconds * 1000),
+                "answer": trial.answer,
+                "refusal": trial.refusal,
+            }
+        )
+        return
+    show(f"POST {config.url}")
+    for name, value in trial.headers.items():
+        show(f"{name}: {value}")
+    show("")
+    show(trial.body.decode())
+    show("")
+    end = f"status {outcome.status}" if outcome.status is not None else f"no answer: {outcome.error_class}"
+    show(f"{end} after {trial.seconds * 1000:.0f} ms")
+    if trial.answer:
+        show(trial.answer)
+    if outcome.error_class is not None:
+        say(f"This counts as failed: {trial.refusal or ERROR_CLASSES[outcome.error_class].meaning}.")
+    say(f"webhook-signature signs `{trial.headers['webhook-id']}.{trial.headers['webhook-timestamp']}.` and the body.")

@@ -1,0 +1,182 @@
+"""`trackly erase`: what is known of a number goes, and what stays for how long is said."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated, Any
+
+import typer
+
+from bus.admin import Admin, Partition
+from bus.producer import Producer
+from bus.settings import BusSettings
+from schemas.codec import Codec
+from schemas.ids import random_id
+from schemas.records import ContactCommand
+from schemas.registry import registry_for
+from trackly.audit import write_down
+from trackly.commands.contact.command import contact_number
+from trackly.commands.erase.remains import remains
+from trackly.commands.erase.retained import Retained, retained
+from trackly.decoding import time_text
+from trackly.errors import Failed, check_topics
+from trackly.output import Json, Yes, confirm, json_line, say, show, table
+from trackly.reading import read_accounts
+from trackly.writing import producing, send_order
+
+WAIT = 30.0
+"""Seconds to wait for streams to carry the orders out; with running workers it takes about three."""
+
+ELSEWHERE = (
+    "The read model deletes its rows of the number as soon as it reads the order; `trackly read-model status` tells"
+    " whether it has. Not in Kafka, and yours to delete: files that were exported, backups, what your customers"
+    " received as webhooks, what the providers keep."
+)
+
+
+def erase(
+    account: Annotated[str, typer.Argument(help="Id of the account.")],
+    number: Annotated[
+        str, typer.Argument(help="The number: 18005551234, '+1 800 555 1234'; or the id of a WhatsApp user.")
+    ],
+    also: Annotated[
+        list[str] | None, typer.Option("--list", metavar="LIST", help="A list that the account has no longer.")
+    ] = None,
+    country: Annotated[
+        str | None, typer.Option("--country", help="Country of a number that names none, in two letters: US, GB.")
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Erase nothing: look whether compacted topics still hold it; exit 1 if so.")
+    ] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Erase a number from every list of an account, and say what Kafka keeps of it until when.
+
+    Its rows go, those of its messages and clicks too, its state on sms.contacts goes, and it is in no new event until
+    the number itself turns up again. A
+    contact that was removed stays removed: what is kept of it is a pseudonym, by TRACKLY_PSEUDONYM_KEY.
+    """
+    phone = contact_number(number, country)
+    settings = BusSettings()
+    if verify:
+        _verify(settings, account, phone, as_json)
+        return
+    if settings.pseudonym_key is None:
+        raise Failed(
+            "TRACKLY_PSEUDONYM_KEY is not set, here and for streams, console and read model; 16 characters or more, the"
+            " same for ever (`openssl rand -hex 32`). Without it a removed contact would be"
+            " forgotten and texted again."
+        )
+    if not yes:
+        confirm(f"Erase {phone} from every list of {account}? It cannot be undone.")
+    codec = Codec(registry_for(settings.schema_registry_url))
+    closed_after_ms = _closed_after_ms(settings)  # and whether all topics are there, before anything is done
+    lists = asyncio.run(_lists(settings, codec, account)) + list(also or ())
+    with Admin(settings) as admin:
+        orders = asyncio.run(_order(settings, codec, account, phone, lists))
+        carried_out = _are_carried_out(admin, settings, orders)
+    now = time.time_ns() // 1_000_000
+    kept = retained(settings.catalogue, now, closed_after_ms)
+    if as_json:
+        for each in kept:
+            json_line({"topic": each.topic, "holds": each.holds, "until": time_text(each.until), "why": each.why})
+    else:
+        show(f"{phone} was erased from {len(lists)} lists. Kafka may hold it, in records of before, until:")
+        table(("until", "topic", "in", "why"), map(_row, kept))
+    say(ELSEWHERE)
+    if not carried_out:
+        raise Failed(
+            f"The order is given, and streams had not carried it out after {WAIT:g} s: is `trackly streams` running?"
+        )
+
+
+def _verify(settings: BusSettings, account: str, number: str, as_json: bool) -> None:
+    left = asyncio.run(remains(settings, account, number))
+    if as_json:
+        for each in left:
+            json_line(each._asdict())
+    elif left:
+        table(("topic", "partition", "records", "deletions"), ([str(value) for value in each] for each in left))
+    if left:
+        raise Failed(
+            "Kafka still has the number. It cleans a partition twice in 17 days: once what was replaced goes, once the"
+            " deletions; while streams runs, and sooner where segment.ms is shorter than 7 days."
+        )
+    if not as_json:
+        show(f"No compacted topic holds {number} of {account}.")
+
+
+async def _lists(settings: BusSettings, codec: Codec, account: str) -> list[str]:
+    view = await read_accounts(settings, codec)
+    if account not in view.accounts:
+        raise Failed(f"There is no account {account!r}; `trackly export` shows those there are.")
+    return sorted(view.lists_of(account))
+
+
+async def _order(
+    settings: BusSettings, codec: Codec, account: str, number: str, lists: list[str]
+) -> dict[Partition, int]:
+    """Order the erasure on each list, and on none; the offset behind the last order, by partition."""
+    async with producing(settings) as producer:
+        # Without the number, which must not live on in the log.
+        await write_down(producer, settings, codec, "contact.erase", "", account, lists=lists, contacts=1)
+        sent = [await _send(producer, settings, codec, account, number, each) for each in (*lists, "")]
+        stored = await asyncio.gather(*sent)
+    return {(each.topic, each.partition): each.offset + 1 for each in stored}
+
+
+def _are_carried_out(admin: Admin, settings: BusSettings, orders: dict[Partition, int]) -> bool:
+    """Whether streams carries the orders out in time.
+
+    Its offsets move when what a record leads to is durable: the rows of contacts and messages, and the order that it
+    sends on to where clicks are.
+    """
+    deadline = time.monotonic() + WAIT
+    links, commands = settings.catalogue["links"].name, settings.catalogue["commands"].name
+    if not _reaches(admin, settings.group("streams"), orders, deadline):
+        return False
+    # From the id by which a channel knows the person to the number, and from the number to every such id.
+    for _ in range(2):
+        passed_on = {(commands, partition): end for partition, end in admin.end_offsets(commands).items()}
+        if not _reaches(admin, settings.group("streams"), passed_on, deadline):
+            return False
+    ends = {(links, partition): end for partition, end in admin.end_offsets(links).items()}
+    return _reaches(admin, settings.group("streams"), ends, deadline)
+
+
+def _reaches(admin: Admin, group: str, wanted: dict[Partition, int], deadline: float) -> bool:
+    while True:
+        done = admin.group_offsets(group)
+        if all(done.get(partition, 0) >= offset for partition, offset in wanted.items()):
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+
+
+async def _send(
+    producer: Producer, settings: BusSettings, codec: Codec, account: str, number: str, list_number: str
+) -> asyncio.Future[Any]:
+    order = ContactCommand(
+        event_id=random_id(),
+        command="erase",
+        account=account,
+        list_number=list_number,
+        phone_number=number,
+        issued_by="trackly erase",
+        issued_at=time.time_ns() // 1_000_000,
+    )
+    return await send_order(producer, settings, codec, order)
+
+
+def _closed_after_ms(settings: BusSettings) -> dict[str, int]:
+    with Admin(settings) as admin:
+        there = admin.describe([topic.name for topic in settings.catalogue.values()])
+    check_topics((topic.name for topic in settings.catalogue.values()), there)
+    return {name: topic.closed_after_ms for name, topic in there.items()}
+
+
+def _row(each: Retained) -> tuple[str, ...]:
+    return str(time_text(each.until))[:10], each.topic, each.holds, each.why

@@ -1,0 +1,48 @@
+"""What compacted topics still hold of a number of an account, record by record, whether it counts any more or not."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+from bus.settings import BusSettings
+from trackly.reading import BEGINNING, open_topic
+
+TOPICS = ("contacts", "places", "table_contacts", "table_messages", "table_clicks")
+"""Topics (catalogue short names) that keep what is newest of a key, and may have a number in key or value. Keys begin
+with the account, but for those of clicks, whose rows name it."""
+
+
+class Remains(NamedTuple):
+    """Records of a partition that hold the number, and deletions that name it."""
+
+    topic: str
+    partition: int
+    records: int
+    deletions: int
+
+
+async def remains(settings: BusSettings, account: str, number: str) -> list[Remains]:
+    """Read the topics whole, as Kafka has them. Raises Failed, bus.admin.BrokerUnavailable."""
+    found: list[Remains] = []
+    for topic in TOPICS:
+        counts: dict[int, list[int]] = {}
+        async with open_topic(settings, settings.catalogue[topic].name, BEGINNING) as source:
+            async for record in source.rest():
+                if names(record, account, number):
+                    counts.setdefault(record.partition, [0, 0])[record.value is None] += 1
+        found += [Remains(settings.catalogue[topic].name, p, *each) for p, each in sorted(counts.items())]
+    return found
+
+
+def names(record: Any, account: str, number: str) -> bool:
+    """Whether a record of the account has the number in its key or value, and no longer one of which it is a part.
+
+    Providers write numbers without the plus sign too.
+    """
+    key, value = record.key or b"", record.value or b""
+    is_click = key.startswith(b"click:") and f'"{account}"'.encode() in value
+    if not key.startswith(f"{account}:".encode()) and not is_click:
+        return False
+    digits = re.escape(number.removeprefix("+").encode())
+    return re.search(rb"(?:\+|(?<![0-9]))" + digits + rb"(?![0-9])", key + b"\0" + value) is not None

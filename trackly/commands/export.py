@@ -1,0 +1,15 @@
+"""`trackly export`: accounts, lists and endpoints as code."""
+
+from __future__ import annotations
+
+from accounts.plan import export as export_toml
+from trackly.output import show
+from trackly.reading import current_accounts
+
+
+def export() -> None:
+    """Print accounts, lists and endpoints as a TOML file for `trackly apply`.
+
+    Secrets that are kept in env: or file: stay as they are; others are *** and keep their value when applied.
+    """
+    show(export_toml(current_accounts()).rstrip("\n"))

@@ -1,0 +1,160 @@
+"""`trackly keys`: keys for the API."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from typing import Annotated, Any
+
+import typer
+
+from accounts.keys import KEYS_TOPIC, new_key, state_of
+from accounts.store import ApiKeysReader, write_key
+from bus.settings import BusSettings
+from console.principals import Role
+from schemas.codec import Codec
+from schemas.records import ApiKey
+from schemas.registry import registry_for
+from schemas.topics import parse_duration
+from trackly.audit import OF_NO_ACCOUNT, write_down
+from trackly.decoding import time_text
+from trackly.errors import Failed
+from trackly.output import Json, json_line, parsed, say, show, table
+from trackly.reading import account_named, following, read_accounts, read_back
+from trackly.writing import producing
+
+MAX_NAME = 100
+
+keys = typer.Typer(no_args_is_help=True, add_completion=False)
+
+
+@keys.callback()
+def _keys() -> None:
+    """Keys for the API."""
+
+
+@keys.command("create")
+def create_key(
+    name: Annotated[str, typer.Option(help="What the key is for; orders are recorded under it.")],
+    account: Annotated[str | None, typer.Option(help="The account that it opens.")] = None,
+    all_accounts: Annotated[bool, typer.Option("--all-accounts", help="It opens every account.")] = False,
+    expires: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="It ends after 12h, 90d. By default it does not.")
+    ] = None,
+    role: Annotated[str, typer.Option(help=f"What it may do: {', '.join(map(str, Role))}.")] = str(Role.ADMIN),
+    as_json: Json = False,
+) -> None:
+    """Make a key and show it, once: only its digest is stored."""
+    if (account is None) is not all_accounts:
+        raise typer.BadParameter("name one account, or say --all-accounts", param_hint="--account")
+    if not (0 < len(name) <= MAX_NAME and name.isprintable()):
+        raise typer.BadParameter(f"a name has 1 to {MAX_NAME} printable characters", param_hint="--name")
+    expires_at = None if expires is None else _now() + parsed(parse_duration, expires, "--expires")
+    key, text = new_key(account, name, expires_at)
+    key = replace(key, role=str(parsed(Role.named, role, "--role")))
+    asyncio.run(_create(key))
+    if as_json:
+        json_line({"key": text, **_fields(key)})
+    else:
+        show(text)
+        say(f"This is {key.id}, for {account or 'all accounts'}. Keep it: it is not shown again.")
+
+
+@keys.command("list")
+def list_keys(
+    account: Annotated[str | None, typer.Option(help="Only those of this account.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the keys, without what opens anything."""
+    found = sorted(asyncio.run(_read()), key=lambda key: (key.account or "", key.created_at))
+    found = [key for key in found if account in (None, key.account)]
+    if as_json:
+        for key in found:
+            json_line(_fields(key))
+    elif found:
+        table(
+            ("id", "account", "role", "name", "begins with", "state", "created at", "expires at"),
+            (
+                (
+                    key.id,
+                    key.account or "all",
+                    key.role,
+                    key.name,
+                    f"{key.prefix}…",
+                    state_of(key, _now()),
+                    str(time_text(key.created_at)),
+                    "" if key.expires_at is None else str(time_text(key.expires_at)),
+                )
+                for key in found
+            ),
+        )
+    else:
+        say("There are no keys.")
+
+
+@keys.command("revoke")
+def revoke_key(key_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the key, as listed.")]) -> None:
+    """Revoke a key. Within about a second it opens nothing any more; it stays in the list."""
+    asyncio.run(_revoke(key_id))
+    say(f"{key_id} is revoked.")
+
+
+async def _create(key: ApiKey) -> None:
+    settings = BusSettings()
+    codec = _codec(settings)
+    if key.account is not None:
+        account_named(await read_accounts(settings, codec), key.account)
+    async with _reader(settings, codec) as reader:
+        await _write("key.create", settings, codec, reader, key)
+
+
+async def _revoke(key_id: str) -> None:
+    settings = BusSettings()
+    codec = _codec(settings)
+    async with _reader(settings, codec) as reader:
+        key = reader.view.by_id.get(key_id)
+        if key is None:
+            raise Failed(f"There is no key {key_id!r}; `trackly keys list` shows those there are.")
+        if key.revoked_at is None:
+            await _write("key.revoke", settings, codec, reader, replace(key, revoked_at=_now()))
+
+
+async def _read() -> list[ApiKey]:
+    settings = BusSettings()
+    async with _reader(settings, _codec(settings)) as reader:
+        return list(reader.view.by_id.values())
+
+
+async def _write(action: str, settings: BusSettings, codec: Codec, reader: ApiKeysReader, key: ApiKey) -> None:
+    async with producing(settings) as producer:
+        about, account = f"{key.id} {key.name}", key.account or OF_NO_ACCOUNT
+        await write_down(producer, settings, codec, action, about, account, role=key.role)
+        await write_key(producer, settings, codec, key)
+    await read_back(lambda: reader.view.by_id.get(key.id) == key, "`trackly keys list`")
+
+
+def _reader(settings: BusSettings, codec: Codec) -> AbstractAsyncContextManager[ApiKeysReader]:
+    return following(settings, ApiKeysReader(settings, codec), [KEYS_TOPIC])
+
+
+def _codec(settings: BusSettings) -> Codec:
+    return Codec(registry_for(settings.schema_registry_url))
+
+
+def _fields(key: ApiKey) -> dict[str, Any]:
+    times = {name: getattr(key, name) for name in ("created_at", "expires_at", "revoked_at")}
+    return {
+        "id": key.id,
+        "account": key.account,
+        "role": key.role,
+        "name": key.name,
+        "prefix": key.prefix,
+        "state": state_of(key, _now()),
+        **{name: None if at is None else time_text(at) for name, at in times.items()},
+    }
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

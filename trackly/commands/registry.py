@@ -1,0 +1,27 @@
+"""`trackly registry`: our schemas over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bus.logs import configure_logging
+from trackly.http import run_http
+
+
+def registry(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on.")] = 8082,
+) -> None:
+    """Serve the schemas as Confluent's Schema Registry does, read-only, until Ctrl-C or SIGTERM.
+
+    Point readers of the topics at it: schema.registry.url=http://HOST:8082. It needs no broker.
+    """
+    from inbound.server import door
+    from inbound.settings import InboundSettings
+    from registry.app import create_app
+
+    settings = InboundSettings()
+    configure_logging(service="registry")
+    run_http("registry", door(create_app(settings.catalogue), host, port, settings.door_limits()))

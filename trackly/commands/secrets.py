@@ -1,0 +1,101 @@
+"""`trackly secrets`: the keys that secrets are encrypted with on Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+
+import typer
+
+from accounts.model import Config, all_configs, config_key
+from accounts.secrets import SecretMissing, is_literal, keyring, new_key, secrets_of, with_secrets
+from accounts.store import write_configs
+from bus.settings import BusSettings
+from operations.evidence import key_id, public_key
+from schemas.codec import Codec
+from schemas.registry import registry_for
+from trackly.audit import OF_NO_ACCOUNT, write_down
+from trackly.errors import Failed
+from trackly.output import Json, json_line, say, show
+from trackly.reading import follow_accounts
+from trackly.writing import producing, settings_read_back
+
+secrets = typer.Typer(no_args_is_help=True, add_completion=False)
+
+
+@secrets.callback()
+def _secrets() -> None:
+    """Keys that secrets are encrypted with on Kafka, and the one that evidence is signed with."""
+
+
+@secrets.command("new-key")
+def make_key() -> None:
+    """Print a new key for TRACKLY_SECRET_KEYS.
+
+    To change keys: put the new one in front of the old one, restart every service, run `trackly secrets rewrap`, and
+    only then leave the old one out.
+    """
+    show(new_key())
+    say("Set it as TRACKLY_SECRET_KEYS for every service and for commands. Without it what it encrypts is lost.")
+
+
+@secrets.command("new-evidence-key")
+def make_evidence_key() -> None:
+    """Print a new key for TRACKLY_EVIDENCE_KEY, with which evidence about contacts is signed.
+
+    Its public key, which whoever checks evidence needs, is what `trackly secrets evidence-key` prints. Keep the public
+    keys of old ones: what was signed with them stays proven.
+    """
+    show(new_key())
+    say("Set it as TRACKLY_EVIDENCE_KEY for consoles and commands. It proves who signed: keep it to yourself.")
+
+
+@secrets.command("evidence-key")
+def show_evidence_key(as_json: Json = False) -> None:
+    """Print the public key of TRACKLY_EVIDENCE_KEY, by which others check evidence."""
+    key = BusSettings().evidence_key
+    if key is None:
+        raise Failed("There is no key: make one with `trackly secrets new-evidence-key` and set TRACKLY_EVIDENCE_KEY.")
+    public = public_key(key.get_secret_value())
+    if as_json:
+        json_line({"key_id": key_id(public), "public_key": public})
+    else:
+        show(public)
+
+
+@secrets.command("rewrap")
+def rewrap(as_json: Json = False) -> None:
+    """Encrypt every stored secret with the first key of TRACKLY_SECRET_KEYS, those in plain text too.
+
+    References (env:, file:) stay as they are. What Kafka held before is gone when it has compacted the topics.
+    """
+    if not keyring():
+        raise Failed("There is no key: make one with `trackly secrets new-key` and set TRACKLY_SECRET_KEYS.")
+    asyncio.run(_rewrap(as_json))
+
+
+async def _rewrap(as_json: bool) -> None:
+    settings = BusSettings()
+    codec = Codec(registry_for(settings.schema_registry_url))
+    async with follow_accounts(settings, codec) as reader:
+        before = list(all_configs(reader.view))
+        changed: list[tuple[Config, Config]] = []
+        for config in before:
+            try:
+                resealed = with_secrets(config, keyring().reseal)
+            except SecretMissing as missing:
+                raise Failed(f"{config_key(config)}: {missing}. Nothing was changed.") from None
+            if resealed != config:
+                changed.append((config, resealed))
+        async with producing(settings) as producer:
+            if changed:
+                action, count = "secrets.rewrap", len(changed)
+                await write_down(producer, settings, codec, action, "stored secrets", OF_NO_ACCOUNT, count=count)
+            written = await write_configs(producer, settings, codec, [new for _, new in changed])
+        await settings_read_back(reader, written)
+    for old, _ in changed:
+        was_plain = any(map(is_literal, secrets_of(old)))
+        if as_json:
+            json_line({"key": config_key(old), "was_plain": was_plain})
+        else:
+            show(f"{config_key(old)}{'  was in plain text' if was_plain else ''}")
+    say(f"{len(changed)} of {len(before)} settings were encrypted anew.")

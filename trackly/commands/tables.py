@@ -1,0 +1,129 @@
+"""`trackly tables`: what is to be done when the changelog of a table was lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from bus.admin import Admin
+from bus.settings import BusSettings
+from bus.tables.versions import pack, version_header, version_in
+from schemas.codec import Codec, CodecError
+from schemas.records import ContactState
+from schemas.registry import registry_for
+from streams.row import ContactRow, Counted, Held, to_bytes
+from streams.rules.outcome import COMMAND_PROVIDER
+from trackly.commands.topics.growing import wait_for_the_end
+from trackly.commands.topics.placing import of_contact
+from trackly.errors import Failed, check_topics
+from trackly.output import Json, Yes, confirm, json_line, say
+from trackly.progress import Progress
+from trackly.reading import BEGINNING, open_topic
+from trackly.writing import producing
+
+_AT_ONCE = 2_000
+
+tables = typer.Typer(no_args_is_help=True, add_completion=False)
+
+
+@tables.callback()
+def _tables() -> None:
+    """The tables of streams, when their changelogs were lost."""
+
+
+@tables.command("rebuild-from-contacts")
+def rebuild_from_contacts(yes: Yes = False, as_json: Json = False) -> None:
+    """Write the state of every contact on `sms.contacts` into the changelog of the table of contacts.
+
+    For a changelog that was deleted or lost: who was removed stays removed, with the reason, and failures in a row are
+    counted on. What the changelog has already is newer and wins. Messages that were registered are not restored:
+    reports about them go out under the provider's id. Streams must not run; delete its tables' directories before it
+    starts.
+    """
+    settings = BusSettings()
+    names = [settings.catalogue[key].name for key in ("contacts", "table_contacts")]
+    with Admin(settings) as admin:
+        check_topics(names, admin.identities(names))
+        wait_for_the_end(admin, settings, "streams")
+        count = sum(admin.end_offsets(names[0]).values()) - sum(admin.begin_offsets(names[0]).values())
+    if not yes:
+        confirm(f"Write about {count:,} states of contacts into {names[1]}?")
+    counts = asyncio.run(_rebuild(settings, count))
+    if as_json:
+        json_line({"states": counts["states"], "removed": counts["removed"], "unreadable": counts["unreadable"]})
+    else:
+        say(f"{counts['states']:,} states are in the changelog, {counts['removed']:,} of them of removed contacts.")
+        say("Now delete the tables' directories of streams (streams/INSTANCE_ID in TRACKLY_DATA_DIR) and start it.")
+    if counts["unreadable"]:
+        raise Failed(f"{counts['unreadable']:,} records could not be read; `trackly tap {names[0]}` shows them.")
+
+
+async def _rebuild(settings: BusSettings, count: int) -> Counter[str]:
+    codec = Codec(registry_for(settings.schema_registry_url))
+    changelog = settings.catalogue["table_contacts"]
+    counts: Counter[str] = Counter(states=0, removed=0, unreadable=0)
+    sent: list[Any] = []
+    progress = Progress("contacts", count)
+    async with producing(settings, linger_ms=20) as producer:
+        async with open_topic(settings, settings.catalogue["contacts"].name, BEGINNING) as topic:
+            async for record in topic.rest():
+                progress.add(1)
+                try:
+                    rows = list(_rows(record, codec, changelog.partitions))
+                except (CodecError, ValueError):
+                    counts["unreadable"] += 1
+                    continue
+                counts["states"] += 1
+                counts["removed"] += any(removed for *_, removed in rows)
+                for partition, value, headers, _ in rows:
+                    sent.append(
+                        await producer.send(changelog.name, value, key=record.key, partition=partition, headers=headers)
+                    )
+                if len(sent) >= _AT_ONCE:
+                    await asyncio.gather(*sent)
+                    sent.clear()
+        await asyncio.gather(*sent)
+    progress.end()
+    return counts
+
+
+def _rows(
+    record: Any, codec: Codec, partitions: int
+) -> Iterator[tuple[int, bytes | None, list[tuple[str, bytes]] | None, bool]]:
+    """Partition, row, headers, and whether the contact is removed, of what a record of `sms.contacts` says."""
+    account, _, number = record.key.decode().split(":", 2)
+    for partition in of_contact(account, number, partitions):
+        if record.value is None:
+            version = version_in(record.headers)
+            yield partition, None, None if version is None else [version_header(version)], False
+            continue
+        state = codec.decode_as(ContactState, record.value)
+        # One below what the table wrote, so that its own row wins where it is still there.
+        yield (
+            partition,
+            pack(max(0, state.version - 1), to_bytes(row_of(state))),
+            None,
+            not (state.active or state.held),
+        )
+
+
+def row_of(state: ContactState) -> ContactRow:
+    """A row that is what a state says. When each failure was, it does not say: they count from when it began."""
+    failed = tuple(Counted(f"restored:{number}", state.since, True) for number in range(state.failures))
+    held = None
+    if state.held:
+        place, event = f"{state.account}:{state.list_number}", state.last_event_id
+        held = Held(state.reason or "bad_response", state.since, event, event, COMMAND_PROVIDER, None, None, place, "")
+    return ContactRow(
+        active=state.active or state.held,
+        reason=None if state.held else state.reason,
+        since=state.since,
+        removed_at=0 if state.active else state.since,
+        counted=failed,
+        names=() if state.known_as is None else (state.known_as,),
+        held=held,
+    )

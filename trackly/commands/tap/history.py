@@ -1,0 +1,213 @@
+"""Reads the past of a topic: a stretch of it, what fits, with progress and a position to go on from."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from bus.settings import BusSettings
+from schemas.codec import CodecError, Registry
+from schemas.fields import FieldReader
+from schemas.pii import personal_fields
+from trackly.conditions import MISSING, Condition, value_at
+from trackly.decoding import KafkaRecord, is_time, plain, time_text
+from trackly.errors import Failed
+from trackly.output import is_unread
+from trackly.progress import Progress
+from trackly.reading import STALLED, Start, Topic, open_topic
+
+BATCH = 4_000
+"""Records taken at a time: enough to be quick, few enough that memory does not grow with them."""
+
+SAVE_EVERY = 5.0
+"""Seconds between two writes of the position."""
+
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What of a topic is wanted. Without an `end`, what was there at the beginning, or with `follow` for ever."""
+
+    topic: str
+    start: Start
+    end: Start | None = None
+    conditions: Sequence[Condition] = ()
+    follow: bool = False
+    timeout: float | None = None
+
+
+class Sink(Protocol):
+    """Takes records of a topic, oldest first in each partition."""
+
+    def take(self, records: Sequence[KafkaRecord]) -> int | None:
+        """How many of them were wanted; None when no more are."""
+
+    def checkpoint(self, last: bool) -> Mapping[str, Any] | None:
+        """Make durable what was taken; what to remember of it beside the position. None: not yet."""
+
+
+class Position:
+    """How far a topic has been read, in a file, so that a later run goes on from there."""
+
+    def __init__(self, path: Path, question: Question) -> None:
+        self._path = path
+        self._asked = {
+            "topic": question.topic,
+            "where": [f"{c.path}{c.sign}{c.expected}" for c in question.conditions],
+        }
+        self._saved: dict[str, Any] = self._load()
+        self._topic_id: str | None = self._saved.get("topic_id")
+
+    @property
+    def next(self) -> dict[int, int]:
+        """Offset to read next, by partition; empty at the first run."""
+        return {int(partition): offset for partition, offset in self._saved.get("next", {}).items()}
+
+    @property
+    def remembered(self) -> Mapping[str, Any]:
+        """What the sink wanted to remember."""
+        found: Mapping[str, Any] = self._saved.get("sink", {})
+        return found
+
+    def check(self, topic_id: str) -> None:
+        """Note which topic this is the position in. Raises Failed when it is of an earlier one of this name."""
+        known = self._saved.get("topic_id", topic_id)
+        if known != topic_id:
+            raise Failed(
+                f"{self._asked['topic']} was deleted and made anew since {self._path} was written: its offsets count"
+                f" other records. Remove {self._path} to begin anew, and name another file to write to."
+            )
+        self._topic_id = topic_id
+
+    def save(self, positions: Mapping[int, int], remembered: Mapping[str, Any]) -> None:
+        """Write the position; a reader sees the old file or the new one."""
+        known = {} if self._topic_id is None else {"topic_id": self._topic_id}
+        self._saved = {
+            **self._asked,
+            **known,
+            "next": {str(p): at for p, at in positions.items()},
+            "sink": dict(remembered),
+        }
+        beside = self._path.with_name(f"{self._path.name}.new")
+        beside.write_text(json.dumps(self._saved, indent=1) + "\n", "utf-8")
+        beside.replace(self._path)
+
+    def _load(self) -> dict[str, Any]:
+        try:
+            saved: dict[str, Any] = json.loads(self._path.read_text("utf-8"))
+            asked = {key: saved[key] for key in self._asked}
+        except FileNotFoundError:
+            return {}
+        except (ValueError, KeyError, TypeError):
+            raise Failed(f"{self._path} is no position of `trackly tap`: name another file, or remove it.") from None
+        if asked != self._asked:
+            raise Failed(f"{self._path} is the position of another question ({asked}): name another file.")
+        return saved
+
+
+class Rows:
+    """The values of some fields, of those records of a topic that fit: times in milliseconds, bytes as they are.
+
+    A record without a value gives None for each field and fits only where nothing is asked. `unreadable` counts the
+    records that are none of the topic's.
+    """
+
+    def __init__(
+        self, registry: Registry, record: str, conditions: Sequence[Condition], names: Collection[str] | None = None
+    ) -> None:
+        if "secret" in personal_fields(record).values():
+            raise Failed(f"{record} holds secrets: it is shown record by record, by `trackly tap` without more.")
+        asked = None if names is None else {*names, *(condition.field for condition in conditions)}
+        self._reader = FieldReader(registry, record, asked)
+        self.fields = [field for field in self._reader.fields if names is None or field["name"] in names]
+        known = {field["name"]: field["type"] for field in self._reader.fields}
+        for name in [*(names or ()), *(condition.field for condition in conditions)]:
+            if name not in known:
+                raise Failed(f"{record} has no field {name!r}; docs/topics lists its fields.")
+        self._checks = [(c, is_time(known[c.field]), "." in c.path) for c in conditions]
+        self.unreadable = 0
+
+    def read(self, record: KafkaRecord) -> Values | None:
+        """The values, or None for a record that does not fit or is not readable."""
+        if record.value is None:
+            return None if self._checks else {field["name"]: None for field in self.fields}
+        try:
+            values = self._reader.read(record.value)
+        except CodecError:
+            self.unreadable += 1
+            return None
+        for condition, timed, nested in self._checks:
+            value = values[condition.field]
+            if timed and value is not None:
+                value = time_text(value)
+            if nested:
+                value = value_at({condition.field: value}, condition.path)
+            if value is MISSING or not condition.admits(plain(value)):
+                return None
+        return values
+
+
+async def read_history(
+    settings: BusSettings, question: Question, sink: Sink, position: Position | None = None, quiet: bool = False
+) -> None:
+    """Give a sink what was asked for, and save the position while it goes on. Raises Failed, BrokerUnavailable."""
+    opening = open_topic(
+        settings, question.topic, question.start, end=question.end, positions=position.next if position else None
+    )
+    async with opening as topic:
+        if position is not None:
+            position.check(topic.id)
+        progress = None if quiet else Progress("records", topic.size)
+        is_whole = True
+        try:
+            await _read(topic, question, sink, position, progress.add if progress else lambda records: None)
+        except Exception:
+            # The sink may have taken half of a batch: what was saved last is true of both.
+            is_whole = False
+            raise
+        finally:
+            if progress is not None:
+                progress.end()
+            if is_whole:
+                await _save(topic, sink, position, last=True)
+
+
+async def _read(
+    topic: Topic, question: Question, sink: Sink, position: Position | None, count: Callable[[int], None]
+) -> None:
+    wanted_at = moved_at = saved_at = time.monotonic()
+    while True:
+        behind = await topic.is_behind()
+        now = time.monotonic()
+        if not behind and not question.follow:
+            return
+        if not behind and question.timeout is not None and now - wanted_at >= question.timeout:
+            return
+        if behind and now - moved_at > STALLED:
+            raise Failed(f"Kafka gave no record for {STALLED:g} s, although there are more. Try again.")
+        records = await topic.poll(0.2, BATCH)
+        wanted = sink.take(records)
+        if wanted is None:
+            return
+        now = time.monotonic()
+        if records or not behind:
+            moved_at = now
+        if wanted:
+            wanted_at = now
+        count(len(records))
+        if now - saved_at >= SAVE_EVERY:
+            await _save(topic, sink, position)
+            saved_at = now
+        # Writing would tell, but only when the next record comes.
+        if is_unread():
+            return
+
+
+async def _save(topic: Topic, sink: Sink, position: Position | None, last: bool = False) -> None:
+    if position is not None and (remembered := sink.checkpoint(last)) is not None:
+        position.save(await topic.positions(), remembered)

@@ -1,0 +1,138 @@
+"""What each service must be allowed on Kafka: which topics it writes and reads by the catalogue, which groups it is in.
+
+Written out for Kafka's own tool, and as users of Strimzi. Each service has a user of its own: `trackly-ingest` ...
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import yaml
+
+from bus.settings import BusSettings
+from schemas.topics import Catalogue
+
+SERVICES = ("ingest", "streams", "sinks", "console", "read-model", "mirror")
+"""Services that talk to Kafka, as the catalogue names writers and readers."""
+
+MEMBER_OF = {
+    "streams": ("streams",),
+    "sinks": ("sinks", "replays", "forwarding", "alerts", "delay-*"),
+    "mirror": ("mirror",),
+}
+"""Consumer groups of each service (`BusSettings.group`); a star at the end: all that begin so."""
+
+LOOKS_AT = {"console": ("streams",)}
+"""Groups whose committed offsets a service reads: an answer is true once streams has come so far."""
+
+Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs", "Delete", "Alter", "AlterConfigs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """User may do this with a topic or group; `is_prefix`: with all whose names begin so."""
+
+    user: str
+    operations: tuple[Operation, ...]
+    resource: Literal["topic", "group"]
+    name: str
+    is_prefix: bool = False
+
+
+def rules(settings: BusSettings, user_prefix: str = "trackly-") -> list[Rule]:
+    """All rules, by user. `setup` makes topics (`trackly topics apply`); `admin` is who uses the command."""
+    found = []
+    heads = heads_of(settings.catalogue)
+    groups = settings.group("")
+    for service in SERVICES:
+        user = user_prefix + service
+        # Counts and ids of all topics are compared at every start, and settings looked at of some.
+        found += [Rule(user, ("Describe", "DescribeConfigs"), "topic", head, True) for head in heads]
+        found += _of_topics(user, service, settings)
+        found += [_group(user, groups + name, "Read") for name in MEMBER_OF.get(service, ())]
+        found += [_group(user, groups + name, "Describe") for name in LOOKS_AT.get(service, ())]
+    setup, admin = user_prefix + "setup", user_prefix + "admin"
+    found += [Rule(setup, ("Create", "Describe", "DescribeConfigs"), "topic", head, True) for head in heads]
+    everything: tuple[Operation, ...] = ("Create", "Describe", "DescribeConfigs", "Read", "Write")
+    found += [Rule(admin, everything, "topic", head, True) for head in heads]
+    found.append(Rule(admin, ("Describe",), "group", groups, True))
+    return found
+
+
+def heads_of(catalogue: Catalogue) -> list[str]:
+    """What topics of the catalogue begin with, the prefix included: `sms.`, `config.`, `trackly`."""
+    return [f"{catalogue.prefix}{head}" for head in ("sms.", "config.", "trackly")]
+
+
+def for_kafka(found: list[Rule]) -> str:
+    """Calls of `kafka-acls.sh`, one a line. Repeating them changes nothing."""
+    lines = ["# BOOTSTRAP: the brokers; admin.properties: how somebody connects who may alter ACLs."]
+    gathered: dict[tuple[object, ...], list[str]] = {}
+    for rule in found:
+        gathered.setdefault((rule.user, rule.resource, rule.operations, rule.is_prefix), []).append(rule.name)
+    for (user, resource, operations, is_prefix), names in gathered.items():
+        words = ["--add", "--allow-principal", f"User:{user}"]
+        words += [word for operation in operations for word in ("--operation", operation)]  # type: ignore[attr-defined]
+        words += [word for name in names for word in (f"--{resource}", name)]
+        words += ["--resource-pattern-type", "prefixed"] if is_prefix else []
+        lines.append(
+            'kafka-acls.sh --bootstrap-server "$BOOTSTRAP" --command-config admin.properties ' + shlex.join(words)
+        )
+    return "\n".join(lines) + "\n"
+
+
+def for_strimzi(found: list[Rule], cluster: str) -> str:
+    """KafkaUsers, with passwords that the User Operator makes."""
+    users: dict[str, list[Rule]] = {}
+    for rule in found:
+        users.setdefault(rule.user, []).append(rule)
+    return yaml.safe_dump_all((_kafka_user(user, own, cluster) for user, own in users.items()), sort_keys=False)
+
+
+def _kafka_user(user: str, own: list[Rule], cluster: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "kafka.strimzi.io/v1",
+        "kind": "KafkaUser",
+        "metadata": {"name": user, "labels": {"strimzi.io/cluster": cluster}},
+        "spec": {
+            "authentication": {"type": "scram-sha-512"},
+            "authorization": {
+                "type": "simple",
+                "acls": [
+                    {
+                        "resource": {
+                            "type": rule.resource,
+                            "name": rule.name,
+                            "patternType": "prefix" if rule.is_prefix else "literal",
+                        },
+                        "operations": list(rule.operations),
+                    }
+                    for rule in own
+                ],
+            },
+        },
+    }
+
+
+def _of_topics(user: str, service: str, settings: BusSettings) -> Iterator[Rule]:
+    tiers: set[tuple[Operation, ...]] = set()
+    for topic in settings.catalogue.values():
+        operations: tuple[Operation, ...] = (
+            *(("Write",) if service in topic.written_by else ()),
+            *(("Read",) if service in topic.read_by else ()),
+        )
+        if not operations:
+            continue
+        if topic.delay_ms is None:
+            yield Rule(user, operations, "topic", topic.name)
+        elif operations not in tiers:
+            # Webhooks that wait in a tier of an earlier schedule are found again.
+            tiers.add(operations)
+            yield Rule(user, operations, "topic", topic.name.rpartition(".")[0] + ".", True)
+
+
+def _group(user: str, name: str, operation: Operation) -> Rule:
+    return Rule(user, (operation,), "group", name.removesuffix("*"), name.endswith("*"))

@@ -1,0 +1,179 @@
+"""`trackly topics`: the catalogue, and what of it is on the broker."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from bus.admin import Admin
+from bus.settings import BusSettings
+from schemas.topics import Topic
+from trackly.commands.topics import acls
+from trackly.commands.topics.retention import retention
+from trackly.errors import Failed
+from trackly.output import Json, Yes, confirm, json_line, say, show, table
+from trackly.reading import find_topic
+
+topics = typer.Typer(no_args_is_help=True, add_completion=False)
+
+
+@topics.callback()
+def _topics() -> None:
+    """Create the topics, list and describe them."""
+
+
+@topics.command("apply")
+def apply_topics(as_json: Json = False) -> None:
+    """Create the topics that are missing and show where others differ. Nothing is altered or deleted."""
+    settings = BusSettings()
+    with Admin(settings) as admin:
+        changes = admin.apply(settings.catalogue)
+    if as_json:
+        for change in changes:
+            json_line({"topic": change.topic, "action": change.action, "detail": change.detail})
+        return
+    shown = [(c.topic, c.action, c.detail) for c in changes if c.action != "unchanged"]
+    if shown:
+        table(("topic", "action", "detail"), shown)
+    counts = {action: sum(c.action == action for c in changes) for action in ("created", "unchanged", "differs")}
+    show(", ".join(f"{count} {action}" for action, count in counts.items()))
+    if counts["differs"]:
+        say("What differs is left as it is; alter it with Kafka's own tools if it should not.")
+
+
+@topics.command("grow")
+def grow(
+    prefix: Annotated[str, typer.Option(help="What the new topics begin with, such as v2.")],
+    partitions: Annotated[int, typer.Option(min=1, help="Partitions of each topic keyed by recipient.")],
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Move to topics under another prefix, with another number of partitions, since Kafka cannot move what is there.
+
+    Copied are settings, states of contacts, the tables, webhooks that wait, dead letters and the audit log; callbacks,
+    receipts and events stay under the old prefix until their time is over, but for those that are not processed yet.
+    First start ingest with the new prefix and partitions (`trackly topics apply` makes its topics), and stop everything
+    else. Afterwards start it with TRACKLY_TOPIC_PREFIX and TRACKLY_PARTITIONS as they were given here.
+    """
+    from trackly.commands.topics.growing import check, copy
+
+    old = BusSettings()
+    new = BusSettings(topic_prefix=prefix, partitions=partitions)
+    if new.topic_prefix == old.topic_prefix:
+        raise Failed(f"The new topics need another prefix than the old ones, which is {old.topic_prefix!r}.")
+    with Admin(old) as admin:
+        check(admin, old, new)
+        if not yes:
+            confirm(f"Copy the state under {old.topic_prefix!r} to {partitions} partitions under {prefix!r}?")
+    with Admin(new) as admin:
+        admin.apply(new.catalogue)
+    written = asyncio.run(copy(old, new))
+    if as_json:
+        json_line({"prefix": prefix, "partitions": partitions, "written": dict(written)})
+        return
+    table(("topic", "records"), ((name, f"{count:,}") for name, count in written.items() if count))
+    show(f"Now start everything with TRACKLY_TOPIC_PREFIX={prefix} and TRACKLY_PARTITIONS={partitions}.")
+
+
+@topics.command("list")
+def list_topics(as_json: Json = False) -> None:
+    """List the topics of the catalogue, whether or not they exist. Asks no broker."""
+    topics = BusSettings().catalogue.values()
+    if as_json:
+        for topic in topics:
+            json_line(_summary(topic))
+        return
+    table(
+        ("name", "partitions", "retention", "record", "purpose"),
+        ((t.name, str(t.partitions), retention(t), t.record or "", t.purpose) for t in topics),
+    )
+
+
+@topics.command("describe")
+def describe_topic(
+    name: Annotated[str, typer.Argument(help="Name of the topic, with or without the prefix.")],
+    as_json: Json = False,
+) -> None:
+    """Show one topic: what it is for, its settings, and what each partition holds."""
+    settings = BusSettings()
+    with Admin(settings) as admin:
+        found = find_topic(settings, name, admin.list_topics())
+        there = admin.describe([found])[found]
+        begins, ends = admin.begin_offsets(found), admin.end_offsets(found)
+    topic = settings.catalogue.named(found)
+    if topic is None:
+        raise Failed(f"{found} is no topic of trackly's; Kafka's own tools describe it.")
+    partitions = [{"partition": number, "begin": begins[number], "end": ends[number]} for number in sorted(ends)]
+    wanted = {**topic.settings, "partitions": str(topic.partitions)}
+    actual = {**there.settings, "partitions": str(there.partitions)}
+    if as_json:
+        json_line(
+            {
+                **_summary(topic),
+                "key": topic.key,
+                "public": topic.public,
+                "written_by": topic.written_by,
+                "read_by": topic.read_by,
+                "replication": there.replication,
+                "settings": {name: actual.get(name) for name in wanted},
+                "offsets": partitions,
+            }
+        )
+        return
+    show(f"{topic.name}: {topic.purpose}")
+    show(f"record {topic.record or 'none yet'}, key {topic.key}, kept {retention(topic)}")
+    show(f"written by {', '.join(topic.written_by)}, read by {', '.join(topic.read_by)}")
+    rows = [(name, str(actual.get(name)), wanted[name]) for name in wanted]
+    table(("setting", "on the broker", "in the catalogue"), rows)
+    table(("partition", "begin", "end"), ([str(value) for value in each.values()] for each in partitions))
+
+
+@topics.command("acls")
+def show_acls(
+    form: Annotated[
+        Literal["kafka", "strimzi"], typer.Option("--format", help="kafka-acls.sh, or KafkaUsers.")
+    ] = "kafka",
+    user_prefix: Annotated[str, typer.Option(help="What the users' names begin with.")] = "trackly-",
+    cluster: Annotated[str, typer.Option(help="Name of Strimzi's Kafka.")] = "kafka",
+    as_json: Json = False,
+) -> None:
+    """Print what each service must be allowed on topics and groups. Asks no broker."""
+    found = acls.rules(BusSettings(), user_prefix)
+    if as_json:
+        for rule in found:
+            json_line(asdict(rule))
+        return
+    print(acls.for_kafka(found) if form == "kafka" else acls.for_strimzi(found, cluster), end="")
+
+
+@topics.command("docs")
+def write_docs(
+    out: Annotated[
+        Path,
+        typer.Option(metavar="DIR", file_okay=False, help="Folder that gets topics/, webhooks/ and two YAML files."),
+    ] = Path("docs"),
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if something would change.")] = False,
+) -> None:
+    """Write a page for each topic, an AsyncAPI document, a data contract, and JSON Schemas of the webhooks."""
+    from trackly.commands.topics.docs.reference import differences, write
+
+    changed = differences(out) if check else write(out)
+    for path in changed:
+        show(str(out / path))
+    if check and changed:
+        raise Failed(f"{len(changed)} files are not up to date: run `trackly topics docs --out {out}`.")
+    say("Nothing has changed." if not changed else f"{len(changed)} files were written.")
+
+
+def _summary(topic: Topic) -> dict[str, Any]:
+    return {
+        "name": topic.name,
+        "partitions": topic.partitions,
+        "retention": retention(topic),
+        "record": topic.record,
+        "purpose": topic.purpose,
+    }

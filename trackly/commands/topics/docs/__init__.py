@@ -1,0 +1,1 @@
+"""The reference of topics and settings, written from catalogue, schemas and classes."""

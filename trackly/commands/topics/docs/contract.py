@@ -1,0 +1,111 @@
+"""The public topics as a data contract in the Open Data Contract Standard. https://bitol-io.github.io/open-data-contract-standard/"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from schemas.pii import kind_of
+from schemas.topics import Catalogue, Topic
+from trackly.commands.topics.docs.words import (
+    FOLDER,
+    duplicates,
+    example_of,
+    order,
+    pii_of,
+    schema_of,
+    type_name,
+    without_null,
+)
+
+_LOGICAL = {
+    "string": "string", "bytes": "string", "int": "integer", "long": "integer", "float": "number", "double": "number",
+    "boolean": "boolean", "enum": "string", "record": "object", "map": "object", "array": "array",
+}  # fmt: skip
+
+
+def contract(catalogue: Catalogue) -> str:
+    """The document, YAML."""
+    topics = [topic for topic in catalogue.values() if topic.public]
+    document = {
+        "apiVersion": "v3.1.0",
+        "kind": "DataContract",
+        "id": "trackly-events",
+        "name": "trackly events",
+        "version": "1.0.0",
+        "status": "active",
+        "domain": "messaging",
+        "description": {
+            "purpose": "What became of text messages, what was answered, who must not be texted again.",
+            "usage": "Read the topics with any Kafka client; `trackly registry` or your own registry has the schemas.",
+            "limitations": "Records come at least once. Fields with a classification are personal data.",
+        },
+        "servers": [{"server": "kafka", "type": "kafka", "host": "localhost:9092", "format": "avro"}],
+        "schema": [_topic(topic, catalogue) for topic in topics],
+        "slaProperties": [
+            {"property": "retention", "value": topic.retention_ms // 86_400_000, "unit": "d", "element": topic.id}
+            for topic in topics
+            if topic.retention_ms is not None
+        ],
+    }
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
+    return "# Written by `trackly topics docs`; change schemas/ instead.\n" + text
+
+
+def _topic(topic: Topic, catalogue: Catalogue) -> dict[str, Any]:
+    record = str(topic.record)
+    schema, shown = schema_of(record), example_of(topic)
+    return {
+        "name": topic.id,
+        "physicalName": topic.name,
+        "physicalType": "topic",
+        "logicalType": "object",
+        "description": f"{topic.purpose} {order(topic)} {duplicates(topic)}",
+        "authoritativeDefinitions": [
+            {"type": "schema", "url": f"http://localhost:8082/subjects/{topic.subject}/versions/latest/schema"}
+        ],
+        "customProperties": [
+            {"property": "record", "value": f"{schema['namespace']}.{record}"},
+            {"property": "schemaVersion", "value": FOLDER.versions[record][-1]["version"]},
+            {"property": "compatibility", "value": catalogue.compatibility(record)},
+            {"property": "key", "value": topic.key},
+        ],
+        "properties": [_property(topic, field, shown[field["name"]]) for field in schema["fields"]],
+    }
+
+
+def _property(topic: Topic, field: Mapping[str, Any], shown: Any) -> dict[str, Any]:
+    kind = without_null(field["type"])
+    found = {
+        "name": field["name"],
+        "description": field["doc"],
+        "physicalType": type_name(kind) if type_name(kind) != "time" else "long (timestamp-millis)",
+        **_logical(kind),
+        "required": kind is field["type"],
+    }
+    if field["name"] == "event_id":
+        found |= {"primaryKey": True, "primaryKeyPosition": 1}
+    pii = pii_of(topic, kind_of(str(topic.record), field["name"]))
+    if pii is not None:
+        found["classification"] = pii
+    if isinstance(shown, str | int | float) and not isinstance(shown, bool):
+        found["examples"] = [shown]
+    return found
+
+
+def _logical(kind: Any) -> dict[str, Any]:
+    if not isinstance(kind, Mapping):
+        return {"logicalType": _LOGICAL[kind]}
+    if type_name(kind) == "time":
+        return {"logicalType": "timestamp"}
+    found: dict[str, Any] = {"logicalType": _LOGICAL[kind["type"]]}
+    if kind["type"] == "array":
+        found["items"] = {"name": "item", **_logical(kind["items"])}
+    if kind["type"] == "record":
+        found["properties"] = [
+            {"name": field["name"], "description": field["doc"], **_logical(without_null(field["type"]))}
+            for field in kind["fields"]
+        ]
+    return found

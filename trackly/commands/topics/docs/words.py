@@ -1,0 +1,129 @@
+"""Sentences and shapes that the pages, AsyncAPI and the data contract share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from schemas.pii import kind_of
+from schemas.pseudonyms import Pseudonyms
+from schemas.registry import FolderRegistry
+from schemas.samples import example
+from schemas.topics import Topic
+
+FOLDER = FolderRegistry()
+SERVICES = ("ingest", "streams", "sinks", "console")
+"""Who of `written_by` and `read_by` is a process of trackly."""
+
+WIRE_FORMAT = (
+    "Avro in the Confluent wire format: a zero byte, four bytes of schema id, the body. `trackly registry` serves the"
+    " schemas."
+)
+
+
+_IN_MIRRORS = {"number": "pseudonym", "text": "left out"}
+
+
+class Field(NamedTuple):
+    """A field of a record: dotted name (`links[].url`), type in words, doc, kind of personal data or None."""
+
+    name: str
+    type: str
+    nullable: bool
+    doc: str
+    pii: str | None
+
+
+def schema_of(record: str) -> dict[str, Any]:
+    """The newest schema of a record."""
+    return FOLDER.schema(FOLDER.id_of(record))
+
+
+def fields_of(record: str) -> Iterator[Field]:
+    """The fields of a record, those of nested records after the field that holds them."""
+    for field in schema_of(record)["fields"]:
+        pii = kind_of(record, field["name"])
+        kind = without_null(field["type"])
+        yield Field(field["name"], type_name(kind), kind is not field["type"], field["doc"], pii)
+        items = kind.get("items") if isinstance(kind, Mapping) else None
+        if isinstance(items, Mapping):
+            for inner in items["fields"]:
+                yield Field(f"{field['name']}[].{inner['name']}", type_name(inner["type"]), False, inner["doc"], pii)
+
+
+def pii_of(topic: Topic, kind: str | None) -> str | None:
+    """Kind of personal data that a topic has in a field of this kind; a mirror has other ones."""
+    return _IN_MIRRORS.get(str(kind), kind) if topic.mirrors is not None else kind
+
+
+def example_of(topic: Topic) -> dict[str, Any]:
+    """An example of a topic's record as JSON has it."""
+    record = str(topic.record)
+    values = example(record)
+    if topic.mirrors is None:
+        return values
+    shown = {"number": Pseudonyms("an example").of("acme", "+15551230001"), "text": ""}
+    return {name: shown.get(str(kind_of(record, name)), value) for name, value in values.items()}
+
+
+def without_null(kind: Any) -> Any:
+    """The type of a nullable field when it is not null; other types as they are."""
+    if isinstance(kind, list):
+        return next(branch for branch in kind if branch != "null")
+    return kind
+
+
+def type_name(kind: Any) -> str:
+    """A type in words: `string`, `time`, `list of string`, `map of string`."""
+    match kind:
+        case list():
+            return " or ".join(type_name(branch) for branch in kind)
+        case {"logicalType": "timestamp-millis"}:
+            return "time"
+        case {"type": "array", "items": items}:
+            return f"list of {type_name(items)}"
+        case {"type": "map", "values": values}:
+            return f"map of {type_name(values)}"
+        case {"type": "record", "name": name}:
+            return str(name)
+        case {"type": inner}:
+            return type_name(inner)
+        case _:
+            return str(kind)
+
+
+def order(topic: Topic) -> str:
+    """In which order the records of a topic come."""
+    if topic.key == "none":
+        return "Records have no key and no order."
+    text = f"Records of one key ({topic.key}) lie in one partition, in the order in which they were written."
+    if topic.record is not None and any(f.name == "timestamp" for f in fields_of(topic.record)):
+        text += " That is the order of arrival, not of the provider's clock: compare `timestamp`."
+    return text
+
+
+def duplicates(topic: Topic) -> str:
+    """Whether a record may come twice, and what tells."""
+    if topic.compacted:
+        text = "Compacted: the newest record of a key counts, and one that comes again changes nothing."
+        if topic.record is not None and any(f.name == "version" for f in fields_of(topic.record)):
+            text = (
+                "Compacted. Of the records of a key the one with the highest `version` counts, which is nearly always"
+                " the newest, and of equal ones the newer: a worker that was cut off may write an older state behind a"
+                " newer one, which is then published again about a minute and a half later. So keep the version that"
+                " you have seen of each key, and pass a lower one over. The header `version` tells it too, also where"
+                " the record has no value."
+            )
+        if topic.public:
+            text += (
+                " A record without a value says that there is nothing about the key any more; Kafka drops it after a"
+                " day (`delete.retention.ms`), so a reader that was away for longer begins at the beginning."
+                " Some have the key `::`, which nothing else has: they make Kafka clean a partition that is quiet."
+            )
+        return text
+    if topic.record is not None and any(f.name == "event_id" for f in fields_of(topic.record)):
+        return (
+            "At least once: after a crash a record may come again, with the same `event_id` (also in the header"
+            " `ce_id`). Drop it by that, or write with `event_id` as the key."
+        )
+    return "At least once: after a crash a record may come again."

@@ -1,0 +1,178 @@
+"""`trackly users`: who may sign in to the console."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from bus.producer import KafkaError
+from bus.settings import BusSettings
+from console.changes.audit_log import accounts_of
+from console.principals import EVERY_ACCOUNT, Role
+from console.settings import ConsoleSettings
+from console.signin import sessions
+from console.signin.links import new_link, path_of
+from console.signin.users import User, UserError, add_user, all_users, disable, email_of, grant, user_by_email
+from database.engine import DatabaseUrlError, open_engine
+from database.migrating import migrate
+from schemas.codec import Codec
+from schemas.registry import registry_for
+from trackly.audit import write_down
+from trackly.decoding import time_text
+from trackly.errors import Failed
+from trackly.output import Json, json_line, say, show, table
+from trackly.writing import producing
+
+KAFKA_SECONDS = 10.0
+"""How long Kafka may take for an entry of the audit log."""
+
+users = typer.Typer(no_args_is_help=True, add_completion=False)
+
+Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The user's email address.")]
+Account = Annotated[str | None, typer.Option(help="The account; every account unless given.")]
+RoleName = Annotated[str, typer.Option(help="viewer, support or admin.")]
+
+
+@users.callback()
+def _users() -> None:
+    """Who may sign in to the console."""
+
+
+@users.command("list")
+def list_users(as_json: Json = False) -> None:
+    """List the users and their roles."""
+    with _database() as connection:
+        found = all_users(connection)
+    if as_json:
+        for user in found:
+            roles = {account or "*": str(role) for account, role in user.grants.items()}
+            json_line({"email": user.email, "name": user.name, "state": user.state, "roles": roles})
+    elif found:
+        table(
+            ("email", "name", "state", "roles", "last seen"),
+            (
+                (u.email, u.name, u.state, _roles(u), "" if u.last_seen_at is None else str(time_text(u.last_seen_at)))
+                for u in found
+            ),
+        )
+    else:
+        say("There are no users; the console makes the first one when it starts.")
+
+
+@users.command("add")
+def add(
+    email: Email,
+    role: RoleName = "viewer",
+    account: Account = None,
+    name: Annotated[str, typer.Option(help="The user's name.")] = "",
+) -> None:
+    """Add a user, and show the link by which a password is set, once."""
+    with _database() as connection:
+        user = add_user(connection, email, name, {account or EVERY_ACCOUNT: _role(role)})
+        _write_down("user.add", user.email, [account or EVERY_ACCOUNT], role=role)
+        _show_link(connection, user)
+
+
+@users.command("link")
+def link(email: Email) -> None:
+    """Make a new one-time link for a user who has none or has forgotten the password."""
+    with _database() as connection:
+        user = _named(connection, email)
+        _write_down("user.link", user.email, accounts_of(user.principal))
+        _show_link(connection, user)
+
+
+@users.command("grant")
+def grant_role(email: Email, role: RoleName, account: Account = None) -> None:
+    """Give a user a role in an account; `none` takes it away."""
+    with _database() as connection:
+        user = _named(connection, email)
+        grant(connection, user.id, account or EVERY_ACCOUNT, None if role == "none" else _role(role))
+        _write_down("user.grant", user.email, [account or EVERY_ACCOUNT], role=role)
+    say(f"{email}: {role} of {account or 'every account'}.")
+
+
+@users.command("disable")
+def disable_user(
+    email: Email, undo: Annotated[bool, typer.Option("--undo", help="Let it sign in again.")] = False
+) -> None:
+    """End all sessions of a user, and let it sign in no more."""
+    with _database() as connection:
+        user = _named(connection, email)
+        disable(connection, user.id, None if undo else _now())
+        sessions.end_all(connection, user.id)
+        _write_down("user.enable" if undo else "user.disable", user.email, accounts_of(user.principal))
+    say(f"{email} {'may sign in again' if undo else 'is disabled'}.")
+
+
+@contextmanager
+def _database() -> Iterator[Connection]:
+    try:
+        engine = open_engine(ConsoleSettings().database)
+    except DatabaseUrlError as error:
+        raise Failed(f"{error}.") from None
+    try:
+        migrate(engine)
+        with engine.begin() as connection:
+            yield connection
+    except UserError as error:
+        raise Failed(str(error)) from None
+    except SQLAlchemyError as error:
+        raise Failed(f"The database does not answer: {type(error).__name__}.") from None
+    finally:
+        engine.dispose()
+
+
+def _write_down(action: str, email: str, accounts: Collection[str], **details: str) -> None:
+    """Write entries of the audit log, before the transaction ends. Somebody who is locked out needs no Kafka."""
+    try:
+        asyncio.run(_entries(action, email, accounts, details))
+    except (KafkaError, TimeoutError) as error:
+        say(f"Warning: this is not in the audit log, since Kafka does not answer ({type(error).__name__}).")
+
+
+async def _entries(action: str, email: str, accounts: Collection[str], details: dict[str, str]) -> None:
+    settings = BusSettings()
+    codec = Codec(registry_for(settings.schema_registry_url))
+    async with asyncio.timeout(KAFKA_SECONDS), producing(settings) as producer:
+        for account in accounts:
+            await write_down(producer, settings, codec, action, email, account, **details)
+
+
+def _show_link(connection: Connection, user: User) -> None:
+    if user.disabled_at is not None:
+        raise Failed(f"{user.email} is disabled; `trackly users disable --undo` changes that.")
+    settings = ConsoleSettings()
+    running = settings.written_down.get("console_url")
+    address = settings.address if settings.console_url or not running else running
+    show(f"{address}{path_of(new_link(connection, user.id, _now()))}")
+    say(f"It sets the password of {user.email}, once, within a day.")
+
+
+def _named(connection: Connection, email: str) -> User:
+    user = user_by_email(connection, email_of(email))
+    if user is None:
+        raise Failed(f"There is no user {email!r}; `trackly users list` shows those there are.")
+    return user
+
+
+def _role(name: str) -> Role:
+    try:
+        return Role.named(name)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--role") from None
+
+
+def _roles(user: User) -> str:
+    return ", ".join(f"{role} of {account or 'every account'}" for account, role in user.grants.items())
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
