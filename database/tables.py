@@ -238,6 +238,7 @@ attempts = Table(
     _number("request_size"),
     _number("next_attempt_at", nullable=True),
     Column("final", Boolean, nullable=False),
+    _text("asked", nullable=True),
     _number("at"),
     Index("attempts_of_event", "event_id", "account"),
     *_pages("attempts", "at", "outcome"),

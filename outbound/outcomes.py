@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 GONE = 410
 """The receiver wants no more webhooks: the endpoint is paused."""
+
+DELIVERY_CONTROL = "webhook-delivery"
+"""Header of an answer by which its receiver asks for what is in `CONTROLS` (proposed for Standard Webhooks)."""
+
+DISABLE, ABORT_MESSAGE = "disable", "abort-message"
+
+CONTROLS = (DISABLE, ABORT_MESSAGE)
+"""No more webhooks to this endpoint, and no more attempts of this webhook."""
 
 THROTTLES = frozenset({429, 503})
 """Statuses whose Retry-After is honoured (RFC 9110 section 10.2.3, RFC 6585 section 4)."""
@@ -27,6 +35,7 @@ class ErrorClass:
 
 ERROR_CLASSES: Mapping[str, ErrorClass] = {
     "http_status": ErrorClass("the answer was not 2xx; 5xx trips the breaker", trips=False),
+    "aborted": ErrorClass("the answer was not 2xx, and asked for no further attempt of this webhook", trips=False),
     "timeout": ErrorClass("no answer in time", trips=True),
     "dns": ErrorClass("the host name has no address", trips=True),
     "connect": ErrorClass("no connection, or it was lost before the answer", trips=True),
@@ -44,9 +53,13 @@ ERROR_CLASSES: Mapping[str, ErrorClass] = {
 }
 
 
+ANSWERED = ("http_status", "aborted")
+"""Error classes of attempts that were answered: the status tells how they ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended. `error_class` is None for success; `retry_after` is in seconds.
+    """How an attempt ended. `error_class` is None for success; `retry_after` is in seconds, `asked` of `CONTROLS`.
 
     `head` is the beginning of the answer's body. It decides nothing, and two outcomes are equal without it.
     """
@@ -55,6 +68,7 @@ class Outcome:
     error_class: str | None = None
     retry_after: float | None = None
     head: str = field(default="", compare=False)
+    asked: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -66,7 +80,19 @@ class Outcome:
         """Whether the attempt counts towards opening the endpoint's breaker."""
         if self.error_class is None:
             return False
-        return ERROR_CLASSES[self.error_class].trips or (self.status or 0) >= 500
+        return ERROR_CLASSES[self.error_class].trips or (
+            self.error_class == "http_status" and (self.status or 0) >= 500
+        )
+
+    @property
+    def aborted(self) -> bool:
+        """Whether the receiver wants no further attempt of a webhook that it did not take."""
+        return self.error_class == "aborted"
+
+    @property
+    def closes(self) -> bool:
+        """Whether the receiver wants no more webhooks at all."""
+        return self.status == GONE or DISABLE in self.asked
 
     @property
     def label(self) -> str:
@@ -74,9 +100,16 @@ class Outcome:
         return f"{self.status // 100}xx" if self.status is not None else self.error_class or ""
 
 
-def answered(status: int, retry_after: float | None = None, head: str = "") -> Outcome:
+def answered(status: int, retry_after: float | None = None, head: str = "", asked: tuple[str, ...] = ()) -> Outcome:
     """Outcome of an attempt that was answered. Only 2xx is success: redirects are not followed."""
-    return Outcome(status, None if 200 <= status < 300 else "http_status", retry_after, head)
+    error = "aborted" if ABORT_MESSAGE in asked else "http_status"
+    return Outcome(status, None if 200 <= status < 300 else error, retry_after, head, asked)
+
+
+def parse_controls(values: Iterable[str]) -> tuple[str, ...]:
+    """What answers' `webhook-delivery` headers ask for, in the order of `CONTROLS`; other words ask for nothing."""
+    words = {word.strip().lower() for value in values for word in value.split(",")}
+    return tuple(control for control in CONTROLS if control in words)
 
 
 def parse_retry_after(value: str, now: float) -> float | None:

@@ -20,7 +20,7 @@ from yarl import URL
 from outbound.addresses import Networks
 from outbound.answers import Answered, AnswerResponse, watch_answers
 from outbound.guard import WEB_PORTS, GuardedResolver, RefusedAddress, RefusedUrl, check_url
-from outbound.outcomes import THROTTLES, Outcome, answered, parse_retry_after
+from outbound.outcomes import DELIVERY_CONTROL, THROTTLES, Outcome, answered, parse_controls, parse_retry_after
 
 log = logging.getLogger(__name__)
 
@@ -184,9 +184,10 @@ class Sender:
         head = await _read_up(response)
         status = response.status
         wait = response.headers.get("Retry-After") if status in THROTTLES else None
-        if wait is not None or head:
+        asked = response.headers.getall(DELIVERY_CONTROL, ())
+        if wait is not None or head or asked:
             seconds = None if wait is None else parse_retry_after(wait, time.time())
-            return answered(status, seconds, head.decode("utf-8", "replace"))
+            return answered(status, seconds, head.decode("utf-8", "replace"), parse_controls(asked))
         outcome = self._answers.get(status)
         if outcome is None:
             outcome = self._answers[status] = answered(status)

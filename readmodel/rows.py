@@ -343,6 +343,7 @@ def _attempt(attempt: WebhookAttempt, place: Place) -> Iterable[Change]:
         "request_size": attempt.request_size,
         "next_attempt_at": attempt.next_attempt_at,
         "final": attempt.final,
+        "asked": attempt.asked,
         "at": at,
     }
     key = (account, at - at % HOUR, endpoint, outcome)

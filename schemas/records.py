@@ -531,6 +531,7 @@ class WebhookAttempt:
     at: int
     next_attempt_at: int | None = None
     final: bool
+    asked: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,11 +14,11 @@ from console.pages.shell import page
 from console.pages.visitor import TheVisitor
 from console.queries.attempts import AttemptsFilter, attempt, event_body, list_attempts
 from operations.replays import EVENTS
-from outbound.outcomes import ERROR_CLASSES
+from outbound.outcomes import ANSWERED, ERROR_CLASSES
 
 router = APIRouter(prefix="/accounts/{account}/attempts")
 
-OUTCOMES = ("2xx", "3xx", "4xx", "5xx", *(name for name in ERROR_CLASSES if name != "http_status"))
+OUTCOMES = ("2xx", "3xx", "4xx", "5xx", *(name for name in ERROR_CLASSES if name not in ANSWERED))
 """How an attempt can end, as `outbound.outcomes.Outcome.label` has it."""
 
 

@@ -26,7 +26,9 @@ class AttemptsFilter(ListFilter):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One request to an endpoint and how it ended. `next_attempt_at` is null where none follows."""
+    """One request to an endpoint and how it ended. `next_attempt_at` is null where none follows; `asked` is what the
+    answer asked for by its header `webhook-delivery`: `disable`, `abort-message`.
+    """
 
     id: int
     endpoint: str
@@ -42,6 +44,7 @@ class Attempt:
     request_size: int
     next_attempt_at: At | None
     final: bool
+    asked: str | None
     at: At
 
 

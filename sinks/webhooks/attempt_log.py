@@ -62,6 +62,7 @@ def attempt_of(
         at=now,
         next_attempt_at=next_at,
         final=next_at is None,
+        asked=", ".join(outcome.asked) or None,
     )
 
 

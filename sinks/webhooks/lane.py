@@ -16,7 +16,7 @@ from typing import Protocol
 
 from accounts.secrets import SecretMissing, resolve
 from outbound.formats import JSON
-from outbound.outcomes import GONE, Outcome
+from outbound.outcomes import Outcome
 from outbound.redaction import redacted_head, secrets_in
 from outbound.signing import Signer, secrets_at
 from schemas.records import EndpointConfig
@@ -413,8 +413,8 @@ class Lane:
         elif probe:
             log.info("endpoint %s answers again", self.name)
             self._release_held()
-        if outcome.status == GONE and delivery.url is None and not self.paused:
-            log.error("endpoint %s answered 410: paused until it is resumed", self.name)
+        if outcome.closes and delivery.url is None and not self.paused:
+            log.error("endpoint %s wants no more webhooks (%s): paused until it is resumed", self.name, outcome.status)
             self.paused = True
             self._turned_down.add(self._queued_ones(), "paused")
         self._finished += len(parts)

@@ -1,4 +1,4 @@
-"""Pauses of endpoints: when one has failed for long, or answered 410; and who is told.
+"""Pauses of endpoints: when one has failed for long, or wants no more webhooks; and who is told.
 
 A pause is a record beside the endpoint's settings, so it holds in every process and over restarts until somebody
 resumes the endpoint. It is for the settings that failed: where they have changed meanwhile it does nothing. An alert is
@@ -30,8 +30,14 @@ from sinks.webhooks.parking import DAY_MS
 
 log = logging.getLogger(__name__)
 
-FAILING, GONE_REASON = "failing", "gone"
-"""Reasons that stand in the settings of an endpoint that was paused here."""
+FAILING, GONE_REASON, RECEIVER = "failing", "gone", "receiver"
+"""Reasons that stand in the settings of an endpoint that was paused here: for its failures, for 410, and because its
+receiver asked for it by `webhook-delivery: disable`."""
+
+CLOSE_AGAIN_SECONDS = 30.0
+"""After which a pause that a receiver asked for and Kafka did not take is written again."""
+
+REASONS = (FAILING, GONE_REASON, RECEIVER)
 
 
 @dataclass(slots=True)
@@ -89,7 +95,7 @@ class Pauses:
 
     def on_change(self, name: str, config: EndpointConfig | None) -> None:
         """Settings of an endpoint were read: a pause may have begun or ended."""
-        if config is not None and not config.enabled and config.paused_reason in (FAILING, GONE_REASON):
+        if config is not None and not config.enabled and config.paused_reason in REASONS:
             self._paused[name] = config
             self._resumed.pop(name, None)
             return
@@ -109,18 +115,27 @@ class Pauses:
                 self._start(name, partial(self._recovered, was))
 
     def failed(self, name: str, outcome: Outcome) -> None:
-        """A webhook was not taken, or an open breaker stood in its way."""
-        if is_callback_lane(name):
+        """A webhook was not taken, or an open breaker stood in its way. One whose receiver wants no further attempt
+        was read and judged: that is no failure of the endpoint.
+        """
+        if is_callback_lane(name) or outcome.aborted:
             return
         now = self._clock.monotonic()
         run = self._runs.get(name)
         if run is None:
             run = self._runs[name] = FailureRun(now, self._clock.now_ms())
         run.count += 1
-        if outcome.status == GONE:
-            self._start(name, partial(self._pause, name, GONE_REASON, run, outcome))
-        elif run.reaches(self._rule.failures, self._rule.seconds, now) and self._owns(name):
+        if not outcome.closes and run.reaches(self._rule.failures, self._rule.seconds, now) and self._owns(name):
             self._start(name, partial(self._pause_unless_answered, name, run, outcome))
+
+    def closed(self, name: str, outcome: Outcome) -> None:
+        """The receiver wants no more webhooks, whether it took this one or not."""
+        config = self._accounts.endpoints.get(name)
+        if is_callback_lane(name) or config is None or not config.enabled:
+            return
+        run = self._runs.get(name) or FailureRun(self._clock.monotonic(), self._clock.now_ms())
+        reason = GONE_REASON if outcome.status == GONE else RECEIVER
+        self._start(f"{name} closed", partial(self._close, name, config, reason, run, outcome))
 
     def expiring(self, name: str, parked_at: int) -> None:
         """Webhooks of a paused endpoint have waited for nearly as long as they are kept. Told once a day."""
@@ -158,19 +173,29 @@ class Pauses:
             log.warning("endpoint %s fails here but answers another process: it is not paused", name)
             self._runs.pop(name, None)
             return
-        await self._pause(name, FAILING, run, outcome)
-
-    async def _pause(self, name: str, reason: str, run: FailureRun, outcome: Outcome) -> None:
         config = self._accounts.endpoints.get(name)
         if config is None or not config.enabled or self._runs.get(name) is not run:
             return  # its settings have changed, or it has answered
+        await self._pause(name, config, FAILING, run, outcome)
+
+    async def _pause(self, name: str, config: EndpointConfig, reason: str, run: FailureRun, outcome: Outcome) -> None:
         now = self._clock.now_ms()
         error = str(outcome.status or outcome.error_class)
-        log.error("endpoint %s is paused: %d failures in a row (%s)", name, run.count, error)
+        log.error("endpoint %s is paused (%s): %d failures in a row (%s)", name, reason, run.count, error)
         alert = self._alert("endpoint.paused", config, reason, run.since_ms, now)
         await self._tell(replace(alert, error=error, failures=run.count))
         await self._write(pause_of(config, reason, now))
         self._runs.pop(name, None)
+
+    async def _close(self, name: str, config: EndpointConfig, reason: str, run: FailureRun, outcome: Outcome) -> None:
+        """Pause an endpoint whose lane sends nothing any more: until it is written, or its settings have changed."""
+        while self._accounts.endpoints.get(name) is config:
+            try:
+                await self._pause(name, config, reason, run, outcome)
+                return
+            except KafkaError as error:
+                log.error("%s: not paused yet, Kafka takes nothing: %s", name, type(error).__name__)
+                await self._clock.sleep(CLOSE_AGAIN_SECONDS)
 
     async def _recovered(self, was: EndpointConfig) -> None:
         since, now = was.paused_at or 0, self._clock.now_ms()

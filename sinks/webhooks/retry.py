@@ -67,9 +67,10 @@ class Dead:
 def next_step(attempt: int, outcome: Outcome, schedule: Schedule) -> Retry | Dead:
     """What follows when attempt number `attempt` (from 1) has failed.
 
-    With Retry-After, the first tier that is long enough and not before the one that is due, else the longest.
+    With Retry-After, the first tier that is long enough and not before the one that is due, else the longest. None
+    where the receiver asked for no further attempt.
     """
-    if attempt > len(schedule):
+    if attempt > len(schedule) or outcome.aborted:
         return Dead()
     due = schedule[attempt - 1 :]
     wanted = 0.0

@@ -15,7 +15,7 @@ from typing import NoReturn
 from accounts.model import Accounts
 from bus.worker.batches import NOT_OF_THE_RECORD, FailureLimit, about_source
 from bus.worker.inbox import Admitted, Inbox
-from outbound.outcomes import GONE, Outcome
+from outbound.outcomes import Outcome
 from schemas.codec import Codec, CodecError
 from schemas.records import EndpointConfig, WebhookTask
 from schemas.topics import Catalogue
@@ -273,6 +273,8 @@ class WebhookSink:
         else:
             delivery.parked_at = None
             next_at = self._failed(delivery, outcome)
+        if outcome.closes:
+            self._pauses.closed(delivery.endpoint, outcome)
         self._attempts.put(attempt_of(delivery, outcome, url, seconds, self._clock.now_ms(), next_at))
 
     def deferred(self, delivery: Delivery, reason: Deferral) -> None:
@@ -325,7 +327,7 @@ class WebhookSink:
         return self._records.wait(delivery, step)
 
     def _next_step(self, delivery: Delivery, outcome: Outcome) -> Retry | Dead:
-        if outcome.status == GONE:
+        if outcome.closes and not outcome.aborted:
             # The endpoint is paused by it; a callback's own URL is simply no more.
             return parked(delivery.attempt + 1, self._schedule) if delivery.url is None else Dead()
         return next_step(delivery.attempt, outcome, self._schedule_of(delivery.endpoint))

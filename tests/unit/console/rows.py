@@ -175,6 +175,7 @@ def attempt(nth: int = 1, **changes: Any) -> dict[str, Any]:
         "request_size": 212,
         "next_attempt_at": NOW + nth * 1_000 + 60_000,
         "final": False,
+        "asked": None,
         "at": NOW + nth * 1_000,
         **changes,
     }

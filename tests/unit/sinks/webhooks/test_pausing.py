@@ -9,7 +9,7 @@ from accounts.model import Accounts
 from outbound.outcomes import Outcome, answered
 from schemas.records import EndpointAlert, EndpointConfig, EndpointPause
 from sinks.webhooks.parking import DAY_MS
-from sinks.webhooks.pausing import Pauses, Rule
+from sinks.webhooks.pausing import CLOSE_AGAIN_SECONDS, Pauses, Rule
 from tests.clock import START, MovedClock, settled
 from tests.unit.sinks.sink_parts import endpoint
 
@@ -112,13 +112,61 @@ async def test_an_endpoint_that_answers_another_process_is_not_paused() -> None:
     assert (house.written, house.told) == ([], [])
 
 
-async def test_gone_pauses_at_once_whoever_hears_it() -> None:
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        (answered(410), "gone"),
+        (answered(410, asked=("disable",)), "gone"),
+        (answered(200, asked=("disable",)), "receiver"),
+        (answered(500, asked=("disable", "abort-message")), "receiver"),
+    ],
+)
+async def test_a_receiver_that_wants_no_more_is_paused_at_once_whoever_hears_it(outcome: Outcome, reason: str) -> None:
     house = House()
     house.owner = False
-    await house.fail(1, answered(410))
+    house.pauses.closed(CRM, outcome)
+    await settled()
     [config] = house.written
-    assert (config.enabled, config.paused_reason) == (False, "gone")
-    assert house.told[0].error == "410"
+    assert (config.enabled, config.paused_reason) == (False, reason)
+    assert house.told[0].error == str(outcome.status)
+
+
+async def test_an_answer_that_comes_beside_the_wish_for_no_more_does_not_undo_it() -> None:
+    house = House()
+    house.pauses.failed(CRM, answered(410))
+    house.pauses.closed(CRM, answered(410))
+    house.pauses.succeeded(CRM)
+    await settled()
+    assert [config.paused_reason for config in house.written] == ["gone"]
+
+
+async def test_a_wish_for_no_more_that_kafka_does_not_take_is_written_later() -> None:
+    house = House()
+    house.broken = True
+    house.pauses.closed(CRM, answered(410))
+    await settled()
+    house.broken = False
+    await house.clock.move(CLOSE_AGAIN_SECONDS)
+    assert [config.paused_reason for config in house.written] == ["gone"]
+
+
+async def test_settings_that_change_before_the_pause_is_written_end_the_wish() -> None:
+    house = House()
+    house.broken = True
+    house.pauses.closed(CRM, answered(410))
+    await settled()
+    house.put(endpoint(url="https://new.example.com/hook"))
+    house.broken = False
+    await house.clock.move(CLOSE_AGAIN_SECONDS)
+    assert house.written == []
+
+
+async def test_webhooks_that_are_aborted_are_no_failures_of_the_endpoint() -> None:
+    house = House()
+    await house.fail(99, answered(500, asked=("abort-message",)))
+    await house.clock.move(600)
+    await house.fail(1, answered(500, asked=("abort-message",)))
+    assert house.written == []
 
 
 async def test_many_failures_make_one_pause() -> None:
@@ -141,6 +189,7 @@ async def test_a_pause_that_cannot_be_written_is_tried_again() -> None:
 async def test_callbacks_are_never_paused() -> None:
     house = House()
     house.pauses.failed("acme/~a.example", answered(410))
+    house.pauses.closed("acme/~a.example", answered(410))
     await settled()
     assert (house.written, house.told) == ([], [])
 

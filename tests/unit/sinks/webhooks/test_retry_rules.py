@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outbound.outcomes import ERROR_CLASSES, LONGEST_RETRY_AFTER, Outcome, answered, parse_retry_after
+from outbound.outcomes import (
+    ERROR_CLASSES,
+    LONGEST_RETRY_AFTER,
+    Outcome,
+    answered,
+    parse_controls,
+    parse_retry_after,
+)
 from schemas.topics import DEFAULT_SCHEDULE
 from sinks.webhooks.retry import (
     Dead,
@@ -41,6 +48,43 @@ def test_each_failure_waits_for_the_next_delay_and_the_last_is_dead(
     attempt: int, wait: tuple[str, int] | None, outcome: Outcome
 ) -> None:
     assert waits(next_step(attempt, outcome, SCHEDULE)) == wait
+
+
+@pytest.mark.parametrize("status", [400, 429, 503])
+def test_a_webhook_whose_receiver_wants_no_further_attempt_is_dead(status: int) -> None:
+    assert waits(next_step(1, answered(status, 10.0, asked=("abort-message",)), SCHEDULE)) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "asked"),
+    [
+        ([], ()),
+        (["disable"], ("disable",)),
+        ([" Abort-Message "], ("abort-message",)),
+        (["abort-message, disable"], ("disable", "abort-message")),
+        (["abort-message", "disable"], ("disable", "abort-message")),
+        (["pause", "disabled", ""], ()),
+    ],
+)
+def test_what_an_answer_asks_for(values: list[str], asked: tuple[str, ...]) -> None:
+    assert parse_controls(values) == asked
+
+
+@pytest.mark.parametrize(
+    ("status", "asked", "error", "closes", "trips"),
+    [
+        (200, ("abort-message",), None, False, False),
+        (200, ("disable",), None, True, False),
+        (500, ("abort-message",), "aborted", False, False),
+        (500, ("disable",), "http_status", True, True),
+        (410, (), "http_status", True, False),
+    ],
+)
+def test_what_an_answer_with_a_wish_counts_as(
+    status: int, asked: tuple[str, ...], error: str | None, closes: bool, trips: bool
+) -> None:
+    outcome = answered(status, asked=asked)
+    assert (outcome.error_class, outcome.closes, outcome.trips) == (error, closes, trips)
 
 
 @pytest.mark.parametrize(

@@ -615,6 +615,36 @@ async def test_gone_pauses_the_endpoint_and_the_webhook_itself_waits(house: Hous
     assert headers.attempt == 2
 
 
+async def test_a_receiver_that_asks_for_no_more_has_what_it_took_and_the_rest_waits(house: House) -> None:
+    await house.give(delivered("evt_1"))
+    await house.receiver.answer(answered(200, asked=("disable",)))
+    await house.give(delivered("evt_2"))
+    assert house.accounts.endpoints["acme/crm"].paused_reason == "receiver"
+    assert (house.receiver.ids, house.receiver.open) == (["evt_1"], [])
+    assert [record.event_id for record in house.written("webhooks_parked")] == ["evt_2"]
+    await house.attempts.flush()
+    [attempt] = house.written("webhooks_attempts")
+    assert (attempt.error_class, attempt.asked, attempt.final) == (None, "disable", True)
+
+
+async def test_a_webhook_whose_receiver_wants_no_further_attempt_is_a_dead_letter(house: House) -> None:
+    await house.give(delivered("evt_1"))
+    await house.receiver.answer(answered(503, 10.0, asked=("abort-message",)))
+    [dead] = house.written("webhooks_dead")
+    assert (dead.error_class, dead.last_status, dead.attempts) == ("aborted", 503, 1)
+    assert house.accounts.endpoints["acme/crm"].enabled
+    await house.attempts.flush()
+    [attempt] = house.written("webhooks_attempts")
+    assert (attempt.error_class, attempt.asked, attempt.final) == ("aborted", "abort-message", True)
+
+
+async def test_a_webhook_that_is_aborted_by_who_wants_no_more_does_not_wait(house: House) -> None:
+    await house.give(delivered("evt_1"))
+    await house.receiver.answer(answered(500, asked=("disable", "abort-message")))
+    assert house.accounts.endpoints["acme/crm"].paused_reason == "receiver"
+    assert [dead.error_class for dead in house.written("webhooks_dead")] == ["aborted"]
+
+
 async def test_webhooks_of_a_paused_endpoint_are_warned_of_and_then_given_up(house: House) -> None:
     house.configure(endpoint(enabled=False))
     task = WebhookTask("acme/crm", "evt_1", "delivery", b"{}")
