@@ -8,9 +8,10 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import aiokafka
 import kafka.errors
@@ -139,18 +140,26 @@ class ThreeBrokers:
     async def in_sync(self, timeout: float = 120.0) -> None:
         """Wait until every partition has all its copies in sync: until then the cluster bears the loss of no broker."""
         await self.take_records(timeout)
+        await self._until(lambda p: len(p["isr_nodes"]) == len(p["replica_nodes"]), timeout)
+
+    async def given_up(self, number: int, timeout: float = 120.0) -> None:
+        """Wait until the other brokers lead every partition that a lost one led, and take records."""
+        await self._until(lambda p: p["leader_id"] != number + 1, timeout)
+        await self.take_records(timeout)
+
+    async def _until(self, holds: Callable[[dict[str, Any]], bool], timeout: float) -> None:
+        """Wait until this holds of every partition."""
         async with asyncio.timeout(timeout):
-            while not await asyncio.to_thread(self._is_in_sync):
+            while not ((known := await asyncio.to_thread(self._partitions)) and all(map(holds, known))):
                 await asyncio.sleep(0.2)
 
-    def _is_in_sync(self) -> bool:
+    def _partitions(self) -> list[dict[str, Any]]:
+        """Every partition as one of the brokers describes it; none if it has only begun to start, or is frozen."""
         try:
-            with Admin(self.settings()) as admin:
-                topics = admin._client.describe_topics()
+            with Admin(self.settings(), timeout=5.0) as admin:
+                return [p for topic in admin._client.describe_topics() for p in topic["partitions"]]
         except (AdminError, kafka.errors.KafkaError):
-            # The broker that was asked has only begun to start.
-            return False
-        return all(len(p["isr_nodes"]) == len(p["replica_nodes"]) for topic in topics for p in topic["partitions"])
+            return []
 
     async def take_records(self, timeout: float = 120.0) -> None:
         """Wait until the brokers take records, as somebody finds it who does not know them yet."""
