@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import aiokafka
-import kafka.errors
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
+from aiokafka.structs import PartitionMetadata
 
 from bus.admin import Admin, AdminError
 from bus.embedded.broker import HOST, EmbeddedKafka, EmbeddedKafkaError, free_port, new_cluster_id
@@ -140,26 +140,30 @@ class ThreeBrokers:
     async def in_sync(self, timeout: float = 120.0) -> None:
         """Wait until every partition has all its copies in sync: until then the cluster bears the loss of no broker."""
         await self.take_records(timeout)
-        await self._until(lambda p: len(p["isr_nodes"]) == len(p["replica_nodes"]), timeout)
+        await self._until(lambda p: len(p.isr) == len(p.replicas), timeout)
 
     async def given_up(self, number: int, timeout: float = 120.0) -> None:
         """Wait until the other brokers lead every partition that a lost one led, and take records."""
-        await self._until(lambda p: p["leader_id"] != number + 1, timeout)
+        await self._until(lambda p: p.leader != number + 1, timeout)
         await self.take_records(timeout)
 
-    async def _until(self, holds: Callable[[dict[str, Any]], bool], timeout: float) -> None:
+    async def _until(self, holds: Callable[[PartitionMetadata], bool], timeout: float) -> None:
         """Wait until this holds of every partition."""
         async with asyncio.timeout(timeout):
-            while not ((known := await asyncio.to_thread(self._partitions)) and all(map(holds, known))):
+            while not ((known := await self._partitions()) and all(map(holds, known))):
                 await asyncio.sleep(0.2)
 
-    def _partitions(self) -> list[dict[str, Any]]:
-        """Every partition as one of the brokers describes it; none if it has only begun to start, or is frozen."""
+    async def _partitions(self) -> list[PartitionMetadata]:
+        """Every partition as a broker describes it that answers; none if the one that was asked does not."""
+        client = AIOKafkaClient(bootstrap_servers=self.servers, request_timeout_ms=1_000)
         try:
-            with Admin(self.settings(), timeout=5.0) as admin:
-                return [p for topic in admin._client.describe_topics() for p in topic["partitions"]]
-        except (AdminError, kafka.errors.KafkaError):
+            await client.bootstrap()
+            cluster = await client.fetch_all_metadata()
+            return [partition for topic in cluster._partitions.values() for partition in topic.values()]
+        except KafkaError:
             return []
+        finally:
+            await client.close()
 
     async def take_records(self, timeout: float = 120.0) -> None:
         """Wait until the brokers take records, as somebody finds it who does not know them yet."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -107,6 +108,7 @@ class Running:
 def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreeBrokers]:
     with ThreeBrokers(tmp_path_factory.mktemp("brokers")) as brokers:
         yield brokers
+    gc.collect()  # while ResourceWarnings are ignored
 
 
 @asynccontextmanager
