@@ -81,7 +81,7 @@ def reported(number: int) -> Row:
 
 
 def _delivered(at: int, sent: MessageSent | None) -> MessageRow:
-    report = Report("delivered", "DELIVERED_TO_HANDSET", "delivered", 3, "(3,5)", at, None, at + 1_000)
+    report = Report("delivered", "DELIVERED_TO_HANDSET", "delivered", 3, "3,5", at, None, at + 1_000)
     return MessageRow(since=at, message=sent, sent=True, reports=(report,), list_number=LIST)
 
 

@@ -1,7 +1,7 @@
 """Reads the state of contacts with kafka-python and fastavro: whether each may be texted.
 
-    pip install kafka-python fastavro lz4
-    KAFKA_BOOTSTRAP_SERVERS=localhost:9092 SCHEMA_REGISTRY_URL=http://localhost:8082 python read_kafka_python.py
+    pip install kafka-python==3.0.12 fastavro==1.13.1 lz4==4.4.5
+    KAFKA_BOOTSTRAP_SERVERS=localhost:9092 SCHEMA_REGISTRY_URL=http://localhost:8082 python contacts_kafka_python.py
 
 Reads the whole compacted topic once and prints the contacts that must not be texted, one JSON object a line.
 """
