@@ -357,6 +357,18 @@ hourly_attempts = Table(
     comment="Attempts to deliver webhooks by the hour.",
 )
 
+hourly_latencies = Table(
+    "hourly_latencies",
+    METADATA,
+    _text("account"),
+    _number("hour"),
+    _text("endpoint"),
+    _number("at_most_ms"),
+    _number("count"),
+    PrimaryKeyConstraint("account", "hour", "endpoint", "at_most_ms"),
+    comment="Attempts that were answered or timed out, by the hour and the class of their latency.",
+)
+
 receivers = Table(
     "receivers",
     METADATA,

@@ -17,6 +17,7 @@ from database.tables import (
     evidence,
     hourly_attempts,
     hourly_events,
+    hourly_latencies,
     messages,
     minutely_events,
     receipts,
@@ -46,6 +47,7 @@ _BY_TIME_ALONE = (receipts, contact_changes, evidence)
 COUNTS = (
     (hourly_events, "hour", True),
     (hourly_attempts, "hour", True),
+    (hourly_latencies, "hour", True),
     (minutely_events, "minute", False),
     (receivers, "day", False),
 )

@@ -10,6 +10,7 @@ from sqlalchemy import Table
 
 from accounts.lists import ADDRESS, LIST_ID
 from database.bulk import Row
+from database.latencies import latency_class
 from database.tables import (
     alerts,
     attempts,
@@ -20,6 +21,7 @@ from database.tables import (
     events,
     hourly_attempts,
     hourly_events,
+    hourly_latencies,
     minutely_events,
     receipts,
     receivers,
@@ -346,8 +348,12 @@ def _attempt(attempt: WebhookAttempt, place: Place) -> Iterable[Change]:
         "asked": attempt.asked,
         "at": at,
     }
-    key = (account, at - at % HOUR, endpoint, outcome)
-    yield NewRow(attempts, row, (Count(hourly_attempts, key, (1, attempt.latency_ms)),))
+    hour = at - at % HOUR
+    counts = [Count(hourly_attempts, (account, hour, endpoint, outcome), (1, attempt.latency_ms))]
+    if attempt.status is not None or attempt.error_class == "timeout":
+        # What never reached the receiver says nothing of how fast it is.
+        counts.append(Count(hourly_latencies, (account, hour, endpoint, latency_class(attempt.latency_ms)), (1,)))
+    yield NewRow(attempts, row, tuple(counts))
     if attempt.error_class is None:
         yield Answered(account, attempt.event_id)
 

@@ -16,6 +16,7 @@ from database.tables import (
     dead_webhooks,
     hourly_attempts,
     hourly_events,
+    hourly_latencies,
     messages,
     minutely_events,
     receivers,
@@ -189,6 +190,7 @@ _SUMS = {
     hourly_events: ("count",),
     minutely_events: ("count",),
     hourly_attempts: ("count", "latency_ms_sum"),
+    hourly_latencies: ("count",),
     receivers: ("replies", "reports", "last_at"),
 }
 _TIMES = ("last_at",)

@@ -12,6 +12,8 @@
   if (theme) document.documentElement.dataset.theme = theme;
 
   const zone = () => (choices.get("zone") === "utc" ? "UTC" : undefined);
+  const tellZone = () => { document.documentElement.dataset.zone = zone() ?? ""; };
+  tellZone();
 
   function relative(at) {
     const seconds = Math.round((at - Date.now()) / 1000);
@@ -54,6 +56,7 @@
       setTimeout(() => { button.textContent = before; }, 1500);
     } else if (button.dataset.act === "zone") {
       choices.set("zone", zone() ? "local" : "utc");
+      tellZone();
       showTimes(document);
     } else if (button.dataset.act === "theme") {
       const root = document.documentElement;

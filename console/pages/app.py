@@ -36,6 +36,7 @@ from console.pages import (
     replies,
     sending_hours,
     signin,
+    trends,
     users,
 )
 from console.pages.errors import error_page, sign_in_first
@@ -47,6 +48,7 @@ from console.signin.openid import COOKIE, COOKIE_SECONDS, OpenId, cookie_key
 ROUTERS = (
     home.router,
     overview.router,
+    trends.router,
     deliveries.router,
     replies.router,
     contacts.router,

@@ -1,39 +1,232 @@
-"""Shapes of small charts, as numbers that a template draws. Pure."""
+"""What charts show, as numbers and words: a template writes them as tables, from which a script draws. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import quote, urlencode
 
-WIDTH, HEIGHT = 480, 96
+from console.queries.series import OTHER, Counts, Latencies, Span, Tries
+
+Kind = Literal["line", "area", "stack"]
+Unit = Literal["count", "share", "rate", "ms"]
+
+MOST_LINES = 6
+"""Lines that eyes tell apart; the busiest are shown."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """One bar: its place and size, and what it says."""
+class Series:
+    """One line, or one layer of a stack: its name, what it amounts to, and a value for each time, None for a gap.
 
-    x: float
-    y: float
-    width: float
-    height: float
-    text: str
+    `link` follows the account's base and leads to what is counted; `tone` names a color, where it means something.
+    """
+
+    name: str
+    total: str
+    values: Sequence[float | None]
+    link: str = ""
+    tone: str = ""
 
 
-def bars(values: Sequence[float], texts: Sequence[str], top: float | None = None) -> list[Bar]:
-    """Bars that stand side by side and fill the chart; `top` is the value that has its full height."""
-    if not values:
-        return []
-    most = top or max(values) or 1
-    step = WIDTH / len(values)
-    return [
-        Bar(round(index * step, 2), round(HEIGHT - size, 2), round(step * 0.8, 2), round(size, 2), text)
-        for index, (value, text) in enumerate(zip(values, texts, strict=True))
-        for size in [HEIGHT * min(value / most, 1)]
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart. `times` (ms UTC) begin its steps, which are `step` ms long; `empty` is said where there is no value."""
+
+    id: str
+    title: str
+    kind: Kind
+    unit: Unit
+    times: Sequence[int]
+    step: int
+    series: Sequence[Series]
+    empty: str
+
+    @property
+    def has_values(self) -> bool:
+        """Whether there is anything to draw."""
+        return any(value for each in self.series for value in each.values)
+
+    @property
+    def rows(self) -> list[tuple[int, list[float | None]]]:
+        """The table: each time with the values of all series, the newest first."""
+        columns = [each.values for each in self.series]
+        return [(at, [column[number] for column in columns]) for number, at in enumerate(self.times)][::-1]
+
+    def text(self, value: float | None) -> str:
+        """A value with its unit, for people."""
+        return "–" if value is None else _TEXTS[self.unit](value)
+
+
+def events_per_second(counts: Counts, first: int, minute: int) -> Chart:
+    """Events in each of the last minutes, the first of which began at a time in ms."""
+    rates = [count * 1000 / minute for count in counts]
+    total = f"now {rates[-1]:,.1f}, at most {max(rates):,.1f}"
+    times = [first + number * minute for number in range(len(counts))]
+    return Chart(
+        "rate",
+        "Events per second, last hour",
+        "area",
+        "rate",
+        times,
+        minute,
+        [Series("Events", total, rates)],
+        "No event in the last hour.",
+    )
+
+
+def delivered_share(delivered: Counts, failed: Counts, span: Span, list_number: str | None = None) -> Chart:
+    """The share of messages that arrived, of those whose end is known."""
+    shares = _shares(delivered, [one + other for one, other in zip(delivered, failed, strict=True)])
+    total = _percent(sum(delivered), sum(delivered) + sum(failed))
+    link = _query("/deliveries", {"status": "delivered", "list_number": list_number})
+    series = [Series("Delivered", total, shares, link)]
+    return Chart(
+        "delivered", "Delivered share", "area", "share", span.times, span.step, series, "No message has ended yet."
+    )
+
+
+def messages(delivered: Counts, failed: Counts, span: Span) -> Chart:
+    """Messages that arrived, and those that did not."""
+    series = [
+        Series("Delivered", f"{sum(delivered):,}", delivered, "/deliveries?status=delivered", "good"),
+        Series("Failed", f"{sum(failed):,}", failed),
     ]
+    return Chart(
+        "messages", "Messages", "stack", "count", span.times, span.step, series, "No message has been reported on."
+    )
 
 
-def line(values: Sequence[float]) -> str:
-    """Points of a line from left to right, as SVG has them."""
-    most = max(values, default=0) or 1
-    step = WIDTH / max(len(values) - 1, 1)
-    return " ".join(f"{index * step:.1f},{HEIGHT - HEIGHT * value / most:.1f}" for index, value in enumerate(values))
+def failures(
+    found: Mapping[str, Counts], span: Span, by: Literal["detail", "provider"], list_number: str | None = None
+) -> Chart:
+    """Messages that failed, by reason or by provider."""
+    whole = sum(sum(counts) for counts in found.values())
+    field = {"detail": "status_detail", "provider": "provider"}[by]
+    series = [
+        Series(
+            name,
+            f"{sum(counts):,} ({_percent(sum(counts), whole)})",
+            counts,
+            "" if name == OTHER else _query("/deliveries", {field: name, "list_number": list_number}),
+        )
+        for name, counts in found.items()
+    ]
+    title = {"detail": "Failures by reason", "provider": "Failures by provider"}[by]
+    return Chart(f"failures-{by}", title, "stack", "count", span.times, span.step, series, "No message has failed.")
+
+
+def replies_and_removals(kinds: Mapping[tuple[str, str], Counts], span: Span, list_number: str | None = None) -> Chart:
+    """Replies, opt-outs and other removals."""
+    shown = (
+        ("Replies", "reply", _query("/replies", {"list_number": list_number})),
+        ("Opt-outs", "unsubscribe", _query("/contacts", {"reason": "message", "list_number": list_number})),
+        ("Other removals", "removed", _query("/contacts", {"active": "false", "list_number": list_number})),
+    )
+    nothing = [0] * span.count
+    series = [
+        Series(name, f"{sum(counts):,}", counts, link)
+        for name, event, link in shown
+        for counts in [kinds.get((event, ""), nothing)]
+    ]
+    return Chart(
+        "replies", "Replies and removals", "line", "count", span.times, span.step, series, "Nobody has replied."
+    )
+
+
+def removals_by_reason(found: Mapping[str, Counts], span: Span, list_number: str | None = None) -> Chart:
+    """Removals by reason."""
+    series = [
+        Series(name, f"{sum(counts):,}", counts, link)
+        for name, counts in found.items()
+        for link in ["" if name == OTHER else _query("/contacts", {"reason": name, "list_number": list_number})]
+    ]
+    return Chart(
+        "removals", "Removals by reason", "stack", "count", span.times, span.step, series, "Nobody was removed."
+    )
+
+
+def webhook_success(found: Mapping[str, Tries], span: Span) -> Chart:
+    """The share of attempts that were answered 2xx, by endpoint."""
+    series = [
+        Series(
+            name,
+            _percent(sum(tries.taken), sum(tries.attempts)),
+            _shares(tries.taken, tries.attempts),
+            _path("/webhooks", name),
+        )
+        for name, tries in list(found.items())[:MOST_LINES]
+    ]
+    return Chart("webhooks", "Webhook success by endpoint", "line", "share", span.times, span.step, series, _NO_WEBHOOK)
+
+
+def webhook_outcomes(found: Mapping[tuple[str, str], Counts], span: Span, success: str) -> Chart:
+    """Attempts at one endpoint by outcome: success first, then what failed, the most frequent first."""
+    ordered = sorted(found, key=lambda key: (key[1] != success, -sum(found[key]), key[1]))
+    series = [
+        Series(
+            outcome,
+            f"{sum(found[endpoint, outcome]):,}",
+            found[endpoint, outcome],
+            _query("/attempts", {"endpoint": endpoint, "outcome": outcome}),
+            "good" if outcome == success else "",
+        )
+        for endpoint, outcome in ordered
+    ]
+    return Chart("outcomes", "Attempts by outcome", "stack", "count", span.times, span.step, series, _NO_WEBHOOK)
+
+
+def latency_by_endpoint(found: Mapping[str, Mapping[float, Latencies]], span: Span, busiest: Iterable[str]) -> Chart:
+    """The 95th percentile of each endpoint's latency, the busiest endpoints first."""
+    series = [
+        Series(name, _millis_or_dash(latency.whole), latency.steps, _path("/webhooks", name))
+        for name in [each for each in busiest if each in found][:MOST_LINES]
+        for latency in [found[name][0.95]]
+    ]
+    return Chart(
+        "latency", "Webhook latency, p95 by endpoint", "line", "ms", span.times, span.step, series, _NO_WEBHOOK
+    )
+
+
+def latency_percentiles(found: Mapping[float, Latencies], span: Span) -> Chart:
+    """Percentiles of one endpoint's latency."""
+    series = [
+        Series(f"p{100 * share:.0f}", _millis_or_dash(latency.whole), latency.steps) for share, latency in found.items()
+    ]
+    return Chart("latency", "Latency", "line", "ms", span.times, span.step, series, _NO_WEBHOOK)
+
+
+_NO_WEBHOOK = "No webhook was sent."
+
+
+def _shares(parts: Counts, wholes: Counts) -> list[float | None]:
+    return [part / whole if whole else None for part, whole in zip(parts, wholes, strict=True)]
+
+
+def _percent(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.1f}%" if whole else "–"
+
+
+def _millis(value: float) -> str:
+    return f"{value / 1000:,.1f} s" if value >= 10_000 else f"{value:,.0f} ms"
+
+
+def _millis_or_dash(value: float | None) -> str:
+    return "–" if value is None else _millis(value)
+
+
+_TEXTS = {
+    "count": lambda value: f"{value:,.0f}",
+    "share": lambda value: f"{100 * value:.1f}%",
+    "rate": lambda value: f"{value:,.1f}",
+    "ms": _millis,
+}
+
+
+def _query(path: str, filters: Mapping[str, str | None]) -> str:
+    return f"{path}?{urlencode({name: value for name, value in filters.items() if value})}"
+
+
+def _path(path: str, name: str) -> str:
+    return f"{path}/{quote(name, safe='')}"

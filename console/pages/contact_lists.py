@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
+from sqlalchemy import Connection
 from starlette.responses import Response
 
 from accounts.brakes import brake_of
@@ -12,9 +13,15 @@ from accounts.file import PROVIDERS
 from console.access.callers import TheParts
 from console.changes import lists as changes
 from console.changes.settings import version_of
+from console.clock import now_ms
 from console.errors import ApiError
+from console.pages import charts
+from console.pages.charts import Chart
 from console.pages.shell import done, page
+from console.pages.trends import WINDOWS
 from console.pages.visitor import Administrator, TheVisitor, Visitor
+from console.queries import series
+from console.queries.series import Span
 
 router = APIRouter(prefix="/accounts/{account}/lists")
 
@@ -86,6 +93,29 @@ async def create(
     return done(visitor, "/lists", "saved")
 
 
+@router.get("/{list_number}")
+async def show_list(
+    request: Request,
+    list_number: str,
+    parts: TheParts,
+    visitor: TheVisitor,
+    window: Annotated[Literal["24h", "7d", "30d", "90d"], Query()] = "7d",
+) -> Response:
+    """One list: its deliverability, and its settings."""
+    config = changes.list_named(visitor.lists, list_number)
+    shown = await parts.reads(_look, visitor.account, config.number, Span.ending(now_ms(), WINDOWS[window][1]))
+    return page(
+        request,
+        "lists/one.html",
+        visitor,
+        list=config,
+        brake=brake_of(parts.accounts.accounts[visitor.account], config),
+        charts=shown,
+        window=window,
+        windows={name: words for name, (words, _) in WINDOWS.items()},
+    )
+
+
 @router.get("/{number}/edit")
 async def edit(request: Request, number: str, visitor: Administrator) -> Response:
     """The form of a list's settings."""
@@ -114,6 +144,18 @@ async def update(
     except ApiError as error:
         return _form(request, visitor, given, error, version)
     return done(visitor, "/lists", "saved")
+
+
+def _look(connection: Connection, account: str, number: str, span: Span) -> list[Chart]:
+    kinds = series.kinds(connection, account, span, number)
+    failures = series.failures(connection, account, span, "detail", number)
+    removals = series.removals(connection, account, span, number)
+    return [
+        charts.delivered_share(*series.delivered_and_failed(kinds, span), span, number),
+        charts.failures(failures, span, "detail", number),
+        charts.replies_and_removals(kinds, span, number),
+        charts.removals_by_reason(removals, span, number),
+    ]
 
 
 def _number(text: str) -> int | float | str:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
+from sqlalchemy import Connection
 from starlette.responses import Response
 
 from accounts.checks import EVENTS, FORMATS
@@ -14,9 +15,14 @@ from console.changes import endpoints as changes
 from console.changes.settings import version_of
 from console.clock import now_ms
 from console.errors import ApiError, conflict
+from console.pages import charts
+from console.pages.charts import Chart
 from console.pages.shell import done, page
 from console.pages.visitor import Administrator, Supporter, TheVisitor, Visitor
-from console.queries.endpoints import endpoints
+from console.queries import series
+from console.queries.endpoints import Endpoint, endpoints
+from console.queries.series import Span
+from console.queries.statistics import DAY, TAKEN
 from operations.endpoints import activated, paused, resumed
 from operations.trials import Trial
 from outbound.bodies import SHAPES
@@ -27,6 +33,8 @@ router = APIRouter(prefix="/accounts/{account}/webhooks")
 
 Text = Annotated[str, Form(max_length=2_000)]
 Choices = Annotated[list[str], Form()]
+
+PERCENTILES = (0.5, 0.95, 0.99)
 
 OVERLAPS = {0: "none: the old secret ends at once", 1: "1 hour", 24: "24 hours", 72: "72 hours"}
 
@@ -173,18 +181,29 @@ async def _one(
     secret: str | None = None,
     trial: Trial | None = None,
 ) -> Response:
-    (found,) = await parts.reads(endpoints, visitor.account, [config], now_ms())
+    found, shown = await parts.reads(_look, visitor.account, config, now_ms())
     return page(
         request,
         "endpoints/one.html",
         visitor,
         endpoint=found,
+        charts=shown,
         secret=secret,
         trial=trial,
         events=[shape.event for shape in SHAPES.values()],
         errors=ERROR_CLASSES,
         overlaps=OVERLAPS,
     )
+
+
+def _look(connection: Connection, account: str, config: EndpointConfig, now: int) -> tuple[Endpoint, list[Chart]]:
+    (found,) = endpoints(connection, account, [config], now)
+    span = Span.ending(now, DAY)
+    latencies = series.latencies(connection, account, span, PERCENTILES, config.id)
+    return found, [
+        charts.webhook_outcomes(series.outcomes(connection, account, span, config.id), span, TAKEN),
+        charts.latency_percentiles(latencies.get(config.id, {}), span),
+    ]
 
 
 def _form(

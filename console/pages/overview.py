@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from sqlalchemy import Connection
@@ -13,13 +13,14 @@ from console.access.callers import TheParts
 from console.clock import now_ms
 from console.pages import charts
 from console.pages.attention import Attention, attention
+from console.pages.charts import Chart
 from console.pages.shell import page
 from console.pages.visitor import TheVisitor
-from console.queries import statistics
+from console.queries import series, statistics
 from console.queries.brakes import held_count
-from console.queries.statistics import DAY, HOUR, Hour, Reason
+from console.queries.series import Span
+from console.queries.statistics import DAY, HOUR, MINUTE
 from database.read_state import freshness_of
-from schemas.cloudevents import iso_time
 from schemas.records import FAILED_STATUSES, EndpointConfig
 
 router = APIRouter(prefix="/accounts/{account}")
@@ -36,10 +37,7 @@ class Overview:
 
     tiles: list[tuple[str, str, str, str]]
     attention: list[Attention]
-    reasons: list[Reason]
-    failed: int
-    hours: list[Hour]
-    minutes: list[int]
+    charts: list[Chart]
     as_of: int | None
     lag: int
     is_empty: bool
@@ -64,7 +62,6 @@ async def overview(
         window=window,
         windows={name: words for name, (words, _) in WINDOWS.items()},
         contacts_age=parts.contacts.age(),
-        **_charts(known),
     )
 
 
@@ -94,7 +91,7 @@ def _look(
         ("Other removals", _kind(counts, "removed"), "", f"/contacts?active=false&{ago}"),
         ("Clicks", _kind(counts, "click"), "", ""),
         ("Conversions", _kind(counts, "conversion"), "", ""),
-        ("Webhooks", f"{tried:,}", f"{_share(taken, tried)} answered 2xx" if tried else "", "/webhooks"),
+        ("Webhooks", f"{tried:,}", f"{_share(taken, tried)} 2xx" if tried else "", "/webhooks"),
         ("Dead letters", _many(dead), "last day", "/dead-letters"),
         ("Rejected", _many(rejected), "last day", "/rejected"),
     ]
@@ -111,29 +108,25 @@ def _look(
             lost=0 if fresh is None else fresh.lost,
             now=now,
         ),
-        reasons=statistics.reasons(connection, account, since),
-        failed=failed,
-        hours=statistics.hours(connection, account, now),
-        minutes=statistics.minutes(connection, account, now),
+        charts=_charts(connection, account, Span.ending(now, max(length, DAY)), now),
         as_of=as_of,
         lag=0 if fresh is None else fresh.lag,
         is_empty=not counts and not tried and not rejected,
     )
 
 
-def _charts(known: Overview) -> dict[str, Any]:
-    shares = [each.share or 0.0 for each in known.hours]
-    texts = [
-        f"{iso_time(each.hour)[11:16]} UTC: {each.delivered:,} delivered, {each.failed:,} failed"
-        for each in known.hours
+def _charts(connection: Connection, account: str, span: Span, now: int) -> list[Chart]:
+    kinds = series.kinds(connection, account, span)
+    attempts = series.attempts(connection, account, span)
+    minutes = statistics.minutes(connection, account, now)
+    return [
+        charts.events_per_second(minutes, now - now % MINUTE - len(minutes) * MINUTE, MINUTE),
+        charts.delivered_share(*series.delivered_and_failed(kinds, span), span),
+        charts.failures(series.failures(connection, account, span, "detail", most=3), span, "detail"),
+        charts.replies_and_removals(kinds, span),
+        charts.webhook_success(attempts, span),
+        charts.latency_by_endpoint(series.latencies(connection, account, span, (0.95,)), span, attempts),
     ]
-    rates = [count / 60 for count in known.minutes]
-    return {
-        "success_bars": charts.bars(shares, texts, top=1.0),
-        "rate_line": charts.line(rates),
-        "rate_now": rates[-1],
-        "rate_most": max(rates),
-    }
 
 
 def _kind(counts: dict[tuple[str, str], int], event: str) -> str:
@@ -141,7 +134,7 @@ def _kind(counts: dict[tuple[str, str], int], event: str) -> str:
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %" if whole else ""
+    return f"{100 * part / whole:.1f}%" if whole else ""
 
 
 def _many(count: int) -> str:

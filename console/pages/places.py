@@ -20,6 +20,7 @@ class Place:
 
 PLACES = (
     Place("", "Overview", "Now"),
+    Place("/trends", "Trends", "Now"),
     Place("/deliveries", "Deliveries", "Messages"),
     Place("/replies", "Replies", "Messages"),
     Place("/contacts", "Contacts", "Messages"),

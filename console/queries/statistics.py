@@ -48,21 +48,6 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
-class Hour:
-    """What became of messages in one hour."""
-
-    hour: At
-    delivered: int
-    failed: int
-
-    @property
-    def share(self) -> float | None:
-        """Share of those that arrived, of those whose end is known."""
-        ended = self.delivered + self.failed
-        return self.delivered / ended if ended else None
-
-
-@dataclass(frozen=True, slots=True)
 class Webhooks:
     """Attempts to deliver webhooks to one endpoint, and how many were answered 2xx."""
 
@@ -124,25 +109,6 @@ def reasons(connection: Connection, account: str, since: int, limit: int = 8) ->
         .limit(limit)
     )
     return [Reason(row.status, row.detail, row.provider, int(row.total)) for row in connection.execute(query)]
-
-
-def hours(connection: Connection, account: str, now: int, count: int = 24) -> list[Hour]:
-    """The last hours, the oldest first, those without an event too."""
-    table = hourly_events
-    first = now - now % HOUR - (count - 1) * HOUR
-    query = (
-        select(table.c.hour, table.c.status, func.sum(table.c.count).label("total"))
-        .where(table.c.account == account, table.c.hour >= first, table.c.event == "delivery")
-        .group_by(table.c.hour, table.c.status)
-    )
-    found: dict[int, dict[str, int]] = {}
-    for row in connection.execute(query):
-        found.setdefault(row.hour, {})[row.status] = int(row.total)
-    return [
-        Hour(hour, states.get("delivered", 0), sum(states.get(status, 0) for status in FAILED_STATUSES))
-        for hour in range(first, now + 1, HOUR)
-        for states in [found.get(hour, {})]
-    ]
 
 
 def minutes(connection: Connection, account: str, now: int, count: int = 60) -> list[int]:

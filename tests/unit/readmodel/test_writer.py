@@ -204,6 +204,20 @@ def test_attempts_are_counted_with_their_latency(database: Engine) -> None:
     ]  # fmt: skip
 
 
+def test_latencies_are_counted_by_class_of_what_reached_the_receiver(database: Engine) -> None:
+    attempts = [
+        replace(records.attempt("e", NOW), latency_ms=latency, error_class=error, status=status)
+        for latency, error, status in (
+            (41, None, 200),
+            (49, "http_status", 500),
+            (5_000, "timeout", None),
+            (1, "dns", None),
+        )
+    ]
+    take(database, *attempts)
+    assert sorted(rows(database, tables.hourly_latencies, "at_most_ms", "count")) == [(50, 2), (5_000, 1)]
+
+
 @pytest.mark.parametrize("attempt_first", [True, False])
 def test_a_dead_webhook_is_delivered_once_a_replay_is_answered(database: Engine, attempt_first: bool) -> None:
     found: list[Record] = [records.dead("e", NOW - 5), records.attempt("e", NOW)]

@@ -1,0 +1,33 @@
+"""Latencies in classes, so that percentiles of any span are a sum of counts. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+
+_STEPS = (10, 12, 15, 20, 25, 30, 40, 50, 60, 80)
+
+BOUNDS: tuple[int, ...] = (*range(1, 10), *(step * 10**power for power in range(4) for step in _STEPS), 100_000)
+"""Upper bounds of the classes in ms. Each is at most a third wider than the one before: so exact is a percentile."""
+
+
+def latency_class(latency_ms: int) -> int:
+    """The upper bound (ms) of the class of a latency; the last one takes whatever is longer."""
+    return BOUNDS[min(bisect_left(BOUNDS, latency_ms), len(BOUNDS) - 1)]
+
+
+def percentile(counts: Mapping[int, int], share: float) -> float | None:
+    """The latency (ms) that this share of attempts stays within, by counts of classes; None where there are none.
+
+    Latencies are taken to lie evenly within their class.
+    """
+    wanted = share * sum(counts.values())
+    passed = 0
+    for bound in sorted(counts):
+        count = counts[bound]
+        if count and passed + count >= wanted:
+            place = bisect_left(BOUNDS, bound)
+            below = BOUNDS[place - 1] if place else 0
+            return below + (bound - below) * max(wanted - passed, 0) / count
+        passed += count
+    return None
