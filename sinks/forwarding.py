@@ -28,7 +28,7 @@ from schemas.codec import Codec, CodecError
 from schemas.records import InboundMessage, ListConfig, Receipt
 from sinks.clock import Clock
 from sinks.webhooks.fanout import may_use_http
-from sinks.webhooks.lane import Post
+from sinks.webhooks.signed_post import Post
 
 log = logging.getLogger(__name__)
 

@@ -24,12 +24,13 @@ from sinks.settings import SinksSettings
 from sinks.webhooks.attempt_log import AttemptLog, attempt_of
 from sinks.webhooks.delivery import STAGE, Delivery, from_task
 from sinks.webhooks.fanout import DELIVERY_BYTES, fan_out, is_callback_lane, may_use_http, settings_of
-from sinks.webhooks.lane import Lane, Post
+from sinks.webhooks.lane import Lane
 from sinks.webhooks.metrics import WebhookCounts
 from sinks.webhooks.outbox import RecordProducer
 from sinks.webhooks.parking import Parking
 from sinks.webhooks.pausing import Pauses
 from sinks.webhooks.retry import Dead, Retry, Schedule, TaskHeaders, chosen, crowded_out, next_step, parked
+from sinks.webhooks.signed_post import Post
 from sinks.webhooks.task_writer import SinkRecords
 from sinks.webhooks.turned_down import Deferral
 from sinks.webhooks.window import Admission, Window

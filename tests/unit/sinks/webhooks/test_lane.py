@@ -11,17 +11,14 @@ from outbound.outcomes import Outcome, answered
 from outbound.signing import Signer
 from sinks.webhooks.breaker import FAILURES, State
 from sinks.webhooks.delivery import Delivery
-from sinks.webhooks.lane import (
-    FIRST_LATENCY,
-    IMPATIENCE,
-    PATIENCE,
-    PROBE_QUEUE,
-    Lane,
-    Post,
-)
+from sinks.webhooks.gate import PROBE_QUEUE
+from sinks.webhooks.lane import Lane
 from sinks.webhooks.pace import LEAST_QUEUE, keeps_pace, queue_bound
+from sinks.webhooks.patience import IMPATIENCE, PATIENCE
+from sinks.webhooks.signed_post import Post
 from sinks.webhooks.turned_down import SLICE, Deferral
 from sinks.webhooks.window import Admission
+from sinks.webhooks.workers import FIRST_LATENCY
 from tests.clock import START, MovedClock, settled
 from tests.unit.sinks.sink_parts import OK, SECRET, Receiver, endpoint, ledger
 
@@ -217,7 +214,7 @@ def test_order_of_each_contact_holds_whatever_the_order_of_answers(
 
 async def test_what_cannot_be_tried_soon_is_turned_down() -> None:
     owner = Owner(cap=1)
-    owner.lane.latency = 5.0
+    owner.lane.workers.latency = 5.0
     answers = await owner.offer(*[f"{chr(97 + n)}1" for n in range(LEAST_QUEUE + 2)])
     assert answers == [None] * LEAST_QUEUE + ["overflow"] * 2
 
@@ -227,7 +224,7 @@ async def test_a_slow_endpoint_gets_a_short_queue() -> None:
     await owner.offer("a1")
     await owner.clock.move(5.0)
     await owner.receiver.answer(OK)
-    assert owner.lane.latency == pytest.approx(0.1 * 5.0 + 0.9 * FIRST_LATENCY)
+    assert owner.lane.workers.latency == pytest.approx(0.1 * 5.0 + 0.9 * FIRST_LATENCY)
 
 
 async def test_failures_in_a_row_open_the_breaker_and_empty_the_queue() -> None:
@@ -394,7 +391,7 @@ async def test_a_secret_that_changes_is_used_within_seconds(monkeypatch: pytest.
 async def test_waiting_for_a_place_is_in_vain_when_nothing_ends(answers: int, came: bool) -> None:
     owner = Owner(cap=16)
     await owner.offer(*[f"{chr(97 + n)}1" for n in range(16)])
-    assert keeps_pace(owner.lane.latency, 16, 100.0)
+    assert keeps_pace(owner.lane.workers.latency, 16, 100.0)
     waiting = asyncio.ensure_future(owner.lane.wait_for_place())
     await settled()
     await owner.receiver.answer(OK, answers)
@@ -405,7 +402,7 @@ async def test_waiting_for_a_place_is_in_vain_when_nothing_ends(answers: int, ca
 
 async def test_a_lane_that_was_waited_for_in_vain_is_not_waited_for_soon() -> None:
     owner = Owner()
-    owner.lane.latency = 0.001
+    owner.lane.workers.latency = 0.001
     assert owner.lane.worth_waiting
     waiting = asyncio.ensure_future(owner.lane.wait_for_place())
     await owner.clock.move(PATIENCE)
@@ -475,7 +472,7 @@ async def test_an_endpoint_is_not_slow_because_this_process_stood_still() -> Non
     await owner.clock.move(0.02)
     await owner.stall(3.0)
     await owner.receiver.answer_all(OK)
-    assert owner.lane.latency == pytest.approx(0.02, rel=0.1)
+    assert owner.lane.workers.latency == pytest.approx(0.02, rel=0.1)
     assert [round(seconds, 2) for seconds in owner.took] == [0.02] * 16
 
 
@@ -505,7 +502,7 @@ async def test_an_endpoint_that_fails_by_itself_gets_no_second_attempt_at_once()
 
 async def test_a_stall_is_no_reason_to_be_impatient_with_a_lane_that_is_waited_for() -> None:
     owner = Owner()
-    owner.lane.latency = 0.001
+    owner.lane.workers.latency = 0.001
     await owner.offer(*[f"{chr(97 + n)}1" for n in range(20)])
     waiting = asyncio.ensure_future(owner.lane.wait_for_place())
     await owner.stall(2.0)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from outbound.outcomes import answered
-from sinks.webhooks.lane import PATIENCE, Lane
+from sinks.webhooks.lane import Lane
+from sinks.webhooks.patience import PATIENCE
 from tests.unit.sinks.sink_parts import OK, delivered, endpoint, settled
 from tests.unit.sinks.webhooks.test_webhook_sink import House, house  # noqa: F401 - a fixture
 

@@ -44,13 +44,13 @@ async def test_one_that_comes_back_while_an_earlier_one_was_put_off_again_waits_
     running = asyncio.ensure_future(house.sink.run())
     await house.give(delivered("first", to=None))
     lane = house.sink.lanes["acme/crm"]
-    lane.latency = 60.0
+    lane.workers.latency = 60.0
     await house.give(*[delivered(f"evt_{n}", to=None) for n in range(16)])
     await house.give(*[delivered(f"a{n}", to="+1") for n in (1, 2)])
     (one, two), headers = house.written("webhooks_retry.1m")[-2:], house.headers_of("webhooks_retry.1m")[-2:]
     await house.clock.move(61.0)
     await house.give(one, headers=headers[0].encode())
-    lane.latency = 0.02
+    lane.workers.latency = 0.02
     await house.give(two, headers=headers[1].encode())
     assert [task.event_id for task in house.written("webhooks_retry.1m")[-2:]] == ["a1", "a2"]
     assert not {"a1", "a2"} & set(house.receiver.ids)

@@ -311,7 +311,7 @@ async def test_an_open_breaker_counts_as_an_attempt_so_that_retries_end(house: H
 
 async def test_what_a_slow_endpoint_cannot_take_soon_waits_and_keeps_its_attempt(house: House) -> None:
     await house.give(delivered("first", to=None))
-    house.sink.lanes["acme/crm"].latency = 60.0
+    house.sink.lanes["acme/crm"].workers.latency = 60.0
     await house.give(*[delivered(f"evt_{n}", to=None) for n in range(20)])
     overflow = house.sink.counts.deferred["overflow"]
     assert overflow == 5
@@ -321,10 +321,10 @@ async def test_what_a_slow_endpoint_cannot_take_soon_waits_and_keeps_its_attempt
 
 async def test_what_follows_a_webhook_that_was_put_off_does_not_overtake_it(house: House) -> None:
     await house.give(delivered("first", to=None))
-    house.sink.lanes["acme/crm"].latency = 60.0
+    house.sink.lanes["acme/crm"].workers.latency = 60.0
     await house.give(*[delivered(f"evt_{n}", to=None) for n in range(16)], delivered("a1", to="+1"))
     await house.receiver.answer_all(OK)
-    house.sink.lanes["acme/crm"].latency = 0.02
+    house.sink.lanes["acme/crm"].workers.latency = 0.02
     await house.give(delivered("a2", to="+1"), delivered("b1", to="+2"))
     assert [task.event_id for task in house.written("webhooks_retry.1m") if task.contact == "+1"] == ["a1", "a2"]
     assert house.receiver.ids[-1] == "b1"
@@ -341,7 +341,7 @@ async def test_a_fast_endpoint_with_a_long_backlog_is_waited_for(house: House, m
     monkeypatch.setattr(house.sink.window, "_max_events", 150)
     await house.give(delivered("first", to=None))
     lane = house.sink.lanes["acme/crm"]
-    lane.latency = 0.0001
+    lane.workers.latency = 0.0001
     await house.give(*[delivered(f"evt_{n}", to=None) for n in range(300)])
     assert len(house.inbox) > 0
     while house.receiver.open:

@@ -1,0 +1,103 @@
+"""A delivery as a signed request. Secrets are resolved once in a while, and stay out of what is written down."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from accounts.secrets import SecretMissing, resolve
+from outbound.formats import JSON
+from outbound.outcomes import Outcome
+from outbound.redaction import redacted_head, secrets_in
+from outbound.signing import Signer, secrets_at
+from schemas.records import EndpointConfig
+from sinks.clock import Clock
+from sinks.webhooks.delivery import Delivery
+
+log = logging.getLogger(__name__)
+
+SECRET_SECONDS = 5.0
+"""How long a resolved secret is used: reading a file for every webhook would block the loop."""
+
+COMPLAINT_SECONDS = 60.0
+"""Between two log lines about a secret that is missing."""
+
+Post = Callable[[str, dict[str, str], bytes, bool], Awaitable[Outcome]]
+"""`Sender.post`: URL, headers, body, whether http is allowed."""
+
+
+class SignedPost:
+    """Sends what belongs to one endpoint, with the secrets of its settings. `name` is for the log."""
+
+    def __init__(self, name: str, post: Post, clock: Clock) -> None:
+        self._name = name
+        self._post = post
+        self._clock = clock
+        self._signer: Signer | None = None
+        self._secrets: tuple[str | None, ...] = ()
+        self._headers: dict[str, str] = {}
+        self._resolved_at = self._headers_at = self._complained_at = float("-inf")
+
+    def forget(self) -> None:
+        """Resolve secrets anew for the next request: the settings have changed."""
+        self._resolved_at = self._headers_at = float("-inf")
+
+    async def __call__(self, delivery: Delivery, config: EndpointConfig, allow_http: bool) -> tuple[Outcome, str]:
+        """How a request ended, and the URL that it went to. An endpoint whose secret is missing is sent nothing."""
+        url = delivery.url or config.url
+        try:
+            headers = self._signed(delivery, config)
+            own = self._own_headers(config) if config.headers else {}
+        except SecretMissing as missing:
+            self._complain(missing)
+            return Outcome(error_class="secret_missing"), url
+        if delivery.content_type != JSON:
+            headers["Content-Type"] = delivery.content_type
+        if delivery.traceparent is not None:
+            headers["traceparent"] = delivery.traceparent.decode("latin-1")
+        signed_with = self._secrets[2:]  # they may change while the request is under way
+        outcome = await self._post(url, {**own, **headers} if own else headers, delivery.body, allow_http)
+        if outcome.head:
+            secrets = (*filter(None, signed_with), *own.values(), *secrets_in(url))
+            outcome = replace(outcome, head=redacted_head(outcome.head, secrets))
+        return outcome, url
+
+    def _signed(self, delivery: Delivery, config: EndpointConfig) -> dict[str, str]:
+        """Headers of a request: signed, where there is a secret."""
+        if not config.secret:
+            return {"webhook-id": delivery.event_id}
+        now = self._clock.now_ms()
+        return self._signer_now(*secrets_at(config, now)).headers(delivery.event_id, delivery.body, now // 1_000)
+
+    def _own_headers(self, config: EndpointConfig) -> dict[str, str]:
+        """Headers that the endpoint asks for. Their values may be secrets, so they are resolved like them."""
+        now = self._clock.monotonic()
+        if now - self._headers_at >= SECRET_SECONDS:
+            self._headers = {name: resolve(value) for name, value in config.headers.items()}
+            self._headers_at = now
+        return self._headers
+
+    def _signer_now(self, reference: str, following: str | None) -> Signer:
+        now = self._clock.monotonic()
+        references = (reference, following)
+        if self._signer is None or references != self._secrets[:2] or now - self._resolved_at >= SECRET_SECONDS:
+            secrets = (*references, resolve(reference), self._following(following))
+            if self._signer is None or secrets != self._secrets:
+                self._secrets, self._signer = secrets, Signer(*secrets[2:])
+            self._resolved_at = now
+        return self._signer
+
+    def _following(self, reference: str | None) -> str | None:
+        """The secret that follows. While it cannot be had, the present one still signs alone."""
+        try:
+            return None if reference is None else resolve(reference)
+        except SecretMissing as missing:
+            self._complain(missing)
+            return None
+
+    def _complain(self, missing: SecretMissing) -> None:
+        now = self._clock.monotonic()
+        if now - self._complained_at >= COMPLAINT_SECONDS:
+            self._complained_at = now
+            log.error("endpoint %s: %s", self._name, missing)

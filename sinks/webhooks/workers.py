@@ -1,0 +1,130 @@
+"""The requests of a lane: so many at a time at most, and no faster than the endpoint asks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from outbound.outcomes import Outcome
+from schemas.records import EndpointConfig
+from sinks.clock import Clock
+from sinks.webhooks.contact_queue import ContactQueue
+from sinks.webhooks.delivery import Delivery
+from sinks.webhooks.pace import Pace
+
+FIRST_LATENCY = 0.02
+"""Seconds that an endpoint is taken to need before it has been measured."""
+
+LATENCY_WEIGHT = 0.1
+"""Weight of the newest measurement in the average: one timeout of 5 s shortens a queue to seconds."""
+
+Attempt = Callable[[Delivery], Awaitable[tuple[Outcome, str, float]]]
+"""Makes an attempt: how it ended, the URL, seconds that the endpoint took."""
+
+Finished = Callable[[Delivery, Outcome, str, float], None]
+"""Is told of an attempt when it is no longer under way."""
+
+
+class Workers:
+    """Tasks that take from a queue and make attempts, and what they measure of the endpoint.
+
+    `cap` is how many requests may be under way, `share` this process's share of a rate limit. `broken` is told what the
+    workers themselves fail by.
+    """
+
+    def __init__(
+        self,
+        queue: ContactQueue,
+        config: EndpointConfig,
+        *,
+        cap: int,
+        share: Callable[[], float],
+        clock: Clock,
+        attempt: Attempt,
+        finished: Finished,
+        broken: Callable[[BaseException], None],
+    ) -> None:
+        self.cap = cap
+        self.in_flight = 0
+        self.latency = FIRST_LATENCY
+        self._queue = queue
+        self._pace = Pace(config, share)
+        self._clock = clock
+        self._attempt = attempt
+        self._finished = finished
+        self._broken = broken
+        self._running = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._alarm: asyncio.Task[None] | None = None
+
+    @property
+    def seconds_each(self) -> float:
+        """Seconds for which a delivery occupies one of the requests that may be under way."""
+        return self._pace.seconds_each(self.latency, self.cap)
+
+    @property
+    def are_held_by_rate(self) -> bool:
+        """Whether it is the rate limit that holds them back, and not the endpoint's answers."""
+        return self._pace.limits(self.latency, self.cap)
+
+    def start(self) -> None:
+        """Let one more work, if something is ready and fewer than `cap` do."""
+        if self._queue.ready and self._running < self.cap:
+            self._running += 1
+            task = asyncio.get_running_loop().create_task(self._work())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def configure(self, config: EndpointConfig) -> None:
+        """Use new limits from now on."""
+        self._pace.configure(config)
+
+    def wake(self) -> None:
+        """Look anew at what may go: limits have changed."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        self.start()
+
+    def stop(self) -> None:
+        """Cancel everything that is under way."""
+        for task in self._tasks:
+            task.cancel()
+        if self._alarm is not None:
+            self._alarm.cancel()
+
+    async def _work(self) -> None:
+        """Make attempts until nothing is ready. A task of its own for each delivery would cost more."""
+        clock, pace, queue = self._clock, self._pace, self._queue
+        try:
+            while queue.ready:
+                if not pace.plain or queue.ready[0].loose:
+                    wait = pace.wait(queue.ready, clock.monotonic())
+                    if wait > 0:
+                        self._wake_after(wait)
+                        break
+                delivery = pace.take(queue.ready)
+                if not pace.plain:
+                    self.start()
+                self.in_flight += 1
+                if delivery.first_attempt_at is None:
+                    delivery.first_attempt_at = clock.now_ms()
+                outcome, url, seconds = await self._attempt(delivery)
+                self.in_flight -= 1
+                self.latency += LATENCY_WEIGHT * (max(seconds, 1e-4) - self.latency)
+                for part in delivery.parts or (delivery,):
+                    queue.release(part)
+                self._finished(delivery, outcome, url, seconds)
+        except Exception as error:
+            self._broken(error)
+        finally:
+            self._running -= 1
+
+    def _wake_after(self, seconds: float) -> None:
+        if self._alarm is None:
+            self._alarm = asyncio.get_running_loop().create_task(self._ring(seconds))
+
+    async def _ring(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+        self._alarm = None
+        self.start()
