@@ -44,7 +44,7 @@ from accounts.model import Config
 from accounts.sending_hours import FIELDS as SENDING_HOURS
 from accounts.sending_hours import read as read_sending_hours
 from accounts.toml_table import Table, quoted
-from accounts.urls import check_web_address
+from accounts.urls import check_target, check_web_address
 from schemas.records import AccountConfig, EndpointConfig, ListConfig
 
 DEFAULT_EVENTS = ("delivery", "unsubscribe", "reply")
@@ -237,7 +237,7 @@ def _endpoint(table: Table, account: str) -> Entry:
     config = EndpointConfig(
         account=account,
         id=table.required("id", check_id),
-        url=table.required("url", check_web_address),
+        url=table.required("url", check_target),
         secret=table.text("secret", check_endpoint_secret) or "",
         events=table.texts("events", check_event) if "events" in table.values else DEFAULT_EVENTS,
         # That the account has these lists is checked against what is stored too, by the plan.

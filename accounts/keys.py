@@ -22,8 +22,17 @@ PREFIX = len(SCHEME) + 4
 _ALPHABET = string.ascii_letters + string.digits
 
 
-def new_key(account: str | None, name: str, expires_at: int | None = None) -> tuple[ApiKey, str]:
-    """A key of an account, or of all accounts (None), and its secret text. `expires_at` is in milliseconds."""
+CUSTOMER = "customer"
+"""Role of a key of one endpoint. It is none in the account: a version that does not know it lets it open nothing."""
+
+
+def new_key(
+    account: str | None, name: str, expires_at: int | None = None, *, endpoint: str | None = None
+) -> tuple[ApiKey, str]:
+    """A key of an account, of all accounts (None) or of one endpoint of an account, and its secret text.
+
+    `expires_at` is in milliseconds.
+    """
     text = SCHEME + "".join(secrets.choice(_ALPHABET) for _ in range(LENGTH))
     key = ApiKey(
         id="key_" + secrets.token_hex(6),
@@ -33,6 +42,8 @@ def new_key(account: str | None, name: str, expires_at: int | None = None) -> tu
         digest=digest_of(text),
         created_at=time.time_ns() // 1_000_000,
         expires_at=expires_at,
+        endpoint=endpoint,
+        role="admin" if endpoint is None else CUSTOMER,
     )
     return key, text
 

@@ -25,3 +25,13 @@ def check_web_address(value: str) -> None:
         # What cannot be read may hold a password all the same.
         shown = "this" if "@" in value else json.dumps(value, ensure_ascii=False)
         raise ValueError(f"{shown} is no web address; write it as https://example.com/path")
+
+
+POLL = "poll"
+"""In place of an endpoint's URL: nothing is sent there, its receiver asks for its events."""
+
+
+def check_target(value: str) -> None:
+    """Raises ValueError for what cannot be an endpoint's URL."""
+    if value != POLL:
+        check_web_address(value)

@@ -59,6 +59,7 @@ from console.api import keys as api_keys
 from console.backends.database import Reads, Writes
 from console.backends.idempotency import KafkaClaims, first_counts
 from console.backends.kafka_writer import KafkaWriter
+from console.backends.polled_events import KafkaEvents
 from console.backends.raw_callbacks import KafkaRawCallbacks
 from console.backends.replays import ReplaysReader
 from console.changes.keys import KeyUses
@@ -206,6 +207,7 @@ class Console:
             self._replays.view,
             self.keys.view,
             lambda url, allow_http: refusal_of(url, settings, allow_http),
+            KafkaEvents(settings, codec),
         )
         self.on_misfit: Callable[[Exception], None] = lambda error: None
         self._watch = Watch(settings, self._producer, self.health, lambda error: self.on_misfit(error))

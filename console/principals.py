@@ -40,13 +40,15 @@ class Role(IntEnum):
 class Principal:
     """A user (`kind` is `user`, `id` the row's id, `name` the email) or an API key (`key`, its id, its name).
 
-    `grants` are roles by account; under EVERY_ACCOUNT stands the role in all of them.
+    `grants` are roles by account; under EVERY_ACCOUNT stands the role in all of them. `endpoint` is `account/endpoint`
+    where it acts for the customer of that one endpoint: it has no role in the account then.
     """
 
     kind: Literal["user", "key"]
     id: str
     name: str
     grants: Mapping[str, Role] = field(repr=False)
+    endpoint: str | None = None
 
     def role_in(self, account: str) -> Role | None:
         """The greatest role granted for the account. None: it sees nothing of it, and may not learn whether it is."""
@@ -80,4 +82,6 @@ def grants_of(roles: Iterable[tuple[str, str]]) -> dict[str, Role]:
 
 def principal_of(key: ApiKey) -> Principal:
     """Who acts by an API key."""
+    if key.endpoint is not None:
+        return Principal("key", key.id, key.name, {}, f"{key.account}/{key.endpoint}")
     return Principal("key", key.id, key.name, grants_of([(key.account or EVERY_ACCOUNT, key.role)]))

@@ -19,6 +19,7 @@ from schemas.records import (
     ConversionEvent,
     DeliveryEvent,
     EndpointAlert,
+    EndpointConfig,
     MessageCallback,
     RemovedEvent,
     ReplyEvent,
@@ -103,6 +104,13 @@ def list_of(event: PublicEvent) -> str | None:
 def contact_of(event: PublicEvent) -> str | None:
     """Number of the recipient that the event is about, or None."""
     return _contact[type(event)](event)
+
+
+def is_wanted(event: PublicEvent | EndpointAlert, endpoint: EndpointConfig) -> bool:
+    """Whether an endpoint subscribes to an event of its account: by its name, and by its list or whom it is about."""
+    if isinstance(event, EndpointAlert):
+        return event.event in endpoint.events and endpoint.id != event.endpoint
+    return event_name(event) in endpoint.events and (not endpoint.lists or list_of(event) in endpoint.lists)
 
 
 def callback_body(callback: MessageCallback) -> bytes:

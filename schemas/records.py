@@ -682,6 +682,7 @@ class ApiKey:
     revoked_at: int | None = None
     role: str = "admin"
     created_by: str | None = None
+    endpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,7 +79,7 @@ async def offsets_between(
     if not partitions:
         return {}, {}
     tps = [aiokafka.TopicPartition(*partition) for partition in partitions]
-    async with _consumer(settings) as consumer:
+    async with outside_consumer(settings) as consumer:
         ends = await consumer.end_offsets(tps)
         found = []
         for at in (from_ms, to_ms):
@@ -100,20 +100,26 @@ async def open_range(
     settings: BusSettings, positions: Mapping[str, int], ends: Mapping[str, int]
 ) -> AsyncIterator[Range]:
     """Read from `positions` to `ends` for as long as the block lasts. Raises aiokafka.errors.KafkaError."""
-    async with _consumer(settings) as consumer:
-        starts = {}
-        for place, end in ends.items():
-            topic, _, number = place.rpartition("/")
-            if positions[place] < end:
-                starts[aiokafka.TopicPartition(topic, int(number))] = positions[place]
-        consumer.assign(list(starts))
-        for tp, position in starts.items():
-            consumer.seek(tp, position)
-        yield Range(consumer, positions, ends)
+    async with outside_consumer(settings) as consumer:
+        yield range_of(consumer, positions, ends)
+
+
+def range_of(consumer: Any, positions: Mapping[str, int], ends: Mapping[str, int]) -> Range:
+    """What a consumer reads from `positions` to `ends`."""
+    starts = {}
+    for place, end in ends.items():
+        topic, _, number = place.rpartition("/")
+        if positions[place] < end:
+            starts[aiokafka.TopicPartition(topic, int(number))] = positions[place]
+    consumer.assign(list(starts))
+    for tp, position in starts.items():
+        consumer.seek(tp, position)
+    return Range(consumer, positions, ends)
 
 
 @asynccontextmanager
-async def _consumer(settings: BusSettings) -> AsyncIterator[Any]:
+async def outside_consumer(settings: BusSettings) -> AsyncIterator[Any]:
+    """A consumer of no group, for as long as the block lasts."""
     consumer = new_consumer(settings)
     try:
         await consumer.start()

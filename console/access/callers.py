@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Header, Path, Query, Request
 from sqlalchemy import Engine
 
 from accounts.keys import ApiKeys
@@ -18,6 +18,7 @@ from console.access.visibility import Sight, check_operator
 from console.backends.database import Reads, Writes
 from console.backends.idempotency import MAX_KEY, Accepted, Claims
 from console.backends.kafka_writer import Writer
+from console.backends.polled_events import PolledEvents
 from console.backends.raw_callbacks import RawCallbacks
 from console.backends.replays import ReplaysView
 from console.clock import now_ms
@@ -27,7 +28,7 @@ from console.errors import not_found, validation_failed
 from console.principals import EVERY_ACCOUNT, Principal, Role
 from console.settings import ConsoleSettings
 from schemas.ids import random_id
-from schemas.records import ListConfig
+from schemas.records import EndpointConfig, ListConfig
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Parts:
     replays: ReplaysView
     keys: ApiKeys
     refusal_of: Callable[[str, bool], Awaitable[str | None]]
+    events: PolledEvents
     clock: Callable[[], int] = now_ms
     hours: HoursOfAccounts = field(default_factory=HoursOfAccounts)
     changing: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
@@ -112,6 +114,24 @@ def _operator(principal: Annotated[Principal, Depends(_principal)]) -> Caller:
     return Caller(check_operator(principal), EVERY_ACCOUNT, Role.ADMIN, {})
 
 
+def _poller(
+    principal: Annotated[Principal, Depends(_principal)],
+    parts: Annotated[Parts, Depends(parts_of)],
+    endpoint: Annotated[str, Path(max_length=64, description="Name of the endpoint.", examples=["crm"])],
+    account: Annotated[str | None, Query(max_length=64, description="Account id, as elsewhere.")] = None,
+) -> EndpointConfig:
+    """The endpoint whose events are asked for: by its customer's key, or by who sees numbers in its account."""
+    name = f"{account or principal.endpoint.partition('/')[0]}/{endpoint}" if principal.endpoint else ""
+    if principal.endpoint is None:
+        caller = _caller(principal, parts, account)
+        caller.check_role(Role.SUPPORT)
+        name = f"{caller.account}/{endpoint}"
+    found = parts.accounts.endpoints.get(name) if principal.endpoint in (None, name) else None
+    if found is None:
+        raise not_found(f"There is no endpoint {endpoint!r} for you.")
+    return found
+
+
 async def accept(request: Request, parts: Parts, caller: Caller, idempotency_key: str | None) -> Accepted:
     """Take a request in whose body is valid. Raises ApiError as `Claims.claim` does."""
     if idempotency_key is None:
@@ -134,3 +154,4 @@ TheCaller = Annotated[Caller, Depends(_caller)]
 Supporter = Annotated[Caller, needs(Role.SUPPORT)]
 Administrator = Annotated[Caller, needs(Role.ADMIN)]
 Operator = Annotated[Caller, Depends(_operator)]
+PolledEndpoint = Annotated[EndpointConfig, Depends(_poller)]

@@ -6,17 +6,22 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Path, Request
+from fastapi import APIRouter, Body, Path, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from console.access.callers import Administrator, Caller, Parts, Supporter, TheCaller, TheParts
+from accounts.urls import POLL
+from console.access.callers import Administrator, Caller, Parts, PolledEndpoint, Supporter, TheCaller, TheParts
 from console.api.lists import ListAnswer
 from console.changes import endpoints as changes
 from console.changes.settings import etag_of
 from console.clock import now_ms
+from console.errors import conflict, validation_failed
 from console.http.fields import IfMatch, Item, Secret, StrictBody
 from console.queries.endpoints import Endpoint, endpoints
+from console.queries.filters import millis_of
+from console.queries.paging import BadCursor
+from console.queries.polled_events import MAX_CURSOR, EventPage, cursor_of
 from operations.endpoints import activated, paused, resumed
 from schemas.records import EndpointConfig
 
@@ -30,7 +35,9 @@ class EndpointSettings(StrictBody):
     """Settings of an endpoint, as in a settings file."""
 
     url: str = Field(
-        max_length=2_000, description="https URL that takes the webhooks.", examples=["https://crm.example.com/trackly"]
+        max_length=2_000,
+        description="https URL that takes the webhooks; `poll`: none is sent, the receiver asks for its events.",
+        examples=["https://crm.example.com/trackly"],
     )
     events: list[Item] = Field(
         default=["delivery", "unsubscribe", "reply"], max_length=20, description="Events that it gets."
@@ -190,6 +197,37 @@ async def try_endpoint(
         trial.answer,
         trial.refusal,
     )
+
+
+@router.get("/api/endpoints/{endpoint}/events", summary="Ask for an endpoint's events")
+async def poll(
+    parts: TheParts,
+    config: PolledEndpoint,
+    after: Annotated[
+        str | None, Query(max_length=MAX_CURSOR, description="`after` of the page before; without it, the oldest.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        Query(max_length=40, description="Without `after`: begin here, a time with a zone, or `24h`.", examples=["1h"]),
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=500, description="Events of a page at most.")] = 100,
+) -> EventPage:
+    """What the endpoint subscribes to, whether webhooks are sent there or not, in the order of each contact.
+
+    Take `after` of each page for the next one. What is asked for again with the same `after` comes again, under the
+    same ids. A page is looked for during three seconds: it may hold nothing although `more` is true.
+    """
+    try:
+        cursor = cursor_of(after, config)
+    except BadCursor as error:
+        raise validation_failed([f"after: {error}"]) from None
+    try:
+        begin = None if since is None else millis_of(since, now_ms())
+    except ValueError as error:
+        raise validation_failed([f"since: {error}"]) from None
+    if config.url == POLL and not config.enabled:
+        raise conflict("This endpoint is paused or disabled. Its events are kept for 30 days.")
+    return await parts.events.read(config, cursor, begin, limit)
 
 
 async def _changed(

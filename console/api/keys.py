@@ -21,6 +21,12 @@ class NewKey(StrictBody):
 
     name: str = Field(max_length=100, description="What it is for; changes are recorded under it.", examples=["shop"])
     role: str = Field(default="admin", max_length=20, description="viewer, support or admin.")
+    endpoint: str | None = Field(
+        default=None,
+        max_length=64,
+        description="For the customer of this endpoint alone: it asks for the endpoint's events and opens nothing else,"
+        " whatever `role` says.",
+    )
     expires_in_days: int | None = Field(default=None, description="It ends by itself; by default it does not.")
 
 
@@ -42,7 +48,14 @@ async def list_keys(parts: TheParts, caller: Administrator) -> ListAnswer[ShownK
 async def create_key(request: Request, body: NewKey, parts: TheParts, caller: Administrator) -> CreatedKey:
     """Make a key. Its text is in this answer alone; only its digest is stored."""
     key, text = await create(
-        request, parts, caller.principal, caller.account, body.name, body.role, body.expires_in_days
+        request,
+        parts,
+        caller.principal,
+        caller.account,
+        body.name,
+        body.role,
+        body.expires_in_days,
+        body.endpoint,
     )
     return CreatedKey(shown(key), text)
 

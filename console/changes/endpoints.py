@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from accounts.plan import PlanError, new_secret, plan_endpoint
 from accounts.secrets import SecretMissing, keyring
+from accounts.urls import POLL
 from console.access.callers import Parts
 from console.changes.audit_log import audit
 from console.changes.settings import check_version, refuse_references, write_setting
@@ -132,6 +133,8 @@ async def try_endpoint(
         sent = trial_event(event, endpoint.account, now_ms())
     except KeyError:
         raise validation_failed([f"event: {event!r} is no event"]) from None
+    if endpoint.url == POLL:
+        raise conflict("Nothing is sent to this endpoint: its receiver asks for its events.")
     account = parts.accounts.accounts[endpoint.account]
     try:
         trial = await send_trial(endpoint, sent, parts.settings, account.allow_http)
@@ -151,6 +154,8 @@ async def try_endpoint(
 
 
 async def _check_address(parts: Parts, endpoint: EndpointConfig) -> None:
+    if endpoint.url == POLL:
+        return
     allow_http = parts.settings.allow_http or parts.accounts.accounts[endpoint.account].allow_http
     refusal = await parts.refusal_of(endpoint.url, allow_http)
     if refusal is not None:

@@ -41,6 +41,7 @@ class ShownKey:
     name: str
     prefix: str
     role: str
+    endpoint: str | None
     state: str
     created_at: At
     expires_at: At | None
@@ -89,6 +90,7 @@ def shown(key: ApiKey, used_at: int | None = None) -> ShownKey:
         name=key.name,
         prefix=key.prefix,
         role=key.role,
+        endpoint=key.endpoint,
         state=state_of(key, now_ms()),
         created_at=key.created_at,
         expires_at=key.expires_at,
@@ -97,23 +99,34 @@ def shown(key: ApiKey, used_at: int | None = None) -> ShownKey:
 
 
 async def create(
-    request: Request, parts: Parts, principal: Principal, account: str, name: str, role: str, days: int | None
+    request: Request,
+    parts: Parts,
+    principal: Principal,
+    account: str,
+    name: str,
+    role: str,
+    days: int | None,
+    endpoint: str | None = None,
 ) -> tuple[ApiKey, str]:
-    """A new key of an account and its text, which is shown this once. Raises ApiError: 422, 503."""
+    """A new key of an account, or of one of its endpoints, and its text, which is shown this once.
+
+    Raises ApiError: 422, 503.
+    """
     problems = []
     if not (0 < len(name) <= MAX_NAME and name.isprintable()):
         problems.append(f"name: has not 1 to {MAX_NAME} printable characters")
-    if role not in map(str, Role):
+    if endpoint is not None and f"{account}/{endpoint}" not in parts.accounts.endpoints:
+        problems.append(f"endpoint: there is no endpoint {endpoint!r} in this account")
+    if endpoint is None and role not in map(str, Role):
         problems.append(f"role: is none of {', '.join(map(str, Role))}")
     if days is not None and not 0 < days <= 3_650:
         problems.append("expires_in_days: is not within 1 and 3650")
     if problems:
         raise validation_failed(problems)
-    key, text = new_key(account, name, None if days is None else now_ms() + days * DAY_MS)
-    key = replace(key, role=role)
-    async with audited(
-        request, parts.writer, principal, "key.create", f"{key.id} {name}", accounts=[account], role=role
-    ):
+    key, text = new_key(account, name, None if days is None else now_ms() + days * DAY_MS, endpoint=endpoint)
+    key = replace(key, role=role if endpoint is None else key.role)
+    told = {"role": key.role} | ({} if endpoint is None else {"endpoint": endpoint})
+    async with audited(request, parts.writer, principal, "key.create", f"{key.id} {name}", accounts=[account], **told):
         await _write(parts, key)
     return key, text
 

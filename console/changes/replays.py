@@ -10,6 +10,7 @@ from itertools import islice
 from sqlalchemy import Connection, select
 from starlette.requests import Request
 
+from accounts.urls import POLL
 from console.access.callers import Parts
 from console.backends.kafka_writer import Entry
 from console.changes.audit_log import audited
@@ -121,6 +122,8 @@ async def order(
         config = parts.accounts.endpoints.get(command.endpoint)
         if config is None or config.account != account:
             raise not_found(f"There is no endpoint {command.endpoint.partition('/')[2]!r} in this account.")
+        if config.url == POLL:
+            raise conflict("Nothing is sent to this endpoint: its receiver asks for its events, also for old ones.")
     async with AsyncExitStack() as entries:
         for command in commands:
             entry = audited(

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from accounts.model import Accounts, config_key
-from outbound.bodies import PublicEvent, alert_body, body_of, callback_body, contact_of, event_name, list_of
+from accounts.urls import POLL
+from outbound.bodies import PublicEvent, alert_body, body_of, callback_body, contact_of, event_name, is_wanted
 from outbound.formats import content_type, laid_out
 from schemas.codec import CodecError
 from schemas.records import EndpointAlert, EndpointConfig, MessageCallback, Record, RemovalsHeld
@@ -37,7 +38,7 @@ def fan_out(record: Record, accounts: Accounts, admit: Admit) -> list[Delivery]:
         if endpoints:
             return _deliveries(record, event_name(record), body_of(record), contact_of(record), endpoints, admit)
     elif isinstance(record, EndpointAlert):
-        endpoints = _told(record, accounts)
+        endpoints = _wanting(record, accounts)
         if endpoints:
             return _deliveries(record, record.event, alert_body(record), None, endpoints, admit)
     elif isinstance(record, MessageCallback):
@@ -65,9 +66,12 @@ def is_callback_lane(name: str) -> bool:
 
 
 def settings_of(name: str, accounts: Accounts) -> EndpointConfig | None:
-    """Settings of the lane of this name. Callbacks have those of an endpoint that wants nothing special."""
+    """Settings of the lane of this name; None where there is none: deleted, or polled. Callbacks have those of an
+    endpoint that wants nothing special.
+    """
     if not is_callback_lane(name):
-        return accounts.endpoints.get(name)
+        config = accounts.endpoints.get(name)
+        return None if config is None or config.url == POLL else config
     account_id, _, host = name.partition("/")
     account = accounts.accounts.get(account_id)
     if account is None:
@@ -88,20 +92,11 @@ def _callback(callback: MessageCallback, admit: Admit) -> Delivery:
     return Delivery(name, callback.event_id, callback.event, body, callback.to, admission, url=callback.url)
 
 
-def _wanting(event: PublicEvent, accounts: Accounts) -> list[EndpointConfig]:
-    name, list_number = event_name(event), list_of(event)
+def _wanting(event: PublicEvent | EndpointAlert, accounts: Accounts) -> list[EndpointConfig]:
     return [
         endpoint
         for endpoint in accounts.endpoints_of(event.account)
-        if name in endpoint.events and (not endpoint.lists or list_number in endpoint.lists)
-    ]
-
-
-def _told(alert: EndpointAlert, accounts: Accounts) -> list[EndpointConfig]:
-    return [
-        endpoint
-        for endpoint in accounts.endpoints_of(alert.account)
-        if alert.event in endpoint.events and endpoint.id != alert.endpoint
+        if endpoint.url != POLL and is_wanted(event, endpoint)
     ]
 
 

@@ -312,7 +312,7 @@ class WebhookSink:
 
     def _drop(self, endpoint: str, event_id: str) -> None:
         self.counts.dropped += 1
-        log.info("endpoint %s no longer exists: webhook %s is dropped", endpoint, event_id)
+        log.info("endpoint %s takes no webhooks any more: webhook %s is dropped", endpoint, event_id)
 
     def _failed(self, delivery: Delivery, outcome: Outcome) -> int | None:
         """Let a delivery wait, or bury it. Returns when it is due, in ms."""

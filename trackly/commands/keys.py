@@ -44,22 +44,30 @@ def create_key(
         str | None, typer.Option(metavar="DURATION", help="It ends after 12h, 90d. By default it does not.")
     ] = None,
     role: Annotated[str, typer.Option(help=f"What it may do: {', '.join(map(str, Role))}.")] = str(Role.ADMIN),
+    endpoint: Annotated[
+        str | None,
+        typer.Option(help="The one endpoint whose events it may ask for, for a customer; it opens nothing else."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a key and show it, once: only its digest is stored."""
     if (account is None) is not all_accounts:
         raise typer.BadParameter("name one account, or say --all-accounts", param_hint="--account")
+    if endpoint is not None and account is None:
+        raise typer.BadParameter("name the endpoint's account", param_hint="--account")
     if not (0 < len(name) <= MAX_NAME and name.isprintable()):
         raise typer.BadParameter(f"a name has 1 to {MAX_NAME} printable characters", param_hint="--name")
     expires_at = None if expires is None else _now() + parsed(parse_duration, expires, "--expires")
-    key, text = new_key(account, name, expires_at)
-    key = replace(key, role=str(parsed(Role.named, role, "--role")))
+    key, text = new_key(account, name, expires_at, endpoint=endpoint)
+    if endpoint is None:
+        key = replace(key, role=str(parsed(Role.named, role, "--role")))
     asyncio.run(_create(key))
     if as_json:
         json_line({"key": text, **_fields(key)})
     else:
         show(text)
-        say(f"This is {key.id}, for {account or 'all accounts'}. Keep it: it is not shown again.")
+        opens = account or "all accounts" if endpoint is None else f"endpoint {account}/{endpoint} alone"
+        say(f"This is {key.id}, for {opens}. Keep it: it is not shown again.")
 
 
 @keys.command("list")
@@ -80,7 +88,7 @@ def list_keys(
                 (
                     key.id,
                     key.account or "all",
-                    key.role,
+                    key.role if key.endpoint is None else f"{key.role} of {key.endpoint}",
                     key.name,
                     f"{key.prefix}…",
                     state_of(key, _now()),
@@ -105,7 +113,12 @@ async def _create(key: ApiKey) -> None:
     settings = BusSettings()
     codec = _codec(settings)
     if key.account is not None:
-        account_named(await read_accounts(settings, codec), key.account)
+        accounts = await read_accounts(settings, codec)
+        account_named(accounts, key.account)
+        if key.endpoint is not None and f"{key.account}/{key.endpoint}" not in accounts.endpoints:
+            raise Failed(
+                f"Account {key.account} has no endpoint {key.endpoint!r}; `trackly endpoints list` shows them."
+            )
     async with _reader(settings, codec) as reader:
         await _write("key.create", settings, codec, reader, key)
 
@@ -148,6 +161,7 @@ def _fields(key: ApiKey) -> dict[str, Any]:
     return {
         "id": key.id,
         "account": key.account,
+        "endpoint": key.endpoint,
         "role": key.role,
         "name": key.name,
         "prefix": key.prefix,

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from accounts.urls import POLL
 from bus.producer import Producer
 from bus.reading.ranges import offsets_between, open_range
 from bus.settings import BusSettings
@@ -80,6 +81,8 @@ def order(
         rate=rate,
     )
     config = endpoint_named(current_accounts(), endpoint)
+    if config.url == POLL:
+        raise Failed(f"Nothing is sent to {endpoint}: its receiver asks for its events, also for old ones.")
     _check_events(wanted, config)
     count = asyncio.run(_count(wanted, config))
     if count == 0:

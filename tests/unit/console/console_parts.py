@@ -35,6 +35,7 @@ from console.contacts.sent_messages import SentMessages
 from console.contacts.view import ContactsView
 from console.errors import not_available, validation_failed
 from console.principals import Principal, Role
+from console.queries.polled_events import Cursor, EventPage
 from console.settings import ConsoleSettings
 from database.tables import METADATA
 from outbound.guard import RefusedUrl, check_url
@@ -123,6 +124,18 @@ class Raw:
         return self.callbacks.get((topic, partition, offset))
 
 
+class Events:
+    """Events of an endpoint: none, and what was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Cursor | None, int | None, int]] = []
+
+    async def read(self, endpoint: EndpointConfig, cursor: Cursor | None, since: int | None, limit: int) -> EventPage:
+        name = f"{endpoint.account}/{endpoint.id}"
+        self.asked.append((name, cursor, since, limit))
+        return EventPage([], Cursor(name, 1, {}).encode(), more=False, missed=False)
+
+
 def raw_callback(**changes: Any) -> RawCallback:
     """A callback of Infobip to `acme`."""
     known: dict[str, Any] = {
@@ -189,7 +202,8 @@ class Api:
         self.raw = Raw()
         self.engine = engine or _in_memory()
         database = (Reads(self.engine), Writes(self.engine), self.engine)
-        others = (*database, self.raw, self.written.replays, self.keys, _refusal_of)
+        self.events = Events()
+        others = (*database, self.raw, self.written.replays, self.keys, _refusal_of, self.events)
         self.clock = MovedClock()
         known = (accounts, self.view, ContactPlaces(CODEC, places))
         self.parts = Parts(self.settings, *known, self.written, OwnClaims(), *others, self.clock.now_ms)
@@ -197,9 +211,9 @@ class Api:
         self.app = create_app(self.parts, self.keys, self.health)
         self.complete(seconds_ago=1)
 
-    def key(self, account: str | None, expires_at: int | None = None) -> str:
-        """A new key of an account."""
-        key, text = new_key(account, f"{account} shop", expires_at)
+    def key(self, account: str | None, expires_at: int | None = None, endpoint: str | None = None) -> str:
+        """A new key of an account, or of one of its endpoints."""
+        key, text = new_key(account, f"{account} shop", expires_at, endpoint=endpoint)
         self.keys.put(key)
         return text
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from accounts.model import Accounts, all_configs, described
 from accounts.secrets import SecretMissing, resolve, secrets_of
+from accounts.urls import POLL
 from operations.endpoints import state_of
 from operations.providers import Seen, setup_of
 from operations.trials import refusal_of
@@ -124,4 +125,4 @@ async def _records(settings: OutboundSettings, topic: str, start: Start, last: i
 async def _refused(endpoint: EndpointConfig, accounts: Accounts, settings: OutboundSettings) -> str | None:
     account = accounts.accounts.get(endpoint.account)
     allow_http = settings.allow_http or (account is not None and account.allow_http)
-    return await refusal_of(endpoint.url, settings, allow_http)
+    return None if endpoint.url == POLL else await refusal_of(endpoint.url, settings, allow_http)

@@ -53,6 +53,7 @@ REQUESTS: dict[tuple[str, str], dict[str, Any] | None] = {
     ("POST", "/api/endpoints/crm/rotate-secret"): {"again": True},
     ("POST", "/api/endpoints/crm/activate-secret"): None,
     ("POST", "/api/endpoints/crm/test"): {},
+    ("GET", "/api/endpoints/crm/events"): None,
     ("GET", "/api/account"): None,
     ("GET", "/api/account/sending-hours"): None,
     ("PUT", "/api/account/sending-hours"): {"cap": 3},
@@ -104,7 +105,7 @@ PLACEHOLDERS = {
     "/api/endpoints/crm": "/api/endpoints/{endpoint}",
     **{
         f"/api/endpoints/crm/{action}": f"/api/endpoints/{{endpoint}}/{action}"
-        for action in ("pause", "resume", "rotate-secret", "activate-secret", "test")
+        for action in ("pause", "resume", "rotate-secret", "activate-secret", "test", "events")
     },
     "/api/attempts/1": "/api/attempts/{attempt_id}",
     "/api/providers/infobip": "/api/providers/{provider}",
@@ -157,6 +158,7 @@ LOOKS_UP_NUMBERS = {
     ("GET", f"/api/contacts/{NUMBER}"),
     ("GET", f"/api/evidence/{NUMBER}"),
     ("GET", "/api/raw/sms.raw/0/0"),
+    ("GET", "/api/endpoints/crm/events"),
     ("GET", "/api/keys"),
     ("GET", "/api/audit"),
 }

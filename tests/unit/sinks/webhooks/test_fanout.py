@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from accounts.model import Accounts
+from accounts.urls import POLL
 from outbound.formats import CLOUDEVENT, CLOUDEVENTS, JSON
 from schemas.codec import CodecError
 from schemas.records import AccountConfig, EndpointAlert, MessageCallback, Record
@@ -134,3 +135,10 @@ def test_a_loose_body_that_leaves_the_lane_alone_is_an_array_of_one() -> None:
 
 def test_an_alert_of_another_name_goes_to_nobody() -> None:
     assert deliveries(replace(ALERT, event="endpoint.recovered"), endpoint("ops", events=("endpoint.paused",))) == []
+
+
+def test_an_endpoint_that_is_polled_gets_no_webhooks_and_has_no_lane() -> None:
+    accounts = accounts_with(endpoint(url=POLL, events=("delivery", "endpoint.paused")))
+    for record in (delivered("evt_1"), replace(ALERT, endpoint="shop")):
+        assert deliveries(record, endpoint(url=POLL, events=("delivery", "endpoint.paused"))) == []
+    assert settings_of("acme/crm", accounts) is None

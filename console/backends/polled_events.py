@@ -1,0 +1,145 @@
+"""Events of an endpoint, read from Kafka when its receiver asks for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import aiokafka
+from aiokafka.errors import KafkaError
+
+from accounts.model import config_key
+from bus.admin import Admin, BrokerUnavailable
+from bus.layout import Identity
+from bus.reading.ranges import READ, Range, outside_consumer, place_of, range_of
+from bus.settings import BusSettings
+from console.clock import now_ms
+from console.errors import not_available
+from console.queries.polled_events import (
+    ALERTS,
+    Cursor,
+    EventPage,
+    PolledEvent,
+    begin_of,
+    may_hold,
+    polled,
+    topics_of,
+)
+from operations.replays import EVENTS
+from schemas.codec import Codec, CodecError
+from schemas.records import EndpointConfig
+
+AT_ONCE = 4
+"""Pages that are read from Kafka at the same time; more wait."""
+
+SECONDS = 3.0
+"""For which a page is looked for among the events of others; then it goes out as far as it is."""
+
+TIMEOUT = 10.0
+"""Seconds for a page, its place in the queue included."""
+
+CLOCK_MS = 60_000
+"""How far clocks may be apart: an event that an endpoint subscribes to later begins that much before."""
+
+IDENTITIES_SECONDS = 30.0
+"""For which Kafka's ids of the topics are remembered."""
+
+
+class PolledEvents(Protocol):
+    """Where events are."""
+
+    async def read(self, endpoint: EndpointConfig, cursor: Cursor | None, since: int | None, limit: int) -> EventPage:
+        """Events behind the cursor, else from `since` (ms) on, else all that are kept. Raises ApiError (503)."""
+
+
+class KafkaEvents:
+    """Reads each page with a consumer of its own that belongs to no group."""
+
+    def __init__(self, settings: BusSettings, codec: Codec) -> None:
+        self._settings = settings
+        self._codec = codec
+        self._names = {settings.catalogue[short].name: short for short in (*EVENTS, ALERTS)}
+        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._identities: Mapping[str, Identity] = {}
+        self._identified_at = float("-inf")
+
+    async def read(self, endpoint: EndpointConfig, cursor: Cursor | None, since: int | None, limit: int) -> EventPage:
+        """Events behind the cursor, else from `since` (ms) on, else all that are kept. Raises ApiError (503)."""
+        try:
+            async with asyncio.timeout(TIMEOUT), self._turn:
+                return await self._read(endpoint, cursor, since, limit)
+        except (TimeoutError, KafkaError, BrokerUnavailable):
+            raise not_available("Kafka does not answer, or too many ask at once. Try again.") from None
+
+    async def _read(self, endpoint: EndpointConfig, cursor: Cursor | None, since: int | None, limit: int) -> EventPage:
+        now = now_ms()
+        topics = await self._topics(topics_of(endpoint))
+        places = [
+            aiokafka.TopicPartition(self._settings.catalogue[short].name, number)
+            for short, identity in topics.items()
+            for number in range(identity.partitions)
+        ]
+        async with outside_consumer(self._settings) as consumer:
+            begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+            at = since if cursor is None else cursor.at
+            from_time = {} if at is None else await consumer.offsets_for_times(dict.fromkeys(places, at))
+            positions, missed = {}, False
+            for tp in places:
+                short = self._names[tp.topic]
+                known = begin_of(cursor, short, topics[short].id, tp.partition)
+                if known is None:
+                    found = from_time.get(tp)
+                    known = begins[tp] if at is None else ends[tp] if found is None else found.offset
+                else:
+                    missed |= 0 < known < begins[tp]
+                positions[place_of(*tp)] = min(max(known, begins[tp]), ends[tp])
+            source = range_of(consumer, positions, {place_of(*tp): ends[tp] for tp in places})
+            events = await self._events(source, endpoint, limit)
+        following = {
+            short: (identity.id, tuple(self._positions(source, short, identity))) for short, identity in topics.items()
+        }
+        after = Cursor(config_key(endpoint), now - CLOCK_MS, following).encode()
+        return EventPage(events, after, more=source.left > 0, missed=missed)
+
+    async def _events(self, source: Range, endpoint: EndpointConfig, limit: int) -> list[PolledEvent]:
+        found: list[PolledEvent] = []
+        loop = asyncio.get_running_loop()
+        until = loop.time() + SECONDS
+        while len(found) < limit and loop.time() < until:
+            records = await source.batch(READ)
+            if records is None:
+                break
+            for record in records:
+                source.passed(record)
+                event = self._event(record, endpoint)
+                if event is not None:
+                    found.append(event)
+                if len(found) == limit:
+                    break
+        return found
+
+    def _event(self, record: Any, endpoint: EndpointConfig) -> PolledEvent | None:
+        if not may_hold(self._names[record.topic], record.key, endpoint.account):
+            return None
+        try:
+            return polled(self._codec.decode(record.value), endpoint)
+        except CodecError:
+            return None  # sinks puts it among what was rejected
+
+    def _positions(self, source: Range, short: str, identity: Identity) -> Sequence[int]:
+        topic = self._settings.catalogue[short].name
+        return [source.positions[place_of(topic, number)] for number in range(identity.partitions)]
+
+    async def _topics(self, names: Sequence[str]) -> dict[str, Identity]:
+        """What Kafka says of topics, by their short names; those that do not exist are left out."""
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._identified_at > IDENTITIES_SECONDS:
+            self._identities = await asyncio.to_thread(self._identified)
+            self._identified_at = loop.time()
+        named = {short: self._identities.get(self._settings.catalogue[short].name) for short in names}
+        return {short: identity for short, identity in named.items() if identity is not None}
+
+    def _identified(self) -> Mapping[str, Identity]:
+        with Admin(self._settings) as admin:
+            return admin.identities(self._names)
