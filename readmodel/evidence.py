@@ -24,6 +24,9 @@ from schemas.records import (
     WebhookAttempt,
 )
 
+EVIDENCE_TAKEN = "contact.evidence"
+"""What the audit log calls an export."""
+
 TOLD = frozenset({"unsubscribe", "removed", "restored"})
 """Events of which a webhook tells a customer what became of a consent."""
 
@@ -47,15 +50,20 @@ class Kept(NamedTuple):
     received_at: int | None = None
 
 
-def is_of_a_list(record: Any) -> bool:
-    """Whether a record is of a list of numbers that were given up, which names numbers of strangers by the million: it
-    is kept only about those of whom something else is."""
+def is_of_the_known_alone(record: Any) -> bool:
+    """Whether a record is kept only about a number of which something else is.
+
+    A list of numbers that were given up names those of strangers by the million. That somebody took evidence may be
+    written down after the number was erased meanwhile, and would be all that is left of it.
+    """
     reason = getattr(record, "reason", None)
     match record:
         case ContactCommand() | ContactState():
             return reason in DATED_REASONS
         case RemovedEvent():
             return reason in DATED_REASONS and record.received_at is None
+        case AuditEntry():
+            return record.action == EVIDENCE_TAKEN
         case _:
             return False
 

@@ -26,7 +26,7 @@ from bus.tables.versions import version_in
 from database.read_state import Freshness, freshness_of, move_positions, positions_in, tell_freshness
 from database.tables import evidence
 from database.writer_lock import AnotherWrites, writing
-from readmodel.evidence import is_of_a_list, row_of
+from readmodel.evidence import is_of_the_known_alone, row_of
 from readmodel.feed import Feed, Poll, StartOver
 from readmodel.retention import purge
 from readmodel.rows import RULES, Change, IfKnown, NewRow, Place
@@ -263,7 +263,7 @@ def _evidence(decoded: Any, record: Record, place: Place) -> Iterator[Change]:
     source_sha256 = None if digest is None else digest.decode("ascii", "replace")
     row = row_of(decoded, record.value, str(place), place.timestamp, place.source, source_sha256)
     if row is not None:
-        yield IfKnown(evidence, row) if is_of_a_list(decoded) else NewRow(evidence, row)
+        yield IfKnown(evidence, row) if is_of_the_known_alone(decoded) else NewRow(evidence, row)
 
 
 def _state(connection: Connection) -> tuple[dict[Partition, tuple[str, int]], Freshness | None]:

@@ -11,10 +11,11 @@ from sqlalchemy import Connection, Engine, select
 
 from database.read_state import empty
 from database.tables import evidence
-from readmodel.evidence import RAW_CHARACTERS, is_of_a_list, row_of
+from readmodel.evidence import RAW_CHARACTERS, is_of_the_known_alone, row_of
 from readmodel.retention import purge
 from readmodel.rows import Change, Erasure, IfKnown, NewRow
 from readmodel.writer import write
+from schemas.records import AuditEntry
 from tests.memory import CODEC
 from tests.read_records import attempt, command, contact, delivery, inbound, number_of, receipt, unsubscribe
 
@@ -28,7 +29,7 @@ def kept(*records: Any, at: int = NOW) -> list[Change]:
     for offset, record in enumerate(records):
         row = row_of(record, CODEC.encode(record), f"topic/0/{offset}", at + offset, None, None)
         if row is not None:
-            rows.append(IfKnown(evidence, row) if is_of_a_list(record) else NewRow(evidence, row))
+            rows.append(IfKnown(evidence, row) if is_of_the_known_alone(record) else NewRow(evidence, row))
     return rows
 
 
@@ -102,6 +103,19 @@ def test_an_erasure_takes_all_of_it_and_nobody_elses(database: Engine) -> None:
         write(connection, [Erasure("acme", number_of(1))])
         assert kinds(connection) == ["unsubscribe", "webhook"]
         assert number_of(1) not in repr(connection.execute(select(evidence)).all())
+
+
+def test_an_export_that_an_erasure_overtakes_leaves_nothing_of_the_number(database: Engine) -> None:
+    taken = AuditEntry(
+        event_id="evt_taken", actor="command:ann", action="contact.evidence", account="acme", object=number_of(1),
+        details="{}", remote_ip="", request_id="", outcome="done", at=NOW,
+    )  # fmt: skip
+    with database.begin() as connection:
+        write(connection, [*kept(*STORY), *kept(taken, at=NOW + 10)])
+        assert kinds(connection)[-1] == "audit"
+        write(connection, [Erasure("acme", number_of(1))])
+        write(connection, kept(replace(taken, event_id="evt_later"), at=NOW + 20))
+        assert kinds(connection) == []
 
 
 def test_a_rebuild_leaves_it_and_reads_nothing_twice(database: Engine) -> None:
