@@ -20,6 +20,7 @@ FIELDS: Mapping[str, str] = {
     "without_zone": "sending_without_zone",
     "cap": "sending_cap",
     "rule_caps": "sending_rule_caps",
+    "keep_answers": "keeps_answers",
 }
 """Fields of an account by their names in the file."""
 
@@ -63,6 +64,7 @@ def read(account: Table) -> dict[str, Any]:
         "sending_without_zone": table.text("without_zone", _check_without_zone) or CLOSED,
         "sending_cap": cap,
         "sending_rule_caps": table.flag("rule_caps", False),
+        "keeps_answers": table.flag("keep_answers", False),
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import Connection, delete, select, text
 
 from database import bulk
-from database.tables import READ_MODEL, evidence, freshness, positions
+from database.tables import READ_MODEL, answers, evidence, freshness, positions
 
 Partition = tuple[str, int]
 """Topic name and partition number."""
@@ -64,8 +64,8 @@ def forget_position(connection: Connection, topic: str) -> None:
 
 
 def empty(connection: Connection) -> None:
-    """Delete all rows of the read model, positions too, but evidence: Kafka no longer has what it is made of."""
-    emptied = [table for table in READ_MODEL if table is not evidence]
+    """Delete all rows of the read model, positions too, but what is proof: Kafka no longer has what it is made of."""
+    emptied = [table for table in READ_MODEL if table not in (answers, evidence)]
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"TRUNCATE {', '.join(table.name for table in emptied)}"))
         return

@@ -319,6 +319,28 @@ evidence = Table(
     " `sha256` the hash of its value, `body` its fields. `effect_ms`: from the receipt of its cause to this record.",
 )
 
+answers = Table(
+    "answers",
+    METADATA,
+    _id(),
+    _text("account"),
+    _text("number"),
+    _text("list_number"),
+    _text("purpose"),
+    _text("asked_by"),
+    _text("event_id"),
+    _number("at"),
+    _number("recorded_at"),
+    _text("as_of"),
+    _text("place"),
+    _text("sha256"),
+    _text("body"),
+    UniqueConstraint("number", "account", "recorded_at", "place", name="answers_of_number"),
+    Index("answers_by_time", "recorded_at"),
+    comment="What senders were told who asked whether a number may be texted, of accounts that keep it: `body` is the"
+    " answer about this number as it was given, `place` topic/partition/offset of the whole, `sha256` its hash.",
+)
+
 hourly_events = Table(
     "hourly_events",
     METADATA,

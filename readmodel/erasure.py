@@ -8,6 +8,7 @@ from itertools import islice
 from sqlalchemy import Connection, delete, func, select, update
 
 from database.tables import (
+    answers,
     attempts,
     audit,
     contact_changes,
@@ -22,7 +23,7 @@ from database.tables import (
 )
 from schemas.ids import callback_event_id, sent_event_id
 
-OF_A_NUMBER = (messages, receipts, replies, contacts, contact_changes, events, evidence)
+OF_A_NUMBER = (messages, receipts, replies, contacts, contact_changes, events, evidence, answers)
 """Tables whose rows are about one number, in the column `number`."""
 
 ERASED = "[erased]"

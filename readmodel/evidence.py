@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from schemas.records import (
     DATED_REASONS,
     WISH_CLASSES,
     AuditEntry,
+    ContactAnswers,
     ContactCommand,
     ContactState,
     InboundMessage,
@@ -94,6 +95,29 @@ def row_of(
         "source_sha256": source_sha256,
         "body": _body(record),
     }
+
+
+def answers_of(record: ContactAnswers, value: bytes, place: str, written_at: int) -> Iterator[Row]:
+    """A row for each number that an answer is about, in the table of answers. `value` is how it lies on Kafka."""
+    told = orjson.loads(record.body)
+    digest = hashlib.sha256(value).hexdigest()
+    for each in told.get("contacts", [told]):
+        if each["code"] == "invalid_number":
+            continue
+        yield {
+            "account": record.account,
+            "number": each["number"],
+            "list_number": record.list_number,
+            "purpose": record.purpose,
+            "asked_by": record.asked_by,
+            "event_id": record.event_id,
+            "at": min(record.answered_at, written_at),
+            "recorded_at": written_at,
+            "as_of": told["as_of"],
+            "place": place,
+            "sha256": digest,
+            "body": orjson.dumps(each).decode(),
+        }
 
 
 def _body(record: Any) -> str:

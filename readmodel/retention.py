@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, sel
 
 from database.tables import (
     alerts,
+    answers,
     attempts,
     audit,
     contact_changes,
@@ -38,10 +39,11 @@ TIMES: Mapping[Table, str] = {
     alerts: "at",
     audit: "at",
     evidence: "recorded_at",
+    answers: "recorded_at",
 }
 """Tables whose rows go, and the column that says how old a row is."""
 
-_BY_TIME_ALONE = (receipts, contact_changes, evidence)
+_BY_TIME_ALONE = (receipts, contact_changes, evidence, answers)
 """Tables with an index on the time; the others have one on account and time."""
 
 COUNTS = (
@@ -54,15 +56,24 @@ COUNTS = (
 """Tables of counts, their column of time, and whether they are kept as long as the counts by the hour."""
 
 
-def purge(connection: Connection, before: int, hourly_before: int, evidence_before: int, most: int) -> int:
+def purge(
+    connection: Connection,
+    before: int,
+    hourly_before: int,
+    evidence_before: int,
+    answers_before: int,
+    most: int,
+) -> int:
     """Delete at most so many rows that are older than a time (ms), and the oldest day of counts that are older.
 
-    The audit log is kept as long as the counts by the hour, evidence of consent as long as its own setting says.
+    The audit log is kept as long as the counts by the hour, evidence of consent and answers of
+    checks as long as their own settings say.
 
     Returns how many; 0: there are no more.
     """
+    special = {audit: hourly_before, evidence: evidence_before, answers: answers_before}
     for table, name in TIMES.items():
-        time, last = table.c[name], {audit: hourly_before, evidence: evidence_before}.get(table, before)
+        time, last = table.c[name], special.get(table, before)
         for part in _parts(connection, table):
             old = select(table.c.id).where(part, time < last).order_by(time).limit(most)
             gone = connection.execute(delete(table).where(table.c.id.in_(old))).rowcount

@@ -43,6 +43,7 @@ from schemas.records import (
     AuditEntry,
     CallbacksSeen,
     ClickEvent,
+    ContactAnswers,
     ContactCommand,
     ContactState,
     ConversionEvent,
@@ -444,6 +445,11 @@ def _callbacks_seen(seen: CallbacksSeen, place: Place) -> Iterable[Change]:
     yield Latest(callbacks_seen, row)
 
 
+def _none(record: Any, place: Place) -> Iterable[Change]:
+    """A record that is evidence, and nothing else here."""
+    return ()
+
+
 class Rule(NamedTuple):
     """Which records a topic holds, and what one means. `tombstones`: the rule takes None for a deleted key."""
 
@@ -466,6 +472,7 @@ RULES: Mapping[str, Rule] = {
     "conversion": Rule((ConversionEvent,), _event),
     "contacts": Rule((ContactState,), _contact, tombstones=True),
     "commands": Rule((ContactCommand,), _command),
+    "answers": Rule((ContactAnswers,), _none),
     "webhooks_attempts": Rule((WebhookAttempt,), _attempt),
     "webhooks_dead": Rule((DeadWebhook,), _dead),
     "rejected": Rule((RejectedRecord,), _rejected),

@@ -24,9 +24,9 @@ from bus.admin import AdminError, Partition
 from bus.layout import TopicMadeAnew
 from bus.tables.versions import version_in
 from database.read_state import Freshness, freshness_of, move_positions, positions_in, tell_freshness
-from database.tables import evidence
+from database.tables import answers, evidence
 from database.writer_lock import AnotherWrites, writing
-from readmodel.evidence import is_of_the_known_alone, row_of
+from readmodel.evidence import answers_of, is_of_the_known_alone, row_of
 from readmodel.feed import Feed, Poll, StartOver
 from readmodel.retention import purge
 from readmodel.rows import RULES, Change, IfKnown, NewRow, Place
@@ -34,7 +34,7 @@ from readmodel.settings import ReadModelSettings
 from readmodel.writer import write
 from schemas.cloudevents import header
 from schemas.codec import Codec, CodecError
-from schemas.records import ContactCommand
+from schemas.records import ContactAnswers, ContactCommand
 
 log = logging.getLogger(__name__)
 
@@ -249,16 +249,20 @@ class ReadModel:
 
     def _purge(self, connection: Connection) -> int:
         now, day = _now_ms(), 86_400_000
-        rows, hourly, proof = (
-            int(now - days * day)
-            for days in (self._settings.days, self._settings.hourly_days, self._settings.evidence_days)
+        of = self._settings
+        rows, hourly, proof, told = (
+            int(now - days * day) for days in (of.days, of.hourly_days, of.evidence_days, of.answer_days)
         )
         with connection.begin():
-            return purge(connection, rows, hourly, proof, PURGE_ROWS)
+            return purge(connection, rows, hourly, proof, told, PURGE_ROWS)
 
 
 def _evidence(decoded: Any, record: Record, place: Place) -> Iterator[Change]:
-    """The record itself, where it bears on somebody's consent."""
+    """The record itself, where it bears on somebody's consent, and what was answered about each number."""
+    if isinstance(decoded, ContactAnswers):
+        told = answers_of(decoded, record.value, str(place), place.timestamp)
+        yield from (NewRow(answers, row) for row in told)
+        return
     digest = header(record.headers, "source_sha256")
     source_sha256 = None if digest is None else digest.decode("ascii", "replace")
     row = row_of(decoded, record.value, str(place), place.timestamp, place.source, source_sha256)

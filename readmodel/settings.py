@@ -36,6 +36,12 @@ class ReadModelSettings(DatabaseSettings):
         validation_alias="TRACKLY_EVIDENCE_DAYS",
         description="Days for which records that bear on a contact's consent are kept: five years by default.",
     )
+    answer_days: float = Field(
+        default=1_830.0,
+        gt=0,
+        validation_alias="TRACKLY_ANSWER_DAYS",
+        description="Days for which the answers of checks are kept, of accounts that keep them as evidence.",
+    )
     host: str = Field(
         default="127.0.0.1",
         validation_alias="TRACKLY_READ_MODEL_HOST",

@@ -380,6 +380,19 @@ class ContactPlace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContactAnswers:
+    """What a sender was told who asked whether contacts may be texted: `body` is the answer, byte by byte."""
+
+    event_id: str
+    account: str
+    list_number: str
+    purpose: str
+    asked_by: str
+    answered_at: int
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContactCommand:
     """An order about one contact: an operator's, or one that streams gives itself.
 
@@ -616,6 +629,7 @@ class AccountConfig:
     sending_rule_caps: bool = False
     brake_share: float | None = None
     brake_minimum: int | None = None
+    keeps_answers: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -730,6 +744,7 @@ Record = (
     | MessageCallback
     | ContactState
     | ContactPlace
+    | ContactAnswers
     | ContactCommand
     | CallbacksSeen
     | RejectedRecord

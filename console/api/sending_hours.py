@@ -56,6 +56,10 @@ class SendingHours(StrictBody):
         default=None, ge=1, le=MOST_CAP, description="Messages that a contact may get in 24 hours; null: any number."
     )
     rule_caps: bool = Field(default=False, description="Whether the caps of the rules count too.")
+    keep_answers: bool = Field(
+        default=False,
+        description="Whether the answers of checks are kept as evidence, each on Kafka before it is given.",
+    )
 
     @classmethod
     def of(cls, account: AccountConfig) -> Self:

@@ -16,6 +16,7 @@ from console.changes.audit_log import caller_ip
 from console.changes.contacts import order
 from console.clock import moment
 from console.contacts.answers import MARKETING, question
+from console.contacts.kept_answers import keep
 from console.errors import not_available, not_found, validation_failed
 from console.http.fields import MAX_BATCH, Body, ListOrAll, Number, Text, Time, examples, number
 from schemas.cloudevents import iso_time
@@ -159,28 +160,31 @@ async def restore(
 async def check(body: Question, parts: TheParts, caller: Supporter) -> Response:
     """Tell which of 1 to 1,000 numbers may be texted from a list, right before they are.
 
-    Text a number only if `may_be_texted` is true. When the state is older than the limit, the answer is 503.
+    Text a number only if `may_be_texted` is true. When the state is older than the limit, the answer is 503. Of an
+    account that keeps its answers as evidence it is on Kafka before it is given; where it cannot be, it is 503 too.
     """
     listed = _known_list(body.list_number, caller)
     asked = question(parts, caller.account, listed, body.purpose)
     as_of = _as_of(parts, asked.counts)
     answers = asked.answers(body.numbers)
     # A thousand answers cost more to check again than to give.
-    told = orjson.dumps({"list_number": listed or body.list_number, "as_of": as_of, "contacts": answers})
+    list_number = listed or body.list_number
+    told = orjson.dumps({"list_number": list_number, "as_of": as_of, "contacts": answers})
+    await keep(parts, caller, list_number, body.purpose, told)
     return Response(told, media_type="application/json")
 
 
-@router.get("/api/contacts/{list_number}/{number}", summary="Look a contact up")
+@router.get("/api/contacts/{list_number}/{number}", summary="Look a contact up", response_model=Contact)
 async def show(
     list_number: Annotated[str, Path(max_length=40, examples=["+18005551234"])],
     number: Annotated[str, Path(max_length=40, examples=["+15551230001"])],
     parts: TheParts,
     caller: Supporter,
     purpose: Annotated[Purpose, Query(description=_PURPOSE)] = MARKETING,
-) -> Contact:
+) -> Response:
     """Whether one contact may be texted now, why not and since when, and when it may.
 
-    Of a contact of which nothing is recorded, the time alone decides.
+    Of a contact of which nothing is recorded, the time alone decides. Answers are kept as those of a check are.
     """
     listed = _known_list(list_number, caller)
     if listed is None:
@@ -190,7 +194,9 @@ async def show(
     answer = asked.answer(number)
     if answer["code"] == "invalid_number":
         raise not_found("The last part of the path is no phone number; write it as +18005551234.")
-    return Contact(list_number=listed, as_of=as_of, **answer)
+    told = orjson.dumps({**answer, "list_number": listed, "as_of": as_of})
+    await keep(parts, caller, listed, purpose, told)
+    return Response(told, media_type="application/json")
 
 
 async def _order(

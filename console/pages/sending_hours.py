@@ -35,11 +35,13 @@ def _settings(
     without_zone: Text = "",
     cap: Text = "",
     rule_caps: Text = "",
+    keep_answers: Text = "",
 ) -> dict[str, Any]:
     """What the form says, as a settings file has it. Fields that are empty are not there."""
     texts = {"from": opens, "to": to, "zones": zones, "without_zone": without_zone}
     given: dict[str, Any] = {name: value.strip() for name, value in texts.items() if value.strip()}
     given |= {"rules": rules, "days": days.replace(",", " ").split(), "rule_caps": bool(rule_caps)}
+    given["keep_answers"] = bool(keep_answers)
     if cap.strip():
         given["cap"] = int(cap) if cap.strip().isascii() and cap.strip().isdigit() else cap
     return given

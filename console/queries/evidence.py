@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, func, literal, null, select
 
 from console.queries.contacts import removals_by
 from console.queries.rows import At
 from database.read_state import freshness_of
-from database.tables import contacts, evidence
+from database.tables import answers, contacts, evidence
 from operations.evidence import FORMAT
 from schemas.cloudevents import iso_time
 from schemas.numbering import spellings
 
 MOST = 2_000
-"""Records of a number that are given, the newest."""
+"""Records of a number that are given, the newest; and as many answers."""
 
 SAFE = 2**53
 """Whole numbers beyond it are written as texts: not every language reads them whole."""
@@ -36,6 +36,7 @@ _TITLES: Mapping[str, str] = {
     "order": "Order given",
     "webhook": "Customer told",
     "audit": "Written down",
+    "answer": "Answer given",
 }
 
 
@@ -87,7 +88,8 @@ def evidence_of(
     after an erasure, `lists` the account's; `now` is in ms."""
     rows = _rows(connection, account, number)
     told = [row.event_id for row in rows if row.kind in (*EFFECTS, "restored")]
-    rows = _ordered([*rows, *_webhooks(connection, account, told)])
+    given = _answers(connection, account, number)
+    rows = _ordered([*rows, *_webhooks(connection, account, told), *given])
     received = {row.event_id: row for row in rows if row.kind in ("reply", "report")}
     causes = {effect: row for event_id, row in received.items() for effect in removals_by(event_id, lists)}
     fresh = freshness_of(connection)
@@ -99,7 +101,7 @@ def evidence_of(
         "made_at": iso_time(now),
         "made_by": made_by,
         "complete_until": None if until is None else iso_time(until),
-        "left_out": max(0, _count(connection, account, number) - MOST),
+        "left_out": sum(max(0, _count(connection, table, account, number) - MOST) for table in (evidence, answers)),
         "states": _states(connection, account, (*spellings(number), *aliases), aliases),
         "removals": [_removal(row, causes.get(row.event_id)) for row in rows if row.kind in EFFECTS],
         "steps": [_step(row) for row in rows],
@@ -121,9 +123,24 @@ def _rows(connection: Connection, account: str, number: str) -> list[Row[Any]]:
     return rows
 
 
-def _count(connection: Connection, account: str, number: str) -> int:
-    mine = (evidence.c.account == account, evidence.c.number.in_(spellings(number)))
-    return connection.execute(select(func.count()).select_from(evidence).where(*mine)).scalar_one()
+def _answers(connection: Connection, account: str, number: str) -> Sequence[Row[Any]]:
+    """The newest answers about a number, with the columns of evidence."""
+    columns = answers.c
+    mine = (columns.account == account, columns.number.in_(spellings(number)))
+    nothing = null()
+    shown = select(
+        answers,
+        literal("answer").label("kind"),
+        nothing.label("effect_ms"),
+        nothing.label("source"),
+        nothing.label("source_sha256"),
+    )
+    return connection.execute(shown.where(*mine).order_by(columns.recorded_at.desc()).limit(MOST)).all()
+
+
+def _count(connection: Connection, table: Table, account: str, number: str) -> int:
+    mine = (table.c.account == account, table.c.number.in_(spellings(number)))
+    return connection.execute(select(func.count()).select_from(table).where(*mine)).scalar_one()
 
 
 def _webhooks(connection: Connection, account: str, told: Sequence[str]) -> Sequence[Row[Any]]:
@@ -134,7 +151,7 @@ def _webhooks(connection: Connection, account: str, told: Sequence[str]) -> Sequ
     return connection.execute(select(evidence).where(*mine).order_by(columns.id).limit(MOST)).all()
 
 
-_ORDER = ("audit", "order", "reply", "report", "unsubscribe", "removed", "restored", "state", "webhook")
+_ORDER = ("audit", "order", "reply", "report", "unsubscribe", "removed", "restored", "state", "webhook", "answer")
 """Which led to which, of what was written in the same millisecond."""
 
 
@@ -180,6 +197,8 @@ def _removal(row: Row[Any], cause: Row[Any] | None) -> dict[str, Any]:
 
 def _step(row: Row[Any]) -> dict[str, Any]:
     body = orjson.loads(row.body)
+    if row.kind == "answer":
+        body = {"as_of": row.as_of, "asked_by": row.asked_by, "purpose": row.purpose, "answer": body}
     return {
         "kind": row.kind,
         "title": _TITLES[row.kind],
@@ -224,11 +243,23 @@ def says(kind: str, body: Mapping[str, Any]) -> str:
             when = body.get("happened_at")
             dated = "" if when is None else f", as of {iso_time(when)}"
             return f"{body.get('command')}{reason}{dated}, by {body.get('issued_by') or 'nobody named'}"
+        case "answer":
+            return f"{_answered(body['answer'])}, as of {body['as_of']}, asked by {body['asked_by']}"
         case "webhook":
             answer = f"answered {body['status']}" if body.get("status") else str(body.get("error_class"))
             return f"{body.get('endpoint')}: {answer}, attempt {body.get('attempt')}, {body.get('latency_ms')} ms"
         case _:
             return f"{body.get('action')} by {body.get('actor')}: {body.get('details')}"
+
+
+def _answered(answer: Mapping[str, Any]) -> str:
+    """What a sender was told, in a few words."""
+    rule = "" if answer["rule"] is None else f" ({answer['rule']})"
+    if answer["may_be_texted"]:
+        return "may be texted" if answer["until"] is None else f"may be texted until {answer['until']}{rule}"
+    why = answer["reason"] or answer["code"]
+    later = "" if answer["not_before"] is None else f", not before {answer['not_before']}"
+    return f"must not be texted: {why}{rule}{', which is held' if answer['held'] else ''}{later}"
 
 
 def _portable(value: Any) -> Any:

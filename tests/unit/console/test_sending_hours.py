@@ -22,8 +22,16 @@ DEFAULT = {
     "without_zone": "closed",
     "cap": None,
     "rule_caps": False,
+    "keep_answers": False,
 }
-GIVEN = DEFAULT | {"rules": ["us", "us-wa"], "from": "09:00", "to": "20:00", "days": ["mon-sat"], "cap": 5}
+GIVEN = DEFAULT | {
+    "rules": ["us", "us-wa"],
+    "from": "09:00",
+    "to": "20:00",
+    "days": ["mon-sat"],
+    "cap": 5,
+    "keep_answers": True,
+}
 
 
 @pytest.fixture
@@ -53,7 +61,9 @@ async def test_what_is_put_is_in_force_in_the_audit_log_and_in_the_settings_file
     (entry,) = (each for each in api.written.records("audit") if isinstance(each, AuditEntry))
     assert entry.action == "account.sending_hours"
     assert json.loads(entry.details)["from"] == [None, "09:00"]
+    assert json.loads(entry.details)["keep_answers"] == [False, True]
     assert 'rules = ["us", "us-wa"]' in export(api.accounts)
+    assert "keep_answers = true" in export(api.accounts)
 
 
 async def test_what_is_left_out_gets_its_default_and_what_is_so_already_is_not_written(api: Api) -> None:
@@ -84,6 +94,7 @@ async def test_checks_go_by_it_at_once(api: Api) -> None:
         ({"cap": 0}, "cap: "),
         ({"cap": "5"}, "cap: "),
         ({"rule_caps": 1}, "rule_caps: "),
+        ({"keep_answers": "yes"}, "keep_answers: "),
         ({"until": "20:00"}, "until: is no field"),
         ({"from_": "09:00"}, "from_: is no field"),
     ],
@@ -114,11 +125,11 @@ async def test_the_page_shows_a_form_to_admins_and_saves_it(api: Api) -> None:
         "days": "mon-fri, sat",
         "cap": "5",
     }
-    answer = await api.form("/sending-hours", version=version, rule_caps="yes", **form)
+    answer = await api.form("/sending-hours", version=version, rule_caps="yes", keep_answers="yes", **form)
     assert answer.headers["location"] == "/accounts/acme/sending-hours?notice=saved"
     assert account(api).sending_rules == ("us", "us-wa")
     assert (account(api).sending_days, account(api).sending_cap) == (("mon-fri", "sat"), 5)
-    assert account(api).sending_rule_caps
+    assert (account(api).sending_rule_caps, account(api).keeps_answers) == (True, True)
     assert 'value="us-wa" checked' in (await api.page("/sending-hours")).text
     assert (await api.form("/sending-hours", version=version, cap="6")).status_code == 412
     assert account(api).sending_cap == 5

@@ -10,14 +10,14 @@ import orjson
 from sqlalchemy import Connection, Engine, select
 
 from database.read_state import empty
-from database.tables import evidence
-from readmodel.evidence import RAW_CHARACTERS, is_of_the_known_alone, row_of
+from database.tables import answers, evidence
+from readmodel.evidence import RAW_CHARACTERS, answers_of, is_of_the_known_alone, row_of
 from readmodel.retention import purge
 from readmodel.rows import Change, Erasure, IfKnown, NewRow
 from readmodel.writer import write
-from schemas.records import AuditEntry
+from schemas.records import AuditEntry, ContactAnswers
 from tests.memory import CODEC
-from tests.read_records import attempt, command, contact, delivery, inbound, number_of, receipt, unsubscribe
+from tests.read_records import LIST, attempt, command, contact, delivery, inbound, number_of, receipt, unsubscribe
 
 NOW = 1_795_000_000_000
 DAY = 86_400_000
@@ -135,9 +135,77 @@ def test_what_a_customer_answered_is_left_out() -> None:
 def test_it_outlives_the_other_rows(database: Engine) -> None:
     with database.begin() as connection:
         write(connection, kept(*STORY, at=NOW - 1_000 * DAY))
-        while purge(connection, NOW, NOW, NOW - 1_830 * DAY, 100):
+        while purge(connection, NOW, NOW, NOW - 1_830 * DAY, NOW, 100):
             pass
         assert len(kinds(connection)) == 5
-        while purge(connection, NOW, NOW, NOW - 999 * DAY, 2):
+        while purge(connection, NOW, NOW, NOW - 999 * DAY, NOW, 2):
             pass
         assert kinds(connection) == []
+
+
+ANSWERS = ContactAnswers(
+    event_id="evt_asked",
+    account="acme",
+    list_number=LIST,
+    purpose="marketing",
+    asked_by="key:shop",
+    answered_at=NOW,
+    body=orjson.dumps(
+        {
+            "list_number": LIST,
+            "as_of": "2026-11-20T10:15:00.000Z",
+            "contacts": [
+                {"number": number_of(1), "may_be_texted": False, "reason": "message", "code": None},
+                {"number": "nobody \u00e9", "may_be_texted": False, "reason": None, "code": "invalid_number"},
+                {"number": number_of(2), "may_be_texted": True, "reason": None, "code": None},
+            ],
+        }
+    ).decode(),
+)
+
+
+def told(record: ContactAnswers = ANSWERS, at: int = NOW + 5) -> list[Change]:
+    """The rows that the read model writes of an answer."""
+    rows = answers_of(record, CODEC.encode(record), "sms.contacts.answers/0/7", at)
+    return [NewRow(answers, row) for row in rows]
+
+
+def told_of(connection: Connection) -> list[str]:
+    return list(connection.execute(select(answers.c.number).order_by(answers.c.id)).scalars())
+
+
+def test_an_answer_is_kept_of_each_number_once_as_it_was_given(database: Engine) -> None:
+    with database.begin() as connection:
+        write(connection, told())
+        write(connection, told())
+        assert told_of(connection) == [number_of(1), number_of(2)]
+        row = connection.execute(select(answers).where(answers.c.number == number_of(2))).one()
+    assert row.body in ANSWERS.body
+    assert (row.as_of, row.asked_by, row.at) == ("2026-11-20T10:15:00.000Z", "key:shop", NOW)
+    assert row.sha256 == hashlib.sha256(CODEC.encode(ANSWERS)).hexdigest()
+
+
+def test_the_answer_to_a_look_up_is_kept(database: Engine) -> None:
+    one = {"number": number_of(3), "code": None, "list_number": LIST, "as_of": "2026-11-20T10:15:00.000Z"}
+    with database.begin() as connection:
+        write(connection, told(replace(ANSWERS, body=orjson.dumps(one).decode())))
+        assert told_of(connection) == [number_of(3)]
+
+
+def test_an_erasure_takes_the_answers_about_the_number_alone(database: Engine) -> None:
+    with database.begin() as connection:
+        write(connection, told())
+        write(connection, [Erasure("acme", number_of(1)), Erasure("other", number_of(2))])
+        assert told_of(connection) == [number_of(2)]
+
+
+def test_answers_outlive_a_rebuild_and_go_by_their_own_setting(database: Engine) -> None:
+    with database.begin() as connection:
+        write(connection, told(at=NOW - 100 * DAY))
+        empty(connection)
+        while purge(connection, NOW, NOW, NOW, NOW - 101 * DAY, 100):
+            pass
+        assert len(told_of(connection)) == 2
+        while purge(connection, NOW, NOW, NOW - 999 * DAY, NOW - 99 * DAY, 1):
+            pass
+        assert told_of(connection) == []

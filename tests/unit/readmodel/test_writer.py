@@ -86,7 +86,7 @@ def test_receivers_and_senders_are_counted_by_the_day_and_once_each(database: En
         ]
     )
     with database.begin() as connection:
-        while purge(connection, NOW + 90_000_000, 0, 0, 1_000):
+        while purge(connection, NOW + 90_000_000, 0, 0, 0, 1_000):
             pass
     assert not rows(database, tables.receivers, "receiver")
 
@@ -302,7 +302,7 @@ def test_old_rows_go_a_few_at_a_time_and_newer_ones_stay(database: Engine) -> No
         take(database, *found)
     purged = []
     with database.begin() as connection:
-        while gone := purge(connection, NOW - 30 * 24 * HOUR, NOW - 400 * 24 * HOUR, 0, 2):
+        while gone := purge(connection, NOW - 30 * 24 * HOUR, NOW - 400 * 24 * HOUR, 0, 0, 2):
             purged.append(gone)
     assert max(purged) == 2
     assert set(rows(database, tables.events, "at")) == set(rows(database, tables.messages, "updated_at")) == {new}
@@ -324,7 +324,7 @@ def test_the_audit_log_stays_as_long_as_counts_by_the_hour(database: Engine) -> 
     with database.begin() as connection:
         for name, days in (("kept", 399), ("gone", 401)):
             connection.execute(tables.audit.insert(), {**row, "event_id": name, "at": NOW - days * 24 * HOUR})
-        while purge(connection, NOW - 30 * 24 * HOUR, NOW - 400 * 24 * HOUR, 0, 10):
+        while purge(connection, NOW - 30 * 24 * HOUR, NOW - 400 * 24 * HOUR, 0, 0, 10):
             pass
     assert rows(database, tables.audit, "event_id") == ["kept"]
 
@@ -340,7 +340,7 @@ def _aged(index: int, at: int) -> list[Record]:
 def test_old_counts_go_by_the_day(database: Engine) -> None:
     take(database, *(records.delivery(day, NOW - day * 24 * HOUR) for day in range(4)))
     with database.begin() as connection:
-        purge(connection, 0, NOW - 2 * 24 * HOUR, 0, 100)
-        while purge(connection, 0, NOW - 2 * 24 * HOUR, 0, 100):
+        purge(connection, 0, NOW - 2 * 24 * HOUR, 0, 0, 100)
+        while purge(connection, 0, NOW - 2 * 24 * HOUR, 0, 0, 100):
             pass
     assert len(rows(database, tables.hourly_events, "hour")) == 2 + (NOW % HOUR == 0)

@@ -13,12 +13,12 @@ from accounts.secrets import new_key
 from console.clock import now_ms
 from console.principals import Role
 from database.bulk import insert
-from database.tables import contacts, evidence, freshness
+from database.tables import answers, contacts, evidence, freshness
 from operations.evidence import public_key, verified
-from readmodel.evidence import row_of
+from readmodel.evidence import answers_of, row_of
 from schemas.ids import derived_id
 from schemas.pseudonyms import Pseudonyms
-from schemas.records import AuditEntry
+from schemas.records import AuditEntry, ContactAnswers
 from tests.memory import CODEC
 from tests.read_records import LIST, attempt, command, contact, inbound, number_of, unsubscribe
 from tests.unit.console.console_parts import Api, refusal
@@ -221,3 +221,60 @@ def test_a_page_of_its_own_needs_nothing_else() -> None:
     text = evidence_page(signed(found, KEY))
     assert "<script>" not in text
     assert "@media print" in text
+
+
+def asked(api: Api, at: int, **answer: Any) -> None:
+    """Put an answer about the number into the database, as the read model keeps it."""
+    told = {
+        "number": NUMBER, "may_be_texted": False, "reason": None, "since": None, "scope": "list", "held": False,
+        "failures": 0, "not_before": None, "until": None, "time_zones": [], "rule": None, "code": None,
+    }  # fmt: skip
+    body = orjson.dumps({"list_number": LIST, "as_of": "2026-11-20T10:15:00.000Z", "contacts": [told | answer]})
+    record = ContactAnswers(
+        event_id="evt_asked", account="acme", list_number=LIST, purpose="marketing", asked_by="key:shop",
+        answered_at=at, body=body.decode(),
+    )  # fmt: skip
+    api.put(answers, *answers_of(record, CODEC.encode(record), f"sms.contacts.answers/0/{at}", at))
+
+
+async def test_answers_that_were_kept_stand_among_the_rest_by_their_time(api: Api) -> None:
+    asked(api, NOW - 1_000, may_be_texted=True, until="2026-11-20T20:00:00.000Z", rule="us-federal")
+    asked(api, NOW + 500, reason="message")
+    found = verified((await api.get(PATH)).content, [public_key(KEY)])
+    assert [each["kind"] for each in found["steps"]] == ["answer", "reply", "unsubscribe", "state", "webhook", "answer"]
+    first, last = found["steps"][0], found["steps"][-1]
+    assert first["says"] == (
+        "may be texted until 2026-11-20T20:00:00.000Z (us-federal), as of 2026-11-20T10:15:00.000Z, asked by key:shop"
+    )
+    assert last["says"].startswith("must not be texted: message, as of")
+    assert last["record"]["answer"]["reason"] == "message"
+    assert (last["place"], len(last["sha256"])) == (f"sms.contacts.answers/0/{NOW + 500}", 64)
+    assert "must not be texted: message, as of" in (await api.page(PAGE)).text
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"may_be_texted": True}, "may be texted"),
+        (
+            {"reason": "quiet_hours", "rule": "us-fl", "not_before": "2026-11-20T13:00:00.000Z"},
+            "must not be texted: quiet_hours (us-fl), not before 2026-11-20T13:00:00.000Z",
+        ),
+        ({"reason": "erasure_pending", "held": True}, "must not be texted: erasure_pending, which is held"),
+        ({"code": "unknown_list"}, "must not be texted: unknown_list"),
+    ],
+)
+async def test_an_answer_is_told_in_a_few_words(api: Api, answer: dict[str, Any], words: str) -> None:
+    asked(api, NOW + 500, **answer)
+    assert (await api.get(PATH)).json()["evidence"]["steps"][-1]["says"].startswith(words + ", as of")
+
+
+async def test_answers_leave_room_for_the_rest_and_are_counted_where_they_are_too_many(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("console.queries.evidence.MOST", 4)
+    for number in range(6):
+        asked(api, NOW + 1_000 + number)
+    found = (await api.get(PATH)).json()["evidence"]
+    assert [each["kind"] for each in found["steps"]].count("answer") == 4
+    assert (found["steps"][0]["kind"], found["left_out"]) == ("reply", 2)

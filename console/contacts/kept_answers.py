@@ -1,0 +1,35 @@
+"""Answers to who may be texted, of accounts that keep them as evidence: on Kafka before they are given."""
+
+from __future__ import annotations
+
+from console.access.callers import Caller, Parts
+from console.backends.kafka_writer import Entry
+from console.errors import ApiError, not_available
+from schemas.ids import random_id
+from schemas.records import ContactAnswers
+
+
+async def keep(parts: Parts, caller: Caller, list_number: str, purpose: str, body: bytes) -> None:
+    """Return when an answer is durable, where the account keeps its answers. `body` is the JSON that is to be given.
+
+    Raises ApiError (503) when Kafka does not take it: an answer that could not be proven is not given.
+    """
+    if not parts.accounts.accounts[caller.account].keeps_answers:
+        return
+    answers = ContactAnswers(
+        event_id=random_id(),
+        account=caller.account,
+        list_number=list_number,
+        purpose=purpose,
+        asked_by=caller.principal.actor,
+        answered_at=parts.clock(),
+        body=body.decode(),
+    )
+    entry = Entry(caller.account.encode(), answers, answers.event_id, answers.answered_at)
+    try:
+        await parts.writer.write("answers", [entry])
+    except ApiError as error:
+        raise not_available(
+            "This account keeps its answers as evidence, and Kafka did not take this one in time: text nobody, and ask"
+            " again."
+        ) from error
