@@ -16,9 +16,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from functools import lru_cache, partial
+from random import randrange
 from typing import Any
 
 from aiokafka.errors import (
@@ -32,7 +33,7 @@ from aiokafka.errors import (
 from aiokafka.partitioner import DefaultPartitioner
 
 from bus.clients import new_producer
-from bus.sent import Batch, Give, GivenUp, Keyed, Sent, fail_all_of, failed
+from bus.sent import Batch, Give, GivenUp, Keyed, Outgoing, Sent, fail_all_of, failed
 from bus.settings import BusSettings
 
 log = logging.getLogger(__name__)
@@ -157,17 +158,15 @@ class Producer:
         self, producer: Any, topic: str, value: Any, key: bytes | None, headers: Any, partition: int | None
     ) -> asyncio.Future[Any]:
         if partition is None and key is not None:
-            count = self._counts.get(topic)
-            if count is None:
-                count = self._counts[topic] = len(await producer.partitions_for(topic))
-            partition = partition_of(key, count)
+            partition = partition_of(key, self._counts.get(topic) or await self._count(producer, topic))
         future: asyncio.Future[Any] = await producer.send(topic, value, key=key, partition=partition, headers=headers)
         return future
 
-    async def send_batch(self, topic: str, partition: int, records: Iterable[Keyed]) -> None:
-        """Write records of one partition in their order, and return when all are acknowledged.
+    async def send_batch(self, topic: str, partition: int, records: Iterable[Keyed]) -> int:
+        """Write records of one partition in their order, and return when all are acknowledged: the last one's offset,
+        or -1 where Kafka does not tell it.
 
-        For many at a time: a record costs a quarter of what it costs in `send`. Raises KafkaError when some were not
+        For many at a time: a record costs a fifth of what it costs in `send`. Raises KafkaError when some were not
         acknowledged; which ones, is not known.
         """
         left, sent = list(records), []
@@ -175,7 +174,25 @@ class Producer:
             batch = Batch(self._producer, topic, partition, left)
             sent.append(await self._hand_over(batch))
             left = left[batch.size :]
-        await asyncio.gather(*sent)
+        offsets: list[int] = await asyncio.gather(*sent)
+        return offsets[-1]
+
+    async def send_all(self, records: Iterable[Outgoing]) -> None:
+        """Write records, those of a partition in their order, and return when all are acknowledged.
+
+        Raises KafkaError when some were not acknowledged; which ones, is not known.
+        """
+        groups: defaultdict[tuple[str, int], list[Keyed]] = defaultdict(list)
+        for topic, value, key, headers, partition in records:
+            if partition is None:
+                count = self._counts.get(topic) or await self._count(self._producer, topic)
+                partition = randrange(count) if key is None else partition_of(key, count)
+            groups[topic, partition].append(Keyed(key, value, headers))
+        await asyncio.gather(*(self.send_batch(*place, group) for place, group in groups.items()))
+
+    async def _count(self, producer: Any, topic: str) -> int:
+        count = self._counts[topic] = len(await producer.partitions_for(topic))
+        return count
 
     async def partitions(self, topic: str) -> int:
         """How many partitions a topic has."""
@@ -390,4 +407,4 @@ def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-__all__ = ["DELIVERY_TIMEOUT", "MAX_REQUEST_BYTES", "KafkaError", "Keyed", "Producer", "partition_of"]
+__all__ = ["DELIVERY_TIMEOUT", "MAX_REQUEST_BYTES", "KafkaError", "Keyed", "Outgoing", "Producer", "partition_of"]

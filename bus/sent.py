@@ -11,11 +11,21 @@ from aiokafka.errors import KafkaError
 
 
 class Keyed(NamedTuple):
-    """A record to write: key, value, headers."""
+    """A record to write to a partition: key, value (None: a tombstone), headers."""
 
-    key: bytes
-    value: bytes
-    headers: list[tuple[str, bytes]]
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]] | None = None
+
+
+class Outgoing(NamedTuple):
+    """A record to write to a topic, to the partition of its key if none is named."""
+
+    topic: str
+    value: bytes | None
+    key: bytes | None = None
+    headers: list[tuple[str, bytes]] | None = None
+    partition: int | None = None
 
 
 class GivenUp(KafkaError):  # type: ignore[misc]
@@ -40,7 +50,10 @@ class Sent:
 
 
 class Batch:
-    """As many of these records as fit into one batch: `size`. Each call gives them to a producer."""
+    """As many of these records as fit into one batch: `size`. Each call gives them to a producer.
+
+    The future gives the offset of the last of them, below zero where the broker does not tell it.
+    """
 
     def __init__(self, producer: Any, topic: str, partition: int, records: list[Keyed]) -> None:
         self._topic = topic
@@ -56,7 +69,13 @@ class Batch:
             batch, size = (built, self.size) if built is not None else _filled(producer, left)
             built, left = None, left[size:]
             sent.append(await producer.send_batch(batch, self._topic, partition=self._partition))
-        return sent[0] if len(sent) == 1 else asyncio.gather(*sent)
+        return asyncio.ensure_future(_last_offset(sent, size))
+
+
+async def _last_offset(sent: list[asyncio.Future[Any]], size: int) -> int:
+    """Offset of the last record of the last of these batches, which has so many."""
+    first = (await asyncio.gather(*sent))[-1].offset
+    return first + size - 1 if first >= 0 else -1
 
 
 def _filled(producer: Any, records: list[Keyed]) -> tuple[Any, int]:

@@ -15,7 +15,7 @@ from bus.admin import TopicDescription, TopicLog
 from bus.layout import Identity
 from bus.ledger import Ledger, TopicPartition
 from bus.measures import Tally
-from bus.producer import Keyed
+from bus.producer import Keyed, Outgoing
 from bus.tables.count_index import CountedRows
 from bus.tables.due_index import DueRows
 from bus.tables.owner_index import OwnedRows
@@ -107,13 +107,21 @@ class MemoryKafka:
             self.open.append(done)
         return done
 
-    async def send_batch(self, topic: str, partition: int, records: Iterable[Keyed]) -> None:
+    async def send_batch(self, topic: str, partition: int, records: Iterable[Keyed]) -> int:
+        """Append, and return the last offset when all of it is acknowledged."""
+        return await self._append(Outgoing(topic, value, key, headers, partition) for key, value, headers in records)
+
+    async def send_all(self, records: Iterable[Outgoing]) -> None:
         """Append, and return when all of it is acknowledged."""
+        await self._append(records)
+
+    async def _append(self, records: Iterable[Outgoing]) -> int:
         sent = [
             await self.send(topic, value, key=key, headers=headers, partition=partition)
-            for key, value, headers in records
+            for topic, value, key, headers, partition in records
         ]
-        await asyncio.gather(*sent)
+        acknowledged = (await asyncio.gather(*sent))[-1]
+        return acknowledged.offset if acknowledged is not None else -1
 
     async def partitions(self, topic: str) -> int:
         """Each topic has so many."""

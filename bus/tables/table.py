@@ -25,7 +25,7 @@ from aiokafka.errors import KafkaError
 from bus.insisting import insist
 from bus.layout import Identity, LayoutError, check_stored
 from bus.ledger import Ledger, TopicPartition
-from bus.producer import Producer
+from bus.producer import Keyed, Producer
 from bus.tables.count_index import CountedRows
 from bus.tables.due_index import DueRows
 from bus.tables.owner_index import OwnedRows
@@ -215,17 +215,14 @@ class Table:
         since its store and the log no longer agree.
         """
         packed = {key: None if value is None else pack(version, value) for key, (version, value) in rows.items()}
-        sent = [
-            await self._producer.send(
-                self.changelog,
-                value,
-                key=key,
-                partition=partition,
-                headers=[version_header(rows[key][0])] if value is None else None,
-            )
-            for key, value in packed.items()
-        ]
-        last = max(metadata.offset for metadata in await asyncio.gather(*sent))
+        last = await self._producer.send_batch(
+            self.changelog,
+            partition,
+            (
+                Keyed(key, value, [version_header(rows[key][0])] if value is None else None)
+                for key, value in packed.items()
+            ),
+        )
         end = self._ends[partition] + len(packed)
         stored = dict(self._marked(partition, packed))
         for key, value in packed.items():

@@ -25,13 +25,13 @@ from typing import TYPE_CHECKING
 
 from bus.ledger import Ledger
 from bus.logs import about
-from bus.producer import KafkaError, Producer
+from bus.producer import KafkaError, Outgoing, Producer
 from bus.tables.store import StoreFailed
 from bus.tables.table import Stale, Table
 from bus.tables.versions import version_header
 from bus.worker.consumer import LosslessConsumer, PartitionsLost
 from bus.worker.inbox import Admitted, Inbox, Kept
-from schemas.cloudevents import Headers, event_headers
+from schemas.cloudevents import event_headers
 from schemas.codec import Codec, CodecError
 from schemas.ids import derived_id
 from schemas.records import Record, RejectedRecord
@@ -208,7 +208,7 @@ class Batch:
         self._consumer: LosslessConsumer = worker.consumer
         least = _least_version(generation)
         self._rows = {table.name: Rows(table, least) for table in tables}
-        self._outgoing: list[tuple[str, bytes | None, bytes | None, Headers | None, int | None]] = []
+        self._outgoing: list[Outgoing] = []
         self.rejected: Counter[str] = Counter()
         """Records and items put into the rejected topic, by reason."""
         self.held: Counter[str] = Counter()
@@ -262,7 +262,7 @@ class Batch:
             raise TooLarge(f"a record of {size} bytes; {place.name} takes {place.max_message_bytes - RECORD_OVERHEAD}")
         if received_at:
             self.received.append((len(self._outgoing), received_at))
-        self._outgoing.append((place.name, value, key, headers, partition))
+        self._outgoing.append(Outgoing(place.name, value, key, headers, partition))
 
     def send_to_all(
         self, topic: str, record: Record, *, event_id: str, at: int, traceparent: bytes | None = None
@@ -361,11 +361,7 @@ class Batch:
         """
         await self._consumer.confirm(self.generation)
         if self._outgoing:
-            sent = [
-                await self._producer.send(topic, value, key=key, headers=headers, partition=partition)
-                for topic, value, key, headers, partition in self._outgoing
-            ]
-            await asyncio.gather(*sent)
+            await self._producer.send_all(self._outgoing)
         await self._consumer.confirm(self.generation)
         for rows in self._rows.values():
             await rows.write()

@@ -69,8 +69,8 @@ def attempt_of(
 class BatchProducer(Protocol):
     """What the log needs of `bus.producer.Producer`."""
 
-    async def send_batch(self, topic: str, partition: int, records: Iterable[Keyed]) -> None:
-        """Write records of one partition, acknowledged."""
+    async def send_batch(self, topic: str, partition: int, records: Iterable[Keyed]) -> int:
+        """Write records of one partition, acknowledged; the last one's offset."""
 
     async def partitions(self, topic: str) -> int:
         """How many partitions a topic has."""

@@ -23,7 +23,7 @@ from aiokafka.producer.transaction_manager import PidAndEpoch
 import bus.producer
 from bus.admin import Admin
 from bus.embedded.broker import EmbeddedKafka
-from bus.producer import Keyed, Producer
+from bus.producer import Keyed, Outgoing, Producer, partition_of
 from bus.settings import BusSettings
 from ingest.writer import CallbackWriter, NotStored
 from schemas.records import RawCallback
@@ -203,6 +203,27 @@ async def test_batches_behind_a_refused_record_are_sent_again_in_their_order(
     with pytest.raises(MessageSizeTooLargeError):
         await refused
     assert values(bus_settings) == [b"%d" % number for number in range(100)]
+
+
+async def test_records_of_many_places_go_out_together_each_to_its_partition_in_their_order(
+    producer: Producer, topic: str, bus_settings: BusSettings
+) -> None:
+    keyed = [Outgoing(topic, b"k%d" % number, key=b"key") for number in range(3)]
+    placed = [Outgoing(topic, b"p%d" % number, partition=3) for number in range(3)]
+    large = Outgoing(topic, b"x" * 200_000, partition=3)  # more than a batch holds
+    async with asyncio.timeout(20):
+        await producer.send_all([keyed[0], placed[0], large, keyed[1], placed[1], keyed[2], placed[2]])
+    place = partition_of(b"key", bus_settings.partitions)
+    assert place != 3
+    assert values(bus_settings, place) == [b"k0", b"k1", b"k2"]
+    assert values(bus_settings, 3) == [b"p0", large.value, b"p1", b"p2"]
+
+
+async def test_a_batch_tells_the_offset_of_its_last_record(producer: Producer, topic: str) -> None:
+    batch = [Keyed(b"key", b"x" * 50_000) for _ in range(5)]
+    async with asyncio.timeout(20):
+        assert await producer.send_batch(topic, 1, batch) == 4
+        assert await producer.send_batch(topic, 1, batch[:1]) == 5
 
 
 async def test_a_fenced_producer_loses_nothing(producer: Producer, topic: str, bus_settings: BusSettings) -> None:
