@@ -23,9 +23,9 @@ from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec, CodecError
+from schemas.folder_registry import RegistryError
 from schemas.ids import random_id
 from schemas.records import ApiKey, EndpointPause, Record
-from schemas.registry import RegistryError
 
 log = logging.getLogger(__name__)
 

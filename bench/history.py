@@ -24,9 +24,9 @@ from bus.settings import BusSettings
 from providers import PROVIDERS
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.ids import derived_id, recipient_key
 from schemas.records import DeliveryEvent, RawCallback, Receipt
-from schemas.registry import FolderRegistry
 from schemas.samples import sample
 
 DETAILS = ("DELIVERED_TO_HANDSET", "DELIVERED_TO_OPERATOR", "REJECTED_ABSENT_SUBSCRIBER", "EXPIRED", "REJECTED_SPAM")

@@ -29,7 +29,6 @@ from bus.producer import Producer
 from bus.reading.replica import Replica
 from bus.tables.store import RocksStore
 from bus.watch import Watch
-from console.access.callers import Parts
 from console.access.gate import OPENAPI, Gate
 from console.api import (
     account,
@@ -59,10 +58,10 @@ from console.api import keys as api_keys
 from console.backends.database import Reads, Writes
 from console.backends.idempotency import KafkaClaims, first_counts
 from console.backends.kafka_writer import KafkaWriter
+from console.backends.key_uses import KeyUses
 from console.backends.polled_events import KafkaEvents
 from console.backends.raw_callbacks import KafkaRawCallbacks
 from console.backends.replays import ReplaysReader
-from console.changes.keys import KeyUses
 from console.clock import now_ms
 from console.contacts.pending_orders import PendingOrders, row_of
 from console.contacts.places import ContactPlaces
@@ -74,6 +73,7 @@ from console.http.browser_security import PlainCookies, SecurityHeaders
 from console.http.problems import answer_of
 from console.http.request_bodies import MAX_DIGITS
 from console.pages.app import create_pages
+from console.parts import Parts
 from console.settings import ConsoleSettings
 from console.signin.first import EMAIL, leave_first_link
 from console.signin.middleware import Sessions

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from registry.subjects import NotASchema, Subjects, Version
-from schemas.registry import FolderRegistry
+from schemas.folder_registry import FolderRegistry
 from schemas.topics import Catalogue
 
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastavro.schema import SchemaParseException, UnknownType, to_parsing_canonical_form
 
-from schemas.registry import FolderRegistry
+from schemas.folder_registry import FolderRegistry
 from schemas.topics import Catalogue
 
 

@@ -19,7 +19,7 @@ import avro.schema
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
 from avro.errors import AvroException
 
-from schemas.registry import FolderRegistry
+from schemas.folder_registry import FolderRegistry
 from schemas.release import changed_since_release
 from schemas.topics import Catalogue
 

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import httpx
 
+from schemas.folder_registry import FOLDER_IDS, FolderRegistry, RegistryError
 from schemas.masking import masked_address
-from schemas.registry import FOLDER_IDS, FolderRegistry, RegistryError
 
 
 class HttpRegistry:

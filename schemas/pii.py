@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from schemas.registry import FolderRegistry
+from schemas.folder_registry import FolderRegistry
 
 _FOLDER = FolderRegistry()
 

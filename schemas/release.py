@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.codec import Codec
-from schemas.registry import FolderRegistry
+from schemas.folder_registry import FolderRegistry
 from schemas.samples import example, sample
 
 ROOT = Path(__file__).parents[1]

@@ -18,8 +18,8 @@ from fastavro import parse_schema, schemaless_writer
 from fastavro.validation import ValidationError, validate
 
 from schemas.codec import Codec, CodecError, wire_header, without_logical_types
+from schemas.folder_registry import FolderRegistry
 from schemas.records import Record
-from schemas.registry import FolderRegistry
 
 _BY_TYPE = {"string": "example", "int": 1, "long": 1, "boolean": True, "bytes": "example", "double": 1.0, "float": 1.0}
 _FOLDER = FolderRegistry()

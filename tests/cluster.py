@@ -23,8 +23,8 @@ from bus.embedded.broker import free_port
 from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.records import Record
-from schemas.registry import FolderRegistry
 from tests.commands import run_trackly
 from tests.patience import PATIENCE
 from trackly.commands.up.supervisor import Service

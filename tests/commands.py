@@ -24,8 +24,8 @@ from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.records import Record
-from schemas.registry import FolderRegistry
 from trackly.cli import main
 
 NOW = time.time_ns() // 1_000_000

@@ -24,8 +24,8 @@ from bus.tables.table import Table
 from bus.worker.batches import Batch
 from bus.worker.inbox import Admitted
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.records import Record as SchemaRecord
-from schemas.registry import FolderRegistry
 from schemas.topics import DEFAULT_MAX_MESSAGE_BYTES, Catalogue
 
 CODEC = Codec(FolderRegistry())

@@ -19,9 +19,9 @@ from bus.alive import ask
 from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.ids import recipient_key
 from schemas.records import DeliveryEvent, EndpointConfig, MessageCallback
-from schemas.registry import FolderRegistry
 from tests.cluster import stored
 from tests.patience import PATIENCE
 

@@ -78,7 +78,7 @@ _EXPECTED: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("bus.tables.store", "StoreInUse", str),
     ("bus.embedded.broker", "EmbeddedKafkaError", str),
     ("bus.private", "NotPrivate", str),
-    ("schemas.registry", "RegistryError", str),
+    ("schemas.folder_registry", "RegistryError", str),
     ("accounts.plan", "PlanError", str),
     ("accounts.secrets", "SecretMissing", str),
     ("aiokafka.errors", "KafkaError", _kafka),

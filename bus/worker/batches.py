@@ -21,10 +21,11 @@ from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from bus.ledger import Ledger
 from bus.logs import about
+from bus.measures import Tally
 from bus.producer import KafkaError, Outgoing, Producer
 from bus.tables.store import StoreFailed
 from bus.tables.table import Stale, Table
@@ -33,13 +34,10 @@ from bus.worker.consumer import LosslessConsumer, PartitionsLost
 from bus.worker.inbox import Admitted, Inbox, Kept
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec, CodecError
+from schemas.folder_registry import RegistryError
 from schemas.ids import derived_id
 from schemas.records import Record, RejectedRecord
-from schemas.registry import RegistryError
 from schemas.topics import Catalogue
-
-if TYPE_CHECKING:
-    from bus.worker.app import Worker
 
 log = logging.getLogger(__name__)
 
@@ -188,6 +186,24 @@ class Rows:
         return max(self._table.version(partition, key) + 1, self._least_version)
 
 
+class BatchWorker(Protocol):
+    """What the loop needs of the worker that it runs in."""
+
+    failure_ratio: float
+    codec: Codec
+    catalogue: Catalogue
+    records_producer: Producer
+    records: Tally
+    claimed: dict[str, int]
+
+    @property
+    def consumer(self) -> LosslessConsumer:
+        """Knows which partitions are this worker's."""
+
+    def told(self, stage: str, batch: Batch) -> None:
+        """A batch is through: count what it led to."""
+
+
 class Batch:
     """Records of one turn of the loop, and what they lead to."""
 
@@ -195,17 +211,17 @@ class Batch:
         self,
         sources: list[Admitted],
         stage: str,
-        worker: Worker,
+        worker: BatchWorker,
         tables: Iterable[Table],
         generation: int,
     ) -> None:
         self.sources = sources
         self.generation = generation
         self._stage = stage
-        self._producer: Producer = worker.records_producer
-        self._codec: Codec = worker.codec
-        self._catalogue: Catalogue = worker.catalogue
-        self._consumer: LosslessConsumer = worker.consumer
+        self._producer = worker.records_producer
+        self._codec = worker.codec
+        self._catalogue = worker.catalogue
+        self._consumer = worker.consumer
         least = _least_version(generation)
         self._rows = {table.name: Rows(table, least) for table in tables}
         self._outgoing: list[Outgoing] = []
@@ -377,7 +393,7 @@ class Batch:
 
 
 async def batches(
-    worker: Worker,
+    worker: BatchWorker,
     inbox: Inbox,
     *,
     stage: str,
@@ -432,7 +448,7 @@ async def batches(
 class _Claims:
     """Holds the partitions of some tables that belong to the assigned partitions of an inbox."""
 
-    def __init__(self, worker: Worker, inbox: Inbox, stage: str, tables: tuple[Table, ...]) -> None:
+    def __init__(self, worker: BatchWorker, inbox: Inbox, stage: str, tables: tuple[Table, ...]) -> None:
         self.tables = tables
         self.generation = NO_GENERATION
         """Generation of the group in which all partitions are claimed."""
@@ -445,7 +461,7 @@ class _Claims:
 
     async def make(self, sources: Iterable[Admitted]) -> list[Stale]:
         """Claim what was assigned since the last call, and what these records need. Returns rows written over."""
-        consumer: LosslessConsumer = self._worker.consumer
+        consumer = self._worker.consumer
         stale: list[Stale] = []
         ledgers = [ledger for tp, ledger in consumer.ledgers.items() if tp.topic in self._inbox.topics]
         generation = ledgers[0].generation if ledgers else NO_GENERATION

@@ -5,16 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from aiokafka.errors import KafkaError
 
 from bus.health import Health
 from bus.ledger import TopicPartition
-
-if TYPE_CHECKING:
-    from bus.worker.app import Worker
-    from bus.worker.consumer import LosslessConsumer
+from bus.worker.consumer import LosslessConsumer
+from bus.worker.inbox import Inbox
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +34,23 @@ REJOIN_EVERY = 30.0
 
 Place = Mapping[TopicPartition, tuple[int, int]]
 """For each partition: its lag, and the offset up to which everything is durable."""
+
+
+class WatchedWorker(Protocol):
+    """What is looked at of a worker."""
+
+    inboxes: dict[str, Inbox]
+
+    @property
+    def consumer(self) -> LosslessConsumer:
+        """Reads the topics of all stages."""
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether it stops."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait so long, or until it stops."""
 
 
 class Stages:
@@ -77,11 +92,11 @@ class Stages:
     def _name_of(self, topics: Iterable[str]) -> str:
         return self._names.get(frozenset(topics), "unnamed")
 
-    async def watch(self, worker: Worker) -> None:
+    async def watch(self, worker: WatchedWorker) -> None:
         """Look every few seconds, for as long as the worker runs."""
         while not worker.should_stop:
             await worker.sleep(WATCH_EVERY)
-            consumer: LosslessConsumer = worker.consumer
+            consumer = worker.consumer
             if not consumer.ready:
                 self._looked_at = time.monotonic()
                 continue

@@ -2,60 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import defaultdict
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Header, Path, Query, Request
-from sqlalchemy import Engine
 
-from accounts.keys import ApiKeys
-from accounts.model import Accounts
-from accounts.sending_hours import HoursOfAccounts
 from console.access.visibility import Sight, check_operator
-from console.backends.database import Reads, Writes
-from console.backends.idempotency import MAX_KEY, Accepted, Claims
-from console.backends.kafka_writer import Writer
-from console.backends.polled_events import PolledEvents
-from console.backends.raw_callbacks import RawCallbacks
-from console.backends.replays import ReplaysView
+from console.backends.idempotency import MAX_KEY, Accepted
 from console.clock import now_ms
-from console.contacts.places import ContactPlaces
-from console.contacts.view import ContactsView
 from console.errors import not_found, validation_failed
+from console.parts import Parts
 from console.principals import EVERY_ACCOUNT, Principal, Role
-from console.settings import ConsoleSettings
 from schemas.ids import random_id
 from schemas.records import EndpointConfig, ListConfig
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What routes work with. `refusal_of` says why webhooks may not go to a URL, or None; whether http may be used.
-
-    `clock` tells the time in ms, `hours` when each account texts. `changing` is held by whoever changes settings of an
-    account, from reading them until they are in force.
-    """
-
-    settings: ConsoleSettings
-    accounts: Accounts
-    contacts: ContactsView
-    places: ContactPlaces
-    writer: Writer
-    claims: Claims
-    reads: Reads
-    writes: Writes
-    database: Engine
-    raw: RawCallbacks
-    replays: ReplaysView
-    keys: ApiKeys
-    refusal_of: Callable[[str, bool], Awaitable[str | None]]
-    events: PolledEvents
-    clock: Callable[[], int] = now_ms
-    hours: HoursOfAccounts = field(default_factory=HoursOfAccounts)
-    changing: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
 
 @dataclass(frozen=True, slots=True)

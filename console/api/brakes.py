@@ -7,9 +7,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 
-from console.access.callers import Administrator, Caller, IdempotencyKey, Parts, TheCaller, TheParts, accept
+from console.access.callers import Administrator, Caller, IdempotencyKey, TheCaller, TheParts, accept
 from console.api.lists import ListAnswer
 from console.changes.brakes import decide
+from console.parts import Parts
 from console.queries.brakes import HeldList, held_lists
 from schemas.cloudevents import iso_time
 from schemas.records import CONFIRM, RELEASE

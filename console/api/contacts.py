@@ -6,12 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from console.access.callers import Parts, Supporter, TheCaller, TheParts
+from console.access.callers import Supporter, TheCaller, TheParts
 from console.api.lists import ListAnswer, answer
-from console.contacts.answers import question
 from console.contacts.states import WholeContact, whole_contact
 from console.errors import not_found
 from console.http.fields import number as to_e164
+from console.parts import Parts
 from console.queries.contacts import ContactsFilter, ListedContact, changes, listed_contacts
 from schemas.records import ListConfig
 
@@ -42,5 +42,5 @@ async def contact_of_number(parts: Parts, account: str, lists: dict[str, ListCon
     except ValueError:
         raise not_found("This is no phone number; write it as +18005551234.") from None
     history = await parts.reads(changes, account, phone)
-    verdict = question(parts, account, None).verdict(phone)
+    verdict = parts.question(account, None).verdict(phone)
     return whole_contact(parts.contacts, parts.settings.check_max_age, account, lists, phone, verdict, history)

@@ -11,13 +11,14 @@ from pydantic import Field
 from starlette.responses import Response
 
 from accounts.urls import POLL
-from console.access.callers import Administrator, Caller, Parts, PolledEndpoint, Supporter, TheCaller, TheParts
+from console.access.callers import Administrator, Caller, PolledEndpoint, Supporter, TheCaller, TheParts
 from console.api.lists import ListAnswer
 from console.changes import endpoints as changes
 from console.changes.settings import etag_of
 from console.clock import now_ms
 from console.errors import conflict, validation_failed
 from console.http.fields import IfMatch, Item, Secret, StrictBody
+from console.parts import Parts
 from console.queries.endpoints import Endpoint, endpoints
 from console.queries.filters import millis_of
 from console.queries.paging import BadCursor

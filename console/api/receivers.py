@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from console.access.callers import Administrator, Parts, TheCaller, TheParts
+from console.access.callers import Administrator, TheCaller, TheParts
 from console.api.contact_lists import ListNumber, ShownList, shown_list
 from console.changes import lists as changes
 from console.clock import now_ms
 from console.http.fields import Provider, StrictBody, Text
+from console.parts import Parts
 from console.queries.filters import checked_time
 from console.queries.receivers import Receiver, receivers_of_no_list
 

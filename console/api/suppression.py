@@ -11,14 +11,15 @@ from starlette.responses import Response
 
 from accounts.lists import list_in
 from accounts.suppression import ALL_LISTS, WHOLE_ACCOUNT
-from console.access.callers import Caller, IdempotencyKey, Parts, Supporter, TheParts, accept
+from console.access.callers import Caller, IdempotencyKey, Supporter, TheParts, accept
 from console.changes.audit_log import caller_ip
 from console.changes.contacts import order
+from console.changes.kept_answers import keep
 from console.clock import moment
-from console.contacts.answers import MARKETING, question
-from console.contacts.kept_answers import keep
+from console.contacts.answers import MARKETING
 from console.errors import not_available, not_found, validation_failed
 from console.http.fields import MAX_BATCH, Body, ListOrAll, Number, Text, Time, examples, number
+from console.parts import Parts
 from schemas.cloudevents import iso_time
 from schemas.records import DATED_REASONS
 
@@ -164,7 +165,7 @@ async def check(body: Question, parts: TheParts, caller: Supporter) -> Response:
     account that keeps its answers as evidence it is on Kafka before it is given; where it cannot be, it is 503 too.
     """
     listed = _known_list(body.list_number, caller)
-    asked = question(parts, caller.account, listed, body.purpose)
+    asked = parts.question(caller.account, listed, body.purpose)
     as_of = _as_of(parts, asked.counts)
     answers = asked.answers(body.numbers)
     # A thousand answers cost more to check again than to give.
@@ -189,7 +190,7 @@ async def show(
     listed = _known_list(list_number, caller)
     if listed is None:
         raise not_found(f"Account {caller.account} has no list of this number.")
-    asked = question(parts, caller.account, listed, purpose)
+    asked = parts.question(caller.account, listed, purpose)
     as_of = _as_of(parts, asked.counts)
     answer = asked.answer(number)
     if answer["code"] == "invalid_number":

@@ -9,9 +9,9 @@ from starlette.requests import Request
 
 from accounts.checks import check_class, check_code, check_id
 from accounts.secrets import keyring, with_secrets
-from console.access.callers import Parts
 from console.changes.settings import refuse_references, write_setting
 from console.errors import conflict, validation_failed
+from console.parts import Parts
 from console.principals import Principal
 from operations.credentials import with_credentials
 from schemas.records import AccountConfig

@@ -5,11 +5,11 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from accounts.suppression import ALL_LISTS, WHOLE_ACCOUNT
-from console.access.callers import Parts
 from console.backends.idempotency import Accepted
 from console.backends.kafka_writer import Entry
 from console.changes.audit_log import audited
 from console.errors import not_found
+from console.parts import Parts
 from console.principals import Principal
 from schemas.records import ContactCommand, ListConfig
 

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, Engine, select
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 
 from accounts.keys import new_key, state_of
-from console.access.callers import Parts
 from console.backends.kafka_writer import Entry
+from console.backends.key_uses import last_uses
 from console.changes.audit_log import audited
 from console.changes.settings import READ_BACK
 from console.clock import now_ms
 from console.errors import not_found, validation_failed
+from console.parts import Parts
 from console.principals import Principal, Role
 from console.queries.rows import At
-from database.inserts import insert_into
-from database.tables import key_uses
 from schemas.ids import random_id
 from schemas.records import ApiKey
 
@@ -30,7 +26,6 @@ log = logging.getLogger(__name__)
 
 DAY_MS = 86_400_000
 MAX_NAME = 100
-WRITE_EVERY_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,38 +43,10 @@ class ShownKey:
     last_used_at: At | None
 
 
-class KeyUses:
-    """Writes down when keys were used, at most once a minute each and beside the requests."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._written: dict[str, int] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def note(self, key_id: str) -> None:
-        """The key was used now."""
-        now = now_ms()
-        if now - self._written.get(key_id, 0) >= WRITE_EVERY_MS:
-            self._written[key_id] = now
-            task = asyncio.create_task(asyncio.to_thread(self._write, key_id, now))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    def _write(self, key_id: str, now: int) -> None:
-        try:
-            with self._engine.begin() as connection:
-                row = insert_into(connection, key_uses).values(key_id=key_id, last_used_at=now)
-                connection.execute(
-                    row.on_conflict_do_update(index_elements=[key_uses.c.key_id], set_={"last_used_at": now})
-                )
-        except SQLAlchemyError as error:
-            log.warning("it is not written down that a key was used: %s", type(error).__name__)
-
-
 async def keys_of(parts: Parts, account: str) -> list[ShownKey]:
     """Keys of an account, the newest first; those for all accounts are not its own."""
     mine = [key for key in parts.keys.by_id.values() if key.account == account]
-    used = await parts.reads(_last_uses, [key.id for key in mine])
+    used = await parts.reads(last_uses, [key.id for key in mine])
     return [shown(key, used.get(key.id)) for key in sorted(mine, key=lambda key: -key.created_at)]
 
 
@@ -151,8 +118,3 @@ async def _write(parts: Parts, key: ApiKey) -> None:
         async with asyncio.timeout(READ_BACK):
             while parts.keys.by_id.get(key.id) != key:
                 await asyncio.sleep(0.02)
-
-
-def _last_uses(connection: Connection, ids: Iterable[str]) -> dict[str, int]:
-    rows = connection.execute(select(key_uses).where(key_uses.c.key_id.in_(list(ids))))
-    return {row.key_id: row.last_used_at for row in rows}

@@ -9,9 +9,9 @@ from starlette.requests import Request
 
 from accounts.lists import LIST_ID, is_number
 from accounts.plan import PlanError, plan_list
-from console.access.callers import Parts
 from console.changes.settings import check_version, version_of, write_setting
 from console.errors import conflict, not_found, validation_failed
+from console.parts import Parts
 from console.principals import Principal
 from outbound.redaction import without_query
 from schemas.records import ListConfig

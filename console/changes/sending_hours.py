@@ -9,9 +9,9 @@ from typing import Any
 from starlette.requests import Request
 
 from accounts.sending_hours import FIELDS, Misfit, checked
-from console.access.callers import Parts
 from console.changes.settings import check_version, write_setting
 from console.errors import validation_failed
+from console.parts import Parts
 from console.principals import Principal
 from schemas.records import AccountConfig
 

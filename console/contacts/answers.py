@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from accounts.suppression import LIST_SCOPE
-from console.access.callers import Parts
 from console.contacts.places import ContactPlaces
 from console.contacts.view import ContactsView
 from console.http.fields import number
@@ -113,13 +112,6 @@ class Question(NamedTuple):
             return _ANY_TIME
         sent = self.view.sent.times(self.account, phone, self.now) if self.counts else ()
         return self.hours.judge(phone, self.now, self.places.given(self.account, phone), sent)
-
-
-def question(parts: Parts, account: str, listed: str | None, purpose: str = MARKETING) -> Question:
-    """The question about numbers of an account, now."""
-    hours = None if purpose == TRANSACTIONAL else parts.hours.of(parts.accounts.accounts[account])
-    view = parts.contacts
-    return Question(view, parts.places, account, listed, hours, parts.clock(), view.orders.is_clear())
 
 
 _ANY_TIME = Verdict(True)

@@ -11,7 +11,6 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from console.access.callers import Parts
 from console.errors import ApiError, not_found, problem, validation_failed
 from console.pages import (
     alerts,
@@ -43,6 +42,7 @@ from console.pages.errors import error_page, sign_in_first
 from console.pages.forms import checked_form
 from console.pages.gate import PageGate
 from console.pages.visitor import SignInNeeded
+from console.parts import Parts
 from console.signin.openid import COOKIE, COOKIE_SECONDS, OpenId, cookie_key
 
 ROUTERS = (

@@ -6,12 +6,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from accounts.brakes import brake_of
-from console.access.callers import Parts, TheParts
+from console.access.callers import TheParts
 from console.backends.idempotency import Accepted
 from console.changes.brakes import decide
 from console.clock import now_ms
 from console.pages.shell import done, page
 from console.pages.visitor import Administrator, TheVisitor, Visitor
+from console.parts import Parts
 from console.queries.brakes import held_lists
 from schemas.ids import random_id
 from schemas.records import CONFIRM, RELEASE

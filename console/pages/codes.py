@@ -8,12 +8,13 @@ from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import Response
 
 from accounts.checks import CLASSES, CODED_PROVIDERS
-from console.access.callers import Parts, TheParts
+from console.access.callers import TheParts
 from console.api.codes import codes_seen
 from console.changes.accounts import set_code_class
 from console.errors import ApiError
 from console.pages.shell import done, page
 from console.pages.visitor import Administrator, TheVisitor, Visitor
+from console.parts import Parts
 
 router = APIRouter(prefix="/accounts/{account}/codes")
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from accounts.suppression import ALL_LISTS, WHOLE_ACCOUNT
-from console.access.callers import Parts, TheParts
+from console.access.callers import TheParts
 from console.api.contacts import contact_of_number
 from console.backends.idempotency import Accepted
 from console.changes.audit_log import caller_ip
@@ -19,6 +19,7 @@ from console.errors import ApiError, validation_failed
 from console.http.fields import number as to_e164
 from console.pages.shell import base_of, done, page
 from console.pages.visitor import Administrator, Supporter, TheVisitor, Visitor
+from console.parts import Parts
 from console.queries.contacts import ContactsFilter, listed_contacts
 from schemas.ids import random_id
 from schemas.records import REMOVAL_REASONS

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from accounts.checks import EVENTS, FORMATS
-from console.access.callers import Parts, TheParts
+from console.access.callers import TheParts
 from console.changes import endpoints as changes
 from console.changes.settings import version_of
 from console.clock import now_ms
@@ -19,6 +19,7 @@ from console.pages import charts
 from console.pages.charts import Chart
 from console.pages.shell import done, page
 from console.pages.visitor import Administrator, Supporter, TheVisitor, Visitor
+from console.parts import Parts
 from console.queries import series
 from console.queries.endpoints import Endpoint, endpoints
 from console.queries.series import Span

@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from console.access.callers import TheParts
 from console.api.evidence import figures
-from console.contacts.evidence import exported
+from console.changes.evidence import exported
 from console.pages.contacts import to_page_number
 from console.pages.shell import base_of, page
 from console.pages.visitor import Supporter, TheVisitor

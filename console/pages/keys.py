@@ -7,10 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
-from console.access.callers import Parts, TheParts
+from console.access.callers import TheParts
 from console.changes.keys import create, keys_of, revoke
 from console.pages.shell import done, page
 from console.pages.visitor import Administrator, Visitor
+from console.parts import Parts
 from console.principals import Role
 
 router = APIRouter(prefix="/accounts/{account}/keys")

@@ -8,12 +8,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from accounts.secrets import SecretMissing, resolve
-from console.access.callers import Parts, TheParts
+from console.access.callers import TheParts
 from console.changes.accounts import set_credentials
 from console.clock import now_ms
 from console.errors import ApiError, not_found
 from console.pages.shell import done, page
 from console.pages.visitor import Administrator, TheVisitor, Visitor
+from console.parts import Parts
 from console.principals import Role
 from console.queries.providers import seen_of
 from operations.credentials import credentials_of, stored_for

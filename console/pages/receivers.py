@@ -7,12 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import Response
 
-from console.access.callers import Parts, TheParts
+from console.access.callers import TheParts
 from console.api.receivers import unassigned
 from console.changes import lists as changes
 from console.errors import ApiError
 from console.pages.shell import done, page
 from console.pages.visitor import Administrator, TheVisitor, Visitor
+from console.parts import Parts
 
 router = APIRouter(prefix="/accounts/{account}/receivers")
 

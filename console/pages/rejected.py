@@ -7,10 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from console.access.callers import Parts, TheParts
+from console.access.callers import TheParts
 from console.changes.rejected import retry
 from console.pages.shell import done, page
 from console.pages.visitor import OperatorHere, Supporter, TheVisitor, Visitor
+from console.parts import Parts
 from console.principals import EVERY_ACCOUNT
 from console.queries.rejected import RejectedFilter, list_rejected
 from providers import PROVIDERS

@@ -12,13 +12,14 @@ from fastapi import APIRouter, Depends, Form, Request
 from sqlalchemy import Connection
 from starlette.responses import RedirectResponse, Response
 
-from console.access.callers import Parts, TheParts
+from console.access.callers import TheParts
 from console.changes.audit_log import accounts_of, audit, audited, caller_ip
 from console.clock import now_ms
 from console.errors import ApiError, not_found
 from console.pages.forms import checked_form
 from console.pages.shell import page
 from console.pages.visitor import signed_in
+from console.parts import Parts
 from console.principals import EVERY_ACCOUNT, Principal
 from console.signin import devices, links, openid, passwords, sessions
 from console.signin.entry import address_of, confirmed, try_password

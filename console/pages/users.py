@@ -8,12 +8,13 @@ from fastapi import APIRouter, Form, Path, Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from console.access.callers import Parts, TheParts
+from console.access.callers import TheParts
 from console.changes.audit_log import audited
 from console.clock import now_ms
 from console.errors import conflict, not_found, validation_failed
 from console.pages.shell import done, page
 from console.pages.visitor import Administrator, Visitor
+from console.parts import Parts
 from console.principals import EVERY_ACCOUNT, Role
 from console.signin.links import new_link, path_of
 from console.signin.users import User, UserError, add_user, all_users, email_of, grant, user_by_email, user_by_id

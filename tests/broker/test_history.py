@@ -21,10 +21,10 @@ from bus.settings import BusSettings
 from providers import PROVIDERS
 from schemas.cloudevents import event_headers, iso_time
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.ids import recipient_key
 from schemas.pseudonyms import Pseudonyms
 from schemas.records import DeliveryEvent, RawCallback, Receipt, Record
-from schemas.registry import FolderRegistry
 from schemas.samples import sample
 from tests.cluster import made_anew
 from tests.commands import run_trackly

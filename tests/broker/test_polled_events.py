@@ -18,9 +18,9 @@ from console.backends.polled_events import KafkaEvents
 from console.errors import ApiError
 from console.queries.polled_events import Cursor, EventPage
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.ids import recipient_key
 from schemas.records import DeliveryEvent, EndpointConfig
-from schemas.registry import FolderRegistry
 from tests.patience import PATIENCE
 from tests.unit.sinks.sink_parts import delivered
 

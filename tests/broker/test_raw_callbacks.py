@@ -14,7 +14,7 @@ from bus.settings import BusSettings
 from console.backends.raw_callbacks import KafkaRawCallbacks
 from console.errors import ApiError
 from schemas.codec import Codec
-from schemas.registry import FolderRegistry
+from schemas.folder_registry import FolderRegistry
 from tests.unit.console.console_parts import raw_callback
 
 pytestmark = pytest.mark.broker

@@ -19,9 +19,9 @@ from database import tables
 from database.read_state import freshness_of
 from database.writer_lock import AnotherWrites, writing
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.ids import contact_key, recipient_key
 from schemas.records import Record
-from schemas.registry import FolderRegistry
 from tests import read_records as records
 from tests.cluster import Cluster
 

@@ -19,8 +19,8 @@ from bus.producer import Producer
 from bus.settings import BusSettings
 from registry.app import create_app
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.records import ContactState, DeliveryEvent, Record
-from schemas.registry import FolderRegistry
 from schemas.samples import example, sample
 from schemas.topics import Catalogue
 from tests.http_servers import served

@@ -17,7 +17,7 @@ import pytest
 from bus.embedded.jars import cache_dir
 from registry.app import create_app
 from schemas.codec import Codec
-from schemas.registry import FolderRegistry
+from schemas.folder_registry import FolderRegistry
 from schemas.samples import sample
 from schemas.topics import Catalogue
 from tests.http_servers import served

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from bus.settings import BusSettings
-from schemas.registry import FolderRegistry
+from schemas.folder_registry import FolderRegistry
 from trackly.errors import Failed
 from trackly.output import Json, json_line, say, show, table
 

@@ -10,7 +10,7 @@ import pytest
 
 from accounts.keys import ApiKeys, digest_of, new_key, state_of
 from schemas.codec import Codec
-from schemas.registry import FolderRegistry
+from schemas.folder_registry import FolderRegistry
 
 NOW = 1_795_000_000_000
 

@@ -16,8 +16,8 @@ from aiokafka.errors import KafkaConnectionError
 from accounts.store import AccountsReader
 from bus.settings import BusSettings
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry, RegistryError
 from schemas.records import AccountConfig, EndpointConfig, Record
-from schemas.registry import FolderRegistry, RegistryError
 
 CODEC = Codec(FolderRegistry())
 TOPIC = aiokafka.TopicPartition("config.accounts", 0)

@@ -21,7 +21,6 @@ from accounts.model import Accounts
 from bus.health import Health
 from bus.reading.replica import Replica
 from bus.tables.store import MemoryStore
-from console.access.callers import Parts
 from console.app import create_app
 from console.backends.database import Reads, Writes
 from console.backends.idempotency import Accepted
@@ -34,12 +33,14 @@ from console.contacts.places import ContactPlaces
 from console.contacts.sent_messages import SentMessages
 from console.contacts.view import ContactsView
 from console.errors import not_available, validation_failed
+from console.parts import Parts
 from console.principals import Principal, Role
 from console.queries.polled_events import Cursor, EventPage
 from console.settings import ConsoleSettings
 from database.tables import METADATA
 from outbound.guard import RefusedUrl, check_url
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.ids import contact_key
 from schemas.records import (
     AccountConfig,
@@ -51,7 +52,6 @@ from schemas.records import (
     Record,
     ReplayCommand,
 )
-from schemas.registry import FolderRegistry
 from tests.clock import MovedClock
 
 CODEC = Codec(FolderRegistry())

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 import schemas.numbering
 from accounts.sending_hours import policy_of
 from accounts.suppression import WHOLE_ACCOUNT, held, unrecorded
-from console.contacts.answers import question
 from console.contacts.pending_orders import row_of
 from console.contacts.sent_messages import row_of as sent_row
 from hours.policy import SendingHours, Verdict
@@ -121,7 +120,7 @@ def test_answers_are_what_each_step_by_itself_says(
     api.accounts.put(replace(api.accounts.accounts["acme"], **chosen))
     for phone, known in zip(NUMBERS, contacts, strict=True):
         put(api, phone, known)
-    asked = question(api.parts, "acme", LIST, purpose)
+    asked = api.parts.question("acme", LIST, purpose)
     assert asked.answers(NUMBERS) == [plainly(api, phone, purpose) for phone in NUMBERS]
     assert asked.now == START + hour * 3_600_000
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.registry import FolderRegistry
+from schemas.folder_registry import FolderRegistry
 from tests.unit.console.console_parts import Api
 
 

@@ -12,8 +12,8 @@ from bus.settings import BusSettings
 from ingest.tokens import PostbackTokens
 from providers.base import NotAuthentic
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.records import AccountConfig
-from schemas.registry import FolderRegistry
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from providers.base import Answer, CallbackRequest, Item, Malformed, NotAuthenti
 from providers.meanings import tables
 from providers.samples import SOURCES, TOPICS, Occasion, Sample
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.ids import derived_id
 from schemas.records import InboundMessage, LinkClick, RawCallback, Receipt
-from schemas.registry import FolderRegistry
 from tests.unit.providers.contract_cases import CASES, SECRET, Batch
 from tests.unit.providers.provider_callbacks import callback
 

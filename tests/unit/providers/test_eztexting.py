@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from providers.base import Answer, CallbackRequest, Malformed, NotAuthentic, Unreadable
 from providers.eztexting import EzTexting
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.ids import derived_id
 from schemas.records import InboundMessage, RawCallback
-from schemas.registry import FolderRegistry
 from tests.unit.providers.provider_callbacks import FORM, RECEIVED_AT, callback
 
 EZTEXTING = EzTexting()

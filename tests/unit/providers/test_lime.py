@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from providers.base import Answer, CallbackRequest, Malformed, Unreadable
 from providers.lime import REPEAT_WINDOW, Lime
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.ids import derived_id
 from schemas.records import InboundMessage, RawCallback, Receipt
-from schemas.registry import FolderRegistry
 from tests.unit.providers.provider_callbacks import FORM, RECEIVED_AT, callback, outcome
 
 LIME = Lime()

@@ -16,9 +16,9 @@ from providers import NETWORKS, PROVIDERS
 from providers.base import Malformed, Unreadable
 from providers.networks import DEFAULT_TYPE, TYPES
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.ids import derived_id
 from schemas.records import Postback, RawCallback
-from schemas.registry import FolderRegistry
 from tests.unit.providers.provider_callbacks import callback
 
 NAMES = sorted(NETWORKS)

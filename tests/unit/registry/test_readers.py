@@ -13,7 +13,7 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 
 from registry.app import create_app
 from schemas.codec import Codec
-from schemas.registry import FolderRegistry
+from schemas.folder_registry import FolderRegistry
 from schemas.samples import example, sample
 from schemas.topics import Catalogue, Topic
 from tests.http_servers import served

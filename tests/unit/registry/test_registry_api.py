@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from registry.app import MEDIA_TYPE, create_app
-from schemas.registry import FolderRegistry
+from schemas.folder_registry import FolderRegistry
 from schemas.topics import Catalogue
 
 FOLDER = FolderRegistry()

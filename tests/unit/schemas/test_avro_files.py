@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from fastavro import parse_schema
 
+from schemas.folder_registry import FolderRegistry
 from schemas.records import RECORD_TYPES
-from schemas.registry import FolderRegistry
 
 REGISTRY = FolderRegistry()
 ENTRIES = REGISTRY.entries

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.codec import Codec, CodecError, schema_id_of
+from schemas.folder_registry import FolderRegistry
 from schemas.records import RECORD_TYPES, Link, MessageSent, RawCallback, Receipt, Record
-from schemas.registry import FolderRegistry
 
 CODEC = Codec(FolderRegistry())
 

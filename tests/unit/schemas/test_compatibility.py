@@ -10,7 +10,7 @@ import pytest
 
 from schemas import release
 from schemas.compatibility import RULES, Break, breaks, problems
-from schemas.registry import FolderRegistry, SchemaVersion
+from schemas.folder_registry import FolderRegistry, SchemaVersion
 from schemas.topics import Catalogue
 
 TIME = {"type": "long", "logicalType": "timestamp-millis"}

@@ -9,8 +9,8 @@ import pytest
 
 from schemas.codec import Codec, CodecError
 from schemas.fields import FieldReader
+from schemas.folder_registry import FolderRegistry
 from schemas.records import RECORD_TYPES, ContactCommand, DeliveryEvent
-from schemas.registry import FolderRegistry
 from schemas.samples import plain_example, sample
 
 FOLDER = FolderRegistry()

@@ -13,7 +13,7 @@ import pytest
 from fastavro import parse_schema, schemaless_reader
 
 from schemas.codec import Codec, wire_header
-from schemas.registry import FolderRegistry
+from schemas.folder_registry import FolderRegistry
 from schemas.release import GOLDEN
 from schemas.samples import record_of, sample
 from schemas.topics import Catalogue

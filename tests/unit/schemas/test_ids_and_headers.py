@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from schemas.cloudevents import event_headers, header, iso_time
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.ids import contact_key, derived_id, random_id, recipient_key
 from schemas.records import RECORD_TYPES, ContactCommand
-from schemas.registry import FolderRegistry
 from schemas.samples import sample
 
 parts = st.lists(st.text(max_size=8) | st.integers(), max_size=4)

@@ -8,9 +8,9 @@ from importlib.resources import files
 
 import pytest
 
+from schemas.folder_registry import FolderRegistry
 from schemas.pii import Unclassified, kind_of, kinds, personal_fields
 from schemas.records import RECORD_TYPES
-from schemas.registry import FolderRegistry
 from schemas.samples import example
 
 GIVEN = tomllib.loads(files("schemas").joinpath("pii.toml").read_text("utf-8"))

@@ -12,9 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from schemas.codec import Codec, schema_id_of
+from schemas.folder_registry import FOLDER_IDS, FolderRegistry, RegistryError
 from schemas.http_registry import HttpRegistry
 from schemas.records import WebhookTask
-from schemas.registry import FOLDER_IDS, FolderRegistry, RegistryError, registry_for
+from schemas.registry import registry_for
 from trackly.cli import app
 
 TASK = WebhookTask("acme/crm", "evt_1", "delivery", b"{}")

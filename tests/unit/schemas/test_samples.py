@@ -8,8 +8,8 @@ from importlib.resources import files
 import pytest
 
 from schemas.codec import Codec, CodecError
+from schemas.folder_registry import FolderRegistry
 from schemas.records import RECORD_TYPES
-from schemas.registry import FolderRegistry
 from schemas.samples import example, record_of, sample
 
 FILES = sorted(files("schemas").joinpath("examples").iterdir(), key=lambda path: path.name)

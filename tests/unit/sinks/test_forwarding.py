@@ -10,8 +10,8 @@ from bus.settings import BusSettings
 from outbound.formats import raw_content_type
 from outbound.outcomes import Outcome
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.records import AccountConfig, InboundMessage, ListConfig, Receipt
-from schemas.registry import FolderRegistry
 from sinks.forwarding import OLDEST_MS, PER_HOST, WAITING_BYTES, WAITING_ITEMS, Forwarding, Hosts, Item
 from tests.clock import START, MovedClock, settled
 from tests.unit.sinks.sink_parts import OK, Receiver

@@ -6,7 +6,7 @@ import pytest
 
 from readmodel.rows import RULES, ContactNews, Place
 from schemas.codec import Codec
-from schemas.registry import FolderRegistry
+from schemas.folder_registry import FolderRegistry
 from streams.cleaning import KEY
 from tests.memory import Record
 from trackly.commands.tables import _rows as rows_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.records import Record
-from schemas.registry import FolderRegistry
 
 CODEC = Codec(FolderRegistry())
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from bus.admin import BrokerUnavailable
 from providers import NETWORKS, PROVIDERS
-from schemas.registry import RegistryError
+from schemas.folder_registry import RegistryError
 from trackly.cli import CONTENTS, app
 from trackly.errors import Failed, TopicsMissing, sentence
 

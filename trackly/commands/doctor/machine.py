@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from bus.settings import BusSettings, settings_error
 from inbound.settings import RESERVED_FILES
-from schemas.registry import FolderRegistry, RegistryError
+from schemas.folder_registry import FolderRegistry, RegistryError
 from trackly.commands.doctor.findings import Finding, failed, fine
 
 LEAST_FREE = 0.05

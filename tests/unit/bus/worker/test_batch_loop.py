@@ -14,7 +14,7 @@ from bus.tables.store import Store, StoreFailed
 from bus.worker.batches import Batch, TooManyFailures, batches
 from bus.worker.inbox import Admitted, Inbox
 from schemas.codec import CodecError
-from schemas.registry import RegistryError
+from schemas.folder_registry import RegistryError
 from tests.memory import MemoryKafka, Record
 
 TOPIC = TopicPartition("inputs", 0)

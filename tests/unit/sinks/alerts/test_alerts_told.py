@@ -15,8 +15,8 @@ from bus.reading.single_reader import OneReader
 from bus.settings import BusSettings
 from outbound.outcomes import answered
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.records import AccountConfig, AlertTold
-from schemas.registry import FolderRegistry
 from sinks.alerts.bursts import GATHER, WINDOW
 from sinks.alerts.channels import Channels
 from sinks.alerts.sender import WRITE_AGAIN, Teller

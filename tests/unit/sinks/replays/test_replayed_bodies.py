@@ -7,8 +7,8 @@ import pytest
 from accounts.model import Accounts
 from outbound.outcomes import answered
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.records import EndpointConfig, Record, WebhookTask
-from schemas.registry import FolderRegistry
 from sinks.replays.selection import Selection
 from sinks.webhooks.delivery import Delivery, dead, from_task, waiting
 from sinks.webhooks.fanout import fan_out

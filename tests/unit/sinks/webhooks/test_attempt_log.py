@@ -8,8 +8,8 @@ from aiokafka.errors import KafkaTimeoutError
 from bus.producer import partition_of
 from outbound.outcomes import Outcome, answered
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.records import WebhookAttempt
-from schemas.registry import FolderRegistry
 from sinks.webhooks.attempt_log import AttemptLog, attempt_of
 from sinks.webhooks.delivery import Delivery
 from sinks.webhooks.window import Admission

@@ -6,8 +6,8 @@ import pytest
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.records import WebhookTask
-from schemas.registry import FolderRegistry
 from sinks.webhooks.outbox import Outbox, Outgoing
 from sinks.webhooks.window import Admission
 from tests.clock import settled

@@ -16,6 +16,7 @@ from outbound.bodies import body_of
 from outbound.outcomes import answered
 from schemas.cloudevents import header
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.records import (
     AccountConfig,
     DeadWebhook,
@@ -27,7 +28,6 @@ from schemas.records import (
     ReplyEvent,
     WebhookTask,
 )
-from schemas.registry import FolderRegistry
 from schemas.topics import Catalogue
 from sinks.settings import SinksSettings
 from sinks.webhooks.attempt_log import AttemptLog

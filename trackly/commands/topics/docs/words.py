@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from schemas.folder_registry import FolderRegistry
 from schemas.pii import kind_of
 from schemas.pseudonyms import Pseudonyms
-from schemas.registry import FolderRegistry
 from schemas.samples import example
 from schemas.topics import Topic
 

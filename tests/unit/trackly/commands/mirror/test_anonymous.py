@@ -7,9 +7,9 @@ import re
 import pytest
 
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.pseudonyms import Pseudonyms
 from schemas.records import RECORD_TYPES, DeliveryEvent, ReplyEvent
-from schemas.registry import FolderRegistry
 from schemas.samples import sample
 from schemas.topics import Catalogue
 from trackly.commands.mirror.anonymous import anonymous, recipient_of

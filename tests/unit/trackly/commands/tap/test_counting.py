@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from schemas.folder_registry import FolderRegistry
 from schemas.records import DeliveryEvent, MessageSent
-from schemas.registry import FolderRegistry
 from schemas.samples import sample
 from tests.unit.trackly.kafka_records import found
 from trackly.commands.tap import command as tap

@@ -14,8 +14,8 @@ import pyarrow.parquet
 import pytest
 
 from bus.settings import BusSettings
+from schemas.folder_registry import FolderRegistry
 from schemas.records import DeliveryEvent, MessageSent, Record, ReplyEvent
-from schemas.registry import FolderRegistry
 from schemas.samples import example, sample
 from schemas.topics import Catalogue
 from tests.unit.trackly.kafka_records import found

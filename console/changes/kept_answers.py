@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from console.access.callers import Caller, Parts
+from console.access.callers import Caller
 from console.backends.kafka_writer import Entry
 from console.errors import ApiError, not_available
+from console.parts import Parts
 from schemas.ids import random_id
 from schemas.records import ContactAnswers
 

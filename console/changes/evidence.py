@@ -6,11 +6,11 @@ from typing import Any
 
 from starlette.requests import Request
 
-from console.access.callers import Parts
 from console.changes.audit_log import audit
 from console.clock import now_ms
 from console.errors import ApiError, not_found
 from console.http.fields import number as to_e164
+from console.parts import Parts
 from console.principals import Principal
 from console.queries.evidence import evidence_of
 from operations.evidence import signed

@@ -1,0 +1,52 @@
+"""When API keys were last used, in the database."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, Engine, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from console.clock import now_ms
+from database.inserts import insert_into
+from database.tables import key_uses
+
+log = logging.getLogger(__name__)
+
+WRITE_EVERY_MS = 60_000
+
+
+class KeyUses:
+    """Writes down when keys were used, at most once a minute each and beside the requests."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._written: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def note(self, key_id: str) -> None:
+        """The key was used now."""
+        now = now_ms()
+        if now - self._written.get(key_id, 0) >= WRITE_EVERY_MS:
+            self._written[key_id] = now
+            task = asyncio.create_task(asyncio.to_thread(self._write, key_id, now))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _write(self, key_id: str, now: int) -> None:
+        try:
+            with self._engine.begin() as connection:
+                row = insert_into(connection, key_uses).values(key_id=key_id, last_used_at=now)
+                connection.execute(
+                    row.on_conflict_do_update(index_elements=[key_uses.c.key_id], set_={"last_used_at": now})
+                )
+        except SQLAlchemyError as error:
+            log.warning("it is not written down that a key was used: %s", type(error).__name__)
+
+
+def last_uses(connection: Connection, ids: Iterable[str]) -> dict[str, int]:
+    """When each of these keys was last used, in ms; those that were not are left out."""
+    rows = connection.execute(select(key_uses).where(key_uses.c.key_id.in_(list(ids))))
+    return {row.key_id: row.last_used_at for row in rows}
