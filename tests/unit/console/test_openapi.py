@@ -4,85 +4,43 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, settings
-from schemathesis import Case
-from schemathesis.generation.feedback import FeedbackSources
-from schemathesis.generation.hypothesis.builder import (
-    InvalidHeadersExampleMark,
-    InvalidRegexMark,
-    MissingPathParameters,
-    NonSerializableMark,
-    UnsatisfiableExampleMark,
-    UnserializablePayloadMark,
-)
-from schemathesis.pytest._test_builder import build_operation_test
-from schemathesis.python._constants.orchestrator import make_constants_value_source
-from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from accounts.keys import new_key
 from accounts.secrets import new_key as new_secret_key
 from database.tables import attempts, messages
 from operations.replays import Order
-from tests.examples import examples
 from tests.unit.console.access.test_api_isolation import OF_THE_INSTALLATION
 from tests.unit.console.console_parts import Api, endpoint, rotating
 from tests.unit.console.rows import attempt, message
+
+if TYPE_CHECKING:
+    from tests.unit.console.documented_answers import DocumentedAnswers
 
 # Made when the tests are collected: its state must not be too old by the time that they run.
 API = Api(api_rate=1e9, api_burst=10**6, check_max_age=3_600, evidence_key=new_secret_key())
 API.put(messages, message(1))
 API.put(attempts, attempt())
-SCHEMA = schemathesis.openapi.from_asgi("/api/openapi.json", API.app)
 DOCUMENT = API.app.openapi()
 OPERATIONS = [
     (path, method, operation) for path, methods in DOCUMENT["paths"].items() for method, operation in methods.items()
 ]
-LEFT_OUT = (
-    InvalidHeadersExampleMark,
-    InvalidRegexMark,
-    MissingPathParameters,
-    NonSerializableMark,
-    UnsatisfiableExampleMark,
-    UnserializablePayloadMark,
-)
 LABELS = [f"{method.upper()} {path}" for path, method, _ in OPERATIONS]
 
 
 @pytest.mark.parametrize("operation", LABELS)
 def test_every_answer_is_one_that_the_document_names(operation: str) -> None:
-    # What schemathesis's own `parametrize` does when tests are collected, which takes seconds in every process.
-    chosen = SCHEMA.find_operation_by_label(operation)
-    assert chosen is not None
-    test = build_operation_test(
-        config=SCHEMA.config,
-        operation=chosen,
-        test_func=_is_answered_as_documented,
-        given_kwargs={},
-        feedback=_feedback(),
-    )
-    test()
-    # Examples of the document that cannot be sent are left out, and noted on the test.
-    assert [mark for mark in LEFT_OUT if mark.is_set(test)] == []
+    # Examples of the document that cannot be sent are left out.
+    assert _answers().check(operation) == []
 
 
 @cache
-def _feedback() -> FeedbackSources:
-    """Words of the application's own code, for what is sent."""
-    return FeedbackSources(constants_value_source=make_constants_value_source(SCHEMA))
+def _answers() -> DocumentedAnswers:
+    from tests.unit.console.documented_answers import DocumentedAnswers
 
-
-@settings(max_examples=examples(60), suppress_health_check=list(HealthCheck))
-def _is_answered_as_documented(case: Case[Any]) -> None:
-    # What is valid by the document may be refused all the same: a list of nobody's, a number of no country.
-    excluded = [positive_data_acceptance]
-    if "requestBody" not in DOCUMENT["paths"][case.operation.path].get(case.operation.method.lower(), {}):
-        # In a URL every value is a text, whatever type it was meant to have.
-        excluded.append(negative_data_rejection)
-    case.call_and_validate(headers={"X-Api-Key": API.acme}, excluded_checks=excluded)
+    return DocumentedAnswers(API.app, API.acme)
 
 
 @pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)

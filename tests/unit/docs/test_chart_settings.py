@@ -5,19 +5,28 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from jsonschema import Draft7Validator, ValidationError
 
 from deploy.chart_schema import CHART, SCHEMA, schema
 from trackly.commands.settings import SERVICES
 
+if TYPE_CHECKING:
+    from jsonschema import Draft7Validator
+
 TEXT = SCHEMA.read_text("utf-8")
-VALIDATOR = Draft7Validator(json.loads(TEXT))
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
 BROKERS = sorted(CHART.glob("values-*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def validator() -> Draft7Validator:
+    """Of the chart's values. Made here because jsonschema takes seconds to import where rfc3987-syntax is installed."""
+    from jsonschema import Draft7Validator
+
+    return Draft7Validator(json.loads(TEXT))
 
 
 def merged(values: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
@@ -32,14 +41,14 @@ def test_the_schema_lists_what_the_code_reads() -> None:
     assert schema() == TEXT, "run `python -m deploy.chart_schema`"
 
 
-def test_the_schema_is_one_and_holds_for_the_values_of_the_chart() -> None:
-    Draft7Validator.check_schema(json.loads(TEXT))
-    VALIDATOR.validate(VALUES)
+def test_the_schema_is_one_and_holds_for_the_values_of_the_chart(validator: Draft7Validator) -> None:
+    validator.check_schema(json.loads(TEXT))
+    validator.validate(VALUES)
 
 
 @pytest.mark.parametrize("path", BROKERS, ids=lambda path: path.stem)
-def test_the_values_for_a_broker_fit(path: Path) -> None:
-    VALIDATOR.validate(merged(VALUES, yaml.safe_load(path.read_text("utf-8"))))
+def test_the_values_for_a_broker_fit(path: Path, validator: Draft7Validator) -> None:
+    validator.validate(merged(VALUES, yaml.safe_load(path.read_text("utf-8"))))
 
 
 def test_there_are_values_for_three_brokers() -> None:
@@ -65,9 +74,13 @@ def test_there_are_values_for_three_brokers() -> None:
     ],
     ids=str,
 )
-def test_what_no_service_reads_and_secrets_in_plain_sight_are_refused(wrong: dict[str, Any]) -> None:
+def test_what_no_service_reads_and_secrets_in_plain_sight_are_refused(
+    wrong: dict[str, Any], validator: Draft7Validator
+) -> None:
+    from jsonschema import ValidationError
+
     with pytest.raises(ValidationError):
-        VALIDATOR.validate(merged(VALUES, wrong))
+        validator.validate(merged(VALUES, wrong))
 
 
 def test_every_service_s_own_settings_can_be_given_to_it() -> None:
