@@ -75,6 +75,7 @@ from console.http.request_bodies import MAX_DIGITS
 from console.pages.app import create_pages
 from console.parts import Parts
 from console.settings import ConsoleSettings
+from console.signin import customers
 from console.signin.first import EMAIL, leave_first_link
 from console.signin.middleware import Sessions
 from database.engine import open_engine
@@ -281,7 +282,10 @@ def create_app(parts: Parts, keys: ApiKeys, health: Health, lifespan: Any = None
     app.add_middleware(_PagesBeside, pages=create_pages(parts))
     app.add_middleware(Gate, keys=keys, settings=parts.settings, uses=KeyUses(parts.database))
     app.add_middleware(Sessions, engine=parts.database, settings=parts.settings)
-    app.add_middleware(SecurityHeaders, behind_tls=parts.settings.is_behind_tls)
+    settings = parts.settings
+    app.add_middleware(
+        SecurityHeaders, behind_tls=settings.is_behind_tls, embedded=customers.PATH, embed=settings.embed_origins
+    )
     app.add_middleware(PlainCookies)
     app.add_middleware(_Counted, health=health)
     app.add_exception_handler(ApiError, _refused)

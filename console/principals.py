@@ -38,13 +38,14 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A user (`kind` is `user`, `id` the row's id, `name` the email) or an API key (`key`, its id, its name).
+    """A user (`kind` is `user`, `id` the row's id, `name` the email) an API key (`key`, its id, its name) or
+    a customer who has opened a link (`customer`, the link's id).
 
     `grants` are roles by account; under EVERY_ACCOUNT stands the role in all of them. `endpoint` is `account/endpoint`
     where it acts for the customer of that one endpoint: it has no role in the account then.
     """
 
-    kind: Literal["user", "key"]
+    kind: Literal["user", "key", "customer"]
     id: str
     name: str
     grants: Mapping[str, Role] = field(repr=False)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import NoDecode
 
 from accounts.proxies import ProxySettings
 from accounts.urls import check_web_address
@@ -12,6 +15,8 @@ from database.settings import DatabaseSettings
 from inbound.settings import InboundSettings
 from operations.settings import PublicSettings
 from outbound.settings import OutboundSettings
+
+_ORIGIN = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 
 
 class ConsoleSettings(InboundSettings, OutboundSettings, DatabaseSettings, ProxySettings, PublicSettings):
@@ -86,6 +91,31 @@ class ConsoleSettings(InboundSettings, OutboundSettings, DatabaseSettings, Proxy
         validation_alias="TRACKLY_OIDC_CLIENT_SECRET",
         description="Client secret that belongs to the client id.",
     )
+
+    embed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        validation_alias="TRACKLY_CONSOLE_EMBED",
+        description="Origins whose pages may frame the page that a customer's link opens, with commas between:"
+        " https://app.example.com. It needs a TRACKLY_CONSOLE_URL of https. No other page can be framed.",
+    )
+
+    @field_validator("embed_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: object) -> object:
+        given = value.split(",") if isinstance(value, str) else value
+        if not isinstance(given, list | tuple):
+            return value
+        origins = tuple(origin.strip().rstrip("/") for origin in given if origin.strip())
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin; write it as https://app.example.com")
+        return origins
+
+    @model_validator(mode="after")
+    def _embedded_by_https(self) -> ConsoleSettings:
+        if self.embed_origins and not self.is_behind_tls:
+            raise ValueError("TRACKLY_CONSOLE_EMBED needs a TRACKLY_CONSOLE_URL that begins with https://")
+        return self
 
     @field_validator("console_url", "oidc_issuer")
     @classmethod

@@ -509,6 +509,34 @@ sessions = Table(
     comment="Who is signed in; the digest of each cookie.",
 )
 
+customer_links = Table(
+    "customer_links",
+    METADATA,
+    _text("id"),
+    _text("digest"),
+    _text("account"),
+    _text("endpoint"),
+    _number("created_at"),
+    _number("expires_at"),
+    PrimaryKeyConstraint("id"),
+    Index("customer_links_of_endpoint", "account", "endpoint"),
+    comment="One-time links that open one endpoint to its customer; the digest of each. One that was used is deleted.",
+)
+
+customer_sessions = Table(
+    "customer_sessions",
+    METADATA,
+    _text("digest"),
+    _text("link_id"),
+    _text("account"),
+    _text("endpoint"),
+    _number("created_at"),
+    _number("seen_at"),
+    PrimaryKeyConstraint("digest"),
+    Index("customer_sessions_of_endpoint", "account", "endpoint"),
+    comment="Customers who have opened a link; the digest of each cookie.",
+)
+
 sign_in_failures = Table(
     "sign_in_failures",
     METADATA,
@@ -528,6 +556,6 @@ key_uses = Table(
     comment="When each API key was last used, to the minute.",
 )
 
-SIGN_IN = (users, grants, invitations, sessions, sign_in_failures, key_uses)
+SIGN_IN = (*(users, grants, invitations, sessions, customer_links, customer_sessions, sign_in_failures, key_uses),)
 
 READ_MODEL = tuple(table for table in METADATA.sorted_tables if table not in SIGN_IN)

@@ -9,8 +9,8 @@ from outbound.signing import secrets_at
 from schemas.cloudevents import iso_time
 from schemas.records import EndpointConfig
 
-OPERATOR = "operator"
-"""Reason of a pause that a person ordered."""
+OPERATOR, CUSTOMER = "operator", "customer"
+"""Reasons of a pause that a person ordered: one who runs the account, or the endpoint's own customer."""
 
 
 class Refused(ValueError):
@@ -28,13 +28,13 @@ def state_of(config: EndpointConfig) -> str:
     return "active" if config.enabled else "disabled"
 
 
-def paused(config: EndpointConfig, now: int) -> EndpointConfig:
+def paused(config: EndpointConfig, now: int, reason: str = OPERATOR) -> EndpointConfig:
     """The endpoint paused at `now` (ms); as it is where it is paused already. Raises Refused."""
     if config.paused_at is not None:
         return config
     if not config.enabled:
         raise Refused(f"{config_key(config)} is disabled by its settings already: it gets nothing.")
-    return replace(config, enabled=False, paused_reason=OPERATOR, paused_at=now)
+    return replace(config, enabled=False, paused_reason=reason, paused_at=now)
 
 
 def resumed(config: EndpointConfig) -> EndpointConfig:
@@ -42,6 +42,15 @@ def resumed(config: EndpointConfig) -> EndpointConfig:
     if config.paused_at is None and not config.enabled:
         raise Refused(f"{config_key(config)} is disabled by its settings: write enabled = true there and apply them.")
     return replace(config, enabled=True, paused_reason=None, paused_at=None)
+
+
+def resumed_by_customer(config: EndpointConfig) -> EndpointConfig:
+    """The endpoint without its pause, unless an operator has ordered it. Raises Refused."""
+    if config.paused_reason == OPERATOR:
+        raise Refused("Whoever sends you these webhooks has paused them; ask there.")
+    if config.paused_at is None and not config.enabled:
+        raise Refused("Whoever sends you these webhooks has disabled them; ask there.")
+    return resumed(config)
 
 
 def rotated(config: EndpointConfig, secret: str, overlap: int, now: int, *, again: bool = False) -> EndpointConfig:

@@ -14,6 +14,7 @@ from accounts.urls import POLL
 from console.access.callers import Administrator, Caller, PolledEndpoint, Supporter, TheCaller, TheParts
 from console.api.lists import ListAnswer
 from console.changes import endpoints as changes
+from console.changes.customers import CustomerLink, end_links, make_link
 from console.changes.settings import etag_of
 from console.clock import now_ms
 from console.errors import conflict, validation_failed
@@ -23,6 +24,7 @@ from console.queries.endpoints import Endpoint, endpoints
 from console.queries.filters import millis_of
 from console.queries.paging import BadCursor
 from console.queries.polled_events import MAX_CURSOR, EventPage, cursor_of
+from console.signin.customers import LINK_HOURS, MOST_LINK_HOURS
 from operations.endpoints import activated, paused, resumed
 from schemas.records import EndpointConfig
 
@@ -71,6 +73,12 @@ class Rotation(StrictBody):
 
     overlap_hours: int = Field(default=24, ge=0, le=720)
     again: bool = Field(default=False, description="Replace the new secret of a rotation that is under way.")
+
+
+class NewCustomerLink(StrictBody):
+    """A link for a customer."""
+
+    valid_hours: int = Field(default=LINK_HOURS, ge=1, le=MOST_LINK_HOURS, description="How long it can be opened.")
 
 
 class TrialEvent(StrictBody):
@@ -176,6 +184,30 @@ async def rotate(
 async def activate(request: Request, endpoint: EndpointName, parts: TheParts, caller: Administrator) -> Endpoint:
     """The new secret signs alone from now on."""
     return await _changed(request, parts, caller, endpoint, "endpoint.activate", activated)
+
+
+@router.post("/api/endpoints/{endpoint}/customer-links", status_code=201, summary="Make a link for a customer")
+async def link_customer(
+    request: Request,
+    endpoint: EndpointName,
+    body: Annotated[NewCustomerLink, Body(default_factory=NewCustomerLink)],
+    parts: TheParts,
+    caller: Administrator,
+) -> CustomerLink:
+    """Make a link that opens this endpoint's page to its customer, once: state, attempts, test, pause, secret, replays.
+
+    It shows nothing else of the account.
+    """
+    config = changes.endpoint_named(parts, caller.account, endpoint)
+    return await make_link(request, parts, caller.principal, config, body.valid_hours)
+
+
+@router.delete("/api/endpoints/{endpoint}/customer-links", status_code=204, summary="End all links of customers")
+async def end_customers(request: Request, endpoint: EndpointName, parts: TheParts, caller: Administrator) -> Response:
+    """No link to this endpoint opens anything any more, and who has opened one is out."""
+    config = changes.endpoint_named(parts, caller.account, endpoint)
+    await end_links(request, parts, caller.principal, config)
+    return Response(status_code=204)
 
 
 @router.post("/api/endpoints/{endpoint}/test", summary="Test an endpoint")

@@ -18,6 +18,7 @@ from console.clock import now_ms
 from console.errors import conflict, not_found, validation_failed
 from console.parts import Parts
 from console.principals import Principal
+from console.signin.customers import revoke
 from operations.endpoints import Refused, UnderWay, rotated
 from operations.trials import Trial, send_trial, trial_event
 from outbound.redaction import without_query
@@ -123,6 +124,8 @@ async def delete(request: Request, parts: Parts, principal: Principal, endpoint:
     async with parts.changing[endpoint.account]:
         before = endpoint_named(parts, endpoint.account, endpoint.id)
         await _write(request, parts, principal, "endpoint.delete", before, None)
+    # Another endpoint may get the name, and another customer.
+    await parts.writes(revoke, endpoint.account, endpoint.id)
 
 
 async def try_endpoint(

@@ -6,7 +6,7 @@ https://cheatsheetseries.owasp.org/cheatsheets/Cross-Site_Request_Forgery_Preven
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -41,19 +41,28 @@ def is_token(given: object, expected: str) -> bool:
 
 
 class SecurityHeaders:
-    """ASGI middleware that adds HEADERS; pages are kept by no cache."""
+    """ASGI middleware that adds HEADERS; pages are kept by no cache. Origins of `embed` may frame what lies at or below
+    `embedded`, and no other page.
+    """
 
-    def __init__(self, app: ASGIApp, behind_tls: bool) -> None:
+    def __init__(self, app: ASGIApp, behind_tls: bool, embedded: str = "", embed: Sequence[str] = ()) -> None:
         self._app = app
         self._headers = dict(HEADERS) | ({"Strict-Transport-Security": _HSTS} if behind_tls else {})
+        framed = f"frame-ancestors {' '.join(embed)};" if embed else "frame-ancestors 'none';"
+        policy = HEADERS["Content-Security-Policy"].replace("frame-ancestors 'none';", framed)
+        self._framed = self._headers | {"Content-Security-Policy": policy}
+        self._embedded = embedded
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
+        path = scope.get("path", "")
+        is_framed = bool(self._embedded) and (path == self._embedded or path.startswith(f"{self._embedded}/"))
+        added = self._framed if is_framed else self._headers
 
         async def secured(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
+                for name, value in added.items():
                     headers[name] = value
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)

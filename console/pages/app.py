@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from console.errors import ApiError, not_found, problem, validation_failed
+from console.http.rate_limits import Rates
 from console.pages import (
     alerts,
     assets,
@@ -21,6 +22,7 @@ from console.pages import (
     codes,
     contact_lists,
     contacts,
+    customer,
     dead,
     deliveries,
     endpoints,
@@ -78,6 +80,7 @@ def _routes() -> list[BaseRoute]:
     for router in ROUTERS:
         pages.include_router(router, dependencies=[Depends(checked_form)])
     pages.include_router(signin.router)
+    pages.include_router(customer.router)
     return pages.routes
 
 
@@ -86,6 +89,7 @@ def create_pages(parts: Parts) -> FastAPI:
     app = FastAPI(openapi_url=None, routes=_routes())
     app.state.parts = parts
     settings = parts.settings
+    app.state.customer_rates = Rates(settings)
     app.state.openid = OpenId(settings) if settings.oidc_issuer else None
     if settings.oidc_issuer:
         app.add_middleware(

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from accounts.checks import EVENTS, FORMATS
 from console.access.callers import TheParts
 from console.changes import endpoints as changes
+from console.changes.customers import CustomerLink, end_links, make_link
 from console.changes.settings import version_of
 from console.clock import now_ms
 from console.errors import ApiError, conflict
@@ -24,6 +25,7 @@ from console.queries import series
 from console.queries.endpoints import Endpoint, endpoints
 from console.queries.series import Span
 from console.queries.statistics import DAY, TAKEN
+from console.signin.customers import LINK_HOURS, MOST_LINK_HOURS
 from operations.endpoints import activated, paused, resumed
 from operations.trials import Trial
 from outbound.bodies import SHAPES
@@ -36,6 +38,7 @@ Text = Annotated[str, Form(max_length=2_000)]
 Choices = Annotated[list[str], Form()]
 
 PERCENTILES = (0.5, 0.95, 0.99)
+LINK_HOURS_CHOICES = {1: "1 hour", LINK_HOURS: "24 hours", MOST_LINK_HOURS: "7 days"}
 
 OVERLAPS = {0: "none: the old secret ends at once", 1: "1 hour", 24: "24 hours", 72: "72 hours"}
 
@@ -147,6 +150,28 @@ async def activate(request: Request, endpoint: str, parts: TheParts, visitor: Ad
     return done(visitor, f"/webhooks/{endpoint}", "activated")
 
 
+@router.post("/{endpoint}/customer-link")
+async def link_customer(
+    request: Request,
+    endpoint: str,
+    parts: TheParts,
+    visitor: Administrator,
+    hours: Annotated[int, Form()] = LINK_HOURS,
+) -> Response:
+    """Make a link for the endpoint's customer, and show it, once."""
+    config = changes.endpoint_named(parts, visitor.account, endpoint)
+    link = await make_link(request, parts, visitor.principal, config, hours)
+    return await _one(request, parts, visitor, config, link=link)
+
+
+@router.post("/{endpoint}/customer-links/end")
+async def end_customers(request: Request, endpoint: str, parts: TheParts, visitor: Administrator) -> Response:
+    """End all links and sessions of its customer."""
+    config = changes.endpoint_named(parts, visitor.account, endpoint)
+    await end_links(request, parts, visitor.principal, config)
+    return done(visitor, f"/webhooks/{endpoint}", "customers-out")
+
+
 @router.post("/{endpoint}/test")
 async def try_endpoint(
     request: Request, endpoint: str, parts: TheParts, visitor: Supporter, event: Text = "delivery"
@@ -181,6 +206,7 @@ async def _one(
     config: EndpointConfig,
     secret: str | None = None,
     trial: Trial | None = None,
+    link: CustomerLink | None = None,
 ) -> Response:
     found, shown = await parts.reads(_look, visitor.account, config, now_ms())
     return page(
@@ -191,6 +217,8 @@ async def _one(
         charts=shown,
         secret=secret,
         trial=trial,
+        link=link,
+        link_hours=LINK_HOURS_CHOICES,
         events=[shape.event for shape in SHAPES.values()],
         errors=ERROR_CLASSES,
         overlaps=OVERLAPS,

@@ -20,6 +20,7 @@ NOTICES: Mapping[str, Notice] = {
     "paused": Notice("warn", "Paused. What comes meanwhile waits in the delay topics."),
     "resumed": Notice("good", "Resumed. What waits goes out as its delays end."),
     "activated": Notice("good", "The new secret signs alone now."),
+    "customers-out": Notice("good", "No link to this endpoint opens anything any more, and who has opened one is out."),
     "stopped": Notice("warn", "The replay is told to stop."),
     "retried": Notice("good", "They are processed again; look here in a moment whether they are rejected again."),
     "gone": Notice("warn", "Some are gone from Kafka, or were no raw callbacks: they are not processed again."),

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from typing import Annotated
 
 import typer
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from bus.producer import KafkaError
 from bus.settings import BusSettings
 from console.changes.audit_log import accounts_of
 from console.principals import EVERY_ACCOUNT, Role
-from console.settings import ConsoleSettings
 from console.signin import sessions
 from console.signin.links import new_link, path_of
-from console.signin.users import User, UserError, add_user, all_users, disable, email_of, grant, user_by_email
-from database.engine import DatabaseUrlError, open_engine
-from database.migrating import migrate
+from console.signin.users import User, add_user, all_users, disable, email_of, grant, user_by_email
 from schemas.codec import Codec
 from schemas.registry import registry_for
 from trackly.audit import write_down
+from trackly.console_database import console_address, console_database
 from trackly.decoding import time_text
 from trackly.errors import Failed
 from trackly.output import Json, json_line, say, show, table
@@ -48,7 +44,7 @@ def _users() -> None:
 @users.command("list")
 def list_users(as_json: Json = False) -> None:
     """List the users and their roles."""
-    with _database() as connection:
+    with console_database() as connection:
         found = all_users(connection)
     if as_json:
         for user in found:
@@ -74,7 +70,7 @@ def add(
     name: Annotated[str, typer.Option(help="The user's name.")] = "",
 ) -> None:
     """Add a user, and show the link by which a password is set, once."""
-    with _database() as connection:
+    with console_database() as connection:
         user = add_user(connection, email, name, {account or EVERY_ACCOUNT: _role(role)})
         _write_down("user.add", user.email, [account or EVERY_ACCOUNT], role=role)
         _show_link(connection, user)
@@ -83,7 +79,7 @@ def add(
 @users.command("link")
 def link(email: Email) -> None:
     """Make a new one-time link for a user who has none or has forgotten the password."""
-    with _database() as connection:
+    with console_database() as connection:
         user = _named(connection, email)
         _write_down("user.link", user.email, accounts_of(user.principal))
         _show_link(connection, user)
@@ -92,7 +88,7 @@ def link(email: Email) -> None:
 @users.command("grant")
 def grant_role(email: Email, role: RoleName, account: Account = None) -> None:
     """Give a user a role in an account; `none` takes it away."""
-    with _database() as connection:
+    with console_database() as connection:
         user = _named(connection, email)
         grant(connection, user.id, account or EVERY_ACCOUNT, None if role == "none" else _role(role))
         _write_down("user.grant", user.email, [account or EVERY_ACCOUNT], role=role)
@@ -104,30 +100,12 @@ def disable_user(
     email: Email, undo: Annotated[bool, typer.Option("--undo", help="Let it sign in again.")] = False
 ) -> None:
     """End all sessions of a user, and let it sign in no more."""
-    with _database() as connection:
+    with console_database() as connection:
         user = _named(connection, email)
         disable(connection, user.id, None if undo else _now())
         sessions.end_all(connection, user.id)
         _write_down("user.enable" if undo else "user.disable", user.email, accounts_of(user.principal))
     say(f"{email} {'may sign in again' if undo else 'is disabled'}.")
-
-
-@contextmanager
-def _database() -> Iterator[Connection]:
-    try:
-        engine = open_engine(ConsoleSettings().database)
-    except DatabaseUrlError as error:
-        raise Failed(f"{error}.") from None
-    try:
-        migrate(engine)
-        with engine.begin() as connection:
-            yield connection
-    except UserError as error:
-        raise Failed(str(error)) from None
-    except SQLAlchemyError as error:
-        raise Failed(f"The database does not answer: {type(error).__name__}.") from None
-    finally:
-        engine.dispose()
 
 
 def _write_down(action: str, email: str, accounts: Collection[str], **details: str) -> None:
@@ -149,10 +127,7 @@ async def _entries(action: str, email: str, accounts: Collection[str], details: 
 def _show_link(connection: Connection, user: User) -> None:
     if user.disabled_at is not None:
         raise Failed(f"{user.email} is disabled; `trackly users disable --undo` changes that.")
-    settings = ConsoleSettings()
-    running = settings.written_down.get("console_url")
-    address = settings.address if settings.console_url or not running else running
-    show(f"{address}{path_of(new_link(connection, user.id, _now()))}")
+    show(f"{console_address()}{path_of(new_link(connection, user.id, _now()))}")
     say(f"It sets the password of {user.email}, once, within a day.")
 
 

@@ -16,6 +16,7 @@ from operations.endpoints import UnderWay, activated, paused, resumed, rotated, 
 from outbound.signing import secrets_at
 from schemas.records import EndpointConfig
 from schemas.topics import parse_duration
+from trackly.commands.endpoints.customers import customer_link, end_customer_links
 from trackly.commands.endpoints.trials import Endpoint, list_attempts, try_endpoint
 from trackly.commands.endpoints.waiting import count_waiting
 from trackly.decoding import time_text
@@ -28,6 +29,8 @@ endpoints = typer.Typer(no_args_is_help=True, add_completion=False)
 
 endpoints.command("test")(try_endpoint)
 endpoints.command("attempts")(list_attempts)
+endpoints.command("customer-link")(customer_link)
+endpoints.command("end-customer-links")(end_customer_links)
 
 
 @endpoints.callback()

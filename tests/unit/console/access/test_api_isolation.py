@@ -53,6 +53,8 @@ REQUESTS: dict[tuple[str, str], dict[str, Any] | None] = {
     ("POST", "/api/endpoints/crm/rotate-secret"): {"again": True},
     ("POST", "/api/endpoints/crm/activate-secret"): None,
     ("POST", "/api/endpoints/crm/test"): {},
+    ("POST", "/api/endpoints/crm/customer-links"): {},
+    ("DELETE", "/api/endpoints/crm/customer-links"): None,
     ("GET", "/api/endpoints/crm/events"): None,
     ("GET", "/api/account"): None,
     ("GET", "/api/account/sending-hours"): None,
@@ -105,7 +107,7 @@ PLACEHOLDERS = {
     "/api/endpoints/crm": "/api/endpoints/{endpoint}",
     **{
         f"/api/endpoints/crm/{action}": f"/api/endpoints/{{endpoint}}/{action}"
-        for action in ("pause", "resume", "rotate-secret", "activate-secret", "test", "events")
+        for action in ("pause", "resume", "rotate-secret", "activate-secret", "test", "events", "customer-links")
     },
     "/api/attempts/1": "/api/attempts/{attempt_id}",
     "/api/providers/infobip": "/api/providers/{provider}",
