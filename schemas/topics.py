@@ -38,6 +38,10 @@ def parse_duration(text: str) -> int:
     return millis
 
 
+PUBLIC_COMPRESSION = "gzip"
+"""What the broker compresses public topics with, whatever their writers use: every Kafka client reads it with nothing
+installed. kafkajs has no other codec, kafka-python and aiokafka need packages for others."""
+
 FIXED = ("cleanup.policy", "message.timestamp.type", "max.message.bytes")
 """Settings of topics on which the code relies: no deployment changes them."""
 
@@ -116,6 +120,7 @@ class Topic:
             "retention.ms": str(-1 if self.retention_ms is None else self.retention_ms),
             "retention.bytes": "-1",
             "max.message.bytes": str(self.max_message_bytes),
+            **({"compression.type": PUBLIC_COMPRESSION} if self.public else {}),
             **({"message.timestamp.type": "LogAppendTime"} if self.append_time else {}),
             **dict(self.own_settings),
         }

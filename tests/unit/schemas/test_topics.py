@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from schemas.records import RECORD_TYPES
-from schemas.topics import Catalogue, Topic, parse_duration
+from schemas.topics import Catalogue, Topic, parse_duration, parse_topic_settings
 from tests.packages import PACKAGES
 
 ROOT = Path(__file__).parents[3]
@@ -57,6 +57,16 @@ def test_a_raw_callback_and_its_rejection_fit_their_topics() -> None:
     catalogue = Catalogue()
     assert catalogue["raw"].max_message_bytes > 4 << 20
     assert catalogue["rejected"].max_message_bytes > catalogue["raw"].max_message_bytes
+
+
+@pytest.mark.parametrize("topic", Catalogue().values(), ids=lambda t: t.id)
+def test_public_topics_are_compressed_as_every_client_reads(topic: Topic) -> None:
+    assert topic.settings.get("compression.type") == ("gzip" if topic.public else None)
+
+
+def test_a_deployment_may_compress_public_topics_otherwise() -> None:
+    own = parse_topic_settings("sms.contacts:compression.type=zstd")
+    assert Catalogue(own=own)["contacts"].settings["compression.type"] == "zstd"
 
 
 def test_the_prefix_is_before_every_name() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from schemas.cloudevents import Headers, event_headers
 from schemas.pii import kinds
 from schemas.samples import plain_example, sample
-from schemas.topics import Catalogue, Topic
+from schemas.topics import PUBLIC_COMPRESSION, Catalogue, Topic
 from trackly.commands.topics.docs.words import FOLDER, WIRE_FORMAT, duplicates, example_of, fields_of, order, pii_of
 from trackly.commands.topics.retention import retention
 
@@ -65,6 +65,8 @@ def _facts(topic: Topic, catalogue: Catalogue) -> Iterator[tuple[str, str]]:
     yield "partitions", f"{topic.partitions}" + (" (`TRACKLY_PARTITIONS`)" if topic.shares_partitions else "")
     yield "kept", retention(topic)
     yield "largest record", f"{topic.max_message_bytes:,} bytes"
+    if topic.public:
+        yield "compressed by the broker", f"{PUBLIC_COMPRESSION}, which every client reads with nothing installed"
     yield "written by", ", ".join(topic.written_by) + "; nobody else"
     yield "read by", ", ".join(topic.read_by) + (", whoever wants" if topic.public else "")
 
