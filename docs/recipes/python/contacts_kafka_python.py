@@ -1,6 +1,6 @@
 """Reads the state of contacts with kafka-python and fastavro: whether each may be texted.
 
-    pip install kafka-python==3.0.12 fastavro==1.13.1 lz4==4.4.5
+    pip install kafka-python==3.0.12 fastavro==1.13.1
     KAFKA_BOOTSTRAP_SERVERS=localhost:9092 SCHEMA_REGISTRY_URL=http://localhost:8082 python contacts_kafka_python.py
 
 Reads the whole compacted topic once and prints the contacts that must not be texted, one JSON object a line.
@@ -8,29 +8,11 @@ Reads the whole compacted topic once and prints the contacts that must not be te
 
 import json
 import os
-import struct
-from functools import cache
-from io import BytesIO
-from urllib.request import urlopen
 
-from fastavro import parse_schema, schemaless_reader
 from kafka import KafkaConsumer, TopicPartition
+from typed import decode
 
 TOPIC = os.environ.get("TOPIC", "sms.contacts")
-
-
-@cache
-def schema(schema_id):
-    """The schema that a record was written with."""
-    with urlopen(f"{os.environ['SCHEMA_REGISTRY_URL']}/schemas/ids/{schema_id}") as answer:
-        return parse_schema(json.loads(json.load(answer)["schema"]))
-
-
-def decode(value):
-    """The fields of a record: a zero byte, four bytes of schema id, the Avro body."""
-    magic, schema_id = struct.unpack(">bI", value[:5])
-    assert magic == 0, "not written by trackly"
-    return schemaless_reader(BytesIO(value[5:]), schema(schema_id))
 
 
 consumer = KafkaConsumer(bootstrap_servers=os.environ["KAFKA_BOOTSTRAP_SERVERS"], auto_offset_reset="earliest")

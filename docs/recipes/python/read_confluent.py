@@ -46,9 +46,9 @@ try:
         while message is None:
             message = consumer.poll(1.0)
         value = message.value()  # None: a record without a value, which says that its key is gone
-        event_id = None if value is None else value.get("event_id")  # states of contacts have none
-        if event_id is None or event_id not in seen:
-            seen.add(event_id)
+        event = (message.topic(), value.get("event_id")) if value else None
+        if event is None or event[1] is None or event not in seen:  # states of contacts have no id
+            seen.add(event)
             headers = {name: text.decode() for name, text in message.headers() or [] if text is not None}
             record = {
                 "topic": message.topic(),

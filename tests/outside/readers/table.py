@@ -1,0 +1,39 @@
+"""The table of docs/recipes/README.md, made of what the runs saw."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tests.outside.readers.clients import RECIPES
+from tests.outside.readers.records import COLUMNS
+
+PAGE, SEEN = RECIPES / "README.md", RECIPES / "seen.json"
+BEGINS, ENDS = "<!-- seen: begin (python -m tests.outside.readers) -->\n", "<!-- seen: end -->\n"
+
+Sighting = dict[str, Any]
+"""What a run saw of a client: `language`, `version`, `on` (a date), `codecs` that it reads, `seen` by column."""
+
+
+def sightings() -> dict[str, Sighting]:
+    """What was seen last, by client."""
+    known: dict[str, Sighting] = json.loads(SEEN.read_text("utf-8")) if SEEN.exists() else {}
+    return known
+
+
+def with_table(page: str, known: Mapping[str, Sighting]) -> str:
+    """The page with these sightings. Raises ValueError where it has no place for them."""
+    before, rest = page.split(BEGINS)
+    _, after = rest.split(ENDS)
+    return f"{before}{BEGINS}\n{_table(known)}\n{ENDS}{after}"
+
+
+def _table(known: Mapping[str, Sighting]) -> str:
+    head = ("client", "version", "compressions", *COLUMNS, "seen on")
+    lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
+    for name, each in known.items():
+        cells = [each["seen"][column] for column in COLUMNS]
+        row = (f"{name} ({each['language']})", each["version"], ", ".join(each["codecs"]), *cells, each["on"])
+        lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(lines) + "\n"
