@@ -64,7 +64,7 @@ TYPES: Mapping[str, AlertType] = {
         Severity.MEDIUM, True, "delivery failures", "A message was not delivered, and will not be."
     ),
     "opt_outs": AlertType(Severity.LOW, True, "opt-outs", "A recipient wants no more messages."),
-    "inbound_messages": AlertType(Severity.LOW, False, "replies", "A recipient answered, and it was no opt-out."),
+    "inbound_messages": AlertType(Severity.LOW, False, "replies", "A recipient answered, and it was not an opt-out."),
 }
 """Every type by its name in settings, what matters most first."""
 

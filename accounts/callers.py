@@ -1,7 +1,7 @@
 """Who makes a request: the address behind the proxies that are trusted.
 
 Every proxy appends the address that it saw to X-Forwarded-For, so the header is read from its end: the first address
-that is no trusted proxy is the caller. What stands before it was written by the caller and proves nothing.
+that is not a trusted proxy is the caller. What stands before it was written by the caller and proves nothing.
 https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/X-Forwarded-For#selecting_an_ip_address
 """
 

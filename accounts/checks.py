@@ -36,7 +36,7 @@ OPT_OUT_WORDS = (*OPT_OUT_LAYERS, "never")
 """What an account can add words to."""
 
 MAX_SENDER = 200
-"""Characters of a sender that is no number. RCS agents have the longest names."""
+"""Characters of a sender that is not a number. RCS agents have the longest names."""
 
 MAX_OPT_OUT_WORDS = 500
 MAX_OPT_OUT_WORD = 100
@@ -80,7 +80,7 @@ def check_secret_url(value: str) -> None:
     try:
         check_web_address(value)
     except ValueError:
-        raise ValueError("is no web address; write https://…, env:NAME or file:PATH") from None
+        raise ValueError("is not a valid web address; write https://…, env:NAME or file:PATH") from None
 
 
 def check_secret(value: str) -> None:
@@ -113,7 +113,7 @@ def check_credential(name: str, value: str) -> None:
     elif name != "signature":
         check_secret(value)
     elif value not in (KEEP, "required"):
-        raise ValueError("is no word that is known here; write required, or leave it out")
+        raise ValueError("is not a known value; write required, or leave it out")
 
 
 def check_endpoint_secret(value: str) -> None:
@@ -141,17 +141,17 @@ def check_duration(value: str) -> None:
 
 def check_format(value: str) -> None:
     if value not in FORMATS:
-        raise ValueError(f"{quoted(value)} is no format; {nearest(value, FORMATS)}")
+        raise ValueError(f"{quoted(value)} is not a known format; {nearest(value, FORMATS)}")
 
 
 def check_severity(value: str) -> None:
     if value not in SEVERITIES:
-        raise ValueError(f"{quoted(value)} is no severity; {nearest(value, SEVERITIES)}")
+        raise ValueError(f"{quoted(value)} is not a known severity; {nearest(value, SEVERITIES)}")
 
 
 def check_header_name(value: str) -> None:
     if not _TOKEN.fullmatch(value):
-        raise ValueError("is no name of a header")
+        raise ValueError("is not a valid header name")
     if value.lower() in RESERVED_HEADERS or value.lower().startswith(RESERVED_PREFIXES):
         raise ValueError("is a header that trackly or the connection sets; choose another name")
 
@@ -159,7 +159,7 @@ def check_header_name(value: str) -> None:
 def check_header_value(value: str) -> None:
     check_secret(value)
     if not value.isascii() or not value.isprintable() or value != value.strip():
-        raise ValueError("is no value of a header: ASCII without line breaks, no blanks around it")
+        raise ValueError("is not a valid header value: ASCII without line breaks, no blanks around it")
 
 
 def check_there(value: str) -> None:
@@ -169,12 +169,12 @@ def check_there(value: str) -> None:
 
 def check_id(value: str) -> None:
     if not _ID.fullmatch(value) or value in RESERVED_IDS:
-        raise ValueError(f"{quoted(value)} is no id: 1 to 64 letters, digits, dots, underscores or dashes")
+        raise ValueError(f"{quoted(value)} is not a valid ID: 1 to 64 letters, digits, dots, underscores or dashes")
 
 
 def check_number(value: str) -> None:
     if not _NUMBER.fullmatch(value):
-        raise ValueError(f"{quoted(value)} is no phone number; write it as +18005551234")
+        raise ValueError(f"{quoted(value)} is not a valid phone number; write it as +18005551234")
 
 
 def check_sender(value: str) -> None:
@@ -187,41 +187,41 @@ def check_sender(value: str) -> None:
 
 def check_scope(value: str) -> None:
     if value not in OPT_OUT_SCOPES:
-        raise ValueError(f"{quoted(value)} is no scope; {nearest(value, OPT_OUT_SCOPES)}")
+        raise ValueError(f"{quoted(value)} is not a known scope; {nearest(value, OPT_OUT_SCOPES)}")
 
 
 def check_brake(value: str) -> None:
     if value != "off":
-        raise ValueError(f'{quoted(value)} is no brake; write "off", or {{ share = 0.1, minimum = 500 }}')
+        raise ValueError(f'{quoted(value)} is not a valid brake; write "off", or {{ share = 0.1, minimum = 500 }}')
 
 
 def check_network(value: str) -> None:
     try:
         ipaddress.ip_network(value, strict=False)
     except ValueError:
-        raise ValueError(f"{quoted(value)} is no network; write it as 203.0.113.0/24") from None
+        raise ValueError(f"{quoted(value)} is not a valid network; write it as 203.0.113.0/24") from None
 
 
 def check_event(value: str) -> None:
     if value not in EVENTS:
-        raise ValueError(f"{quoted(value)} is no event; {nearest(value, EVENTS)}")
+        raise ValueError(f"{quoted(value)} is not a known event; {nearest(value, EVENTS)}")
 
 
 def check_code(value: str) -> None:
     provider, _, code = value.partition(" ")
     if provider not in CODED_PROVIDERS or not code or code != code.strip() or len(code) > MAX_CODE:
         known = ", ".join(CODED_PROVIDERS)
-        raise ValueError(f"{quoted(value)} is no code: write a provider ({known}), a blank, and its code")
+        raise ValueError(f"{quoted(value)} is not a valid code: write a provider ({known}), a blank, and its code")
 
 
 def check_class(value: str) -> None:
     if value not in CLASSES:
-        raise ValueError(f"{quoted(value)} is no class; {nearest(value, CLASSES)}")
+        raise ValueError(f"{quoted(value)} is not a known class; {nearest(value, CLASSES)}")
 
 
 def check_layer(value: str) -> None:
     if value not in OPT_OUT_LAYERS:
-        raise ValueError(f"{quoted(value)} is no layer; {nearest(value, OPT_OUT_LAYERS)}")
+        raise ValueError(f"{quoted(value)} is not a known layer; {nearest(value, OPT_OUT_LAYERS)}")
 
 
 def check_opt_out_word(value: str) -> None:

@@ -106,7 +106,7 @@ def read_file(text: str) -> tuple[list[Entry], list[str]]:
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        return [], [f"the file is no TOML: {error}"]
+        return [], [f"the file is not valid TOML: {error}"]
     entries: list[Entry] = []
     root = Table(content, "", _ROOT_KEYS, problems)
     if not problems and not content.get("accounts"):

@@ -179,7 +179,7 @@ def _unknown_lists(entries: list[Entry], view: Accounts) -> Iterator[str]:
         for index, number in enumerate(entry.config.lists):
             if number and number not in known:
                 hint = f"; {nearest(number, known)}" if known else ""
-                yield f'{entry.path}.lists[{index}]: "{number}" is no list of account {account}{hint}'
+                yield f'{entry.path}.lists[{index}]: "{number}" is not a list in account {account}{hint}'
 
 
 def _shared_addresses(entries: list[Entry], view: Accounts) -> Iterator[str]:

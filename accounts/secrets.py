@@ -112,7 +112,7 @@ def resolve(reference: str) -> str:
         try:
             value = path.read_text("utf-8").strip()
         except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or "it is no text"
+            why = getattr(error, "strerror", None) or "it is not text"
             raise SecretMissing(f"file {path} cannot be read: {why}") from None
         if not value:
             raise SecretMissing(f"file {path} is empty")

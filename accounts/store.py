@@ -112,7 +112,7 @@ class SettingsReader(Generic[V]):
         try:
             key = (record.key or b"").decode()
         except UnicodeDecodeError:
-            log.error("a setting in %s is passed over: its key is no text", topic)
+            log.error("a setting in %s is passed over: its key is not text", topic)
             return
         if self._is_applied(topic, key, record.value):
             for listener in self.on_change:

@@ -42,7 +42,7 @@ class Table:
         names = tuple(known)
         for key in values:
             if names and key not in names:
-                self.problem(key, f"is no {what}; {nearest(key, names)}")
+                self.problem(key, f"is not a known {what}; {nearest(key, names)}")
 
     def problem(self, key: str, message: str) -> None:
         self._problems.append(f"{self._at(key)}: {message}")
@@ -80,7 +80,7 @@ class Table:
             try:
                 value = datetime.fromisoformat(value)
             except ValueError:
-                self.problem(key, f"{quoted(value)} is no date; write it as 2027-01-31")
+                self.problem(key, f"{quoted(value)} is not a valid date; write it as 2027-01-31")
                 return None
         if isinstance(value, date) and not isinstance(value, datetime):
             value = datetime(value.year, value.month, value.day)
@@ -96,7 +96,7 @@ class Table:
         return default if value is None else value
 
     def texts(self, key: str, check: Check) -> tuple[str, ...]:
-        """An array of texts at their positions; what is no text is empty."""
+        """An array of texts at their positions; what is not text is empty."""
         items = self._typed(key, list, []) or []
         for index, item in enumerate(items):
             place = f"{key}[{index}]"

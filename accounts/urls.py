@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 
 def check_web_address(value: str) -> None:
-    """Raise ValueError, with a text that goes on after the name of the setting, for what is no web address.
+    """Raise ValueError, with a text that goes on after the name of the setting, for what is not a valid web address.
 
     A user name or password in it is refused, and no message repeats a value that may hold one.
     """
@@ -24,7 +24,7 @@ def check_web_address(value: str) -> None:
     if not is_web or re.search(r"\s", value):
         # What cannot be read may hold a password all the same.
         shown = "this" if "@" in value else json.dumps(value, ensure_ascii=False)
-        raise ValueError(f"{shown} is no web address; write it as https://example.com/path")
+        raise ValueError(f"{shown} is not a valid web address; write it as https://example.com/path")
 
 
 POLL = "poll"

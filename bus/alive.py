@@ -85,7 +85,7 @@ class Patience:
 
 
 def children_of_init(proc: Path = Path("/proc")) -> list[int]:
-    """Processes that the first process of this container started: the service. None where that is no container's."""
+    """Processes that the first process of this container started: the service. None outside a container."""
     found = []
     for entry in proc.iterdir():
         if entry.name.isdecimal():

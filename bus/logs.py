@@ -165,8 +165,8 @@ def _levels(wanted: str) -> dict[str, str]:
         name, _, level = part.rpartition("=")
         if level.upper() not in _LEVELS or (not name and "=" in part):
             raise LogSettingWrong(
-                f"{LEVEL}={wanted}: {part!r} is no level. Expected: {', '.join(_LEVELS)}, and for single packages"
-                " NAME=LEVEL after a comma."
+                f"{LEVEL}={wanted}: {part!r} is not a known level. Expected: {', '.join(_LEVELS)},"
+                " and for single packages NAME=LEVEL after a comma."
             )
         found |= {name: level.upper()} if name else dict.fromkeys(ours, level.upper())
     return found

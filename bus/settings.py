@@ -46,7 +46,7 @@ class Environment(PydanticBaseSettingsSource):
     """
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """The text of the variable or None, the key to validate it under, and that it is no JSON."""
+        """The text of the variable or None, the key to validate it under, and that it is not valid JSON."""
         name = str(field.validation_alias or field_name)
         text = os.environ.get(name, "")
         return text if text.strip() else None, name, False
@@ -315,7 +315,7 @@ class BusSettings(Settings):
         for server in servers:
             match = _SERVER.fullmatch(server)
             if match is None or not 0 < int(match[2]) < 65_536:
-                raise ValueError(f"{server!r} is no host:port")
+                raise ValueError(f"{server!r} is not a valid host:port")
         if not servers:
             raise ValueError("no server is named")
         return ",".join(servers)
@@ -394,7 +394,7 @@ class BusSettings(Settings):
         except ValueError:
             length = 0
         if length != 32:
-            raise ValueError("it is no key of 32 bytes in URL-safe base64")
+            raise ValueError("it is not a 32-byte key in URL-safe base64")
         return SecretStr(value.get_secret_value().strip())
 
     @field_validator("secret_keys")
@@ -406,7 +406,7 @@ class BusSettings(Settings):
             except ValueError:
                 length = 0
             if length != 32:
-                raise ValueError(f"number {number} is no key of 32 bytes in URL-safe base64")
+                raise ValueError(f"number {number} is not a 32-byte key in URL-safe base64")
         return value
 
     @model_validator(mode="after")

@@ -277,7 +277,7 @@ def create_app(parts: Parts, keys: ApiKeys, health: Health, lifespan: Any = None
     app.state.parts = parts
     for path, answer in (("/livez", health.livez), ("/readyz", health.readyz), ("/metrics", health.metrics)):
         app.add_route(path, answer)
-    # Schemas are no secret, and readers of the topics know no key of ours.
+    # Schemas are not secret, and readers of the topics know no key of ours.
     app.mount("/registry", registry(parts.settings.catalogue))
     app.add_middleware(_PagesBeside, pages=create_pages(parts))
     app.add_middleware(Gate, keys=keys, settings=parts.settings, uses=KeyUses(parts.database))

@@ -120,9 +120,9 @@ def problem(error: Mapping[str, Any]) -> str:
         case "missing":
             text = "is missing"
         case "json_invalid":
-            place, text = "body", "is no JSON"
+            place, text = "body", "is not valid JSON"
         case "extra_forbidden":
-            text = "is no field"
+            text = "is not a known field"
         case _:
             text = str(error["msg"]).removeprefix("Value error, ")
             text = text[:1].lower() + text[1:]

@@ -29,7 +29,7 @@ def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> Eng
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # the latter repeats what it takes for the port
-        raise DatabaseUrlError("DATABASE_URL is no URL: write postgresql://user:password@host/name") from None
+        raise DatabaseUrlError("DATABASE_URL is not a valid URL: write postgresql://user:password@host/name") from None
     match parsed.get_backend_name():
         case "sqlite":
             engine = create_engine(

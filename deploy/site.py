@@ -49,7 +49,7 @@ def links(text: str) -> Iterator[tuple[str, str]]:
 
 
 def staged(page: Path, text: str, repo_url: str | None) -> str:
-    """A page as the site has it: links to what is no page or file of docs/ lead to the repository, or are text."""
+    """A page as the site has it: links to what is not a page or file of docs/ lead to the repository, or are text."""
 
     def placed(match: re.Match[str]) -> str:
         target = (page.parent / match[2]).resolve()

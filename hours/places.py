@@ -85,7 +85,7 @@ def with_given(place: Place, given: Given) -> Place:
 
 
 def check_zone(text: str) -> None:
-    """Raises ValueError for what is no time zone."""
+    """Raises ValueError for what is not a time zone."""
     if not is_zone(text):
         raise ValueError(f"{text[:100]!r} is not a time zone; write one of IANA's, as America/New_York")
 
@@ -101,7 +101,7 @@ def is_state(text: str) -> bool:
 
 
 def check_state(text: str) -> None:
-    """Raises ValueError for what is no state of the United States."""
+    """Raises ValueError for what is not a state of the United States."""
     if not is_state(text):
         raise ValueError(f"{text[:100]!r} is not a state; write two letters, as TX")
 

@@ -25,7 +25,7 @@ QUIET, CAPPED = "quiet_hours", "frequency_cap"
 
 CAP_MS = 24 * 3_600_000
 MOST_CAP = 100
-"""Messages in 24 hours; more are no cap."""
+"""Messages in 24 hours; more than that is not a cap."""
 
 _EPOCH = date(1970, 1, 1)
 _DAY_MS = 24 * 3_600_000

@@ -142,6 +142,6 @@ def read_head(text: bytes, most_fields: int) -> Head:
         text = _UPGRADE.sub(b"", text)
     if coding:
         return Head(text, Chunked())
-    # What is no length is the parser's to refuse.
+    # What is not a length is the parser's to refuse.
     size = int(length) if length.isdigit() and len(length) <= 15 else 0
     return Head(text, Sized(size) if size else None)

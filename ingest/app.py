@@ -153,7 +153,7 @@ class Ingest:
     async def _path_secrets(self, provider: Provider, request: Incoming) -> Sequence[str]:
         """The secrets in the path that are right for the account which a request names: its own, else the deployment's.
 
-        A name that is no account's is judged by the deployment's: who does not know it learns nothing of accounts.
+        A name that belongs to no account is judged by the deployment's, so who does not know it learns nothing.
         """
         named = request.accounts
         account = self.accounts.view.accounts.get(named[0]) if len(named) == 1 else None

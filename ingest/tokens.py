@@ -60,7 +60,7 @@ class PostbackTokens:
         digest = digest_of(given)
         owners = [account for account, tokens in (await self._all()).items() if tokens.has(digest)]
         if not owners:
-            raise NotAuthentic("wrong_token", "the token is no account's")
+            raise NotAuthentic("wrong_token", "the token belongs to no account")
         if len(owners) > 1:
             raise NotAuthentic("ambiguous_token", "several accounts have this token; name the account in the URL")
         return owners[0]

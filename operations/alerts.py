@@ -50,7 +50,7 @@ def muted(account: AccountConfig, duration: str, now: int) -> AccountConfig:
     """The account with its alerts muted for so long: `30m`, `2h`, `1d`. Raises ValueError."""
     length = parse_duration(duration)
     if not 0 < length <= LONGEST_MUTE:
-        raise ValueError("is no time for a mute: write 30m, 2h or 1d, 30d at most")
+        raise ValueError("is not a valid mute duration: write 30m, 2h or 1d, 30d at most")
     return replace(account, alerts_muted_until=now + length)
 
 
@@ -67,9 +67,11 @@ def with_settings(
     References to variables and files are left to whoever runs the machine: a settings file has them. Raises ValueError
     that names each field and what is wrong with it, without secrets.
     """
-    problems = [f"types.{name}: is no type; known are {', '.join(TYPES)}" for name in types if name not in TYPES]
+    problems = [
+        f"types.{name}: is not a known type; known are {', '.join(TYPES)}" for name in types if name not in TYPES
+    ]
     if minimum_severity not in SEVERITIES:
-        problems.append(f"minimum_severity: is no severity; known are {', '.join(SEVERITIES)}")
+        problems.append(f"minimum_severity: is not a known severity; known are {', '.join(SEVERITIES)}")
     given: dict[str, str | None] = {}
     for name, value in secrets.items():
         given[name] = getattr(account, name) if value == KEEP else value

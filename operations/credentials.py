@@ -65,5 +65,5 @@ def _problems(name: str, value: str) -> list[str]:
     except ValueError as error:
         return [f"{name}: {str(error).partition(';')[0]}"]
     if len(value) > MAX_LENGTH or not value.isprintable():
-        return [f"{name}: has not at most {MAX_LENGTH} printable characters"]
+        return [f"{name}: must be at most {MAX_LENGTH} printable characters"]
     return []

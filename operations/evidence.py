@@ -25,7 +25,7 @@ ALGORITHM = "Ed25519"
 
 
 class NotProven(ValueError):
-    """A file that is no evidence, or not as it was signed. The text says what is wrong."""
+    """A file that is not evidence, or not as it was signed. The text says what is wrong."""
 
 
 def public_key(private: str) -> str:
@@ -51,13 +51,13 @@ def verified(text: bytes, trusted: Collection[str]) -> dict[str, Any]:
     try:
         found = json.loads(text, object_pairs_hook=_without_repeats, parse_float=_no_float, parse_constant=_no_float)
     except RecursionError:
-        raise NotProven("it is no evidence of trackly") from None
+        raise NotProven("it is not trackly evidence") from None
     except ValueError as error:
-        raise NotProven(str(error) if isinstance(error, NotProven) else "it is no JSON") from None
+        raise NotProven(str(error) if isinstance(error, NotProven) else "it is not valid JSON") from None
     evidence = found.get("evidence") if isinstance(found, dict) else None
     signature = found.get("signature") if isinstance(found, dict) else None
     if not isinstance(evidence, dict) or not isinstance(signature, dict) or evidence.get("format") != FORMAT:
-        raise NotProven("it is no evidence of trackly, or of a newer version")
+        raise NotProven("it is not trackly evidence, or a newer version wrote it")
     try:
         public = _decoded(signature["public_key"])
         value = _decoded(signature["value"])
@@ -94,7 +94,7 @@ def _private(key: str) -> Ed25519PrivateKey:
 
 def _decoded(text: Any) -> bytes:
     if not isinstance(text, str):
-        raise ValueError("is no text")
+        raise ValueError("is not text")
     return base64.b64decode(text, altchars=b"-_", validate=True)
 
 

@@ -60,7 +60,7 @@ def check_url(
         url = URL(text)
         port, host = url.port, (url.raw_host or "").removesuffix(".")
     except ValueError:
-        raise RefusedUrl("invalid_url", "it is no URL") from None
+        raise RefusedUrl("invalid_url", "it is not a valid URL") from None
     if url.scheme != "https" and not (allow_http and url.scheme == "http"):
         raise RefusedUrl("invalid_url", "its scheme is not https")
     authority = _AUTHORITY.match(text)
@@ -85,10 +85,10 @@ def _literal(host: str, *, bracketed: bool) -> Address | None:
     except ValueError:
         pass
     if bracketed or len(host) > LONGEST_NAME or not _NAME.fullmatch(host):
-        raise RefusedUrl("invalid_url", "its host is no name")
+        raise RefusedUrl("invalid_url", "its host is not a valid name")
     # A last label of this kind makes it an address for the C library (127.1, 0x7f.1, 017700000001) and for browsers.
     if _NUMBER.fullmatch(host.rpartition(".")[2]):
-        raise RefusedUrl("invalid_url", "its host is no canonical address")
+        raise RefusedUrl("invalid_url", "its host is not a canonical address")
     return None
 
 

@@ -18,7 +18,7 @@ LOOKED_AT = 4 * KEPT
 STARS = "***"
 
 LEAST_SECRET = 6
-"""Characters; what is shorter is no secret, and stars in its place would tell nothing."""
+"""Characters; what is shorter is not a secret, and stars in its place would tell nothing."""
 
 # A receiver that fails may print the request that it was sent.
 _SECRETS = re.compile(

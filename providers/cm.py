@@ -116,7 +116,7 @@ def _read_item(callback: RawCallback, index: int, post: Post) -> Item:
             return _report(callback, index, _named_as_json(fields) if post.is_form else fields, post)
         if fields.get("from") is not None and any(fields.get(name) is not None for name in _REPLY_FIELDS):
             return _reply(callback, index, fields, post)
-        raise post.refused("missing_field", f"{post.named('status')} is missing, and the item is no reply either")
+        raise post.refused("missing_field", f"{post.named('status')} is missing, and the item is not a reply either")
     except BadItem as bad:
         return Malformed(bad.reason, str(bad), post.raw)
 

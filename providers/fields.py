@@ -103,7 +103,7 @@ def number(written: str, field: str) -> str:
 
 
 def number_or_none(written: str) -> str | None:
-    """As `to_number`; None for what is no phone number: a report says what it says, whoever cannot be read in it."""
+    """As `to_number`; None for what is not a phone number, which costs the report nothing else."""
     try:
         return to_number(written)
     except NotANumber:

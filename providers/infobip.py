@@ -275,7 +275,7 @@ def _read_object(callback: RawCallback, index: int, posted: Posted) -> Item:
         raise BadItem(
             "not_supported", "the notice is of no message and no recipient's wish; there is no event for that"
         )
-    raise BadItem("missing_field", f"{posted.named('status')} is missing, and the item is no reply either")
+    raise BadItem("missing_field", f"{posted.named('status')} is missing, and the item is not a reply either")
 
 
 def _report(callback: RawCallback, index: int, posted: Posted) -> Receipt:
@@ -356,7 +356,7 @@ def _block(callback: RawCallback, index: int, posted: Posted) -> InboundMessage:
     source = text(content.get("sourceType")).strip().upper()
     kind = _BLOCKED.get((posted.event, source), "opt_out" if posted.event == "BLOCK" else None)
     if kind is None:
-        raise BadItem("not_supported", f"UNBLOCK by {source[:40]!r} is no wish of the recipient's; only one by MO is")
+        raise BadItem("not_supported", f"UNBLOCK by {source[:40]!r} is not the recipient's wish; only one by MO is")
     if text(content.get("channel")).strip().upper() == "EMAIL":
         raise BadItem(OTHER_CHANNEL, f"{posted.named('content.channel')} is EMAIL")
     recipient = to_sender(text(content.get("destination")))

@@ -3,7 +3,7 @@
 A decimal string is what `decimal.Decimal` reads and has no exponent: digits, at most one point, a minus for what was
 taken back. Digits after the point stay as they were written, and nothing is rounded.
 
-Separators are read by these rules, in this order; what fits none is no amount:
+Separators are read by these rules, in this order; what fits none is not an amount:
 - Of a point and a comma, the one that stands last is the decimal mark and stands once: 1,234.50 and 1.234,50.
 - One that stands more than once, a space or an apostrophe groups digits by three: 1.234.567, 1 234,50, 1'234.50.
 - A point alone is the decimal mark, whatever follows: 1.234 is a little more than one.
@@ -27,7 +27,7 @@ MAX_LENGTH = 40
 
 
 class NotMoney(ValueError):
-    """The text is no amount of money, or no currency."""
+    """The text is not an amount of money, or not a currency."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,7 +202,7 @@ def _json_pairs(text: str) -> Parameters:
         return dict(pairs)
 
     try:
-        # Numbers stay as they are written: 2.50000 is no float.
+        # Numbers stay as they are written: 2.50000 is not a float.
         value = json.loads(text, object_pairs_hook=remember, parse_float=str, parse_int=str, parse_constant=str)
     except (ValueError, RecursionError) as error:
         raise Unreadable("not_json", f"the body is not JSON: {error}") from None

@@ -28,7 +28,7 @@ _not_digits = re.compile(r"[^0-9]+")
 
 
 class NotANumber(ValueError):
-    """The text is no phone number and no short code. The message leaves the text out, as logs must."""
+    """The text is neither a phone number nor a short code. The message leaves the text out, as logs must."""
 
     def __init__(self, text: str) -> None:
         super().__init__("not a phone number")
@@ -49,7 +49,7 @@ def to_number(text: str) -> str:
 
 
 def to_sender(text: str) -> str:
-    """As `to_number`, but what is no number (an alphanumeric sender, a channel's user id) stays as it is."""
+    """As `to_number`, but what is not a number (an alphanumeric sender, a channel's user id) stays as it is."""
     try:
         return to_number(text)
     except NotANumber:

@@ -311,7 +311,7 @@ def _read_event(callback: RawCallback, index: int, event: Any) -> Item:
     raw = json_text(event)
     try:
         if not isinstance(event, dict) or not isinstance(event.get("type"), str):
-            raise BadItem("not_supported", "the item is no event of Event Streams: it has no type")
+            raise BadItem("not_supported", "the item is not an Event Streams event: it has no type")
         return _event(callback, index, event["type"], mapping(event.get("data")), raw)
     except BadItem as bad:
         return Malformed(bad.reason, str(bad), raw)

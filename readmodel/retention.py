@@ -69,7 +69,7 @@ def purge(
     The audit log is kept as long as the counts by the hour, evidence of consent and answers of
     checks as long as their own settings say.
 
-    Returns how many; 0: there are no more.
+    Returns how many; 0: there no longer exist.
     """
     special = {audit: hourly_before, evidence: evidence_before, answers: answers_before}
     for table, name in TIMES.items():

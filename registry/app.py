@@ -218,7 +218,7 @@ async def _body(request: Request) -> dict[str, Any]:
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        raise Refused(400, 400, "The body is no JSON object")
+        raise Refused(400, 400, "The body is not a JSON object")
     return body
 
 

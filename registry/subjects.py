@@ -15,7 +15,7 @@ from schemas.topics import Catalogue
 
 
 class NotASchema(ValueError):
-    """A text that is no Avro schema."""
+    """A text that is not an Avro schema."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ UNREADABLE = (EOFError, IndexError, ValueError, TypeError, KeyError, OverflowErr
 
 
 class CodecError(ValueError):
-    """Bytes that are no record of ours, or a record that does not fit its schema."""
+    """Bytes that are not one of our records, or a record that does not fit its schema."""
 
 
 class Registry(Protocol):
@@ -101,7 +101,7 @@ class Codec:
             raise CodecError(f"schema id {schema_id} is unknown to the registry") from None
         record_type = RECORD_TYPES.get(str(written.get("name")))
         if record_type is None:
-            raise CodecError(f"schema id {schema_id} is of {written.get('name')!r}, which is no record of ours")
+            raise CodecError(f"schema id {schema_id} is of {written.get('name')!r}, which is not a record of ours")
         writer = parse_schema(written)
         newest = self._registry.id_of(record_type.__name__)
         reader = None if newest == schema_id else parse_schema(without_logical_types(self._registry.schema(newest)))

@@ -1,8 +1,8 @@
 """The one spelling of a number that keys are made of, whatever it was received as.
 
-Rules are data: `schemas/numbering.toml`. A trunk zero behind the country code is no part of a number either; which
-countries have one, and which keep a zero, phonenumbers knows. What is no number in E.164 stays as it is: a short code,
-an alphanumeric sender, a pseudonym, an id of a channel. The id of a WhatsApp user goes without its channel.
+Rules are data: `schemas/numbering.toml`. A trunk zero behind the country code is not part of a number; phonenumbers
+knows which countries have one, and which keep a zero. What is not a number in E.164 stays as it is: a short code, an
+alphanumeric sender, a pseudonym, an id of a channel. The id of a WhatsApp user goes without its channel.
 """
 
 from __future__ import annotations

@@ -223,7 +223,7 @@ class DeliveryEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyEvent:
-    """A recipient answered, and it was no opt-out."""
+    """A recipient answered, and it was not an opt-out."""
 
     event_id: str
     account: str

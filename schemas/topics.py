@@ -31,7 +31,7 @@ def parse_duration(text: str) -> int:
     """Milliseconds of `250ms`, `30s`, `5m`, `2h` or `7d`. Raises ValueError that names the text."""
     match = _DURATION.fullmatch(text.strip().lower())
     if match is None:
-        raise ValueError(f"{text!r} is no duration: write a number and ms, s, m, h or d, such as 15m")
+        raise ValueError(f"{text!r} is not a valid duration: write a number and ms, s, m, h or d, such as 15m")
     millis = int(match[1]) * _MILLIS[match[2]]
     if millis > MAX_DURATION_MS:
         raise ValueError(f"{text!r} is longer than 100 years")
@@ -59,10 +59,10 @@ def parse_topic_settings(text: str) -> dict[str, dict[str, str]]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = re.fullmatch(r"([^:=\s]+):([a-z0-9.]+)=([^\s=]+)", part)
         if match is None:
-            raise ValueError(f"{part!r} is no TOPIC:SETTING=VALUE")
+            raise ValueError(f"{part!r} is not TOPIC:SETTING=VALUE")
         topic, name, value = match.groups()
         if topic != "*" and topic not in known:
-            raise ValueError(f"{topic!r} is no topic: `trackly topics list` has them")
+            raise ValueError(f"{topic!r} is not a known topic: `trackly topics list` has them")
         if name in FIXED:
             raise ValueError(f"{name} is relied on and cannot be changed")
         if name == "retention.ms" and (
@@ -70,7 +70,7 @@ def parse_topic_settings(text: str) -> dict[str, dict[str, str]]:
         ):
             raise ValueError(f"retention.ms of {topic} is relied on and cannot be changed")
         if name == "retention.ms" and not re.fullmatch(r"-1|[1-9][0-9]{0,15}", value):
-            raise ValueError(f"retention.ms={value} is no number of milliseconds, nor -1 for ever")
+            raise ValueError(f"retention.ms={value} is not a number of milliseconds, nor -1 for ever")
         found.setdefault(topic, {})[name] = value
     return found
 

@@ -167,7 +167,7 @@ class Contacts:
                 if not order.list_number:
                     recipient.forget(order)
             case "drop" if canonical(order.phone_number) == order.phone_number:
-                batch.reject(source, "invalid_number", "phone_number is no old spelling", account=order.account)
+                batch.reject(source, "invalid_number", "phone_number is not an old spelling", account=order.account)
             case "drop":
                 recipient.drop(order)
             case "join":

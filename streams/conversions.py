@@ -39,7 +39,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a postback is no conversion."""
+    """Why a postback is not a conversion."""
 
     reason: str
     error: str

@@ -82,9 +82,7 @@ def _items(batch: Batch, source: Admitted, callback: RawCallback, unread: Unread
     account = callback.account or None
     try:
         if sender is None:
-            raise Unreadable(
-                "unknown_provider", f"{callback.provider!r} is no provider and no network that trackly knows"
-            )
+            raise Unreadable("unknown_provider", f"{callback.provider!r} is not a known provider or network")
         return sender.read(callback)
     except Unreadable as error:
         batch.reject(source, error.reason, str(error), account=account, provider=callback.provider,

@@ -37,7 +37,7 @@ Named = Receipt | InboundMessage | LinkClick
 
 
 def is_id(name: str) -> bool:
-    """Whether a name is no number: an id of a channel."""
+    """Whether a name is not a number: an id of a channel."""
     return not name.startswith("+")
 
 

@@ -33,7 +33,7 @@ _ERASED = PREFIX.encode()
 
 
 class RowError(StoreFailed):
-    """Bytes of a table that are no row of a known format: the table is damaged, or of a newer version."""
+    """Bytes of a table that are not a row of a known format: the table is damaged, or of a newer version."""
 
 
 class Counted(NamedTuple):

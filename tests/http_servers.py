@@ -1,4 +1,4 @@
-"""An ASGI application on a port of its own, for clients that are no test clients."""
+"""An ASGI application on a port of its own, for clients that are not test clients."""
 
 from __future__ import annotations
 

@@ -49,13 +49,13 @@ def parse_condition(text: str) -> Condition:
     """The condition that is written. Raises ValueError that says how to write one."""
     match = _CONDITION.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no condition; write status=undeliverable, with one of = != ~ < <= > >=")
+        raise ValueError(f"{text!r} is not a valid condition; write status=undeliverable, with one of = != ~ < <= > >=")
     path, sign, expected = match.groups()
     if sign == "~":
         try:
             re.compile(expected)
         except re.error as error:
-            raise ValueError(f"{expected!r} is no regular expression: {error}") from None
+            raise ValueError(f"{expected!r} is not a valid regular expression: {error}") from None
     return Condition(path, sign, expected)
 
 

@@ -93,7 +93,7 @@ def text_or_base64(data: bytes) -> str | dict[str, str]:
 
 
 def time_text(millis: int) -> str | int:
-    """`2024-01-15T10:30:00.000Z`; a number that is no time of this calendar stays a number."""
+    """`2024-01-15T10:30:00.000Z`; a number that is not a time of this calendar stays a number."""
     try:
         return iso_time(millis)
     except (OverflowError, ValueError, OSError):

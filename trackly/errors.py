@@ -89,4 +89,4 @@ _EXPECTED: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("ssl", "SSLError", _tls),
     ("builtins", "OSError", _file),
 )
-"""Module, class and explanation of the errors that are no bugs; the first that fits counts."""
+"""Module, class and explanation of the errors that are not bugs; the first that fits counts."""

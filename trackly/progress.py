@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 EVERY = 10.0
-"""Seconds between two lines where standard error is no terminal; there the line is written over, often."""
+"""Seconds between two lines where standard error is not a terminal; there the line is written over, often."""
 
 _OFTEN = 0.2
 

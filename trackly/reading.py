@@ -68,7 +68,7 @@ def parse_start(text: str) -> Start:
         when = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(
-            f"{text!r} is no place to begin: write beginning, end, an offset such as 1200, a time such as"
+            f"{text!r} is not a valid place to begin: write beginning, end, an offset such as 1200, a time such as"
             " 2024-01-15T10:30:00Z, or 2h for two hours ago"
         ) from None
     when = when if when.tzinfo else when.replace(tzinfo=UTC)

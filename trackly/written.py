@@ -31,7 +31,9 @@ def written_number(text: str, country: str | None = None) -> str:
     decimal = _decimal(text)
     text = decimal[1] if decimal else text
     if _scientific(text):
-        raise ValueError("the number is no phone number: a spreadsheet took digits off it; export its column as text")
+        raise ValueError(
+            "the number is not a valid phone number: a spreadsheet took digits off it; export its column as text"
+        )
     if country is not None and not _international(text):
         national = _national(text, country)
         if national is not None:
@@ -41,7 +43,7 @@ def written_number(text: str, country: str | None = None) -> str:
     try:
         number = to_number(text)
     except NotANumber:
-        raise ValueError("the number is no phone number") from None
+        raise ValueError("the number is not a valid phone number") from None
     if not number.startswith("+"):
         raise ValueError("the number is a short code, which is nobody's")
     if _international(text) or _north_american(number):
@@ -63,7 +65,7 @@ def country_of(text: str) -> str:
     """The country that is meant, as phonenumbers has it. Raises ValueError."""
     country = text.strip().upper()
     if country not in phonenumbers.SUPPORTED_REGIONS:
-        raise ValueError(f"{text!r} is no country; write two letters, such as US or GB")
+        raise ValueError(f"{text!r} is not a valid country; write two letters, such as US or GB")
     return country
 
 

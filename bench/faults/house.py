@@ -104,7 +104,7 @@ class House:
     async def balance(self, timeout: float = BALANCED) -> Books:
         """The books, once nothing is posted any more and they balance, or after `timeout` seconds.
 
-        They are of everything that was ever posted; only what is no fault is counted since the last balance.
+        They are of everything that was ever posted; only what is not a fault is counted since the last balance.
         """
         await self.traffic.stop()
         deadline = time.monotonic() + timeout

@@ -285,7 +285,7 @@ class Books:
 
 
 class Events:
-    """Public events that were ever seen, also on topics that are no more."""
+    """Public events that were ever seen, also on topics that no longer exist."""
 
     def __init__(self) -> None:
         self.told: dict[str, set[str]] = defaultdict(set)

@@ -20,7 +20,7 @@ WRITE_BUFFER_BYTES = 128 << 20
 """Rows that all stores of a process hold in memory before they write a file."""
 
 OWN_KEYS = b"\x00"
-"""What keys begin with that are no rows: a store's and its table's own. Rows never do."""
+"""What keys begin with that are not rows: a store's and its table's own. Rows never do."""
 
 _OFFSET_KEY = OWN_KEYS + b"offset"
 _FIRST_ROW = b"\x01"
@@ -31,7 +31,7 @@ class StoreInUse(RuntimeError):
 
 
 class StoreFailed(RuntimeError):
-    """Rows cannot be read or written, or are not what was written. It is no record's fault."""
+    """Rows cannot be read or written, or are not what was written. It is not a record's fault."""
 
 
 class Store(Protocol):
@@ -225,7 +225,7 @@ class RocksStore:
 
 
 _DAMAGE = ("Corruption", "Input/output error", "No such file or directory", "Structure needs cleaning")
-"""What RocksDB says where the files are not what it wrote. A full disk or too many open files is no damage."""
+"""What RocksDB says where the files are not what it wrote. A full disk or too many open files is not damage."""
 
 
 def _is_damage(error: Exception) -> bool:

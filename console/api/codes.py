@@ -61,7 +61,7 @@ async def put_code(request: Request, body: CodeClass, parts: TheParts, caller: A
 
 
 async def codes_seen(parts: Parts, account: str, since: str, known: bool) -> CodesAnswer:
-    """Codes of an account's failures. Raises ApiError 422 for what is no time."""
+    """Codes of an account's failures. Raises ApiError 422 for what is not a time."""
     found = await parts.reads(codes_of_failures, account, checked_time("since", since, now_ms()))
     own = parts.accounts.accounts[account].code_classes
     return CodesAnswer([each for each in found if known or not each.is_known], dict(own))

@@ -52,7 +52,7 @@ class ListSettings(StrictBody):
     senders: list[Item] = Field(
         default=[],
         max_length=1_000,
-        description="Further senders that are no numbers: RCS agents, alphanumeric names.",
+        description="Further senders that are not numbers: RCS agents, alphanumeric names.",
         examples=[["acme_agent"]],
     )
     brake: BrakeSettings | Literal["off"] | None = Field(

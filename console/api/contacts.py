@@ -36,11 +36,11 @@ async def show_number(
 
 
 async def contact_of_number(parts: Parts, account: str, lists: dict[str, ListConfig], text: str) -> WholeContact:
-    """The contact of a number in any notation. Raises ApiError 404 for what is no number."""
+    """The contact of a number in any notation. Raises ApiError 404 for what is not a number."""
     try:
         phone = to_e164(text)
     except ValueError:
-        raise not_found("This is no phone number; write it as +18005551234.") from None
+        raise not_found("This is not a valid phone number; write it as +18005551234.") from None
     history = await parts.reads(changes, account, phone)
     verdict = parts.question(account, None).verdict(phone)
     return whole_contact(parts.contacts, parts.settings.check_max_age, account, lists, phone, verdict, history)

@@ -111,7 +111,7 @@ def _problems(messages: list[Message], caller: Caller) -> list[str]:
     problems = []
     for index, message in enumerate(messages):
         if list_in(caller.lists, message.list_number) is None:
-            problems.append(f"messages[{index}].list_number: is no list of account {caller.account}")
+            problems.append(f"messages[{index}].list_number: is not a list in account {caller.account}")
         if message.sent_at is not None and not 0 <= message.sent_at.timestamp() * 1000 <= latest:
             problems.append(f"messages[{index}].sent_at: is in the future, or before 1970")
     return problems

@@ -57,7 +57,7 @@ async def assign(
 
 
 async def unassigned(parts: Parts, account: str, since: str) -> list[Receiver]:
-    """Receivers of no list of an account. Raises ApiError 422 for what is no time."""
+    """Receivers of no list of an account. Raises ApiError 422 for what is not a time."""
     lists = parts.accounts.known_lists(account)
     at = checked_time("since", since, now_ms())
     return await parts.reads(receivers_of_no_list, account, at, lambda _: lists)

@@ -84,7 +84,7 @@ class Ordered(Body):
 class Answer(Body):
     """Whether one number may be texted now."""
 
-    number: str = Field(description="E.164; what is no number stays as it was sent.", examples=["+15551230001"])
+    number: str = Field(description="E.164; what is not a number stays as it was sent.", examples=["+15551230001"])
     may_be_texted: bool
     reason: str | None = Field(
         default=None,
@@ -194,7 +194,7 @@ async def show(
     as_of = _as_of(parts, asked.counts)
     answer = asked.answer(number)
     if answer["code"] == "invalid_number":
-        raise not_found("The last part of the path is no phone number; write it as +18005551234.")
+        raise not_found("The last part of the path is not a valid phone number; write it as +18005551234.")
     told = orjson.dumps({**answer, "list_number": listed, "as_of": as_of})
     await keep(parts, caller, listed, purpose, told)
     return Response(told, media_type="application/json")
@@ -211,7 +211,7 @@ async def _order(
 ) -> Ordered:
     listed = WHOLE_ACCOUNT if body.list_number == ALL_LISTS else list_in(caller.lists, body.list_number)
     if listed is None:
-        raise validation_failed([f"list_number: is no list of account {caller.account}"])
+        raise validation_failed([f"list_number: is not a list in account {caller.account}"])
     happened_at = body.happened_at if isinstance(body, Removal) else None
     if happened_at is not None and reason not in DATED_REASONS:
         raise validation_failed([f"happened_at: stands with the reasons {' and '.join(sorted(DATED_REASONS))} alone"])

@@ -77,7 +77,7 @@ class KafkaClaims:
     async def claim(self, scope: str, key: str, body: bytes) -> Accepted:
         """See `Claims`."""
         if not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
-            raise validation_failed([f"Idempotency-Key: has not 1 to {MAX_KEY} printable ASCII characters"])
+            raise validation_failed([f"Idempotency-Key: must be 1 to {MAX_KEY} printable ASCII characters"])
         request = ApiRequest(
             id=derived_id("request", scope, key),
             claim=random_id(),
@@ -113,7 +113,7 @@ class KafkaClaims:
 
 
 def first_counts(codec: Codec, row: bytes | None, record: Any) -> bytes | None:
-    """Row of a key after one more claim: the first stays for as long as it is valid. What is no claim is passed
+    """Row of a key after one more claim: the first stays for as long as it is valid. What is not a claim is passed
     over."""
     try:
         claim = codec.decode_as(ApiRequest, record.value)

@@ -127,7 +127,7 @@ def no_longer() -> ApiError:
 
 
 def as_text(body: bytes) -> tuple[str, str]:
-    """The beginning of a body as text, and its encoding: `utf-8`, or `hex` for what is no text."""
+    """The beginning of a body as text, and its encoding: `utf-8`, or `hex` for what is not text."""
     head = body[:SHOWN_BYTES]
     # A character that the cut went through is left out.
     for end in range(len(head), max(len(head) - 4, -1), -1):

@@ -29,7 +29,7 @@ async def create(request: Request, parts: Parts, principal: Principal, account: 
     except ValueError as error:
         raise validation_failed([f"id: {error}"]) from None
     if len(name) > MAX_NAME or not name.isprintable():
-        raise validation_failed([f"name: has not at most {MAX_NAME} printable characters"])
+        raise validation_failed([f"name: must be at most {MAX_NAME} printable characters"])
     async with parts.changing[account]:
         if account in parts.accounts.accounts:
             raise conflict(f"There is an account {account!r} already.")

@@ -135,7 +135,7 @@ async def try_endpoint(
     try:
         sent = trial_event(event, endpoint.account, now_ms())
     except KeyError:
-        raise validation_failed([f"event: {event!r} is no event"]) from None
+        raise validation_failed([f"event: {event!r} is not a known event"]) from None
     if endpoint.url == POLL:
         raise conflict("Nothing is sent to this endpoint: its receiver asks for its events.")
     account = parts.accounts.accounts[endpoint.account]

@@ -20,12 +20,12 @@ from schemas.masking import masked
 async def exported(request: Request, parts: Parts, principal: Principal, account: str, text: str) -> dict[str, Any]:
     """The signed evidence about a number in any notation. The audit log has who took it.
 
-    Raises ApiError: 404 for what is no number, 409 without a key, 503.
+    Raises ApiError: 404 for what is not a number, 409 without a key, 503.
     """
     try:
         number = to_e164(text)
     except ValueError:
-        raise not_found("This is no phone number; write it as +18005551234.") from None
+        raise not_found("This is not a valid phone number; write it as +18005551234.") from None
     key = parts.settings.evidence_key
     if key is None:
         raise ApiError(

@@ -81,7 +81,7 @@ async def create(
     """
     problems = []
     if not (0 < len(name) <= MAX_NAME and name.isprintable()):
-        problems.append(f"name: has not 1 to {MAX_NAME} printable characters")
+        problems.append(f"name: must be 1 to {MAX_NAME} printable characters")
     if endpoint is not None and f"{account}/{endpoint}" not in parts.accounts.endpoints:
         problems.append(f"endpoint: there is no endpoint {endpoint!r} in this account")
     if endpoint is None and role not in map(str, Role):

@@ -25,7 +25,7 @@ MOST_ROWS = MOST * 20
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """How many callbacks are processed again, and how many are gone or were no raw callbacks."""
+    """How many callbacks are processed again, and how many are gone or were not raw callbacks."""
 
     again: int
     gone: int

@@ -116,7 +116,7 @@ def a_day_ago() -> int:
 def row_of(codec: Codec, row: bytes | None, record: Any) -> bytes | None:
     """The row of a contact after one more registration: when each message was sent, sorted, and a hash of its id.
 
-    The same message again takes the place of the earlier one. What is no registration is passed over, and no message
+    The same message again takes the place of the earlier one. What is not a registration is passed over, and no message
     counts as sent later than it was registered.
     """
     try:

@@ -60,7 +60,7 @@ def number(text: str) -> str:
     try:
         return user_id_of(text) or to_number(text)
     except NotANumber:
-        raise ValueError("is no phone number; write it as +18005551234") from None
+        raise ValueError("is not a valid phone number; write it as +18005551234") from None
 
 
 def list_or_all(text: str) -> str:
@@ -70,7 +70,7 @@ def list_or_all(text: str) -> str:
 
 def _provider(text: str) -> str:
     if text not in PROVIDERS:
-        raise ValueError(f"is no provider; known are {', '.join(PROVIDERS)}")
+        raise ValueError(f"is not a known provider; known are {', '.join(PROVIDERS)}")
     return text
 
 
@@ -99,7 +99,7 @@ def _time(value: object) -> datetime:
     except ValueError:
         time = None
     if time is None or time.tzinfo is None:
-        raise ValueError("is no time with a zone; write it as 2026-11-20T10:15:00Z")
+        raise ValueError("is not a time with a zone; write it as 2026-11-20T10:15:00Z")
     return time
 
 

@@ -26,7 +26,7 @@ class Disconnected(Exception):
 
 
 def check_url(scope: Scope) -> None:
-    """Raise ApiError 422 for a URL that is no page's, before any of it is taken apart; and for a zero byte:
+    """Raise ApiError 422 for a URL that belongs to no page, before any of it is taken apart; and for a zero byte:
     PostgreSQL has none in texts, so it would fail to look for one.
     """
     path, query = scope["path"], scope["query_string"]

@@ -132,7 +132,7 @@ def _list(visitor: Visitor, list_number: str) -> str:
     if list_number == ALL_LISTS:
         return WHOLE_ACCOUNT
     if list_number not in visitor.lists:
-        raise validation_failed([f"list_number: is no list of account {visitor.account}"])
+        raise validation_failed([f"list_number: is not a list in account {visitor.account}"])
     return list_number
 
 

@@ -47,10 +47,10 @@ async def replay(
     try:
         wanted = DeadLettersFilter.model_validate(dict(parse_qsl(question)))
     except ValidationError:
-        raise validation_failed(["question: is no filter"]) from None
+        raise validation_failed(["question: is not a known filter"]) from None
     planned = await parts.reads(plan_dead, visitor.account, wanted, parts.accounts.endpoints_of(visitor.account))
     orders = list(orders_of(planned, visitor.account))
     if not orders:
-        raise conflict("There is nothing to send again, or its endpoint is no more.")
+        raise conflict("There is nothing to send again, or its endpoint no longer exists.")
     await order(request, parts, visitor.principal, visitor.account, orders)
     return done(visitor, "/replays", "ordered")

@@ -268,7 +268,7 @@ def _values_of(config: EndpointConfig) -> dict[str, Any]:
         "url": config.url,
         "events": list(config.events),
         "lists": list(config.lists),
-        # A pause is no setting: it stays by itself.
+        # A pause is not a setting: it stays by itself.
         "enabled": config.enabled or config.paused_at is not None,
         "retry_schedule": list(config.retry_schedule),
         "headers": dict.fromkeys(config.headers, "***"),

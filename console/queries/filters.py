@@ -141,5 +141,7 @@ def millis_of(text: str, now: int) -> int:
         at = None
     millis = -1 if at is None or at.tzinfo is None else int(at.timestamp() * 1000)
     if not 0 <= millis <= LAST_MS:
-        raise ValueError("is no time with a zone and no duration; write 2026-11-20T10:15:00Z, or 24h for a day ago")
+        raise ValueError(
+            "is neither a time with a zone nor a duration; write 2026-11-20T10:15:00Z, or 24h for a day ago"
+        )
     return millis

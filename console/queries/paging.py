@@ -119,7 +119,7 @@ def _read(cursor: str) -> tuple[int, int, str]:
         at, number, digest = text.split(".")
         return int(at), int(number), digest
     except (ValueError, binascii.Error):
-        raise BadCursor("is no cursor of this API; take next_cursor as it came") from None
+        raise BadCursor("is not a valid cursor; take next_cursor as it came") from None
 
 
 def _digest(question: str) -> str:

@@ -54,7 +54,7 @@ def email_of(text: str) -> str:
     email = text.strip().lower()
     name, at, host = email.rpartition("@")
     if not (name and at and host and email.isprintable() and " " not in email and len(email) <= MAX_EMAIL):
-        raise UserError("This is no email address; write it as ann@example.com.")
+        raise UserError("This is not a valid email address; write it as ann@example.com.")
     return email
 
 

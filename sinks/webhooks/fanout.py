@@ -45,7 +45,7 @@ def fan_out(record: Record, accounts: Accounts, admit: Admit) -> list[Delivery]:
         if record.account in accounts.accounts:
             return [_callback(record, admit)]
     elif not isinstance(record, RemovalsHeld):
-        raise CodecError(f"is a {type(record).__name__}, which is no webhook")
+        raise CodecError(f"is a {type(record).__name__}, which is not a webhook")
     admit(0, 0)
     return []
 

@@ -116,7 +116,7 @@ class Pauses:
 
     def failed(self, name: str, outcome: Outcome) -> None:
         """A webhook was not taken, or an open breaker stood in its way. One whose receiver wants no further attempt
-        was read and judged: that is no failure of the endpoint.
+        was read and judged: that is not a failure of the endpoint.
         """
         if is_callback_lane(name) or outcome.aborted:
             return

@@ -196,7 +196,7 @@ class PhraseLayer:
         )
 
     def plus(self, phrases: Iterable[str], reading: Reading) -> PhraseLayer:
-        """The layer with more phrases, which are no patterns."""
+        """The layer with more phrases, which are not patterns."""
         return replace(self, added=Phrases({reading.words(phrase): phrase for phrase in phrases}))
 
     def around(self, keywords: CourteousKeywords) -> PhraseLayer:

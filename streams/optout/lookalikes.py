@@ -62,7 +62,7 @@ class LookAlikes:
 
 
 def can_hide(keyword: str) -> bool:
-    """Whether a keyword is long enough to be looked for behind other letters: 7d is no TD."""
+    """Whether a keyword is long enough to be looked for behind other letters: 7d is not a TD."""
     return len(keyword) > 2
 
 

@@ -69,7 +69,7 @@ def sentences_in(text: str, first_person: Collection[str]) -> Iterator[Sentence]
 
     That is how reactions ('Liked "…"', '👍 to "…"', in any language) and quotes of our own messages lose what is not
     the person's own. A quote is the person's own where it is all there is, or where a word of `first_person` stands
-    before it. A quote that does not end goes on to the end of the text; a single one is no quote then ('tis).
+    before it. A quote that does not end goes on to the end of the text; a single one is not a quote then ('tis).
     """
     before, quoted, after = _around_quote(text)
     if not quoted:

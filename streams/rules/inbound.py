@@ -28,8 +28,10 @@ MAX_INBOUND = 16
 
 
 class Reading(NamedTuple):
-    """What a reply asks for. `reason` is that of the removal, None where it is no opt-out; `keyword` what it said, and
-    `layer` what found it."""
+    """What a reply asks for.
+
+    `reason` is that of the removal, None where it is not an opt-out; `keyword` what it said, and `layer` what found it.
+    """
 
     reason: str | None
     keyword: str | None

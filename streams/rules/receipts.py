@@ -81,7 +81,7 @@ def count_message(
     """What a message does to a contact: `removals` remove it at once, else the count may.
 
     `name` is the message's, `threshold` the failures in a row that remove a contact. A reason that was applied for this
-    message is not applied again. `judge` is the brake of the contact's `place`: it may hold what is no opt-out.
+    message is not applied again. `judge` is the brake of the contact's `place`: it may hold what is not an opt-out.
     """
     before = row or ContactRow(since=cause.at)
     new = [removal for removal in removals if f"{name}:{removal.reason}" not in before.removals]

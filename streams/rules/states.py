@@ -34,7 +34,7 @@ def public_message_id(receipt: Receipt, message: MessageSent | None) -> str:
     """The id under which a message goes out: the sender's own, else the provider's.
 
     The sender's own is the registered one, else the reference that the report carries, if it is one word of at most
-    128 letters, digits or `_.:/-`. What else stands there (JSON, free text) is no id and stays in the receipt.
+    128 letters, digits or `_.:/-`. What else stands there (JSON, free text) is not an ID and stays in the receipt.
     """
     if message is not None:
         return message.message_id

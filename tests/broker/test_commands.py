@@ -181,8 +181,8 @@ def test_a_file_with_mistakes_changes_nothing_and_names_them(trackly: Trackly, t
     done = trackly("apply", str(path), "--yes")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines() == [
-        "accounts[0].nmae: is no setting; did you mean name?",
-        'accounts[0].lists[0].number: "abc" is no phone number; write it as +18005551234',
+        "accounts[0].nmae: is not a known setting; did you mean name?",
+        'accounts[0].lists[0].number: "abc" is not a valid phone number; write it as +18005551234',
     ]
     assert trackly("export").stdout.strip() == ""
 

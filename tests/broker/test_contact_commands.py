@@ -120,8 +120,8 @@ def test_a_list_that_is_imported_comes_out_again(cluster: Cluster, tmp_path: Pat
     assert (done.returncode, json.loads(done.stdout)) == (0, found)
     rejected = list(csv.DictReader((tmp_path / "list.csv.rejected.csv").read_text("utf-8").splitlines()))
     assert [(row["line"], row["reason"]) for row in rejected] == [
-        ("302", "the number is no phone number"),
-        ("303", "the number is no phone number"),
+        ("302", "the number is not a valid phone number"),
+        ("303", "the number is not a valid phone number"),
     ]
     assert not (tmp_path / "list.csv.import.json").exists()
     until(lambda: len(removed(cluster, "mass")) == 300)
@@ -224,7 +224,7 @@ def test_a_key_is_shown_once_opens_its_account_and_can_be_revoked(cluster: Clust
         (("create", "--name", "x"), 2, "name one account, or say --all-accounts"),
         (("create", "--name", "x", "--account", "acme", "--all-accounts"), 2, "name one account"),
         (("create", "--name", "", "--account", "acme"), 2, "a name has 1 to 100"),
-        (("create", "--name", "x", "--account", "acme", "--expires", "soon"), 2, "is no duration"),
+        (("create", "--name", "x", "--account", "acme", "--expires", "soon"), 2, "is not a valid duration"),
         (("revoke", "key_none"), 1, "There is no key 'key_none'"),
     ],
 )

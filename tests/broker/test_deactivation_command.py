@@ -88,7 +88,7 @@ def test_standard_input_takes_pages_of_json(cluster: Cluster) -> None:
     ("name", "arguments", "code", "told"),
     [
         ("numbers.txt", (), 1, "pass --date"),
-        ("numbers.txt", ("--date", "20 November"), 2, "is no day such as"),
+        ("numbers.txt", ("--date", "20 November"), 2, "is not a valid day, such as"),
         ("numbers.txt", ("--date", "2026-11-20", "--reason", "bored"), 2, "neither deactivated nor reassigned"),
         ("numbers.txt", ("--date", "2026-11-20", "--account", "nobody"), 1, "There is no account 'nobody'"),
         (None, ("--from", "nobody"), 2, "none of twilio, vonage, infobip"),

@@ -41,7 +41,7 @@ def apply(
     try:
         text = file.read_text("utf-8")
     except UnicodeDecodeError:
-        raise Failed(f"{file} is no text in UTF-8.") from None
+        raise Failed(f"{file} is not UTF-8 text.") from None
     asyncio.run(_apply(text, yes, plain_secrets, as_json))
 
 

@@ -82,7 +82,7 @@ def verify(
     """Check that a file of evidence is as it was signed. Exit code 1 where it is not, or somebody else signed it."""
     trusted = _trusted(key)
     if file.stat().st_size > MAX_FILE:
-        raise Failed(f"{file} has more than {MAX_FILE >> 20} MiB and is no evidence.")
+        raise Failed(f"{file} has more than {MAX_FILE >> 20} MiB and is not evidence.")
     data = file.read_bytes()
     try:
         found = verified(data, trusted)
@@ -154,7 +154,9 @@ def _trusted(given: list[str] | None) -> list[str]:
         try:
             key_id(each)
         except ValueError:
-            raise typer.BadParameter(f"{each!r} is no public key in URL-safe base64", param_hint="--key") from None
+            raise typer.BadParameter(
+                f"{each!r} is not a valid public key in URL-safe base64", param_hint="--key"
+            ) from None
     return keys
 
 

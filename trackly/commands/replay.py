@@ -263,7 +263,7 @@ def _time(text: str, option: str) -> int:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(
-            f"{text!r} is no time: write 2026-01-15T10:30:00Z, or 2h for two hours ago", param_hint=option
+            f"{text!r} is not a valid time: write 2026-01-15T10:30:00Z, or 2h for two hours ago", param_hint=option
         ) from None
     return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
 

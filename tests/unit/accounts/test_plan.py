@@ -202,34 +202,38 @@ MISTAKES = {
     "": "accounts: is missing; begin with [[accounts]]",
     'accounts = "acme"': "accounts: is a text, expected an array of tables: write [[accounts]]",
     "accounts = [1]": "accounts[0]: is a whole number, expected a table",
-    '[[account]]\nid = "acme"': "account: is no setting; did you mean accounts?",
+    '[[account]]\nid = "acme"': "account: is not a known setting; did you mean accounts?",
     '[[accounts]]\nname = "Acme"': "accounts[0].id: is missing",
     "[[accounts]]\nid = 7": "accounts[0].id: is a whole number, expected a text",
-    '[[accounts]]\nid = "a/b"': 'accounts[0].id: "a/b" is no id: 1 to 64 letters, digits, dots, underscores or dashes',
+    '[[accounts]]\nid = "a/b"': (
+        'accounts[0].id: "a/b" is not a valid ID: 1 to 64 letters, digits, dots, underscores or dashes'
+    ),
     account_with("name = 2024-01-15"): "accounts[0].name: is a date or time, expected a text",
-    account_with('nmae = "x"'): "accounts[0].nmae: is no setting; did you mean name?",
+    account_with('nmae = "x"'): "accounts[0].nmae: is not a known setting; did you mean name?",
     account_with('trusted_cidrs = "10.0.0.0/8"'): "accounts[0].trusted_cidrs: is a text, expected an array",
     account_with('trusted_cidrs = ["10.0.0.0/8", "10.0.0/8"]'): (
-        'accounts[0].trusted_cidrs[1]: "10.0.0/8" is no network; write it as 203.0.113.0/24'
+        'accounts[0].trusted_cidrs[1]: "10.0.0/8" is not a valid network; write it as 203.0.113.0/24'
     ),
     account_with("trusted_cidrs = [1.5]"): "accounts[0].trusted_cidrs[0]: is a number, expected a text",
     account_with('discord_webhook_url = "discord"'): (
-        "accounts[0].discord_webhook_url: is no web address; write https://…, env:NAME or file:PATH"
+        "accounts[0].discord_webhook_url: is not a valid web address; write https://…, env:NAME or file:PATH"
     ),
     account_with('registers_messages = "yes"'): "accounts[0].registers_messages: is a text, expected true or false",
-    account_with('opt_out_scope = "all"'): 'accounts[0].opt_out_scope: "all" is no scope; known are list, account',
+    account_with(
+        'opt_out_scope = "all"'
+    ): 'accounts[0].opt_out_scope: "all" is not a known scope; known are list, account',
     account_with('opt_out_scope_from = "soon"'): (
-        'accounts[0].opt_out_scope_from: "soon" is no date; write it as 2027-01-31'
+        'accounts[0].opt_out_scope_from: "soon" is not a valid date; write it as 2027-01-31'
     ),
     account_with("opt_out_scope_from = 2027"): "accounts[0].opt_out_scope_from: is a whole number, expected a date",
     account_with('brake = "on"'): (
-        'accounts[0].brake: "on" is no brake; write "off", or { share = 0.1, minimum = 500 }'
+        'accounts[0].brake: "on" is not a valid brake; write "off", or { share = 0.1, minimum = 500 }'
     ),
     account_with("brake = 7"): "accounts[0].brake: is a whole number, expected a table",
     account_with("brake = { share = 1.5 }"): "accounts[0].brake.share: 1.5 is not between 0 and 1.0",
     account_with("brake = { minimum = -1 }"): "accounts[0].brake.minimum: -1 is not between 0 and 1000000000",
-    account_with("brake = { shar = 0.1 }"): "accounts[0].brake.shar: is no setting; did you mean share?",
-    account_with("brake_share = 0.1"): "accounts[0].brake_share: is no setting; did you mean brake?",
+    account_with("brake = { shar = 0.1 }"): "accounts[0].brake.shar: is not a known setting; did you mean share?",
+    account_with("brake_share = 0.1"): "accounts[0].brake_share: is not a known setting; did you mean brake?",
     account_with('[[accounts.lists]]\nnumber = "54321"\nbrake = { share = "all" }'): (
         "accounts[0].lists[0].brake.share: is a text, expected a number"
     ),
@@ -237,14 +241,18 @@ MISTAKES = {
         'accounts[0].lists[0].senders[0]: "12345" is a number; write it under numbers'
     ),
     account_with('[[accounts.lists]]\nnumber = "54321"\nnumbers = ["Acme"]'): (
-        'accounts[0].lists[0].numbers[0]: "Acme" is no phone number; write it as +18005551234'
+        'accounts[0].lists[0].numbers[0]: "Acme" is not a valid phone number; write it as +18005551234'
     ),
     account_with(
         '[[accounts.lists]]\nnumber = "54321"\nsenders = ["Acme"]\n'
         '[[accounts.lists]]\nnumber = "54322"\nsenders = ["ACME"]'
     ): 'accounts[0].lists[1]: "ACME" belongs to list 54321 already',
-    account_with('callback_secret = "x"'): "accounts[0].callback_secret: is no setting; did you mean callbacks?",
-    account_with('[accounts.callbacks]\ntoken = "x"'): "accounts[0].callbacks.token: is no setting; known are secret",
+    account_with(
+        'callback_secret = "x"'
+    ): "accounts[0].callback_secret: is not a known setting; did you mean callbacks?",
+    account_with(
+        '[accounts.callbacks]\ntoken = "x"'
+    ): "accounts[0].callbacks.token: is not a known setting; known are secret",
     account_with('[accounts.callbacks]\nsecret = ""'): (
         "accounts[0].callbacks.secret: is empty; write the secret, env:NAME or file:PATH"
     ),
@@ -253,23 +261,23 @@ MISTAKES = {
     ),
     account_with(
         "[accounts.alerts]\nopt_out = false"
-    ): "accounts[0].alerts.opt_out: is no setting; did you mean opt_outs?",
+    ): "accounts[0].alerts.opt_out: is not a known setting; did you mean opt_outs?",
     account_with('[accounts.alerts]\nbilling = "on"'): "accounts[0].alerts.billing: is a text, expected true or false",
     account_with('[accounts.alerts]\nminimum_severity = "hihg"'): (
-        'accounts[0].alerts.minimum_severity: "hihg" is no severity; did you mean high?'
+        'accounts[0].alerts.minimum_severity: "hihg" is not a known severity; did you mean high?'
     ),
     account_with('[accounts.alerts]\nwebhook_url = "alerts"'): (
-        "accounts[0].alerts.webhook_url: is no web address; write https://…, env:NAME or file:PATH"
+        "accounts[0].alerts.webhook_url: is not a valid web address; write https://…, env:NAME or file:PATH"
     ),
     account_with('[accounts.alerts]\nwebhook_secret = "***"'): (
         'accounts[0].alerts.webhook_secret: "***" keeps the secret that is stored, but none is;'
         " write the secret, env:NAME or file:PATH"
     ),
     account_with('[accounts.providers.twillio]\nauth_token = "x"'): (
-        "accounts[0].providers.twillio: is no provider; did you mean twilio?"
+        "accounts[0].providers.twillio: is not a known provider; did you mean twilio?"
     ),
     account_with('[accounts.providers.twilio]\nauth_tokn = "x"'): (
-        "accounts[0].providers.twilio.auth_tokn: is no credential; did you mean auth_token?"
+        "accounts[0].providers.twilio.auth_tokn: is not a known credential; did you mean auth_token?"
     ),
     account_with('[accounts.providers.twilio]\nauth_token = ""'): (
         "accounts[0].providers.twilio.auth_token: is empty; write the secret, env:NAME or file:PATH"
@@ -277,35 +285,37 @@ MISTAKES = {
     account_with('[accounts.providers.twilio]\nauth_token = "env:A B"'): (
         "accounts[0].providers.twilio.auth_token: names no environment variable; write env:NAME"
     ),
-    account_with('[accounts.postbacks]\ntokn = "x"'): "accounts[0].postbacks.tokn: is no setting; did you mean token?",
+    account_with(
+        '[accounts.postbacks]\ntokn = "x"'
+    ): "accounts[0].postbacks.tokn: is not a known setting; did you mean token?",
     account_with('[accounts.postbacks]\ntoken_previous = "x"'): (
         "accounts[0].postbacks.token_previous: is there without a token that follows it; write token"
     ),
     account_with('[accounts.postbacks]\ntrusted_cidrs = ["10.0.0/8"]'): (
-        'accounts[0].postbacks.trusted_cidrs[0]: "10.0.0/8" is no network; write it as 203.0.113.0/24'
+        'accounts[0].postbacks.trusted_cidrs[0]: "10.0.0/8" is not a valid network; write it as 203.0.113.0/24'
     ),
     account_with('trusted_postback_cidrs = ["10.0.0.0/8"]'): (
-        "accounts[0].trusted_postback_cidrs: is no setting; did you mean trusted_cidrs?"
+        "accounts[0].trusted_postback_cidrs: is not a known setting; did you mean trusted_cidrs?"
     ),
     account_with("callback_rate_limit = 0"): "accounts[0].callback_rate_limit: 0 is not between 0.1 and 100000",
     account_with("callback_rate_limit = nan"): "accounts[0].callback_rate_limit: nan is not between 0.1 and 100000",
     account_with("callback_rate_limit = true"): "accounts[0].callback_rate_limit: is true or false, expected a number",
     account_with('callback_rate_limit = "9"'): "accounts[0].callback_rate_limit: is a text, expected a number",
     account_with('codes = { "twilio 30500" = "neutrl" }'): (
-        'accounts[0].codes.twilio 30500: "neutrl" is no class; did you mean neutral?'
+        'accounts[0].codes.twilio 30500: "neutrl" is not a known class; did you mean neutral?'
     ),
     account_with('codes = { 30500 = "neutral" }'): (
-        'accounts[0].codes.30500: "30500" is no code: '
+        'accounts[0].codes.30500: "30500" is not a valid code: '
         "write a provider (infobip, twilio, cm, lime), a blank, and its code"
     ),
     account_with(
         'codes = { "twilio 30500" = 1 }'
     ): "accounts[0].codes.twilio 30500: is a whole number, expected a text",
     account_with('[accounts.opt_out]\noff = ["phrase"]'): (
-        'accounts[0].opt_out.off[0]: "phrase" is no layer; did you mean phrases?'
+        'accounts[0].opt_out.off[0]: "phrase" is not a known layer; did you mean phrases?'
     ),
     account_with('[accounts.opt_out]\nphrase = ["x"]'): (
-        "accounts[0].opt_out.phrase: is no setting; did you mean phrases?"
+        "accounts[0].opt_out.phrase: is not a known setting; did you mean phrases?"
     ),
     account_with('[accounts.opt_out]\nkeywords = ["🛑"]'): (
         'accounts[0].opt_out.keywords[0]: "🛑" has no letter or digit, and nothing else is compared'
@@ -320,14 +330,14 @@ MISTAKES = {
     account_with(f"[accounts.opt_out]\nnever = {[str(n) for n in range(501)]}"): (
         "accounts[0].opt_out.never: holds 501 words; 500 are the most"
     ),
-    account_with('opt_out_off = ["phrases"]'): "accounts[0].opt_out_off: is no setting; did you mean opt_out?",
+    account_with('opt_out_off = ["phrases"]'): "accounts[0].opt_out_off: is not a known setting; did you mean opt_out?",
     account_with("") + account_with(""): 'accounts[1].id: "acme" is already at accounts[0]',
     # lists
     account_with('[[accounts.lists]]\nnumber = "54321"\n[[accounts.lists]]\nnumber = "abc"'): (
-        'accounts[0].lists[1].number: "abc" is no phone number; write it as +18005551234'
+        'accounts[0].lists[1].number: "abc" is not a valid phone number; write it as +18005551234'
     ),
     account_with('[[accounts.lists]]\nnumber = "18005551234"'): (
-        'accounts[0].lists[0].number: "18005551234" is no phone number; write it as +18005551234'
+        'accounts[0].lists[0].number: "18005551234" is not a valid phone number; write it as +18005551234'
     ),
     account_with('[[accounts.lists]]\nnumber = "54321"\nretry_threshold = 0'): (
         "accounts[0].lists[0].retry_threshold: 0 is not between 1 and 100"
@@ -342,19 +352,19 @@ MISTAKES = {
         "accounts[0].lists[0].provider_list_ids.lime: is a whole number, expected a text"
     ),
     account_with('[[accounts.lists]]\nnumber = "54321"\ndlr_forward_url = "ftp://a.example"'): (
-        'accounts[0].lists[0].dlr_forward_url: "ftp://a.example" is no web address;'
+        'accounts[0].lists[0].dlr_forward_url: "ftp://a.example" is not a valid web address;'
         " write it as https://example.com/path"
     ),
     # endpoints
     account_with('[[accounts.endpoints]]\nid = "crm"'): "accounts[0].endpoints[0].url: is missing",
     account_with('[[accounts.endpoints]]\nid = "crm"\nurl = "https://"'): (
-        'accounts[0].endpoints[0].url: "https://" is no web address; write it as https://example.com/path'
+        'accounts[0].endpoints[0].url: "https://" is not a valid web address; write it as https://example.com/path'
     ),
     account_with('[[accounts.endpoints]]\nid = "crm"\nurl = "https://u:pw@a.example/"'): (
         "accounts[0].endpoints[0].url: holds a user name or password; addresses are shown and logged, so leave them out"
     ),
     endpoint_with('events = ["delivery", "replies"]'): (
-        'accounts[0].endpoints[0].events[1]: "replies" is no event; did you mean reply?'
+        'accounts[0].endpoints[0].events[1]: "replies" is not a known event; did you mean reply?'
     ),
     endpoint_with("events = []"): (
         "accounts[0].endpoints[0].events: names no event; choose from delivery, unsubscribe, reply, sent, click,"
@@ -363,7 +373,7 @@ MISTAKES = {
     endpoint_with('events = ["reply", "reply"]'): 'accounts[0].endpoints[0].events[1]: "reply" is there already',
     endpoint_with('enabled = "yes"'): "accounts[0].endpoints[0].enabled: is a text, expected true or false",
     endpoint_with('retry_schedule = ["1m", "soon"]'): (
-        "accounts[0].endpoints[0].retry_schedule[1]: 'soon' is no duration:"
+        "accounts[0].endpoints[0].retry_schedule[1]: 'soon' is not a valid duration:"
         " write a number and ms, s, m, h or d, such as 15m"
     ),
     endpoint_with("rate_limit = 0"): "accounts[0].endpoints[0].rate_limit: 0 is not between 0.01 and 100000",
@@ -371,15 +381,16 @@ MISTAKES = {
     endpoint_with("rate_limit = true"): "accounts[0].endpoints[0].rate_limit: is true or false, expected a number",
     endpoint_with("batch_events = 101"): "accounts[0].endpoints[0].batch_events: 101 is not between 1 and 100",
     endpoint_with('format = "xml"'): (
-        'accounts[0].endpoints[0].format: "xml" is no format; known are json, cloudevents'
+        'accounts[0].endpoints[0].format: "xml" is not a known format; known are json, cloudevents'
     ),
     endpoint_with('headers = { Webhook-Id = "x" }'): (
         "accounts[0].endpoints[0].headers.Webhook-Id: is a header that trackly or the connection sets;"
         " choose another name"
     ),
-    endpoint_with('headers = { "X A" = "x" }'): "accounts[0].endpoints[0].headers.X A: is no name of a header",
+    endpoint_with('headers = { "X A" = "x" }'): "accounts[0].endpoints[0].headers.X A: is not a valid header name",
     endpoint_with('headers = { X-A = "a\\nb" }'): (
-        "accounts[0].endpoints[0].headers.X-A: is no value of a header: ASCII without line breaks, no blanks around it"
+        "accounts[0].endpoints[0].headers.X-A: is not a valid header value: ASCII without line breaks,"
+        " no blanks around it"
     ),
     endpoint_with('headers = { X-A = "***" }'): (
         'accounts[0].endpoints[0].headers.X-A: "***" keeps the secret that is stored, but none is;'
@@ -404,7 +415,7 @@ MISTAKES = {
         " write the secret, env:NAME or file:PATH"
     ),
     endpoint_with('lists = ["+18005551235"]\n[[accounts.lists]]\nnumber = "+18005551234"'): (
-        'accounts[0].endpoints[0].lists[0]: "+18005551235" is no list of account acme; did you mean +18005551234?'
+        'accounts[0].endpoints[0].lists[0]: "+18005551235" is not a list in account acme; did you mean +18005551234?'
     ),
     endpoint_with('[[accounts.endpoints]]\nid = "crm"\nurl = "https://b.example/"'): (
         'accounts[0].endpoints[1].id: "crm" is already at accounts[0].endpoints[0]'
@@ -420,12 +431,12 @@ def test_a_mistake_is_named_by_its_place(text: str, problem: str) -> None:
 @pytest.mark.parametrize("name", file.KEPT_FIELDS)
 def test_what_trackly_itself_writes_cannot_be_set(name: str) -> None:
     (problem,) = problems_of(endpoint_with(f"{name} = 1"))
-    assert problem.startswith(f"accounts[0].endpoints[0].{name}: is no setting; ")
+    assert problem.startswith(f"accounts[0].endpoints[0].{name}: is not a known setting; ")
 
 
 def test_what_is_no_toml_is_named_by_its_line() -> None:
     (problem,) = problems_of('[[accounts]]\nid = acme"')
-    assert problem.startswith("the file is no TOML: ")
+    assert problem.startswith("the file is not valid TOML: ")
     assert "line 2" in problem
 
 
@@ -797,4 +808,6 @@ def test_a_secret_that_the_file_changes_ends_a_rotation() -> None:
 
 @pytest.mark.parametrize("name", file.KEPT_FIELDS)
 def test_a_file_cannot_set_what_commands_change(name: str) -> None:
-    assert problems_of(endpoint_with(f'{name} = "x"'))[0].startswith(f"accounts[0].endpoints[0].{name}: is no setting")
+    assert problems_of(endpoint_with(f'{name} = "x"'))[0].startswith(
+        f"accounts[0].endpoints[0].{name}: is not a known setting"
+    )

@@ -75,7 +75,7 @@ def test_a_rule_of_a_newer_version_is_left_out() -> None:
         ("cap = 0", "cap: 0 is not between 1 and 100"),
         ("cap = 101", "cap: 101 is not between 1 and 100"),
         ("rule_caps = 1", "rule_caps: is a whole number, expected true or false"),
-        ("quiet = true", "quiet: is no setting"),
+        ("quiet = true", "quiet: is not a known setting"),
     ],
 )
 def test_a_mistake_is_named_by_its_place(line: str, told: str) -> None:

@@ -49,7 +49,7 @@ def service(status: int, body: bytes) -> Iterator[int]:
         ([(0, NOT_READY), (100, READY), (180, NOT_READY), (359, NOT_READY)], False),
         ([(0, Answer(False, 1.0)), (100, Answer(False, 2.0)), (279, Answer(False, 2.0))], False),
         ([(0, Answer(False, 1.0)), (100, Answer(False, 2.0)), (280, Answer(False, 2.0))], True),
-        # What it has read before it stopped answering is no progress.
+        # What it has read before it stopped answering is not progress.
         ([(0, Answer(False, 7.0)), (100, NOT_READY), (170, Answer(False, 7.0)), (180, Answer(False, 7.0))], True),
     ],
 )

@@ -277,13 +277,13 @@ def test_the_reasons_are_those_of_the_records() -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"list_number": OTHER_LIST}, "list_number: is no list of account acme"),
-        ({"list_number": "nobody"}, "list_number: is no phone number"),
-        ({"numbers": [NUMBER, "nobody"]}, "numbers[1]: is no phone number"),
+        ({"list_number": OTHER_LIST}, "list_number: is not a list in account acme"),
+        ({"list_number": "nobody"}, "list_number: is not a valid phone number"),
+        ({"numbers": [NUMBER, "nobody"]}, "numbers[1]: is not a valid phone number"),
         ({"numbers": []}, "numbers: "),
         ({"numbers": [NUMBER] * 1_001}, "numbers: "),
         ({"reason": "because"}, "reason: "),
-        ({"list": LIST}, "list: is no field"),
+        ({"list": LIST}, "list: is not a known field"),
     ],
 )
 async def test_an_order_with_a_mistake_is_not_given(api: Api, changes: dict[str, Any], told: str) -> None:

@@ -118,7 +118,7 @@ async def test_a_mistake_in_the_form_is_told_above_it_and_keeps_what_was_ticked(
     api.sign_in(Role.ADMIN)
     answer = await api.form("/alerts/settings", told=["billing"], slack_webhook_url="slack")
     assert answer.status_code == 422
-    assert "slack_webhook_url: is no web address" in answer.text
+    assert "slack_webhook_url: is not a valid web address" in answer.text
     assert answer.text.count(" checked>") == 1
     assert not api.written.entries
 

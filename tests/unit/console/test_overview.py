@@ -86,7 +86,7 @@ def test_a_symptom_is_told_with_the_place_of_its_next_step(changes: dict[str, An
         {},
         {"endpoints": [endpoint()], "webhooks": [Webhooks("crm", 9, 0)]},  # too few to tell
         {"endpoints": [endpoint()], "webhooks": [Webhooks("crm", 100, 51)]},
-        {"webhooks": [Webhooks("gone", 100, 0)]},  # an endpoint that is no more
+        {"webhooks": [Webhooks("gone", 100, 0)]},  # an endpoint that no longer exists
         {"endpoints": [endpoint(secret_next="n", secret_next_at=NOW + 48 * HOUR)]},
         {"behind_seconds": 59.0},
     ],

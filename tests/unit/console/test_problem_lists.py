@@ -120,7 +120,7 @@ async def test_a_page_escapes_what_others_wrote(api: Api, path: str, table: Tabl
 
 async def test_a_viewer_sees_no_payloads_and_no_answers(api: Api) -> None:
     api.put(attempts, attempt(response_head="no such number: 15551230001"))
-    api.put(rejected, rejected_item(error="to: 15551230001 is no number"))
+    api.put(rejected, rejected_item(error="to: 15551230001 is not a number"))
     api.sign_in(Role.VIEWER)
     for path in ("/attempts", "/attempts/1", "/rejected"):
         shown = await api.page(path)

@@ -32,4 +32,4 @@ def test_a_rule_is_told_as_it_is(rule: Rule) -> None:
 
 
 def test_the_page_says_that_it_is_no_legal_advice() -> None:
-    assert "This is no legal advice." in PAGE
+    assert "This is not legal advice." in PAGE

@@ -61,7 +61,7 @@ def cases() -> list[tuple[str, bool, str, tuple[str, str, str], bytes]]:
     return [
         ("as it is", True, SECRET, (webhook_id, timestamp, signature), BODY),
         ("an empty body", True, SECRET, signed(one, body=b""), b""),
-        ("bytes that are no text", True, SECRET, signed(one, body=b"\xff\x00\xfe"), b"\xff\x00\xfe"),
+        ("bytes that are not text", True, SECRET, signed(one, body=b"\xff\x00\xfe"), b"\xff\x00\xfe"),
         ("a secret without whsec_", True, "tøpsecret", signed(Signer("tøpsecret")), BODY),
         ("a rotation, with the present secret", True, SECRET, signed(both), BODY),
         ("a rotation, with the new secret", True, NEXT, signed(both), BODY),
@@ -73,7 +73,7 @@ def cases() -> list[tuple[str, bool, str, tuple[str, str, str], bytes]]:
         ("another body", False, SECRET, (webhook_id, timestamp, signature), BODY + b" "),
         ("another id", False, SECRET, ("evt_2", timestamp, signature), BODY),
         ("another time", False, SECRET, (webhook_id, str(int(timestamp) + 1), signature), BODY),
-        ("a time that is no number", False, SECRET, (webhook_id, "now", signature), BODY),
+        ("a time that is not a number", False, SECRET, (webhook_id, "now", signature), BODY),
         ("no time", False, SECRET, (webhook_id, "", signature), BODY),
         ("another secret", False, NEXT, (webhook_id, timestamp, signature), BODY),
         ("no signature", False, SECRET, (webhook_id, timestamp, ""), BODY),

@@ -97,5 +97,5 @@ def test_the_file_says_so_in_one_word() -> None:
     text = '[[accounts]]\nid = "acme"\nname = "Acme"\n[accounts.providers.eztexting]\nsignature = "{}"\n'
     (config,) = make_plan(text.format("required"), Accounts()).configs
     assert isinstance(config, AccountConfig)
-    with pytest.raises(PlanError, match=r"eztexting\.signature: is no word that is known here; write required"):
+    with pytest.raises(PlanError, match=r"eztexting\.signature: is not a known value; write required"):
         make_plan(text.format("maybe"), Accounts())

@@ -134,7 +134,7 @@ async def test_a_request_has_the_exact_body_and_no_headers_but_ours(server: Serv
         (response(500, "Retry-After: 7"), Outcome(500, "http_status")),
         ((b"HTTP/1.1 200 OK\r\n\r\nuntil the end", None), answered(200)),
         ((b"HTTP/1.1 100 Continue\r\n\r\n" + OK,), answered(200)),
-        (response(200, "Content-Encoding: gzip", body=b"this is no gzip"), answered(200)),
+        (response(200, "Content-Encoding: gzip", body=b"this is not gzip"), answered(200)),
         ((b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nthe", None), answered(200)),
         ((b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\nbroken",), Outcome(500, "http_status")),
         ((b"SSH-2.0-OpenSSH_9.6\r\n",), Outcome(error_class="bad_response")),

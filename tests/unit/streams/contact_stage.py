@@ -222,7 +222,7 @@ class Stage:
                 topic, key = "commands", recipient_key(record.account, record.phone_number)
                 at = self.got_at.get(record.event_id, record.issued_at)
             case _:
-                raise AssertionError(f"{type(record).__name__} is no input of the stage")
+                raise AssertionError(f"{type(record).__name__} is not an input of the stage")
         return self.kafka.admitted(topic, key, CODEC.encode(record), at)
 
     def _sent_since(self, count: int) -> list[Record]:

@@ -64,7 +64,7 @@ def test_a_click_on_a_registered_link_names_message_link_and_list() -> None:
 @pytest.mark.parametrize(
     ("fields", "message_id", "click_id", "url"),
     [
-        # A target that is no registered link, and a click that names the link itself.
+        # A target that is not a registered link, and a click that names the link itself.
         ({"message": "m1", "url": "https://acme.example/other"}, "order-77", None, "https://acme.example/other"),
         ({"message": "m1", "url": None, "click_id": "c-1"}, "order-77", "c-1", SALE.url),
         # Messages that nobody registered.

@@ -79,21 +79,24 @@ def test_version_is_that_of_the_package() -> None:
         (["toppics"], "Did you mean 'topics'?"),
         (["topics", "aply"], "Did you mean 'apply'"),
         (["tap"], "Missing argument 'topic'"),
-        (["tap", "t", "--from", "yesterday"], "--from: 'yesterday' is no place to begin"),
-        (["tap", "t", "--where", "status"], "--where: 'status' is no condition"),
+        (["tap", "t", "--from", "yesterday"], "--from: 'yesterday' is not a valid place to begin"),
+        (["tap", "t", "--where", "status"], "--where: 'status' is not a valid condition"),
         (["tap", "t", "--raw", "--where", "a=b"], "--where: fields are only known without --raw"),
         (["tap", "config.endpoints", "--raw"], "--raw: config.endpoints holds secrets"),
         (["tap", "t", "--max", "0"], "--max"),
-        (["tap", "t", "--to", "tomorrow"], "--to: 'tomorrow' is no place"),
+        (["tap", "t", "--to", "tomorrow"], "--to: 'tomorrow' is not a valid place"),
         (["tap", "t", "--out", "x.xlsx"], "--out: x.xlsx does not end with one of .jsonl, .csv, .parquet"),
         (["tap", "t", "--out", "x.csv", "--count-by", "status"], "cannot be used with --count-by"),
         (["tap", "t", "--max", "1", "--state", "x"], "--max: stands without --state"),
         (["tap", "t", "--raw", "--count-by", "status"], "fields are only known without --raw"),
-        (["rejected", "list", "--since", "5"], "--since: '5' is no duration"),
+        (["rejected", "list", "--since", "5"], "--since: '5' is not a valid duration"),
         (["dead", "list", "--limit", "many"], "--limit"),
-        (["contact", "show", "acme", "+18005551234", "nobody"], "NUMBER: 'nobody' is no phone number"),
-        (["contact", "show", "acme", "list", "+18005551234"], "LIST: 'list' is no phone number"),
-        (["providers", "test", "infobop", "--account", "acme"], "'infobop' is no provider; did you mean infobip?"),
+        (["contact", "show", "acme", "+18005551234", "nobody"], "NUMBER: 'nobody' is not a valid phone number"),
+        (["contact", "show", "acme", "list", "+18005551234"], "LIST: 'list' is not a valid phone number"),
+        (
+            ["providers", "test", "infobop", "--account", "acme"],
+            "'infobop' is not a known provider; did you mean infobip?",
+        ),
         (["providers", "test", "infobip"], "Missing option '--account'"),
         (["contact", "remove", "acme", "+18005551234", "+15551230001", "--reason", "x"], "--reason: 'x' is none of"),
         (["contacts", "export", "--removed"], "Missing option '--account'"),
@@ -104,13 +107,13 @@ def test_version_is_that_of_the_package() -> None:
         (["apply"], "Missing argument 'FILE.toml'"),
         (["settings", "--jason"], "--jason"),
         (["opt-out"], "Missing argument 'text'"),
-        (["endpoints", "rotate-secret", "acme/crm", "--overlap", "soon"], "--overlap: 'soon' is no duration"),
-        (["endpoints", "rotate-secret", "acme/crm", "--secret", "s3cret"], "--secret: is no env:NAME or file:PATH"),
+        (["endpoints", "rotate-secret", "acme/crm", "--overlap", "soon"], "--overlap: 'soon' is not a valid duration"),
+        (["endpoints", "rotate-secret", "acme/crm", "--secret", "s3cret"], "--secret: is not env:NAME or file:PATH"),
         (["dead", "replay"], "EVENT_ID: name event ids, or --endpoint"),
         (["rejected", "retry"], "ID: name ids, or choose"),
         (["replay"], "--endpoint: name the endpoint, or one of the commands list, show, stop"),
         (["replay", "--endpoint", "acme/crm"], "--from: name a time, or ids with --id"),
-        (["replay", "--endpoint", "acme/crm", "--from", "yesterday"], "--from: 'yesterday' is no time"),
+        (["replay", "--endpoint", "acme/crm", "--from", "yesterday"], "--from: 'yesterday' is not a valid time"),
         (["replay", "--endpoint", "acme/crm", "--from", "1h", "--failed", "--dead"], "choose --failed or --dead"),
     ],
 )
@@ -260,7 +263,7 @@ def test_settings_are_shown_even_if_one_is_wrong(options: list[str], monkeypatch
     result = runner.invoke(app, ["settings", *options])
     assert result.exit_code == 1
     assert "TRACKLY_INGEST_PORT" in result.stdout
-    assert "KAFKA_BOOTSTRAP_SERVERS: 'nowhere' is no host:port" in result.stderr
+    assert "KAFKA_BOOTSTRAP_SERVERS: 'nowhere' is not a valid host:port" in result.stderr
     assert "s3cret" not in result.output
 
 

@@ -32,7 +32,7 @@ def test_a_start_is_a_word_an_offset_or_a_time(text: str, start: Start) -> None:
 
 @pytest.mark.parametrize("text", ["", "-1", "now", "1.5", "2024-13-01", "Beginning"])
 def test_other_starts_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no place to begin"):
+    with pytest.raises(ValueError, match="is not a valid place to begin"):
         parse_start(text)
 
 

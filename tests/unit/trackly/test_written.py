@@ -43,14 +43,14 @@ def test_a_number_whose_country_is_certain_is_read(text: str, country: str | Non
         ("4155551234", "may lack its country code"),
         ("415-555-1234", "may lack its country code"),
         ("(415) 555-1234", "may lack its country code"),
-        ("07911123456", "no phone number"),
+        ("07911123456", "not a valid phone number"),
         ("5551234", "of no country"),
-        ("555-1234", "no phone number"),
+        ("555-1234", "not a valid phone number"),
         ("12345", "short code"),
         ("1.4155551234E+10", "a spreadsheet took digits off it"),
         ("4,91511E+12", "a spreadsheet took digits off it"),
-        ("nobody", "no phone number"),
-        ("", "no phone number"),
+        ("nobody", "not a valid phone number"),
+        ("", "not a valid phone number"),
     ],
 )
 def test_one_whose_country_is_not_says_what_is_doubtful(text: str, told: str) -> None:
@@ -60,7 +60,7 @@ def test_one_whose_country_is_not_says_what_is_doubtful(text: str, told: str) ->
 
 @pytest.mark.parametrize("text", ["Germany", "", "XX", "U"])
 def test_a_country_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no country"):
+    with pytest.raises(ValueError, match="is not a valid country"):
         country_of(text)
 
 

@@ -48,7 +48,7 @@ def read(file: IO[bytes], passphrase: str) -> Iterator[bytes]:
     """The lines. Raises NotOpened, also amid the lines where the file is damaged there."""
     head = file.read(len(MAGIC) + _SALT + _PREFIX)
     if not head.startswith(MAGIC) or len(head) < len(MAGIC) + _SALT + _PREFIX:
-        raise NotOpened("this is no backup of trackly's, or of a later version")
+        raise NotOpened("this is not a trackly backup, or a later version wrote it")
     salt, prefix = head[len(MAGIC) : -_PREFIX], head[-_PREFIX:]
     sealer, unpacker = _sealer(passphrase, salt), zlib.decompressobj()
     rest, number, size = b"", 0, file.read(4)

@@ -215,7 +215,7 @@ def lines_of(differences: Sequence[Difference]) -> Iterator[dict[str, Any]]:
 def _read(callback: RawCallback) -> Iterator[Any]:
     sender = PROVIDERS.get(callback.provider) or NETWORKS.get(callback.provider)
     if sender is None:
-        raise Unreadable("unknown_provider", f"{callback.provider!r} is no provider and no network that trackly knows")
+        raise Unreadable("unknown_provider", f"{callback.provider!r} is not a known provider or network")
     yield from sender.read(callback)
 
 

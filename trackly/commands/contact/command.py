@@ -328,5 +328,5 @@ def _number(text: str, argument: str) -> str:
         return to_number(text)
     except NotANumber:
         raise typer.BadParameter(
-            f"{text!r} is no phone number; write it as +18005551234", param_hint=argument
+            f"{text!r} is not a valid phone number; write it as +18005551234", param_hint=argument
         ) from None

@@ -46,7 +46,7 @@ EXAMPLES = 5
 """Lines that a survey names."""
 
 MAX_LINE = 64 << 10
-"""Bytes of a line; a longer one is no row of a list."""
+"""Bytes of a line; a longer one is not a row of a list."""
 
 
 class Survey(NamedTuple):
@@ -300,4 +300,4 @@ def _text(line: bytes) -> str:
     try:
         return line.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError:
-        raise BadLine("is no text in UTF-8") from None
+        raise BadLine("is not UTF-8 text") from None

@@ -81,9 +81,9 @@ def json_object(line: str) -> dict[str, Any] | None:
     try:
         value: Any = json.loads(line)
     except (ValueError, RecursionError):
-        raise BadLine("is no JSON") from None
+        raise BadLine("is not valid JSON") from None
     if not isinstance(value, dict):
-        raise BadLine("is no JSON object")
+        raise BadLine("is not a JSON object")
     return value
 
 
@@ -100,7 +100,7 @@ def _cells(line: str, delimiter: str) -> list[str]:
     try:
         return next(csv.reader([line], delimiter=delimiter, strict=True), [])
     except csv.Error as error:
-        raise BadLine(f"is no CSV: {error}") from None
+        raise BadLine(f"is not valid CSV: {error}") from None
 
 
 def _suppression(number: str, reason: str, country: str | None) -> Suppression:

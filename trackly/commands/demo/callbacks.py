@@ -207,7 +207,7 @@ def _malformed() -> Iterator[Callback]:
     yield _infobip([(_delivered("lost", 1)[0], rejected)], key="deliveryReport")
     yield _twilio({"MessageSid": "SMhuh", "MessageStatus": "huh"}, rejected)
     good = [_delivered(f"mixed-{n}", 900 + n) for n in range(6)]
-    # A recipient that is no number costs the recipient, not the report.
+    # A recipient that is not a number costs the recipient, not the report.
     report, told = _delivered("bad-to", 950)
     no_number = {**report, "to": "not a number"}
     no_id = _delivered("gone", 951)[0]

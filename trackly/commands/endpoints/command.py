@@ -136,7 +136,7 @@ def activate_secret(endpoint: Endpoint, as_json: Json = False) -> None:
     """End a rotation now: the new secret signs alone from here on."""
     _show(asyncio.run(change_endpoint("endpoint.activate", endpoint, activated)), as_json)
     if not as_json:
-        say("The new secret signs alone now.")
+        say("Only the new secret signs now.")
 
 
 def _fields(config: EndpointConfig, now: int) -> dict[str, Any]:
@@ -177,7 +177,7 @@ def _check_reference(secret: str) -> None:
     if not secret.startswith(REFERENCES):
         # What stands on a command line is seen by everybody on the machine.
         raise typer.BadParameter(
-            "is no env:NAME or file:PATH; leave it out to have one generated", param_hint="--secret"
+            "is not env:NAME or file:PATH; leave it out to have one generated", param_hint="--secret"
         )
     parsed(check_endpoint_secret, secret, "--secret")
 

@@ -170,7 +170,9 @@ def try_provider(
     Exit code 1 if one was not stored, was rejected or did not come out.
     """
     if name not in SOURCES:
-        raise typer.BadParameter(f"{name!r} is no provider; {nearest(name, sorted(SOURCES))}", param_hint="NAME")
+        raise typer.BadParameter(
+            f"{name!r} is not a known provider; {nearest(name, sorted(SOURCES))}", param_hint="NAME"
+        )
     fates = asyncio.run(_test(name, account, url, timeout, yes))
     if as_json:
         for fate in fates:

@@ -216,7 +216,7 @@ def _ended(
 def _rows(settings: BusSettings, name: str, conditions: Sequence[Condition], paths: Sequence[str] | None) -> Rows:
     topic: Topic | None = settings.catalogue.named(name)
     if topic is None or topic.record is None:
-        raise Failed(f"{name} is no topic with a record of trackly's: `trackly tap {name} --out FILE.jsonl` writes it.")
+        raise Failed(f"{name} is not a topic with trackly records: `trackly tap {name} --out FILE.jsonl` writes it.")
     names = None if paths is None else {path.partition(".")[0] for path in paths}
     return Rows(registry_for(settings.schema_registry_url), topic.record, conditions, names)
 

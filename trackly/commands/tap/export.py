@@ -28,7 +28,7 @@ class Export:
     """A sink that writes a file. While it is written its name ends with `.part`, unless the export can be resumed."""
 
     def __init__(self, path: Path, resumed: Remembered | None) -> None:
-        """Raises Failed where a file is there that this is no continuation of."""
+        """Raises Failed where a file is there that this is not a continuation of."""
         if not resumed:
             refuse_others(path)
         self.path = path

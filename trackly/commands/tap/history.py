@@ -104,7 +104,7 @@ class Position:
         except FileNotFoundError:
             return {}
         except (ValueError, KeyError, TypeError):
-            raise Failed(f"{self._path} is no position of `trackly tap`: name another file, or remove it.") from None
+            raise Failed(f"{self._path} is not a `trackly tap` position: name another file, or remove it.") from None
         if asked != self._asked:
             raise Failed(f"{self._path} is the position of another question ({asked}): name another file.")
         return saved

@@ -106,7 +106,7 @@ def describe_topic(
         begins, ends = admin.begin_offsets(found), admin.end_offsets(found)
     topic = settings.catalogue.named(found)
     if topic is None:
-        raise Failed(f"{found} is no topic of trackly's; Kafka's own tools describe it.")
+        raise Failed(f"{found} is not a trackly topic; Kafka's own tools describe it.")
     partitions = [{"partition": number, "begin": begins[number], "end": ends[number]} for number in sorted(ends)]
     wanted = {**topic.settings, "partitions": str(topic.partitions)}
     actual = {**there.settings, "partitions": str(there.partitions)}

@@ -80,7 +80,7 @@ async def test_a_list_is_changed_and_the_audit_log_says_what(api: Api) -> None:
         ({"number": NEW, "provider_list_ids": {"limes": "1"}}, "provider_list_ids.limes: "),
         ({"number": NEW, "dlr_forward_url": "ftp://x"}, "dlr_forward_url: "),
         ({"number": NEW, "reply_forward_url": "https://10.0.0.1/"}, "reply_forward_url: nothing may be sent"),
-        ({"number": NEW, "name": "x"}, "name: is no field"),
+        ({"number": NEW, "name": "x"}, "name: is not a known field"),
     ],
 )
 async def test_a_list_that_makes_no_sense_is_refused_by_its_field(api: Api, body: dict[str, Any], problem: str) -> None:

@@ -61,8 +61,8 @@ async def test_it_is_written_under_the_recipient_with_who_gave_it(api: Api) -> N
         ({"time_zone": "x" * 65}, "contacts[0].time_zone: "),
         ({"state": "ON"}, "contacts[0].state: is not a state"),
         ({"state": 1}, "contacts[0].state: "),
-        ({"number": "nobody"}, "contacts[0].number: is no phone number"),
-        ({"zone": "UTC"}, "contacts[0].zone: is no field"),
+        ({"number": "nobody"}, "contacts[0].number: is not a valid phone number"),
+        ({"zone": "UTC"}, "contacts[0].zone: is not a known field"),
     ],
 )
 async def test_a_mistake_is_named_and_nothing_is_written(api: Api, place: dict[str, Any], told: str) -> None:

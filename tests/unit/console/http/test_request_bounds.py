@@ -39,7 +39,7 @@ def members(count: int, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        ({"messages": [MESSAGE], **members(2, 1)}, "f0: is no field; f1: is no field"),
+        ({"messages": [MESSAGE], **members(2, 1)}, "f0: is not a known field; f1: is not a known field"),
         ({"messages": [MESSAGE], **members(MAX_UNKNOWN + 1, 1)}, "too many fields that are none"),
         ({"messages": [{**MESSAGE, **members(2_000, 1)}]}, "messages[0]: has too many fields that are none"),
         (

@@ -219,7 +219,7 @@ def _day(text: str) -> date:
     try:
         day = date.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{text!r} is no day such as 2026-11-20") from None
+        raise ValueError(f"{text!r} is not a valid day, such as 2026-11-20") from None
     if day > datetime.now(UTC).date() + timedelta(days=1):
         raise ValueError(f"{text} lies ahead")
     return day

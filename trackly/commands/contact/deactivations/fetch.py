@@ -130,7 +130,7 @@ class Client:
 
 
 def refused(status: int) -> Failed:
-    """What a person is told of an answer that is no file."""
+    """What a person is told of an answer that is not a file."""
     told = {
         401: "it does not take the credentials",
         403: "these credentials may not have the file: providers open it on request",
@@ -252,7 +252,7 @@ def _json(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        raise Failed("The provider's answer is no JSON.") from None
+        raise Failed("The provider's answer is not valid JSON.") from None
 
 
 def _results(page: Any) -> list[Any]:

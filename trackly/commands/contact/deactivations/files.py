@@ -82,7 +82,7 @@ def parser_of(first_line: str, now: int) -> Parse:
 def lines_of(source: BinaryIO, target: Path) -> None:
     """Write what a provider's file holds as lines to a new file: pages of JSON as an object a line, a zip unpacked.
 
-    Raises ValueError for a page that is no JSON, a damaged zip, and what is too large.
+    Raises ValueError for a page that is not valid JSON, a damaged zip, and what is too large.
     """
     with target.open("wb") as out:
         if source.read(4) == b"PK\x03\x04":
@@ -179,7 +179,7 @@ def _number(text: str, is_american: bool) -> str:
     except NotANumber:
         number = ""
     if not number.startswith("+"):
-        raise BadLine("the number is no phone number")
+        raise BadLine("the number is not a valid phone number")
     return number
 
 

@@ -42,7 +42,7 @@ def test_json_lines_are_read_alike(tmp_path: Path) -> None:
         ("+12125550123,,", "has neither a time zone nor a state"),
         (",America/Denver,", "has no number"),
         ("2125550123,America/Denver,", "the number may lack its country code"),
-        ("nobody,America/Denver,", "the number is no phone number"),
+        ("nobody,America/Denver,", "the number is not a valid phone number"),
         ("+12125550123,MST,", "'MST' is not a time zone"),
         ("+12125550123,,ON", "'ON' is not a state"),
         ("+12125550123", "has neither a time zone nor a state"),

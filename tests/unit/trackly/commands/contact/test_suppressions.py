@@ -53,11 +53,11 @@ def test_a_line_of_json(line: str, expected: Suppression | None) -> None:
 @pytest.mark.parametrize(
     ("first", "line", "told"),
     [
-        ("number,reason", "nobody,manual", "the number is no phone number"),
-        ("number,reason", "1.5551E+10,", "the number is no phone number"),
+        ("number,reason", "nobody,manual", "the number is not a valid phone number"),
+        ("number,reason", "1.5551E+10,", "the number is not a valid phone number"),
         ("number,reason", "+15551230001,because", "the reason is none of message, manual"),
         ("reason,number", "manual", "has no column 2 with a number"),
-        ("number", '"+15551230001', "is no CSV"),
+        ("number", '"+15551230001', "is not valid CSV"),
     ],
 )
 def test_a_line_of_csv_that_names_no_contact(first: str, line: str, told: str) -> None:
@@ -68,12 +68,12 @@ def test_a_line_of_csv_that_names_no_contact(first: str, line: str, told: str) -
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("{", "is no JSON"),
-        ("[" * 100_000, "is no JSON"),
-        ('"+15551230001"', "is no JSON object"),
+        ("{", "is not valid JSON"),
+        ("[" * 100_000, "is not valid JSON"),
+        ('"+15551230001"', "is not a JSON object"),
         ("{}", 'has no field "number"'),
         ('{"number": null}', 'has no field "number"'),
-        ('{"number": "nobody"}', "the number is no phone number"),
+        ('{"number": "nobody"}', "the number is not a valid phone number"),
         ('{"number": "+15551230001", "reason": "x"}', "the reason is none of"),
     ],
 )

@@ -298,6 +298,6 @@ def test_a_position_belongs_to_one_question(other: Question, told: str, tmp_path
 def test_a_file_that_is_no_position_is_not_written_over(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("precious", "utf-8")
-    with pytest.raises(Failed, match="is no position"):
+    with pytest.raises(Failed, match="is not a `trackly tap` position"):
         Position(path, question())
     assert path.read_text("utf-8") == "precious"

@@ -101,7 +101,7 @@ def test_a_run_of_another_day_does_not_go_on_where_one_was(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("text", ["20 November", "2026-13-01", "2999-01-01"])
 def test_a_day_that_is_none_is_told(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no day|lies ahead"):
+    with pytest.raises(ValueError, match=r"is not a valid day|lies ahead"):
         _day(text)
 
 

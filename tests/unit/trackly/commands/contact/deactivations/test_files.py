@@ -62,14 +62,14 @@ def test_a_line(first: str, line: str, expected: Suppression | None) -> None:
 @pytest.mark.parametrize(
     ("first", "line", "told"),
     [
-        ("15123456789", "nobody", "no phone number"),
-        ("15123456789", "72345", "no phone number"),
+        ("15123456789", "nobody", "not a valid phone number"),
+        ("15123456789", "72345", "not a valid phone number"),
         ("number,date", "15123456789,yesterday", "the date 'yesterday'"),
         ("number,date", "15123456789,2026-12-03", "lies ahead"),
         ("number,status", "15123456789,eaten", "says 'eaten'"),
         ("number,date", ",2024-03-05", "names no number"),
-        ("{}", "{", "is no JSON"),
-        ("{}", "[1]", "is no JSON object"),
+        ("{}", "{", "is not valid JSON"),
+        ("{}", "[1]", "is not a JSON object"),
         ("{}", infobip(type="BREAKFAST"), "says 'breakfast'"),
     ],
 )
