@@ -108,7 +108,7 @@ class ConsoleSettings(InboundSettings, OutboundSettings, DatabaseSettings, Proxy
         origins = tuple(origin.strip().rstrip("/") for origin in given if origin.strip())
         for origin in origins:
             if not _ORIGIN.fullmatch(origin):
-                raise ValueError(f"{origin!r} is no origin; write it as https://app.example.com")
+                raise ValueError(f"{origin!r} is not an origin; write it as https://app.example.com")
         return origins
 
     @model_validator(mode="after")
