@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import secrets
 import string
-import time
 
+from bus.clock import now_ms
 from schemas.records import ApiKey
 
 KEYS_TOPIC = "config_keys"
@@ -40,7 +40,7 @@ def new_key(
         name=name,
         prefix=text[:PREFIX],
         digest=digest_of(text),
-        created_at=time.time_ns() // 1_000_000,
+        created_at=now_ms(),
         expires_at=expires_at,
         endpoint=endpoint,
         role="admin" if endpoint is None else CUSTOMER,

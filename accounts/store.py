@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -18,6 +17,7 @@ from accounts.model import CONFIG_TOPICS, KINDS, TOPIC_OF, Accounts, Config, con
 from accounts.pauses import SUFFIX
 from accounts.secrets import keyring, with_secrets
 from bus.clients import new_consumer
+from bus.clock import now_ms
 from bus.fetching import ask_seldom
 from bus.producer import Producer
 from bus.settings import BusSettings
@@ -162,7 +162,7 @@ async def write_configs(producer: Producer, settings: BusSettings, codec: Codec,
     sent = []
     for config in sealed:
         topic = settings.catalogue[TOPIC_OF[type(config)]].name
-        headers = event_headers(config, random_id(), time.time_ns() // 1_000_000)
+        headers = event_headers(config, random_id(), now_ms())
         sent.append(await producer.send(topic, codec.encode(config), key=config_key(config).encode(), headers=headers))
     await asyncio.gather(*sent)
     return sealed
@@ -170,7 +170,7 @@ async def write_configs(producer: Producer, settings: BusSettings, codec: Codec,
 
 async def write_key(producer: Producer, settings: BusSettings, codec: Codec, key: ApiKey) -> None:
     """Write a key, acknowledged. Readers see it within about a second."""
-    headers = event_headers(key, random_id(), time.time_ns() // 1_000_000)
+    headers = event_headers(key, random_id(), now_ms())
     topic = settings.catalogue[KEYS_TOPIC].name
     await (await producer.send(topic, codec.encode(key), key=key.id.encode(), headers=headers))
 
@@ -178,5 +178,5 @@ async def write_key(producer: Producer, settings: BusSettings, codec: Codec, key
 async def write_pause(producer: Producer, settings: BusSettings, codec: Codec, pause: EndpointPause) -> None:
     """Write a pause, acknowledged."""
     topic, key = settings.catalogue["config_endpoints"].name, f"{pause.account}/{pause.endpoint}{SUFFIX}"
-    headers = event_headers(pause, random_id(), time.time_ns() // 1_000_000)
+    headers = event_headers(pause, random_id(), now_ms())
     await (await producer.send(topic, codec.encode(pause), key=key.encode(), headers=headers))

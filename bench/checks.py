@@ -33,6 +33,7 @@ from accounts.keys import new_key
 from accounts.store import write_configs, write_key
 from bench.measure import CpuMeter, percentile
 from bus.admin import Admin
+from bus.clock import now_ms
 from bus.embedded.broker import EmbeddedKafka, free_port
 from bus.producer import Producer
 from bus.settings import BusSettings
@@ -140,7 +141,7 @@ async def _fill(settings: BusSettings, numbers: list[str]) -> str:
     await write_configs(producer, settings, codec, [ACCOUNT, ListConfig(account="acme", number=LIST)])
     key, secret = new_key("acme", "bench")
     await write_key(producer, settings, codec, key)
-    now = time.time_ns() // 1_000_000
+    now = now_ms()
     records = list(_records(numbers, now))
     for begin in range(0, len(records), 5_000):
         sent = [

@@ -27,6 +27,7 @@ from accounts.keys import new_key
 from accounts.store import write_configs, write_key
 from bench.measure import percentile
 from bus.admin import Admin
+from bus.clock import now_ms
 from bus.embedded.broker import EmbeddedKafka, free_port
 from bus.producer import Producer
 from bus.settings import BusSettings
@@ -374,7 +375,7 @@ async def _configure(settings: BusSettings) -> str:
 
 async def _ask(engine: Engine, base: str, key: str) -> list[str]:
     """What was slower than the bound."""
-    now = time.time_ns() // 1_000_000
+    now = now_ms()
     with engine.begin() as connection:
         user = add_user(connection, f"bench-{now}@example.com", "", {EVERY_ACCOUNT: Role.ADMIN})
         cookie = f"trackly={sessions.start(connection, user.id, now)}"

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from bus.admin import Admin
+from bus.clock import now_ms
 from bus.embedded.broker import EmbeddedKafka
 from bus.producer import Producer
 from bus.settings import BusSettings
@@ -78,7 +79,7 @@ async def _write(settings: BusSettings, messages: int) -> None:
 
 
 def _records(number: int) -> list[tuple[str, bytes, Record]]:
-    to, now = f"+1555{number % 1_000_000:07}", time.time_ns() // 1_000_000
+    to, now = f"+1555{number % 1_000_000:07}", now_ms()
     key, status = recipient_key("acme", to), "undeliverable" if number % 20 == 0 else "delivered"
     known = {"account": "acme", "provider": "infobip", "provider_message_id": f"p-{number}", "to": to}
     told = {"status": status, "status_detail": "DELIVERED_TO_HANDSET", "status_class": "delivered", "final": True}

@@ -28,6 +28,7 @@ import aiokafka
 from accounts.model import Config
 from accounts.store import write_configs
 from bench.measure import Arrival, arrivals, percentile, resident_bytes
+from bus.clock import now_ms
 from bus.embedded.broker import free_port
 from bus.producer import Producer, partition_of
 from bus.settings import BusSettings
@@ -249,7 +250,7 @@ async def tiers(seconds: float) -> Figures:
     ):
         async with world(tier) as bench:
             await bench.configure(bench.endpoint(account) for account in accounts)
-            start = time.time_ns() // 1_000_000 + 20_000
+            start = now_ms() + 20_000
             due = await _park(
                 bench,
                 f"webhooks_retry.{tier}",
@@ -300,12 +301,12 @@ async def parked(seconds: float) -> Figures:
         other = next(name for name in names if number_of(f"{name}/crm".encode()) == number_of(b"dead/crm"))
         paused = replace(bench.endpoint("dead"), enabled=False)
         await bench.configure([paused, bench.endpoint(other)])
-        now = time.time_ns() // 1_000_000
+        now = now_ms()
         await _park(bench, "webhooks_parked", "20s", count, lambda n: now + 20_000, ["dead"], parked_at=now)
         for phase in ("paused", "resumed"):
             if phase == "resumed":
                 await bench.configure([bench.endpoint("dead")])
-            start, first = time.time_ns() // 1_000_000 + 5_000, len(bench.arrivals())
+            start, first = now_ms() + 5_000, len(bench.arrivals())
             due = await _park(bench, "webhooks_retry.20s", "20s", retries, lambda n, s=start: s + 100 * n, [other])
             offset = time.time_ns() / 1e6 - time.monotonic_ns() / 1e6
 

@@ -1,52 +1,75 @@
-"""How far this machine's clock is off Kafka's. Kafka tells its time only with a record that it has just taken."""
+"""The one place that reads this machine's clocks. Time is a parameter: services give it, and tests move it."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-
-from bus.producer import Producer
-from bus.settings import BusSettings
-
-_CREATE_TIME = 0
+from typing import NamedTuple, Protocol
 
 
-class ClockWrong(RuntimeError):
-    """This machine's clock is further off Kafka's than it may be. The message says what to do."""
+def now_ms() -> int:
+    """Milliseconds since 1970 UTC, of the clock that people set."""
+    return time.time_ns() // 1_000_000
 
 
-async def seconds_ahead(producer: Producer, settings: BusSettings, name: str) -> float:
-    """By how many seconds the wall clock is ahead of Kafka's, for certain; below 0: behind. `name` is who asks.
-
-    0 too where the topic was made by somebody else and tells no time. Raises KafkaError.
-    """
-    before = time.time()
-    told = await (await producer.send(settings.catalogue["clocks"].name, None, key=name.encode()))
-    after = time.time()
-    if told.timestamp_type == _CREATE_TIME:
-        return 0.0
-    kafkas = float(told.timestamp) / 1_000
-    return max(0.0, before - kafkas) or min(0.0, after - kafkas)
+def now_seconds() -> float:
+    """Seconds since 1970 UTC, of the same clock."""
+    return time.time()
 
 
-def clock_problem(ahead: float, tolerance: float) -> str | None:
-    """What to tell of a clock that is so far ahead (seconds), or None while that is tolerated."""
-    if abs(ahead) <= tolerance:
-        return None
-    return f"this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} Kafka's"
+class Moment(NamedTuple):
+    """A time: `monotonic` in seconds, which no one sets, and `millis` since 1970 UTC, which goes on while a machine
+    sleeps. Ages are told by both, so that neither clock can make something look newer than it is."""
+
+    monotonic: float
+    millis: int
+
+    def seconds_until(self, later: Moment) -> float:
+        """How long ago this was at a later moment, by the clock that says longer."""
+        return max(later.monotonic - self.monotonic, (later.millis - self.millis) / 1000)
 
 
-async def check_clock(settings: BusSettings, name: str) -> None:
-    """Raises ClockWrong, KafkaError."""
-    producer = Producer(settings, delivery_timeout=30.0)
-    await producer.start()
+def moment() -> Moment:
+    """The time now."""
+    return Moment(time.monotonic(), now_ms())
+
+
+class Clock(Protocol):
+    """Wall clock for what is written down, monotonic clock for durations, and waiting."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970 UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds of a clock that never goes back."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after so many seconds of this clock."""
+
+
+class SystemClock:
+    """The clocks of this machine."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970 UTC."""
+        return now_ms()
+
+    def monotonic(self) -> float:
+        """Seconds of a clock that never goes back."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after so many seconds."""
+        await asyncio.sleep(seconds)
+
+
+async def within(seconds: float, future: asyncio.Future[None], clock: Clock) -> bool:
+    """Whether the future is done within so many seconds. The future is left as it is."""
+    if future.done():
+        return True
+    alarm = asyncio.ensure_future(clock.sleep(seconds))
     try:
-        await seconds_ahead(producer, settings, name)  # finds the leader, which may take its time
-        ahead = await seconds_ahead(producer, settings, name)
+        await asyncio.wait((future, alarm), return_when=asyncio.FIRST_COMPLETED)
     finally:
-        await producer.stop()
-    if (problem := clock_problem(ahead, settings.clock_tolerance)) is not None:
-        raise ClockWrong(
-            f"{problem[0].upper()}{problem[1:]}, more than the {settings.clock_tolerance:g} s of"
-            " TRACKLY_CLOCK_TOLERANCE: Kafka would refuse records, and times of callbacks and orders would be wrong."
-            " Set the clock of the machine that is wrong (NTP), then start again."
-        )
+        alarm.cancel()
+    return future.done()

@@ -10,13 +10,14 @@ import base64
 import json
 import re
 import threading
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from bus.clock import now_seconds
 
 TIMEOUT = 5.0
 """Seconds in which an issuer must answer."""
@@ -43,7 +44,7 @@ class Token:
 class Tokens:
     """Tokens of one issuer, for all connections of a process. `issue` blocks and raises TokenUnavailable."""
 
-    def __init__(self, issue: Callable[[], Token], now: Callable[[], float] = time.time) -> None:
+    def __init__(self, issue: Callable[[], Token], now: Callable[[], float] = now_seconds) -> None:
         self._issue = issue
         self._now = now
         self._lock = threading.Lock()
@@ -127,7 +128,7 @@ def _token_in(body: bytes) -> Token:
         raise TokenUnavailable("KAFKA_OAUTH_TOKEN_URL answered something else than a token") from None
     if not isinstance(text, str) or not text.isascii() or not text.isprintable() or " " in text or life <= 0:
         raise TokenUnavailable("KAFKA_OAUTH_TOKEN_URL answered something else than a token")
-    return Token(text, time.time() + life)
+    return Token(text, now_seconds() + life)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

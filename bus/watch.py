@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 
 from aiokafka.errors import KafkaError
 
-from bus.clock import clock_problem, seconds_ahead
 from bus.health import Health
+from bus.kafka_time import clock_problem, seconds_ahead
 from bus.layout import Identity, LayoutError, check_partitions
 from bus.producer import Producer
 from bus.settings import BusSettings

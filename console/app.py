@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from accounts.keys import ApiKeys
 from accounts.store import AccountsReader, ApiKeysReader
+from bus.clock import now_ms
 from bus.ending import CRASH_SECONDS, end_within
 from bus.garbage import collect_by_plan
 from bus.health import Health
@@ -62,7 +63,6 @@ from console.backends.key_uses import KeyUses
 from console.backends.polled_events import KafkaEvents
 from console.backends.raw_callbacks import KafkaRawCallbacks
 from console.backends.replays import ReplaysReader
-from console.clock import now_ms
 from console.contacts.pending_orders import PendingOrders, row_of
 from console.contacts.places import ContactPlaces
 from console.contacts.sent_messages import SentMessages, a_day_ago

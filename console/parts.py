@@ -12,13 +12,13 @@ from sqlalchemy import Engine
 from accounts.keys import ApiKeys
 from accounts.model import Accounts
 from accounts.sending_hours import HoursOfAccounts
+from bus.clock import now_ms
 from console.backends.database import Reads, Writes
 from console.backends.idempotency import Claims
 from console.backends.kafka_writer import Writer
 from console.backends.polled_events import PolledEvents
 from console.backends.raw_callbacks import RawCallbacks
 from console.backends.replays import ReplaysView
-from console.clock import now_ms
 from console.contacts.answers import MARKETING, TRANSACTIONAL, Question
 from console.contacts.places import ContactPlaces
 from console.contacts.view import ContactsView

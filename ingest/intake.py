@@ -15,6 +15,7 @@ from accounts.callers import Proxies
 from accounts.model import Accounts
 from accounts.rates import RateLimits
 from accounts.secrets import SecretMissing
+from bus.clock import now_ms
 from inbound.codings import NotDecodable, TooLong, decoded
 from ingest.errors import Refused, bad_target, no_credentials, not_stored, too_large
 from ingest.incoming import Disconnected, Incoming
@@ -133,7 +134,7 @@ class Intake:
             content_type=headers.get("content-type", "")[:MAX_CONTENT_TYPE] or None,
             body=body,
             remote_ip=caller,
-            received_at=time.time_ns() // 1_000_000,
+            received_at=now_ms(),
         )
         size = len(raw.body) + len(raw.query) + sum(len(name) + len(value) for name, value in raw.headers.items())
         if is_proven:

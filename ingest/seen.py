@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from bus.clock import now_ms
 from bus.producer import KafkaError, Producer
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec
@@ -43,7 +43,7 @@ class _Seen:
 class Seen:
     """Counts, by account and provider, of this process since it started. `now` gives ms."""
 
-    def __init__(self, now: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+    def __init__(self, now: Callable[[], int] = now_ms) -> None:
         self.instance = random_id("ing_")
         self._now = now
         self._seen: dict[Key, _Seen] = {}

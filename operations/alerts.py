@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 from accounts.alerts import SEVERITIES, TYPES, Severity, channels_of
 from accounts.checks import KEEP, check_secret_url, check_signing_secret
 from accounts.secrets import REFERENCES, SecretMissing, is_literal, keyring, resolve
+from bus.clock import now_ms
 from outbound.alert_posts import FORMATS, Notice
 from outbound.outcomes import Outcome
 from outbound.redaction import redacted_head, secrets_in
@@ -117,7 +117,7 @@ async def _try(account: AccountConfig, channel: str, reference: str, sender: Sen
         url, secret = resolve(reference), signing_secret(account, channel)
     except SecretMissing as missing:
         return ChannelTrial(channel, Outcome(error_class="secret_missing"), str(missing))
-    now = time.time_ns() // 1_000_000
+    now = now_ms()
     post = FORMATS[channel].post([_test_notice(account.id, now)], secret, now // 1_000)
     outcome = await sender.post(url, post.headers, post.body)
     # Where Discord and Slack take messages is a secret, its path too.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from accounts.secrets import resolve
+from bus.clock import now_ms
 from outbound.bodies import SHAPES, PublicEvent, body_of
 from outbound.guard import GuardedResolver, RefusedUrl, check_url
 from outbound.outcomes import Outcome
@@ -82,7 +83,7 @@ async def send_trial(config: EndpointConfig, event: PublicEvent, settings: Outbo
     The address is checked as sinks check it. `allow_http`: whether the endpoint's account may have http:// URLs.
     """
     allow_http = allow_http or settings.allow_http
-    now = time.time_ns() // 1_000_000
+    now = now_ms()
     present, following = secrets_at(config, now)
     secrets = [resolve(present)] + ([] if following is None else [resolve(following)])
     body = body_of(event)

@@ -17,6 +17,7 @@ import aiohttp
 from aiohttp import AddrInfoType
 from yarl import URL
 
+from bus.clock import now_seconds
 from outbound.addresses import Networks
 from outbound.answers import Answered, AnswerResponse, watch_answers
 from outbound.guard import WEB_PORTS, GuardedResolver, RefusedAddress, RefusedUrl, check_url
@@ -186,7 +187,7 @@ class Sender:
         wait = response.headers.get("Retry-After") if status in THROTTLES else None
         asked = response.headers.getall(DELIVERY_CONTROL, ())
         if wait is not None or head or asked:
-            seconds = None if wait is None else parse_retry_after(wait, time.time())
+            seconds = None if wait is None else parse_retry_after(wait, now_seconds())
             return answered(status, seconds, head.decode("utf-8", "replace"), parse_controls(asked))
         outcome = self._answers.get(status)
         if outcome is None:

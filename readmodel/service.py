@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from bus.admin import AdminError, Partition
+from bus.clock import now_ms
 from bus.layout import TopicMadeAnew
 from bus.tables.versions import version_in
 from database.read_state import Freshness, freshness_of, move_positions, positions_in, tell_freshness
@@ -88,7 +89,7 @@ class ReadModel:
     def age(self) -> float:
         """Seconds since the moment of which the read model tells the whole truth; -1 before the first."""
         caught_up_at = self.freshness.caught_up_at
-        return -1.0 if caught_up_at is None else max(0.0, time.time() - caught_up_at / 1000)
+        return -1.0 if caught_up_at is None else max(0.0, (now_ms() - caught_up_at) / 1000)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write, or wait to take over, until `stop` is set. Errors of Kafka and of the database are waited out.
@@ -154,23 +155,23 @@ class ReadModel:
             now = time.monotonic()
             if caught_up or now - self._told_at >= TELL_EVERY:
                 since = marked_at if caught_up else self.freshness.caught_up_at
-                self.freshness = Freshness(since, feed.lag, _now_ms(), self.freshness.lost)
+                self.freshness = Freshness(since, feed.lag, now_ms(), self.freshness.lost)
             if now - self._told_at >= TELL_EVERY:
                 self._told_at = now
                 await asyncio.to_thread(_tell, connection, self.freshness)
             if (caught_up or marked_at is None) and now - looked_at >= LOOK_EVERY:
-                looked_at, marked_at = now, _now_ms()
+                looked_at, marked_at = now, now_ms()
                 await feed.look_at_ends()
             if now >= self._purge_at:
                 gone = await asyncio.to_thread(self._purge, connection)
                 self._purge_at = now + (0.0 if gone else PURGE_EVERY)
         if marked_at is not None and feed.has_reached(feed.ends):
-            self.freshness = Freshness(marked_at, feed.lag, _now_ms(), self.freshness.lost)
+            self.freshness = Freshness(marked_at, feed.lag, now_ms(), self.freshness.lost)
         await asyncio.to_thread(_tell, connection, self.freshness)
 
     def _tell_lost(self, connection: Connection, feed: Feed) -> None:
         """Write what retention took before it was read, together with the positions behind it: it counts once."""
-        self.freshness = replace(self.freshness, lost=self.freshness.lost + sum(feed.lost.values()), told_at=_now_ms())
+        self.freshness = replace(self.freshness, lost=self.freshness.lost + sum(feed.lost.values()), told_at=now_ms())
         with connection.begin():
             move_positions(connection, feed.ids, {partition: feed.positions[partition] for partition in feed.lost})
             tell_freshness(connection, self.freshness)
@@ -248,7 +249,7 @@ class ReadModel:
         return isinstance(command, ContactCommand) and command.command == "erase"
 
     def _purge(self, connection: Connection) -> int:
-        now, day = _now_ms(), 86_400_000
+        now, day = now_ms(), 86_400_000
         of = self._settings
         rows, hourly, proof, told = (
             int(now - days * day) for days in (of.days, of.hourly_days, of.evidence_days, of.answer_days)
@@ -283,10 +284,6 @@ def _tell(connection: Connection, found: Freshness) -> None:
 def _name(error: BaseException) -> str:
     original = getattr(error, "orig", None)
     return type(error if original is None else original).__name__
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 async def _sleep(stop: asyncio.Event, seconds: float) -> None:

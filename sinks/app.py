@@ -6,6 +6,7 @@ import asyncio
 from functools import partial
 
 from accounts.store import AccountsReader, write_pause
+from bus.clock import Clock, SystemClock
 from bus.ledger import TopicPartition
 from bus.measures import Labels
 from bus.producer import partition_of
@@ -16,7 +17,6 @@ from schemas.records import AlertTold, EndpointAlert, EndpointPause
 from sinks.alerts.channels import Channels
 from sinks.alerts.sender import Teller
 from sinks.alerts.sink import Alerts
-from sinks.clock import Clock, SystemClock
 from sinks.forwarding import Forwarding
 from sinks.replays.runner import Replays
 from sinks.settings import SinksSettings

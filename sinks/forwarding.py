@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 from accounts.lists import list_of
 from accounts.model import Accounts
 from bus.clients import new_consumer, subscribe
+from bus.clock import Clock
 from bus.fetching import ask_seldom
 from bus.settings import BusSettings
 from bus.worker.batches import NOT_OF_THE_RECORD
@@ -26,7 +27,6 @@ from outbound.formats import raw_content_type
 from providers import PROVIDERS
 from schemas.codec import Codec, CodecError
 from schemas.records import InboundMessage, ListConfig, Receipt
-from sinks.clock import Clock
 from sinks.webhooks.fanout import may_use_http
 from sinks.webhooks.signed_post import Post
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
 from functools import partial
 
 from accounts.store import AccountsReader
 from bus.admin import Admin
+from bus.clock import now_ms
 from bus.layout import Identity, LayoutError
 from bus.tables.count_index import CountedRows
 from bus.tables.due_index import DueRows
@@ -89,9 +89,9 @@ class Streams(Worker):
         super().told(stage, batch)
         for reason, count in batch.held.items():
             self._removals_held.add(reason, by=count)
-        now = time.time()
+        now = now_ms()
         for _, received_at in batch.received:
-            self._to_event.observe(now - received_at / 1000)
+            self._to_event.observe((now - received_at) / 1000)
 
     async def on_start(self) -> None:
         """Read the settings of all accounts before the first record."""
@@ -235,4 +235,4 @@ def _clicks(worker: Streams) -> Clicks:
 
 
 def _days_ago(days: int) -> int:
-    return time.time_ns() // 1_000_000 - days * 86_400_000
+    return now_ms() - days * 86_400_000

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Mapping
 
 from bus.admin import Admin, AdminError, Partition
+from bus.clock import now_ms
 from bus.settings import BusSettings
 from bus.tables.table import Table
 from bus.worker.batches import Batch
@@ -56,7 +56,7 @@ class Cleaning:
     def tick(self, batch: Batch) -> None:
         """Write what makes Kafka clean the partitions that were found quiet."""
         quiet, self._quiet = self._quiet, []
-        now = time.time_ns() // 1_000_000
+        now = now_ms()
         for name, partition in quiet:
             key = self._names[name]
             if not all(table.is_claimed(partition) for table in self._tables.values()):
@@ -67,7 +67,7 @@ class Cleaning:
                 batch.send(key, None, key=KEY, event_id="", at=now, partition=partition)
 
     def _find(self) -> tuple[list[Partition], float]:
-        now = time.time_ns() // 1_000_000
+        now = now_ms()
         with Admin(self._settings) as admin:
             closed_after = {name: topic.closed_after_ms for name, topic in admin.describe(self._names).items()}
             newest = admin.newest(closed_after)

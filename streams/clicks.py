@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bus.clock import now_ms
 from bus.tables.table import Table
 from bus.worker.batches import Batch
 from bus.worker.inbox import Admitted, Kept
@@ -58,7 +58,7 @@ class Clicks:
         topic: str,
         waits: Waits,
         count: Callable[[str], None],
-        now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        now: Callable[[], int] = now_ms,
     ) -> None:
         self._codec = codec
         self._configs = configs

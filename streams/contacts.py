@@ -5,13 +5,13 @@ A contact's row decides whether it may be texted; a message's row says what its 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 from accounts.lists import Belonging, address_key, list_of, receivers_of
 from accounts.model import Accounts
+from bus.clock import now_seconds
 from bus.tables.table import Stale, Table
 from bus.worker.batches import Batch
 from bus.worker.inbox import Admitted
@@ -97,7 +97,7 @@ class Contacts:
         *,
         partitions: int = 1,
         wait: float = 60.0,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = now_seconds,
         on_orphaned: Callable[[int], None] = lambda count: None,
         pseudonyms: Pseudonyms | None = None,
     ) -> None:

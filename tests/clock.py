@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from sinks.clock import SystemClock
+from bus.clock import SystemClock
 
 START = 1_705_314_600_000
 """Wall time in ms at which a moved clock stands when its `now` is 0."""

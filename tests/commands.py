@@ -8,7 +8,6 @@ import logging
 import os
 import subprocess
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from typing import Any
 from unittest import mock
 
 from accounts.secrets import keyring
+from bus.clock import now_ms
 from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.cloudevents import event_headers
@@ -28,7 +28,7 @@ from schemas.folder_registry import FolderRegistry
 from schemas.records import Record
 from trackly.cli import main
 
-NOW = time.time_ns() // 1_000_000
+NOW = now_ms()
 Trackly = Callable[..., subprocess.CompletedProcess[str]]
 """Runs the command with these arguments to its end."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import getpass
-import time
 from typing import Any
 
+from bus.clock import now_ms
 from bus.producer import Producer
 from bus.settings import BusSettings
 from operations.audit import entry_of
@@ -19,7 +19,7 @@ async def write_down(
     producer: Producer, settings: BusSettings, codec: Codec, action: str, object: str, account: str, **details: Any
 ) -> None:
     """Write an entry of the audit log, acknowledged: the user of this machine does this. `details` hold no secrets."""
-    actor, now = f"command:{issuer() or 'trackly'}", time.time_ns() // 1_000_000
+    actor, now = f"command:{issuer() or 'trackly'}", now_ms()
     entry = entry_of(actor, action, object, account, details, now)
     topic, headers = settings.catalogue["audit"].name, event_headers(entry, entry.event_id, entry.at)
     await (await producer.send(topic, codec.encode(entry), key=account.encode(), headers=headers))

@@ -74,7 +74,7 @@ _EXPECTED: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("bus.admin", "AdminError", str),
     ("bus.layout", "LayoutError", str),
     ("bus.logs", "LogSettingWrong", str),
-    ("bus.clock", "ClockWrong", str),
+    ("bus.kafka_time", "ClockWrong", str),
     ("bus.tables.store", "StoreInUse", str),
     ("bus.embedded.broker", "EmbeddedKafkaError", str),
     ("bus.private", "NotPrivate", str),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import heapq
-import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
+from bus.clock import now_ms
 from bus.settings import BusSettings
 from schemas.codec import CodecError
 from schemas.topics import parse_duration
@@ -126,4 +126,4 @@ def print_one(found: Newest, what: str, as_json: bool) -> None:
 
 def millis_since(text: str) -> int:
     """When a duration ago was, in ms. Raises typer.BadParameter."""
-    return time.time_ns() // 1_000_000 - parsed(parse_duration, text, "--since")
+    return now_ms() - parsed(parse_duration, text, "--since")

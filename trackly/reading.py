@@ -18,6 +18,7 @@ from accounts.model import CONFIG_TOPICS, Accounts
 from accounts.store import AccountsReader, SettingsReader
 from bus.admin import Admin
 from bus.clients import new_consumer
+from bus.clock import now_ms
 from bus.producer import partition_of
 from bus.settings import BusSettings
 from schemas.codec import Codec
@@ -63,7 +64,7 @@ def parse_start(text: str) -> Start:
     if re.fullmatch(r"[0-9]{1,18}", text):
         return Start(offset=int(text))
     if re.fullmatch(r"[0-9]{1,9}(s|m|h|d)", text):
-        return Start(millis=time.time_ns() // 1_000_000 - parse_duration(text))
+        return Start(millis=now_ms() - parse_duration(text))
     try:
         when = datetime.fromisoformat(text)
     except ValueError:

@@ -6,7 +6,7 @@ import asyncio
 from typing import TypeVar
 
 from bus.admin import Admin
-from bus.clock import check_clock
+from bus.kafka_time import check_clock
 from bus.layout import check_partitions
 from bus.logs import configure_logging
 from bus.settings import BusSettings

@@ -6,10 +6,10 @@ own. While no row asks, it is empty and costs nothing.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
+from bus.clock import now_seconds
 from bus.tables.store import OWN_KEYS, Store
 
 DueAt = Callable[[bytes], int | None]
@@ -25,7 +25,7 @@ class DueRows:
     sooner than that. What was written while nobody read may make it another row.
     """
 
-    def __init__(self, due_at: DueAt, patience: float = 0.0, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, due_at: DueAt, patience: float = 0.0, clock: Callable[[], float] = now_seconds) -> None:
         self._due_at = due_at
         self._patience = patience
         self._clock = clock

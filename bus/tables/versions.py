@@ -7,9 +7,9 @@ so that no older record brings the row back.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Iterable
 
+from bus.clock import now_ms
 from bus.tables.store import OWN_KEYS, Store
 from schemas.cloudevents import header
 
@@ -54,13 +54,13 @@ def known_version(store: Store, key: bytes) -> int:
 
 def gone(key: bytes, version: int) -> dict[bytes, bytes | None]:
     """What must be stored when a row is deleted."""
-    now = time.time_ns() // 1_000_000
+    now = now_ms()
     return {_mark(key): version.to_bytes(_BYTES, "big") + now.to_bytes(_BYTES, "big")}
 
 
 def forget_gone(store: Store) -> None:
     """Forget the versions of what was deleted too long ago for an older record to come."""
-    before = time.time_ns() // 1_000_000 - GONE_MS
+    before = now_ms() - GONE_MS
     old = [mark for mark, value in store.own_items(_GONE) if int.from_bytes(value[_BYTES:], "big") < before]
     store.write(dict.fromkeys(old), None)
 

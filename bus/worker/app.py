@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from faust.app.base import BootStrategy
 
 from bus.admin import Admin
 from bus.clients import new_consumer
+from bus.clock import now_ms
 from bus.ending import CRASH_SECONDS, end_within
 from bus.garbage import collect_by_plan
 from bus.health import Health
@@ -248,7 +248,7 @@ class Worker(faust.App):  # type: ignore[misc]
         self.end()
 
     def _oldest(self) -> dict[Labels, float]:
-        now = time.time_ns() // 1_000_000
+        now = now_ms()
         waiting = {inbox.topics: inbox.oldest_ms() for inbox in self.inboxes.values()}
         return self.stages.oldest({topics: max(0, now - at) / 1000 for topics, at in waiting.items() if at is not None})
 

@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
 
+from bus.clock import now_ms
 from bus.ledger import Ledger
 from bus.logs import about
 from bus.measures import Tally
@@ -339,7 +340,7 @@ class Batch:
         `may_opt_out`: somebody may say in it that they want no more messages.
         """
         record = source.record if isinstance(source, Admitted) else source
-        now = time.time_ns() // 1_000_000
+        now = now_ms()
         event_id = derived_id(record.topic, record.partition, record.offset, item[0] if item else "record")
         rejected = RejectedRecord(
             event_id=event_id,
@@ -487,7 +488,7 @@ def _least_version(generation: int) -> int:
     What a worker has under way that has lost its partition is of an earlier generation. And a row that was purged
     here, but not from the changelog, is not taken for the newer one when it is written again.
     """
-    return generation << _TIME_BITS | time.time_ns() // 1_000_000
+    return generation << _TIME_BITS | now_ms()
 
 
 def about_source(source: Admitted, stage: str, account: str | None = None) -> dict[str, object]:

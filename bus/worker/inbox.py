@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
+from bus.clock import now_ms
 from bus.ledger import Ledger, TopicPartition
 from schemas.cloudevents import header
 
@@ -154,7 +155,7 @@ class Inbox:
         """Add admitted records of one partition."""
         tp, records = ledger.tp, list(records)
         strand = self._strand(tp)
-        strand.put(ledger, records, time.time_ns() // 1_000_000)
+        strand.put(ledger, records, now_ms())
         self._turn.setdefault(strand)
         size = sum(_size(record) for record in records)
         self._bytes[tp] = self._bytes.get(tp, 0) + size

@@ -7,9 +7,9 @@ from typing import Annotated, Any, cast
 
 from fastapi import Depends, Header, Path, Query, Request
 
+from bus.clock import now_ms
 from console.access.visibility import Sight, check_operator
 from console.backends.idempotency import MAX_KEY, Accepted
-from console.clock import now_ms
 from console.errors import not_found, validation_failed
 from console.parts import Parts
 from console.principals import EVERY_ACCOUNT, Principal, Role

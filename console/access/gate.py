@@ -9,8 +9,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from accounts.keys import ApiKeys
+from bus.clock import now_ms
 from console.backends.key_uses import KeyUses
-from console.clock import now_ms
 from console.errors import ApiError, invalid_key, missing_key, not_ours
 from console.http.browser_security import SAFE_METHODS, is_same_origin, is_token
 from console.http.problems import answer_of

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
 from accounts.checks import KEEP
+from bus.clock import now_ms
 from console.access.callers import Administrator, Supporter, TheCaller, TheParts
 from console.api.lists import ListAnswer, answer
 from console.changes.alerts import AlertSettings, audit_test, change, settings_of
-from console.clock import now_ms
 from console.http.fields import Body, Item
 from console.queries.alerts import AlertsFilter, ToldAlert, alerts
 from operations.alerts import muted, send_test, unmuted, with_settings

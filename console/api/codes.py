@@ -10,9 +10,9 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
 from accounts.checks import CLASSES
+from bus.clock import now_ms
 from console.access.callers import Administrator, TheCaller, TheParts
 from console.changes.accounts import set_code_class
-from console.clock import now_ms
 from console.http.fields import StrictBody, Text
 from console.parts import Parts
 from console.queries.codes import Code, codes_of_failures

@@ -11,12 +11,12 @@ from pydantic import Field
 from starlette.responses import Response
 
 from accounts.urls import POLL
+from bus.clock import now_ms
 from console.access.callers import Administrator, Caller, PolledEndpoint, Supporter, TheCaller, TheParts
 from console.api.lists import ListAnswer
 from console.changes import endpoints as changes
 from console.changes.customers import CustomerLink, end_links, make_link
 from console.changes.settings import etag_of
-from console.clock import now_ms
 from console.errors import conflict, validation_failed
 from console.http.fields import IfMatch, Item, Secret, StrictBody
 from console.parts import Parts

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from bus.clock import now_ms
 from console.access.callers import Supporter, TheCaller, TheParts
 from console.changes.evidence import exported
-from console.clock import now_ms
 from console.errors import validation_failed
 from console.parts import Parts
 from console.queries.evidence import TimeToEffect, time_to_effect

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Request
 from pydantic import Field, StrictInt, StringConstraints
 
 from accounts.lists import list_in
+from bus.clock import now_ms
 from console.access.callers import Caller, IdempotencyKey, Supporter, TheParts, accept
 from console.api.places import place_entries
 from console.backends.idempotency import Accepted
 from console.backends.kafka_writer import Entry
-from console.clock import now_ms
 from console.errors import validation_failed
 from console.http.fields import MAX_BATCH, Body, Number, Provider, State, Text, Time, TimeZone, WebAddress, examples
 from schemas.cloudevents import iso_time

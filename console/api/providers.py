@@ -8,9 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from pydantic import ConfigDict, RootModel
 
+from bus.clock import now_ms
 from console.access.callers import Administrator, Caller, TheCaller, TheParts
 from console.changes.accounts import set_credentials
-from console.clock import now_ms
 from console.errors import not_found
 from console.http.fields import Item, Secret
 from console.parts import Parts

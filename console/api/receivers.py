@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
+from bus.clock import now_ms
 from console.access.callers import Administrator, TheCaller, TheParts
 from console.api.contact_lists import ListNumber, ShownList, shown_list
 from console.changes import lists as changes
-from console.clock import now_ms
 from console.http.fields import Provider, StrictBody, Text
 from console.parts import Parts
 from console.queries.filters import checked_time

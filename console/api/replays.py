@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import Field
 
+from bus.clock import now_ms
 from console.access.callers import Supporter, TheCaller, TheParts
 from console.api.lists import ListAnswer
 from console.changes.replays import Replay, order, orders_of, plan_dead, replay_named, shown, stop
-from console.clock import now_ms
 from console.errors import validation_failed
 from console.http.fields import Item, StrictBody
 from console.queries.dead import DeadLettersFilter

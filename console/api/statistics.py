@@ -8,10 +8,10 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from bus.clock import now_ms
 from console.access.callers import Caller, TheCaller, TheParts
 from console.access.csv_export import CSV, cell, lines
 from console.api.lists import ListAnswer
-from console.clock import now_ms
 from console.errors import validation_failed
 from console.parts import Parts
 from console.queries.filters import checked_time

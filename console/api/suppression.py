@@ -11,11 +11,11 @@ from starlette.responses import Response
 
 from accounts.lists import list_in
 from accounts.suppression import ALL_LISTS, WHOLE_ACCOUNT
+from bus.clock import moment
 from console.access.callers import Caller, IdempotencyKey, Supporter, TheParts, accept
 from console.changes.audit_log import caller_ip
 from console.changes.contacts import order
 from console.changes.kept_answers import keep
-from console.clock import moment
 from console.contacts.answers import MARKETING
 from console.errors import not_available, not_found, validation_failed
 from console.http.fields import MAX_BATCH, Body, ListOrAll, Number, Text, Time, examples, number

@@ -12,10 +12,10 @@ import asyncio
 import hashlib
 from typing import Any, NamedTuple, Protocol
 
+from bus.clock import now_ms
 from bus.layout import TopicMadeAnew
 from bus.reading.replica import Replica
 from console.backends.kafka_writer import Entry, Writer
-from console.clock import now_ms
 from console.errors import not_available, validation_failed
 from schemas.codec import Codec, CodecError
 from schemas.ids import derived_id, random_id

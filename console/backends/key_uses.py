@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from console.clock import now_ms
+from bus.clock import now_ms
 from database.inserts import insert_into
 from database.tables import key_uses
 

@@ -11,10 +11,10 @@ from aiokafka.errors import KafkaError
 
 from accounts.model import config_key
 from bus.admin import Admin, BrokerUnavailable
+from bus.clock import now_ms
 from bus.layout import Identity
 from bus.reading.ranges import READ, Range, outside_consumer, place_of, range_of
 from bus.settings import BusSettings
-from console.clock import now_ms
 from console.errors import not_available
 from console.queries.polled_events import (
     ALERTS,

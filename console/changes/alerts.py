@@ -9,9 +9,9 @@ from starlette.requests import Request
 
 from accounts.alerts import TYPES, channels_of, is_muted
 from accounts.secrets import keyring, with_secrets
+from bus.clock import now_ms
 from console.changes.audit_log import audit
 from console.changes.settings import write_setting
-from console.clock import now_ms
 from console.errors import validation_failed
 from console.parts import Parts
 from console.principals import Principal

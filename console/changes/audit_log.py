@@ -9,8 +9,8 @@ from typing import Any
 
 from starlette.requests import Request
 
+from bus.clock import now_ms
 from console.backends.kafka_writer import Entry, Writer
-from console.clock import now_ms
 from console.errors import ApiError
 from console.principals import EVERY_ACCOUNT, Principal
 from operations.audit import DONE, FAILED, entry_of

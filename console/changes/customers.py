@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
+from bus.clock import now_ms
 from console.changes.audit_log import audited
-from console.clock import now_ms
 from console.errors import validation_failed
 from console.parts import Parts
 from console.principals import Principal

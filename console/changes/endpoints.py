@@ -12,9 +12,9 @@ from starlette.requests import Request
 from accounts.plan import PlanError, new_secret, plan_endpoint
 from accounts.secrets import SecretMissing, keyring
 from accounts.urls import POLL
+from bus.clock import now_ms
 from console.changes.audit_log import audit
 from console.changes.settings import check_version, refuse_references, write_setting
-from console.clock import now_ms
 from console.errors import conflict, not_found, validation_failed
 from console.parts import Parts
 from console.principals import Principal

@@ -6,8 +6,8 @@ from typing import Any
 
 from starlette.requests import Request
 
+from bus.clock import now_ms
 from console.changes.audit_log import audit
-from console.clock import now_ms
 from console.errors import ApiError, not_found
 from console.http.fields import number as to_e164
 from console.parts import Parts

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from starlette.requests import Request
 
 from accounts.keys import new_key, state_of
+from bus.clock import now_ms
 from console.backends.kafka_writer import Entry
 from console.backends.key_uses import last_uses
 from console.changes.audit_log import audited
 from console.changes.settings import READ_BACK
-from console.clock import now_ms
 from console.errors import not_found, validation_failed
 from console.parts import Parts
 from console.principals import Principal, Role

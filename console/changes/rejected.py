@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 from starlette.requests import Request
 
+from bus.clock import now_ms
 from console.backends.kafka_writer import Entry
 from console.changes.audit_log import audited
-from console.clock import now_ms
 from console.parts import Parts
 from console.principals import Principal
 from console.queries.rejected import RejectedFilter

@@ -11,9 +11,9 @@ from sqlalchemy import Connection, select
 from starlette.requests import Request
 
 from accounts.urls import POLL
+from bus.clock import now_ms
 from console.backends.kafka_writer import Entry
 from console.changes.audit_log import audited
-from console.clock import now_ms
 from console.errors import conflict, not_found
 from console.parts import Parts
 from console.principals import Principal

@@ -13,9 +13,9 @@ from starlette.requests import Request
 from accounts.file import KEPT_FIELDS
 from accounts.model import TOPIC_OF, Config, config_key, described
 from accounts.secrets import REFERENCES, is_literal, secrets_of
+from bus.clock import now_ms
 from console.backends.kafka_writer import Entry
 from console.changes.audit_log import audited
-from console.clock import now_ms
 from console.errors import changed_meanwhile, not_available, validation_failed
 from console.parts import Parts
 from console.principals import Principal

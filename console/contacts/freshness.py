@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 
-from console.clock import Moment
+from bus.clock import Moment
 
 STAGES = (("raw",), ("receipts", "inbound", "messages", "commands"), ("contacts",))
 """Topics that each stage reads: normalize, contacts, and the console's copy."""

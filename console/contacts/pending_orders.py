@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from bus.clock import Moment
 from bus.reading.replica import Replica
-from console.clock import Moment
 from schemas.codec import Codec, CodecError
 from schemas.ids import recipient_key
 from schemas.records import ContactCommand

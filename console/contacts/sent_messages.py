@@ -14,9 +14,9 @@ from contextlib import suppress
 from typing import Any
 
 from bus.admin import AdminError
+from bus.clock import Moment, now_ms
 from bus.layout import TopicMadeAnew
 from bus.reading.replica import Replica
-from console.clock import Moment, now_ms
 from console.contacts.freshness import Stage
 from hours.policy import CAP_MS, MOST_CAP
 from schemas.codec import Codec, CodecError

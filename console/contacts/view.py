@@ -9,10 +9,10 @@ import asyncio
 
 from accounts.suppression import WHOLE_ACCOUNT, held, recorded, unrecorded
 from bus.admin import Admin, AdminError, TopicLog
+from bus.clock import Moment, moment
 from bus.layout import TopicMadeAnew
 from bus.logs import repetitive_logger
 from bus.reading.replica import Replica
-from console.clock import Moment, moment
 from console.contacts.freshness import STAGES, Freshness
 from console.contacts.pending_orders import PendingOrders
 from console.contacts.sent_messages import SentMessages

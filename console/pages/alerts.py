@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from accounts.alerts import CHANNELS, SEVERITIES, TYPES
 from accounts.checks import KEEP
+from bus.clock import now_ms
 from console.access.callers import TheParts
 from console.changes.alerts import audit_test, change, settings_of
-from console.clock import now_ms
 from console.errors import ApiError
 from console.pages.shell import done, page
 from console.pages.visitor import Administrator, Supporter, TheVisitor, Visitor

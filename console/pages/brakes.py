@@ -6,10 +6,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from accounts.brakes import brake_of
+from bus.clock import now_ms
 from console.access.callers import TheParts
 from console.backends.idempotency import Accepted
 from console.changes.brakes import decide
-from console.clock import now_ms
 from console.pages.shell import done, page
 from console.pages.visitor import Administrator, TheVisitor, Visitor
 from console.parts import Parts

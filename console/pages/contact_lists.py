@@ -10,10 +10,10 @@ from starlette.responses import Response
 
 from accounts.brakes import brake_of
 from accounts.file import PROVIDERS
+from bus.clock import now_ms
 from console.access.callers import TheParts
 from console.changes import lists as changes
 from console.changes.settings import version_of
-from console.clock import now_ms
 from console.errors import ApiError
 from console.pages import charts
 from console.pages.charts import Chart

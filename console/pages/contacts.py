@@ -9,12 +9,12 @@ from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from accounts.suppression import ALL_LISTS, WHOLE_ACCOUNT
+from bus.clock import now_ms
 from console.access.callers import TheParts
 from console.api.contacts import contact_of_number
 from console.backends.idempotency import Accepted
 from console.changes.audit_log import caller_ip
 from console.changes.contacts import NO_LIST, order
-from console.clock import now_ms
 from console.errors import ApiError, validation_failed
 from console.http.fields import number as to_e164
 from console.pages.shell import base_of, done, page

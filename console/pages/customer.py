@@ -15,11 +15,11 @@ from starlette.responses import RedirectResponse, Response
 
 from accounts.model import config_key
 from accounts.urls import POLL
+from bus.clock import now_ms
 from console.access.callers import TheParts
 from console.changes import endpoints as changes
 from console.changes.audit_log import audit
 from console.changes.replays import order, shown
-from console.clock import now_ms
 from console.errors import ApiError, conflict, not_found, not_ours, validation_failed
 from console.http.browser_security import SAFE_METHODS, is_token
 from console.http.fields import RowId

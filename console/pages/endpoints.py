@@ -10,11 +10,11 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from accounts.checks import EVENTS, FORMATS
+from bus.clock import now_ms
 from console.access.callers import TheParts
 from console.changes import endpoints as changes
 from console.changes.customers import CustomerLink, end_links, make_link
 from console.changes.settings import version_of
-from console.clock import now_ms
 from console.errors import ApiError, conflict
 from console.pages import charts
 from console.pages.charts import Chart

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from accounts.secrets import SecretMissing, resolve
+from bus.clock import now_ms
 from console.access.callers import TheParts
 from console.changes.accounts import set_credentials
-from console.clock import now_ms
 from console.errors import ApiError, not_found
 from console.pages.shell import done, page
 from console.pages.visitor import Administrator, TheVisitor, Visitor

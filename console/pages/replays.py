@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
+from bus.clock import now_ms
 from console.access.callers import TheParts
 from console.changes.replays import order, shown, stop
-from console.clock import now_ms
 from console.errors import validation_failed
 from console.pages.shell import done, page
 from console.pages.visitor import Supporter, TheVisitor

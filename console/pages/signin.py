@@ -12,9 +12,9 @@ from fastapi import APIRouter, Depends, Form, Request
 from sqlalchemy import Connection
 from starlette.responses import RedirectResponse, Response
 
+from bus.clock import now_ms
 from console.access.callers import TheParts
 from console.changes.audit_log import accounts_of, audit, audited, caller_ip
-from console.clock import now_ms
 from console.errors import ApiError, not_found
 from console.pages.forms import checked_form
 from console.pages.shell import page

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query, Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
+from bus.clock import now_ms
 from console.access.callers import TheParts
-from console.clock import now_ms
 from console.pages import charts
 from console.pages.charts import Chart
 from console.pages.shell import page

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Form, Path, Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
+from bus.clock import now_ms
 from console.access.callers import TheParts
 from console.changes.audit_log import audited
-from console.clock import now_ms
 from console.errors import conflict, not_found, validation_failed
 from console.pages.shell import done, page
 from console.pages.visitor import Administrator, Visitor

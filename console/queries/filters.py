@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from sqlalchemy import ColumnElement, Connection, Row, Table
 
-from console.clock import now_ms
+from bus.clock import now_ms
 from console.errors import validation_failed
 from console.queries.paging import DEFAULT_LIMIT, MAX_LIMIT, Ask, Page, newest
 from providers.numbers import NotANumber, to_number

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, Row, case, func, select
 
-from console.clock import now_ms
+from bus.clock import now_ms
 from console.queries.statistics import DAY, HOUR
 from database.tables import callbacks_seen, hourly_events, rejected
 from operations.providers import Seen

@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from accounts.callers import Proxies
-from console.clock import now_ms
+from bus.clock import now_ms
 from console.errors import not_available
 from console.http.problems import answer_of
 from console.settings import ConsoleSettings

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from console.clock import now_ms
+from bus.clock import now_ms
 from console.principals import EVERY_ACCOUNT, Principal, Role, grants_of
 from database.inserts import insert_into
 from database.tables import grants, users

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from bus.clock import Clock
 from outbound.alert_posts import FORMATS, Format, Notice
 from outbound.outcomes import THROTTLES, Outcome
-from sinks.clock import Clock
 
 Send = Callable[[str, Mapping[str, str], bytes, bool], Awaitable[Outcome]]
 """Posts a body to a URL with headers; the last argument says whether it may be an http URL (`Sender.post`)."""

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from accounts.alerts import TYPES, channels_of, is_muted, is_on
 from accounts.model import Accounts
 from accounts.secrets import SecretMissing, resolve
+from bus.clock import Clock
 from operations.alerts import signing_secret
 from outbound.alert_posts import Notice
 from schemas.ids import derived_id
@@ -18,7 +19,6 @@ from schemas.records import AccountConfig, AlertTold
 from sinks.alerts.bursts import Burst
 from sinks.alerts.channels import TOLD, Address, Channels
 from sinks.alerts.rules import Alert
-from sinks.clock import Clock
 
 log = logging.getLogger(__name__)
 

@@ -18,6 +18,7 @@ import aiokafka
 from aiokafka.errors import KafkaError
 
 from bus.clients import go_on_where_committed, new_consumer
+from bus.clock import Clock
 from bus.fetching import ask_seldom
 from bus.reading.single_reader import OneReader
 from bus.settings import BusSettings
@@ -26,7 +27,6 @@ from schemas.codec import Codec, CodecError
 from sinks.alerts.bursts import Burst, Bursts
 from sinks.alerts.rules import alert_of
 from sinks.alerts.sender import Teller
-from sinks.clock import Clock
 from sinks.forwarding import OLDEST_MS, RESTART_SECONDS, FetchedRecord
 
 log = logging.getLogger(__name__)

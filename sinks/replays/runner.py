@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError
 from accounts.model import Accounts
 from bus.admin import BrokerUnavailable
 from bus.clients import new_consumer
+from bus.clock import Clock
 from bus.fetching import ask_seldom
 from bus.insisting import insist
 from bus.producer import Producer
@@ -29,7 +30,6 @@ from operations.replays import ENDED
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec, CodecError
 from schemas.records import EndpointConfig, Record, ReplayCommand, ReplayProgress, WebhookTask
-from sinks.clock import Clock
 from sinks.replays.selection import Selection, topics_of
 from sinks.settings import SinksSettings
 from sinks.webhooks.attempt_log import attempts_in

@@ -21,11 +21,11 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from bus.admin import Admin
 from bus.clients import go_on_where_committed, new_consumer
+from bus.clock import Clock
 from bus.fetching import ask_seldom
 from bus.producer import Keyed, Producer, partition_of
 from bus.settings import BusSettings
 from schemas.topics import Topic
-from sinks.clock import Clock
 from sinks.webhooks.retry import JITTER, TaskHeaders
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from math import ceil, inf
 from typing import Protocol
 
+from bus.clock import Clock
 from outbound.outcomes import Outcome
 from schemas.records import EndpointConfig
-from sinks.clock import Clock
 from sinks.webhooks.breaker import Breaker
 from sinks.webhooks.contact_order import Behind
 from sinks.webhooks.contact_queue import ContactQueue

@@ -11,9 +11,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from bus.clock import Clock
 from bus.producer import Keyed, Producer
 from bus.settings import BusSettings
-from sinks.clock import Clock
 from sinks.webhooks.delay_tiers import DelayTier
 from sinks.webhooks.retry import Schedule, TaskHeaders, jittered, parked
 

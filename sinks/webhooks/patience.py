@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from sinks.clock import Clock, within
+from bus.clock import Clock, within
 from sinks.webhooks.pace import keeps_pace
 
 PATIENCE = 0.25

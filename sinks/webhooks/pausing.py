@@ -21,10 +21,10 @@ from aiokafka.errors import KafkaError
 
 from accounts.model import Accounts
 from accounts.pauses import pause_of
+from bus.clock import Clock
 from outbound.outcomes import GONE, Outcome
 from schemas.ids import derived_id
 from schemas.records import EndpointAlert, EndpointConfig, EndpointPause
-from sinks.clock import Clock
 from sinks.webhooks.fanout import is_callback_lane
 from sinks.webhooks.parking import DAY_MS
 

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from accounts.secrets import SecretMissing, resolve
+from bus.clock import Clock
 from outbound.formats import JSON
 from outbound.outcomes import Outcome
 from outbound.redaction import redacted_head, secrets_in
 from outbound.signing import Signer, secrets_at
 from schemas.records import EndpointConfig
-from sinks.clock import Clock
 from sinks.webhooks.delivery import Delivery
 
 log = logging.getLogger(__name__)

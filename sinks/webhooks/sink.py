@@ -13,13 +13,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn
 
 from accounts.model import Accounts
+from bus.clock import Clock
 from bus.worker.batches import NOT_OF_THE_RECORD, FailureLimit, about_source
 from bus.worker.inbox import Admitted, Inbox
 from outbound.outcomes import Outcome
 from schemas.codec import Codec, CodecError
 from schemas.records import EndpointConfig, WebhookTask
 from schemas.topics import Catalogue
-from sinks.clock import Clock
 from sinks.settings import SinksSettings
 from sinks.webhooks.attempt_log import AttemptLog, attempt_of
 from sinks.webhooks.delivery import STAGE, Delivery, from_task

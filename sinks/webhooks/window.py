@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from bus.clock import Clock, within
 from bus.ledger import Ledger
-from sinks.clock import Clock, within
 
 ROOM = 0.9
 """Part of the bounds below which a full window takes events again."""

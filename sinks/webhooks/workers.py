@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from bus.clock import Clock
 from outbound.outcomes import Outcome
 from schemas.records import EndpointConfig
-from sinks.clock import Clock
 from sinks.webhooks.contact_queue import ContactQueue
 from sinks.webhooks.delivery import Delivery
 from sinks.webhooks.pace import Pace

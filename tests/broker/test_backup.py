@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from accounts.secrets import new_key
+from bus.clock import now_ms
 from bus.settings import BusSettings
 from schemas.ids import recipient_key
 from schemas.records import AccountConfig, ContactCommand, ContactState, ListConfig
@@ -38,7 +39,7 @@ secret = "a-secret-that-is-sealed-on-kafka"
 
 def ordered(cluster: Cluster, command: str, number: str, count: int = 1) -> ContactState:
     """The state of a contact after an order about it."""
-    issued = time.time_ns() // 1_000_000
+    issued = now_ms()
     order = ContactCommand(
         event_id=f"evt_{command}_{number}_{issued}",
         command=command,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 
 import pytest
 
+from bus.clock import now_ms
 from schemas.ids import recipient_key
 from schemas.records import (
     AccountConfig,
@@ -63,7 +63,7 @@ def order(command: str, number: str) -> ContactCommand:
         account="acme",
         list_number=ONE,
         phone_number=number,
-        issued_at=time.time_ns() // 1_000_000,
+        issued_at=now_ms(),
     )
 
 
@@ -76,7 +76,7 @@ def test_a_report_of_a_registered_message_carries_its_own_id_and_list(cluster: C
         provider_message_id="ib-1",
         list_number=TWO,
         to=number,
-        sent_at=time.time_ns() // 1_000_000,
+        sent_at=now_ms(),
     )
     cluster.send("messages", message, recipient_key("acme", number))
     cluster.wait_for("sent", SentEvent, number)

@@ -11,17 +11,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import httpx
 import pytest
 
-import bus.clock
+import bus.kafka_time
 from bench.faults.built_in import CLOCK
 from bench.faults.house import FaultyCluster
 from bus.admin import Admin
-from bus.clock import ClockWrong, check_clock
+from bus.clock import now_seconds
 from bus.embedded.broker import EmbeddedKafka
+from bus.kafka_time import ClockWrong, check_clock
 from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.records import RawCallback, Receipt
@@ -149,8 +149,7 @@ async def test_a_clock_is_compared_with_the_brokers(
 ) -> None:
     with Admin(bus_settings) as admin:
         admin.apply(bus_settings.catalogue)
-    now = time.time
-    monkeypatch.setattr(bus.clock, "time", SimpleNamespace(time=lambda: now() + off))
+    monkeypatch.setattr(bus.kafka_time, "now_seconds", lambda: now_seconds() + off)
     if told is None:
         await check_clock(bus_settings, "tests")
         return

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bus.clock import now_ms
 from schemas.ids import recipient_key
 from schemas.records import (
     AccountConfig,
@@ -56,7 +57,7 @@ def send(cluster: Cluster, topic: str, record: MessageSent | LinkClick) -> None:
 
 
 def message(message_id: str, to: str, **fields: Any) -> MessageSent:
-    now = time.time_ns() // 1_000_000
+    now = now_ms()
     return MessageSent(
         message_id=f"order-{message_id}", account="acme", provider="infobip", provider_message_id=message_id,
         list_number=LIST, to=to, sent_at=now, **fields,

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from bus.admin import Admin
+from bus.clock import now_ms
 from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.records import (
@@ -75,7 +76,7 @@ sys.exit(run_worker(create_app(Settings())))
 
 
 def now() -> int:
-    return time.time_ns() // 1_000_000
+    return now_ms()
 
 
 def body(n: int, **changes: object) -> bytes:

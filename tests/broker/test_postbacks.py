@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from bus.admin import Admin
+from bus.clock import now_ms
 from bus.producer import Producer
 from schemas.ids import recipient_key
 from schemas.records import (
@@ -63,7 +64,7 @@ def link(click_id: str, account: str = "acme", number: str = NUMBER) -> TrackedL
         phone_number=number,
         list_number=LIST,
         url="https://example.com/offer",
-        registered_at=time.time_ns() // 1_000_000,
+        registered_at=now_ms(),
     )
 
 

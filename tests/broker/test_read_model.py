@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, Table, func, select
 
+from bus.clock import now_ms
 from bus.producer import Keyed, Producer, partition_of
 from bus.settings import BusSettings
 from database import tables
@@ -28,7 +29,7 @@ from tests.cluster import Cluster
 pytestmark = pytest.mark.broker
 
 CODEC = Codec(FolderRegistry())
-NOW = time.time_ns() // 1_000_000
+NOW = now_ms()
 COPIED = ("messages", "events", "receipts", "contacts", "attempts", "hourly_events", "hourly_attempts")
 
 
@@ -94,7 +95,7 @@ def complete_since(engine: Engine, moment: int) -> bool:
 
 def wait_complete(engine: Engine) -> None:
     """Wait until everything is in the tables that Kafka has now."""
-    moment = time.time_ns() // 1_000_000
+    moment = now_ms()
     wait_until(lambda: complete_since(engine, moment))
 
 

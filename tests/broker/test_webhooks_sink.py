@@ -12,11 +12,11 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from bus.admin import Admin
+from bus.clock import SystemClock
 from bus.settings import BusSettings
 from outbound.bodies import body_of
 from schemas.records import DeadWebhook, RejectedRecord, WebhookAttempt, WebhookTask
 from schemas.topics import Catalogue
-from sinks.clock import SystemClock
 from sinks.webhooks import delay_tiers
 from sinks.webhooks.delay_tiers import DelayTiers
 from sinks.webhooks.retry import TaskHeaders

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-import time
 
+from bus.clock import now_ms
 from database.latencies import latency_class
 from database.tables import freshness, hourly_attempts, hourly_events, hourly_latencies, minutely_events
 from tests.unit.console.console_parts import LIST, Api
@@ -26,7 +26,7 @@ ENDPOINTS = {"crm": 40, "warehouse": 120, "analytics": 900}
 
 def write_history(api: Api) -> None:
     """Write it into the database of these parts."""
-    now = time.time_ns() // 1_000_000
+    now = now_ms()
     dice = random.Random(7)
     events, attempts, latencies = [], [], []
     for hour in range(now - now % HOUR - (HOURS - 1) * HOUR, now + 1, HOUR):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from accounts.alerts import TYPES, channels_of, is_muted, is_on
+from bus.clock import now_ms
 from operations.alerts import ChannelTrial, muted, send_test, unmuted
 from outbound.outcomes import ERROR_CLASSES
 from outbound.settings import OutboundSettings
@@ -66,7 +66,7 @@ def mute(
     as_json: Json = False,
 ) -> None:
     """Tell an account no alerts for a while. They are written down all the same: `trackly alerts list` shows them."""
-    now = time.time_ns() // 1_000_000
+    now = now_ms()
     parsed(partial(muted, AccountConfig(id=account, name=account), now=now), duration, "DURATION")
     _change(account, partial(muted, duration=duration, now=now), as_json)
 
@@ -132,6 +132,6 @@ def _show_settings(config: AccountConfig) -> None:
 
 
 def _mute_text(config: AccountConfig) -> str:
-    if is_muted(config, time.time_ns() // 1_000_000):
+    if is_muted(config, now_ms()):
         return f"Muted until {time_text(config.alerts_muted_until or 0)}."
     return "Not muted."

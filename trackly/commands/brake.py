@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 import typer
 
 from accounts.suppression import ALL_LISTS
+from bus.clock import now_ms
 from bus.settings import BusSettings
 from bus.tables.store import RocksStore
 from schemas.ids import random_id
@@ -131,7 +131,7 @@ async def _write(command: str, account: str, list_number: str, contacts: int) ->
         list_number=list_number,
         phone_number="",
         issued_by=issuer() or "trackly",
-        issued_at=time.time_ns() // 1_000_000,
+        issued_at=now_ms(),
     )
     async with producing(settings) as producer:
         about = list_number or ALL_LISTS

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
 import typer
 
+from bus.clock import now_ms
 from bus.settings import BusSettings
 from operations.evidence import NotProven, key_id, public_key, signed, verified
 from schemas.codec import Codec
@@ -112,7 +112,7 @@ def times(
     from trackly.asking import asking
 
     with asking(DatabaseSettings()) as connection:
-        found = time_to_effect(connection, account, millis_since(since), _now())
+        found = time_to_effect(connection, account, millis_since(since), now_ms())
     figures = {"p50_ms": found.p50_ms, "p99_ms": found.p99_ms, "max_ms": found.max_ms}
     if as_json:
         json_line({"account": account, "since": since, "removals": found.count, **figures})
@@ -135,7 +135,7 @@ async def _export(settings: BusSettings, account: str, phone: str) -> dict[str, 
     aliases = () if settings.pseudonyms is None else tuple(settings.pseudonyms.every(account, phone))
     actor = f"command:{issuer() or 'trackly'}"
     with asking(DatabaseSettings()) as connection:
-        found = evidence_of(connection, account, phone, list(view.lists_of(account)), aliases, actor, _now())
+        found = evidence_of(connection, account, phone, list(view.lists_of(account)), aliases, actor, now_ms())
     # Of a number of which nothing is kept, perhaps because it was erased, nothing new is kept either.
     about = phone if found["steps"] else masked(phone)
     async with producing(settings) as producer:
@@ -178,7 +178,3 @@ def _page(proof: dict[str, Any]) -> str:
     from console.pages.alone import evidence_page
 
     return evidence_page(proof)
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ import typer
 
 from accounts.keys import KEYS_TOPIC, new_key, state_of
 from accounts.store import ApiKeysReader, write_key
+from bus.clock import now_ms
 from bus.settings import BusSettings
 from console.principals import Role
 from schemas.codec import Codec
@@ -57,7 +57,7 @@ def create_key(
         raise typer.BadParameter("name the endpoint's account", param_hint="--account")
     if not (0 < len(name) <= MAX_NAME and name.isprintable()):
         raise typer.BadParameter(f"a name has 1 to {MAX_NAME} printable characters", param_hint="--name")
-    expires_at = None if expires is None else _now() + parsed(parse_duration, expires, "--expires")
+    expires_at = None if expires is None else now_ms() + parsed(parse_duration, expires, "--expires")
     key, text = new_key(account, name, expires_at, endpoint=endpoint)
     if endpoint is None:
         key = replace(key, role=str(parsed(Role.named, role, "--role")))
@@ -91,7 +91,7 @@ def list_keys(
                     key.role if key.endpoint is None else f"{key.role} of {key.endpoint}",
                     key.name,
                     f"{key.prefix}…",
-                    state_of(key, _now()),
+                    state_of(key, now_ms()),
                     str(time_text(key.created_at)),
                     "" if key.expires_at is None else str(time_text(key.expires_at)),
                 )
@@ -131,7 +131,7 @@ async def _revoke(key_id: str) -> None:
         if key is None:
             raise Failed(f"There is no key {key_id!r}; `trackly keys list` shows those there are.")
         if key.revoked_at is None:
-            await _write("key.revoke", settings, codec, reader, replace(key, revoked_at=_now()))
+            await _write("key.revoke", settings, codec, reader, replace(key, revoked_at=now_ms()))
 
 
 async def _read() -> list[ApiKey]:
@@ -165,10 +165,6 @@ def _fields(key: ApiKey) -> dict[str, Any]:
         "role": key.role,
         "name": key.name,
         "prefix": key.prefix,
-        "state": state_of(key, _now()),
+        "state": state_of(key, now_ms()),
         **{name: None if at is None else time_text(at) for name, at in times.items()},
     }
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
 import typer
 
+from bus.clock import now_ms
 from bus.settings import BusSettings
 from schemas.cloudevents import Headers, event_headers
 from schemas.codec import CodecError
@@ -168,4 +168,4 @@ def _headers(decoder: Decoder, value: bytes) -> Headers | None:
         record = decoder.codec.decode(value)
     except CodecError:
         return None
-    return event_headers(record, str(getattr(record, "event_id", "")), time.time_ns() // 1_000_000)
+    return event_headers(record, str(getattr(record, "event_id", "")), now_ms())

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from accounts.urls import POLL
+from bus.clock import now_ms
 from bus.producer import Producer
 from bus.reading.ranges import offsets_between, open_range
 from bus.settings import BusSettings
@@ -139,7 +140,7 @@ def stop_replay(replay_id: ReplayId, as_json: Json = False) -> None:
     known = _one(asyncio.run(_known()), replay_id)
     if known.state in ENDED:
         raise Failed(f"Replay {replay_id} has ended: {known.state}.")
-    stopped = replace(known.command, stopped_at=known.command.stopped_at or _now())
+    stopped = replace(known.command, stopped_at=known.command.stopped_at or now_ms())
     asyncio.run(_write("replay.stop", [stopped]))
     if as_json:
         json_line(_fields(Known(stopped, known.progress)))
@@ -149,7 +150,7 @@ def stop_replay(replay_id: ReplayId, as_json: Json = False) -> None:
 
 def order_replays(orders: list[Order], as_json: bool) -> None:
     """Write orders, and tell their ids."""
-    commands = [each.command(issuer(), _now()) for each in orders]
+    commands = [each.command(issuer(), now_ms()) for each in orders]
     asyncio.run(_write("replay.order", commands))
     for command in commands:
         if as_json:
@@ -162,7 +163,7 @@ def order_replays(orders: list[Order], as_json: bool) -> None:
 async def _count(order: Order, config: EndpointConfig) -> int:
     settings = BusSettings()
     codec = Codec(registry_for(settings.schema_registry_url))
-    command = order.command(issuer(), _now())
+    command = order.command(issuer(), now_ms())
     failed = None
     if command.outcome == "failed":
         try:
@@ -195,7 +196,7 @@ async def _write(action: str, commands: list[ReplayCommand]) -> None:
 
 
 async def _send(producer: Producer, settings: BusSettings, codec: Codec, command: ReplayCommand) -> None:
-    headers = event_headers(command, command.replay_id, _now())
+    headers = event_headers(command, command.replay_id, now_ms())
     topic = settings.catalogue["webhooks_replays"].name
     await (await producer.send(topic, codec.encode(command), key=command.replay_id.encode(), headers=headers))
 
@@ -256,7 +257,7 @@ def _check_events(order: Order, config: EndpointConfig) -> None:
 
 def _time(text: str, option: str) -> int:
     try:
-        return _now() - parse_duration(text)
+        return now_ms() - parse_duration(text)
     except ValueError:
         pass
     try:
@@ -266,7 +267,3 @@ def _time(text: str, option: str) -> int:
             f"{text!r} is not a valid time: write 2026-01-15T10:30:00Z, or 2h for two hours ago", param_hint=option
         ) from None
     return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

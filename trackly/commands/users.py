@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Collection
 from typing import Annotated
 
 import typer
 from sqlalchemy import Connection
 
+from bus.clock import now_ms
 from bus.producer import KafkaError
 from bus.settings import BusSettings
 from console.changes.audit_log import accounts_of
@@ -102,7 +102,7 @@ def disable_user(
     """End all sessions of a user, and let it sign in no more."""
     with console_database() as connection:
         user = _named(connection, email)
-        disable(connection, user.id, None if undo else _now())
+        disable(connection, user.id, None if undo else now_ms())
         sessions.end_all(connection, user.id)
         _write_down("user.enable" if undo else "user.disable", user.email, accounts_of(user.principal))
     say(f"{email} {'may sign in again' if undo else 'is disabled'}.")
@@ -127,7 +127,7 @@ async def _entries(action: str, email: str, accounts: Collection[str], details: 
 def _show_link(connection: Connection, user: User) -> None:
     if user.disabled_at is not None:
         raise Failed(f"{user.email} is disabled; `trackly users disable --undo` changes that.")
-    show(f"{console_address()}{path_of(new_link(connection, user.id, _now()))}")
+    show(f"{console_address()}{path_of(new_link(connection, user.id, now_ms()))}")
     say(f"It sets the password of {user.email}, once, within a day.")
 
 
@@ -147,7 +147,3 @@ def _role(name: str) -> Role:
 
 def _roles(user: User) -> str:
     return ", ".join(f"{role} of {account or 'every account'}" for account, role in user.grants.items())
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -18,6 +18,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from accounts.keys import ApiKeys, new_key
 from accounts.model import Accounts
+from bus.clock import Moment, moment, now_ms
 from bus.health import Health
 from bus.reading.replica import Replica
 from bus.tables.store import MemoryStore
@@ -26,7 +27,6 @@ from console.backends.database import Reads, Writes
 from console.backends.idempotency import Accepted
 from console.backends.kafka_writer import Entry
 from console.backends.replays import ReplaysView
-from console.clock import Moment, moment, now_ms
 from console.contacts.freshness import STAGES
 from console.contacts.pending_orders import PendingOrders
 from console.contacts.places import ContactPlaces
@@ -107,7 +107,7 @@ class OwnClaims:
     seen: dict[tuple[str, str], tuple[bytes, Accepted]] = field(default_factory=dict)
 
     async def claim(self, scope: str, key: str, body: bytes) -> Accepted:
-        accepted = Accepted(time.time_ns() // 1_000_000, f"{scope}:{key}")
+        accepted = Accepted(now_ms(), f"{scope}:{key}")
         known, first = self.seen.setdefault((scope, key), (body, accepted))
         if known != body:
             raise validation_failed(["Idempotency-Key: came with another body before"])

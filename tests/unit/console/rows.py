@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
+
+from bus.clock import now_ms
 
 NOW = 1_795_000_000_000
 
@@ -127,7 +128,7 @@ def contact(nth: int = 1, **changes: Any) -> dict[str, Any]:
 
 def seen_receiver(receiver: str, days_ago: int = 0, **changes: Any) -> dict[str, Any]:
     """What replies of `acme` went to on a day, by Twilio."""
-    now = time.time_ns() // 1_000_000 - days_ago * 86_400_000
+    now = now_ms() - days_ago * 86_400_000
     return {
         "account": "acme",
         "day": now - now % 86_400_000,

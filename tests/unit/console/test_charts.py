@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from console.clock import now_ms
+from bus.clock import now_ms
 from console.pages import charts
 from console.pages.charts import Chart
 from console.principals import Role

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from console.clock import now_ms
+from bus.clock import now_ms
 from console.principals import Role
 from console.queries.codes import Code, codes_of_failures
 from database.tables import receipts

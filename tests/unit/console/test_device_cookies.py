@@ -8,7 +8,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from console.clock import now_ms
+from bus.clock import now_ms
 from console.principals import Role
 from console.signin import devices, passwords
 from console.signin.lockout import FORGOTTEN_MS, FREE_OF_BOTH, Locked, count_try, counter_of_device, counters_of

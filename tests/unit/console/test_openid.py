@@ -17,7 +17,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
-from console.clock import now_ms
+from bus.clock import now_ms
 from console.principals import Role
 from console.signin import passwords, sessions
 from console.signin.links import new_link

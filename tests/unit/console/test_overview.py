@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
 
+from bus.clock import now_ms
 from console.pages.attention import attention
 from console.principals import Role
 from console.queries.statistics import HOUR, MANY, MINUTE, Webhooks
@@ -14,7 +14,7 @@ from database.tables import freshness, hourly_attempts, hourly_events, minutely_
 from schemas.records import EndpointConfig
 from tests.unit.console.console_parts import Api, refusal
 
-NOW = time.time_ns() // 1_000_000
+NOW = now_ms()
 THIS_HOUR = NOW - NOW % HOUR
 QUIET: dict[str, Any] = {
     "endpoints": [],
@@ -108,7 +108,7 @@ async def test_the_overview_counts_and_says_why_messages_fail(api: Api) -> None:
         {"account": "acme", "hour": THIS_HOUR, "endpoint": "crm", "outcome": "2xx", "count": 50, "latency_ms_sum": 1},
     )
     # The minute may end while the test runs.
-    now = time.time_ns() // 1_000_000
+    now = now_ms()
     minute = now - now % MINUTE
     api.put(minutely_events, *({"account": "acme", "minute": at, "count": 120} for at in (minute - MINUTE, minute)))
     api.put(freshness, {"id": 1, "caught_up_at": now, "lag": 0, "told_at": now})

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
 
+from bus.clock import now_ms
 from console.principals import Role
 from database.tables import callbacks_seen, hourly_events, rejected
 from schemas.records import AccountConfig
 from tests.unit.console.console_parts import Api, refusal
 
 HOUR = 3_600_000
-NOW = time.time_ns() // 1_000_000
+NOW = now_ms()
 THIS_HOUR = NOW - NOW % HOUR
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from console.clock import now_ms
+from bus.clock import now_ms
 from console.principals import EVERY_ACCOUNT, Role
 from console.signin import passwords, sessions
 from console.signin.first import first_link, leave_first_link

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from bus.clock import now_ms
 from bus.settings import BusSettings
 from trackly.commands.backup.content import Head, gathered, lines
 from trackly.commands.backup.sealed import write
@@ -40,7 +40,7 @@ def backup(file: File, passphrase_file: PassphraseFile = None, as_json: Json = F
     if file.exists():
         raise Failed(f"{file} exists already: name a new file.")
     part = file.with_name(f"{file.name}.part")
-    head, written = Head.of(settings, time.time_ns() // 1_000_000), Counter[str]()
+    head, written = Head.of(settings, now_ms()), Counter[str]()
     try:
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
             write(out, gathered(lines(settings, head, written)), passphrase)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from typing import Annotated, Literal
 import typer
 
 from bus.admin import Admin
+from bus.clock import now_ms
 from bus.settings import BusSettings
 from bus.tables.store import RocksStore
 from schemas.codec import Codec, CodecError
@@ -121,7 +121,7 @@ async def _read_callbacks(
     most: int | None,
 ) -> int:
     """Read callbacks by today's rules; when the first of them was written, in ms."""
-    first = time.time_ns() // 1_000_000
+    first = now_ms()
     async with open_topic(settings, settings.catalogue["raw"].name, start, end=end) as topic:
         progress = Progress("callbacks", topic.size)
         async for record in topic.rest():

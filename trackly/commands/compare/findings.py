@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import fields
 from typing import Any
 
 import orjson
 
+from bus.clock import now_ms
 from bus.producer import Producer
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec
@@ -42,7 +42,7 @@ class Findings:
         self._tally.add(compared)
         if self._producer is None or (compared.verdict == "same" and not self._everything):
             return
-        item = compared_item(self._run, compared, time.time_ns() // 1_000_000)
+        item = compared_item(self._run, compared, now_ms())
         value, headers = self._codec.encode(item), event_headers(item, item.event_id, item.compared_at)
         self._sent.append(await self._producer.send(self._topic, value, key=item.event_id.encode(), headers=headers))
         self.written += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ import typer
 
 from accounts.model import Accounts
 from accounts.suppression import ACCOUNT_SCOPE, ALL_LISTS, WHOLE_ACCOUNT
+from bus.clock import now_ms
 from bus.settings import BusSettings
 from providers.numbers import NotANumber, to_number
 from schemas.ids import random_id
@@ -207,7 +207,7 @@ def _order(command: str, account: str, list_number: str, phone: str, reason: str
         list_number=listed,
         phone_number=phone,
         issued_by=issuer() or "trackly",
-        issued_at=time.time_ns() // 1_000_000,
+        issued_at=now_ms(),
         reason=None if reason == "manual" else reason,
     )
     asyncio.run(_write(order))

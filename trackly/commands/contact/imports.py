@@ -19,6 +19,7 @@ from typing import BinaryIO, NamedTuple, TextIO
 
 from accounts.suppression import ALL_LISTS
 from bus.admin import Admin
+from bus.clock import now_ms
 from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.codec import Codec
@@ -119,7 +120,7 @@ class Import:
             order.account,
             order.list_number,
             order.reason,
-            issued_at=time.time_ns() // 1_000_000,
+            issued_at=now_ms(),
             country=country,
             happened_at=order.happened_at,
         )

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from bus.admin import Admin, Partition
+from bus.clock import now_ms
 from bus.settings import BusSettings
 from bus.tables.versions import version_in
 from schemas.ids import random_id
@@ -67,7 +68,7 @@ def _order(command: str, state: ContactState, number: str) -> ContactCommand:
         list_number=state.list_number,
         phone_number=number,
         issued_by=issuer() or "trackly",
-        issued_at=time.time_ns() // 1_000_000,
+        issued_at=now_ms(),
     )
     return order if command == DROP or state.reason == "manual" else replace(order, reason=state.reason)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from bus.clock import now_ms
 from bus.producer import Producer
 from bus.settings import BusSettings
 from hours.places import check_state, check_zone
@@ -178,7 +178,7 @@ async def _send(
     producer: Producer, settings: BusSettings, codec: Codec, account: str, found: Located
 ) -> asyncio.Future[Any]:
     number, zone, state = found
-    now = time.time_ns() // 1_000_000
+    now = now_ms()
     record = ContactPlace(
         account=account,
         phone_number=number,

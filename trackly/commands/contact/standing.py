@@ -49,7 +49,7 @@ async def question_about(
     settings: BusSettings, decoder: Decoder, accounts: Accounts, account: str, list_number: str, number: str
 ) -> Question:
     """What a console asks about this number, over copies that hold nothing else."""
-    from console.clock import moment, now_ms
+    from bus.clock import moment, now_ms
     from console.contacts.answers import Question
     from console.contacts.pending_orders import PendingOrders, row_of
     from console.contacts.places import ContactPlaces

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 from bus.admin import Admin, AdminError
-from bus.clock import ClockWrong, check_clock
+from bus.kafka_time import ClockWrong, check_clock
 from bus.producer import KafkaError
 from bus.settings import BusSettings
 from trackly.commands.doctor.findings import Finding, failed, fine, or_fine

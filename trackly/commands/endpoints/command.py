@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +11,7 @@ from accounts.checks import check_endpoint_secret
 from accounts.model import config_key
 from accounts.plan import new_secret
 from accounts.secrets import REFERENCES, is_literal, keyring, redacted
+from bus.clock import now_ms
 from operations.endpoints import UnderWay, activated, paused, resumed, rotated, state_of
 from outbound.signing import secrets_at
 from schemas.records import EndpointConfig
@@ -49,7 +49,7 @@ def list_endpoints(
         account_named(view, account)
     found = sorted(view.endpoints.values(), key=config_key)
     found = [endpoint for endpoint in found if account in (None, endpoint.account)]
-    now = _now()
+    now = now_ms()
     if as_json:
         for each in found:
             json_line(_fields(each, now))
@@ -66,7 +66,7 @@ def list_endpoints(
 def pause(endpoint: Endpoint, as_json: Json = False) -> None:
     """Send nothing to an endpoint until it is resumed. What comes meanwhile waits in the delay topics."""
 
-    _show(asyncio.run(change_endpoint("endpoint.pause", endpoint, lambda config: paused(config, _now()))), as_json)
+    _show(asyncio.run(change_endpoint("endpoint.pause", endpoint, lambda config: paused(config, now_ms()))), as_json)
 
 
 @endpoints.command("resume")
@@ -109,7 +109,7 @@ def rotate_secret(
 
     def change(config: EndpointConfig) -> EndpointConfig:
         try:
-            return rotated(config, stored, length, _now(), again=again)
+            return rotated(config, stored, length, now_ms(), again=again)
         except UnderWay as error:
             raise Failed(
                 f"{str(error).removesuffix('.')}: `trackly endpoints activate-secret {endpoint}` ends it, --again"
@@ -119,7 +119,7 @@ def rotate_secret(
     config = asyncio.run(change_endpoint("endpoint.rotate", endpoint, change))
     if as_json:
         shown = {} if secret is not None else {"secret_new": stated}
-        json_line(_fields(config, _now()) | shown)
+        json_line(_fields(config, now_ms()) | shown)
         return
     if secret is None:
         show(f"new secret of {endpoint}: {stated}")
@@ -168,9 +168,9 @@ def _state(config: EndpointConfig, now: int) -> str:
 
 def _show(config: EndpointConfig, as_json: bool, **more: Any) -> None:
     if as_json:
-        json_line(_fields(config, _now()) | more)
+        json_line(_fields(config, now_ms()) | more)
     else:
-        show(f"{config_key(config)}  {_state(config, _now())}")
+        show(f"{config_key(config)}  {_state(config, now_ms())}")
 
 
 def _check_reference(secret: str) -> None:
@@ -180,7 +180,3 @@ def _check_reference(secret: str) -> None:
             "is not env:NAME or file:PATH; leave it out to have one generated", param_hint="--secret"
         )
     parsed(check_endpoint_secret, secret, "--secret")
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

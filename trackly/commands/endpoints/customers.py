@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Annotated
 
 import typer
 
+from bus.clock import now_ms
 from bus.settings import BusSettings
 from console.signin.customers import HOUR_MS, LINK_HOURS, MOST_LINK_HOURS, new_link, path_of, revoke
 from schemas.codec import Codec
@@ -30,7 +30,7 @@ def customer_link(
 ) -> None:
     """Make a link that opens an endpoint's page to its customer, once, and show it, once."""
     config = endpoint_named(current_accounts(), endpoint)
-    now = time.time_ns() // 1_000_000
+    now = now_ms()
     with console_database() as connection:
         _write_down("customer.link", config.account, config.id, valid_hours=hours)
         link, token = new_link(connection, config.account, config.id, now, hours)

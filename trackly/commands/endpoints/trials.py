@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Annotated, Any
 
 import typer
 
 from accounts.secrets import SecretMissing
+from bus.clock import now_ms
 from operations.trials import Trial, send_trial, trial_event
 from outbound.bodies import SHAPES
 from outbound.outcomes import ERROR_CLASSES
@@ -38,7 +38,7 @@ def try_endpoint(
     view = current_accounts()
     config = endpoint_named(view, endpoint)
     try:
-        sent = trial_event(event, config.account, time.time_ns() // 1_000_000)
+        sent = trial_event(event, config.account, now_ms())
     except KeyError:
         known = ", ".join(shape.event for shape in SHAPES.values())
         raise typer.BadParameter(f"{event!r} is none of {known}", param_hint="--event") from None

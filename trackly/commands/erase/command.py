@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from bus.admin import Admin, Partition
+from bus.clock import now_ms
 from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.codec import Codec
@@ -77,7 +78,7 @@ def erase(
     with Admin(settings) as admin:
         orders = asyncio.run(_order(settings, codec, account, phone, lists))
         carried_out = _are_carried_out(admin, settings, orders)
-    now = time.time_ns() // 1_000_000
+    now = now_ms()
     kept = retained(settings.catalogue, now, closed_after_ms)
     if as_json:
         for each in kept:
@@ -166,7 +167,7 @@ async def _send(
         list_number=list_number,
         phone_number=number,
         issued_by="trackly erase",
-        issued_at=time.time_ns() // 1_000_000,
+        issued_at=now_ms(),
     )
     return await send_order(producer, settings, codec, order)
 

@@ -15,8 +15,8 @@ import typer
 
 from bus.admin import Admin
 from bus.clients import new_consumer, subscribe
-from bus.clock import check_clock
 from bus.health import Health
+from bus.kafka_time import check_clock
 from bus.layout import LayoutError, check_partitions
 from bus.logs import configure_logging
 from bus.producer import Producer

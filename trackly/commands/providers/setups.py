@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
+from bus.clock import now_ms
 from console.queries.providers import seen_of
 from database.settings import DatabaseSettings
 from operations.providers import Seen, Setup, setups
@@ -23,7 +23,7 @@ def list_setups(account: str, as_json: bool) -> None:
     """Print the providers and networks of an account. Raises Failed for an unknown account, and without database."""
     settings = _Settings()
     config = account_named(current_accounts(), account)
-    found = setups(config, settings.callbacks_url, _seen(settings, account), time.time_ns() // 1_000_000)
+    found = setups(config, settings.callbacks_url, _seen(settings, account), now_ms())
     if as_json:
         for setup in found:
             json_line(_fields(setup))

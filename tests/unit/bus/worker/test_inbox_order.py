@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bus.clock import now_ms
 from bus.ledger import Ledger, TopicPartition
 from bus.worker.inbox import PATIENCE, Inbox
 
@@ -128,7 +128,7 @@ async def test_a_full_inbox_still_takes_what_others_wait_for() -> None:
 async def test_a_time_ahead_of_the_clock_is_the_time_of_arrival(inbox: Inbox) -> None:
     put(inbox, REPLY, (2**41) + 1)
     await asyncio.sleep(0.002)
-    put(inbox, UNSUBSCRIBE, time.time_ns() // 1_000_000)
+    put(inbox, UNSUBSCRIBE, now_ms())
     assert [topic for topic, _ in await taken(inbox)] == ["reply", "unsubscribe"]
 
 

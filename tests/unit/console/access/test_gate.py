@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 
+from bus.clock import now_ms
 from tests.unit.console.console_parts import LIST, Api, refusal
 
 CHECK = {"list_number": LIST, "numbers": ["+15551230001"]}
@@ -56,7 +56,7 @@ async def test_a_key_is_taken_in_either_header(api: Api) -> None:
 
 
 async def test_an_expired_key_is_refused(api: Api) -> None:
-    expired = api.key("acme", expires_at=time.time_ns() // 1_000_000 - 1)
+    expired = api.key("acme", expires_at=now_ms() - 1)
     assert refusal(await api.post(PATH, key=expired, json=CHECK)) == (401, "invalid_api_key")
 
 

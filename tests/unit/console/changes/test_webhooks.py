@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from accounts.secrets import is_literal
+from bus.clock import now_ms
 from console.changes.replays import orders_of, plan_dead
-from console.clock import now_ms
 from console.principals import Role
 from console.queries.dead import DeadLettersFilter
 from console.queries.statistics import dead_since

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import delete
 
 from accounts.secrets import new_key
-from console.clock import now_ms
+from bus.clock import now_ms
 from console.principals import Role
 from database.bulk import insert
 from database.tables import answers, contacts, evidence, freshness

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from console.clock import Moment
+from bus.clock import Moment
 from console.contacts.freshness import MAX_MARKS, STAGES, Freshness, Offsets, Stage
 from streams.app import CONTACT_INPUTS
 from tests.examples import examples

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from bus.clock import Moment
 from bus.reading.replica import Replica
 from bus.settings import BusSettings
 from bus.tables.store import MemoryStore
-from console.clock import Moment
 from console.contacts.pending_orders import PendingOrders, row_of
 from console.principals import Role
 from schemas.ids import contact_key, recipient_key
