@@ -112,7 +112,7 @@ def read_file(text: str) -> tuple[list[Entry], list[str]]:
     if not problems and not content.get("accounts"):
         problems.append("accounts: is missing; begin with [[accounts]]")
     for table in root.tables("accounts", _ACCOUNT_KEYS):
-        entries += _account(table)
+        entries += read_account(table)
     _report_twins(entries, problems)
     return entries, problems
 
@@ -129,7 +129,8 @@ def read_list(values: dict[str, Any], account: str) -> tuple[Entry, list[str]]:
     return _list(Table(values, "", _LIST_KEYS, problems), account), problems
 
 
-def _account(table: Table) -> list[Entry]:
+def read_account(table: Table) -> list[Entry]:
+    """The settings of an account, its lists and its endpoints."""
     account = table.required("id", check_id)
     credentials = {
         provider: _credentials(given)

@@ -10,7 +10,8 @@ import base64
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -70,7 +71,7 @@ class Change:
 
     kind: Literal["account", "list", "endpoint"]
     key: str
-    action: Literal["create", "update", "unchanged"]
+    action: Literal["create", "update", "unchanged", "delete"]
     fields: tuple[str, ...]
     config: Config = field(repr=False)
 
@@ -79,12 +80,13 @@ class Change:
 class Plan:
     """What a file changes.
 
-    `new_secrets`: generated secrets by endpoint key. `untouched`: stored settings that the file does not
-    name. `notes`: sentences for the person who applies.
+    `new_secrets`: generated secrets by endpoint key. `pruned`: stored lists and endpoints that are to be deleted.
+    `untouched`: other stored settings that the file does not name. `notes`: sentences for the person who applies.
     """
 
     changes: tuple[Change, ...]
     new_secrets: Mapping[str, str] = field(repr=False)
+    pruned: tuple[Change, ...] = ()
     untouched: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -92,6 +94,11 @@ class Plan:
     def unsealed(self) -> list[str]:
         """Keys of the settings that would be written with a secret in plain text, because there is no key for it."""
         return [config_key(config) for config in self.configs if any(map(is_literal, secrets_of(config)))]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything is as the file says."""
+        return not self.configs and not self.pruned
 
     @property
     def configs(self) -> list[Config]:
@@ -104,13 +111,24 @@ def new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode("ascii")
 
 
-def make_plan(text: str, view: Accounts, generate: Callable[[], str] = new_secret, keys: KeyRing | None = None) -> Plan:
+def make_plan(
+    text: str,
+    view: Accounts,
+    generate: Callable[[], str] = new_secret,
+    keys: KeyRing | None = None,
+    *,
+    prune: bool = False,
+    most_endpoints: int | None = None,
+) -> Plan:
     """Compare a TOML file with the settings as they are; secrets of what is to be written are sealed with `keys`.
+
+    `prune`: lists and endpoints of its accounts that the file does not name are to go; accounts themselves stay.
 
     Raises PlanError that names every problem, SecretMissing when a stored secret cannot be opened to be compared.
     """
     entries, problems = read_file(text)
-    return _plan(entries, problems, view, generate, keys or KeyRing())
+    pruned = _unnamed(entries, view) if prune else ()
+    return _plan(entries, problems, view, generate, keys or KeyRing(), pruned, most_endpoints)
 
 
 def plan_endpoint(
@@ -119,10 +137,12 @@ def plan_endpoint(
     view: Accounts,
     generate: Callable[[], str] = new_secret,
     keys: KeyRing | None = None,
+    *,
+    most_endpoints: int | None = None,
 ) -> Plan:
     """The same for one endpoint of an account, whose settings have the names that they have in a file. Raises alike."""
     entry, problems = read_endpoint(values, account)
-    return _plan([entry], problems, view, generate, keys or KeyRing())
+    return _plan([entry], problems, view, generate, keys or KeyRing(), (), most_endpoints)
 
 
 def plan_list(values: dict[str, Any], account: str, view: Accounts) -> Plan:
@@ -132,12 +152,21 @@ def plan_list(values: dict[str, Any], account: str, view: Accounts) -> Plan:
 
 
 def _plan(
-    entries: list[Entry], problems: list[str], view: Accounts, generate: Callable[[], str], keys: KeyRing
+    entries: list[Entry],
+    problems: list[str],
+    view: Accounts,
+    generate: Callable[[], str],
+    keys: KeyRing,
+    pruned: Sequence[Config] = (),
+    most_endpoints: int | None = None,
 ) -> Plan:
     new_secrets: dict[str, str] = {}
     changes = []
-    problems += _unknown_lists(entries, view)
-    problems += _shared_addresses(entries, view)
+    going = {(KINDS[type(config)], config_key(config)) for config in pruned}
+    problems += _unknown_lists(entries, view, going)
+    problems += _shared_addresses(entries, view, going)
+    if most_endpoints is not None:
+        problems += _too_many_endpoints(entries, view, going, most_endpoints)
     for entry in entries:
         key = config_key(entry.config)
         stored = view.stored(entry.config)
@@ -157,10 +186,11 @@ def _plan(
     untouched = tuple(
         f"{KINDS[type(config)]} {config_key(config)}"
         for config in all_configs(view)
-        if (KINDS[type(config)], config_key(config)) not in named
+        if (KINDS[type(config)], config_key(config)) not in named | going
     )
     notes = (*_notes(entries), *_pause_notes(change.config for change in changes))
-    return Plan(tuple(changes), new_secrets, untouched, notes)
+    deletions = tuple(Change(KINDS[type(config)], config_key(config), "delete", (), config) for config in pruned)
+    return Plan(tuple(changes), new_secrets, deletions, untouched, notes)
 
 
 def export(view: Accounts) -> str:
@@ -169,22 +199,50 @@ def export(view: Accounts) -> str:
     return "\n".join(line for block in blocks for line in block)
 
 
-def _unknown_lists(entries: list[Entry], view: Accounts) -> Iterator[str]:
+def _unnamed(entries: list[Entry], view: Accounts) -> tuple[Config, ...]:
+    """Stored lists and endpoints of the accounts of a file that it does not name."""
+    accounts = {entry.config.id for entry in entries if isinstance(entry.config, AccountConfig)}
+    named = {(type(entry.config), config_key(entry.config)) for entry in entries}
+    return tuple(
+        config
+        for config in all_configs(view)
+        if not isinstance(config, AccountConfig)
+        and config.account in accounts
+        and (type(config), config_key(config)) not in named
+    )
+
+
+def _too_many_endpoints(
+    entries: list[Entry], view: Accounts, going: Collection[tuple[str, str]], most: int
+) -> Iterator[str]:
+    """Endpoints that are new in an account which has as many as it may."""
+    stay = Counter(each.account for each in view.endpoints.values() if ("endpoint", config_key(each)) not in going)
+    for entry in entries:
+        config = entry.config
+        if isinstance(config, EndpointConfig) and view.stored(config) is None:
+            stay[config.account] += 1
+            if stay[config.account] > most:
+                place = f"{entry.path}.id" if entry.path else "id"
+                yield f"{place}: account {config.account} would have more than {most} endpoints (TRACKLY_MAX_ENDPOINTS)"
+
+
+def _unknown_lists(entries: list[Entry], view: Accounts, going: Collection[tuple[str, str]] = ()) -> Iterator[str]:
     lists = [entry.config for entry in entries if isinstance(entry.config, ListConfig)]
     for entry in entries:
         if not isinstance(entry.config, EndpointConfig):
             continue
         account = entry.config.account
-        known = [each.number for each in lists if each.account == account] + list(view.lists_of(account))
+        stored = [each.number for each in view.lists_of(account).values() if ("list", config_key(each)) not in going]
+        known = [each.number for each in lists if each.account == account] + stored
         for index, number in enumerate(entry.config.lists):
             if number and number not in known:
                 hint = f"; {nearest(number, known)}" if known else ""
                 yield f'{entry.path}.lists[{index}]: "{number}" is not a list in account {account}{hint}'
 
 
-def _shared_addresses(entries: list[Entry], view: Accounts) -> Iterator[str]:
+def _shared_addresses(entries: list[Entry], view: Accounts, going: Collection[tuple[str, str]] = ()) -> Iterator[str]:
     """Addresses of two lists of an account: a reply to one of them would be of neither."""
-    given = {config_key(entry.config) for entry in entries}
+    given = {config_key(entry.config) for entry in entries} | {key for kind, key in going if kind == "list"}
     owners: dict[tuple[str, str], str] = {}
     for configs in view.lists.values():
         for stored in configs.values():

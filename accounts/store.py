@@ -168,6 +168,13 @@ async def write_configs(producer: Producer, settings: BusSettings, codec: Codec,
     return sealed
 
 
+async def delete_configs(producer: Producer, settings: BusSettings, configs: Iterable[Config]) -> None:
+    """Delete settings, acknowledged. Readers see it within about a second."""
+    topics = settings.catalogue
+    deletions = [(topics[TOPIC_OF[type(config)]].name, config_key(config).encode()) for config in configs]
+    await asyncio.gather(*[await producer.send(topic, None, key=key) for topic, key in deletions])
+
+
 async def write_key(producer: Producer, settings: BusSettings, codec: Codec, key: ApiKey) -> None:
     """Write a key, acknowledged. Readers see it within about a second."""
     headers = event_headers(key, random_id(), now_ms())

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
+from accounts.limits import LimitSettings
 from accounts.proxies import ProxySettings
 from accounts.urls import check_web_address
 from database.settings import DatabaseSettings
@@ -19,9 +20,11 @@ from outbound.settings import OutboundSettings
 _ORIGIN = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 
 
-class ConsoleSettings(InboundSettings, OutboundSettings, DatabaseSettings, ProxySettings, PublicSettings):
-    """What the console needs beside the settings of Kafka, of the database, of requests to customers and of
-    ingest's address."""
+class ConsoleSettings(
+    InboundSettings, OutboundSettings, DatabaseSettings, ProxySettings, PublicSettings, LimitSettings
+):
+    """What the console needs beside the settings of Kafka, of the database, of requests to customers, of ingest's
+    address and of how much an account may have."""
 
     host: str = Field(
         default="127.0.0.1",

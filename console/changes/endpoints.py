@@ -68,7 +68,8 @@ async def put(
             raise conflict(f"There is an endpoint {values['id']!r} already.")
         check_version(before, version)
         try:
-            plan = plan_endpoint(values, account, parts.accounts, keys=keyring())
+            most = parts.settings.max_endpoints
+            plan = plan_endpoint(values, account, parts.accounts, keys=keyring(), most_endpoints=most)
         except (PlanError, SecretMissing) as error:
             raise validation_failed(str(error).split("\n")) from None
         (change,) = plan.changes

@@ -157,6 +157,27 @@ def test_apply_writes_the_file_and_shows_a_generated_secret_once(
     assert "Nothing is to be changed." in again.stderr
 
 
+def test_a_check_writes_nothing_and_ends_with_3_where_something_is_not_as_the_file_says(
+    trackly: Trackly, topics: None, accounts_file: str, tmp_path: Path
+) -> None:
+    drifted = trackly("apply", accounts_file, "--check")
+    assert drifted.returncode == 3
+    assert "whsec_" not in drifted.stdout
+    assert trackly("export").stdout.strip() == ""
+    trackly("apply", accounts_file, "--yes")
+    same = trackly("apply", accounts_file, "--check", "--prune")
+    assert (same.returncode, same.stdout) == (0, "")
+
+    less = tmp_path / "less.toml"
+    less.write_text('[[accounts]]\nid = "acme"\nname = "Acme Media"\n', "utf-8")
+    without = trackly("apply", str(less), "--check", "--prune", "--json")
+    deleted = [json.loads(line)["key"] for line in without.stdout.splitlines() if '"delete"' in line]
+    assert (without.returncode, deleted) == (3, ["acme/+18005551234", "acme/crm", "acme/new"])
+    assert trackly("apply", str(less), "--prune", "--yes").returncode == 0
+    assert "endpoints" not in trackly("export").stdout
+    assert trackly("apply", str(less), "--check", "--prune").returncode == 0
+
+
 def test_an_export_can_be_applied_again(trackly: Trackly, topics: None, accounts_file: str, tmp_path: Path) -> None:
     trackly("apply", accounts_file, "--yes")
     exported = trackly("export")

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
+from accounts.limits import LimitSettings
 from accounts.model import described
 from accounts.plan import Plan, make_plan
 from accounts.secrets import keyring
-from accounts.store import write_configs
-from bus.settings import BusSettings
+from accounts.store import delete_configs, write_configs
 from schemas.codec import Codec
 from schemas.registry import registry_for
 from trackly.audit import write_down
@@ -20,6 +20,9 @@ from trackly.errors import NO_KEY, Failed
 from trackly.output import Json, confirm, json_line, say, show, table
 from trackly.reading import follow_accounts
 from trackly.writing import producing, settings_read_back
+
+DRIFT = 3
+"""Exit code of --check where what is stored is not what the file says; 1 and 2 are failures, as everywhere."""
 
 
 def apply(
@@ -31,56 +34,90 @@ def apply(
     plain_secrets: Annotated[
         bool, typer.Option("--plain-secrets", help="Without a key, store secrets in plain text all the same.")
     ] = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help=f"Write nothing: end with {DRIFT} where something is not as the file says."),
+    ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Delete lists and endpoints of the file's accounts that it does not name."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Make accounts, lists and endpoints what a TOML file says: show the plan, ask, write.
 
-    What the file does not name stays as it is. A signing secret that is generated is shown once. Secrets that stand
-    in the file, and generated ones, are encrypted with the first key of TRACKLY_SECRET_KEYS.
+    What the file does not name stays as it is, or goes with --prune; accounts are never deleted. A signing secret
+    that is generated is shown once. Secrets that stand in the file, and generated ones, are encrypted with the first
+    key of TRACKLY_SECRET_KEYS.
     """
     try:
         text = file.read_text("utf-8")
     except UnicodeDecodeError:
         raise Failed(f"{file} is not UTF-8 text.") from None
-    asyncio.run(_apply(text, yes, plain_secrets, as_json))
+    if check:
+        asyncio.run(_check(text, prune, as_json))
+    else:
+        asyncio.run(_apply(text, prune, yes, plain_secrets, as_json))
 
 
-async def _apply(text: str, yes: bool, plain_secrets: bool, as_json: bool) -> None:
-    settings = BusSettings()
+async def _check(text: str, prune: bool, as_json: bool) -> None:
+    settings = LimitSettings()
     codec = Codec(registry_for(settings.schema_registry_url))
     async with follow_accounts(settings, codec) as reader:
-        plan = make_plan(text, reader.view, keys=keyring())
+        most = settings.max_endpoints
+        plan = make_plan(text, reader.view, keys=keyring(), prune=prune, most_endpoints=most)
+    _show_plan(plan, as_json)
+    if not plan.is_empty:
+        say(
+            f"{_changes(len(plan.configs) + len(plan.pruned))} would be made: what is stored is not what the file says."
+        )
+        raise typer.Exit(DRIFT)
+    say("Everything is as the file says.")
+
+
+async def _apply(text: str, prune: bool, yes: bool, plain_secrets: bool, as_json: bool) -> None:
+    settings = LimitSettings()
+    codec = Codec(registry_for(settings.schema_registry_url))
+    async with follow_accounts(settings, codec) as reader:
+        most = settings.max_endpoints
+        plan = make_plan(text, reader.view, keys=keyring(), prune=prune, most_endpoints=most)
         _show_plan(plan, as_json)
-        if not plan.configs:
+        if plan.is_empty:
             say("Nothing is to be changed.")
             return
         if plan.unsealed:
             _warn_of_plain_secrets(plan.unsealed, plain_secrets)
         if not yes:
-            confirm(f"Apply {_changes(len(plan.configs))}?")
+            confirm(f"Apply {_changes(len(plan.configs) + len(plan.pruned))}?")
         async with producing(settings) as producer:
             for change in plan.changes:
                 if change.action != "unchanged":
                     account, about = described(change.config)
                     action = f"{change.kind}.{'create' if change.action == 'create' else 'change'}"
                     await write_down(producer, settings, codec, action, about, account, fields=change.fields)
+            for change in plan.pruned:
+                account, about = described(change.config)
+                await write_down(producer, settings, codec, f"{change.kind}.delete", about, account)
             written = await write_configs(producer, settings, codec, plan.configs)
+            await delete_configs(producer, settings, [change.config for change in plan.pruned])
         # The secrets exist from here on, whatever happens next.
         _show_secrets(plan, as_json)
         await settings_read_back(reader, written)
-    say(f"{_changes(len(plan.configs))} applied.")
+    say(f"{_changes(len(plan.configs) + len(plan.pruned))} applied.")
 
 
 def _show_plan(plan: Plan, as_json: bool) -> None:
     if as_json:
-        for change in plan.changes:
+        for change in (*plan.changes, *plan.pruned):
             json_line({"kind": change.kind, "key": change.key, "action": change.action, "fields": change.fields})
     else:
-        rows = [(c.action, c.kind, c.key, ", ".join(c.fields)) for c in plan.changes if c.action != "unchanged"]
+        changed = [change for change in (*plan.changes, *plan.pruned) if change.action != "unchanged"]
+        rows = [(c.action, c.kind, c.key, ", ".join(c.fields)) for c in changed]
+        unchanged = len(plan.changes) + len(plan.pruned) - len(changed)
         if rows:
             table(("action", "kind", "key", "fields"), rows)
-        if len(rows) < len(plan.changes):
-            say(f"{len(plan.changes) - len(rows)} unchanged.")
+        if unchanged:
+            say(f"{unchanged} unchanged.")
     for note in plan.notes:
         say(f"Note: {note}.")
     if plan.untouched:

@@ -811,3 +811,56 @@ def test_a_file_cannot_set_what_commands_change(name: str) -> None:
     assert problems_of(endpoint_with(f'{name} = "x"'))[0].startswith(
         f"accounts[0].endpoints[0].{name}: is not a known setting"
     )
+
+
+OTHER = replace(ENDPOINT, id="old", url="https://old.example/")
+
+
+def test_what_a_file_leaves_out_of_its_accounts_can_go() -> None:
+    strangers = AccountConfig(id="other", name="other"), replace(OTHER, account="other")
+    view = view_of(ACCOUNT, LIST, ENDPOINT, OTHER, *strangers)
+    plan = make_plan(endpoint_with(""), view, prune=True)
+    assert [(change.action, change.kind, change.key) for change in plan.pruned] == [
+        ("delete", "list", "acme/+18005551234"),
+        ("delete", "endpoint", "acme/old"),
+    ]
+    assert not plan.is_empty
+    assert plan.untouched == ("account other", "endpoint other/old")
+
+
+def test_without_being_told_so_nothing_goes() -> None:
+    plan = make_plan(endpoint_with(""), view_of(ACCOUNT, LIST, ENDPOINT, OTHER))
+    assert plan.pruned == ()
+    assert "endpoint acme/old" in plan.untouched
+
+
+def test_a_list_that_goes_is_no_list_of_an_endpoint() -> None:
+    text = endpoint_with('lists = ["+18005551234"]')
+    view = view_of(ACCOUNT, LIST)
+    assert make_plan(text, view).configs
+    with pytest.raises(PlanError, match="is not a list in account acme"):
+        make_plan(text, view, prune=True)
+
+
+def test_an_address_of_a_list_that_goes_is_free() -> None:
+    old = replace(LIST, numbers=("+18885550100",))
+    text = account_with('[[accounts.lists]]\nnumber = "+18005550000"\nnumbers = ["+18885550100"]')
+    with pytest.raises(PlanError, match="belongs to list"):
+        make_plan(text, view_of(ACCOUNT, old))
+    assert make_plan(text, view_of(ACCOUNT, old), prune=True).pruned
+
+
+@pytest.mark.parametrize(("most", "fits"), [(2, True), (1, False)])
+def test_an_account_gets_no_more_endpoints_than_it_may_have(most: int, fits: bool) -> None:
+    view = view_of(ACCOUNT, OTHER, replace(ENDPOINT, account="other"))
+    if fits:
+        assert make_plan(endpoint_with(""), view, most_endpoints=most).configs
+        return
+    with pytest.raises(PlanError, match=r"endpoints\[0\].id: account acme would have more than 1 endpoints"):
+        make_plan(endpoint_with(""), view, most_endpoints=most)
+    assert make_plan(endpoint_with(""), view, most_endpoints=most, prune=True).pruned
+
+
+def test_endpoints_that_are_there_may_be_changed_where_there_are_too_many() -> None:
+    plan = make_plan(endpoint_with("rate_limit = 5"), view_of(ACCOUNT, ENDPOINT, OTHER), most_endpoints=1)
+    assert [change.action for change in plan.changes][-1] == "update"

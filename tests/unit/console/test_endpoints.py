@@ -112,3 +112,12 @@ def test_attempts_of_the_last_24_hours_are_counted_from_the_hourly_table(databas
         connection.execute(hourly_attempts.insert(), rows)
         (found,) = endpoints(connection, "acme", [endpoint()], NOW)
     assert (found.attempts_24h, found.taken_24h) == (8, 7)
+
+
+async def test_an_account_makes_no_more_endpoints_than_it_may_have() -> None:
+    api = Api(max_endpoints=1)
+    refused = await api.post("/api/endpoints", json={"id": "shop", "url": "https://shop.example.com/"})
+    assert refused.status_code == 422
+    assert refused.json()["message"].startswith("id: account acme would have more than 1 endpoints")
+    changed = await api.request("PUT", "/api/endpoints/crm", json={"url": "https://shop.example.com/"})
+    assert changed.status_code == 200

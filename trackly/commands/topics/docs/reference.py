@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from accounts.json_schema import json_schema
 from schemas.topics import Catalogue
 from trackly.commands.topics.docs.asyncapi import asyncapi
 from trackly.commands.topics.docs.contract import contract
@@ -17,6 +18,7 @@ GENERATED = (
     "metrics.md",
     "topics/*.md",
     "webhooks/*.schema.json",
+    "accounts.schema.json",
     "asyncapi.yaml",
     "contract.odcs.yaml",
 )
@@ -33,6 +35,7 @@ def reference() -> dict[str, str]:
         **{f"webhooks/{event}.schema.json": text for event, text in webhook_schemas().items()},
         "settings.md": settings_page(),
         "metrics.md": metrics_page(),
+        "accounts.schema.json": json_schema(),
         "asyncapi.yaml": asyncapi(catalogue),
         "contract.odcs.yaml": contract(catalogue),
     }
