@@ -29,7 +29,8 @@ class Signer:
 
     `X-Trackly-Signature` is keyed with the whole text of the secret as UTF-8. `webhook-signature` is keyed
     with the bytes that the base64 after `whsec_` stands for; a secret without that prefix, or with something
-    else than base64 behind it, is taken as it is there too, as UTF-8.
+    else than base64 behind it, is taken as it is there too, as UTF-8. Where a secret without that prefix is base64,
+    a second signature is keyed with what it stands for: the libraries of Standard Webhooks take it so.
 
     During a rotation `webhook-signature` lists both. `X-Trackly-Signature` holds only one, so
     `X-Trackly-Signature-Next` carries the other.
@@ -40,7 +41,8 @@ class Signer:
         self._own = _own(secret)
         self._own_next = None if following is None else _own(following)
         secrets = (secret,) if following is None else (secret, following)
-        self._standard = [hmac.new(standard_key(each), digestmod="sha256") for each in secrets]
+        keys = [key for each in secrets for key in standard_keys(each)]
+        self._standard = [hmac.new(key, digestmod="sha256") for key in keys]
 
     def headers(self, event_id: str, body: bytes, at: int) -> dict[str, str]:
         """Signature headers of one attempt; `at` is in seconds since 1970 UTC."""
@@ -54,16 +56,21 @@ class Signer:
         return headers
 
 
-def standard_key(secret: str) -> bytes:
-    """Key of the Standard Webhooks signature."""
+def standard_keys(secret: str) -> list[bytes]:
+    """Keys of the Standard Webhooks signatures, the one that the page for customers names first."""
+    decoded = _base64(secret.removeprefix(PREFIX))
     if secret.startswith(PREFIX):
-        text = secret.removeprefix(PREFIX)
-        try:
-            # Padding may be missing: the libraries of Standard Webhooks do not ask for it.
-            return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True)
-        except ValueError:  # no base64, or letters beyond ASCII
-            pass
-    return secret.encode()
+        return [decoded or secret.encode()]
+    return [secret.encode(), *([decoded] if decoded else [])]
+
+
+def _base64(text: str) -> bytes | None:
+    bare = text.rstrip("=")
+    try:
+        # Padding may be missing: the libraries of Standard Webhooks do not ask for it.
+        return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+    except ValueError:  # no base64, or letters beyond ASCII
+        return None
 
 
 def _own(secret: str) -> hmac.HMAC:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from outbound.signing import Signer, secrets_at, standard_key
+from outbound.signing import Signer, secrets_at, standard_keys
 from tests.unit.sinks.sink_parts import SECRET, START, endpoint
 
 BODY = '{"event":"reply","body":"Grüße"}'.encode()
@@ -63,7 +63,16 @@ def test_the_standard_webhooks_library_refuses_another_body() -> None:
 
 @pytest.mark.parametrize("secret", ["topsecret", "whsec_not base64!", "whsec_a", "WHSEC_MDEy"])
 def test_a_secret_that_is_no_whsec_with_base64_is_the_key_itself(secret: str) -> None:
-    assert standard_key(secret) == secret.encode()
+    assert standard_keys(secret) == [secret.encode()]
+
+
+@pytest.mark.parametrize(
+    "secret", ["0123456789abcdef0123456789abcdef", "MDEyMzQ1Njc4OWFiY2RlZg==", "MDEyMzQ1Njc4OWFiY2RlZg"]
+)
+def test_a_secret_of_base64_without_whsec_verifies_as_text_and_as_the_library_takes_it(secret: str) -> None:
+    headers = Signer(secret).headers("evt_1", BODY, int(time.time()))
+    Webhook(secret).verify(BODY, headers, json_parse=False)
+    Webhook(secret.encode()).verify(BODY, headers, json_parse=False)
 
 
 def test_a_signer_can_be_used_again() -> None:
