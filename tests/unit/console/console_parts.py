@@ -156,8 +156,21 @@ def raw_callback(**changes: Any) -> RawCallback:
 
 def _in_memory() -> Engine:
     """A database of one connection, lent to one thread at a time: uses of keys are written beside requests."""
-    only: dict[str, Any] = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0}
-    return create_engine("sqlite://", creator=_with_tables, **only)
+    known = _compiling()
+    pool = QueuePool(_with_tables, pool_size=1, max_overflow=0, dialect=known.dialect)
+    return Engine(pool, known.dialect, known.url, execution_options={"compiled_cache": STATEMENTS})
+
+
+STATEMENTS: dict[Any, Any] = {}
+"""What SQLAlchemy made of the statements of all these databases: to compile one takes longer than to run it."""
+
+
+@cache
+def _compiling() -> Engine:
+    """An engine of which the others have the dialect, by which statements are compiled."""
+    engine = create_engine("sqlite://", creator=_with_tables, poolclass=StaticPool)
+    engine.connect().close()
+    return engine
 
 
 def _with_tables() -> sqlite3.Connection:

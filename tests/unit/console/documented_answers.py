@@ -67,7 +67,8 @@ class DocumentedAnswers:
         return [mark for mark in LEFT_OUT if mark.is_set(test)]
 
     def _law(self) -> Callable[[Case[Any]], None]:
-        @settings(max_examples=examples(60), suppress_health_check=list(HealthCheck))
+        # Besides some thirty cases of each operation that are always tried: every bound, every missing and wrong value.
+        @settings(max_examples=examples(60, elsewhere=8), suppress_health_check=list(HealthCheck))
         def is_answered_as_documented(case: Case[Any]) -> None:
             # What is valid by the document may be refused all the same: a list of nobody's, a number of no country.
             excluded = [positive_data_acceptance]

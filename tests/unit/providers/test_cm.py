@@ -16,6 +16,7 @@ from providers.cm import Cm
 from providers.xml import MAX_DEPTH
 from schemas.ids import derived_id
 from schemas.records import RawCallback, Receipt
+from tests.examples import examples
 from tests.unit.providers.provider_callbacks import FORM, RECEIVED_AT, callback
 
 CM = Cm()
@@ -393,7 +394,7 @@ def test_xml_with_a_document_type_is_refused(declaration: str, encoding: str) ->
 
 
 @given(text=st.text(alphabet="<>/!?[]&;%\"'= MSGTOxml1", max_size=60), whole=st.booleans())
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 def test_anything_that_looks_like_xml_is_read_or_unreadable(text: str, whole: bool) -> None:
     body = "<" + text if whole else XML.replace("<TO>00385911234567</TO>", text)
     try:

@@ -20,6 +20,7 @@ from schemas.codec import Codec
 from schemas.folder_registry import FolderRegistry
 from schemas.ids import derived_id
 from schemas.records import InboundMessage, LinkClick, RawCallback, Receipt
+from tests.examples import examples as tries
 from tests.unit.providers.contract_cases import CASES, SECRET, Batch
 from tests.unit.providers.provider_callbacks import callback
 
@@ -146,7 +147,7 @@ def test_a_sample_becomes_what_its_kind_says(name: str, sample: Sample) -> None:
     method=st.sampled_from(["POST", "GET"]),
     query=st.text(),
 )
-@settings(max_examples=100)
+@settings(max_examples=tries(100))
 def test_arbitrary_bytes_are_read_or_unreadable(
     name: str, body: bytes, content_type: str | None, method: str, query: str
 ) -> None:
@@ -166,7 +167,7 @@ def mutated(draw: st.DrawFn, body: bytes) -> bytes:
 
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.data())
-@settings(max_examples=150)
+@settings(max_examples=tries(150))
 def test_a_callback_that_was_damaged_is_read_or_unreadable(name: str, data: st.DataObject) -> None:
     raw = data.draw(st.sampled_from(examples(name)))
     query = data.draw(mutated(raw.query.encode())).decode(errors="replace")
@@ -175,7 +176,7 @@ def test_a_callback_that_was_damaged_is_read_or_unreadable(name: str, data: st.D
 
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.data())
-@settings(max_examples=100)
+@settings(max_examples=tries(100))
 def test_whatever_is_read_fits_the_schema_of_its_record(name: str, data: st.DataObject) -> None:
     assert_sound(callback(name, data.draw(CASES[name].bodies)))
 
@@ -184,7 +185,7 @@ def test_whatever_is_read_fits_the_schema_of_its_record(name: str, data: st.Data
     "batch", [pytest.param(b, id=f"{name}-{n}") for name in NAMES for n, b in enumerate(CASES[name].batches)]
 )
 @given(data=st.data())
-@settings(max_examples=60)
+@settings(max_examples=tries(60))
 def test_a_batch_gives_one_item_for_each_of_its_own_in_order(batch: Batch, data: st.DataObject) -> None:
     items = data.draw(batch.items)
     raws = [item.item if isinstance(item, Malformed) else item.raw for item in read(batch.body(items))]
@@ -263,7 +264,7 @@ def report(name: str, status: str) -> RawCallback:
     url=st.text(),
     path_secret=st.none() | st.text(),
 )
-@settings(max_examples=100)
+@settings(max_examples=tries(100))
 def test_a_forged_callback_is_refused_and_the_secret_is_not_told(
     name: str, body: bytes, values: list[str], url: str, path_secret: str | None
 ) -> None:
@@ -301,7 +302,7 @@ def test_secrets_are_compared_as_digests_of_one_length(name: str, monkeypatch: p
 
 @pytest.mark.parametrize("name", NAMES)
 @given(body=st.binary(), query=st.text(), method=st.sampled_from(["POST", "GET"]))
-@settings(max_examples=100)
+@settings(max_examples=tries(100))
 def test_every_callback_is_answered(name: str, body: bytes, query: str, method: str) -> None:
     answer = PROVIDERS[name].answer(CallbackRequest(method, "https://callbacks.example/x", query, {}, body))
     assert isinstance(answer, Answer)

@@ -17,6 +17,7 @@ from schemas.codec import Codec
 from schemas.folder_registry import FolderRegistry
 from schemas.ids import derived_id
 from schemas.records import InboundMessage, RawCallback, Receipt
+from tests.examples import examples
 from tests.unit.providers.provider_callbacks import FORM, RECEIVED_AT, callback, outcome
 
 LIME = Lime()
@@ -386,7 +387,7 @@ reports = st.fixed_dictionaries(
     method=st.sampled_from(["POST", "GET"]),
     query=st.text() | st.text().map(lambda text: "mobile_number=" + text),
 )
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_arbitrary_bytes_are_read_or_unreadable(body: bytes, content_type: str | None, method: str, query: str) -> None:
     found: list[Any]
     try:
@@ -398,7 +399,7 @@ def test_arbitrary_bytes_are_read_or_unreadable(body: bytes, content_type: str |
 
 
 @given(body=responses | reports)
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_whatever_is_read_fits_the_schema_of_its_record(body: bytes) -> None:
     (item,) = LIME.read(callback("lime", body))
     if isinstance(item, Malformed):

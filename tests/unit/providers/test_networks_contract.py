@@ -19,6 +19,7 @@ from schemas.codec import Codec
 from schemas.folder_registry import FolderRegistry
 from schemas.ids import derived_id
 from schemas.records import Postback, RawCallback
+from tests.examples import examples
 from tests.unit.providers.provider_callbacks import callback
 
 NAMES = sorted(NETWORKS)
@@ -86,7 +87,7 @@ def test_the_example_is_understood_whole(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @given(body=st.binary(), content_type=st.none() | st.text(), method=st.sampled_from(["POST", "GET"]), query=st.text())
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_arbitrary_bytes_are_read_or_unreadable(
     name: str, body: bytes, content_type: str | None, method: str, query: str
 ) -> None:
@@ -95,7 +96,7 @@ def test_arbitrary_bytes_are_read_or_unreadable(
 
 @pytest.mark.parametrize("name", NAMES)
 @given(query=pairs, form=pairs)
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_whatever_is_read_of_a_form_fits_the_schema(
     name: str, query: list[tuple[str, str]], form: list[tuple[str, str]]
 ) -> None:
@@ -104,7 +105,7 @@ def test_whatever_is_read_of_a_form_fits_the_schema(
 
 @pytest.mark.parametrize("name", NAMES)
 @given(value=objects)
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_whatever_is_read_of_json_fits_the_schema(name: str, value: dict[str, Any]) -> None:
     try:
         body = orjson.dumps(value)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from providers import xml
 from providers.base import Unreadable
+from tests.examples import examples
 from tests.unit.providers.provider_callbacks import callback
 
 
@@ -91,7 +92,7 @@ def test_the_text_of_an_element_is_without_what_follows() -> None:
 @given(
     text=st.text(alphabet="<>/!?[]&;%\"'= abxml1\u00e9\x00", max_size=80), content_type=st.none() | st.text(max_size=30)
 )
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_anything_is_an_element_or_refused(text: str, content_type: str | None) -> None:
     outcome: object
     try:

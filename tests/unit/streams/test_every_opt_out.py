@@ -47,7 +47,7 @@ def may_have_meant(named: list[str], configs: list[ListConfig]) -> set[str]:
 
 
 @pytest.mark.parametrize("shape", REMOVING, ids=[f"{e['provider']} {e['channel']} {e['shape']}" for e in REMOVING])
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(data=st.data())
 def test_after_an_opt_out_nobody_is_texted_from_a_list_that_it_may_have_meant(
     shape: Mapping[str, str], data: st.DataObject

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from providers import NETWORKS, PROVIDERS
 from providers.bounds import DAY
 from schemas.records import InboundMessage, LinkClick, Postback, RawCallback, Receipt, RejectedRecord
+from tests.examples import examples as tries
 from tests.unit.providers.test_contract import examples
 from tests.unit.providers.test_networks_contract import EXAMPLES, get
 from tests.unit.streams.extreme_callbacks import extreme
@@ -25,7 +26,7 @@ CALLBACKS = [
 
 @pytest.mark.parametrize("raw", CALLBACKS, ids=lambda raw: raw.provider)
 @given(data=st.data())
-@settings(max_examples=15, suppress_health_check=list(HealthCheck))
+@settings(max_examples=tries(15), suppress_health_check=list(HealthCheck))
 def test_no_extreme_value_fails_anywhere(raw: RawCallback, data: Any) -> None:
     callback = data.draw(extreme(raw))
     records = normalized(callback)
