@@ -3,7 +3,8 @@
 A console of its own on a real broker, with contacts (a third of them out), places that the account gave, registered
 messages that count against a cap, and every rule on. Asks one request after the other, then 50 a second. For both: the
 console's processor time a request, which says most on a machine that is shared, and the time of a request by the clock.
-One process cannot answer 50 a second; what waits then is in the times of the second load.
+What one process cannot answer in time waits, and is in the times of the second load; --consoles has several share it.
+With --keep, the account keeps its answers: each is on Kafka before it is given.
 
 Exit code 1 when a request costs too much, or p95 of the first load is over the bound. With --only-cost, only the cost
 counts.
@@ -22,7 +23,9 @@ import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.resources import files
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +74,18 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--contacts", type=int, default=200_000)
     parser.add_argument("--requests", type=int, default=200, help="one after the other")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long 50 a second are asked")
+    parser.add_argument("--consoles", type=int, default=1, help="processes that are asked in turn")
+    parser.add_argument("--keep", action="store_true", help="keep every answer as evidence")
     parser.add_argument("--json", action="store_true", help="print one JSON object a load")
     parser.add_argument("--only-cost", action="store_true", help="do not look at the clock: the machine is busy")
     options = parser.parse_args(arguments)
     numbers = made_up(options.contacts)
-    with tempfile.TemporaryDirectory(prefix="trackly-bench-") as home, _console(Path(home), numbers) as served:
-        loads = asyncio.run(_ask(*served, numbers, options.requests, options.seconds))
+    account = replace(ACCOUNT, keeps_answers=options.keep)
+    with (
+        tempfile.TemporaryDirectory(prefix="trackly-bench-") as home,
+        _consoles(Path(home), account, numbers, options.consoles) as (bases, key, pids),
+    ):
+        loads = asyncio.run(_ask(bases, key, pids, numbers, options.requests, options.seconds))
     for load in loads:
         print(json.dumps(load) if options.json else "  ".join(f"{name} {value}" for name, value in load.items()))
     slow = not options.only_cost and loads[0]["p95_ms"] > BOUND_MS
@@ -100,8 +109,10 @@ def made_up(count: int) -> list[str]:
 
 
 @contextmanager
-def _console(directory: Path, numbers: list[str]) -> Iterator[tuple[str, str, int]]:
-    """Base URL of a console that has read everything, a key of the account, and its process."""
+def _consoles(
+    directory: Path, account: AccountConfig, numbers: list[str], count: int
+) -> Iterator[tuple[list[str], str, list[int]]]:
+    """Base URLs of consoles that have read everything, a key of the account, and their processes."""
     with EmbeddedKafka(directory / "kafka") as kafka:
         os.environ |= {
             "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
@@ -113,20 +124,28 @@ def _console(directory: Path, numbers: list[str]) -> Iterator[tuple[str, str, in
         settings = BusSettings()
         with Admin(settings) as admin:
             admin.apply(settings.catalogue)
-        key = asyncio.run(_fill(settings, numbers))
-        port = free_port()
-        console = Service("console", ["console"], {"TRACKLY_CONSOLE_PORT": str(port)}, directory / "console.log", port)
-        console.start()
+        key = asyncio.run(_fill(settings, account, numbers))
+        consoles = [_service(directory, f"console-{number}") for number in range(count)]
         try:
+            for console in consoles:
+                console.start()
             deadline = time.monotonic() + 120
-            while not (console.is_ready() and _answers(port, key, numbers[:1])):
-                if time.monotonic() > deadline:
-                    sys.exit(f"the console does not answer:\n{console.last_lines(20)}")
-                time.sleep(0.5)
-            assert console.process is not None
-            yield f"http://127.0.0.1:{port}", key, console.process.pid
+            for console in consoles:
+                while not (console.is_ready() and _answers(console.health_port or 0, key, numbers[:1])):
+                    if time.monotonic() > deadline:
+                        sys.exit(f"the console does not answer:\n{console.last_lines(20)}")
+                    time.sleep(0.5)
+            pids = [console.process.pid for console in consoles if console.process is not None]
+            yield [f"http://127.0.0.1:{console.health_port}" for console in consoles], key, pids
         finally:
-            console.stop()
+            for console in consoles:
+                console.stop()
+
+
+def _service(directory: Path, name: str) -> Service:
+    port = free_port()
+    environment = {"TRACKLY_CONSOLE_PORT": str(port), "TRACKLY_INSTANCE_ID": name}
+    return Service(name, ["console"], environment, directory / f"{name}.log", port)
 
 
 def _answers(port: int, key: str, numbers: list[str]) -> bool:
@@ -135,10 +154,10 @@ def _answers(port: int, key: str, numbers: list[str]) -> bool:
     return httpx.post(url, headers={"X-Api-Key": key}, json=question, timeout=20).status_code == 200
 
 
-async def _fill(settings: BusSettings, numbers: list[str]) -> str:
+async def _fill(settings: BusSettings, account: AccountConfig, numbers: list[str]) -> str:
     codec, producer = Codec(registry_for(settings.schema_registry_url)), Producer(settings, linger_ms=5)
     await producer.start()
-    await write_configs(producer, settings, codec, [ACCOUNT, ListConfig(account="acme", number=LIST)])
+    await write_configs(producer, settings, codec, [account, ListConfig(account="acme", number=LIST)])
     key, secret = new_key("acme", "bench")
     await write_key(producer, settings, codec, key)
     now = now_ms()
@@ -206,14 +225,15 @@ async def _taken(settings: BusSettings, topic: str) -> None:
 
 
 async def _ask(
-    base: str, key: str, pid: int, numbers: list[str], requests: int, seconds: float
+    bases: list[str], key: str, pids: list[int], numbers: list[str], requests: int, seconds: float
 ) -> list[dict[str, Any]]:
-    async with httpx.AsyncClient(base_url=base, headers={"X-Api-Key": key}, timeout=60) as client:
+    urls = cycle(f"{base}/api/contacts/check" for base in bases)
+    async with httpx.AsyncClient(headers={"X-Api-Key": key}, timeout=60) as client:
 
         async def ask() -> float:
             question = {"list_number": LIST, "numbers": random.sample(numbers, NUMBERS)}
             began = time.perf_counter()
-            answer = await client.post("/api/contacts/check", json=question)
+            answer = await client.post(next(urls), json=question)
             took = (time.perf_counter() - began) * 1000
             if answer.status_code != 200:
                 sys.exit(f"a check was answered {answer.status_code}: {answer.text[:500]}")
@@ -221,9 +241,9 @@ async def _ask(
 
         for _ in range(20):
             await ask()
-        meter = CpuMeter({"console": [pid]})
+        meter = CpuMeter({"console": pids})
         loads = [_load("one after the other", [await ask() for _ in range(requests)], meter)]
-        meter, began, asked = CpuMeter({"console": [pid]}), time.monotonic(), []
+        meter, began, asked = CpuMeter({"console": pids}), time.monotonic(), []
         for number in range(int(RATE * seconds)):
             await asyncio.sleep(max(0.0, began + number / RATE - time.monotonic()))
             asked.append(asyncio.create_task(ask()))

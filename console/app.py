@@ -169,20 +169,18 @@ class Console:
         self._accounts = AccountsReader(settings, codec)
         self._producer = Producer(settings, linger_ms=5, delivery_timeout=settings.api_timeout)
         writer = KafkaWriter(self._producer, codec, catalogue, settings.api_timeout)
-        contacts = Replica(settings, catalogue["contacts"], RocksStore(settings.directory / "contacts"), versioned=True)
+
+        def store(name: str) -> RocksStore:
+            # Of most numbers that are asked about, nothing is recorded.
+            return RocksStore(settings.directory / name, knows_keys=True)
+
+        contacts = Replica(settings, catalogue["contacts"], store("contacts"), versioned=True)
         self.health.progress.append(lambda: sum(contacts.positions.values()))
-        commands = RocksStore(settings.directory / "commands")
-        orders = Replica(settings, catalogue["commands"], commands, partial(row_of, codec), since=now_ms)
-        sent = Replica(
-            settings,
-            catalogue["messages"],
-            RocksStore(settings.directory / "messages"),
-            partial(sent_row, codec),
-            since=a_day_ago,
-        )
+        orders = Replica(settings, catalogue["commands"], store("commands"), partial(row_of, codec), since=now_ms)
+        sent = Replica(settings, catalogue["messages"], store("messages"), partial(sent_row, codec), since=a_day_ago)
         self._sent = SentMessages(sent, self._counts)
         self._view = ContactsView(settings, codec, contacts, PendingOrders(orders), self._sent)
-        places = Replica(settings, catalogue["places"], RocksStore(settings.directory / "places"))
+        places = Replica(settings, catalogue["places"], store("places"))
         self._places = ContactPlaces(codec, places)
         requests = Replica(
             settings,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import aiokafka
@@ -70,15 +70,19 @@ class Replica:
 
     def get(self, key: bytes) -> bytes | None:
         """The row of a key, or None. Raises StoreFailed, and then the copy is given up: a restart makes a new one."""
+        return self.get_many((key,))[0]
+
+    def get_many(self, keys: Iterable[bytes]) -> list[bytes | None]:
+        """The rows of keys, in their order, as `get` gives them. Raises StoreFailed."""
         try:
-            row = self._store.get(key)
+            rows = self._store.get_many(keys)
         except StoreFailed as error:
             self.problem = f"the copy of {self.topic.name} cannot be read: {error}"
             log.critical("%s", self.problem)
             if self._task is not None:
                 self._task.cancel()
             raise
-        return unpack(row)[1] if row is not None and self._versioned else row
+        return [None if row is None else unpack(row)[1] for row in rows] if self._versioned else rows
 
     def holds(self, part: bytes) -> bool:
         """Whether some key contains this. Reads every row: for a start."""

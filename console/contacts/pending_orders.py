@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bus.clock import Moment
@@ -67,10 +67,12 @@ class PendingOrders:
 
     def pending(self, account: str, number: str) -> str | None:
         """What is ordered about a contact and not yet in the copy, or None."""
-        row = self._replica.get(recipient_key(account, number))
-        if row is None or self._is_carried_out(row):
-            return None
-        return REASONS[_ROW.unpack(row)[2]]
+        return self.pending_of([recipient_key(account, number)])[0]
+
+    def pending_of(self, recipients: Sequence[bytes]) -> list[str | None]:
+        """The same of contacts by their keys, in their order."""
+        rows = self._replica.get_many(recipients)
+        return [None if row is None or self._is_carried_out(row) else REASONS[_ROW.unpack(row)[2]] for row in rows]
 
     def not_ready(self) -> str | None:
         """Why orders are not known, or None."""

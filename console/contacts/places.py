@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from bus.layout import TopicMadeAnew
 from bus.reading.replica import Replica
@@ -37,9 +38,13 @@ class ContactPlaces:
 
     def given(self, account: str, number: str) -> Given | None:
         """What was given of a contact; None: nothing. What does not read, or names no place, was not given."""
-        value = self._replica.get(recipient_key(account, number))
-        if value is None:
-            return None
+        return self.given_of([recipient_key(account, number)])[0]
+
+    def given_of(self, recipients: Sequence[bytes]) -> list[Given | None]:
+        """The same of contacts by their keys, in their order."""
+        return [None if value is None else self._read(value) for value in self._replica.get_many(recipients)]
+
+    def _read(self, value: bytes) -> Given | None:
         try:
             place = self._codec.decode_as(ContactPlace, value)
         except CodecError:

@@ -6,6 +6,8 @@ It fails closed: a contact without a record is active only while the copy is kno
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from accounts.suppression import WHOLE_ACCOUNT, held, recorded, unrecorded
 from bus.admin import Admin, AdminError, TopicLog
@@ -17,9 +19,9 @@ from console.contacts.freshness import STAGES, Freshness
 from console.contacts.pending_orders import PendingOrders
 from console.contacts.sent_messages import SentMessages
 from console.settings import ConsoleSettings
-from schemas.codec import Codec
+from schemas.codec import Codec, CodecError
 from schemas.ids import contact_key
-from schemas.numbering import spellings, user_id_of
+from schemas.numbering import ONE_SPELLING, spellings, user_id_of
 from schemas.pseudonyms import PREFIX
 from schemas.records import ContactState
 
@@ -132,6 +134,42 @@ class ContactsView:
             return None
         return held(own or unrecorded(account, list_number, number), whole)
 
+    def finds_at_once(self, number: str) -> bool:
+        """Whether `standings` takes a number: nothing but its spellings is what it may be recorded under."""
+        return number.startswith("+") and not self._has_erased
+
+    def standings(
+        self, account: str, list_number: str, numbers: Sequence[str]
+    ) -> list[ContactState | CodecError | None]:
+        """`standing` of many numbers at once, in their order; what it raises for one stands for what it gives."""
+        spelled = [(number,) if number[:5] in ONE_SPELLING else spellings(number) for number in numbers]
+        names = [name for each in spelled for name in each]
+        own = self._states(f"{account}:{list_number}:", names)
+        whole = self._states(f"{account}:{WHOLE_ACCOUNT}:", names)
+        found: list[ContactState | CodecError | None] = []
+        for number, each in zip(numbers, spelled, strict=True):
+            if len(each) == 1:
+                mine, every = next(own), next(whole)
+            else:
+                mine, every = _recorded(islice(own, len(each))), _recorded(islice(whole, len(each)))
+            if mine is None and every is None:
+                found.append(None)
+            elif isinstance(mine, CodecError) or isinstance(every, CodecError):
+                found.append(mine if isinstance(mine, CodecError) else every)
+            else:
+                found.append(held(mine or unrecorded(account, list_number, number), every))
+        return found
+
+    def _states(self, beginning: str, names: Sequence[str]) -> Iterator[ContactState | CodecError | None]:
+        rows = self._replica.get_many([f"{beginning}{name}".encode() for name in names])
+        return (None if row is None else self._state_or_error(row) for row in rows)
+
+    def _state_or_error(self, row: bytes) -> ContactState | CodecError:
+        try:
+            return self._codec.decode_as(ContactState, row)
+        except CodecError as error:
+            return error
+
     def age(self) -> float:
         """Seconds since the moment up to which the copy is complete; infinite where none is known."""
         as_of = self.freshness.as_of
@@ -220,6 +258,13 @@ class ContactsView:
         if logs[contacts].id != self._replica.topic_id:
             return f"{contacts} was made anew; restart the console, which then says what to do"
         return None
+
+
+def _recorded(found: Iterable[ContactState | CodecError | None]) -> ContactState | CodecError | None:
+    """What holds of what stands under the spellings of one number; what does not read may be a removal."""
+    states = list(found)
+    error = next((each for each in states if isinstance(each, CodecError)), None)
+    return error or recorded(each for each in states if not isinstance(each, CodecError))
 
 
 def _ends(names: tuple[str, ...], logs: dict[str, TopicLog]) -> dict[tuple[str, int], int]:

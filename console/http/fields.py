@@ -55,10 +55,14 @@ class StrictBody(Body):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+_DIGITS = frozenset("+0123456789")
+
+
 def number(text: str) -> str:
     """The number as E.164, short codes as they are, the id of a WhatsApp user too. Raises ValueError."""
     try:
-        return user_id_of(text) or to_number(text)
+        # No id begins with a digit or a plus.
+        return to_number(text) if text[:1] in _DIGITS else user_id_of(text) or to_number(text)
     except NotANumber:
         raise ValueError("is not a valid phone number; write it as +18005551234") from None
 
