@@ -67,6 +67,11 @@ RESERVED_PREFIXES = ("content-", "webhook-", "x-trackly-")
 RESERVED_IDS = (".", "..")
 """Steps in a path: what has such an id has no page that could be opened."""
 
+MAX_EMAIL = 254
+MOST_EMAILS = 10
+"""Characters of an email address, and addresses of an endpoint."""
+
+_EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9-]*[.])+[A-Za-z0-9-]*[A-Za-z0-9]")
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}|[0-9]{3,6}")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")  # RFC 9110 section 5.6.2
@@ -147,6 +152,12 @@ def check_format(value: str) -> None:
 def check_severity(value: str) -> None:
     if value not in SEVERITIES:
         raise ValueError(f"{quoted(value)} is not a known severity; {nearest(value, SEVERITIES)}")
+
+
+def check_email(value: str) -> None:
+    """Raises ValueError for what cannot be an email address in plain ASCII, as RFC 5321 has it without quotes."""
+    if len(value) > MAX_EMAIL or not _EMAIL.fullmatch(value):
+        raise ValueError(f"{quoted(value)} is not a valid email address; write it as ops@example.com")
 
 
 def check_header_name(value: str) -> None:

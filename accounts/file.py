@@ -16,12 +16,14 @@ from accounts.brakes import MOST_MINIMUM, OFF
 from accounts.checks import (
     EVENTS,
     MAX_OPT_OUT_WORDS,
+    MOST_EMAILS,
     OPT_OUT_WORDS,
     check_brake,
     check_class,
     check_code,
     check_credential,
     check_duration,
+    check_email,
     check_endpoint_secret,
     check_event,
     check_format,
@@ -250,7 +252,10 @@ def _endpoint(table: Table, account: str) -> Entry:
         headers=headers.texts_by_name(check_header_value) if headers else {},
         format=table.text("format", check_format) or "json",
         batch_events=table.whole("batch_events", 1, 1, MOST_IN_A_BATCH),
+        notify=table.texts("notify", check_email),
     )
+    if len(config.notify) > MOST_EMAILS:
+        table.problem("notify", f"names {len(config.notify)} addresses; {MOST_EMAILS} are the most")
     if not config.events:
         table.problem("events", f"names no event; choose from {', '.join(EVENTS)}, or leave it out")
     for name in config.headers:

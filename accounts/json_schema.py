@@ -24,6 +24,7 @@ Schema = dict[str, Any]
 OF_CHECKS: Mapping[Callable[..., None], Schema] = {
     checks.check_id: {"pattern": "^[A-Za-z0-9_.-]{1,64}$"},
     checks.check_number: {"pattern": "^(\\+[1-9][0-9]{6,14}|[0-9]{3,6})$"},
+    checks.check_email: {"format": "email"},
     checks.check_event: {"enum": list(checks.EVENTS)},
     checks.check_format: {"enum": list(checks.FORMATS)},
     checks.check_severity: {"enum": list(SEVERITIES)},

@@ -475,6 +475,8 @@ def _endpoint_toml(config: EndpointConfig) -> Iterator[str]:
         yield f"format = {_quoted(config.format)}"
     if config.batch_events != 1:
         yield f"batch_events = {config.batch_events}"
+    if config.notify:
+        yield f"notify = {_array(config.notify)}"
     if config.headers:
         yield "[accounts.endpoints.headers]"
         yield from (_secret_line(name, value) for name, value in config.headers.items())

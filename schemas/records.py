@@ -669,6 +669,7 @@ class EndpointConfig:
     headers: Mapping[str, str] = field(default_factory=dict)
     format: str = "json"
     batch_events: int = 1
+    notify: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

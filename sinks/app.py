@@ -11,10 +11,12 @@ from bus.ledger import TopicPartition
 from bus.measures import Labels
 from bus.producer import partition_of
 from bus.worker.app import Worker
+from outbound.mail import SmtpServer, send
 from outbound.sender import Sender
 from schemas.cloudevents import event_headers
 from schemas.records import AlertTold, EndpointAlert, EndpointPause
 from sinks.alerts.channels import Channels
+from sinks.alerts.mailer import Mailer
 from sinks.alerts.sender import Teller
 from sinks.alerts.sink import Alerts
 from sinks.forwarding import Forwarding
@@ -65,7 +67,7 @@ class Sinks(Worker):
         self.forwarding = Forwarding(settings, self.accounts.view, self.codec, self.forwarder.post, clock)
         self.channels = Channels(self.forwarder.post, clock)
         teller = Teller(self.accounts.view, self.channels, self.write_told, clock)
-        self.alerts = Alerts(settings, self.codec, teller, clock)
+        self.alerts = Alerts(settings, self.codec, teller, clock, self._mailer(settings, clock))
         parked = ParkedTier(settings, schedule, self.records_producer, clock, self.webhooks.stays_parked)
         self.delays = DelayTiers(settings, self.records_producer, clock, self.crash, parked=parked)
         self.replays = Replays(
@@ -79,6 +81,27 @@ class Sinks(Worker):
         self.accounts.on_change += [self.webhooks.on_change, self.forwarding.on_change]
         self.before_revoke.append(self._drain)
         self._export(clock)
+
+    def _mailer(self, settings: SinksSettings, clock: Clock) -> Mailer | None:
+        """Who tells of pauses by email, where there is an SMTP server."""
+        if not settings.smtp_host:
+            return None
+        server = SmtpServer(
+            settings.smtp_host,
+            settings.smtp_port,
+            settings.smtp_tls,
+            settings.smtp_user,
+            settings.smtp_password.get_secret_value(),
+            settings.mail_from,
+        )
+        return Mailer(
+            partial(send, server),
+            self.accounts.view,
+            clock,
+            sender=settings.mail_from,
+            days=settings.parked_days,
+            counts=self.channels.counts,
+        )
 
     @staticmethod
     def _new_sender(settings: SinksSettings) -> Sender:

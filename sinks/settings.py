@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal
 
+from pydantic import Field, SecretStr, model_validator
+
+from accounts.checks import check_email
 from outbound.settings import OutboundSettings
 
 
@@ -60,6 +63,47 @@ class SinksSettings(OutboundSettings):
         description="Webhooks a second that a replay sends at most, and never more than half of its endpoint's rate"
         " limit.",
     )
+    smtp_host: str = Field(
+        default="",
+        validation_alias="TRACKLY_SMTP_HOST",
+        description="SMTP server that takes notices of pauses for the addresses that endpoints name. When unset: none"
+        " is sent.",
+    )
+    smtp_port: int = Field(
+        default=587, ge=1, le=65_535, validation_alias="TRACKLY_SMTP_PORT", description="Port of the SMTP server."
+    )
+    smtp_tls: Literal["starttls", "tls", "none"] = Field(
+        default="starttls",
+        validation_alias="TRACKLY_SMTP_TLS",
+        description="starttls: the connection must become TLS before anything is sent; tls: it begins with TLS (port"
+        " 465); none: neither, for a server on this machine.",
+    )
+    smtp_user: str = Field(
+        default="", validation_alias="TRACKLY_SMTP_USER", description="User at the SMTP server. When unset: no sign-in."
+    )
+    smtp_password: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias="TRACKLY_SMTP_PASSWORD",
+        description="Password that belongs to the user.",
+    )
+    mail_from: str = Field(
+        default="",
+        validation_alias="TRACKLY_MAIL_FROM",
+        description="Address that notices come from, noreply@example.com. It takes answers of nobody.",
+    )
+
+    @model_validator(mode="after")
+    def _mail_whole_or_not(self) -> SinksSettings:
+        if self.smtp_host:
+            if not self.mail_from:
+                raise ValueError("TRACKLY_SMTP_HOST needs TRACKLY_MAIL_FROM, the address that notices come from")
+            check_email(self.mail_from)
+        if bool(self.smtp_user) != bool(self.smtp_password.get_secret_value()):
+            raise ValueError("TRACKLY_SMTP_USER and TRACKLY_SMTP_PASSWORD are set together or not at all")
+        if self.smtp_user and self.smtp_tls == "none":
+            raise ValueError("TRACKLY_SMTP_USER needs TLS: set TRACKLY_SMTP_TLS to starttls or tls")
+        return self
+
     host: str = Field(
         default="127.0.0.1",
         validation_alias="TRACKLY_SINKS_HOST",

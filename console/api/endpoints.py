@@ -52,6 +52,12 @@ class EndpointSettings(StrictBody):
     batch_events: int = Field(default=1, description="Events of one request, 1 to 100.")
     rate_limit: float | None = Field(default=None, description="Requests a second at most.")
     retry_schedule: list[Item] = Field(default=[], max_length=20, description="Delays of the deployment; empty: all.")
+    notify: list[Item] = Field(
+        default=[],
+        max_length=10,
+        description="Email addresses that are told of its pauses, where the deployment has an SMTP server.",
+        examples=[["ops@crm.example.com"]],
+    )
     headers: dict[Item, Secret] = Field(
         default={}, max_length=20, description="Headers of each request; `***` keeps one."
     )

@@ -274,6 +274,7 @@ def _values_of(config: EndpointConfig) -> dict[str, Any]:
         "headers": dict.fromkeys(config.headers, "***"),
         "format": config.format,
         "batch_events": config.batch_events,
+        "notify": list(config.notify),
     }
     optional = {"description": config.description or None, "rate_limit": config.rate_limit}
     return values | {name: value for name, value in optional.items() if value is not None}

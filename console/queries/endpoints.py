@@ -39,6 +39,7 @@ class Endpoint:
     batch_events: int
     rate_limit: float | None
     retry_schedule: tuple[str, ...]
+    notify: tuple[str, ...]
     attempts_24h: int
     taken_24h: int
 
@@ -70,6 +71,7 @@ def _endpoint_of(config: EndpointConfig, did: Webhooks | None, now: int) -> Endp
         batch_events=config.batch_events,
         rate_limit=config.rate_limit,
         retry_schedule=config.retry_schedule,
+        notify=config.notify,
         attempts_24h=did.attempts if did else 0,
         taken_24h=did.taken if did else 0,
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, NoReturn
 
 import aiokafka
@@ -24,7 +24,9 @@ from bus.reading.single_reader import OneReader
 from bus.settings import BusSettings
 from bus.worker.batches import NOT_OF_THE_RECORD
 from schemas.codec import Codec, CodecError
+from schemas.records import EndpointAlert
 from sinks.alerts.bursts import Burst, Bursts
+from sinks.alerts.mailer import Mailer
 from sinks.alerts.rules import alert_of
 from sinks.alerts.sender import Teller
 from sinks.forwarding import OLDEST_MS, RESTART_SECONDS, FetchedRecord
@@ -53,8 +55,11 @@ Positions = Mapping[Any, int]
 class Alerts(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
     """The consumer. `bursts` are what is gathered and not told yet."""
 
-    def __init__(self, settings: BusSettings, codec: Codec, teller: Teller, clock: Clock) -> None:
+    def __init__(
+        self, settings: BusSettings, codec: Codec, teller: Teller, clock: Clock, mailer: Mailer | None = None
+    ) -> None:
         self.bursts = Bursts()
+        self._mailer = mailer
         self._settings = settings
         self._codec = codec
         self._teller = teller
@@ -115,7 +120,8 @@ class Alerts(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _gather(self, record: FetchedRecord, mark: int) -> None:
         try:
-            alert = alert_of(self._codec.decode(record.value))
+            value = self._codec.decode(record.value)
+            alert = alert_of(value)
         except CodecError:
             return
         except NOT_OF_THE_RECORD:
@@ -123,12 +129,18 @@ class Alerts(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
         except Exception:
             log.exception("no alert can be made of a record")
             return
+        if isinstance(value, EndpointAlert) and self._mailer is not None and self._mailer.wants(value):
+            self._follow(self._mailer.tell(value), mark)
         if alert is not None and self._teller.wants(alert):
             self.bursts.add(alert, self._clock.monotonic(), self._clock.now_ms(), mark)
 
     def _tell(self, burst: Burst) -> None:
-        task = asyncio.get_running_loop().create_task(self._teller.tell(burst))
-        self._telling[task] = burst.mark
+        self._follow(self._teller.tell(burst), burst.mark)
+
+    def _follow(self, telling: Coroutine[Any, Any, None], mark: int) -> None:
+        """Tell something; what was read before its end is not committed until then."""
+        task = asyncio.get_running_loop().create_task(telling)
+        self._telling[task] = mark
         task.add_done_callback(self._told)
 
     def _told(self, task: asyncio.Task[None]) -> None:

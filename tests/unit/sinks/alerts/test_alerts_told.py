@@ -16,7 +16,7 @@ from bus.settings import BusSettings
 from outbound.outcomes import answered
 from schemas.codec import Codec
 from schemas.folder_registry import FolderRegistry
-from schemas.records import AccountConfig, AlertTold
+from schemas.records import AccountConfig, AlertTold, EndpointAlert
 from sinks.alerts.bursts import GATHER, WINDOW
 from sinks.alerts.channels import Channels
 from sinks.alerts.sender import WRITE_AGAIN, Teller
@@ -47,6 +47,10 @@ class House:
         if self.kafka_is_away:
             raise KafkaConnectionError
         self.written.append(record)
+
+    def pause(self) -> None:
+        told = {"event": "endpoint.paused", "reason": "gone", "since": 0, "timestamp": 0}
+        self.read(CODEC.encode(EndpointAlert(event_id="evt_p", account="acme", endpoint="crm", **told)))
 
     def failure(self, **changes: Any) -> None:
         values: dict[str, Any] = {"status": "expired", "status_detail": "EXPIRED", "status_class": "transient"}
@@ -172,3 +176,29 @@ def test_one_member_of_the_group_reads_everything() -> None:
     members: dict[str, Any] = {name: OneReader.metadata(["a", "b"]) for name in ("second", "first")}
     given = {name: each.assignment for name, each in OneReader.assign(cluster, members).items()}
     assert given == {"first": [("a", [0, 1]), ("b", [0])], "second": []}
+
+
+class Mail:
+    """A mailer whose notices the test ends."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.goes = asyncio.Event()
+
+    def wants(self, alert: EndpointAlert) -> bool:
+        return alert.endpoint == "crm"
+
+    async def tell(self, alert: EndpointAlert) -> None:
+        await self.goes.wait()
+        self.told.append(alert.event)
+
+
+async def test_a_pause_is_mailed_at_once_and_is_not_settled_before() -> None:
+    house, mail = House(alerts_on={"endpoint_paused": False}), Mail()
+    house.alerts._mailer = mail  # type: ignore[assignment]
+    house.pause()
+    await settled()
+    assert house.alerts.settled() == {}
+    mail.goes.set()
+    await settled()
+    assert (mail.told, house.alerts.settled()) == (["endpoint.paused"], {PLACE: 1})
