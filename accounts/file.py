@@ -237,6 +237,7 @@ def _brake(owner: Table) -> dict[str, Any]:
 
 def _endpoint(table: Table, account: str) -> Entry:
     headers = table.table("headers", ())
+    limits = table.table("list_rate_limits", ())
     config = EndpointConfig(
         account=account,
         id=table.required("id", check_id),
@@ -253,11 +254,15 @@ def _endpoint(table: Table, account: str) -> Entry:
         format=table.text("format", check_format) or "json",
         batch_events=table.whole("batch_events", 1, 1, MOST_IN_A_BATCH),
         notify=table.texts("notify", check_email),
+        list_rate_limits=limits.numbers_by_name(0.01, 100_000) if limits else {},
     )
     if len(config.notify) > MOST_EMAILS:
         table.problem("notify", f"names {len(config.notify)} addresses; {MOST_EMAILS} are the most")
     if not config.events:
         table.problem("events", f"names no event; choose from {', '.join(EVENTS)}, or leave it out")
+    for number in config.list_rate_limits:
+        if config.lists and number not in config.lists:
+            table.problem(f"list_rate_limits.{number}", "is not among the lists of this endpoint")
     for name in config.headers:
         table.check_name("headers", name, check_header_name)
     return Entry(table.path, config)

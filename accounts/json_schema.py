@@ -150,6 +150,10 @@ class _Recorder(Table):
             self._others = _text(check)
         return {}
 
+    def numbers_by_name(self, least: float, most: float) -> dict[str, float]:
+        self._others = {"type": "number", "minimum": least, "maximum": most}
+        return {}
+
     def table(self, key: str, known: Iterable[str], what: str = "setting") -> Table | None:
         inner = _Recorder(known)
         self._properties[key] = inner

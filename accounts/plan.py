@@ -234,10 +234,12 @@ def _unknown_lists(entries: list[Entry], view: Accounts, going: Collection[tuple
         account = entry.config.account
         stored = [each.number for each in view.lists_of(account).values() if ("list", config_key(each)) not in going]
         known = [each.number for each in lists if each.account == account] + stored
-        for index, number in enumerate(entry.config.lists):
+        named = {f"lists[{index}]": number for index, number in enumerate(entry.config.lists)}
+        named |= {f"list_rate_limits.{number}": number for number in entry.config.list_rate_limits}
+        for place, number in named.items():
             if number and number not in known:
                 hint = f"; {nearest(number, known)}" if known else ""
-                yield f'{entry.path}.lists[{index}]: "{number}" is not a list in account {account}{hint}'
+                yield f'{entry.path}.{place}: "{number}" is not a list in account {account}{hint}'
 
 
 def _shared_addresses(entries: list[Entry], view: Accounts, going: Collection[tuple[str, str]] = ()) -> Iterator[str]:
@@ -475,6 +477,9 @@ def _endpoint_toml(config: EndpointConfig) -> Iterator[str]:
         yield f"format = {_quoted(config.format)}"
     if config.batch_events != 1:
         yield f"batch_events = {config.batch_events}"
+    if config.list_rate_limits:
+        pairs = ", ".join(f"{_key(number)} = {limit!r}" for number, limit in config.list_rate_limits.items())
+        yield f"list_rate_limits = {{ {pairs} }}"
     if config.notify:
         yield f"notify = {_array(config.notify)}"
     if config.headers:

@@ -112,6 +112,10 @@ class Table:
         """All values of this table, which must be texts."""
         return {key: value for key in self.values if (value := self.text(key, check)) is not None}
 
+    def numbers_by_name(self, least: float, most: float) -> dict[str, float]:
+        """All values of this table, which must be numbers."""
+        return {key: value for key in self.values if (value := self.number(key, least, most)) is not None}
+
     def table(self, key: str, known: Iterable[str], what: str = "setting") -> Table | None:
         values = self._typed(key, dict, None)
         return None if values is None else Table(values, self._at(key), known, self._problems, what)

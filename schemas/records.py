@@ -476,6 +476,7 @@ class WebhookTask:
     url: str | None = None
     contact: str | None = None
     content_type: str | None = None
+    list_number: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -670,6 +671,7 @@ class EndpointConfig:
     format: str = "json"
     batch_events: int = 1
     notify: tuple[str, ...] = ()
+    list_rate_limits: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

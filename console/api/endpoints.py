@@ -51,6 +51,9 @@ class EndpointSettings(StrictBody):
     format: str = Field(default="json", max_length=20, description="`json` or `cloudevents`.")
     batch_events: int = Field(default=1, description="Events of one request, 1 to 100.")
     rate_limit: float | None = Field(default=None, description="Requests a second at most.")
+    list_rate_limits: dict[Item, float] = Field(
+        default={}, max_length=1_000, description="Events a second at most, by the number of a list."
+    )
     retry_schedule: list[Item] = Field(default=[], max_length=20, description="Delays of the deployment; empty: all.")
     notify: list[Item] = Field(
         default=[],

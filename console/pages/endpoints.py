@@ -275,6 +275,7 @@ def _values_of(config: EndpointConfig) -> dict[str, Any]:
         "format": config.format,
         "batch_events": config.batch_events,
         "notify": list(config.notify),
+        "list_rate_limits": dict(config.list_rate_limits),
     }
     optional = {"description": config.description or None, "rate_limit": config.rate_limit}
     return values | {name: value for name, value in optional.items() if value is not None}

@@ -40,6 +40,7 @@ class Endpoint:
     rate_limit: float | None
     retry_schedule: tuple[str, ...]
     notify: tuple[str, ...]
+    list_rate_limits: dict[str, float]
     attempts_24h: int
     taken_24h: int
 
@@ -72,6 +73,7 @@ def _endpoint_of(config: EndpointConfig, did: Webhooks | None, now: int) -> Endp
         rate_limit=config.rate_limit,
         retry_schedule=config.retry_schedule,
         notify=config.notify,
+        list_rate_limits=dict(config.list_rate_limits),
         attempts_24h=did.attempts if did else 0,
         taken_24h=did.taken if did else 0,
     )

@@ -73,6 +73,7 @@ class Selection:
             array_of((body,)) if batch else body,
             contact=contact_of(record),
             content_type=None if kind == JSON else kind,
+            list_number=list_of(record) if list_of(record) in self.endpoint.list_rate_limits else None,
         )
 
     def _is_wanted(self, event_id: str, event: str) -> bool:

@@ -32,6 +32,7 @@ class Delivery:
     `loose`: the body is an element of an array that is still to be made; see `batch_of`.
     `parked_at`: since when it waits for its paused endpoint, in ms. `mark`: its place among those that were put off.
     `traceparent`: the W3C trace context of the callback that it goes back to.
+    `list_number`: the list that the event is about, where its endpoint limits that list.
     `received_at`: when (ms) that callback was received, while the first attempt has not been put off.
     """
 
@@ -51,6 +52,7 @@ class Delivery:
     mark: int | None = None
     traceparent: bytes | None = None
     received_at: int | None = None
+    list_number: str | None = None
     queued_at: float = 0.0
     parts: tuple[Delivery, ...] = field(default=())
 
@@ -105,6 +107,7 @@ def from_task(task: WebhookTask, headers: TaskHeaders, admission: Admission) -> 
         task.content_type or JSON,
         parked_at=headers.parked_at,
         mark=headers.mark,
+        list_number=task.list_number,
     )
 
 
@@ -120,6 +123,7 @@ def waiting(delivery: Delivery, step: Retry, now: int, partitions: int) -> tuple
         delivery.url,
         delivery.contact,
         delivery.stored_content_type,
+        delivery.list_number,
     )
     headers = TaskHeaders(
         attempt=step.attempt,

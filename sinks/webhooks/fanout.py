@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from accounts.model import Accounts, config_key
 from accounts.urls import POLL
-from outbound.bodies import PublicEvent, alert_body, body_of, callback_body, contact_of, event_name, is_wanted
+from outbound.bodies import PublicEvent, alert_body, body_of, callback_body, contact_of, event_name, is_wanted, list_of
 from outbound.formats import content_type, laid_out
 from schemas.codec import CodecError
 from schemas.records import EndpointAlert, EndpointConfig, MessageCallback, Record, RemovalsHeld
@@ -48,6 +48,12 @@ def fan_out(record: Record, accounts: Accounts, admit: Admit) -> list[Delivery]:
         raise CodecError(f"is a {type(record).__name__}, which is not a webhook")
     admit(0, 0)
     return []
+
+
+def limited_list(record: PublicEvent | EndpointAlert, endpoint: EndpointConfig) -> str | None:
+    """The list that an event is about, where its endpoint limits that list."""
+    number = None if isinstance(record, EndpointAlert) else list_of(record)
+    return number if number in endpoint.list_rate_limits else None
 
 
 def callback_lane(account: str, url: str) -> str:
@@ -123,6 +129,7 @@ def _deliveries(
             admission,
             content_type=content_type(endpoint.format, batch=endpoint.batch_events > 1),
             loose=endpoint.batch_events > 1,
+            list_number=limited_list(record, endpoint) if endpoint.list_rate_limits else None,
         )
         for endpoint in endpoints
     ]

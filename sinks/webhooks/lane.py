@@ -19,6 +19,7 @@ from sinks.webhooks.contact_order import Behind
 from sinks.webhooks.contact_queue import ContactQueue
 from sinks.webhooks.delivery import Delivery
 from sinks.webhooks.gate import Gate, Turn
+from sinks.webhooks.list_limits import ListLimits
 from sinks.webhooks.pace import SOON, queue_bound
 from sinks.webhooks.patience import Patience
 from sinks.webhooks.signed_post import Post, SignedPost
@@ -90,6 +91,7 @@ class Lane:
         self._signed_post = SignedPost(name, post, clock)
         self._patience = Patience(clock, lag)
         self._turned_down = TurnedDown(owner.deferred, owner.broken)
+        self._lists = ListLimits(config, share)
         self.workers = Workers(
             self._queue,
             config,
@@ -163,6 +165,8 @@ class Lane:
         if self._gate.breaker.closed:
             if not place and self.full:
                 return "rate_limited" if self.workers.are_held_by_rate else "overflow"
+            if self._lists and self._lists.refuses(delivery, self._clock.monotonic()):
+                return "rate_limited"
             self._take(delivery)
             return None
         match self._gate.offer(delivery, self._clock.monotonic()):
@@ -205,6 +209,7 @@ class Lane:
                 self._owner.deferred(delivery, "deleted")
             return
         self.workers.configure(config)
+        self._lists.configure(config)
         if not config.enabled:
             self._turned_down.add(self._waiting(), "disabled")
         self.workers.wake()

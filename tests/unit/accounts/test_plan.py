@@ -74,6 +74,8 @@ rate_limit = 20
 format = "cloudevents"
 batch_events = 50
 headers = { Authorization = "env:CRM_TOKEN", X-Tenant = "7" }
+notify = ["ops@crm.example.com"]
+list_rate_limits = { "+18005551234" = 5 }
 """
 
 ACCOUNT = AccountConfig(
@@ -164,6 +166,8 @@ def test_every_setting_is_read() -> None:
             rate_limit=20.0,
             format="cloudevents",
             batch_events=50,
+            notify=("ops@crm.example.com",),
+            list_rate_limits={"+18005551234": 5.0},
             headers={"Authorization": "env:CRM_TOKEN", "X-Tenant": "7"},
         ),
     ]
@@ -379,6 +383,19 @@ MISTAKES = {
     endpoint_with("rate_limit = 0"): "accounts[0].endpoints[0].rate_limit: 0 is not between 0.01 and 100000",
     endpoint_with('rate_limit = "10"'): "accounts[0].endpoints[0].rate_limit: is a text, expected a number",
     endpoint_with("rate_limit = true"): "accounts[0].endpoints[0].rate_limit: is true or false, expected a number",
+    endpoint_with('notify = ["ops"]'): (
+        'accounts[0].endpoints[0].notify[0]: "ops" is not a valid email address; write it as ops@example.com'
+    ),
+    endpoint_with(f"notify = {[f'o{n}@a.example' for n in range(11)]}"): (
+        "accounts[0].endpoints[0].notify: names 11 addresses; 10 are the most"
+    ),
+    endpoint_with('list_rate_limits = { "+18005551234" = 0 }\n[[accounts.lists]]\nnumber = "+18005551234"'): (
+        "accounts[0].endpoints[0].list_rate_limits.+18005551234: 0 is not between 0.01 and 100000"
+    ),
+    endpoint_with('list_rate_limits = { "+18005551235" = 5 }\n[[accounts.lists]]\nnumber = "+18005551234"'): (
+        'accounts[0].endpoints[0].list_rate_limits.+18005551235: "+18005551235" is not a list in account acme;'
+        " did you mean +18005551234?"
+    ),
     endpoint_with("batch_events = 101"): "accounts[0].endpoints[0].batch_events: 101 is not between 1 and 100",
     endpoint_with('format = "xml"'): (
         'accounts[0].endpoints[0].format: "xml" is not a known format; known are json, cloudevents'
