@@ -82,7 +82,7 @@ bench: install
 
 # Needs uv. Hashes only: where packages come from is the machine's own setting.
 lock:
-	@for group in "requirements.lock" "requirements-dev.lock --group dev --extra dev-broker"; do \
+	@for group in "requirements.lock --extra otel" "requirements-dev.lock --group dev --extra dev-broker --extra otel"; do \
 		uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --quiet \
 			--output-file $$group; done
 	@uv pip compile --group pyproject.toml:build --universal --generate-hashes --no-emit-index-url --no-header --quiet \

@@ -12,6 +12,11 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def now_ns() -> int:
+    """Nanoseconds since 1970 UTC, of the same clock: OpenTelemetry's unit."""
+    return time.time_ns()
+
+
 def now_seconds() -> float:
     """Seconds since 1970 UTC, of the same clock."""
     return time.time()

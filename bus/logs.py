@@ -17,7 +17,7 @@ LEVEL, FORMAT = "TRACKLY_LOG_LEVEL", "TRACKLY_LOG_FORMAT"
 _TEXT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _REPETITIVE = ["aiokafka", "kafka"]
-_CHATTY = ("aiokafka", "faust", "mode", "kafka", "asyncio")
+_CHATTY = ("aiokafka", "faust", "mode", "kafka", "asyncio", "opentelemetry")
 
 FIELDS = ("trace_id", "account", "provider", "endpoint", "stage", "topic", "partition", "offset")
 """What a line may say of what it is about, beside its text. None of them is a number, a key or a URL."""
@@ -44,7 +44,7 @@ def configure_logging(level: str | None = None, service: str = "") -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter(os.environ.get(FORMAT, ""), service))
-    handler.addFilter(_not_of_mode)
+    handler.addFilter(not_of_mode)
     handler.addFilter(Repeats())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for library in _CHATTY:
@@ -176,6 +176,7 @@ def _packages() -> list[str]:
     return (metadata.distribution("trackly").read_text("top_level.txt") or "").split()
 
 
-def _not_of_mode(record: logging.LogRecord) -> bool:
+def not_of_mode(record: logging.LogRecord) -> bool:
+    """Whether a line is no idle talk of Faust's."""
     # mode tells the start and stop of every inner service under the name of the module that defines it.
     return record.levelno > logging.INFO or not str(record.msg).startswith("[^")

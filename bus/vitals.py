@@ -11,6 +11,7 @@ from prometheus_client import ProcessCollector
 
 from bus.health import Health
 from bus.producer import Producer
+from bus.telemetry import current
 
 ASK_EVERY = 0.25
 """Seconds between two looks at the event loop."""
@@ -30,6 +31,8 @@ class Vitals:
         self._expected_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         ProcessCollector(registry=health.registry)
+        self._registry = health.registry
+        self._export: asyncio.Task[None] | None = None
         if producer is not None:
             health.export("produce_errors", lambda: {(error,): count for error, count in producer.failures.items()})
             health.export("producer_renewals", lambda: {(): producer.renewals})
@@ -39,6 +42,8 @@ class Vitals:
         """Begin, in the running loop."""
         gc.callbacks.append(self._collected)
         self._ask()
+        if (export := current.metrics()) is not None:
+            self._export = asyncio.get_running_loop().create_task(export.run(self._registry))
 
     def stop(self) -> None:
         """Measure no more."""
@@ -46,6 +51,8 @@ class Vitals:
             gc.callbacks.remove(self._collected)
         if self._timer is not None:
             self._timer.cancel()
+        if self._export is not None:
+            self._export.cancel()
 
     def _ask(self) -> None:
         loop = asyncio.get_running_loop()

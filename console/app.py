@@ -80,7 +80,7 @@ from console.signin.first import EMAIL, leave_first_link
 from console.signin.middleware import Sessions
 from database.engine import open_engine
 from database.migrating import migrate
-from inbound.server import Door, door
+from inbound.server import NO_TELEMETRY, Door, door
 from operations.trials import refusal_of
 from registry.app import create_app as registry
 from schemas.codec import Codec
@@ -271,6 +271,7 @@ def create_app(parts: Parts, keys: ApiKeys, health: Health, lifespan: Any = None
         redoc_url=None,
         openapi_url=OPENAPI,
         routes=_api_routes(),
+        telemetry=NO_TELEMETRY,
     )
     app.state.parts = parts
     for path, answer in (("/livez", health.livez), ("/readyz", health.readyz), ("/metrics", health.metrics)):

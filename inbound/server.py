@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import uvicorn
+from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp
 
 from inbound.protocol import BoundedProtocol, Limits, bounded
+
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+"""For every FastAPI app. By itself it writes paths and queries into spans, which hold secrets here, as soon as
+something in the process, or a variable of the environment, sets a global provider."""
 
 
 class Door(uvicorn.Server):

@@ -23,8 +23,9 @@ from bus.ending import CRASH_SECONDS, end_within
 from bus.garbage import collect_by_plan
 from bus.health import Health
 from bus.producer import Producer
+from bus.telemetry import current
 from bus.watch import Watch
-from inbound.server import Door, door
+from inbound.server import NO_TELEMETRY, Door, door
 from ingest.credentials import Credentials, SecretMissing
 from ingest.errors import Refused, not_found, not_stored, refusal
 from ingest.incoming import Incoming
@@ -72,6 +73,7 @@ class Ingest:
         self.watch = Watch(
             settings, self.producer, self.health, lambda error: self.on_misfit(error), self.writer.note_partitions
         )
+        self._tracing = current.tracing()
         self._callbacks = self.health.tally("callbacks")
         self._answered = self.health.distributions("answer_seconds")
         for outcome in ("stored", "refused", "failed"):
@@ -99,11 +101,29 @@ class Ingest:
 
     async def callback(self, request: Incoming) -> Response:
         """`/api/webhook-feedbacks/{provider}?account=ID`: store one callback, then answer as the provider expects."""
-        return await self._counted(request, PROVIDERS, self._callback)
+        return await self._traced(request, "webhook-feedbacks", PROVIDERS, self._callback)
 
     async def postback(self, request: Incoming) -> Response:
         """`/api/postbacks/{network}?click_id=...`: store one postback, then answer `OK`."""
-        return await self._counted(request, NETWORKS, self.postbacks.take, request.rest)
+        return await self._traced(request, "postbacks", NETWORKS, self.postbacks.take, request.rest)
+
+    async def _traced(
+        self, request: Incoming, door: str, known: Container[str], take: _Take, account_in_path: str | None = None
+    ) -> Response:
+        if self._tracing is None:
+            return await self._counted(request, known, take, account_in_path)
+        name = request.name if request.name in known else "unknown"
+        step = self._tracing.callback(request.method, f"/api/{door}/{{provider}}", name, request.traceparent)
+        request.traceparent = step.traceparent
+        status = 500
+        try:
+            response = await self._counted(request, known, take, account_in_path)
+            status = response.status_code
+            return response
+        finally:
+            step.note(account=request.account)
+            step.answered(status)
+            step.end(None if status < 500 else str(status))
 
     async def _counted(
         self, request: Incoming, known: Container[str], take: _Take, account_in_path: str | None = None
@@ -215,7 +235,14 @@ def longest_wait(usual: float) -> float:
 def create_app(settings: IngestSettings, ingest: Ingest | None = None) -> FastAPI:
     """The FastAPI application, of this service or of a new one."""
     ingest = ingest or Ingest(settings)
-    app = FastAPI(title="trackly ingest", lifespan=ingest.lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="trackly ingest",
+        lifespan=ingest.lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        telemetry=NO_TELEMETRY,
+    )
     app.add_middleware(Doors, doors={"webhook-feedbacks": ingest.callback, "postbacks": ingest.postback})
     app.add_route("/livez", ingest.health.livez)
     app.add_route("/readyz", ingest.health.readyz)

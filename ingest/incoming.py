@@ -5,6 +5,7 @@ It stands in place of the framework's request, which a door of this kind would p
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -13,6 +14,8 @@ from urllib.parse import parse_qsl
 from starlette.types import Receive, Scope
 
 from providers.networks import ACCOUNT
+
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class Disconnected(Exception):
@@ -41,6 +44,8 @@ class Incoming:
             key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
         }
         """By lower-case name; of one that comes twice, the last."""
+        self.traceparent = _trace_of(self.headers.get("traceparent"))
+        """W3C trace context of what follows from the request: the one it came with, until it has a span."""
         self._scope = scope
         self._receive = receive
         self._parameters: list[tuple[str, str]] | None = None
@@ -85,3 +90,7 @@ class Incoming:
                 raise Disconnected
             more = message.get("more_body", False)
             yield message.get("body", b"")
+
+
+def _trace_of(header: str | None) -> bytes | None:
+    return header.encode() if header is not None and _TRACEPARENT.fullmatch(header) else None

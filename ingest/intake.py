@@ -39,7 +39,6 @@ MAX_PARAMETERS = 256
 MAX_PATH_BYTES = 4 << 10
 """Bytes of a path. It has a name, and perhaps an account or a secret."""
 
-_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _ACCOUNT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -141,9 +140,8 @@ class Intake:
             self._quotas.take_proven(account, size)
         else:
             self._quotas.take_unproven(account, provider, caller, size)
-        trace = headers.get("traceparent", "")
         try:
-            await self._writer.write(raw, trace.encode() if _TRACEPARENT.fullmatch(trace) else None, answer_within)
+            await self._writer.write(raw, request.traceparent, answer_within)
         except NotStored:
             raise not_stored() from None
 

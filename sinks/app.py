@@ -62,6 +62,7 @@ class Sinks(Worker):
             crash=self.crash,
             share=self.share,
             lag=LoopLag(),
+            tracing=self.tracing,
         )
         self.forwarder = self._new_sender(settings)
         self.forwarding = Forwarding(settings, self.accounts.view, self.codec, self.forwarder.post, clock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -29,7 +30,19 @@ def go_tool(name: str, package: str, version: str) -> str:
     return str(program)
 
 
-def _build(name: str, module: str, folder: Path) -> None:
+def go_program(name: str, source: Path) -> str:
+    """Path of a program whose module lies in a folder. Skips the test, and says so, where it cannot be built."""
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(source.iterdir()))).hexdigest()[:16]
+    program = CACHE / "go" / digest / name
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not program.exists():
+            _build(name, ".", program.parent, source)
+    return str(program)
+
+
+def _build(name: str, module: str, folder: Path, source: Path | None = None) -> None:
     go = shutil.which("go")
     if go is None:
         pytest.skip(f"neither {name} nor Go is on this machine: what {name} would judge was NOT checked")
@@ -38,7 +51,9 @@ def _build(name: str, module: str, folder: Path) -> None:
     beside = folder.with_name(f"{folder.name}.{os.getpid()}")
     environment = {**os.environ, "GOBIN": str(beside), "GOFLAGS": ""}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_TIMEOUT, env=environment)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=BUILD_TIMEOUT, env=environment, cwd=source
+        )
     except subprocess.TimeoutExpired:
         pytest.skip(f"{name} was not built within {BUILD_TIMEOUT} s: what it would judge was NOT checked")
     if done.returncode:

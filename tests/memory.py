@@ -21,6 +21,7 @@ from bus.tables.due_index import DueRows
 from bus.tables.owner_index import OwnedRows
 from bus.tables.store import MemoryStore, Store
 from bus.tables.table import Table
+from bus.telemetry.tracing import Tracing
 from bus.worker.batches import Batch
 from bus.worker.inbox import Admitted
 from schemas.codec import Codec
@@ -72,6 +73,7 @@ class MemoryKafka:
         self.claimed: dict[str, int] = {}
         self.failure_ratio = 0.5
         self.records = Tally()
+        self.tracing: Tracing | None = None
 
     async def send(
         self,

@@ -121,7 +121,12 @@ app = typer.Typer(
 
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 failed, 2 wrong usage."""
-    app(prog_name="trackly")
+    try:
+        app(prog_name="trackly")
+    finally:
+        # Of a service alone; other commands have not even imported it.
+        if (telemetry := sys.modules.get("bus.telemetry.current")) is not None:
+            telemetry.stop()
 
 
 def _show_version(wanted: bool) -> None:

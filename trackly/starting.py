@@ -10,15 +10,25 @@ from bus.kafka_time import check_clock
 from bus.layout import check_partitions
 from bus.logs import configure_logging
 from bus.settings import BusSettings
+from bus.telemetry import current
 from trackly.errors import check_topics
 
 S = TypeVar("S", bound=BusSettings)
 
 
-def prepare(service: str, settings_class: type[S]) -> S:
-    """The settings of a service that may start. Raises Failed, LayoutError, ClockWrong."""
-    settings = settings_class()
+def tell(service: str, settings: BusSettings) -> None:
+    """Let a service write its log, and export what OpenTelemetry's variables ask for.
+
+    Raises LogSettingWrong, TelemetryWrong.
+    """
     configure_logging(service=service)
+    current.start(service, settings.instance_id)
+
+
+def prepare(service: str, settings_class: type[S]) -> S:
+    """The settings of a service that may start. Raises Failed, LayoutError, ClockWrong, and what `tell` raises."""
+    settings = settings_class()
+    tell(service, settings)
     with Admin(settings) as admin:
         existing = admin.identities(topic.name for topic in settings.catalogue.values())
     check_topics((t.name for t in settings.catalogue.values() if service in (*t.written_by, *t.read_by)), existing)

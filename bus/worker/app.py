@@ -29,6 +29,7 @@ from bus.tables.due_index import DueRows
 from bus.tables.owner_index import OwnedRows
 from bus.tables.store import MemoryStore, RocksStore, Store
 from bus.tables.table import Table
+from bus.telemetry import current
 from bus.watch import Watch
 from bus.worker import faust_settings
 from bus.worker.batches import Batch
@@ -74,6 +75,7 @@ class Worker(faust.App):  # type: ignore[misc]
         self.catalogue: Catalogue = bus.catalogue
         self.codec = Codec(registry_for(bus.schema_registry_url))
         self.records_producer = Producer(bus)
+        self.tracing = current.tracing()
         self.health = Health(name, bus)
         self.health.checks += [
             self.records_producer.problem,

@@ -21,7 +21,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bus.clock import now_ms
 from bus.ledger import Ledger
@@ -39,6 +39,9 @@ from schemas.folder_registry import RegistryError
 from schemas.ids import derived_id
 from schemas.records import Record, RejectedRecord
 from schemas.topics import Catalogue
+
+if TYPE_CHECKING:
+    from bus.telemetry.tracing import Tracing, Work
 
 log = logging.getLogger(__name__)
 
@@ -196,6 +199,7 @@ class BatchWorker(Protocol):
     records_producer: Producer
     records: Tally
     claimed: dict[str, int]
+    tracing: Tracing | None
 
     @property
     def consumer(self) -> LosslessConsumer:
@@ -215,9 +219,11 @@ class Batch:
         worker: BatchWorker,
         tables: Iterable[Table],
         generation: int,
+        work: Work[Admitted] | None = None,
     ) -> None:
-        self.sources = sources
+        self.sources = sources if work is None else work.sources
         self.generation = generation
+        self._work = work
         self._stage = stage
         self._producer = worker.records_producer
         self._codec = worker.codec
@@ -359,6 +365,8 @@ class Batch:
             may_opt_out=may_opt_out,
         )
         self.rejected[reason] += 1
+        if self._work is not None and isinstance(source, Admitted):
+            self._work.rejected(source, reason)
         try:
             self.send("rejected", rejected, key=record.key, event_id=event_id, at=now)
         except TooLarge:
@@ -386,7 +394,7 @@ class Batch:
     def settle(self) -> None:
         """Move the offsets over this batch. Raises SkippedOffsets when one before it was not settled."""
         runs: dict[Ledger, tuple[int, int]] = {}
-        for ledger, record in self.sources:
+        for ledger, record, _ in self.sources:
             first, _ = runs.get(ledger, (record.offset, 0))
             runs[ledger] = first, record.offset
         for ledger, (first, last) in runs.items():
@@ -418,11 +426,12 @@ async def batches(
     ticked = time.monotonic()
     while True:
         sources = await inbox.take(BATCH_RECORDS, rest if rest < math.inf else None)
+        work = None if worker.tracing is None else worker.tracing.begin(stage, sources)
         try:
             stale = await claims.make(sources)
             if sources or stale:
                 generation = sources[0].ledger.generation if sources else claims.generation
-                batch = Batch(sources, stage, worker, claims.tables, generation)
+                batch = Batch(sources, stage, worker, claims.tables, generation, work)
                 for row in stale:
                     log.warning("%s: a row of table %s[%d] was written over; writing it again", stage, *row[:2])
                     batch.rewrite(row)
@@ -431,6 +440,8 @@ async def batches(
                 limit.judge(len(sources), batch.failed)
                 await batch.make_durable()
                 batch.settle()
+                if work is not None:
+                    work.end()
                 worker.records.add(stage, "taken", by=len(sources))
                 worker.told(stage, batch)
             if tick is not None and claims.generation != NO_GENERATION and time.monotonic() - ticked >= tick_every:
@@ -444,6 +455,8 @@ async def batches(
             log.warning("%s drops a batch of %d records: %s", stage, len(sources), lost)
         finally:
             inbox.done()
+            if work is not None:
+                work.end("not_durable")
 
 
 class _Claims:

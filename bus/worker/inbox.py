@@ -20,15 +20,16 @@ PATIENCE = 5.0
 
 
 class Admitted(NamedTuple):
-    """A record that was admitted in order, and the ledger it settles in."""
+    """A record that was admitted in order, and the ledger it settles in. `trace` names the span of its processing."""
 
     ledger: Ledger
     record: Any
+    trace: bytes | None = None
 
     @property
     def traceparent(self) -> bytes | None:
-        """W3C trace context that the record carries, or None."""
-        return header(self.record.headers, "traceparent")
+        """W3C trace context of what follows: that of the processing, else the one that the record carries, or None."""
+        return header(self.record.headers, "traceparent") if self.trace is None else self.trace
 
     @property
     def received_at(self) -> int | None:

@@ -46,6 +46,7 @@ from console.pages.gate import PageGate
 from console.pages.visitor import SignInNeeded
 from console.parts import Parts
 from console.signin.openid import COOKIE, COOKIE_SECONDS, OpenId, cookie_key
+from inbound.server import NO_TELEMETRY
 
 ROUTERS = (
     home.router,
@@ -86,7 +87,7 @@ def _routes() -> list[BaseRoute]:
 
 def create_pages(parts: Parts) -> FastAPI:
     """The application, to be mounted at `/`."""
-    app = FastAPI(openapi_url=None, routes=_routes())
+    app = FastAPI(openapi_url=None, routes=_routes(), telemetry=NO_TELEMETRY)
     app.state.parts = parts
     settings = parts.settings
     app.state.customer_rates = Rates(settings)

@@ -24,6 +24,9 @@ Admit = Callable[[int, int], Admission]
 HOST_MARK = "~"
 """Begins the second half of a callback lane's name. No endpoint id may contain it."""
 
+CALLBACKS = "callbacks"
+"""Stands for the lanes of all callbacks where others read it: senders choose their hosts."""
+
 DELIVERY_BYTES = 1_024
 """What a delivery takes in memory beside its body: itself, its place in a queue, a request's headers."""
 

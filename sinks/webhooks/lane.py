@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from math import ceil, inf
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bus.clock import Clock
 from outbound.outcomes import Outcome
@@ -25,6 +25,9 @@ from sinks.webhooks.patience import Patience
 from sinks.webhooks.signed_post import Post, SignedPost
 from sinks.webhooks.turned_down import Deferral, TurnedDown
 from sinks.webhooks.workers import Workers
+
+if TYPE_CHECKING:
+    from bus.telemetry.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +77,7 @@ class Lane:
         lag: Callable[[], float] = lambda: 0.0,
         room: Callable[[], float] = lambda: inf,
         soon: float = SOON,
+        tracing: Tracing | None = None,
     ) -> None:
         self.name = name
         self.config: EndpointConfig | None = config
@@ -88,7 +92,7 @@ class Lane:
         self._longest_rest = longest_rest
         self._queue = ContactQueue()
         self._gate = Gate(longest_rest)
-        self._signed_post = SignedPost(name, post, clock)
+        self._signed_post = SignedPost(name, post, clock, tracing)
         self._patience = Patience(clock, lag)
         self._turned_down = TurnedDown(owner.deferred, owner.broken)
         self._lists = ListLimits(config, share)

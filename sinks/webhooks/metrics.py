@@ -13,11 +13,8 @@ from bus.measures import Distribution, Distributions, Labels, Tally
 from bus.metrics import METRICS
 from sinks.webhooks.delay_tiers import DelayTier
 from sinks.webhooks.delivery import STAGE, Delivery
-from sinks.webhooks.fanout import is_callback_lane
+from sinks.webhooks.fanout import CALLBACKS, is_callback_lane
 from sinks.webhooks.lane import Lane
-
-CALLBACKS = "callbacks"
-"""Stands for the lanes of all callbacks: senders choose their hosts."""
 
 _NUMBER = re.compile(r"\d{7,}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from accounts.secrets import SecretMissing, resolve
 from bus.clock import Clock
@@ -14,6 +15,10 @@ from outbound.redaction import redacted_head, secrets_in
 from outbound.signing import Signer, secrets_at
 from schemas.records import EndpointConfig
 from sinks.webhooks.delivery import Delivery
+from sinks.webhooks.steps import begun, ended
+
+if TYPE_CHECKING:
+    from bus.telemetry.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +35,11 @@ Post = Callable[[str, dict[str, str], bytes, bool], Awaitable[Outcome]]
 class SignedPost:
     """Sends what belongs to one endpoint, with the secrets of its settings. `name` is for the log."""
 
-    def __init__(self, name: str, post: Post, clock: Clock) -> None:
+    def __init__(self, name: str, post: Post, clock: Clock, tracing: Tracing | None = None) -> None:
         self._name = name
         self._post = post
         self._clock = clock
+        self._tracing = tracing
         self._signer: Signer | None = None
         self._secrets: tuple[str | None, ...] = ()
         self._headers: dict[str, str] = {}
@@ -54,10 +60,17 @@ class SignedPost:
             return Outcome(error_class="secret_missing"), url
         if delivery.content_type != JSON:
             headers["Content-Type"] = delivery.content_type
-        if delivery.traceparent is not None:
-            headers["traceparent"] = delivery.traceparent.decode("latin-1")
+        step = None if self._tracing is None else begun(self._tracing, delivery)
+        trace = delivery.traceparent if step is None else step.traceparent
+        if trace is not None:
+            headers["traceparent"] = trace.decode("latin-1")
         signed_with = self._secrets[2:]  # they may change while the request is under way
-        outcome = await self._post(url, {**own, **headers} if own else headers, delivery.body, allow_http)
+        outcome = None
+        try:
+            outcome = await self._post(url, {**own, **headers} if own else headers, delivery.body, allow_http)
+        finally:
+            if step is not None:
+                ended(step, outcome)
         if outcome.head:
             secrets = (*filter(None, signed_with), *own.values(), *secrets_in(url))
             outcome = replace(outcome, head=redacted_head(outcome.head, secrets))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from accounts.model import Accounts
 from bus.clock import Clock
@@ -34,6 +34,9 @@ from sinks.webhooks.signed_post import Post
 from sinks.webhooks.task_writer import SinkRecords
 from sinks.webhooks.turned_down import Deferral
 from sinks.webhooks.window import Admission, Window
+
+if TYPE_CHECKING:
+    from bus.telemetry.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +88,7 @@ class WebhookSink:
         crash: Callable[[BaseException], Awaitable[None]],
         share: Callable[[], float] = lambda: 1.0,
         lag: Callable[[], float] = lambda: 0.0,
+        tracing: Tracing | None = None,
     ) -> None:
         self.counts = WebhookCounts()
         self.lanes: dict[str, Lane] = {}
@@ -102,6 +106,7 @@ class WebhookSink:
         self._attempts = attempts
         self._share = share
         self._lag = lag
+        self._tracing = tracing
         self._crash = crash
         self._crashing: asyncio.Task[None] | None = None
         self._limit = FailureLimit(ratio=settings.failure_ratio)
@@ -200,7 +205,7 @@ class WebhookSink:
 
     def _deliveries(self, source: Admitted) -> list[Delivery]:
         """What a record leads to. Raises CodecError."""
-        ledger, message = source
+        ledger, message, _ = source
         record = self._codec.decode(message.value)
 
         def admit(size: int, deliveries: int) -> Admission:
@@ -242,6 +247,7 @@ class WebhookSink:
             lag=self._lag,
             room=lambda: self.window.room,
             soon=self._schedule[0].delay_ms / 1000,
+            tracing=self._tracing,
         )
 
     def _forget_idle_lanes(self) -> None:

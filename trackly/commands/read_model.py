@@ -18,7 +18,6 @@ from bus.garbage import collect_by_plan
 from bus.health import Health
 from bus.health_server import HealthServer
 from bus.layout import check_partitions
-from bus.logs import configure_logging
 from bus.settings import BusSettings
 from bus.vitals import Vitals
 from database.engine import disposing, open_engine
@@ -35,6 +34,7 @@ from schemas.registry import registry_for
 from trackly.errors import Failed, check_topics
 from trackly.output import Json, Yes, confirm, json_line, say, show, table
 from trackly.progress import Progress
+from trackly.starting import tell
 
 read_model = typer.Typer(help="The service that writes the console's database.", invoke_without_command=True)
 
@@ -53,7 +53,7 @@ def run(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     with _prepared() as (settings, engine):
-        configure_logging(service="read_model")
+        tell("read_model", settings)
         uvloop.run(_serve(settings, ReadModel(settings, engine, Codec(registry_for(settings.schema_registry_url)))))
     raise typer.Exit(0)
 

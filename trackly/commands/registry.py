@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from bus.logs import configure_logging
 from trackly.http import run_http
+from trackly.starting import tell
 
 
 def registry(
@@ -23,5 +23,5 @@ def registry(
     from registry.app import create_app
 
     settings = InboundSettings()
-    configure_logging(service="registry")
+    tell("registry", settings)
     run_http("registry", door(create_app(settings.catalogue), host, port, settings.door_limits()))

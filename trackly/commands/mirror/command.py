@@ -18,7 +18,6 @@ from bus.clients import new_consumer, subscribe
 from bus.health import Health
 from bus.kafka_time import check_clock
 from bus.layout import LayoutError, check_partitions
-from bus.logs import configure_logging
 from bus.producer import Producer
 from bus.settings import BusSettings
 from bus.watch import Watch
@@ -30,6 +29,7 @@ from schemas.topics import Topic
 from trackly.commands.mirror.anonymous import anonymous, recipient_of
 from trackly.errors import Failed, check_topics
 from trackly.output import say
+from trackly.starting import tell
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def mirror() -> None:
     settings = BusSettings()
     if settings.pseudonyms is None:
         raise Failed("TRACKLY_PSEUDONYM_KEY is not set: it turns numbers into pseudonyms.")
-    configure_logging(service="mirror")
+    tell("mirror", settings)
     mirrors = {
         settings.catalogue[topic.mirrors].name: topic
         for topic in settings.catalogue.values()

@@ -13,7 +13,8 @@ says what is wrong with them. Secrets are shown nowhere.
 
 Two more are read by every service: `TRACKLY_LOG_LEVEL` (DEBUG, INFO, WARNING, ERROR; by default INFO; of single
 packages too: `INFO,sinks=DEBUG,aiokafka=ERROR`) and `TRACKLY_LOG_FORMAT` (text, or json: an object a line, with trace
-id, account, topic and partition where the line is about one).
+id, account, topic and partition where the line is about one). Services that run also read OpenTelemetry's variables
+`OTEL_…` ([traces](operating/traces.md)).
 
 This page is written by `trackly topics docs`.
 """

@@ -1,0 +1,206 @@
+"""The spans of an event's way: callback -> normalize -> contacts -> attempt.
+
+ingest decides which traces are recorded (head sampling, `OTEL_TRACES_SAMPLER`); the others follow what the record's
+`traceparent` says, and make no span of what is not recorded. A batch that has a recorded record is a trace of its own:
+its span is linked to the records, and theirs to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from importlib import metadata
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from opentelemetry.context import Context
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    TraceFlags,
+    TracerProvider,
+    set_span_in_context,
+)
+
+from bus.clock import now_ns
+from bus.telemetry.traceparent import Place, is_sampled, place_of
+
+SCOPE = "trackly"
+
+MOST_LINKS = 128
+"""Links of one span: OpenTelemetry's default limit (OTEL_SPAN_LINK_COUNT_LIMIT). A batch has up to 500 records."""
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+
+
+class Source(Protocol):
+    """A record that a stage has taken (`bus.worker.inbox.Admitted`)."""
+
+    @property
+    def record(self) -> Any:
+        """As Kafka gave it."""
+
+    @property
+    def trace(self) -> bytes | None:
+        """Names the span of its processing."""
+
+    @property
+    def traceparent(self) -> bytes | None:
+        """What follows from it is part of this trace."""
+
+    def _replace(self, *, trace: bytes) -> Self:
+        """The same with a span."""
+
+
+S = TypeVar("S", bound=Source)
+
+
+class Step:
+    """One step of an event's way, under way."""
+
+    __slots__ = ("_span", "traceparent")
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+        context = span.get_span_context()
+        self.traceparent = Place(context.trace_id, context.span_id, context.trace_flags.sampled).encode()
+        """What names this step to those that follow from it."""
+
+    def note(self, **attributes: str | int | None) -> None:
+        """Add attributes, named `trackly.…`. None: it is not known."""
+        for name, value in attributes.items():
+            if value is not None:
+                self._span.set_attribute(f"trackly.{name}", value)
+
+    def answered(self, status: int | None) -> None:
+        """Add an HTTP status."""
+        if status is not None:
+            self._span.set_attribute("http.response.status_code", status)
+
+    def end(self, error: str | None = None, at: int | None = None) -> None:
+        """It is through, or failed: `error` is a code or the name of a class. `at` is in ns."""
+        if error is not None:
+            self._span.set_attribute("error.type", error)
+            self._span.set_status(StatusCode.ERROR)
+        self._span.end(at)
+
+
+class Work(Generic[S]):
+    """The spans of a batch: one of the batch, one of each record of it that is recorded.
+
+    `sources` are the batch's records, of which the recorded ones name their span to what follows from them.
+    """
+
+    def __init__(self, batch: Step, sources: list[S], steps: dict[bytes, Step]) -> None:
+        self.sources = sources
+        self._batch = batch
+        self._steps = steps
+
+    def rejected(self, source: Source, reason: str) -> None:
+        """A record, or an item of it, went to the rejected topic."""
+        if source.trace is not None:
+            self._steps[source.trace].note(rejected=reason)
+
+    def end(self, error: str | None = None) -> None:
+        """The batch is durable, or what happened to it instead. Only the first call counts."""
+        steps, self._steps = self._steps, {}
+        now = now_ns()
+        for step in (*steps.values(), self._batch) if steps else ():
+            step.end(error, now)
+
+
+class Tracing:
+    """Makes spans. `traces` samples as it is set; `batches` records all, and exports to the same place."""
+
+    def __init__(self, traces: TracerProvider, batches: TracerProvider) -> None:
+        version = metadata.version("trackly")
+        self._start: Callable[..., Span] = traces.get_tracer(SCOPE, version).start_span
+        self._start_root: Callable[..., Span] = batches.get_tracer(SCOPE, version).start_span
+
+    def callback(self, method: str, route: str, provider: str, traceparent: bytes | None) -> Step:
+        """A request to ingest. `route` is a template; the header is what the request came with."""
+        attributes = {
+            "http.request.method": method if method in _METHODS else "_OTHER",
+            "http.route": route,
+            "trackly.provider": provider,
+        }
+        return Step(self._start("callback", _within(traceparent), SpanKind.SERVER, attributes, record_exception=False))
+
+    def begin(self, stage: str, sources: Sequence[S]) -> Work[S] | None:
+        """The spans of records that a stage has taken; None where no record is recorded."""
+        now = now_ns()
+        recorded = [source.traceparent for source in sources if is_sampled(source.traceparent)]
+        if not recorded:
+            return None
+        batch = self._start_root(
+            f"{stage} batch", None, SpanKind.CONSUMER, _attributes(stage, len(sources)), _links(recorded), now
+        )
+        link = [Link(batch.get_span_context())]
+        steps: dict[bytes, Step] = {}
+        traced = []
+        for source in sources:
+            trace = source.traceparent
+            if is_sampled(trace):
+                record = source.record
+                attributes = _attributes(stage) | {
+                    "messaging.destination.name": record.topic,
+                    "messaging.destination.partition.id": str(record.partition),
+                    "messaging.kafka.offset": record.offset,
+                }
+                step = Step(self._start(stage, _within(trace), SpanKind.CONSUMER, attributes, link, now))
+                steps[step.traceparent] = step
+                source = source._replace(trace=step.traceparent)
+            traced.append(source)
+        return Work(Step(batch), traced, steps)
+
+    def attempt(
+        self, endpoint: str, event: str, attempt: int, traceparent: bytes | None, parts: Sequence[bytes | None] = ()
+    ) -> Step | None:
+        """A request to an endpoint; None where its event is not recorded.
+
+        A request with several events in it is a trace of its own, linked to those of `parts`.
+        """
+        attributes = {
+            "http.request.method": "POST",
+            "trackly.endpoint": endpoint,
+            "trackly.event": event,
+            "trackly.attempt": attempt,
+        }
+        if recorded := [each for each in parts if is_sampled(each)]:
+            attributes["messaging.batch.message_count"] = len(parts)
+            return Step(self._start_root("attempt", None, SpanKind.CLIENT, attributes, _links(recorded)))
+        if not is_sampled(traceparent):
+            return None
+        return Step(self._start("attempt", _within(traceparent), SpanKind.CLIENT, attributes))
+
+
+def span_context(traceparent: bytes | None) -> SpanContext | None:
+    """What a header says, as OpenTelemetry has it."""
+    place = place_of(traceparent)
+    if place is None:
+        return None
+    return SpanContext(place.trace_id, place.span_id, is_remote=True, trace_flags=TraceFlags(place.sampled))
+
+
+def _within(traceparent: bytes | None) -> Context:
+    context = span_context(traceparent)
+    # Never the context of the task: what runs in it has nothing to do with the record.
+    return Context() if context is None else set_span_in_context(NonRecordingSpan(context), Context())
+
+
+def _links(traceparents: Iterable[bytes | None]) -> list[Link]:
+    contexts = dict.fromkeys(traceparents)
+    return [Link(context) for each in list(contexts)[:MOST_LINKS] if (context := span_context(each)) is not None]
+
+
+def _attributes(stage: str, count: int | None = None) -> dict[str, str | int]:
+    found: dict[str, str | int] = {
+        "messaging.system": "kafka",
+        "messaging.operation.type": "process",
+        "trackly.stage": stage,
+    }
+    if count is not None:
+        found["messaging.batch.message_count"] = count
+    return found

@@ -1,0 +1,30 @@
+"""The span of an attempt, as far as its event's trace is recorded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from outbound.outcomes import Outcome
+from sinks.webhooks.delivery import Delivery
+from sinks.webhooks.fanout import CALLBACKS, is_callback_lane
+
+if TYPE_CHECKING:
+    from bus.telemetry.tracing import Step, Tracing
+
+
+def begun(tracing: Tracing, delivery: Delivery) -> Step | None:
+    """The span of an attempt that begins. Hosts that senders choose are not told."""
+    endpoint = delivery.endpoint
+    if is_callback_lane(endpoint):
+        endpoint = f"{endpoint.partition('/')[0]}/{CALLBACKS}"
+    parts = [part.traceparent for part in delivery.parts]
+    return tracing.attempt(endpoint, delivery.event, delivery.attempt, delivery.traceparent, parts)
+
+
+def ended(step: Step, outcome: Outcome | None) -> None:
+    """An attempt is over; None: it was cancelled."""
+    if outcome is None:
+        step.end("cancelled")
+        return
+    step.answered(outcome.status)
+    step.end(outcome.error_class)
