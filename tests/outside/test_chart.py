@@ -301,6 +301,19 @@ def test_network_policies_are_of_every_workload(everything: list[dict[str, Any]]
         assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
 
 
+def reached(policy: dict[str, Any]) -> set[int]:
+    """Ports that pods may connect to."""
+    return {port["port"] for rule in policy["spec"]["egress"] for port in rule.get("ports", ())}
+
+
+def test_a_collector_may_be_reached_where_there_is_one(
+    everything: list[dict[str, Any]], bare: list[dict[str, Any]]
+) -> None:
+    with_collector, without = of_kind(everything, "NetworkPolicy"), of_kind(bare, "NetworkPolicy")
+    assert all({4317, 4318} <= reached(policy) for policy in with_collector.values())
+    assert not any({4317, 4318} & reached(policy) for policy in without.values())
+
+
 def test_webhooks_may_not_go_to_private_addresses(everything: list[dict[str, Any]]) -> None:
     rules = of_kind(everything, "NetworkPolicy")["prod-trackly-sinks"]["spec"]["egress"]
     (block,) = (to["ipBlock"] for rule in rules for to in rule.get("to", []) if to["ipBlock"]["cidr"] == "0.0.0.0/0")
