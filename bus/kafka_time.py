@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+
 from bus.clock import now_seconds
 from bus.producer import Producer
 from bus.settings import BusSettings
+
+VERSION = "version"
+"""Header of what a process asks with: the version of trackly that it runs (`trackly doctor` reads it)."""
 
 _CREATE_TIME = 0
 
@@ -19,7 +24,8 @@ async def seconds_ahead(producer: Producer, settings: BusSettings, name: str) ->
     0 too where the topic was made by somebody else and tells no time. Raises KafkaError.
     """
     before = now_seconds()
-    told = await (await producer.send(settings.catalogue["clocks"].name, None, key=name.encode()))
+    headers = [(VERSION, metadata.version("trackly").encode())]
+    told = await (await producer.send(settings.catalogue["clocks"].name, None, key=name.encode(), headers=headers))
     after = now_seconds()
     if told.timestamp_type == _CREATE_TIME:
         return 0.0

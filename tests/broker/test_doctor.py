@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -16,6 +17,8 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from accounts.secrets import new_key
 from bus.admin import Admin
 from bus.embedded.broker import free_port
+from bus.kafka_time import check_clock
+from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.records import WebhookAttempt
 from schemas.topics import Topic
@@ -209,3 +212,19 @@ def test_an_endpoint_that_has_failed_again_and_again_is_found(sound: dict[str, s
     done, wrong = examined(sound)
     assert "endpoints/fails" in wrong, done.stdout
     assert "6 times in a row, last with status 500" in done.stdout
+
+
+def test_versions_that_run_beside_each_other_are_found(sound: dict[str, str], deployment: BusSettings) -> None:
+    async def ask(version: str) -> None:
+        producer = Producer(deployment)
+        await producer.start()
+        topic, headers = deployment.catalogue["clocks"].name, [("version", version.encode())]
+        await (await producer.send(topic, None, key=b"streams/streams-2", headers=headers))
+        await producer.stop()
+
+    asyncio.run(check_clock(deployment, "streams/streams-1"))
+    assert examined(sound)[1] == IDLE
+    asyncio.run(ask("0.0.9"))
+    done, wrong = examined(sound)
+    assert "versions/differ" in wrong
+    assert "streams runs 0.0.9 and " in done.stdout

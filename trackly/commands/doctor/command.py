@@ -16,7 +16,7 @@ from ingest.settings import IngestSettings
 from outbound.settings import OutboundSettings
 from schemas.codec import Codec
 from schemas.registry import registry_for
-from trackly.commands.doctor import accounts, kafka, machine
+from trackly.commands.doctor import accounts, kafka, machine, versions
 from trackly.commands.doctor.findings import Finding, failed, or_fine
 from trackly.commands.settings import SERVICES
 from trackly.errors import Failed
@@ -68,11 +68,12 @@ def examined() -> Iterator[Finding]:
         answers = answers and finding.code != "unreachable"
         yield finding
     if answers:
-        yield from _accounts(outbound)
+        yield from _read(outbound)
 
 
-def _accounts(settings: OutboundSettings) -> Iterator[Finding]:
+def _read(settings: OutboundSettings) -> Iterator[Finding]:
     try:
+        yield from versions.differing(asyncio.run(versions.running(settings)))
         yield from asyncio.run(_examine_accounts(settings))
     except Failed as error:
         yield failed("accounts", "unreadable", error, "Run `trackly topics apply`.")

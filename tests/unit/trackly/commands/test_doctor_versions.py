@@ -1,0 +1,24 @@
+"""What `trackly doctor` says of the versions that run."""
+
+from __future__ import annotations
+
+import pytest
+
+from trackly.commands.doctor.versions import UNTOLD, differing
+
+
+@pytest.mark.parametrize(
+    ("found", "code", "text"),
+    [
+        ({}, "ok", "no process has been seen in the last 90 s"),
+        ({"streams": {"1.2.0"}, "ingest": {"1.2.0"}}, "ok", "ingest, streams run 1.2.0, as this command"),
+        ({"streams": {"1.2.0", "1.1.0"}}, "differ", "streams runs 1.1.0 and 1.2.0"),
+        ({"streams": {"1.1.0"}, "sinks": {"1.2.0"}}, "differ", "sinks runs 1.2.0, streams runs 1.1.0"),
+        ({"sinks": {UNTOLD, "1.2.0"}}, "differ", "sinks runs 1.2.0 and one that does not tell its version"),
+        ({"sinks": {"1.3.0"}}, "not_this", "sinks runs 1.3.0; this command is 1.2.0"),
+    ],
+)
+def test_versions_that_differ_are_told(found: dict[str, set[str]], code: str, text: str) -> None:
+    [finding] = differing(found, "1.2.0")
+    assert (finding.code, finding.text) == (code, text)
+    assert bool(finding.remedy) is (code != "ok")

@@ -1,0 +1,55 @@
+"""Examines which versions of trackly run: each process says its own when it asks Kafka for the time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+
+from bus.clock import now_seconds
+from bus.kafka_time import VERSION
+from bus.settings import BusSettings
+from schemas.cloudevents import header
+from trackly.commands.doctor.findings import Finding, fine
+from trackly.reading import END, Start, open_topic
+
+LATELY = 90.0
+"""Seconds for which a process counts as one that runs. Each asks every 30 s (`bus.watch`)."""
+
+UNTOLD = "one that does not tell its version"
+
+_SERVICES = ("ingest", "streams", "sinks", "console", "mirror")
+
+
+async def running(settings: BusSettings) -> dict[str, set[str]]:
+    """Versions that have run lately, by service. The read model is not among them: it writes nothing to Kafka."""
+    found: dict[str, set[str]] = defaultdict(set)
+    since = Start(millis=int((now_seconds() - LATELY) * 1_000))
+    async with open_topic(settings, settings.catalogue["clocks"].name, since, end=END) as topic:
+        async for record in topic.rest():
+            service = (record.key or b"").partition(b"/")[0].decode(errors="replace")
+            if service in _SERVICES:
+                version = header(record.headers, VERSION)
+                found[service].add(UNTOLD if version is None else version.decode(errors="replace")[:40])
+    return found
+
+
+def differing(found: Mapping[str, set[str]], ours: str | None = None) -> Iterator[Finding]:
+    """Versions that run beside each other, or beside another one than that of this command."""
+    ours = metadata.version("trackly") if ours is None else ours
+    everywhere = set().union(*found.values())
+    shown = ", ".join(f"{service} runs {' and '.join(sorted(found[service]))}" for service in sorted(found))
+    if len(everywhere) > 1:
+        yield Finding(
+            "versions", "differ", "warning", shown,
+            "Finish the rollout, or go back: docs/operating/upgrade.md.",
+        )  # fmt: skip
+    elif everywhere - {ours}:
+        yield Finding(
+            "versions", "not_this", "warning", f"{shown}; this command is {ours}",
+            "Use the command of the version that runs.",
+        )  # fmt: skip
+    elif everywhere:
+        yield fine("versions", f"{', '.join(sorted(found))} run {ours}, as this command")
+    else:
+        yield fine("versions", f"no process has been seen in the last {LATELY:.0f} s")
