@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal
 
-from kafka import TopicPartition
+from kafka import OffsetAndMetadata, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, OffsetSpec
 from kafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError, for_code
 from kafka.net.compat import KafkaNetClient
@@ -207,6 +207,29 @@ class Admin:
         committed = self._call(self._client.list_group_offsets, group)[group]
         noted = {tp.topic: Identity.parsed(at.metadata or "") for tp, at in committed.items() if at.offset >= 0}
         return {topic: identity for topic, identity in noted.items() if identity is not None}
+
+    def adopt_offsets(self, group: str) -> int:
+        """Take what a group has committed for offsets of the topics that are here. Returns of how many partitions.
+
+        It is for offsets that a mirror has translated, with what was noted of the topics at the other cluster. None is
+        beyond the end of its partition afterwards. The group has no members. Raises AdminError.
+        """
+        committed = self._call(self._client.list_group_offsets, group)[group]
+        there = {tp: at for tp, at in committed.items() if at.offset >= 0}
+        identities = self.identities({tp.topic for tp in there})
+        others = {
+            tp: at
+            for tp, at in there.items()
+            if tp.topic in identities and at.metadata != str(identities[tp.topic]) and at.metadata
+        }
+        ends = self._offsets([(tp.topic, tp.partition) for tp in others], OffsetSpec.LATEST)
+        adopted = {
+            tp: OffsetAndMetadata(min(at.offset, ends[tp.topic, tp.partition]), str(identities[tp.topic]), -1)
+            for tp, at in others.items()
+        }
+        if adopted:
+            self._call(self._client.alter_group_offsets, group, adopted)
+        return len(adopted)
 
     def group_offsets(self, group: str) -> dict[Partition, int]:
         """Offset that the group reads next, of each partition it committed. Empty for an unknown group."""

@@ -136,6 +136,29 @@ def commit(settings: BusSettings, group: str, offsets: dict[TopicPartition, int]
     client.close()
 
 
+def test_offsets_that_a_mirror_has_translated_are_taken_for_those_of_the_topics_here(bus_settings: BusSettings) -> None:
+    group, name = bus_settings.group("streams"), bus_settings.catalogue["raw"].name
+    elsewhere = "6f0f8c8e-0f0b-4d0e-9d59-3a5f7b1f5a55/4"
+    with Admin(bus_settings) as admin:
+        admin.apply(bus_settings.catalogue)
+        assert admin.group_offsets(group) == {}  # a new broker makes the topic of offsets at the first question
+        producer = KafkaProducer(**bus_settings.kafka_python())
+        for _ in range(3):
+            producer.send(name, b"x", partition=0)
+        producer.close()
+        client = KafkaAdminClient(**bus_settings.kafka_python())
+        translated = {0: 2, 1: 7}  # of the second, the mirror was behind
+        client.alter_group_offsets(
+            group,
+            {TopicPartition(name, number): OffsetAndMetadata(at, elsewhere, -1) for number, at in translated.items()},
+        )
+        client.close()
+        assert admin.adopt_offsets(group) == 2
+        assert admin.group_offsets(group) == {(name, 0): 2, (name, 1): 0}
+        assert admin.group_identities(group) == admin.identities([name])
+        assert admin.adopt_offsets(group) == 0
+
+
 def test_offsets_of_an_unknown_topic(bus_settings: BusSettings, topic_prefix: str) -> None:
     with Admin(bus_settings) as admin, pytest.raises(UnknownTopic, match=f"{topic_prefix}nothing"):
         admin.end_offsets(f"{topic_prefix}nothing")

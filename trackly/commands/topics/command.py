@@ -79,6 +79,29 @@ def grow(
     show(f"Now start everything with TRACKLY_TOPIC_PREFIX={prefix} and TRACKLY_PARTITIONS={partitions}.")
 
 
+@topics.command("adopt")
+def adopt(yes: Yes = False, as_json: Json = False) -> None:
+    """Go on at another cluster, whose topics a mirror has filled, where streams and sinks stood at the first.
+
+    Beside each offset stands which topic it counts, and the topics here are others: without this, streams and sinks
+    read everything again. Run it once, when the mirror has ended and before they start. docs/operating/backup.md has
+    the rest.
+    """
+    settings = BusSettings()
+    with Admin(settings) as admin:
+        groups = [settings.group(service) for service in ("streams", "sinks")]
+        for group in groups:
+            if admin.has_members(group):
+                raise Failed(f"Processes are in the consumer group {group}: stop them first.")
+        if not yes:
+            confirm(f"Take the offsets of {' and '.join(groups)} for offsets of the topics here?")
+        adopted = {group: admin.adopt_offsets(group) for group in groups}
+    if as_json:
+        json_line(adopted)
+        return
+    table(("group", "partitions"), ((group, str(count)) for group, count in adopted.items()))
+
+
 @topics.command("list")
 def list_topics(as_json: Json = False) -> None:
     """List the topics of the catalogue, whether or not they exist. Asks no broker."""
