@@ -1,6 +1,7 @@
 # trackly in one image: `docker run trackly ingest`, `streams`, `sinks`, `console`, `topics apply` ...
 # It has no Java and no broker: `trackly up`, `demo` and `broker` need a Kafka of yours (KAFKA_BOOTSTRAP_SERVERS) in it.
-# A release names its base by digest: --build-arg PYTHON_IMAGE=python:3.12-slim@sha256:...
+# The tag below is for builds on the spot. `make release-check` asks the registry for its digest, builds with that
+# (--build-arg PYTHON_IMAGE=python:3.12-slim@sha256:...) and the image names it in org.opencontainers.image.base.name.
 ARG PYTHON_IMAGE=python:3.12-slim
 FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
@@ -17,11 +18,13 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-d
     && /opt/trackly/bin/pip install --no-deps --no-index /wheels/*.whl
 
 FROM ${PYTHON_IMAGE}
+ARG PYTHON_IMAGE
 ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="trackly" \
       org.opencontainers.image.description="SMS provider callbacks in, one typed event stream on Kafka, signed webhooks out" \
       org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 RUN groupadd --system --gid 10001 trackly \

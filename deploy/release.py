@@ -7,6 +7,7 @@ code 1 when something is missing or the version is not the same everywhere.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -18,6 +19,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 DIST = ROOT / "dist"
 CHART = ROOT / "deploy" / "helm" / "trackly"
+
+
+PINNED = re.compile(r"\S+@sha256:[0-9a-f]{64}")
+"""A base image by its digest: what it is cannot change."""
 
 
 class Missing(Exception):
@@ -35,8 +40,12 @@ def check_versions() -> None:
     chart = re.findall(r"^(?:version|appVersion): (.+)$", (CHART / "Chart.yaml").read_text("utf-8"), re.MULTILINE)
     if set(chart) != {version()}:
         raise Missing(f"Chart.yaml says {', '.join(chart)}, pyproject.toml {version()}: make them the same")
-    if f"## {version()}" not in (ROOT / "CHANGELOG.md").read_text("utf-8"):
-        raise Missing(f"CHANGELOG.md has no section `## {version()}`: name what is unreleased so")
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    if not re.search(rf"^## {re.escape(version())}( |$)", changelog, re.MULTILINE):
+        raise Missing(
+            f"{version()} is not released: CHANGELOG.md has its changes under `## Unreleased`. A release names that"
+            f" section `## {version()} (YYYY-MM-DD)` and gets a section in docs/operating/upgrade.md"
+        )
 
 
 def wheel(into: Path) -> Path:
@@ -84,11 +93,34 @@ def image(into: Path) -> Path:
         raise Missing("no Docker engine runs: the image was NOT built")
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     name, path = f"trackly:{version()}", into / f"trackly-{version()}.image.tar"
+    arguments = {"VERSION": version(), "REVISION": commit, "PYTHON_IMAGE": base(docker)}
     run(
-        docker, "build", "--tag", name, "--build-arg", f"VERSION={version()}", "--build-arg", f"REVISION={commit}", ROOT
+        *(docker, "build", "--tag", name),
+        *(part for key, value in arguments.items() for part in ("--build-arg", f"{key}={value}")),
+        ROOT,
     )
     run(docker, "save", "--output", path, name)
     return path
+
+
+def base(docker: str) -> str:
+    """What the image is made from, by its digest: PYTHON_IMAGE of the environment, else what the registry has now.
+
+    Raises Missing where PYTHON_IMAGE has no digest, and where the registry does not answer.
+    """
+    given = os.environ.get("PYTHON_IMAGE", "")
+    if given:
+        if not PINNED.fullmatch(given):
+            raise Missing(f"PYTHON_IMAGE={given} has no digest: name it as NAME@sha256:...")
+        return given
+    match = re.search(r"^ARG PYTHON_IMAGE=(\S+)$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    assert match is not None
+    asked = (docker, "buildx", "imagetools", "inspect", match[1], "--format", "{{.Manifest.Digest}}")
+    done = subprocess.run(asked, capture_output=True, text=True)
+    pinned = f"{match[1]}@{done.stdout.strip()}"
+    if done.returncode or not PINNED.fullmatch(pinned):
+        raise Missing(f"the registry does not tell the digest of {match[1]}: set PYTHON_IMAGE={match[1]}@sha256:...")
+    return pinned
 
 
 def sign(path: Path) -> Path:
