@@ -10,16 +10,14 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, Protocol, TypeVar
 
-import aiokafka
-
 from accounts.keys import KEYS_TOPIC, ApiKeys
 from accounts.model import CONFIG_TOPICS, KINDS, TOPIC_OF, Accounts, Config, config_key
 from accounts.pauses import SUFFIX
 from accounts.secrets import keyring, with_secrets
-from bus.clients import new_consumer
 from bus.clock import now_ms
 from bus.fetching import ask_seldom
 from bus.producer import Producer
+from bus.reading.outside import TopicPartition, started_outside
 from bus.settings import BusSettings
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec, CodecError
@@ -67,9 +65,8 @@ class SettingsReader(Generic[V]):
 
     async def start(self) -> None:
         """Read everything, then follow in the background."""
-        self._consumer = new_consumer(self._settings)
-        await self._consumer.start()
-        tps = [aiokafka.TopicPartition(name, 0) for name in self._topics]
+        self._consumer = await started_outside(self._settings)
+        tps = [TopicPartition(name, 0) for name in self._topics]
         self._consumer.assign(tps)
         ends = await self._consumer.end_offsets(tps)
         self._read = await self._consumer.beginning_offsets(tps)

@@ -14,7 +14,6 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
@@ -23,7 +22,6 @@ from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import (
     KafkaConnectionError,
-    KafkaError,
     NodeNotReadyError,
     RequestTimedOutError,
     UnknownTopicOrPartitionError,
@@ -215,38 +213,3 @@ def new_producer(settings: BusSettings, **options: Any) -> aiokafka.AIOKafkaProd
     producer = aiokafka.AIOKafkaProducer(**options, **_TIMES, **settings.aiokafka())
     _adopt(producer.client)
     return producer
-
-
-async def go_on_where_committed(consumer: Any, assigned: Iterable[Any], *, new_at_end: bool = False) -> None:
-    """Place a consumer that was given partitions: where its group has committed, else where they begin, or end.
-
-    For `on_partitions_assigned`. aiokafka comes to the same places, but looks for a beginning where the leader was.
-    """
-    try:
-        committed = {tp: await consumer.committed(tp) for tp in assigned}
-        new = [tp for tp, offset in committed.items() if offset is None]
-        places = await (consumer.end_offsets(new) if new_at_end else consumer.beginning_offsets(new))
-    except KafkaError as error:
-        log.warning("partitions are read from where aiokafka finds: %s", type(error).__name__)
-        return
-    mine = consumer.assignment()
-    for tp, offset in {**committed, **places}.items():
-        if tp in mine:
-            consumer.seek(tp, offset)
-
-
-def subscribe(consumer: aiokafka.AIOKafkaConsumer, *topics: str, new_at_end: bool = False) -> None:
-    """Let a consumer of a group read topics from where the group has committed (`go_on_where_committed`)."""
-    consumer.subscribe(list(topics), listener=_Placing(consumer, new_at_end))
-
-
-class _Placing(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
-    def __init__(self, consumer: Any, new_at_end: bool) -> None:
-        self._consumer = consumer
-        self._new_at_end = new_at_end
-
-    async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
-        """Nothing is held of them."""
-
-    async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
-        await go_on_where_committed(self._consumer, assigned, new_at_end=self._new_at_end)

@@ -9,11 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka import TopicPartition
-
 from bus.admin import Admin, Partition, TopicLog
-from bus.clients import new_consumer
 from bus.layout import Identity, TopicMadeAnew, check_partitions
+from bus.reading.outside import TopicPartition, started_outside
 from bus.settings import BusSettings
 from schemas.topics import Topic
 
@@ -79,7 +77,7 @@ class Feed:
             if self.ids.get(partition[0]) == known and offset < self.positions.get(partition, 0)
         }
         self.ends = {(name, number): end for name, topic in found.items() for number, end in topic.ends.items()}
-        self._consumer = new_consumer(
+        self._consumer = await started_outside(
             self._settings,
             max_partition_fetch_bytes=FETCH_BYTES,
             fetch_min_bytes=FETCH_BYTES,
@@ -87,7 +85,6 @@ class Feed:
             # Where retention has passed a position, the next start counts what is lost.
             auto_offset_reset="none",
         )
-        await self._consumer.start()
         self._consumer.assign([TopicPartition(*partition) for partition in self.positions])
         for partition, offset in self.positions.items():
             self._consumer.seek(TopicPartition(*partition), offset)

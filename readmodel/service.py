@@ -16,12 +16,12 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from aiokafka.errors import KafkaError
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from bus.admin import AdminError, Partition
 from bus.clock import now_ms
+from bus.errors import KafkaError
 from bus.layout import TopicMadeAnew
 from bus.tables.versions import version_in
 from database.read_state import Freshness, freshness_of, move_positions, positions_in, tell_freshness

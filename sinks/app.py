@@ -1,8 +1,9 @@
-"""The Faust app `sinks`: webhooks, their delay tiers and replays."""
+"""The Faust app `sinks`: webhooks, their delay tiers and replays, and the sinks beside them."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from accounts.store import AccountsReader, write_pause
@@ -11,15 +12,12 @@ from bus.ledger import TopicPartition
 from bus.measures import Labels
 from bus.producer import partition_of
 from bus.worker.app import Worker
-from outbound.mail import SmtpServer, send
 from outbound.sender import Sender
 from schemas.cloudevents import event_headers
-from schemas.records import AlertTold, EndpointAlert, EndpointPause
-from sinks.alerts.channels import Channels
-from sinks.alerts.mailer import Mailer
-from sinks.alerts.sender import Teller
-from sinks.alerts.sink import Alerts
-from sinks.forwarding import Forwarding
+from schemas.records import EndpointAlert, EndpointPause, Record
+from sinks.alerts.sink import sink as alerts
+from sinks.consumer import Sink, SinkConsumer, SinkParts
+from sinks.forwarding import sink as forwarding
 from sinks.replays.runner import Replays
 from sinks.settings import SinksSettings
 from sinks.webhooks.attempt_log import AttemptLog, answered_since
@@ -30,6 +28,12 @@ from sinks.webhooks.parked import ParkedTier
 from sinks.webhooks.pausing import Pauses, Rule
 from sinks.webhooks.retry import schedule_of
 from sinks.webhooks.sink import APART, EVENTS, TOPICS, WebhookSink
+
+SINKS: Mapping[str, Callable[[SinkParts], Sink]] = {
+    "forwarding": forwarding,
+    "alerts": alerts,
+}
+"""What reads beside the webhooks, by the name of its consumer group."""
 
 LAST_ATTEMPTS = 5.0
 """Seconds that partitions are not given up for the sake of the log of attempts."""
@@ -65,10 +69,17 @@ class Sinks(Worker):
             tracing=self.tracing,
         )
         self.forwarder = self._new_sender(settings)
-        self.forwarding = Forwarding(settings, self.accounts.view, self.codec, self.forwarder.post, clock)
-        self.channels = Channels(self.forwarder.post, clock)
-        teller = Teller(self.accounts.view, self.channels, self.write_told, clock)
-        self.alerts = Alerts(settings, self.codec, teller, clock, self._mailer(settings, clock))
+        parts = SinkParts(
+            settings,
+            self.accounts.view,
+            self.accounts.on_change,
+            self.codec,
+            self.forwarder.post,
+            self._write,
+            clock,
+            self.health,
+        )
+        self.sinks = [SinkConsumer(name, make(parts), settings, clock) for name, make in SINKS.items()]
         parked = ParkedTier(settings, schedule, self.records_producer, clock, self.webhooks.stays_parked)
         self.delays = DelayTiers(settings, self.records_producer, clock, self.crash, parked=parked)
         self.replays = Replays(
@@ -79,30 +90,9 @@ class Sinks(Worker):
             clock=clock,
             crash=self.crash,
         )
-        self.accounts.on_change += [self.webhooks.on_change, self.forwarding.on_change]
+        self.accounts.on_change.append(self.webhooks.on_change)
         self.before_revoke.append(self._drain)
         self._export(clock)
-
-    def _mailer(self, settings: SinksSettings, clock: Clock) -> Mailer | None:
-        """Who tells of pauses by email, where there is an SMTP server."""
-        if not settings.smtp_host:
-            return None
-        server = SmtpServer(
-            settings.smtp_host,
-            settings.smtp_port,
-            settings.smtp_tls,
-            settings.smtp_user,
-            settings.smtp_password.get_secret_value(),
-            settings.mail_from,
-        )
-        return Mailer(
-            partial(send, server),
-            self.accounts.view,
-            clock,
-            sender=settings.mail_from,
-            days=settings.parked_days,
-            counts=self.channels.counts,
-        )
 
     @staticmethod
     def _new_sender(settings: SinksSettings) -> Sender:
@@ -127,15 +117,13 @@ class Sinks(Worker):
         await self.delays.start()
         await self.replays.start()
         await self.forwarder.start()
-        self.forwarding.start()
-        self.alerts.start()
+        for sink in self.sinks:
+            sink.start()
 
     async def on_stop(self) -> None:
         """Stop releasing webhooks, finish those under way, disconnect."""
         await self.replays.stop()
-        await self.alerts.stop()
-        self.channels.stop()
-        await self.forwarding.stop()
+        await asyncio.gather(*(sink.stop() for sink in self.sinks))
         await self.forwarder.stop()
         await self.delays.stop()
         await self.attempts.stop()
@@ -160,16 +148,12 @@ class Sinks(Worker):
 
     async def tell(self, alert: EndpointAlert) -> None:
         """Write an alert, acknowledged."""
-        await self._write("alerts", alert, alert.timestamp)
+        await self._write("alerts", alert, alert.account, alert.event_id, alert.timestamp)
 
-    async def write_told(self, told: AlertTold) -> None:
-        """Write what came of an alert, acknowledged."""
-        await self._write("alerts_told", told, told.at)
-
-    async def _write(self, topic: str, record: EndpointAlert | AlertTold, at: int) -> None:
-        headers = event_headers(record, record.event_id, at)
+    async def _write(self, topic: str, record: Record, key: str, event_id: str, at: int) -> None:
+        headers = event_headers(record, event_id, at)
         name, value = self.catalogue[topic].name, self.codec.encode(record)
-        await (await self.records_producer.send(name, value, key=record.account.encode(), headers=headers))
+        await (await self.records_producer.send(name, value, key=key.encode(), headers=headers))
 
     async def _drain(self, timeout: float) -> bool:
         drained = await self.webhooks.drain(timeout)
@@ -191,14 +175,12 @@ class Sinks(Worker):
 
     def _export(self, clock: Clock) -> None:
         webhooks, sender, health = self.webhooks, self.sender, self.health
-        export_webhooks(health, webhooks.counts, sender, self.attempts, self.forwarding.hosts.counts)
+        export_webhooks(health, webhooks.counts, sender, self.attempts)
         export_lanes(health, webhooks.lanes)
         export_delays(health, lambda: self.delays.tiers)
         health.gauge("webhooks_in_flight", lambda: webhooks.in_flight)
         health.gauge("window_events", lambda: webhooks.window.events)
         health.gauge("window_bytes", lambda: webhooks.window.bytes)
-        health.export("alerts", lambda: dict[Labels, float](self.channels.counts.items()))
-        health.gauge("alert_bursts", lambda: len(self.alerts.bursts))
         health.gauge("oldest_parked_seconds", lambda: webhooks.parking.oldest_seconds(clock.now_ms()))
 
 

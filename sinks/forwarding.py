@@ -10,23 +10,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
-
-from aiokafka.errors import KafkaError
 
 from accounts.lists import list_of
 from accounts.model import Accounts
-from bus.clients import new_consumer, subscribe
 from bus.clock import Clock
-from bus.fetching import ask_seldom
-from bus.settings import BusSettings
 from bus.worker.batches import NOT_OF_THE_RECORD
 from outbound.formats import raw_content_type
 from providers import PROVIDERS
 from schemas.codec import Codec, CodecError
 from schemas.records import InboundMessage, ListConfig, Receipt
+from sinks.consumer import OLDEST_MS, FetchedRecord, Positions, SinkParts
 from sinks.webhooks.fanout import may_use_http
 from sinks.webhooks.signed_post import Post
 
@@ -44,13 +41,8 @@ WAITING_ITEMS, WAITING_BYTES = 1_000, 1 << 20
 TOTAL_BYTES = 64 << 20
 """What may wait for all hosts together."""
 
-OLDEST_MS = 3_600_000
-"""Items that were written longer ago are not forwarded: nobody waits for them any more."""
-
-RESTART_SECONDS = 5.0
-"""Between two starts of the consumer, when Kafka gives nothing."""
-
-FetchedRecord = Any
+LAST_SECONDS = 5.0
+"""How long items under way are waited for when the process stops."""
 
 
 class Item(NamedTuple):
@@ -141,29 +133,26 @@ def _host_of(url: str) -> str:
 
 
 class Forwarding:
-    """The consumer. It begins to read when a list wants something, so where nothing is forwarded it costs nothing."""
+    """The sink. It begins to read when a list wants something, so where nothing is forwarded it costs nothing."""
 
-    def __init__(self, settings: BusSettings, accounts: Accounts, codec: Codec, post: Post, clock: Clock) -> None:
+    topics = TOPICS
+    alone = False
+    from_now_on = True
+    gather_bytes = 1
+
+    def __init__(self, accounts: Accounts, codec: Codec, post: Post, clock: Clock) -> None:
         self.hosts = Hosts(post)
-        self._settings = settings
         self._accounts = accounts
         self._codec = codec
         self._clock = clock
+        self._positions: dict[Any, int] = {}
         self._wanted = asyncio.Event()
         self._wanting: set[bytes] = set()
-        self._task: asyncio.Task[NoReturn] | None = None
 
-    def start(self) -> None:
-        """Begin."""
+    async def wanted(self) -> None:
+        """Return when a list wants something."""
         self.on_change("config_lists", "")
-        self._task = asyncio.get_running_loop().create_task(self._run())
-
-    async def stop(self) -> None:
-        """Finish what is under way, a few seconds at most."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            await self.hosts.finish(RESTART_SECONDS)
+        await self._wanted.wait()
 
     def on_change(self, topic: str, key: str) -> None:
         """A setting was written or deleted. For `AccountsReader.on_change`."""
@@ -177,7 +166,27 @@ class Forwarding:
         if self._wanting:
             self._wanted.set()
 
-    def take(self, record: FetchedRecord) -> None:
+    def take(self, found: Mapping[Any, list[FetchedRecord]]) -> None:
+        """Forward records by partition."""
+        for partition, records in found.items():
+            for record in records:
+                self.forward(record)
+            self._positions[partition] = records[-1].offset + 1
+
+    def settled(self) -> Positions:
+        """What is read counts as sent: each item goes out once, and none again."""
+        return dict(self._positions)
+
+    async def hand_over(self) -> Positions:
+        """What waits is sent here all the same."""
+        positions, self._positions = self._positions, {}
+        return positions
+
+    async def stop(self) -> None:
+        """Finish what is under way, a few seconds at most."""
+        await self.hosts.finish(LAST_SECONDS)
+
+    def forward(self, record: FetchedRecord) -> None:
         """Forward a record of Kafka, if its list wants it. What cannot be read was rejected by others already."""
         if not self._may_be_wanted(record.key) or self._clock.now_ms() - record.timestamp > OLDEST_MS:
             return
@@ -199,35 +208,10 @@ class Forwarding:
         owner = (key or b"").partition(b":")[0]
         return owner in self._wanting or owner.decode("utf-8", "replace") in PROVIDERS
 
-    async def _run(self) -> NoReturn:
-        await self._wanted.wait()
-        while True:
-            try:
-                await self._consume()
-            except KafkaError as error:
-                log.warning("nothing is forwarded at the moment: %s", type(error).__name__)
-            except Exception:
-                log.exception("forwarding failed; it starts again")
-            await asyncio.sleep(RESTART_SECONDS)
 
-    async def _consume(self) -> NoReturn:
-        consumer = new_consumer(
-            self._settings,
-            group_id=self._settings.group("forwarding"),
-            group_instance_id=self._settings.instance_id,
-            # What is read counts as sent: each item goes out once, and none again.
-            enable_auto_commit=True,
-            auto_commit_interval_ms=1_000,
-            auto_offset_reset="latest",
-            max_poll_records=500,
-        )
-        subscribe(consumer, *(self._settings.catalogue[topic].name for topic in TOPICS), new_at_end=True)
-        try:
-            await consumer.start()
-            ask_seldom(consumer)
-            while True:
-                for records in (await consumer.getmany(timeout_ms=1_000)).values():
-                    for record in records:
-                        self.take(record)
-        finally:
-            await consumer.stop()
+def sink(parts: SinkParts) -> Forwarding:
+    """The sink of the service."""
+    made = Forwarding(parts.accounts, parts.codec, parts.post, parts.clock)
+    parts.on_setting.append(made.on_change)
+    parts.health.export("forwarded", lambda: {(outcome,): count for outcome, count in made.hosts.counts.items()})
+    return made

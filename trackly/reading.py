@@ -12,14 +12,12 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
-import aiokafka
-
 from accounts.model import CONFIG_TOPICS, Accounts
 from accounts.store import AccountsReader, SettingsReader
 from bus.admin import Admin
-from bus.clients import new_consumer
 from bus.clock import now_ms
 from bus.producer import partition_of
+from bus.reading.outside import TopicPartition, outside_consumer
 from bus.settings import BusSettings
 from schemas.codec import Codec
 from schemas.records import AccountConfig
@@ -179,12 +177,8 @@ async def open_topic(
         begins, ends = admin.begin_offsets(topic), admin.end_offsets(topic)
         topic_id = admin.identities([topic])[topic].id
     partitions = sorted(ends) if key is None else [partition_of(key, len(ends))]
-    consumer: Any = new_consumer(settings)
-    try:
-        await consumer.start()
-        # A consumer that is stopped before its tasks have begun raises CancelledError from aiokafka.
-        await asyncio.sleep(0)
-        assigned = {p: aiokafka.TopicPartition(topic, p) for p in partitions}
+    async with outside_consumer(settings) as consumer:
+        assigned = {p: TopicPartition(topic, p) for p in partitions}
         consumer.assign(list(assigned.values()))
         if end is not None:
             ends = await _offsets(consumer, assigned, end, begins, ends)
@@ -201,8 +195,6 @@ async def open_topic(
             bounded=end is not None,
             topic_id=topic_id,
         )
-    finally:
-        await consumer.stop()
 
 
 async def read_accounts(settings: BusSettings, codec: Codec) -> Accounts:

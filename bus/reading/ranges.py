@@ -11,7 +11,7 @@ from typing import Any
 import aiokafka
 
 from bus.admin import Admin, Partition
-from bus.clients import new_consumer
+from bus.reading.outside import outside_consumer
 from bus.settings import BusSettings
 
 WAIT_MS = 500
@@ -115,16 +115,3 @@ def range_of(consumer: Any, positions: Mapping[str, int], ends: Mapping[str, int
     for tp, position in starts.items():
         consumer.seek(tp, position)
     return Range(consumer, positions, ends)
-
-
-@asynccontextmanager
-async def outside_consumer(settings: BusSettings) -> AsyncIterator[Any]:
-    """A consumer of no group, for as long as the block lasts."""
-    consumer = new_consumer(settings)
-    try:
-        await consumer.start()
-        # A consumer that is stopped before its tasks have begun raises CancelledError from aiokafka.
-        await asyncio.sleep(0)
-        yield consumer
-    finally:
-        await consumer.stop()

@@ -6,14 +6,13 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-import aiokafka
-from aiokafka.errors import KafkaError
-
 from accounts.model import config_key
 from bus.admin import Admin, BrokerUnavailable
 from bus.clock import now_ms
+from bus.errors import KafkaError
 from bus.layout import Identity
-from bus.reading.ranges import READ, Range, outside_consumer, place_of, range_of
+from bus.reading.outside import TopicPartition, outside_consumer
+from bus.reading.ranges import READ, Range, place_of, range_of
 from bus.settings import BusSettings
 from console.errors import not_available
 from console.queries.polled_events import (
@@ -76,7 +75,7 @@ class KafkaEvents:
         now = now_ms()
         topics = await self._topics(topics_of(endpoint))
         places = [
-            aiokafka.TopicPartition(self._settings.catalogue[short].name, number)
+            TopicPartition(self._settings.catalogue[short].name, number)
             for short, identity in topics.items()
             for number in range(identity.partitions)
         ]

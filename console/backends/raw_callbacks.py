@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
-import aiokafka
-
-from bus.clients import new_consumer
+from bus.errors import KafkaError
+from bus.reading.outside import TopicPartition, outside_consumer
 from bus.settings import BusSettings
 from console.errors import ApiError, not_available, not_found
 from console.queries.rows import At
@@ -72,22 +71,16 @@ class KafkaRawCallbacks:
             return None if value is None else self._codec.decode_as(RawCallback, value)
         except CodecError:
             return None
-        except (TimeoutError, aiokafka.errors.KafkaError):
+        except (TimeoutError, KafkaError):
             raise not_available("Kafka does not answer. Try again.") from None
 
     async def _value(self, partition: int, offset: int) -> bytes | None:
         if partition >= self._partitions:
             return None
-        consumer: Any = new_consumer(
-            self._settings,
-            auto_offset_reset="none",
-            max_partition_fetch_bytes=FETCH_BYTES,
-        )
-        try:
-            await consumer.start()
-            # A consumer that is stopped before its tasks have begun raises CancelledError from aiokafka.
-            await asyncio.sleep(0)
-            place = aiokafka.TopicPartition(self._topic, partition)
+        place = TopicPartition(self._topic, partition)
+        async with outside_consumer(
+            self._settings, auto_offset_reset="none", max_partition_fetch_bytes=FETCH_BYTES
+        ) as consumer:
             consumer.assign([place])
             begin = (await consumer.beginning_offsets([place]))[place]
             end = (await consumer.end_offsets([place]))[place]
@@ -96,8 +89,6 @@ class KafkaRawCallbacks:
             consumer.seek(place, offset)
             record = await consumer.getone(place)
             return record.value if record.offset == offset else None
-        finally:
-            await consumer.stop()
 
 
 async def shown_callback(raw: RawCallbacks, account: str, topic: str, partition: int, offset: int) -> ShownCallback:

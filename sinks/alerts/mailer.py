@@ -8,12 +8,14 @@ import smtplib
 from collections import Counter
 from collections.abc import Callable
 from email.message import EmailMessage
+from functools import partial
 
 from accounts.model import Accounts
 from accounts.rates import RateLimits
 from bus.clock import Clock
-from outbound.mail import may_pass, notice_of
+from outbound.mail import SmtpServer, may_pass, notice_of, send
 from schemas.records import EndpointAlert
+from sinks.settings import SinksSettings
 
 log = logging.getLogger(__name__)
 
@@ -102,3 +104,27 @@ class Mailer:
 def _named(error: OSError) -> str:
     """What is told of an error: never its text, which repeats addresses."""
     return str(error.smtp_code) if isinstance(error, smtplib.SMTPResponseException) else type(error).__name__
+
+
+def mailer_of(
+    settings: SinksSettings, accounts: Accounts, clock: Clock, counts: Counter[tuple[str, str]]
+) -> Mailer | None:
+    """Who tells of pauses by email, where there is an SMTP server."""
+    if not settings.smtp_host:
+        return None
+    server = SmtpServer(
+        settings.smtp_host,
+        settings.smtp_port,
+        settings.smtp_tls,
+        settings.smtp_user,
+        settings.smtp_password.get_secret_value(),
+        settings.mail_from,
+    )
+    return Mailer(
+        partial(send, server),
+        accounts,
+        clock,
+        sender=settings.mail_from,
+        days=settings.parked_days,
+        counts=counts,
+    )

@@ -6,12 +6,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from aiokafka.errors import KafkaError
-
 from accounts.alerts import TYPES, channels_of, is_muted, is_on
 from accounts.model import Accounts
 from accounts.secrets import SecretMissing, resolve
 from bus.clock import Clock
+from bus.errors import KafkaError
 from operations.alerts import signing_secret
 from outbound.alert_posts import Notice
 from schemas.ids import derived_id
@@ -60,6 +59,10 @@ class Teller:
             ends = await self._tell_all(account, notice)
             outcome = TOLD if TOLD in ends.values() else GIVEN_UP
         await self._write_down(told(notice, outcome, ends))
+
+    def stop(self) -> None:
+        """Give up what waits for a channel."""
+        self._channels.stop()
 
     async def _tell_all(self, account: AccountConfig, notice: Notice) -> dict[str, str]:
         channels = channels_of(account)

@@ -11,25 +11,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Coroutine, Iterable, Mapping
-from typing import Any, NoReturn
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
-import aiokafka
-from aiokafka.errors import KafkaError
-
-from bus.clients import go_on_where_committed, new_consumer
 from bus.clock import Clock
-from bus.fetching import ask_seldom
-from bus.reading.single_reader import OneReader
-from bus.settings import BusSettings
+from bus.measures import Labels
 from bus.worker.batches import NOT_OF_THE_RECORD
 from schemas.codec import Codec, CodecError
-from schemas.records import EndpointAlert
+from schemas.records import AlertTold, EndpointAlert
 from sinks.alerts.bursts import Burst, Bursts
-from sinks.alerts.mailer import Mailer
+from sinks.alerts.channels import Channels
+from sinks.alerts.mailer import Mailer, mailer_of
 from sinks.alerts.rules import alert_of
 from sinks.alerts.sender import Teller
-from sinks.forwarding import OLDEST_MS, RESTART_SECONDS, FetchedRecord
+from sinks.consumer import FetchedRecord, Positions, SinkParts
 
 log = logging.getLogger(__name__)
 
@@ -39,53 +34,37 @@ TOPICS = ("delivery", "unsubscribe", "removed", "reply", "rejected", "alerts")
 MARK_SECONDS = 5.0
 """How finely it is remembered up to where alerts were told."""
 
-COMMIT_SECONDS = 1.0
-"""Between two commits at least."""
-
 FETCH_BYTES = 256 << 10
 """While records come, Kafka answers once it has so much, or after half a second: no alert is told within seconds."""
 
 LAST_SECONDS = 5.0
 """How long alerts under way are waited for when the process stops or its partitions go to another one."""
 
-Positions = Mapping[Any, int]
-"""The next offset of each partition."""
 
+class Alerts:
+    """The sink. `bursts` are what is gathered and not told yet."""
 
-class Alerts(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
-    """The consumer. `bursts` are what is gathered and not told yet."""
+    topics = TOPICS
+    alone = True
+    from_now_on = False
+    gather_bytes = FETCH_BYTES
 
-    def __init__(
-        self, settings: BusSettings, codec: Codec, teller: Teller, clock: Clock, mailer: Mailer | None = None
-    ) -> None:
+    def __init__(self, codec: Codec, teller: Teller, clock: Clock, mailer: Mailer | None = None) -> None:
         self.bursts = Bursts()
         self._mailer = mailer
-        self._settings = settings
         self._codec = codec
         self._teller = teller
         self._clock = clock
         self._positions: dict[Any, int] = {}
-        self._settled: Positions = {}
         self._passed: deque[tuple[int, Positions]] = deque()
         self._newest_mark = -1
-        self._consumer: Any = None
         self._telling: dict[asyncio.Task[None], int] = {}
-        self._task: asyncio.Task[NoReturn] | None = None
 
-    def start(self) -> None:
-        """Begin."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
-
-    async def stop(self) -> None:
-        """Tell what is gathered, a few seconds at most. The rest is read again by the next reader."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            for task in self._telling:
-                task.cancel()
+    async def wanted(self) -> None:
+        """Events are counted for every account."""
 
     def take(self, found: Mapping[Any, list[FetchedRecord]]) -> None:
-        """Gather the alerts of records by partition. What cannot be read was rejected by others already."""
+        """Gather the alerts of records by partition, and tell those whose time has come."""
         mark = self._mark()
         if mark > self._newest_mark:
             self._passed.append((mark, dict(self._positions)))
@@ -94,6 +73,7 @@ class Alerts(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
             for record in records:
                 self._gather(record, mark)
             self._positions[partition] = records[-1].offset + 1
+        self.tell_due()
 
     def tell_due(self) -> None:
         """Begin to tell the bursts whose time has come."""
@@ -117,6 +97,20 @@ class Alerts(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
         while self._passed and self._passed[0][0] <= min(open_marks):
             _, found = self._passed.popleft()
         return found
+
+    async def hand_over(self) -> Positions:
+        """Tell what is gathered, a few seconds at most: another process reads from now on, from where this stopped."""
+        await self.tell_all()
+        settled = self.settled()
+        self._positions.clear()
+        self._passed.clear()
+        return settled
+
+    async def stop(self) -> None:
+        """What was not told is read again by the next reader."""
+        for task in self._telling:
+            task.cancel()
+        self._teller.stop()
 
     def _gather(self, record: FetchedRecord, mark: int) -> None:
         try:
@@ -151,74 +145,17 @@ class Alerts(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
     def _mark(self) -> int:
         return int(self._clock.monotonic() / MARK_SECONDS)
 
-    async def _run(self) -> NoReturn:
-        while True:
-            try:
-                await self._consume()
-            except KafkaError as error:
-                log.warning("no alerts are read at the moment: %s", type(error).__name__)
-            except Exception:
-                log.exception("alerts failed; they start again")
-            await asyncio.sleep(RESTART_SECONDS)
 
-    async def _consume(self) -> NoReturn:
-        consumer = self._consumer = new_consumer(
-            self._settings,
-            group_id=self._settings.group("alerts"),
-            group_instance_id=self._settings.instance_id,
-            partition_assignment_strategy=[OneReader],
-            max_poll_records=500,
-        )
-        topics = [self._settings.catalogue[topic].name for topic in TOPICS]
-        consumer.subscribe(topics, listener=self)
-        committed: Positions = {}
-        committed_at = -COMMIT_SECONDS
-        try:
-            await consumer.start()
-            while True:
-                found = await consumer.getmany(timeout_ms=500)
-                self.take(await _recent(consumer, found, self._clock.now_ms() - OLDEST_MS))
-                self.tell_due()
-                self._settled = self.settled() or self._settled
-                now = self._clock.monotonic()
-                if self._settled and self._settled != committed and now - committed_at >= COMMIT_SECONDS:
-                    committed, committed_at = dict(self._settled), now
-                    await consumer.commit(dict(committed))
-                ask_seldom(consumer, not found, gather=FETCH_BYTES)
-        finally:
-            await self._hand_over()
-            await consumer.stop()
+def sink(parts: SinkParts) -> Alerts:
+    """The sink of the service."""
+    channels = Channels(parts.post, parts.clock)
 
-    async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
-        """Another process reads from now on, from where this one stopped."""
-        await self._hand_over()
+    async def write_told(told: AlertTold) -> None:
+        await parts.write("alerts_told", told, told.account, told.event_id, told.at)
 
-    async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
-        """Read from what is committed on."""
-        await go_on_where_committed(self._consumer, assigned)
-
-    async def _hand_over(self) -> None:
-        await self.tell_all()
-        try:
-            if settled := self.settled() or self._settled:
-                await self._consumer.commit(dict(settled))
-        except KafkaError as error:
-            log.warning("alerts may be told again: %s", type(error).__name__)
-        self._settled = {}
-        self._positions.clear()
-        self._passed.clear()
-
-
-async def _recent(
-    consumer: Any, found: Mapping[Any, list[FetchedRecord]], oldest: int
-) -> Mapping[Any, list[FetchedRecord]]:
-    """Records that were written since a time, in ms. A partition that begins before it is read on from there."""
-    late = [partition for partition, records in found.items() if records[0].timestamp < oldest]
-    if not late:
-        return found
-    ends = await consumer.end_offsets(late)
-    places = await consumer.offsets_for_times(dict.fromkeys(late, oldest))
-    for partition in late:
-        place = places.get(partition)
-        consumer.seek(partition, ends[partition] if place is None else place.offset)
-    return {partition: records for partition, records in found.items() if partition not in late}
+    teller = Teller(parts.accounts, channels, write_told, parts.clock)
+    mailer = mailer_of(parts.settings, parts.accounts, parts.clock, channels.counts)
+    made = Alerts(parts.codec, teller, parts.clock, mailer)
+    parts.health.export("alerts", lambda: dict[Labels, float](channels.counts.items()))
+    parts.health.gauge("alert_bursts", lambda: len(made.bursts))
+    return made

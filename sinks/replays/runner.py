@@ -14,16 +14,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-import aiokafka
-from aiokafka.errors import KafkaError
-
 from accounts.model import Accounts
 from bus.admin import BrokerUnavailable
-from bus.clients import new_consumer
 from bus.clock import Clock
+from bus.errors import KafkaError
 from bus.fetching import ask_seldom
 from bus.insisting import insist
 from bus.producer import Producer
+from bus.reading.group import group_consumer
 from bus.reading.ranges import FAR_AHEAD_MS, READ, Range, offsets_between, open_range, place_of
 from bus.settings import BusSettings
 from operations.replays import ENDED
@@ -224,7 +222,7 @@ class Replay:
         return wanted if endpoint.rate_limit is None else min(wanted, endpoint.rate_limit / 2)
 
 
-class Replays(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
+class Replays:
     """Carries out orders while this process owns their topic. `crash` is called when it cannot go on."""
 
     def __init__(
@@ -265,7 +263,7 @@ class Replays(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
+    async def let_go(self, revoked: Iterable[Any]) -> None:
         """Let go of everything: the next owner goes on from the last note."""
         running, self._running = self._running, {}
         for _, task in running.values():
@@ -275,38 +273,39 @@ class Replays(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
         self._progress.clear()
         self._ends.clear()
 
-    async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+    async def _read_all(self, consumer: Any, assigned: Iterable[Any]) -> None:
         """Read all orders, from the beginning of their topic."""
         tps = list(assigned)
         if tps:
-            self._ends = await insist("orders of replays", lambda: self._consumer.end_offsets(tps))
-            begins = await insist("orders of replays", lambda: self._consumer.beginning_offsets(tps))
+            self._ends = await insist("orders of replays", lambda: consumer.end_offsets(tps))
+            begins = await insist("orders of replays", lambda: consumer.beginning_offsets(tps))
             for tp, begin in begins.items():
-                self._consumer.seek(tp, begin)
+                consumer.seek(tp, begin)
 
     async def _run(self) -> None:
-        self._consumer = new_consumer(
-            self._settings,
-            group_id=self._settings.group("replays"),
-            group_instance_id=self._settings.instance_id,
-            session_timeout_ms=10_000,
-            heartbeat_interval_ms=3_000,
-        )
-        self._consumer.subscribe([self._settings.catalogue["webhooks_replays"].name], listener=self)
+        settings = self._settings
         try:
-            await self._consumer.start()
-            ask_seldom(self._consumer)
-            while True:
-                for records in (await self._consumer.getmany(timeout_ms=1_000)).values():
-                    for record in records:
-                        self._apply(record)
-                await self._carry_out()
+            async with group_consumer(
+                settings,
+                settings.group("replays"),
+                [settings.catalogue["webhooks_replays"].name],
+                placed=self._read_all,
+                revoked=self.let_go,
+                session_timeout_ms=10_000,
+                heartbeat_interval_ms=3_000,
+            ) as self._consumer:
+                try:
+                    ask_seldom(self._consumer)
+                    while True:
+                        for records in (await self._consumer.getmany(timeout_ms=1_000)).values():
+                            for record in records:
+                                self._apply(record)
+                        await self._carry_out()
+                finally:
+                    await self.let_go(())
         except Exception as error:
             log.critical("replays stop: %s: %s", type(error).__name__, error)
             await self._crash(error)
-        finally:
-            await self.on_partitions_revoked(())
-            await self._consumer.stop()
 
     def _apply(self, record: Any) -> None:
         try:

@@ -14,9 +14,8 @@ from collections.abc import AsyncIterator, Iterable
 from functools import lru_cache
 from typing import Protocol
 
-from aiokafka.errors import KafkaError
-
 from bus.admin import BrokerUnavailable
+from bus.errors import KafkaError
 from bus.producer import Keyed, partition_of
 from bus.reading.ranges import FAR_AHEAD_MS, READ, Range, offsets_between, open_range, place_of
 from bus.settings import BusSettings

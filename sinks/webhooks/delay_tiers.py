@@ -16,14 +16,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple
 
-import aiokafka
-from aiokafka.errors import CommitFailedError, IllegalStateError
-
 from bus.admin import Admin
-from bus.clients import go_on_where_committed, new_consumer
 from bus.clock import Clock
 from bus.fetching import ask_seldom
 from bus.producer import Keyed, Producer, partition_of
+from bus.reading.group import commit_what_is_mine, group_consumer
 from bus.settings import BusSettings
 from schemas.topics import Topic
 from sinks.webhooks.retry import JITTER, TaskHeaders
@@ -91,7 +88,7 @@ def group_of(topic: Topic, settings: BusSettings) -> str:
     return settings.group(f"delay-{topic.id.rpartition('.')[2]}")
 
 
-class DelayTier(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
+class DelayTier:
     """One delay topic: waits, then writes each record unchanged to the topic of due webhooks.
 
     `chunk`: records that are released at once, None for all that are due.
@@ -128,17 +125,15 @@ class DelayTier(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def run(self) -> None:
         """Release what is due, for ever. Raises aiokafka.errors.KafkaError when Kafka takes nothing."""
-        self._consumer = new_consumer(
+        async with group_consumer(
             self._settings,
-            group_id=self.group,
-            group_instance_id=self._settings.instance_id,
+            self.group,
+            [self._topic.name],
+            revoked=self.let_go,
             max_partition_fetch_bytes=FETCH_BYTES,
             session_timeout_ms=10_000,
             heartbeat_interval_ms=3_000,
-        )
-        self._consumer.subscribe([self._topic.name], listener=self)
-        try:
-            await self._consumer.start()
+        ) as self._consumer:
             while True:
                 ask_seldom(self._consumer, not self._held)
                 wait_ms = max(0, round(self._wait() * 1000))
@@ -147,10 +142,8 @@ class DelayTier(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
                     rest = await self._release()
                 if rest:
                     await self._clock.sleep(rest)
-        finally:
-            await self._consumer.stop()
 
-    async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
+    async def let_go(self, revoked: Iterable[Any]) -> None:
         """Finish what is being released, forget what is held: the next owner reads it again."""
         try:
             async with asyncio.timeout(REVOKE_WAIT), self._releasing:
@@ -159,10 +152,6 @@ class DelayTier(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
             log.warning("a release did not end in %.0f s; the next owner may repeat it", REVOKE_WAIT)
         for tp in revoked:
             self._held.pop(tp, None)
-
-    async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
-        """Read from the committed offsets on."""
-        await go_on_where_committed(self._consumer, assigned)
 
     def _hold(self, fetched: dict[Any, list[Any]]) -> None:
         now_ms, now = self._clock.now_ms(), self._clock.monotonic()
@@ -191,7 +180,7 @@ class DelayTier(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
         if not due:
             return 0.0
         rest = await self._write([record for records in due.values() for record in records])
-        await self._commit({tp: records[-1].offset + 1 for tp, records in due.items()})
+        await commit_what_is_mine(self._consumer, {tp: records[-1].offset + 1 for tp, records in due.items()})
         return rest
 
     async def _write(self, records: list[Any]) -> float:
@@ -205,13 +194,6 @@ class DelayTier(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
         )
         self.released += len(records)
         return 0.0
-
-    async def _commit(self, offsets: dict[Any, int]) -> None:
-        for tp, offset in offsets.items():
-            try:
-                await self._consumer.commit({tp: offset})
-            except (CommitFailedError, IllegalStateError):
-                log.info("%s[%d] was given to another process; it may release some webhooks again", *tp)
 
 
 class DelayTiers:

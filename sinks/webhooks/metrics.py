@@ -84,9 +84,7 @@ def endpoint_label(name: str) -> str:
     return CALLBACKS if is_callback_lane(name) else _NUMBER.sub("…", name)
 
 
-def export_webhooks(
-    health: Health, counts: WebhookCounts, client: ClientCounts, attempts: AttemptCounts, forwarded: Mapping[str, int]
-) -> None:
+def export_webhooks(health: Health, counts: WebhookCounts, client: ClientCounts, attempts: AttemptCounts) -> None:
     """Export what is counted of webhooks."""
     totals: dict[str, Callable[[], float]] = {
         "events": lambda: counts.events,
@@ -101,7 +99,6 @@ def export_webhooks(
     health.export("webhook_attempts", lambda: _labelled(counts.attempts))
     health.export("webhooks_retried", lambda: _labelled(counts.retried))
     health.export("webhooks_deferred", lambda: _labelled(counts.deferred))
-    health.export("forwarded", lambda: _labelled(forwarded))
     health.export_distributions("attempt_seconds", counts.seconds)
     first = Distributions(())
     first[()] = counts.first

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from aiokafka.errors import MessageSizeTooLargeError
-
+from bus.errors import MessageSizeTooLargeError
 from schemas.cloudevents import Headers
 from schemas.codec import Codec
 from schemas.records import Record

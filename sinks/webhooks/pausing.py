@@ -17,11 +17,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from aiokafka.errors import KafkaError
-
 from accounts.model import Accounts
 from accounts.pauses import pause_of
 from bus.clock import Clock
+from bus.errors import KafkaError
 from outbound.outcomes import GONE, Outcome
 from schemas.ids import derived_id
 from schemas.records import EndpointAlert, EndpointConfig, EndpointPause

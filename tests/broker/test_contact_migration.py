@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from bus.memory import CODEC
 from schemas.records import AccountConfig, ContactCommand, ContactState, ListConfig
 from tests.cluster import Cluster, running
-from tests.memory import CODEC
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.broker

@@ -22,8 +22,10 @@ from aiokafka.producer.producer import AIOKafkaProducer
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
+import bus.reading.group
 from bus import clients
-from bus.clients import go_on_where_committed, new_consumer, subscribe
+from bus.clients import new_consumer
+from bus.reading.group import Placed, from_now_on, go_on_where_committed, group_consumer
 from bus.settings import BusSettings
 
 SILENT, SOUND = 1, 2
@@ -203,6 +205,12 @@ class Group:
     def __init__(self) -> None:
         self.places: dict[str, int] = {}
 
+    async def start(self) -> None:
+        pass
+
+    async def stop(self) -> None:
+        pass
+
     def subscribe(self, topics: list[str], listener: Any) -> None:
         self.topics, self.listener = topics, listener
 
@@ -230,14 +238,16 @@ async def test_a_group_goes_on_where_it_has_committed_and_else_where_a_partition
     assert group.places == {"old": 7, "new": 3}
 
 
-@pytest.mark.parametrize(("new_at_end", "place"), [(False, 3), (True, 9)])
-async def test_a_subscriber_is_told_its_places_and_finds_none_by_itself(new_at_end: bool, place: int) -> None:
-    group = Group()
-    consumer: Any = group
-    subscribe(consumer, "topic", new_at_end=new_at_end)
-    assert group.topics == ["topic"]
-    await group.listener.on_partitions_assigned(["old", "new"])
-    assert group.places == {"old": 7, "new": place}
+@pytest.mark.parametrize(("placed", "place"), [(go_on_where_committed, 3), (from_now_on, 9)])
+async def test_a_member_of_a_group_is_told_its_places_and_finds_none_by_itself(
+    monkeypatch: pytest.MonkeyPatch, placed: Placed, place: int
+) -> None:
+    member: Any = Group()
+    monkeypatch.setattr(bus.reading.group, "new_consumer", lambda *_, **__: member)
+    async with group_consumer(BusSettings(bootstrap_servers="unused:9"), "group", ["topic"], placed=placed):
+        assert member.topics == ["topic"]
+        await member.listener.on_partitions_assigned(["old", "new"])
+    assert member.places == {"old": 7, "new": place}
 
 
 async def test_a_group_whose_offsets_are_not_told_leaves_it_to_the_client() -> None:

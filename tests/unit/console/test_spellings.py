@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from accounts.suppression import recorded, unrecorded
+from bus.memory import CODEC
 from console.queries.contacts import ContactsFilter, listed_contacts
 from console.queries.filters import searched
 from database.tables import contacts
 from schemas.ids import contact_names
 from schemas.records import ContactCommand, ListConfig
-from tests.memory import CODEC
 from tests.unit.console import rows
 from tests.unit.console.console_parts import LIST, Api
 

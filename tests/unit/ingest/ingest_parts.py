@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx
 
+from bus.memory import CODEC, MemoryKafka
 from ingest.app import Ingest, create_app
 from ingest.settings import IngestSettings
 from schemas.records import AccountConfig, RawCallback
-from tests.memory import CODEC, MemoryKafka
 
 
 class Door:

@@ -8,12 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
+from bus.memory import CATALOGUE, CODEC, MemoryKafka
 from ingest.app import Ingest, create_app
 from ingest.seen import Seen, SeenWriter
 from ingest.settings import IngestSettings
 from schemas.records import AccountConfig, CallbacksSeen
 from tests.clock import MovedClock
-from tests.memory import CATALOGUE, CODEC, MemoryKafka
 
 TOPIC = CATALOGUE["callbacks_seen"]
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 import ingest.writer
+from bus.memory import CATALOGUE, CODEC, MemoryKafka
 from ingest.app import longest_wait
 from ingest.writer import STICKY_RECORDS, CallbackWriter, NotStored
 from providers import NETWORKS, PROVIDERS
 from schemas.records import RawCallback
-from tests.memory import CATALOGUE, CODEC, MemoryKafka
 
 RAW = RawCallback("evt_1", "twilio", "acme", "POST", "/", "", {}, None, b"{}", "127.0.0.1", 1)
 

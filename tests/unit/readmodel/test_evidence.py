@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Engine, select
 
+from bus.memory import CODEC
 from database.read_state import empty
 from database.tables import answers, evidence
 from readmodel.evidence import RAW_CHARACTERS, answers_of, is_of_the_known_alone, row_of
@@ -16,7 +17,6 @@ from readmodel.retention import purge
 from readmodel.rows import Change, Erasure, IfKnown, NewRow
 from readmodel.writer import write
 from schemas.records import AuditEntry, ContactAnswers
-from tests.memory import CODEC
 from tests.read_records import LIST, attempt, command, contact, delivery, inbound, number_of, receipt, unsubscribe
 
 NOW = 1_795_000_000_000

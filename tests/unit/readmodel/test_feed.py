@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from bus.layout import LayoutError, TopicMadeAnew
+from bus.memory import CATALOGUE, MemoryKafka
 from bus.settings import BusSettings
 from readmodel import feed
 from readmodel.feed import Feed, StartOver
 from tests.clock import START
-from tests.memory import CATALOGUE, MemoryKafka
 from tests.read_records import command, delivery
 
 EVENTS, COMMANDS = CATALOGUE["delivery"].name, CATALOGUE["commands"].name

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, func, select
 
 from bus.layout import TopicMadeAnew
+from bus.memory import CATALOGUE, CODEC, MemoryKafka
 from database import tables
 from database.read_state import forget_position, freshness_of, positions_in
 from database.writer_lock import AnotherWrites, writing
@@ -18,7 +19,6 @@ from readmodel import feed
 from readmodel.service import ReadModel
 from readmodel.settings import ReadModelSettings
 from tests.clock import START
-from tests.memory import CATALOGUE, CODEC, MemoryKafka
 from tests.read_records import delivery
 
 EVENTS = CATALOGUE["delivery"].name

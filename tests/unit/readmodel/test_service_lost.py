@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from bus.memory import CATALOGUE, CODEC, MemoryKafka
 from console.pages.attention import attention
 from database.read_state import Freshness, empty, freshness_of
 from readmodel import feed
 from readmodel.service import ReadModel
 from readmodel.settings import ReadModelSettings
 from tests.clock import START
-from tests.memory import CATALOGUE, CODEC, MemoryKafka
 from tests.read_records import delivery
 
 EVENTS = CATALOGUE["delivery"].name

@@ -4,15 +4,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from prometheus_client import generate_latest
 
 from accounts.model import Accounts
-from bus.settings import BusSettings
+from bus.health import Health
 from outbound.formats import raw_content_type
 from outbound.outcomes import Outcome
 from schemas.codec import Codec
 from schemas.folder_registry import FolderRegistry
 from schemas.records import AccountConfig, InboundMessage, ListConfig, Receipt
-from sinks.forwarding import OLDEST_MS, PER_HOST, WAITING_BYTES, WAITING_ITEMS, Forwarding, Hosts, Item
+from sinks.consumer import OLDEST_MS, SinkParts
+from sinks.forwarding import PER_HOST, WAITING_BYTES, WAITING_ITEMS, Forwarding, Hosts, Item, sink
+from sinks.settings import SinksSettings
 from tests.clock import START, MovedClock, settled
 from tests.unit.sinks.sink_parts import OK, Receiver
 
@@ -61,9 +64,7 @@ class House:
         self.accounts.put(AccountConfig(id="acme", name="Acme", allow_http=True))
         for number in (LIST, OTHER):
             self.accounts.put(ListConfig(account="acme", number=number))
-        self.forwarding = Forwarding(
-            BusSettings(bootstrap_servers="unused:9092"), self.accounts, CODEC, self.receiver.post, MovedClock()
-        )
+        self.forwarding = Forwarding(self.accounts, CODEC, self.receiver.post, MovedClock())
 
     def configure(self, number: str = LIST, **urls: str) -> None:
         self.accounts.put(ListConfig(account="acme", number=number, **urls))  # type: ignore[arg-type]
@@ -71,7 +72,7 @@ class House:
 
     async def give(self, record: Receipt | InboundMessage, key: str = "acme:+1", timestamp: int = START) -> None:
         value = CODEC.encode(record)
-        self.forwarding.take(SimpleNamespace(key=key.encode(), value=value, timestamp=timestamp))
+        self.forwarding.forward(SimpleNamespace(key=key.encode(), value=value, timestamp=timestamp))
         await settled()
 
 
@@ -139,7 +140,7 @@ async def test_a_failure_is_not_repeated() -> None:
 async def test_what_makes_no_sense_stops_nothing() -> None:
     house = House()
     house.configure(dlr_forward_url=DLR)
-    house.forwarding.take(SimpleNamespace(key=b"acme:+1", value=b"garbage", timestamp=START))
+    house.forwarding.forward(SimpleNamespace(key=b"acme:+1", value=b"garbage", timestamp=START))
     await house.give(receipt())
     assert len(house.receiver.requests) == 1
 
@@ -198,3 +199,14 @@ async def test_items_of_one_host_keep_their_order() -> None:
 )
 def test_the_content_type_of_a_raw_item(raw: str, content_type: str) -> None:
     assert raw_content_type(raw) == content_type
+
+
+async def nothing(*record: Any) -> None:
+    pass
+
+
+def test_what_was_forwarded_is_exported_by_outcome() -> None:
+    health = Health("sinks")
+    made = sink(SinkParts(SinksSettings(), Accounts(), [], CODEC, Receiver().post, nothing, MovedClock(), health))  # type: ignore[arg-type]
+    made.hosts.counts["dropped"] = 4
+    assert 'trackly_sinks_forwarded_total{outcome="dropped"} 4.0' in generate_latest(health.registry).decode()

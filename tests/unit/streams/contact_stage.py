@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 
 from accounts.model import Accounts, Config
 from accounts.suppression import WHOLE_ACCOUNT, held, unrecorded
+from bus.memory import CODEC, MemoryKafka, ledger
 from bus.tables.count_index import CountedRows
 from bus.tables.due_index import DueRows
 from bus.tables.owner_index import OwnedRows
@@ -37,7 +38,6 @@ from streams.contacts import Contacts
 from streams.message_row import due_at, owners_of
 from streams.normalize import key_of_receipt
 from streams.row import ContactRow, from_bytes
-from tests.memory import CODEC, MemoryKafka, ledger
 from tests.unit.streams.contact_records import ACCOUNT, LIST, START_OF_DAY
 
 WAIT = 60.0

@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
+from bus.memory import CODEC, MemoryKafka
 from providers import NETWORKS, PROVIDERS
 from providers.base import LARGE_BODY, MAX_FIELDS, SMALL_BODY
 from schemas.records import RawCallback, RejectedRecord
 from streams.normalize import normalize
 from streams.unknown_codes import UnknownCodes
-from tests.memory import CODEC, MemoryKafka
 from tests.unit.providers.provider_callbacks import FORM, callback
 
 SENDERS = {**PROVIDERS, **NETWORKS}

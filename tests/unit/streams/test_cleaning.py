@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from bus.memory import Record
 from readmodel.rows import RULES, ContactNews, Place
 from schemas.codec import Codec
 from schemas.folder_registry import FolderRegistry
 from streams.cleaning import KEY
-from tests.memory import Record
 from trackly.commands.tables import _rows as rows_of
 from trackly.commands.topics.placing import TABLES, of_row
 

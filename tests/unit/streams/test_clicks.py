@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bus.memory import CODEC, MemoryKafka, ledger
 from bus.tables.due_index import DueRows
 from bus.tables.owner_index import OwnedRows
 from bus.tables.store import Store
@@ -16,7 +17,6 @@ from schemas.ids import recipient_key
 from schemas.records import ContactCommand, ConversionEvent, Postback, Record, RejectedRecord
 from streams import click_row
 from streams.clicks import MAX_LINK_BYTES, Clicks, Waits
-from tests.memory import CODEC, MemoryKafka, ledger
 from tests.unit.streams.click_records import ACCOUNTS, CLICK, REPEAT, WAIT, link, postback
 
 TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

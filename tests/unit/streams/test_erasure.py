@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from bus.memory import CODEC
 from schemas.ids import contact_key, recipient_key
 from schemas.pseudonyms import PREFIX, Pseudonyms
 from schemas.topics import Catalogue
 from streams.erasure import erased
 from streams.row import ContactRow, Counted
-from tests.memory import CODEC
 from tests.unit.streams.contact_records import ACCOUNT, LIST, NUMBER, SENT, START_OF_DAY, command, message_sent, receipt
 from tests.unit.streams.contact_stage import NOT_REGISTERING, ONE_LIST, REGISTERING, Stage
 

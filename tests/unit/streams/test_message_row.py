@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bus.memory import CODEC
 from schemas.records import Link
 from streams.message_row import MessageRow, Removal, Report, Waiting, due_at, from_bytes, since_of, to_bytes, to_wait
 from streams.row import RowError
-from tests.memory import CODEC
 from tests.unit.streams.contact_records import DELIVERED, LIST, START_OF_DAY, message_sent, receipt
 
 REGISTERED = MessageRow(

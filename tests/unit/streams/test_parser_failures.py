@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from bus.memory import CODEC, MemoryKafka
 from bus.tables.store import StoreFailed
 from providers.infobip import Infobip
 from schemas.records import RejectedRecord
 from streams.normalize import normalize
 from streams.unknown_codes import UnknownCodes
-from tests.memory import CODEC, MemoryKafka
 from tests.unit.providers.provider_callbacks import infobip
 
 RAW = CODEC.encode(infobip({"messageId": "m-1"}))

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accounts.suppression import WHOLE_ACCOUNT
+from bus.memory import CODEC
 from schemas.ids import contact_key
 from schemas.pseudonyms import Pseudonyms
 from schemas.records import (
@@ -24,7 +25,6 @@ from schemas.records import (
 )
 from streams.normalize import key_of_receipt
 from tests.examples import examples
-from tests.memory import CODEC
 from tests.unit.streams.contact_records import (
     ACCOUNT,
     DELIVERED,

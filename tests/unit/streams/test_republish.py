@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from bus.memory import CODEC, Record
 from schemas.records import ContactState
 from schemas.records import Record as SchemaRecord
 from streams.publisher import REACH_MS
-from tests.memory import CODEC, Record
 from tests.unit.streams.contact_records import (
     ABSENT,
     ACCOUNT,

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from bus.memory import CATALOGUE, CODEC, MemoryKafka
 from bus.producer import MAX_REQUEST_BYTES
 from bus.worker.batches import TooLarge
 from ingest.intake import MAX_CONTENT_TYPE, MAX_QUERY_BYTES
@@ -16,7 +17,6 @@ from ingest.settings import IngestSettings
 from providers.bounds import BOUNDS, MEDIA, MEDIA_URL
 from providers.networks import MAX_BYTES
 from schemas.records import InboundMessage, LinkClick, MessageCallback, Postback, RawCallback, Receipt, RejectedRecord
-from tests.memory import CATALOGUE, CODEC, MemoryKafka
 from tests.unit.providers.provider_callbacks import infobip, infobip_report
 from tests.unit.streams.click_records import postback
 from tests.unit.streams.contact_records import DELIVERED, NUMBER, SPAM, click, inbound, message_sent, receipt

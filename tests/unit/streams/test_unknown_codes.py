@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from bus.memory import CODEC, MemoryKafka
 from schemas.records import Receipt
 from streams import unknown_codes
 from streams.normalize import normalize
 from streams.unknown_codes import UnknownCodes
-from tests.memory import CODEC, MemoryKafka
 from tests.unit.providers.provider_callbacks import twilio
 from tests.unit.streams.contact_records import ABSENT, DELIVERED, Report, receipt
 

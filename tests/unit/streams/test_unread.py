@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bus.memory import CODEC, MemoryKafka
 from providers import PROVIDERS
 from providers.samples import SOURCES
 from schemas.records import RawCallback, RejectedRecord
@@ -16,7 +17,6 @@ from streams.normalize import normalize
 from streams.optout import default_words
 from streams.unknown_codes import UnknownCodes
 from streams.unread import MAX_CHARACTERS, MAX_TEXTS, Unread
-from tests.memory import CODEC, MemoryKafka
 from tests.unit.providers.provider_callbacks import FORM, callback, infobip
 
 SHAPES = tomllib.loads((Path(__file__).parents[2] / "data" / "opt_out_shapes.toml").read_text("utf-8"))["shape"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import orjson
 
 from accounts.model import Accounts
+from bus.memory import CATALOGUE, CODEC, MemoryKafka, ledger
 from outbound.outcomes import Outcome
 from schemas.records import (
     EndpointConfig,
@@ -22,7 +23,6 @@ from sinks.webhooks.retry import Retry, Tier
 from sinks.webhooks.window import Admission
 from streams.normalize import normalize
 from streams.unknown_codes import UnknownCodes
-from tests.memory import CATALOGUE, CODEC, MemoryKafka, ledger
 from tests.unit.providers.provider_callbacks import RECEIVED_AT
 from tests.unit.streams.click_records import link
 from tests.unit.streams.contact_records import ACCOUNT, message_sent

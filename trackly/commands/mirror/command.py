@@ -10,15 +10,15 @@ import logging
 import signal
 from typing import Any
 
-import aiokafka
 import typer
 
 from bus.admin import Admin
-from bus.clients import new_consumer, subscribe
+from bus.errors import CommitFailedError
 from bus.health import Health
 from bus.kafka_time import check_clock
 from bus.layout import LayoutError, check_partitions
 from bus.producer import Producer
+from bus.reading.group import group_consumer
 from bus.settings import BusSettings
 from bus.watch import Watch
 from schemas.codec import Codec, CodecError
@@ -66,12 +66,6 @@ async def _mirror(settings: BusSettings, mirrors: dict[str, Topic], pseudonyms: 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     codec, producer = Codec(registry_for(settings.schema_registry_url)), Producer(settings, linger_ms=5)
-    consumer: Any = new_consumer(
-        settings,
-        group_id=settings.group("mirror"),
-        group_instance_id=settings.instance_id,
-    )
-    subscribe(consumer, *mirrors)
     misfits: list[LayoutError] = []
 
     def ended(misfit: LayoutError) -> None:
@@ -81,18 +75,17 @@ async def _mirror(settings: BusSettings, mirrors: dict[str, Topic], pseudonyms: 
     watch = Watch(settings, producer, Health("mirror", settings), ended)
     await producer.start()
     try:
-        await consumer.start()
-        watch.start()
-        while not stop.is_set():
-            batches = await consumer.getmany(timeout_ms=500, max_records=BATCH)
-            records = [record for batch in batches.values() for record in batch]
-            sent = [await _repeat(producer, codec, pseudonyms, mirrors[record.topic], record) for record in records]
-            await asyncio.gather(*(future for future in sent if future is not None))
-            if records:
-                await _commit(consumer)
+        async with group_consumer(settings, settings.group("mirror"), mirrors) as consumer:
+            watch.start()
+            while not stop.is_set():
+                batches = await consumer.getmany(timeout_ms=500, max_records=BATCH)
+                records = [record for batch in batches.values() for record in batch]
+                sent = [await _repeat(producer, codec, pseudonyms, mirrors[record.topic], record) for record in records]
+                await asyncio.gather(*(future for future in sent if future is not None))
+                if records:
+                    await _commit(consumer)
     finally:
         await watch.stop()
-        await consumer.stop()
         await producer.stop()
     if misfits:
         raise misfits[0]
@@ -115,6 +108,6 @@ async def _repeat(
 async def _commit(consumer: Any) -> None:
     try:
         await consumer.commit()
-    except aiokafka.errors.CommitFailedError:
+    except CommitFailedError:
         # The partitions went to another process, which repeats what was not committed.
         log.warning("a commit came too late: what was mirrored last comes again")

@@ -20,10 +20,11 @@ SERVICES = ("ingest", "streams", "sinks", "console", "read-model", "mirror")
 
 MEMBER_OF = {
     "streams": ("streams",),
-    "sinks": ("sinks", "replays", "forwarding", "alerts", "delay-*"),
+    "sinks": ("sinks", "replays", "delay-*"),
     "mirror": ("mirror",),
 }
-"""Consumer groups of each service (`BusSettings.group`); a star at the end: all that begin so."""
+"""Consumer groups of each service (`BusSettings.group`), those of `sinks.app.SINKS` apart; a star at the end: all that
+begin so."""
 
 LOOKS_AT = {"console": ("streams",)}
 """Groups whose committed offsets a service reads: an answer is true once streams has come so far."""
@@ -52,7 +53,7 @@ def rules(settings: BusSettings, user_prefix: str = "trackly-") -> list[Rule]:
         # Counts and ids of all topics are compared at every start, and settings looked at of some.
         found += [Rule(user, ("Describe", "DescribeConfigs"), "topic", head, True) for head in heads]
         found += _of_topics(user, service, settings)
-        found += [_group(user, groups + name, "Read") for name in MEMBER_OF.get(service, ())]
+        found += [_group(user, groups + name, "Read") for name in _member_of(service)]
         found += [_group(user, groups + name, "Describe") for name in LOOKS_AT.get(service, ())]
     setup, admin = user_prefix + "setup", user_prefix + "admin"
     found += [Rule(setup, ("Create", "Describe", "DescribeConfigs"), "topic", head, True) for head in heads]
@@ -60,6 +61,12 @@ def rules(settings: BusSettings, user_prefix: str = "trackly-") -> list[Rule]:
     found += [Rule(admin, everything, "topic", head, True) for head in heads]
     found.append(Rule(admin, ("Describe",), "group", groups, True))
     return found
+
+
+def _member_of(service: str) -> tuple[str, ...]:
+    from sinks.app import SINKS  # a worker's imports take their time
+
+    return MEMBER_OF.get(service, ()) + (tuple(SINKS) if service == "sinks" else ())
 
 
 def heads_of(catalogue: Catalogue) -> list[str]:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bus.memory import MemoryKafka, ledger
 from bus.tables.count_index import CountedRows
 from bus.tables.store import MemoryStore, RocksStore, Store
 from bus.tables.table import Table
 from bus.tables.versions import pack
-from tests.memory import MemoryKafka, ledger
 
 
 def labels_of(key: bytes, value: bytes) -> list[bytes]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bus.memory import MemoryKafka, ledger
 from bus.tables.store import OWN_KEYS, RocksStore, StoreFailed, StoreInUse
-from tests.memory import MemoryKafka, ledger
 
 ROWS = {b"k%05d" % number: os.urandom(200) for number in range(5_000)}
 

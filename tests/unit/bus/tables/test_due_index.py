@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from bus.memory import MemoryKafka, ledger
 from bus.tables.due_index import DueRows
 from bus.tables.store import MemoryStore, RocksStore, Store
 from bus.tables.table import Table
-from tests.memory import MemoryKafka, ledger
 
 
 def due_at(value: bytes) -> int | None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from bus.memory import MemoryKafka, ledger
 from bus.tables.owner_index import OwnedRows
 from bus.tables.store import MemoryStore, RocksStore, Store
 from bus.tables.table import Table
 from bus.tables.versions import pack
-from tests.memory import MemoryKafka, ledger
 
 
 def owners_of(value: bytes) -> set[bytes]:

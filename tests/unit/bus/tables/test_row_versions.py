@@ -6,9 +6,9 @@ import time
 
 import pytest
 
+from bus.memory import MemoryKafka, ledger
 from bus.tables.store import MemoryStore
 from bus.tables.table import Table
-from tests.memory import MemoryKafka, ledger
 
 
 async def put(kafka: MemoryKafka, table: Table, value: bytes, generation: int = 1) -> None:

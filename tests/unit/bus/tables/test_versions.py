@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from bus.clock import now_ms
+from bus.memory import MemoryKafka, Record, ledger
 from bus.reading.replica import Replica
 from bus.settings import BusSettings
 from bus.tables.store import MemoryStore, Store
 from bus.tables.table import Stale, Table
 from bus.tables.versions import GONE_MS, forget_gone, gone, known_version, pack, version_header, version_in
-from tests.memory import MemoryKafka, Record, ledger
 
 KEY = b"acme:+18005551234:+15551230001"
 

@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind
 
 from bus.ledger import Ledger, TopicPartition
+from bus.memory import MemoryKafka, Record
 from bus.telemetry import current
 from bus.telemetry.pipeline import tracing_to
 from bus.telemetry.traceparent import Place, is_sampled, place_of
@@ -34,7 +35,6 @@ from sinks.webhooks.delivery import Delivery, batch_of
 from sinks.webhooks.lane import Lane
 from sinks.webhooks.window import Admission
 from tests.clock import MovedClock, settled
-from tests.memory import MemoryKafka, Record
 from tests.unit.ingest.ingest_parts import Door
 from tests.unit.sinks.sink_parts import Receiver, endpoint, ledger
 

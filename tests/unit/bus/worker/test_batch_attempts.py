@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from bus.memory import CODEC, MemoryKafka, ledger
 from bus.tables.table import Table
 from bus.worker.batches import Batch
 from bus.worker.inbox import Admitted
 from schemas.codec import CodecError
 from schemas.records import ContactState, RejectedRecord
-from tests.memory import CODEC, MemoryKafka, ledger
 
 STATE = ContactState(
     contact="c", account="a", list_number="l", phone_number="p", active=False, failures=0, reason="manual", since=1,

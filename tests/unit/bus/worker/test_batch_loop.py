@@ -10,12 +10,12 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from bus.ledger import Ledger, SkippedOffsets, TopicPartition
+from bus.memory import MemoryKafka, Record
 from bus.tables.store import Store, StoreFailed
 from bus.worker.batches import Batch, TooManyFailures, batches
 from bus.worker.inbox import Admitted, Inbox
 from schemas.codec import CodecError
 from schemas.folder_registry import RegistryError
-from tests.memory import MemoryKafka, Record
 
 TOPIC = TopicPartition("inputs", 0)
 

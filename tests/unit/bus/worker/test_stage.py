@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bus.ledger import Ledger, TopicPartition
+from bus.memory import MemoryKafka, Record
 from bus.worker.app import Worker
 from bus.worker.batches import Batch
 from bus.worker.inbox import Inbox
@@ -19,7 +20,6 @@ from sinks.settings import SinksSettings
 from sinks.webhooks.sink import WebhookSink
 from streams.app import create_app as streams_app
 from streams.settings import StreamsSettings
-from tests.memory import MemoryKafka, Record
 
 AGENTS = [("normalize", "raw"), ("contacts", "receipts"), ("clicks", "postbacks"), ("webhooks", "delivery")]
 """Every agent, and one of the topics that it reads."""

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from bus.memory import CODEC, MemoryKafka, ledger
 from bus.tables.table import Table
 from bus.worker.batches import Batch, batches
 from bus.worker.inbox import Inbox
 from schemas.records import ContactState
-from tests.memory import CODEC, MemoryKafka, ledger
 
 STATE = ContactState(
     contact="c", account="a", list_number="l", phone_number="p", active=False, failures=0, reason="manual", since=1,

@@ -11,6 +11,7 @@ from sqlalchemy import delete
 
 from accounts.secrets import new_key
 from bus.clock import now_ms
+from bus.memory import CODEC
 from console.principals import Role
 from database.bulk import insert
 from database.tables import answers, contacts, evidence, freshness
@@ -19,7 +20,6 @@ from readmodel.evidence import answers_of, row_of
 from schemas.ids import derived_id
 from schemas.pseudonyms import Pseudonyms
 from schemas.records import AuditEntry, ContactAnswers
-from tests.memory import CODEC
 from tests.read_records import LIST, attempt, command, contact, inbound, number_of, unsubscribe
 from tests.unit.console.console_parts import Api, refusal
 from tests.unit.console.rows import contact as contact_row

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from aiokafka.errors import KafkaTimeoutError
 
+from bus.memory import MemoryKafka
 from bus.producer import partition_of
 from outbound.outcomes import Outcome, answered
 from schemas.codec import Codec
@@ -14,7 +15,6 @@ from sinks.webhooks.attempt_log import AttemptLog, attempt_of
 from sinks.webhooks.delivery import Delivery
 from sinks.webhooks.window import Admission
 from tests.clock import START, settled
-from tests.memory import MemoryKafka
 from tests.unit.sinks.sink_parts import ledger
 
 CODEC = Codec(FolderRegistry())

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bus.memory import MemoryKafka
 from bus.settings import BusSettings
 from sinks.webhooks.delay_tiers import CLOCK_ERROR_MS, DelayTier, _Held, due_at, wait_seconds
 from sinks.webhooks.retry import TaskHeaders
 from tests.clock import START
-from tests.memory import MemoryKafka
 
 DELAY = 300_000
 

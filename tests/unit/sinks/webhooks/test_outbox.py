@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 import pytest
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
+from bus.memory import MemoryKafka
 from schemas.codec import Codec
 from schemas.folder_registry import FolderRegistry
 from schemas.records import WebhookTask
 from sinks.webhooks.outbox import Outbox, Outgoing
 from sinks.webhooks.window import Admission
 from tests.clock import settled
-from tests.memory import MemoryKafka
 from tests.unit.sinks.sink_parts import ledger
 
 CODEC = Codec(FolderRegistry())

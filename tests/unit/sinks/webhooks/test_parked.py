@@ -8,27 +8,16 @@ from typing import Any
 
 import pytest
 
+from bus.memory import CATALOGUE, CODEC, MemoryKafka
 from schemas.cloudevents import header
 from schemas.records import WebhookTask
 from sinks.settings import SinksSettings
 from sinks.webhooks.parked import CHUNK, LOOKS_A_SECOND, RESUMED_A_SECOND, ParkedTier
 from sinks.webhooks.retry import JITTER, TaskHeaders, schedule_of
 from tests.clock import START, MovedClock
-from tests.memory import CATALOGUE, CODEC, MemoryKafka
 
 MINUTE = 60_000
 PLACE = SimpleNamespace(topic=CATALOGUE["webhooks_parked"].name, partition=0)
-
-
-class Consumer:
-    def __init__(self) -> None:
-        self.committed: dict[Any, int] = {}
-
-    async def commit(self, offsets: dict[Any, int]) -> None:
-        self.committed |= offsets
-
-    def resume(self, tp: Any) -> None:
-        pass
 
 
 class Waiting:
@@ -44,7 +33,7 @@ class Waiting:
 
         schedule = schedule_of(("1m", "5m", "1h"))
         self.tier = ParkedTier(settings, schedule, self.kafka, self.clock, stays)  # type: ignore[arg-type]
-        self.tier._consumer = self.consumer = Consumer()
+        self.tier._consumer = self.consumer = self.kafka.reader()
         headers = TaskHeaders(3, 1, START, "o", parked_at=parked_at).encode()
         held = [self.record(number, endpoint, headers) for number, endpoint in enumerate(endpoints)]
         self.tier._held[PLACE.topic, 0] = self.held = _held(held)
@@ -70,7 +59,7 @@ async def test_while_its_endpoint_is_paused_a_webhook_goes_to_the_end_of_its_par
     [(first, headers), (second, _)] = waiting.written("webhooks_parked")
     assert (first, second) == ("evt_0", "evt_1")
     assert headers == TaskHeaders(3, 1, START + 5 * MINUTE, "o", parked_at=START - 1)
-    assert waiting.consumer.committed == {(PLACE.topic, 0): 2}
+    assert waiting.consumer.offsets == {(PLACE.topic, 0): 2}
     assert rest == pytest.approx(2 / LOOKS_A_SECOND)
 
 
@@ -99,7 +88,7 @@ async def test_however_many_are_due_a_few_are_moved_at_once() -> None:
     waiting = Waiting(*["acme/crm"] * (CHUNK + 5), paused={"acme/crm"})
     await waiting.tier._release()
     assert len(waiting.written("webhooks_parked")) == CHUNK
-    assert waiting.consumer.committed == {(PLACE.topic, 0): CHUNK}
+    assert waiting.consumer.offsets == {(PLACE.topic, 0): CHUNK}
     await waiting.tier._release()
     assert len(waiting.written("webhooks_parked")) == CHUNK + 5
 

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
 from accounts.model import Accounts
 from bus.ledger import Ledger
+from bus.memory import MemoryKafka
 from bus.worker.inbox import Inbox
 from outbound.bodies import body_of
 from outbound.outcomes import answered
@@ -37,7 +38,6 @@ from sinks.webhooks.pausing import Pauses, Rule
 from sinks.webhooks.retry import TaskHeaders, schedule_of
 from sinks.webhooks.sink import WebhookSink
 from tests.clock import START, MovedClock, settled
-from tests.memory import MemoryKafka
 from tests.unit.sinks.sink_parts import OK, Receiver, delivered, endpoint, ledger
 
 CATALOGUE = Catalogue(schedule=("1m", "5m"))

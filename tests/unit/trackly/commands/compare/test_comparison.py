@@ -8,12 +8,12 @@ from typing import Any
 import orjson
 import pytest
 
+from bus.memory import CODEC
 from bus.tables.store import MemoryStore
 from providers import NETWORKS, PROVIDERS
 from schemas.ids import derived_id
 from schemas.records import Postback, RawCallback, Receipt, Record, RejectedRecord
 from schemas.samples import sample
-from tests.memory import CODEC
 from trackly.commands.compare.comparison import Compared, Comparison, Difference, Tally, lines_of, masked_number
 from trackly.commands.compare.findings import compared_item
 

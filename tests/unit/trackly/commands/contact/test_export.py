@@ -7,11 +7,11 @@ from io import StringIO
 from types import SimpleNamespace
 from typing import Any
 
+from bus.memory import CODEC
 from bus.tables.store import MemoryStore
 from bus.tables.versions import pack
 from schemas.ids import contact_key
 from schemas.records import ContactState
-from tests.memory import CODEC
 from trackly.commands.contact.export import _of_account, _of_list, _write, _writer
 
 LIST, OTHER = "+18005551234", "+18005559999"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.memory import Record
+from bus.memory import Record
 from trackly.commands.erase.remains import names
 
 NUMBER = "+15551230077"

@@ -1,4 +1,4 @@
-"""Kafka in memory, for real batches and real tables in unit tests: logs, a producer, a consumer of changelogs."""
+"""Kafka in memory, for tests of what is built on `bus`: logs, a producer, consumers, tables."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from types import ModuleType, SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 
 from bus.admin import TopicDescription, TopicLog
@@ -16,6 +15,7 @@ from bus.layout import Identity
 from bus.ledger import Ledger, TopicPartition
 from bus.measures import Tally
 from bus.producer import Keyed, Outgoing
+from bus.reading import group, outside
 from bus.tables.count_index import CountedRows
 from bus.tables.due_index import DueRows
 from bus.tables.owner_index import OwnedRows
@@ -45,6 +45,13 @@ class Record(NamedTuple):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
+class Patches(Protocol):
+    """What replaces names in modules for the time of a test: pytest's MonkeyPatch."""
+
+    def setattr(self, target: Any, name: str, value: Any) -> None:
+        """Give a name of a module another value."""
+
+
 class MemoryKafka:
     """Logs by topic and partition, and their producer. It stands for a worker too, as far as a batch looks at one.
 
@@ -62,6 +69,8 @@ class MemoryKafka:
         self.acknowledges = True
         self.open: list[asyncio.Future[Any]] = []
         self.waiting = 0.0
+        self.committed: dict[str, dict[Any, int]] = {}
+        """Offsets by group."""
         self.ids: dict[str, str] = {}
         """Kafka's id of a topic, where it is not `first`."""
         self.begins: dict[tuple[str, int], int] = {}
@@ -136,11 +145,16 @@ class MemoryKafka:
             if not future.done():
                 future.set_result(None)
 
-    def readers(self, monkeypatch: pytest.MonkeyPatch, *modules: ModuleType) -> None:
-        """Let what these modules read come from here."""
+    def reader(self, group_id: str | None = None) -> MemoryConsumer:
+        """A consumer of these logs; those of a group share what it has committed."""
+        return MemoryConsumer(self.logs, self.committed.setdefault(group_id or "", {}))
+
+    def readers(self, patches: Patches, *modules: ModuleType) -> None:
+        """Let what is read come from here, and what these modules ask the admin client."""
+        for module in (outside, group):
+            patches.setattr(module, "new_consumer", lambda *_, group_id=None, **__: self.reader(group_id))
         for module in modules:
-            monkeypatch.setattr(module, "new_consumer", lambda *_, **__: _Consumer(self.logs))
-            monkeypatch.setattr(module, "Admin", lambda _: _Admin(self))
+            patches.setattr(module, "Admin", lambda _: _Admin(self))
 
     def store(self, topic: str, *records: SchemaRecord | None, key: bytes | None = None, partition: int = 0) -> None:
         """Append to a topic (catalogue short name), one record a millisecond."""
@@ -181,7 +195,7 @@ class MemoryKafka:
             f"changelog-{name}",
             producer,
             open_store=lambda _, partition: kept.setdefault(partition, MemoryStore()),
-            consumer=lambda: _Consumer(self.logs),
+            consumer=self.reader,
             identity=lambda: self.identity(f"changelog-{name}"),
             due_rows=due_rows,
             owned_rows=owned_rows,
@@ -205,22 +219,40 @@ def ledger(partition: int = 0, generation: int = 1) -> Ledger:
     return Ledger(TopicPartition("any", partition), 0, generation)
 
 
-class _Consumer:
-    """What is used of an aiokafka consumer without a group."""
+class MemoryConsumer:
+    """A consumer, as far as it is used of aiokafka's. Of a group it is the only member, and gets what there is."""
 
-    def __init__(self, logs: Mapping[tuple[str, int], list[Record]]) -> None:
+    def __init__(self, logs: Mapping[tuple[str, int], list[Record]], committed: dict[Any, int] | None = None) -> None:
+        self.offsets: dict[Any, int] = {} if committed is None else committed
+        """What was committed."""
+        self.failing: list[Exception] = []
+        """Errors that the next reads come to."""
         self._logs = logs
         self._positions: dict[Any, int] = {}
         self._paused: set[Any] = set()
+        self._topics: list[str] = []
+        self._listener: Any = None
+        self._fetcher = SimpleNamespace()
+
+    def subscribe(self, topics: list[str], listener: Any) -> None:
+        self._topics, self._listener = topics, listener
 
     async def start(self) -> None:
-        pass
+        if self._listener is not None:
+            self.assign([TopicPartition(*at) for at in sorted(self._logs) if at[0] in self._topics])
+            await self._listener.on_partitions_assigned(list(self._positions))
 
     async def stop(self) -> None:
         pass
 
     def assign(self, tps: list[Any]) -> None:
         self._positions = dict.fromkeys(tps, 0)
+
+    async def committed(self, tp: Any) -> int | None:
+        return self.offsets.get(tp)
+
+    async def commit(self, offsets: Mapping[Any, int] | None = None) -> None:
+        self.offsets |= self._positions if offsets is None else offsets
 
     def assignment(self) -> set[Any]:
         return set(self._positions)
@@ -253,8 +285,10 @@ class _Consumer:
     async def position(self, tp: Any) -> int:
         return self._positions[tp]
 
-    async def getmany(self, *tps: Any, timeout_ms: int, max_records: int) -> dict[Any, list[Record]]:
+    async def getmany(self, *tps: Any, timeout_ms: int, max_records: int = 500) -> dict[Any, list[Record]]:
         await asyncio.sleep(0)
+        if self.failing:
+            raise self.failing.pop(0)
         found = {}
         for tp in tps or self._positions:
             if tp not in self._paused:

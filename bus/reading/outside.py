@@ -1,0 +1,42 @@
+"""Consumers of no group, which see all and commit nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from bus.clients import new_consumer
+from bus.settings import BusSettings
+
+__all__ = ["TopicPartition", "outside_consumer", "started_outside"]
+
+
+@asynccontextmanager
+async def outside_consumer(settings: BusSettings, **options: Any) -> AsyncIterator[Any]:
+    """A consumer of no group, for as long as the block lasts. `options` are aiokafka's.
+
+    Raises aiokafka.errors.KafkaError.
+    """
+    consumer = new_consumer(settings, **options)
+    try:
+        await consumer.start()
+        # A consumer that is stopped before its tasks have begun raises CancelledError from aiokafka.
+        await asyncio.sleep(0)
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def started_outside(settings: BusSettings, **options: Any) -> Any:
+    """A consumer of no group that whoever asks for it stops. Raises aiokafka.errors.KafkaError."""
+    consumer = new_consumer(settings, **options)
+    try:
+        await consumer.start()
+    except BaseException:
+        await consumer.stop()
+        raise
+    return consumer

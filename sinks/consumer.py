@@ -1,0 +1,186 @@
+"""A sink: what is done with records beside their way to the webhooks, and the one loop that reads for all sinks.
+
+Each reads in a group of its own, so that none waits for another one, nor for the webhooks. CONTRIBUTING.md says how to
+add one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn, Protocol
+
+from accounts.model import Accounts
+from bus.clock import Clock
+from bus.errors import KafkaError
+from bus.fetching import ask_seldom
+from bus.health import Health
+from bus.reading.group import from_now_on, go_on_where_committed, group_consumer
+from bus.settings import BusSettings
+from outbound.outcomes import Outcome
+from schemas.codec import Codec
+from schemas.records import Record
+from sinks.settings import SinksSettings
+
+log = logging.getLogger(__name__)
+
+OLDEST_MS = 3_600_000
+"""Records that were written longer ago are passed over: nobody waits any more for what follows from them."""
+
+RESTART_SECONDS = 5.0
+"""Between two starts of a consumer, when Kafka gives nothing."""
+
+COMMIT_SECONDS = 1.0
+"""Between two commits at least."""
+
+FetchedRecord = Any
+
+Post = Callable[[str, Mapping[str, str], bytes, bool], Awaitable[Outcome]]
+"""`Sender.post`: URL, headers, body, whether http is allowed."""
+
+Write = Callable[[str, Record, str, str, int], Awaitable[None]]
+"""Writes a record, acknowledged: topic (short name of the catalogue), record, key, event id, time in ms."""
+
+Positions = Mapping[Any, int]
+"""The next offset of each partition."""
+
+
+class Sink(Protocol):
+    """What a sink is to the loop that reads for it."""
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """What it reads (short names of the catalogue)."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether one process reads everything and the others stand by: for what is counted over all partitions."""
+
+    @property
+    def from_now_on(self) -> bool:
+        """Whether a sink that has never read begins with what is written from then on."""
+
+    @property
+    def gather_bytes(self) -> int:
+        """While records come, Kafka answers once it has so many bytes, or after half a second. 1: at once."""
+
+    async def wanted(self) -> None:
+        """Return when there is something to read for. Where it never is, the sink costs nothing."""
+
+    def take(self, found: Mapping[Any, list[FetchedRecord]]) -> None:
+        """Do, or begin to do, what follows from records by partition; called without any, too, twice a second.
+
+        What cannot be read was rejected by others already, and stops nothing.
+        """
+
+    def settled(self) -> Positions:
+        """Up to where everything is done. Empty: nothing new since the last time."""
+
+    async def hand_over(self) -> Positions:
+        """Finish within seconds: the partitions go to another process. Returns what was settled by that."""
+
+    async def stop(self) -> None:
+        """The process ends: finish what is under way within seconds, or leave it."""
+
+
+@dataclass(frozen=True)
+class SinkParts:
+    """What a sink is made of."""
+
+    settings: SinksSettings
+    accounts: Accounts
+    on_setting: list[Callable[[str, str], None]]
+    """Called with the short name of a topic and a key when a setting is written or deleted."""
+    codec: Codec
+    post: Post
+    write: Write
+    clock: Clock
+    health: Health
+
+
+class SinkConsumer:
+    """Reads for one sink. It starts again when Kafka gives nothing, or the sink fails. `name` is that of its group."""
+
+    def __init__(self, name: str, sink: Sink, settings: BusSettings, clock: Clock) -> None:
+        self._name = name
+        self._sink = sink
+        self._settings = settings
+        self._clock = clock
+        self._settled: Positions = {}
+        self._consumer: Any = None
+        self._task: asyncio.Task[NoReturn] | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        """Finish what is under way, a few seconds at most."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            await self._sink.stop()
+
+    async def _run(self) -> NoReturn:
+        await self._sink.wanted()
+        while True:
+            try:
+                await self._consume()
+            except KafkaError as error:
+                log.warning("%s: nothing is read at the moment: %s", self._name, type(error).__name__)
+            except Exception:
+                log.exception("%s failed; it starts again", self._name)
+            await asyncio.sleep(RESTART_SECONDS)
+
+    async def _consume(self) -> NoReturn:
+        sink, settings = self._sink, self._settings
+        async with group_consumer(
+            settings,
+            settings.group(self._name),
+            [settings.catalogue[topic].name for topic in sink.topics],
+            placed=from_now_on if sink.from_now_on else go_on_where_committed,
+            revoked=self._hand_over,
+            alone=sink.alone,
+            auto_offset_reset="latest" if sink.from_now_on else "earliest",
+            max_poll_records=500,
+        ) as self._consumer:
+            committed: Positions = {}
+            committed_at = -COMMIT_SECONDS
+            try:
+                while True:
+                    found = await self._consumer.getmany(timeout_ms=500)
+                    sink.take(await _recent(self._consumer, found, self._clock.now_ms() - OLDEST_MS))
+                    self._settled = sink.settled() or self._settled
+                    now = self._clock.monotonic()
+                    if self._settled and self._settled != committed and now - committed_at >= COMMIT_SECONDS:
+                        committed, committed_at = dict(self._settled), now
+                        await self._consumer.commit(dict(committed))
+                    ask_seldom(self._consumer, not found or sink.gather_bytes == 1, gather=sink.gather_bytes)
+            finally:
+                await self._hand_over(())
+
+    async def _hand_over(self, revoked: Iterable[Any]) -> None:
+        settled = await self._sink.hand_over() or self._settled
+        self._settled = {}
+        try:
+            if settled:
+                await self._consumer.commit(dict(settled))
+        except KafkaError as error:
+            log.warning("%s: some records may be read again: %s", self._name, type(error).__name__)
+
+
+async def _recent(
+    consumer: Any, found: Mapping[Any, list[FetchedRecord]], oldest: int
+) -> Mapping[Any, list[FetchedRecord]]:
+    """Records that were written since a time, in ms. A partition that begins before it is read on from there."""
+    late = [partition for partition, records in found.items() if records[0].timestamp < oldest]
+    if not late:
+        return found
+    ends = await consumer.end_offsets(late)
+    places = await consumer.offsets_for_times(dict.fromkeys(late, oldest))
+    for partition in late:
+        place = places.get(partition)
+        consumer.seek(partition, ends[partition] if place is None else place.offset)
+    return {partition: records for partition, records in found.items() if partition not in late}
