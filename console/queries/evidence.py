@@ -115,12 +115,17 @@ def _rows(connection: Connection, account: str, number: str) -> list[Row[Any]]:
     seen: set[tuple[str, str]] = set()
     rows = []
     for row in reversed(connection.execute(newest).all()):
-        # A state is published again after a worker took over: it is the same version, and says the same.
-        identity = (row.kind, row.body if row.kind == "state" else row.place)
+        identity = (row.kind, _version(row) if row.kind == "state" else row.place)
         if identity not in seen:
             seen.add(identity)
             rows.append(row)
     return rows
+
+
+def _version(row: Row[Any]) -> str:
+    """What a state says. It is published again after a worker took over, with another id, and says the same."""
+    body = orjson.loads(row.body)
+    return orjson.dumps({**body, "last_event_id": None} if body.get("version") else body).decode()
 
 
 def _answers(connection: Connection, account: str, number: str) -> Sequence[Row[Any]]:

@@ -144,10 +144,15 @@ async def test_an_erased_number_stays_erased(api: Api) -> None:
 
 
 async def test_a_state_that_is_published_again_stands_once(api: Api) -> None:
-    for row in kept(STORY[2], at=NOW + 90_000, place="sms.contacts/1"):
+    state = contact(1, NOW - 500, active=False, version=7)
+    for row in kept(state, replace(state, last_event_id="evt_again"), at=NOW + 90_000, place="sms.contacts/1"):
         api.put(evidence, row)
     found = (await api.get(PATH)).json()["evidence"]
     assert [each["kind"] for each in found["steps"]].count("state") == 1
+    for row in kept(replace(state, version=8, last_event_id="evt_later"), at=NOW + 95_000, place="sms.contacts/1"):
+        api.put(evidence, row)
+    found = (await api.get(PATH)).json()["evidence"]
+    assert [each["kind"] for each in found["steps"]].count("state") == 2
 
 
 async def test_orders_are_told_with_who_gave_them(api: Api) -> None:
