@@ -29,6 +29,9 @@ from trackly.errors import Failed, TopicsMissing, check_topics
 READ_BACK = 15.0
 """Seconds in which settings that were written must be readable."""
 
+MOST_NAMED = 10
+"""Accounts that an error names."""
+
 STALLED = 20.0
 """Seconds without a record after which a topic that should give one counts as unreadable."""
 
@@ -212,7 +215,10 @@ def current_accounts() -> Accounts:
 def account_named(view: Accounts, account: str) -> AccountConfig:
     """The account of this id. Raises Failed."""
     if account not in view.accounts:
-        raise Failed(f"There is no account {account!r}.")
+        known = sorted(view.accounts)
+        named = ", ".join(known[:MOST_NAMED]) + (f" and {len(known) - MOST_NAMED} more" if known[MOST_NAMED:] else "")
+        remedy = f"Known are {named}." if known else "`trackly apply FILE` makes accounts."
+        raise Failed(f"There is no account {account!r}. {remedy}")
     return view.accounts[account]
 
 

@@ -238,7 +238,7 @@ def test_opt_out_reads_a_text_by_the_words_of_an_account(trackly: Trackly, topic
     assert trackly("opt-out", "genug!").stdout == "reply: changes nothing\n"
     assert "keyword  GENUG" in trackly("opt-out", "genug!", "--account", "acme").stdout
     unknown = trackly("opt-out", "genug!", "--account", "acm")
-    assert (unknown.returncode, unknown.stderr) == (1, "There is no account 'acm'.\n")
+    assert (unknown.returncode, unknown.stderr) == (1, "There is no account 'acm'. Known are acme.\n")
 
 
 def test_tap_prints_records_as_json_lines(trackly: Trackly, bus_settings: BusSettings, topics: None) -> None:
