@@ -28,6 +28,11 @@ FETCH_BYTES = 1 << 20
 and the number of partitions."""
 
 
+BATCH_BYTES = 8 << 20
+"""Of a partition's records in one poll, but for one that is larger by itself: they may come compressed to a twentieth,
+and an answer leads to a row for each of a thousand numbers."""
+
+
 class StartOver(RuntimeError):
     """A topic ends before the offset that was read last: it was deleted and made anew. Or it has more partitions."""
 
@@ -107,7 +112,7 @@ class Feed:
         fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=most)
         records: list[Any] = []
         for partition, batch in fetched.items():
-            records += await self._may_be_read(partition, batch)
+            records += await self._may_be_read(partition, self._bounded(partition, batch))
         # A compacted partition may end in offsets that hold no record.
         moved = {(tp.topic, tp.partition): await self._consumer.position(tp) for tp in self._consumer.assignment()}
         return Poll(records, {tp: offset for tp, offset in moved.items() if offset != self.positions[tp]})
@@ -141,6 +146,16 @@ class Feed:
     def has_reached(self, ends: Mapping[Partition, int]) -> bool:
         """Whether all that was before these offsets is written."""
         return all(self.positions[partition] >= end for partition, end in ends.items())
+
+    def _bounded(self, partition: TopicPartition, batch: list[Any]) -> list[Any]:
+        """As many records as may be read at once; the others come with the next poll."""
+        size = 0
+        for index, record in enumerate(batch):
+            size += len(record.value or b"")
+            if size > BATCH_BYTES and index:
+                self._consumer.seek(partition, record.offset)
+                return batch[:index]
+        return batch
 
     async def _may_be_read(self, partition: TopicPartition, batch: list[Any]) -> list[Any]:
         for index, record in enumerate(batch):

@@ -82,6 +82,18 @@ async def test_what_was_read_and_not_written_is_still_behind(kafka: MemoryKafka)
     assert feed.lag == 1
 
 
+async def test_of_large_records_some_are_read_at_once_and_none_is_passed_over(
+    kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = len(kafka.logs[EVENTS, 0][0].value)
+    monkeypatch.setattr("readmodel.feed.BATCH_BYTES", 2 * size + 1)
+    feed = await feed_of()
+    assert await offsets(feed) == [(EVENTS, 0), (EVENTS, 1)]
+    assert feed.lag == 2
+    monkeypatch.setattr("readmodel.feed.BATCH_BYTES", 1)
+    assert [await offsets(feed) for _ in range(3)] == [[(EVENTS, 2)], [(EVENTS, 3)], []]
+
+
 async def test_an_order_to_erase_waits_until_all_is_written_that_was_there_before_it(kafka: MemoryKafka) -> None:
     kafka.store("commands", command(1, START, "erase"))
     feed = await feed_of()
