@@ -30,7 +30,7 @@ from bus.producer import Producer
 from bus.reading.replica import Replica
 from bus.tables.store import RocksStore
 from bus.watch import Watch
-from console.access.gate import OPENAPI, Gate
+from console.access.gate import OPENAPI, ApiGate
 from console.api import (
     account,
     alerts,
@@ -279,7 +279,7 @@ def create_app(parts: Parts, keys: ApiKeys, health: Health, lifespan: Any = None
     # Schemas are not secret, and readers of the topics know no key of ours.
     app.mount("/registry", registry(parts.settings.catalogue))
     app.add_middleware(_PagesBeside, pages=create_pages(parts))
-    app.add_middleware(Gate, keys=keys, settings=parts.settings, uses=KeyUses(parts.database))
+    app.add_middleware(ApiGate, keys=keys, settings=parts.settings, uses=KeyUses(parts.database))
     app.add_middleware(Sessions, engine=parts.database, settings=parts.settings)
     settings = parts.settings
     app.add_middleware(

@@ -33,7 +33,7 @@ from ingest.intake import Intake, check_target
 from ingest.postbacks import Postbacks
 from ingest.protocol import TolerantProtocol
 from ingest.redaction import storable_path
-from ingest.seen import Seen, SeenWriter
+from ingest.seen import SeenCallbacks, SeenWriter
 from ingest.settings import IngestSettings
 from ingest.targets import Doors, claims_of
 from ingest.writer import CallbackWriter
@@ -65,7 +65,7 @@ class Ingest:
         self.intake = Intake(settings, self.writer, self.accounts.view)
         self.credentials = Credentials()
         self.postbacks = Postbacks(self.intake, self.accounts)
-        self.seen = Seen()
+        self.seen = SeenCallbacks()
         self._seen_writer = SeenWriter(self.seen, self.producer, codec, settings.catalogue["callbacks_seen"])
         self.health = Health("ingest", settings)
         self.health.checks.append(self.producer.problem)

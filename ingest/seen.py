@@ -40,7 +40,7 @@ class _Seen:
     last_refusal: str | None = None
 
 
-class Seen:
+class SeenCallbacks:
     """Counts, by account and provider, of this process since it started. `now` gives ms."""
 
     def __init__(self, now: Callable[[], int] = now_ms) -> None:
@@ -94,7 +94,7 @@ class Seen:
 class SeenWriter:
     """Writes the counts to their topic while the service runs, and once more when it ends."""
 
-    def __init__(self, seen: Seen, producer: Producer, codec: Codec, topic: Topic) -> None:
+    def __init__(self, seen: SeenCallbacks, producer: Producer, codec: Codec, topic: Topic) -> None:
         self._seen = seen
         self._producer = producer
         self._codec = codec

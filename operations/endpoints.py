@@ -13,11 +13,11 @@ OPERATOR, CUSTOMER = "operator", "customer"
 """Reasons of a pause that a person ordered: one who runs the account, or the endpoint's own customer."""
 
 
-class Refused(ValueError):
+class ChangeRefused(ValueError):
     """A change that makes no sense. The text is a sentence for the person who ordered it."""
 
 
-class UnderWay(Refused):
+class UnderWay(ChangeRefused):
     """The endpoint's secrets are being rotated already."""
 
 
@@ -29,27 +29,29 @@ def state_of(config: EndpointConfig) -> str:
 
 
 def paused(config: EndpointConfig, now: int, reason: str = OPERATOR) -> EndpointConfig:
-    """The endpoint paused at `now` (ms); as it is where it is paused already. Raises Refused."""
+    """The endpoint paused at `now` (ms); as it is where it is paused already. Raises ChangeRefused."""
     if config.paused_at is not None:
         return config
     if not config.enabled:
-        raise Refused(f"{config_key(config)} is disabled by its settings already: it gets nothing.")
+        raise ChangeRefused(f"{config_key(config)} is disabled by its settings already: it gets nothing.")
     return replace(config, enabled=False, paused_reason=reason, paused_at=now)
 
 
 def resumed(config: EndpointConfig) -> EndpointConfig:
-    """The endpoint without its pause, whatever the reason. Raises Refused."""
+    """The endpoint without its pause, whatever the reason. Raises ChangeRefused."""
     if config.paused_at is None and not config.enabled:
-        raise Refused(f"{config_key(config)} is disabled by its settings: write enabled = true there and apply them.")
+        raise ChangeRefused(
+            f"{config_key(config)} is disabled by its settings: write enabled = true there and apply them."
+        )
     return replace(config, enabled=True, paused_reason=None, paused_at=None)
 
 
 def resumed_by_customer(config: EndpointConfig) -> EndpointConfig:
-    """The endpoint without its pause, unless an operator has ordered it. Raises Refused."""
+    """The endpoint without its pause, unless an operator has ordered it. Raises ChangeRefused."""
     if config.paused_reason == OPERATOR:
-        raise Refused("Whoever sends you these webhooks has paused them; ask there.")
+        raise ChangeRefused("Whoever sends you these webhooks has paused them; ask there.")
     if config.paused_at is None and not config.enabled:
-        raise Refused("Whoever sends you these webhooks has disabled them; ask there.")
+        raise ChangeRefused("Whoever sends you these webhooks has disabled them; ask there.")
     return resumed(config)
 
 
@@ -67,7 +69,7 @@ def rotated(config: EndpointConfig, secret: str, overlap: int, now: int, *, agai
 
 
 def activated(config: EndpointConfig) -> EndpointConfig:
-    """The endpoint with its new secret alone. Raises Refused."""
+    """The endpoint with its new secret alone. Raises ChangeRefused."""
     if config.secret_next is None:
-        raise Refused(f"No rotation of {config_key(config)} is under way.")
+        raise ChangeRefused(f"No rotation of {config_key(config)} is under way.")
     return replace(config, secret=config.secret_next, secret_next=None, secret_next_at=None)

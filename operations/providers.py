@@ -33,7 +33,7 @@ STATES: Mapping[State, str] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class ProviderActivity:
     """What a provider was seen to do for an account. Times are milliseconds; None: never.
 
     `understood_until` is the end of the newest hour in which an event came of a callback of its.
@@ -81,18 +81,18 @@ class Setup:
     proofs: tuple[Proof, ...]
     steps: tuple[Step, Step, Step]
     state: State
-    seen: Seen
+    seen: ProviderActivity
 
 
-def setups(config: AccountConfig, public_url: str, seen: Mapping[str, Seen], now: int) -> list[Setup]:
+def setups(config: AccountConfig, public_url: str, seen: Mapping[str, ProviderActivity], now: int) -> list[Setup]:
     """Every provider and network for an account. `seen` is by provider, `now` in ms."""
     return [
-        setup_of(name, config, public_url, seen.get(name, Seen()), now)
+        setup_of(name, config, public_url, seen.get(name, ProviderActivity()), now)
         for name in (*sorted(PROVIDERS), *sorted(NETWORKS))
     ]
 
 
-def setup_of(name: str, config: AccountConfig, public_url: str, seen: Seen, now: int) -> Setup:
+def setup_of(name: str, config: AccountConfig, public_url: str, seen: ProviderActivity, now: int) -> Setup:
     """One provider or network for an account. Raises KeyError for a name that is none."""
     proofs = tuple(Proof(each, each in stored_for(config, name)) for each in _credentials(name))
     has_called = seen.last_taken_at is not None or seen.last_refused_at is not None
@@ -114,7 +114,7 @@ def setup_of(name: str, config: AccountConfig, public_url: str, seen: Seen, now:
     )
 
 
-def state_of(seen: Seen, now: int) -> State:
+def state_of(seen: ProviderActivity, now: int) -> State:
     """How a provider does, from what it was seen to do."""
     if seen.last_taken_at is None and seen.last_refused_at is None:
         return "never seen"

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 import orjson
 
 
-class Outcome(TypedDict):
+class StatusFields(TypedDict):
     """The fields of a receipt that say what became of the message."""
 
     status: str
@@ -28,9 +28,11 @@ class Meaning:
     status_class: str
     final: bool
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> StatusFields:
         """The fields of a receipt."""
-        return Outcome(status=self.status, status_detail=self.detail, status_class=self.status_class, final=self.final)
+        return StatusFields(
+            status=self.status, status_detail=self.detail, status_class=self.status_class, final=self.final
+        )
 
 
 def tables(name: str) -> Any:

@@ -31,7 +31,7 @@ DEFAULT_LEVEL = "BACKWARD_TRANSITIVE"
 """What holds for every subject; those of public topics have FULL_TRANSITIVE."""
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """A request that gets an error: HTTP status, Confluent's error code, a sentence."""
 
     def __init__(self, status: int, code: int, text: str) -> None:
@@ -70,13 +70,13 @@ def create_app(catalogue: Catalogue, folder: FolderRegistry | None = None) -> St
         ("GET", "/associations/{rest:path}", _no_association),
     ]  # fmt: skip
     app = Starlette(routes=[Route(path, _endpoint(call), methods=[method]) for method, path, call in routes])
-    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(RequestRefused, _refused)
     app.add_exception_handler(HTTPException, _not_served)
     return app
 
 
 class _Api:
-    """One method an endpoint: from a request to what is answered as JSON. Raises Refused."""
+    """One method an endpoint: from a request to what is answered as JSON. Raises RequestRefused."""
 
     def __init__(self, catalogue: Catalogue, folder: FolderRegistry) -> None:
         self._catalogue = catalogue
@@ -130,13 +130,13 @@ class _Api:
     async def lookup(self, request: Request) -> dict[str, Any]:
         found = await self._lookup(request)
         if found is None:
-            raise Refused(404, 40403, "Schema not found")
+            raise RequestRefused(404, 40403, "Schema not found")
         return found.body()
 
     async def register(self, request: Request) -> dict[str, Any]:
         found = await self._lookup(request)
         if found is None:
-            raise Refused(422, 42205, "This registry is read-only")
+            raise RequestRefused(422, 42205, "This registry is read-only")
         return {"id": found.id, "version": found.version, "guid": found.guid}
 
     def config(self, request: Request) -> dict[str, Any]:
@@ -144,19 +144,19 @@ class _Api:
         if name not in self._subjects and _is_true(request, "defaultToGlobal"):
             return {"compatibilityLevel": DEFAULT_LEVEL}
         if name not in self._subjects:
-            raise Refused(404, 40408, f"Subject '{name}' does not have subject-level compatibility configured")
+            raise RequestRefused(404, 40408, f"Subject '{name}' does not have subject-level compatibility configured")
         return {"compatibilityLevel": self._subjects.level(name)}
 
     def mode(self, request: Request) -> dict[str, Any]:
         name = _name(request.path_params["subject"])
         if name not in self._subjects and not _is_true(request, "defaultToGlobal"):
-            raise Refused(404, 40409, f"Subject '{name}' does not have subject-level mode configured")
+            raise RequestRefused(404, 40409, f"Subject '{name}' does not have subject-level mode configured")
         return {"mode": "READONLY"}
 
     def _subject(self, request: Request) -> list[Version]:
         name = _name(request.path_params["subject"])
         if name not in self._subjects:
-            raise Refused(404, 40401, f"Subject '{name}' not found.")
+            raise RequestRefused(404, 40401, f"Subject '{name}' not found.")
         return self._subjects[name]
 
     def _version(self, request: Request) -> Version:
@@ -164,24 +164,24 @@ class _Api:
         if wanted in ("latest", "-1"):
             return versions[-1]
         if not (wanted.isascii() and wanted.isdigit() and len(wanted) < 11 and 0 < int(wanted) < 2**31):
-            raise Refused(422, 42202, f"The specified version '{wanted}' is not a valid version id.")
+            raise RequestRefused(422, 42202, f"The specified version '{wanted}' is not a valid version id.")
         found = next((version for version in versions if version.version == int(wanted)), None)
         if found is None:
-            raise Refused(404, 40402, f"Version {wanted} not found.")
+            raise RequestRefused(404, 40402, f"Version {wanted} not found.")
         return found
 
     def _with_id(self, request: Request) -> list[Version]:
         text = request.path_params["id"]
         found = self._subjects.with_id(int(text)) if text.isascii() and text.isdigit() and len(text) < 20 else []
         if not found:
-            raise Refused(404, 40403, f"Schema {text} not found")
+            raise RequestRefused(404, 40403, f"Schema {text} not found")
         return found
 
     def _with_guid(self, request: Request) -> list[Version]:
         guid = request.path_params["guid"]
         found = self._subjects.with_guid(guid.lower())
         if not found:
-            raise Refused(404, 40403, f"Schema {guid} not found")
+            raise RequestRefused(404, 40403, f"Schema {guid} not found")
         return found
 
     async def _lookup(self, request: Request) -> Version | None:
@@ -192,7 +192,7 @@ class _Api:
         try:
             return self._subjects.find(_name(request.path_params["subject"]), body.get("schema") or "")
         except NotASchema as error:
-            raise Refused(422, 42201, str(error)) from None
+            raise RequestRefused(422, 42201, str(error)) from None
 
 
 def _endpoint(call: Callable[[Request], Any]) -> Callable[[Request], Any]:
@@ -210,21 +210,21 @@ async def _body(request: Request) -> dict[str, Any]:
             async for chunk in request.stream():
                 data += chunk
                 if len(data) > MAX_BODY_BYTES:
-                    raise Refused(413, 413, f"The body is longer than {MAX_BODY_BYTES} bytes")
+                    raise RequestRefused(413, 413, f"The body is longer than {MAX_BODY_BYTES} bytes")
     except TimeoutError:
-        raise Refused(408, 408, f"The body did not arrive within {BODY_SECONDS:.0f} s") from None
+        raise RequestRefused(408, 408, f"The body did not arrive within {BODY_SECONDS:.0f} s") from None
     try:
         body = json.loads(data)
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        raise Refused(400, 400, "The body is not a JSON object")
+        raise RequestRefused(400, 400, "The body is not a JSON object")
     return body
 
 
 def _no_association(request: Request) -> Any:
     # Clients since 2026 ask here first which subject a topic is associated with, and go on by name after a 404.
-    raise Refused(404, 40410, "No association found: subjects are named after topics and records")
+    raise RequestRefused(404, 40410, "No association found: subjects are named after topics and records")
 
 
 def _text_of(version: Version) -> dict[str, Any]:
@@ -241,7 +241,7 @@ def _is_true(request: Request, parameter: str) -> bool:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
+    assert isinstance(error, RequestRefused)
     return _json(error.status, {"error_code": error.code, "message": str(error)})
 
 

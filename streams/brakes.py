@@ -21,12 +21,12 @@ from streams import brake_row
 from streams.brake_row import BrakeRow, Decision, carried_out, decided
 from streams.row import STEP_MS, ContactRow, held_label, holder, ruled_label, size_label
 from streams.rules.brake import STEPS, Verdict, is_too_many, received_at
-from streams.rules.outcome import COMMAND_PROVIDER, Cause, Outcome, released, removed
+from streams.rules.outcome import COMMAND_PROVIDER, Cause, ContactChange, released, removed
 
 CARRIED_OUT_AT_ONCE = 2_000
 """Held contacts that one tick removes or releases."""
 
-Apply = Callable[[Batch, int, bytes, int, Callable[[ContactRow | None], Outcome]], None]
+Apply = Callable[[Batch, int, bytes, int, Callable[[ContactRow | None], ContactChange]], None]
 """Applies a rule to the row of a contact: batch, partition, key, the time (ms) of what follows, the rule."""
 
 
@@ -148,20 +148,20 @@ class Judging:
         return self._brakes.count(self._batch, self._partition, label)
 
 
-def _carry_out(row: ContactRow | None, decision: Decision) -> Outcome:
+def _carry_out(row: ContactRow | None, decision: Decision) -> ContactChange:
     """What a decision does to a contact that is held: it is removed as it would have been, or released with a count of
     failures that begins anew. One that is held no more stays as it is."""
     if row is None or row.held is None:
-        return Outcome(row or ContactRow(since=decision.at))
+        return ContactChange(row or ContactRow(since=decision.at))
     hold = row.held
     account = hold.place.partition(":")[0]
     if decision.command != CONFIRM:
         cause = Cause(decision.order, account, COMMAND_PROVIDER, decision.at, decision.order)
-        return Outcome(released(row, decision.at), cause=cause)
+        return ContactChange(released(row, decision.at), cause=cause)
     cause = Cause(
         hold.event_id, account, hold.provider, hold.at, hold.told, hold.message_id, received_at=hold.received_at
     )
-    return Outcome(removed(row, hold.reason, hold.at), cause=cause)
+    return ContactChange(removed(row, hold.reason, hold.at), cause=cause)
 
 
 def _place(account: str, list_number: str) -> bytes:

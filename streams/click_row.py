@@ -25,7 +25,7 @@ class Registration(NamedTuple):
     registered_at: int
 
 
-class Seen(NamedTuple):
+class SeenConversion(NamedTuple):
     """A conversion that went out: what tells it from others, and when it was received."""
 
     key: str
@@ -50,7 +50,7 @@ class ClickRow:
     """
 
     registrations: tuple[Registration, ...] = ()
-    conversions: tuple[Seen, ...] = ()
+    conversions: tuple[SeenConversion, ...] = ()
     waiting: tuple[Arrived, ...] = ()
 
     def registration(self, account: str) -> Registration | None:
@@ -86,7 +86,7 @@ def from_bytes(data: bytes) -> ClickRow:
         registrations, conversions, waiting = values
         return ClickRow(
             registrations=tuple(map(Registration._make, registrations)),
-            conversions=tuple(map(Seen._make, conversions)),
+            conversions=tuple(map(SeenConversion._make, conversions)),
             waiting=tuple(Arrived(Postback(**postback), *rest) for postback, *rest in waiting),
         )
     except RowError:

@@ -16,8 +16,8 @@ from streams import click_row
 from streams.click_row import Arrived, ClickRow
 from streams.conversions import (
     REPEATED,
+    ClickChange,
     Configs,
-    Outcome,
     Rejection,
     Settled,
     apply_link,
@@ -111,7 +111,7 @@ class Clicks:
         value = batch.rows(self.table).get(partition, _key(click_id))
         return ClickRow() if value is None else click_row.from_bytes(value)
 
-    def _write(self, batch: Batch, partition: int, click_id: str, before: ClickRow, outcome: Outcome) -> None:
+    def _write(self, batch: Batch, partition: int, click_id: str, before: ClickRow, outcome: ClickChange) -> None:
         for settled in outcome.settled:
             self._send(batch, partition, settled)
         if outcome.row is not before:

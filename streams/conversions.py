@@ -14,7 +14,7 @@ from decimal import Decimal
 from accounts.addresses import is_within
 from schemas.ids import derived_id
 from schemas.records import AccountConfig, ConversionEvent, Postback, TrackedLink
-from streams.click_row import Arrived, ClickRow, Registration, Seen
+from streams.click_row import Arrived, ClickRow, Registration, SeenConversion
 
 MAX_REGISTRATIONS = 8
 """Accounts that a row keeps for one click id. Click ids are the senders' own: two accounts with one are a mistake."""
@@ -58,14 +58,14 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ClickChange:
     """The row after a record, and the postbacks that it settled, in order. No effect: the same row, nothing settled."""
 
     row: ClickRow
     settled: tuple[Settled, ...] = ()
 
 
-def apply_link(row: ClickRow, link: TrackedLink, now: int, configs: Configs, repeat_ms: int) -> Outcome:
+def apply_link(row: ClickRow, link: TrackedLink, now: int, configs: Configs, repeat_ms: int) -> ClickChange:
     """What a registered link does: it is known from now on, and settles the postbacks that waited for it.
 
     An account that registers a click id twice means the later message. Times are milliseconds.
@@ -73,27 +73,27 @@ def apply_link(row: ClickRow, link: TrackedLink, now: int, configs: Configs, rep
     new = Registration(link.account, link.message_id, link.phone_number, link.list_number, link.registered_at)
     known = row.registration(link.account)
     if known is not None and (known.registered_at, known.message_id) >= (new.registered_at, new.message_id):
-        return Outcome(row)
+        return ClickChange(row)
     others = sorted((each for each in row.registrations if each is not known), key=lambda each: each.registered_at)
     registrations = (*others[-(MAX_REGISTRATIONS - 1) :], new)
     return settle(replace(row, registrations=registrations), now, configs, repeat_ms)
 
 
-def apply_postback(row: ClickRow, arrived: Arrived, now: int, configs: Configs, repeat_ms: int) -> Outcome:
+def apply_postback(row: ClickRow, arrived: Arrived, now: int, configs: Configs, repeat_ms: int) -> ClickChange:
     """What a postback does: it is settled, or it waits for its click until its time is over.
 
     `repeat_ms` is the window for conversions without an id of the network: the same type and amount again within it
     is a repetition.
     """
     if any(each.postback.event_id == arrived.postback.event_id for each in row.waiting):
-        return Outcome(row)
+        return ClickChange(row)
     if len(row.waiting) >= MAX_WAITING:
         arrived = replace(arrived, due_at=now)
     outcome = settle(replace(row, waiting=(*row.waiting, arrived)), now, configs, repeat_ms)
-    return Outcome(row, outcome.settled) if outcome.row == row else outcome
+    return ClickChange(row, outcome.settled) if outcome.row == row else outcome
 
 
-def settle(row: ClickRow, now: int, configs: Configs, repeat_ms: int) -> Outcome:
+def settle(row: ClickRow, now: int, configs: Configs, repeat_ms: int) -> ClickChange:
     """Settle every postback of the row that can be settled at this time; the others go on waiting."""
     waiting: list[Arrived] = []
     settled: list[Settled] = []
@@ -106,13 +106,13 @@ def settle(row: ClickRow, now: int, configs: Configs, repeat_ms: int) -> Outcome
         if isinstance(verdict, Rejection):
             settled.append(Settled(arrived, verdict))
             continue
-        seen = Seen(_conversion_key(verdict.account, arrived.postback), arrived.postback.received_at)
+        seen = SeenConversion(_conversion_key(verdict.account, arrived.postback), arrived.postback.received_at)
         if _is_repeated(arrived.postback, seen, conversions, repeat_ms):
             settled.append(Settled(arrived, REPEATED))
         else:
             conversions = (*conversions, seen)[-MAX_CONVERSIONS:]
             settled.append(Settled(arrived, _event(arrived.postback, verdict)))
-    return Outcome(replace(row, conversions=conversions, waiting=tuple(waiting)), tuple(settled))
+    return ClickChange(replace(row, conversions=conversions, waiting=tuple(waiting)), tuple(settled))
 
 
 def _owner(row: ClickRow, postback: Postback, is_due: bool, configs: Configs) -> Owner | Rejection | None:
@@ -159,7 +159,9 @@ def _amount(payout: str | None) -> str:
         return str(payout)
 
 
-def _is_repeated(postback: Postback, new: Seen, conversions: tuple[Seen, ...], repeat_ms: int) -> bool:
+def _is_repeated(
+    postback: Postback, new: SeenConversion, conversions: tuple[SeenConversion, ...], repeat_ms: int
+) -> bool:
     return any(
         seen.key == new.key
         and (postback.external_id is not None or abs(seen.received_at - new.received_at) <= repeat_ms)

@@ -25,7 +25,7 @@ from schemas.numbering import canonical
 from schemas.records import FOLLOW, JOIN, PASS_ON, SETTLE, ContactCommand, InboundMessage, LinkClick, Receipt
 from streams.recipient import Recipient
 from streams.row import ContactRow
-from streams.rules import EVERYWHERE, Outcome
+from streams.rules import EVERYWHERE, ContactChange
 from streams.rules.commands import MAX_ORDERS, is_new, ordered_by
 from streams.rules.everywhere import WISHES, stopped
 from streams.rules.outcome import OPT_OUT, removed, restored
@@ -138,7 +138,7 @@ def settle(recipient: Recipient, order: ContactCommand) -> None:
     # What has removed it since is on its way to the number, too.
     if row is None or row.may_be_texted or row.removed_at != order.issued_at:
         return
-    recipient.update(listed, lambda known: Outcome(restored(known or row, order.issued_at)))
+    recipient.update(listed, lambda known: ContactChange(restored(known or row, order.issued_at)))
     for each in (listed,) if listed is not None else (*sorted(recipient.lists), None):
         recipient.publish(each, derived_id(order.event_id, "settled"))
 
@@ -188,19 +188,19 @@ def erase_others(recipient: Recipient, order: ContactCommand) -> None:
         recipient.order(replace(erased, event_id=derived_id(order.event_id, other)))
 
 
-def _known_as(row: ContactRow | None, order: ContactCommand) -> Outcome:
-    return Outcome(replace(row or ContactRow(since=order.issued_at), names=(order.other_name or "",)))
+def _known_as(row: ContactRow | None, order: ContactCommand) -> ContactChange:
+    return ContactChange(replace(row or ContactRow(since=order.issued_at), names=(order.other_name or "",)))
 
 
-def _named(row: ContactRow | None, name: str, at: int) -> Outcome:
+def _named(row: ContactRow | None, name: str, at: int) -> ContactChange:
     known = row or ContactRow(since=at)
-    return Outcome(replace(known, names=(*known.names, name)[-MAX_NAMES:]))
+    return ContactChange(replace(known, names=(*known.names, name)[-MAX_NAMES:]))
 
 
-def _followed(row: ContactRow | None, order: ContactCommand, is_told: bool) -> Outcome:
+def _followed(row: ContactRow | None, order: ContactCommand, is_told: bool) -> ContactChange:
     before = row or ContactRow(since=order.issued_at)
     if not is_new(row, order):
-        return Outcome(before)
+        return ContactChange(before)
     reason = order.reason or OPT_OUT
     after = replace(before, orders=(*before.orders, order.event_id)[-MAX_ORDERS:])
     after = removed(after, reason, order.issued_at)
@@ -209,4 +209,4 @@ def _followed(row: ContactRow | None, order: ContactCommand, is_told: bool) -> O
     if not order.list_number:
         for receiver in order.receivers or ((EVERYWHERE,) if reason in WISHES else ()):
             after = stopped(after, receiver)
-    return Outcome(after, cause=ordered_by(order, order.issued_at) if is_told else None)
+    return ContactChange(after, cause=ordered_by(order, order.issued_at) if is_told else None)

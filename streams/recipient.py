@@ -36,7 +36,7 @@ from streams.erasure import erased
 from streams.message_row import MessageRow, Removal, message_key
 from streams.publisher import Publisher
 from streams.row import ContactRow
-from streams.rules import Event, Outcome, count_message, remove_for_message, withdraw_message
+from streams.rules import ContactChange, Event, count_message, remove_for_message, withdraw_message
 from streams.rules.outcome import Cause
 from streams.rules.standing import Place, Rows, says, standing, told
 
@@ -51,7 +51,7 @@ EVENT_TOPICS = {
     MessageCallback: "callbacks",
 }
 
-Rule = Callable[[ContactRow | None], Outcome]
+Rule = Callable[[ContactRow | None], ContactChange]
 
 JudgeOf = Callable[[str | None], Judging]
 """Gives the brake of a list, or of removals from every list."""
@@ -260,7 +260,7 @@ class Recipient:
         """The brake of a list, or of removals from every list, as it stands in this batch."""
         return brakes.judge(self._batch, self.origin.partition, self.account, list_number, setting, self.lists)
 
-    def _braked(self, list_number: str | None, judge_of: JudgeOf, rule: Callable[..., Outcome]) -> None:
+    def _braked(self, list_number: str | None, judge_of: JudgeOf, rule: Callable[..., ContactChange]) -> None:
         """Apply a rule whose removals a brake may hold, and tell where it takes hold."""
         if self.is_erased:
             self.update(list_number, rule)

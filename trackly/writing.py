@@ -11,7 +11,7 @@ from accounts.model import Accounts, Config, described
 from accounts.store import AccountsReader, write_configs
 from bus.producer import Producer
 from bus.settings import BusSettings
-from operations.endpoints import Refused
+from operations.endpoints import ChangeRefused
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec
 from schemas.ids import recipient_key
@@ -74,7 +74,7 @@ async def _change(action: str, find: Callable[[Accounts], C], change: Callable[[
         stored = find(reader.view)
         try:
             changed = change(stored)
-        except Refused as error:
+        except ChangeRefused as error:
             raise Failed(str(error)) from None
         if changed != stored:
             async with producing(settings) as producer:

@@ -24,7 +24,7 @@ OPENAPI = "/api/openapi.json"
 """The only path of the API that needs no key."""
 
 
-class Gate:
+class ApiGate:
     """ASGI middleware. A request that comes through has who makes it in `request.state.principal` and its body read."""
 
     def __init__(self, app: ASGIApp, keys: ApiKeys, settings: ConsoleSettings, uses: KeyUses) -> None:

@@ -19,7 +19,7 @@ from console.errors import conflict, not_found, validation_failed
 from console.parts import Parts
 from console.principals import Principal
 from console.signin.customers import revoke
-from operations.endpoints import Refused, UnderWay, rotated
+from operations.endpoints import ChangeRefused, UnderWay, rotated
 from operations.trials import Trial, send_trial, trial_event
 from outbound.redaction import without_query
 from schemas.records import EndpointConfig
@@ -101,7 +101,7 @@ async def change(
             raise conflict(
                 f"{under_way} Say that its new secret is to be replaced (`again`), or end it first."
             ) from None
-        except Refused as refused:
+        except ChangeRefused as refused:
             raise conflict(str(refused)) from None
         if after != before:
             await _write(request, parts, principal, action, before, after)

@@ -18,7 +18,7 @@ from console.parts import Parts
 from console.principals import Role
 from console.queries.providers import seen_of
 from operations.credentials import credentials_of, stored_for
-from operations.providers import STATES, Seen, setup_of, setups, url_of
+from operations.providers import STATES, ProviderActivity, setup_of, setups, url_of
 from providers import NETWORKS, PROVIDERS
 from schemas.records import AccountConfig
 
@@ -62,7 +62,7 @@ async def _page(
     seen = await parts.reads(seen_of, visitor.account)
     config = parts.accounts.accounts[visitor.account]
     base = parts.settings.callbacks_url
-    setup = setup_of(provider, config, base, seen.get(provider, Seen()), now_ms())
+    setup = setup_of(provider, config, base, seen.get(provider, ProviderActivity()), now_ms())
     url = setup.url
     if visitor.role >= Role.ADMIN:
         url = url_of(provider, config, base, await asyncio.to_thread(_secrets, config, provider))

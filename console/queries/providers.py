@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, case, func, select
 from bus.clock import now_ms
 from console.queries.statistics import DAY, HOUR
 from database.tables import callbacks_seen, hourly_events, rejected
-from operations.providers import Seen
+from operations.providers import ProviderActivity
 
 OF_SENDERS = ("sent", "click")
 """Events that come without a provider's callback too: of what senders register."""
@@ -18,12 +18,12 @@ UNDERSTOOD_WITHIN_MS = 30 * DAY
 """How far back it is looked for events that came of callbacks."""
 
 
-def seen_of(connection: Connection, account: str, now: int | None = None) -> dict[str, Seen]:
+def seen_of(connection: Connection, account: str, now: int | None = None) -> dict[str, ProviderActivity]:
     """What every provider that ever called for an account was seen to do. `understood` is of the last 24 hours."""
     at = now_ms() if now is None else now
-    found: dict[str, Seen] = {}
+    found: dict[str, ProviderActivity] = {}
     for row in connection.execute(select(callbacks_seen).where(callbacks_seen.c.account == account)):
-        found[row.provider] = _added(found.get(row.provider, Seen()), row)
+        found[row.provider] = _added(found.get(row.provider, ProviderActivity()), row)
     hours = hourly_events.c
     events = (
         select(
@@ -40,12 +40,12 @@ def seen_of(connection: Connection, account: str, now: int | None = None) -> dic
         .group_by(hours.provider)
     )
     for row in connection.execute(events):
-        known = found.get(row.provider, Seen())
+        known = found.get(row.provider, ProviderActivity())
         found[row.provider] = replace(known, understood=int(row._mapping["count"]), understood_until=row.newest + HOUR)
     return {provider: _with_rejection(connection, account, provider, seen) for provider, seen in found.items()}
 
 
-def _added(known: Seen, row: Row[tuple[object, ...]]) -> Seen:
+def _added(known: ProviderActivity, row: Row[tuple[object, ...]]) -> ProviderActivity:
     """What several ingest processes have seen, together."""
     is_newer = (row.last_refused_at or 0) > (known.last_refused_at or 0)
     return replace(
@@ -58,7 +58,7 @@ def _added(known: Seen, row: Row[tuple[object, ...]]) -> Seen:
     )
 
 
-def _with_rejection(connection: Connection, account: str, provider: str, seen: Seen) -> Seen:
+def _with_rejection(connection: Connection, account: str, provider: str, seen: ProviderActivity) -> ProviderActivity:
     columns = rejected.c
     newest = (
         select(columns.rejected_at, columns.reason)

@@ -23,7 +23,7 @@ class Turn(Enum):
     OPENED = "the probe succeeded"
 
 
-class Gate:
+class LaneGate:
     """Lets everything through while an endpoint answers, and one delivery at a time where it did not."""
 
     def __init__(self, longest_rest: float) -> None:

@@ -18,10 +18,10 @@ from sinks.webhooks.breaker import Breaker
 from sinks.webhooks.contact_order import Behind
 from sinks.webhooks.contact_queue import ContactQueue
 from sinks.webhooks.delivery import Delivery
-from sinks.webhooks.gate import Gate, Turn
+from sinks.webhooks.gate import LaneGate, Turn
 from sinks.webhooks.list_limits import ListLimits
 from sinks.webhooks.pace import SOON, queue_bound
-from sinks.webhooks.patience import Patience
+from sinks.webhooks.patience import LanePatience
 from sinks.webhooks.signed_post import Post, SignedPost
 from sinks.webhooks.turned_down import Deferral, TurnedDown
 from sinks.webhooks.workers import Workers
@@ -91,9 +91,9 @@ class Lane:
         self._soon = soon
         self._longest_rest = longest_rest
         self._queue = ContactQueue()
-        self._gate = Gate(longest_rest)
+        self._gate = LaneGate(longest_rest)
         self._signed_post = SignedPost(name, post, clock, tracing)
-        self._patience = Patience(clock, lag)
+        self._patience = LanePatience(clock, lag)
         self._turned_down = TurnedDown(owner.deferred, owner.broken)
         self._lists = ListLimits(config, share)
         self.workers = Workers(
@@ -204,7 +204,7 @@ class Lane:
         self.allow_http = allow_http
         self._longest_rest = longest_rest or self._longest_rest
         self.paused = False
-        held, self._gate = self._gate.emptied(), Gate(self._longest_rest)
+        held, self._gate = self._gate.emptied(), LaneGate(self._longest_rest)
         for delivery in held:
             self._take(delivery)
         self._signed_post.forget()

@@ -18,7 +18,7 @@ SHARE_WEIGHT = 1 / 32
 """Weight of the newest measurement in a lane's share of the events."""
 
 
-class Patience:
+class LanePatience:
     """The sink's patience with one lane. `lag` says for how many seconds in all this process stood still."""
 
     def __init__(self, clock: Clock, lag: Callable[[], float]) -> None:

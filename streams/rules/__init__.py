@@ -26,7 +26,7 @@ from streams.rules.inbound import (
     read_reply,
 )
 from streams.rules.messages import register
-from streams.rules.outcome import Event, Outcome
+from streams.rules.outcome import ContactChange, Event
 from streams.rules.receipts import (
     MIN_COUNTED,
     REMOVALS,
@@ -46,8 +46,8 @@ __all__ = [
     "MAX_INBOUND",
     "MIN_COUNTED",
     "REMOVALS",
+    "ContactChange",
     "Event",
-    "Outcome",
     "apply_click",
     "apply_command",
     "apply_opt_out",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from schemas.ids import derived_id
 from schemas.records import ClickEvent, LinkClick, MessageSent
 from streams.row import ContactRow
-from streams.rules.outcome import Outcome, time_of
+from streams.rules.outcome import ContactChange, time_of
 
 MAX_CLICKS = 16
 """Clicks that a row remembers. Providers repeat a callback within minutes, not after 16 more clicks."""
@@ -18,7 +18,7 @@ _ID_LENGTH = 12
 
 def apply_click(
     row: ContactRow | None, click: LinkClick, message: MessageSent | None, list_number: str | None
-) -> Outcome:
+) -> ContactChange:
     """What a click does. `message` is the registered one that the click names. One that is repeated does nothing.
 
     The link's own id is the one that the click names, else that of the message's link with its target.
@@ -27,7 +27,7 @@ def apply_click(
     before = row or ContactRow(since=at)
     name = _name(click)
     if name in before.clicks:
-        return Outcome(before)
+        return ContactChange(before)
     event = ClickEvent(
         event_id=derived_id(click.event_id, "click"),
         account=click.account,
@@ -39,7 +39,7 @@ def apply_click(
         url=click.url or _url(click, message),
         timestamp=at,
     )
-    return Outcome(replace(before, clicks=(*before.clicks, name)[-MAX_CLICKS:]), (event,))
+    return ContactChange(replace(before, clicks=(*before.clicks, name)[-MAX_CLICKS:]), (event,))
 
 
 def _name(click: LinkClick) -> str:

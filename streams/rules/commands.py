@@ -8,7 +8,7 @@ from dataclasses import replace
 from schemas.records import DATED_REASONS, REASON_STRENGTH, ContactCommand
 from streams.row import ContactRow
 from streams.rules.everywhere import ended
-from streams.rules.outcome import COMMAND_PROVIDER, Cause, Outcome, removed, restored
+from streams.rules.outcome import COMMAND_PROVIDER, Cause, ContactChange, removed, restored
 
 MAX_ORDERS = 16
 """Ids of orders that a row keeps. A client repeats an order within minutes, not after 16 more about the contact."""
@@ -29,7 +29,9 @@ def happened_at(command: ContactCommand, at: int) -> int:
     return at if command.happened_at is None else min(command.happened_at, at)
 
 
-def apply_command(row: ContactRow | None, command: ContactCommand, at: int, consented: Collection[str] = ()) -> Outcome:
+def apply_command(
+    row: ContactRow | None, command: ContactCommand, at: int, consented: Collection[str] = ()
+) -> ContactChange:
     """What an operator's order does; `at` (ms) is when Kafka got it. Raises ValueError for an unknown one or reason.
 
     Orders count in the order in which they lie in their topic, whatever the clocks of those who gave them say. One that
@@ -40,7 +42,7 @@ def apply_command(row: ContactRow | None, command: ContactCommand, at: int, cons
     """
     before = row or ContactRow(since=at)
     if not is_new(before, command):
-        return Outcome(before)
+        return ContactChange(before)
     ordered = replace(before, orders=(*before.orders, command.event_id)[-MAX_ORDERS:])
     if command.command == "remove":
         reason = command.reason or "manual"
@@ -54,7 +56,7 @@ def apply_command(row: ContactRow | None, command: ContactCommand, at: int, cons
         after = restored(ordered, at) if is_restoring(before, command, at) else ordered
     else:
         raise ValueError(f"command {command.command!r} is neither remove nor restore")
-    return Outcome(after, cause=ordered_by(command, at))
+    return ContactChange(after, cause=ordered_by(command, at))
 
 
 def is_new(row: ContactRow | None, command: ContactCommand) -> bool:

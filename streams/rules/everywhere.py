@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from schemas.records import AccountConfig
 from streams.row import ContactRow
-from streams.rules.outcome import OPT_OUT, RENEWABLE, Cause, Outcome, removed, restored
+from streams.rules.outcome import OPT_OUT, RENEWABLE, Cause, ContactChange, removed, restored
 
 EVERYWHERE = "*"
 """Among the receivers of opt-outs: all. No START says as much."""
@@ -49,21 +49,21 @@ def ended(row: ContactRow, reason: str, at: int, consented: Collection[str]) -> 
     return replace(after, except_lists=tuple(sorted(consented))) if after.removed_at > row.removed_at else after
 
 
-def start_again(row: ContactRow | None, receiver: str, cause: Cause) -> Outcome:
+def start_again(row: ContactRow | None, receiver: str, cause: Cause) -> ContactChange:
     """What START to a receiver of no list does: it undoes the opt-out to the same receiver, and no other's."""
     before = row or ContactRow(since=cause.at)
     if not _may_come_back(before, cause.at, is_ordered=False) or receiver not in before.stops:
-        return Outcome(before)
+        return ContactChange(before)
     left = tuple(each for each in before.stops if each != receiver)
-    return Outcome(replace(before, stops=left) if left else restored(before, cause.at), cause=cause)
+    return ContactChange(replace(before, stops=left) if left else restored(before, cause.at), cause=cause)
 
 
-def come_back(row: ContactRow | None, list_number: str, cause: Cause, *, is_ordered: bool) -> Outcome:
+def come_back(row: ContactRow | None, list_number: str, cause: Cause, *, is_ordered: bool) -> ContactChange:
     """What START to a list, or an operator's order to restore a contact of it, does for this list, and no other."""
     before = row or ContactRow(since=cause.at)
     if not _may_come_back(before, cause.at, is_ordered) or list_number in before.except_lists:
-        return Outcome(before)
-    return Outcome(replace(before, except_lists=(*before.except_lists, list_number)), cause=cause)
+        return ContactChange(before)
+    return ContactChange(replace(before, except_lists=(*before.except_lists, list_number)), cause=cause)
 
 
 def _may_come_back(row: ContactRow, at: int, is_ordered: bool) -> bool:

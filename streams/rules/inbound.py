@@ -17,7 +17,7 @@ from streams.rules.outcome import (
     PROVIDER_LAYER,
     RENEWABLE,
     Cause,
-    Outcome,
+    ContactChange,
     removed,
     restored,
     time_of,
@@ -57,13 +57,13 @@ def is_reassigned(inbound: InboundMessage) -> bool:
     return inbound.kind == "opt_out" and inbound.keyword == REASSIGNED and inbound.text is None
 
 
-def apply_reassigned(row: ContactRow | None, inbound: InboundMessage, consented: Collection[str]) -> Outcome:
+def apply_reassigned(row: ContactRow | None, inbound: InboundMessage, consented: Collection[str]) -> ContactChange:
     """What that does to the row for the whole account: it ends all consent that is older. See `ended`."""
     cause = cause_of(inbound)
     before = row or ContactRow(since=cause.at)
     if is_repeated(before, inbound):
-        return Outcome(before)
-    return Outcome(ended(_noted(before, inbound), "reassigned", cause.at, consented), cause=cause)
+        return ContactChange(before)
+    return ContactChange(ended(_noted(before, inbound), "reassigned", cause.at, consented), cause=cause)
 
 
 def cause_of(inbound: InboundMessage, keyword: str | None = None, layer: str | None = None) -> Cause:
@@ -91,31 +91,31 @@ def is_repeated(row: ContactRow | None, inbound: InboundMessage) -> bool:
 
 def apply_opt_out(
     row: ContactRow | None, inbound: InboundMessage, reading: Reading, receiver: str | None = None
-) -> Outcome:
+) -> ContactChange:
     """What an opt-out does to the contact's row on a list. With a `receiver`: to the row for the whole account."""
     cause = cause_of(inbound, reading.keyword, reading.layer)
     before = row or ContactRow(since=cause.at)
     if is_repeated(before, inbound):
-        return Outcome(before)
+        return ContactChange(before)
     after = replace(removed(_noted(before, inbound), reading.reason or OPT_OUT, cause.at), opted_out=True)
-    return Outcome(after if receiver is None else stopped(after, receiver), cause=cause)
+    return ContactChange(after if receiver is None else stopped(after, receiver), cause=cause)
 
 
 def apply_reply(
     row: ContactRow | None, inbound: InboundMessage, reading: Reading, list_name: str | None, *, is_certain: bool
-) -> Outcome:
+) -> ContactChange:
     """What any other reply does to the contact's row: it is passed on, once; an opt-in undoes an opt-out, where it is
     certain that it means this list."""
     cause = cause_of(inbound)
     before = row or ContactRow(since=cause.at)
     if is_repeated(before, inbound):
-        return Outcome(before)
+        return ContactChange(before)
     after = _noted(before, inbound)
     if reading.opts_in and is_certain and after.active:
         after = replace(after, consented_at=max(after.consented_at, cause.at))
     elif reading.opts_in and is_certain and after.reason in RENEWABLE and cause.at >= after.removed_at:
         after = restored(after, cause.at)
-    return Outcome(after, (_reply_event(inbound, list_name, cause, reading),), cause)
+    return ContactChange(after, (_reply_event(inbound, list_name, cause, reading),), cause)
 
 
 def _name(inbound: InboundMessage) -> str:

@@ -72,7 +72,7 @@ class Cause(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ContactChange:
     """The row after a record, and the events that it gives, in order. No effect: the same row, no events.
 
     `cause`: why the row says something else of whether the contact may be texted, where it does. What is told of that

@@ -13,7 +13,7 @@ from streams.row import ContactRow, Counted, Ruled
 from streams.rules.brake import Judge, held, let_through, received_at
 from streams.rules.callbacks import state_callback
 from streams.rules.everywhere import EVERYWHERE, stopped
-from streams.rules.outcome import OPT_OUT, REPORT_LAYER, Cause, Event, Outcome, removed
+from streams.rules.outcome import OPT_OUT, REPORT_LAYER, Cause, ContactChange, Event, removed
 from streams.rules.states import FINAL, is_news, merged, public_message_id, report_of, says_sent
 
 REMOVALS: Mapping[str, str] = {"complaint": "complaint", "invalid": "invalid_contact", "opt_out": "message"}
@@ -77,7 +77,7 @@ def count_message(
     cause: Cause,
     place: str = "",
     judge: Judge = let_through,
-) -> Outcome:
+) -> ContactChange:
     """What a message does to a contact: `removals` remove it at once, else the count may.
 
     `name` is the message's, `threshold` the failures in a row that remove a contact. A reason that was applied for this
@@ -88,11 +88,11 @@ def count_message(
     applied = (*before.removals, *(f"{name}:{removal.reason}" for removal in new))[-MAX_REMOVALS:]
     after = _counting(before, _with(before, name, message.state, threshold), applied if new else before.removals)
     if after is before:
-        return Outcome(before)
+        return ContactChange(before)
     failures = after.failures
     if not new and failures >= threshold and failures > before.failures:
         new = [Removal("bad_response", cause.at)]
-    return Outcome(_removed(after, new, cause, place, judge), cause=cause)
+    return ContactChange(_removed(after, new, cause, place, judge), cause=cause)
 
 
 def remove_for_message(
@@ -102,27 +102,27 @@ def remove_for_message(
     cause: Cause,
     place: str = "",
     judge: Judge = let_through,
-) -> Outcome:
+) -> ContactChange:
     """What a message does to the row of its number for the whole account, which counts none: `removals` remove it, if
     `judge` does not hold them."""
     before = row or ContactRow(since=cause.at)
     new = [removal for removal in removals if f"{name}:{removal.reason}" not in before.removals]
     if not new:
-        return Outcome(before)
+        return ContactChange(before)
     applied = (*before.removals, *(f"{name}:{removal.reason}" for removal in new))[-MAX_REMOVALS:]
     after = _removed(replace(before, removals=applied), new, cause, place, judge)
     is_opt_out = any(removal.reason == OPT_OUT for removal in new)
-    return Outcome(stopped(after, EVERYWHERE) if is_opt_out else after, cause=cause)
+    return ContactChange(stopped(after, EVERYWHERE) if is_opt_out else after, cause=cause)
 
 
-def withdraw_message(row: ContactRow | None, name: str, cause: Cause) -> Outcome:
+def withdraw_message(row: ContactRow | None, name: str, cause: Cause) -> ContactChange:
     """Take a message out of the count of a contact: it turned out to be of another list.
 
     A removal stays: the complaint named this sender.
     """
     before = row or ContactRow(since=0)
     after = _counting(before, tuple(each for each in before.counted if each.key != name), before.removals)
-    return Outcome(before) if after is before else Outcome(after, cause=cause)
+    return ContactChange(before) if after is before else ContactChange(after, cause=cause)
 
 
 def reported_by(receipt: Receipt, message: MessageSent | None, told: Sequence[Event]) -> Cause:

@@ -10,7 +10,7 @@ import pytest
 
 from bus.memory import CATALOGUE, CODEC, MemoryKafka
 from ingest.app import Ingest, create_app
-from ingest.seen import Seen, SeenWriter
+from ingest.seen import SeenCallbacks, SeenWriter
 from ingest.settings import IngestSettings
 from schemas.records import AccountConfig, CallbacksSeen
 from tests.clock import MovedClock
@@ -18,13 +18,13 @@ from tests.clock import MovedClock
 TOPIC = CATALOGUE["callbacks_seen"]
 
 
-def records(seen: Seen) -> list[CallbacksSeen]:
+def records(seen: SeenCallbacks) -> list[CallbacksSeen]:
     return [record for _, record in seen.changes()]
 
 
 def test_counts_and_times_are_those_of_each_account_and_provider() -> None:
     clock = MovedClock(1_000)
-    seen = Seen(clock)
+    seen = SeenCallbacks(clock)
     seen.taken("acme", "infobip")
     clock.now = 2_000
     seen.refused("acme", "infobip", "wrong_secret")
@@ -56,7 +56,7 @@ def test_counts_and_times_are_those_of_each_account_and_provider() -> None:
 
 
 def test_only_what_has_changed_is_written_again_and_counts_go_on() -> None:
-    seen = Seen()
+    seen = SeenCallbacks()
     seen.taken("acme", "infobip")
     seen.taken("acme", "twilio")
     assert len(records(seen)) == 2
@@ -66,11 +66,11 @@ def test_only_what_has_changed_is_written_again_and_counts_go_on() -> None:
 
 
 def test_each_process_has_a_name_of_its_own() -> None:
-    assert Seen().instance != Seen().instance
+    assert SeenCallbacks().instance != SeenCallbacks().instance
 
 
 async def test_what_kafka_does_not_take_is_written_the_next_time() -> None:
-    seen, kafka = Seen(), MemoryKafka()
+    seen, kafka = SeenCallbacks(), MemoryKafka()
     producer: Any = kafka
     writer = SeenWriter(seen, producer, CODEC, TOPIC)
     seen.taken("acme", "infobip")
@@ -85,7 +85,7 @@ async def test_what_kafka_does_not_take_is_written_the_next_time() -> None:
 
 
 async def test_what_was_counted_last_is_written_when_the_process_ends() -> None:
-    seen, kafka = Seen(), MemoryKafka()
+    seen, kafka = SeenCallbacks(), MemoryKafka()
     producer: Any = kafka
     writer = SeenWriter(seen, producer, CODEC, TOPIC)
     writer.start()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from operations.endpoints import OPERATOR, Refused, UnderWay, activated, paused, resumed, rotated, state_of
+from operations.endpoints import OPERATOR, ChangeRefused, UnderWay, activated, paused, resumed, rotated, state_of
 from schemas.records import EndpointConfig
 
 NOW = 1_795_000_000_000
@@ -39,9 +39,9 @@ def test_a_resumed_endpoint_is_as_before_its_pause() -> None:
 
 
 def test_what_its_settings_disable_is_neither_paused_nor_resumed() -> None:
-    with pytest.raises(Refused, match="acme/crm is disabled by its settings already"):
+    with pytest.raises(ChangeRefused, match="acme/crm is disabled by its settings already"):
         paused(DISABLED, NOW)
-    with pytest.raises(Refused, match="enabled = true"):
+    with pytest.raises(ChangeRefused, match="enabled = true"):
         resumed(DISABLED)
 
 
@@ -68,5 +68,5 @@ def test_a_rotation_that_has_ended_makes_its_secret_the_present_one() -> None:
 
 def test_the_new_secret_can_be_put_in_place_before_the_overlap_ends() -> None:
     assert activated(ROTATING) == replace(ACTIVE, secret="env:NEXT")
-    with pytest.raises(Refused, match="No rotation of acme/crm"):
+    with pytest.raises(ChangeRefused, match="No rotation of acme/crm"):
         activated(ACTIVE)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from operations.providers import SILENT_AFTER_MS, STATES, Seen, setup_of, setups, state_of, url_of
+from operations.providers import SILENT_AFTER_MS, STATES, ProviderActivity, setup_of, setups, state_of, url_of
 from providers import NETWORKS, PROVIDERS
 from schemas.records import AccountConfig
 
@@ -20,16 +20,16 @@ SET = AccountConfig(
     | {"twilio": {"auth_token": "env:T"}},
     postbacks={"token": "env:P"},
 )
-TAKEN = Seen(taken=5, last_taken_at=NOW - 60_000)
+TAKEN = ProviderActivity(taken=5, last_taken_at=NOW - 60_000)
 VERIFIED = replace(TAKEN, understood=3, understood_until=NOW)
 
 
 @pytest.mark.parametrize(
     ("seen", "state"),
     [
-        (Seen(), "never seen"),
-        (Seen(understood=2, understood_until=NOW), "never seen"),
-        (Seen(refused=1, last_refused_at=NOW, last_refusal="wrong_secret"), "failing"),
+        (ProviderActivity(), "never seen"),
+        (ProviderActivity(understood=2, understood_until=NOW), "never seen"),
+        (ProviderActivity(refused=1, last_refused_at=NOW, last_refusal="wrong_secret"), "failing"),
         (TAKEN, "unverified"),
         (VERIFIED, "verified"),
         (replace(VERIFIED, last_refused_at=NOW - 90_000), "verified"),
@@ -41,7 +41,7 @@ VERIFIED = replace(TAKEN, understood=3, understood_until=NOW)
         (replace(VERIFIED, last_taken_at=NOW - SILENT_AFTER_MS - 1), "silent"),
     ],
 )
-def test_a_state_follows_from_what_was_seen(seen: Seen, state: str) -> None:
+def test_a_state_follows_from_what_was_seen(seen: ProviderActivity, state: str) -> None:
     assert state_of(seen, NOW) == state
     assert state in STATES
 
@@ -72,16 +72,18 @@ def test_secrets_that_are_given_stand_in_the_url_encoded() -> None:
 @pytest.mark.parametrize(
     ("name", "config", "seen", "done"),
     [
-        ("infobip", NOTHING_SET, Seen(), [False, False, False]),
-        ("infobip", SET, Seen(), [True, False, False]),
-        ("lime", NOTHING_SET, Seen(), [True, False, False]),
-        ("eztexting", NOTHING_SET, Seen(), [True, False, False]),
+        ("infobip", NOTHING_SET, ProviderActivity(), [False, False, False]),
+        ("infobip", SET, ProviderActivity(), [True, False, False]),
+        ("lime", NOTHING_SET, ProviderActivity(), [True, False, False]),
+        ("eztexting", NOTHING_SET, ProviderActivity(), [True, False, False]),
         ("infobip", SET, TAKEN, [True, True, False]),
-        ("infobip", SET, Seen(refused=1, last_refused_at=NOW), [True, True, False]),
+        ("infobip", SET, ProviderActivity(refused=1, last_refused_at=NOW), [True, True, False]),
         ("infobip", SET, VERIFIED, [True, True, True]),
     ],
 )
-def test_the_three_steps_are_done_one_by_one(name: str, config: AccountConfig, seen: Seen, done: list[bool]) -> None:
+def test_the_three_steps_are_done_one_by_one(
+    name: str, config: AccountConfig, seen: ProviderActivity, done: list[bool]
+) -> None:
     assert [step.is_done for step in setup_of(name, config, BASE, seen, NOW).steps] == done
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from schemas.records import ContactCommand, ContactState, InboundMessage
 from streams.optout import OptOutWords
 from streams.row import ContactRow
-from streams.rules import Event, Outcome, apply_opt_out, apply_reassigned, apply_reply, is_reassigned, read_reply
+from streams.rules import ContactChange, Event, apply_opt_out, apply_reassigned, apply_reply, is_reassigned, read_reply
 from streams.rules import apply_command as _apply_command
 from streams.rules.standing import Place, Rows, says, told
 
@@ -19,7 +19,7 @@ class Told(NamedTuple):
     events: tuple[Event | ContactState, ...]
 
 
-def with_what_is_told(row: ContactRow | None, outcome: Outcome, account: str, listed: str, number: str) -> Told:
+def with_what_is_told(row: ContactRow | None, outcome: ContactChange, account: str, listed: str, number: str) -> Told:
     """An outcome with what the stage tells of it, where nothing is known of the number for the whole account."""
     cause, after = outcome.cause, outcome.row
     if cause is None or says(row) == says(after):

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.records import Postback
-from streams.click_row import FORMAT, Arrived, ClickRow, Registration, Seen, due_at, from_bytes, is_kept, to_bytes
+from streams.click_row import (
+    FORMAT,
+    Arrived,
+    ClickRow,
+    Registration,
+    SeenConversion,
+    due_at,
+    from_bytes,
+    is_kept,
+    to_bytes,
+)
 from streams.conversions import MAX_CONVERSIONS, MAX_REGISTRATIONS, MAX_WAITING
 from streams.row import RowError
 from tests.unit.streams.click_records import WAIT, arrived, postback
@@ -33,7 +43,7 @@ postbacks = st.builds(
 rows = st.builds(
     ClickRow,
     registrations=st.lists(st.builds(Registration, text, text, text, text, times), max_size=3).map(tuple),
-    conversions=st.lists(st.builds(Seen, text, times), max_size=3).map(tuple),
+    conversions=st.lists(st.builds(SeenConversion, text, times), max_size=3).map(tuple),
     waiting=st.lists(st.builds(Arrived, postbacks, times, times, st.none() | text), max_size=3).map(tuple),
 )
 
@@ -64,7 +74,7 @@ def test_a_click_was_heard_of_with_its_newest_record() -> None:
     registrations = (Registration("acme", "m-1", "+1", "+2", 5),)
     assert ClickRow().newest == 0
     assert ClickRow(registrations=registrations).newest == 5
-    assert ClickRow(registrations=registrations, conversions=(Seen("k", 9),)).newest == 9
+    assert ClickRow(registrations=registrations, conversions=(SeenConversion("k", 9),)).newest == 9
     assert ClickRow(registrations=registrations, waiting=(arrived(postback(number=3)),)).newest == 1_003
 
 
@@ -76,7 +86,7 @@ def test_a_row_is_due_with_the_first_of_its_postbacks() -> None:
 
 
 def test_a_row_is_kept_while_it_was_heard_of() -> None:
-    data = to_bytes(ClickRow(conversions=(Seen("k", 9),)))
+    data = to_bytes(ClickRow(conversions=(SeenConversion("k", 9),)))
     assert (is_kept(data, oldest=9), is_kept(data, oldest=10)) == (True, False)
     assert is_kept(b"of another version", oldest=10)
 
@@ -85,7 +95,7 @@ def test_the_largest_row_fits_its_changelog() -> None:
     wide = postback(external_id="\x00" * 256, goal="\x00" * 256, parameters={"x": "\x00" * (8 << 10)})
     row = ClickRow(
         registrations=(Registration("a" * 64, "m" * 8_000, "+15550001111", "l" * 8_000, 1),) * MAX_REGISTRATIONS,
-        conversions=(Seen("evt_" + "k" * 26, 2**53),) * MAX_CONVERSIONS,
+        conversions=(SeenConversion("evt_" + "k" * 26, 2**53),) * MAX_CONVERSIONS,
         waiting=(arrived(wide),) * MAX_WAITING,
     )
     assert len(to_bytes(row)) < 1 << 20

@@ -12,7 +12,7 @@ from streams.conversions import (
     MAX_CONVERSIONS,
     MAX_REGISTRATIONS,
     MAX_WAITING,
-    Outcome,
+    ClickChange,
     apply_link,
     apply_postback,
     settle,
@@ -46,7 +46,7 @@ class Click:
         self._take(settle(self.row, self.now, ACCOUNTS.get, self._repeat_ms))
         return self
 
-    def _take(self, outcome: Outcome) -> None:
+    def _take(self, outcome: ClickChange) -> None:
         self.row = outcome.row
         for settled in outcome.settled:
             result = settled.result

@@ -9,7 +9,7 @@ from accounts.model import Accounts, all_configs, described
 from accounts.secrets import SecretMissing, resolve, secrets_of
 from accounts.urls import POLL
 from operations.endpoints import state_of
-from operations.providers import Seen, setup_of
+from operations.providers import ProviderActivity, setup_of
 from operations.trials import refusal_of
 from outbound.settings import OutboundSettings
 from providers import NETWORKS, PROVIDERS
@@ -46,7 +46,7 @@ def without_proof(accounts: Accounts, seen: dict[str, set[str]]) -> Iterator[Fin
     for account in accounts.accounts.values():
         for name in sorted({*account.providers, *seen[account.id]} & {*PROVIDERS, *NETWORKS}):
             trusted = account.trusted_postback_cidrs if name in NETWORKS else account.trusted_cidrs
-            if trusted or setup_of(name, account, "", Seen(), 0).steps[0].is_done:
+            if trusted or setup_of(name, account, "", ProviderActivity(), 0).steps[0].is_done:
                 continue
             yield Finding(
                 "proofs", "none", "warning",

@@ -7,7 +7,7 @@ from typing import Any
 from bus.clock import now_ms
 from console.queries.providers import seen_of
 from database.settings import DatabaseSettings
-from operations.providers import Seen, Setup, setups
+from operations.providers import ProviderActivity, Setup, setups
 from operations.settings import PublicSettings
 from trackly.asking import asking
 from trackly.decoding import time_text
@@ -31,7 +31,7 @@ def list_setups(account: str, as_json: bool) -> None:
     table(("provider", "state", "steps", "last callback", "last refused", "why", "url"), map(_row, found))
 
 
-def _seen(settings: DatabaseSettings, account: str) -> dict[str, Seen]:
+def _seen(settings: DatabaseSettings, account: str) -> dict[str, ProviderActivity]:
     with asking(settings) as connection:
         return seen_of(connection, account)
 
