@@ -45,9 +45,9 @@ def demo(
         bool, typer.Option("--keep", help="Leave it running at the end, with the console, until Ctrl-C.")
     ] = False,
 ) -> None:
-    """See it work: broker, ingest, streams and sinks start on free ports, and some 500 reports and replies of
-    Infobip and Twilio go through them: batches, repeats, late and malformed ones, STOP, a number that keeps failing.
-    The receiver verifies every signature and fails at first. Exit code 0 only if the ledger balances.
+    """See it work: start a broker, ingest, streams, and sinks on free ports, and send some 500 Infobip and Twilio
+    reports and replies through them: batches, repeats, late and malformed ones, STOP, a number that keeps failing.
+    The receiver fails at first and verifies every signature. Exits 0 only if everything is accounted for.
     """
     console = Console()
     directory = Path(tempfile.mkdtemp(prefix="trackly-demo-"))
@@ -63,18 +63,18 @@ def demo(
         started = time.monotonic()
         stack.start(lambda text: console.print(f"[dim]{text}[/dim]", highlight=False))
         os.environ |= stack.environment
-        console.print(f"everything is up after {time.monotonic() - started:.0f} s")
+        console.print(f"everything is up in {time.monotonic() - started:.0f} s")
         ledger = asyncio.run(_Run(stack, console, keep).run())
     finally:
         stack.stop()
         if not keep:
             shutil.rmtree(directory, ignore_errors=True)
     if keep:
-        console.print(f"records, tables and logs are in {directory}")
+        console.print(f"Records, tables, and logs are in {directory}")
     else:
-        console.print("`trackly demo --keep` leaves it running, to look at it in the console.")
+        console.print("`trackly demo --keep` leaves it running so you can look around in the console.")
     if not ledger.balances:
-        raise Failed("The ledger does not balance.")
+        raise Failed("Not everything is accounted for; the lines above say what is missing.")
 
 
 class _Run:
@@ -119,7 +119,7 @@ class _Run:
             self._console.print(f"[red]{problem}[/red]", highlight=False)
         wrong_door = [what for what, status, got in turned_away if status != got]
         if wrong_door:
-            raise Failed(f"Not turned away as it must be: {', '.join(wrong_door)}.")
+            raise Failed(f"Not refused as expected: {', '.join(wrong_door)}.")
         if self._keep:
             await self._stay()
         await self._receiver.stop()
@@ -132,8 +132,8 @@ class _Run:
             asyncio.get_running_loop().add_signal_handler(number, over.set)
         link = (self._stack.data / FILE).read_text("utf-8").strip()
         self._console.print(f"The console: {link}", highlight=False, soft_wrap=True)
-        self._console.print("The link signs the first admin in, once. Ctrl-C ends the demo.")
-        self._console.print(f"Commands find it by: export TRACKLY_DATA_DIR={self._stack.data}", soft_wrap=True)
+        self._console.print("The link signs the first admin in, once. Press Ctrl-C to end the demo.")
+        self._console.print(f"To use other commands with it: export TRACKLY_DATA_DIR={self._stack.data}", soft_wrap=True)
         while not over.is_set():
             self._stack.supervisor.tend()
             try:
@@ -159,13 +159,13 @@ class _Run:
                 await asyncio.sleep(1)
                 return
             await asyncio.sleep(0.1)
-        raise Failed("Ingest does not see the demo's account.")
+        raise Failed("Ingest does not know the demo account.")
 
     async def _send(self, client: httpx.AsyncClient, wave: list[Callback]) -> None:
         for callback in wave:
             status = await self._post(client, callback)
             if status != 200:
-                raise Failed(f"A callback was answered {status}.")
+                raise Failed(f"Ingest answered a callback with {status}, not 200.")
             self._posted_callbacks += 1
             self._posted_items += len(callback.items)
 
@@ -225,24 +225,24 @@ class _Run:
 
 
 def _books(ledger: Ledger, receiver: Receiver, traffic: Traffic, turned_away: list[tuple[str, int, int]]) -> Table:
-    table = Table(title="The ledger", show_header=False, min_width=60)
+    table = Table(title="What became of every report and reply", show_header=False, min_width=60)
     table.add_column()
     table.add_column(justify="right")
-    table.add_row("posted: reports and replies that were answered 200", f"[bold]{ledger.posted}[/bold]")
+    table.add_row("Reports and replies posted (all answered 200)", f"[bold]{ledger.posted}[/bold]")
     table.add_section()
-    table.add_row("delivered at the first attempt", str(ledger.delivered_at_once))
-    table.add_row("retried, then delivered", str(ledger.delivered_after_retries))
-    table.add_row("rejected, kept with the reason", str(ledger.rejected))
-    table.add_row("nothing new: repeated, or too late to matter", str(ledger.nothing_new))
+    table.add_row("Webhook delivered on the first attempt", str(ledger.delivered_at_once))
+    table.add_row("Webhook delivered after a retry", str(ledger.delivered_after_retries))
+    table.add_row("Rejected: unreadable, kept with the reason", str(ledger.rejected))
+    table.add_row("No webhook: a repeat, or too late to matter", str(ledger.nothing_new))
     table.add_section()
-    verdict = "[green]balances[/green]" if ledger.balances else "[red]does not balance[/red]"
-    table.add_row("the ledger", verdict)
+    verdict = "[green]yes[/green]" if ledger.balances else "[red]no[/red]"
+    table.add_row("Everything accounted for", verdict)
     table.add_section()
-    table.add_row("webhooks, every signature verified", str(len(receiver.arrived)))
-    table.add_row("  of them removals that follow from several reports", str(len(traffic.of_several_items)))
-    table.add_row(f"  answered 503 by the receiver in its first {OUTAGE:.0f} s", str(receiver.failed_on_purpose))
-    table.add_row("  delivered twice (allowed, same webhook-id)", str(receiver.unexpected_repeats))
-    table.add_row("contacts that must not be texted again", str(len(traffic.removed)))
+    table.add_row("Webhooks received, every signature verified", str(len(receiver.arrived)))
+    table.add_row("  of which removals caused by several reports", str(len(traffic.of_several_items)))
+    table.add_row(f"  attempts the receiver failed on purpose (503, first {OUTAGE:.0f} s)", str(receiver.failed_on_purpose))
+    table.add_row("  duplicates (allowed; same webhook-id)", str(receiver.unexpected_repeats))
+    table.add_row("Contacts removed: must not be texted again", str(len(traffic.removed)))
     for what, _, got in turned_away:
-        table.add_row(f"turned away: {what}", str(got))
+        table.add_row(f"Refused: {what}", f"HTTP {got}")
     return table
