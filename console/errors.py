@@ -49,32 +49,33 @@ def invalid_key() -> ApiError:
 
 def not_found(message: str) -> ApiError:
     """There is no such thing, or it is another account's."""
-    return ApiError(404, "not_found", "There is nothing of that name.", message)
+    return ApiError(404, "not_found", "Not found.", message)
 
 
 def forbidden(least: Role) -> ApiError:
     """The role in the account, which may be seen, is too low."""
-    return ApiError(403, "forbidden", "This is not for your role.", f"It needs the role {least} in this account.")
+    return ApiError(403, "forbidden", "Your role does not allow this.", f"It needs the {least} role in this account.")
 
 
 def not_an_operator() -> ApiError:
     """What is asked for belongs to no account."""
     return ApiError(
-        403, "forbidden", "This is not for your role.", "It needs the role admin of every account of this installation."
+        403,
+        "forbidden",
+        "Your role does not allow this.",
+        "It needs the admin role for every account of this installation.",
     )
 
 
 def not_ours() -> ApiError:
     """The request was not made by a page of the console."""
-    return ApiError(
-        403, "forbidden", "This form is not valid any more.", "Go back, load the page again, and send it once more."
-    )
+    return ApiError(403, "forbidden", "This form has expired.", "Go back, reload the page, and submit it again.")
 
 
 def too_large(limit: int) -> ApiError:
     """The body has too many bytes."""
     return ApiError(
-        413, "validation_failed", "The body is too large.", f"It may have {limit:,} bytes; send less at once."
+        413, "validation_failed", "The body is too large.", f"The limit is {limit:,} bytes; send less at once."
     )
 
 
@@ -94,14 +95,14 @@ def changed_meanwhile() -> ApiError:
     return ApiError(
         412,
         "changed_meanwhile",
-        "Somebody has changed these settings meanwhile; nothing was done.",
-        "Load them again, and make your change there.",
+        "Somebody else changed these settings; nothing was done.",
+        "Reload them and make your change again.",
     )
 
 
 def not_available(message: str) -> ApiError:
     """What is needed for an answer is not there at the moment."""
-    return ApiError(503, "not_available", "This cannot be done at the moment.", message, {"Retry-After": "5"})
+    return ApiError(503, "not_available", "This cannot be done right now.", message, {"Retry-After": "5"})
 
 
 def validation_failed(problems: Sequence[str]) -> ApiError:
@@ -131,4 +132,4 @@ def problem(error: Mapping[str, Any]) -> str:
 
 def conflict(message: str) -> ApiError:
     """What is asked for does not fit what is there."""
-    return ApiError(409, "conflict", "This cannot be done as things are.", message)
+    return ApiError(409, "conflict", "This cannot be done in the current state.", message)

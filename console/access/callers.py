@@ -46,7 +46,7 @@ def _caller(
     ] = None,
 ) -> Caller:
     if not principal.grants:
-        raise not_found("There is no account for you, or your role there is one that this console does not know.")
+        raise not_found("You have no account, or this console does not know your role in it.")
     if account is None:
         granted = [name for name in principal.grants if name != EVERY_ACCOUNT]
         if len(granted) != 1 or len(principal.grants) != 1:
@@ -55,7 +55,7 @@ def _caller(
     role = principal.role_in(account)
     # An account of somebody else is told apart from none by nobody.
     if role is None or account not in parts.accounts.accounts:
-        raise not_found(f"There is no account {account!r} for you.")
+        raise not_found(f"You have no access to account {account!r}, or it does not exist.")
     return Caller(principal, account, role, parts.accounts.lists_of(account))
 
 

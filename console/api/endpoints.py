@@ -169,13 +169,13 @@ async def delete(request: Request, endpoint: EndpointName, parts: TheParts, call
 
 @router.post("/api/endpoints/{endpoint}/pause", summary="Pause an endpoint")
 async def pause(request: Request, endpoint: EndpointName, parts: TheParts, caller: Supporter) -> Endpoint:
-    """Send nothing until it is resumed. What comes meanwhile waits in the delay topics."""
+    """Send nothing until it is resumed. New webhooks wait in the delay topics."""
     return await _changed(request, parts, caller, endpoint, "endpoint.pause", partial(paused, now=now_ms()))
 
 
 @router.post("/api/endpoints/{endpoint}/resume", summary="Resume an endpoint")
 async def resume(request: Request, endpoint: EndpointName, parts: TheParts, caller: Supporter) -> Endpoint:
-    """End a pause, whatever its reason. What waits goes out as its delays end."""
+    """End a pause, whatever its reason. Waiting webhooks go out as their delays end."""
     return await _changed(request, parts, caller, endpoint, "endpoint.resume", resumed)
 
 

@@ -32,7 +32,7 @@ async def create(request: Request, parts: Parts, principal: Principal, account: 
         raise validation_failed([f"name: must be at most {MAX_NAME} printable characters"])
     async with parts.changing[account]:
         if account in parts.accounts.accounts:
-            raise conflict(f"There is an account {account!r} already.")
+            raise conflict(f"Account {account!r} already exists.")
         made = AccountConfig(id=account, name=name or account)
         await write_setting(request, parts, principal, "account.create", None, made, {"name": made.name})
         return made

@@ -65,7 +65,7 @@ async def put(
         if is_new and values.get("id") == NEW:
             raise conflict(f"{NEW!r} cannot be the name of an endpoint: it is the page that makes one.")
         if is_new and before is not None:
-            raise conflict(f"There is an endpoint {values['id']!r} already.")
+            raise conflict(f"Endpoint {values['id']!r} already exists.")
         check_version(before, version)
         try:
             most = parts.settings.max_endpoints

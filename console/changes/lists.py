@@ -45,7 +45,7 @@ async def put(
     async with parts.changing[account]:
         before = parts.accounts.lists_of(account).get(str(values.get("number")))
         if is_new and before is not None:
-            raise conflict(f"There is a list {before.number} already.")
+            raise conflict(f"List {before.number} already exists.")
         check_version(before, version)
         try:
             plan = plan_list(values, account, parts.accounts)

@@ -57,7 +57,7 @@ async def write_setting(
             while parts.accounts.stored(config) != after:
                 await asyncio.sleep(0.02)
     except TimeoutError:
-        raise not_available("The change is stored, and not in force yet. Look again in a moment.") from None
+        raise not_available("The change is stored but not in effect yet. Look again in a moment.") from None
 
 
 def _check_sealed(before: Config | None, after: Config) -> None:

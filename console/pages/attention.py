@@ -57,8 +57,8 @@ def attention(
 
 def _of_brakes(held: int) -> Iterator[Attention]:
     if held:
-        symptom = f"{_count(held)} contacts are held: rules would remove too many at once."
-        yield Attention("bad", symptom, "Look why, and say yes or no.", "/held")
+        symptom = f"{_count(held)} removals are held: rules would remove too many contacts at once."
+        yield Attention("bad", symptom, "Review and decide.", "/held")
 
 
 def _of_endpoints(endpoints: Iterable[EndpointConfig], now: int) -> Iterator[Attention]:
@@ -66,11 +66,11 @@ def _of_endpoints(endpoints: Iterable[EndpointConfig], now: int) -> Iterator[Att
         path = f"/webhooks/{quote(endpoint.id, safe='')}"
         if endpoint.paused_at is not None:
             symptom = f"Endpoint {endpoint.id} is paused ({endpoint.paused_reason}); its webhooks wait."
-            yield Attention("bad", symptom, "Mend the receiver, test it, then resume.", path)
+            yield Attention("bad", symptom, "Fix the receiver, test it, then resume.", path)
         ends = endpoint.secret_next_at
         if endpoint.secret_next is not None and ends is not None and now < ends < now + ROTATION_ENDS_MS:
             symptom = f"The old secret of {endpoint.id} stops signing within a day."
-            yield Attention("warn", symptom, "See that the receiver knows the new one.", path)
+            yield Attention("warn", symptom, "Make sure the receiver has the new one.", path)
 
 
 def _of_webhooks(webhooks: Iterable[Webhooks], active: set[str]) -> Iterator[Attention]:
@@ -78,25 +78,25 @@ def _of_webhooks(webhooks: Iterable[Webhooks], active: set[str]) -> Iterator[Att
         failed = each.attempts - each.taken
         if each.endpoint in active and each.attempts >= FEW_ATTEMPTS and failed / each.attempts >= FAILING_SHARE:
             symptom = f"{failed:,} of {each.attempts:,} attempts at {each.endpoint} failed in the last day."
-            yield Attention("bad", symptom, "Look at what it answers.", f"/webhooks/{quote(each.endpoint, safe='')}")
+            yield Attention("bad", symptom, "See what it answers.", f"/webhooks/{quote(each.endpoint, safe='')}")
 
 
 def _of_counts(dead: int, rejected: int, opt_outs: int) -> Iterator[Attention]:
     if opt_outs:
         symptom = f"{_count(opt_outs)} payloads that may be opt-outs could not be processed in the last day."
-        yield Attention("bad", symptom, "Read each, remove who asks for it.", "/rejected?may_opt_out=true")
+        yield Attention("bad", symptom, "Read each one and remove those who opted out.", "/rejected?may_opt_out=true")
     if dead:
-        symptom = f"{_count(dead)} webhooks were given up in the last day."
-        yield Attention("bad", symptom, "Look why, then send them again.", "/dead-letters")
+        symptom = f"{_count(dead)} webhooks became dead letters in the last day."
+        yield Attention("bad", symptom, "See why, then replay them.", "/dead-letters")
     if rejected:
         symptom = f"{_count(rejected)} payloads could not be processed in the last day."
-        yield Attention("warn", symptom, "Look at the reasons; what is mended can be processed again.", "/rejected")
+        yield Attention("warn", symptom, "See the reasons; fix them, then reprocess.", "/rejected")
 
 
 def _of_age(behind_seconds: float | None) -> Iterator[Attention]:
     if behind_seconds is None:
-        symptom = "Nobody writes what these pages show."
-        yield Attention("bad", symptom, "Start `trackly read-model`; nothing is lost meanwhile.", "")
+        symptom = "The read model is not being updated."
+        yield Attention("bad", symptom, "Start `trackly read-model`; nothing is lost in the meantime.", "")
     elif behind_seconds > OLD_SECONDS:
         symptom = f"These pages are {round(behind_seconds / 60):,} min behind."
         yield Attention("warn", symptom, "`trackly read-model status` shows what is left to read.", "")
@@ -104,8 +104,8 @@ def _of_age(behind_seconds: float | None) -> Iterator[Attention]:
 
 def _of_loss(lost: int) -> Iterator[Attention]:
     if lost:
-        symptom = f"These pages lack {lost:,} records, which Kafka deleted before they were read."
-        yield Attention("bad", symptom, "`trackly read-model rebuild` makes them anew of what Kafka still has.", "")
+        symptom = f"These pages lack {lost:,} records, which Kafka deleted before they could be read."
+        yield Attention("bad", symptom, "`trackly read-model rebuild` rebuilds them from what Kafka still has.", "")
 
 
 def _count(number: int) -> str:

@@ -227,7 +227,7 @@ async def _one(
 
 def _no_link() -> ApiError:
     message = "It was used already, it has expired, or it was ended. Ask whoever sent it for a new one."
-    return ApiError(404, "not_found", "This link opens nothing.", message)
+    return ApiError(404, "not_found", "This link does not work.", message)
 
 
 def _no_session() -> ApiError:

@@ -40,7 +40,7 @@ Choices = Annotated[list[str], Form()]
 PERCENTILES = (0.5, 0.95, 0.99)
 LINK_HOURS_CHOICES = {1: "1 hour", LINK_HOURS: "24 hours", MOST_LINK_HOURS: "7 days"}
 
-OVERLAPS = {0: "none: the old secret ends at once", 1: "1 hour", 24: "24 hours", 72: "72 hours"}
+OVERLAPS = {0: "none: the old secret stops now", 1: "1 hour", 24: "24 hours", 72: "72 hours"}
 
 
 @router.get("")

@@ -173,7 +173,7 @@ async def sign_out_everywhere(request: Request, parts: TheParts) -> Response:
 def _issuer(request: Request) -> openid.OpenId:
     found: openid.OpenId | None = request.app.state.openid
     if found is None:
-        raise not_found("No issuer of OpenID Connect is configured.")
+        raise not_found("No OpenID Connect issuer is configured.")
     return found
 
 
@@ -265,6 +265,6 @@ def _no_link() -> ApiError:
     return ApiError(
         404,
         "not_found",
-        "This link opens nothing.",
+        "This link does not work.",
         "It was used already, a newer one has taken its place, or it is older than a day. An admin can make a new one.",
     )

@@ -66,7 +66,7 @@ async def change_role(
     if user is None or visitor.account not in user.grants:
         raise not_found("There is no such user in this account.")
     if str(user.id) == visitor.principal.id:
-        raise conflict("Nobody changes the own role: another admin can.")
+        raise conflict("You cannot change your own role; another admin can.")
     try:
         wanted = None if role == NONE else Role.named(role)
     except ValueError as error:

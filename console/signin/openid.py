@@ -79,7 +79,7 @@ class OpenId:
         except httpx2.HTTPError as error:
             self._client = self._new_client()
             log.warning("the issuer of OpenID Connect does not answer: %s", type(error).__name__)
-            raise not_available("The issuer of OpenID Connect does not answer.") from None
+            raise not_available("The OpenID Connect issuer does not answer.") from None
         except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
             self._client = self._new_client()
             log.error(

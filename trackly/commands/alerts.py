@@ -127,7 +127,7 @@ def _show_settings(config: AccountConfig) -> None:
     rows = ((name, str(kind.severity), "on" if is_on(config, name) else "off") for name, kind in TYPES.items())
     table(("type", "severity", "told"), rows)
     channels = ", ".join(sorted(channels_of(config)))
-    say(f"Alerts go to {channels}." if channels else "There is no channel: alerts are written down and told nobody.")
+    say(f"Alerts go to {channels}." if channels else "No channel is set up: alerts are recorded but not sent anywhere.")
     say(_mute_text(config))
 
 

@@ -103,7 +103,7 @@ async def test_the_page_says_yes_and_no(api: Api) -> None:
     api.put(contacts, held(1), held(2))
     page = (await api.page("/held")).text
     assert "2 contacts" in page
-    assert "10 % of the list in an hour, 500 contacts in any case" in page
+    assert "10% of the list an hour, 500 contacts in any case" in page
     for command, notice in (("confirm", "confirmed"), ("release", "released")):
         answer = await api.form(f"/held/{LIST}/{command}")
         assert answer.headers["location"] == f"/accounts/acme/held?notice={notice}"
@@ -111,7 +111,7 @@ async def test_the_page_says_yes_and_no(api: Api) -> None:
 
 
 async def test_the_page_of_an_account_that_holds_nothing_says_so(api: Api) -> None:
-    assert "Nothing is held." in (await api.page("/held")).text
+    assert "No removals are held." in (await api.page("/held")).text
 
 
 async def test_lists_of_contacts_tell_who_is_held(api: Api) -> None:
@@ -182,5 +182,5 @@ async def test_a_brake_of_the_form_that_is_none_is_named(api: Api, field: str, t
 async def test_the_lists_show_their_brakes(api: Api) -> None:
     api.accounts.put(ListConfig(account="acme", number="54321", brake_share=1.0))
     page = (await api.page("/lists")).text
-    assert "10 % an hour, at least 500" in page
+    assert "10% an hour, at least 500" in page
     assert ">off<" in page

@@ -87,7 +87,7 @@ def test_the_command_shows_the_codes_that_no_table_has(
     assert 'codes = { "twilio 30299" = "neutral" }' in shown
     assert "30003" in said("--all")
     assert "30003" not in said("--all", "--account", "acme")
-    assert "No failure had an unknown code." in said("--account", "other")
+    assert "Every failure had a known code." in said("--account", "other")
     assert json.loads(said("--json")) == {
         "account": "acme",
         "code": "twilio 30299",
@@ -150,7 +150,7 @@ async def test_the_page_shows_the_line_and_lets_admins_set_it() -> None:
     answer = await api.form("/codes", code="twilio 30299", status_class="invalid")
     assert answer.headers["location"] == "/accounts/acme/codes?notice=saved"
     assert api.accounts.accounts["acme"].code_classes == {"twilio 30299": "invalid"}
-    assert "Classes of this account" in (await api.page("/codes")).text
+    assert "own classes" in (await api.page("/codes")).text
     await api.form("/codes", code="twilio 30299", status_class="as the tables say")
     assert not api.accounts.accounts["acme"].code_classes
     assert (await api.form("/codes", code="30299", status_class="invalid")).status_code == 422

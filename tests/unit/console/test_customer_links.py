@@ -234,7 +234,7 @@ async def test_a_customer_changes_its_secret_and_sees_the_new_one_once(api: Api)
 async def test_a_customer_sends_a_test(api: Api) -> None:
     answer = await (await opened(api)).form("/customer/test")
     assert answer.status_code == 200
-    assert "refused_address" in answer.text or "This counts as failed" in answer.text
+    assert "refused_address" in answer.text or "This counts as a failure" in answer.text
 
 
 async def test_a_customer_has_its_own_webhooks_sent_again_one_replay_at_a_time(api: Api) -> None:

@@ -77,8 +77,8 @@ async def test_a_reference_to_a_secret_is_shown_as_it_is(api: Api) -> None:
     ("changes", "words"),
     [
         ({}, "active"),
-        ({"enabled": False}, "By its settings: it gets nothing."),
-        ({"enabled": False, "paused_reason": "failing", "paused_at": NOW}, "waits in the delay topics"),
+        ({"enabled": False}, "Disabled in its settings: it gets nothing."),
+        ({"enabled": False, "paused_reason": "failing", "paused_at": NOW}, "wait in the delay topics"),
     ],
 )
 async def test_the_page_says_an_endpoint_s_state_in_words(api: Api, changes: dict[str, Any], words: str) -> None:

@@ -67,10 +67,10 @@ def api() -> Api:
         ),
         ({"dead": 3}, "3 webhooks were given up", "/dead-letters"),
         ({"dead": MANY + 1}, "More than 10,000 webhooks were given up", "/dead-letters"),
-        ({"held": 1_200}, "1,200 contacts are held", "/held"),
+        ({"held": 1_200}, "1,200 removals are held", "/held"),
         ({"rejected": 1}, "1 payloads could not be processed", "/rejected"),
         ({"rejected_opt_outs": 2}, "2 payloads that may be opt-outs could not", "/rejected?may_opt_out=true"),
-        ({"behind_seconds": None}, "Nobody writes what these pages show", ""),
+        ({"behind_seconds": None}, "The read model is not being updated", ""),
         ({"behind_seconds": 600.0}, "These pages are 10 min behind", ""),
     ],
 )
@@ -123,7 +123,7 @@ async def test_an_account_without_events_is_told_the_first_steps(api: Api) -> No
     api.sign_in(Role.VIEWER)
     text = (await api.page("")).text
     assert "Three steps to the first event" in text
-    assert "Nobody writes what these pages show" in text
+    assert "The read model is not being updated" in text
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ async def test_the_body_of_another_sites_form_is_not_read(api: Api, path: str, h
     body = Body(b"email=a")
     answer = await api.request("POST", path, key="", content=aiter(body), headers=headers)
     assert (answer.status_code, body.read) == (403, 0)
-    assert "This form is not valid any more." in answer.text
+    assert "This form has expired." in answer.text
 
 
 @pytest.mark.parametrize("path", FORMS)

@@ -149,4 +149,4 @@ def test_the_command_lists_them_with_the_setting(
         ("1221", "list_id", 1),
         ("acme_agent", "address", 0),
     ]
-    assert "Everything that was seen belongs to a list." in said("--account", "nobody")
+    assert "Every receiver seen belongs to a list." in said("--account", "nobody")

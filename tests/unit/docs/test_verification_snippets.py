@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import re
 import shutil
 import subprocess
@@ -126,3 +127,13 @@ def test_the_snippet_takes_what_we_sign_and_nothing_else(language: Language, tmp
 )
 def test_the_snippet_compares_in_constant_time(fence: str, comparison: str) -> None:
     assert comparison in snippet_of(fence)
+
+
+@pytest.mark.parametrize("fence", ["python", "javascript"])
+def test_the_console_shows_the_function_of_the_documents(fence: str) -> None:
+    template = (ROOT / "console" / "templates" / "endpoints" / "verify.html").read_text("utf-8")
+    shown = re.search(rf'<pre data-snippet="{fence}">(.*?)</pre>', template, re.DOTALL)
+    documented = re.search(rf"```{fence}\n(.*?)\n```", PAGE, re.DOTALL)
+    assert shown is not None
+    assert documented is not None
+    assert html.unescape(shown[1]) == documented[1].rstrip("\n")

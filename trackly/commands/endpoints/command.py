@@ -64,7 +64,7 @@ def list_endpoints(
 
 @endpoints.command("pause")
 def pause(endpoint: Endpoint, as_json: Json = False) -> None:
-    """Send nothing to an endpoint until it is resumed. What comes meanwhile waits in the delay topics."""
+    """Send nothing to an endpoint until it is resumed. New webhooks wait in the delay topics."""
 
     _show(asyncio.run(change_endpoint("endpoint.pause", endpoint, lambda config: paused(config, now_ms()))), as_json)
 

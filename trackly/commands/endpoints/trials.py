@@ -109,5 +109,5 @@ def _show(config: EndpointConfig, trial: Trial, as_json: bool) -> None:
     if trial.answer:
         show(trial.answer)
     if outcome.error_class is not None:
-        say(f"This counts as failed: {trial.refusal or ERROR_CLASSES[outcome.error_class].meaning}.")
+        say(f"This counts as a failure: {trial.refusal or ERROR_CLASSES[outcome.error_class].meaning}.")
     say(f"webhook-signature signs `{trial.headers['webhook-id']}.{trial.headers['webhook-timestamp']}.` and the body.")

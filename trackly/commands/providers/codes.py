@@ -29,7 +29,7 @@ def list_codes(account: str | None, since: int, everything: bool, as_json: bool)
         return
     table(("account", "code", "detail", "class", "in a table", "failures", "last"), map(_row, shown))
     if not shown:
-        say("No failure had an unknown code." if not everything else "There was no failure.")
+        say("Every failure had a known code." if not everything else "No failures.")
     elif not everything:
         say('An account gives a code another class with one line: codes = { "' + shown[0].code + '" = "neutral" }')
 

@@ -35,7 +35,7 @@ def list_receivers(account: str | None, since: int, as_json: bool) -> None:
     if found:
         say("An opt-out to one of these removes from every list; the setting, in the list that it is of, ends that.")
     else:
-        say("Everything that was seen belongs to a list.")
+        say("Every receiver seen belongs to a list.")
 
 
 def _row(each: Receiver) -> tuple[str, ...]:

@@ -138,4 +138,4 @@ async def test_the_page_of_a_contact_says_the_same_as_the_check(api: Api) -> Non
     assert "us-fl" in page
     assert "America/New_York" in page
     assert "may be sent now" in (await api.page(f"/contacts/{NEW_YORK}")).text
-    assert "not known where this number is" in (await api.page(f"/contacts/{TOLL_FREE}")).text
+    assert "location is not known" in (await api.page(f"/contacts/{TOLL_FREE}")).text
