@@ -42,7 +42,7 @@ def invalid_key() -> ApiError:
         401,
         "invalid_api_key",
         "The API key is not valid.",
-        "It is unknown, expired or revoked. `trackly keys list` shows the keys there are.",
+        "It is unknown, expired or revoked. `trackly keys list` shows all keys.",
         {"WWW-Authenticate": "Bearer"},
     )
 

@@ -29,7 +29,7 @@ def console_database() -> Iterator[Connection]:
     except UserError as error:
         raise Failed(str(error)) from None
     except SQLAlchemyError as error:
-        raise Failed(f"The database does not answer: {type(error).__name__}.") from None
+        raise Failed(f"The database did not answer: {type(error).__name__}.") from None
     finally:
         engine.dispose()
 

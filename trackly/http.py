@@ -36,6 +36,6 @@ def run_http(name: str, http: Door) -> None:
         # A thread that does not end, such as one that asks a broker, would keep the process.
         end_within(CRASH_SECONDS, f"{name} stopped")
     if not http.started:
-        raise Failed(f"{name} could not start; the reason stands above.")
+        raise Failed(f"{name} could not start; the reason is above.")
     if http.failure is not None:
         raise http.failure

@@ -141,7 +141,7 @@ class Topic:
             if records:
                 moved = time.monotonic()
             elif time.monotonic() - moved > STALLED:
-                raise Failed(f"Kafka gave no record for {STALLED:g} s, although there are more. Try again.")
+                raise Failed(f"Kafka returned no records for {STALLED:g} s although more exist. Try again.")
 
     async def value_at(self, partition: int, offset: int) -> bytes | None:
         """Value of one record, or None where it is gone. What is read afterwards goes on behind it."""
@@ -157,7 +157,7 @@ class Topic:
             if records:
                 value: bytes | None = records[0].value
                 return value if records[0].offset == offset else None
-        raise Failed(f"Kafka gave no record for {STALLED:g} s, although there are more. Try again.")
+        raise Failed(f"Kafka returned no records for {STALLED:g} s although more exist. Try again.")
 
 
 @asynccontextmanager
@@ -248,7 +248,7 @@ async def read_back(is_stored: Callable[[], bool], look: str) -> None:
     while not is_stored():
         if time.monotonic() > deadline:
             raise Failed(
-                f"Written, but not read back within {READ_BACK:g} s: somebody else may have changed the same"
+                f"Written, but not read back within {READ_BACK:g} s. Somebody else may have changed the same"
                 f" settings. {look} shows what is."
             )
         await asyncio.sleep(0.05)

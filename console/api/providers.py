@@ -97,7 +97,7 @@ async def put_credentials(
 def check_source(provider: str) -> None:
     """Raise ApiError 404 for what is neither a provider nor a network."""
     if provider not in PROVIDERS and provider not in NETWORKS:
-        raise not_found(f"There is no provider {provider!r}; /api/providers lists those there are.")
+        raise not_found(f"There is no provider {provider!r}; /api/providers lists them.")
 
 
 async def setups_of(parts: Parts, caller: Caller) -> list[Setup]:

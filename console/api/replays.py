@@ -54,7 +54,7 @@ async def order_replay(request: Request, body: NewReplay, parts: TheParts, calle
     now = now_ms()
     unknown = [event for event in body.events if event not in EVENTS]
     if unknown:
-        raise validation_failed([f"events: {unknown[0]!r} is none of {', '.join(EVENTS)}"])
+        raise validation_failed([f"events: {unknown[0]!r} is not one of {', '.join(EVENTS)}"])
     wanted = Order(
         f"{caller.account}/{body.endpoint}",
         body.outcome,

@@ -64,7 +64,7 @@ async def remove(
 ) -> Response:
     """Order that the number is not texted again."""
     if reason not in REMOVAL_REASONS:
-        raise validation_failed([f"reason: is none of {', '.join(REMOVAL_REASONS)}"])
+        raise validation_failed([f"reason: is not one of {', '.join(REMOVAL_REASONS)}"])
     return await _order(request, parts, visitor, "remove", number, [_list(visitor, list_number)], reason=reason)
 
 

@@ -69,7 +69,7 @@ def lost(broker: str, tmp_path: Path) -> Path:
         assert made.returncode == 0, made.stderr
         assert json.loads(made.stdout)["records"]["contacts"] == 2
         again = old.trackly("backup", str(file), **PASSPHRASE)
-        assert (again.returncode, "exists already" in again.stderr) == (1, True)
+        assert (again.returncode, "already exists" in again.stderr) == (1, True)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert not any(secret.encode() in file.read_bytes() for secret in (REMOVED, "acme", KEYS["TRACKLY_SECRET_KEYS"]))
     return file

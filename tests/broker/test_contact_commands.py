@@ -190,7 +190,7 @@ def test_an_import_waits_for_streams_and_gives_up_when_it_is_away(
     finally:
         cluster.start("streams-1")
     assert done.returncode == 1
-    assert "takes none. Start it" in done.stderr
+    assert "not processing them. Start it" in done.stderr
     assert (tmp_path / "list.csv.import.json").exists()
     again = cluster.trackly("contacts", "import", str(path), "--account", "mass", "--list", LIST, "--yes")
     assert again.returncode == 0, again.stderr
@@ -221,7 +221,7 @@ def test_a_key_is_shown_once_opens_its_account_and_can_be_revoked(cluster: Clust
     ("arguments", "code", "told"),
     [
         (("create", "--account", "nobody", "--name", "x"), 1, "There is no account 'nobody'."),
-        (("create", "--name", "x"), 2, "name one account, or say --all-accounts"),
+        (("create", "--name", "x"), 2, "name one account, or pass --all-accounts"),
         (("create", "--name", "x", "--account", "acme", "--all-accounts"), 2, "name one account"),
         (("create", "--name", "", "--account", "acme"), 2, "a name has 1 to 100"),
         (("create", "--name", "x", "--account", "acme", "--expires", "soon"), 2, "is not a valid duration"),

@@ -139,7 +139,7 @@ def _warn_of_plain_secrets(keys: list[str], allowed: bool) -> None:
     shown = ", ".join(keys[:5]) + (", …" if len(keys) > 5 else "")
     if not allowed:
         raise Failed(f"Secrets of {shown} {NO_KEY}")
-    say(f"WARNING: secrets of {shown} will lie on Kafka in plain text, for everybody who may read it.")
+    say(f"WARNING: secrets of {shown} will be stored on Kafka in plain text, readable by anyone with access to it.")
 
 
 def _changes(count: int) -> str:

@@ -113,7 +113,7 @@ def _decide(command: str, account: str, list_number: str, yes: bool, what: str) 
     listed = list_named(list_number, "LIST")
     held = next((each for each in asyncio.run(_holdings(account)) if each.list_number == (listed or ALL_LISTS)), None)
     if held is None:
-        raise Failed(f"Nothing is held of list {listed or ALL_LISTS} in account {account}.")
+        raise Failed(f"No removals are held for list {listed or ALL_LISTS} in account {account}.")
     if not yes:
         confirm(f"{held.reasons.total():,} contacts are held. Shall they {what}?")
     asyncio.run(_write(command, account, listed, held.reasons.total()))

@@ -148,7 +148,7 @@ def _trusted(given: list[str] | None) -> list[str]:
     if not keys:
         own = BusSettings().evidence_key
         if own is None:
-            raise Failed("Whose evidence is it to be? Name the public key by --key, or set TRACKLY_EVIDENCE_KEY.")
+            raise Failed("No key to check it with: pass the public key with --key, or set TRACKLY_EVIDENCE_KEY.")
         keys = [public_key(own.get_secret_value())]
     for each in keys:
         try:

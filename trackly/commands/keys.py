@@ -52,11 +52,11 @@ def create_key(
 ) -> None:
     """Make a key and show it, once: only its digest is stored."""
     if (account is None) is not all_accounts:
-        raise typer.BadParameter("name one account, or say --all-accounts", param_hint="--account")
+        raise typer.BadParameter("name one account, or pass --all-accounts", param_hint="--account")
     if endpoint is not None and account is None:
         raise typer.BadParameter("name the endpoint's account", param_hint="--account")
     if not (0 < len(name) <= MAX_NAME and name.isprintable()):
-        raise typer.BadParameter(f"a name has 1 to {MAX_NAME} printable characters", param_hint="--name")
+        raise typer.BadParameter(f"must be 1 to {MAX_NAME} printable characters", param_hint="--name")
     expires_at = None if expires is None else now_ms() + parsed(parse_duration, expires, "--expires")
     key, text = new_key(account, name, expires_at, endpoint=endpoint)
     if endpoint is None:
@@ -129,7 +129,7 @@ async def _revoke(key_id: str) -> None:
     async with _reader(settings, codec) as reader:
         key = reader.view.by_id.get(key_id)
         if key is None:
-            raise Failed(f"There is no key {key_id!r}; `trackly keys list` shows those there are.")
+            raise Failed(f"There is no key {key_id!r}; `trackly keys list` shows all keys.")
         if key.revoked_at is None:
             await _write("key.revoke", settings, codec, reader, replace(key, revoked_at=now_ms()))
 

@@ -145,7 +145,7 @@ def stop_replay(replay_id: ReplayId, as_json: Json = False) -> None:
     if as_json:
         json_line(_fields(Known(stopped, known.progress)))
     else:
-        say(f"Replay {replay_id} is told to stop.")
+        say(f"Replay {replay_id} has been told to stop.")
 
 
 def order_replays(orders: list[Order], as_json: bool) -> None:
@@ -243,14 +243,14 @@ def _fields(known: Known) -> dict[str, Any]:
 
 def _one(known: dict[str, Known], replay_id: str) -> Known:
     if replay_id not in known:
-        raise Failed(f"There is no replay {replay_id!r}; `trackly replay list` shows those there are.")
+        raise Failed(f"There is no replay {replay_id!r}; `trackly replay list` shows all replays.")
     return known[replay_id]
 
 
 def _check_events(order: Order, config: EndpointConfig) -> None:
     for event in order.events:
         if event not in EVENTS:
-            raise typer.BadParameter(f"{event!r} is none of {', '.join(EVENTS)}", param_hint="--event")
+            raise typer.BadParameter(f"{event!r} is not one of {', '.join(EVENTS)}", param_hint="--event")
         if event not in config.events:
             raise Failed(f"{order.endpoint} gets no {event} events; it gets {', '.join(config.events)}.")
 

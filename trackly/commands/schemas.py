@@ -50,7 +50,7 @@ def publish_schemas(as_json: Json = False) -> None:
 
     settings = BusSettings()
     if settings.schema_registry_url is None:
-        raise Failed("SCHEMA_REGISTRY_URL is not set: there is no registry to publish to.")
+        raise Failed("SCHEMA_REGISTRY_URL is not set: no registry to publish to.")
     there = HttpRegistry(settings.schema_registry_url)
     folder = FolderRegistry()
     subjects = folder.subjects(settings.catalogue)

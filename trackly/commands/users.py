@@ -134,7 +134,7 @@ def _show_link(connection: Connection, user: User) -> None:
 def _named(connection: Connection, email: str) -> User:
     user = user_by_email(connection, email_of(email))
     if user is None:
-        raise Failed(f"There is no user {email!r}; `trackly users list` shows those there are.")
+        raise Failed(f"There is no user {email!r}; `trackly users list` shows all users.")
     return user
 
 

@@ -38,7 +38,7 @@ def backup(file: File, passphrase_file: PassphraseFile = None, as_json: Json = F
     settings = BusSettings()
     passphrase = passphrase_of(passphrase_file, is_new=True)
     if file.exists():
-        raise Failed(f"{file} exists already: name a new file.")
+        raise Failed(f"{file} already exists: choose another file.")
     part = file.with_name(f"{file.name}.part")
     head, written = Head.of(settings, now_ms()), Counter[str]()
     try:

@@ -135,9 +135,9 @@ def check_target(settings: BusSettings, head: Head) -> None:
         used = [name for name in names if any(admin.end_offsets(name).values())]
         running = [service for service in ("streams", "sinks") if admin.has_members(settings.group(service))]
     if used:
-        raise Failed(f"{used[0]} has records already: a backup is put back into new topics only.")
+        raise Failed(f"{used[0]} has records already: a backup can only be restored into new topics.")
     if running:
-        raise Failed(f"{' and '.join(running)} must not run while a backup is put back: stop its processes first.")
+        raise Failed(f"{' and '.join(running)} must not run during a restore: stop its processes first.")
     if head.registry != (settings.schema_registry_url is not None):
         there = "one" if head.registry else "none"
         raise Failed(f"The backup was made with {there} at SCHEMA_REGISTRY_URL: its records need the same registry.")

@@ -270,7 +270,7 @@ def check_list(view: Accounts, account: str, list_number: str) -> None:
 
 def _reason(text: str) -> str:
     if text not in REMOVAL_REASONS:
-        raise typer.BadParameter(f"{text!r} is none of {', '.join(REMOVAL_REASONS)}", param_hint="--reason")
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(REMOVAL_REASONS)}", param_hint="--reason")
     return text
 
 

@@ -132,7 +132,7 @@ class Import:
             raise Failed(
                 f"{self.state_path} is of an import that was interrupted, with another file, account, list, reason,"
                 " country or date."
-                " Finish that one, or pass --restart to begin anew."
+                " Finish that one, or pass --restart to start over."
             )
 
     def survey(self, noting: Callable[[Parse], Parse] = lambda parse: parse) -> Survey:
@@ -253,7 +253,7 @@ class Import:
         except FileNotFoundError:
             return None
         except (ValueError, TypeError):
-            raise Failed(f"{self.state_path} cannot be read; pass --restart to begin anew.") from None
+            raise Failed(f"{self.state_path} cannot be read; pass --restart to start over.") from None
 
     def _save(self, rejects: TextIO) -> None:
         rejects.flush()
@@ -270,8 +270,8 @@ async def _let_streams_follow(admin: Admin, settings: BusSettings) -> None:
     while ahead > MAX_AHEAD:
         if time.monotonic() - moved > PATIENCE:
             raise Failed(
-                f"streams has {ahead:,} orders before it and takes none. Start it, or see its /readyz; then the same"
-                " command goes on from here."
+                f"streams has {ahead:,} orders ahead of this one and is not processing them. Start it, or check its"
+                " /readyz; then the same command goes on from here."
             )
         await asyncio.sleep(0.2)
         before, ahead = ahead, await asyncio.to_thread(_ahead, admin, settings)

@@ -90,7 +90,7 @@ def _until_carried_out(settings: BusSettings, wanted: dict[Partition, int]) -> N
                 return
             if time.monotonic() > deadline:
                 raise Failed(
-                    f"streams had not carried it out after {WAIT:g} s: is `trackly streams` running? The same command"
+                    f"streams had not carried it out after {WAIT:g} s. Is `trackly streams` running? The same command"
                     " goes on from there."
                 )
             time.sleep(0.2)

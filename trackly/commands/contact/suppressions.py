@@ -106,7 +106,7 @@ def _cells(line: str, delimiter: str) -> list[str]:
 def _suppression(number: str, reason: str, country: str | None) -> Suppression:
     reason = reason.strip().lower()
     if reason and reason not in REMOVAL_REASONS:
-        raise BadLine(f"the reason is none of {', '.join(REMOVAL_REASONS)}")
+        raise BadLine(f"the reason is not one of {', '.join(REMOVAL_REASONS)}")
     try:
         return Suppression(written_number(number, country), reason or None)
     except ValueError as error:

@@ -133,7 +133,9 @@ class _Run:
         link = (self._stack.data / FILE).read_text("utf-8").strip()
         self._console.print(f"The console: {link}", highlight=False, soft_wrap=True)
         self._console.print("The link signs the first admin in, once. Press Ctrl-C to end the demo.")
-        self._console.print(f"To use other commands with it: export TRACKLY_DATA_DIR={self._stack.data}", soft_wrap=True)
+        self._console.print(
+            f"To use other commands with it: export TRACKLY_DATA_DIR={self._stack.data}", soft_wrap=True
+        )
         while not over.is_set():
             self._stack.supervisor.tend()
             try:
@@ -240,7 +242,9 @@ def _books(ledger: Ledger, receiver: Receiver, traffic: Traffic, turned_away: li
     table.add_section()
     table.add_row("Webhooks received, every signature verified", str(len(receiver.arrived)))
     table.add_row("  of which removals caused by several reports", str(len(traffic.of_several_items)))
-    table.add_row(f"  attempts the receiver failed on purpose (503, first {OUTAGE:.0f} s)", str(receiver.failed_on_purpose))
+    table.add_row(
+        f"  attempts the receiver failed on purpose (503, first {OUTAGE:.0f} s)", str(receiver.failed_on_purpose)
+    )
     table.add_row("  duplicates (allowed; same webhook-id)", str(receiver.unexpected_repeats))
     table.add_row("Contacts removed: must not be texted again", str(len(traffic.removed)))
     for what, _, got in turned_away:

@@ -41,7 +41,7 @@ def try_endpoint(
         sent = trial_event(event, config.account, now_ms())
     except KeyError:
         known = ", ".join(shape.event for shape in SHAPES.values())
-        raise typer.BadParameter(f"{event!r} is none of {known}", param_hint="--event") from None
+        raise typer.BadParameter(f"{event!r} is not one of {known}", param_hint="--event") from None
     try:
         trial = asyncio.run(send_trial(config, sent, OutboundSettings(), may_use_http(config.account, view)))
     except SecretMissing as missing:

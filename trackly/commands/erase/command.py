@@ -88,9 +88,7 @@ def erase(
         table(("until", "topic", "in", "why"), map(_row, kept))
     say(ELSEWHERE)
     if not carried_out:
-        raise Failed(
-            f"The order is given, and streams had not carried it out after {WAIT:g} s: is `trackly streams` running?"
-        )
+        raise Failed(f"Requested, but streams had not carried it out after {WAIT:g} s. Is `trackly streams` running?")
 
 
 def _verify(settings: BusSettings, account: str, number: str, as_json: bool) -> None:
@@ -112,7 +110,7 @@ def _verify(settings: BusSettings, account: str, number: str, as_json: bool) -> 
 async def _lists(settings: BusSettings, codec: Codec, account: str) -> list[str]:
     view = await read_accounts(settings, codec)
     if account not in view.accounts:
-        raise Failed(f"There is no account {account!r}; `trackly export` shows those there are.")
+        raise Failed(f"There is no account {account!r}; `trackly export` shows all accounts.")
     return sorted(view.lists_of(account))
 
 

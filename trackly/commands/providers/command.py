@@ -248,7 +248,7 @@ async def _post(base: str, targets: list[str], requests: list[CallbackRequest]) 
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 # The error's own text may hold the URL, and with it a secret.
                 what = f"Nothing answers at {base} ({type(error).__name__})"
-                raise Failed(f"{what}: start ingest, or say with --url where it is.") from None
+                raise Failed(f"{what}: start ingest, or pass its address with --url.") from None
             answers.append((answer.status_code, _code(answer)))
     return answers
 

@@ -67,17 +67,19 @@ def tap(
     bounds = parsed(parse_start, begin, "--from"), None if end is None else parsed(parse_start, end, "--to")
     conditions = [parsed(parse_condition, text, "--where") for text in where or ()]
     if raw and (conditions or count_by or out):
-        raise typer.BadParameter("fields are only known without --raw", param_hint="--where")
+        raise typer.BadParameter("cannot be used with --raw, which decodes no fields", param_hint="--where")
     if out is not None and out.suffix not in FORMATS:
         raise typer.BadParameter(f"{out} does not end with one of {', '.join(FORMATS)}", param_hint="--out")
     if out is not None and (count_by or most):
         raise typer.BadParameter("cannot be used with --count-by or --max", param_hint="--out")
     if most is not None and state is not None:
-        raise typer.BadParameter("stands without --state, which knows whole batches", param_hint="--max")
+        raise typer.BadParameter("cannot be used with --state, which works in whole batches", param_hint="--max")
     settings = BusSettings()
     found = settings.catalogue.named(topic)
     if raw and found is not None and found.id in SECRET_TOPICS:
-        raise typer.BadParameter(f"{found.name} holds secrets, which are shown decoded and hidden", param_hint="--raw")
+        raise typer.BadParameter(
+            f"{found.name} holds secrets, which are only shown decoded, with stars", param_hint="--raw"
+        )
     prints = not count_by and out is None
     question = Question(
         topic, *bounds, conditions, follow=(prints and end is None) if follow is None else follow, timeout=timeout

@@ -50,7 +50,7 @@ class Export:
 def refuse_others(path: Path) -> None:
     """Raise Failed where there is a file already, which is not this export's."""
     if path.exists():
-        raise Failed(f"{path} is there already: name another file, or remove it.")
+        raise Failed(f"{path} already exists: choose another file, or remove it.")
 
 
 class _Lines(Export):

@@ -106,7 +106,7 @@ class Position:
         except (ValueError, KeyError, TypeError):
             raise Failed(f"{self._path} is not a `trackly tap` position: name another file, or remove it.") from None
         if asked != self._asked:
-            raise Failed(f"{self._path} is the position of another question ({asked}): name another file.")
+            raise Failed(f"{self._path} is the position of a different query ({asked}): choose another file.")
         return saved
 
 
@@ -189,7 +189,7 @@ async def _read(
         if not behind and question.timeout is not None and now - wanted_at >= question.timeout:
             return
         if behind and now - moved_at > STALLED:
-            raise Failed(f"Kafka gave no record for {STALLED:g} s, although there are more. Try again.")
+            raise Failed(f"Kafka returned no records for {STALLED:g} s although more exist. Try again.")
         records = await topic.poll(0.2, BATCH)
         wanted = sink.take(records)
         if wanted is None:

@@ -64,7 +64,7 @@ def grow(
     old = BusSettings()
     new = BusSettings(topic_prefix=prefix, partitions=partitions)
     if new.topic_prefix == old.topic_prefix:
-        raise Failed(f"The new topics need another prefix than the old ones, which is {old.topic_prefix!r}.")
+        raise Failed(f"The new topics need a different prefix from the old ones ({old.topic_prefix!r}).")
     with Admin(old) as admin:
         check(admin, old, new)
         if not yes:

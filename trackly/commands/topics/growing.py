@@ -58,7 +58,7 @@ def moved(settings: BusSettings) -> list[Topic]:
 def check(admin: Admin, old: BusSettings, new: BusSettings) -> None:
     """Make sure that nobody works on what is moved. Raises Failed with what is to do."""
     if not admin.identities(topic.name for topic in old.catalogue.values()):
-        raise Failed(f"There are no topics of trackly's that begin with {old.topic_prefix!r}.")
+        raise Failed(f"No trackly topics begin with {old.topic_prefix!r}.")
     wait_for_the_end(admin, old, *INPUTS)
     there = admin.identities(topic.name for topic in moved(new))
     used = [name for name in there if any(admin.end_offsets(name).values())]

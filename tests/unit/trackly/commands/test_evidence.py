@@ -58,7 +58,7 @@ def test_a_file_that_was_changed_is_not_proven(file: Path) -> None:
 def test_without_any_key_the_command_asks_whose_it_is_to_be(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRACKLY_EVIDENCE_KEY")
     done = runner.invoke(app, ["evidence", "verify", str(file)])
-    assert (done.exit_code, "Name the public key by --key" in done.stderr) == (1, True)
+    assert (done.exit_code, "pass the public key with --key" in done.stderr) == (1, True)
 
 
 def test_a_key_that_is_none_is_wrong_usage(file: Path) -> None:

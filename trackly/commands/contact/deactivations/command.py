@@ -83,7 +83,7 @@ def deactivations(
     if (file is None) == (source is None):
         raise typer.BadParameter("name a file, or a provider by --from", param_hint="FILE")
     if source is not None and source not in SOURCES:
-        raise typer.BadParameter(f"{source!r} is none of {', '.join(SOURCES)}", param_hint="--from")
+        raise typer.BadParameter(f"{source!r} is not one of {', '.join(SOURCES)}", param_hint="--from")
     if reason not in ("deactivated", "reassigned"):
         raise typer.BadParameter(f"{reason!r} is neither deactivated nor reassigned", param_hint="--reason")
     given = None if day is None else parsed(_day, day, "--date")

@@ -118,7 +118,7 @@ class Client:
                 text, allow_http=settings.allow_http, allowed=settings.allow_subnets, ports=settings.webhook_ports
             )
         except RefusedUrl as error:
-            raise Failed(f"The provider's address is not asked: {error}.") from None
+            raise Failed(f"The provider's address cannot be used: {error}.") from None
 
     async def _ask(self, url: URL, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         try:
@@ -207,7 +207,7 @@ async def fetch(wanted: Wanted, settings: OutboundSettings | None = None, *, pau
         return target
     base = wanted.url or source.url
     if base is None:
-        raise Failed(f"{wanted.source} gives each customer an address of its own: name it by --url.")
+        raise Failed(f"{wanted.source} gives each customer their own address: pass it with --url.")
     auth = _authorization(source, wanted)
     folder.mkdir(parents=True, exist_ok=True)
     fetched = target.with_suffix(".part")
@@ -241,7 +241,9 @@ def _authorization(source: Source, wanted: Wanted) -> str:
 
 def _resolved(option: str, reference: str | None) -> str:
     if reference is None or not reference.startswith(REFERENCES):
-        raise Failed(f"{option} is missing, or no reference: write env:NAME or file:PATH, never the secret itself.")
+        raise Failed(
+            f"{option} is missing, or is not a reference: write env:NAME or file:PATH, never the secret itself."
+        )
     try:
         return resolve(reference)
     except SecretMissing as error:

@@ -286,7 +286,7 @@ def test_a_position_is_where_the_last_run_ended(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("other", "told"),
-    [(question("sms.raw"), "another question"), (question(DELIVERY, "status=expired"), "another question")],
+    [(question("sms.raw"), "a different query"), (question(DELIVERY, "status=expired"), "a different query")],
 )
 def test_a_position_belongs_to_one_question(other: Question, told: str, tmp_path: Path) -> None:
     path = tmp_path / "position.json"
