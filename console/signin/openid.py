@@ -87,7 +87,7 @@ class OpenId:
                 type(error).__name__, error,
             )  # fmt: skip
             raise not_available(
-                "The issuer of OpenID Connect does not answer as one. The console's log says more to its admin."
+                "The OpenID Connect issuer gave an answer that cannot be used. The console's log says more."
             ) from None
 
     def _new_client(self) -> Any:

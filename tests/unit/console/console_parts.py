@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
@@ -55,6 +56,9 @@ from schemas.records import (
 from tests.clock import MovedClock
 
 CODEC = Codec(FolderRegistry())
+A_SECRET = re.compile(r"whsec_[\w+/]")
+"""A signing secret in a text; how to verify names no more than what all of them begin with."""
+
 LIST, OTHER_LIST = "+18005551234", "+18005559999"
 NUMBER = "+15551230001"
 

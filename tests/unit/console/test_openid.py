@@ -221,7 +221,7 @@ async def test_an_issuer_whose_discovery_says_nothing_is_told_and_asked_again(
     issuer.broken[DISCOVERY] = answer
     refused = await begun(api)
     assert refused.status_code == 503
-    assert "issuer of OpenID Connect" in refused.text
+    assert "OpenID Connect issuer" in refused.text
     issuer.broken.clear()
     assert (await begun(api)).status_code == 302
 

@@ -74,7 +74,7 @@ def test_a_line_of_csv_that_names_no_contact(first: str, line: str, told: str) -
         ("{}", 'has no field "number"'),
         ('{"number": null}', 'has no field "number"'),
         ('{"number": "nobody"}', "the number is not a valid phone number"),
-        ('{"number": "+15551230001", "reason": "x"}', "the reason is none of"),
+        ('{"number": "+15551230001", "reason": "x"}', "the reason is not one of"),
     ],
 )
 def test_a_line_of_json_that_names_no_contact(line: str, told: str) -> None:
