@@ -98,7 +98,7 @@ def test_version_is_that_of_the_package() -> None:
             "'infobop' is not a known provider; did you mean infobip?",
         ),
         (["providers", "test", "infobip"], "Missing option '--account'"),
-        (["contact", "remove", "acme", "+18005551234", "+15551230001", "--reason", "x"], "--reason: 'x' is none of"),
+        (["contact", "remove", "acme", "+18005551234", "+15551230001", "--reason", "x"], "--reason: 'x' is not one of"),
         (["contacts", "export", "--removed"], "Missing option '--account'"),
         (["contacts", "export", "--account", "acme", "--format", "xml"], "--format"),
         (["contacts", "import", "nowhere.csv", "--account", "a", "--list", "+18005551234"], "nowhere.csv"),

@@ -55,7 +55,7 @@ def test_a_line_of_json(line: str, expected: Suppression | None) -> None:
     [
         ("number,reason", "nobody,manual", "the number is not a valid phone number"),
         ("number,reason", "1.5551E+10,", "the number is not a valid phone number"),
-        ("number,reason", "+15551230001,because", "the reason is none of message, manual"),
+        ("number,reason", "+15551230001,because", "the reason is not one of message, manual"),
         ("reason,number", "manual", "has no column 2 with a number"),
         ("number", '"+15551230001', "is not valid CSV"),
     ],
