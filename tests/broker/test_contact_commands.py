@@ -223,7 +223,7 @@ def test_a_key_is_shown_once_opens_its_account_and_can_be_revoked(cluster: Clust
         (("create", "--account", "nobody", "--name", "x"), 1, "There is no account 'nobody'."),
         (("create", "--name", "x"), 2, "name one account, or pass --all-accounts"),
         (("create", "--name", "x", "--account", "acme", "--all-accounts"), 2, "name one account"),
-        (("create", "--name", "", "--account", "acme"), 2, "a name has 1 to 100"),
+        (("create", "--name", "", "--account", "acme"), 2, "must be 1 to 100"),
         (("create", "--name", "x", "--account", "acme", "--expires", "soon"), 2, "is not a valid duration"),
         (("revoke", "key_none"), 1, "There is no key 'key_none'"),
     ],

@@ -87,7 +87,7 @@ def test_version_is_that_of_the_package() -> None:
         (["tap", "t", "--to", "tomorrow"], "--to: 'tomorrow' is not a valid place"),
         (["tap", "t", "--out", "x.xlsx"], "--out: x.xlsx does not end with one of .jsonl, .csv, .parquet"),
         (["tap", "t", "--out", "x.csv", "--count-by", "status"], "cannot be used with --count-by"),
-        (["tap", "t", "--max", "1", "--state", "x"], "--max: stands without --state"),
+        (["tap", "t", "--max", "1", "--state", "x"], "--max: cannot be used with --state"),
         (["tap", "t", "--raw", "--count-by", "status"], "cannot be used with --raw, which decodes no fields"),
         (["rejected", "list", "--since", "5"], "--since: '5' is not a valid duration"),
         (["dead", "list", "--limit", "many"], "--limit"),

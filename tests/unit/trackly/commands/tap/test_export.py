@@ -249,7 +249,7 @@ def test_a_file_that_was_cut_is_not_written_on(form: str, tmp_path: Path) -> Non
 def test_a_file_of_somebody_else_is_not_written_over(form: str, resumed: dict[str, Any] | None, tmp_path: Path) -> None:
     path = tmp_path / f"events.{form}"
     path.write_text("precious", "utf-8")
-    with pytest.raises(Failed, match="is there already"):
+    with pytest.raises(Failed, match="already exists"):
         FORMATS[form](path, resumed)
     assert path.read_text("utf-8") == "precious"
 
