@@ -55,7 +55,7 @@ async def test_states_that_are_too_old_are_shown_as_such(api: Api) -> None:
     old = Api(check_max_age=1e-9)
     old.sign_in(Role.SUPPORT)
     assert (await old.get(f"/api/contacts/{NUMBER}")).json()["is_fresh"] is False
-    assert "text nobody" in (await old.page(PAGE)).text
+    assert "do not text this contact" in (await old.page(PAGE)).text
 
 
 @pytest.mark.parametrize("lists", [(), (LIST,)])
