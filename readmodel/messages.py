@@ -36,6 +36,7 @@ class MessageNews:
     list_number: str | None
     part_count: int | None
     registered_at: int | None = None
+    tag: str | None = None
     report: Report | None = None
     at: int
 
@@ -54,6 +55,7 @@ def merged(row: Row | None, news: MessageNews) -> Row:
         after["list_number"] = news.list_number or row["list_number"]
     if news.registered_at is not None:
         after["registered_at"] = news.registered_at
+        after["tag"] = news.tag
     after["number"] = row["number"] or news.number
     after["part_count"] = row["part_count"] if news.part_count is None else news.part_count
     if news.report is not None:
@@ -73,6 +75,7 @@ def _first(news: MessageNews) -> Row:
         **_reported(news.report or _NO_REPORT),
         "part_count": news.part_count,
         "registered_at": news.registered_at,
+        "tag": news.tag,
         "updated_at": news.at,
     }
 

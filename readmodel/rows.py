@@ -67,8 +67,14 @@ ITEM_CHARACTERS = 4_000
 """What is kept of a rejected item; all of it is on Kafka."""
 
 
+TAG_ARGUMENT = "tag"
+
+
 class Place(NamedTuple):
-    """Where a record is on Kafka, its key, when (ms) it was written, and the headers `source` and `version`."""
+    """Where a record is on Kafka, its key, when (ms) it was written, and the headers `source` and `version`.
+
+    `tag_argument` names the one of a message's own arguments by which it is found.
+    """
 
     topic: str
     partition: int
@@ -77,6 +83,7 @@ class Place(NamedTuple):
     key: bytes | None = None
     source: str | None = None
     version: int | None = None
+    tag_argument: str = TAG_ARGUMENT
 
     def __str__(self) -> str:
         return f"{self.topic}/{self.partition}/{self.offset}"
@@ -230,6 +237,7 @@ def _message_sent(message: MessageSent, place: Place) -> Iterable[Change]:
         list_number=message.list_number,
         part_count=message.part_count,
         registered_at=place.timestamp,
+        tag=message.unique_args.get(place.tag_argument) or None,
         at=place.at(message.sent_at),
     )
 

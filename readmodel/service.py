@@ -217,6 +217,7 @@ class ReadModel:
             record.key,
             None if source is None else source.decode("utf-8", "replace"),
             version_in(record.headers),
+            self._settings.tag_argument,
         )
         try:
             if record.value is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from database.settings import DatabaseSettings
+from readmodel.rows import TAG_ARGUMENT
 
 
 class ReadModelSettings(DatabaseSettings):
@@ -41,6 +42,14 @@ class ReadModelSettings(DatabaseSettings):
         gt=0,
         validation_alias="TRACKLY_ANSWER_DAYS",
         description="Days for which the answers of checks are kept, of accounts that keep them as evidence.",
+    )
+    tag_argument: str = Field(
+        default=TAG_ARGUMENT,
+        min_length=1,
+        max_length=100,
+        validation_alias="TRACKLY_TAG_ARGUMENT",
+        description="Argument among a message's `unique_args` by whose value deliveries are found and exported, such as"
+        " campaign. It holds for messages that are registered from then on.",
     )
     host: str = Field(
         default="127.0.0.1",

@@ -25,12 +25,18 @@ class DeliveriesFilter(ListFilter):
     list_number: str | None = Field(default=None, max_length=40, examples=["+18005551234"])
     number: str | None = Field(default=None, max_length=40, description="The recipient.", examples=["+15551230001"])
     message_id: str | None = Field(default=None, max_length=200, description="The sender's own id.")
+    tag: str | None = Field(
+        default=None,
+        max_length=200,
+        description="Value of the argument `tag` of the message's `unique_args` (TRACKLY_TAG_ARGUMENT names another).",
+        examples=["spring"],
+    )
     provider_message_id: str | None = Field(default=None, max_length=200)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """What became of one message. `status` is `queued` until the first report."""
+    """What became of one message. `status` is `queued` until the first report; `tag` is of its `unique_args`."""
 
     message_id: str
     provider: str
@@ -44,6 +50,7 @@ class Delivery:
     final: bool
     part_count: int | None
     registered_at: At | None
+    tag: str | None
     updated_at: At
 
 

@@ -25,6 +25,7 @@ def message(nth: int = 1, **changes: Any) -> dict[str, Any]:
         "final": True,
         "part_count": 1,
         "registered_at": NOW - 60_000,
+        "tag": None,
         "updated_at": NOW + nth * 1_000,
         **changes,
     }

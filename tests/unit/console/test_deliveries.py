@@ -104,3 +104,12 @@ async def test_who_is_not_signed_in_is_sent_to_sign_in_and_back(api: Api) -> Non
     answer = await api.page("/deliveries", params={"status": "expired"})
     assert answer.status_code == 303
     assert answer.headers["location"] == "/sign-in?next=%2Faccounts%2Facme%2Fdeliveries%3Fstatus%3Dexpired"
+
+
+async def test_deliveries_are_found_and_exported_by_their_tag(api: Api) -> None:
+    api.put(messages, message(1, tag="spring"), message(2, tag="summer"), message(3))
+    found = (await api.get("/api/deliveries", params={"tag": "spring"})).json()["data"]
+    assert [(each["provider_message_id"], each["tag"]) for each in found] == [("ib-1", "spring")]
+    exported = (await api.get("/api/deliveries.csv", params={"tag": "spring"})).text
+    assert exported.count("\n") == 2
+    assert "spring" in exported

@@ -36,6 +36,7 @@ LISTS: list[tuple[Callable[..., Any], type[ListFilter], dict[str, Any]]] = [
             "number": "+15550000007",
             "message_id": "m-7",
             "provider_message_id": "ib-7",
+            "tag": "spring",
             "since": "24h",
         },
     ),
@@ -66,7 +67,10 @@ def filled(engine: Engine) -> Engine:
         insert(
             connection,
             tables.messages,
-            [rows.message(n, number=number(n % 5_000), account=_account(n)) for n in range(ROWS)],
+            [
+                rows.message(n, number=number(n % 5_000), account=_account(n), tag="spring" if n % 7 else None)
+                for n in range(ROWS)
+            ],
         )
         insert(
             connection,
@@ -165,6 +169,11 @@ def test_what_names_one_message_is_not_looked_for_in_all(full: Engine, name: str
     steps = " ".join(plans(full, deliveries, "acme", DeliveriesFilter.model_validate({name: value})))
     assert name in steps.replace("messages_identity", "provider_message_id")
     assert "by_time" not in steps
+
+
+def test_messages_of_a_tag_are_read_by_its_own_index(full: Engine) -> None:
+    steps = " ".join(plans(full, deliveries, "acme", DeliveriesFilter(tag="spring")))
+    assert "messages_by_tag" in steps
 
 
 def test_a_trace_is_read_by_indexes(full: Engine) -> None:

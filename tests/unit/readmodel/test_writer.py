@@ -344,3 +344,30 @@ def test_old_counts_go_by_the_day(database: Engine) -> None:
         while purge(connection, 0, NOW - 2 * 24 * HOUR, 0, 0, 100):
             pass
     assert len(rows(database, tables.hourly_events, "hour")) == 2 + (NOW % HOUR == 0)
+
+
+@pytest.mark.parametrize(
+    ("argument", "arguments", "tag"),
+    [
+        ("tag", {"tag": "spring", "user": "7"}, "spring"),
+        ("campaign", {"tag": "spring", "campaign": "7"}, "7"),
+        ("tag", {"campaign": "7"}, None),
+        ("tag", {"tag": ""}, None),
+    ],
+)
+def test_a_message_has_the_tag_that_its_sender_registered_whichever_comes_first(
+    database: Engine, argument: str, arguments: dict[str, str], tag: str | None
+) -> None:
+    sent = replace(records.message(1, NOW), unique_args=arguments)
+    registered = sent, Place("messages", 0, 1, NOW, tag_argument=argument)
+    reported = records.delivery(1, NOW), Place("delivery", 0, 1, NOW)
+    take_at(database, registered)
+    take_at(database, reported)
+    assert rows(database, tables.messages, "tag") == [tag]
+
+
+def test_a_tag_is_known_although_a_report_came_first(database: Engine) -> None:
+    take_at(database, (records.delivery(1, NOW), Place("delivery", 0, 1, NOW)))
+    sent = replace(records.message(1, NOW), unique_args={"tag": "spring"})
+    take_at(database, (sent, Place("messages", 0, 1, NOW)))
+    assert rows(database, tables.messages, "tag") == ["spring"]
