@@ -11,6 +11,7 @@ from console.access.callers import Operator, TheCaller, TheParts, ThePrincipal
 from console.api.contact_lists import ShownList, lists_of
 from console.api.lists import ListAnswer
 from console.changes.accounts import create
+from console.changes.acts import Act
 from console.http.fields import StrictBody
 
 router = APIRouter(tags=["Account"])
@@ -70,5 +71,5 @@ async def get_accounts(parts: TheParts, principal: ThePrincipal) -> ListAnswer[N
 @router.post("/api/accounts", status_code=201, summary="Create an account")
 async def create_account(request: Request, body: NewAccount, parts: TheParts, caller: Operator) -> NamedAccount:
     """Create an account; for admins of every account. Lists, providers and endpoints follow."""
-    made = await create(request, parts, caller.principal, body.id, body.name)
+    made = await create(Act(request, parts, caller.principal), body.id, body.name)
     return NamedAccount(made.id, made.name, str(caller.role))

@@ -13,6 +13,7 @@ from accounts.checks import KEEP
 from bus.clock import now_ms
 from console.access.callers import Administrator, Supporter, TheCaller, TheParts
 from console.api.lists import ListAnswer, answer
+from console.changes.acts import Act
 from console.changes.alerts import AlertSettings, audit_test, change, settings_of
 from console.http.fields import Body, Item
 from console.queries.alerts import AlertsFilter, ToldAlert, alerts
@@ -81,19 +82,19 @@ async def put_settings(request: Request, body: NewSettings, parts: TheParts, cal
     """Replace the settings. They hold within about a second."""
     secrets = body.model_dump(exclude={"types", "minimum_severity"})
     changed = partial(with_settings, types=body.types, minimum_severity=body.minimum_severity, secrets=secrets)
-    return settings_of(await change(request, parts, caller.principal, caller.account, "alerts.change", changed))
+    return settings_of(await change(Act(request, parts, caller.principal), caller.account, "alerts.change", changed))
 
 
 @router.post("/api/alerts/mute", summary="Mute alerts")
 async def mute(request: Request, body: Mute, parts: TheParts, caller: Supporter) -> AlertSettings:
     """Tell nothing for a while, or tell again. What happens meanwhile is listed all the same."""
     changed = unmuted if body.duration is None else partial(muted, duration=body.duration, now=now_ms())
-    return settings_of(await change(request, parts, caller.principal, caller.account, "alerts.mute", changed))
+    return settings_of(await change(Act(request, parts, caller.principal), caller.account, "alerts.mute", changed))
 
 
 @router.post("/api/alerts/test", summary="Try the channels")
 async def try_channels(request: Request, parts: TheParts, caller: Supporter) -> Trials:
     """Send a test alert to every channel, and tell what each answers. Empty where there is none."""
     trials = await send_test(parts.accounts.accounts[caller.account], parts.settings)
-    await audit_test(request, parts, caller.principal, caller.account, trials)
+    await audit_test(Act(request, parts, caller.principal), caller.account, trials)
     return Trials([TriedChannel(trial.channel, trial.end, trial.answer) for trial in trials])

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Request
 
 from console.access.callers import Administrator, Caller, IdempotencyKey, TheCaller, TheParts, accept
 from console.api.lists import ListAnswer
+from console.changes.acts import Act
 from console.changes.brakes import decide
 from console.parts import Parts
 from console.queries.brakes import HeldList, held_lists
@@ -65,5 +66,5 @@ async def _decide(
     request: Request, list_number: str, parts: Parts, caller: Caller, idempotency_key: str | None, command: str
 ) -> Decided:
     accepted = await accept(request, parts, caller, idempotency_key)
-    await decide(request, parts, caller.principal, caller.account, caller.lists, list_number, command, accepted)
+    await decide(Act(request, parts, caller.principal), caller.account, caller.lists, list_number, command, accepted)
     return Decided(iso_time(accepted.at))

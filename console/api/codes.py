@@ -13,6 +13,7 @@ from accounts.checks import CLASSES
 from bus.clock import now_ms
 from console.access.callers import Administrator, TheCaller, TheParts
 from console.changes.accounts import set_code_class
+from console.changes.acts import Act
 from console.http.fields import StrictBody, Text
 from console.parts import Parts
 from console.queries.codes import Code, codes_of_failures
@@ -56,7 +57,7 @@ async def get_codes(
 @router.put("/api/codes", summary="Give a code another class")
 async def put_code(request: Request, body: CodeClass, parts: TheParts, caller: Administrator) -> CodeClass:
     """Say what a code does to the account's contacts, from reports on that are read from then on."""
-    await set_code_class(request, parts, caller.principal, caller.account, body.code, body.status_class)
+    await set_code_class(Act(request, parts, caller.principal), caller.account, body.code, body.status_class)
     return body
 
 

@@ -12,6 +12,7 @@ from accounts.brakes import MOST_MINIMUM
 from console.access.callers import Administrator, Caller, TheCaller, TheParts
 from console.api.lists import ListAnswer
 from console.changes import lists as changes
+from console.changes.acts import Act
 from console.changes.settings import etag_of
 from console.http.fields import IfMatch, Item, StrictBody
 from console.principals import Role
@@ -98,7 +99,7 @@ async def create(
 ) -> ShownList:
     """Create a list. Messages to it may be sent, and callbacks about it come, from then on."""
     values = body.model_dump(exclude_none=True)
-    made = await changes.put(request, parts, caller.principal, caller.account, values, is_new=True)
+    made = await changes.put(Act(request, parts, caller.principal), caller.account, values, is_new=True)
     return shown_list(response, caller, made)
 
 
@@ -121,7 +122,9 @@ async def update(
     """Replace its settings: what is left out gets its default. They hold for what comes from then on."""
     changes.list_named(caller.lists, number)
     values = {"number": number, **body.model_dump(exclude_none=True)}
-    made = await changes.put(request, parts, caller.principal, caller.account, values, is_new=False, version=if_match)
+    made = await changes.put(
+        Act(request, parts, caller.principal), caller.account, values, is_new=False, version=if_match
+    )
     return shown_list(response, caller, made)
 
 

@@ -15,6 +15,7 @@ from bus.clock import now_ms
 from console.access.callers import Administrator, Caller, PolledEndpoint, Supporter, TheCaller, TheParts
 from console.api.lists import ListAnswer
 from console.changes import endpoints as changes
+from console.changes.acts import Act
 from console.changes.customers import CustomerLink, end_links, make_link
 from console.changes.settings import etag_of
 from console.errors import conflict, validation_failed
@@ -128,7 +129,7 @@ async def get_endpoints(parts: TheParts, caller: TheCaller) -> ListAnswer[Endpoi
 async def create(request: Request, body: NewEndpoint, parts: TheParts, caller: Administrator) -> WithSecret:
     """Create an endpoint. Without a secret one is made, and shown in this answer alone."""
     values = body.model_dump(exclude_none=True)
-    made, secret = await changes.put(request, parts, caller.principal, caller.account, values, is_new=True)
+    made, secret = await changes.put(Act(request, parts, caller.principal), caller.account, values, is_new=True)
     return WithSecret(await _shown(parts, made), secret)
 
 
@@ -154,7 +155,7 @@ async def update(
     changes.endpoint_named(parts, caller.account, endpoint)
     values = {"id": endpoint, **body.model_dump(exclude_none=True)}
     made, _ = await changes.put(
-        request, parts, caller.principal, caller.account, values, is_new=False, version=if_match
+        Act(request, parts, caller.principal), caller.account, values, is_new=False, version=if_match
     )
     response.headers["ETag"] = etag_of(made)
     return await _shown(parts, made)
@@ -163,7 +164,7 @@ async def update(
 @router.delete("/api/endpoints/{endpoint}", status_code=204, summary="Delete an endpoint")
 async def delete(request: Request, endpoint: EndpointName, parts: TheParts, caller: Administrator) -> Response:
     """Delete it. What waits for it is dropped when its delay is over."""
-    await changes.delete(request, parts, caller.principal, changes.endpoint_named(parts, caller.account, endpoint))
+    await changes.delete(Act(request, parts, caller.principal), changes.endpoint_named(parts, caller.account, endpoint))
     return Response(status_code=204)
 
 
@@ -185,7 +186,7 @@ async def rotate(
 ) -> WithSecret:
     """Make a new secret and show it, once. During the overlap both sign."""
     config = changes.endpoint_named(parts, caller.account, endpoint)
-    after, secret = await changes.rotate(request, parts, caller.principal, config, body.overlap_hours, body.again)
+    after, secret = await changes.rotate(Act(request, parts, caller.principal), config, body.overlap_hours, body.again)
     return WithSecret(await _shown(parts, after), secret)
 
 
@@ -208,14 +209,14 @@ async def link_customer(
     It shows nothing else of the account.
     """
     config = changes.endpoint_named(parts, caller.account, endpoint)
-    return await make_link(request, parts, caller.principal, config, body.valid_hours)
+    return await make_link(Act(request, parts, caller.principal), config, body.valid_hours)
 
 
 @router.delete("/api/endpoints/{endpoint}/customer-links", status_code=204, summary="End all links of customers")
 async def end_customers(request: Request, endpoint: EndpointName, parts: TheParts, caller: Administrator) -> Response:
     """No link to this endpoint opens anything any more, and who has opened one is out."""
     config = changes.endpoint_named(parts, caller.account, endpoint)
-    await end_links(request, parts, caller.principal, config)
+    await end_links(Act(request, parts, caller.principal), config)
     return Response(status_code=204)
 
 
@@ -229,7 +230,7 @@ async def try_endpoint(
 ) -> TrialResult:
     """Send a signed test event from the console, by default a delivery, and tell what the endpoint answers."""
     config = changes.endpoint_named(parts, caller.account, endpoint)
-    trial = await changes.try_endpoint(request, parts, caller.principal, config, body.event)
+    trial = await changes.try_endpoint(Act(request, parts, caller.principal), config, body.event)
     return TrialResult(
         trial.headers,
         trial.body.decode(),
@@ -276,7 +277,7 @@ async def _changed(
     request: Request, parts: Parts, caller: Caller, endpoint: str, action: str, changed: Any
 ) -> Endpoint:
     config = changes.endpoint_named(parts, caller.account, endpoint)
-    return await _shown(parts, await changes.change(request, parts, caller.principal, config, action, changed))
+    return await _shown(parts, await changes.change(Act(request, parts, caller.principal), config, action, changed))
 
 
 async def _shown(parts: Parts, config: EndpointConfig) -> Endpoint:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bus.clock import now_ms
 from console.access.callers import Supporter, TheCaller, TheParts
+from console.changes.acts import Act
 from console.changes.evidence import exported
 from console.errors import validation_failed
 from console.parts import Parts
@@ -59,7 +60,7 @@ async def export(
 ) -> Signed:
     """Replies, rules that hit, events, states, orders and webhooks of one number, in order, each with its place on
     Kafka and its hash, signed. Every export is in the audit log. `trackly evidence verify` checks it."""
-    return Signed(**await exported(request, parts, caller.principal, caller.account, number))
+    return Signed(**await exported(Act(request, parts, caller.principal), caller.account, number))
 
 
 async def figures(parts: Parts, account: str, since: str, until: str | None) -> TimeToEffect:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from console.access.callers import Administrator, TheParts
 from console.api.lists import ListAnswer
+from console.changes.acts import Act
 from console.changes.keys import ShownKey, create, keys_of, revoke, shown
 from console.http.fields import StrictBody
 
@@ -48,9 +49,7 @@ async def list_keys(parts: TheParts, caller: Administrator) -> ListAnswer[ShownK
 async def create_key(request: Request, body: NewKey, parts: TheParts, caller: Administrator) -> CreatedKey:
     """Make a key. Its text is in this answer alone; only its digest is stored."""
     key, text = await create(
-        request,
-        parts,
-        caller.principal,
+        Act(request, parts, caller.principal),
         caller.account,
         body.name,
         body.role,
@@ -68,4 +67,4 @@ async def revoke_key(
     caller: Administrator,
 ) -> ShownKey:
     """Revoke a key. Within about a second it opens nothing any more; it stays in the list."""
-    return shown(await revoke(request, parts, caller.principal, caller.account, key_id))
+    return shown(await revoke(Act(request, parts, caller.principal), caller.account, key_id))

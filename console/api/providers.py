@@ -11,6 +11,7 @@ from pydantic import ConfigDict, RootModel
 from bus.clock import now_ms
 from console.access.callers import Administrator, Caller, TheCaller, TheParts
 from console.changes.accounts import set_credentials
+from console.changes.acts import Act
 from console.errors import not_found
 from console.http.fields import Item, Secret
 from console.parts import Parts
@@ -90,7 +91,7 @@ async def put_credentials(
 ) -> ProviderAnswer:
     """Set what proves callbacks of a provider or network; null removes one, what is not named stays. None is shown."""
     check_source(provider)
-    await set_credentials(request, parts, caller.principal, caller.account, provider, body.root)
+    await set_credentials(Act(request, parts, caller.principal), caller.account, provider, body.root)
     return await show_provider(provider, parts, caller)
 
 

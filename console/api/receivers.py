@@ -12,6 +12,7 @@ from bus.clock import now_ms
 from console.access.callers import Administrator, TheCaller, TheParts
 from console.api.contact_lists import ListNumber, ShownList, shown_list
 from console.changes import lists as changes
+from console.changes.acts import Act
 from console.http.fields import Provider, StrictBody, Text
 from console.parts import Parts
 from console.queries.filters import checked_time
@@ -52,7 +53,7 @@ async def assign(
 ) -> ShownList:
     """Add a number or sender to what a list sends from, or a provider's id of it. It counts from then on."""
     known = changes.list_named(caller.lists, number)
-    made = await changes.assign(request, parts, caller.principal, known, body.receiver, body.kind, body.provider)
+    made = await changes.assign(Act(request, parts, caller.principal), known, body.receiver, body.kind, body.provider)
     return shown_list(response, caller, made)
 
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 
 from console.access.callers import Operator, Supporter, TheCaller, TheParts
 from console.api.lists import ListAnswer, answer
+from console.changes.acts import Act
 from console.changes.rejected import Retried, retry
 from console.queries.rejected import Rejected, RejectedFilter, list_rejected
 
@@ -38,4 +39,4 @@ async def process_again(
 
     What was understood the first time gives the same ids again and counts no second time.
     """
-    return await retry(request, parts, caller.principal, caller.account, wanted)
+    return await retry(Act(request, parts, caller.principal), caller.account, wanted)

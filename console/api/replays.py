@@ -10,6 +10,7 @@ from pydantic import Field
 from bus.clock import now_ms
 from console.access.callers import Supporter, TheCaller, TheParts
 from console.api.lists import ListAnswer
+from console.changes.acts import Act
 from console.changes.replays import Replay, order, orders_of, plan_dead, replay_named, shown, stop
 from console.errors import validation_failed
 from console.http.fields import Item, StrictBody
@@ -64,7 +65,7 @@ async def order_replay(request: Request, body: NewReplay, parts: TheParts, calle
         None if body.until is None else checked_time("until", body.until, now),
         body.rate,
     )
-    (known,) = await order(request, parts, caller.principal, caller.account, [wanted])
+    (known,) = await order(Act(request, parts, caller.principal), caller.account, [wanted])
     return shown(known)
 
 
@@ -76,7 +77,7 @@ async def replay_dead(
     plan = await parts.reads(plan_dead, caller.account, wanted, parts.accounts.endpoints_of(caller.account))
     orders = list(orders_of(plan, caller.account))
     return ListAnswer(
-        [shown(each) for each in await order(request, parts, caller.principal, caller.account, orders)], None
+        [shown(each) for each in await order(Act(request, parts, caller.principal), caller.account, orders)], None
     )
 
 
@@ -89,4 +90,4 @@ async def get_replay(replay_id: ReplayId, parts: TheParts, caller: TheCaller) ->
 @router.post("/api/replays/{replay_id}/stop", summary="Stop a replay")
 async def stop_replay(request: Request, replay_id: ReplayId, parts: TheParts, caller: Supporter) -> Replay:
     """Stop it. What it has handed over already still goes out."""
-    return shown(await stop(request, parts, caller.principal, caller.account, replay_id))
+    return shown(await stop(Act(request, parts, caller.principal), caller.account, replay_id))

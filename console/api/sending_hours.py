@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 
 from accounts.sending_hours import FIELDS
 from console.access.callers import Administrator, TheCaller, TheParts
+from console.changes.acts import Act
 from console.changes.sending_hours import change
 from console.changes.settings import etag_of
 from console.http.fields import IfMatch, Item, StrictBody
@@ -86,7 +87,7 @@ async def put_sending_hours(
 ) -> SendingHours:
     """Replace them all: what is left out gets its default. Checks go by them at once."""
     values = body.model_dump(exclude_none=True)
-    made = await change(request, parts, caller.principal, caller.account, values, if_match)
+    made = await change(Act(request, parts, caller.principal), caller.account, values, if_match)
     return _shown(response, made)
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from starlette.requests import Request
-
 from accounts.checks import check_class, check_code, check_id
 from accounts.secrets import keyring, with_secrets
+from console.changes.acts import Act
 from console.changes.settings import refuse_references, write_setting
 from console.errors import conflict, validation_failed
-from console.parts import Parts
-from console.principals import Principal
 from operations.credentials import with_credentials
 from schemas.records import AccountConfig
 
@@ -22,7 +19,7 @@ MAX_CODES = 1_000
 """Codes that an account may give a class of its own."""
 
 
-async def create(request: Request, parts: Parts, principal: Principal, account: str, name: str) -> AccountConfig:
+async def create(act: Act, account: str, name: str) -> AccountConfig:
     """A new account. Raises ApiError: 409 where there is one of this id, 422, 503."""
     try:
         check_id(account)
@@ -30,36 +27,32 @@ async def create(request: Request, parts: Parts, principal: Principal, account: 
         raise validation_failed([f"id: {error}"]) from None
     if len(name) > MAX_NAME or not name.isprintable():
         raise validation_failed([f"name: must be at most {MAX_NAME} printable characters"])
-    async with parts.changing[account]:
-        if account in parts.accounts.accounts:
+    async with act.parts.changing[account]:
+        if account in act.parts.accounts.accounts:
             raise conflict(f"Account {account!r} already exists.")
         made = AccountConfig(id=account, name=name or account)
-        await write_setting(request, parts, principal, "account.create", None, made, {"name": made.name})
+        await write_setting(act, "account.create", None, made, {"name": made.name})
         return made
 
 
-async def set_credentials(
-    request: Request, parts: Parts, principal: Principal, account: str, source: str, given: Mapping[str, str | None]
-) -> None:
+async def set_credentials(act: Act, account: str, source: str, given: Mapping[str, str | None]) -> None:
     """Set credentials at a provider or network, by name; None removes one, what is not named stays.
 
     Raises ApiError: 422 with every mistake by its name, 503.
     """
     refuse_references(dict(given))
-    async with parts.changing[account]:
-        before = parts.accounts.accounts[account]
+    async with act.parts.changing[account]:
+        before = act.parts.accounts.accounts[account]
         try:
             after = with_secrets(with_credentials(before, source, given), keyring().seal)
         except ValueError as error:
             raise validation_failed(str(error).split("\n")) from None
         details = {"source": source, "set": [name for name in given if given[name] is not None]}
         details["removed"] = [name for name in given if given[name] is None]
-        await write_setting(request, parts, principal, "account.credentials", before, after, details)
+        await write_setting(act, "account.credentials", before, after, details)
 
 
-async def set_code_class(
-    request: Request, parts: Parts, principal: Principal, account: str, code: str, status_class: str | None
-) -> None:
+async def set_code_class(act: Act, account: str, code: str, status_class: str | None) -> None:
     """Say what a code of failures does to the account's contacts; None: what the tables say.
 
     Raises ApiError: 422, 503.
@@ -73,8 +66,8 @@ async def set_code_class(
             problems.append(f"{name}: {error}")
     if problems:
         raise validation_failed(problems)
-    async with parts.changing[account]:
-        before = parts.accounts.accounts[account]
+    async with act.parts.changing[account]:
+        before = act.parts.accounts.accounts[account]
         classes = {each: given for each, given in before.code_classes.items() if each != code}
         if status_class is not None:
             classes[code] = status_class
@@ -84,4 +77,4 @@ async def set_code_class(
             return
         details = {code: [before.code_classes.get(code), status_class]}
         after = replace(before, code_classes=classes)
-        await write_setting(request, parts, principal, "account.codes", before, after, details)
+        await write_setting(act, "account.codes", before, after, details)

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from starlette.requests import Request
-
 from accounts.alerts import TYPES, channels_of, is_muted
 from accounts.secrets import keyring, with_secrets
 from bus.clock import now_ms
-from console.changes.audit_log import audit
+from console.changes.acts import Act
 from console.changes.settings import write_setting
 from console.errors import validation_failed
-from console.parts import Parts
-from console.principals import Principal
 from console.queries.rows import At
 from operations.alerts import ChannelTrial
 from schemas.records import AccountConfig
@@ -45,9 +41,7 @@ def settings_of(account: AccountConfig) -> AlertSettings:
 
 
 async def change(
-    request: Request,
-    parts: Parts,
-    principal: Principal,
+    act: Act,
     account: str,
     action: str,
     changed: Callable[[AccountConfig], AccountConfig],
@@ -56,24 +50,22 @@ async def change(
 
     Raises ApiError: 422 with what `changed` says of values that do not fit, 503 when Kafka takes nothing.
     """
-    async with parts.changing[account]:
-        before = parts.accounts.accounts[account]
+    async with act.parts.changing[account]:
+        before = act.parts.accounts.accounts[account]
         try:
             after = with_secrets(changed(before), keyring().seal)
         except ValueError as error:
             raise validation_failed([str(error)]) from None
         details = {"before": _logged(before), "after": _logged(after)}
-        await write_setting(request, parts, principal, action, before, after, details)
+        await write_setting(act, action, before, after, details)
         return after
 
 
-async def audit_test(
-    request: Request, parts: Parts, principal: Principal, account: str, trials: Iterable[ChannelTrial]
-) -> None:
+async def audit_test(act: Act, account: str, trials: Iterable[ChannelTrial]) -> None:
     """Write down that the channels were tried, and how each ended. Raises ApiError (503)."""
     ends = {trial.channel: trial.end for trial in trials}
     about = f"account {account}"
-    await audit(request, parts.writer, principal, "alerts.test", about, accounts=[account], channels=ends)
+    await act.audit("alerts.test", about, accounts=[account], channels=ends)
 
 
 def _logged(account: AccountConfig) -> dict[str, object]:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
-
 from accounts.suppression import ALL_LISTS, WHOLE_ACCOUNT
 from console.backends.idempotency import Accepted
 from console.backends.kafka_writer import Entry
-from console.changes.audit_log import audited
+from console.changes.acts import Act
 from console.errors import not_found
-from console.parts import Parts
-from console.principals import Principal
 from schemas.records import ContactCommand, ListConfig
 
 
 async def decide(
-    request: Request,
-    parts: Parts,
-    principal: Principal,
+    act: Act,
     account: str,
     lists: dict[str, ListConfig],
     list_number: str,
@@ -36,9 +30,9 @@ async def decide(
         account=account,
         list_number=WHOLE_ACCOUNT if list_number == ALL_LISTS else list_number,
         phone_number="",
-        issued_by=principal.name,
+        issued_by=act.principal.name,
         issued_at=accepted.at,
     )
-    async with audited(request, parts.writer, principal, f"brake.{command}", list_number, accounts=[account]):
+    async with act.audited(f"brake.{command}", list_number, accounts=[account]):
         # Not under a recipient's key: streams tells every partition.
-        await parts.writer.write("commands", [Entry(account.encode(), order, order.event_id, accepted.at)])
+        await act.parts.writer.write("commands", [Entry(account.encode(), order, order.event_id, accepted.at)])

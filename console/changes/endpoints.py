@@ -7,17 +7,14 @@ from dataclasses import fields
 from functools import partial
 from typing import Any
 
-from starlette.requests import Request
-
 from accounts.plan import PlanError, new_secret, plan_endpoint
 from accounts.secrets import SecretMissing, keyring
 from accounts.urls import POLL
 from bus.clock import now_ms
-from console.changes.audit_log import audit
+from console.changes.acts import Act
 from console.changes.settings import check_version, refuse_references, write_setting
 from console.errors import conflict, not_found, validation_failed
 from console.parts import Parts
-from console.principals import Principal
 from console.signin.customers import revoke
 from operations.endpoints import ChangeRefused, UnderWay, rotated
 from operations.trials import Trial, send_trial, trial_event
@@ -42,9 +39,7 @@ def endpoint_named(parts: Parts, account: str, endpoint: str) -> EndpointConfig:
 
 
 async def put(
-    request: Request,
-    parts: Parts,
-    principal: Principal,
+    act: Act,
     account: str,
     values: dict[str, Any],
     *,
@@ -59,32 +54,30 @@ async def put(
     """
     headers = {f"headers.{name}": value for name, value in values.get("headers", {}).items()}
     refuse_references({"secret": values.get("secret"), **headers})
-    async with parts.changing[account]:
+    async with act.parts.changing[account]:
         key = f"{account}/{values.get('id', '')}"
-        before = parts.accounts.endpoints.get(key)
+        before = act.parts.accounts.endpoints.get(key)
         if is_new and values.get("id") == NEW:
             raise conflict(f"{NEW!r} cannot be the name of an endpoint: it is the page that makes one.")
         if is_new and before is not None:
             raise conflict(f"Endpoint {values['id']!r} already exists.")
         check_version(before, version)
         try:
-            most = parts.settings.max_endpoints
-            plan = plan_endpoint(values, account, parts.accounts, keys=keyring(), most_endpoints=most)
+            most = act.parts.settings.max_endpoints
+            plan = plan_endpoint(values, account, act.parts.accounts, keys=keyring(), most_endpoints=most)
         except (PlanError, SecretMissing) as error:
             raise validation_failed(str(error).split("\n")) from None
         (change,) = plan.changes
         assert isinstance(change.config, EndpointConfig)
-        await _check_address(parts, change.config)
+        await _check_address(act.parts, change.config)
         if change.action != "unchanged":
             action = "endpoint.create" if before is None else "endpoint.change"
-            await _write(request, parts, principal, action, before, change.config)
+            await _write(act, action, before, change.config)
         return change.config, plan.new_secrets.get(key)
 
 
 async def change(
-    request: Request,
-    parts: Parts,
-    principal: Principal,
+    act: Act,
     endpoint: EndpointConfig,
     action: str,
     changed: Callable[[EndpointConfig], EndpointConfig],
@@ -93,8 +86,8 @@ async def change(
 
     Raises ApiError: 404 where it is gone, 409 with what the rule says, 412, 503.
     """
-    async with parts.changing[endpoint.account]:
-        before = endpoint_named(parts, endpoint.account, endpoint.id)
+    async with act.parts.changing[endpoint.account]:
+        before = endpoint_named(act.parts, endpoint.account, endpoint.id)
         try:
             after = changed(before)
         except UnderWay as under_way:
@@ -104,34 +97,30 @@ async def change(
         except ChangeRefused as refused:
             raise conflict(str(refused)) from None
         if after != before:
-            await _write(request, parts, principal, action, before, after)
+            await _write(act, action, before, after)
         return after
 
 
-async def rotate(
-    request: Request, parts: Parts, principal: Principal, endpoint: EndpointConfig, overlap_hours: int, again: bool
-) -> tuple[EndpointConfig, str]:
+async def rotate(act: Act, endpoint: EndpointConfig, overlap_hours: int, again: bool) -> tuple[EndpointConfig, str]:
     """Give an endpoint a new secret, and show it, once. Raises ApiError: 409 as `change`, 422, 503."""
     if not 0 <= overlap_hours <= MOST_OVERLAP_HOURS:
         raise validation_failed([f"overlap_hours: is not within 0 and {MOST_OVERLAP_HOURS}"])
     secret = new_secret()
     overlap = overlap_hours * 3_600_000
     changed = partial(rotated, secret=keyring().seal(secret), overlap=overlap, now=now_ms(), again=again)
-    return await change(request, parts, principal, endpoint, "endpoint.rotate", changed), secret
+    return await change(act, endpoint, "endpoint.rotate", changed), secret
 
 
-async def delete(request: Request, parts: Parts, principal: Principal, endpoint: EndpointConfig) -> None:
+async def delete(act: Act, endpoint: EndpointConfig) -> None:
     """Delete an endpoint. Raises ApiError: 404 where it is gone, 412, 503."""
-    async with parts.changing[endpoint.account]:
-        before = endpoint_named(parts, endpoint.account, endpoint.id)
-        await _write(request, parts, principal, "endpoint.delete", before, None)
+    async with act.parts.changing[endpoint.account]:
+        before = endpoint_named(act.parts, endpoint.account, endpoint.id)
+        await _write(act, "endpoint.delete", before, None)
     # Another endpoint may get the name, and another customer.
-    await parts.writes(revoke, endpoint.account, endpoint.id)
+    await act.parts.writes(revoke, endpoint.account, endpoint.id)
 
 
-async def try_endpoint(
-    request: Request, parts: Parts, principal: Principal, endpoint: EndpointConfig, event: str
-) -> Trial:
+async def try_endpoint(act: Act, endpoint: EndpointConfig, event: str) -> Trial:
     """Send a signed test from the console, and wait for the answer. Raises ApiError 422 for an event that is none."""
     try:
         sent = trial_event(event, endpoint.account, now_ms())
@@ -139,15 +128,12 @@ async def try_endpoint(
         raise validation_failed([f"event: {event!r} is not a known event"]) from None
     if endpoint.url == POLL:
         raise conflict("Nothing is sent to this endpoint: its receiver asks for its events.")
-    account = parts.accounts.accounts[endpoint.account]
+    account = act.parts.accounts.accounts[endpoint.account]
     try:
-        trial = await send_trial(endpoint, sent, parts.settings, account.allow_http)
+        trial = await send_trial(endpoint, sent, act.parts.settings, account.allow_http)
     except SecretMissing as missing:
         raise conflict(str(missing)) from None
-    await audit(
-        request,
-        parts.writer,
-        principal,
+    await act.audit(
         "endpoint.test",
         f"endpoint {endpoint.id}",
         accounts=[endpoint.account],
@@ -167,14 +153,12 @@ async def _check_address(parts: Parts, endpoint: EndpointConfig) -> None:
 
 
 async def _write(
-    request: Request,
-    parts: Parts,
-    principal: Principal,
+    act: Act,
     action: str,
     before: EndpointConfig | None,
     after: EndpointConfig | None,
 ) -> None:
-    await write_setting(request, parts, principal, action, before, after, _differences(before, after))
+    await write_setting(act, action, before, after, _differences(before, after))
 
 
 def _differences(before: EndpointConfig | None, after: EndpointConfig | None) -> dict[str, Any]:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from starlette.requests import Request
-
 from bus.clock import now_ms
-from console.changes.audit_log import audit
+from console.changes.acts import Act
 from console.errors import ApiError, not_found
 from console.http.fields import number as to_e164
-from console.parts import Parts
-from console.principals import Principal
 from console.queries.evidence import evidence_of
 from operations.evidence import signed
 from schemas.masking import masked
 
 
-async def exported(request: Request, parts: Parts, principal: Principal, account: str, text: str) -> dict[str, Any]:
+async def exported(act: Act, account: str, text: str) -> dict[str, Any]:
     """The signed evidence about a number in any notation. The audit log has who took it.
 
     Raises ApiError: 404 for what is not a number, 409 without a key, 503.
@@ -26,7 +22,7 @@ async def exported(request: Request, parts: Parts, principal: Principal, account
         number = to_e164(text)
     except ValueError:
         raise not_found("This is not a valid phone number; write it as +18005551234.") from None
-    key = parts.settings.evidence_key
+    key = act.parts.settings.evidence_key
     if key is None:
         raise ApiError(
             409,
@@ -34,13 +30,11 @@ async def exported(request: Request, parts: Parts, principal: Principal, account
             "Evidence cannot be signed.",
             "TRACKLY_EVIDENCE_KEY is not set: `trackly secrets new-evidence-key` makes one.",
         )
-    pseudonyms = parts.settings.pseudonyms
+    pseudonyms = act.parts.settings.pseudonyms
     aliases = () if pseudonyms is None else tuple(pseudonyms.every(account, number))
-    lists = list(parts.accounts.lists_of(account))
-    found = await parts.reads(evidence_of, account, number, lists, aliases, principal.actor, now_ms())
+    lists = list(act.parts.accounts.lists_of(account))
+    found = await act.parts.reads(evidence_of, account, number, lists, aliases, act.principal.actor, now_ms())
     # Of a number of which nothing is kept, perhaps because it was erased, nothing new is kept either.
     about = number if found["steps"] else masked(number)
-    await audit(
-        request, parts.writer, principal, "contact.evidence", about, accounts=[account], steps=len(found["steps"])
-    )
+    await act.audit("contact.evidence", about, accounts=[account], steps=len(found["steps"]))
     return signed(found, key.get_secret_value())

@@ -7,17 +7,15 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from starlette.requests import Request
-
 from accounts.keys import new_key, state_of
 from bus.clock import now_ms
 from console.backends.kafka_writer import Entry
 from console.backends.key_uses import last_uses
-from console.changes.audit_log import audited
+from console.changes.acts import Act
 from console.changes.settings import READ_BACK
 from console.errors import not_found, validation_failed
 from console.parts import Parts
-from console.principals import Principal, Role
+from console.principals import Role
 from console.queries.rows import At
 from schemas.ids import random_id
 from schemas.records import ApiKey
@@ -66,9 +64,7 @@ def shown(key: ApiKey, used_at: int | None = None) -> ShownKey:
 
 
 async def create(
-    request: Request,
-    parts: Parts,
-    principal: Principal,
+    act: Act,
     account: str,
     name: str,
     role: str,
@@ -82,7 +78,7 @@ async def create(
     problems = []
     if not (0 < len(name) <= MAX_NAME and name.isprintable()):
         problems.append(f"name: must be 1 to {MAX_NAME} printable characters")
-    if endpoint is not None and f"{account}/{endpoint}" not in parts.accounts.endpoints:
+    if endpoint is not None and f"{account}/{endpoint}" not in act.parts.accounts.endpoints:
         problems.append(f"endpoint: there is no endpoint {endpoint!r} in this account")
     if endpoint is None and role not in map(str, Role):
         problems.append(f"role: is none of {', '.join(map(str, Role))}")
@@ -93,21 +89,21 @@ async def create(
     key, text = new_key(account, name, None if days is None else now_ms() + days * DAY_MS, endpoint=endpoint)
     key = replace(key, role=role if endpoint is None else key.role)
     told = {"role": key.role} | ({} if endpoint is None else {"endpoint": endpoint})
-    async with audited(request, parts.writer, principal, "key.create", f"{key.id} {name}", accounts=[account], **told):
-        await _write(parts, key)
+    async with act.audited("key.create", f"{key.id} {name}", accounts=[account], **told):
+        await _write(act.parts, key)
     return key, text
 
 
-async def revoke(request: Request, parts: Parts, principal: Principal, account: str, key_id: str) -> ApiKey:
+async def revoke(act: Act, account: str, key_id: str) -> ApiKey:
     """Revoke a key; it opens nothing within about a second. Raises ApiError: 404, 503."""
-    key = parts.keys.by_id.get(key_id)
+    key = act.parts.keys.by_id.get(key_id)
     if key is None or key.account != account:
         raise not_found("There is no such key in this account.")
     if key.revoked_at is None:
         key = replace(key, revoked_at=now_ms())
         told = f"{key.id} {key.name}"
-        async with audited(request, parts.writer, principal, "key.revoke", told, accounts=[account]):
-            await _write(parts, key)
+        async with act.audited("key.revoke", told, accounts=[account]):
+            await _write(act.parts, key)
     return key
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import Any
 
-from starlette.requests import Request
-
 from accounts.lists import LIST_ID, is_number
 from accounts.plan import PlanError, plan_list
+from console.changes.acts import Act
 from console.changes.settings import check_version, version_of, write_setting
 from console.errors import conflict, not_found, validation_failed
 from console.parts import Parts
-from console.principals import Principal
 from outbound.redaction import without_query
 from schemas.records import ListConfig
 
@@ -29,9 +27,7 @@ def list_named(lists: dict[str, ListConfig], number: str) -> ListConfig:
 
 
 async def put(
-    request: Request,
-    parts: Parts,
-    principal: Principal,
+    act: Act,
     account: str,
     values: dict[str, Any],
     *,
@@ -42,30 +38,28 @@ async def put(
 
     Raises ApiError: 409 where a new one is there already, 412, 422 with every mistake by its field, 503.
     """
-    async with parts.changing[account]:
-        before = parts.accounts.lists_of(account).get(str(values.get("number")))
+    async with act.parts.changing[account]:
+        before = act.parts.accounts.lists_of(account).get(str(values.get("number")))
         if is_new and before is not None:
             raise conflict(f"List {before.number} already exists.")
         check_version(before, version)
         try:
-            plan = plan_list(values, account, parts.accounts)
+            plan = plan_list(values, account, act.parts.accounts)
         except PlanError as error:
             raise validation_failed(error.problems) from None
         (change,) = plan.changes
         after = change.config
         assert isinstance(after, ListConfig)
-        await _check_forwards(parts, after)
+        await _check_forwards(act.parts, after)
         if after != before:
             action = "list.create" if before is None else "list.change"
             names = SETTINGS if before is None else change.fields
             details = {name: _told(before, after, name) for name in names}
-            await write_setting(request, parts, principal, action, before, after, details)
+            await write_setting(act, action, before, after, details)
         return after
 
 
-async def assign(
-    request: Request, parts: Parts, principal: Principal, before: ListConfig, receiver: str, kind: str, provider: str
-) -> ListConfig:
+async def assign(act: Act, before: ListConfig, receiver: str, kind: str, provider: str) -> ListConfig:
     """Give a list one more receiver: an address, or a provider's id of it (see `accounts.lists`). Raises ApiError."""
     if kind == LIST_ID:
         after = replace(before, provider_list_ids={**before.provider_list_ids, provider: receiver})
@@ -77,7 +71,7 @@ async def assign(
     values |= {name: list(values[name]) for name in ("numbers", "senders")}
     values["provider_list_ids"] = dict(after.provider_list_ids)
     given = {name: value for name, value in values.items() if value not in (None, [], {})}
-    return await put(request, parts, principal, before.account, given, is_new=False, version=version_of(before))
+    return await put(act, before.account, given, is_new=False, version=version_of(before))
 
 
 async def _check_forwards(parts: Parts, config: ListConfig) -> None:

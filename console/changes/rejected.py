@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
-from starlette.requests import Request
 
 from bus.clock import now_ms
 from console.backends.kafka_writer import Entry
-from console.changes.audit_log import audited
-from console.parts import Parts
-from console.principals import Principal
+from console.changes.acts import Act
 from console.queries.rejected import RejectedFilter
 from database.tables import rejected
 from schemas.records import RawCallback
@@ -48,28 +45,25 @@ def sources(connection: Connection, account: str, wanted: RejectedFilter) -> tup
     return each[:MOST], len(found) < MOST_ROWS and len(each) <= MOST
 
 
-async def retry(request: Request, parts: Parts, principal: Principal, account: str, wanted: RejectedFilter) -> Retried:
+async def retry(act: Act, account: str, wanted: RejectedFilter) -> Retried:
     """Process again what the filter covers, up to MOST callbacks. What was understood before counts no second time.
 
     Raises ApiError (503).
     """
-    found, is_all = await parts.reads(sources, account, wanted)
+    found, is_all = await act.parts.reads(sources, account, wanted)
     callbacks: list[RawCallback] = []
     for source in found:
         topic, partition, offset = source.rsplit("/", 2)
-        callback = await parts.raw.read(topic, int(partition), int(offset))
+        callback = await act.parts.raw.read(topic, int(partition), int(offset))
         if callback is not None and callback.account == account:
             callbacks.append(callback)
     again, gone = len(callbacks), len(found) - len(callbacks)
-    async with audited(
-        request,
-        parts.writer,
-        principal,
+    async with act.audited(
         "rejected.retry",
         "rejected payloads",
         accounts=[account],
         again=again,
         gone=gone,
     ):
-        await parts.writer.write("raw", [Entry(None, each, each.event_id, now_ms()) for each in callbacks])
+        await act.parts.writer.write("raw", [Entry(None, each, each.event_id, now_ms()) for each in callbacks])
     return Retried(again, gone, is_all)

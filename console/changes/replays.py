@@ -8,15 +8,13 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from sqlalchemy import Connection, select
-from starlette.requests import Request
 
 from accounts.urls import POLL
 from bus.clock import now_ms
 from console.backends.kafka_writer import Entry
-from console.changes.audit_log import audited
+from console.changes.acts import Act
 from console.errors import conflict, not_found
 from console.parts import Parts
-from console.principals import Principal
 from console.queries.dead import DeadLettersFilter
 from console.queries.rows import At
 from database.tables import dead_webhooks
@@ -113,23 +111,18 @@ def orders_of(plan: DeadPlan, account: str) -> Iterator[Order]:
             yield Order(f"{account}/{endpoint}", "dead", event_ids=tuple(some))
 
 
-async def order(
-    request: Request, parts: Parts, principal: Principal, account: str, orders: Iterable[Order]
-) -> list[Known]:
+async def order(act: Act, account: str, orders: Iterable[Order]) -> list[Known]:
     """Write the orders, acknowledged; sinks carry them out. Raises ApiError: 404 for an endpoint of nobody's, 503."""
-    commands = [each.command(principal.actor, now_ms()) for each in orders]
+    commands = [each.command(act.principal.actor, now_ms()) for each in orders]
     for command in commands:
-        config = parts.accounts.endpoints.get(command.endpoint)
+        config = act.parts.accounts.endpoints.get(command.endpoint)
         if config is None or config.account != account:
             raise not_found(f"There is no endpoint {command.endpoint.partition('/')[2]!r} in this account.")
         if config.url == POLL:
             raise conflict("Nothing is sent to this endpoint: its receiver asks for its events, also for old ones.")
     async with AsyncExitStack() as entries:
         for command in commands:
-            entry = audited(
-                request,
-                parts.writer,
-                principal,
+            entry = act.audited(
                 "replay.order",
                 f"endpoint {command.endpoint.partition('/')[2]}",
                 accounts=[account],
@@ -140,18 +133,18 @@ async def order(
                 to_at=command.to_at,
             )
             await entries.enter_async_context(entry)
-        await _write(parts, commands)
+        await _write(act.parts, commands)
     return [Known(command, None) for command in commands]
 
 
-async def stop(request: Request, parts: Parts, principal: Principal, account: str, replay_id: str) -> Known:
+async def stop(act: Act, account: str, replay_id: str) -> Known:
     """Stop a replay; what it has handed over still goes out. Raises ApiError: 404, 409 where it has ended."""
-    known = replay_named(parts, account, replay_id)
+    known = replay_named(act.parts, account, replay_id)
     if known.state in ENDED:
         raise conflict(f"The replay has ended: {known.state}.")
     stopped = replace(known.command, stopped_at=known.command.stopped_at or now_ms())
-    async with audited(request, parts.writer, principal, "replay.stop", replay_id, accounts=[account]):
-        await _write(parts, [stopped])
+    async with act.audited("replay.stop", replay_id, accounts=[account]):
+        await _write(act.parts, [stopped])
     return Known(stopped, known.progress)
 
 

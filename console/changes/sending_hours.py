@@ -6,22 +6,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from starlette.requests import Request
-
 from accounts.sending_hours import FIELDS, Misfit, checked
+from console.changes.acts import Act
 from console.changes.settings import check_version, write_setting
 from console.errors import validation_failed
-from console.parts import Parts
-from console.principals import Principal
 from schemas.records import AccountConfig
 
 ACTION = "account.sending_hours"
 
 
 async def change(
-    request: Request,
-    parts: Parts,
-    principal: Principal,
+    act: Act,
     account: str,
     values: Mapping[str, Any],
     version: str | None = None,
@@ -35,12 +30,12 @@ async def change(
         fields = checked(values)
     except Misfit as error:
         raise validation_failed([f"{name}: {text}" for name, text in error.problems]) from None
-    async with parts.changing[account]:
-        before = parts.accounts.accounts[account]
+    async with act.parts.changing[account]:
+        before = act.parts.accounts.accounts[account]
         check_version(before, version, FIELDS.values())
         after = replace(before, **fields)
         changed = [name for name, field in FIELDS.items() if getattr(before, field) != getattr(after, field)]
         if changed:
             details = {name: [getattr(before, FIELDS[name]), getattr(after, FIELDS[name])] for name in changed}
-            await write_setting(request, parts, principal, ACTION, before, after, details)
+            await write_setting(act, ACTION, before, after, details)
         return after

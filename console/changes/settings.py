@@ -8,17 +8,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Any
 
-from starlette.requests import Request
-
 from accounts.file import KEPT_FIELDS
 from accounts.model import TOPIC_OF, Config, config_key, described
 from accounts.secrets import REFERENCES, is_literal, secrets_of
 from bus.clock import now_ms
 from console.backends.kafka_writer import Entry
-from console.changes.audit_log import audited
+from console.changes.acts import Act
 from console.errors import changed_meanwhile, not_available, validation_failed
-from console.parts import Parts
-from console.principals import Principal
 from schemas.ids import random_id
 
 READ_BACK = 3.0
@@ -29,9 +25,7 @@ _BESIDE = (*KEPT_FIELDS, "enabled", "secret")
 
 
 async def write_setting(
-    request: Request,
-    parts: Parts,
-    principal: Principal,
+    act: Act,
     action: str,
     before: Config | None,
     after: Config | None,
@@ -47,14 +41,14 @@ async def write_setting(
     if after is not None:
         _check_sealed(before, after)
     account, object = described(config)
-    async with audited(request, parts.writer, principal, action, object, accounts=[account], **details):
-        if parts.accounts.stored(config) != before:
+    async with act.audited(action, object, accounts=[account], **details):
+        if act.parts.accounts.stored(config) != before:
             raise changed_meanwhile()
         entry = Entry(config_key(config).encode(), after, random_id(), now_ms())
-        await parts.writer.write(TOPIC_OF[type(config)], [entry])
+        await act.parts.writer.write(TOPIC_OF[type(config)], [entry])
     try:
         async with asyncio.timeout(READ_BACK):
-            while parts.accounts.stored(config) != after:
+            while act.parts.accounts.stored(config) != after:
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise not_available("The change is stored but not in effect yet. Look again in a moment.") from None

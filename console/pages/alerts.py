@@ -13,6 +13,7 @@ from accounts.alerts import CHANNELS, SEVERITIES, TYPES
 from accounts.checks import KEEP
 from bus.clock import now_ms
 from console.access.callers import TheParts
+from console.changes.acts import Act
 from console.changes.alerts import audit_test, change, settings_of
 from console.errors import ApiError
 from console.pages.shell import done, page
@@ -60,7 +61,7 @@ async def change_settings(
         secrets=secrets,
     )
     try:
-        await change(request, parts, visitor.principal, visitor.account, "alerts.change", changed)
+        await change(Act(request, parts, visitor.principal), visitor.account, "alerts.change", changed)
     except ApiError as error:
         return await _page(request, AlertsFilter(), parts, visitor, error=error, told=told)
     return done(visitor, "/alerts", "saved")
@@ -72,7 +73,7 @@ async def mute(
 ) -> Response:
     """Tell nothing for a while, or, without a duration, tell again."""
     changed = partial(muted, duration=duration, now=now_ms()) if duration else unmuted
-    await change(request, parts, visitor.principal, visitor.account, "alerts.mute", changed)
+    await change(Act(request, parts, visitor.principal), visitor.account, "alerts.mute", changed)
     return done(visitor, "/alerts", "muted" if duration else "saved")
 
 
@@ -80,7 +81,7 @@ async def mute(
 async def try_channels(request: Request, parts: TheParts, visitor: Supporter) -> Response:
     """Send a test to every channel, and show what each answers."""
     trials = await send_test(parts.accounts.accounts[visitor.account], parts.settings)
-    await audit_test(request, parts, visitor.principal, visitor.account, trials)
+    await audit_test(Act(request, parts, visitor.principal), visitor.account, trials)
     return await _page(request, AlertsFilter(), parts, visitor, trials)
 
 

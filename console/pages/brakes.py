@@ -9,6 +9,7 @@ from accounts.brakes import brake_of
 from bus.clock import now_ms
 from console.access.callers import TheParts
 from console.backends.idempotency import Accepted
+from console.changes.acts import Act
 from console.changes.brakes import decide
 from console.pages.shell import done, page
 from console.pages.visitor import Administrator, TheVisitor, Visitor
@@ -45,5 +46,5 @@ async def _decide(
     request: Request, list_number: str, parts: Parts, visitor: Visitor, command: str, notice: str
 ) -> Response:
     accepted = Accepted(now_ms(), random_id())
-    await decide(request, parts, visitor.principal, visitor.account, visitor.lists, list_number, command, accepted)
+    await decide(Act(request, parts, visitor.principal), visitor.account, visitor.lists, list_number, command, accepted)
     return done(visitor, "/held", notice)

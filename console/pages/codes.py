@@ -11,6 +11,7 @@ from accounts.checks import CLASSES, CODED_PROVIDERS
 from console.access.callers import TheParts
 from console.api.codes import codes_seen
 from console.changes.accounts import set_code_class
+from console.changes.acts import Act
 from console.errors import ApiError
 from console.pages.shell import done, page
 from console.pages.visitor import Administrator, TheVisitor, Visitor
@@ -45,7 +46,7 @@ async def give_class(
     """Say what a code does to the account's contacts; without a class, what the tables say."""
     given = None if status_class in ("", OF_TABLES) else status_class
     try:
-        await set_code_class(request, parts, visitor.principal, visitor.account, code, given)
+        await set_code_class(Act(request, parts, visitor.principal), visitor.account, code, given)
     except ApiError as error:
         return await _page(request, parts, visitor, SINCE, False, error)
     return done(visitor, "/codes", "saved")

@@ -13,6 +13,7 @@ from accounts.file import PROVIDERS
 from bus.clock import now_ms
 from console.access.callers import TheParts
 from console.changes import lists as changes
+from console.changes.acts import Act
 from console.changes.settings import version_of
 from console.errors import ApiError
 from console.pages import charts
@@ -87,7 +88,7 @@ async def create(
     """Create a list."""
     given = {"number": number, **settings}
     try:
-        await changes.put(request, parts, visitor.principal, visitor.account, given, is_new=True)
+        await changes.put(Act(request, parts, visitor.principal), visitor.account, given, is_new=True)
     except ApiError as error:
         return _form(request, visitor, given, error)
     return done(visitor, "/lists", "saved")
@@ -140,7 +141,7 @@ async def update(
     changes.list_named(visitor.lists, number)
     given = {"number": number, **settings}
     try:
-        await changes.put(request, parts, visitor.principal, visitor.account, given, is_new=False, version=version)
+        await changes.put(Act(request, parts, visitor.principal), visitor.account, given, is_new=False, version=version)
     except ApiError as error:
         return _form(request, visitor, given, error, version)
     return done(visitor, "/lists", "saved")

@@ -18,6 +18,7 @@ from accounts.urls import POLL
 from bus.clock import now_ms
 from console.access.callers import TheParts
 from console.changes import endpoints as changes
+from console.changes.acts import Act
 from console.changes.audit_log import audit
 from console.changes.replays import order, shown
 from console.errors import ApiError, conflict, not_found, not_ours, validation_failed
@@ -130,7 +131,7 @@ async def show_attempt(request: Request, attempt_id: RowId, parts: TheParts, cus
 @router.post("/test")
 async def send_test(request: Request, parts: TheParts, customer: TheCustomer, event: Text = "delivery") -> Response:
     """Send a signed test, and show what the endpoint answers."""
-    trial = await changes.try_endpoint(request, parts, customer.principal, customer.endpoint, event)
+    trial = await changes.try_endpoint(Act(request, parts, customer.principal), customer.endpoint, event)
     return await _one(request, parts, customer, customer.endpoint, trial=trial)
 
 
@@ -155,7 +156,7 @@ async def rotate(
     again: Annotated[bool, Form()] = False,
 ) -> Response:
     """Make a new secret, and show it, once."""
-    after, secret = await changes.rotate(request, parts, customer.principal, customer.endpoint, overlap, again)
+    after, secret = await changes.rotate(Act(request, parts, customer.principal), customer.endpoint, overlap, again)
     return await _one(request, parts, customer, after, secret=secret)
 
 
@@ -177,7 +178,7 @@ async def replay(
     if any(each.command.endpoint == name and each.state not in ENDED for each in known):
         raise conflict("A replay to this endpoint is under way; wait until it has ended.")
     wanted = Order(name, outcome, from_at=millis_of(since, now_ms()))
-    await order(request, parts, customer.principal, account, [wanted])
+    await order(Act(request, parts, customer.principal), account, [wanted])
     return RedirectResponse(f"{customers.PATH}?notice=ordered", 303)
 
 
@@ -189,7 +190,7 @@ async def leave(request: Request, parts: TheParts, customer: TheCustomer) -> Res
 
 
 async def _changed(request: Request, parts: Parts, customer: Customer, what: str, changed: Any) -> Response:
-    await changes.change(request, parts, customer.principal, customer.endpoint, f"endpoint.{what}", changed)
+    await changes.change(Act(request, parts, customer.principal), customer.endpoint, f"endpoint.{what}", changed)
     notice = {"pause": "paused", "resume": "resumed", "activate": "activated"}[what]
     return RedirectResponse(f"{customers.PATH}?notice={notice}", 303)
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from console.access.callers import TheParts
+from console.changes.acts import Act
 from console.changes.replays import order, orders_of, plan_dead
 from console.errors import conflict, validation_failed
 from console.pages.shell import done, page
@@ -52,5 +53,5 @@ async def replay(
     orders = list(orders_of(planned, visitor.account))
     if not orders:
         raise conflict("There is nothing to send again, or its endpoint no longer exists.")
-    await order(request, parts, visitor.principal, visitor.account, orders)
+    await order(Act(request, parts, visitor.principal), visitor.account, orders)
     return done(visitor, "/replays", "ordered")

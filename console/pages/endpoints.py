@@ -13,6 +13,7 @@ from accounts.checks import EVENTS, FORMATS
 from bus.clock import now_ms
 from console.access.callers import TheParts
 from console.changes import endpoints as changes
+from console.changes.acts import Act
 from console.changes.customers import CustomerLink, end_links, make_link
 from console.changes.settings import version_of
 from console.errors import ApiError, conflict
@@ -72,7 +73,7 @@ async def create(
     """Create an endpoint, and show its secret, once."""
     given = _values(id, url, description, events, lists, format)
     try:
-        made, secret = await changes.put(request, parts, visitor.principal, visitor.account, given, is_new=True)
+        made, secret = await changes.put(Act(request, parts, visitor.principal), visitor.account, given, is_new=True)
     except ApiError as error:
         return _form(request, visitor, given, error)
     return await _one(request, parts, visitor, made, secret=secret)
@@ -108,7 +109,7 @@ async def update(
     config = changes.endpoint_named(parts, visitor.account, endpoint)
     given = _values_of(config) | _values(endpoint, url, description, events, lists, format)
     try:
-        await changes.put(request, parts, visitor.principal, visitor.account, given, is_new=False, version=version)
+        await changes.put(Act(request, parts, visitor.principal), visitor.account, given, is_new=False, version=version)
     except ApiError as error:
         return _form(request, visitor, given, error, version)
     return done(visitor, f"/webhooks/{endpoint}", "saved")
@@ -139,7 +140,7 @@ async def rotate(
 ) -> Response:
     """Make a new secret, and show it, once."""
     config = changes.endpoint_named(parts, visitor.account, endpoint)
-    after, secret = await changes.rotate(request, parts, visitor.principal, config, overlap, again)
+    after, secret = await changes.rotate(Act(request, parts, visitor.principal), config, overlap, again)
     return await _one(request, parts, visitor, after, secret=secret)
 
 
@@ -160,7 +161,7 @@ async def link_customer(
 ) -> Response:
     """Make a link for the endpoint's customer, and show it, once."""
     config = changes.endpoint_named(parts, visitor.account, endpoint)
-    link = await make_link(request, parts, visitor.principal, config, hours)
+    link = await make_link(Act(request, parts, visitor.principal), config, hours)
     return await _one(request, parts, visitor, config, link=link)
 
 
@@ -168,7 +169,7 @@ async def link_customer(
 async def end_customers(request: Request, endpoint: str, parts: TheParts, visitor: Administrator) -> Response:
     """End all links and sessions of its customer."""
     config = changes.endpoint_named(parts, visitor.account, endpoint)
-    await end_links(request, parts, visitor.principal, config)
+    await end_links(Act(request, parts, visitor.principal), config)
     return done(visitor, f"/webhooks/{endpoint}", "customers-out")
 
 
@@ -178,7 +179,7 @@ async def try_endpoint(
 ) -> Response:
     """Send a signed test, and show what the endpoint answers."""
     config = changes.endpoint_named(parts, visitor.account, endpoint)
-    trial = await changes.try_endpoint(request, parts, visitor.principal, config, event)
+    trial = await changes.try_endpoint(Act(request, parts, visitor.principal), config, event)
     return await _one(request, parts, visitor, config, trial=trial)
 
 
@@ -188,7 +189,7 @@ async def delete(request: Request, endpoint: str, parts: TheParts, visitor: Admi
     config = changes.endpoint_named(parts, visitor.account, endpoint)
     if name != config.id:
         raise conflict(f"Type {config.id} to delete it.")
-    await changes.delete(request, parts, visitor.principal, config)
+    await changes.delete(Act(request, parts, visitor.principal), config)
     return done(visitor, "/webhooks", "deleted")
 
 
@@ -196,7 +197,7 @@ async def _changed(
     request: Request, parts: Parts, visitor: Visitor, endpoint: str, action: str, changed: Any
 ) -> EndpointConfig:
     config = changes.endpoint_named(parts, visitor.account, endpoint)
-    return await changes.change(request, parts, visitor.principal, config, action, changed)
+    return await changes.change(Act(request, parts, visitor.principal), config, action, changed)
 
 
 async def _one(

@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from console.access.callers import TheParts
 from console.api.evidence import figures
+from console.changes.acts import Act
 from console.changes.evidence import exported
 from console.pages.contacts import to_page_number
 from console.pages.shell import base_of, page
@@ -38,14 +39,14 @@ async def look_up(number: Annotated[str, Query(max_length=40)], visitor: Support
 @router.get("/contacts/{number}/evidence")
 async def show_evidence(request: Request, number: str, parts: TheParts, visitor: Supporter) -> Response:
     """The evidence about a number, to be read and printed."""
-    found = await exported(request, parts, visitor.principal, visitor.account, number)
+    found = await exported(Act(request, parts, visitor.principal), visitor.account, number)
     return page(request, "evidence/one.html", visitor, **found)
 
 
 @router.get("/contacts/{number}/evidence.json")
 async def download(request: Request, number: str, parts: TheParts, visitor: Supporter) -> Response:
     """The same, as the file that `trackly evidence verify` checks."""
-    found = await exported(request, parts, visitor.principal, visitor.account, number)
+    found = await exported(Act(request, parts, visitor.principal), visitor.account, number)
     name = f"evidence-{visitor.account}-{found['evidence']['number'].lstrip('+')}.json"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(orjson.dumps(found, option=orjson.OPT_INDENT_2), media_type="application/json", headers=headers)

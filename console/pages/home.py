@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from console.access.callers import TheParts
 from console.access.visibility import check_operator
 from console.changes.accounts import create
+from console.changes.acts import Act
 from console.errors import ApiError, not_found
 from console.pages.shell import base_of, page
 from console.pages.visitor import signed_in
@@ -45,7 +46,7 @@ async def create_account(
     """Create an account, and go there."""
     principal = check_operator(signed_in(request))
     try:
-        made = await create(request, parts, principal, id, name)
+        made = await create(Act(request, parts, principal), id, name)
     except ApiError as error:
         return _form(request, error, id, name)
     return RedirectResponse(base_of(made.id) + "/lists", 303)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
 from console.access.callers import TheParts
+from console.changes.acts import Act
 from console.changes.keys import create, keys_of, revoke
 from console.pages.shell import done, page
 from console.pages.visitor import Administrator, Visitor
@@ -35,14 +36,16 @@ async def create_key(
     days: Annotated[str, Form(max_length=4, pattern="^[0-9]*$")] = "",
 ) -> Response:
     """Make a key, and show its text, once."""
-    _, text = await create(request, parts, visitor.principal, visitor.account, name, role, int(days) if days else None)
+    _, text = await create(
+        Act(request, parts, visitor.principal), visitor.account, name, role, int(days) if days else None
+    )
     return await _page(request, parts, visitor, text)
 
 
 @router.post("/{key_id}/revoke")
 async def revoke_key(request: Request, key_id: str, parts: TheParts, visitor: Administrator) -> Response:
     """Revoke a key."""
-    await revoke(request, parts, visitor.principal, visitor.account, key_id)
+    await revoke(Act(request, parts, visitor.principal), visitor.account, key_id)
     return done(visitor, "/keys", "revoked")
 
 

@@ -11,6 +11,7 @@ from accounts.secrets import SecretMissing, resolve
 from bus.clock import now_ms
 from console.access.callers import TheParts
 from console.changes.accounts import set_credentials
+from console.changes.acts import Act
 from console.errors import ApiError, not_found
 from console.pages.shell import done, page
 from console.pages.visitor import Administrator, TheVisitor, Visitor
@@ -50,7 +51,7 @@ async def save_credentials(request: Request, provider: str, parts: TheParts, vis
         if value or f"remove-{name}" in form:
             given[name] = value or None
     try:
-        await set_credentials(request, parts, visitor.principal, visitor.account, provider, given)
+        await set_credentials(Act(request, parts, visitor.principal), visitor.account, provider, given)
     except ApiError as error:
         return await _page(request, parts, visitor, provider, error)
     return done(visitor, f"/providers/{provider}", "saved")

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from console.access.callers import TheParts
 from console.api.receivers import unassigned
 from console.changes import lists as changes
+from console.changes.acts import Act
 from console.errors import ApiError
 from console.pages.shell import done, page
 from console.pages.visitor import Administrator, TheVisitor, Visitor
@@ -46,7 +47,7 @@ async def assign(
     """Give a list the receiver of a row."""
     known = changes.list_named(visitor.lists, list_number)
     try:
-        await changes.assign(request, parts, visitor.principal, known, receiver, kind, provider)
+        await changes.assign(Act(request, parts, visitor.principal), known, receiver, kind, provider)
     except ApiError as error:
         return await _page(request, parts, visitor, SINCE, error)
     return done(visitor, "/receivers", "saved")

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from console.access.callers import TheParts
+from console.changes.acts import Act
 from console.changes.rejected import retry
 from console.pages.shell import done, page
 from console.pages.visitor import OperatorHere, Supporter, TheVisitor, Visitor
@@ -43,7 +44,7 @@ async def process_again(
     visitor: Supporter,
 ) -> Response:
     """Process again what the filters cover: what was mended comes through, what was not is rejected again."""
-    retried = await retry(request, parts, visitor.principal, visitor.account, wanted)
+    retried = await retry(Act(request, parts, visitor.principal), visitor.account, wanted)
     return done(visitor, "/rejected", "gone" if retried.gone else "retried", **wanted.chosen)
 
 

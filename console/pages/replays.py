@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from bus.clock import now_ms
 from console.access.callers import TheParts
+from console.changes.acts import Act
 from console.changes.replays import order, shown, stop
 from console.errors import validation_failed
 from console.pages.shell import done, page
@@ -53,12 +54,12 @@ async def order_replay(
     begin = 0 if event_id else checked_time("since", since, now_ms())
     ids = tuple(event_id.split())[:MOST_IDS]
     wanted = Order(f"{visitor.account}/{endpoint}", outcome, event_ids=ids, from_at=begin)
-    await order(request, parts, visitor.principal, visitor.account, [wanted])
+    await order(Act(request, parts, visitor.principal), visitor.account, [wanted])
     return done(visitor, "/replays", "ordered")
 
 
 @router.post("/{replay_id}/stop")
 async def stop_replay(request: Request, replay_id: str, parts: TheParts, visitor: Supporter) -> Response:
     """Stop it. What it has handed over already still goes out."""
-    await stop(request, parts, visitor.principal, visitor.account, replay_id)
+    await stop(Act(request, parts, visitor.principal), visitor.account, replay_id)
     return done(visitor, "/replays", "stopped")

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from accounts.sending_hours import FIELDS, ZONES, Misfit, checked
 from console.access.callers import TheParts
+from console.changes.acts import Act
 from console.changes.sending_hours import change
 from console.changes.settings import version_of
 from console.errors import ApiError, validation_failed
@@ -65,7 +66,7 @@ async def save(
     """Change it, unless somebody else has done so since the form was loaded."""
     try:
         checked(settings)
-        await change(request, parts, visitor.principal, visitor.account, settings, version)
+        await change(Act(request, parts, visitor.principal), visitor.account, settings, version)
     except Misfit as error:
         refused = validation_failed([f"{name}: {text}" for name, text in error.problems])
         return _page(request, visitor, settings, version, refused, dict(reversed(error.problems)))
