@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,8 +16,10 @@ __all__ = ["TopicPartition", "outside_consumer", "started_outside"]
 
 
 @asynccontextmanager
-async def outside_consumer(settings: BusSettings, **options: Any) -> AsyncIterator[Any]:
+async def outside_consumer(settings: BusSettings, topics: Iterable[str] = (), **options: Any) -> AsyncIterator[Any]:
     """A consumer of no group, for as long as the block lasts. `options` are aiokafka's.
+
+    It knows where `topics` are from the start. Of what it does not know, aiokafka asks for one topic after the other.
 
     Raises aiokafka.errors.KafkaError.
     """
@@ -26,6 +28,8 @@ async def outside_consumer(settings: BusSettings, **options: Any) -> AsyncIterat
         await consumer.start()
         # A consumer that is stopped before its tasks have begun raises CancelledError from aiokafka.
         await asyncio.sleep(0)
+        if names := list(topics):
+            await consumer._client.set_topics(names)
         yield consumer
     finally:
         await consumer.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ from bus.layout import Identity
 from bus.reading.outside import TopicPartition, outside_consumer
 from bus.reading.ranges import READ, Range, place_of, range_of
 from bus.settings import BusSettings
-from console.errors import not_available
+from console.errors import not_available, rate_limited
 from console.queries.polled_events import (
     ALERTS,
     Cursor,
@@ -28,6 +29,8 @@ from console.queries.polled_events import (
 from operations.replays import EVENTS
 from schemas.codec import Codec, CodecError
 from schemas.records import EndpointConfig
+
+log = logging.getLogger(__name__)
 
 AT_ONCE = 4
 """Pages that are read from Kafka at the same time; more wait."""
@@ -60,16 +63,26 @@ class KafkaEvents:
         self._codec = codec
         self._names = {settings.catalogue[short].name: short for short in (*EVENTS, ALERTS)}
         self._turn = asyncio.Semaphore(AT_ONCE)
+        self._reading: set[str] = set()
         self._identities: Mapping[str, Identity] = {}
         self._identified_at = float("-inf")
 
     async def read(self, endpoint: EndpointConfig, cursor: Cursor | None, since: int | None, limit: int) -> EventPage:
-        """Events behind the cursor, else from `since` (ms) on, else all that are kept. Raises ApiError (503)."""
+        """Events behind the cursor, else from `since` (ms) on, else all that are kept. Raises ApiError: 429 while
+        another page of the endpoint is read, so that nobody takes every turn; 503.
+        """
+        name = config_key(endpoint)
+        if name in self._reading:
+            raise rate_limited(1)
+        self._reading.add(name)
         try:
             async with asyncio.timeout(TIMEOUT), self._turn:
                 return await self._read(endpoint, cursor, since, limit)
-        except (TimeoutError, KafkaError, BrokerUnavailable):
+        except (TimeoutError, KafkaError, BrokerUnavailable) as error:
+            log.warning("events of endpoint %s are not read: %s", name, type(error).__name__)
             raise not_available("Kafka does not answer, or too many ask at once. Try again.") from None
+        finally:
+            self._reading.discard(name)
 
     async def _read(self, endpoint: EndpointConfig, cursor: Cursor | None, since: int | None, limit: int) -> EventPage:
         now = now_ms()
@@ -79,7 +92,7 @@ class KafkaEvents:
             for short, identity in topics.items()
             for number in range(identity.partitions)
         ]
-        async with outside_consumer(self._settings) as consumer:
+        async with outside_consumer(self._settings, {tp.topic for tp in places}) as consumer:
             begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
             at = since if cursor is None else cursor.at
             from_time = {} if at is None else await consumer.offsets_for_times(dict.fromkeys(places, at))

@@ -11,6 +11,7 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from accounts.rates import RateLimits
 from console.errors import ApiError, not_found, problem, validation_failed
 from console.http.rate_limits import Rates
 from console.pages import (
@@ -91,6 +92,7 @@ def create_pages(parts: Parts) -> FastAPI:
     app.state.parts = parts
     settings = parts.settings
     app.state.customer_rates = Rates(settings)
+    app.state.customer_forms = RateLimits()
     app.state.openid = OpenId(settings) if settings.oidc_issuer else None
     if settings.oidc_issuer:
         app.add_middleware(

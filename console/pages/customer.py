@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
+from math import ceil
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Query, Request
@@ -21,7 +22,7 @@ from console.changes import endpoints as changes
 from console.changes.acts import Act
 from console.changes.audit_log import audit
 from console.changes.replays import order, shown
-from console.errors import ApiError, conflict, not_found, not_ours, validation_failed
+from console.errors import ApiError, conflict, not_found, not_ours, rate_limited, validation_failed
 from console.http.browser_security import SAFE_METHODS, is_token
 from console.http.fields import RowId
 from console.pages.endpoints import OVERLAPS
@@ -45,6 +46,10 @@ router = APIRouter(prefix=customers.PATH)
 OUTCOMES = {"failed": "what was tried and never taken", "dead": "what was given up", "all": "everything"}
 SPANS = {"1h": "the last hour", "24h": "the last 24 hours", "7d": "the last 7 days"}
 ATTEMPTS = 50
+
+FORMS_A_SECOND, FORMS_AT_ONCE = 0.5, 10
+"""Forms of one customer: each writes to Kafka, or calls the endpoint."""
+
 MAX_CURSOR = 200
 
 Text = Annotated[str, Form(max_length=200)]
@@ -71,6 +76,10 @@ async def _customer(request: Request, parts: TheParts) -> Customer:
     if session is None:
         raise _no_session()
     request.app.state.customer_rates.take(session.link.id)
+    if request.method not in SAFE_METHODS:
+        wait = request.app.state.customer_forms.take(session.link.id, FORMS_A_SECOND, FORMS_AT_ONCE)
+        if wait > 0:
+            raise rate_limited(ceil(wait))
     if request.method not in SAFE_METHODS and not is_token((await request.form()).get("csrf"), session.csrf):
         raise not_ours()
     endpoint = parts.accounts.endpoints.get(f"{session.link.account}/{session.link.endpoint}")

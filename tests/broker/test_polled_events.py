@@ -120,3 +120,13 @@ async def test_a_broker_that_is_away_is_told_as_such(monkeypatch: pytest.MonkeyP
     with pytest.raises(ApiError) as refused:
         await KafkaEvents(BusSettings(bootstrap_servers="localhost:1"), CODEC).read(ENDPOINT, None, None, 10)
     assert refused.value.status == 503
+
+
+async def test_who_asks_twice_at_once_takes_no_turn_of_others(bus_settings: BusSettings, topics: None) -> None:
+    feed = KafkaEvents(bus_settings, CODEC)
+    other = replace(ENDPOINT, account="other")
+    asked = await asyncio.gather(
+        *(feed.read(each, None, None, 10) for each in (ENDPOINT, ENDPOINT, other)), return_exceptions=True
+    )
+    assert [each.status if isinstance(each, ApiError) else 200 for each in asked] == [200, 429, 200]
+    assert (await feed.read(ENDPOINT, None, None, 10)).data == []

@@ -351,3 +351,12 @@ async def test_the_page_of_an_endpoint_makes_a_link_and_ends_links(api: Api) -> 
 async def test_a_rotation_under_way_is_shown_to_the_customer(api: Api) -> None:
     api.accounts.put(rotating())
     assert "Both sign until" in (await (await opened(api)).get()).text
+
+
+async def test_a_customer_sends_so_many_forms_and_then_waits(api: Api) -> None:
+    visit = await opened(api)
+    statuses = [(await visit.form("/customer/pause")).status_code for _ in range(customer.FORMS_AT_ONCE + 2)]
+    assert statuses[: customer.FORMS_AT_ONCE] == [303] * customer.FORMS_AT_ONCE
+    assert statuses[-1] == 429
+    assert (await visit.get()).status_code == 200
+    assert (await (await opened(api)).form("/customer/pause")).status_code == 303
