@@ -23,7 +23,9 @@ Kind = Literal["counter", "gauge", "histogram"]
 
 WORKERS = ("streams", "sinks")
 SERVICES = ("ingest", *WORKERS, "read_model", "console")
-PRODUCERS = ("ingest", *WORKERS, "console")
+PRODUCERS = ("ingest", *WORKERS, "console", "mirror")
+ALL = (*SERVICES, "mirror")
+"""With what a deployment may do without."""
 
 
 class Metric(NamedTuple):
@@ -196,16 +198,23 @@ _CONSOLE = (
     _of("console", "requests", "counter", "requests", "API requests by route and status.", ("route", "status")),
 )  # fmt: skip
 
+_MIRROR = (
+    _of(
+        "mirror", "records", "counter", "records", "Events: mirrored, or left out since they cannot be read.",
+        ("result",),
+    ),
+)  # fmt: skip
+
 _EVERYWHERE = (
     Metric(
-        "trackly_build_info", "gauge", "processes", "1, with the version that runs.", SERVICES, ("service", "version")
+        "trackly_build_info", "gauge", "processes", "1, with the version that runs.", ALL, ("service", "version")
     ),
     Metric(
         "trackly_event_loop_lag_seconds", "histogram", "seconds",
-        "By how much later than asked for the event loop came back.", SERVICES, (), PAUSES,
+        "By how much later than asked for the event loop came back.", ALL, (), PAUSES,
     ),
     Metric(
-        "trackly_gc_pause_seconds", "histogram", "seconds", "Pauses of Python's garbage collector.", SERVICES,
+        "trackly_gc_pause_seconds", "histogram", "seconds", "Pauses of Python's garbage collector.", ALL,
         ("generation",), PAUSES,
     ),
     Metric(
@@ -223,7 +232,8 @@ _EVERYWHERE = (
 )  # fmt: skip
 
 METRICS = {
-    metric.name: metric for metric in (*_INGEST, *_WORKERS, *_STREAMS, *_SINKS, *_READ_MODEL, *_CONSOLE, *_EVERYWHERE)
+    metric.name: metric
+    for metric in (*_INGEST, *_WORKERS, *_STREAMS, *_SINKS, *_READ_MODEL, *_CONSOLE, *_MIRROR, *_EVERYWHERE)
 }
 
 LABELS = {

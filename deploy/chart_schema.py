@@ -35,7 +35,7 @@ SHARED = {"DATABASE_URL": ""}
 
 WHERE_IT_LISTENS = tuple(
     f"{prefix}_{what}"
-    for prefix in ("INGEST", "STREAMS", "SINKS", "READ_MODEL", "CONSOLE")
+    for prefix in ("INGEST", "STREAMS", "SINKS", "READ_MODEL", "CONSOLE", "MIRROR")
     for what in ("HOST", "PORT")
 )
 

@@ -191,8 +191,6 @@ def test_a_service_is_asked_for_its_health_where_it_listens(everything: list[dic
     for name, pod in pods(everything).items():
         (container,) = pod["containers"]
         service = container["name"]
-        if service == "mirror":  # it listens nowhere
-            continue
         (port,) = container["ports"]
         listens = environment(container).get(f"TRACKLY_{service.upper().replace('-', '_')}_PORT", "8085")
         assert str(port["containerPort"]) == listens, name

@@ -16,6 +16,7 @@ from readmodel.settings import ReadModelSettings
 from schemas.masking import masked_address
 from sinks.settings import SinksSettings
 from streams.settings import StreamsSettings
+from trackly.commands.mirror.settings import MirrorSettings
 from trackly.output import Json, json_line, say, show, table
 
 SERVICES: dict[str, type[BusSettings]] = {
@@ -25,6 +26,7 @@ SERVICES: dict[str, type[BusSettings]] = {
     "sinks": SinksSettings,
     "read-model": ReadModelSettings,
     "console": ConsoleSettings,
+    "mirror": MirrorSettings,
 }
 
 

@@ -17,10 +17,13 @@ from console.app import create_app as console_app
 from console.settings import ConsoleSettings
 from ingest.app import Ingest
 from ingest.settings import IngestSettings
+from schemas.pseudonyms import Pseudonyms
 from sinks.app import create_app as sinks
 from sinks.settings import SinksSettings
 from streams.app import create_app as streams
 from streams.settings import StreamsSettings
+from trackly.commands.mirror.command import Mirror
+from trackly.commands.mirror.settings import MirrorSettings
 from trackly.commands.read_model import export
 
 
@@ -45,6 +48,8 @@ def health_of(service: str, directory: Path) -> Health:
             made = Console(ConsoleSettings(**bus))
             console_app(made.parts, made.keys.view, made.health).build_middleware_stack()
             return made.health
+        case "mirror":
+            return Mirror(MirrorSettings(**bus), {}, Pseudonyms("of a test of metrics")).health
         case _:
             return read_model()
 
@@ -53,7 +58,7 @@ def names_in(registry: CollectorRegistry) -> set[str]:
     return {names[0] for names in registry._collector_to_names.values() if names}
 
 
-@pytest.mark.parametrize("service", ["ingest", "streams", "sinks", "console", "read_model"])
+@pytest.mark.parametrize("service", ["ingest", "streams", "sinks", "console", "mirror", "read_model"])
 async def test_a_service_exports_what_the_list_says(service: str, tmp_path: Path) -> None:
     wanted = {metric.name for metric in METRICS.values() if service in metric.services}
     found = names_in(health_of(service, tmp_path).registry)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from collections.abc import Mapping
 from typing import Any
 
 import typer
@@ -15,11 +16,11 @@ import typer
 from bus.admin import Admin
 from bus.errors import CommitFailedError
 from bus.health import Health
+from bus.health_server import HealthServer
 from bus.kafka_time import check_clock
 from bus.layout import LayoutError, check_partitions
 from bus.producer import Producer
 from bus.reading.group import group_consumer
-from bus.settings import BusSettings
 from bus.watch import Watch
 from schemas.codec import Codec, CodecError
 from schemas.ids import recipient_key
@@ -27,6 +28,7 @@ from schemas.pseudonyms import Pseudonyms
 from schemas.registry import registry_for
 from schemas.topics import Topic
 from trackly.commands.mirror.anonymous import anonymous, recipient_of
+from trackly.commands.mirror.settings import MirrorSettings
 from trackly.errors import Failed, check_topics
 from trackly.output import say
 from trackly.starting import tell
@@ -42,7 +44,7 @@ def mirror() -> None:
     `sms.events.delivery` becomes `sms.events.delivery.anon` and so on. A number of an account always has the same
     pseudonym, by TRACKLY_PSEUDONYM_KEY: without the key nobody finds the number again.
     """
-    settings = BusSettings()
+    settings = MirrorSettings()
     if settings.pseudonyms is None:
         raise Failed("TRACKLY_PSEUDONYM_KEY is not set: it turns numbers into pseudonyms.")
     tell("mirror", settings)
@@ -57,52 +59,80 @@ def mirror() -> None:
     check_partitions(settings.catalogue, existing)
     asyncio.run(check_clock(settings, "mirror"))
     say(f"mirroring {len(mirrors)} topics")
-    asyncio.run(_mirror(settings, mirrors, settings.pseudonyms))
+    asyncio.run(_run(settings, mirrors, settings.pseudonyms))
     raise typer.Exit(0)
 
 
-async def _mirror(settings: BusSettings, mirrors: dict[str, Topic], pseudonyms: Pseudonyms) -> None:
-    stop = asyncio.Event()
+class Mirror:
+    """Repeats the records of some topics: `mirrors` are what they become, by the name of the source."""
+
+    def __init__(self, settings: MirrorSettings, mirrors: Mapping[str, Topic], pseudonyms: Pseudonyms) -> None:
+        self.health = Health("mirror", settings)
+        self._settings = settings
+        self._mirrors = mirrors
+        self._pseudonyms = pseudonyms
+        self._codec = Codec(registry_for(settings.schema_registry_url))
+        self._producer = Producer(settings, linger_ms=5)
+        self._counts = self.health.tally("records")
+        self._server = HealthServer(self.health, settings.host, settings.port)
+        self._misfits: list[LayoutError] = []
+        self._stop = asyncio.Event()
+        self._watch = Watch(settings, self._producer, self.health, self._misfit)
+        self.health.checks.append(self._producer.problem)
+
+    def stop(self) -> None:
+        """End soon."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Repeat until `stop`. Raises LayoutError when topics do not fit any more."""
+        await self._server.start()
+        await self._producer.start()
+        try:
+            async with group_consumer(self._settings, self._settings.group("mirror"), self._mirrors) as consumer:
+                self._watch.start()
+                self.health.ready = True
+                while not self._stop.is_set():
+                    await self._turn(consumer)
+        finally:
+            self.health.ready = False
+            await self._watch.stop()
+            await self._producer.stop()
+            await self._server.stop()
+        if self._misfits:
+            raise self._misfits[0]
+
+    async def _turn(self, consumer: Any) -> None:
+        batches = await consumer.getmany(timeout_ms=500, max_records=BATCH)
+        records = [record for batch in batches.values() for record in batch]
+        sent = [await self._repeat(self._mirrors[record.topic], record) for record in records]
+        acknowledged = await asyncio.gather(*(future for future in sent if future is not None))
+        if records:
+            await _commit(consumer)
+            self._counts.add("mirrored", by=len(acknowledged))
+            self._counts.add("left_out", by=len(records) - len(acknowledged))
+
+    async def _repeat(self, topic: Topic, record: Any) -> asyncio.Future[Any] | None:
+        try:
+            event = anonymous(self._codec.decode(record.value), self._pseudonyms)
+        except CodecError as error:
+            log.warning("%s[%d] offset %d is left out: %s", record.topic, record.partition, record.offset, error)
+            return None
+        account, recipient = getattr(event, "account", ""), recipient_of(event)
+        # Without a recipient the key is an id of the provider's or of a click.
+        key = recipient_key(account, recipient) if recipient is not None else record.key
+        return await self._producer.send(topic.name, self._codec.encode(event), key=key, headers=list(record.headers))
+
+    def _misfit(self, misfit: LayoutError) -> None:
+        self._misfits.append(misfit)
+        self.stop()
+
+
+async def _run(settings: MirrorSettings, mirrors: Mapping[str, Topic], pseudonyms: Pseudonyms) -> None:
+    mirror = Mirror(settings, mirrors, pseudonyms)
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    codec, producer = Codec(registry_for(settings.schema_registry_url)), Producer(settings, linger_ms=5)
-    misfits: list[LayoutError] = []
-
-    def ended(misfit: LayoutError) -> None:
-        misfits.append(misfit)
-        stop.set()
-
-    watch = Watch(settings, producer, Health("mirror", settings), ended)
-    await producer.start()
-    try:
-        async with group_consumer(settings, settings.group("mirror"), mirrors) as consumer:
-            watch.start()
-            while not stop.is_set():
-                batches = await consumer.getmany(timeout_ms=500, max_records=BATCH)
-                records = [record for batch in batches.values() for record in batch]
-                sent = [await _repeat(producer, codec, pseudonyms, mirrors[record.topic], record) for record in records]
-                await asyncio.gather(*(future for future in sent if future is not None))
-                if records:
-                    await _commit(consumer)
-    finally:
-        await watch.stop()
-        await producer.stop()
-    if misfits:
-        raise misfits[0]
-
-
-async def _repeat(
-    producer: Producer, codec: Codec, pseudonyms: Pseudonyms, topic: Topic, record: Any
-) -> asyncio.Future[Any] | None:
-    try:
-        event = anonymous(codec.decode(record.value), pseudonyms)
-    except CodecError as error:
-        log.warning("%s[%d] offset %d is left out: %s", record.topic, record.partition, record.offset, error)
-        return None
-    account, recipient = getattr(event, "account", ""), recipient_of(event)
-    # Without a recipient the key is an id of the provider's or of a click.
-    key = recipient_key(account, recipient) if recipient is not None else record.key
-    return await producer.send(topic.name, codec.encode(event), key=key, headers=list(record.headers))
+        asyncio.get_running_loop().add_signal_handler(number, mirror.stop)
+    await mirror.run()
 
 
 async def _commit(consumer: Any) -> None:

@@ -7,7 +7,7 @@ streams: {name: streams, port: 8082, prefix: TRACKLY_STREAMS, stable: true, stat
 sinks: {name: sinks, port: 8083, prefix: TRACKLY_SINKS, stable: true}
 console: {name: console, port: 8081, prefix: TRACKLY_CONSOLE, public: true, stable: true, state: true, database: true}
 readModel: {name: read-model, port: 8084, prefix: TRACKLY_READ_MODEL, database: true}
-mirror: {name: mirror, stable: true}
+mirror: {name: mirror, port: 8086, prefix: TRACKLY_MIRROR, stable: true}
 registry: {name: registry, port: 8085, arguments: [--host, 0.0.0.0, --port, "8085"], public: true}
 {{- end }}
 
