@@ -20,12 +20,16 @@ from bus.producer import Producer
 from bus.reading.outside import TopicPartition, started_outside
 from bus.settings import BusSettings
 from schemas.cloudevents import event_headers
-from schemas.codec import Codec, CodecError
+from schemas.codec import Codec, CodecError, UnknownSchema
 from schemas.folder_registry import RegistryError
 from schemas.ids import random_id
 from schemas.records import ApiKey, EndpointPause, Record
 
 log = logging.getLogger(__name__)
+
+
+class SettingsTooNew(RuntimeError):
+    """Settings are of a newer version of trackly than this one. The message names some and says what to do."""
 
 
 class View(Protocol):
@@ -60,6 +64,8 @@ class SettingsReader(Generic[V]):
         self._kinds = kinds
         self._settings = settings
         self._read: dict[Any, int] = {}
+        self._too_new: set[tuple[str, str]] = set()
+        """Settings whose last value is of a schema that this version does not have, by topic and key."""
         self._consumer: Any = None
         self._task: asyncio.Task[None] | None = None
 
@@ -126,11 +132,14 @@ class SettingsReader(Generic[V]):
                 self.view.put(config)
         except CodecError as error:
             log.error("setting %s in %s is not readable: %s", key, topic, error)
+            if isinstance(error, UnknownSchema):
+                self._too_new.add((topic, key))
         except RegistryError:
             raise
         except Exception:
             log.exception("setting %s in %s cannot be applied", key, topic)
         else:
+            self._too_new.discard((topic, key))
             return True
         self.view.unreadable(topic, key)
         return False
@@ -141,6 +150,19 @@ class AccountsReader(SettingsReader[Accounts]):
 
     def __init__(self, settings: BusSettings, codec: Codec) -> None:
         super().__init__(settings, codec, CONFIG_TOPICS, KINDS, Accounts())
+
+    async def start(self) -> None:
+        """Read everything, then follow. Raises SettingsTooNew: an account that is not known is refused its callbacks
+        and sent no webhooks, and nobody would notice.
+        """
+        await super().start()
+        if self._too_new:
+            topic, key = min(self._too_new)
+            raise SettingsTooNew(
+                f"{len(self._too_new)} settings are of a newer version of trackly, such as {key} in {topic}: without"
+                " them callbacks would be refused, and webhooks not sent. Start the newer version; to go back, see"
+                " docs/operating/upgrade.md."
+            )
 
 
 class ApiKeysReader(SettingsReader[ApiKeys]):

@@ -30,6 +30,10 @@ class CodecError(ValueError):
     """Bytes that are not one of our records, or a record that does not fit its schema."""
 
 
+class UnknownSchema(CodecError):
+    """Bytes are of a schema that this version does not have: a newer one may have written them."""
+
+
 class Registry(Protocol):
     """Where schemas and their ids come from: the `schemas/` folder or a registry over HTTP."""
 
@@ -98,7 +102,7 @@ class Codec:
         try:
             written = without_logical_types(self._registry.schema(schema_id))
         except KeyError:
-            raise CodecError(f"schema id {schema_id} is unknown to the registry") from None
+            raise UnknownSchema(f"schema id {schema_id} is unknown to the registry") from None
         record_type = RECORD_TYPES.get(str(written.get("name")))
         if record_type is None:
             raise CodecError(f"schema id {schema_id} is of {written.get('name')!r}, which is not a record of ours")

@@ -18,7 +18,7 @@ class HttpRegistry:
     """A Confluent-compatible registry: our newest schemas are registered there and its ids are written.
 
     Subjects follow the RecordNameStrategy (`trackly.Receipt`), because several topics share a record; `publish`
-    adds those of the topics, under the same ids. Ids of the folder are the folder's here too.
+    adds those of the topics, under the same ids. Ids of the folder are the folder's here too, where it has them.
     https://docs.confluent.io/platform/current/schema-registry/develop/api.html
     """
 
@@ -38,7 +38,10 @@ class HttpRegistry:
     def schema(self, schema_id: int) -> dict[str, Any]:
         """Schema with this id. Raises KeyError when the registry has none, RegistryError when it fails."""
         if schema_id >= FOLDER_IDS:
-            return self._folder.schema(schema_id)
+            try:
+                return self._folder.schema(schema_id)
+            except KeyError:
+                pass  # of a newer version, whose `trackly registry` has it
         if schema_id not in self._schemas:
             answer = self._call("GET", f"/schemas/ids/{schema_id}", None)
             self._schemas[schema_id] = json.loads(answer["schema"])

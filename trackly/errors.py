@@ -82,6 +82,7 @@ _EXPECTED: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("schemas.folder_registry", "RegistryError", str),
     ("accounts.plan", "PlanError", str),
     ("accounts.secrets", "SecretMissing", str),
+    ("accounts.store", "SettingsTooNew", str),
     ("aiokafka.errors", "KafkaError", _kafka),
     ("kafka.errors", "KafkaError", _kafka),
     ("database.engine", "DatabaseUrlError", str),

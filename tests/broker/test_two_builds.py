@@ -76,7 +76,9 @@ class TwoBuilds(Cluster):
     def run_older(self, *arguments: str) -> None:
         """Run the older command to its end."""
         environment = {**self.environment, **self.of_older}
-        done = subprocess.run(self.command(*arguments), env=environment, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            self.command(*arguments), env=environment, capture_output=True, text=True, timeout=PATIENCE
+        )
         assert done.returncode == 0, done.stderr
 
     def replace(self, name: str, *, old: bool) -> None:

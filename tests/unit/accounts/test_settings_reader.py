@@ -13,7 +13,7 @@ import aiokafka
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from accounts.store import AccountsReader
+from accounts.store import AccountsReader, SettingsTooNew
 from bus.settings import BusSettings
 from schemas.codec import Codec
 from schemas.folder_registry import FolderRegistry, RegistryError
@@ -149,3 +149,56 @@ async def test_a_setting_waits_for_the_registry_that_knows_its_schema(
     monkeypatch.setattr(CODEC, "decode", sometimes)
     log.write(b"acme", AccountConfig(id="acme", name="Acme"))
     await known(reader, "acme")
+
+
+OF_NO_SCHEMA = b"\x00\x00\x00\xff\xffwritten by a newer version"
+
+
+@pytest.mark.parametrize("clears", [AccountConfig(id="acme", name="Acme"), None])
+async def test_nothing_starts_while_a_setting_is_of_a_newer_version(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clears: AccountConfig | None
+) -> None:
+    async def started(settings: BusSettings) -> Starting:
+        return Starting(log)
+
+    monkeypatch.setattr("accounts.store.started_outside", started)
+    monkeypatch.setattr("accounts.store.ask_seldom", lambda consumer: None)
+    log.write(b"acme", AccountConfig(id="acme", name="Acme"))
+    log.write(b"acme", OF_NO_SCHEMA)
+    refused = AccountsReader(BusSettings(data_dir=tmp_path), CODEC)
+    with pytest.raises(SettingsTooNew, match=r"1 settings .* such as acme in config_accounts: .*upgrade\.md"):
+        await refused.start()
+    await refused.stop()
+    log.write(b"acme", clears)
+    log.at = 0
+    reader = AccountsReader(BusSettings(data_dir=tmp_path), CODEC)
+    await reader.start()
+    await reader.stop()
+
+
+async def test_one_that_runs_keeps_what_it_read_before(reader: AccountsReader, log: Log) -> None:
+    log.write(b"acme", AccountConfig(id="acme", name="Acme"))
+    log.write(b"acme", OF_NO_SCHEMA)
+    log.write(b"next", AccountConfig(id="next", name="Next"))
+    await known(reader, "next")
+    assert reader.view.accounts["acme"].name == "Acme"
+
+
+class Starting:
+    """A consumer of a log that is assigned and asked as at a start."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self.getmany, self.seek, self.stop = log.getmany, log.seek, log.stop
+
+    def assign(self, tps: Any) -> None:
+        pass
+
+    async def end_offsets(self, tps: list[Any]) -> dict[Any, int]:
+        return {tp: len(self._log.records) if tp == TOPIC else 0 for tp in tps}
+
+    async def beginning_offsets(self, tps: list[Any]) -> dict[Any, int]:
+        return dict.fromkeys(tps, 0)
+
+    async def position(self, tp: Any) -> int:
+        return self._log.at if tp == TOPIC else 0

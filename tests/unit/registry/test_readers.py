@@ -12,8 +12,10 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerialize
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from registry.app import create_app
-from schemas.codec import Codec
+from schemas.codec import Codec, CodecError
 from schemas.folder_registry import FolderRegistry
+from schemas.http_registry import HttpRegistry
+from schemas.records import AccountConfig
 from schemas.samples import example, sample
 from schemas.topics import Catalogue, Topic
 from tests.http_servers import served
@@ -52,3 +54,25 @@ def test_a_sender_s_serializer_writes_what_our_codec_reads(client: SchemaRegistr
     values = {**example("MessageSent"), "sent_at": datetime.fromisoformat(example("MessageSent")["sent_at"])}
     data = AvroSerializer(client, schema)(values, SerializationContext(topic.name, MessageField.VALUE))
     assert CODEC.decode(data) == sample("MessageSent")
+
+
+class Older(FolderRegistry):
+    """The schemas of a version that lacks the newest of accounts."""
+
+    def schema(self, schema_id: int) -> dict[str, Any]:
+        if schema_id == self.versions["AccountConfig"][-1]["id"]:
+            raise KeyError(schema_id)
+        return super().schema(schema_id)
+
+    def id_of(self, record: str) -> int:
+        return int(self.versions[record][-2]["id"])
+
+
+def test_an_older_version_reads_what_a_newer_one_has_written_by_its_registry() -> None:
+    written = CODEC.encode(AccountConfig(id="acme", name="Acme"))
+    with pytest.raises(CodecError, match="unknown to the registry"):
+        Codec(Older()).decode(written)
+    with served(create_app(CATALOGUE)) as url:
+        registry = HttpRegistry(url)
+        registry._folder = Older()
+        assert registry.schema(FolderRegistry().id_of("AccountConfig"))["name"] == "AccountConfig"
