@@ -22,15 +22,20 @@ from typing import IO
 
 from bus.admin import BrokerUnavailable, connect
 from bus.child_processes import dying_with_parent
+from bus.embedded.archive import class_archive
 from bus.embedded.jars import JarsUnavailable, java, kafka_jars
 from bus.rotation import Output
 
 HOST = "127.0.0.1"
 
 JVM_OPTIONS = ("-Xmx512m", "-XX:+UseSerialGC")
+_QUICK = "-XX:TieredStopAtLevel=1"
 
 START_TIMEOUT = 60.0
 """Seconds from the start of the JVM to its first answer; 2-4 are usual. Fetching the jars is not counted."""
+
+ARCHIVE_TIMEOUT = 120.0
+"""Seconds for the JVM to write its archive of classes when it ends; 5 are usual."""
 
 _QUIET = (
     # Java 25 warns of what Kafka's libraries do.
@@ -83,7 +88,7 @@ class EmbeddedKafka:
     The directory may be used again: records, cluster id and ports are kept. One process may use it at a time.
     With `die_with_parent` (Linux only) the JVM is killed when the *thread* that called `start` ends: call it
     from the main thread. `fast_start=False` lets the JVM optimize fully, for benchmarks. `port` is a free one
-    unless given.
+    unless given. The very first start makes an archive of Kafka's classes for all later ones, unless `archive=False`.
     """
 
     def __init__(
@@ -94,13 +99,16 @@ class EmbeddedKafka:
         jvm_options: Sequence[str] = JVM_OPTIONS,
         fast_start: bool = True,
         die_with_parent: bool = True,
+        archive: bool = True,
     ) -> None:
         self.data_dir = data_dir
         self.log_path = data_dir / "kafka.log"
         self._output = Output(self.log_path)
         self._port = port
-        self._jvm_options = [*jvm_options, *(["-XX:TieredStopAtLevel=1"] if fast_start else [])]
+        self._jvm_options = [*jvm_options, *([_QUICK] if fast_start else [])]
         self._die_with_parent = die_with_parent
+        self._wants_archive = archive
+        self._archive: list[str] = []
         self._cluster_id = new_cluster_id()
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
@@ -144,6 +152,8 @@ class EmbeddedKafka:
         try:
             self._program = java()
             self._classpath = os.pathsep.join(map(str, kafka_jars(tell)))
+            if self._wants_archive:
+                self._archive = self._archived(tell)
             port, controller = self._ports()
             (self.data_dir / "server.properties").write_text(self._properties(port, controller), "utf-8")
             if not (self.data_dir / "records" / "meta.properties").exists():
@@ -226,7 +236,7 @@ class EmbeddedKafka:
 
     def _format(self) -> None:
         arguments = ["format", "--cluster-id", self._cluster_id, "--config", "server.properties"]
-        self._process = self._java([], "kafka.tools.StorageTool", *arguments)
+        self._process = self._java([*JVM_OPTIONS, _QUICK], "kafka.tools.StorageTool", *arguments)
         try:
             code = self._process.wait(START_TIMEOUT)
         except subprocess.TimeoutExpired:
@@ -234,9 +244,23 @@ class EmbeddedKafka:
         if code != 0:
             raise EmbeddedKafkaError(f"the broker's data directory cannot be prepared:\n{self._last_lines()}")
 
+    def _archived(self, tell: Callable[[str], None]) -> list[str]:
+        """Java's option for the archive of classes, if there is one."""
+
+        def train(directory: Path, option: str) -> None:
+            tell("preparing Kafka's classes for quick starts (once)")
+            options = (*JVM_OPTIONS, option)
+            kafka = EmbeddedKafka(directory, jvm_options=options, die_with_parent=self._die_with_parent, archive=False)
+            kafka.start()
+            kafka.stop(ARCHIVE_TIMEOUT)
+
+        path = class_archive(self._program, self._classpath, train)
+        # What does not fit is left out of the archive, and said at length.
+        return [] if path is None else [f"-XX:AOTCache={path}", "-Xlog:aot*=error"]
+
     def _java(self, options: Sequence[str], main: str, *arguments: str) -> subprocess.Popen[bytes]:
         assert self._lock is not None
-        command = [str(self._program), *options, *_QUIET, "-cp", self._classpath, main, *arguments]
+        command = [str(self._program), *options, *self._archive, *_QUIET, "-cp", self._classpath, main, *arguments]
         if self._die_with_parent:
             command = dying_with_parent(command)
         return subprocess.Popen(

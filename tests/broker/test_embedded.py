@@ -107,6 +107,18 @@ def test_a_directory_has_one_broker_at_a_time(kafka: EmbeddedKafka) -> None:
     assert kafka.is_alive()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the command of a process")
+def test_it_starts_with_an_archive_of_its_classes_which_java_takes(kafka: EmbeddedKafka) -> None:
+    for _ in range(2):
+        kafka.start()
+        command = Path(f"/proc/{kafka.pid}/cmdline").read_bytes().decode().split("\0")
+        if any(option.startswith("-XX:AOTCache=") for option in command):
+            break
+        kafka.stop()  # another process made the archive meanwhile
+    (option,) = [each for each in command if each.startswith("-XX:AOTCache=")]
+    assert option.partition("=")[2] in Path(f"/proc/{kafka.pid}/maps").read_text()
+
+
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
