@@ -194,3 +194,11 @@ async def test_a_customer_s_key_is_of_no_use_once_its_endpoint_is_gone(api: Api)
 async def test_the_events_hold_numbers_so_a_viewer_does_not_get_them(api: Api) -> None:
     api.sign_in(Role.VIEWER)
     assert (await api.request("GET", PATH, key="")).status_code == 403
+
+
+async def test_a_page_makes_an_endpoint_that_is_polled(api: Api) -> None:
+    api.sign_in(Role.ADMIN)
+    # A browser would send no other word than an address from a field of the type `url`.
+    assert 'name="url" type="text"' in (await api.page("/webhooks/new")).text
+    assert (await api.form("/webhooks/new", id="shop", url=POLL, events="reply")).status_code == 200
+    assert api.accounts.endpoints["acme/shop"].url == POLL

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from accounts.secrets import SecretMissing
+from accounts.urls import POLL
 from bus.clock import now_ms
 from operations.trials import Trial, send_trial, trial_event
 from outbound.bodies import SHAPES
@@ -37,6 +38,8 @@ def try_endpoint(
     """
     view = current_accounts()
     config = endpoint_named(view, endpoint)
+    if config.url == POLL:
+        raise Failed(f"Nothing is sent to {endpoint}: its receiver asks for its events.")
     try:
         sent = trial_event(event, config.account, now_ms())
     except KeyError:
