@@ -405,4 +405,4 @@ class Histories(RuleBasedStateMachine):
 
 
 TestHistories: Any = Histories.TestCase
-TestHistories.settings = settings(max_examples=examples(150), stateful_step_count=40)
+TestHistories.settings = settings(max_examples=examples(150, elsewhere=75), stateful_step_count=40)
