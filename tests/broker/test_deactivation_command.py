@@ -107,7 +107,9 @@ def test_a_mistake_is_told(
     assert (done.returncode, told in " ".join(done.stderr.replace("│", " ").split())) == (code, True), done.stderr
 
 
-def test_a_run_that_was_killed_goes_on_where_it_was(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_run_that_was_killed_goes_on_where_it_was_and_loses_and_repeats_nothing(
+    cluster: Cluster, tmp_path: Path
+) -> None:
     path, count = tmp_path / "2026-11-20.txt", 6 * CHUNK
     path.write_text("\n".join(f"1512{n:07d}" for n in range(count)) + "\n", "utf-8")
     state = tmp_path / "2026-11-20.txt.import.json"
@@ -121,4 +123,9 @@ def test_a_run_that_was_killed_goes_on_where_it_was(cluster: Cluster, tmp_path: 
     done = cluster.trackly(*arguments, "--json")
     assert "Going on after line" in done.stderr
     assert json.loads(done.stdout) == {"lines": count, "removed": count, "rejected": 0}
-    assert len({order.phone_number for order in orders(cluster, "killed")}) == count
+    given = orders(cluster, "killed")
+    assert len({order.phone_number for order in given}) == len({order.event_id for order in given}) == count
+    until(lambda: len(suppressed(cluster, "killed")) == count)
+    assert not any(state.active for state in suppressed(cluster, "killed").values())
+    events = [r.event_id for r in cluster.records("removed") if isinstance(r, RemovedEvent) and r.account == "killed"]
+    assert (len(events), len(set(events))) == (count, count)
