@@ -131,7 +131,12 @@ class Table:
         except KafkaError as error:
             log.warning("table %s cannot be looked at: %s", self.name, type(error).__name__)
             return []
-        suspects = {tp.partition: self._owned[tp.partition] for tp in tps if found[tp] != self._ends[tp.partition]}
+        # Meanwhile the worker may have ended, and closed the table.
+        suspects = {
+            tp.partition: self._owned[tp.partition]
+            for tp in tps
+            if tp.partition in self._owned and found[tp] != self._ends[tp.partition]
+        }
         for partition in suspects:
             del self._owned[partition]
         return await self._claim(suspects)
@@ -223,6 +228,8 @@ class Table:
                 for key, value in packed.items()
             ),
         )
+        if partition not in self._stores:
+            return  # the worker ends, and has closed the table: the rows are read back from the changelog
         end = self._ends[partition] + len(packed)
         stored = dict(self._marked(partition, packed))
         for key, value in packed.items():
