@@ -29,6 +29,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "bytes | None": st.none() | st.binary(max_size=50),
     "Mapping[str, str]": st.dictionaries(text, text, max_size=3),
     "Mapping[str, int]": st.dictionaries(text, st.integers(0, 2**40), max_size=3),
+    "Mapping[str, float]": st.dictionaries(text, st.floats(0.01, 1e6), max_size=3),
     "Mapping[str, bool]": st.dictionaries(text, st.booleans(), max_size=3),
     "Mapping[str, Mapping[str, str]]": st.dictionaries(text, st.dictionaries(text, text, max_size=2), max_size=2),
     "Mapping[str, tuple[str, ...]]": st.dictionaries(text, st.lists(text, max_size=2).map(tuple), max_size=2),
