@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from bus.tables.store import MemoryStore, StoreFailed
 
 
 class Failing(MemoryStore):
-    def get(self, key: bytes) -> bytes | None:
+    def get_many(self, keys: Iterable[bytes]) -> list[bytes | None]:
         raise StoreFailed("Corruption: block checksum mismatch")
 
 
