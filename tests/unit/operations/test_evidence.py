@@ -74,11 +74,11 @@ def test_a_public_key_in_the_file_is_not_believed_for_being_there() -> None:
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (b"", "no JSON"),
-        (b"[]", "no evidence"),
-        (b"null", "no evidence"),
-        (b"[" * 100_000, "no evidence|no JSON"),
-        (b'{"evidence": {}, "signature": {}}', "no evidence"),
+        (b"", "not valid JSON"),
+        (b"[]", "not trackly evidence"),
+        (b"null", "not trackly evidence"),
+        (b"[" * 100_000, "not trackly evidence|not valid JSON"),
+        (b'{"evidence": {}, "signature": {}}', "not trackly evidence"),
         (orjson.dumps({"evidence": EVIDENCE, "signature": {}}), "cannot be read"),
         (orjson.dumps({"evidence": EVIDENCE, "signature": {"public_key": "x", "value": 1}}), "cannot be read"),
         (written().replace(b'"account"', b'"account": "acme", "account"', 1), "a field twice"),
