@@ -137,7 +137,7 @@ def waiting(delivery: Delivery, step: Retry, now: int, partitions: int) -> tuple
     return task, own + headers.encode(), partition, now + delay
 
 
-def dead(delivery: Delivery, outcome: Outcome, now: int) -> tuple[DeadWebhook, Headers]:
+def dead_record(delivery: Delivery, outcome: Outcome, now: int) -> tuple[DeadWebhook, Headers]:
     """Record for the dead letters, with its headers; `now` is in ms."""
     delivery.bind()
     record = DeadWebhook(
@@ -158,7 +158,7 @@ def dead(delivery: Delivery, outcome: Outcome, now: int) -> tuple[DeadWebhook, H
     return record, event_headers(record, delivery.event_id, now, delivery.traceparent)
 
 
-def rejected(
+def rejected_record(
     admission: Admission, reason: str, error: str, now: int, source: Admitted | None = None
 ) -> tuple[RejectedRecord, Headers]:
     """Record for the rejected topic, with its headers; `now` is in ms. The value is in it if `source` is given."""

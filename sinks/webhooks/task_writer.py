@@ -12,7 +12,7 @@ from schemas.cloudevents import Headers
 from schemas.codec import Codec
 from schemas.records import Record, RejectedRecord
 from schemas.topics import Catalogue
-from sinks.webhooks.delivery import Delivery, dead, rejected, waiting
+from sinks.webhooks.delivery import Delivery, dead_record, rejected_record, waiting
 from sinks.webhooks.outbox import Outbox, Outgoing, RecordProducer
 from sinks.webhooks.retry import Retry, Schedule, parked
 from sinks.webhooks.window import Admission
@@ -72,12 +72,12 @@ class SinkRecords:
     def bury(self, delivery: Delivery, outcome: Outcome) -> None:
         """Write a delivery to the dead letters."""
         log.debug("webhook %s for %s is given up: %s", delivery.event_id, delivery.endpoint, outcome.label)
-        record, headers = dead(delivery, outcome, self._now_ms())
+        record, headers = dead_record(delivery, outcome, self._now_ms())
         self._write("webhooks_dead", record, headers, delivery)
 
     def reject(self, source: Admitted, admission: Admission, reason: str, error: str) -> None:
         """Write a record that makes no sense to the rejected topic, whole."""
-        record, headers = rejected(admission, reason, error, self._now_ms(), source)
+        record, headers = rejected_record(admission, reason, error, self._now_ms(), source)
         self._write_rejected(Outgoing(self._rejected_topic, record, source.record.key, headers, admission), reason)
 
     def _write(
@@ -91,7 +91,7 @@ class SinkRecords:
             self._broken(RuntimeError("the rejected topic does not take a record for its size"))
             return
         error = f"too large for {outgoing.topic}; the source record has all of it"
-        record, headers = rejected(outgoing.admission, "too_large", error, self._now_ms())
+        record, headers = rejected_record(outgoing.admission, "too_large", error, self._now_ms())
         again = Outgoing(self._rejected_topic, record, outgoing.key, headers, outgoing.admission)
         self._write_rejected(again, "too_large")
 

@@ -17,7 +17,7 @@ from schemas.records import (
     Receipt,
     Record,
 )
-from sinks.webhooks.delivery import dead, waiting
+from sinks.webhooks.delivery import dead_record, waiting
 from sinks.webhooks.fanout import fan_out
 from sinks.webhooks.retry import Retry, Tier
 from sinks.webhooks.window import Admission
@@ -90,7 +90,7 @@ def webhooks(event: Record) -> None:
     deliveries = fan_out(event, ACCOUNTS, lambda size, count: Admission(ledger(), 0, size, count))
     for delivery in deliveries:
         task, headers, _, _ = waiting(delivery, Retry(Tier("1m", 60_000), 2), RECEIVED_AT, 4)
-        buried, _ = dead(delivery, Outcome(status=500), RECEIVED_AT)
+        buried, _ = dead_record(delivery, Outcome(status=500), RECEIVED_AT)
         fits(task, "webhooks_due", "webhooks_retry.1m")
         fits(buried, "webhooks_dead")
         assert all(isinstance(value, bytes) for _, value in headers)

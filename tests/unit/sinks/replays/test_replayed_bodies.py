@@ -10,7 +10,7 @@ from schemas.codec import Codec
 from schemas.folder_registry import FolderRegistry
 from schemas.records import EndpointConfig, Record, WebhookTask
 from sinks.replays.selection import Selection
-from sinks.webhooks.delivery import Delivery, dead, from_task, waiting
+from sinks.webhooks.delivery import Delivery, dead_record, from_task, waiting
 from sinks.webhooks.fanout import fan_out
 from sinks.webhooks.retry import Retry, TaskHeaders, Tier
 from sinks.webhooks.window import Admission
@@ -64,6 +64,6 @@ def test_an_event_is_sent_again_as_a_retry_sends_it(config: EndpointConfig) -> N
 @LAYOUTS
 def test_a_dead_letter_is_sent_again_as_it_was_whatever_the_endpoint_takes_today(config: EndpointConfig) -> None:
     last = retried(config)
-    record, _ = dead(last, answered(500), START)
+    record, _ = dead_record(last, answered(500), START)
     again = replayed(CODEC.decode(CODEC.encode(record)), endpoint(), "dead")
     assert (again.event_id, again.content_type, again.body) == (last.event_id, last.content_type, last.body)
