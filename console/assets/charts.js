@@ -50,13 +50,21 @@
     return [found.times, ...values];
   }
 
+  // Where points are too dense to be shown, those without a neighbor are: no line leads to them.
+  function alone(plot, nth, shown) {
+    if (shown) return null;
+    const values = plot.data[nth];
+    const is = (at) => values[at] !== null && values[at] !== undefined;
+    return values.map((_, at) => at).filter((at) => is(at) && !is(at - 1) && !is(at + 1));
+  }
+
   const color = (element, name) => getComputedStyle(element).getPropertyValue(name);
 
   function seriesOf(chart, found, nth) {
     const kind = chart.dataset.kind;
     const place = kind === "stack" ? found.names.length - 1 - nth : nth;
     const own = () => color(drawn.get(plotOf(chart)).found.swatches[place], "background-color");
-    const common = { stroke: own, width: 2, points: { size: 5 } };
+    const common = { stroke: own, width: 2, points: { size: 5, filter: alone } };
     if (kind === "stack") {
       return { ...common, width: 0, fill: own, points: { show: false }, paths: uPlot.paths.bars({ size: [found.times.length > 60 ? 1 : 0.8, 40] }) };
     }

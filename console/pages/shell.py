@@ -44,6 +44,7 @@ TONES: Mapping[str, str] = {
     "silent": "warn",
     "unverified": "warn",
     "open": "warn",
+    "look": "warn",
 }
 """Colour of a state's badge; the word itself says what the colour repeats."""
 

@@ -18,6 +18,8 @@ from playwright.async_api import Browser, Page
 from tests.browser.chromium import chromium
 
 SIZE = {"width": 1280, "height": 800}
+SCREEN = {"width": 1440, "height": 900}
+"""What the overview fits."""
 UP_SECONDS = 240
 PASSWORD = "a sentence for a demo"
 
@@ -78,6 +80,7 @@ async def _pictures(browser: Browser, link: str, directory: Path, alive: bool) -
         await asyncio.sleep(62 - time.time() % 60)
     taken = []
     for name, place in PLACES.items():
+        await page.set_viewport_size(SCREEN if name == "overview" else SIZE)
         await _go(page, place)
         taken.append(await _picture(page, directory / f"{name}.png"))
     await _go(page, "Deliveries")

@@ -8,7 +8,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
+from bus.clock import now_ms
 from console.principals import EVERY_ACCOUNT, Role
+from console.queries.statistics import HOUR
+from database.tables import hourly_attempts
 from tests.browser.history import write_history
 from tests.http_servers import served
 from tests.unit.console.console_parts import Api
@@ -128,3 +131,24 @@ async def test_on_a_phone_a_chart_is_as_wide_as_its_card(browser: Browser, overv
     assert box is not None
     assert 300 < box["width"] <= 390 - 32
     await context.close()
+
+
+async def test_a_single_value_is_drawn_though_no_line_leads_to_it(page: Page) -> None:
+    api = Api()
+    hour = now_ms() // HOUR * HOUR
+    row = {"account": "acme", "hour": hour, "endpoint": "crm", "outcome": "2xx", "count": 5, "latency_ms_sum": 5}
+    api.put(hourly_attempts, row)
+    api.sign_in(Role.ADMIN, EVERY_ACCOUNT)
+    with served(api._as_user) as url:
+        await page.goto(f"{url}/accounts/acme")
+        await page.locator("#plot-webhooks canvas").wait_for()
+        blue = await page.evaluate(
+            """() => {
+              const canvas = document.querySelector("#plot-webhooks canvas");
+              const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+              let found = 0;
+              for (let at = 0; at < pixels.length; at += 4) if (pixels[at + 2] - pixels[at] > 100) found += 1;
+              return found;
+            }"""
+        )
+    assert blue > 5
