@@ -23,9 +23,9 @@ from bench.measure import compiling_seconds, cpu_seconds
 from bus.embedded.broker import EmbeddedKafka
 from schemas.cloudevents import Headers, event_headers
 from schemas.codec import Codec
+from schemas.folder_registry import FolderRegistry
 from schemas.ids import derived_id, recipient_key
 from schemas.records import DeliveryEvent
-from schemas.registry import FolderRegistry
 from schemas.samples import sample
 
 BURST, PARTITIONS = 2_000, 12

@@ -19,7 +19,7 @@ from kafka.admin import KafkaAdminClient
 from bus.embedded.broker import EmbeddedKafka
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec
-from schemas.registry import FolderRegistry
+from schemas.folder_registry import FolderRegistry
 from schemas.samples import sample
 from tests.outside.readers.clients import READERS, NotInstalled, Reader, installed, read
 from tests.outside.readers.house import House, house

@@ -12,7 +12,7 @@ from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec
-from schemas.registry import FolderRegistry
+from schemas.folder_registry import FolderRegistry
 from schemas.samples import example, record_of
 from schemas.topics import Topic
 
