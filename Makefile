@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Tests start hundreds of processes; each would compile every module again if it could not keep what it compiled.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help install demo test unit quick check format bench site release-check lock clean
+.PHONY: help install demo test unit quick check format bench site sdk release-check lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make check    formatting, lint, types, import contracts, compatible schemas, links of the pages"
 	@echo "make bench    how fast it is, process by process; AGAINST=COMMIT: beside another build"
 	@echo "make site     the pages of docs/ as a site with search"
+	@echo "make sdk      clients of the API in Python, TypeScript, Go and Java, made of its OpenAPI document"
 	@echo "make release-check  wheel, chart, bill of materials, image, signatures; what is missing is said"
 	@echo "make install  a .venv with everything, .venv/bin/trackly included"
 
@@ -69,6 +70,9 @@ check-site:
 
 site: install check-site
 	@echo "the pages are in build/site/site; to read them: $(BIN)/python -m http.server --directory build/site/site"
+
+sdk: install
+	@$(BIN)/python -m deploy.sdk
 
 release-check: install
 	@$(BIN)/python -m deploy.release

@@ -94,7 +94,7 @@ async def get_lists(caller: TheCaller) -> ListAnswer[ShownList]:
 
 
 @router.post("/api/lists", status_code=201, summary="Create a list")
-async def create(
+async def create_list(
     request: Request, response: Response, body: NewList, parts: TheParts, caller: Administrator
 ) -> ShownList:
     """Create a list. Messages to it may be sent, and callbacks about it come, from then on."""
@@ -110,7 +110,7 @@ async def get_list(number: ListNumber, response: Response, caller: TheCaller) ->
 
 
 @router.put("/api/lists/{number}", summary="Change a list")
-async def update(
+async def update_list(
     request: Request,
     response: Response,
     number: ListNumber,

@@ -61,8 +61,8 @@ async def show_trace(
 @router.get("/api/raw/{topic}/{partition}/{offset}", summary="Show a raw callback")
 async def show_raw(
     topic: Annotated[str, Path(max_length=249, examples=[Catalogue()["raw"].name])],
-    partition: Annotated[int, Path(ge=0, lt=2**31, examples=[0])],
-    offset: Annotated[int, Path(ge=0, lt=2**63, examples=[0])],
+    partition: Annotated[int, Path(ge=0, le=2**31 - 1, examples=[0])],
+    offset: Annotated[int, Path(ge=0, le=2**63 - 1, examples=[0])],
     parts: TheParts,
     caller: Supporter,
 ) -> ShownCallback:

@@ -126,7 +126,7 @@ async def get_endpoints(parts: TheParts, caller: TheCaller) -> ListAnswer[Endpoi
 
 
 @router.post("/api/endpoints", status_code=201, summary="Create an endpoint")
-async def create(request: Request, body: NewEndpoint, parts: TheParts, caller: Administrator) -> WithSecret:
+async def create_endpoint(request: Request, body: NewEndpoint, parts: TheParts, caller: Administrator) -> WithSecret:
     """Create an endpoint. Without a secret one is made, and shown in this answer alone."""
     values = body.model_dump(exclude_none=True)
     made, secret = await changes.put(Act(request, parts, caller.principal), caller.account, values, is_new=True)
@@ -142,7 +142,7 @@ async def get_endpoint(endpoint: EndpointName, response: Response, parts: ThePar
 
 
 @router.put("/api/endpoints/{endpoint}", summary="Change an endpoint")
-async def update(
+async def update_endpoint(
     request: Request,
     response: Response,
     endpoint: EndpointName,

@@ -25,7 +25,7 @@ CLOCK_SKEW_MS = 5 * 60_000
 ARGUMENTS = 50
 """Arguments and links that one message may have. With their lengths, a record stays below Kafka's 1 MiB."""
 
-router = APIRouter()
+router = APIRouter(tags=["Sending"])
 
 
 class TransactionalCallback(Body):

@@ -18,7 +18,7 @@ from schemas.cloudevents import iso_time
 from schemas.ids import derived_id, recipient_key
 from schemas.records import AuditEntry, ContactPlace
 
-router = APIRouter()
+router = APIRouter(tags=["Sending"])
 
 Known = tuple[str, str | None, str | None]
 """A number, its time zone, its state."""

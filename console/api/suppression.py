@@ -31,7 +31,7 @@ _PURPOSE = (
     " `transactional` one: a code to sign in, news of an order."
 )
 
-router = APIRouter()
+router = APIRouter(tags=["Sending"])
 
 
 class Contacts(Body):

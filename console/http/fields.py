@@ -116,7 +116,7 @@ IfMatch = Annotated[
     str | None,
     Header(max_length=100, description="The ETag that you have read: nothing is changed if it is another one now."),
 ]
-RowId = Annotated[int, Path(ge=1, lt=2**63, description="`id` of the row, from its list.", examples=[1])]
+RowId = Annotated[int, Path(ge=1, le=2**63 - 1, description="`id` of the row, from its list.", examples=[1])]
 Number = Annotated[str, StringConstraints(min_length=3, max_length=40), AfterValidator(number)]
 ListOrAll = Annotated[str, StringConstraints(min_length=3, max_length=40), AfterValidator(list_or_all)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]

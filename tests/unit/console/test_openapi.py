@@ -10,6 +10,7 @@ import pytest
 
 from accounts.keys import new_key
 from accounts.secrets import new_key as new_secret_key
+from console.app import openapi
 from database.tables import attempts, messages
 from operations.replays import Order
 from tests.unit.console.access.test_api_isolation import OF_THE_INSTALLATION
@@ -81,3 +82,15 @@ def example_of(schema: dict[str, Any]) -> Any:
     if schema["type"] == "array":
         return [example_of(schema["items"])]
     return {name: example_of(schema["properties"][name]) for name in schema.get("required", [])}
+
+
+def test_operations_are_named_once_and_for_people() -> None:
+    # Methods of generated clients have these names, in a class a tag.
+    names = [operation["operationId"] for _, _, operation in OPERATIONS]
+    assert len(set(names)) == len(names)
+    assert all("_api_" not in name for name in names)
+    assert all(operation.get("tags") for _, _, operation in OPERATIONS)
+
+
+def test_the_document_is_the_same_without_a_console() -> None:
+    assert openapi() == DOCUMENT
