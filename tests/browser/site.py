@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Boolean, LargeBinary, Table
 
 from accounts.secrets import new_key
 from console.principals import EVERY_ACCOUNT, Role
-from database.tables import READ_MODEL, freshness
+from database.tables import READ_MODEL, answers, freshness
 from operations.replays import Order
 from tests.http_servers import served
 from tests.unit.console.console_parts import LIST, NUMBER, Api
@@ -77,5 +77,7 @@ def row(table: Table, nth: int = 0) -> dict[str, Any]:
             values[column.name] = b'{"event":"delivery"}'
         else:
             values[column.name] = _KNOWN.get(column.name, HOSTILE)
+    if table is answers:
+        values["body"] = '{"may_be_texted":true,"rule":null,"until":null}'
     unique = {"event_id", "provider_message_id", "contact", "place"}
     return values | {name: f"{values[name]}-{nth}" for name in unique & values.keys() if nth}
