@@ -12,6 +12,7 @@ from accounts.secrets import SecretMissing, keyring
 from accounts.urls import POLL
 from bus.clock import now_ms
 from console.changes.acts import Act
+from console.changes.keys import revoke_keys_of
 from console.changes.settings import check_version, refuse_references, write_setting
 from console.errors import conflict, not_found, validation_failed
 from console.parts import Parts
@@ -118,6 +119,7 @@ async def delete(act: Act, endpoint: EndpointConfig) -> None:
         await _write(act, "endpoint.delete", before, None)
     # Another endpoint may get the name, and another customer.
     await act.parts.writes(revoke, endpoint.account, endpoint.id)
+    await revoke_keys_of(act, endpoint.account, endpoint.id)
 
 
 async def try_endpoint(act: Act, endpoint: EndpointConfig, event: str) -> Trial:

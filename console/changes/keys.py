@@ -107,6 +107,13 @@ async def revoke(act: Act, account: str, key_id: str) -> ApiKey:
     return key
 
 
+async def revoke_keys_of(act: Act, account: str, endpoint: str) -> None:
+    """Revoke every key that opens one endpoint. Raises ApiError: 503."""
+    for key in list(act.parts.keys.by_id.values()):
+        if (key.account, key.endpoint) == (account, endpoint):
+            await revoke(act, account, key.id)
+
+
 async def _write(parts: Parts, key: ApiKey) -> None:
     """Write a key, and wait a moment until it is known here: the list that follows shall have it."""
     await parts.writer.write("config_keys", [Entry(key.id.encode(), key, random_id(), now_ms())])

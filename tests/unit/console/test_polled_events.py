@@ -202,3 +202,13 @@ async def test_a_page_makes_an_endpoint_that_is_polled(api: Api) -> None:
     assert 'name="url" type="text"' in (await api.page("/webhooks/new")).text
     assert (await api.form("/webhooks/new", id="shop", url=POLL, events="reply")).status_code == 200
     assert api.accounts.endpoints["acme/shop"].url == POLL
+
+
+async def test_a_key_ends_with_its_endpoint_and_does_not_open_another_of_its_name(api: Api) -> None:
+    key = api.key("acme", endpoint="crm")
+    other = api.key("acme", endpoint="shop")
+    assert (await api.request("DELETE", "/api/endpoints/crm")).status_code == 204
+    api.accounts.put(endpoint())
+    answer = await api.get(PATH, key=key)
+    assert answer.status_code == 401
+    assert (await api.get("/api/endpoints/shop/events", key=other)).status_code != 401
