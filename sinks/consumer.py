@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
@@ -31,6 +32,9 @@ OLDEST_MS = 3_600_000
 
 RESTART_SECONDS = 5.0
 """Between two starts of a consumer, when Kafka gives nothing."""
+
+PLACES_SECONDS = 0.5
+"""How long it is waited to learn where partitions begin: one of them may have no leader."""
 
 COMMIT_SECONDS = 1.0
 """Between two commits at least."""
@@ -152,7 +156,8 @@ class SinkConsumer:
                 while True:
                     found = await self._consumer.getmany(timeout_ms=500)
                     sink.take(await _recent(self._consumer, found, self._clock.now_ms() - OLDEST_MS))
-                    self._settled = sink.settled() or self._settled
+                    begun = await self._begun(found) if sink.from_now_on else {}
+                    self._settled = {**begun, **self._settled, **sink.settled()}
                     now = self._clock.monotonic()
                     if self._settled and self._settled != committed and now - committed_at >= COMMIT_SECONDS:
                         committed, committed_at = dict(self._settled), now
@@ -160,6 +165,18 @@ class SinkConsumer:
                     ask_seldom(self._consumer, not found or sink.gather_bytes == 1, gather=sink.gather_bytes)
             finally:
                 await self._hand_over(())
+
+    async def _begun(self, found: Mapping[Any, list[FetchedRecord]]) -> Positions:
+        """Where this process begins in partitions of which nothing is settled: what comes from there on is to be done,
+        also after a crash before the first record.
+        """
+        places: dict[Any, int] = {}
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PLACES_SECONDS):
+                for partition in self._consumer.assignment() - self._settled.keys():
+                    records = found.get(partition)
+                    places[partition] = records[0].offset if records else await self._consumer.position(partition)
+        return places
 
     async def _hand_over(self, revoked: Iterable[Any]) -> None:
         settled = await self._sink.hand_over() or self._settled
