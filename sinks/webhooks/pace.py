@@ -14,6 +14,10 @@ SOON = 60.0
 """Seconds after which a delivery that is put off comes again, by the usual delays: what would wait longer for its
 endpoint is put off."""
 
+LEAST_SOON = 10.0
+"""The least that these seconds are taken for. What was put off together comes again together: a queue of no more than a
+short delay's worth would turn most of it down again and again, at a greater cost than that of the requests."""
+
 LEAST_QUEUE = 16
 """Deliveries that every lane may hold."""
 

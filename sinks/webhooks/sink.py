@@ -27,6 +27,7 @@ from sinks.webhooks.fanout import DELIVERY_BYTES, fan_out, is_callback_lane, may
 from sinks.webhooks.lane import Lane
 from sinks.webhooks.metrics import WebhookCounts
 from sinks.webhooks.outbox import RecordProducer
+from sinks.webhooks.pace import LEAST_SOON
 from sinks.webhooks.parking import Parking
 from sinks.webhooks.pausing import Pauses
 from sinks.webhooks.retry import Dead, Retry, Schedule, TaskHeaders, chosen, crowded_out, next_step, parked
@@ -246,7 +247,7 @@ class WebhookSink:
             share=self._share,
             lag=self._lag,
             room=lambda: self.window.room,
-            soon=self._schedule[0].delay_ms / 1000,
+            soon=max(self._schedule[0].delay_ms / 1000, LEAST_SOON),
             tracing=self._tracing,
         )
 

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -34,13 +35,14 @@ from sinks.settings import SinksSettings
 from sinks.webhooks.attempt_log import AttemptLog
 from sinks.webhooks.breaker import FAILURES
 from sinks.webhooks.delivery import Delivery
+from sinks.webhooks.pace import LEAST_SOON
 from sinks.webhooks.pausing import Pauses, Rule
 from sinks.webhooks.retry import TaskHeaders, schedule_of
 from sinks.webhooks.sink import WebhookSink
 from tests.clock import START, MovedClock, settled
 from tests.unit.sinks.sink_parts import OK, Receiver, delivered, endpoint, ledger
 
-CATALOGUE = Catalogue(schedule=("1m", "5m"))
+CATALOGUE = Catalogue(schedule=("1s", "1m", "5m"))
 CODEC = Codec(FolderRegistry())
 LIST, OTHER_LIST = "+18005551234", "+18009999999"
 
@@ -48,7 +50,7 @@ LIST, OTHER_LIST = "+18005551234", "+18009999999"
 class House:
     """A sink with everything around it."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, delays: Sequence[str] = ("1m", "5m"), **settings: Any) -> None:
         self.clock = MovedClock()
         self.receiver = Receiver()
         self.kafka = MemoryKafka()
@@ -70,7 +72,7 @@ class House:
         )
         self.sink = WebhookSink(
             SinksSettings(bootstrap_servers="unused:9092", **settings),
-            schedule_of(("1m", "5m")),
+            schedule_of(delays),
             self.inbox,
             self.accounts,
             codec=CODEC,
@@ -125,14 +127,19 @@ class House:
         return [TaskHeaders.decode(headers) for headers in found]
 
 
+@asynccontextmanager
+async def running(house: House) -> AsyncIterator[House]:
+    house.configure(endpoint())
+    task = asyncio.ensure_future(house.sink.run())
+    yield house
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 @pytest.fixture
 async def house() -> AsyncIterator[House]:
-    house = House()
-    house.configure(endpoint())
-    running = asyncio.ensure_future(house.sink.run())
-    yield house
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    async with running(House()) as house:
+        yield house
 
 
 @pytest.mark.parametrize(
@@ -317,6 +324,14 @@ async def test_what_a_slow_endpoint_cannot_take_soon_waits_and_keeps_its_attempt
     assert overflow == 5
     assert {headers.attempt for headers in house.headers_of("webhooks_retry.1m")} == {1}
     assert house.ledger.durable == 0
+
+
+async def test_where_delays_are_short_an_endpoint_s_queue_holds_what_it_takes_in_ten_seconds() -> None:
+    async with running(House(("1s", "5m"))) as house:
+        await house.give(delivered("first", to=None))
+        house.sink.lanes["acme/crm"].workers.latency = 1.0
+        await house.give(*[delivered(f"evt_{n}", to=None) for n in range(200)])
+        assert house.sink.counts.deferred["overflow"] == 201 - 16 * LEAST_SOON
 
 
 async def test_what_follows_a_webhook_that_was_put_off_does_not_overtake_it(house: House) -> None:
