@@ -205,7 +205,7 @@ def _build_into_offsets(faults: Faults, service: str) -> None:
     _surround(faults, _Thread, "_commit", f"{service}: before offsets", f"{service}: after offsets")
 
 
-def _surround(faults: Faults, owner: type, name: str, before: str, after: str) -> None:
+def _surround(faults: Faults, owner: Any, name: str, before: str, after: str) -> None:
     do: Callable[..., Awaitable[Any]] = getattr(owner, name)
 
     async def done(*arguments: Any, **options: Any) -> Any:
@@ -226,7 +226,7 @@ def _build_into_sinks(faults: Faults) -> None:
     """`sinks: after the answer`, before anything follows from it; `sinks: after the retry is written`, before it is
     settled; `sinks: after the release` of due webhooks, before its offset.
     """
-    from sinks.webhooks.delay_tiers import DelayTier
+    from sinks.webhooks import delay_tiers
     from sinks.webhooks.outbox import Outbox
     from sinks.webhooks.sink import WebhookSink
 
@@ -242,7 +242,9 @@ def _build_into_sinks(faults: Faults) -> None:
 
     _put(WebhookSink, "attempted", was_attempted)
     _put(Outbox, "_acknowledged", was_acknowledged)
-    _surround(faults, DelayTier, "_commit", "sinks: after the release", "sinks: after the offset of a release")
+    _surround(
+        faults, delay_tiers, "commit_what_is_mine", "sinks: after the release", "sinks: after the offset of a release"
+    )
 
 
 def _build_into_ingest(faults: Faults) -> None:

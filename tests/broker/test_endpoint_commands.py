@@ -218,7 +218,7 @@ def test_without_a_key_a_secret_in_plain_text_is_refused_unless_it_is_allowed(
     assert trackly("export").stdout.strip() == ""
     allowed = trackly("apply", str(path), "--yes", "--plain-secrets")
     assert (allowed.returncode, allowed.stdout.count("whsec_")) == (0, 1)
-    assert "WARNING: secrets of acme, acme/crm will lie on Kafka in plain text" in allowed.stderr
+    assert "WARNING: secrets of acme, acme/crm will be stored on Kafka in plain text" in allowed.stderr
     # References need no key.
     done = trackly("endpoints", "rotate-secret", "acme/crm", "--secret", "env:CRM")
     assert done.returncode == 0, done.stderr

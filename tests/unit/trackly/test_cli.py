@@ -214,6 +214,7 @@ def test_settings_say_value_default_and_meaning(monkeypatch: pytest.MonkeyPatch)
         "sinks",
         "read-model",
         "console",
+        "mirror",
     }
 
 
