@@ -91,7 +91,7 @@ def test_standard_input_takes_pages_of_json(cluster: Cluster) -> None:
         ("numbers.txt", ("--date", "20 November"), 2, "is not a valid day, such as"),
         ("numbers.txt", ("--date", "2026-11-20", "--reason", "bored"), 2, "neither deactivated nor reassigned"),
         ("numbers.txt", ("--date", "2026-11-20", "--account", "nobody"), 1, "There is no account 'nobody'"),
-        (None, ("--from", "nobody"), 2, "none of twilio, vonage, infobip"),
+        (None, ("--from", "nobody"), 2, "is not one of twilio, vonage, infobip"),
         (None, ("--from", "twilio"), 1, "--user is missing"),
         (None, (), 2, "name a file"),
     ],

@@ -102,4 +102,4 @@ def test_a_stop_is_found_with_its_answer_signed_checked_and_erased(cluster: Clus
 
 def test_a_number_that_is_none_is_told(cluster: Cluster) -> None:
     done = cluster.trackly("contact", "evidence", "acme", "nobody")
-    assert (done.returncode, "no phone number" in done.stderr) == (2, True)
+    assert (done.returncode, "not a valid phone number" in done.stderr) == (2, True)

@@ -31,7 +31,7 @@ from tests.cluster import CODEC, stored
 
 pytestmark = pytest.mark.broker
 
-TOPIC = "commands"
+TOPIC = "webhooks_due"
 RAW = RawCallback("evt_1", "infobip", "acme", "POST", "/", "", {}, None, b"{}", "127.0.0.1", 1)
 Ahead = Callable[[], AbstractContextManager[None]]
 
