@@ -22,8 +22,11 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from bus.telemetry.pipeline import tracing_to
 from bus.telemetry.tracing import Tracing
 from bus.worker.inbox import Admitted
+from schemas.topics import Catalogue
 
 EVENTS, BATCH, RUNS = 20_000, 100, 5
+RAW = Catalogue()["raw"].name
+
 CASES = {"off": None, "on, none recorded": "0", "on, 1 % recorded": "0.01", "on, all recorded": "1"}
 
 
@@ -80,7 +83,7 @@ def _callback(tracing: Tracing | None) -> bytes | None:
 def _staged(tracing: Tracing | None, stage: str, traces: list[bytes | None]) -> list[bytes | None]:
     ledger: Any = None
     sources = [
-        Admitted(ledger, SimpleNamespace(topic="sms.raw", partition=0, offset=n, headers=[("traceparent", trace)]))
+        Admitted(ledger, SimpleNamespace(topic=RAW, partition=0, offset=n, headers=[("traceparent", trace)]))
         for n, trace in enumerate(traces)
     ]
     work = None if tracing is None else tracing.begin(stage, sources)
