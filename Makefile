@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 help:
 	@echo "make demo     the whole pipeline on this machine, with real callbacks and a ledger at the end"
 	@echo "make test     everything: check, unit tests, tests against a real Apache Kafka (minutes)"
-	@echo "make quick    check and unit tests: before each commit (a minute)"
+	@echo "make quick    check and unit tests: before each commit (two minutes)"
 	@echo "make unit     unit tests alone"
 	@echo "make check    formatting, lint, types, import contracts, compatible schemas, links of the pages"
 	@echo "make bench    how fast it is, process by process; AGAINST=COMMIT: beside another build"

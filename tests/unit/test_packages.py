@@ -14,7 +14,7 @@ TOOL = PYPROJECT["tool"]
     [
         pytest.param(TOOL["mypy"]["packages"], id="mypy"),
         pytest.param(TOOL["importlinter"]["root_packages"], id="import-linter"),
-        pytest.param(TOOL["coverage"]["run"]["source_pkgs"], id="coverage"),
+        pytest.param(TOOL["coverage"]["run"]["source"], id="coverage"),
         pytest.param(list(TOOL["trackly"]["coverage"]), id="least coverage"),
     ],
 )
