@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from accounts.limits import LimitSettings
-from accounts.model import described
+from accounts.model import Accounts, described
 from accounts.plan import Plan, make_plan
 from accounts.secrets import keyring
 from accounts.store import delete_configs, write_configs
@@ -64,8 +64,7 @@ async def _check(text: str, prune: bool, as_json: bool) -> None:
     settings = LimitSettings()
     codec = Codec(registry_for(settings.schema_registry_url))
     async with follow_accounts(settings, codec) as reader:
-        most = settings.max_endpoints
-        plan = make_plan(text, reader.view, keys=keyring(), prune=prune, most_endpoints=most)
+        plan = _planned(text, prune, settings, reader.view)
     _show_plan(plan, as_json)
     if not plan.is_empty:
         say(
@@ -79,8 +78,7 @@ async def _apply(text: str, prune: bool, yes: bool, plain_secrets: bool, as_json
     settings = LimitSettings()
     codec = Codec(registry_for(settings.schema_registry_url))
     async with follow_accounts(settings, codec) as reader:
-        most = settings.max_endpoints
-        plan = make_plan(text, reader.view, keys=keyring(), prune=prune, most_endpoints=most)
+        plan = _planned(text, prune, settings, reader.view)
         _show_plan(plan, as_json)
         if plan.is_empty:
             say("Nothing is to be changed.")
@@ -104,6 +102,10 @@ async def _apply(text: str, prune: bool, yes: bool, plain_secrets: bool, as_json
         _show_secrets(plan, as_json)
         await settings_read_back(reader, written)
     say(f"{_changes(len(plan.configs) + len(plan.pruned))} applied.")
+
+
+def _planned(text: str, prune: bool, settings: LimitSettings, stored: Accounts) -> Plan:
+    return make_plan(text, stored, keys=keyring(), prune=prune, most_endpoints=settings.max_endpoints)
 
 
 def _show_plan(plan: Plan, as_json: bool) -> None:
