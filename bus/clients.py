@@ -187,6 +187,16 @@ def _adopt(client: AIOKafkaClient) -> None:
     client._connecting = defaultdict(asyncio.Lock)
 
 
+async def started(client: Any) -> Any:
+    """A consumer or producer of aiokafka, started; stopped where that fails. Raises aiokafka.errors.KafkaError."""
+    try:
+        await client.start()
+    except BaseException:
+        await client.stop()
+        raise
+    return client
+
+
 def new_consumer(
     settings: BusSettings,
     *topics: str,

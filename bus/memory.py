@@ -14,7 +14,7 @@ from bus.admin import TopicDescription, TopicLog
 from bus.layout import Identity
 from bus.ledger import Ledger, TopicPartition
 from bus.measures import Tally
-from bus.producer import Keyed, Outgoing
+from bus.producer import Addressed, Keyed
 from bus.reading import group, outside
 from bus.tables.count_index import CountedRows
 from bus.tables.due_index import DueRows
@@ -120,19 +120,19 @@ class MemoryKafka:
 
     async def send_batch(self, topic: str, partition: int, records: Iterable[Keyed]) -> int:
         """Append, and return the last offset when all of it is acknowledged."""
-        return await self._append(Outgoing(topic, value, key, headers, partition) for key, value, headers in records)
+        return await self._append(Addressed(topic, value, key, headers, partition) for key, value, headers in records)
 
-    async def send_all(self, records: Iterable[Outgoing]) -> None:
+    async def send_all(self, records: Iterable[Addressed]) -> None:
         """Append, and return when all of it is acknowledged."""
         await self._append(records)
 
-    async def _append(self, records: Iterable[Outgoing]) -> int:
+    async def _append(self, records: Iterable[Addressed]) -> int:
         sent = [
             await self.send(topic, value, key=key, headers=headers, partition=partition)
             for topic, value, key, headers, partition in records
         ]
-        acknowledged = (await asyncio.gather(*sent))[-1]
-        return acknowledged.offset if acknowledged is not None else -1
+        acknowledged = await asyncio.gather(*sent)
+        return acknowledged[-1].offset if acknowledged and acknowledged[-1] is not None else -1
 
     async def partitions(self, topic: str) -> int:
         """Each topic has so many."""

@@ -32,8 +32,8 @@ from aiokafka.errors import (
 )
 from aiokafka.partitioner import DefaultPartitioner
 
-from bus.clients import new_producer
-from bus.sent import Batch, Give, GivenUp, Keyed, Outgoing, Sent, fail_all_of, failed
+from bus.clients import new_producer, started
+from bus.sent import Addressed, Batch, Give, GivenUp, Keyed, Sent, fail_all_of, failed
 from bus.settings import BusSettings
 
 log = logging.getLogger(__name__)
@@ -177,7 +177,7 @@ class Producer:
         offsets: list[int] = await asyncio.gather(*sent)
         return offsets[-1]
 
-    async def send_all(self, records: Iterable[Outgoing]) -> None:
+    async def send_all(self, records: Iterable[Addressed]) -> None:
         """Write records, those of a partition in their order, and return when all are acknowledged.
 
         Raises KafkaError when some were not acknowledged; which ones, is not known.
@@ -395,16 +395,11 @@ class Producer:
         # aiokafka has one timeout for a request to a broker, and for a record that waits for a leader or for room.
         producer._request_timeout_ms = int(self._timeout * 1000)
         producer._message_accumulator._batch_ttl = self._timeout
-        try:
-            await producer.start()
-        except BaseException:
-            await producer.stop()
-            raise
-        return producer
+        return await started(producer)
 
 
 def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-__all__ = ["DELIVERY_TIMEOUT", "MAX_REQUEST_BYTES", "KafkaError", "Keyed", "Outgoing", "Producer", "partition_of"]
+__all__ = ["DELIVERY_TIMEOUT", "MAX_REQUEST_BYTES", "Addressed", "KafkaError", "Keyed", "Producer", "partition_of"]

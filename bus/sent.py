@@ -18,7 +18,7 @@ class Keyed(NamedTuple):
     headers: list[tuple[str, bytes]] | None = None
 
 
-class Outgoing(NamedTuple):
+class Addressed(NamedTuple):
     """A record to write to a topic, to the partition of its key if none is named."""
 
     topic: str

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from bus.clients import new_consumer
+from bus.clients import new_consumer, started
 from bus.settings import BusSettings
 
 __all__ = ["TopicPartition", "outside_consumer", "started_outside"]
@@ -37,10 +37,4 @@ async def outside_consumer(settings: BusSettings, topics: Iterable[str] = (), **
 
 async def started_outside(settings: BusSettings, **options: Any) -> Any:
     """A consumer of no group that whoever asks for it stops. Raises aiokafka.errors.KafkaError."""
-    consumer = new_consumer(settings, **options)
-    try:
-        await consumer.start()
-    except BaseException:
-        await consumer.stop()
-        raise
-    return consumer
+    return await started(new_consumer(settings, **options))

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import aiokafka
 from aiokafka.errors import KafkaError
 
+from bus.clients import started
 from bus.insisting import insist
 from bus.layout import Identity, LayoutError, check_stored
 from bus.ledger import Ledger, TopicPartition
@@ -283,13 +284,7 @@ class Table:
             await consumer.stop()
 
     async def _connected(self) -> Any:
-        consumer = self._consumer()
-        try:
-            await consumer.start()
-        except BaseException:
-            await consumer.stop()
-            raise
-        return consumer
+        return await started(self._consumer())
 
     async def _restore_one(self, consumer: Any, partition: int, tp: Any, first: int, end: int) -> None:
         store = self._stores.get(partition)

@@ -27,7 +27,7 @@ from bus.clock import now_ms
 from bus.ledger import Ledger
 from bus.logs import about
 from bus.measures import Tally
-from bus.producer import KafkaError, Outgoing, Producer
+from bus.producer import Addressed, KafkaError, Producer
 from bus.tables.store import StoreFailed
 from bus.tables.table import Stale, Table
 from bus.tables.versions import version_header
@@ -231,7 +231,7 @@ class Batch:
         self._consumer = worker.consumer
         least = _least_version(generation)
         self._rows = {table.name: Rows(table, least) for table in tables}
-        self._outgoing: list[Outgoing] = []
+        self._outgoing: list[Addressed] = []
         self.rejected: Counter[str] = Counter()
         """Records and items put into the rejected topic, by reason."""
         self.held: Counter[str] = Counter()
@@ -285,7 +285,7 @@ class Batch:
             raise TooLarge(f"a record of {size} bytes; {place.name} takes {place.max_message_bytes - RECORD_OVERHEAD}")
         if received_at:
             self.received.append((len(self._outgoing), received_at))
-        self._outgoing.append(Outgoing(place.name, value, key, headers, partition))
+        self._outgoing.append(Addressed(place.name, value, key, headers, partition))
 
     def send_to_all(
         self, topic: str, record: Record, *, event_id: str, at: int, traceparent: bytes | None = None

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from bus.admin import Admin
 from bus.clock import Clock
 from bus.fetching import ask_seldom
-from bus.producer import Keyed, Producer, partition_of
+from bus.producer import Addressed, Producer
 from bus.reading.group import commit_what_is_mine, group_consumer
 from bus.settings import BusSettings
 from schemas.topics import Topic
@@ -184,13 +184,8 @@ class DelayTier:
         return rest
 
     async def _write(self, records: list[Any]) -> float:
-        partitions = await self._producer.partitions(self._due_topic)
-        groups: dict[int, list[Keyed]] = {}
-        for record in records:
-            keyed = Keyed(record.key or b"", record.value, list(record.headers))
-            groups.setdefault(partition_of(keyed.key, partitions), []).append(keyed)
-        await asyncio.gather(
-            *(self._producer.send_batch(self._due_topic, partition, group) for partition, group in groups.items())
+        await self._producer.send_all(
+            Addressed(self._due_topic, record.value, record.key or b"", list(record.headers)) for record in records
         )
         self.released += len(records)
         return 0.0

@@ -7,12 +7,11 @@ leaves room there for the retries of others.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
 from bus.clock import Clock
-from bus.producer import Keyed, Producer
+from bus.producer import Addressed, Producer
 from bus.settings import BusSettings
 from sinks.webhooks.delay_tiers import DelayTier
 from sinks.webhooks.retry import Schedule, TaskHeaders, jittered, parked
@@ -44,7 +43,7 @@ class ParkedTier(DelayTier):
 
     async def _write(self, records: list[Any]) -> float:
         due = []
-        staying: dict[int, list[Keyed]] = {}
+        staying: list[Addressed] = []
         now, partitions = self._clock.now_ms(), await self._producer.partitions(self._topic.name)
         for record in records:
             parked_at = TaskHeaders.decode(record.headers).parked_at
@@ -53,10 +52,8 @@ class ParkedTier(DelayTier):
                 continue
             due_at = now + jittered(self._delay_ms, record.partition, partitions)
             headers = [(name, value) for name, value in record.headers if name != "due_at"]
-            keyed = Keyed(record.key or b"", record.value, [*headers, ("due_at", str(due_at).encode())])
-            staying.setdefault(record.partition, []).append(keyed)
-        await asyncio.gather(
-            *(self._producer.send_batch(self._topic.name, partition, group) for partition, group in staying.items())
-        )
+            headers.append(("due_at", str(due_at).encode()))
+            staying.append(Addressed(self._topic.name, record.value, record.key or b"", headers, record.partition))
+        await self._producer.send_all(staying)
         await super()._write(due)
         return (len(records) - len(due)) / LOOKS_A_SECOND + len(due) / RESUMED_A_SECOND

@@ -23,7 +23,7 @@ from aiokafka.producer.transaction_manager import PidAndEpoch
 import bus.producer
 from bus.admin import Admin
 from bus.embedded.broker import EmbeddedKafka
-from bus.producer import Keyed, Outgoing, Producer, partition_of
+from bus.producer import Addressed, Keyed, Producer, partition_of
 from bus.settings import BusSettings
 from ingest.writer import CallbackWriter, NotStored
 from schemas.records import RawCallback
@@ -208,9 +208,9 @@ async def test_batches_behind_a_refused_record_are_sent_again_in_their_order(
 async def test_records_of_many_places_go_out_together_each_to_its_partition_in_their_order(
     producer: Producer, topic: str, bus_settings: BusSettings
 ) -> None:
-    keyed = [Outgoing(topic, b"k%d" % number, key=b"key") for number in range(3)]
-    placed = [Outgoing(topic, b"p%d" % number, partition=3) for number in range(3)]
-    large = Outgoing(topic, b"x" * 200_000, partition=3)  # more than a batch holds
+    keyed = [Addressed(topic, b"k%d" % number, key=b"key") for number in range(3)]
+    placed = [Addressed(topic, b"p%d" % number, partition=3) for number in range(3)]
+    large = Addressed(topic, b"x" * 200_000, partition=3)  # more than a batch holds
     async with asyncio.timeout(20):
         await producer.send_all([keyed[0], placed[0], large, keyed[1], placed[1], keyed[2], placed[2]])
     place = partition_of(b"key", bus_settings.partitions)
