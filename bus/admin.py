@@ -26,6 +26,9 @@ from schemas.topics import Catalogue, Topic
 TIMEOUT = 10.0
 """Seconds after which the broker counts as unavailable."""
 
+READY_TIMEOUT = 120.0
+"""Seconds that brokers get for making the files of topics which they have agreed to create."""
+
 _PAUSE = 0.1
 """Seconds between two tries of a call that the broker cannot answer yet."""
 
@@ -268,7 +271,8 @@ class Admin:
                     f"{topic['name']} was not created: {reason} ({kind}). TRACKLY_REPLICATION is"
                     f" {self._settings.replication}, TRACKLY_PARTITIONS is {self._settings.partitions}."
                 )
-        self._call(self._client.wait_for_topics, [topic.name for topic in topics], int(self._timeout * 1000))
+        # They are there, and each broker makes their files in its own time: seconds on a slow disk.
+        self._call(self._client.wait_for_topics, [topic.name for topic in topics], int(READY_TIMEOUT * 1000))
         return found
 
     def _compare(self, topic: Topic, found: TopicDescription | None) -> TopicChange:

@@ -55,7 +55,7 @@ class Cluster:
         self.services: dict[str, Service] = {}
 
     def __enter__(self) -> Self:
-        with Admin(self.settings) as admin:
+        with Admin(self.settings, PATIENCE) as admin:
             admin.apply(self.settings.catalogue)
         return self
 
@@ -217,7 +217,7 @@ def stored(settings: BusSettings, topic: str) -> list[Any]:
 def made_anew(settings: BusSettings, topic: str) -> None:
     """Delete a topic (catalogue short name) and make it again."""
     name = settings.catalogue[topic].name
-    with Admin(settings) as admin:
+    with Admin(settings, PATIENCE) as admin:
         client: Any = admin._client
         client.delete_topics([name])
         until = time.monotonic() + PATIENCE

@@ -32,10 +32,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+MEMORY = Path("/dev/shm")
+ENOUGH = 8 << 30
+"""Bytes that must be free in memory for the files of all tests to be put there."""
+
+
 def pytest_configure() -> None:
-    """Let processes that tests start be interrupted, also where a shell has begun the tests in the background."""
+    """Let processes that tests start be interrupted, also where a shell has begun the tests in the background.
+
+    Files of tests lie in memory where there is enough of it: a broker syncs several files for each partition that a
+    test makes, and on a slow disk that took longer than the test.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if _has_room(MEMORY):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+def _has_room(directory: Path) -> bool:
+    if not os.access(directory, os.W_OK):
+        return False
+    there = os.statvfs(directory)
+    return not there.f_flag & os.ST_NOEXEC and there.f_bavail * there.f_frsize > ENOUGH
 
 
 @pytest.fixture(scope="session")

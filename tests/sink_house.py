@@ -78,7 +78,7 @@ class Kafka:
         return stored(self.settings, topic)
 
     def lag(self) -> int:
-        with Admin(self.settings) as admin:
+        with Admin(self.settings, PATIENCE) as admin:
             lag = admin.lag(f"{self.settings.topic_prefix}trackly-sinks")
             waiting = [
                 count

@@ -16,6 +16,7 @@ from accounts.secrets import new_key
 from bus.admin import Admin
 from bus.settings import BusSettings
 from tests.commands import Trackly, run_trackly
+from tests.patience import PATIENCE
 from tests.sink_house import Kafka, Receiver, receiving
 
 SINKS = """
@@ -81,7 +82,7 @@ def trackly(environment: dict[str, str]) -> Trackly:
 
 @pytest.fixture
 def topics(bus_settings: BusSettings) -> None:
-    with Admin(bus_settings) as admin:
+    with Admin(bus_settings, PATIENCE) as admin:
         admin.apply(bus_settings.catalogue)
 
 
@@ -95,7 +96,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 @pytest.fixture
 def settings(bus_settings: BusSettings) -> BusSettings:
     settings = bus_settings.model_copy(update={"retry_schedule": ("1s", "2s")})
-    with Admin(settings) as admin:
+    with Admin(settings, PATIENCE) as admin:
         admin.apply(settings.catalogue)
     return settings
 

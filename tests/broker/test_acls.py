@@ -69,7 +69,7 @@ def as_acl(rule: Rule) -> list[ACL]:
 
 
 def allow(settings: BusSettings) -> None:
-    with Admin(settings) as admin:
+    with Admin(settings, PATIENCE) as admin:
         client: Any = admin._client
         done = client.create_acls([acl for rule in rules(settings) for acl in as_acl(rule)])
         assert not done["failed"], done

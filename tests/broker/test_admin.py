@@ -11,13 +11,14 @@ from kafka.structs import OffsetAndMetadata
 from bus.admin import Admin, BrokerUnavailable, TopicRefused, UnknownTopic
 from bus.settings import BusSettings
 from schemas.topics import Catalogue
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.broker
 
 
 def test_apply_creates_every_topic_of_the_catalogue(bus_settings: BusSettings) -> None:
     catalogue = bus_settings.catalogue
-    with Admin(bus_settings) as admin:
+    with Admin(bus_settings, PATIENCE) as admin:
         changes = admin.apply(catalogue)
         created = admin.describe(change.topic for change in changes)
 
@@ -32,7 +33,7 @@ def test_apply_creates_every_topic_of_the_catalogue(bus_settings: BusSettings) -
 
 
 def test_a_second_apply_changes_nothing(bus_settings: BusSettings) -> None:
-    with Admin(bus_settings) as admin:
+    with Admin(bus_settings, PATIENCE) as admin:
         admin.apply(bus_settings.catalogue)
         again = admin.apply(bus_settings.catalogue)
     assert {(change.action, change.detail) for change in again} == {("unchanged", "")}
@@ -41,7 +42,7 @@ def test_a_second_apply_changes_nothing(bus_settings: BusSettings) -> None:
 def test_topics_that_differ_are_reported_and_left_alone(bus_settings: BusSettings) -> None:
     raw, contacts = bus_settings.catalogue["raw"], bus_settings.catalogue["contacts"]
     more = Catalogue(bus_settings.topic_prefix, 7, bus_settings.retry_schedule)
-    with Admin(bus_settings) as admin:
+    with Admin(bus_settings, PATIENCE) as admin:
         admin._client.create_topics(
             {
                 contacts.name: {
@@ -68,7 +69,7 @@ def test_a_cleanup_policy_has_no_order(bus_settings: BusSettings) -> None:
     policies = topic.settings["cleanup.policy"].split(",")
     assert len(policies) == 2
     turned = {**topic.settings, "cleanup.policy": ",".join(reversed(policies)), "min.insync.replicas": "1"}
-    with Admin(bus_settings) as admin:
+    with Admin(bus_settings, PATIENCE) as admin:
         admin._client.create_topics(
             {topic.name: {"num_partitions": topic.partitions, "replication_factor": 1, "configs": turned}},
         )
@@ -78,12 +79,12 @@ def test_a_cleanup_policy_has_no_order(bus_settings: BusSettings) -> None:
 
 def test_a_refused_topic_is_named_with_the_reason(bus_settings: BusSettings) -> None:
     settings = bus_settings.model_copy(update={"replication": 9})
-    with Admin(settings) as admin, pytest.raises(TopicRefused, match="TRACKLY_REPLICATION is 9"):
+    with Admin(settings, PATIENCE) as admin, pytest.raises(TopicRefused, match="TRACKLY_REPLICATION is 9"):
         admin.apply(settings.catalogue)
 
 
 def test_topics_are_listed_without_kafkas_own(bus_settings: BusSettings) -> None:
-    with Admin(bus_settings) as admin:
+    with Admin(bus_settings, PATIENCE) as admin:
         admin.apply(bus_settings.catalogue)
         admin.group_offsets("any")  # makes the broker create its offsets topic
         listed = admin.list_topics()
@@ -93,13 +94,13 @@ def test_topics_are_listed_without_kafkas_own(bus_settings: BusSettings) -> None
 
 
 def test_describe_leaves_out_what_does_not_exist(bus_settings: BusSettings, topic_prefix: str) -> None:
-    with Admin(bus_settings) as admin:
+    with Admin(bus_settings, PATIENCE) as admin:
         assert admin.describe([f"{topic_prefix}nothing"]) == {}
 
 
 def test_offsets_and_lag_of_a_group(bus_settings: BusSettings, topic_prefix: str) -> None:
     topic, group = bus_settings.catalogue["receipts"].name, f"{topic_prefix}group"
-    with Admin(bus_settings) as admin:
+    with Admin(bus_settings, PATIENCE) as admin:
         admin.apply(bus_settings.catalogue)
         assert admin.group_offsets(group) == {}
         assert admin.lag(group) == {}
@@ -118,7 +119,7 @@ def test_offsets_and_lag_of_a_group(bus_settings: BusSettings, topic_prefix: str
 
 def test_logs_have_the_topic_s_id_and_its_bounds(bus_settings: BusSettings) -> None:
     name = bus_settings.catalogue["config_keys"].name
-    with Admin(bus_settings) as admin:
+    with Admin(bus_settings, PATIENCE) as admin:
         admin.apply(bus_settings.catalogue)
         producer = KafkaProducer(**bus_settings.kafka_python())
         for _ in range(3):
@@ -139,7 +140,7 @@ def commit(settings: BusSettings, group: str, offsets: dict[TopicPartition, int]
 def test_offsets_that_a_mirror_has_translated_are_taken_for_those_of_the_topics_here(bus_settings: BusSettings) -> None:
     group, name = bus_settings.group("streams"), bus_settings.catalogue["raw"].name
     elsewhere = "6f0f8c8e-0f0b-4d0e-9d59-3a5f7b1f5a55/4"
-    with Admin(bus_settings) as admin:
+    with Admin(bus_settings, PATIENCE) as admin:
         admin.apply(bus_settings.catalogue)
         assert admin.group_offsets(group) == {}  # a new broker makes the topic of offsets at the first question
         producer = KafkaProducer(**bus_settings.kafka_python())
@@ -160,7 +161,7 @@ def test_offsets_that_a_mirror_has_translated_are_taken_for_those_of_the_topics_
 
 
 def test_offsets_of_an_unknown_topic(bus_settings: BusSettings, topic_prefix: str) -> None:
-    with Admin(bus_settings) as admin, pytest.raises(UnknownTopic, match=f"{topic_prefix}nothing"):
+    with Admin(bus_settings, PATIENCE) as admin, pytest.raises(UnknownTopic, match=f"{topic_prefix}nothing"):
         admin.end_offsets(f"{topic_prefix}nothing")
 
 

@@ -23,6 +23,7 @@ from bus.settings import BusSettings
 from schemas.records import WebhookAttempt
 from schemas.topics import Topic
 from tests.commands import NOW, run_trackly, write
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.broker
 
@@ -49,7 +50,7 @@ def deployment(broker: str, tmp_path_factory: pytest.TempPathFactory) -> BusSett
         partitions=2,
         data_dir=tmp_path_factory.mktemp("doctor"),
     )
-    with Admin(settings) as admin:
+    with Admin(settings, PATIENCE) as admin:
         admin.apply(settings.catalogue)
     return settings
 

@@ -30,7 +30,7 @@ def kafka(tmp_path: Path) -> Iterator[EmbeddedKafka]:
 
 def create_topics(servers: str) -> Catalogue:
     settings = BusSettings(bootstrap_servers=servers, partitions=1)
-    with Admin(settings) as admin:
+    with Admin(settings, PATIENCE) as admin:
         admin.apply(settings.catalogue)
     return settings.catalogue
 

@@ -32,7 +32,7 @@ SOON = {"segment.ms": "1000", "max.compaction.lag.ms": "1000", "delete.retention
 @contextmanager
 def cleaned_soon(settings: BusSettings) -> Iterator[None]:
     """Let Kafka close segments of the topics that hold numbers after a second, and clean them at once."""
-    with Admin(settings) as admin:
+    with Admin(settings, PATIENCE) as admin:
         names = [settings.catalogue[topic].name for topic in TOPICS]
         admin._client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, SOON) for name in names])
         often = ConfigResource(ConfigResourceType.BROKER, "1", {"log.cleaner.backoff.ms": "200"})
@@ -40,7 +40,7 @@ def cleaned_soon(settings: BusSettings) -> Iterator[None]:
     try:
         yield
     finally:
-        with Admin(settings) as admin:
+        with Admin(settings, PATIENCE) as admin:
             usual = {"log.cleaner.backoff.ms": ("DELETE", None)}
             admin._client.alter_configs([ConfigResource(ConfigResourceType.BROKER, "1", usual)])
 

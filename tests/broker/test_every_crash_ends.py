@@ -127,7 +127,7 @@ HTTP_WAYS = {
 
 @pytest.fixture
 def cluster(bus_settings: BusSettings, tmp_path: Path) -> Cluster:
-    with Admin(bus_settings) as admin:
+    with Admin(bus_settings, PATIENCE) as admin:
         admin.apply(bus_settings.catalogue)
     return Cluster(bus_settings, tmp_path)
 

@@ -27,6 +27,7 @@ from bus.settings import BusSettings
 from schemas.records import RawCallback, Receipt
 from tests.broker.test_layout import CONFIGS, raise_partitions
 from tests.cluster import CODEC, Cluster
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.broker
 
@@ -122,7 +123,7 @@ def after_some_callbacks(cluster: Cluster) -> dict[int, int]:
 
 
 def raw_ends(cluster: Cluster) -> dict[int, int]:
-    with Admin(cluster.settings) as admin:
+    with Admin(cluster.settings, PATIENCE) as admin:
         return admin.end_offsets(cluster.settings.catalogue["raw"].name)
 
 
@@ -144,7 +145,7 @@ def write_raw(cluster: Cluster, partition: int) -> None:
 async def test_a_clock_is_compared_with_the_brokers(
     bus_settings: BusSettings, monkeypatch: pytest.MonkeyPatch, off: float, told: str | None
 ) -> None:
-    with Admin(bus_settings) as admin:
+    with Admin(bus_settings, PATIENCE) as admin:
         admin.apply(bus_settings.catalogue)
     monkeypatch.setattr(bus.kafka_time, "now_seconds", lambda: now_seconds() + off)
     if told is None:

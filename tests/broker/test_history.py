@@ -71,7 +71,7 @@ async def _send(settings: BusSettings, topic: str, *records: Record) -> None:
 @pytest.fixture
 def write(bus_settings: BusSettings) -> Callable[[range], list[int]]:
     """Writes delivery events of these numbers to four partitions; the times of writing."""
-    with Admin(bus_settings) as admin:
+    with Admin(bus_settings, PATIENCE) as admin:
         admin.apply(bus_settings.catalogue)
     return lambda numbers: asyncio.run(_write(bus_settings, numbers))
 
@@ -219,7 +219,7 @@ def test_compare_shows_what_today_s_rules_would_change(bus_settings: BusSettings
     assert isinstance(raw, RawCallback)
     (receipt,) = PROVIDERS["infobip"].read(raw)
     assert isinstance(receipt, Receipt)
-    with Admin(bus_settings) as admin:
+    with Admin(bus_settings, PATIENCE) as admin:
         admin.apply(bus_settings.catalogue)
     asyncio.run(_send(bus_settings, "raw", raw, replace(raw, event_id="evt_other", account="other")))
     asyncio.run(_send(bus_settings, "receipts", replace(receipt, status="undeliverable"), sample("Receipt")))
@@ -245,12 +245,12 @@ def test_compare_shows_what_today_s_rules_would_change(bus_settings: BusSettings
 
 
 def test_compare_writes_nothing_where_it_is_told_so(bus_settings: BusSettings, environment: dict[str, str]) -> None:
-    with Admin(bus_settings) as admin:
+    with Admin(bus_settings, PATIENCE) as admin:
         admin.apply(bus_settings.catalogue)
     asyncio.run(_send(bus_settings, "raw", sample("RawCallback")))
     done = run_trackly(("compare", "--no-topic"), environment)
     assert (done.returncode, done.stderr) == (0, "1 callbacks, 0 items as they were, 1 that differ.\n")
-    with Admin(bus_settings) as admin:
+    with Admin(bus_settings, PATIENCE) as admin:
         assert sum(admin.end_offsets(bus_settings.catalogue["comparisons"].name).values()) == 0
 
 

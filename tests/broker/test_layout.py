@@ -44,7 +44,7 @@ def process(cluster: Cluster, *numbers: int) -> None:
     for number in numbers:
         cluster.wait_for("sent", object, f"own-{number}'")
     until = time.monotonic() + PATIENCE
-    with Admin(cluster.settings) as admin:
+    with Admin(cluster.settings, PATIENCE) as admin:
         while sum(admin.lag(cluster.settings.group("streams")).values()):
             assert time.monotonic() < until
             time.sleep(0.2)
@@ -59,7 +59,7 @@ def ended(cluster: Cluster, service: str, **changes: str) -> subprocess.Complete
 
 
 def raise_partitions(cluster: Cluster, count: int, *topics: str) -> None:
-    with Admin(cluster.settings) as admin:
+    with Admin(cluster.settings, PATIENCE) as admin:
         names = [cluster.settings.catalogue[topic].name for topic in topics]
         admin._client.create_partitions(dict.fromkeys(names, count))
         until = time.monotonic() + PATIENCE

@@ -21,6 +21,7 @@ from bus.embedded.broker import EmbeddedKafka, free_port
 from bus.settings import BusSettings
 from schemas.records import AccountConfig, ContactState, DeliveryEvent, EndpointConfig, ListConfig
 from tests.cluster import Cluster
+from tests.patience import PATIENCE
 from tests.sink_house import until
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -211,7 +212,7 @@ async def test_workers_killed_and_stopped_in_turn_lose_nothing_and_count_exactly
 async def _until_all_is_read_beyond_now(settings: BusSettings) -> None:
     """Until the workers that are left have all partitions of callbacks, and are well ahead of what is there now."""
     topic = settings.catalogue["raw"].name
-    with Admin(settings) as admin:
+    with Admin(settings, PATIENCE) as admin:
         ends = admin.end_offsets(topic)
 
         def well_ahead() -> bool:

@@ -30,7 +30,7 @@ from schemas.records import (
     UnsubscribeEvent,
 )
 from tests.cluster import CODEC, Cluster
-from tests.patience import http
+from tests.patience import PATIENCE, http
 
 LIST = "+18005551234"
 ACCOUNT = [AccountConfig(id="acme", name="Acme"), ListConfig(account="acme", number=LIST)]
@@ -148,7 +148,7 @@ def write(settings: BusSettings, topic: str, values: Iterable[bytes]) -> None:
 
 
 def committed(settings: BusSettings, topic: str, group: str) -> int:
-    with Admin(settings) as admin:
+    with Admin(settings, PATIENCE) as admin:
         return admin.group_offsets(settings.group(group)).get((settings.catalogue[topic].name, 0), 0)
 
 

@@ -347,7 +347,7 @@ def test_workers_killed_in_turn_give_every_conversion_once(broker: str, tmp_path
                 break
             assert time.monotonic() < deadline, f"{len(events)} of {2 * number} conversions"
             time.sleep(0.2)
-        with Admin(cluster.settings) as admin:
+        with Admin(cluster.settings, PATIENCE) as admin:
             while left := sum(admin.lag(cluster.settings.group("streams")).values()):
                 assert time.monotonic() < deadline + 60, f"{left} records are not read"
                 time.sleep(0.2)

@@ -28,6 +28,7 @@ from bus.settings import BusSettings
 from ingest.writer import CallbackWriter, NotStored
 from schemas.records import RawCallback
 from tests.cluster import CODEC, stored
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.broker
 
@@ -38,7 +39,7 @@ Ahead = Callable[[], AbstractContextManager[None]]
 
 @pytest.fixture
 async def producer(bus_settings: BusSettings) -> AsyncIterator[Producer]:
-    with Admin(bus_settings) as admin:
+    with Admin(bus_settings, PATIENCE) as admin:
         admin.apply(bus_settings.catalogue)
     producer = Producer(bus_settings, linger_ms=5, delivery_timeout=10.0)
     await producer.start()
@@ -82,7 +83,7 @@ def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKaf
 @pytest.fixture
 def own_settings(own_broker: EmbeddedKafka, topic_prefix: str) -> BusSettings:
     settings = BusSettings(bootstrap_servers=own_broker.bootstrap_servers, topic_prefix=topic_prefix, partitions=4)
-    with Admin(settings) as admin:
+    with Admin(settings, PATIENCE) as admin:
         admin.apply(settings.catalogue)
     return settings
 

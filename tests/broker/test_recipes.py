@@ -24,6 +24,7 @@ from schemas.records import ContactState, DeliveryEvent, Record
 from schemas.samples import example, sample
 from schemas.topics import Catalogue
 from tests.http_servers import served
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.broker
 
@@ -54,7 +55,7 @@ async def write(settings: BusSettings, topic: str, records: list[tuple[bytes, Re
 @pytest.fixture
 def recipe(bus_settings: BusSettings, environment: dict[str, str]) -> Iterator[dict[str, str]]:
     """What recipes are told: a broker with all topics, and the registry."""
-    with Admin(bus_settings) as admin:
+    with Admin(bus_settings, PATIENCE) as admin:
         admin.apply(bus_settings.catalogue)
     with served(create_app(bus_settings.catalogue)) as url:
         yield {**environment, "SCHEMA_REGISTRY_URL": url, "GROUP": f"{bus_settings.topic_prefix}report"}

@@ -21,6 +21,7 @@ from schemas.ids import recipient_key
 from schemas.records import DeadWebhook, DeliveryEvent, EndpointConfig, RawCallback, RejectedRecord
 from tests.cluster import CODEC, Cluster
 from tests.commands import NOW, Trackly, write
+from tests.patience import PATIENCE
 from tests.sink_house import SECRET, receiving, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
@@ -303,5 +304,5 @@ def test_rejected_callbacks_go_through_whole_and_with_their_old_id(
 
 
 def _has_record(settings: BusSettings, topic: str, partition: int) -> bool:
-    with Admin(settings) as admin:
+    with Admin(settings, PATIENCE) as admin:
         return admin.end_offsets(topic)[partition] > 0

@@ -16,6 +16,7 @@ from bus.producer import Producer
 from bus.reading.replica import Replica
 from bus.settings import BusSettings
 from bus.tables.store import MemoryStore, RocksStore, StoreInUse
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.broker
 
@@ -148,7 +149,7 @@ def test_two_processes_do_not_share_a_directory(tmp_path: Path) -> None:
 def _apply_until_there(settings: BusSettings) -> None:
     """Kafka deletes a topic in its own time."""
     name = settings.catalogue["contacts"].name
-    with Admin(settings) as admin:
+    with Admin(settings, PATIENCE) as admin:
         while name in admin.list_topics():
             pass
         admin.apply(settings.catalogue)

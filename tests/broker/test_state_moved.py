@@ -148,7 +148,7 @@ def test_suppressions_come_back_from_the_contacts_topic_when_the_changelog_is_lo
     cluster: Cluster, tmp_path: Path
 ) -> None:
     made_anew(cluster.settings, "table_contacts")
-    with Admin(cluster.settings) as admin:
+    with Admin(cluster.settings, PATIENCE) as admin:
         assert not any(admin.end_offsets(cluster.settings.catalogue["table_contacts"].name).values())
     done = cluster.trackly("tables", "rebuild-from-contacts", "--yes", "--json")
     assert done.returncode == 0, done.stderr

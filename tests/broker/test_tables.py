@@ -15,6 +15,7 @@ from bus.settings import BusSettings
 from bus.tables.store import MemoryStore, RocksStore, Store
 from bus.tables.table import ChangelogMadeAnew, Stale, Table
 from bus.tables.versions import pack
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.broker
 
@@ -23,7 +24,7 @@ PARTITION = 2
 
 @pytest.fixture
 async def producer(bus_settings: BusSettings) -> AsyncIterator[Producer]:
-    with Admin(bus_settings) as admin:
+    with Admin(bus_settings, PATIENCE) as admin:
         admin.apply(bus_settings.catalogue)
     producer = Producer(bus_settings)
     await producer.start()

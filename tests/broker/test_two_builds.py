@@ -183,7 +183,7 @@ def test_nothing_is_lost_on_the_way_to_this_build_and_back(broker: str, tmp_path
         traffic.start()
         try:
             traffic.fail("before")
-            with Admin(settings) as admin:
+            with Admin(settings, PATIENCE) as admin:
                 admin.apply(settings.catalogue)
             for name in UPGRADE:
                 cluster.replace(name, old=False)

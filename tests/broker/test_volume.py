@@ -23,6 +23,7 @@ from bus.settings import BusSettings
 from schemas.records import AccountConfig, ContactState, DeliveryEvent, ListConfig
 from tests.cluster import Cluster
 from tests.examples import examples
+from tests.patience import PATIENCE
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -110,7 +111,7 @@ async def test_every_final_state_is_exact(bus_settings: BusSettings, tmp_path: P
         await cluster.configure([AccountConfig(id="acme", name="Acme"), *lists])
         cluster.start("ingest", "streams-1", "streams-2")
         await asyncio.to_thread(cluster.wait_ready)
-        with Admin(bus_settings) as admin:
+        with Admin(bus_settings, PATIENCE) as admin:
             await asyncio.to_thread(_post, cluster, posted)
             for share, name in ((0.25, "streams-1"), (0.6, "streams-2")):
                 await asyncio.to_thread(_wait_for_events, admin, cluster, share * len(reports))

@@ -197,7 +197,7 @@ async def test_events_come_in_arrays_where_an_endpoint_wants_them_so(
 def _forwarding(kafka: Kafka) -> bool:
     """Whether it is settled from where every partition is forwarded: from its end on."""
     partitions = sum(kafka.settings.catalogue[topic].partitions for topic in ("receipts", "inbound"))
-    with Admin(kafka.settings) as admin:
+    with Admin(kafka.settings, PATIENCE) as admin:
         return len(admin.group_offsets(kafka.settings.group("forwarding"))) == partitions
 
 

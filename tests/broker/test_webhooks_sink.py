@@ -21,6 +21,7 @@ from sinks.webhooks import delay_tiers
 from sinks.webhooks.delay_tiers import DelayTiers
 from sinks.webhooks.retry import TaskHeaders
 from tests.clock import ShiftedClock
+from tests.patience import PATIENCE
 from tests.sink_house import SECRET, Kafka, Receiver, delivered, endpoint, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
@@ -176,7 +177,7 @@ async def test_a_delay_tier_releases_when_the_time_has_passed_whatever_the_wall_
     """Here the tier is one of an earlier schedule, with what still waits in it."""
     prefix = kafka.settings.topic_prefix
     earlier = Catalogue(prefix, 4, ("1h",))
-    with Admin(kafka.settings) as admin:
+    with Admin(kafka.settings, PATIENCE) as admin:
         admin.apply(earlier)
     monkeypatch.setattr(delay_tiers, "LONGEST_WAIT", 0.05)
     clock = WatchedClock()
@@ -215,7 +216,7 @@ async def test_a_delay_tier_releases_when_the_time_has_passed_whatever_the_wall_
     assert {record.key for record in released} == {b"acme/crm"}
     assert [TaskHeaders.decode(record.headers).origin for record in released] == ["a/0/0", "a/0/1"]
     assert crashes == []
-    with Admin(kafka.settings) as admin:
+    with Admin(kafka.settings, PATIENCE) as admin:
         assert sum(admin.lag(f"{prefix}trackly-delay-1h").values()) == 1
 
 

@@ -13,6 +13,7 @@ from bus.settings import BusSettings
 from registry.app import create_app
 from tests.http_servers import served
 from tests.outside.readers.records import Given, given, write
+from tests.patience import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def house(bootstrap_servers: str) -> Iterator[House]:
     """Topics of its own on that broker, for as long as the block lasts."""
     prefix = f"r{secrets.token_hex(3)}."
     settings = BusSettings(bootstrap_servers=bootstrap_servers, topic_prefix=prefix, partitions=2, replication=1)
-    with Admin(settings) as admin:
+    with Admin(settings, PATIENCE) as admin:
         admin.apply(settings.catalogue)
     records = given(topic for topic in settings.catalogue.values() if topic.public)
     asyncio.run(write(settings, records))
