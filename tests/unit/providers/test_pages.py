@@ -21,13 +21,13 @@ from tests.unit.providers.provider_callbacks import callback
 
 DOCS = Path(__file__).parents[3] / "docs"
 HEADINGS = [
-    "What to paste where",
-    "How a callback proves itself",
+    "Setup",
+    "Authentication",
     "What it sends",
-    "What the statuses mean here",
-    "What it repeats, and what is lost",
-    "What is not known",
-    "How to test it",
+    "Statuses",
+    "Retries and lost callbacks",
+    "Unknowns",
+    "Test it",
 ]
 
 
