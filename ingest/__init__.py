@@ -1,1 +1,1 @@
-"""The way in: a thin HTTP service that authenticates a callback, writes it to Kafka and only then answers."""
+"""The ingest service: a thin HTTP layer that authenticates a callback, writes it to Kafka, and only then answers."""

@@ -1,8 +1,7 @@
-"""The HTTP service that takes callbacks of providers and postbacks of affiliate networks.
+"""The HTTP service that receives provider callbacks and affiliate network postbacks.
 
-Two routes do the work: find the account, check the proof, write to Kafka, answer. The body of a callback is not read
-for its meaning here: what cannot be understood is stored like everything else, since a provider that is answered 4xx
-gives up.
+Two routes do the work: find the account, check the proof, write to Kafka, answer. Ingest does not interpret a
+callback's body: one that cannot be understood is stored like any other, because a provider gives up after a 4xx.
 """
 
 from __future__ import annotations
@@ -45,16 +44,16 @@ from schemas.records import AccountConfig
 from schemas.registry import registry_for
 
 GRACE = 2.0
-"""Seconds for which a callback is kept that was answered 503: then it is not stored any more."""
+"""Seconds to keep a callback that was answered 503. After that it is no longer stored."""
 
 LONG_BODY = 16 << 10
-"""Bytes from which a body is proved beside the loop: to take a form of 256 KiB apart takes 60 ms."""
+"""Bodies of this many bytes or more are verified off the event loop: parsing a 256 KiB form takes 60 ms."""
 
 _Take = Callable[[Incoming], Awaitable[Response]]
 
 
 class Ingest:
-    """The service: its connections and its routes."""
+    """The service: its connections and routes."""
 
     def __init__(self, settings: IngestSettings) -> None:
         self.settings = settings
@@ -77,7 +76,7 @@ class Ingest:
         self._callbacks = self.health.tally("callbacks")
         self._answered = self.health.distributions("answer_seconds")
         for outcome in ("stored", "refused", "failed"):
-            self._answered[outcome,]  # rates need a 0 before the first
+            self._answered[outcome,]  # start every rate at 0
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
@@ -147,7 +146,7 @@ class Ingest:
         self._answered[outcome,].observe(time.monotonic() - request.complete_at)
 
     def _account_of(self, request: Incoming, in_path: str | None) -> str:
-        """The account that a request is for, as far as it was found out or names a known one; else none."""
+        """The account of a request, if it has been resolved or the request names a known one; otherwise None."""
         if request.account is not None:
             return request.account
         named = [*(request.accounts if request.is_parsed else ()), in_path or ""]
@@ -162,7 +161,7 @@ class Ingest:
             raise not_found("wrong_path_secret")
         if request.method not in provider.methods:
             allow = ", ".join(sorted(provider.methods))
-            raise Refused(405, "method_not_allowed", f"{name} callbacks come as {allow}.", {"Allow": allow})
+            raise Refused(405, "method_not_allowed", f"{name} callbacks must use {allow}.", {"Allow": allow})
         account = self.intake.account(request.accounts)
         request.account = account.id
         caller = self.intake.caller(request)
@@ -171,9 +170,10 @@ class Ingest:
             return await self._store(provider, account, request, body, caller)
 
     async def _path_secrets(self, provider: Provider, request: Incoming) -> Sequence[str]:
-        """The secrets in the path that are right for the account which a request names: its own, else the deployment's.
+        """The valid path secrets for the account that a request names: the account's own, or else the deployment's.
 
-        A name that belongs to no account is judged by the deployment's, so who does not know it learns nothing.
+        An unknown account is checked against the deployment's secrets, so that callers cannot probe which accounts
+        exist.
         """
         named = request.accounts
         account = self.accounts.view.accounts.get(named[0]) if len(named) == 1 else None
@@ -181,7 +181,7 @@ class Ingest:
         return own or self.settings.path_secrets(provider.name)
 
     async def _credentials(self, account: AccountConfig, provider: Provider) -> Mapping[str, str]:
-        """Credentials of the account, and what the deployment asks for beside them."""
+        """The account's credentials, plus what the deployment requires."""
         try:
             return {**await self.credentials.of(account, provider.name), **self.settings.demands(provider.name)}
         except SecretMissing as missing:
@@ -192,9 +192,9 @@ class Ingest:
     ) -> Response:
         headers, query, secret = request.headers, request.query, request.rest
         url, *other_urls = [base + request.target for base in self.settings.public_urls]
-        # One that stands before every callback has been checked; others are for `verify`.
+        # The deployment's path secret has been checked by now; `verify` gets any other.
         claims = [None] if provider.behind_path_secret else claims_of(secret)
-        bodies = dict.fromkeys((body, request.sent_body or body))  # a signature may be of either form
+        bodies = dict.fromkeys((body, request.sent_body or body))  # a signature may cover either form
         seen = [
             CallbackRequest(request.method, url, query, headers, form, claim, tuple(other_urls))
             for claim, form in itertools.product(claims, bodies)
@@ -227,13 +227,13 @@ class Ingest:
 
 
 def longest_wait(usual: float) -> float:
-    """Seconds for which the most patient provider waits, where the `usual` ones wait so long."""
+    """The longest time, in seconds, that any provider waits for an answer; `usual` is the default."""
     waits = [*(p.answer_within for p in PROVIDERS.values()), *(n.answer_within for n in NETWORKS.values())]
     return max(usual, *(wait or 0.0 for wait in waits))
 
 
 def create_app(settings: IngestSettings, ingest: Ingest | None = None) -> FastAPI:
-    """The FastAPI application, of this service or of a new one."""
+    """Return the FastAPI application for this service, or for a new one."""
     ingest = ingest or Ingest(settings)
     app = FastAPI(
         title="trackly ingest",
@@ -262,7 +262,7 @@ def create_app(settings: IngestSettings, ingest: Ingest | None = None) -> FastAP
 
 
 def server(settings: IngestSettings) -> Door:
-    """The HTTP server, not yet running."""
+    """Return the HTTP server, not yet started."""
     ingest = Ingest(settings)
     http = door(create_app(settings, ingest), settings.host, settings.port, settings.door_limits(), TolerantProtocol)
     ingest.on_misfit = http.fail
@@ -270,12 +270,12 @@ def server(settings: IngestSettings) -> Door:
 
 
 def _is_one_of(secret: str | None, right: Sequence[str]) -> bool:
-    """Whether the secret in a path is one of these, as it came or without slashes around it."""
+    """Whether a path secret equals one of these, with or without the slashes around it."""
     return any(claim is not None and is_secret(claim, right) for claim in claims_of(secret))
 
 
 def _told(refused: Refused, request: Incoming) -> Response:
-    """The answer of a refused request; without words where they would be texted to whoever wrote."""
+    """The response to a refused request; it has no body where the provider would text it to the person who wrote."""
     is_forward = request.method == "GET" or "form" in next(iter(request.values("content-type")), "")
     if is_forward and request.name in PROVIDERS and PROVIDERS[request.name].texts_answers:
         return Response(status_code=refused.status, headers=dict(refused.headers))
@@ -283,7 +283,7 @@ def _told(refused: Refused, request: Incoming) -> Response:
 
 
 def _verify(provider: Provider, seen: list[CallbackRequest], credentials: Mapping[str, str]) -> None:
-    """Return when the callback proves itself in one of its forms, else raise NotAuthentic."""
+    """Check a callback's proof in each of its forms. Raises NotAuthentic if none of them passes."""
     for number, request in enumerate(seen, 1):
         try:
             return provider.verify(request, credentials)

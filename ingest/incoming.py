@@ -1,6 +1,6 @@
-"""A callback or a postback on its way in, between the HTTP server and the checks: each part is taken apart once.
+"""An incoming callback or postback, between the HTTP server and the checks. Each part is parsed once.
 
-It stands in place of the framework's request, which a door of this kind would pay for with a third of its time.
+It replaces the framework's request, which would cost a third of the time spent per callback.
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class Disconnected(Exception):
-    """The connection was closed before the body was complete."""
+    """The connection closed before the body was complete."""
 
 
 class Incoming:
-    """One request. `path`, `query` and `rest` are what is meant; `target` is path and query as they came.
+    """One request. `path`, `query`, and `rest` are normalized; `target` is the path and query as received.
 
-    `name` is the provider or the network, `rest` what stands behind it in the path (a secret, an account), None where
-    nothing does. `account` is the id of the account once it is found out, `sent_body` the body as it was sent where it
-    came compressed.
+    `name` is the provider or network. `rest` is what follows it in the path (a secret, an account), or None. `account`
+    is the account's id once resolved. `sent_body` is the body as sent, when it was compressed.
     """
 
     def __init__(self, scope: Scope, receive: Receive, *, path: str, name: str, rest: str | None, query: str) -> None:
@@ -37,33 +36,33 @@ class Incoming:
         self.account: str | None = None
         self.sent_body: bytes | None = None
         self.complete_at = time.monotonic()
-        """When the body was complete; until then, when its head was."""
+        """When the body was complete or, until then, when the head was."""
         self.is_parsed = False
-        """Whether the query has been found to be within bounds."""
+        """Whether the query has been found within bounds."""
         self.headers: Mapping[str, str] = {
             key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
         }
-        """By lower-case name; of one that comes twice, the last."""
+        """Headers by lower-case name. The last value wins."""
         self.traceparent = _trace_of(self.headers.get("traceparent"))
-        """W3C trace context of what follows from the request: the one it came with, until it has a span."""
+        """W3C trace context for what the request causes: the incoming one, until the request has a span of its own."""
         self._scope = scope
         self._receive = receive
         self._parameters: list[tuple[str, str]] | None = None
 
     @property
     def target(self) -> str:
-        """Path and query as they came, encoded as they were."""
+        """The path and query as received, still encoded."""
         path, query = self.raw_path.decode("latin-1"), self._scope["query_string"].decode("latin-1")
         return f"{path}?{query}" if query else path
 
     @property
     def peer(self) -> str | None:
-        """Address of who connected."""
+        """The address of the client."""
         client: Sequence[Any] | None = self._scope.get("client")
         return client[0] if client else None
 
     def values(self, header: str) -> list[str]:
-        """The values of a header (lower-case name), in order."""
+        """All values of a header (lower-case name), in order."""
         if header not in self.headers:
             return []
         name = header.encode()
@@ -71,18 +70,18 @@ class Incoming:
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
-        """Parameters of the query, decoded, in order."""
+        """The query parameters, decoded, in order."""
         if self._parameters is None:
             self._parameters = parse_qsl(self.query, keep_blank_values=True)
         return self._parameters
 
     @property
     def accounts(self) -> list[str]:
-        """The values of the query's `account`."""
+        """The values of the query parameter `account`."""
         return [value for name, value in self.parameters if name == ACCOUNT]
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives. Raises Disconnected."""
+        """Yield the body as it arrives. Raises Disconnected."""
         more = True
         while more:
             message = await self._receive()

@@ -1,4 +1,4 @@
-"""What callbacks of providers and postbacks of networks have in common: who posts, how much, and the write."""
+"""What provider callbacks and network postbacks share: account lookup, limits, and the write to Kafka."""
 
 from __future__ import annotations
 
@@ -31,19 +31,20 @@ from schemas.records import AccountConfig, RawCallback
 log = logging.getLogger(__name__)
 
 MAX_QUERY_BYTES = 32 << 10
-"""Bytes of a query string. Those that providers and networks fill have some hundred."""
+"""Maximum bytes of a query string. Real ones have a few hundred."""
 
 MAX_PARAMETERS = 256
-"""Parameters of a query string. Those that providers and networks fill have fewer than fifty."""
+"""Maximum parameters of a query string. Real ones have fewer than fifty."""
 
 MAX_PATH_BYTES = 4 << 10
-"""Bytes of a path. It has a name, and perhaps an account or a secret."""
+"""Maximum bytes of a path. It holds a name, and perhaps an account or a secret."""
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class Intake:
-    """Checks that a request must pass, and the topic that it ends in. What does not pass is Refused."""
+    """The checks that a request must pass, and the topic it is written to. Raises Refused for a request that
+    fails one."""
 
     def __init__(self, settings: IngestSettings, writer: CallbackWriter, view: Accounts) -> None:
         self._settings = settings
@@ -56,40 +57,40 @@ class Intake:
         self._pending_bytes = 0
 
     def account(self, given: Sequence[str]) -> AccountConfig:
-        """The account that the values of `account` name."""
+        """Return the account that the values of `account` name."""
         if len(given) != 1 or not _ACCOUNT.fullmatch(given[0]):
-            raise Refused(404, "unknown_account", "Put the account into the URL once: ?account=ID.")
+            raise Refused(404, "unknown_account", "Name the account once in the URL: ?account=ID.")
         account = self._view.accounts.get(given[0])
         if account is None:
             raise Refused(404, "unknown_account", f"There is no account {given[0]!r}.")
         return account
 
     def caller(self, request: Incoming) -> str:
-        """Address of the caller, "" where it is not known."""
+        """The caller's address, or "" if it is unknown."""
         return self._proxies.caller(request.peer, request.values("x-forwarded-for"))
 
     def check_caller(self, caller: str, trusted: Sequence[str]) -> None:
-        """Pass a caller in one of these networks; where there are none, everybody."""
+        """Check that the caller is in one of these networks. With no networks, anyone may call."""
         if trusted and not is_within(caller, trusted):
-            shown = caller or "An address that is not known"
+            shown = caller or "An unknown address"
             raise Refused(403, "address_not_trusted", f"{shown} may not post callbacks for this account.")
 
     def check_rate(self, account: AccountConfig) -> None:
-        """Count a callback that has proved itself, where the account has a limit."""
+        """Count a verified callback against the account's rate limit, if it has one."""
         limit = account.callback_rate_limit
         wait = self._limits.take(account.id, limit, limit * BURST_SECONDS) if limit is not None else 0.0
         if wait > 0:
-            raise Refused(429, "rate_limited", f"The account takes {limit:g} callbacks a second. Send it again.",
-                          {"Retry-After": str(math.ceil(wait))})  # fmt: skip
+            told = f"This account accepts at most {limit:g} callbacks a second. Send it again."
+            raise Refused(429, "rate_limited", told, {"Retry-After": str(math.ceil(wait))})
 
     def unprovable(self, account: str, missing: SecretMissing) -> Refused:
-        """What to answer where the secret cannot be had that would prove a request. The log says why."""
-        self._seldom.say(account, "callbacks of account %s cannot be checked: %s", account, missing)
+        """Return the answer for a request whose secret is unavailable, and log the reason."""
+        self._seldom.say(account, "cannot verify callbacks for account %s: %s", account, missing)
         return no_credentials()
 
     @asynccontextmanager
     async def body(self, request: Incoming, limit: int) -> AsyncIterator[bytes]:
-        """The body, within bounds of size and time, and without its content coding where it has one that is read here.
+        """Yield the body, bounded in size and time, and decompressed if its content coding is supported.
 
         It counts as pending from its first byte until the block ends.
         """
@@ -118,9 +119,9 @@ class Intake:
         is_proven: bool,
         path_secret: str | None = None,
     ) -> None:
-        """Write the request to `sms.raw`, without what proves it. `path` is without secrets already."""
+        """Write the request to `sms.raw` without its proof. `path` must already be free of secrets."""
         headers = request.headers
-        if request.sent_body is not None:  # it is stored without
+        if request.sent_body is not None:  # it is stored decompressed
             headers = {name: value for name, value in headers.items() if name != "content-encoding"}
         raw = RawCallback(
             event_id=random_id(),
@@ -167,26 +168,26 @@ class Intake:
         except TimeoutError:
             raise Refused(408, "body_timeout", "The body did not arrive in time.") from None
         except Disconnected:
-            raise Refused(400, "disconnected", "The connection was closed before the body was complete.") from None
+            raise Refused(400, "disconnected", "The connection closed before the body was complete.") from None
         request.complete_at = time.monotonic()
         return b"".join(chunks)
 
 
 class _Pending:
-    """How much of one request waits."""
+    """The pending bytes of one request."""
 
     def __init__(self, intake: Intake) -> None:
         self.size = 0
         self._intake = intake
 
     def add(self, size: int) -> None:
-        """More has come. Raises Refused where too much waits by now."""
+        """Count more bytes. Raises Refused when too many are pending."""
         self.size += size
         self._intake._await(size)
 
 
 async def _decoded(request: Incoming, body: bytes, limit: int) -> bytes:
-    """The body as it was before it was compressed. What cannot be decoded stays as it came, and is looked at later."""
+    """Return the body decompressed. One that cannot be decoded stays as received, and is handled later."""
     coding = next(iter(request.values("content-encoding")), "")
     if not coding or not body:
         return body
@@ -201,7 +202,7 @@ async def _decoded(request: Incoming, body: bytes, limit: int) -> bytes:
 
 
 def check_target(request: Incoming) -> None:
-    """Refuse what nobody's template can have become, before any of it is taken apart."""
+    """Refuse a URL that no template can produce, before parsing any of it."""
     query, path = request.query, request.raw_path
     if len(path) > MAX_PATH_BYTES:
         raise bad_target("path_too_long", f"The path is longer than {MAX_PATH_BYTES} bytes.")

@@ -1,7 +1,7 @@
-"""`/api/postbacks/{network}`: conversions that affiliate networks post.
+"""`/api/postbacks/{network}`: conversions posted by affiliate networks.
 
-Whose postback it is, the path says (`/api/postbacks/{network}/{account}`), or `account`, or the token. Where none of
-them does, it is left to the click: the clicks stage knows who registered it, and what that account asks of callers.
+The account comes from the path (`/api/postbacks/{network}/{account}`), from `account`, or from the token. Without any
+of them, the click decides: the clicks stage knows who registered it and what that account requires of callers.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from providers.networks import (
 from schemas.records import AccountConfig
 
 LEFT_TO_THE_CLICK = ""
-"""In place of an account."""
+"""Stands in for an account when the click decides."""
 
 
 class Postbacks:
@@ -47,9 +47,9 @@ class Postbacks:
     async def take(self, request: Incoming) -> Response:
         """Store a postback, then answer `OK`.
 
-        One without a click is stored too, and answered 400: whoever tests a template must see what is wrong with it. A
-        network that pauses a postback after some errors is answered 200, unless a macro of the template stands there
-        as it was written: that is a test, or every postback is wrong.
+        A postback without a click is stored too, but answered 400, so that whoever tests a template sees the mistake. A
+        network that pauses a postback after a few errors gets 200, unless the click id is a macro that was not filled:
+        then it is a test, or every postback is wrong.
         """
         name = request.name
         network = NETWORKS.get(name)
@@ -57,7 +57,7 @@ class Postbacks:
             raise not_found()
         if request.method not in METHODS:
             allow = ", ".join(sorted(METHODS))
-            raise Refused(405, "method_not_allowed", f"Postbacks come as {allow}.", {"Allow": allow})
+            raise Refused(405, "method_not_allowed", f"Postbacks must use {allow}.", {"Allow": allow})
         async with self._intake.body(request, network.max_body_bytes) as body:
             parameters, problem = _read(network, request, body)
             caller = self._intake.caller(request)
@@ -77,10 +77,10 @@ class Postbacks:
             return Response(b"OK", media_type="text/plain")
         if not network.pauses_on_errors or _has_macro(request.query):
             raise problem
-        return Response(f"OK, kept and not understood: {problem}", media_type="text/plain")
+        return Response(f"OK, stored but not understood: {problem}", media_type="text/plain")
 
     async def _account(self, request: Incoming, parameters: Parameters, caller: str) -> AccountConfig | None:
-        """The account that is named or whose token it is, once the postback has proved itself; None: no account is."""
+        """Return the account that is named or that owns the token, once the postback is verified. None: no account."""
         named = [value for name, value in parameters if name == ACCOUNT]
         named += [] if request.rest is None else [request.rest]
         tokens = {value for name, value in parameters if name == TOKEN}
@@ -88,7 +88,7 @@ class Postbacks:
             return None
         try:
             if len(tokens) > 1:
-                raise NotAuthentic("wrong_token", "there are two tokens")
+                raise NotAuthentic("wrong_token", "the URL has more than one token")
             token = next(iter(tokens), None)
             account = self._intake.account(sorted(set(named)) or [await self._tokens.owner(token or "")])
             request.account = account.id
@@ -103,12 +103,12 @@ class Postbacks:
 
 
 def _has_macro(query: str) -> bool:
-    """Whether the click id of a query is a macro that was not filled."""
+    """Whether the click id in a query is an unfilled macro."""
     return any(name == CLICK_ID and value and is_unfilled(value) for name, value in parse_qsl(query))
 
 
 def _read(network: Network, request: Incoming, body: bytes) -> tuple[Parameters, Refused | None]:
-    """The parameters of a request, and why nothing can come of it, if nothing can."""
+    """Return the parameters of a request, and a problem if they are unusable."""
     query, content_type = request.query, request.headers.get("content-type")
     try:
         parameters = read_parameters(request.method, query, content_type, body)
@@ -116,6 +116,6 @@ def _read(network: Network, request: Incoming, body: bytes) -> tuple[Parameters,
     except BadItem as bad:
         return parameters, Refused(400, bad.reason, f"{bad}.")
     except Unreadable as unreadable:
-        # The query may name an account all the same, which wants its proof.
+        # The query may still name an account, and that account requires its proof.
         return query_parameters(query), Refused(400, unreadable.reason, f"{unreadable}.")
     return parameters, None

@@ -1,7 +1,7 @@
-"""HTTP as some senders write it: a request line with blanks, letters or a `#` that nobody encoded.
+"""Tolerates malformed request lines: unencoded spaces, letters, or a `#`.
 
-A template that is filled without encoding (`datetime=2026-03-01 09:00:00`) gives such lines. The parser refuses them
-before anything of trackly sees them, and what was posted would be lost without a trace.
+Some senders fill a template without encoding the values (`datetime=2026-03-01 09:00:00`). The parser rejects such a
+line before trackly sees it, so the callback would be lost without a trace.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ _not_encoded = re.compile(rb"[^\x21\x22\x24-\x7e]")
 
 
 class TolerantProtocol(BoundedProtocol):
-    """The protocol of a door. Its parser is given request lines that are encoded."""
+    """A protocol that encodes request lines before the parser sees them."""
 
     def head_of(self, head: bytes) -> bytes:
-        """The head, with its request line encoded."""
+        """Return the head with its request line encoded."""
         return encoded(head)
 
 
 def encoded(data: bytes) -> bytes:
-    """The data, with what does not belong into its request line percent-encoded, if it begins with one."""
+    """Percent-encode what is invalid in the request line, if the data begins with one."""
     line = _request_line(data)
     if line is None or not _not_encoded.search(line[2]):
         return data

@@ -1,11 +1,11 @@
-"""How much is stored, by whom: a flood must neither fill Kafka's disks nor keep others' callbacks out.
+"""Storage quotas: a flood must not fill Kafka's disks or lock other callers out.
 
-What proves nothing (postbacks that name no account, callbacks of accounts that have no credentials) is taken up to a
-rate of its own, and so many bytes of it are stored a second. One address has half of that at most: a single stranger
-keeps nobody else out. What proves an account is bounded in bytes alone.
+Unverified requests (postbacks that name no account, callbacks for accounts without credentials) have their own rate
+limit and a limit on stored bytes per second. One address gets at most half of each, so a single stranger cannot lock
+the others out. Verified requests are limited in bytes only.
 
-What is refused here is answered 503, never 4xx: no sender repeats after a 429 what it would not repeat after a 503, and
-some give up, or switch a postback off, after 4xx. Each refusal is counted, and told in the log.
+Requests over quota get 503, never 4xx: every sender that retries after a 429 also retries after a 503, while some give
+up, or switch a postback off, after a 4xx. Each refusal is counted and logged.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from ingest.telling import Seldom
 log = logging.getLogger(__name__)
 
 BURST_SECONDS, BURST_SECONDS_OF_BYTES = 10.0, 120.0
-"""After a rest, what the limits give in this time passes at once. After an outage, providers send what they have
-kept, in bodies of a megabyte."""
+"""Seconds' worth of a limit that may pass at once after a quiet time. After an outage, providers send their backlog in
+bodies of a megabyte."""
 
 
 class Quotas:
-    """What one process has stored lately. `clock` gives monotonic seconds."""
+    """What this process has stored recently. `clock` returns monotonic seconds."""
 
     def __init__(self, settings: IngestSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
@@ -39,16 +39,16 @@ class Quotas:
         self._seldom = Seldom(log, clock)
 
     def take_proven(self, account: str, size: int) -> None:
-        """Count bytes that an account is proved to have sent. Raises Refused."""
+        """Count the bytes of a verified request. Raises Refused."""
         limit = self._settings.account_bytes
         wait = self._sizes.take(account, limit, limit * BURST_SECONDS_OF_BYTES, size)
         if wait > 0:
             raise self._refused("account_bytes_limited", f"account {account}", "TRACKLY_ACCOUNT_BYTES", wait)
 
     def take_unproven(self, account: str, door: str, caller: str, size: int) -> None:
-        """Count a request that proves nothing, and its bytes. Raises Refused.
+        """Count an unverified request and its bytes. Raises Refused.
 
-        `account`: "" where none is named; it counts for the `door`, the network, then.
+        With `account` "", the request counts against the `door`, that is the network.
         """
         whose = f"account {account}, which has no credentials at {door}," if account else f"no account at {door}"
         key = f"{account} {door}"
@@ -64,13 +64,15 @@ class Quotas:
             raise self._refused("unproven_bytes_limited", whose, "TRACKLY_UNPROVEN_BYTES", wait)
 
     def _refused(self, code: str, whose: str, setting: str, wait: float) -> Refused:
-        told = "more comes for %s than is stored of it (%s): answered 503, which may be lost"
+        told = "storage quota exceeded for %s (%s): answering 503, which may lose data"
         self._seldom.say(f"{code} {whose}", told, whose, setting)
-        return Refused(503, code, "More comes than is stored. Send it again.", {"Retry-After": str(math.ceil(wait))})
+        return Refused(
+            503, code, "The storage quota is exceeded. Send it again.", {"Retry-After": str(math.ceil(wait))}
+        )
 
 
 def _network_of(caller: str) -> str:
-    """An address as one sender has it: of IPv6, a network of 64 bits."""
+    """Return the network that one sender controls: the address itself, or a /64 for IPv6."""
     address = parse_address(caller)
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.IPv6Network((int(address), 64), strict=False))

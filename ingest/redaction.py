@@ -1,4 +1,4 @@
-"""What of a request is stored: everything but what proves it."""
+"""Removes secrets from a request before it is stored."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from providers import PROVIDERS
 SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"}).union(
     *(provider.proof_headers for provider in PROVIDERS.values())
 )
-"""Headers that prove something; they are checked by ingest and never stored."""
+"""Headers that hold proof. Ingest checks them and never stores them."""
 
 SECRET_PARAMETERS = frozenset({"secret", "token", "password", "key", "signature"})
 """Parameters whose values are replaced by stars."""
 
 MOST_SECRETS = 8
-"""Parameters of a query that may be secrets. A URL has one, or two; each is looked for in every header."""
+"""Maximum parameters of a query that may be secrets. A URL has one or two, and each is looked for in every header."""
 
 MAX_HEADER_BYTES = 64 << 10
-"""Bytes of headers that are stored with a callback; those that are beyond it are left out."""
+"""Maximum bytes of headers stored with a callback; headers beyond that are dropped."""
 
 _json_secret = re.compile(
     rf'("(?:{"|".join(sorted(SECRET_PARAMETERS))})"\s*:\s*)("(?:[^"\\]|\\.)*"?|[^\s,{{}}\[\]"]+)',
@@ -29,27 +29,27 @@ _json_secret = re.compile(
 
 
 def storable_path(provider: str, secret: str | None) -> str:
-    """The path of a callback with stars in place of its secret."""
+    """Return a callback's path with its secret starred out."""
     return f"/api/webhook-feedbacks/{provider}" + ("" if secret is None else "/***")
 
 
 def storable_query(query: str) -> str:
-    """The query string with stars in place of secrets."""
+    """Return the query string with secrets starred out."""
     return "&".join(map(_storable_parameter, query.split("&")))
 
 
 def secret_parameters(parameters: Iterable[tuple[str, str]]) -> list[str]:
-    """The values of a query's parameters that are secrets, in order."""
+    """Return the values of the secret query parameters, in order."""
     return [value for name, value in parameters if name.lower() in SECRET_PARAMETERS]
 
 
 def secrets_of_url(parameters: Iterable[tuple[str, str]], path_secret: str | None) -> list[str]:
-    """The secrets that stand in a callback's URL, given its parameters decoded, each once."""
+    """Return the distinct secrets in a callback's URL, given its decoded parameters."""
     return [secret for secret in dict.fromkeys((path_secret, *secret_parameters(parameters))) if secret]
 
 
 def storable_body(body: bytes) -> bytes:
-    """The body of a form or of a JSON object with stars in place of secrets; every other byte as it is."""
+    """Return a form or JSON body with secrets starred out and every other byte unchanged."""
     text = body.decode("latin-1")
     is_json = text.lstrip()[:1] in ("{", "[")
     return (_json_secret.sub(r'\1"***"', text) if is_json else storable_query(text)).encode("latin-1")
@@ -58,10 +58,10 @@ def storable_body(body: bytes) -> bytes:
 def storable_headers(
     headers: Mapping[str, str], credentials: Mapping[str, str], url_secrets: Iterable[str] = ()
 ) -> dict[str, str]:
-    """The headers without those that prove something; `credentials` may name one more (`header_name`).
+    """Return the headers without proof; `credentials` may name one more (`header_name`).
 
-    A proxy may have written the URL into one of its own (X-Original-URL, Referer): what holds a secret of the URL
-    is left out too.
+    A proxy may copy the URL into a header (X-Original-URL, Referer), so a header that contains a secret of the URL is
+    dropped too.
     """
     own = credentials.get("header_name", "").lower()
     secrets = list(url_secrets)

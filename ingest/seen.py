@@ -1,6 +1,6 @@
-"""What providers were seen to do: counted beside the requests, and written to a topic every few seconds.
+"""Counts callbacks by provider and account, off the request path, and writes the counts to a topic every few seconds.
 
-People who set a provider up look there: has it called, and why was it refused? No request waits for it.
+People use them when they set a provider up: has it called, and why was it refused?
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from schemas.topics import Topic
 log = logging.getLogger(__name__)
 
 EVERY = 10.0
-"""Seconds between two writes."""
+"""Seconds between writes."""
 
 LAST_WRITE = 3.0
-"""Seconds that the last write may take when the process ends."""
+"""Seconds allowed for the last write at shutdown."""
 
 Key = tuple[str, str]
-"""Account and provider. Both are known ones, so there are no more keys than settings and files give."""
+"""Account and provider. Both are known, so settings and files bound the number of keys."""
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class _Seen:
 
 
 class SeenCallbacks:
-    """Counts, by account and provider, of this process since it started. `now` gives ms."""
+    """This process's counts since it started, by account and provider. `now` returns ms."""
 
     def __init__(self, now: Callable[[], int] = now_ms) -> None:
         self.instance = random_id("ing_")
@@ -50,19 +50,19 @@ class SeenCallbacks:
         self._changed: set[Key] = set()
 
     def taken(self, account: str, provider: str) -> None:
-        """A callback was stored."""
+        """Count a stored callback."""
         seen = self._of(account, provider)
         seen.taken += 1
         seen.last_taken_at = self._now()
 
     def refused(self, account: str, provider: str, cause: str) -> None:
-        """A callback was refused; `cause` is one of the codes of ingest's answers."""
+        """Count a refused callback; `cause` is one of ingest's error codes."""
         seen = self._of(account, provider)
         seen.refused[cause] += 1
         seen.last_refused_at, seen.last_refusal = self._now(), cause
 
     def changes(self) -> Iterator[tuple[Key, CallbacksSeen]]:
-        """Records of what has changed since they were last taken from here."""
+        """Return records of what changed since the last call."""
         changed, self._changed = self._changed, set()
         for key in sorted(changed):
             account, provider = key
@@ -83,7 +83,7 @@ class SeenCallbacks:
             )
 
     def put_back(self, keys: Iterable[Key]) -> None:
-        """What was taken by `changes` is not written: it comes again with the next."""
+        """Return records to the queue after a failed write; the next call of `changes` includes them."""
         self._changed.update(keys)
 
     def _of(self, account: str, provider: str) -> _Seen:
@@ -92,7 +92,7 @@ class SeenCallbacks:
 
 
 class SeenWriter:
-    """Writes the counts to their topic while the service runs, and once more when it ends."""
+    """Writes the counts to their topic while the service runs, and once more at shutdown."""
 
     def __init__(self, seen: SeenCallbacks, producer: Producer, codec: Codec, topic: Topic) -> None:
         self._seen = seen
@@ -102,11 +102,11 @@ class SeenWriter:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Write from now on."""
+        """Start writing."""
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Write what is left, for a short time."""
+        """Write what is left, within a short time limit."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -114,10 +114,10 @@ class SeenWriter:
             async with asyncio.timeout(LAST_WRITE):
                 await self.write()
         except TimeoutError:
-            log.warning("what providers did last was not written in time")
+            log.warning("the last callback counts were not written in time")
 
     async def write(self) -> None:
-        """Write what has changed. What Kafka does not take comes again the next time."""
+        """Write what changed. What Kafka does not take is retried next time."""
         sent: list[asyncio.Future[object]] = []
         changes = list(self._seen.changes())
         try:
@@ -132,7 +132,7 @@ class SeenWriter:
                 future.add_done_callback(lambda done: done.cancelled() or done.exception())
             if isinstance(error, asyncio.CancelledError):
                 raise
-            log.warning("what providers were seen to do was not written: %s", type(error).__name__)
+            log.warning("callback counts were not written: %s", type(error).__name__)
 
     async def _run(self) -> None:
         while True:
@@ -140,4 +140,4 @@ class SeenWriter:
             try:
                 await self.write()
             except Exception:
-                log.exception("what providers were seen to do was not written")
+                log.exception("callback counts were not written")

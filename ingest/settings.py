@@ -14,7 +14,7 @@ from providers.eztexting import REQUIRED, SIGNATURE
 
 
 class IngestSettings(InboundSettings, ProxySettings, PublicSettings):
-    """What ingest needs beside the Kafka settings."""
+    """Settings of ingest besides those for Kafka."""
 
     host: str = Field(default="127.0.0.1", validation_alias="TRACKLY_INGEST_HOST", description="Address to listen on.")
     port: int = Field(default=8080, validation_alias="TRACKLY_INGEST_PORT", description="Port to listen on.")
@@ -23,65 +23,70 @@ class IngestSettings(InboundSettings, ProxySettings, PublicSettings):
         gt=0,
         le=4_900_000,
         validation_alias="TRACKLY_MAX_BODY_BYTES",
-        description="Largest callback body in bytes, at most 4,900,000. Only Infobip's, which may hold 2,000 reports, "
-        "are that large: those of the others have at most 256 KiB, those of networks 64 KiB.",
+        description="Largest callback body in bytes, at most 4,900,000. Only Infobip's bodies, which may hold "
+        "2,000 reports, get that large. The limit is 256 KiB for other providers and 64 KiB for "
+        "networks.",
     )
     body_timeout: float = Field(
         default=10.0,
         validation_alias="TRACKLY_BODY_TIMEOUT",
-        description="Seconds in which a whole body must have arrived.",
+        description="Seconds in which a whole body must arrive.",
     )
     ack_timeout: float = Field(
         default=2.0,
         validation_alias="TRACKLY_ACK_TIMEOUT",
         gt=0,
-        description="Seconds to wait for Kafka before a provider is answered 503 that sends again for a long time "
-        "(Infobip, CM). It is 13 s where a callback that is refused may be lost.",
+        description="Seconds to wait for Kafka before answering 503 to a provider that retries for a long time "
+        "(Infobip, CM). For providers that may not retry, it is 13 s.",
     )
     max_pending_bytes: int = Field(
         default=128 << 20,
         validation_alias="TRACKLY_MAX_PENDING_BYTES",
-        description="Bytes of bodies that may wait for Kafka at once; beyond it callers are answered 503.",
+        description="Bytes of bodies that may wait for Kafka at once; beyond that, callers get 503.",
     )
     unproven_rate: float = Field(
         default=2_000.0,
         gt=0,
         validation_alias="TRACKLY_UNPROVEN_RATE",
-        description="Requests a second that are taken from one address of what proves nothing: postbacks that name no "
-        "account, callbacks of an account without credentials. Twice as many from all addresses. For each account and "
-        "provider, or network, and each process; further ones are answered 503.",
+        description="Unverified requests a second accepted from one address: postbacks that name no account, and "
+        "callbacks for an account without credentials. All addresses together get twice as many. "
+        "Applies to each account and provider, or network, in each process; requests beyond it get "
+        "503.",
     )
     unproven_bytes: int = Field(
         default=2 << 20,
         ge=1_024,
         validation_alias="TRACKLY_UNPROVEN_BYTES",
-        description="Bytes a second that are stored of the same, counted so; what two minutes give at once.",
+        description="Bytes a second stored of unverified requests, counted the same way. Two minutes' worth may "
+        "pass at once.",
     )
     account_bytes: int = Field(
         default=8 << 20,
         ge=1_024,
         validation_alias="TRACKLY_ACCOUNT_BYTES",
-        description="Bytes a second that are stored of the callbacks and postbacks that an account has proved, in each "
-        "process, what two minutes give at once; further ones are answered 503.",
+        description="Bytes a second stored of an account's verified callbacks and postbacks, in each process. Two "
+        "minutes' worth may pass at once; requests beyond that get 503.",
     )
     lime_webhook_secret: SecretStr | None = Field(
         default=None,
         validation_alias="LIME_WEBHOOK_SECRET",
-        description="Secret of 8 characters or more in the path of Lime's callbacks to accounts that have no "
-        "path_secret of their own; two, separated by a comma, while it is changed. When unset, they take none.",
+        description="Secret (8 characters or more) in the path of Lime callbacks, for accounts without a "
+        "path_secret of their own. While you rotate it, set both, separated by a comma. If unset, "
+        "those accounts receive no Lime callbacks.",
     )
     eztexting_webhook_secret: SecretStr | None = Field(
         default=None,
         validation_alias="EZTEXTING_WEBHOOK_SECRET",
-        description="Secret of 8 characters or more in the path of EZ Texting's callbacks to accounts that have no "
-        "path_secret of their own; two, separated by a comma, while it is changed. When unset, they take none.",
+        description="Secret (8 characters or more) in the path of EZ Texting callbacks, for accounts without a "
+        "path_secret of their own. While you rotate it, set both, separated by a comma. If unset, "
+        "those accounts receive no EZ Texting callbacks.",
     )
 
     eztexting_require_signature: bool = Field(
         default=False,
         validation_alias="EZTEXTING_REQUIRE_SIGNATURE",
-        description="Whether callbacks of EZ Texting without X-Signature, or for accounts without a secret for it, are "
-        'refused. An account can ask for the same with signature = "required".',
+        description="Whether to refuse EZ Texting callbacks without X-Signature, or for accounts without a secret "
+        'to check it. An account can require this itself with signature = "required".',
     )
 
     @field_validator("lime_webhook_secret", "eztexting_webhook_secret")
@@ -92,17 +97,17 @@ class IngestSettings(InboundSettings, ProxySettings, PublicSettings):
         return value
 
     def demands(self, provider: str) -> Mapping[str, str]:
-        """What the deployment asks of the callbacks of a provider, as an account would in its credentials."""
+        """What the deployment requires of a provider's callbacks, in the form of an account's credentials."""
         return {SIGNATURE: REQUIRED} if provider == "eztexting" and self.eztexting_require_signature else {}
 
     def path_secrets(self, provider: str) -> tuple[str, ...]:
-        """Secrets that are accepted in the path of a provider's callbacks; none: nothing is accepted."""
+        """The secrets accepted in the path of a provider's callbacks. If empty, none is accepted."""
         secret = {"lime": self.lime_webhook_secret, "eztexting": self.eztexting_webhook_secret}.get(provider)
         return _parts(secret) if secret else ()
 
     @property
     def public_urls(self) -> tuple[str, ...]:
-        """Base URLs, without a trailing slash, that a provider may have signed."""
+        """The base URLs, without a trailing slash, that a provider may have signed."""
         if self.public_url:
             return (self.public_url.rstrip("/"),)
         return (f"http://localhost:{self.port}", f"http://127.0.0.1:{self.port}")

@@ -1,6 +1,6 @@
-"""Targets of requests as they come: a slash too many, `&amp;`, a second `?`. What is meant is routed and stored.
+"""Normalizes request targets as providers send them: an extra slash, `&amp;`, a second `?`.
 
-What came is kept for the signatures that are made over it.
+The original is kept for signatures that cover it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ingest.incoming import Incoming
 from providers.pasted import repaired
 
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
-"""What comes with one of these is looked at; which of them is right, a provider's file says."""
+"""Methods that reach a provider or network. Its file says which of them are right."""
 
 _route = re.compile(r"/+api/+(webhook-feedbacks|postbacks)/+([^/]+)(/.*)?", re.DOTALL).fullmatch
 
@@ -24,14 +24,14 @@ Take = Callable[[Incoming], Awaitable[Response]]
 
 
 class Doors:
-    """Middleware that gives callbacks and postbacks to their doors, by the kind in the path; the rest passes it."""
+    """Middleware that routes callbacks and postbacks by the first part of the path. Everything else passes through."""
 
     def __init__(self, app: ASGIApp, doors: Mapping[str, Take]) -> None:
         self._app = app
         self._doors = doors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or pass the request on."""
+        """Answer the request, or pass it on."""
         found = _route(scope["path"]) if scope["type"] == "http" else None
         if found is None:
             await self._app(scope, receive, send)
@@ -56,7 +56,8 @@ class Doors:
 
 
 def rest_meant(kind: str, rest: str | None) -> str:
-    """What stands behind a name in a path, without slashes that mean nothing. They may belong to a secret, and stay."""
+    """Return what follows a name in a path. Insignificant slashes are stripped, but they stay where they may belong to
+    a secret."""
     rest = rest or ""
     if kind == "postbacks":
         rest = rest.rstrip("/")
@@ -64,5 +65,5 @@ def rest_meant(kind: str, rest: str | None) -> str:
 
 
 def claims_of(secret: str | None) -> list[str | None]:
-    """A secret in the path as it came, and without slashes around it: either may be meant."""
+    """Return a path secret as received and without the slashes around it: either may be meant."""
     return list(dict.fromkeys((secret, None if secret is None else secret.strip("/"))))

@@ -1,4 +1,4 @@
-"""Log lines that strangers can cause as often as they like."""
+"""Rate-limits log lines that strangers can trigger at will."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable
 
 EVERY = 60.0
-"""Seconds between two lines about the same."""
+"""Seconds between two lines on the same subject."""
 
 MOST = 1_000
-"""Things about which lines are remembered."""
+"""Maximum subjects that are remembered."""
 
 
 class Seldom:
-    """Says the same thing once in a while, and how often it was so in between. Every thing has a line of its own."""
+    """Logs each subject once in a while, with the number of occurrences in between."""
 
     def __init__(
         self, log: logging.Logger, clock: Callable[[], float] = time.monotonic, level: int = logging.WARNING
@@ -25,7 +25,7 @@ class Seldom:
         self._told: dict[str, tuple[float, int]] = {}
 
     def say(self, about: str, text: str, *values: object) -> None:
-        """Say it, unless that was done a short time ago."""
+        """Log it, unless that was done recently."""
         now = self._clock()
         at, more = self._told.get(about, (-EVERY, 0))
         if now - at < EVERY:
@@ -35,5 +35,5 @@ class Seldom:
             self._told.clear()
         self._told[about] = now, 0
         if more:
-            text, values = f"{text} (%d more since the last line)", (*values, more)
+            text, values = f"{text} (and %d more since the last line)", (*values, more)
         self._log.log(self._level, text, *values)

@@ -1,8 +1,8 @@
-"""Writes callbacks to `sms.raw` and waits for the acknowledgement of all in-sync replicas.
+"""Writes callbacks to `sms.raw` and waits until all in-sync replicas acknowledge them.
 
-While Kafka does not acknowledge, whatever is handed over waits for it and is stored later, beside the repeat of the
-provider that was answered 503. So a callback that has no prospect of being stored in its time is refused at once, but
-for one a second, which finds out when Kafka takes records again.
+While Kafka does not acknowledge, every queued record waits and is stored later, next to the retry from the provider
+that got a 503. So a callback that cannot be stored in time is refused at once, except for one a second, which probes
+whether Kafka takes records again.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from schemas.topics import Topic
 log = repetitive_logger(__name__)
 
 STICKY_RECORDS = 64
-"""Callbacks have no key. Records in a row to one partition share its produce request; then the next takes its turn."""
+"""Callbacks have no key. This many in a row go to one partition and share a produce request; then the next partition
+takes over."""
 
 
 PROBE_EVERY = 1.0
-"""Seconds between two callbacks that are handed over though Kafka keeps others waiting for too long."""
+"""Seconds between the callbacks that probe Kafka while it keeps others waiting too long."""
 
 
 class NotStored(Exception):
-    """Kafka did not acknowledge the callback in time. It may still be stored later: a duplicate, not a loss."""
+    """Kafka did not acknowledge the callback in time. It may still be stored later, as a duplicate."""
 
 
 class CallbackWriter:
@@ -46,17 +47,17 @@ class CallbackWriter:
         self._partitions = 0
 
     async def start(self) -> None:
-        """Learn how many partitions there are."""
+        """Look up the number of partitions."""
         self._partitions = await self._producer.partitions(self._topic.name)
 
     def note_partitions(self, counts: Mapping[str, int]) -> None:
-        """Take in how many partitions topics have now: somebody may have added some, or made the topic anew."""
+        """Update partition counts: somebody may have added partitions or recreated the topic."""
         self._partitions = counts.get(self._topic.name) or self._partitions
 
     async def write(self, callback: RawCallback, traceparent: bytes | None, answer_within: float | None = None) -> None:
-        """Return when the callback is durable. Raises NotStored when that takes too long or fails.
+        """Write a callback durably. Raises NotStored when that takes too long or fails.
 
-        It may take `answer_within` seconds, or as many as the setting says.
+        It may take `answer_within` seconds, or else as long as the setting says.
         """
         patience = self._timeout if answer_within is None else answer_within
         if self._producer.waiting > patience and not self._may_probe():
@@ -72,7 +73,7 @@ class CallbackWriter:
                 await asyncio.shield(acknowledged)
         except (TimeoutError, KafkaError) as error:
             log.warning(
-                "a callback was not stored: %s",
+                "callback not stored: %s",
                 type(error).__name__,
                 extra=about(traceparent=traceparent, account=callback.account, provider=callback.provider),
             )
@@ -87,6 +88,6 @@ class CallbackWriter:
 
 
 def _retrieved(future: asyncio.Future[Any]) -> None:
-    # A record that fails after its caller has gone must not be reported as an error nobody looked at.
+    # Retrieve the error of a record whose caller has gone, or asyncio reports it as never retrieved.
     if not future.cancelled():
         future.exception()

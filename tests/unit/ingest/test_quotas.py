@@ -94,7 +94,7 @@ def test_the_log_says_it_once_a_minute_and_how_often(
     assert "TRACKLY_UNPROVEN_RATE" in caplog.text
     clock.now += 60
     unproven(quotas, AT_ONCE + 1)
-    assert "(4 more since the last line)" in caplog.text
+    assert "(and 4 more since the last line)" in caplog.text
 
 
 # Which requests prove nothing

@@ -43,5 +43,5 @@ async def test_a_secret_that_is_missing_is_named_in_the_log_alone(
     assert answer.headers["retry-after"] == "60"
     for name in (VARIABLE, FILE, "environment", "/run"):
         assert name not in answer.text
-    assert f"account {account} " in caplog.text
+    assert f"account {account}:" in caplog.text
     assert (VARIABLE if account == "env" else FILE) in caplog.text
