@@ -27,7 +27,7 @@ def test_bounds_of_the_doors() -> None:
     fields = InboundSettings.model_fields
     head, count = fields["max_header_bytes"].default >> 10, fields["max_header_fields"].default
     assert f"heads ({head} KiB, {count} fields, {fields['header_timeout'].default:.0f} s)" in PAGE
-    assert f"{fields['max_connections'].default:,} connections a process" in PAGE
+    assert f"{fields['max_connections'].default:,} connections per process" in PAGE
     assert f"and {RESERVED_FILES} more" in PAGE
     assert f"{FIELDS['max_pending_bytes'].default >> 20} MiB of bodies" in PAGE
 
@@ -47,5 +47,5 @@ def test_lengths_of_secrets_and_sizes_of_logs() -> None:
     assert f"alerts | {LEAST_SIGNING_SECRET} characters;" in PAGE
     assert f"passwords of the console | {MIN_LENGTH} characters |" in PAGE
     words = {4: "four"}
-    assert f"each begins anew at {MOST_BYTES >> 20} MiB, and {words[KEPT]} older ones are kept" in PAGE
+    assert f"each rotates at {MOST_BYTES >> 20} MiB, and {words[KEPT]} older ones are kept" in PAGE
     assert f"`{FILE}`" in PAGE
