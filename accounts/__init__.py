@@ -1,1 +1,1 @@
-"""Accounts, lists and webhook endpoints: the model, accounts as code, and their store on compacted topics."""
+"""Accounts, lists and webhook endpoints: the model, and their store on compacted topics."""

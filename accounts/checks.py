@@ -42,14 +42,9 @@ MAX_OPT_OUT_WORDS = 500
 MAX_OPT_OUT_WORD = 100
 """Words that an account may add to one layer, and characters that one may have."""
 
-CODED_PROVIDERS = ("infobip", "twilio", "cm", "lime")
-"""Providers whose reports have codes."""
-
 CLASSES = ("delivered", "transient", "complaint", "invalid", "opt_out", "neutral")
 """What a report can do to a contact."""
 
-MAX_CODE = 100
-"""Characters of a code."""
 OPT_OUT_SCOPES = ("list", "account")
 
 FORMATS = ("json", "cloudevents")
@@ -216,13 +211,6 @@ def check_network(value: str) -> None:
 def check_event(value: str) -> None:
     if value not in EVENTS:
         raise ValueError(f"{quoted(value)} is not a known event; {nearest(value, EVENTS)}")
-
-
-def check_code(value: str) -> None:
-    provider, _, code = value.partition(" ")
-    if provider not in CODED_PROVIDERS or not code or code != code.strip() or len(code) > MAX_CODE:
-        known = ", ".join(CODED_PROVIDERS)
-        raise ValueError(f"{quoted(value)} is not a valid code: write a provider ({known}), a blank, and its code")
 
 
 def check_class(value: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Container, Mapping
 from dataclasses import replace
 
 from accounts.checks import KEEP, check_credential
-from accounts.file import POSTBACK_SECRETS, PROVIDERS
+from operations.as_code.file import CREDENTIALS, POSTBACK_SECRETS
 from providers import NETWORKS
 from schemas.records import AccountConfig
 
@@ -21,7 +21,7 @@ MAX_LENGTH = 500
 
 def credentials_of(source: str) -> tuple[str, ...]:
     """Names of what can be set at a provider or network. Raises KeyError for a name that is none."""
-    return POSTBACK_SECRETS if source in NETWORKS else PROVIDERS[source]
+    return POSTBACK_SECRETS if source in NETWORKS else CREDENTIALS[source]
 
 
 def stored_for(config: AccountConfig, source: str) -> Mapping[str, str]:

@@ -8,10 +8,10 @@ from typing import Literal
 from urllib.parse import quote
 
 from operations.credentials import PAIRS, halves, stored_for
+from operations.samples import SOURCES
 from providers import NETWORKS, PROVIDERS
 from providers.networks import ACCOUNT, METHODS, TOKEN
 from providers.proof import PATH_SECRET, URL_SECRET
-from providers.samples import SOURCES
 from schemas.records import AccountConfig
 
 HIDDEN = "…"

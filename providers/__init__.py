@@ -1,23 +1,22 @@
-"""One provider, one file; one affiliate network, one file. Two lists say which trackly understands."""
+"""One provider, one file; one affiliate network, one file. A file here that has a PROVIDER or a NETWORK is found."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
+from pkgutil import iter_modules
 
 from providers.base import Provider
-from providers.cm import Cm
-from providers.everflow import EVERFLOW
-from providers.eztexting import EzTexting
-from providers.infobip import Infobip
-from providers.lime import Lime
 from providers.networks import Network
-from providers.tune import TUNE
-from providers.twilio import Twilio
+
+_MODULES = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
 
 PROVIDERS: Mapping[str, Provider] = {
-    provider.name: provider for provider in (Cm(), EzTexting(), Infobip(), Lime(), Twilio())
+    module.PROVIDER.name: module.PROVIDER for module in _MODULES if hasattr(module, "PROVIDER")
 }
 """Providers by the name that stands in their callback URL."""
 
-NETWORKS: Mapping[str, Network] = {network.name: network for network in (EVERFLOW, TUNE)}
+NETWORKS: Mapping[str, Network] = {
+    module.NETWORK.name: module.NETWORK for module in _MODULES if hasattr(module, "NETWORK")
+}
 """Affiliate networks by the name that stands in their postback URL."""

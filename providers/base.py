@@ -124,11 +124,13 @@ class Provider(Protocol):
     """Seconds after which a callback that is not durable is answered 503; None: TRACKLY_ACK_TIMEOUT. It is long where
     one that is refused may not come again (BEFORE_IT_IS_LOST)."""
     credentials: tuple[str, ...]
-    """Names of what an account may have for it. A secret may have a second one, NAME_previous, while it is changed."""
+    """Names of what an account may have for it."""
+    secrets: frozenset[str]
+    """Which of the credentials are secrets. Each may have a second one, NAME_previous, while it is changed."""
     proof_headers: frozenset[str]
     """Headers that prove a callback, lower case. They are never stored."""
-    codes: Codes
-    """How its reports of failures tell what went wrong."""
+    codes: Codes | None
+    """How its reports of failures tell what went wrong; None: it sends no reports."""
     sent_details: frozenset[str]
     """Status details of the reports that say: the message goes, or went, to the carrier."""
     billing_details: frozenset[str]
@@ -145,6 +147,10 @@ class Provider(Protocol):
         A secret in the path is a claim like any other: it is right, or the request is refused, unless it is the
         deployment's (`behind_path_secret`).
         """
+
+    def prove(self, request: CallbackRequest, credentials: Mapping[str, str]) -> CallbackRequest:
+        """The request with what the provider adds to prove it, so that `verify` accepts it. A secret in the path of its
+        callbacks stands there already."""
 
     def read(self, callback: RawCallback) -> list[Item]:
         """Every item of the body, in order. Raises Unreadable when the body as a whole makes no sense.

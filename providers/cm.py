@@ -18,13 +18,13 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from providers import xml
-from providers.base import SMALL_BODY, Answer, CallbackRequest, Codes, Item, Malformed, Unreadable
+from providers.base import SMALL_BODY, Answer, CallbackRequest, Codes, Item, Malformed, Provider, Unreadable
 from providers.bodies import is_json, is_xml, json_text, json_value, read_form
 from providers.bounds import within_bounds
 from providers.fields import BadItem, bounded, number_or_none, origin, text, unambiguous
 from providers.meanings import meanings, tables
 from providers.numbers import to_sender
-from providers.proof import require_url_secret
+from providers.proof import require_url_secret, with_url_secret
 from providers.times import iso_millis
 from schemas.ids import derived_id
 from schemas.numbering import user_id_of
@@ -40,8 +40,9 @@ class Cm:
     answer_within: float | None = None  # it repeats for days
     max_body_bytes = SMALL_BODY
     credentials: tuple[str, ...] = ("secret",)
+    secrets: frozenset[str] = frozenset({"secret"})
     proof_headers: frozenset[str] = frozenset()
-    codes = Codes()
+    codes: Codes | None = Codes()
     sent_details: frozenset[str] = frozenset({"ACCEPTED"})
     billing_details: frozenset[str] = frozenset()
     has_zoneless_times = False
@@ -50,6 +51,10 @@ class Cm:
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
         """A secret in the URL. CM signs nothing: without a secret in the account everything passes."""
         require_url_secret(request, credentials)
+
+    def prove(self, request: CallbackRequest, credentials: Mapping[str, str]) -> CallbackRequest:
+        """The secret in the URL, if the account has one."""
+        return with_url_secret(request, credentials)
 
     @within_bounds
     def read(self, callback: RawCallback) -> list[Item]:
@@ -65,6 +70,9 @@ class Cm:
     def answer(self, request: CallbackRequest) -> Answer:
         """An empty body. CM repeats an inbound message for a month unless the status is 200."""
         return Answer()
+
+
+PROVIDER: Provider = Cm()
 
 
 @dataclass(frozen=True, slots=True)

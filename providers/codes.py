@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from providers import PROVIDERS
+import providers
+from providers.base import Codes
 from schemas.records import Receipt
 
 
@@ -39,15 +40,20 @@ def unknown_code(report: Report) -> str | None:
     """The code of a failure that is in no table; None where all are known, or the provider documents none (CM)."""
     if not is_failure(report):
         return None
-    provider = PROVIDERS.get(report.provider)
-    return None if provider is None else provider.codes.unknown(report.provider_status, report.provider_code)
+    codes = _codes(report)
+    return None if codes is None else codes.unknown(report.provider_status, report.provider_code)
 
 
 def codes_of(report: Report) -> Iterator[str]:
     """The names of what a report says, what says most first: the error, the outcome by name, the outcome by number."""
-    provider, code = PROVIDERS.get(report.provider), report.provider_code or ""
-    outcome, error = ("", code) if provider is None else provider.codes.parted(code)
+    codes, code = _codes(report), report.provider_code or ""
+    outcome, error = ("", code) if codes is None else codes.parted(code)
     yield from (each for each in (error, report.provider_status, outcome) if each)
+
+
+def _codes(report: Report) -> Codes | None:
+    provider = providers.PROVIDERS.get(report.provider)
+    return None if provider is None else provider.codes
 
 
 def of_account(receipt: Receipt, classes: Mapping[str, str]) -> Receipt:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from providers.networks import Network
 
-EVERFLOW = Network(
+NETWORK = Network(
     name="everflow",
     payouts=("payout", "payout_amount"),
     currencies=("currency",),

@@ -21,6 +21,7 @@ from providers.base import (
     Item,
     Malformed,
     NotAuthentic,
+    Provider,
     Unreadable,
 )
 from providers.bodies import Form, is_json, json_object, read_form
@@ -45,8 +46,9 @@ class EzTexting:
     answer_within: float | None = BEFORE_IT_IS_LOST  # for how long it repeats is not documented
     max_body_bytes = SMALL_BODY
     credentials: tuple[str, ...] = (PATH_SECRET, "secret", SIGNATURE)
+    secrets: frozenset[str] = frozenset({PATH_SECRET, "secret"})
     proof_headers: frozenset[str] = frozenset({"x-signature"})
-    codes = Codes()
+    codes: Codes | None = None
     sent_details: frozenset[str] = frozenset()
     billing_details: frozenset[str] = frozenset()
     has_zoneless_times = False
@@ -70,6 +72,13 @@ class EzTexting:
         if not is_secret(signature, [sha1_signature(secret, request.body) for secret in secrets]):
             raise NotAuthentic("wrong_signature", "X-Signature does not match")
 
+    def prove(self, request: CallbackRequest, credentials: Mapping[str, str]) -> CallbackRequest:
+        """`X-Signature`, if the account has a secret for it."""
+        secret = credentials.get("secret")
+        if not secret:
+            return request
+        return replace(request, headers={**request.headers, "x-signature": sha1_signature(secret, request.body)})
+
     @within_bounds
     def read(self, callback: RawCallback) -> list[Item]:
         """One inbound message. Of `contact.created` and other types there is no event: `not_supported`."""
@@ -89,6 +98,9 @@ class EzTexting:
     def answer(self, request: CallbackRequest) -> Answer:
         """An empty body. EZ Texting looks at the status only."""
         return Answer()
+
+
+PROVIDER: Provider = EzTexting()
 
 
 _INBOUND = "inbound_text.received"

@@ -13,8 +13,9 @@ No field is promised. What each code means here: `providers.infobip_codes`.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from providers import infobip_codes, xml
@@ -28,6 +29,7 @@ from providers.base import (
     Item,
     Malformed,
     NotAuthentic,
+    Provider,
     Unreadable,
 )
 from providers.bodies import is_xml, json_text, json_value
@@ -56,6 +58,7 @@ from providers.proof import (
     require_header,
     require_url_secret,
     secrets_in_url,
+    with_url_secret,
 )
 from providers.times import epoch_millis, iso_millis
 from schemas.numbering import user_id_of
@@ -71,8 +74,9 @@ class Infobip:
     answer_within: float | None = None  # it repeats for 41 hours
     max_body_bytes = LARGE_BODY
     credentials: tuple[str, ...] = ("username", "password", "header_name", "header_value", "secret")
+    secrets: frozenset[str] = frozenset({"password", "header_value", "secret"})
     proof_headers: frozenset[str] = frozenset({"x-hub-signature"})
-    codes = Codes(infobip_codes.unknown_code, infobip_codes.parted)
+    codes: Codes | None = Codes(infobip_codes.unknown_code, infobip_codes.parted)
     sent_details: frozenset[str] = frozenset({"PENDING_WAITING_DELIVERY", "PENDING_ENROUTE"})
     # https://www.infobip.com/docs/essentials/api-essentials/response-status-and-error-codes: (5,12), (5,17)
     billing_details: frozenset[str] = frozenset({"REJECTED_NOT_ENOUGH_CREDITS", "REJECTED_PREPAID_PACKAGE_EXPIRED"})
@@ -90,6 +94,16 @@ class Infobip:
         require_header(request, credentials)
         require_url_secret(request, credentials, is_signed=_is_signed(request, credentials))
 
+    def prove(self, request: CallbackRequest, credentials: Mapping[str, str]) -> CallbackRequest:
+        """HTTP Basic, the fixed header and the secret in the URL: those that the account has."""
+        headers = dict(request.headers)
+        if credentials.get("username"):
+            pair = f"{credentials['username']}:{credentials.get('password', '')}"
+            headers["authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+        if credentials.get("header_name"):
+            headers[credentials["header_name"].lower()] = credentials.get("header_value", "")
+        return with_url_secret(replace(request, headers=headers), credentials)
+
     @within_bounds
     def read(self, callback: RawCallback) -> list[Item]:
         """Each item by what it has: `status`, a report; `seenAt`, a report too; a writer and a content, a reply.
@@ -102,6 +116,9 @@ class Infobip:
     def answer(self, request: CallbackRequest) -> Answer:
         """An empty body. Infobip looks at the status only."""
         return Answer()
+
+
+PROVIDER: Provider = Infobip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from providers.base import BEFORE_IT_IS_LOST, SMALL_BODY, Answer, CallbackRequest, Codes, Item, Malformed, Unreadable
+from providers.base import (
+    BEFORE_IT_IS_LOST,
+    SMALL_BODY,
+    Answer,
+    CallbackRequest,
+    Codes,
+    Item,
+    Malformed,
+    Provider,
+    Unreadable,
+)
 from providers.bodies import is_json, json_object, read_form
 from providers.bounds import within_bounds
 from providers.fields import BadItem, number_or_none, origin, unambiguous
@@ -39,8 +49,9 @@ class Lime:
     answer_within: float | None = BEFORE_IT_IS_LOST  # whether it repeats is not documented
     max_body_bytes = SMALL_BODY
     credentials: tuple[str, ...] = (PATH_SECRET,)
+    secrets: frozenset[str] = frozenset({PATH_SECRET})
     proof_headers: frozenset[str] = frozenset()
-    codes = Codes()
+    codes: Codes | None = Codes()
     sent_details: frozenset[str] = frozenset()
     billing_details: frozenset[str] = frozenset()
     has_zoneless_times = False
@@ -51,6 +62,10 @@ class Lime:
 
         What proves a callback is the secret in its path, which ingest has checked by then.
         """
+
+    def prove(self, request: CallbackRequest, credentials: Mapping[str, str]) -> CallbackRequest:
+        """As it is: the secret in the path is all."""
+        return request
 
     @within_bounds
     def read(self, callback: RawCallback) -> list[Item]:
@@ -72,6 +87,9 @@ class Lime:
     def answer(self, request: CallbackRequest) -> Answer:
         """An empty body: what Lime does with an answer is not documented."""
         return Answer()
+
+
+PROVIDER: Provider = Lime()
 
 
 REPEAT_WINDOW = 60_000

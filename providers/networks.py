@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from providers.base import BEFORE_IT_IS_LOST, Item, Malformed, Unreadable
+from providers.base import BEFORE_IT_IS_LOST, CallbackRequest, Item, Malformed, Unreadable
 from providers.bodies import check_fields
 from providers.bounds import within_bounds
 from providers.fields import BadItem
 from providers.money import NotMoney, read_currency, read_money
 from providers.pasted import repaired
+from providers.proof import with_parameter
 from schemas.ids import derived_id
 from schemas.records import Postback, RawCallback
 
@@ -64,6 +65,10 @@ class Network:
     """As a provider's; neither network documents that it repeats a postback."""
     pauses_on_errors: bool = False
     """Whether the network stops posting after some errors, and posts what is of no click of ours too."""
+
+    def prove(self, request: CallbackRequest, credentials: Mapping[str, str]) -> CallbackRequest:
+        """The request with the account's token in its URL, if it has one."""
+        return with_parameter(request, TOKEN, credentials.get(TOKEN))
 
     @within_bounds
     def read(self, callback: RawCallback) -> list[Item]:

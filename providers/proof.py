@@ -9,7 +9,8 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
-from urllib.parse import parse_qsl
+from dataclasses import replace
+from urllib.parse import parse_qsl, quote
 
 from providers.base import CallbackRequest, NotAuthentic
 
@@ -97,6 +98,17 @@ def secrets_in_url(request: CallbackRequest) -> list[str]:
     """What stands in the URL as a secret, in the query and in the path."""
     given = [value for name, value in parse_qsl(request.query, keep_blank_values=True) if name.lower() == URL_SECRET]
     return given if request.path_secret is None else [*given, request.path_secret]
+
+
+def with_parameter(request: CallbackRequest, name: str, value: str | None) -> CallbackRequest:
+    """The request with one more parameter in its URL; without a value, as it is."""
+    added = f"&{name}={quote(value, safe='')}" if value else ""
+    return replace(request, url=request.url + added, query=request.query + added)
+
+
+def with_url_secret(request: CallbackRequest, credentials: Mapping[str, str]) -> CallbackRequest:
+    """The request with the account's secret in its URL, if it has one: what `require_url_secret` asks for."""
+    return with_parameter(request, URL_SECRET, credentials.get(URL_SECRET))
 
 
 def refuse_path_secret(request: CallbackRequest) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from providers.networks import Network
 
-TUNE = Network(
+NETWORK = Network(
     name="tune",
     payouts=("payout",),
     currencies=("currency",),

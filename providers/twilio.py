@@ -29,6 +29,7 @@ from providers.base import (
     Item,
     Malformed,
     NotAuthentic,
+    Provider,
     Unreadable,
 )
 from providers.bodies import Form, is_json, json_text, json_value, read_form
@@ -36,7 +37,7 @@ from providers.bounds import within_bounds
 from providers.fields import BadItem, bounded, count, mapping, number, number_or_none, origin, text, unambiguous
 from providers.meanings import Meaning, faults_of_senders, meanings, tables
 from providers.numbers import channel_of, to_sender
-from providers.proof import accepted, base64_signature, is_secret, refuse_path_secret
+from providers.proof import accepted, base64_signature, is_secret, refuse_path_secret, sha1_signature
 from providers.times import done_date_millis, iso_millis
 from schemas.numbering import user_id_of
 from schemas.records import REASSIGNED, InboundMessage, LinkClick, RawCallback, Receipt
@@ -55,8 +56,9 @@ class Twilio:
     answer_within: float | None = BEFORE_IT_IS_LOST  # it repeats once, at once
     max_body_bytes = SMALL_BODY
     credentials: tuple[str, ...] = ("auth_token", "shared_key")
+    secrets: frozenset[str] = frozenset({"auth_token", "shared_key"})
     proof_headers: frozenset[str] = frozenset({"x-twilio-signature"})
-    codes = Codes(_unknown_code)
+    codes: Codes | None = Codes(_unknown_code)
     sent_details: frozenset[str] = frozenset({"SENDING", "SENT"})
     # https://www.twilio.com/docs/api/errors/30002
     billing_details: frozenset[str] = frozenset({"ACCOUNT_SUSPENDED"})
@@ -88,6 +90,20 @@ class Twilio:
         if not is_secret(given, [base64_signature(key, each, algorithm) for key in keys for each in signed]):
             raise NotAuthentic("wrong_signature", "X-Twilio-Signature does not match")
 
+    def prove(self, request: CallbackRequest, credentials: Mapping[str, str]) -> CallbackRequest:
+        """`X-Twilio-Signature` of a form, with `shared_key` where there is no `auth_token`."""
+        pairs = sorted(set(parse_qsl(request.body.decode(), keep_blank_values=True)))
+        signed = request.url + "".join(name + value for name, value in pairs)
+        shared = credentials.get("shared_key") if "auth_token" not in credentials else None
+        if shared is None:
+            signature = sha1_signature(credentials.get("auth_token", ""), signed.encode())
+            return replace(request, headers={**request.headers, "x-twilio-signature": signature})
+        headers = {
+            "x-twilio-signature": base64_signature(shared, signed.encode(), "sha256"),
+            "x-twilio-webhooks-signature-settings": "key=trackly,algorithm=HMAC_SHA256",
+        }
+        return replace(request, headers={**request.headers, **headers})
+
     @within_bounds
     def read(self, callback: RawCallback) -> list[Item]:
         """One report where there is a status other than received, else one inbound message.
@@ -114,6 +130,9 @@ class Twilio:
         except (ValueError, Unreadable):
             return Answer()
         return Answer(b"<Response/>", "text/xml") if _is_message(fields) else Answer()
+
+
+PROVIDER: Provider = Twilio()
 
 
 MIN_BASE64 = 60

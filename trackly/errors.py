@@ -80,7 +80,7 @@ _EXPECTED: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("bus.embedded.broker", "EmbeddedKafkaError", str),
     ("bus.private", "NotPrivate", str),
     ("schemas.folder_registry", "RegistryError", str),
-    ("accounts.plan", "PlanError", str),
+    ("operations.as_code.plan", "PlanError", str),
     ("accounts.secrets", "SecretMissing", str),
     ("accounts.store", "SettingsTooNew", str),
     ("aiokafka.errors", "KafkaError", _kafka),

@@ -7,8 +7,8 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from operations.samples import SOURCES
 from providers import NETWORKS, PROVIDERS
-from providers.samples import SOURCES
 
 HEAD = 62 << 10
 """Bytes of the largest part of a head; with what stands around it a head stays below its bound."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from accounts.checks import check_class, check_code, check_id
+from accounts.checks import check_class, check_id
 from accounts.secrets import keyring, with_secrets
 from console.changes.acts import Act
 from console.changes.settings import refuse_references, write_setting
 from console.errors import conflict, validation_failed
+from operations.codes import check_code
 from operations.credentials import with_credentials
 from schemas.records import AccountConfig
 

@@ -7,7 +7,6 @@ from dataclasses import fields
 from functools import partial
 from typing import Any
 
-from accounts.plan import PlanError, new_secret, plan_endpoint
 from accounts.secrets import SecretMissing, keyring
 from accounts.urls import POLL
 from bus.clock import now_ms
@@ -17,6 +16,7 @@ from console.changes.settings import check_version, refuse_references, write_set
 from console.errors import conflict, not_found, validation_failed
 from console.parts import Parts
 from console.signin.customers import revoke
+from operations.as_code.plan import PlanError, new_secret, plan_endpoint
 from operations.endpoints import ChangeRefused, UnderWay, rotated
 from operations.trials import Trial, send_trial, trial_event
 from outbound.redaction import without_query

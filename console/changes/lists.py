@@ -6,11 +6,11 @@ from dataclasses import fields, replace
 from typing import Any
 
 from accounts.lists import LIST_ID, is_number
-from accounts.plan import PlanError, plan_list
 from console.changes.acts import Act
 from console.changes.settings import check_version, version_of, write_setting
 from console.errors import conflict, not_found, validation_failed
 from console.parts import Parts
+from operations.as_code.plan import PlanError, plan_list
 from outbound.redaction import without_query
 from schemas.records import ListConfig
 

@@ -8,13 +8,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Any
 
-from accounts.file import KEPT_FIELDS
 from accounts.model import TOPIC_OF, Config, config_key, described
 from accounts.secrets import REFERENCES, is_literal, secrets_of
 from bus.clock import now_ms
 from console.backends.kafka_writer import Entry
 from console.changes.acts import Act
 from console.errors import changed_meanwhile, not_available, validation_failed
+from operations.as_code.file import KEPT_FIELDS
 from schemas.ids import random_id
 
 READ_BACK = 3.0

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import Response
 
-from accounts.checks import CLASSES, CODED_PROVIDERS
+from accounts.checks import CLASSES
 from console.access.callers import TheParts
 from console.api.codes import codes_seen
 from console.changes.accounts import set_code_class
@@ -16,6 +16,7 @@ from console.errors import ApiError
 from console.pages.shell import done, page
 from console.pages.visitor import Administrator, TheVisitor, Visitor
 from console.parts import Parts
+from operations.codes import CODED_PROVIDERS
 
 router = APIRouter(prefix="/accounts/{account}/codes")
 

@@ -9,7 +9,6 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from accounts.brakes import brake_of
-from accounts.file import PROVIDERS
 from bus.clock import now_ms
 from console.access.callers import TheParts
 from console.changes import lists as changes
@@ -23,6 +22,7 @@ from console.pages.trends import WINDOWS
 from console.pages.visitor import Administrator, TheVisitor, Visitor
 from console.queries import series
 from console.queries.series import Span
+from providers import PROVIDERS
 
 router = APIRouter(prefix="/accounts/{account}/lists")
 

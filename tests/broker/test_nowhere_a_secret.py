@@ -15,9 +15,9 @@ import pytest
 
 from bus.embedded.broker import free_port
 from bus.settings import BusSettings
+from operations.samples import SOURCES, TOPICS, Occasion
 from providers import PROVIDERS
 from providers.base import CallbackRequest
-from providers.samples import SOURCES, TOPICS, Occasion
 from schemas.records import AccountConfig, EndpointConfig, ListConfig
 from tests.cluster import Cluster
 from tests.patience import PATIENCE

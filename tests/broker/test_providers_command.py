@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from operations.samples import SOURCES, TOPICS
 from providers import NETWORKS
-from providers.samples import SOURCES, TOPICS
 from schemas.records import AccountConfig, CallbacksSeen, ListConfig
 from tests.cluster import Cluster, running
 from tests.commands import Trackly

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from accounts.plan import new_secret
+from operations.as_code.plan import new_secret
 from outbound.signing import Signer
 from tests.go_tools import CACHE
 

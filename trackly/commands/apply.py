@@ -10,9 +10,9 @@ import typer
 
 from accounts.limits import LimitSettings
 from accounts.model import Accounts, described
-from accounts.plan import Plan, make_plan
 from accounts.secrets import keyring
 from accounts.store import delete_configs, write_configs
+from operations.as_code.plan import Plan, make_plan
 from schemas.codec import Codec
 from schemas.registry import registry_for
 from trackly.audit import write_down

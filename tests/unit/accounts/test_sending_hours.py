@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from accounts.file import read_file
 from accounts.model import Accounts
-from accounts.plan import export, make_plan
 from accounts.sending_hours import policy_of
 from hours.policy import ACCOUNT, Policy
 from hours.rules import Hours, chosen
+from operations.as_code.file import read_file
+from operations.as_code.plan import export, make_plan
 from schemas.records import AccountConfig
 
 BEGIN = '[[accounts]]\nid = "acme"\n[accounts.sending_hours]\n'

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from accounts.plan import export
 from console.principals import Role
+from operations.as_code.plan import export
 from schemas.records import AccountConfig, AuditEntry
 from tests.unit.console.console_parts import Api, refusal
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from accounts.model import Accounts
-from accounts.plan import PlanError, make_plan
+from operations.as_code.plan import PlanError, make_plan
 from providers import PROVIDERS
 from schemas.records import AccountConfig
 from tests.unit.ingest.ingest_parts import Door

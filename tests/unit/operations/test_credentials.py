@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.file import PROVIDERS
+from operations.as_code.file import CREDENTIALS
 from operations.credentials import credentials_of, with_credentials
 from providers import NETWORKS
 from providers import PROVIDERS as KNOWN
@@ -66,7 +66,7 @@ def test_what_cannot_be_is_refused_by_its_name(source: str, values: dict[str, st
 
 
 def test_every_provider_and_network_has_names() -> None:
-    assert {*KNOWN} == {*PROVIDERS}
+    assert {*KNOWN} == {*CREDENTIALS}
     assert all(credentials_of(source) or source == "lime" for source in (*KNOWN, *NETWORKS))
 
 

@@ -1,4 +1,4 @@
-"""What the contract test needs to know of each provider: one entry in CASES a provider, its samples in SOURCES."""
+"""What the contract test needs to know of each provider: one entry in CASES a provider."""
 
 from __future__ import annotations
 

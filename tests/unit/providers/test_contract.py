@@ -1,4 +1,4 @@
-"""Laws that hold for every provider in PROVIDERS. A new one needs an entry in CASES and its samples in SOURCES."""
+"""Laws that hold for every provider in PROVIDERS. A new one needs an entry in CASES and a file of samples."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accounts.file import PROVIDERS as IN_ACCOUNTS_FILE
 from ingest.redaction import storable_headers
+from operations.as_code.file import CREDENTIALS
+from operations.samples import SOURCES, TOPICS, Occasion, Sample
 from providers import PROVIDERS
 from providers.base import Answer, CallbackRequest, Item, Malformed, NotAuthentic, Unreadable
 from providers.meanings import tables
-from providers.samples import SOURCES, TOPICS, Occasion, Sample
 from schemas.codec import Codec
 from schemas.folder_registry import FolderRegistry
 from schemas.ids import derived_id
@@ -111,8 +111,15 @@ def test_a_provider_is_found_by_its_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_provider_has_codes_where_it_sends_reports(name: str) -> None:
+    assert (PROVIDERS[name].codes is not None) == (name in REPORTING)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_an_accounts_file_knows_the_credentials_and_their_predecessors(name: str) -> None:
-    assert {known.removesuffix("_previous") for known in IN_ACCOUNTS_FILE[name]} == set(PROVIDERS[name].credentials)
+    credentials, secrets = PROVIDERS[name].credentials, PROVIDERS[name].secrets
+    assert {*CREDENTIALS[name]} == {*credentials, *(f"{secret}_previous" for secret in secrets)}
+    assert secrets <= {*credentials}
 
 
 # Samples

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import providers.meanings
-from providers import PROVIDERS, samples
-from providers.base import CallbackRequest, Malformed, NotAuthentic
-from providers.samples import Occasion, Source
+from operations import samples
+from operations.samples import Occasion, Source, samples_of
+from providers import PROVIDERS
+from providers.base import CallbackRequest, Malformed, NotAuthentic, Provider
 from schemas.records import InboundMessage, Receipt
 from tests.unit.providers import contract_cases
 from tests.unit.providers.contract_cases import SECRET
@@ -54,16 +56,16 @@ def test_links_between_pages_and_code_lead_somewhere(page: Path) -> None:
 
 def test_the_provider_that_the_guide_adds_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     guide = DOCS / "adding-a-provider.md"
-    (table,) = blocks(guide, "json")
-    monkeypatch.setattr(providers.meanings, "tables", lambda name: json.loads(table))
-    file, sample_maker, case = (compile(code, str(guide), "exec") for code in blocks(guide, "python"))
+    table, templates = map(json.loads, blocks(guide, "json"))
+    monkeypatch.setattr(providers.meanings, "tables", lambda name: table)
+    monkeypatch.setattr(samples, "tables", lambda name: templates)
+    file, case = (compile(code, str(guide), "exec") for code in blocks(guide, "python"))
     pigeon: dict[str, Any] = {"__name__": "providers.pigeon"}
     exec(file, pigeon)
-    maker = dict(vars(samples))
-    exec(sample_maker, maker)
     cases = dict(vars(contract_cases))
     exec(case, cases)
-    provider, source = pigeon["Pigeon"](), Source("/api/x", maker["_pigeon"], maker["_prove_by_url"])
+    provider: Provider = pigeon["PROVIDER"]
+    source = Source("/api/x", partial(samples_of, "pigeon"), provider.prove)
     occasion = Occasion("+12025550199", "+18005551234", "1", datetime(2026, 3, 1, tzinfo=UTC))
 
     kinds = []

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from bus.memory import CODEC, MemoryKafka
+from operations.samples import SOURCES
 from providers import PROVIDERS
-from providers.samples import SOURCES
 from schemas.records import RawCallback, RejectedRecord
 from streams.normalize import normalize
 from streams.optout import default_words

@@ -9,9 +9,9 @@ import typer
 
 from accounts.checks import check_endpoint_secret
 from accounts.model import config_key
-from accounts.plan import new_secret
 from accounts.secrets import REFERENCES, is_literal, keyring, redacted
 from bus.clock import now_ms
+from operations.as_code.plan import new_secret
 from operations.endpoints import UnderWay, activated, paused, resumed, rotated, state_of
 from outbound.signing import secrets_at
 from schemas.records import EndpointConfig

@@ -21,11 +21,11 @@ from accounts.secrets import resolve
 from accounts.toml_table import nearest
 from bus.settings import ADDRESSES, BusSettings
 from ingest.settings import IngestSettings
+from operations.samples import SOURCES, TOPICS, Occasion, Sample
 from providers import NETWORKS, PROVIDERS
 from providers.base import CallbackRequest
 from providers.networks import METHODS, TOKEN
 from providers.proof import PATH_SECRET
-from providers.samples import SOURCES, TOPICS, Occasion, Sample
 from schemas.records import InboundMessage, LinkClick, Postback, Receipt, Record, RejectedRecord
 from trackly.decoding import Decoder
 from trackly.errors import Failed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from accounts.json_schema import json_schema
+from operations.as_code.json_schema import json_schema
 from schemas.topics import Catalogue
 from trackly.commands.topics.docs.asyncapi import asyncapi
 from trackly.commands.topics.docs.contract import contract

@@ -18,13 +18,13 @@ from typing import Any, Literal
 from accounts.alerts import Severity
 from accounts.brakes import OFF
 from accounts.checks import KEEP
-from accounts.file import KEPT_ACCOUNT_FIELDS, KEPT_FIELDS, Entry, read_endpoint, read_file, read_list
 from accounts.lists import address_key, addresses_of
 from accounts.model import Accounts, Config, all_configs, config_key
 from accounts.secrets import KeyRing, is_literal, redacted, secrets_of, with_secrets
 from accounts.sending_hours import FIELDS as SENDING_HOURS
 from accounts.sending_hours import written as written_sending_hours
 from accounts.toml_table import nearest
+from operations.as_code.file import KEPT_ACCOUNT_FIELDS, KEPT_FIELDS, Entry, read_endpoint, read_file, read_list
 from schemas.cloudevents import iso_time
 from schemas.records import AccountConfig, EndpointConfig, ListConfig
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from accounts import file
-from accounts.file import read_file
-from accounts.json_schema import json_schema
 from accounts.model import Accounts
-from accounts.plan import export, make_plan
-from tests.unit.accounts.test_plan import WHOLE, view_of
+from operations.as_code import file
+from operations.as_code.file import read_file
+from operations.as_code.json_schema import json_schema
+from operations.as_code.plan import export, make_plan
+from tests.unit.operations.as_code.test_plan import WHOLE, view_of
 
 SCHEMA = json.loads(json_schema())
 ACCOUNT = SCHEMA["properties"]["accounts"]["items"]["properties"]
@@ -49,7 +49,7 @@ def test_it_takes_a_file_with_every_setting_and_what_is_exported() -> None:
         (ACCOUNT["lists"]["items"]["properties"], file._LIST_KEYS),
         (ACCOUNT["endpoints"]["items"]["properties"], file._ENDPOINT_KEYS),
         (ACCOUNT["alerts"]["properties"], file._ALERT_KEYS),
-        (ACCOUNT["providers"]["properties"], file.PROVIDERS),
+        (ACCOUNT["providers"]["properties"], file.CREDENTIALS),
     ],
     ids=["account", "list", "endpoint", "alerts", "providers"],
 )

@@ -14,9 +14,9 @@ import orjson
 
 from accounts import checks
 from accounts.alerts import SEVERITIES
-from accounts.file import DEFAULT_EVENTS, read_account
 from accounts.toml_table import Check, Table
 from accounts.urls import POLL, check_target, check_web_address
+from operations.as_code.file import DEFAULT_EVENTS, read_account
 from schemas.folder_registry import FolderRegistry
 
 Schema = dict[str, Any]

@@ -20,7 +20,6 @@ from accounts.checks import (
     OPT_OUT_WORDS,
     check_brake,
     check_class,
-    check_code,
     check_credential,
     check_duration,
     check_email,
@@ -47,19 +46,19 @@ from accounts.sending_hours import FIELDS as SENDING_HOURS
 from accounts.sending_hours import read as read_sending_hours
 from accounts.toml_table import Table, quoted
 from accounts.urls import check_target, check_web_address
+from operations.codes import check_code
+from providers import PROVIDERS
 from schemas.records import AccountConfig, EndpointConfig, ListConfig
 
 DEFAULT_EVENTS = ("delivery", "unsubscribe", "reply")
 
-PROVIDERS: dict[str, tuple[str, ...]] = {
-    "infobip": (
-        *("username", "password", "password_previous", "header_name", "header_value", "header_value_previous"),
-        *("secret", "secret_previous"),
-    ),
-    "twilio": ("auth_token", "auth_token_previous", "shared_key", "shared_key_previous"),
-    "cm": ("secret", "secret_previous"),
-    "lime": ("path_secret", "path_secret_previous"),
-    "eztexting": ("secret", "secret_previous", "path_secret", "path_secret_previous", "signature"),
+CREDENTIALS: dict[str, tuple[str, ...]] = {
+    provider.name: tuple(
+        name
+        for credential in provider.credentials
+        for name in (credential, *([f"{credential}_previous"] if credential in provider.secrets else []))
+    )
+    for provider in PROVIDERS.values()
 }
 """Credentials by provider name; a secret has a second one while it is changed."""
 
@@ -136,7 +135,7 @@ def read_account(table: Table) -> list[Entry]:
     account = table.required("id", check_id)
     credentials = {
         provider: _credentials(given)
-        for provider, given in table.tables_by_name("providers", PROVIDERS, "provider").items()
+        for provider, given in table.tables_by_name("providers", CREDENTIALS, "provider").items()
     }
     postbacks = table.table("postbacks", (*POSTBACK_SECRETS, _POSTBACK_CIDRS))
     callbacks = table.table("callbacks", ("secret",))

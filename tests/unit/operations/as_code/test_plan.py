@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import providers
-from accounts import checks, file
+from accounts import checks
 from accounts.alerts import SEVERITIES, TYPES
 from accounts.model import Accounts
-from accounts.plan import PlanError, export, make_plan, new_secret
 from accounts.secrets import KeyRing, SecretMissing, new_key, with_secrets
+from operations.as_code import file
+from operations.as_code.plan import PlanError, export, make_plan, new_secret
 from schemas.records import AccountConfig, EndpointConfig, ListConfig
 
 WHOLE = """
@@ -310,7 +311,7 @@ MISTAKES = {
     ),
     account_with('codes = { 30500 = "neutral" }'): (
         'accounts[0].codes.30500: "30500" is not a valid code: '
-        "write a provider (infobip, twilio, cm, lime), a blank, and its code"
+        "write a provider (cm, infobip, lime, twilio), a blank, and its code"
     ),
     account_with(
         'codes = { "twilio 30500" = 1 }'
@@ -510,7 +511,7 @@ def test_an_endpoint_may_name_a_list_that_is_only_stored() -> None:
 
 
 def test_every_provider_of_trackly_may_have_credentials() -> None:
-    assert set(providers.PROVIDERS) <= set(file.PROVIDERS)
+    assert set(providers.PROVIDERS) <= set(file.CREDENTIALS)
 
 
 # Secrets
