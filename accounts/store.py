@@ -16,6 +16,7 @@ from accounts.pauses import SUFFIX
 from accounts.secrets import keyring, with_secrets
 from bus.clock import now_ms
 from bus.fetching import ask_seldom
+from bus.insisting import insist
 from bus.producer import Producer
 from bus.reading.outside import TopicPartition, started_outside
 from bus.settings import BusSettings
@@ -74,8 +75,8 @@ class SettingsReader(Generic[V]):
         self._consumer = await started_outside(self._settings)
         tps = [TopicPartition(name, 0) for name in self._topics]
         self._consumer.assign(tps)
-        ends = await self._consumer.end_offsets(tps)
-        self._read = await self._consumer.beginning_offsets(tps)
+        ends = await insist("the ends of settings", lambda: self._consumer.end_offsets(tps))
+        self._read = await insist("the beginnings of settings", lambda: self._consumer.beginning_offsets(tps))
         for tp, begin in self._read.items():
             self._consumer.seek(tp, begin)
         while any([await self._consumer.position(tp) < ends[tp] for tp in tps]):

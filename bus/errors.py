@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from aiokafka.errors import CommitFailedError, KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import CommitFailedError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
-__all__ = ["CommitFailedError", "KafkaError", "MessageSizeTooLargeError"]
+__all__ = ["CommitFailedError", "KafkaError", "MessageSizeTooLargeError", "may_pass"]
+
+
+def may_pass(error: KafkaError) -> bool:
+    """Whether asking again may help.
+
+    aiokafka does not call its own timeouts retriable, and a look-up of offsets ends in one when a broker is slow.
+    """
+    return bool(error.retriable) or isinstance(error, KafkaTimeoutError)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from aiokafka.errors import KafkaError
+from bus.errors import KafkaError, may_pass
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ async def insist(what: str, ask: Callable[[], Awaitable[T]]) -> T:
         try:
             return await ask()
         except KafkaError as error:
-            if not error.retriable:
+            if not may_pass(error):
                 raise
             log.warning("%s: Kafka does not answer (%s); asking again", what, type(error).__name__)
             await asyncio.sleep(PAUSE)

@@ -31,6 +31,8 @@ from trackly.commands.up.supervisor import Service
 
 CODEC = Codec(FolderRegistry())
 R = TypeVar("R", bound=Record)
+LINES = 300
+"""How much of the log of a service stands in the message of a test that it fails: its end and what led to it."""
 
 
 class Cluster:
@@ -118,7 +120,7 @@ class Cluster:
         """SIGTERM, and wait until it has finished its work."""
         self._end(name, signal.SIGTERM)
         code = self.services[name].process.returncode  # type: ignore[union-attr]
-        assert code in (0, -signal.SIGTERM), f"{name} ended with {code}:\n{self.services[name].last_lines(30)}"
+        assert code in (0, -signal.SIGTERM), f"{name} ended with {code}:\n{self.services[name].last_lines(LINES)}"
 
     def revive(self) -> None:
         """Start again what has ended by itself, as an orchestrator does."""
@@ -142,8 +144,8 @@ class Cluster:
             waiting = [service for service in waiting if not service.is_ready()]
             late = time.monotonic() > deadline
             for service in waiting:
-                assert service.is_alive(), f"{service.name} died:\n{service.last_lines(30)}"
-                assert not late, f"{service.name} is not ready:\n{service.last_lines(30)}"
+                assert service.is_alive(), f"{service.name} died:\n{service.last_lines(LINES)}"
+                assert not late, f"{service.name} is not ready:\n{service.last_lines(LINES)}"
             time.sleep(0.1)
 
     def records(self, topic: str) -> list[Record]:
@@ -178,7 +180,7 @@ class Cluster:
     def ended(self) -> str:
         """What the services that do not run said last, for the message of a test that waits in vain."""
         gone = [service for service in self.services.values() if not service.is_alive()]
-        return "".join(f"\n{service.name} has ended:\n{service.last_lines(30)}" for service in gone)
+        return "".join(f"\n{service.name} has ended:\n{service.last_lines(LINES)}" for service in gone)
 
     def _service(self, name: str) -> Service:
         kind = re.sub(r"-\d+$", "", name)
@@ -192,9 +194,9 @@ class Cluster:
     def _end(self, name: str, number: signal.Signals) -> None:
         service = self.services[name]
         assert service.process is not None
-        assert service.is_alive(), f"{name} died by itself:\n{service.last_lines(30)}"
+        assert service.is_alive(), f"{name} died by itself:\n{service.last_lines(LINES)}"
         os.kill(service.process.pid, number)
-        service.process.wait(40)
+        service.process.wait(PATIENCE)
 
 
 def stored(settings: BusSettings, topic: str) -> list[Any]:

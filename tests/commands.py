@@ -26,6 +26,7 @@ from schemas.cloudevents import event_headers
 from schemas.codec import Codec
 from schemas.folder_registry import FolderRegistry
 from schemas.records import Record
+from tests.patience import PATIENCE
 from trackly.cli import main
 
 NOW = now_ms()
@@ -47,7 +48,7 @@ def run_trackly(arguments: tuple[str, ...], environment: Mapping[str, str]) -> s
     _seen_as_process.add(arguments[0])
     return subprocess.run(
         [sys.executable, "-m", "trackly", *arguments], env=environment, stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, timeout=120,
+        capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
 
 

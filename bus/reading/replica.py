@@ -15,6 +15,7 @@ import aiokafka
 from bus.admin import Admin, TopicLog, UnknownTopic
 from bus.clients import new_consumer
 from bus.fetching import ask_seldom
+from bus.insisting import insist
 from bus.layout import TopicMadeAnew
 from bus.settings import BusSettings
 from bus.tables.store import Store, StoreFailed
@@ -136,7 +137,7 @@ class Replica:
             return found.begins
         at = self._since()
         wanted = {aiokafka.TopicPartition(self.topic.name, partition): at for partition in found.ends}
-        places = await self._consumer.offsets_for_times(wanted)
+        places = await insist("where a copy begins", lambda: self._consumer.offsets_for_times(wanted))
         return {tp.partition: found.ends[tp.partition] if places[tp] is None else places[tp].offset for tp in wanted}
 
     async def stop(self) -> None:

@@ -24,6 +24,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from bus.clients import new_consumer
+from bus.errors import may_pass
 from bus.fetching import FollowingConsumer
 from bus.insisting import insist
 from bus.layout import Identity
@@ -153,7 +154,7 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             log.warning("offsets were not committed: %s", type(error).__name__)
             return False
         except KafkaError as error:
-            if not error.retriable:
+            if not may_pass(error):
                 await self.crash(error)
             log.warning("offsets are not committed yet: %s", type(error).__name__)
             return False
@@ -357,6 +358,8 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
         }
         if not due:
             return False
+        if self._thread.thread_loop.is_closed():  # it has crashed; the next owner does this work again
+            return False
         done = bool(await self._commit({TP(*tp): offset for tp, offset in due.items()}))
         if done:
             for tp, offset in due.items():
@@ -384,8 +387,11 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
                 await asyncio.sleep(0.2)
 
     async def end_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
-        """The offset after the last record of any partitions. Raises aiokafka.errors.KafkaError."""
-        return {tp: end for tp, (_, end) in (await self._thread.log_bounds(tps)).items()}
+        """The offset after the last record of any partitions. Stages ask; a broker that is slow to answer must not
+        end them, so it waits for one that answers.
+        """
+        bounds = await insist("the ends of topics", lambda: self._thread.log_bounds(tps))
+        return {tp: end for tp, (_, end) in bounds.items()}
 
     async def standing(self) -> dict[TopicPartition, tuple[int, int]]:
         """For each partition: records that are on the topic and not durable here, and the durable offset.

@@ -13,6 +13,7 @@ from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.records import AccountConfig
 from tests.cluster import CODEC
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.broker
 
@@ -35,7 +36,7 @@ async def test_settings_that_were_fetched_when_kafka_failed_are_fetched_again(
     await producer.start()
     await write_configs(producer, bus_settings, CODEC, [AccountConfig(id="acme", name="Acme")])
     await producer.stop()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while "acme" not in reader.view.accounts:
             await asyncio.sleep(0.05)
     assert failed

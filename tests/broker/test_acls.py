@@ -111,7 +111,7 @@ def configure(cluster: Cluster) -> None:
 def post_report(cluster: Cluster, message: str) -> None:
     report = {"messageId": message, "to": "15551230001", "from": "18005550001", "status": {"groupId": 3, "id": 5}}
     url = f"http://127.0.0.1:{cluster.ingest_port}/api/webhook-feedbacks/infobip?account=acme"
-    answer = httpx.post(url, json={"results": [report]}, timeout=20)
+    answer = httpx.post(url, json={"results": [report]}, timeout=PATIENCE)
     assert answer.status_code == 200, answer.text
 
 
@@ -133,7 +133,7 @@ def test_services_do_their_work_and_are_denied_nothing(cluster: UserCluster, kaf
         f"{cluster.console('console-1')}/api/contacts/check",
         headers={"X-Api-Key": key},
         json={"list_number": "+18005550001", "numbers": ["+15551230001"]},
-        timeout=20,
+        timeout=PATIENCE,
     )
     assert answer.status_code == 200, answer.text
     for name in list(cluster.services):
@@ -163,7 +163,7 @@ def test_a_service_may_not_write_what_another_writes(cluster: UserCluster, kafka
 def may_write(settings: BusSettings, topic: str) -> bool:
     producer = KafkaProducer(**settings.kafka_python(), acks="all")
     try:
-        producer.send(topic, b"", key=b"k", partition=0).get(timeout=20)
+        producer.send(topic, b"", key=b"k", partition=0).get(timeout=PATIENCE)
     except TopicAuthorizationFailedError:
         return False
     finally:

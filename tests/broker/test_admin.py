@@ -107,7 +107,7 @@ def test_offsets_and_lag_of_a_group(bus_settings: BusSettings, topic_prefix: str
 
         producer = KafkaProducer(**bus_settings.kafka_python())
         for value in (b"one", b"two", b"three"):
-            producer.send(topic, value, partition=1).get(timeout=10)
+            producer.send(topic, value, partition=1).get(timeout=PATIENCE)
         producer.close()
         assert admin.end_offsets(topic) == {0: 0, 1: 3, 2: 0, 3: 0}
         assert admin.begin_offsets(topic) == {0: 0, 1: 0, 2: 0, 3: 0}

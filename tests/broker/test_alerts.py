@@ -15,7 +15,7 @@ from standardwebhooks.webhooks import Webhook
 from schemas.records import AccountConfig, AlertTold, DeliveryEvent
 from tests.sink_house import SECRET, Kafka, Receiver, delivered, endpoint, until
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.broker]
 
 StartSinks = Callable[[], subprocess.Popen[bytes]]
 

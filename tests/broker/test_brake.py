@@ -11,7 +11,7 @@ import pytest
 
 from schemas.records import AccountConfig, ContactState, ListConfig, RemovalsHeld, RemovedEvent
 from tests.cluster import Cluster, running
-from tests.patience import http
+from tests.patience import PATIENCE, http
 
 pytestmark = pytest.mark.broker
 
@@ -52,7 +52,7 @@ def removals(cluster: Cluster) -> dict[str, RemovedEvent]:
     return {event.event_id: event for event in cluster.records("removed") if isinstance(event, RemovedEvent)}
 
 
-def until(condition: Callable[[], bool], seconds: float = 90.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -93,7 +93,7 @@ class Running:
     def check_alive(self) -> None:
         """No process has ended."""
         for service in self._cluster.services.values():
-            assert service.is_alive(), f"{service.name} ended:\n{service.last_lines(40)}"
+            assert service.is_alive(), f"{service.name} ended:\n{service.last_lines(300)}"
 
     async def check_ledger(self) -> None:
         """Every callback that was answered 200 has its webhook."""

@@ -14,6 +14,7 @@ from bus.settings import BusSettings
 from schemas.ids import contact_key, recipient_key
 from schemas.records import ContactState, DeadWebhook, DeliveryEvent, RejectedRecord
 from tests.commands import NOW, Trackly, lines_of, write
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.broker
 
@@ -295,7 +296,7 @@ def test_tap_follows_until_it_is_interrupted(
         write(bus_settings, "delivery", delivery(2, "delivered"))
         assert json.loads(tap.stdout.readline())["value"]["event_id"] == "evt_2"
         tap.send_signal(signal.SIGINT)
-        assert tap.wait(20) == 0
+        assert tap.wait(PATIENCE) == 0
 
 
 def test_tap_ends_quietly_when_nobody_reads_it(
@@ -310,7 +311,7 @@ def test_tap_ends_quietly_when_nobody_reads_it(
         assert tap.stderr is not None
         tap.stdout.readline()
         tap.stdout.close()
-        assert (tap.wait(20), tap.stderr.read()) == (0, "")
+        assert (tap.wait(PATIENCE), tap.stderr.read()) == (0, "")
 
 
 def test_tap_of_an_unknown_topic_names_close_ones(trackly: Trackly, topics: None) -> None:

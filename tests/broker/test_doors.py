@@ -78,7 +78,7 @@ def test_java_s_own_client_at_its_defaults_loses_no_callback(cluster: Cluster) -
     if java is None:
         pytest.skip("java is not installed: its HTTP client was NOT tried")
     command = [java, str(CLIENTS / "Post.java"), callbacks_url(cluster), "77"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.stdout.startswith("200"), done.stdout + done.stderr
     [callback] = cluster.wait_for("raw", RawCallback, "x" * 77)
     assert callback.body == b"x" * 77
@@ -106,7 +106,7 @@ def test_a_client_that_is_still_sending_reads_that_its_body_is_too_large(cluster
         (cluster.console("console-1") + "/api/contacts/check", {}),
     ):
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(urllib.request.Request(url, b" " * (8 << 20), headers), timeout=20)
+            urllib.request.urlopen(urllib.request.Request(url, b" " * (8 << 20), headers), timeout=PATIENCE)
         assert refused.value.code == (413 if headers or "infobip" in url else 401)
         refused.value.close()
 

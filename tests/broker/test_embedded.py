@@ -40,7 +40,7 @@ def produce(servers: str, topic: str, values: list[bytes]) -> None:
     try:
         sent = [producer.send(topic, value) for value in values]
         for future in sent:
-            future.get(timeout=10)
+            future.get(timeout=PATIENCE)
     finally:
         producer.close()
 
@@ -95,7 +95,7 @@ def test_the_largest_record_of_the_catalogue_is_taken(kafka: EmbeddedKafka) -> N
     value = os.urandom(largest.max_message_bytes - 1_000)
     producer = KafkaProducer(bootstrap_servers=servers, max_request_size=largest.max_message_bytes)
     try:
-        assert producer.send(largest.name, value).get(timeout=20).offset == 0
+        assert producer.send(largest.name, value).get(timeout=PATIENCE).offset == 0
     finally:
         producer.close()
 

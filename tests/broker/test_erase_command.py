@@ -129,7 +129,7 @@ def test_afterwards_no_table_and_nothing_that_is_written_holds_the_number(runnin
         assert holding == [], table
     postback = f"http://127.0.0.1:{running.ingest_port}/api/postbacks/tune?account=acme&click_id=click-1&payout=2.5"
     assert http.get(postback).status_code == 200
-    running.wait_for("conversion", ConversionEvent, "click-1", timeout=90)
+    running.wait_for("conversion", ConversionEvent, "click-1", timeout=PATIENCE)
 
     running.stop("streams-1")  # its stores can be read when nobody has them open
     stores = [*Path(running.environment["TRACKLY_DATA_DIR"]).glob("streams/streams-1/*/*")]

@@ -9,7 +9,7 @@ import pytest
 from bench.faults.case import Ground
 from bench.faults.crashes import crashes
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 STEPS = ("contacts: after events", "contacts: before the store")
 

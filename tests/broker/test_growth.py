@@ -86,7 +86,7 @@ async def test_what_is_keyed_goes_where_it_went_before_partitions_were_added(clu
 
     before = await places()
     await asyncio.to_thread(raise_partitions, cluster, 6, "inbound")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while (await producer.counts())[topic] != 6 or await producer.partitions(topic) != 6:
             await asyncio.sleep(0.2)
     assert await places() == before
@@ -106,7 +106,7 @@ def test_new_partitions_of_raw_callbacks_are_written_and_read_after_a_rolling_re
     raise_partitions(cluster, 6, "raw")
     for number in range(6):
         write_raw(cluster, number)
-    found = cluster.wait_for("receipts", Receipt, "DELIVERED", count=6, timeout=60)
+    found = cluster.wait_for("receipts", Receipt, "DELIVERED", count=6, timeout=PATIENCE)
     assert {receipt.provider_message_id for receipt in found} == {str(number) for number in range(6)}
     until(lambda: [problems(cluster, name) for name in names] == [[], []], 30)
     before = raw_ends(cluster)
@@ -135,7 +135,7 @@ def write_raw(cluster: Cluster, partition: int) -> None:
     )
     producer = KafkaProducer(**cluster.settings.kafka_python())
     topic = cluster.settings.catalogue["raw"].name
-    producer.send(topic, CODEC.encode(raw), partition=partition).get(timeout=20)
+    producer.send(topic, CODEC.encode(raw), partition=partition).get(timeout=PATIENCE)
     producer.close()
 
 
@@ -160,7 +160,7 @@ def test_a_service_whose_clock_is_wrong_says_so_and_does_not_start(bus_settings:
         cluster.start("ingest")
         process = cluster.services["ingest"].process
         assert process is not None
-        assert process.wait(60) == 1
+        assert process.wait(PATIENCE) == 1
         log = cluster.services["ingest"].log_path.read_text()
         assert re.search(r"clock is 7\d{3} s ahead of Kafka's", log)
         assert "TRACKLY_CLOCK_TOLERANCE" in log

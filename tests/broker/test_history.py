@@ -276,7 +276,7 @@ def test_mirror_repeats_events_without_numbers(
 
 def test_mirror_needs_its_key(environment: dict[str, str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "trackly", "mirror"], env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "trackly", "mirror"], env=environment, capture_output=True, text=True, timeout=PATIENCE
     )
     assert (done.returncode, done.stderr) == (
         1,

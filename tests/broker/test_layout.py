@@ -54,7 +54,11 @@ def process(cluster: Cluster, *numbers: int) -> None:
 def ended(cluster: Cluster, service: str, **changes: str) -> subprocess.CompletedProcess[str]:
     """Run a service, which is to end by itself."""
     return subprocess.run(
-        cluster.command(service), env={**cluster.environment, **changes}, capture_output=True, text=True, timeout=90
+        cluster.command(service),
+        env={**cluster.environment, **changes},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
 
 
@@ -117,7 +121,7 @@ def test_streams_do_not_start_on_a_changelog_that_was_made_anew(cluster: Cluster
     cluster.start("streams-1")
     process_of = cluster.services["streams-1"].process
     assert process_of is not None
-    assert process_of.wait(60) == 1
+    assert process_of.wait(PATIENCE) == 1
     log = cluster.services["streams-1"].last_lines(1_000)
     assert "was deleted and made anew" in log
     assert "trackly tables rebuild-from-contacts" in log

@@ -152,7 +152,7 @@ def committed(settings: BusSettings, topic: str, group: str) -> int:
         return admin.group_offsets(settings.group(group)).get((settings.catalogue[topic].name, 0), 0)
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = 45.0) -> None:
+def until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, what
@@ -175,7 +175,7 @@ def test_an_agent_that_fails_ends_its_worker_and_the_next_one_does_all_of_its_wo
             assert process.stdout.readline() == "FAILED\n"
             # Faust starts a failed agent again at once: it would find these.
             write(settings, topic, [CODEC.encode(record(n)) for n in range(10, 20)])
-            assert process.wait(45) == 1
+            assert process.wait(PATIENCE) == 1
         finally:
             process.kill()
     assert committed(settings, topic, service) == 0
@@ -200,7 +200,7 @@ def test_a_run_of_junk_is_rejected_and_costs_no_record_beside_it(cluster: Cluste
 
 def test_more_junk_than_that_ends_the_worker_and_stays_where_it_is(cluster: Cluster, settings: BusSettings) -> None:
     write(settings, "raw", [b"\x00\x00\x00\xff\xffjunk%d" % n for n in range(400)])
-    process = subprocess.run(cluster.command("streams"), env=cluster.environment, timeout=60, capture_output=True)
+    process = subprocess.run(cluster.command("streams"), env=cluster.environment, timeout=PATIENCE, capture_output=True)
     assert process.returncode == 1
     assert b"mend the cause before you start again" in process.stderr + process.stdout
     assert committed(settings, "raw", "streams") == 0
@@ -219,7 +219,7 @@ def test_an_item_of_any_size_stops_nobody(cluster: Cluster) -> None:
         json.dumps({"results": [{"from": "15550000014", "to": LIST[1:], "text": "STOP" + " " * 3_000_000}]}).encode(),
         json.dumps({"results": [{"from": "z" * 3_000_000, "to": LIST[1:], "text": "STOP"}]}).encode(),
     ]
-    with httpx.Client(timeout=20) as client:
+    with httpx.Client(timeout=PATIENCE) as client:
         for content in (body(1), *odd, body(20)):
             assert client.post(url, content=content).status_code == 200
     told = cluster.wait_for("delivery", DeliveryEvent, "m20")

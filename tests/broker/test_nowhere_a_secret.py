@@ -92,7 +92,7 @@ def run(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
         asyncio.run(cluster.configure(CONFIGS))
         cluster.start("ingest", "streams-1", "sinks-1")
         cluster.wait_ready()
-        with httpx.Client(timeout=15) as http:
+        with httpx.Client(timeout=PATIENCE) as http:
             base = f"http://127.0.0.1:{cluster.ingest_port}"
             for name in sorted(PROVIDERS):
                 _post_samples(run, http, base, name)

@@ -20,8 +20,9 @@ from accounts.model import Config
 from schemas.records import AccountConfig, EndpointConfig, ListConfig
 from tests.cluster import Cluster, running
 from tests.http_servers import served
+from tests.patience import PATIENCE
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.broker]
 
 SHOP, NEWS = "+18005550001", "+18005550002"
 POOL = "+18885550177"
@@ -80,7 +81,7 @@ class House:
                 self.cluster.console("console-1") + "/api/contacts/check",
                 json={"list_number": listed, "numbers": numbers},
                 headers={"X-Api-Key": self.key},
-                timeout=20,
+                timeout=PATIENCE,
             )
             for each in answer.json().get("contacts", ()):
                 if not each["may_be_texted"]:
@@ -104,7 +105,7 @@ def house(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hou
         services = ("ingest", "streams-1", "sinks-1", "console-1", "read-model")
         directory = tmp_path_factory.mktemp("agree")
         cluster = stack.enter_context(running(broker, directory, "agr", configs, *services))
-        pages = stack.enter_context(httpx.Client(base_url=cluster.console("console-1"), timeout=20))
+        pages = stack.enter_context(httpx.Client(base_url=cluster.console("console-1"), timeout=PATIENCE))
         pages.headers["sec-fetch-site"] = "same-origin"
         added = cluster.trackly("users", "add", "ann@example.com", "--role", "support", "--account", "acme")
         welcome = urlsplit(added.stdout.split()[0]).path
@@ -132,7 +133,7 @@ def test_after_an_opt_out_by_each_channel_everything_says_the_same(house: House)
     )
     # Only now is it known whose the id is.
     house.post(reply("wa-2", BY_WHATSAPP, NEWS, "thanks", "WHATSAPP", contact={"userId": USER}))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while (said := house.out(*OUT)) != OUT or len(house.webhooks.bodies) < 5:
         assert time.monotonic() < deadline, (said, house.webhooks.bodies)
         time.sleep(0.2)

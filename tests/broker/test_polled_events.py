@@ -24,7 +24,7 @@ from schemas.records import DeliveryEvent, EndpointConfig
 from tests.patience import PATIENCE
 from tests.unit.sinks.sink_parts import delivered
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.broker]
 
 CODEC = Codec(FolderRegistry())
 ENDPOINT = EndpointConfig(account="acme", id="crm", url=POLL, secret="", events=("delivery",))

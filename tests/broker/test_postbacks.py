@@ -330,7 +330,7 @@ def test_workers_killed_in_turn_give_every_conversion_once(broker: str, tmp_path
             number += len(clicks)
             register(cluster, *(link(click) for click in clicks[::2]))
             url = f"http://127.0.0.1:{cluster.ingest_port}/api/postbacks/tune"
-            with httpx.Client(timeout=15) as client:
+            with httpx.Client(timeout=PATIENCE) as client:
                 for n, click in enumerate(clicks):
                     if n == 30:
                         cluster.kill(victim)

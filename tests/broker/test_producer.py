@@ -117,7 +117,7 @@ def await_frozen(pid: int) -> None:
 
 
 async def send(producer: Producer, topic: str, value: bytes, partition: int = 1) -> Any:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         return await (await producer.send(topic, value, partition=partition))
 
 
@@ -167,7 +167,7 @@ async def test_after_a_batch_that_is_refused_others_are_taken(
     batch = [Keyed(b"key", b"%d" % number, []) for number in range(3)]
     with ahead(), pytest.raises(InvalidTimestampError):
         await producer.send_batch(topic, 1, batch)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await producer.send_batch(topic, 1, batch)
     assert values(bus_settings) == [b"0", b"1", b"2"]
 
@@ -176,7 +176,7 @@ async def test_what_was_taken_stands_in_the_order_in_which_it_was_sent(
     producer: Producer, topic: str, too_large: bytes, bus_settings: BusSettings
 ) -> None:
     sent: list[tuple[int, bytes, asyncio.Future[Any]]] = []
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(PATIENCE):
         for number in range(600):
             for partition in (1, 2):
                 refused = number in (100, 101, 350) and partition == 1
@@ -198,7 +198,7 @@ async def test_batches_behind_a_refused_record_are_sent_again_in_their_order(
     producer: Producer, topic: str, too_large: bytes, bus_settings: BusSettings
 ) -> None:
     batches = [[Keyed(b"key", b"%d" % (20 * batch + number), []) for number in range(20)] for batch in range(5)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         refused = await producer.send(topic, too_large, partition=1)
         await asyncio.gather(*(producer.send_batch(topic, 1, batch) for batch in batches))
     with pytest.raises(MessageSizeTooLargeError):
@@ -212,7 +212,7 @@ async def test_records_of_many_places_go_out_together_each_to_its_partition_in_t
     keyed = [Addressed(topic, b"k%d" % number, key=b"key") for number in range(3)]
     placed = [Addressed(topic, b"p%d" % number, partition=3) for number in range(3)]
     large = Addressed(topic, b"x" * 200_000, partition=3)  # more than a batch holds
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await producer.send_all([keyed[0], placed[0], large, keyed[1], placed[1], keyed[2], placed[2]])
     place = partition_of(b"key", bus_settings.partitions)
     assert place != 3
@@ -222,7 +222,7 @@ async def test_records_of_many_places_go_out_together_each_to_its_partition_in_t
 
 async def test_a_batch_tells_the_offset_of_its_last_record(producer: Producer, topic: str) -> None:
     batch = [Keyed(b"key", b"x" * 50_000) for _ in range(5)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         assert await producer.send_batch(topic, 1, batch) == 4
         assert await producer.send_batch(topic, 1, batch[:1]) == 5
 
@@ -330,7 +330,7 @@ async def test_a_producer_says_for_how_long_nothing_was_acknowledged(
     await producer.start()
     with frozen():
         waits = asyncio.create_task(send(producer, own_settings.catalogue[TOPIC].name, b"waits"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while producer.problem() is None:
                 await asyncio.sleep(0.05)
         assert producer.waiting > 1.0
@@ -418,7 +418,7 @@ async def test_callbacks_are_refused_at_once_while_nothing_is_acknowledged_and_n
             await asyncio.sleep(0.1)
         took = await asyncio.gather(*waiting)
     assert sum(seconds > 0.5 for seconds in took) <= 8
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             with suppress(NotStored):
                 await writer.write(RAW, None)

@@ -25,6 +25,7 @@ from schemas.ids import contact_key, recipient_key
 from schemas.records import Record
 from tests import read_records as records
 from tests.cluster import Cluster
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.broker
 
@@ -75,7 +76,7 @@ def put(cluster: Cluster, *found: tuple[str, bytes, Record]) -> None:
     asyncio.run(write(cluster.settings, list(found)))
 
 
-def wait_until(what: Callable[[], bool], timeout: float = 60.0, every: float = 0.1) -> None:
+def wait_until(what: Callable[[], bool], timeout: float = PATIENCE, every: float = 0.1) -> None:
     deadline = time.monotonic() + timeout
     while not what():
         assert time.monotonic() < deadline, "it took too long"

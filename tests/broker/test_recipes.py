@@ -63,7 +63,7 @@ def recipe(bus_settings: BusSettings, environment: dict[str, str]) -> Iterator[d
 
 def run(environment: dict[str, str], *command: str, cwd: Path | None = None) -> list[str]:
     done = subprocess.run(
-        [sys.executable, *command], env=environment, cwd=cwd, capture_output=True, text=True, timeout=90
+        [sys.executable, *command], env=environment, cwd=cwd, capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

@@ -38,7 +38,7 @@ def delete_topic(settings: BusSettings) -> None:
 
 
 async def caught_up(replica: Replica, places: list[Any]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         for place in places:
             await replica.reach(place.partition, place.offset)
 

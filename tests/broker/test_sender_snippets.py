@@ -21,6 +21,7 @@ from hours.rules import DAYS
 from schemas.records import AccountConfig, ListConfig
 from tests.broker.test_console import Api
 from tests.cluster import Cluster, running
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.broker
 
@@ -110,7 +111,7 @@ def test_the_example_for_curl_asks(cluster: Cluster, keys: dict[str, str]) -> No
     command = command.replace("https://YOUR-HOST", cluster.console("console-1")).replace("curl ", "curl -sS ", 1)
     environment = {**os.environ, "KEY": keys["acme"]}
     done = subprocess.run(
-        ["sh", "-c", command], env=environment, capture_output=True, text=True, timeout=60, check=True
+        ["sh", "-c", command], env=environment, capture_output=True, text=True, timeout=PATIENCE, check=True
     )
     found = {each["number"]: each["may_be_texted"] for each in json.loads(done.stdout)["contacts"]}
     assert found == {FREE: True, REMOVED: False}

@@ -72,7 +72,7 @@ def wait_for(cluster: Cluster, removed: Iterable[str], failures: dict[str, int] 
         left += [n for n, count in (failures or {}).items() if n not in found or found[n].failures != count]
         if not left:
             return
-        assert cluster.services["streams-1"].is_alive(), cluster.services["streams-1"].last_lines(30)
+        assert cluster.services["streams-1"].is_alive(), cluster.services["streams-1"].last_lines(300)
         assert time.monotonic() < until, {number: found.get(number) for number in left}
         time.sleep(0.3)
 

@@ -16,7 +16,7 @@ import pytest
 
 from bus.embedded.broker import free_port
 from console.signin.first import FILE
-from tests.patience import http
+from tests.patience import PATIENCE, http
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
@@ -44,7 +44,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]
         yield directory, said.read_text()
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_nothing_that_it_makes_can_be_read_by_another_user(data: tuple[Path, str]) -> None:

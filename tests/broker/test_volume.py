@@ -133,7 +133,7 @@ async def test_every_final_state_is_exact(bus_settings: BusSettings, tmp_path: P
 
 def _post(cluster: Cluster, reports: list[Report]) -> None:
     url = f"http://127.0.0.1:{cluster.ingest_port}/api/webhook-feedbacks/infobip?account=acme"
-    with httpx.Client(timeout=30) as client:
+    with httpx.Client(timeout=PATIENCE) as client:
         for first in range(0, len(reports), A_CALLBACK):
             body = {"results": [report.item() for report in reports[first : first + A_CALLBACK]]}
             assert client.post(url, json=body).status_code == 200

@@ -31,7 +31,7 @@ from sinks.webhooks.attempt_log import answered_since
 from tests.patience import PATIENCE
 from tests.sink_house import SECRET, Kafka, Receiver, delivered, endpoint, until, until_ready
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.broker]
 
 StartSinks = Callable[..., subprocess.Popen[bytes]]
 SOON = {"TRACKLY_PAUSE_FAILURES": "5", "TRACKLY_PAUSE_SECONDS": "1"}

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from tests.sink_house import Kafka, Receiver, delivered, endpoint, receiving, until
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.broker]
 
 TIMEOUT, STALL = 1.0, 2.5
 """Seconds that an endpoint has for its answer, and for which the process stands still."""

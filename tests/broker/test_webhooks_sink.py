@@ -24,7 +24,7 @@ from tests.clock import ShiftedClock
 from tests.patience import PATIENCE
 from tests.sink_house import SECRET, Kafka, Receiver, delivered, endpoint, until
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.broker]
 
 
 async def test_an_event_reaches_every_endpoint_that_wants_it_signed(

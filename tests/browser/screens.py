@@ -16,6 +16,7 @@ from pathlib import Path
 from playwright.async_api import Browser, Page
 
 from tests.browser.chromium import chromium
+from tests.patience import PATIENCE
 
 SIZE = {"width": 1280, "height": 800}
 SCREEN = {"width": 1440, "height": 900}
@@ -47,7 +48,7 @@ async def take(directory: Path, *, alive: bool = False) -> list[Path]:
             return await _pictures(browser, link, directory, alive)
     finally:
         demo.send_signal(signal.SIGINT)
-        demo.wait(60)
+        demo.wait(PATIENCE)
         if demo.stdout is not None:
             demo.stdout.close()
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
+
 TOOL = Path(__file__).parent / "asyncapi"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "asyncapi.yaml"
 FETCH_TIMEOUT = 240
@@ -34,7 +36,7 @@ def validator() -> Path:
 
 
 def validated(validator: Path, document: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["node", validator, document], capture_output=True, text=True, timeout=60)
+    return subprocess.run(["node", validator, document], capture_output=True, text=True, timeout=PATIENCE)
 
 
 def test_the_document_is_valid(validator: Path) -> None:

@@ -16,6 +16,7 @@ import yaml
 from bus.ending import STOP_SECONDS
 from bus.settings import BusSettings
 from tests.go_tools import go_tool
+from tests.patience import PATIENCE
 from trackly.cli import CONTENTS
 from trackly.commands.settings import SERVICES
 
@@ -81,7 +82,7 @@ def rendered(helm: str, directory: Path, *values: Any, kubernetes: str = "1.34")
 
 def templated(helm: str, *options: str) -> subprocess.CompletedProcess[str]:
     command = [helm, "template", "prod", str(CHART), "--namespace", "sms", *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
 
 
 def of_kind(objects: list[dict[str, Any]], *kinds: str) -> dict[str, dict[str, Any]]:
@@ -146,7 +147,7 @@ def test_helm_finds_nothing_to_complain_of(helm: str, tmp_path: Path) -> None:
         "--kube-version",
         "1.34",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

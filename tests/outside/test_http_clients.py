@@ -69,7 +69,7 @@ def posted(client: str, go_client: str | None, *arguments: str) -> list[str]:
         command = [go_client] if go_client is not None else ["go"]
     if shutil.which(command[0]) is None:
         pytest.skip(f"{command[0]} is not installed: its HTTP client was NOT tried")
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=20)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.split()
 

@@ -11,6 +11,7 @@ import yaml
 from deploy.dashboards import DASHBOARDS
 from deploy.monitoring import HERE
 from tests.debian_tools import debian_tool
+from tests.patience import PATIENCE
 
 RULES = HERE / "prometheus"
 
@@ -21,7 +22,7 @@ def promtool() -> str:
 
 
 def judged(promtool: str, *arguments: str | Path) -> str:
-    done = subprocess.run([promtool, *map(str, arguments)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([promtool, *map(str, arguments)], capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

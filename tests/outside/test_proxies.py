@@ -23,6 +23,7 @@ import pytest
 from bus.embedded.broker import free_port
 from inbound.protocol import Limits, bounded
 from tests.http_servers import served
+from tests.patience import PATIENCE
 
 RECIPES = Path("docs/recipes/proxies")
 SMS, CONSOLE = "sms.example.com", "console.example.com"
@@ -123,7 +124,7 @@ class ssl_connection:
     """An HTTPS connection to loopback under another name."""
 
     def __init__(self, port: int, host: str, context: ssl.SSLContext) -> None:
-        self._connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=context)
+        self._connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=PATIENCE, context=context)
         self._connection.connect = self._connect  # type: ignore[method-assign]
         self._host, self._context = host, context
 
@@ -148,7 +149,7 @@ def started(name: str, directory: Path, ports: tuple[int, int], tls: tuple[Path,
     with said.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environment(directory))
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while not is_up(found):
             assert process.poll() is None, said.read_text("utf-8", "replace")
             assert time.monotonic() < deadline, said.read_text("utf-8", "replace")
@@ -156,7 +157,7 @@ def started(name: str, directory: Path, ports: tuple[int, int], tls: tuple[Path,
         yield found
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE)
 
 
 @pytest.fixture(scope="module", params=PROXIES)

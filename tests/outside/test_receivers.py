@@ -17,6 +17,7 @@ import pytest
 
 from bus.embedded.broker import free_port
 from outbound.signing import Signer
+from tests.patience import PATIENCE
 from tests.unit.docs.test_verification_snippets import NEXT, SECRET, snippet_of
 
 ROOT = Path(__file__).parents[2]
@@ -55,12 +56,12 @@ def started(receiver: Receiver, folder: Path) -> Iterator[httpx.Client]:
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE, trust_env=False) as client:
             _wait(process, client, folder / "log")
             yield client
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE)
 
 
 def _wait(process: subprocess.Popen[bytes], client: httpx.Client, log: Path) -> None:

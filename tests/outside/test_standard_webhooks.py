@@ -15,6 +15,7 @@ import pytest
 from operations.as_code.plan import new_secret
 from outbound.signing import Signer
 from tests.go_tools import CACHE
+from tests.patience import PATIENCE
 
 PROGRAMS = Path(__file__).parent / "standardwebhooks"
 BODY = '{"event":"reply","body":"Grüße"}'.encode()
@@ -91,6 +92,8 @@ def test_an_official_library_verifies_what_the_page_says(library: Library) -> No
         headers = Signer(secret).headers("evt_1", BODY, now)
         given = [secret, headers["webhook-id"], headers["webhook-timestamp"], headers["webhook-signature"]]
         lines.append("\t".join(base64.b64encode(each).decode() for each in [*(g.encode() for g in given), BODY]) + "\n")
-    done = subprocess.run(library.command, cwd=place, input="".join(lines), capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        library.command, cwd=place, input="".join(lines), capture_output=True, text=True, timeout=PATIENCE
+    )
     assert done.returncode == 0, done.stderr
     assert dict(zip(SECRETS, done.stdout.split(), strict=True)) == {name: right for name, (_, right) in SECRETS.items()}

@@ -13,6 +13,7 @@ import pytest
 
 from deploy.release import ROOT, bill_of_materials, version, wheel
 from schemas.topics import Catalogue
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -29,7 +30,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def programs(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`bin` of a fresh venv in which the wheel is installed."""
     venv = tmp_path_factory.mktemp("venv")
-    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True, timeout=120)
+    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True, timeout=PATIENCE)
     pip = [
         str(venv / "bin" / "python"),
         "-m",
@@ -47,14 +48,14 @@ def programs(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     if done.returncode and "hash" not in done.stderr.lower():
         pytest.skip(f"pip cannot fetch what the lock pins, the wheel was NOT tried: {done.stderr[-300:]}")
     assert done.returncode == 0, done.stderr
-    subprocess.run([*pip, "--no-deps", "--no-index", str(built)], check=True, timeout=120)
+    subprocess.run([*pip, "--no-deps", "--no-index", str(built)], check=True, timeout=PATIENCE)
     return venv / "bin"
 
 
 def ran(programs: Path, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": str(programs), "HOME": str(directory), "TRACKLY_DATA_DIR": str(directory / "data")}
     command = [str(programs / "trackly"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=directory, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, cwd=directory, env=environment)
 
 
 def test_the_wheel_has_the_data_of_every_room_and_no_tests(built: Path) -> None:

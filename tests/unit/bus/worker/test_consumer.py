@@ -18,10 +18,12 @@ import pytest
 from aiokafka.consumer.fetcher import Fetcher as AIOKafkaFetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import TopicPartitionState
+from aiokafka.errors import KafkaTimeoutError, NodeNotReadyError
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as faust_consumer
 from faust.transport.drivers import aiokafka as driver
 
+import bus.insisting
 from bus.layout import Identity
 from bus.ledger import TopicPartition
 from bus.worker.consumer import LosslessConsumer, LosslessTransport
@@ -97,3 +99,26 @@ async def test_a_read_that_is_cancelled_is_a_crash_only_where_the_worker_does_no
     )
     with nullcontext() if stops else pytest.raises(asyncio.CancelledError):
         await LosslessConsumer._drain_messages(consumer, SimpleNamespace(should_stop=False))
+
+
+async def test_a_stage_that_asks_for_the_ends_of_topics_waits_for_a_broker_that_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bus.insisting, "PAUSE", 0.0)
+    answers = iter([KafkaTimeoutError(), NodeNotReadyError(), {TopicPartition("t", 0): (3, 7)}])
+
+    async def log_bounds(_: object) -> Any:
+        if isinstance(answer := next(answers), Exception):
+            raise answer
+        return answer
+
+    consumer: Any = SimpleNamespace(_thread=SimpleNamespace(log_bounds=log_bounds))
+    assert await LosslessConsumer.end_offsets(consumer, [TopicPartition("t", 0)]) == {TopicPartition("t", 0): 7}
+
+
+async def test_a_worker_whose_reader_has_crashed_commits_nothing_and_ends() -> None:
+    ledger = SimpleNamespace(durable=2, committed=1, revoked=False)
+    closed = SimpleNamespace(thread_loop=SimpleNamespace(is_closed=lambda: True))
+    consumer: Any = SimpleNamespace(ledgers={TopicPartition("t", 0): ledger}, _thread=closed)
+    assert not await LosslessConsumer.force_commit(consumer)
+    assert ledger.committed == 1
