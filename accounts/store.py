@@ -16,9 +16,8 @@ from accounts.pauses import SUFFIX
 from accounts.secrets import keyring, with_secrets
 from bus.clock import now_ms
 from bus.fetching import ask_seldom
-from bus.insisting import insist
 from bus.producer import Producer
-from bus.reading.outside import TopicPartition, started_outside
+from bus.reading.outside import TopicPartition, bounds_of, started_outside
 from bus.settings import BusSettings
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec, CodecError, UnknownSchema
@@ -75,8 +74,7 @@ class SettingsReader(Generic[V]):
         self._consumer = await started_outside(self._settings)
         tps = [TopicPartition(name, 0) for name in self._topics]
         self._consumer.assign(tps)
-        ends = await insist("the ends of settings", lambda: self._consumer.end_offsets(tps))
-        self._read = await insist("the beginnings of settings", lambda: self._consumer.beginning_offsets(tps))
+        self._read, ends = await bounds_of(self._consumer, tps)
         for tp, begin in self._read.items():
             self._consumer.seek(tp, begin)
         while any([await self._consumer.position(tp) < ends[tp] for tp in tps]):
