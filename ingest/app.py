@@ -28,7 +28,7 @@ from inbound.server import NO_TELEMETRY, Door, door
 from ingest.credentials import Credentials, SecretMissing
 from ingest.errors import Refused, not_found, not_stored, refusal
 from ingest.incoming import Incoming
-from ingest.intake import Intake, check_target
+from ingest.intake import Intake, Sender, check_target
 from ingest.postbacks import Postbacks
 from ingest.protocol import TolerantProtocol
 from ingest.redaction import storable_path
@@ -212,15 +212,17 @@ class Ingest:
         self.intake.check_rate(account)
         await self.intake.store(
             request,
-            provider=provider.name,
-            account=account.id,
+            Sender(
+                provider.name,
+                account.id,
+                caller,
+                provider.behind_path_secret or bool(credentials or account.trusted_cidrs),
+                credentials,
+            ),
             path=storable_path(provider.name, secret),
             path_secret=None if secret is None else secret.strip("/"),
             body=body,
-            caller=caller,
-            credentials=credentials,
             answer_within=provider.answer_within,
-            is_proven=provider.behind_path_secret or bool(credentials or account.trusted_cidrs),
         )
         answer = provider.answer(seen[0])
         return Response(answer.body, 200, media_type=answer.content_type)

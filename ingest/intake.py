@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 from accounts.addresses import is_within
 from accounts.callers import Proxies
@@ -40,6 +41,19 @@ MAX_PATH_BYTES = 4 << 10
 """Maximum bytes of a path. It holds a name, and perhaps an account or a secret."""
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+class Sender(NamedTuple):
+    """Who sent a request: a provider or network, the account it names, and the caller's address.
+
+    `is_proven`: something proves it. `credentials` are those of the account, which are not stored.
+    """
+
+    provider: str
+    account: str
+    caller: str
+    is_proven: bool
+    credentials: Mapping[str, str]
 
 
 class Intake:
@@ -108,18 +122,15 @@ class Intake:
     async def store(
         self,
         request: Incoming,
+        sender: Sender,
         *,
-        provider: str,
-        account: str,
         path: str,
         body: bytes,
-        caller: str,
-        credentials: Mapping[str, str],
         answer_within: float | None,
-        is_proven: bool,
         path_secret: str | None = None,
     ) -> None:
         """Write the request to `sms.raw` without its proof. `path` must already be free of secrets."""
+        provider, account, caller, is_proven, credentials = sender
         headers = request.headers
         if request.sent_body is not None:  # it is stored decompressed
             headers = {name: value for name, value in headers.items() if name != "content-encoding"}

@@ -14,7 +14,7 @@ from accounts.secrets import SecretMissing
 from accounts.store import AccountsReader
 from ingest.errors import Refused, not_found
 from ingest.incoming import Incoming
-from ingest.intake import Intake
+from ingest.intake import Intake, Sender
 from ingest.redaction import storable_body
 from ingest.tokens import PostbackTokens
 from providers import NETWORKS
@@ -64,14 +64,16 @@ class Postbacks:
             account = await self._account(request, parameters, caller)
             await self._intake.store(
                 request,
-                provider=name,
-                account=LEFT_TO_THE_CLICK if account is None else account.id,
+                Sender(
+                    name,
+                    LEFT_TO_THE_CLICK if account is None else account.id,
+                    caller,
+                    account is not None and bool(account.postbacks or account.trusted_postback_cidrs),
+                    {},
+                ),
                 path=request.path,
                 body=storable_body(body),
-                caller=caller,
-                credentials={},
                 answer_within=network.answer_within,
-                is_proven=account is not None and bool(account.postbacks or account.trusted_postback_cidrs),
             )
         if problem is None:
             return Response(b"OK", media_type="text/plain")

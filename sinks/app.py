@@ -27,7 +27,7 @@ from sinks.webhooks.metrics import export_delays, export_lanes, export_webhooks,
 from sinks.webhooks.parked import ParkedTier
 from sinks.webhooks.pausing import Pauses, Rule
 from sinks.webhooks.retry import schedule_of
-from sinks.webhooks.sink import APART, EVENTS, TOPICS, WebhookSink
+from sinks.webhooks.sink import APART, EVENTS, TOPICS, WebhookParts, WebhookSink
 
 SINKS: Mapping[str, Callable[[SinkParts], Sink]] = {
     "forwarding": forwarding,
@@ -56,17 +56,19 @@ class Sinks(Worker):
             schedule,
             self.inbox(*TOPICS, apart=APART),
             self.accounts.view,
-            codec=self.codec,
-            catalogue=self.catalogue,
-            producer=self.records_producer,
-            post=self.sender.post,
-            clock=clock,
+            WebhookParts(
+                codec=self.codec,
+                catalogue=self.catalogue,
+                producer=self.records_producer,
+                post=self.sender.post,
+                clock=clock,
+                crash=self.crash,
+                share=self.share,
+                lag=LoopLag(),
+                tracing=self.tracing,
+            ),
             pauses=self._pauses(settings, clock),
             attempts=self.attempts,
-            crash=self.crash,
-            share=self.share,
-            lag=LoopLag(),
-            tracing=self.tracing,
         )
         self.forwarder = self._new_sender(settings)
         parts = SinkParts(

@@ -13,8 +13,8 @@ from accounts.lists import list_in
 from accounts.suppression import ALL_LISTS, WHOLE_ACCOUNT
 from bus.clock import moment
 from console.access.callers import Caller, IdempotencyKey, Supporter, TheParts, accept
-from console.changes.audit_log import caller_ip
-from console.changes.contacts import order
+from console.changes.acts import Act
+from console.changes.contacts import ContactOrder, order
 from console.changes.kept_answers import keep
 from console.contacts.answers import MARKETING
 from console.errors import not_available, not_found, validation_failed
@@ -216,19 +216,15 @@ async def _order(
     if happened_at is not None and reason not in DATED_REASONS:
         raise validation_failed([f"happened_at: stands with the reasons {' and '.join(sorted(DATED_REASONS))} alone"])
     accepted = await accept(request, parts, caller, idempotency_key)
-    unchanged = await order(
-        parts.writer,
-        caller.principal,
-        caller.account,
-        command,
-        [listed],
-        body.numbers,
-        accepted,
+    given = ContactOrder(
+        account=caller.account,
+        command=command,
+        list_numbers=[listed],
+        numbers=body.numbers,
         reason=reason,
         happened_at=None if happened_at is None else int(happened_at.timestamp() * 1000),
-        remote_ip=caller_ip(request),
-        view=parts.contacts,
     )
+    unchanged = await order(Act(request, parts, caller.principal), given, accepted)
     return Ordered(accepted=len(body.numbers), unchanged=unchanged, accepted_at=iso_time(accepted.at))
 
 

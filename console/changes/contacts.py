@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import orjson
 
 from accounts.suppression import ACCOUNT_SCOPE, ALL_LISTS, WHOLE_ACCOUNT
 from console.backends.idempotency import Accepted
-from console.backends.kafka_writer import Entry, Writer
+from console.backends.kafka_writer import Entry
+from console.changes.acts import Act
+from console.changes.audit_log import caller_ip
 from console.contacts.view import ContactsView
-from console.principals import Principal
 from operations.audit import DONE
 from schemas.codec import CodecError
 from schemas.ids import derived_id, recipient_key
@@ -20,34 +22,33 @@ NO_LIST = ""
 """The list of an erasure that means what is known of the number on no list."""
 
 
-async def order(
-    writer: Writer,
-    principal: Principal,
-    account: str,
-    command: str,
-    list_numbers: Sequence[str],
-    numbers: Sequence[str],
-    accepted: Accepted,
-    *,
-    reason: str | None = None,
-    happened_at: int | None = None,
-    note: str = "",
-    remote_ip: str = "",
-    view: ContactsView | None = None,
-) -> list[str]:
-    """Order a command about each number on each list. `note` is what a person wrote about it, for the audit log;
-    `happened_at` (ms) goes with the dated reasons.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactOrder:
+    """A command about each number on each list of an account. `note` is what a person wrote about it, for the audit
+    log; `happened_at` (ms) goes with the dated reasons."""
+
+    account: str
+    command: str
+    list_numbers: Sequence[str]
+    numbers: Sequence[str]
+    reason: str | None = None
+    happened_at: int | None = None
+    note: str = ""
+
+
+async def order(act: Act, given: ContactOrder, accepted: Accepted) -> list[str]:
+    """Order a command.
 
     The audit log has it first: what was ordered is never without an entry. Raises ApiError (503). Returns the numbers
-    for which it changes nothing, by the copy of contacts (`view`) at this moment.
+    for which it changes nothing, by the copy of contacts at this moment.
     """
+    account, command, writer = given.account, given.command, act.parts.writer
     unchanged = [
         number
-        for number in numbers
-        if view is not None
-        and all(_is_so_already(view, account, command, listed, number, reason) for listed in list_numbers)
+        for number in given.numbers
+        if all(_is_so_already(act.parts.contacts, given, listed, number) for listed in given.list_numbers)
     ]
-    contacts = [(listed, number) for listed in list_numbers for number in numbers]
+    contacts = [(listed, number) for listed in given.list_numbers for number in given.numbers]
     orders = [
         ContactCommand(
             event_id=accepted.event_id(index),
@@ -55,29 +56,29 @@ async def order(
             account=account,
             list_number=listed,
             phone_number=number,
-            issued_by=principal.name,
+            issued_by=act.principal.name,
             issued_at=accepted.at,
-            reason=None if reason == "manual" else reason,
-            happened_at=happened_at,
+            reason=None if given.reason == "manual" else given.reason,
+            happened_at=given.happened_at,
         )
         for index, (listed, number) in enumerate(contacts)
     ]
     details = {
-        "lists": [each or ALL_LISTS for each in list_numbers],
-        "contacts": len(numbers),
-        "reason": reason,
-        "note": note,
+        "lists": [each or ALL_LISTS for each in given.list_numbers],
+        "contacts": len(given.numbers),
+        "reason": given.reason,
+        "note": given.note,
         "unchanged": len(unchanged),
     }
     audited = AuditEntry(
         event_id=derived_id(accepted.seed, "audit"),
         account=account,
-        actor=principal.actor,
+        actor=act.principal.actor,
         action=f"contact.{command}",
         # An erased number must not live on here.
-        object=numbers[0] if len(numbers) == 1 and command != "erase" else "",
+        object=given.numbers[0] if len(given.numbers) == 1 and command != "erase" else "",
         details=orjson.dumps({name: value for name, value in details.items() if value}).decode(),
-        remote_ip=remote_ip,
+        remote_ip=caller_ip(act.request),
         request_id="",
         outcome=DONE,
         at=accepted.at,
@@ -90,19 +91,17 @@ async def order(
     return unchanged
 
 
-def _is_so_already(
-    view: ContactsView, account: str, command: str, list_number: str, number: str, reason: str | None
-) -> bool:
+def _is_so_already(view: ContactsView, given: ContactOrder, list_number: str, number: str) -> bool:
     """Whether the state of a contact is already what a removal or a restore would make of it."""
     try:
-        state = view.standing(account, list_number, number)
+        state = view.standing(given.account, list_number, number)
     except CodecError:
         return False
     if state is None:
-        return command == "restore"
-    if command == "restore":
+        return given.command == "restore"
+    if given.command == "restore":
         return state.active and not state.failures
     is_of_account = state.scope == ACCOUNT_SCOPE and list_number != WHOLE_ACCOUNT
-    if command != "remove" or state.active or state.held or is_of_account:
+    if given.command != "remove" or state.active or state.held or is_of_account:
         return False
-    return REASON_STRENGTH[reason or "manual"] <= REASON_STRENGTH.get(state.reason or "", -1)
+    return REASON_STRENGTH[given.reason or "manual"] <= REASON_STRENGTH.get(state.reason or "", -1)

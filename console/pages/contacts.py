@@ -13,8 +13,8 @@ from bus.clock import now_ms
 from console.access.callers import TheParts
 from console.api.contacts import contact_of_number
 from console.backends.idempotency import Accepted
-from console.changes.audit_log import caller_ip
-from console.changes.contacts import NO_LIST, order
+from console.changes.acts import Act
+from console.changes.contacts import NO_LIST, ContactOrder, order
 from console.errors import ApiError, validation_failed
 from console.http.fields import number as to_e164
 from console.pages.shell import base_of, done, page
@@ -110,19 +110,11 @@ async def _order(
     note: str = "",
 ) -> Response:
     phone = to_page_number(number)
-    unchanged = await order(
-        parts.writer,
-        visitor.principal,
-        visitor.account,
-        command,
-        lists,
-        [phone],
-        Accepted(now_ms(), random_id()),
-        reason=reason,
-        note=note,
-        remote_ip=caller_ip(request),
-        view=parts.contacts,
+    given = ContactOrder(
+        account=visitor.account, command=command, list_numbers=lists, numbers=[phone], reason=reason, note=note
     )
+    act = Act(request, parts, visitor.principal)
+    unchanged = await order(act, given, Accepted(now_ms(), random_id()))
     if command == "erase":
         return done(visitor, "/contacts", "erasing")
     return done(visitor, f"/contacts/{quote(phone)}", "unchanged" if unchanged else "ordered")

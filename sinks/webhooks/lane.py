@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import ceil, inf
 from typing import TYPE_CHECKING, Protocol
 
@@ -54,31 +55,42 @@ class LaneOwner(Protocol):
         """The lane itself failed."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneSetup:
+    """What all lanes of a sink work with.
+
+    `cap` is how many requests each may have under way, `share` this process's share of all partitions, `lag` for how
+    many seconds in all this process stood still, `room` how many further deliveries the sink may hold, `soon` after how
+    many seconds a delivery would come again that is put off.
+    """
+
+    post: Post
+    owner: LaneOwner
+    cap: int
+    clock: Clock
+    share: Callable[[], float] = lambda: 1.0
+    lag: Callable[[], float] = lambda: 0.0
+    room: Callable[[], float] = lambda: inf
+    soon: float = SOON
+    tracing: Tracing | None = None
+
+
 class Lane:
     """What one endpoint is offered: taken into its queue, held for a probe, or turned down.
 
-    Of the deliveries of one contact one is under way at a time, in the order in which they were offered. `lag` says for
-    how many seconds in all this process stood still, `room` how many further deliveries the sink may hold, `soon` after
-    how many seconds a delivery would come again that is put off.
+    Of the deliveries of one contact one is under way at a time, in the order in which they were offered.
     """
 
     def __init__(
         self,
         name: str,
         config: EndpointConfig,
+        setup: LaneSetup,
         *,
-        post: Post,
-        owner: LaneOwner,
-        cap: int,
         longest_rest: float,
-        clock: Clock,
         allow_http: bool = False,
-        share: Callable[[], float] = lambda: 1.0,
-        lag: Callable[[], float] = lambda: 0.0,
-        room: Callable[[], float] = lambda: inf,
-        soon: float = SOON,
-        tracing: Tracing | None = None,
     ) -> None:
+        owner, clock = setup.owner, setup.clock
         self.name = name
         self.config: EndpointConfig | None = config
         self.allow_http = allow_http
@@ -86,21 +98,21 @@ class Lane:
         self.behind = Behind()
         self._owner = owner
         self._clock = clock
-        self._lag = lag
-        self._room = room
-        self._soon = soon
+        self._lag = setup.lag
+        self._room = setup.room
+        self._soon = setup.soon
         self._longest_rest = longest_rest
         self._queue = ContactQueue()
         self._gate = LaneGate(longest_rest)
-        self._signed_post = SignedPost(name, post, clock, tracing)
-        self._patience = LanePatience(clock, lag)
+        self._signed_post = SignedPost(name, setup.post, clock, setup.tracing)
+        self._patience = LanePatience(clock, setup.lag)
         self._turned_down = TurnedDown(owner.deferred, owner.broken)
-        self._lists = ListLimits(config, share)
+        self._lists = ListLimits(config, setup.share)
         self.workers = Workers(
             self._queue,
             config,
-            cap=cap,
-            share=share,
+            cap=setup.cap,
+            share=setup.share,
             clock=clock,
             attempt=self._attempt,
             finished=self._finished,

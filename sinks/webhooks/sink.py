@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from accounts.model import Accounts
@@ -24,7 +25,7 @@ from sinks.settings import SinksSettings
 from sinks.webhooks.attempt_log import AttemptLog, attempt_of
 from sinks.webhooks.delivery import STAGE, Delivery, from_task
 from sinks.webhooks.fanout import DELIVERY_BYTES, fan_out, is_callback_lane, may_use_http, settings_of
-from sinks.webhooks.lane import Lane
+from sinks.webhooks.lane import Lane, LaneSetup
 from sinks.webhooks.metrics import WebhookCounts
 from sinks.webhooks.outbox import RecordProducer
 from sinks.webhooks.pace import LEAST_SOON
@@ -65,12 +66,27 @@ _BREAKER_OPEN = Outcome(error_class="breaker_open")
 _PARKED_TOO_LONG = Outcome(error_class="parked_too_long")
 
 
-class WebhookSink:
-    """The loop over the inbox, and what follows from each attempt.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookParts:
+    """What the process has for webhooks: its way to Kafka and to endpoints, and what it knows of itself.
 
     `share` is this process's share of all partitions of events, for rate limits, `lag` for how many seconds in all its
-    event loop stood still.
+    event loop stood still. `crash` ends the process.
     """
+
+    codec: Codec
+    catalogue: Catalogue
+    producer: RecordProducer
+    post: Post
+    clock: Clock
+    crash: Callable[[BaseException], Awaitable[None]]
+    share: Callable[[], float] = lambda: 1.0
+    lag: Callable[[], float] = lambda: 0.0
+    tracing: Tracing | None = None
+
+
+class WebhookSink:
+    """The loop over the inbox, and what follows from each attempt."""
 
     def __init__(
         self,
@@ -78,50 +94,49 @@ class WebhookSink:
         schedule: Schedule,
         inbox: Inbox,
         accounts: Accounts,
+        parts: WebhookParts,
         *,
-        codec: Codec,
-        catalogue: Catalogue,
-        producer: RecordProducer,
-        post: Post,
-        clock: Clock,
         pauses: Pauses,
         attempts: AttemptLog,
-        crash: Callable[[BaseException], Awaitable[None]],
-        share: Callable[[], float] = lambda: 1.0,
-        lag: Callable[[], float] = lambda: 0.0,
-        tracing: Tracing | None = None,
     ) -> None:
+        clock = parts.clock
         self.counts = WebhookCounts()
         self.lanes: dict[str, Lane] = {}
         self.window = Window(settings.window_events, settings.window_bytes, clock)
         self.window.on_drain.append(self._let_go)
         self.parking = Parking(settings.parked_days)
-        self._cap = settings.in_flight_per_endpoint
         self._schedule = schedule
         self._inbox = inbox
         self._accounts = accounts
-        self._codec = codec
-        self._post = post
+        self._codec = parts.codec
         self._clock = clock
         self._pauses = pauses
         self._attempts = attempts
-        self._share = share
-        self._lag = lag
-        self._tracing = tracing
-        self._crash = crash
+        self._crash = parts.crash
         self._crashing: asyncio.Task[None] | None = None
         self._limit = FailureLimit(ratio=settings.failure_ratio)
         self._callback_lanes = 0
         self._records = SinkRecords(
-            catalogue,
-            codec,
-            producer,
+            parts.catalogue,
+            parts.codec,
+            parts.producer,
             schedule,
             now_ms=clock.now_ms,
             settled=self.window.settle,
             broken=self.broken,
         )
         self.counts.rejected = self._records.rejected
+        self._lane_setup = LaneSetup(
+            post=parts.post,
+            owner=self,
+            cap=settings.in_flight_per_endpoint,
+            clock=clock,
+            share=parts.share,
+            lag=parts.lag,
+            room=lambda: self.window.room,
+            soon=max(schedule[0].delay_ms / 1000, LEAST_SOON),
+            tracing=parts.tracing,
+        )
 
     @property
     def in_flight(self) -> int:
@@ -238,17 +253,9 @@ class WebhookSink:
         return Lane(
             name,
             config,
-            post=self._post,
-            owner=self,
-            cap=self._cap,
+            self._lane_setup,
             longest_rest=self._schedule_of(name)[0].delay_ms / 1000,
-            clock=self._clock,
             allow_http=may_use_http(name, self._accounts),
-            share=self._share,
-            lag=self._lag,
-            room=lambda: self.window.room,
-            soon=max(self._schedule[0].delay_ms / 1000, LEAST_SOON),
-            tracing=self._tracing,
         )
 
     def _forget_idle_lanes(self) -> None:

@@ -32,7 +32,7 @@ from outbound.outcomes import answered
 from schemas.cloudevents import header
 from schemas.records import AccountConfig
 from sinks.webhooks.delivery import Delivery, batch_of
-from sinks.webhooks.lane import Lane
+from sinks.webhooks.lane import Lane, LaneSetup
 from sinks.webhooks.window import Admission
 from tests.clock import MovedClock, settled
 from tests.unit.ingest.ingest_parts import Door
@@ -228,8 +228,8 @@ class Owner:
     def __init__(self, tracing: Tracing | None, name: str = "acme/crm") -> None:
         self.receiver = Receiver()
         owner: Any = self
-        self.lane = Lane(name, endpoint(), post=self.receiver.post, owner=owner, cap=4, longest_rest=60.0,
-                         clock=MovedClock(), tracing=tracing)  # fmt: skip
+        setup = LaneSetup(post=self.receiver.post, owner=owner, cap=4, clock=MovedClock(), tracing=tracing)
+        self.lane = Lane(name, endpoint(), setup, longest_rest=60.0)
 
     def attempted(self, *_: object) -> None:
         """Nothing follows."""

@@ -12,7 +12,7 @@ from outbound.signing import Signer
 from sinks.webhooks.breaker import FAILURES, State
 from sinks.webhooks.delivery import Delivery
 from sinks.webhooks.gate import PROBE_QUEUE
-from sinks.webhooks.lane import Lane
+from sinks.webhooks.lane import Lane, LaneSetup
 from sinks.webhooks.pace import LEAST_QUEUE, keeps_pace, queue_bound
 from sinks.webhooks.patience import IMPATIENCE, PATIENCE
 from sinks.webhooks.signed_post import Post
@@ -40,12 +40,14 @@ class Owner:
         self.lane = Lane(
             "acme/crm",
             endpoint(**config),
-            post=post or self.receiver.post,
-            owner=self,
-            cap=cap,
+            LaneSetup(
+                post=post or self.receiver.post,
+                owner=self,
+                cap=cap,
+                clock=self.clock,
+                lag=lambda: self.stood_still,
+            ),
             longest_rest=60.0,
-            clock=self.clock,
-            lag=lambda: self.stood_still,
         )
 
     def attempted(self, delivery: Delivery, outcome: Outcome, url: str, seconds: float) -> None:

@@ -11,7 +11,7 @@ from outbound.formats import CLOUDEVENT
 from outbound.outcomes import Outcome, answered
 from outbound.signing import Signer
 from sinks.webhooks.delivery import Delivery
-from sinks.webhooks.lane import Lane
+from sinks.webhooks.lane import Lane, LaneSetup
 from sinks.webhooks.pace import LEAST_QUEUE
 from sinks.webhooks.turned_down import Deferral
 from sinks.webhooks.window import Admission
@@ -30,11 +30,8 @@ class Owner:
         self.lane = Lane(
             "acme/crm",
             endpoint(**config),
-            post=self.receiver.post,
-            owner=self,
-            cap=4,
+            LaneSetup(post=self.receiver.post, owner=self, cap=4, clock=self.clock),
             longest_rest=60.0,
-            clock=self.clock,
             allow_http=allow_http,
         )
 

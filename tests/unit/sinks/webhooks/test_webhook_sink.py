@@ -38,7 +38,7 @@ from sinks.webhooks.delivery import Delivery
 from sinks.webhooks.pace import LEAST_SOON
 from sinks.webhooks.pausing import Pauses, Rule
 from sinks.webhooks.retry import TaskHeaders, schedule_of
-from sinks.webhooks.sink import WebhookSink
+from sinks.webhooks.sink import WebhookParts, WebhookSink
 from tests.clock import START, MovedClock, settled
 from tests.unit.sinks.sink_parts import OK, Receiver, delivered, endpoint, ledger
 
@@ -75,14 +75,16 @@ class House:
             schedule_of(delays),
             self.inbox,
             self.accounts,
-            codec=CODEC,
-            catalogue=CATALOGUE,
-            producer=self.kafka,
-            post=self.receiver.post,
-            clock=self.clock,
+            WebhookParts(
+                codec=CODEC,
+                catalogue=CATALOGUE,
+                producer=self.kafka,
+                post=self.receiver.post,
+                clock=self.clock,
+                crash=self.crash,
+            ),
             pauses=self.pauses,
             attempts=self.attempts,
-            crash=self.crash,
         )
 
     async def write(self, pause: EndpointPause) -> None:
