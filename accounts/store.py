@@ -15,9 +15,8 @@ from accounts.model import CONFIG_TOPICS, KINDS, TOPIC_OF, Accounts, Config, con
 from accounts.pauses import SUFFIX
 from accounts.secrets import keyring, with_secrets
 from bus.clock import now_ms
-from bus.fetching import ask_seldom
 from bus.producer import Producer
-from bus.reading.outside import TopicPartition, bounds_of, started_outside
+from bus.reading.followed import Followed
 from bus.settings import BusSettings
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec, CodecError, UnknownSchema
@@ -62,55 +61,24 @@ class SettingsReader(Generic[V]):
         self._codec = codec
         self._topics = {settings.catalogue[t].name: t for t in topics}
         self._kinds = kinds
-        self._settings = settings
-        self._read: dict[Any, int] = {}
         self._too_new: set[tuple[str, str]] = set()
         """Settings whose last value is of a schema that this version does not have, by topic and key."""
-        self._consumer: Any = None
-        self._task: asyncio.Task[None] | None = None
+        self._followed = Followed(settings, self._topics, self._take, what="settings")
 
     async def start(self) -> None:
         """Read everything, then follow in the background."""
-        self._consumer = await started_outside(self._settings)
-        tps = [TopicPartition(name, 0) for name in self._topics]
-        self._consumer.assign(tps)
-        self._read, ends = await bounds_of(self._consumer, tps)
-        for tp, begin in self._read.items():
-            self._consumer.seek(tp, begin)
-        while any([await self._consumer.position(tp) < ends[tp] for tp in tps]):
-            self._apply(await self._consumer.getmany(timeout_ms=200))
-        ask_seldom(self._consumer)
-        self._task = asyncio.create_task(self._follow())
+        await self._followed.start()
 
     async def stop(self) -> None:
         """Stop following."""
-        if self._task is not None:
-            self._task.cancel()
-        if self._consumer is not None:
-            await self._consumer.stop()
-
-    async def _follow(self) -> None:
-        while True:
-            try:
-                self._apply(await self._consumer.getmany(timeout_ms=1_000))
-            except Exception as error:
-                log.warning("settings are not followed at the moment: %s: %s", type(error).__name__, error)
-                await asyncio.sleep(1)
-                # The client stands behind what it gave out, and the error may have kept that from us.
-                for tp, offset in self._read.items():
-                    self._consumer.seek(tp, offset)
-
-    def _apply(self, batches: dict[Any, list[Any]]) -> None:
-        for tp, records in batches.items():
-            for record in records:
-                self._take(self._topics[tp.topic], record)
-                self._read[tp] = record.offset + 1
+        await self._followed.stop()
 
     def _take(self, topic: str, record: Any) -> None:
         """Apply one record. Whatever it holds, those after it are applied too.
 
         Raises RegistryError: what it says then is not known yet.
         """
+        topic = self._topics[topic]
         try:
             key = (record.key or b"").decode()
         except UnicodeDecodeError:

@@ -6,61 +6,51 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import aiokafka
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
+import bus.reading.outside
 from accounts.store import AccountsReader, SettingsTooNew
+from bus.memory import MemoryKafka
+from bus.memory import Record as Written
 from bus.settings import BusSettings
 from schemas.codec import Codec
 from schemas.folder_registry import FolderRegistry, RegistryError
 from schemas.records import AccountConfig, EndpointConfig, Record
 
 CODEC = Codec(FolderRegistry())
-TOPIC = aiokafka.TopicPartition("config.accounts", 0)
+TOPIC = ("config.accounts", 0)
 
 
 class Log:
-    """One partition as aiokafka's consumer gives it: a poll at a time, from where it stands."""
+    """The topic of accounts, and a consumer of it that stops at nothing but `errors`."""
 
     def __init__(self) -> None:
-        self.records: list[Any] = []
-        self.errors: list[Exception] = []
-        self.at = 0
+        self.kafka = MemoryKafka()
+        self.consumer = self.kafka.reader()
+        self.errors = self.consumer.failing
 
     def write(self, key: bytes | None, value: Record | bytes | None) -> None:
         data = CODEC.encode(value) if isinstance(value, AccountConfig | EndpointConfig) else value
-        self.records.append(SimpleNamespace(key=key, value=data, offset=len(self.records)))
-
-    async def getmany(self, timeout_ms: int) -> dict[Any, list[Any]]:
-        found, self.at = self.records[self.at :], len(self.records)
-        if self.errors:
-            raise self.errors.pop()
-        await asyncio.sleep(0.001)
-        return {TOPIC: found} if found else {}
-
-    def seek(self, tp: Any, offset: int) -> None:
-        self.at = offset
-
-    async def stop(self) -> None:
-        pass
+        records = self.kafka.logs[TOPIC]
+        records.append(Written(*TOPIC, len(records), key, data))
 
 
 @pytest.fixture
-async def log() -> Log:
-    return Log()
+def log(monkeypatch: pytest.MonkeyPatch) -> Log:
+    """What readers of settings read while the test runs; they wait for less than a millisecond."""
+    log, rest = Log(), asyncio.sleep
+    monkeypatch.setattr(bus.reading.outside, "new_consumer", lambda *_, **__: log.consumer)
+    monkeypatch.setattr("bus.reading.followed.asyncio.sleep", lambda seconds: rest(min(seconds, 0.001)))
+    return log
 
 
 @pytest.fixture
-async def reader(log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AccountsReader]:
+async def reader(log: Log, tmp_path: Path) -> AsyncIterator[AccountsReader]:
     reader = AccountsReader(BusSettings(data_dir=tmp_path), CODEC)
-    reader._consumer, reader._read = log, {TOPIC: 0}
-    rest = asyncio.sleep
-    monkeypatch.setattr("accounts.store.asyncio.sleep", lambda seconds: rest(min(seconds, 0.001)))
-    reader._task = asyncio.create_task(reader._follow())
+    await reader.start()
     yield reader
     await reader.stop()
 
@@ -156,13 +146,8 @@ OF_NO_SCHEMA = b"\x00\x00\x00\xff\xffwritten by a newer version"
 
 @pytest.mark.parametrize("clears", [AccountConfig(id="acme", name="Acme"), None])
 async def test_nothing_starts_while_a_setting_is_of_a_newer_version(
-    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clears: AccountConfig | None
+    log: Log, tmp_path: Path, clears: AccountConfig | None
 ) -> None:
-    async def started(settings: BusSettings) -> Starting:
-        return Starting(log)
-
-    monkeypatch.setattr("accounts.store.started_outside", started)
-    monkeypatch.setattr("accounts.store.ask_seldom", lambda consumer: None)
     log.write(b"acme", AccountConfig(id="acme", name="Acme"))
     log.write(b"acme", OF_NO_SCHEMA)
     refused = AccountsReader(BusSettings(data_dir=tmp_path), CODEC)
@@ -170,7 +155,6 @@ async def test_nothing_starts_while_a_setting_is_of_a_newer_version(
         await refused.start()
     await refused.stop()
     log.write(b"acme", clears)
-    log.at = 0
     reader = AccountsReader(BusSettings(data_dir=tmp_path), CODEC)
     await reader.start()
     await reader.stop()
@@ -182,23 +166,3 @@ async def test_one_that_runs_keeps_what_it_read_before(reader: AccountsReader, l
     log.write(b"next", AccountConfig(id="next", name="Next"))
     await known(reader, "next")
     assert reader.view.accounts["acme"].name == "Acme"
-
-
-class Starting:
-    """A consumer of a log that is assigned and asked as at a start."""
-
-    def __init__(self, log: Log) -> None:
-        self._log = log
-        self.getmany, self.seek, self.stop = log.getmany, log.seek, log.stop
-
-    def assign(self, tps: Any) -> None:
-        pass
-
-    async def end_offsets(self, tps: list[Any]) -> dict[Any, int]:
-        return {tp: len(self._log.records) if tp == TOPIC else 0 for tp in tps}
-
-    async def beginning_offsets(self, tps: list[Any]) -> dict[Any, int]:
-        return dict.fromkeys(tps, 0)
-
-    async def position(self, tp: Any) -> int:
-        return self._log.at if tp == TOPIC else 0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
 from bus.clock import now_ms
+from bus.ledger import TopicPartition
 from bus.memory import MemoryKafka, Record, ledger
 from bus.reading.replica import Replica
 from bus.settings import BusSettings
@@ -91,7 +91,9 @@ class TestReplica:
             for offset, (version, value) in enumerate(records)
         ]
         for batch in [[record] for record in log] if apart else [log]:
-            consumer: Any = _At(batch[-1].offset + 1)
+            consumer = MemoryKafka().reader()
+            consumer.assign([TopicPartition("sms.contacts", 0)])
+            consumer.seek(TopicPartition("sms.contacts", 0), batch[-1].offset + 1)
             replica._consumer = consumer
             replica.positions.setdefault(0, 0)
             asyncio.run(replica._take({None: batch}))
@@ -113,26 +115,6 @@ class TestReplica:
         self, records: list[tuple[int, bytes | None]], value: bytes | None, apart: bool
     ) -> None:
         assert self.copy(*records, apart=apart) == value
-
-
-class _At:
-    """What a copy asks of its consumer after it was given records: where it stands."""
-
-    def __init__(self, offset: int) -> None:
-        self._offset = offset
-
-    def assignment(self) -> set[Any]:
-        return {_PARTITION}
-
-    async def position(self, partition: Any) -> int:
-        return self._offset
-
-
-class _Partition:
-    partition = 0
-
-
-_PARTITION = _Partition()
 
 
 @pytest.mark.parametrize("value", [b"", b"-1", b"x", b"1.5", b"1" * 20, b"9" * 5_000, "\u0663".encode()])
