@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bus.clock import now_ms
+from bus.reading.topic import BEGINNING, Start
 from bus.settings import BusSettings
 from schemas.codec import CodecError
 from schemas.topics import parse_duration
@@ -17,7 +18,7 @@ from trackly.conditions import text_of
 from trackly.decoding import Decoder
 from trackly.errors import Failed
 from trackly.output import json_line, parsed, say, show, table
-from trackly.reading import BEGINNING, Start, open_topic
+from trackly.reading import open_topic
 
 Account = Annotated[str | None, typer.Option(help="Only those of this account.")]
 Since = Annotated[str | None, typer.Option(metavar="DURATION", help="Only the last 30m, 2h, 7d.")]

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bus.clock import now_ms
+from bus.reading.topic import END, Topic
 from bus.settings import BusSettings
 from schemas.cloudevents import Headers, event_headers
 from schemas.codec import CodecError
@@ -18,7 +19,7 @@ from trackly.audit import OF_NO_ACCOUNT, write_down
 from trackly.decoding import Decoder, time_text
 from trackly.listing import Account, Limit, Newest, Since, chosen, newest, print_newest, print_one
 from trackly.output import Json, Yes, confirm, json_line, say, show
-from trackly.reading import END, Topic, open_topic
+from trackly.reading import open_topic
 from trackly.writing import producing
 
 rejected = typer.Typer(no_args_is_help=True, add_completion=False)

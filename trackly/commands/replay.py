@@ -14,6 +14,7 @@ from accounts.urls import POLL
 from bus.clock import now_ms
 from bus.producer import Producer
 from bus.reading.ranges import offsets_between, open_range
+from bus.reading.topic import BEGINNING
 from bus.settings import BusSettings
 from operations.replays import ENDED, EVENTS, MOST_IDS, Known, Order
 from schemas.cloudevents import event_headers
@@ -27,7 +28,7 @@ from trackly.audit import issuer, write_down
 from trackly.decoding import time_text
 from trackly.errors import Failed
 from trackly.output import Json, Yes, confirm, json_line, say, show, table
-from trackly.reading import BEGINNING, current_accounts, open_topic
+from trackly.reading import current_accounts, open_topic
 from trackly.writing import endpoint_named, producing
 
 TELL_EVERY = 5.0

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from bus.admin import Admin
+from bus.reading.topic import BEGINNING
 from bus.settings import BusSettings
 from bus.tables.versions import pack, version_header, version_in
 from schemas.codec import Codec, CodecError
@@ -22,7 +23,7 @@ from trackly.commands.topics.placing import of_contact
 from trackly.errors import Failed, check_topics
 from trackly.output import Json, Yes, confirm, json_line, say
 from trackly.progress import Progress
-from trackly.reading import BEGINNING, open_topic
+from trackly.reading import open_topic
 from trackly.writing import producing
 
 _AT_ONCE = 2_000

@@ -5,9 +5,10 @@ import time
 import pytest
 
 from bus.producer import partition_of
+from bus.reading.topic import BEGINNING, END, Start
 from bus.settings import BusSettings
 from trackly.errors import Failed, TopicsMissing
-from trackly.reading import BEGINNING, END, Start, find_topic, parse_start
+from trackly.reading import find_topic, parse_start
 
 SETTINGS = BusSettings(bootstrap_servers="localhost:1", topic_prefix="test.")
 RAW, CONTACTS = SETTINGS.catalogue["raw"].name, SETTINGS.catalogue["contacts"].name

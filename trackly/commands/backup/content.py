@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from bus.admin import Admin
+from bus.reading.topic import BEGINNING
 from bus.settings import BusSettings
 from schemas.codec import Codec
 from schemas.registry import registry_for
@@ -20,7 +21,7 @@ from schemas.topics import Catalogue
 from trackly.commands.topics.growing import places
 from trackly.errors import Failed, check_topics
 from trackly.progress import Progress
-from trackly.reading import BEGINNING, open_topic
+from trackly.reading import open_topic
 from trackly.writing import producing
 
 TOPICS = (

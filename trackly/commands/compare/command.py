@@ -14,6 +14,7 @@ import typer
 
 from bus.admin import Admin
 from bus.clock import now_ms
+from bus.reading.topic import Start
 from bus.settings import BusSettings
 from bus.tables.store import RocksStore
 from schemas.codec import Codec, CodecError
@@ -26,7 +27,7 @@ from trackly.commands.compare.scope_change import Reach, line_of, scope_change
 from trackly.errors import check_topics
 from trackly.output import Json, json_line, parsed, say, table
 from trackly.progress import Progress
-from trackly.reading import Start, open_topic, parse_start, read_accounts
+from trackly.reading import open_topic, parse_start, read_accounts
 from trackly.writing import producing
 
 WRITTEN = ("receipts", "inbound", "clicks", "postbacks", "rejected")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from accounts.suppression import WHOLE_ACCOUNT, held, unrecorded
+from bus.reading.topic import Start
 from bus.settings import BusSettings
 from bus.tables.store import RocksStore
 from schemas.codec import CodecError
@@ -23,7 +24,7 @@ from trackly.commands.compare.comparison import masked_number
 from trackly.commands.contact.export import gather, recorded_in
 from trackly.decoding import Decoder
 from trackly.progress import Progress
-from trackly.reading import Start, account_named, open_topic, read_accounts
+from trackly.reading import account_named, open_topic, read_accounts
 
 Wishes = Mapping[str, Collection[str]]
 """Lists from which people asked not to be texted, by number."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from accounts.suppression import ALL_LISTS, WHOLE_ACCOUNT, held, unrecorded
+from bus.reading.topic import BEGINNING
 from bus.settings import BusSettings
 from bus.tables.store import RocksStore, Store
 from bus.tables.versions import pack, unpack, version_in
@@ -27,7 +28,7 @@ from schemas.spreadsheets import harmless
 from trackly.commands.contact.suppressions import Format
 from trackly.decoding import Decoder, time_text
 from trackly.progress import Progress
-from trackly.reading import BEGINNING, account_named, open_topic, read_accounts
+from trackly.reading import account_named, open_topic, read_accounts
 
 COLUMNS = ("number", "reason", "since", "list_number", "active", "failures", "scope", "held")
 """Of both formats. `trackly contact import` reads the first two."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from bus.admin import Admin, Partition
 from bus.clock import now_ms
+from bus.reading.topic import BEGINNING
 from bus.settings import BusSettings
 from bus.tables.versions import version_in
 from schemas.ids import random_id
@@ -22,7 +23,7 @@ from schemas.records import DROP, ContactCommand, ContactState
 from trackly.audit import issuer, write_down
 from trackly.decoding import Decoder
 from trackly.errors import Failed
-from trackly.reading import BEGINNING, open_topic
+from trackly.reading import open_topic
 from trackly.writing import producing, send_order
 
 WAIT = 60.0

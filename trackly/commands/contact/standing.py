@@ -11,6 +11,7 @@ from accounts.sending_hours import HoursOfAccounts
 from accounts.suppression import WHOLE_ACCOUNT, unrecorded
 from bus.admin import Admin
 from bus.reading.replica import Replica
+from bus.reading.topic import BEGINNING, Start
 from bus.settings import BusSettings
 from bus.tables.store import MemoryStore, Store
 from bus.tables.versions import pack, version_in
@@ -19,7 +20,7 @@ from schemas.ids import contact_key, contact_names, recipient_key
 from schemas.numbering import user_id_of
 from schemas.records import ContactState
 from trackly.decoding import Decoder, KafkaRecord
-from trackly.reading import BEGINNING, Start, open_topic
+from trackly.reading import open_topic
 
 if TYPE_CHECKING:
     from console.contacts.answers import Question

@@ -22,6 +22,7 @@ from rich.table import Table
 from accounts.model import Config
 from accounts.store import write_configs
 from bus.embedded.broker import free_port
+from bus.reading.topic import BEGINNING
 from bus.settings import BusSettings
 from console.signin.first import FILE
 from schemas.codec import Codec
@@ -32,7 +33,7 @@ from trackly.commands.demo.ledger import Ledger, settle
 from trackly.commands.demo.receiver import OUTAGE, Receiver
 from trackly.commands.up.command import Stack
 from trackly.errors import Failed
-from trackly.reading import BEGINNING, open_topic
+from trackly.reading import open_topic
 from trackly.writing import producing
 
 SCHEDULE = "1s,2s,4s,8s,16s"

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from accounts.model import Accounts, all_configs, described
 from accounts.secrets import SecretMissing, resolve, secrets_of
 from accounts.urls import POLL
+from bus.reading.topic import BEGINNING, END, Stalled, Start
 from operations.endpoints import state_of
 from operations.providers import ProviderActivity, setup_of
 from operations.trials import refusal_of
@@ -17,8 +18,7 @@ from schemas.codec import Codec, CodecError
 from schemas.records import CallbacksSeen, EndpointConfig, Record, WebhookAttempt
 from schemas.registry import registry_for
 from trackly.commands.doctor.findings import Finding
-from trackly.errors import Failed
-from trackly.reading import BEGINNING, END, Start, open_topic
+from trackly.reading import open_topic
 
 LAST_ATTEMPTS = 500
 """Attempts of each partition that are looked at."""
@@ -118,7 +118,7 @@ async def _records(settings: OutboundSettings, topic: str, start: Start, last: i
                         yield codec.decode(record.value)
                     except CodecError:
                         continue
-        except Failed:
+        except Stalled:
             return  # what Kafka does not give any more is told of elsewhere
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from accounts.model import Accounts
+from bus.reading.topic import Stalled
 from bus.settings import BusSettings
 from database.settings import DatabaseSettings
 from ingest.settings import IngestSettings
@@ -75,7 +76,7 @@ def _read(settings: OutboundSettings) -> Iterator[Finding]:
     try:
         yield from versions.differing(asyncio.run(versions.running(settings)))
         yield from asyncio.run(_examine_accounts(settings))
-    except Failed as error:
+    except (Failed, Stalled) as error:
         yield failed("accounts", "unreadable", error, "Run `trackly topics apply`.")
 
 

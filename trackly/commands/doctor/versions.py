@@ -8,10 +8,11 @@ from importlib import metadata
 
 from bus.clock import now_seconds
 from bus.kafka_time import VERSION
+from bus.reading.topic import END, Start
 from bus.settings import BusSettings
 from schemas.cloudevents import header
 from trackly.commands.doctor.findings import Finding, fine
-from trackly.reading import END, Start, open_topic
+from trackly.reading import open_topic
 
 LATELY = 90.0
 """Seconds for which a process counts as one that runs. Each asks every 30 s (`bus.watch`)."""

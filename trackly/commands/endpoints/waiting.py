@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bus.admin import Admin
+from bus.reading.topic import Start
 from bus.settings import BusSettings
 from sinks.webhooks.delay_tiers import group_of
-from trackly.reading import Start, open_topic
+from trackly.reading import open_topic
 
 
 async def count_waiting(endpoint: str) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
+from bus.reading.topic import BEGINNING
 from bus.settings import BusSettings
-from trackly.reading import BEGINNING, open_topic
+from trackly.reading import open_topic
 
 TOPICS = ("contacts", "places", "table_contacts", "table_messages", "table_clicks")
 """Topics (catalogue short names) that keep what is newest of a key, and may have a number in key or value. Keys begin

@@ -19,6 +19,7 @@ import typer
 from accounts.model import Accounts
 from accounts.secrets import resolve
 from accounts.toml_table import nearest
+from bus.reading.topic import END, Topic
 from bus.settings import ADDRESSES, BusSettings
 from ingest.settings import IngestSettings
 from operations.samples import SOURCES, TOPICS, Occasion, Sample
@@ -31,7 +32,7 @@ from trackly.decoding import Decoder
 from trackly.errors import Failed
 from trackly.listing import Account, millis_since
 from trackly.output import Json, Yes, confirm, json_line, say, table
-from trackly.reading import END, Topic, open_topic, read_accounts
+from trackly.reading import open_topic, read_accounts
 
 CONTACT = "+12025550199"
 """A number that nobody has: 555-0100 to 555-0199 are kept for fiction."""

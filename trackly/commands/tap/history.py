@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from bus.reading.topic import STALLED, Start, Topic
 from bus.settings import BusSettings
 from schemas.codec import CodecError, Registry
 from schemas.fields import FieldReader
@@ -18,7 +19,7 @@ from trackly.decoding import KafkaRecord, is_time, plain, time_text
 from trackly.errors import Failed
 from trackly.output import is_unread
 from trackly.progress import Progress
-from trackly.reading import STALLED, Start, Topic, open_topic
+from trackly.reading import open_topic
 
 BATCH = 4_000
 """Records taken at a time: enough to be quick, few enough that memory does not grow with them."""

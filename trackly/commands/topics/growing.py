@@ -16,6 +16,7 @@ from typing import Any
 from bus.admin import Admin, Partition
 from bus.clients import new_producer
 from bus.producer import MAX_REQUEST_BYTES, partition_of
+from bus.reading.topic import BEGINNING, Start
 from bus.settings import BusSettings
 from schemas.codec import Codec
 from schemas.registry import registry_for
@@ -26,7 +27,7 @@ from streams.app import CLICK_INPUTS, CONTACT_INPUTS
 from trackly.commands.topics.placing import TABLES, of_row
 from trackly.errors import Failed
 from trackly.progress import Progress
-from trackly.reading import BEGINNING, Start, open_topic
+from trackly.reading import open_topic
 
 INPUTS = {"streams": ("raw", *CONTACT_INPUTS, *CLICK_INPUTS), "sinks": WEBHOOK_INPUTS}
 """Topics (catalogue short names) that services process in order. What they have not processed yet is moved."""

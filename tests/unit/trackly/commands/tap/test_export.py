@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
+from bus.reading.topic import BEGINNING
 from bus.settings import BusSettings
 from schemas.folder_registry import FolderRegistry
 from schemas.records import DeliveryEvent, MessageSent, Record, ReplyEvent
@@ -26,7 +27,6 @@ from trackly.commands.tap.parquet import Parquet
 from trackly.conditions import parse_condition
 from trackly.decoding import Decoder
 from trackly.errors import Failed
-from trackly.reading import BEGINNING
 
 CATALOGUE = Catalogue()
 DELIVERY = CATALOGUE["delivery"].name
