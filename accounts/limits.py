@@ -15,5 +15,6 @@ class LimitSettings(BusSettings):
         ge=1,
         le=10_000,
         validation_alias="TRACKLY_MAX_ENDPOINTS",
-        description="Webhook endpoints that an account may have. One that has more keeps them and gets no further one.",
+        description="Maximum webhook endpoints per account. An account that already has more keeps them but"
+        " cannot add any.",
     )

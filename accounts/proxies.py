@@ -14,9 +14,9 @@ class ProxySettings(BusSettings):
     forwarded_allow_ips: str = Field(
         default="127.0.0.1",
         validation_alias="TRACKLY_FORWARDED_ALLOW_IPS",
-        description="Proxies whose X-Forwarded-For is believed: comma separated addresses or networks. The address "
-        "that the farthest of them saw is the caller's. *: whoever connects is a proxy, and the one address that it "
-        "appended is the caller's.",
+        description="Trusted proxies, whose X-Forwarded-For counts: addresses or networks, separated by commas."
+        " The caller's address is the one that the outermost proxy saw. *: every client is a proxy,"
+        " and the last address in the header is the caller's.",
     )
 
     @field_validator("forwarded_allow_ips")

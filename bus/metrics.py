@@ -59,19 +59,19 @@ def _of(
 
 _INGEST = (
     _of(
-        "ingest", "callbacks", "counter", "callbacks", "Callbacks of providers, and postbacks of networks, by answer.",
+        "ingest", "callbacks", "counter", "callbacks", "Callbacks and network postbacks, by answer.",
         ("provider", "answer"),
     ),
     _of(
         "ingest", "answer_seconds", "histogram", "seconds",
-        "From the last byte of a callback to its answer, which comes after Kafka's acknowledgement.", ("outcome",),
+        "Time from the last byte of a callback to its answer, which follows Kafka's acknowledgement.", ("outcome",),
         SOON,
     ),
 )  # fmt: skip
 
 _WORKERS = (
     *(
-        _of(service, "lag_records", "gauge", "records", "Records that are on the topics and not yet done.")
+        _of(service, "lag_records", "gauge", "records", "Records on the topics that are not yet processed.")
         for service in WORKERS
     ),
     *(
@@ -82,15 +82,15 @@ _WORKERS = (
         for service in WORKERS
     ),
     Metric(
-        "trackly_stage_lag_records", "gauge", "records", "Records that are on the topics of a stage and not yet done.",
+        "trackly_stage_lag_records", "gauge", "records", "Records on a stage's topics that are not yet processed.",
         WORKERS, ("stage",),
     ),
     Metric(
         "trackly_stage_oldest_seconds", "gauge", "seconds",
-        "Age of the oldest record that a stage has not taken; 0 where none waits.", WORKERS, ("stage",),
+        "Age of the oldest record that a stage has not taken; 0 if none waits.", WORKERS, ("stage",),
     ),
     Metric(
-        "trackly_rejected_records", "counter", "records", "Records and items put into the rejected topic, by reason.",
+        "trackly_rejected_records", "counter", "records", "Records and items written to the rejected topic, by reason.",
         WORKERS, ("stage", "reason"),
     ),
 )  # fmt: skip
@@ -99,71 +99,74 @@ _STREAMS = (
     _of("streams", "records", "counter", "records", "Records taken, and items rejected.", ("stage", "result")),
     _of(
         "streams", "callback_to_event_seconds", "histogram", "seconds",
-        "From the receipt of a callback to the acknowledgement of the events that it led to.", (), WAITS,
+        "Time from the receipt of a callback to the acknowledgement of the resulting events.", (), WAITS,
     ),
-    _of("streams", "unknown_codes", "counter", "reports", "Failures with a code that no table has.", ("provider",)),
+    _of("streams", "unknown_codes", "counter", "reports", "Failures with a code that is in no table.", ("provider",)),
     _of(
         "streams", "orphaned_reports", "counter", "reports",
-        "Reports that went out without the message they waited for.",
+        "Reports published without the message they waited for.",
     ),
     _of(
         "streams", "conversions", "counter", "postbacks",
-        "Postbacks settled: joined with their click, orphaned (nobody registered it), repeated, rejected.", ("result",),
+        "Postbacks settled: joined with their click, orphaned (nobody registered it), duplicate,"
+" rejected.", ("result",),
     ),
     _of(
         "streams", "waiting_messages", "gauge", "messages",
-        "Messages that are not registered yet and whose reports wait.",
+        "Unregistered messages whose reports wait.",
     ),
     _of(
         "streams", "held_contacts", "gauge", "contacts",
-        "Contacts whose removal waits for a person's yes or no.",
+        "Held contacts: their removal waits for an admin's decision.",
     ),
-    _of("streams", "removals_held", "counter", "contacts", "Removals that a brake has held, by reason.", ("reason",)),
+    _of("streams", "removals_held", "counter", "contacts", "Removals that a brake held, by reason.", ("reason",)),
 )  # fmt: skip
 
 _SINKS = (
     _of("sinks", "events", "counter", "events", "Events and due webhooks taken."),
-    _of("sinks", "webhooks_dead", "counter", "webhooks", "Webhooks given up after the last retry."),
+    _of("sinks", "webhooks_dead", "counter", "webhooks", "Webhooks that became dead letters after the last retry."),
     _of("sinks", "webhooks_dropped", "counter", "webhooks", "Webhooks whose endpoint no longer exists."),
-    _of("sinks", "http_requests", "counter", "requests", "Requests that were sent."),
+    _of("sinks", "http_requests", "counter", "requests", "Requests sent."),
     _of(
         "sinks", "http_connections", "counter", "connections",
-        "Connections opened; as many requests less used one again.",
+        "Connections opened; the other requests reused one.",
     ),
     _of("sinks", "attempts_not_logged", "counter", "attempts", "Attempts missing from the log of attempts."),
     _of("sinks", "webhook_attempts", "counter", "attempts", "Attempts by outcome.", ("outcome",)),
     _of(
-        "sinks", "webhooks_retried", "counter", "webhooks", "Failed attempts that were followed by a wait.", ("delay",)
+        "sinks", "webhooks_retried", "counter", "webhooks", "Failed attempts that are retried later.", ("delay",)
     ),
-    _of("sinks", "webhooks_deferred", "counter", "webhooks", "Webhooks put off without an attempt.", ("reason",)),
+    _of("sinks", "webhooks_deferred", "counter", "webhooks", "Webhooks deferred without an attempt.", ("reason",)),
     _of("sinks", "forwarded", "counter", "items", "Raw items by outcome; dropped: too many waited.", ("outcome",)),
     _of(
         "sinks", "alerts", "counter", "alerts",
-        "Alerts by channel and outcome: told, or the status or error that they were given up with.",
+        "Alerts by channel and outcome: told, or the status or error because of which they were"
+" given up.",
         ("channel", "outcome"),
     ),
-    _of("sinks", "webhooks_in_flight", "gauge", "requests", "Requests under way."),
-    _of("sinks", "window_events", "gauge", "events", "Events in work."),
-    _of("sinks", "window_bytes", "gauge", "bytes", "Bytes of webhooks in work."),
-    _of("sinks", "alert_bursts", "gauge", "bursts", "Bursts of alerts that are gathered."),
+    _of("sinks", "webhooks_in_flight", "gauge", "requests", "Requests in flight."),
+    _of("sinks", "window_events", "gauge", "events", "Events in progress."),
+    _of("sinks", "window_bytes", "gauge", "bytes", "Bytes of webhooks in progress."),
+    _of("sinks", "alert_bursts", "gauge", "bursts", "Bursts of alerts being grouped."),
     _of(
         "sinks", "oldest_parked_seconds", "gauge", "seconds",
         "Age of the oldest webhook that waits for a paused endpoint.",
     ),
     _of(
         "sinks", "first_attempt_seconds", "histogram", "seconds",
-        "From the receipt of a callback to the beginning of the first attempt, of webhooks that were not deferred.",
+        "Time from the receipt of a callback to the start of the first attempt, for webhooks that"
+" were not deferred.",
         (), WAITS,
     ),
     _of(
         "sinks", "attempt_seconds", "histogram", "seconds",
-        "How long an attempt took, by outcome.", ("outcome",), SOON,
+        "Duration of an attempt, by outcome.", ("outcome",), SOON,
     ),
     _of(
         "sinks", "delay_overdue_seconds", "gauge", "seconds",
-        "By how much the oldest webhook of a delay topic is overdue; 0 where none is.", ("delay",),
+        "Time by which the oldest webhook of a delay topic is overdue; 0 if none is.", ("delay",),
     ),
-    _of("sinks", "delay_released", "counter", "webhooks", "Webhooks that went on when they were due.", ("delay",)),
+    _of("sinks", "delay_released", "counter", "webhooks", "Webhooks released when they were due.", ("delay",)),
     _of(
         "sinks", "endpoint_attempts", "counter", "attempts", "Attempts by endpoint: delivered or failed.",
         ("endpoint", "result"),
@@ -171,21 +174,21 @@ _SINKS = (
     _of("sinks", "endpoint_queued", "gauge", "webhooks", "Webhooks that wait for their endpoint.", ("endpoint",)),
     _of(
         "sinks", "endpoint_failing", "gauge", "endpoints",
-        "1 while the breaker of an endpoint is open or the endpoint is paused.", ("endpoint",),
+        "1 while an endpoint's breaker is open or the endpoint is paused.", ("endpoint",),
     ),
 )  # fmt: skip
 
 _READ_MODEL = (
-    _of("read_model", "lag_records", "gauge", "records", "Records that are on Kafka and not in the read model."),
+    _of("read_model", "lag_records", "gauge", "records", "Records on Kafka that are not in the read model."),
     _of(
         "read_model", "lost_records", "gauge", "records",
-        "Records that retention deleted before they were read, since the tables were made.",
+        "Records that retention deleted before they were read, since the tables were created.",
     ),
     _of(
         "read_model", "age_seconds", "gauge", "seconds",
-        "Age of the moment up to which it is complete; -1 before the first.",
+        "Age of the time up to which the read model is complete; -1 before the first.",
     ),
-    _of("read_model", "writing", "gauge", "processes", "1 in the process that writes, 0 in one that waits."),
+    _of("read_model", "writing", "gauge", "processes", "1 in the process that writes, 0 in a standby."),
     _of("read_model", "records", "gauge", "records", "Records read since the start."),
     _of("read_model", "passed_over", "gauge", "records", "Records that could not be read since the start."),
 )  # fmt: skip
@@ -193,25 +196,25 @@ _READ_MODEL = (
 _CONSOLE = (
     _of(
         "console", "contacts_age_seconds", "gauge", "seconds",
-        "Age of what is known about contacts; infinite before it is known.",
+        "Age of the console's knowledge of contacts; infinite before it has any.",
     ),
     _of("console", "requests", "counter", "requests", "API requests by route and status.", ("route", "status")),
 )  # fmt: skip
 
 _MIRROR = (
     _of(
-        "mirror", "records", "counter", "records", "Events: mirrored, or left out since they cannot be read.",
+        "mirror", "records", "counter", "records", "Events: mirrored, or left out because they cannot be read.",
         ("result",),
     ),
 )  # fmt: skip
 
 _EVERYWHERE = (
     Metric(
-        "trackly_build_info", "gauge", "processes", "1, with the version that runs.", ALL, ("service", "version")
+        "trackly_build_info", "gauge", "processes", "1; the running version is a label.", ALL, ("service", "version")
     ),
     Metric(
         "trackly_event_loop_lag_seconds", "histogram", "seconds",
-        "By how much later than asked for the event loop came back.", ALL, (), PAUSES,
+        "Time by which the event loop was late.", ALL, (), PAUSES,
     ),
     Metric(
         "trackly_gc_pause_seconds", "histogram", "seconds", "Pauses of Python's garbage collector.", ALL,
@@ -223,11 +226,11 @@ _EVERYWHERE = (
     ),
     Metric(
         "trackly_producer_renewals", "counter", "producers",
-        "Producers that took the place of one which had failed.", PRODUCERS,
+        "Producers that replaced one that had failed.", PRODUCERS,
     ),
     Metric(
         "trackly_producer_waiting_seconds", "gauge", "seconds",
-        "For how long the oldest record has waited for Kafka's acknowledgement; 0 where none waits.", PRODUCERS,
+        "Time that the oldest record has waited for Kafka's acknowledgement; 0 if none waits.", PRODUCERS,
     ),
 )  # fmt: skip
 
@@ -238,20 +241,20 @@ METRICS = {
 
 LABELS = {
     "answer": "`stored`, or the code of a refusal (docs/bounds.md)",
-    "channel": "where an alert went: `discord`, `slack` and so on",
+    "channel": "channel of an alert: `discord`, `slack`, and so on",
     "delay": "the delay of a topic of `TRACKLY_RETRY_SCHEDULE`, such as `1m`, or `parked`",
-    "endpoint": "`account/id` of the first 200 endpoints that were sent to, then `other`; all callbacks of messages"
-    " count as `callbacks`",
+    "endpoint": "`account/id` of the first 200 endpoints that were sent to, then `other`; all message"
+    " callbacks count as `callbacks`",
     "error": "the name of an error class",
-    "generation": "of garbage: `young`, `middle` or `full`",
-    "outcome": "of callbacks `stored`, `refused` (4xx) or `failed` (5xx); of attempts `2xx`, `4xx` and so on, or the"
-    " class of the error",
-    "provider": "a provider or network that trackly knows, else `unknown`",
+    "generation": "garbage collector generation: `young`, `middle`, or `full`",
+    "outcome": "for callbacks `stored`, `refused` (4xx), or `failed` (5xx); for attempts `2xx`, `4xx`, and"
+    " so on, or the error class",
+    "provider": "a provider or network that trackly knows, or else `unknown`",
     "reason": "a code of a fixed set",
     "result": "a code of a fixed set",
-    "route": "a path as the OpenAPI document writes it",
+    "route": "a path as in the OpenAPI document",
     "service": "the service of the process",
-    "stage": "`normalize`, `contacts`, `clicks` or `webhooks`",
+    "stage": "`normalize`, `contacts`, `clicks`, or `webhooks`",
     "status": "an HTTP status",
     "version": "trackly's version",
 }

@@ -131,32 +131,33 @@ class BusSettings(Settings):
     data_dir: Path = Field(
         default=Path("data"),
         validation_alias="TRACKLY_DATA_DIR",
-        description="a directory for tables, the embedded broker and the addresses that `trackly up` uses",
+        description="a directory for tables, the embedded broker, and the addresses that `trackly up` uses",
     )
     bootstrap_servers: str = Field(
         default_factory=_known_servers,
         validation_alias="KAFKA_BOOTSTRAP_SERVERS",
         description="Kafka brokers as host:port, separated by commas; when unset, the broker of a running"
-        f" `trackly up` with the same TRACKLY_DATA_DIR, else {DEFAULT_SERVERS}",
+        f" `trackly up` with the same TRACKLY_DATA_DIR, or else {DEFAULT_SERVERS}",
     )
     partitions: int = Field(
         default_factory=_known_partitions,
         ge=1,
         le=10_000,
         validation_alias="TRACKLY_PARTITIONS",
-        description="partitions of each topic keyed by recipient, a whole number; fixed once topics exist;"
-        f" when unset, that of a running `trackly up`, else {DEFAULT_PARTITIONS}",
+        description="partitions of each topic that is keyed by recipient, a whole number; fixed once topics"
+        f" exist; when unset, that of a running `trackly up`, or else {DEFAULT_PARTITIONS}",
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         default="PLAINTEXT",
         validation_alias="KAFKA_SECURITY_PROTOCOL",
-        description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
+        description="PLAINTEXT, SSL, SASL_PLAINTEXT, or SASL_SSL",
     )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"] = Field(
         default="PLAIN",
         validation_alias="KAFKA_SASL_MECHANISM",
-        description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER (tokens of KAFKA_OAUTH_TOKEN_URL) or AWS_MSK_IAM"
-        " (the role of this machine or pod; extra `msk`); used with SASL_PLAINTEXT and SASL_SSL",
+        description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER (tokens from KAFKA_OAUTH_TOKEN_URL), or"
+        " AWS_MSK_IAM (the role of this machine or pod; extra `msk`); used with SASL_PLAINTEXT and"
+        " SASL_SSL",
     )
     sasl_username: str | None = Field(
         default=None,
@@ -171,34 +172,34 @@ class BusSettings(Settings):
     oauth_token_url: str | None = Field(
         default=None,
         validation_alias="KAFKA_OAUTH_TOKEN_URL",
-        description="https URL at which an issuer gives tokens for client credentials; for OAUTHBEARER",
+        description="https URL of the issuer that grants tokens for client credentials; for OAUTHBEARER",
     )
     oauth_client_id: str | None = Field(
         default=None,
         validation_alias="KAFKA_OAUTH_CLIENT_ID",
-        description="the client id at the issuer of tokens",
+        description="the client ID at the token issuer",
     )
     oauth_client_secret: SecretStr | None = Field(
         default=None,
         validation_alias="KAFKA_OAUTH_CLIENT_SECRET",
-        description="the secret that belongs to the client id",
+        description="the client secret for that ID",
     )
     oauth_scope: str | None = Field(
         default=None,
         validation_alias="KAFKA_OAUTH_SCOPE",
-        description="scope that tokens are asked for, where the issuer wants one",
+        description="scope to request tokens for, if the issuer requires one",
     )
     oauth_extensions: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z]+=[^,\x01]+(,[A-Za-z]+=[^,\x01]+)*$",
         validation_alias="KAFKA_OAUTH_EXTENSIONS",
-        description="what is said beside a token, as NAME=VALUE, separated by commas; Confluent Cloud wants"
-        " logicalCluster and identityPoolId",
+        description="extensions to send with a token, as NAME=VALUE, separated by commas; Confluent Cloud"
+        " requires logicalCluster and identityPoolId",
     )
     ssl_cafile: FilePath | None = Field(
         default=None,
         validation_alias="KAFKA_SSL_CAFILE",
-        description="a PEM file with the certificate authorities to trust; when unset, those of this machine",
+        description="a PEM file with the certificate authorities to trust; when unset, the machine's own",
     )
     ssl_certfile: FilePath | None = Field(
         default=None,
@@ -219,27 +220,27 @@ class BusSettings(Settings):
         default=None,
         pattern=r"^[A-Za-z0-9._/-]{1,200}$",
         validation_alias="KAFKA_CLIENT_RACK",
-        description="where this process is, as brokers name it by broker.rack: with a replica.selector.class they let"
-        " it read from a replica that is there",
+        description="location of this process, as in the brokers' broker.rack; if the brokers have a"
+        " replica.selector.class, it lets this process read from a nearby replica",
     )
     schema_registry_url: str | None = Field(
         default=None,
         validation_alias="SCHEMA_REGISTRY_URL",
-        description="URL of a schema registry that speaks Confluent's API; when unset, the ids of"
+        description="URL of a schema registry with Confluent's API; when unset, the schema IDs in"
         " schemas/registry.toml are used",
     )
     topic_prefix: str = Field(
         default_factory=_known_prefix,
         validation_alias="TRACKLY_TOPIC_PREFIX",
-        description="what topic and group names begin with: letters, digits, dot, underscore, dash; when unset, what a"
-        " running `trackly up` or `demo` has, else nothing",
+        description="prefix of topic and group names: letters, digits, dot, underscore, dash; when unset, the"
+        " prefix of a running `trackly up` or `demo`, or else none",
     )
     replication: int = Field(
         default=1,
         ge=1,
         le=9,
         validation_alias="TRACKLY_REPLICATION",
-        description="copies of each partition, a whole number up to the number of brokers; 3 in production",
+        description="replicas of each partition, a whole number up to the number of brokers; use 3 in production",
     )
     retry_schedule: tuple[str, ...] = Field(
         default=DEFAULT_SCHEDULE,
@@ -249,63 +250,64 @@ class BusSettings(Settings):
     topic_settings: str = Field(
         default="",
         validation_alias="TRACKLY_TOPIC_SETTINGS",
-        description="Kafka's settings of topics that are not the catalogue's, as TOPIC:SETTING=VALUE, separated by"
-        " commas; TOPIC without the prefix, * for all: sms.raw:retention.ms=1209600000",
+        description="Kafka topic settings that differ from the catalog's, as TOPIC:SETTING=VALUE, separated by"
+        " commas; TOPIC without the prefix, or * for all: sms.raw:retention.ms=1209600000",
     )
     failure_ratio: float = Field(
         default=0.5,
         gt=0,
         le=1,
         validation_alias="TRACKLY_FAILURE_RATIO",
-        description="part of the last 200 records, or of a larger batch, that may fail before a worker of streams or"
-        " sinks stops; 1: it never does, and what fails goes to sms.rejected",
+        description="share of the last 200 records, or of a larger batch, that may fail before a streams or"
+        " sinks worker stops; with 1 it never stops, and failed records go to sms.rejected",
     )
     clock_tolerance: float = Field(
         default=60.0,
         gt=0,
         validation_alias="TRACKLY_CLOCK_TOLERANCE",
-        description="seconds by which this machine's clock may be off Kafka's; beyond that no service starts, or is"
-        " not ready",
+        description="seconds by which this machine's clock may differ from Kafka's; beyond that, services do not"
+        " start or are not ready",
     )
     instance_id: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9._-]{1,200}$",
         validation_alias="TRACKLY_INSTANCE_ID",
-        description="a stable name of this process in its consumer group, so that a restart moves no"
-        " partitions: letters, digits, dot, underscore, dash; when unset, each start joins anew",
+        description="a stable name of this process in its consumer group, so that a restart moves no partitions:"
+        " letters, digits, dot, underscore, dash; when unset, each start joins as a new member",
     )
     pseudonym_key: SecretStr | None = Field(
         default=None,
         min_length=16,
         validation_alias="TRACKLY_PSEUDONYM_KEY",
-        description="a secret of 16 characters or more that turns numbers into pseudonyms, the same for every service"
-        " and for ever; needed to erase contacts and to mirror topics",
+        description="a secret of 16 characters or more that turns numbers into pseudonyms; the same for every"
+        " service, and never changed; required to erase contacts and to mirror topics",
     )
     metrics_token: SecretStr | None = Field(
         default=None,
         min_length=16,
         validation_alias="TRACKLY_METRICS_TOKEN",
-        description="a secret of 16 characters or more without which /metrics is not answered: scrapers send it as"
-        " `Authorization: Bearer TOKEN`; when unset, whoever reaches the port may read them",
+        description="a secret of 16 characters or more that /metrics requires: scrapers send it as"
+        " `Authorization: Bearer TOKEN`; when unset, anyone who can reach the port can read metrics",
     )
     compression: Literal["none", "lz4", "gzip"] = Field(
         default="lz4",
         validation_alias="TRACKLY_COMPRESSION",
-        description="how producers compress batches: none, lz4 or gzip",
+        description="how producers compress batches: none, lz4, or gzip",
     )
     secret_keys: tuple[SecretStr, ...] = Field(
         default_factory=_kept_keys,  # type: ignore[arg-type]
         validation_alias="TRACKLY_SECRET_KEYS",
-        description="keys that secrets are encrypted with on Kafka, the newest first, separated by commas, the same"
-        f" for every service: `trackly secrets new-key` makes one; when unset, those in {KEY_FILE} of"
-        " TRACKLY_DATA_DIR, which `trackly up` makes",
+        description="keys that encrypt secrets on Kafka, newest first, separated by commas, the same for every"
+        f" service: `trackly secrets new-key` creates one; when unset, those in {KEY_FILE} in"
+        " TRACKLY_DATA_DIR, which `trackly up` creates",
     )
 
     evidence_key: SecretStr | None = Field(
         default_factory=_kept_evidence_key,
         validation_alias="TRACKLY_EVIDENCE_KEY",
-        description="the Ed25519 key that evidence about contacts is signed with: `trackly secrets new-evidence-key`"
-        f" makes one; when unset, that in {EVIDENCE_KEY_FILE} of TRACKLY_DATA_DIR, which `trackly up` makes",
+        description="the Ed25519 key that signs evidence about contacts: `trackly secrets new-evidence-key`"
+        f" creates one; when unset, the one in {EVIDENCE_KEY_FILE} in TRACKLY_DATA_DIR, which `trackly"
+        " up` creates",
     )
 
     @field_validator("bootstrap_servers")

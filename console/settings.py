@@ -29,77 +29,79 @@ class ConsoleSettings(
     host: str = Field(
         default="127.0.0.1",
         validation_alias="TRACKLY_CONSOLE_HOST",
-        description="Address that the API listens on.",
+        description="Address that the console listens on.",
     )
     port: int = Field(
         default=8081,
         ge=1,
         le=65_535,
         validation_alias="TRACKLY_CONSOLE_PORT",
-        description="Port that the API listens on.",
+        description="Port that the console listens on.",
     )
     check_max_age: float = Field(
         default=30.0,
         gt=0,
         le=3_600,
         validation_alias="TRACKLY_CHECK_MAX_AGE",
-        description="Seconds that the state of contacts may be behind; past it nobody is told that a contact may be"
-        " texted. At rest it is 1 to 2 s.",
+        description="Seconds that contact states may be out of date; beyond that, no one is told that a contact"
+        " may be texted. At rest, it is 1 to 2 s.",
     )
     api_rate: float = Field(
         default=50.0,
         gt=0,
         validation_alias="TRACKLY_API_RATE",
-        description="Requests a second that an API key, or a user, may make, for each console process.",
+        description="Requests per second that an API key, or a user, may make, per console process.",
     )
     api_burst: int = Field(
         default=100,
         ge=1,
         validation_alias="TRACKLY_API_BURST",
-        description="Requests that an API key, or a user, may make at once after a rest.",
+        description="Requests that an API key, or a user, may make in a burst.",
     )
     api_max_body_bytes: int = Field(
         default=4 << 20,
         ge=1_024,
         validation_alias="TRACKLY_API_MAX_BODY_BYTES",
-        description="Largest body of an API request, in bytes.",
+        description="Maximum bytes of an API request's body.",
     )
     api_timeout: float = Field(
         default=10.0,
         gt=0,
         validation_alias="TRACKLY_API_TIMEOUT",
-        description="Seconds in which a body must have arrived, and in which Kafka must have acknowledged what a"
-        " request leads to.",
+        description="Seconds in which a body must arrive, and in which Kafka must acknowledge the records of a"
+        " request.",
     )
 
     console_url: str = Field(
         default="",
         validation_alias="TRACKLY_CONSOLE_URL",
-        description="Address under which people open the console, https://console.example.com. Links begin with it, and"
-        " behind TLS cookies are for https alone. When unset: TRACKLY_CONSOLE_HOST and _PORT, without TLS.",
+        description="URL under which people open the console, such as https://console.example.com. Links start"
+        " with it; with https, cookies are sent only over HTTPS. When unset: TRACKLY_CONSOLE_HOST and"
+        " _PORT, without TLS.",
     )
     oidc_issuer: str = Field(
         default="",
         validation_alias="TRACKLY_OIDC_ISSUER",
-        description="Issuer of OpenID Connect, https://login.example.com; users can then sign in there. Its discovery"
-        " document lies below it, at /.well-known/openid-configuration.",
+        description="OpenID Connect issuer, such as https://login.example.com, where users can then sign in. Its"
+        " discovery document is at /.well-known/openid-configuration below that.",
     )
     oidc_client_id: str = Field(
         default="",
         validation_alias="TRACKLY_OIDC_CLIENT_ID",
-        description="Client id that the issuer gave to this console.",
+        description="Client ID that the issuer gave this console.",
     )
     oidc_client_secret: SecretStr = Field(
         default=SecretStr(""),
         validation_alias="TRACKLY_OIDC_CLIENT_SECRET",
-        description="Client secret that belongs to the client id.",
+        description="Client secret for that ID.",
     )
 
     embed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         validation_alias="TRACKLY_CONSOLE_EMBED",
-        description="Origins whose pages may frame the page that a customer's link opens, with commas between:"
-        " https://app.example.com. It needs a TRACKLY_CONSOLE_URL of https. No other page can be framed.",
+        description="Origins that may embed the page behind a customer's link in a frame, separated by commas:"
+        " https://app.example.com. Requires a TRACKLY_CONSOLE_URL with https. No other page can be"
+        " embedded.",
     )
 
     @field_validator("embed_origins", mode="before")

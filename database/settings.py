@@ -14,7 +14,7 @@ class DatabaseSettings(BusSettings):
         default="",
         validation_alias="DATABASE_URL",
         description="postgresql://user:password@host/name, or sqlite:///path; when unset, an SQLite file in"
-        " TRACKLY_DATA_DIR. With more than one console, it must be a PostgreSQL.",
+        " TRACKLY_DATA_DIR. Several consoles need one PostgreSQL.",
     )
 
     @property

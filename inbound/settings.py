@@ -24,27 +24,28 @@ class InboundSettings(BusSettings):
         ge=1 << 10,
         le=1 << 20,
         validation_alias="TRACKLY_MAX_HEADER_BYTES",
-        description="Bytes of a request's head: its first line, with the query, and its fields. More: 431.",
+        description="Maximum bytes of a request's head: its first line, including the query, and its fields."
+        " Beyond that: 431.",
     )
     max_header_fields: int = Field(
         default=100,
         ge=10,
         le=10_000,
         validation_alias="TRACKLY_MAX_HEADER_FIELDS",
-        description="Header fields of a request. More: 431.",
+        description="Maximum header fields of a request. Beyond that: 431.",
     )
     header_timeout: float = Field(
         default=10.0,
         gt=0,
         validation_alias="TRACKLY_HEADER_TIMEOUT",
-        description="Seconds in which a whole head must have arrived; a connection that says nothing is closed then.",
+        description="Seconds in which the whole head must arrive; then a silent connection is closed.",
     )
     max_connections: int = Field(
         default=4_096,
         ge=1,
         validation_alias="TRACKLY_MAX_CONNECTIONS",
-        description="Connections at the same time, for each process; further ones are answered 503. Fewer where the"
-        " system does not let the process have so many files open.",
+        description="Maximum simultaneous connections per process; further ones get 503. Fewer if the system"
+        " allows the process fewer open files.",
     )
 
     def door_limits(self) -> Limits:

@@ -13,8 +13,8 @@ class PublicSettings(BusSettings):
     public_url: str | None = Field(
         default=None,
         validation_alias="TRACKLY_PUBLIC_URL",
-        description="Base URL that providers were given; Twilio signs it. When unset: this machine's own name and "
-        "address, which is right for trying things out and nothing else.",
+        description="Public base URL that you give to providers; Twilio signs it. When unset: this machine's own"
+        " name and address, which is good only for trying things out.",
     )
 
     @property

@@ -18,7 +18,7 @@ class OutboundSettings(BusSettings):
         gt=0,
         le=60,
         validation_alias="TRACKLY_WEBHOOK_TIMEOUT",
-        description="Seconds for one attempt in all: address lookup, connection, TLS, request and answer.",
+        description="Maximum seconds for one attempt: DNS lookup, connection, TLS, request, and answer.",
     )
     allow_http: bool = Field(
         default=False,
@@ -28,13 +28,13 @@ class OutboundSettings(BusSettings):
     allow_subnets: tuple[IPv4Network | IPv6Network, ...] = Field(
         default=(),
         validation_alias="TRACKLY_ALLOW_SUBNETS",
-        description="Networks that endpoints may be in although not public, comma separated: 10.1.0.0/16.",
+        description="Networks that endpoints may be in although they are not public, separated by commas: 10.1.0.0/16.",
     )
     webhook_ports: frozenset[int] | None = Field(
         default=WEB_PORTS,
         validation_alias="TRACKLY_WEBHOOK_PORTS",
-        description="Ports that endpoints may have, comma separated, or any; in TRACKLY_ALLOW_SUBNETS every port is"
-        " allowed.",
+        description="Ports that endpoints may use, separated by commas, or any; in TRACKLY_ALLOW_SUBNETS every"
+        " port is allowed.",
     )
 
     @field_validator("allow_subnets", mode="before")

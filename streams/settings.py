@@ -13,17 +13,17 @@ class StreamsSettings(BusSettings):
     port: int = Field(
         default=0,
         validation_alias="TRACKLY_STREAMS_PORT",
-        description="Port of /livez, /readyz and /metrics. 0: none.",
+        description="Port of /livez, /readyz, and /metrics. 0: none.",
     )
     host: str = Field(
         default="127.0.0.1",
         validation_alias="TRACKLY_STREAMS_HOST",
-        description="Address of /livez, /readyz and /metrics.",
+        description="Address of /livez, /readyz, and /metrics.",
     )
     message_days: int = Field(
         default=7,
         validation_alias="TRACKLY_MESSAGE_DAYS",
-        description="Days that a message is remembered after it was last registered, corrected or reported.",
+        description="Days that a message is remembered after it was last registered, corrected, or reported.",
     )
     registration_wait: float = Field(
         default=60.0,
@@ -31,29 +31,29 @@ class StreamsSettings(BusSettings):
         le=3_600.0,
         validation_alias="TRACKLY_REGISTRATION_WAIT",
         description="Seconds that a report waits for its message, in accounts with registers_messages, before it"
-        " goes out under the provider's id. 0: it does not wait.",
+        " is published under the provider's ID. 0: it does not wait.",
     )
     link_wait: float = Field(
         default=60.0,
         ge=0,
         le=3_600,
         validation_alias="TRACKLY_LINK_WAIT",
-        description="Seconds that a postback waits for the registration of its click. Then it goes out without message "
-        "and contact, or is rejected when it names no account.",
+        description="Seconds that a postback waits for its click to be registered. Then it is published without"
+        " message and contact, or rejected if it names no account.",
     )
     conversion_repeat_minutes: float = Field(
         default=60.0,
         ge=0,
         le=43_200,
         validation_alias="TRACKLY_CONVERSION_REPEAT_MINUTES",
-        description="Minutes within which the same type and amount of the same click, without an id of the network, "
-        "is a repetition and no second conversion.",
+        description="Minutes within which the same type and amount for the same click, without an ID from the"
+        " network, is a duplicate rather than a second conversion.",
     )
     conversion_days: int = Field(
         default=30,
         ge=1,
         le=30,
         validation_alias="TRACKLY_CONVERSION_DAYS",
-        description="Days that a click is remembered after it was registered, or last converted. At most 30, as long "
-        "as the table's changelog is kept.",
+        description="Days that a click is remembered after it was registered or last converted. At most 30, as"
+        " long as the table's changelog is kept.",
     )

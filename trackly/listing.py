@@ -20,9 +20,9 @@ from trackly.errors import Failed
 from trackly.output import json_line, parsed, say, show, table
 from trackly.reading import open_topic
 
-Account = Annotated[str | None, typer.Option(help="Only those of this account.")]
+Account = Annotated[str | None, typer.Option(help="Only this account's.")]
 Since = Annotated[str | None, typer.Option(metavar="DURATION", help="Only the last 30m, 2h, 7d.")]
-Limit = Annotated[int, typer.Option(min=1, help="How many at most; the newest are shown.")]
+Limit = Annotated[int, typer.Option(min=1, help="Maximum number of entries; the newest are shown.")]
 
 
 EVERYTHING = 1_000_000

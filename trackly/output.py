@@ -17,8 +17,8 @@ T = TypeVar("T")
 PROSE_WIDTH = 24
 """Columns that a column of sentences gets at least."""
 
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; do it.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 
 
 def say(text: str) -> None:

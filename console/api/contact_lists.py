@@ -25,7 +25,7 @@ ListNumber = Annotated[str, Path(max_length=40, description="Number of the list.
 
 
 class BrakeSettings(StrictBody):
-    """How much of a list rules may remove in an hour before the rest is held for a person's yes or no."""
+    """How much of a list rules may remove in an hour before the rest is held for an admin's decision."""
 
     share: float | None = Field(
         default=None, ge=0, le=1, description="Of the list's contacts; 1: all of them. Null: the account's, else 0.1."

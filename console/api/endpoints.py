@@ -184,7 +184,7 @@ async def resume(request: Request, endpoint: EndpointName, parts: TheParts, call
 async def rotate(
     request: Request, endpoint: EndpointName, body: Rotation, parts: TheParts, caller: Administrator
 ) -> WithSecret:
-    """Make a new secret and show it, once. During the overlap both sign."""
+    """Create a new secret and show it once. During the overlap both sign."""
     config = changes.endpoint_named(parts, caller.account, endpoint)
     after, secret = await changes.rotate(Act(request, parts, caller.principal), config, body.overlap_hours, body.again)
     return WithSecret(await _shown(parts, after), secret)

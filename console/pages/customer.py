@@ -164,7 +164,7 @@ async def rotate(
     overlap: Annotated[int, Form()] = 24,
     again: Annotated[bool, Form()] = False,
 ) -> Response:
-    """Make a new secret, and show it, once."""
+    """Create a new secret and show it once."""
     after, secret = await changes.rotate(Act(request, parts, customer.principal), customer.endpoint, overlap, again)
     return await _one(request, parts, customer, after, secret=secret)
 

@@ -138,7 +138,7 @@ async def rotate(
     overlap: Annotated[int, Form()] = 24,
     again: Annotated[bool, Form()] = False,
 ) -> Response:
-    """Make a new secret, and show it, once."""
+    """Create a new secret and show it once."""
     config = changes.endpoint_named(parts, visitor.account, endpoint)
     after, secret = await changes.rotate(Act(request, parts, visitor.principal), config, overlap, again)
     return await _one(request, parts, visitor, after, secret=secret)

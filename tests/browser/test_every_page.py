@@ -104,7 +104,7 @@ async def test_the_keyboard_reaches_the_content_first_and_everything_after(page:
 async def test_a_filter_swaps_the_list_and_can_be_linked_to(page: Page, base: str) -> None:
     await page.goto(f"{base}/accounts/acme/deliveries")
     await page.get_by_label("Status").select_option("delivered")
-    await page.get_by_text("Nothing fits these filters.").wait_for()
+    await page.get_by_text("Nothing matches these filters.").wait_for()
     await page.wait_for_url("**/deliveries?*status=delivered*")
     await page.reload()
     assert await page.get_by_label("Status").input_value() == "delivered"

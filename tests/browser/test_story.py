@@ -179,7 +179,7 @@ async def test_7_a_contact_is_found_with_the_reason_and_restored(page: Page) -> 
 async def test_8_a_secret_is_rotated_and_both_sign(receiver: Receiver, page: Page) -> None:
     await go(page, "Webhooks")
     await page.get_by_role("link", name="crm").click()
-    await page.get_by_role("button", name="Make a new secret").click()
+    await page.get_by_role("button", name="Create a new secret").click()
     assert (await page.locator("#secret").inner_text()).startswith("whsec_")
     await page.get_by_role("button", name="Send it now").click()
     await expect(page.get_by_role("heading", name="The test: 2xx")).to_be_visible()

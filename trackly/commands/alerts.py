@@ -30,12 +30,12 @@ alerts = typer.Typer(no_args_is_help=True, add_completion=False)
 
 @alerts.callback()
 def _alerts() -> None:
-    """What accounts are alerted to."""
+    """Alerts to accounts."""
 
 
 @alerts.command("list")
 def list_alerts(account: Account, since: Since = None, limit: Limit = 20, as_json: Json = False) -> None:
-    """Show which alerts an account wants and where they go, and the last ones, the newest last."""
+    """Show an account's alert settings, where alerts go, and the latest alerts, newest last."""
     config = account_named(current_accounts(), account)
     if as_json:
         json_line(_settings(config))
@@ -65,7 +65,10 @@ def mute(
     duration: Annotated[str, typer.Argument(metavar="DURATION", help="For how long: 30m, 2h, 1d.")],
     as_json: Json = False,
 ) -> None:
-    """Tell an account no alerts for a while. They are written down all the same: `trackly alerts list` shows them."""
+    """Send an account no alerts for a while.
+
+    They are still recorded: `trackly alerts list` shows them.
+    """
     now = now_ms()
     parsed(partial(muted, AccountConfig(id=account, name=account), now=now), duration, "DURATION")
     _change(account, partial(muted, duration=duration, now=now), as_json)
@@ -73,15 +76,15 @@ def mute(
 
 @alerts.command("unmute")
 def unmute(account: Account, as_json: Json = False) -> None:
-    """Tell an account its alerts again."""
+    """Send an account its alerts again."""
     _change(account, unmuted, as_json)
 
 
 @alerts.command("test")
 def try_channels(account: Account, as_json: Json = False) -> None:
-    """Send a test alert to every channel of an account from here, and show what it answers.
+    """Send a test alert to every channel of an account from here, and show the answers.
 
-    Exit code 1 unless every channel takes it.
+    Exit code 1 unless every channel accepts it.
     """
     config = account_named(current_accounts(), account)
     if not channels_of(config):

@@ -30,25 +30,26 @@ def apply(
         Path,
         typer.Argument(metavar="FILE.toml", exists=True, dir_okay=False, readable=True, help="The settings."),
     ],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; apply.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Apply without asking.")] = False,
     plain_secrets: Annotated[
-        bool, typer.Option("--plain-secrets", help="Without a key, store secrets in plain text all the same.")
+        bool, typer.Option("--plain-secrets", help="Store secrets in plain text if there is no key.")
     ] = False,
     check: Annotated[
         bool,
-        typer.Option("--check", help=f"Write nothing: end with {DRIFT} where something is not as the file says."),
+        typer.Option("--check", help=f"Write nothing; exit with {DRIFT} if the stored settings differ from the file."),
     ] = False,
     prune: Annotated[
         bool,
-        typer.Option("--prune", help="Delete lists and endpoints of the file's accounts that it does not name."),
+        typer.Option(
+            "--prune", help="Delete lists and endpoints of the file's accounts that the file does not contain."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make accounts, lists and endpoints what a TOML file says: show the plan, ask, write.
+    """Make the stored accounts, lists, and endpoints match a TOML file: show the plan, ask, write.
 
-    What the file does not name stays as it is, or goes with --prune; accounts are never deleted. A signing secret
-    that is generated is shown once. Secrets that stand in the file, and generated ones, are encrypted with the first
-    key of TRACKLY_SECRET_KEYS.
+    Settings that the file does not contain stay, or are deleted with --prune; accounts are never deleted. A generated
+    signing secret is shown once. Literal and generated secrets are encrypted with the first key of TRACKLY_SECRET_KEYS.
     """
     try:
         text = file.read_text("utf-8")

@@ -42,12 +42,12 @@ class Holding:
 
 @brake.callback()
 def _brake() -> None:
-    """Removals by rules that a list's brake holds: nobody is texted who is held, and a person says yes or no."""
+    """Removals that a list's brake holds. Held contacts are not texted until an admin confirms or releases them."""
 
 
 @brake.command("list")
 def list_held(account: Account, as_json: Json = False) -> None:
-    """List what is held: by list, how many contacts, for which reasons, since when."""
+    """List held removals: for each list, how many contacts, for which reasons, and since when."""
     found = asyncio.run(_holdings(account))
     if as_json:
         for each in found:
@@ -60,13 +60,13 @@ def list_held(account: Account, as_json: Json = False) -> None:
 
 @brake.command("confirm")
 def confirm_held(account: Account, list_number: ListNumber, yes: Yes = False) -> None:
-    """Yes: remove the contacts of a list that are held, as they would have been. The count of its hour begins anew."""
+    """Remove a list's held contacts. The hour's count starts over."""
     _decide(CONFIRM, account, list_number, yes, "be removed")
 
 
 @brake.command("release")
 def release_held(account: Account, list_number: ListNumber, yes: Yes = False) -> None:
-    """No: release the contacts of a list that are held; they may be texted, and their failures begin anew."""
+    """Release a list's held contacts: they may be texted, and their failure counts start over."""
     _decide(RELEASE, account, list_number, yes, "be released")
 
 

@@ -16,12 +16,14 @@ from trackly.output import say, show
 
 
 def broker(
-    port: Annotated[int | None, typer.Option(help="Port to listen on; else the last one, or a free one.")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; by default the last one used, or a free one.")
+    ] = None,
 ) -> None:
     """Run an Apache Kafka for development on this machine, until Ctrl-C or SIGTERM.
 
-    Its records lie in TRACKLY_DATA_DIR, and commands with the same TRACKLY_DATA_DIR find it there. It asks for no
-    password: every user of this machine can read and write what is on it.
+    It keeps its records in TRACKLY_DATA_DIR, and commands with the same TRACKLY_DATA_DIR find it there. It has no
+    password: every user of this machine can read and write its topics.
     """
     from bus.embedded.broker import EmbeddedKafka
     from bus.private import keep_private

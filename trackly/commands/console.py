@@ -8,7 +8,7 @@ from trackly.starting import prepare
 
 
 def console() -> None:
-    """Serve the API for senders and operators, until Ctrl-C or SIGTERM."""
+    """Serve the console and the API for senders and operators, until Ctrl-C or SIGTERM."""
     with importing():
         from console.app import server
         from console.settings import ConsoleSettings

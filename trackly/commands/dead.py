@@ -20,7 +20,7 @@ dead = typer.Typer(no_args_is_help=True, add_completion=False)
 
 @dead.callback()
 def _dead() -> None:
-    """Webhooks that were given up after the last retry."""
+    """Dead letters: webhooks whose retries ran out."""
 
 
 @dead.command("list")
@@ -31,7 +31,7 @@ def list_dead(
     limit: Limit = 100,
     as_json: Json = False,
 ) -> None:
-    """List webhooks that were given up, the newest last."""
+    """List dead letters, newest last."""
 
     def is_wanted(record: Any) -> bool:
         owner, _, name = record.endpoint.partition("/")
@@ -60,7 +60,7 @@ def show_dead(
     endpoint: Annotated[str | None, typer.Option(help="Only this endpoint: account/endpoint.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show one webhook that was given up: its body, the last error, when and how often it was tried."""
+    """Show one dead letter: its body, the last error, and when and how often it was attempted."""
 
     def is_wanted(record: Any) -> bool:
         return bool(record.event_id == event_id) and endpoint in (None, record.endpoint)
@@ -77,9 +77,9 @@ def replay_dead(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Send webhooks that were given up once more, with the same body and webhook-id, and all retries if need be.
+    """Send dead letters again, with the same body and webhook-id, and with all retries if needed.
 
-    They stay in the dead letters for their 30 days, whatever becomes of them.
+    They stay in the dead letters for their 30 days, whatever the outcome.
     """
     if not event_ids and endpoint is None:
         raise typer.BadParameter("name event ids, or --endpoint for all of its dead webhooks", param_hint="EVENT_ID")

@@ -31,24 +31,23 @@ evidence = typer.Typer(no_args_is_help=True, add_completion=False)
 
 @evidence.callback()
 def _evidence() -> None:
-    """Check signed evidence about contacts; how long removals took to take effect."""
+    """Verify signed evidence about contacts, and show how long removals took."""
 
 
 def export_evidence(
-    account: Annotated[str, typer.Argument(help="Id of the account.")],
+    account: Annotated[str, typer.Argument(help="The account's ID.")],
     number: Annotated[str, typer.Argument(help="The contact's number: 18005551234, '+1 800 555 1234'.")],
     out: Annotated[Path | None, typer.Option(help="File for the signed JSON; by default standard output.")] = None,
-    page: Annotated[
-        Path | None, typer.Option("--page", help="File for a page of HTML, to be read and printed.")
-    ] = None,
+    page: Annotated[Path | None, typer.Option("--page", help="File for a printable HTML page.")] = None,
     country: Annotated[
-        str | None, typer.Option("--country", help="Country of a number that names none, in two letters: US, GB.")
+        str | None,
+        typer.Option("--country", help="Country of a number without a country code, in two letters: US, GB."),
     ] = None,
 ) -> None:
-    """Export everything that bears on a number's consent, in order, as signed JSON.
+    """Export everything about a number's consent, in order, as signed JSON.
 
-    Replies, the rules that hit, events, states, orders and webhooks, each with its place on Kafka and its hash. It is
-    read from the read model. The audit log has who took it.
+    It contains replies, the rules that matched, events, states, commands, and webhooks, each with its position on Kafka
+    and its hash. It comes from the read model. The audit log records who took it.
     """
     region = None if country is None else parsed(country_of, country, "--country")
     phone = parsed(lambda text: written_number(text, region), number, "NUMBER")
@@ -72,14 +71,15 @@ def verify(
     file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, readable=True)],
     key: Annotated[
         list[str] | None,
-        typer.Option(metavar="PUBLIC", help="Public key of who is to have signed; by default this installation's."),
+        typer.Option(metavar="PUBLIC", help="The expected signer's public key; by default this installation's."),
     ] = None,
-    page: Annotated[
-        Path | None, typer.Option("--page", help="File for a page of HTML, made of what is proven.")
-    ] = None,
+    page: Annotated[Path | None, typer.Option("--page", help="File for an HTML page of the verified content.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Check that a file of evidence is as it was signed. Exit code 1 where it is not, or somebody else signed it."""
+    """Verify that a file of evidence is unchanged since it was signed.
+
+    Exit code 1 if it is not, or if someone else signed it.
+    """
     trusted = _trusted(key)
     if file.stat().st_size > MAX_FILE:
         raise Failed(f"{file} has more than {MAX_FILE >> 20} MiB and is not evidence.")
@@ -102,11 +102,11 @@ def verify(
 
 @evidence.command("times")
 def times(
-    account: Annotated[str, typer.Argument(help="Id of the account.")],
-    since: Annotated[str, typer.Option(metavar="DURATION", help="Of the last 24h, 30d, 400d.")] = "30d",
+    account: Annotated[str, typer.Argument(help="The account's ID.")],
+    since: Annotated[str, typer.Option(metavar="DURATION", help="Within the last 24h, 30d, 400d.")] = "30d",
     as_json: Json = False,
 ) -> None:
-    """Show how long removals took, from the receipt of the callback until everybody who asks could see it."""
+    """Show how long removals took, from the receipt of the callback until every reader could see them."""
     from console.queries.evidence import time_to_effect
     from database.settings import DatabaseSettings
     from trackly.asking import asking

@@ -8,8 +8,9 @@ from trackly.reading import current_accounts
 
 
 def export() -> None:
-    """Print accounts, lists and endpoints as a TOML file for `trackly apply`.
+    """Print accounts, lists, and endpoints as a TOML file for `trackly apply`.
 
-    Secrets that are kept in env: or file: stay as they are; others are *** and keep their value when applied.
+    Secrets that are references (env:, file:) stay as they are; others are printed as *** and keep their value when
+    applied.
     """
     show(export_toml(current_accounts()).rstrip("\n"))

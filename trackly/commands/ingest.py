@@ -8,7 +8,7 @@ from trackly.starting import prepare
 
 
 def ingest() -> None:
-    """Take provider callbacks over HTTP and write them to Kafka, until Ctrl-C or SIGTERM."""
+    """Receive provider callbacks over HTTP and write them to Kafka, until Ctrl-C or SIGTERM."""
     with importing():
         from ingest.app import server
         from ingest.settings import IngestSettings

@@ -32,25 +32,25 @@ keys = typer.Typer(no_args_is_help=True, add_completion=False)
 
 @keys.callback()
 def _keys() -> None:
-    """Keys for the API."""
+    """API keys."""
 
 
 @keys.command("create")
 def create_key(
-    name: Annotated[str, typer.Option(help="What the key is for; orders are recorded under it.")],
-    account: Annotated[str | None, typer.Option(help="The account that it opens.")] = None,
-    all_accounts: Annotated[bool, typer.Option("--all-accounts", help="It opens every account.")] = False,
+    name: Annotated[str, typer.Option(help="What the key is for; it appears with everything the key does.")],
+    account: Annotated[str | None, typer.Option(help="The account that the key opens.")] = None,
+    all_accounts: Annotated[bool, typer.Option("--all-accounts", help="The key opens every account.")] = False,
     expires: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="It ends after 12h, 90d. By default it does not.")
+        str | None, typer.Option(metavar="DURATION", help="The key expires after 12h, 90d. By default it does not.")
     ] = None,
-    role: Annotated[str, typer.Option(help=f"What it may do: {', '.join(map(str, Role))}.")] = str(Role.ADMIN),
+    role: Annotated[str, typer.Option(help=f"What the key may do: {', '.join(map(str, Role))}.")] = str(Role.ADMIN),
     endpoint: Annotated[
         str | None,
-        typer.Option(help="The one endpoint whose events it may ask for, for a customer; it opens nothing else."),
+        typer.Option(help="The one endpoint whose events the key may poll, for a customer; it opens nothing else."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make a key and show it, once: only its digest is stored."""
+    """Create a key and show it once: only its digest is stored."""
     if (account is None) is not all_accounts:
         raise typer.BadParameter("name one account, or pass --all-accounts", param_hint="--account")
     if endpoint is not None and account is None:
@@ -72,10 +72,10 @@ def create_key(
 
 @keys.command("list")
 def list_keys(
-    account: Annotated[str | None, typer.Option(help="Only those of this account.")] = None,
+    account: Annotated[str | None, typer.Option(help="Only this account's keys.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the keys, without what opens anything."""
+    """List the keys, without their secrets."""
     found = sorted(asyncio.run(_read()), key=lambda key: (key.account or "", key.created_at))
     found = [key for key in found if account in (None, key.account)]
     if as_json:
@@ -103,8 +103,8 @@ def list_keys(
 
 
 @keys.command("revoke")
-def revoke_key(key_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the key, as listed.")]) -> None:
-    """Revoke a key. Within about a second it opens nothing any more; it stays in the list."""
+def revoke_key(key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's ID, as listed.")]) -> None:
+    """Revoke a key. It stops working within about a second, and stays in the list."""
     asyncio.run(_revoke(key_id))
     say(f"{key_id} is revoked.")
 

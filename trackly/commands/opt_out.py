@@ -20,12 +20,12 @@ _MEANINGS = {
 
 def opt_out(
     text: Annotated[str, typer.Argument(help="The reply.")],
-    account: Annotated[str | None, typer.Option(help="With the words that this account adds and switches off.")] = None,
+    account: Annotated[str | None, typer.Option(help="Use the words that this account adds and switches off.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell whether a reply is an opt-out, an opt-in or neither, and which layer and keyword say so.
+    """Show whether a reply is an opt-out, an opt-in, or neither, and which layer and keyword decide.
 
-    Nothing is sent. Without --account no Kafka is needed.
+    Nothing is sent. Without --account, no Kafka is needed.
     """
     # What is typed need not be UTF-8, what is printed must.
     text = text.encode("utf-8", "replace").decode("utf-8")

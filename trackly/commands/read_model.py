@@ -36,7 +36,7 @@ from trackly.output import Json, Yes, confirm, json_line, say, show, table
 from trackly.progress import Progress
 from trackly.starting import tell
 
-read_model = typer.Typer(help="The service that writes the console's database.", invoke_without_command=True)
+read_model = typer.Typer(help="Write the console's database.", invoke_without_command=True)
 
 WARNING = (
     "Delete the whole read model and read it from Kafka again? What Kafka no longer keeps (receipts after 2 days,"
@@ -46,9 +46,9 @@ WARNING = (
 
 @read_model.callback()
 def run(context: typer.Context) -> None:
-    """Copy what goes through Kafka into the database that the console shows, until Ctrl-C or SIGTERM.
+    """Copy records from Kafka into the database that the console shows, until Ctrl-C or SIGTERM.
 
-    Of several processes one writes, and the others wait to take over. Errors of Kafka and the database are waited out.
+    If several processes run, one writes and the others are on standby. While Kafka or the database fails, it waits.
     """
     if context.invoked_subcommand is not None:
         return
@@ -60,7 +60,7 @@ def run(context: typer.Context) -> None:
 
 @read_model.command()
 def rebuild(yes: Yes = False, as_json: Json = False) -> None:
-    """Empty the read model, positions too, and read everything from Kafka again. The service must not run."""
+    """Empty the read model, including its positions, and read everything from Kafka again. The service must not run."""
     with _prepared() as (settings, engine):
         if not yes:
             confirm(WARNING)
@@ -81,9 +81,9 @@ def rebuild(yes: Yes = False, as_json: Json = False) -> None:
 
 @read_model.command("migrate")
 def migrate_tables() -> None:
-    """Make the tables of this version in the database, or change those of an older one. Asks no broker.
+    """Create this version's tables in the database, or migrate those of an older version. Needs no broker.
 
-    Each service does so at its start; before an upgrade of several it is better done once.
+    Every service does this when it starts. Before you upgrade several, run it once.
     """
     with disposing(open_engine(DatabaseSettings().database)) as engine:
         migrate(engine)
@@ -92,10 +92,10 @@ def migrate_tables() -> None:
 
 @read_model.command()
 def accept(yes: Yes = False) -> None:
-    """Read topics that were deleted and made anew from their beginnings, beside what is there; the service goes on.
+    """Read recreated topics from their beginning, next to the existing rows. The service then continues.
 
-    Records that the read model tells apart by their places on a topic (rejected payloads, audit entries) may take the
-    place of older ones.
+    Records that the read model identifies by their position on a topic (rejected payloads, audit entries) may replace
+    older ones.
     """
     with _prepared() as (settings, engine):
         with Admin(settings) as admin:
@@ -119,7 +119,7 @@ def accept(yes: Yes = False) -> None:
 
 @read_model.command()
 def status(as_json: Json = False) -> None:
-    """How far the read model is: the moment up to which it is complete, and the records of each topic it lacks."""
+    """Show the time up to which the read model is complete, and how many records of each topic it lacks."""
     settings = DatabaseSettings()
     with disposing(open_engine(settings.database, read_only=True)) as engine:
         if not is_migrated(engine):

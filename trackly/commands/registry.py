@@ -14,7 +14,7 @@ def registry(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on.")] = 8082,
 ) -> None:
-    """Serve the schemas as Confluent's Schema Registry does, read-only, until Ctrl-C or SIGTERM.
+    """Serve the schemas like Confluent's Schema Registry, read-only, until Ctrl-C or SIGTERM.
 
     Point readers of the topics at it: schema.registry.url=http://HOST:8082. It needs no broker.
     """

@@ -29,7 +29,7 @@ Reason = Annotated[str | None, typer.Option(help="Only this reason, such as unkn
 
 @rejected.callback()
 def _rejected() -> None:
-    """What could not be processed, with the reason."""
+    """Records that could not be processed, with the reason."""
 
 
 @rejected.command("list")
@@ -38,12 +38,12 @@ def list_rejected(
     account: Account = None,
     since: Since = None,
     may_opt_out: Annotated[
-        bool, typer.Option("--may-opt-out", help="Only what has an opt-out word or flag in it.")
+        bool, typer.Option("--may-opt-out", help="Only those that contain an opt-out word or flag.")
     ] = False,
     limit: Limit = 100,
     as_json: Json = False,
 ) -> None:
-    """List what could not be processed: first what may be an opt-out, each the newest last."""
+    """List records that could not be processed: possible opt-outs first, then the rest, each newest last."""
 
     def is_wanted(record: Any) -> bool:
         if may_opt_out and not record.may_opt_out:
@@ -73,10 +73,10 @@ def list_rejected(
 
 @rejected.command("show")
 def show_rejected(
-    event_id: Annotated[str, typer.Argument(metavar="ID", help="Its id, as `trackly rejected list` shows it.")],
+    event_id: Annotated[str, typer.Argument(metavar="ID", help="The ID, as `trackly rejected list` shows it.")],
     as_json: Json = False,
 ) -> None:
-    """Show one rejected record or item with the reason, the error and what it was."""
+    """Show one rejected record or item with the reason, the error, and its content."""
     found = asyncio.run(
         newest("rejected", RejectedRecord, "rejected_at", lambda r: bool(r.event_id == event_id), None, 1)
     )
@@ -85,18 +85,18 @@ def show_rejected(
 
 @rejected.command("retry")
 def retry(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Only these, by their ids.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Only these IDs.")] = None,
     reason: Reason = None,
     account: Account = None,
     since: Since = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Process rejected records again, once what was wrong is mended.
+    """Process rejected records again, once you have fixed the cause.
 
-    A callback goes through whole, as a new record with the old event id: also when only one of its items was rejected.
-    What was understood the first time gives the same ids again and counts no second time. Callbacks are kept for 7
-    days; of older ones only those that were rejected whole can be tried again.
+    The whole callback is processed as a new record with its original event ID, even if only one of its items was
+    rejected. Items that were processed the first time get the same IDs and are not counted twice. Callbacks are kept
+    for 7 days; older ones can be retried only if they were rejected whole.
     """
     if not ids and reason is None and account is None and since is None:
         raise typer.BadParameter("name ids, or choose by --reason, --account or --since", param_hint="ID")

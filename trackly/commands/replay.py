@@ -42,26 +42,27 @@ ReplayId = Annotated[str, typer.Argument(metavar="ID", help="The replay, as `tra
 @replay.callback()
 def order(
     context: typer.Context,
-    endpoint: Annotated[str | None, typer.Option(metavar="ACCOUNT/ENDPOINT", help="Where to.")] = None,
+    endpoint: Annotated[str | None, typer.Option(metavar="ACCOUNT/ENDPOINT", help="The endpoint to send to.")] = None,
     begin: Annotated[
         str | None,
         typer.Option("--from", metavar="TIME", help="Written since: 2026-01-15T10:30:00Z, or 2h."),
     ] = None,
-    end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Written before; now unless given.")] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Written before; by default now.")] = None,
     event: Annotated[list[str] | None, typer.Option(help="Only these events, such as delivery.")] = None,
     event_id: Annotated[list[str] | None, typer.Option("--id", help="Only these webhook-ids.")] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Only what was tried and never taken.")] = False,
-    dead: Annotated[bool, typer.Option("--dead", help="Only what was given up.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Only events that were tried but never accepted.")] = False,
+    dead: Annotated[bool, typer.Option("--dead", help="Only dead letters.")] = False,
     rate: Annotated[
-        float | None, typer.Option(min=0.1, help="Webhooks a second at most, else TRACKLY_REPLAY_RATE.")
+        float | None, typer.Option(min=0.1, help="Maximum webhooks per second; by default TRACKLY_REPLAY_RATE.")
     ] = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Send webhooks again to one endpoint, with their old bodies and webhook-ids: counts first, then asks.
+    """Send webhooks to one endpoint again, with their original bodies and webhook-ids. Counts first, then asks.
 
-    The times are those at which trackly wrote the events, which it keeps for 30 days. Sinks carry the order out, beside
-    what is new; it survives restarts, `trackly replay show` tells how far it is, `trackly replay stop` ends it.
+    The times are those at which trackly wrote the events, which it keeps for 30 days. Sinks carries out the replay
+    alongside new webhooks. A replay survives restarts; `trackly replay show` shows its progress, and `trackly replay
+    stop` ends it.
     """
     if context.invoked_subcommand is not None:
         return
@@ -98,7 +99,7 @@ def order(
 
 @replay.command("list")
 def list_replays(as_json: Json = False) -> None:
-    """List the replays of the last 30 days and how far they are, the newest last."""
+    """List the replays of the last 30 days and their progress, newest last."""
     known = sorted(asyncio.run(_known()).values(), key=lambda each: each.command.issued_at)
     if as_json:
         for each in known:
@@ -125,7 +126,9 @@ def list_replays(as_json: Json = False) -> None:
 
 @replay.command("show")
 def show_replay(replay_id: ReplayId, as_json: Json = False) -> None:
-    """Show one replay: what was ordered, its state, how many webhooks were sent, how many records are left to read."""
+    """Show one replay: what it covers, its state, how many webhooks were sent, and how many records are left to
+    read.
+    """
     fields = _fields(_one(asyncio.run(_known()), replay_id))
     if as_json:
         json_line(fields)
@@ -137,7 +140,7 @@ def show_replay(replay_id: ReplayId, as_json: Json = False) -> None:
 
 @replay.command("stop")
 def stop_replay(replay_id: ReplayId, as_json: Json = False) -> None:
-    """Stop a replay. What it has handed over already still goes out."""
+    """Stop a replay. Webhooks that it has already handed over are still sent."""
     known = _one(asyncio.run(_known()), replay_id)
     if known.state in ENDED:
         raise Failed(f"Replay {replay_id} has ended: {known.state}.")

@@ -23,17 +23,17 @@ from trackly.output import Json, Yes, confirm, json_line, say
 def restore(
     file: File,
     keys_to: Annotated[
-        Path | None, typer.Option(metavar="ENVFILE", help="Write the keys into this new file, and do nothing else.")
+        Path | None, typer.Option(metavar="ENVFILE", help="Write the keys to this new file and do nothing else.")
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Read all of it, and do nothing else.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Read the whole file and do nothing else.")] = False,
     passphrase_file: PassphraseFile = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Put a backup back: first its keys (--keys-to), then, with these set, its records into new topics.
+    """Restore a backup: first its keys (--keys-to), then, with these set, its records into new topics.
 
-    `trackly topics apply` makes the topics; streams and sinks must not run yet. The number of partitions may be another
-    than it was. All of the file is read before anything is written.
+    Create the topics with `trackly topics apply`; streams and sinks must not run yet. The number of partitions may
+    differ. The whole file is read before anything is written.
     """
     passphrase = passphrase_of(passphrase_file)
     head, counts = _looked_through(file, passphrase)

@@ -14,12 +14,12 @@ schemas = typer.Typer(no_args_is_help=True, add_completion=False)
 
 @schemas.callback()
 def _schemas() -> None:
-    """The schemas of all records, and where else they are registered."""
+    """The schemas of all records, and how to register them elsewhere."""
 
 
 @schemas.command("list")
 def list_schemas(as_json: Json = False) -> None:
-    """List every version of every schema, with the id that stands in records. Asks nobody."""
+    """List every version of every schema, with its ID in records. Needs no broker or registry."""
     catalogue = BusSettings().catalogue
     rows = [
         {
@@ -43,8 +43,8 @@ def list_schemas(as_json: Json = False) -> None:
 def publish_schemas(as_json: Json = False) -> None:
     """Register every version of every schema at SCHEMA_REGISTRY_URL, for each topic and each record.
 
-    Services with the same SCHEMA_REGISTRY_URL then write that registry's ids. What is there stays; a registry
-    that refuses a schema is told with its reason. Run it again after each upgrade, before the services start.
+    Services with the same SCHEMA_REGISTRY_URL then write that registry's IDs. Existing versions stay. If the registry
+    refuses a schema, the reason is shown. Run this after each upgrade, before the services start.
     """
     from schemas.http_registry import HttpRegistry
 

@@ -24,15 +24,15 @@ secrets = typer.Typer(no_args_is_help=True, add_completion=False)
 
 @secrets.callback()
 def _secrets() -> None:
-    """Keys that secrets are encrypted with on Kafka, and the one that evidence is signed with."""
+    """The keys that encrypt secrets on Kafka, and the key that signs evidence."""
 
 
 @secrets.command("new-key")
 def make_key() -> None:
     """Print a new key for TRACKLY_SECRET_KEYS.
 
-    To change keys: put the new one in front of the old one, restart every service, run `trackly secrets rewrap`, and
-    only then leave the old one out.
+    To change keys: put the new one before the old one, restart every service, run `trackly secrets rewrap`, and only
+    then remove the old one.
     """
     show(new_key())
     say("Set it as TRACKLY_SECRET_KEYS for every service and for commands. Without it what it encrypts is lost.")
@@ -40,10 +40,10 @@ def make_key() -> None:
 
 @secrets.command("new-evidence-key")
 def make_evidence_key() -> None:
-    """Print a new key for TRACKLY_EVIDENCE_KEY, with which evidence about contacts is signed.
+    """Print a new key for TRACKLY_EVIDENCE_KEY, which signs evidence about contacts.
 
-    Its public key, which whoever checks evidence needs, is what `trackly secrets evidence-key` prints. Keep the public
-    keys of old ones: what was signed with them stays proven.
+    `trackly secrets evidence-key` prints its public key, which others need to verify evidence. Keep the public keys of
+    old ones, so that what they signed can still be verified.
     """
     show(new_key())
     say("Set it as TRACKLY_EVIDENCE_KEY for consoles and commands. It proves who signed: keep it to yourself.")
@@ -51,7 +51,7 @@ def make_evidence_key() -> None:
 
 @secrets.command("evidence-key")
 def show_evidence_key(as_json: Json = False) -> None:
-    """Print the public key of TRACKLY_EVIDENCE_KEY, by which others check evidence."""
+    """Print the public key of TRACKLY_EVIDENCE_KEY, with which others verify evidence."""
     key = BusSettings().evidence_key
     if key is None:
         raise Failed("There is no key: make one with `trackly secrets new-evidence-key` and set TRACKLY_EVIDENCE_KEY.")
@@ -64,9 +64,9 @@ def show_evidence_key(as_json: Json = False) -> None:
 
 @secrets.command("rewrap")
 def rewrap(as_json: Json = False) -> None:
-    """Encrypt every stored secret with the first key of TRACKLY_SECRET_KEYS, those in plain text too.
+    """Encrypt every stored secret with the first key of TRACKLY_SECRET_KEYS, including those in plain text.
 
-    References (env:, file:) stay as they are. What Kafka held before is gone when it has compacted the topics.
+    References (env:, file:) stay as they are. The old records disappear when Kafka has compacted the topics.
     """
     if not keyring():
         raise Failed("There is no key: make one with `trackly secrets new-key` and set TRACKLY_SECRET_KEYS.")

@@ -31,7 +31,9 @@ SERVICES: dict[str, type[BusSettings]] = {
 
 
 def settings(as_json: Json = False) -> None:
-    """Print every setting: its environment variable, value now, default and meaning. Secrets are `***`."""
+    """Print every setting: its environment variable, current value, default, and meaning. Secrets are shown as
+    `***`.
+    """
     problems = []
     for service, settings_class in SERVICES.items():
         values, problem = _values(settings_class)

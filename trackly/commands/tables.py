@@ -33,17 +33,17 @@ tables = typer.Typer(no_args_is_help=True, add_completion=False)
 
 @tables.callback()
 def _tables() -> None:
-    """The tables of streams, when their changelogs were lost."""
+    """Repair the tables of streams after their changelogs were lost."""
 
 
 @tables.command("rebuild-from-contacts")
 def rebuild_from_contacts(yes: Yes = False, as_json: Json = False) -> None:
-    """Write the state of every contact on `sms.contacts` into the changelog of the table of contacts.
+    """Write the state of every contact on `sms.contacts` into the changelog of the contacts table.
 
-    For a changelog that was deleted or lost: who was removed stays removed, with the reason, and failures in a row are
-    counted on. What the changelog has already is newer and wins. Messages that were registered are not restored:
-    reports about them go out under the provider's id. Streams must not run; delete its tables' directories before it
-    starts.
+    Use this for a changelog that was deleted or lost: removed contacts stay removed, with the reason, and failure
+    counts continue. Rows that are already in the changelog are newer and win. Registered messages are not restored:
+    reports about them are published under the provider's ID. Streams must not run; delete its tables' directories
+    before it starts.
     """
     settings = BusSettings()
     names = [settings.catalogue[key].name for key in ("contacts", "table_contacts")]

@@ -32,13 +32,13 @@ KAFKA_SECONDS = 10.0
 users = typer.Typer(no_args_is_help=True, add_completion=False)
 
 Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The user's email address.")]
-Account = Annotated[str | None, typer.Option(help="The account; every account unless given.")]
-RoleName = Annotated[str, typer.Option(help="viewer, support or admin.")]
+Account = Annotated[str | None, typer.Option(help="The account; by default every account.")]
+RoleName = Annotated[str, typer.Option(help="viewer, support, or admin.")]
 
 
 @users.callback()
 def _users() -> None:
-    """Who may sign in to the console."""
+    """Users of the console."""
 
 
 @users.command("list")
@@ -69,7 +69,7 @@ def add(
     account: Account = None,
     name: Annotated[str, typer.Option(help="The user's name.")] = "",
 ) -> None:
-    """Add a user, and show the link by which a password is set, once."""
+    """Add a user, and show the link for setting the password, once."""
     with console_database() as connection:
         user = add_user(connection, email, name, {account or EVERY_ACCOUNT: _role(role)})
         _write_down("user.add", user.email, [account or EVERY_ACCOUNT], role=role)
@@ -78,7 +78,7 @@ def add(
 
 @users.command("link")
 def link(email: Email) -> None:
-    """Make a new one-time link for a user who has none or has forgotten the password."""
+    """Create a new one-time link for a user without a password, or who has forgotten it."""
     with console_database() as connection:
         user = _named(connection, email)
         _write_down("user.link", user.email, accounts_of(user.principal))
@@ -97,9 +97,9 @@ def grant_role(email: Email, role: RoleName, account: Account = None) -> None:
 
 @users.command("disable")
 def disable_user(
-    email: Email, undo: Annotated[bool, typer.Option("--undo", help="Let it sign in again.")] = False
+    email: Email, undo: Annotated[bool, typer.Option("--undo", help="Let the user sign in again.")] = False
 ) -> None:
-    """End all sessions of a user, and let it sign in no more."""
+    """End all sessions of a user, and do not let the user sign in again."""
     with console_database() as connection:
         user = _named(connection, email)
         disable(connection, user.id, None if undo else now_ms())

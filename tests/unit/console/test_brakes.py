@@ -103,7 +103,7 @@ async def test_the_page_says_yes_and_no(api: Api) -> None:
     api.put(contacts, held(1), held(2))
     page = (await api.page("/held")).text
     assert "2 contacts" in page
-    assert "10% of the list an hour, 500 contacts at least" in page
+    assert "10% of the list per hour, 500 contacts at least" in page
     for command, notice in (("confirm", "confirmed"), ("release", "released")):
         answer = await api.form(f"/held/{LIST}/{command}")
         assert answer.headers["location"] == f"/accounts/acme/held?notice={notice}"
@@ -124,7 +124,7 @@ async def test_the_page_of_a_contact_tells_that_it_is_held(api: Api) -> None:
     api.contact(active=False, reason="invalid_contact", held=True)
     api.contact(active=False, reason="invalid_contact", list_number="", held=True)
     page = (await api.page(f"/contacts/{NUMBER}")).text
-    assert "waits for a yes or no" in page
+    assert "waits for an admin's decision" in page
     assert "Its removal from every list is" in page
     found = (await api.get(f"/api/contacts/{NUMBER}")).json()
     assert (found["whole_account"]["held"], found["lists"][0]["held"]) == (True, True)
@@ -182,5 +182,5 @@ async def test_a_brake_of_the_form_that_is_none_is_named(api: Api, field: str, t
 async def test_the_lists_show_their_brakes(api: Api) -> None:
     api.accounts.put(ListConfig(account="acme", number="54321", brake_share=1.0))
     page = (await api.page("/lists")).text
-    assert "10% an hour, at least 500" in page
+    assert "10% per hour, at least 500" in page
     assert ">off<" in page

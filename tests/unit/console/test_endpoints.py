@@ -77,7 +77,7 @@ async def test_a_reference_to_a_secret_is_shown_as_it_is(api: Api) -> None:
     ("changes", "words"),
     [
         ({}, "active"),
-        ({"enabled": False}, "Disabled in its settings: it gets nothing."),
+        ({"enabled": False}, "Disabled in its settings: webhooks wait."),
         ({"enabled": False, "paused_reason": "failing", "paused_at": NOW}, "wait in the delay topics"),
     ],
 )

@@ -257,4 +257,4 @@ async def test_an_issuer_that_does_not_answer_is_told() -> None:
 async def test_without_an_issuer_there_is_no_such_way() -> None:
     api = Api()
     assert (await api.request("GET", "/sign-in/openid", key="")).status_code == 404
-    assert "organisation" not in (await api.request("GET", "/sign-in", key="")).text
+    assert "organization" not in (await api.request("GET", "/sign-in", key="")).text

@@ -24,16 +24,18 @@ File = Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False, help="The 
 PassphraseFile = Annotated[
     Path | None,
     typer.Option(
-        exists=True, dir_okay=False, help=f"A file whose first line is the passphrase; else {VARIABLE}, or asked for."
+        exists=True,
+        dir_okay=False,
+        help=f"A file whose first line is the passphrase; otherwise {VARIABLE}, or the command asks.",
     ),
 ]
 
 
 def backup(file: File, passphrase_file: PassphraseFile = None, as_json: Json = False) -> None:
-    """Write accounts, lists, endpoints, API keys, who must not be texted, held removals and the keys into a new file.
+    """Write accounts, lists, endpoints, API keys, removed contacts, held removals, and the keys to a new file.
 
-    Services may run meanwhile. Messages, events and webhooks that wait are not in it: Kafka's own replication or a
-    mirror keeps those. Without its passphrase nobody can read it, you neither.
+    Services may keep running. The file does not contain messages, events, or waiting webhooks: protect those with
+    Kafka's replication or a mirror. Without its passphrase, no one can read the file, including you.
     """
     settings = BusSettings()
     passphrase = passphrase_of(passphrase_file, is_new=True)

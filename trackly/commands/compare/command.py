@@ -44,26 +44,24 @@ def compare(
     end: Annotated[str, typer.Option("--to", metavar="PLACE", help="Where to end.")] = "end",
     account: Annotated[str | None, typer.Option(help="Only callbacks of this account.")] = None,
     provider: Annotated[str | None, typer.Option(help="Only callbacks of this provider.")] = None,
-    most: Annotated[int | None, typer.Option("--max", min=1, help="Compare about this many items at most.")] = None,
-    examples: Annotated[int, typer.Option(min=0, help="Examples of each kind of difference.")] = 3,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Write items to the topic that are as they were, too.")
-    ] = False,
+    most: Annotated[int | None, typer.Option("--max", min=1, help="Stop after about this many items.")] = None,
+    examples: Annotated[int, typer.Option(min=0, help="Number of examples for each kind of difference.")] = 3,
+    everything: Annotated[bool, typer.Option("--all", help="Also write unchanged items to the topic.")] = False,
     no_topic: Annotated[bool, typer.Option("--no-topic", help="Write nothing to Kafka.")] = False,
     scope: Annotated[
         Literal["account"] | None,
-        typer.Option("--opt-out-scope", help="Show instead what this scope of opt-outs would have removed."),
+        typer.Option("--opt-out-scope", help="Show instead what this opt-out scope would have removed."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Read callbacks again by today's rules and show how the result differs from what was written then.
+    """Process past callbacks with today's rules and show how the results differ from what was written then.
 
-    Each item that differs is written whole to sms.comparisons, where it stays for two days; no service reads it.
-    Numbers in the examples printed here are masked, and what people wrote is left out. What was read from callbacks
-    is kept for a shorter time than the callbacks: begin no earlier than that, or everything before counts as new.
+    Each item that differs is written in full to sms.comparisons, which keeps it for two days; no service reads it. In
+    the examples printed here, numbers are masked and texts are left out. Results are kept for a shorter time than
+    callbacks: start no earlier than that, or everything before counts as new.
 
-    With --opt-out-scope account it reads the opt-outs and complaints of one account instead, and tells who asked on one
-    list, may still be texted from another, and could not be with that setting. Nothing is written.
+    With --opt-out-scope account, it reads the opt-outs and complaints of one account instead, and shows who asked on
+    one list, may still be texted from another, and could not be with that setting. Nothing is written.
     """
     start, stop = (parsed(parse_start, text, "--from / --to") for text in (begin, end))
     if scope is not None:

@@ -35,30 +35,30 @@ from trackly.written import country_of, written_number
 
 contact = typer.Typer(no_args_is_help=True, add_completion=False)
 
-Account = Annotated[str, typer.Argument(help="Id of the account.")]
+Account = Annotated[str, typer.Argument(help="The account's ID.")]
 ListNumber = Annotated[
-    str, typer.Argument(metavar="LIST", help="The list's own number; all: every list, those made later too.")
+    str, typer.Argument(metavar="LIST", help="The list's number; all: every list, including lists created later.")
 ]
 Number = Annotated[str, typer.Argument(help="The contact's number: 18005551234, '+1 800 555 1234'.")]
-AccountOption = Annotated[str, typer.Option("--account", help="Id of the account.")]
+AccountOption = Annotated[str, typer.Option("--account", help="The account's ID.")]
 CountryOption = Annotated[
-    str | None, typer.Option("--country", help="Country of numbers that name none, in two letters: US, GB.")
+    str | None, typer.Option("--country", help="Country of numbers without a country code, in two letters: US, GB.")
 ]
 FormatOption = Annotated[
-    Format | None, typer.Option("--format", help="csv or jsonl; by default what the file's name says, else csv.")
+    Format | None, typer.Option("--format", help="csv or jsonl; by default by the file's extension, or else csv.")
 ]
 
 
 @contact.callback()
 def _contact() -> None:
-    """Who may be texted, and orders to change it. `trackly contacts` is the same command."""
+    """Ask who may be texted, and remove or restore contacts. `trackly contacts` is the same command."""
 
 
 @contact.command("show")
 def show_contact(
     account: Account, list_number: ListNumber, number: Number, country: CountryOption = None, as_json: Json = False
 ) -> None:
-    """Show whether a contact of a list may be texted, now or when, its failures in a row, the reason and since when."""
+    """Show whether and when a contact of a list may be texted, its failures in a row, the reason, and since when."""
     listed = list_named(list_number, "LIST")
     phone = contact_number(number, country)
     state, warning = asyncio.run(_find(account, listed, phone))
@@ -84,18 +84,18 @@ def remove_contact(
     account: Account,
     list_number: ListNumber,
     number: Number,
-    reason: Annotated[str, typer.Option(help=f"Why: {', '.join(REMOVAL_REASONS)}.")] = "manual",
+    reason: Annotated[str, typer.Option(help=f"The reason: {', '.join(REMOVAL_REASONS)}.")] = "manual",
     country: CountryOption = None,
 ) -> None:
-    """Order that a contact of a list, or of all, is not texted again."""
+    """Remove a contact from a list, or from every list."""
     _order("remove", account, list_number, contact_number(number, country), _reason(reason))
 
 
 @contact.command("restore")
 def restore_contact(account: Account, list_number: ListNumber, number: Number, country: CountryOption = None) -> None:
-    """Order that a contact of a list may be texted again, whatever it was removed for. Only with its consent.
+    """Restore a contact to a list, whatever it was removed for. Use only with its consent.
 
-    Of all: what holds for every list ends; where a list itself has removed the contact, it stays removed.
+    With `all`, the account-wide removal ends; contacts that a list itself has removed stay removed from it.
     """
     _order("restore", account, list_number, contact_number(number, country), None)
 
@@ -103,14 +103,14 @@ def restore_contact(account: Account, list_number: ListNumber, number: Number, c
 @contact.command("export")
 def export_command(
     account: AccountOption,
-    list_number: Annotated[str | None, typer.Option("--list", help="The list's own number; by default all.")] = None,
+    list_number: Annotated[str | None, typer.Option("--list", help="The list's number; by default all.")] = None,
     removed: Annotated[bool, typer.Option("--removed", help="Only contacts that must not be texted.")] = False,
     file_format: FormatOption = None,
     out: Annotated[
-        Path | None, typer.Option(help="File to write; it is there once it is complete. By default standard output.")
+        Path | None, typer.Option(help="File to write; it appears when it is complete. By default standard output.")
     ] = None,
 ) -> None:
-    """Print the contacts of which something is recorded, sorted by number. Those that are not in it are active."""
+    """Print the contacts with a record, sorted by number. All others are active."""
     listed = None if list_number is None else _number(list_number, "--list")
     count = asyncio.run(export_contacts(account, listed, removed, _format(file_format, out), out))
     say(f"{count:,} contact{'' if count == 1 else 's'}{'' if out is None else f' in {out}'}.")
@@ -123,20 +123,20 @@ def import_command(
     ],
     account: AccountOption,
     list_number: Annotated[
-        str, typer.Option("--list", help="The list's own number; all: every list, those made later too.")
+        str, typer.Option("--list", help="The list's number; all: every list, including lists created later.")
     ],
-    reason: Annotated[str, typer.Option(help="Why, where the line gives no reason of its own.")] = "manual",
+    reason: Annotated[str, typer.Option(help="Reason for lines that give none.")] = "manual",
     file_format: FormatOption = None,
     country: CountryOption = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Begin anew, whatever an earlier run has done.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Start over, whatever an earlier run has done.")] = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Remove the contacts of a file from a list: a suppression list of another system.
+    """Remove the contacts in a file from a list, such as another system's suppression list.
 
-    A line has a number and, if it likes, a reason. Stopped at any time, the same command goes on where it was.
-    The file is read through first: what is doubtful in it is counted and asked about before anything is written. Lines
-    that name no number for certain are in FILE.rejected.csv afterwards.
+    Each line has a number and, optionally, a reason. If it is interrupted, the same command continues where it stopped.
+    The whole file is read first: doubtful lines are counted, and the command asks before it writes anything. Lines
+    without a certain number are written to FILE.rejected.csv.
     """
     order = Order(account, list_named(list_number, "--list"), _reason(reason), issuer() or "trackly")
     try:
@@ -156,10 +156,10 @@ contact.command("places")(places)
 
 @contact.command("migrate")
 def migrate_command(account: AccountOption, yes: Yes = False, as_json: Json = False) -> None:
-    """Move contacts that are recorded under old spellings of their numbers to the canonical one.
+    """Move contacts that are recorded under old spellings of their numbers to the canonical spelling.
 
-    Without --yes it only shows them. A contact that was removed is removed under the canonical spelling before its old
-    record goes, as `removed` tells. Failures in a row begin anew. Again it does what is left.
+    Without --yes, it only shows them. A removed contact is removed under the canonical spelling before its old record
+    is deleted, as `removed` shows. Failures in a row start over. If you run it again, it does what is left.
     """
     settings = BusSettings()
     decoder = Decoder(settings)

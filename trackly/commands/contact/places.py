@@ -51,13 +51,17 @@ class Located(NamedTuple):
 
 
 def place(
-    account: Annotated[str, typer.Argument(help="Id of the account.")],
+    account: Annotated[str, typer.Argument(help="The account's ID.")],
     number: Annotated[str, typer.Argument(help="The contact's number.")],
-    time_zone: Annotated[str | None, typer.Option("--time-zone", help="Its time zone: America/New_York.")] = None,
-    state: Annotated[str | None, typer.Option("--state", help="The state in its postal address: TX.")] = None,
-    country: Annotated[str | None, typer.Option("--country", help="Country of a number that names none: US.")] = None,
+    time_zone: Annotated[
+        str | None, typer.Option("--time-zone", help="The contact's time zone: America/New_York.")
+    ] = None,
+    state: Annotated[str | None, typer.Option("--state", help="The state of the contact's postal address: TX.")] = None,
+    country: Annotated[
+        str | None, typer.Option("--country", help="Country of a number without a country code: US.")
+    ] = None,
 ) -> None:
-    """Say where a contact is, which counts before what its number says. Without options, the number counts again."""
+    """Set where a contact is, which takes precedence over its number. Without options, the number decides again."""
     region = None if country is None else parsed(country_of, country, "--country")
     phone = parsed(lambda text: written_number(text, region), number, "NUMBER")
     zone = None if time_zone is None else parsed(_zone, time_zone, "--time-zone")
@@ -69,15 +73,17 @@ def places(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, readable=True, help="CSV or JSON lines.")
     ],
-    account: Annotated[str, typer.Option("--account", help="Id of the account.")],
-    country: Annotated[str | None, typer.Option("--country", help="Country of numbers that name none: US.")] = None,
+    account: Annotated[str, typer.Option("--account", help="The account's ID.")],
+    country: Annotated[
+        str | None, typer.Option("--country", help="Country of numbers without a country code: US.")
+    ] = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Say where the contacts of a file are: columns number, time_zone (America/New_York), state (TX), by their names.
+    """Set where the contacts in a file are: columns number, time_zone (America/New_York), state (TX).
 
-    The file is read through before anything is written; lines that say nothing for certain are counted, and left out.
-    Again it changes nothing.
+    The whole file is read before anything is written. Lines that are not certain are counted and skipped. Running it
+    again changes nothing.
     """
     region = None if country is None else parsed(country_of, country, "--country")
     total = rejected = 0

@@ -43,7 +43,7 @@ PATIENCE = 60.0
 
 def demo(
     keep: Annotated[
-        bool, typer.Option("--keep", help="Leave it running at the end, with the console, until Ctrl-C.")
+        bool, typer.Option("--keep", help="Keep the demo running afterward, with the console, until Ctrl-C.")
     ] = False,
 ) -> None:
     """See it work: start a broker, ingest, streams, and sinks on free ports, and send some 500 Infobip and Twilio

@@ -28,13 +28,13 @@ MARKS = {"ok": "ok", "warning": "WARNING", "error": "ERROR"}
 
 
 def doctor(
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings, too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Also exit with 1 for warnings.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Look at settings, Kafka, topics, registry, database, clocks, limits and accounts, and say what is wrong.
+    """Check settings, Kafka, topics, registry, database, clocks, limits, and accounts, and report problems.
 
-    Run it with the environment of the services. Nothing is changed; one record goes to the topic of clocks, since Kafka
-    tells its time with it. Exit codes: 0 nothing is wrong, or only warnings, 1 something is.
+    Run it with the environment of the services. It changes nothing, except that it writes one record to the topic of
+    clocks, to learn Kafka's time. Exit codes: 0 if there are no problems, or only warnings; 1 otherwise.
     """
     found = []
     for finding in examined():

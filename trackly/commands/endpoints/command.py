@@ -35,15 +35,15 @@ endpoints.command("end-customer-links")(end_customer_links)
 
 @endpoints.callback()
 def _endpoints() -> None:
-    """Where webhooks go."""
+    """Webhook endpoints."""
 
 
 @endpoints.command("list")
 def list_endpoints(
-    account: Annotated[str | None, typer.Option(help="Only those of this account.")] = None,
+    account: Annotated[str | None, typer.Option(help="Only this account's endpoints.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the endpoints: what each gets, and whether it is active, paused (why, since when) or disabled."""
+    """List the endpoints: what each gets, and whether it is active, paused (why, since when), or disabled."""
     view = current_accounts()
     if account is not None:
         account_named(view, account)
@@ -64,14 +64,14 @@ def list_endpoints(
 
 @endpoints.command("pause")
 def pause(endpoint: Endpoint, as_json: Json = False) -> None:
-    """Send nothing to an endpoint until it is resumed. New webhooks wait in the delay topics."""
+    """Pause an endpoint: send nothing until it is resumed. Its webhooks wait."""
 
     _show(asyncio.run(change_endpoint("endpoint.pause", endpoint, lambda config: paused(config, now_ms()))), as_json)
 
 
 @endpoints.command("resume")
 def resume(endpoint: Endpoint, as_json: Json = False) -> None:
-    """End an endpoint's pause, whatever its reason, and tell how many webhooks wait for it."""
+    """Resume a paused endpoint, whatever the reason, and show how many webhooks wait for it."""
     config = asyncio.run(change_endpoint("endpoint.resume", endpoint, resumed))
     waiting = asyncio.run(count_waiting(endpoint))
     _show(config, as_json, waiting=waiting)
@@ -83,21 +83,21 @@ def resume(endpoint: Endpoint, as_json: Json = False) -> None:
 def rotate_secret(
     endpoint: Endpoint,
     overlap: Annotated[
-        str, typer.Option(metavar="DURATION", help="How long the present secret signs too: 24h, 7d, 0s.")
+        str, typer.Option(metavar="DURATION", help="How long the current secret keeps signing: 24h, 7d, 0s.")
     ] = "24h",
     secret: Annotated[
-        str | None, typer.Option(metavar="env:NAME", help="env:NAME or file:PATH; else one is generated.")
+        str | None, typer.Option(metavar="env:NAME", help="env:NAME or file:PATH; by default one is generated.")
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Replace the new secret of a rotation under way.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Replace the new secret of a rotation in progress.")] = False,
     plain_secrets: Annotated[
-        bool, typer.Option("--plain-secrets", help="Without a key, store it in plain text all the same.")
+        bool, typer.Option("--plain-secrets", help="Store it in plain text if there is no key.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Give an endpoint a new secret; a generated one is shown once.
 
-    During the overlap webhook-signature lists both signatures and X-Trackly-Signature-Next carries the new one. Then,
-    or with `activate-secret`, the new secret takes the place of the present one.
+    During the overlap, webhook-signature lists both signatures, and X-Trackly-Signature-Next carries the new one. After
+    that, or with `activate-secret`, the new secret replaces the current one.
     """
     length = parsed(parse_duration, overlap, "--overlap")
     stated = secret or new_secret()
@@ -133,7 +133,7 @@ def rotate_secret(
 
 @endpoints.command("activate-secret")
 def activate_secret(endpoint: Endpoint, as_json: Json = False) -> None:
-    """End a rotation now: the new secret signs alone from here on."""
+    """End a rotation now: from here on only the new secret signs."""
     _show(asyncio.run(change_endpoint("endpoint.activate", endpoint, activated)), as_json)
     if not as_json:
         say("Only the new secret signs now.")

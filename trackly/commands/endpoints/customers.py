@@ -24,11 +24,11 @@ from trackly.writing import endpoint_named, producing
 def customer_link(
     endpoint: Endpoint,
     hours: Annotated[
-        int, typer.Option(min=1, max=MOST_LINK_HOURS, help="Hours for which it can be opened.")
+        int, typer.Option(min=1, max=MOST_LINK_HOURS, help="Hours within which the link can be opened.")
     ] = LINK_HOURS,
     as_json: Json = False,
 ) -> None:
-    """Make a link that opens an endpoint's page to its customer, once, and show it, once."""
+    """Create a one-time link to an endpoint's page for its customer, and show it once."""
     config = endpoint_named(current_accounts(), endpoint)
     now = now_ms()
     with console_database() as connection:
@@ -43,7 +43,7 @@ def customer_link(
 
 
 def end_customer_links(endpoint: Endpoint) -> None:
-    """End all links to an endpoint's page, and the sessions of who has opened one. Works for a deleted endpoint too."""
+    """End all links to an endpoint's page, and the sessions that they opened. Also works for a deleted endpoint."""
     account, _, name = endpoint.partition("/")
     with console_database() as connection:
         _write_down("customer.end", account, name)

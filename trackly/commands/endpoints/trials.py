@@ -28,13 +28,13 @@ Endpoint = Annotated[str, typer.Argument(metavar="ACCOUNT/ENDPOINT", help="The e
 
 def try_endpoint(
     endpoint: Endpoint,
-    event: Annotated[str, typer.Option(help="What kind of event is sent.")] = "delivery",
+    event: Annotated[str, typer.Option(help="The event to send.")] = "delivery",
     as_json: Json = False,
 ) -> None:
-    """Send a signed test event to an endpoint from here, and show what it answers.
+    """Send a signed test event to an endpoint from here, and show the answer.
 
-    Its webhook-id begins with evt_test_. The address is checked as sinks check it, with the settings of this command:
-    TRACKLY_ALLOW_SUBNETS and the like. Exit code 1 unless the answer is 2xx.
+    Its webhook-id starts with evt_test_. The address is checked as sinks would check it, with this command's settings,
+    such as TRACKLY_ALLOW_SUBNETS. Exit code 1 unless the answer is 2xx.
     """
     view = current_accounts()
     config = endpoint_named(view, endpoint)
@@ -57,11 +57,11 @@ def try_endpoint(
 def list_attempts(
     endpoint: Endpoint,
     since: Since = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Only those that were not answered 2xx.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Only attempts that were not answered 2xx.")] = False,
     limit: Limit = 50,
     as_json: Json = False,
 ) -> None:
-    """List the attempts to deliver to an endpoint, the newest last: status or error, time, answer."""
+    """List the attempts to deliver webhooks to an endpoint, newest last: status or error, time, answer."""
     endpoint_named(current_accounts(), endpoint)
 
     def is_wanted(record: Any) -> bool:

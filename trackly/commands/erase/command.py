@@ -37,27 +37,32 @@ ELSEWHERE = (
 
 
 def erase(
-    account: Annotated[str, typer.Argument(help="Id of the account.")],
+    account: Annotated[str, typer.Argument(help="The account's ID.")],
     number: Annotated[
-        str, typer.Argument(help="The number: 18005551234, '+1 800 555 1234'; or the id of a WhatsApp user.")
+        str, typer.Argument(help="The number: 18005551234, '+1 800 555 1234'; or the ID of a WhatsApp user.")
     ],
     also: Annotated[
-        list[str] | None, typer.Option("--list", metavar="LIST", help="A list that the account has no longer.")
+        list[str] | None, typer.Option("--list", metavar="LIST", help="A list that the account no longer has.")
     ] = None,
     country: Annotated[
-        str | None, typer.Option("--country", help="Country of a number that names none, in two letters: US, GB.")
+        str | None,
+        typer.Option("--country", help="Country of a number without a country code, in two letters: US, GB."),
     ] = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Erase nothing: look whether compacted topics still hold it; exit 1 if so.")
+        bool,
+        typer.Option(
+            "--verify",
+            help="Erase nothing; check whether compacted topics still contain the number, and exit with 1 if so.",
+        ),
     ] = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Erase a number from every list of an account, and say what Kafka keeps of it until when.
+    """Erase a number from every list of an account, and show what Kafka keeps of it and until when.
 
-    Its rows go, those of its messages and clicks too, its state on sms.contacts goes, and it is in no new event until
-    the number itself turns up again. A
-    contact that was removed stays removed: what is kept of it is a pseudonym, by TRACKLY_PSEUDONYM_KEY.
+    This deletes its rows, those of its messages and clicks, and its state on sms.contacts. No new event contains it
+    until the number itself appears again. A removed contact stays removed: what is kept is a pseudonym, made with
+    TRACKLY_PSEUDONYM_KEY.
     """
     phone = contact_number(number, country)
     settings = BusSettings()

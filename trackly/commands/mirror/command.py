@@ -39,10 +39,10 @@ BATCH = 2_000
 
 
 def mirror() -> None:
-    """Write the events again with pseudonyms for numbers and without texts, until Ctrl-C or SIGTERM.
+    """Copy the events with pseudonyms for numbers and without texts, until Ctrl-C or SIGTERM.
 
-    `sms.events.delivery` becomes `sms.events.delivery.anon` and so on. A number of an account always has the same
-    pseudonym, by TRACKLY_PSEUDONYM_KEY: without the key nobody finds the number again.
+    `sms.events.delivery` becomes `sms.events.delivery.anon`, and so on. A number of an account always has the same
+    pseudonym, made with TRACKLY_PSEUDONYM_KEY; without the key, nobody can find the number.
     """
     settings = MirrorSettings()
     if settings.pseudonyms is None:

@@ -72,17 +72,18 @@ class Fate:
 
 @providers.callback()
 def _providers() -> None:
-    """What providers call, and whether their callbacks come through."""
+    """Providers: their URLs, and whether their callbacks come through."""
 
 
 @providers.command("list")
 def list_providers(
     account: Annotated[
-        str | None, typer.Option(help="Show how far each is set up for this account, as the read model knows it.")
+        str | None,
+        typer.Option(help="Show how far each provider is set up for this account, according to the read model."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List providers and networks: the URL that each is given, and what of an account or of ingest proves it."""
+    """List providers and networks: the URL for each, and which setting of the account or of ingest authenticates it."""
     if account is not None:
         from trackly.commands.providers.setups import list_setups  # the database's library takes time
 
@@ -125,14 +126,14 @@ def list_providers(
 def list_codes(
     account: Account = None,
     since: Annotated[str, typer.Option(metavar="DURATION", help="Failures of the last 30m, 2h, 7d.")] = "24h",
-    everything: Annotated[bool, typer.Option("--all", help="Known codes too.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Also show known codes.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List the codes of failures that no table has, how often each came, and what it does to contacts.
+    """List failure codes that are in no table, how often each came, and what it does to contacts.
 
-    An unknown code of a range that means the sender's, the account's or the provider's fault does nothing; any other
-    counts a failure. An account gives a code another class with a line of its file, `codes = { "twilio 30500" =
-    "neutral" }`. It is read from the read model.
+    An unknown code has no effect if its range means the sender's, the account's, or the provider's fault; any other
+    counts as a failure. To give a code another class, add a line to the account's settings: `codes = { "twilio 30500" =
+    "neutral" }`. The list comes from the read model.
     """
     from trackly.commands.providers.codes import list_codes as show  # the database's library takes time
 
@@ -142,12 +143,12 @@ def list_codes(
 @providers.command("receivers")
 def list_receivers(
     account: Account = None,
-    since: Annotated[str, typer.Option(metavar="DURATION", help="Seen in the last 24h, 30d; by the day.")] = "30d",
+    since: Annotated[str, typer.Option(metavar="DURATION", help="Seen in the last 24h, 30d; in whole days.")] = "30d",
     as_json: Json = False,
 ) -> None:
-    """List what replies went to and reports came from that belongs to no list, with the setting that says whose it is.
+    """List receivers of replies and senders of reports that belong to no list, each with the setting to add.
 
-    An opt-out to one of them removes from every list of the account. It is read from the read model.
+    An opt-out to one of them removes from every list of the account. The list comes from the read model.
     """
     from trackly.commands.providers.receivers import list_receivers as show  # the database's library takes time
 
@@ -159,16 +160,17 @@ def try_provider(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The provider or network, such as infobip.")],
     account: Annotated[str, typer.Option(help="The account that the callbacks are for.")],
     url: Annotated[
-        str | None, typer.Option(metavar="BASE", help="Where ingest answers; by default that of `trackly up`.")
+        str | None, typer.Option(metavar="BASE", help="Ingest's URL; by default that of `trackly up`.")
     ] = None,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for what comes of them.")] = 20.0,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for the results.")] = 20.0,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Post a callback of each kind that a provider sends, proven as it proves them, and follow what comes of it.
+    """Post a callback of each kind that a provider sends, authenticated like the provider's own, and show what became
+    of it.
 
-    These are real records: their events go to the account's webhooks. They are about a number that nobody has.
-    Exit code 1 if one was not stored, was rejected or did not come out.
+    These are real records about a number that nobody has; their events go to the account's webhooks. Exit code 1 if a
+    callback was not stored, was rejected, or produced no event.
     """
     if name not in SOURCES:
         raise typer.BadParameter(

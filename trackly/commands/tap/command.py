@@ -33,36 +33,42 @@ def tap(
         str, typer.Option("--from", metavar="PLACE", help="beginning, end, an offset, a time, or 2h for two hours ago.")
     ] = "end",
     end: Annotated[
-        str | None, typer.Option("--to", metavar="PLACE", help="Where to end; by default what is there now, or never.")
+        str | None,
+        typer.Option("--to", metavar="PLACE", help="Where to stop; by default at what is there now, or never."),
     ] = None,
     where: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="CONDITION", help="Only what fits: status=undeliverable, or != ~ < <= > >=; all must fit."
+            metavar="CONDITION",
+            help="Only matching records: status=undeliverable, or != ~ < <= > >=; all conditions must match.",
         ),
     ] = None,
     count_by: Annotated[
-        list[str] | None, typer.Option(metavar="FIELD", help="Count records by the value of a field; repeatable.")
+        list[str] | None, typer.Option(metavar="FIELD", help="Count records by the values of a field; repeatable.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write to a file: .jsonl, .csv or .parquet.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write to a file: .jsonl, .csv, or .parquet.")
+    ] = None,
     state: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Go on where the run before ended; its position is kept here.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Continue where the last run stopped; this file keeps the position."),
     ] = None,
     follow: Annotated[
-        bool | None, typer.Option("--follow/--no-follow", help="Wait for more at the end. By default when printing.")
+        bool | None,
+        typer.Option("--follow/--no-follow", help="Wait for more records at the end. The default when printing."),
     ] = None,
-    most: Annotated[int | None, typer.Option("--max", min=1, help="End after this many records.")] = None,
+    most: Annotated[int | None, typer.Option("--max", min=1, help="Stop after this many records.")] = None,
     timeout: Annotated[
-        float | None, typer.Option(min=0, help="End after this many seconds without a record to show.")
+        float | None, typer.Option(min=0, help="Stop after this many seconds without a matching record.")
     ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="Do not decode: text, or base64.")] = False,
     as_json: Json = False,
 ) -> None:
     """Print the records of a topic as JSON lines, as they come, until Ctrl-C; or count them, or write them to a file.
 
-    A line has topic, partition, offset, timestamp, key, headers and value.
-    The value null deletes the key; beside an "error", it could not be decoded.
-    The order is that of each partition. Times are those of writing: an event's own time is a field of it.
+    A line has topic, partition, offset, timestamp, key, headers, and value. A null value deletes the key; with an
+    "error", it could not be decoded. Records are in order within each partition. Times are those of writing; an event's
+    own time is one of its fields.
     """
     bounds = parsed(parse_start, begin, "--from"), None if end is None else parsed(parse_start, end, "--to")
     conditions = [parsed(parse_condition, text, "--where") for text in where or ()]

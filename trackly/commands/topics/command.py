@@ -23,12 +23,12 @@ topics = typer.Typer(no_args_is_help=True, add_completion=False)
 
 @topics.callback()
 def _topics() -> None:
-    """Create the topics, list and describe them."""
+    """Create, list, and describe the topics."""
 
 
 @topics.command("apply")
 def apply_topics(as_json: Json = False) -> None:
-    """Create the topics that are missing and show where others differ. Nothing is altered or deleted."""
+    """Create missing topics and show where existing ones differ. Nothing is changed or deleted."""
     settings = BusSettings()
     with Admin(settings) as admin:
         changes = admin.apply(settings.catalogue)
@@ -47,17 +47,17 @@ def apply_topics(as_json: Json = False) -> None:
 
 @topics.command("grow")
 def grow(
-    prefix: Annotated[str, typer.Option(help="What the new topics begin with, such as v2.")],
-    partitions: Annotated[int, typer.Option(min=1, help="Partitions of each topic keyed by recipient.")],
+    prefix: Annotated[str, typer.Option(help="Prefix of the new topics, such as v2.")],
+    partitions: Annotated[int, typer.Option(min=1, help="Partitions of each topic that is keyed by recipient.")],
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Move to topics under another prefix, with another number of partitions, since Kafka cannot move what is there.
+    """Move to topics under another prefix with more partitions, because Kafka cannot move existing records.
 
-    Copied are settings, states of contacts, the tables, webhooks that wait, dead letters and the audit log; callbacks,
-    receipts and events stay under the old prefix until their time is over, but for those that are not processed yet.
-    First start ingest with the new prefix and partitions (`trackly topics apply` makes its topics), and stop everything
-    else. Afterwards start it with TRACKLY_TOPIC_PREFIX and TRACKLY_PARTITIONS as they were given here.
+    It copies settings, contact states, tables, waiting webhooks, dead letters, and the audit log. Callbacks, receipts,
+    and events stay under the old prefix until their retention ends, except those that are not processed yet. First
+    start ingest with the new prefix and partitions (`trackly topics apply` creates its topics), and stop everything
+    else. Afterward, start everything with TRACKLY_TOPIC_PREFIX and TRACKLY_PARTITIONS as given here.
     """
     from trackly.commands.topics.growing import check, copy
 
@@ -81,11 +81,11 @@ def grow(
 
 @topics.command("adopt")
 def adopt(yes: Yes = False, as_json: Json = False) -> None:
-    """Go on at another cluster, whose topics a mirror has filled, where streams and sinks stood at the first.
+    """Continue on another cluster, whose topics a mirror has filled, where streams and sinks stopped on the first one.
 
-    Beside each offset stands which topic it counts, and the topics here are others: without this, streams and sinks
-    read everything again. Run it once, when the mirror has ended and before they start. docs/operating/backup.md has
-    the rest.
+    Each stored offset names the topic that it belongs to, and the topics here are different ones: without this, streams
+    and sinks would read everything again. Run it once, after the mirror has stopped and before they start. See
+    docs/operating/backup.md.
     """
     settings = BusSettings()
     with Admin(settings) as admin:
@@ -104,7 +104,7 @@ def adopt(yes: Yes = False, as_json: Json = False) -> None:
 
 @topics.command("list")
 def list_topics(as_json: Json = False) -> None:
-    """List the topics of the catalogue, whether or not they exist. Asks no broker."""
+    """List the topics of the catalog, whether or not they exist. Needs no broker."""
     topics = BusSettings().catalogue.values()
     if as_json:
         for topic in topics:
@@ -121,7 +121,7 @@ def describe_topic(
     name: Annotated[str, typer.Argument(help="Name of the topic, with or without the prefix.")],
     as_json: Json = False,
 ) -> None:
-    """Show one topic: what it is for, its settings, and what each partition holds."""
+    """Show one topic: its purpose, its settings, and what each partition holds."""
     settings = BusSettings()
     with Admin(settings) as admin:
         found = find_topic(settings, name, admin.list_topics())
@@ -160,11 +160,11 @@ def show_acls(
     form: Annotated[
         Literal["kafka", "strimzi"], typer.Option("--format", help="kafka-acls.sh, or KafkaUsers.")
     ] = "kafka",
-    user_prefix: Annotated[str, typer.Option(help="What the users' names begin with.")] = "trackly-",
-    cluster: Annotated[str, typer.Option(help="Name of Strimzi's Kafka.")] = "kafka",
+    user_prefix: Annotated[str, typer.Option(help="Prefix of the users' names.")] = "trackly-",
+    cluster: Annotated[str, typer.Option(help="The name of Strimzi's Kafka resource.")] = "kafka",
     as_json: Json = False,
 ) -> None:
-    """Print what each service must be allowed on topics and groups. Asks no broker."""
+    """Print the permissions on topics and groups that each service needs. Needs no broker."""
     found = acls.rules(BusSettings(), user_prefix)
     if as_json:
         for rule in found:
@@ -177,7 +177,7 @@ def show_acls(
 def write_docs(
     out: Annotated[
         Path,
-        typer.Option(metavar="DIR", file_okay=False, help="Folder that gets topics/, webhooks/ and two YAML files."),
+        typer.Option(metavar="DIR", file_okay=False, help="Folder for topics/, webhooks/, and two YAML files."),
     ] = Path("docs"),
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if something would change.")] = False,
 ) -> None:

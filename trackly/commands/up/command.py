@@ -134,14 +134,16 @@ class Stack:
 
 
 def up(
-    data: Annotated[Path | None, typer.Option(help="Directory for records, tables and logs.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Directory for records, tables, and logs.")] = None,
     port: Annotated[int, typer.Option(help="Port for provider callbacks.")] = 8080,
-    console_port: Annotated[int, typer.Option(help="Port for the API.")] = 8081,
-    streams: Annotated[int, typer.Option(min=1, help="How many streams workers.")] = 1,
-    sinks: Annotated[int, typer.Option(min=1, help="How many sinks workers.")] = 1,
+    console_port: Annotated[int, typer.Option(help="Port for the console and the API.")] = 8081,
+    streams: Annotated[int, typer.Option(min=1, help="Number of streams workers.")] = 1,
+    sinks: Annotated[int, typer.Option(min=1, help="Number of sinks workers.")] = 1,
 ) -> None:
-    """Run everything on this machine: broker (unless KAFKA_BOOTSTRAP_SERVERS is set), ingest, streams, sinks,
-    console and its read model. That broker takes every user of this machine for a friend: it asks for no password.
+    """Run everything on this machine: broker (unless KAFKA_BOOTSTRAP_SERVERS is set), ingest, streams, sinks, and
+    console with its read model.
+
+    The broker trusts every user of this machine: it has no password.
     """
     directory = data or Path(os.environ.get("TRACKLY_DATA_DIR") or "data")
     stack = Stack(directory, port=port, console_port=console_port, streams=streams, sinks=sinks)

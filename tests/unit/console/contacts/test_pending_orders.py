@@ -146,4 +146,4 @@ async def test_the_page_of_the_number_says_so(api: Api) -> None:
     found = await api.get(f"/api/contacts/{NUMBER}")
     now = found.json()["now"]
     assert (now["may_be_texted"], now["reason"]) == (False, "erasure_pending")
-    assert "not carried out yet" in (await api.page(f"/contacts/{NUMBER}")).text
+    assert "has not been carried out yet" in (await api.page(f"/contacts/{NUMBER}")).text

@@ -44,41 +44,40 @@ class Deactivations(Import):
 
 
 def deactivations(
-    account: Annotated[str, typer.Option("--account", help="Id of the account.")],
+    account: Annotated[str, typer.Option("--account", help="The account's ID.")],
     file: Annotated[
-        str | None, typer.Argument(metavar="FILE", help="The provider's file, a zip too; - for standard input.")
+        str | None, typer.Argument(metavar="FILE", help="The provider's file, zipped or not; - for standard input.")
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option("--from", metavar="PROVIDER", help=f"Fetch it instead: {', '.join(SOURCES)}."),
+        typer.Option("--from", metavar="PROVIDER", help=f"Fetch the file instead: {', '.join(SOURCES)}."),
     ] = None,
     day: Annotated[
         str | None,
-        typer.Option("--date", metavar="DAY", help="The day of the file, 2026-11-20; else the one in its name."),
+        typer.Option("--date", metavar="DAY", help="The day of the file, 2026-11-20; by default the one in its name."),
     ] = None,
     user: Annotated[
-        str | None, typer.Option(help="With --from: who asks (account SID, API key), as env:NAME or file:PATH.")
+        str | None, typer.Option(help="With --from: the user (account SID, API key), as env:NAME or file:PATH.")
     ] = None,
     secret: Annotated[
-        str | None, typer.Option(help="With --from: the token, secret or key, as env:NAME or file:PATH.")
+        str | None, typer.Option(help="With --from: the token, secret, or key, as env:NAME or file:PATH.")
     ] = None,
     url: Annotated[
-        str | None, typer.Option(metavar="BASE", help="With --from: where the provider answers; Infobip names one.")
+        str | None, typer.Option(metavar="BASE", help="With --from: the provider's URL; Infobip gives you one.")
     ] = None,
-    reason: Annotated[
-        str, typer.Option(help="deactivated, or reassigned; where a line says nothing else.")
-    ] = "deactivated",
+    reason: Annotated[str, typer.Option(help="deactivated or reassigned, for lines that do not say.")] = "deactivated",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Read the file and say what is in it; order nothing.")
+        bool, typer.Option("--dry-run", help="Read the file and show what it contains; remove nothing.")
     ] = False,
-    restart: Annotated[bool, typer.Option("--restart", help="Begin anew, whatever an earlier run has done.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Start over, whatever an earlier run has done.")] = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Remove the numbers of a provider's deactivation file from every list, as of the day on which they were given up.
+    """Remove the numbers in a provider's deactivation file from every list, as of the day on which they were given up.
 
-    Only consent from before that day ends: who answered START since, or was restored, stays. Again it changes nothing.
-    Stopped at any time, the same command goes on where it was. Lines that name no number are in FILE.rejected.csv.
+    Only consent from before that day ends: contacts that answered START or were restored since stay. Running it again
+    changes nothing. If it is interrupted, the same command continues where it stopped. Lines without a number are
+    written to FILE.rejected.csv.
     """
     if (file is None) == (source is None):
         raise typer.BadParameter("name a file, or a provider by --from", param_hint="FILE")

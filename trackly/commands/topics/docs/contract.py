@@ -38,9 +38,10 @@ def contract(catalogue: Catalogue) -> str:
         "status": "active",
         "domain": "messaging",
         "description": {
-            "purpose": "What became of text messages, what was answered, who must not be texted again.",
-            "usage": "Read the topics with any Kafka client; `trackly registry` or your own registry has the schemas.",
-            "limitations": "Records come at least once. Fields with a classification are personal data.",
+            "purpose": "What became of text messages, what recipients answered, and who must not be texted again.",
+            "usage": "Read the topics with any Kafka client; `trackly registry` or your own registry serves the"
+            " schemas.",
+            "limitations": "Records are delivered at least once. Fields with a classification are personal data.",
         },
         "servers": [{"server": "kafka", "type": "kafka", "host": "localhost:9092", "format": "avro"}],
         "schema": [_topic(topic, catalogue) for topic in topics],

@@ -30,18 +30,19 @@ def index(topics: Mapping[str, Topic]) -> str:
     """The list of topics, those for other people's tools first."""
     lines = [_NOTE, "# Topics", ""]
     lines += [
-        f"{WIRE_FORMAT} Names begin with `TRACKLY_TOPIC_PREFIX` where that is set.",
-        "[asyncapi.yaml](../asyncapi.yaml) and [contract.odcs.yaml](../contract.odcs.yaml) say the same for tools;",
-        "[recipes](../recipes/README.md) read the topics from elsewhere.",
+        f"{WIRE_FORMAT} Names start with `TRACKLY_TOPIC_PREFIX` if that is set.",
+        "For tools, [asyncapi.yaml](../asyncapi.yaml) and"
+        " [contract.odcs.yaml](../contract.odcs.yaml) contain the same.",
+        "[Recipes](../recipes/README.md) show how to read the topics from other programs.",
     ]
-    for public, title in ((True, "For you"), (False, "Inside trackly")):
+    for public, title in ((True, "Public topics"), (False, "Internal topics")):
         lines += ["", f"## {title}", "", "| topic | record | kept | purpose |", "| --- | --- | --- | --- |"]
         lines += [
             f"| [{name}]({name}.md) | {topic.record or ''} | {retention(topic)} | {_purpose(topic)} |"
             for name, topic in topics.items()
             if topic.public == public
         ]
-    lines += ["", "Those inside trackly may change with any release; read them to look, not to build on.", ""]
+    lines += ["", "Internal topics may change with any release: read them to look, but do not build on them.", ""]
     return "\n".join(lines)
 
 
@@ -56,7 +57,7 @@ def page(name: str, topic: Topic, catalogue: Catalogue) -> str:
 
 
 def _facts(topic: Topic, catalogue: Catalogue) -> Iterator[tuple[str, str]]:
-    yield "for", "everybody: it changes only in compatible ways" if topic.public else "trackly itself"
+    yield "for", "everyone: it changes only in compatible ways" if topic.public else "trackly itself"
     if topic.record is not None:
         yield "record", f"{topic.record} ([schema](../../schemas/{FOLDER.versions[topic.record][-1]['file']}))"
         yield "compatibility", catalogue.compatibility(topic.record)
@@ -66,9 +67,9 @@ def _facts(topic: Topic, catalogue: Catalogue) -> Iterator[tuple[str, str]]:
     yield "kept", retention(topic)
     yield "largest record", f"{topic.max_message_bytes:,} bytes"
     if topic.public:
-        yield "compressed by the broker", f"{PUBLIC_COMPRESSION}, which every client reads with nothing installed"
-    yield "written by", ", ".join(topic.written_by) + "; nobody else"
-    yield "read by", ", ".join(topic.read_by) + (", whoever wants" if topic.public else "")
+        yield "compressed by the broker", f"{PUBLIC_COMPRESSION}, which every client reads out of the box"
+    yield "written by", "only " + ", ".join(topic.written_by)
+    yield "read by", ", ".join(topic.read_by) + (", anyone" if topic.public else "")
 
 
 def _fields(topic: Topic) -> Iterator[str]:

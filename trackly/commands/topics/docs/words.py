@@ -16,8 +16,8 @@ SERVICES = ("ingest", "streams", "sinks", "console")
 """Who of `written_by` and `read_by` is a process of trackly."""
 
 WIRE_FORMAT = (
-    "Avro in the Confluent wire format: a zero byte, four bytes of schema id, the body. `trackly registry` serves the"
-    " schemas."
+    "Avro in the Confluent wire format: a zero byte, four bytes of schema ID, then the body."
+    " `trackly registry` serves the schemas."
 )
 
 
@@ -96,34 +96,35 @@ def order(topic: Topic) -> str:
     """In which order the records of a topic come."""
     if topic.key == "none":
         return "Records have no key and no order."
-    text = f"Records of one key ({topic.key}) lie in one partition, in the order in which they were written."
+    text = f"Records with the same key ({topic.key}) are in one partition, in the order in which they were written."
     if topic.record is not None and any(f.name == "timestamp" for f in fields_of(topic.record)):
-        text += " That is the order of arrival, not of the provider's clock: compare `timestamp`."
+        text += " That is the order of arrival, not the order of the providers' clocks: compare `timestamp`."
     return text
 
 
 def duplicates(topic: Topic) -> str:
     """Whether a record may come twice, and what tells."""
     if topic.compacted:
-        text = "Compacted: the newest record of a key counts, and one that comes again changes nothing."
+        text = "Compacted: the newest record of a key counts. Repeating a record changes nothing."
         if topic.record is not None and any(f.name == "version" for f in fields_of(topic.record)):
             text = (
-                "Compacted. Of the records of a key the one with the highest `version` counts, which is nearly always"
-                " the newest, and of equal ones the newer: a worker that was cut off may write an older state behind a"
-                " newer one, which is then published again about a minute and a half later. So keep the version that"
-                " you have seen of each key, and pass a lower one over. The header `version` tells it too, also where"
-                " the record has no value."
+                "Compacted. Of a key's records, the one with the highest `version` counts, and of equal"
+                " versions the newer record. That is almost always the newest: but a worker that was cut off"
+                " may write an older state after a newer one, which is then published again about a minute"
+                " and a half later. So remember the version that you have seen for each key, and skip lower"
+                " ones. The header `version` has it too, even if the record has no value."
             )
         if topic.public:
             text += (
-                " A record without a value says that there is nothing about the key any more; Kafka drops it after a"
-                " day (`delete.retention.ms`), so a reader that was away for longer begins at the beginning."
-                " Some have the key `::`, which nothing else has: they make Kafka clean a partition that is quiet."
+                " A record without a value means that nothing is known about the key any more. Kafka drops"
+                " it after a day (`delete.retention.ms`), so a reader that was away for longer must start"
+                " from the beginning. Some of these have the key `::`, which nothing else has: they make"
+                " Kafka clean a quiet partition."
             )
         return text
     if topic.record is not None and any(f.name == "event_id" for f in fields_of(topic.record)):
         return (
-            "At least once: after a crash a record may come again, with the same `event_id` (also in the header"
-            " `ce_id`). Drop it by that, or write with `event_id` as the key."
+            "At least once: after a crash, a record may come again with the same `event_id` (also in the"
+            " header `ce_id`). Drop duplicates by that, or write with `event_id` as the key."
         )
-    return "At least once: after a crash a record may come again."
+    return "At least once: after a crash, a record may come again."
