@@ -166,7 +166,7 @@ def test_topics_list_gives_every_topic_with_its_prefix(monkeypatch: pytest.Monke
         "partitions": 12,
         "retention": "7d",
         "record": "RawCallback",
-        "purpose": "Every provider callback as it came, acknowledged to the provider once it is here.",
+        "purpose": "Every provider callback as it came. The provider gets its 200 once the callback is here.",
     }
     assert topics["test.sms.contacts"]["retention"] == "newest of each key"
     assert [name for name in topics if ".retry." in name] == [
