@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 
 from accounts.store import AccountsReader
@@ -53,6 +53,11 @@ def check_not_lost(changelog: str, states: int, has_committed: bool) -> None:
         )
 
 
+def has_any_of(topics: Collection[str], offsets: Iterable[tuple[str, int]]) -> bool:
+    """Whether some of these partitions, by topic and number, are of the topics."""
+    return any(topic in topics for topic, _ in offsets)
+
+
 class Streams(Worker):
     """The worker of the streams service. Its tables lie under `data_dir/streams/{instance}`, for no other process."""
 
@@ -79,9 +84,10 @@ class Streams(Worker):
         changelog, contacts = self.catalogue["table_contacts"].name, self.catalogue["contacts"].name
         with Admin(self.bus) as admin:
             if not any(admin.end_offsets(changelog).values()):
-                check_not_lost(
-                    changelog, sum(admin.end_offsets(contacts).values()), bool(admin.group_offsets(self.conf.id))
-                )
+                inputs = {self.catalogue[topic].name for topic in CONTACT_INPUTS}
+                # The stages before it commit on their own, while the first rows of contacts are still to be written.
+                has_committed = has_any_of(inputs, admin.group_offsets(self.conf.id))
+                check_not_lost(changelog, sum(admin.end_offsets(contacts).values()), has_committed)
         return found
 
     def told(self, stage: str, batch: Batch) -> None:

@@ -155,16 +155,18 @@ class Worker(faust.App):  # type: ignore[misc]
         error: Exception = StageEnded(f"{name} came to its end")
         try:
             await body()
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as caught:
             task = asyncio.current_task()
             if task is not None and task.cancelling():  # the worker stops
                 raise
             error = StageEnded(f"{name} was cancelled by itself")
+            error.__cause__ = caught
         except Exception as caught:
             error = caught
         except BaseException as caught:
             error = StageEnded(f"{name} came to its end by {type(caught).__name__}: {caught}")
-        log.critical("%s stops the worker: %s: %s", name, type(error).__name__, error)
+            error.__cause__ = caught
+        log.critical("%s stops the worker: %s: %s", name, type(error).__name__, error, exc_info=error)
         for topic in topics:
             self.inboxes[topic].done()  # nobody else says so, and the worker's stop waits for it
         await self.crash(error)

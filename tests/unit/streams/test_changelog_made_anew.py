@@ -6,7 +6,7 @@ import pytest
 
 from bus.layout import LayoutError
 from bus.tables.table import ChangelogMadeAnew
-from streams.app import check_not_lost
+from streams.app import check_not_lost, has_any_of
 from tests.unit.streams.contact_records import DELIVERED, NUMBER, inbound, receipt
 from tests.unit.streams.contact_stage import NOT_REGISTERING, ONE_LIST, Stage
 
@@ -65,3 +65,14 @@ def test_states_of_contacts_without_any_row_say_that_the_changelog_was_lost(
         return
     with pytest.raises(LayoutError, match="trackly tables rebuild-from-contacts"):
         check_not_lost("changelog", states, has_committed)
+
+
+@pytest.mark.parametrize(
+    ("offsets", "has_committed"),
+    [([], False), ([("raw", 0), ("receipts", 1)], True), ([("raw", 0), ("raw", 1)], False)],
+    ids=["nothing yet", "contacts", "another stage alone"],
+)
+def test_only_what_the_stage_of_contacts_has_committed_says_that_rows_were_written(
+    offsets: list[tuple[str, int]], has_committed: bool
+) -> None:
+    assert has_any_of({"receipts", "inbound"}, offsets) is has_committed
