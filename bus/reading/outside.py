@@ -13,7 +13,7 @@ from bus.clients import new_consumer, started
 from bus.insisting import insist
 from bus.settings import BusSettings
 
-__all__ = ["TopicPartition", "bounds_of", "outside_consumer", "started_outside"]
+__all__ = ["TopicPartition", "bounds_of", "outside_consumer", "started_outside", "value_at"]
 
 
 @asynccontextmanager
@@ -34,6 +34,22 @@ async def outside_consumer(settings: BusSettings, topics: Iterable[str] = (), **
         yield consumer
     finally:
         await consumer.stop()
+
+
+async def value_at(settings: BusSettings, partition: TopicPartition, offset: int, **options: Any) -> bytes | None:
+    """The value of one record, or None where the log has it no longer, or not yet. `options` are aiokafka's.
+
+    Raises aiokafka.errors.KafkaError.
+    """
+    async with outside_consumer(settings, auto_offset_reset="none", **options) as consumer:
+        consumer.assign([partition])
+        begin = (await consumer.beginning_offsets([partition]))[partition]
+        end = (await consumer.end_offsets([partition]))[partition]
+        if not begin <= offset < end:
+            return None
+        consumer.seek(partition, offset)
+        record = await consumer.getone(partition)
+        return record.value if record.offset == offset else None
 
 
 async def started_outside(settings: BusSettings, **options: Any) -> Any:

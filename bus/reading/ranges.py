@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from heapq import merge
 from typing import Any
 
@@ -93,6 +94,40 @@ def _partitions(settings: BusSettings, topics: Iterable[str]) -> list[Partition]
     with Admin(settings) as admin:
         found = admin.describe(settings.catalogue[topic].name for topic in topics)
     return [(topic.name, number) for topic in found.values() for number in range(topic.partitions)]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Of a partition: the first offset that its log still has, the one after the last, and the first one written since
+    a time."""
+
+    begin: int
+    end: int
+    since: int
+
+
+@asynccontextmanager
+async def open_to_end(
+    settings: BusSettings,
+    partitions: Iterable[Partition],
+    since: int | None,
+    begins_at: Callable[[Partition, Bounds], int],
+) -> AsyncIterator[Range]:
+    """Read partitions, each from where `begins_at` says to where it ends now, for as long as the block lasts.
+
+    Bounds are for records written since a time (ms), else for all. Raises aiokafka.errors.KafkaError.
+    """
+    tps = [aiokafka.TopicPartition(*partition) for partition in partitions]
+    async with outside_consumer(settings, {tp.topic for tp in tps}) as consumer:
+        begins, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
+        written = {} if since is None else await consumer.offsets_for_times(dict.fromkeys(tps, since))
+        positions = {}
+        for tp in tps:
+            found = written.get(tp)
+            first = begins[tp] if since is None else ends[tp] if found is None else found.offset
+            at = begins_at((tp.topic, tp.partition), Bounds(begins[tp], ends[tp], first))
+            positions[place_of(*tp)] = min(max(at, begins[tp]), ends[tp])
+        yield range_of(consumer, positions, {place_of(*tp): ends[tp] for tp in tps})
 
 
 @asynccontextmanager

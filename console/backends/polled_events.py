@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from accounts.model import config_key
-from bus.admin import Admin, BrokerUnavailable
+from bus.admin import Admin, BrokerUnavailable, Partition
 from bus.clock import now_ms
 from bus.errors import KafkaError
 from bus.layout import Identity
-from bus.reading.outside import TopicPartition, outside_consumer
-from bus.reading.ranges import READ, Range, place_of, range_of
+from bus.reading.ranges import READ, Bounds, Range, open_to_end, place_of
 from bus.settings import BusSettings
 from console.errors import not_available, rate_limited
 from console.queries.polled_events import (
@@ -88,25 +87,23 @@ class KafkaEvents:
         now = now_ms()
         topics = await self._topics(topics_of(endpoint))
         places = [
-            TopicPartition(self._settings.catalogue[short].name, number)
+            (self._settings.catalogue[short].name, number)
             for short, identity in topics.items()
             for number in range(identity.partitions)
         ]
-        async with outside_consumer(self._settings, {tp.topic for tp in places}) as consumer:
-            begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
-            at = since if cursor is None else cursor.at
-            from_time = {} if at is None else await consumer.offsets_for_times(dict.fromkeys(places, at))
-            positions, missed = {}, False
-            for tp in places:
-                short = self._names[tp.topic]
-                known = begin_of(cursor, short, topics[short].id, tp.partition)
-                if known is None:
-                    found = from_time.get(tp)
-                    known = begins[tp] if at is None else ends[tp] if found is None else found.offset
-                else:
-                    missed |= 0 < known < begins[tp]
-                positions[place_of(*tp)] = min(max(known, begins[tp]), ends[tp])
-            source = range_of(consumer, positions, {place_of(*tp): ends[tp] for tp in places})
+        missed = False
+
+        def begins_at(place: Partition, bounds: Bounds) -> int:
+            nonlocal missed
+            short = self._names[place[0]]
+            known = begin_of(cursor, short, topics[short].id, place[1])
+            if known is None:
+                return bounds.since
+            missed |= 0 < known < bounds.begin
+            return known
+
+        at = since if cursor is None else cursor.at
+        async with open_to_end(self._settings, places, at, begins_at) as source:
             events = await self._events(source, endpoint, limit)
         following = {
             short: (identity.id, tuple(self._positions(source, short, identity))) for short, identity in topics.items()

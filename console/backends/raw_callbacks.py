@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bus.errors import KafkaError
-from bus.reading.outside import TopicPartition, outside_consumer
+from bus.reading.outside import TopicPartition, value_at
 from bus.settings import BusSettings
 from console.errors import ApiError, not_available, not_found
 from console.queries.rows import At
@@ -78,17 +78,7 @@ class KafkaRawCallbacks:
         if partition >= self._partitions:
             return None
         place = TopicPartition(self._topic, partition)
-        async with outside_consumer(
-            self._settings, auto_offset_reset="none", max_partition_fetch_bytes=FETCH_BYTES
-        ) as consumer:
-            consumer.assign([place])
-            begin = (await consumer.beginning_offsets([place]))[place]
-            end = (await consumer.end_offsets([place]))[place]
-            if not begin <= offset < end:
-                return None
-            consumer.seek(place, offset)
-            record = await consumer.getone(place)
-            return record.value if record.offset == offset else None
+        return await value_at(self._settings, place, offset, max_partition_fetch_bytes=FETCH_BYTES)
 
 
 async def shown_callback(raw: RawCallbacks, account: str, topic: str, partition: int, offset: int) -> ShownCallback:
