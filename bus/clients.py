@@ -28,12 +28,14 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 
+from bus.fetching import Consumer, is_held
 from bus.settings import BusSettings
 
 log = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT = 4.0
-"""Seconds in which a broker must answer a request. Only this tells one that is frozen, which keeps its connections."""
+"""Seconds in which a broker must answer a request, beyond those for which it may hold it. Only this tells one that is
+frozen, which keeps its connections."""
 
 METADATA_AGE = 10.0
 """Seconds after which a client asks again who leads which partition, if nothing told it before. aiokafka asks an old
@@ -46,11 +48,18 @@ JOIN_TIMEOUT = 12.0
 """Seconds in which a group must answer who joins it: it answers when all others have noticed, given up their work and
 joined too. Who asks again before that may make the group begin again."""
 
+LOOK_EVERY = 1.0
+"""Seconds after which a consumer looks whether it has something to ask a broker for, if nothing told it: that another
+broker leads a partition now tells nothing. aiokafka looks five times a second."""
+
 LEFT_ALONE = 1.0
 """Seconds for which nobody tries to connect to a broker that has not answered."""
 
 PATIENCE = 300.0
 """Seconds for which a client asks about a topic that it does not know while no broker answers."""
+
+HELD = "held"
+"""The connection to a broker, as `ConnectionGroup` has others, for requests that it may hold for long."""
 
 _TIMES = {"request_timeout_ms": int(REQUEST_TIMEOUT * 1000), "metadata_max_age_ms": int(METADATA_AGE * 1000)}
 
@@ -135,12 +144,24 @@ class _Client(AIOKafkaClient):  # type: ignore[misc]
 
     async def send(self, node_id: Any, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:
         """The answer to a request. Raises KafkaError."""
-        if not isinstance(request, (JoinGroupRequest, SyncGroupRequest)):
+        if isinstance(request, (JoinGroupRequest, SyncGroupRequest)):
+            return await self._send_within(JOIN_TIMEOUT, node_id, request, group)
+        if not is_held(request):
             return await super().send(node_id, request, group=group)
+        try:
+            seconds = REQUEST_TIMEOUT + request._max_wait_ms / 1000
+            return await self._send_within(seconds, node_id, request, HELD)
+        except asyncio.CancelledError:
+            # What is asked for next would wait on this connection until this is answered.
+            if (conn := self._conns.get((node_id, HELD))) is not None:
+                conn.close()
+            raise
+
+    async def _send_within(self, seconds: float, node_id: Any, request: Any, group: Any) -> Any:
         if not await self.ready(node_id, group=group):
             raise NodeNotReadyError(f"broker {node_id} is not ready")
         conn = self._conns[node_id, group]
-        usual, conn._request_timeout = conn._request_timeout, JOIN_TIMEOUT
+        usual, conn._request_timeout = conn._request_timeout, seconds
         try:
             answer = conn.send(request)
         finally:
@@ -200,9 +221,9 @@ async def started(client: Any) -> Any:
 def new_consumer(
     settings: BusSettings,
     *topics: str,
-    kind: type[aiokafka.AIOKafkaConsumer] = aiokafka.AIOKafkaConsumer,
+    kind: type[Consumer] = Consumer,
     **options: Any,
-) -> aiokafka.AIOKafkaConsumer:
+) -> Consumer:
     """A consumer of aiokafka, of this kind. It commits nothing by itself and reads from the beginning, unless `options`
     say else.
     """
@@ -211,6 +232,7 @@ def new_consumer(
         "enable_auto_commit": False,
         "auto_offset_reset": "earliest",
         "client_rack": settings.client_rack,
+        "consumer_timeout_ms": int(LOOK_EVERY * 1000),
         **options,
     }
     consumer = kind(*topics, **given, **_TIMES, **settings.aiokafka())

@@ -1,9 +1,12 @@
 """How long a fetch waits on the broker for more: as the load is.
 
 A fetch costs the client and the broker about a millisecond each, whatever is in it. At some hundred records a second
-one that is answered at the first record brings one or two. So after a fetch that brought something the next one waits
-for FULL bytes, a few milliseconds at most: where there is a backlog they are there at once. After one that brought
-nothing the next is answered at the first record: what comes alone never waits.
+one that is answered at the first record brings one or two. So a worker's fetch that follows one which brought something
+waits for FULL bytes, a few milliseconds at most: where there is a backlog they are there at once.
+
+Where nothing comes, the broker holds a request for seconds, and answers it at the first record all the same: what comes
+alone never waits. It answers the requests of a connection one after the other, so one that it may hold for long has a
+connection of its own (`bus/clients.py`).
 
 Private API of aiokafka 0.14.0 is used in this file only; `tests/unit/bus/test_fetching.py` fails when a new version no
 longer calls it.
@@ -15,6 +18,7 @@ from typing import Any
 
 import aiokafka
 from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.protocol.fetch import FetchRequest
 
 FULL = 64 << 10
 """Bytes of a fetch that is worth its price."""
@@ -22,55 +26,95 @@ FULL = 64 << 10
 WAIT_MS = 8
 """For how long they are waited for."""
 
-
-QUIET_WAIT_MS = 2_000
-"""How long a broker may hold a request for records that has none. Other requests to it on this connection wait as long,
-so it stays well below `bus.clients.REQUEST_TIMEOUT`; aiokafka's own is 500 ms."""
-
 USUAL_WAIT_MS = 500
-"""How long it holds those of a consumer that has work."""
+"""How long a broker holds a request for records that has none, unless it is told otherwise: aiokafka's own."""
+
+QUIET_WAIT_MS = 5_000
+"""How long it holds one that follows such a request."""
+
+
+def is_held(request: Any) -> bool:
+    """Whether a broker may hold this request for long."""
+    return isinstance(request, FetchRequest) and request._max_wait_ms > USUAL_WAIT_MS
 
 
 class _Fetcher(Fetcher):  # type: ignore[misc]
+    """A fetcher whose requests are held by a broker that has nothing."""
+
+    _quiet: set[int]
+    """Brokers that held their last request for the usual time, and had nothing."""
+
+    _assignment: Any
+    """Of which that is known."""
+
+    def _get_actions_per_node(self, assignment: Any) -> Any:
+        actions = super()._get_actions_per_node(assignment)
+        if assignment is not self._assignment:
+            self._assignment = assignment
+            self._quiet.clear()
+        for node, request in actions[0]:
+            self._ask(assignment, node, request)
+        return actions
+
+    def _ask(self, assignment: Any, node: int, request: Any) -> None:
+        """Say how long a broker may take."""
+        if node in self._quiet and self._is_whole(assignment, node, request):
+            request._min_bytes, request._max_wait_ms = 1, QUIET_WAIT_MS
+
+    def _is_whole(self, assignment: Any, node: int, request: Any) -> bool:
+        """Whether a request is for all that this broker has. What is left out, being paused or not taken yet, could
+        be asked for only when the request is answered.
+        """
+        asked = sum(len(partitions) for _, partitions in request.topics)
+        led = sum(self._select_read_replica(tp) == node for tp in assignment.tps)
+        return bool(asked == led)
+
+    async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
+        has_records: bool = await super()._proc_fetch_request(assignment, node_id, request)
+        self._answered(node_id, request, has_records)
+        return has_records
+
+    def _answered(self, node: int, request: Any, has_records: bool) -> None:
+        if has_records:
+            self._quiet.discard(node)
+        elif request._max_wait_ms >= USUAL_WAIT_MS:
+            self._quiet.add(node)
+
+
+class _FollowingFetcher(_Fetcher):
     """A fetcher whose requests to a broker follow what that broker's last answer brought."""
 
     _busy: set[int]
     """Brokers whose last answer had records."""
 
-    def _get_actions_per_node(self, assignment: Any) -> Any:
-        actions = super()._get_actions_per_node(assignment)
-        for node, request in actions[0]:
-            if node in self._busy:
-                request._min_bytes, request._max_wait_ms = FULL, WAIT_MS
-        return actions
+    def _ask(self, assignment: Any, node: int, request: Any) -> None:
+        super()._ask(assignment, node, request)
+        if node in self._busy:
+            request._min_bytes, request._max_wait_ms = FULL, WAIT_MS
 
-    async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
-        has_records: bool = await super()._proc_fetch_request(assignment, node_id, request)
+    def _answered(self, node: int, request: Any, has_records: bool) -> None:
+        super()._answered(node, request, has_records)
         if has_records:
-            self._busy.add(node_id)
+            self._busy.add(node)
         else:
-            self._busy.discard(node_id)
-        return has_records
+            self._busy.discard(node)
 
 
-class FollowingConsumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]
-    """A consumer whose fetches wait as the load is."""
+class Consumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]
+    """A consumer that asks seldom while nothing comes."""
+
+    _fetcher_class: type[_Fetcher] = _Fetcher
 
     async def start(self) -> None:
         """Connect. Raises aiokafka.errors.KafkaError."""
         await super().start()
         # It is made in there, and does nothing before its first turn of the loop.
         fetcher: Any = self._fetcher
-        fetcher.__class__ = _Fetcher
-        fetcher._busy = set()
+        fetcher.__class__ = self._fetcher_class
+        fetcher._quiet, fetcher._busy, fetcher._assignment = set(), set(), None
 
 
-def ask_seldom(consumer: Any, seldom: bool = True, *, gather: int = 1) -> None:
-    """Let the broker hold a started consumer's requests for as long as nothing comes; or only for the usual time, or
-    until it has gathered so many bytes.
+class FollowingConsumer(Consumer):
+    """A consumer whose fetches wait as the load is."""
 
-    For consumers that mostly wait: what comes is told at once all the same. A partition that is resumed, or another
-    place that is sought, is asked for when the request under way is answered, so not while partitions are paused.
-    """
-    consumer._fetcher._fetch_max_wait_ms = QUIET_WAIT_MS if seldom else USUAL_WAIT_MS
-    consumer._fetcher._fetch_min_bytes = 1 if seldom else gather
+    _fetcher_class = _FollowingFetcher

@@ -232,7 +232,6 @@ class MemoryConsumer:
         self._paused: set[Any] = set()
         self._topics: list[str] = []
         self._listener: Any = None
-        self._fetcher = SimpleNamespace()
 
     def subscribe(self, topics: list[str], listener: Any) -> None:
         self._topics, self._listener = topics, listener

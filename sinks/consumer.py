@@ -16,7 +16,6 @@ from typing import Any, NoReturn, Protocol
 from accounts.model import Accounts
 from bus.clock import Clock
 from bus.errors import KafkaError
-from bus.fetching import ask_seldom
 from bus.health import Health
 from bus.reading.group import from_now_on, go_on_where_committed, group_consumer
 from bus.settings import BusSettings
@@ -149,6 +148,7 @@ class SinkConsumer:
             alone=sink.alone,
             auto_offset_reset="latest" if sink.from_now_on else "earliest",
             max_poll_records=500,
+            fetch_min_bytes=sink.gather_bytes,
         ) as self._consumer:
             committed: Positions = {}
             committed_at = -COMMIT_SECONDS
@@ -162,7 +162,6 @@ class SinkConsumer:
                     if self._settled and self._settled != committed and now - committed_at >= COMMIT_SECONDS:
                         committed, committed_at = dict(self._settled), now
                         await self._consumer.commit(dict(committed))
-                    ask_seldom(self._consumer, not found or sink.gather_bytes == 1, gather=sink.gather_bytes)
             finally:
                 await self._hand_over(())
 

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from bus.fetching import ask_seldom
 from bus.reading.outside import TopicPartition, bounds_of, started_outside
 from bus.settings import BusSettings
 
@@ -43,7 +42,6 @@ class Followed:
         self._go_back()
         while await self._is_before(ends):
             self._give(await self._consumer.getmany(timeout_ms=200))
-        ask_seldom(self._consumer)
         self._task = asyncio.create_task(self._follow())
 
     async def stop(self) -> None:

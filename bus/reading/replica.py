@@ -14,7 +14,6 @@ import aiokafka
 
 from bus.admin import Admin, TopicLog, UnknownTopic
 from bus.clients import new_consumer
-from bus.fetching import ask_seldom
 from bus.insisting import insist
 from bus.layout import TopicMadeAnew
 from bus.settings import BusSettings
@@ -30,6 +29,9 @@ _NAME_KEY = b"\x00name"
 _POSITION_KEY = b"\x00position/%d"
 _VERSIONED_KEY = b"\x00versioned"
 _BATCH = 5_000
+_POLL_MS = 2_000
+"""For how long a poll waits. That a partition ends in offsets which hold no record is noticed after it."""
+
 _PURGE_BATCH = 1_000
 
 Merge = Callable[[bytes | None, Any], bytes | None]
@@ -128,7 +130,6 @@ class Replica:
             at = firsts[partition] if stored is None else int.from_bytes(stored, "big")
             self.positions[partition] = max(begin, at)
         self._seek_back()
-        ask_seldom(self._consumer)
         self._task = asyncio.create_task(self._follow())
 
     async def _firsts(self, found: TopicLog) -> Mapping[int, int]:
@@ -179,7 +180,7 @@ class Replica:
     async def _follow(self) -> None:
         while True:
             try:
-                await self._take(await self._consumer.getmany(timeout_ms=500, max_records=_BATCH))
+                await self._take(await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH))
             except aiokafka.errors.KafkaError as error:
                 log.warning("%s is not followed at the moment: %s", self.topic.name, type(error).__name__)
                 await asyncio.sleep(1)

@@ -165,11 +165,19 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         return await self.call_thread(self._log_bounds, list(tps))  # type: ignore[no-any-return]
 
     async def _log_bounds(self, tps: list[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
-        consumer = self._ensure_consumer()
         partitions = [aiokafka.TopicPartition(*tp) for tp in tps]
-        first = await consumer.beginning_offsets(partitions)
-        last = await consumer.end_offsets(partitions)
-        return {tp: (first[p], last[p]) for tp, p in zip(tps, partitions, strict=True)}
+        first = await self._ensure_consumer().beginning_offsets(partitions)
+        last = await self._end_offsets(tps)
+        return {tp: (first[p], last[tp]) for tp, p in zip(tps, partitions, strict=True)}
+
+    async def end_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset after the last record, for each partition."""
+        return await self.call_thread(self._end_offsets, list(tps))  # type: ignore[no-any-return]
+
+    async def _end_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
+        partitions = [aiokafka.TopicPartition(*tp) for tp in tps]
+        last = await self._ensure_consumer().end_offsets(partitions)
+        return {tp: last[p] for tp, p in zip(tps, partitions, strict=True)}
 
     async def read_by_nobody(self, topics: list[str]) -> list[TopicPartition]:
         """Partitions of topics that no member of the group has; none while partitions change hands."""
@@ -390,8 +398,7 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
         """The offset after the last record of any partitions. Stages ask; a broker that is slow to answer must not
         end them, so it waits for one that answers.
         """
-        bounds = await insist("the ends of topics", lambda: self._thread.log_bounds(tps))
-        return {tp: end for tp, (_, end) in bounds.items()}
+        return await insist("the ends of topics", lambda: self._thread.end_offsets(tps))
 
     async def standing(self) -> dict[TopicPartition, tuple[int, int]]:
         """For each partition: records that are on the topic and not durable here, and the durable offset.
@@ -399,8 +406,8 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
         Raises aiokafka.errors.KafkaError.
         """
         ledgers = dict(self.ledgers)
-        bounds = await self._thread.log_bounds(ledgers)
-        return {tp: (max(0, bounds[tp][1] - ledger.durable), ledger.durable) for tp, ledger in ledgers.items()}
+        ends = await self._thread.end_offsets(ledgers)
+        return {tp: (max(0, ends[tp] - ledger.durable), ledger.durable) for tp, ledger in ledgers.items()}
 
     async def read_by_nobody(self) -> list[TopicPartition]:
         """Partitions of our topics that no member of the group has; none while partitions change hands.

@@ -18,7 +18,6 @@ from accounts.model import Accounts
 from bus.admin import BrokerUnavailable
 from bus.clock import Clock
 from bus.errors import KafkaError
-from bus.fetching import ask_seldom
 from bus.insisting import insist
 from bus.producer import Producer
 from bus.reading.group import group_consumer
@@ -295,7 +294,6 @@ class Replays:
                 heartbeat_interval_ms=3_000,
             ) as self._consumer:
                 try:
-                    ask_seldom(self._consumer)
                     while True:
                         for records in (await self._consumer.getmany(timeout_ms=1_000)).values():
                             for record in records:

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 from bus.admin import Admin
 from bus.clock import Clock
-from bus.fetching import ask_seldom
 from bus.producer import Addressed, Producer
 from bus.reading.group import commit_what_is_mine, group_consumer
 from bus.settings import BusSettings
@@ -135,7 +134,6 @@ class DelayTier:
             heartbeat_interval_ms=3_000,
         ) as self._consumer:
             while True:
-                ask_seldom(self._consumer, not self._held)
                 wait_ms = max(0, round(self._wait() * 1000))
                 self._hold(await self._consumer.getmany(timeout_ms=wait_ms, max_records=HELD))
                 async with self._releasing:

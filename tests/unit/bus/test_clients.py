@@ -19,6 +19,7 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError, RequestTimedOutError, UnknownTopicOrPartitionError
 from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
 from aiokafka.producer.producer import AIOKafkaProducer
+from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
@@ -136,6 +137,40 @@ async def test_a_group_that_never_answers_is_looked_for_elsewhere(client: Any, m
     conn = client._conns[SOUND, ConnectionGroup.COORDINATION] = Coordinator(answers=30)
     with pytest.raises(RequestTimedOutError):
         await client.send(SOUND, JOINS[0], group=ConnectionGroup.COORDINATION)
+    assert conn.is_closed
+
+
+def a_fetch(wait_ms: int) -> FetchRequest:
+    return FetchRequest(wait_ms, 1, 1 << 20, 0, [])
+
+
+async def test_what_a_broker_may_hold_for_long_keeps_nothing_waiting_and_has_its_time(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "REQUEST_TIMEOUT", 4.0)
+    usual = client._conns[SOUND, ConnectionGroup.DEFAULT] = Coordinator(answers=0)
+    held = client._conns[SOUND, clients.HELD] = Coordinator(answers=0.1)
+    assert await client.send(SOUND, a_fetch(5_000)) == "answer"
+    assert await client.send(SOUND, a_fetch(500)) == "answer"
+    assert (held.patience, usual.patience) == ([9.0], [0.01])
+
+
+async def test_a_broker_that_holds_a_request_for_too_long_is_taken_for_lost(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "REQUEST_TIMEOUT", -4.98)
+    conn = client._conns[SOUND, clients.HELD] = Coordinator(answers=30)
+    with pytest.raises(RequestTimedOutError):
+        await client.send(SOUND, a_fetch(5_000))
+    assert conn.is_closed
+
+
+async def test_nothing_waits_behind_a_held_request_that_nobody_wants_any_more(client: Any) -> None:
+    conn = client._conns[SOUND, clients.HELD] = Coordinator(answers=30)
+    asking = asyncio.create_task(client.send(SOUND, a_fetch(5_000)))
+    await asyncio.sleep(0.01)
+    asking.cancel()
+    await asyncio.wait([asking])
     assert conn.is_closed
 
 

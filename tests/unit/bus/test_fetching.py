@@ -11,35 +11,54 @@ from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v4
 
 from bus.clients import REQUEST_TIMEOUT, new_consumer
-from bus.fetching import FULL, QUIET_WAIT_MS, USUAL_WAIT_MS, WAIT_MS, FollowingConsumer, _Fetcher, ask_seldom
+from bus.fetching import (
+    FULL,
+    QUIET_WAIT_MS,
+    USUAL_WAIT_MS,
+    WAIT_MS,
+    Consumer,
+    FollowingConsumer,
+    _Fetcher,
+    _FollowingFetcher,
+    is_held,
+)
 from bus.settings import BusSettings
 
 BUSY, IDLE = 1, 2
-AT_THE_FIRST_RECORD = (1, 500)
+AT_THE_FIRST_RECORD = (1, USUAL_WAIT_MS)
+HELD = (1, QUIET_WAIT_MS)
+FENCED_AFTER_MS = 9_000
+"""Kafka's default for `broker.session.timeout.ms`: then others lead what a broker led that is lost."""
 
 
 class Broker:
     """A fetcher, and what its brokers answer: a request to each in every round."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, kind: type[_Fetcher] = _FollowingFetcher) -> None:
         self.brings: dict[int, bool] = {}
-        self.fetcher: Any = _Fetcher.__new__(_Fetcher)
-        self.fetcher._busy = set()
+        self.usually = USUAL_WAIT_MS, 1
+        self.left_out = 0
+        """Partitions of each broker that are paused, or lie here and were not taken yet."""
+        self.assignment = SimpleNamespace(tps=[(BUSY, 0), (BUSY, 1), (IDLE, 0), (IDLE, 1)])
+        self.fetcher: Any = kind.__new__(kind)
+        self.fetcher._quiet, self.fetcher._busy, self.fetcher._assignment = set(), set(), None
         monkeypatch.setattr(Fetcher, "_get_actions_per_node", lambda *_: (self._requests(), {}, 0.2, False, []))
         monkeypatch.setattr(Fetcher, "_proc_fetch_request", self._answer)
+        monkeypatch.setattr(Fetcher, "_select_read_replica", lambda _, tp: tp[0])
 
-    @staticmethod
-    def _requests() -> list[tuple[int, FetchRequest]]:
-        return [(node, FetchRequest(500, 1, 50 << 20, 0, [])) for node in (BUSY, IDLE)]
+    def _requests(self) -> list[tuple[int, FetchRequest]]:
+        partitions = [(partition, 0, 1 << 20) for partition in range(2 - self.left_out)]
+        wait_ms, least = self.usually
+        return [(node, FetchRequest(wait_ms, least, 50 << 20, 0, [("topic", partitions)])) for node in (BUSY, IDLE)]
 
     async def _answer(self, assignment: Any, node: int, request: Any) -> bool:
         return self.brings.get(node, False)
 
     async def round(self) -> dict[int, tuple[int, int]]:
         """Bytes and milliseconds that the next request to each broker waits for; it is answered then."""
-        requests = self.fetcher._get_actions_per_node(None)[0]
+        requests = self.fetcher._get_actions_per_node(self.assignment)[0]
         for node, request in requests:
-            await self.fetcher._proc_fetch_request(None, node, request)
+            await self.fetcher._proc_fetch_request(self.assignment, node, request)
         return {node: (request._min_bytes, request._max_wait_ms) for node, request in requests}
 
 
@@ -47,7 +66,7 @@ async def test_only_a_broker_that_brought_something_is_given_time_for_more(monke
     broker = Broker(monkeypatch)
     broker.brings = {BUSY: True}
     assert await broker.round() == {BUSY: AT_THE_FIRST_RECORD, IDLE: AT_THE_FIRST_RECORD}
-    assert await broker.round() == {BUSY: (FULL, WAIT_MS), IDLE: AT_THE_FIRST_RECORD}
+    assert await broker.round() == {BUSY: (FULL, WAIT_MS), IDLE: HELD}
 
 
 async def test_what_comes_alone_never_waits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +75,46 @@ async def test_what_comes_alone_never_waits(monkeypatch: pytest.MonkeyPatch) -> 
     await broker.round()
     broker.brings = {}
     await broker.round()
-    assert await broker.round() == {BUSY: AT_THE_FIRST_RECORD, IDLE: AT_THE_FIRST_RECORD}
+    assert (await broker.round())[BUSY] == AT_THE_FIRST_RECORD
+
+
+async def test_a_broker_that_had_nothing_holds_the_next_request_for_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = Broker(monkeypatch)
+    assert (await broker.round())[IDLE] == AT_THE_FIRST_RECORD
+    assert [(await broker.round())[IDLE] for _ in range(3)] == [HELD] * 3
+
+
+async def test_after_a_record_a_broker_must_have_had_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = Broker(monkeypatch, _Fetcher)
+    await broker.round()
+    broker.brings = {IDLE: True}
+    assert (await broker.round())[IDLE] == HELD
+    assert (await broker.round())[IDLE] == AT_THE_FIRST_RECORD
+
+
+async def test_who_gathers_is_told_the_first_record_of_a_quiet_time_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = Broker(monkeypatch, _Fetcher)
+    broker.usually = USUAL_WAIT_MS, FULL
+    assert (await broker.round())[IDLE] == (FULL, USUAL_WAIT_MS)
+    broker.brings = {IDLE: True}
+    assert (await broker.round())[IDLE] == HELD
+    assert (await broker.round())[IDLE] == (FULL, USUAL_WAIT_MS)
+
+
+async def test_what_is_left_out_of_a_request_is_soon_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = Broker(monkeypatch, _Fetcher)
+    broker.left_out = 1
+    await broker.round()
+    assert (await broker.round())[IDLE] == AT_THE_FIRST_RECORD
+    broker.left_out = 0
+    assert (await broker.round())[IDLE] == HELD
+
+
+async def test_of_other_partitions_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = Broker(monkeypatch, _Fetcher)
+    await broker.round()
+    broker.assignment = SimpleNamespace(tps=list(broker.assignment.tps))
+    assert (await broker.round())[IDLE] == AT_THE_FIRST_RECORD
 
 
 async def test_the_request_that_is_sent_says_how_long_to_wait() -> None:
@@ -71,35 +129,30 @@ def test_a_fetcher_of_aiokafka_asks_and_looks_at_answers_by_these_methods() -> N
     assert "self._get_actions_per_node(assignment)" in routine
     assert "self._proc_fetch_request(assignment, node_id, request)" in routine
     assert "return needs_wakeup" in inspect.getsource(Fetcher._proc_fetch_request)
+    assert "self._client.send(node_id, request)" in inspect.getsource(Fetcher._proc_fetch_request)
+    assert "self._select_read_replica(tp)" in inspect.getsource(Fetcher._get_actions_per_node)
 
 
-async def test_a_worker_has_such_a_consumer(monkeypatch: pytest.MonkeyPatch) -> None:
-    consumer = new_consumer(BusSettings(bootstrap_servers="127.0.0.1:9"), kind=FollowingConsumer)
+@pytest.mark.parametrize(("kind", "fetcher"), [(Consumer, _Fetcher), (FollowingConsumer, _FollowingFetcher)])
+async def test_consumers_have_such_fetchers(
+    monkeypatch: pytest.MonkeyPatch, kind: type[Consumer], fetcher: type[_Fetcher]
+) -> None:
+    consumer: Any = new_consumer(BusSettings(bootstrap_servers="127.0.0.1:9"), kind=kind)
 
     async def start(self: Any) -> None:
         self._fetcher = Fetcher.__new__(Fetcher)
 
     monkeypatch.setattr("aiokafka.AIOKafkaConsumer.start", start)
     await consumer.start()
-    assert isinstance(consumer._fetcher, _Fetcher)
-    assert consumer._fetcher._busy == set()
+    assert type(consumer._fetcher) is fetcher
+    assert (consumer._fetcher._quiet, consumer._fetcher._busy) == (set(), set())
     consumer._closed = True  # it has nothing to close
 
 
-async def test_what_mostly_waits_lets_the_broker_hold_its_requests_and_work_gathers_in_the_usual_time() -> None:
-    fetcher: Any = Fetcher.__new__(Fetcher)
-    consumer = SimpleNamespace(_fetcher=fetcher)
-    ask_seldom(consumer)
-    assert (fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms) == (1, QUIET_WAIT_MS)
-    ask_seldom(consumer, False, gather=FULL)
-    assert (fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms) == (FULL, USUAL_WAIT_MS)
+def test_that_a_broker_is_lost_which_holds_a_request_is_known_when_others_lead_its_partitions() -> None:
+    assert QUIET_WAIT_MS + REQUEST_TIMEOUT * 1_000 <= FENCED_AFTER_MS
 
 
-def test_a_broker_holds_no_request_for_so_long_that_it_is_taken_for_frozen() -> None:
-    assert QUIET_WAIT_MS <= REQUEST_TIMEOUT * 1_000 / 2
-
-
-@pytest.mark.parametrize("value", ["self._fetch_max_wait_ms", "self._fetch_min_bytes"])
-def test_a_request_still_takes_what_the_fetcher_says(value: str) -> None:
-    assert f"{value} = {value.removeprefix('self._')}" in inspect.getsource(Fetcher.__init__)
-    assert f"{value}," in inspect.getsource(Fetcher._get_actions_per_node)
+@pytest.mark.parametrize(("wait_ms", "held"), [(USUAL_WAIT_MS, False), (QUIET_WAIT_MS, True)])
+def test_only_what_waits_longer_than_usual_is_held(wait_ms: int, held: bool) -> None:
+    assert is_held(FetchRequest(wait_ms, 1, 50 << 20, 0, [])) is held
