@@ -184,16 +184,24 @@ class Admin:
         found = self._call(self._client.list_partition_offsets, wanted) if wanted else {}
         return {(tp.topic, tp.partition): at.timestamp for tp, at in found.items() if at.timestamp >= 0}
 
-    def logs(self, names: Iterable[str]) -> dict[str, TopicLog]:
-        """Logs of those of the named topics that exist, by name."""
+    def logs(self, names: Iterable[str], known: Mapping[str, TopicLog] | None = None) -> dict[str, TopicLog]:
+        """Logs of those of the named topics that exist, by name.
+
+        Where a topic is still that of which a log is `known` from before, it is not asked again where it begins: it may
+        begin later by now.
+        """
         found = [t for t in self._call(self._client.describe_topics, list(names)) if t["error_code"] == 0]
+        ids = {t["name"]: str(t["topic_id"]) for t in found}
         partitions = [(t["name"], p["partition_index"]) for t in found for p in t["partitions"]]
-        begins = self._offsets(partitions, OffsetSpec.EARLIEST)
-        ends = self._offsets(partitions, OffsetSpec.LATEST)
-        return {
-            t["name"]: TopicLog(str(t["topic_id"]), _of_topic(begins, t["name"]), _of_topic(ends, t["name"]))
-            for t in found
+        begins = {
+            (name, partition): begin
+            for name, log in (known or {}).items()
+            if log.id == ids.get(name)
+            for partition, begin in log.begins.items()
         }
+        begins |= self._offsets([partition for partition in partitions if partition not in begins], OffsetSpec.EARLIEST)
+        ends = self._offsets(partitions, OffsetSpec.LATEST)
+        return {name: TopicLog(id_, _of_topic(begins, name), _of_topic(ends, name)) for name, id_ in ids.items()}
 
     def identities(self, names: Iterable[str]) -> dict[str, Identity]:
         """What those of the named topics are that exist, by name."""

@@ -45,6 +45,9 @@ LOOK_EVERY = 0.5
 TELL_EVERY = 1.0
 """Seconds between two writes of how fresh the read model is."""
 
+REST_EVERY = 2.0
+"""Seconds between two of either while nothing comes."""
+
 PURGE_EVERY, PURGE_ROWS = 600.0, 2_000
 """Seconds between two searches for old rows, and how many go at once."""
 
@@ -152,14 +155,16 @@ class ReadModel:
                 feed.moved_to(poll.moved)
                 self._moved_at = time.monotonic()
             caught_up = marked_at is not None and feed.has_reached(feed.ends)
+            rests = caught_up and not poll.moved
+            look_every, tell_every = (REST_EVERY, REST_EVERY) if rests else (LOOK_EVERY, TELL_EVERY)
             now = time.monotonic()
-            if caught_up or now - self._told_at >= TELL_EVERY:
+            if caught_up or now - self._told_at >= tell_every:
                 since = marked_at if caught_up else self.freshness.caught_up_at
                 self.freshness = Freshness(since, feed.lag, now_ms(), self.freshness.lost)
-            if now - self._told_at >= TELL_EVERY:
+            if now - self._told_at >= tell_every:
                 self._told_at = now
                 await asyncio.to_thread(_tell, connection, self.freshness)
-            if (caught_up or marked_at is None) and now - looked_at >= LOOK_EVERY:
+            if (caught_up or marked_at is None) and now - looked_at >= look_every:
                 looked_at, marked_at = now, now_ms()
                 await feed.look_at_ends()
             if now >= self._purge_at:

@@ -50,7 +50,8 @@ _QUIET = (
 # could otherwise be given the broker's own port, and keep it.
 _PORTS = range(20_000, 30_000)
 
-# After a kill the broker may only come back when its old session is over, 9 s by default.
+# After a kill the broker may only come back when its old session is over, 9 s by default. By default, too, it writes a
+# record to its own metadata twice a second while nothing changes, which nobody here waits for.
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -75,6 +76,7 @@ share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 broker.heartbeat.interval.ms=1000
 broker.session.timeout.ms=3000
+metadata.max.idle.interval.ms=5000
 """
 
 

@@ -56,6 +56,8 @@ class ContactsView:
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self._is_at_rest = False
+        self._logs: dict[str, TopicLog] = {}
+        """Of the last look."""
 
     async def start(self) -> None:
         """Follow contacts, orders and the pipeline. Raises AdminError when there is no broker or no topic."""
@@ -222,6 +224,7 @@ class ContactsView:
         positions = {(self._topics[-1][0], partition): at for partition, at in self._replica.positions.items()}
         committed, now, logs = await asyncio.to_thread(self._ask, admin)
         read = committed | positions
+        self._logs = logs
         self.problem = self._replica.problem or self._contradiction(read, logs)
         if self.problem is not None:
             return
@@ -246,7 +249,9 @@ class ContactsView:
         # In this order: what was read is known before the moment, and the ends after it.
         committed = admin.group_offsets(self._settings.group("streams"))
         now = moment()
-        return committed, now, admin.logs(name for stage in self._topics for name in stage)
+        # Where nothing is on its way, what retention takes has been read.
+        known = self._logs if self._is_at_rest else {}
+        return committed, now, admin.logs((name for stage in self._topics for name in stage), known)
 
     def _contradiction(self, read: dict[tuple[str, int], int], logs: dict[str, TopicLog]) -> str | None:
         contacts = self._topics[-1][0]

@@ -85,12 +85,15 @@ class AttemptLog:
         self._topic = topic
         self._bound = waiting
         self._queue: deque[WebhookAttempt] = deque()
+        self._waits = asyncio.Event()
+        """Set while some wait to be written."""
         self._task: asyncio.Task[None] | None = None
 
     def put(self, attempt: WebhookAttempt) -> None:
         """Log an attempt soon."""
         if len(self._queue) < self._bound:
             self._queue.append(attempt)
+            self._waits.set()
         else:
             self.lost += 1
 
@@ -129,11 +132,14 @@ class AttemptLog:
 
     async def _run(self) -> None:
         while True:
+            await self._waits.wait()
             await asyncio.sleep(EVERY)
             try:
                 await self.flush()
             except Exception as error:
                 log.error("attempts are not logged at the moment: %s: %s", type(error).__name__, error)
+            if not self._queue:
+                self._waits.clear()
 
 
 async def attempts_in(source: Range, codec: Codec, endpoint: str) -> AsyncIterator[WebhookAttempt]:

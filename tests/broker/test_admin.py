@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import socket
+from dataclasses import replace
 
 import pytest
 from kafka import KafkaProducer, TopicPartition
@@ -126,7 +127,12 @@ def test_logs_have_the_topic_s_id_and_its_bounds(bus_settings: BusSettings) -> N
             producer.send(name, b"x", key=b"k")
         producer.close()
         logs = admin.logs([name, "no.such.topic"])
+        known = {name: replace(logs[name], begins={0: 2}, ends={0: 2})}
+        again = admin.logs([name], known)
+        of_another = admin.logs([name], {name: replace(known[name], id="another")})
     assert list(logs) == [name]
+    assert (again[name].begins, again[name].ends) == ({0: 2}, {0: 3})
+    assert of_another == logs
     assert (logs[name].begins, logs[name].ends) == ({0: 0}, {0: 3})
     assert len(logs[name].id) == 36
 

@@ -11,6 +11,7 @@ from outbound.outcomes import Outcome, answered
 from schemas.codec import Codec
 from schemas.folder_registry import FolderRegistry
 from schemas.records import WebhookAttempt
+from sinks.webhooks import attempt_log
 from sinks.webhooks.attempt_log import AttemptLog, attempt_of
 from sinks.webhooks.delivery import Delivery
 from sinks.webhooks.window import Admission
@@ -106,3 +107,47 @@ async def test_what_waits_is_written_before_it_ends(kafka: MemoryKafka) -> None:
     kafka.acknowledge()
     await stopping
     assert len(kafka.sent) == 1
+
+
+class Asked:
+    """A log whose topic is asked for its partitions: how often, and whether that fails."""
+
+    def __init__(self, kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.times = 0
+        self.fails = False
+        self._partitions = kafka.partitions
+        monkeypatch.setattr(kafka, "partitions", self._count)
+        monkeypatch.setattr(attempt_log, "EVERY", 0.0)
+        self.log = AttemptLog(kafka, CODEC, "attempts")
+
+    async def _count(self, topic: str) -> int:
+        self.times += 1
+        if self.fails:
+            raise KafkaTimeoutError
+        return await self._partitions(topic)
+
+
+async def test_while_there_are_no_attempts_nothing_is_done(kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Asked(kafka, monkeypatch)
+    kafka.acknowledges = True
+    asked.log.start()
+    await settled()
+    asked.log.put(attempt(1))
+    await settled()
+    assert (asked.times, len(kafka.sent)) == (1, 1)
+    await asked.log.stop()
+
+
+async def test_what_cannot_be_written_is_tried_again_without_another_attempt(
+    kafka: MemoryKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Asked(kafka, monkeypatch)
+    kafka.acknowledges, asked.fails = True, True
+    asked.log.start()
+    asked.log.put(attempt(1))
+    await settled()
+    assert kafka.sent == []
+    asked.fails = False
+    await settled()
+    assert len(kafka.sent) == 1
+    await asked.log.stop()
