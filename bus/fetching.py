@@ -14,6 +14,7 @@ longer calls it.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import aiokafka
@@ -70,15 +71,17 @@ class _Fetcher(Fetcher):  # type: ignore[misc]
         return bool(asked == led)
 
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
+        asked_at = time.monotonic()
         has_records: bool = await super()._proc_fetch_request(assignment, node_id, request)
-        self._answered(node_id, request, has_records)
+        self._answered(node_id, time.monotonic() - asked_at, has_records)
         return has_records
 
-    def _answered(self, node: int, request: Any, has_records: bool) -> None:
-        if has_records:
-            self._quiet.discard(node)
-        elif request._max_wait_ms >= USUAL_WAIT_MS:
+    def _answered(self, node: int, seconds: float, has_records: bool) -> None:
+        # An error comes sooner.
+        if not has_records and seconds * 1000 >= USUAL_WAIT_MS:
             self._quiet.add(node)
+        else:
+            self._quiet.discard(node)
 
 
 class _FollowingFetcher(_Fetcher):
@@ -92,8 +95,8 @@ class _FollowingFetcher(_Fetcher):
         if node in self._busy:
             request._min_bytes, request._max_wait_ms = FULL, WAIT_MS
 
-    def _answered(self, node: int, request: Any, has_records: bool) -> None:
-        super()._answered(node, request, has_records)
+    def _answered(self, node: int, seconds: float, has_records: bool) -> None:
+        super()._answered(node, seconds, has_records)
         if has_records:
             self._busy.add(node)
         else:

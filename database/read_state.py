@@ -20,8 +20,8 @@ _ROW = 1
 class Freshness:
     """What Kafka acknowledged before `caught_up_at` (ms; None: nothing yet) is in the read model.
 
-    `lag`: records that were not when this was written, at `told_at` (ms). It is written every second or so: when it is
-    much older, nobody writes the read model. `lost`: records that retention deleted before
+    `lag`: records that were not when this was written, at `told_at` (ms). It is written every second or two: when
+    it is much older, nobody writes the read model. `lost`: records that retention deleted before
     they were read; they are missing until the read model is made anew.
     """
 

@@ -36,6 +36,7 @@ class Broker:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, kind: type[_Fetcher] = _FollowingFetcher) -> None:
         self.brings: dict[int, bool] = {}
+        self.fails = False
         self.usually = USUAL_WAIT_MS, 1
         self.left_out = 0
         """Partitions of each broker that are paused, or lie here and were not taken yet."""
@@ -45,6 +46,8 @@ class Broker:
         monkeypatch.setattr(Fetcher, "_get_actions_per_node", lambda *_: (self._requests(), {}, 0.2, False, []))
         monkeypatch.setattr(Fetcher, "_proc_fetch_request", self._answer)
         monkeypatch.setattr(Fetcher, "_select_read_replica", lambda _, tp: tp[0])
+        self._now = 0.0
+        monkeypatch.setattr("bus.fetching.time", SimpleNamespace(monotonic=lambda: self._now))
 
     def _requests(self) -> list[tuple[int, FetchRequest]]:
         partitions = [(partition, 0, 1 << 20) for partition in range(2 - self.left_out)]
@@ -52,6 +55,10 @@ class Broker:
         return [(node, FetchRequest(wait_ms, least, 50 << 20, 0, [("topic", partitions)])) for node in (BUSY, IDLE)]
 
     async def _answer(self, assignment: Any, node: int, request: Any) -> bool:
+        if self.fails:
+            return False
+        if not self.brings.get(node, False):
+            self._now += request._max_wait_ms / 1_000
         return self.brings.get(node, False)
 
     async def round(self) -> dict[int, tuple[int, int]]:
@@ -82,6 +89,14 @@ async def test_a_broker_that_had_nothing_holds_the_next_request_for_seconds(monk
     broker = Broker(monkeypatch)
     assert (await broker.round())[IDLE] == AT_THE_FIRST_RECORD
     assert [(await broker.round())[IDLE] for _ in range(3)] == [HELD] * 3
+
+
+async def test_a_broker_that_answers_with_an_error_is_not_taken_for_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = Broker(monkeypatch)
+    await broker.round()
+    broker.fails = True
+    assert (await broker.round())[IDLE] == HELD
+    assert (await broker.round())[IDLE] == AT_THE_FIRST_RECORD
 
 
 async def test_after_a_record_a_broker_must_have_had_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
