@@ -24,6 +24,7 @@ from schemas.records import ContactState, DeliveryEvent, Record
 from schemas.samples import example, sample
 from schemas.topics import Catalogue
 from tests.http_servers import served
+from tests.outside.readers.clients import POLARS, NotInstalled, installed
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.broker
@@ -126,10 +127,41 @@ def test_duckdb_reads_a_parquet_export(
         assert database.execute(reasons).fetchall() == [("infobip", "EXPIRED", "3,5", 1)]
 
 
+def test_polars_reads_parquet_exports(recipe: dict[str, str], bus_settings: BusSettings, tmp_path: Path) -> None:
+    try:
+        place = installed(POLARS)
+    except NotInstalled as error:
+        pytest.skip(f"polars was NOT run: {error}")
+    events = [delivery(1), delivery(1), delivery(2), delivery(3, "expired", "EXPIRED")]
+    states: list[tuple[bytes, Record | None]] = [
+        (b"1", contact("+15551230001", active=False)),
+        (b"2", contact("+15551230002", active=False)),
+        (b"3", contact("+15551230003", active=True)),
+        (b"2", None),
+    ]
+    asyncio.run(write(bus_settings, "delivery", [(b"a", event) for event in events]))
+    asyncio.run(write(bus_settings, "contacts", states))
+    for name in ("delivery", "contacts"):
+        export = ["tap", bus_settings.catalogue[name].name, "--from", "beginning", "--out", f"{name}.parquet"]
+        run({**recipe, "SCHEMA_REGISTRY_URL": ""}, "-m", "trackly", *export, cwd=tmp_path)
+    done = subprocess.run(
+        [str(place / ".venv/bin/python"), str(RECIPES / "polars" / "report.py")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert done.returncode == 0, done.stderr
+    delivered, expired, removed = map(json.loads, done.stdout.splitlines())
+    assert delivered == {"day": "2026-11-20", "provider": "infobip", "status": "delivered", "messages": 2}
+    assert expired == {"day": "2026-11-20", "provider": "infobip", "status": "expired", "messages": 1}
+    assert (removed["phone_number"], removed["since"]) == ("+15551230001", "2026-11-20 10:20:00+00:00")
+
+
 # Recipes that nothing here can run are held to the topics and fields at least
 
 
-@pytest.mark.parametrize("name", ["clickhouse.sql", "flink/delivery.sql"])
+@pytest.mark.parametrize("name", ["clickhouse/delivery.sql", "flink/delivery.sql"])
 def test_a_table_has_only_columns_of_its_topic(name: str) -> None:
     text = (RECIPES / name).read_text("utf-8")
     tables = re.findall(r"CREATE TABLE \w+\s*\((.*?)\n\)(.*?);", text, re.DOTALL)

@@ -66,7 +66,7 @@ def _look(reader: Reader, given: House) -> Sighting:
         "language": reader.language,
         "version": reader.version,
         "on": datetime.now(UTC).date().isoformat(),
-        "codecs": _readable(reader, place, given.environment),
+        "codecs": [] if reader.by_another else _readable(reader, place, given.environment),
         "seen": seen(lines, given.records),
     }
 

@@ -27,7 +27,8 @@ class Reader:
     """A client. `install` and `command` run in a copy of the folder; a command is given how many records, then topics.
 
     `pin`: the file that says the version, and where it stands in it. `made_of`: the files that an installation depends
-    on. `is_heavy`: it takes minutes of processor time, so it is made on request only.
+    on. `is_heavy`: it takes minutes of processor time, so it is made on request only. `by_another`: the records come by
+    a client that is not its own, so which compressions that reads says nothing.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Reader:
     command: tuple[str, ...]
     is_heavy: bool = False
     made_of: str = ""
+    by_another: bool = False
 
     @property
     def version(self) -> str:
@@ -58,6 +60,12 @@ _MAVEN = (("mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory
 def _python(name: str, program: str) -> Reader:
     pin = ("requirements.txt", rf"(?m)^{name}(?:\[.*\])?==(.+)$")
     return Reader(name, "Python", "python", pin, (), _VENV, (".venv/bin/python", program))
+
+
+def _clickhouse(name: str) -> Reader:
+    pin = ("requirements.txt", rf"(?m)^{name}==(.+)$")
+    command = (".venv/bin/python", "read_chdb.py")
+    return Reader(name, "ClickHouse", "clickhouse", pin, (), _VENV, command, is_heavy=True, by_another=True)
 
 
 def _node(name: str, program: str, *, newer: bool = False) -> Reader:
@@ -91,7 +99,11 @@ READERS = (
         _MAVEN,
         ("java", "-cp", "jars/*", "Read.java"),
     ),
+    _clickhouse("chdb"),
 )
+
+POLARS = Reader("polars", "Python", "polars", ("requirements.txt", r"(?m)^polars==(.+)$"), (), _VENV, ())
+"""Reads exports; no Kafka."""
 
 
 def installed(reader: Reader, *, may_be_heavy: bool = False) -> Path:

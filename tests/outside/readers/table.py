@@ -13,7 +13,8 @@ PAGE, SEEN = RECIPES / "README.md", RECIPES / "seen.json"
 BEGINS, ENDS = "<!-- seen: begin (python -m tests.outside.readers) -->\n", "<!-- seen: end -->\n"
 
 Sighting = dict[str, Any]
-"""What a run saw of a client: `language`, `version`, `on` (a date), `codecs` that it reads, `seen` by column."""
+"""What a run saw of a client: `language`, `version`, `on` (a date), `codecs` that it reads (none where
+another client fetches for it), `seen` by column."""
 
 
 def sightings() -> dict[str, Sighting]:
@@ -34,6 +35,6 @@ def _table(known: Mapping[str, Sighting]) -> str:
     lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
     for name, each in known.items():
         cells = [each["seen"][column] for column in COLUMNS]
-        row = (f"{name} ({each['language']})", each["version"], ", ".join(each["codecs"]), *cells, each["on"])
+        row = (f"{name} ({each['language']})", each["version"], ", ".join(each["codecs"]) or "–", *cells, each["on"])
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines) + "\n"
