@@ -49,7 +49,7 @@ def _readable(reader: Reader, place: Path, environment: dict[str, str]) -> list[
     for codec in CODECS:
         try:
             group = {"GROUP": secrets.token_hex(6)}
-            read(reader, place, {**environment, **group}, 1, f"codec.{codec}", timeout=30)
+            read(reader, place, {**environment, **group}, 1, f"codec.{codec}", timeout=90)
         except AssertionError as error:
             print(f"  {codec}: {str(error)[-200:]}")
         else:

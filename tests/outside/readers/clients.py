@@ -99,6 +99,17 @@ READERS = (
         _MAVEN,
         ("java", "-cp", "jars/*", "Read.java"),
     ),
+    Reader(
+        "pyspark",
+        "Spark",
+        "spark",
+        ("requirements.txt", r"(?m)^pyspark==(.+)$"),
+        ("java", "mvn"),
+        (*_VENV, *_MAVEN),
+        (".venv/bin/python", "read.py"),
+        is_heavy=True,
+        made_of="*.[tx]*",  # requirements.txt and pom.xml
+    ),
     _clickhouse("chdb"),
 )
 
