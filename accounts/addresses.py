@@ -1,7 +1,7 @@
-"""IP addresses and the networks that an account trusts. Pure.
+"""IP addresses, and the networks that an account trusts. Pure.
 
-An IPv4 address that comes in IPv6's clothes (`::ffff:203.0.113.7`, as a server that listens on both sees it) is that
-IPv4 address, in networks too.
+An IPv4-mapped IPv6 address (`::ffff:203.0.113.7`, as a dual-stack server sees it) counts as its IPv4 address, in
+networks too.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _MOST_CHARACTERS = 64
-"""Of an address with its zone that is remembered."""
+"""Maximum characters, zone included, of an address worth caching."""
 
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
 def parse_address(text: str) -> Address | None:
-    """The address that a text is, or None. A zone (`fe80::1%eth0`) says nothing to others and is dropped."""
-    # Strangers write long texts in its place, which are not worth to be remembered.
+    """Parse an IP address; None if it is invalid. A zone (`fe80::1%eth0`) is local to a host and dropped."""
+    # Strangers send long texts instead, which should not fill the cache.
     return _known(text) if len(text) <= _MOST_CHARACTERS else _parsed_address(text)
 
 
@@ -38,7 +38,7 @@ _known = lru_cache(maxsize=4_096)(_parsed_address)
 
 
 def parse_network(text: str) -> Network:
-    """The network of a CIDR or of a single address; bits of the host are dropped. Raises ValueError."""
+    """Parse a CIDR or a single address; host bits are dropped. Raises ValueError."""
     network = ipaddress.ip_network(text.strip(), strict=False)
     if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
         start = network.network_address.ipv4_mapped

@@ -1,4 +1,4 @@
-"""Alerts as an account wants them: their types, how much each matters, and what its settings say. Pure."""
+"""Alert types, their severity, and an account's alert settings. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from schemas.records import AccountConfig
 
 
 class Severity(IntEnum):
-    """How much an alert matters."""
+    """The severity of an alert."""
 
     LOW = 1
     MEDIUM = 2
@@ -19,7 +19,7 @@ class Severity(IntEnum):
 
     @classmethod
     def named(cls, text: str) -> Severity:
-        """The severity of this name. Raises KeyError."""
+        """Return the severity with this name. Raises KeyError."""
         return cls[text.upper()]
 
     def __str__(self) -> str:
@@ -27,7 +27,7 @@ class Severity(IntEnum):
 
 
 class AlertType(NamedTuple):
-    """A type of alerts. `on`: whether it is told where an account does not say. `many`: several of them, in words."""
+    """An alert type. `on`: whether it is enabled by default. `many`: its plural in words."""
 
     severity: Severity
     on: bool
@@ -43,30 +43,36 @@ TYPES: Mapping[str, AlertType] = {
         Severity.CRITICAL,
         True,
         "payloads that may be opt-outs",
-        "Something that could not be processed may say that a person wants no more messages.",
+        "Something that could not be processed may contain an opt-out.",
     ),
     "held_removals": AlertType(
         Severity.CRITICAL,
         True,
         "brakes that took hold",
-        "Rules would remove more of a list than may be in an hour: it is held until a person says yes or no.",
+        "Rules would remove more of a list than is allowed per hour: the removals are held until a person decides.",
     ),
     "billing": AlertType(
-        Severity.HIGH, True, "messages refused for billing", "A provider refuses messages: no credit, or suspended."
+        Severity.HIGH,
+        True,
+        "A provider rejects messages because the account has no credit or is suspended.",
+        "A provider refuses messages: no credit, or suspended.",
     ),
     "endpoint_paused": AlertType(
-        Severity.HIGH, True, "changes of endpoints", "A webhook endpoint was paused, expires or answers again."
+        Severity.HIGH,
+        True,
+        "A webhook endpoint was paused, expires, or answers again.",
+        "A webhook endpoint was paused, expires or answers again.",
     ),
     "rejected_payloads": AlertType(
-        Severity.HIGH, True, "rejected payloads", "Something that a provider sent could not be processed."
+        Severity.HIGH, True, "rejected payloads", "Something sent by a provider could not be processed."
     ),
     "delivery_failures": AlertType(
         Severity.MEDIUM, True, "delivery failures", "A message was not delivered, and will not be."
     ),
-    "opt_outs": AlertType(Severity.LOW, True, "opt-outs", "A recipient wants no more messages."),
-    "inbound_messages": AlertType(Severity.LOW, False, "replies", "A recipient answered, and it was not an opt-out."),
+    "opt_outs": AlertType(Severity.LOW, True, "opt-outs", "A recipient opted out."),
+    "inbound_messages": AlertType(Severity.LOW, False, "replies", "A recipient replied, and it was not an opt-out."),
 }
-"""Every type by its name in settings, what matters most first."""
+"""Every type by its name in settings, most severe first."""
 
 SEVERITIES = tuple(map(str, Severity))
 
@@ -75,7 +81,7 @@ CHANNELS: Mapping[str, str] = {
     "slack": "slack_webhook_url",
     "webhook": "alert_webhook_url",
 }
-"""Field of an account's settings that holds the address of each channel."""
+"""The account field with each channel's address."""
 
 
 def is_on(account: AccountConfig, name: str) -> bool:
@@ -85,17 +91,17 @@ def is_on(account: AccountConfig, name: str) -> bool:
 
 
 def minimum_severity(account: AccountConfig) -> Severity:
-    """What an account's alerts must at least be."""
-    # Settings are checked when they are written; a name from a later version is taken for the least.
+    """Return the minimum severity of an account's alerts."""
+    # Settings are checked on write; a name from a later version counts as the lowest severity.
     return Severity.__members__.get(account.alerts_minimum_severity.upper(), Severity.LOW)
 
 
 def is_muted(account: AccountConfig, now: int) -> bool:
-    """Whether nothing is told at this time, in ms since 1970 UTC."""
+    """Whether alerts are muted at this time, in ms since 1970 UTC."""
     return account.alerts_muted_until is not None and now < account.alerts_muted_until
 
 
 def channels_of(account: AccountConfig) -> dict[str, str]:
-    """Addresses by channel, as they stand in the settings: literal, sealed or a reference."""
+    """Return addresses by channel, as stored in the settings: literal, sealed, or a reference."""
     found = {channel: getattr(account, field) for channel, field in CHANNELS.items()}
     return {channel: address for channel, address in found.items() if address is not None}

@@ -1,4 +1,4 @@
-"""How much of a list rules may remove in an hour: the settings of its brake. Pure."""
+"""Brake settings: how much of a list rules may remove within an hour. Pure."""
 
 from __future__ import annotations
 
@@ -8,41 +8,42 @@ from typing import NamedTuple
 from schemas.records import AccountConfig, ListConfig
 
 DEFAULT_SHARE = 0.1
-"""A campaign that fails as a whole takes far more of a list, ordinary days take far less: the dead numbers of a list
-are a few in a hundred, and they do not all show within an hour."""
+"""A campaign that fails as a whole removes far more of a list, and an ordinary day far less: a list has a few dead
+numbers in a hundred, and they do not all show within an hour."""
 
 DEFAULT_MINIMUM = 500
-"""So many contacts of a list may go in an hour whatever their share. Small lists are never braked, and in each of 12
-partitions more than 40 removals are counted before any is held: fewer would say nothing about the list."""
+"""Contacts of a list that may be removed per hour, whatever their share. Small lists are never braked, and each of 12
+partitions counts more than 40 removals before it holds any: fewer would not be representative."""
 
 OFF = 1.0
-"""The share of a brake that is off: a whole list may go."""
+"""The share of a brake that is off: the whole list may be removed."""
 
 MOST_MINIMUM = 1_000_000_000
-"""Contacts that a minimum may be at most."""
+"""Maximum value of a minimum."""
 
 
 class Brake(NamedTuple):
-    """Share of a list, and contacts of a list whatever their share, that rules may remove in an hour."""
+    """The share of a list, and the minimum number of contacts, that rules may remove per hour."""
 
     share: float = DEFAULT_SHARE
     minimum: int = DEFAULT_MINIMUM
 
     @property
     def is_off(self) -> bool:
-        """Whether it never holds."""
+        """Whether it never holds removals."""
         return self.share >= OFF
 
     def most(self, contacts: int, partitions: int) -> int:
-        """Contacts that may go in an hour of `contacts` of a list that lie in one of so many partitions.
+        """Return how many of `contacts` in one partition of a list may be removed per hour, given the partition count.
 
-        Recipients are spread over partitions by a hash, so each has the same share of a list.
+        A hash spreads recipients, so each partition has the same share of a list.
         """
         return max(ceil(self.minimum / partitions), int(self.share * contacts))
 
 
 def brake_of(account: AccountConfig | None, config: ListConfig | None) -> Brake:
-    """The brake of a list; without one, that of removals from every list. A list's setting wins over its account's."""
+    """Return the brake of a list or, without one, that of account-wide removals. A list's setting overrides its
+    account's."""
     share, minimum = Brake()
     for each in (account, config):
         if each is not None and each.brake_share is not None:

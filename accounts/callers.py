@@ -1,7 +1,7 @@
-"""Who makes a request: the address behind the proxies that are trusted.
+"""Determines a request's caller behind trusted proxies.
 
-Every proxy appends the address that it saw to X-Forwarded-For, so the header is read from its end: the first address
-that is not a trusted proxy is the caller. What stands before it was written by the caller and proves nothing.
+Every proxy appends the address it saw to X-Forwarded-For, so the header is read from its end: the first address that is
+not a trusted proxy is the caller. Anything before it was written by the caller and proves nothing.
 https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/X-Forwarded-For#selecting_an_ip_address
 """
 
@@ -13,29 +13,29 @@ from collections.abc import Iterable, Iterator
 from accounts.addresses import Address, parse_address, parse_network
 
 ANY_PEER = "*"
-"""In place of networks: whoever connects is a proxy, but only the one address that it appended is believed."""
+"""Instead of networks: every peer is a proxy, but only the one address that it appended is trusted."""
 
 MOST_PROXIES = 16
-"""Proxies in a row that are believed. Behind more the caller is not known: a header may claim thousands."""
+"""Maximum trusted proxies in a row; beyond that, the caller is unknown, because a header may claim thousands."""
 
 UNKNOWN = ""
-"""The caller where a proxy does not say it (`unknown`, a name, nonsense). It is in no network."""
+"""The caller if a proxy does not name it (`unknown`, a name, garbage). It is in no network."""
 
 # [2001:db8::1]:443, [2001:db8::1], 203.0.113.7:443. An IPv6 address without brackets has no port.
 _with_port = re.compile(r"\[([^\]]*)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}").fullmatch
 
 
 class Proxies:
-    """The proxies that are trusted, from the setting: addresses and networks, separated by commas, or ANY_PEER."""
+    """The trusted proxies of the setting: addresses and networks, separated by commas, or ANY_PEER."""
 
     def __init__(self, setting: str) -> None:
         self._any_peer = setting.strip() == ANY_PEER
         self._networks = () if self._any_peer else tuple(map(parse_network, _parts((setting,))))
 
     def caller(self, peer: str | None, forwarded: Iterable[str]) -> str:
-        """Address of the caller in its one form, or UNKNOWN.
+        """Return the caller's address in normal form, or UNKNOWN.
 
-        `peer` is who connected, `forwarded` the values of X-Forwarded-For in their order.
+        `peer` is the connected address, `forwarded` the values of X-Forwarded-For in order.
         """
         address = parse_address(peer or "")
         appended = [*_parts(forwarded)]

@@ -1,4 +1,4 @@
-"""What a value of accounts as code must be. Each check raises ValueError that says what is wrong, without secrets."""
+"""Checks for values in accounts as code. Each raises ValueError with the problem, never with a secret."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from accounts.urls import check_web_address
 from schemas.topics import parse_duration
 
 KEEP = "***"
-"""In place of a secret: keep the one that is stored."""
+"""In place of a secret: keep the stored one."""
 
 EVENTS = (
     "delivery", "unsubscribe", "reply", "sent", "click", "conversion", "removed", "restored",
@@ -21,29 +21,29 @@ EVENTS = (
 )  # fmt: skip
 
 LEAST_SECRET = 8
-"""Characters of a secret that is tried over the network, by whoever posts to ingest. Providers' own examples have 9."""
+"""Minimum characters of a secret that strangers can guess only by posting to ingest. Providers' own examples have 9."""
 
 LEAST_SIGNING_SECRET = 16
-"""Characters of a secret that signs: whoever has one signed request can try others without asking anybody."""
+"""Minimum characters of a signing secret: with one signed request, it can be guessed offline."""
 
 CHOSEN_SECRETS = ("secret", "path_secret", "token")
-"""Credentials at providers and networks that accounts choose themselves; the others are given to them."""
+"""Credentials for providers and networks that accounts choose themselves; others are issued to them."""
 
 OPT_OUT_LAYERS = ("keywords", "misspellings", "phrases", "obfuscations", "complaints")
-"""Layers of opt-outs, each of which can be switched off and extended."""
+"""Layers of opt-out detection. Each can be switched off and extended."""
 
 OPT_OUT_WORDS = (*OPT_OUT_LAYERS, "never")
-"""What an account can add words to."""
+"""Where an account can add words."""
 
 MAX_SENDER = 200
-"""Characters of a sender that is not a number. RCS agents have the longest names."""
+"""Maximum characters of a sender that is not a number. RCS agents have the longest names."""
 
 MAX_OPT_OUT_WORDS = 500
 MAX_OPT_OUT_WORD = 100
-"""Words that an account may add to one layer, and characters that one may have."""
+"""Maximum words an account may add to a layer, and maximum characters of a word."""
 
 CLASSES = ("delivered", "transient", "complaint", "invalid", "opt_out", "neutral")
-"""What a report can do to a contact."""
+"""Possible effects of a report on a contact."""
 
 OPT_OUT_SCOPES = ("list", "account")
 
@@ -55,16 +55,16 @@ RESERVED_HEADERS = frozenset(
         "proxy-connection", "te", "trailer", "trailers", "transfer-encoding", "upgrade", "user-agent",
     }
 )  # fmt: skip
-"""Headers of the connection (RFC 9110 section 7.6.1) and those that trackly sets: an endpoint cannot have its own."""
+"""Connection headers (RFC 9110 section 7.6.1) and those that trackly sets: an endpoint cannot override them."""
 
 RESERVED_PREFIXES = ("content-", "webhook-", "x-trackly-")
 
 RESERVED_IDS = (".", "..")
-"""Steps in a path: what has such an id has no page that could be opened."""
+"""Path segments: a page for such an id could not be opened."""
 
 MAX_EMAIL = 254
 MOST_EMAILS = 10
-"""Characters of an email address, and addresses of an endpoint."""
+"""Maximum characters of an email address, and maximum addresses of an endpoint."""
 
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9-]*[.])+[A-Za-z0-9-]*[A-Za-z0-9]")
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -87,7 +87,7 @@ def check_secret(value: str) -> None:
     if not value.strip():
         raise ValueError("is empty; write the secret, env:NAME or file:PATH")
     if value.startswith(SEALED):
-        raise ValueError(f"is encrypted already; write the secret, or {KEEP} to keep the one that is stored")
+        raise ValueError(f"is already encrypted; write the secret, or {KEEP} to keep the stored one")
     if value.startswith("env:") and not _VARIABLE.fullmatch(value.removeprefix("env:")):
         raise ValueError("names no environment variable; write env:NAME")
     if value == "file:":
@@ -95,20 +95,20 @@ def check_secret(value: str) -> None:
 
 
 def check_length(value: str, least: int) -> None:
-    """Raises ValueError for a secret that is written out and can be guessed."""
+    """Check that a literal secret is too long to guess. Raises ValueError."""
     if value != KEEP and not value.startswith(REFERENCES) and len(value.removeprefix("whsec_")) < least:
-        raise ValueError(f"is too short: write {least} characters or more, such as `openssl rand -hex 16` makes")
+        raise ValueError(f"is too short: write {least} characters or more, for example with `openssl rand -hex 16`")
 
 
 def check_token(value: str) -> None:
-    """Raises ValueError for what cannot be a secret in a URL."""
+    """Check a secret for use in a URL. Raises ValueError."""
     check_secret(value)
     check_length(value, LEAST_SECRET)
 
 
 def check_credential(name: str, value: str) -> None:
-    """Raises ValueError for what cannot be an account's credential of this name at a provider."""
-    if name in CHOSEN_SECRETS:  # one that is on its way out may be as short as it was
+    """Check an account's credential with this name at a provider. Raises ValueError."""
+    if name in CHOSEN_SECRETS:  # a secret being rotated out may be short
         check_token(value)
     elif name != "signature":
         check_secret(value)
@@ -117,7 +117,7 @@ def check_credential(name: str, value: str) -> None:
 
 
 def check_endpoint_secret(value: str) -> None:
-    """Raises ValueError, without the secret, for what cannot be an endpoint's."""
+    """Check an endpoint's secret. Raises ValueError without the secret."""
     if not value.strip():
         raise ValueError("is empty; leave it out to have one generated")
     check_signing_secret(value)
@@ -131,7 +131,7 @@ def check_signing_secret(value: str) -> None:
         except ValueError:
             key = b""
         if not key:
-            raise ValueError("begins with whsec_ but goes on with no base64")
+            raise ValueError("begins with whsec_, but the rest is not base64")
     check_length(value, LEAST_SIGNING_SECRET)
 
 
@@ -150,7 +150,7 @@ def check_severity(value: str) -> None:
 
 
 def check_email(value: str) -> None:
-    """Raises ValueError for what cannot be an email address in plain ASCII, as RFC 5321 has it without quotes."""
+    """Check an email address: plain ASCII, in RFC 5321's form without quotes. Raises ValueError."""
     if len(value) > MAX_EMAIL or not _EMAIL.fullmatch(value):
         raise ValueError(f"{quoted(value)} is not a valid email address; write it as ops@example.com")
 
@@ -159,13 +159,13 @@ def check_header_name(value: str) -> None:
     if not _TOKEN.fullmatch(value):
         raise ValueError("is not a valid header name")
     if value.lower() in RESERVED_HEADERS or value.lower().startswith(RESERVED_PREFIXES):
-        raise ValueError("is a header that trackly or the connection sets; choose another name")
+        raise ValueError("is set by trackly or by the connection; choose another name")
 
 
 def check_header_value(value: str) -> None:
     check_secret(value)
     if not value.isascii() or not value.isprintable() or value != value.strip():
-        raise ValueError("is not a valid header value: ASCII without line breaks, no blanks around it")
+        raise ValueError("is not a valid header value: use ASCII without line breaks and without spaces around it")
 
 
 def check_there(value: str) -> None:
@@ -175,7 +175,9 @@ def check_there(value: str) -> None:
 
 def check_id(value: str) -> None:
     if not _ID.fullmatch(value) or value in RESERVED_IDS:
-        raise ValueError(f"{quoted(value)} is not a valid ID: 1 to 64 letters, digits, dots, underscores or dashes")
+        raise ValueError(
+            f"{quoted(value)} is not a valid ID: use 1 to 64 letters, digits, dots, underscores, or dashes"
+        )
 
 
 def check_number(value: str) -> None:
@@ -186,7 +188,7 @@ def check_number(value: str) -> None:
 def check_sender(value: str) -> None:
     check_there(value)
     if len(value) > MAX_SENDER:
-        raise ValueError(f"has {len(value)} characters; {MAX_SENDER} are the most")
+        raise ValueError(f"has {len(value)} characters; the maximum is {MAX_SENDER}")
     if _NUMBER.fullmatch(value):
         raise ValueError(f"{quoted(value)} is a number; write it under numbers")
 
@@ -225,11 +227,13 @@ def check_layer(value: str) -> None:
 
 def check_opt_out_word(value: str) -> None:
     if not any(map(str.isalnum, value)):
-        raise ValueError(f"{quoted(value)} has no letter or digit, and nothing else is compared")
+        raise ValueError(f"{quoted(value)} has no letter or digit, so it would never match")
     if len(value) > MAX_OPT_OUT_WORD:
-        raise ValueError(f"has {len(value)} characters; {MAX_OPT_OUT_WORD} are the most")
+        raise ValueError(f"has {len(value)} characters; the maximum is {MAX_OPT_OUT_WORD}")
 
 
 def check_look_alike(value: str) -> None:
     if not re.fullmatch(r"[A-Za-z]=[^\sA-Za-z]{1,100}", value):
-        raise ValueError(f"{quoted(value)} names no look-alikes; write a letter and what is taken for it, as in S=$5")
+        raise ValueError(
+            f"{quoted(value)} is not a list of look-alikes; write a letter and its substitutes, as in S=$5"
+        )

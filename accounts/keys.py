@@ -1,7 +1,7 @@
-"""API keys: how they are made, known and revoked.
+"""API keys: creation, lookup, and revocation.
 
-A key is `trk_` and 32 random characters (190 bits). It is shown once; what is stored is its SHA-256. A slow hash
-protects passwords that people choose; nobody can guess 190 random bits, so it would only slow down every request.
+A key is `trk_` and 32 random characters (190 bits). It is shown once; only its SHA-256 is stored. A slow hash protects
+passwords that people choose; 190 random bits cannot be guessed, so it would only slow down every request.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ KEYS_TOPIC = "config_keys"
 SCHEME = "trk_"
 LENGTH = 32
 PREFIX = len(SCHEME) + 4
-"""Characters of a key that are kept to recognise it by; what remains is still more than 160 bits."""
+"""Leading characters of a key that are kept to recognize it; the rest still has more than 160 bits."""
 
 _ALPHABET = string.ascii_letters + string.digits
 
 
 CUSTOMER = "customer"
-"""Role of a key of one endpoint. It is none in the account: a version that does not know it lets it open nothing."""
+"""Role of a key for a single endpoint. It is not an account role, so a version that does not know it grants nothing."""
 
 
 def new_key(
     account: str | None, name: str, expires_at: int | None = None, *, endpoint: str | None = None
 ) -> tuple[ApiKey, str]:
-    """A key of an account, of all accounts (None) or of one endpoint of an account, and its secret text.
+    """Create a key for an account, for all accounts (None), or for one endpoint, and return it with its secret text.
 
     `expires_at` is in milliseconds.
     """
@@ -49,19 +49,19 @@ def new_key(
 
 
 def digest_of(text: str) -> str:
-    """SHA-256 of a key's text, in hex."""
+    """Return the SHA-256 of a key's text, in hex."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def state_of(key: ApiKey, now: int) -> str:
-    """`active`, `revoked` or `expired` at a time in milliseconds."""
+    """Return `active`, `revoked`, or `expired` at a time in milliseconds."""
     if key.revoked_at is not None:
         return "revoked"
     return "expired" if key.expires_at is not None and key.expires_at <= now else "active"
 
 
 class ApiKeys:
-    """All keys as they stand: plain lookups, no I/O."""
+    """All current keys: plain lookups, no I/O."""
 
     def __init__(self) -> None:
         self.by_id: dict[str, ApiKey] = {}
@@ -73,17 +73,17 @@ class ApiKeys:
         self.by_id[key.id] = self._by_digest[key.digest] = key
 
     def drop(self, topic: str, key: str) -> None:
-        """Forget a key by its id."""
+        """Remove a key by its id."""
         known = self.by_id.pop(key, None)
         if known is not None:
             self._by_digest.pop(known.digest, None)
 
     def unreadable(self, topic: str, key: str) -> None:
-        """A key that this version cannot read is not taken: the record may be its revocation."""
+        """Drop a key that this version cannot read: the record may be its revocation."""
         self.drop(topic, key)
 
     def find(self, text: str, now: int) -> ApiKey | None:
-        """The active key with this text, or None. The time that it takes tells nothing about any key: a digest is
-        looked up, and nobody can choose a digest."""
+        """Return the active key with this text, or None. Timing reveals nothing about any key: the lookup is by digest,
+        which nobody can choose."""
         key = self._by_digest.get(digest_of(text))
         return key if key is not None and state_of(key, now) == "active" else None

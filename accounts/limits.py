@@ -1,4 +1,4 @@
-"""Settings of how much an account may have."""
+"""Settings that limit an account's size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bus.settings import BusSettings
 
 
 class LimitSettings(BusSettings):
-    """How much an account may have."""
+    """Limits on the size of an account."""
 
     max_endpoints: int = Field(
         default=100,

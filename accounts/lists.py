@@ -1,4 +1,4 @@
-"""To which list of an account a report belongs, and whether that is known for certain. Pure functions."""
+"""Determines the list that a report belongs to, and whether that is certain. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from schemas.numbering import canonical
 from schemas.records import InboundMessage, LinkClick, ListConfig, MessageSent, Receipt
 
 DEFAULT_THRESHOLD = 3
-"""Failed messages in a row that remove a contact from a list that has no setting of its own."""
+"""Consecutive failed messages that remove a contact, for a list without its own setting."""
 
 ADDRESS, LIST_ID = "address", "list_id"
-"""How a report names our side: by what it was sent from or to, or by the provider's own id of a list."""
+"""How a report identifies our side: by the address it was sent from or to, or by the provider's id of a list."""
 
-# What providers put before an address to say by which channel it is reached, as in rcs:acme_agent.
+# Channel prefixes that providers put before an address, as in rcs:acme_agent.
 _channel = re.compile(r"(?:(?:rcs|whatsapp|messenger|viber|sms):\s*)+").match
 
 
 class Belonging(NamedTuple):
-    """Where a report belongs. `name` is what its events call the list, `list_number` the list of the account that it
-    is counted for, or None. `is_certain`: nothing speaks against it.
+    """The list a report belongs to. `name` is the list in its events; `list_number` is the account's list that counts
+    it, or None. `is_certain`: there is no evidence against it.
 
-    Where the account has one list, a report of a sender that nobody has configured is counted for that one, without
-    certainty. Where it has several, the events name the sender, and no list is counted.
+    If the account has one list, that list counts reports from unconfigured senders, but without certainty. If it has
+    several, the events name the sender, and no list counts the report.
     """
 
     name: str | None
@@ -35,9 +35,9 @@ class Belonging(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Lists:
-    """The lists of an account by number, and by every address that belongs to one: its number, `numbers`, `senders`.
+    """An account's lists by number, and by every address of a list: its number, `numbers`, `senders`.
 
-    An address of two lists is that of none.
+    An address that belongs to two lists counts for neither.
     """
 
     configs: Mapping[str, ListConfig]
@@ -45,7 +45,7 @@ class Lists:
 
     @classmethod
     def of(cls, configs: Mapping[str, ListConfig]) -> Lists:
-        """The lists of these settings."""
+        """Build the lists from these settings."""
         found: dict[str, str | None] = {}
         for number, config in configs.items():
             for address in dict.fromkeys(map(address_key, addresses_of(config))):
@@ -53,31 +53,30 @@ class Lists:
         return cls(configs, found)
 
     def at(self, address: str) -> str | None:
-        """Number of the list that an address belongs to, or None."""
+        """Return the number of the list that has an address, or None."""
         return address if address in self.configs else self.by_address.get(address_key(address))
 
     def named(self, provider: str, kind: str, receiver: str) -> str | None:
-        """Number of the list that a receiver belongs to, or None: an address, or a provider's id of a list."""
+        """Return the number of the list that a receiver, an address or a provider's list id, belongs to, or None."""
         found = self.at(receiver)
         return _by_id(provider, receiver, self) if found is None and kind == LIST_ID else found
 
 
 def list_in(lists: Collection[str], number: str) -> str | None:
-    """The list of this number among an account's, in whichever spelling either is written; None where there is none."""
+    """Return the account's list with this number, in any spelling; None if there is none."""
     spelled = canonical(number)
     return number if number in lists else next((each for each in lists if canonical(each) == spelled), None)
 
 
 def address_key(address: str) -> str:
-    """What two spellings of one address have in common: without the channel's name, in small letters, a number in its
-    canonical form."""
+    """Normalize an address: drop the channel prefix, lower the case, canonicalize a number."""
     bare = address.strip().casefold()
     prefix = _channel(bare)
     return canonical(bare[prefix.end() :] if prefix else bare)
 
 
 def addresses_of(config: ListConfig) -> tuple[str, ...]:
-    """Everything that a list sends from."""
+    """Return all addresses that a list sends from."""
     return config.number, *config.numbers, *config.senders
 
 
@@ -87,16 +86,17 @@ def is_number(address: str) -> bool:
 
 
 def threshold_of(lists: Mapping[str, ListConfig], list_number: str | None) -> int:
-    """Failed messages in a row that remove a contact from a list. `lists` are the account's, by number."""
+    """Return the number of consecutive failures that removes a contact from a list. `lists` are the account's, by
+    number."""
     config = lists.get(list_number or "")
     return config.retry_threshold if config is not None else DEFAULT_THRESHOLD
 
 
 def list_of(report: Receipt | InboundMessage | LinkClick, message: MessageSent | None, lists: Lists) -> Belonging:
-    """The list that a report belongs to.
+    """Return the list that a report belongs to.
 
-    The registered message's list; else the list that the provider names by an id of `provider_list_ids`; else the one
-    to which the report's own sender belongs; else, where the report names none, the account's only list.
+    It is the registered message's list; or else the list with the provider's list id in `provider_list_ids`; or else
+    the list with the report's sender; or else, if the report names no sender, the account's only list.
     """
     named = receivers_of(report) if message is None else (message.list_number,)
     for address in named:
@@ -114,7 +114,7 @@ def list_of(report: Receipt | InboundMessage | LinkClick, message: MessageSent |
 
 
 def receivers_of(report: Receipt | InboundMessage | LinkClick) -> tuple[str, ...]:
-    """What a report names of our side: the list by an id of the provider's, the sender that a reply went to."""
+    """Return how a report identifies our side: the provider's list id, and the address that a reply was sent to."""
     named = report.list_number if isinstance(report, InboundMessage) else None
     return tuple(each for each in (named, _sender_of(report)) if each)
 

@@ -1,4 +1,4 @@
-"""The settings of all accounts as they stand: which records they are, their keys, and lookups. No I/O."""
+"""The current settings of all accounts: their record types, keys, and lookups. No I/O."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KINDS = (AccountConfig, ListConfig, EndpointConfig, EndpointPause)
 
 
 def config_key(config: Config) -> str:
-    """Key of a setting in its topic: `account`, `account/number` or `account/endpoint`."""
+    """Return a setting's key in its topic: `account`, `account/number`, or `account/endpoint`."""
     match config:
         case AccountConfig():
             return config.id
@@ -31,7 +31,7 @@ def config_key(config: Config) -> str:
 
 
 def described(config: Config) -> tuple[str, str]:
-    """The account that a setting is of, and what people call the setting: `list +18005551234`."""
+    """Return a setting's account, and a description for people: `list +18005551234`."""
     match config:
         case AccountConfig():
             return config.id, f"account {config.id}"
@@ -42,7 +42,7 @@ def described(config: Config) -> tuple[str, str]:
 
 
 class Accounts:
-    """Settings as they stand: plain lookups, no I/O."""
+    """The current settings: plain lookups, no I/O."""
 
     def __init__(self) -> None:
         self.accounts: dict[str, AccountConfig] = {}
@@ -68,7 +68,7 @@ class Accounts:
                     self.put(changed)
 
     def drop(self, topic: str, key: str) -> None:
-        """Delete a setting by the short name of its topic and its key."""
+        """Delete a setting by its topic's short name and its key."""
         account, _, name = key.partition("/")
         match topic:
             case "config_accounts":
@@ -81,10 +81,10 @@ class Accounts:
                 self._endpoints_of.clear()
 
     def unreadable(self, topic: str, key: str) -> None:
-        """What was read before stays."""
+        """Keep the value read before."""
 
     def stored(self, config: Config) -> Config | None:
-        """The setting that has the same key, or None."""
+        """Return the stored setting with the same key, or None."""
         match config:
             case AccountConfig():
                 return self.accounts.get(config.id)
@@ -94,18 +94,18 @@ class Accounts:
                 return self.endpoints.get(config_key(config))
 
     def lists_of(self, account: str) -> dict[str, ListConfig]:
-        """Lists of an account by number."""
+        """Return an account's lists by number."""
         return self.lists.get(account, {})
 
     def known_lists(self, account: str) -> Lists:
-        """The same with what each sends from."""
+        """Return an account's lists with their sender addresses."""
         found = self._known_lists.get(account)
         if found is None:
             found = self._known_lists[account] = Lists.of(self.lists_of(account))
         return found
 
     def endpoints_of(self, account: str) -> tuple[EndpointConfig, ...]:
-        """Endpoints of an account."""
+        """Return an account's endpoints."""
         found = self._endpoints_of.get(account)
         if found is None:
             found = tuple(e for e in self.endpoints.values() if e.account == account)
@@ -114,7 +114,7 @@ class Accounts:
 
 
 def all_configs(view: Accounts) -> Iterator[Config]:
-    """Every setting: accounts, then lists, then endpoints."""
+    """Return all settings: accounts, then lists, then endpoints."""
     yield from view.accounts.values()
     for lists in view.lists.values():
         yield from lists.values()

@@ -1,8 +1,8 @@
-"""Pauses of endpoints: records of their own beside the settings, which hold for the settings that failed and no others.
+"""Endpoint pauses: records beside the settings that apply only to the settings that failed.
 
-Whoever pauses an endpoint does not write its settings: they may be changed in the same moment, and an older URL and
-secret would come back. A pause names the settings that it judged. Both lie on one partition, so every reader sees them
-in the same order and decides the same: settings that are written later, whatever they say, end a pause.
+Whoever pauses an endpoint must not write its settings: they may change at the same moment, and an outdated URL and
+secret would come back. Instead, a pause names the settings that it judged. Both are on one partition, so every reader
+sees them in the same order and decides the same. Any later write of the settings ends the pause.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ import orjson
 from schemas.records import EndpointConfig, EndpointPause
 
 SUFFIX = "/pause"
-"""What the key of a pause has more than that of the endpoint."""
+"""Suffix of a pause's key after the endpoint's key."""
 
 
 def settings_id(config: EndpointConfig) -> str:
-    """Names settings by what they say: SHA-256, hex. Fields at their defaults do not count, so that a version of
-    trackly with more fields gives the same.
-    """
+    """Return an id of settings by content: SHA-256 in hex. Default values are skipped, so that a trackly version with
+    more fields computes the same id."""
     said = {}
     for field in fields(config):
         value = getattr(config, field.name)
@@ -32,14 +31,14 @@ def settings_id(config: EndpointConfig) -> str:
 
 
 def pause_of(config: EndpointConfig, reason: str, now: int) -> EndpointPause:
-    """The order to pause an endpoint unless its settings have changed. `now` is in ms."""
+    """Return an order that pauses an endpoint unless its settings have changed. `now` is in ms."""
     return EndpointPause(
         account=config.account, endpoint=config.id, settings_id=settings_id(config), reason=reason, paused_at=now
     )
 
 
 def paused(config: EndpointConfig | None, pause: EndpointPause) -> EndpointConfig | None:
-    """The settings with the pause, or None where it is not theirs."""
+    """Return the settings with the pause applied, or None if the pause is for other settings."""
     if config is None or not config.enabled or settings_id(config) != pause.settings_id:
         return None
     return replace(config, enabled=False, paused_reason=pause.reason, paused_at=pause.paused_at)

@@ -1,4 +1,4 @@
-"""Settings of the services that people and providers reach through proxies."""
+"""Settings of services that people and providers reach through proxies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bus.settings import BusSettings
 
 
 class ProxySettings(BusSettings):
-    """Whose word about the caller's address is believed."""
+    """Which proxies are trusted to report the caller's address."""
 
     forwarded_allow_ips: str = Field(
         default="127.0.0.1",

@@ -1,4 +1,4 @@
-"""How many requests a second: token buckets. Pure but for the clock."""
+"""Request rates: token buckets. Pure but for the clock."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 
 MOST_BUCKETS = 10_000
-"""Keys of which something is known. Where there are more, those that have rested are forgotten, then all."""
+"""Maximum keys to keep. Beyond that, idle keys are dropped, then all."""
 
 
 class TokenBucket:
-    """Lets `rate` requests a second through, and up to `burst` (at least one) at once after a rest.
+    """Lets `rate` requests a second through, and up to `burst` (at least one) at once after a pause.
 
-    It is the generic cell rate algorithm: all that is kept is when the next request would be due at an even pace.
+    Implements the generic cell rate algorithm: the only state is when the next request would be due at an even pace.
     """
 
     __slots__ = ("_next",)
@@ -21,14 +21,14 @@ class TokenBucket:
         self._next = 0.0
 
     def take(self, now: float, rate: float, burst: float, amount: float = 1.0) -> float:
-        """Take a token and give 0, or give the seconds until there is one. `now` is in monotonic seconds.
+        """Take a token and return 0, or return the seconds until one is available. `now` is in monotonic seconds.
 
-        `amount` are tokens that are taken together. A full bucket lets them through whatever they are.
+        `amount` tokens are taken together. A full bucket allows any amount.
         """
         interval = 1 / rate
         at = max(self._next, now)
         wait = at - now - (max(amount, burst) - amount) * interval
-        # What rounding leaves would only make the caller come back for nothing.
+        # A rounding error would only make the caller come back for nothing.
         if wait > 1e-9:
             return wait
         self._next = at + amount * interval
@@ -40,14 +40,14 @@ class TokenBucket:
 
 
 class RateLimits:
-    """A bucket for each key: an account, an API key, an address."""
+    """A bucket per key: an account, an API key, an address."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._buckets: dict[str, TokenBucket] = {}
 
     def take(self, key: str, rate: float, burst: float, amount: float = 1.0) -> float:
-        """As `TokenBucket.take`, for the bucket of a key. It may be given another rate every time."""
+        """Like `TokenBucket.take`, for the bucket of a key. The rate may differ on each call."""
         now = self._clock()
         bucket = self._buckets.get(key)
         if bucket is None:

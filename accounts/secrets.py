@@ -1,8 +1,8 @@
-"""Secrets in settings: references that are resolved where they are used, and literals that lie encrypted on Kafka.
+"""Secrets in settings: references resolved on use, and literals stored encrypted on Kafka.
 
-`env:NAME` and `file:PATH` point to a secret; topics hold no copy. Any other text is the secret itself, and is sealed
-before it is written: `enc:v1:` and a Fernet token (https://github.com/fernet/spec/blob/master/Spec.md), made with the
-first of the keys in TRACKLY_SECRET_KEYS. Literals from before there were keys stay readable.
+`env:NAME` and `file:PATH` refer to a secret; topics hold no copy. Any other text is the secret itself, and is sealed
+before writing: `enc:v1:` and a Fernet token (https://github.com/fernet/spec/blob/master/Spec.md) made with the first
+key of TRACKLY_SECRET_KEYS. Literals written before keys existed stay readable.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bus.settings import BusSettings
 from schemas.records import AccountConfig, EndpointConfig
 
 SEALED = "enc:v1:"
-"""What a secret that was encrypted begins with. The number is that of the method."""
+"""Prefix of an encrypted secret. The number identifies the method."""
 
 REFERENCES = ("env:", "file:")
 
@@ -28,11 +28,11 @@ C = TypeVar("C")
 
 
 class SecretMissing(LookupError):
-    """A secret cannot be had. The text names the variable, the file or the setting, never a value."""
+    """A secret is unavailable. The text names the variable, the file, or the setting, never a value."""
 
 
 class KeyRing:
-    """Keys of secrets at rest, the newest first: it seals, all of them open."""
+    """Keys for secrets at rest, newest first: the first seals, any of them opens."""
 
     def __init__(self, keys: tuple[str, ...] = ()) -> None:
         self._fernets = [Fernet(key) for key in keys]
@@ -42,24 +42,25 @@ class KeyRing:
         return self._all is not None
 
     def seal(self, secret: str) -> str:
-        """A literal encrypted; references and what is sealed as they are. Without keys, the literal itself."""
+        """Encrypt a literal; references and sealed secrets are unchanged. Without keys, the literal is unchanged
+        too."""
         if self._all is None or not is_literal(secret):
             return secret
         return SEALED + self._all.encrypt(secret.encode()).decode("ascii")
 
     def open(self, secret: str) -> str:
-        """What was sealed; other texts as they are. Raises SecretMissing when no key fits."""
+        """Decrypt a sealed secret; other texts are unchanged. Raises SecretMissing if no key fits."""
         if not secret.startswith(SEALED):
             return secret
         if self._all is None:
-            raise SecretMissing("a secret is encrypted, and TRACKLY_SECRET_KEYS is not set here")
+            raise SecretMissing("a secret is encrypted, but TRACKLY_SECRET_KEYS is not set here")
         try:
             return self._all.decrypt(secret.removeprefix(SEALED)).decode()
         except InvalidToken:
-            raise SecretMissing("a secret is encrypted with a key that is not in TRACKLY_SECRET_KEYS") from None
+            raise SecretMissing("a secret is encrypted with a key that is missing from TRACKLY_SECRET_KEYS") from None
 
     def reseal(self, secret: str) -> str:
-        """Sealed with the newest key, whatever it was before; as it is if that is so already. Raises SecretMissing."""
+        """Seal with the newest key, unless that is already the case. Raises SecretMissing."""
         if self._all is None or secret.startswith(REFERENCES):
             return secret
         return secret if self._is_newest(secret) else self.seal(self.open(secret))
@@ -74,24 +75,24 @@ class KeyRing:
 
 @cache
 def keyring() -> KeyRing:
-    """The keys of this process, from its settings. They are read once."""
+    """Return this process's keys from its settings, which are read once."""
     return KeyRing(tuple(key.get_secret_value() for key in BusSettings().secret_keys))
 
 
 def new_key() -> str:
-    """A new key for TRACKLY_SECRET_KEYS: 32 random bytes in URL-safe base64."""
+    """Return a new key for TRACKLY_SECRET_KEYS: 32 random bytes in URL-safe base64."""
     return Fernet.generate_key().decode("ascii")
 
 
 def keep_key(path: Path) -> bool:
-    """Make a file with a new key that only its owner can read; False when there is one already."""
+    """Create a file with a new key that only its owner can read; False if it exists."""
     if path.exists():
         return False
     new = path.with_name(f".{path.name}.{os.getpid()}")
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
         file.write(new_key() + "\n")
     try:
-        os.link(new, path)  # appears whole, and never in place of another
+        os.link(new, path)  # atomic, and never replaces an existing file
     except FileExistsError:
         return False
     finally:
@@ -100,7 +101,7 @@ def keep_key(path: Path) -> bool:
 
 
 def resolve(reference: str) -> str:
-    """The secret that a setting means: `env:NAME`, `file:PATH`, a sealed or a plain literal. Raises SecretMissing."""
+    """Resolve a setting's secret: `env:NAME`, `file:PATH`, a sealed or a plain literal. Raises SecretMissing."""
     if reference.startswith("env:"):
         name = reference.removeprefix("env:")
         value = os.environ.get(name, "")
@@ -121,7 +122,7 @@ def resolve(reference: str) -> str:
 
 
 def redacted(reference: str) -> str:
-    """A secret as it may be shown: references as they are, literals as stars."""
+    """Return a secret for display: references unchanged, literals as stars."""
     return reference if reference.startswith(REFERENCES) else "***"
 
 
@@ -131,7 +132,7 @@ def is_literal(secret: str) -> bool:
 
 
 def secrets_of(config: object) -> Iterator[str]:
-    """All secrets of a setting, as they stand in it."""
+    """Return all secrets of a setting, as stored."""
     found: list[str] = []
 
     def note(secret: str) -> str:
@@ -143,7 +144,8 @@ def secrets_of(config: object) -> Iterator[str]:
 
 
 def with_secrets(config: C, change: Callable[[str], str]) -> C:
-    """A setting with each of its secrets changed. Which fields hold secrets is said here and nowhere else."""
+    """Return a setting with each of its secrets changed. This is the only place that knows which fields hold
+    secrets."""
 
     def optional(secret: str | None) -> str | None:
         return None if secret is None else change(secret)

@@ -1,4 +1,4 @@
-"""When an account texts: `[accounts.sending_hours]` of accounts as code, and what it means. Pure."""
+"""An account's sending hours: `[accounts.sending_hours]` of accounts as code, and its meaning. Pure."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ FIELDS: Mapping[str, str] = {
     "rule_caps": "sending_rule_caps",
     "keep_answers": "keeps_answers",
 }
-"""Fields of an account by their names in the file."""
+"""Account fields by their names in the file."""
 
 _TABLE = "sending_hours"
 ZONES = (BY_NUMBER, BY_COUNTRY)
 
 
 class Misfit(ValueError):
-    """Settings that make no sense: `problems` are pairs of a name and what is wrong there, in order."""
+    """Contradictory settings: `problems` are pairs of a name and a problem, in order."""
 
     def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
         super().__init__("; ".join(f"{name}: {text}" for name, text in problems))
@@ -37,7 +37,7 @@ class Misfit(ValueError):
 
 
 def checked(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings by field, of values by their names in the file. Raises Misfit."""
+    """Check values by file name, and return the settings by field. Raises Misfit."""
     problems: list[str] = []
     fields = read(Table({_TABLE: dict(values)}, "", (_TABLE,), problems))
     if problems:
@@ -47,13 +47,13 @@ def checked(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read(account: Table) -> dict[str, Any]:
-    """The settings by field; what is wrong is noted."""
+    """Return the settings by field, and collect problems."""
     table = account.table(_TABLE, FIELDS)
     if table is None:
         return {}
     opens, closes = table.text("from", _check_time), table.text("to", _check_time)
     if _is_turned(opens, closes):
-        table.problem("to", "is not after from: messages are sent between the two, on the same day")
+        table.problem("to", "must be later than from: messages are sent between the two, on the same day")
     cap = table.whole("cap", 0, 1, MOST_CAP) if "cap" in table.values else None
     return {
         "sending_rules": table.texts("rules", _check_rule),
@@ -69,14 +69,14 @@ def read(account: Table) -> dict[str, Any]:
 
 
 def written(account: AccountConfig) -> dict[str, Any]:
-    """The settings by their names in the file: those that are not what they are by default."""
+    """Return settings that differ from the default, by their names in the file."""
     default = AccountConfig(id="", name="")
     values = {name: getattr(account, field) for name, field in FIELDS.items()}
     return {name: value for name, value in values.items() if value != getattr(default, FIELDS[name])}
 
 
 def policy_of(account: AccountConfig) -> Policy:
-    """What the settings mean. A rule that this version does not know is left out."""
+    """Return the policy that the settings describe. A rule unknown to this version is left out."""
     rules = chosen(account.sending_rules)
     if account.sending_from is not None or account.sending_to is not None or account.sending_days:
         days = sorted({day for each in account.sending_days for day in weekdays(each)}) or EVERY_DAY
@@ -92,13 +92,13 @@ def policy_of(account: AccountConfig) -> Policy:
 
 
 class HoursOfAccounts:
-    """Judges of the time by account. One is made anew when its account's settings change."""
+    """Sending hours by account. An account's entry is recreated when its settings change."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[AccountConfig, SendingHours]] = {}
 
     def of(self, account: AccountConfig) -> SendingHours:
-        """The judge by the settings of an account."""
+        """Return the sending hours for an account's settings."""
         known = self._known.get(account.id)
         if known is None or known[0] is not account:
             known = self._known[account.id] = (account, SendingHours(policy_of(account)))
@@ -136,4 +136,4 @@ def _check_without_zone(value: str) -> None:
     try:
         check_zone(value)
     except ValueError:
-        raise ValueError(f"{quoted(value)} is neither closed nor open nor a time zone, as America/New_York") from None
+        raise ValueError(f"{quoted(value)} must be closed, open, or a time zone such as America/New_York") from None

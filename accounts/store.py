@@ -1,6 +1,6 @@
-"""Where settings and keys of accounts lie: compacted topics, read to their end and followed from there, and written.
+"""Storage of accounts' settings and keys on compacted topics: reading, following, and writing.
 
-A key that is written with no value (a tombstone) deletes a setting.
+A key without a value (a tombstone) deletes a setting.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ log = logging.getLogger(__name__)
 
 
 class SettingsTooNew(RuntimeError):
-    """Settings are of a newer version of trackly than this one. The message names some and says what to do."""
+    """Settings were written by a newer version of trackly. The message names some and gives the remedy."""
 
 
 class View(Protocol):
-    """What a reader of compacted topics keeps up to date."""
+    """State that a reader of compacted topics keeps current."""
 
     def put(self, record: Any) -> None:
         """Add or replace a setting."""
 
     def drop(self, topic: str, key: str) -> None:
-        """Delete a setting by the short name of its topic and its key."""
+        """Delete a setting by its topic's short name and its key."""
 
     def unreadable(self, topic: str, key: str) -> None:
-        """A setting was replaced by bytes that this version cannot read."""
+        """Handle a setting replaced by a record that this version cannot read."""
 
 
 V = TypeVar("V", bound=View)
 
 
 class SettingsReader(Generic[V]):
-    """Follows compacted topics. After `start` returns, `view` holds every setting that existed at that time.
+    """Follows compacted topics. When `start` returns, `view` has every setting that existed by then.
 
-    `kinds` are the records that these topics hold; others are passed over.
+    `kinds` are the record types to read; others are skipped.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class SettingsReader(Generic[V]):
         self._topics = {settings.catalogue[t].name: t for t in topics}
         self._kinds = kinds
         self._too_new: set[tuple[str, str]] = set()
-        """Settings whose last value is of a schema that this version does not have, by topic and key."""
+        """Settings whose last value has a schema unknown to this version, by topic and key."""
         self._followed = Followed(settings, self._topics, self._take, what="settings")
 
     async def start(self) -> None:
@@ -74,22 +74,22 @@ class SettingsReader(Generic[V]):
         await self._followed.stop()
 
     def _take(self, topic: str, record: Any) -> None:
-        """Apply one record. Whatever it holds, those after it are applied too.
+        """Apply one record. Whatever it holds, later ones are applied too.
 
-        Raises RegistryError: what it says then is not known yet.
+        Raises RegistryError: its content is not known yet.
         """
         topic = self._topics[topic]
         try:
             key = (record.key or b"").decode()
         except UnicodeDecodeError:
-            log.error("a setting in %s is passed over: its key is not text", topic)
+            log.error("skipping a setting in %s: its key is not text", topic)
             return
         if self._is_applied(topic, key, record.value):
             for listener in self.on_change:
                 try:
                     listener(topic, key.removesuffix(SUFFIX))
                 except Exception:
-                    log.exception("setting %s in %s has not come through everywhere", key, topic)
+                    log.exception("setting %s in %s has not reached every reader yet", key, topic)
 
     def _is_applied(self, topic: str, key: str, value: bytes | None) -> bool:
         try:
@@ -98,7 +98,7 @@ class SettingsReader(Generic[V]):
             elif isinstance(config := self._codec.decode(value), self._kinds):
                 self.view.put(config)
         except CodecError as error:
-            log.error("setting %s in %s is not readable: %s", key, topic, error)
+            log.error("setting %s in %s cannot be read: %s", key, topic, error)
             if isinstance(error, UnknownSchema):
                 self._too_new.add((topic, key))
         except RegistryError:
@@ -119,16 +119,15 @@ class AccountsReader(SettingsReader[Accounts]):
         super().__init__(settings, codec, CONFIG_TOPICS, KINDS, Accounts())
 
     async def start(self) -> None:
-        """Read everything, then follow. Raises SettingsTooNew: an account that is not known is refused its callbacks
-        and sent no webhooks, and nobody would notice.
-        """
+        """Read everything, then follow. Raises SettingsTooNew: otherwise an unknown account's callbacks would be
+        refused and its webhooks not sent, without anybody noticing."""
         await super().start()
         if self._too_new:
             topic, key = min(self._too_new)
             raise SettingsTooNew(
-                f"{len(self._too_new)} settings are of a newer version of trackly, such as {key} in {topic}: without"
-                " them callbacks would be refused, and webhooks not sent. Start the newer version; to go back, see"
-                " docs/operating/upgrade.md."
+                f"{len(self._too_new)} settings were written by a newer version of trackly, such as {key} in "
+                f"{topic}. Without them, callbacks would be refused and webhooks not sent. Start the newer version; "
+                "to go back, see docs/operating/upgrade.md."
             )
 
 
@@ -140,7 +139,7 @@ class ApiKeysReader(SettingsReader[ApiKeys]):
 
 
 async def write_configs(producer: Producer, settings: BusSettings, codec: Codec, configs: list[Config]) -> list[Config]:
-    """Write settings, acknowledged, and give them as they were written: with their secrets sealed.
+    """Write settings, acknowledged, and return them as written, with secrets sealed.
 
     Readers see them within about a second.
     """

@@ -1,4 +1,4 @@
-"""Whether a number may be texted on one list, held against what is known of it for the whole account. Pure."""
+"""Whether a number may be texted on a list, combining the list's state with the whole account's. Pure."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from schemas.ids import contact_key
 from schemas.records import ContactState
 
 WHOLE_ACCOUNT = ""
-"""The list number of what holds for every list of an account, those made later too."""
+"""List number for states that apply to every list of an account, including future ones."""
 
 ALL_LISTS = "all"
-"""What people and programs write for it."""
+"""What people and programs write instead."""
 
 LIST_SCOPE, ACCOUNT_SCOPE = "list", "account"
-"""Values of `scope`: where the state of a contact comes from."""
+"""Values of `scope`: where a contact's state comes from."""
 
 
 def unrecorded(account: str, list_number: str, number: str) -> ContactState:
-    """State of a contact of which nothing is recorded: it may be texted."""
+    """Return the state of a contact without a record: it may be texted."""
     return ContactState(
         contact=contact_key(account, list_number, number),
         account=account,
@@ -34,16 +34,15 @@ def unrecorded(account: str, list_number: str, number: str) -> ContactState:
 
 
 def recorded(states: Iterable[ContactState | None]) -> ContactState | None:
-    """What holds of the states that are recorded under the spellings of one number: a removal under any of them, else
-    what is held."""
+    """Combine the states recorded under the spellings of one number: a removal under any of them wins, then a hold."""
     known = [state for state in states if state is not None]
     return min(known, key=lambda state: (state.active, state.held), default=None)
 
 
 def held(own: ContactState, whole: ContactState | None) -> ContactState:
-    """The state on a list as it holds. `own` is the list's, `whole` the whole account's, or None.
+    """Return the effective state on a list. `own` is the list's state, `whole` the whole account's, or None.
 
-    What removed the contact from the list itself is what is shown, where something has; a removal goes before a hold.
+    A removal from the list itself is shown first, if there is one; a removal takes precedence over a hold.
     """
     if whole is None or not (own.active or own.held):
         return own

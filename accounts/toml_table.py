@@ -1,4 +1,4 @@
-"""A TOML table with its place in the file: takes values by type and notes what is wrong with them."""
+"""A TOML table that knows its position in the file: returns values by type, and collects problems."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
-# In this order: a TOML boolean is an `int` in Python too.
+# In this order, because a TOML boolean is also an `int` in Python.
 _TYPES: tuple[tuple[type, str], ...] = (
     (bool, "true or false"),
     (str, "a text"),
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Table:
-    """A TOML table with its place. Takes values by type; what is wrong goes to `problems`."""
+    """A TOML table and its position. Returns values by type; problems go to `problems`."""
 
     def __init__(
         self,
@@ -61,20 +61,20 @@ class Table:
     def whole(self, key: str, default: int, least: int, most: int) -> int:
         value = self._typed(key, int, default)
         if value is not None and not least <= value <= most:
-            self.problem(key, f"{value} is not between {least} and {most}")
+            self.problem(key, f"{value} must be between {least} and {most}")
         return default if value is None else value
 
     def number(self, key: str, least: float, most: float) -> float | None:
-        """A number with or without a fraction."""
+        """Return a number with or without a fraction."""
         kind = int if isinstance(self.values.get(key), int) else float
         value = self._typed(key, kind, None, "a number")
         if value is None or least <= value <= most:
             return None if value is None else float(value)
-        self.problem(key, f"{value} is not between {least} and {most}")
+        self.problem(key, f"{value} must be between {least} and {most}")
         return None
 
     def moment(self, key: str) -> int | None:
-        """A date or a time, in ms since 1970 UTC. A date begins at 00:00 UTC, and a time without a zone is UTC."""
+        """Return a date or time in ms since 1970 UTC. A date begins at 00:00 UTC, and a time without a zone is UTC."""
         value: Any = self.values.get(key)
         if isinstance(value, str):
             try:
@@ -96,24 +96,24 @@ class Table:
         return default if value is None else value
 
     def texts(self, key: str, check: Check) -> tuple[str, ...]:
-        """An array of texts at their positions; what is not text is empty."""
+        """Return an array of texts at their positions, with "" for values of other types."""
         items = self._typed(key, list, []) or []
         for index, item in enumerate(items):
             place = f"{key}[{index}]"
             if not isinstance(item, str):
                 self.problem(place, f"is {_type_name(item)}, expected a text")
             elif item in items[:index]:
-                self.problem(place, f"{quoted(item)} is there already")
+                self.problem(place, f"{quoted(item)} is listed twice")
             else:
                 self._check(place, item, check)
         return tuple(item if isinstance(item, str) else "" for item in items)
 
     def texts_by_name(self, check: Check) -> dict[str, str]:
-        """All values of this table, which must be texts."""
+        """Return all values of this table, which must be texts."""
         return {key: value for key in self.values if (value := self.text(key, check)) is not None}
 
     def numbers_by_name(self, least: float, most: float) -> dict[str, float]:
-        """All values of this table, which must be numbers."""
+        """Return all values of this table, which must be numbers."""
         return {key: value for key in self.values if (value := self.number(key, least, most)) is not None}
 
     def table(self, key: str, known: Iterable[str], what: str = "setting") -> Table | None:
@@ -121,7 +121,7 @@ class Table:
         return None if values is None else Table(values, self._at(key), known, self._problems, what)
 
     def tables(self, key: str, known: Iterable[str]) -> list[Table]:
-        """An array of tables."""
+        """Return an array of tables."""
         items = self._typed(key, list, [], f"an array of tables: write [[{_pattern(self._at(key))}]]") or []
         tables = []
         for index, item in enumerate(items):
@@ -132,7 +132,7 @@ class Table:
         return tables
 
     def tables_by_name(self, key: str, known: dict[str, tuple[str, ...]], what: str) -> dict[str, Table]:
-        """A table of tables, with the keys that each may have."""
+        """Return a table of tables, with the keys that each may have."""
         outer = self.table(key, known, what)
         if outer is None:
             return {}
@@ -161,14 +161,14 @@ class Table:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`did you mean x?`, or what there is."""
+    """Return `did you mean x?`, or the possible names."""
     names = list(known)
     close = get_close_matches(name, names, n=1)
     return f"did you mean {close[0]}?" if close else f"known are {', '.join(names)}"
 
 
 def quoted(value: str) -> str:
-    """A text as it stands in a problem."""
+    """Return a text as quoted in a problem."""
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -1,1 +1,1 @@
-"""All that this project knows of Kafka: settings, producer, offsets, batches, tables, topics, a broker."""
+"""Everything this project knows about Kafka: settings, producer, offsets, batches, tables, topics, and a broker."""

@@ -1,6 +1,6 @@
-"""Topics, offsets and lag through kafka-python's admin client: the outside view of the broker.
+"""Topics, offsets, and lag through kafka-python's admin client.
 
-Blocking calls: from a coroutine, call them in a thread.
+These calls block: from a coroutine, run them in a thread.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ TIMEOUT = 10.0
 """Seconds after which the broker counts as unavailable."""
 
 READY_TIMEOUT = 120.0
-"""Seconds that brokers get for making the files of topics which they have agreed to create."""
+"""Seconds that brokers get to create the files of topics they have agreed to create."""
 
 _PAUSE = 0.1
-"""Seconds between two tries of a call that the broker cannot answer yet."""
+"""Seconds between attempts of a call that the broker cannot answer yet."""
 
 Partition = tuple[str, int]
 """Topic name and partition number."""
 
 
 class AdminError(Exception):
-    """Base of this file's errors: BrokerUnavailable, TopicRefused, UnknownTopic."""
+    """Base class of this module's errors: BrokerUnavailable, TopicRefused, UnknownTopic."""
 
 
 class BrokerUnavailable(AdminError):
-    """No broker answered in time. The message names the servers and what to do."""
+    """No broker answered in time. The message names the servers and the remedy."""
 
 
 class TopicRefused(AdminError):
-    """The broker would not create a topic. The message names the topic and the broker's reason."""
+    """The broker refused to create a topic. The message names the topic and the broker's reason."""
 
 
 class UnknownTopic(AdminError):
@@ -54,7 +54,7 @@ class UnknownTopic(AdminError):
 
 @dataclass(frozen=True, slots=True)
 class TopicChange:
-    """What `apply` did to one topic, or `compare` found. `detail` is for people."""
+    """What `apply` did to a topic, or `compare` found. `detail` is for people."""
 
     topic: str
     action: Literal["created", "unchanged", "differs", "missing"]
@@ -63,7 +63,7 @@ class TopicChange:
 
 @dataclass(frozen=True, slots=True)
 class TopicDescription:
-    """A topic as it is on the broker. `settings` are all of them, defaults included, by Kafka's names."""
+    """A topic on the broker. `settings` holds all of its settings, defaults included, by Kafka's names."""
 
     name: str
     partitions: int
@@ -72,16 +72,16 @@ class TopicDescription:
 
     @property
     def closed_after_ms(self) -> int:
-        """How old a segment may be when a record comes; then it is closed, and may be deleted or cleaned."""
+        """Age of a segment at which the next record closes it; only then may it be deleted or compacted."""
         lag = [int(self.settings["max.compaction.lag.ms"])] if "compact" in self.settings["cleanup.policy"] else []
         return min([int(self.settings["segment.ms"]), *lag])
 
 
 @dataclass(frozen=True, slots=True)
 class TopicLog:
-    """What a topic holds. `id` is Kafka's own: a topic that is deleted and made again has another one.
+    """The extent of a topic. `id` is Kafka's own: a topic that is deleted and recreated has a new one.
 
-    `begins`: first offset still kept, `ends`: offset that the next record will have, by partition.
+    By partition: `begins` is the first offset still kept, `ends` the offset of the next record.
     """
 
     id: str
@@ -90,9 +90,9 @@ class TopicLog:
 
 
 class Admin:
-    """One connection to the broker, for as long as the `with` block lasts.
+    """A connection to the broker, open for the duration of the `with` block.
 
-    Every method raises BrokerUnavailable when no answer comes within `timeout` seconds.
+    Every method raises BrokerUnavailable if no answer comes within `timeout` seconds.
     """
 
     def __init__(self, settings: BusSettings, timeout: float = TIMEOUT) -> None:
@@ -110,10 +110,10 @@ class Admin:
         self._client.close()
 
     def apply(self, catalogue: Catalogue) -> list[TopicChange]:
-        """Create the topics that are missing, compare those that exist. Nothing is altered or deleted.
+        """Create missing topics and compare existing ones. Nothing is altered or deleted.
 
-        One entry a topic, in the order of the catalogue. Raises TopicRefused when the broker will not create
-        one; others may exist then, and a second call goes on from there.
+        Returns one entry per topic, in catalogue order. Raises TopicRefused if the broker refuses to create one; others
+        may exist by then, and a second call continues from there.
         """
         existing = self.describe(topic.name for topic in catalogue.values())
         missing = [topic for topic in catalogue.values() if topic.name not in existing]
@@ -122,7 +122,7 @@ class Admin:
         return [self._compare(topic, existing.get(topic.name)) for topic in catalogue.values()]
 
     def compare(self, catalogue: Catalogue) -> list[TopicChange]:
-        """The topics that are missing and those that differ, in the order of the catalogue. Nothing is changed."""
+        """Return missing and differing topics, in catalogue order. Changes nothing."""
         existing = self.describe(topic.name for topic in catalogue.values())
         compared = [
             self._compare(topic, existing[topic.name])
@@ -133,13 +133,13 @@ class Admin:
         return [change for change in compared if change.action != "unchanged"]
 
     def brokers(self) -> dict[int, tuple[int, ...]]:
-        """The version of each broker, as far as what it understands tells, by its id."""
+        """Return each broker's version by broker id, as far as its supported APIs reveal it."""
         found = self._call(self._client.describe_cluster)["brokers"]
         ids = [int(broker["broker_id"]) for broker in found]
         return {each: tuple(self._call(self._client.get_broker_version_data, each).broker_version) for each in ids}
 
     def out_of_sync(self, names: Iterable[str]) -> dict[str, int]:
-        """How many partitions of the named topics have replicas that are not in sync, by topic, where any has."""
+        """Return, for each named topic that has any, the number of partitions with replicas out of sync."""
         found = self._call(self._client.describe_topics, list(names))
         behind = {
             topic["name"]: sum(len(p["isr_nodes"]) < len(p["replica_nodes"]) for p in topic["partitions"])
@@ -149,11 +149,11 @@ class Admin:
         return {name: count for name, count in behind.items() if count}
 
     def list_topics(self) -> list[str]:
-        """Names of all topics but Kafka's internal ones, sorted."""
+        """Return the names of all topics except Kafka's internal ones, sorted."""
         return sorted(t["name"] for t in self._call(self._client.describe_topics) if not t["is_internal"])
 
     def describe(self, names: Iterable[str]) -> dict[str, TopicDescription]:
-        """Those of the named topics that exist, by name."""
+        """Return those of the named topics that exist, by name."""
         found = self._call(self._client.describe_topics, list(names))
         found = [topic for topic in found if topic["error_code"] == 0]
         if not found:
@@ -171,15 +171,15 @@ class Admin:
         }
 
     def begin_offsets(self, topic: str) -> dict[int, int]:
-        """First offset still kept, by partition. Raises UnknownTopic."""
+        """Return the first offset still kept, by partition. Raises UnknownTopic."""
         return self._offsets_of(topic, OffsetSpec.EARLIEST)
 
     def end_offsets(self, topic: str) -> dict[int, int]:
-        """Offset that the next record will have, by partition. Raises UnknownTopic."""
+        """Return the offset of the next record, by partition. Raises UnknownTopic."""
         return self._offsets_of(topic, OffsetSpec.LATEST)
 
     def newest(self, names: Iterable[str]) -> dict[Partition, int]:
-        """Time (ms) of the newest record of each partition of the named topics that has records."""
+        """Return the time (ms) of the newest record of each nonempty partition of the named topics."""
         wanted = {TopicPartition(*partition): OffsetSpec.MAX_TIMESTAMP for partition in self._partitions(names)}
         found = self._call(self._client.list_partition_offsets, wanted) if wanted else {}
         return {(tp.topic, tp.partition): at.timestamp for tp, at in found.items() if at.timestamp >= 0}
@@ -204,26 +204,26 @@ class Admin:
         return {name: TopicLog(id_, _of_topic(begins, name), _of_topic(ends, name)) for name, id_ in ids.items()}
 
     def identities(self, names: Iterable[str]) -> dict[str, Identity]:
-        """What those of the named topics are that exist, by name."""
+        """Return the identities of those of the named topics that exist, by name."""
         wanted = list(names)
         found = self._call(self._client.describe_topics, wanted) if wanted else []
         return {t["name"]: Identity(str(t["topic_id"]), len(t["partitions"])) for t in found if t["error_code"] == 0}
 
     def has_members(self, group: str) -> bool:
-        """Whether processes are in a consumer group."""
+        """Whether a consumer group has members."""
         return bool(self._call(self._client.describe_groups, [group])[group]["members"])
 
     def group_identities(self, group: str) -> dict[str, Identity]:
-        """What topics were when the group last committed offsets of them, by name, as far as it noted that."""
+        """Return the topic identities that the group noted with its last committed offsets, by name."""
         committed = self._call(self._client.list_group_offsets, group)[group]
         noted = {tp.topic: Identity.parsed(at.metadata or "") for tp, at in committed.items() if at.offset >= 0}
         return {topic: identity for topic, identity in noted.items() if identity is not None}
 
     def adopt_offsets(self, group: str) -> int:
-        """Take what a group has committed for offsets of the topics that are here. Returns of how many partitions.
+        """Mark a group's committed offsets as offsets of this cluster's topics; returns the number of partitions.
 
-        It is for offsets that a mirror has translated, with what was noted of the topics at the other cluster. None is
-        beyond the end of its partition afterwards. The group has no members. Raises AdminError.
+        For offsets translated by a mirror, whose notes describe the other cluster's topics. Afterwards no offset lies
+        beyond the end of its partition. The group must have no members. Raises AdminError.
         """
         committed = self._call(self._client.list_group_offsets, group)[group]
         there = {tp: at for tp, at in committed.items() if at.offset >= 0}
@@ -243,19 +243,19 @@ class Admin:
         return len(adopted)
 
     def group_offsets(self, group: str) -> dict[Partition, int]:
-        """Offset that the group reads next, of each partition it committed. Empty for an unknown group."""
+        """Return the offset that the group reads next, for each committed partition. Empty for an unknown group."""
         committed = self._call(self._client.list_group_offsets, group)[group]
         return {(tp.topic, tp.partition): at.offset for tp, at in committed.items() if at.offset >= 0}
 
     def lag(self, group: str) -> dict[Partition, int]:
-        """Records that the group has still to read, of each partition it committed and that still exists."""
+        """Return the number of records the group has yet to read, for each committed partition that still exists."""
         committed = self.group_offsets(group)
         alive = set(self._partitions({topic for topic, _ in committed}))
         ends = self._offsets([partition for partition in committed if partition in alive], OffsetSpec.LATEST)
         return {partition: max(0, end - committed[partition]) for partition, end in ends.items()}
 
     def _create(self, topics: list[Topic]) -> list[str]:
-        """Create topics, wait until they can be used, and name those that existed after all."""
+        """Create topics, wait until they are usable, and return the names of those that turned out to exist."""
         answer = self._call(
             self._client.create_topics,
             {
@@ -279,7 +279,7 @@ class Admin:
                     f"{topic['name']} was not created: {reason} ({kind}). TRACKLY_REPLICATION is"
                     f" {self._settings.replication}, TRACKLY_PARTITIONS is {self._settings.partitions}."
                 )
-        # They are there, and each broker makes their files in its own time: seconds on a slow disk.
+        # The topics exist, but each broker creates their files in its own time: seconds on a slow disk.
         self._call(self._client.wait_for_topics, [topic.name for topic in topics], int(READY_TIMEOUT * 1000))
         return found
 
@@ -301,8 +301,8 @@ class Admin:
         return TopicChange(topic.name, "differs" if differences else "unchanged", "; ".join(differences))
 
     def _wanted(self, topic: Topic) -> dict[str, str]:
-        # acks=all promises no more than min.insync.replicas: with Kafka's default of 1, an acknowledged
-        # record can be lost with one broker, whatever the replication.
+        # acks=all guarantees only min.insync.replicas copies: with Kafka's default of 1, losing one broker can lose an
+        # acknowledged record, whatever the replication.
         return {"min.insync.replicas": str(max(1, self._settings.replication - 1)), **topic.settings}
 
     def _partitions(self, topics: Iterable[str]) -> list[Partition]:
@@ -336,20 +336,20 @@ class Admin:
             except KafkaError as error:
                 if not error.retriable:
                     raise AdminError(f"{self._settings.bootstrap_servers} answered: {error}") from error
-                # A fresh broker has no coordinator for the first moments; after a restart no node is known.
+                # A fresh broker has no coordinator at first; after a restart, no node is known.
                 if time.monotonic() >= deadline:
                     raise _unavailable(self._settings.bootstrap_servers, self._timeout, error) from error
                 time.sleep(_PAUSE)
 
 
 def connect(arguments: Mapping[str, Any], timeout: float = TIMEOUT) -> Any:
-    """A KafkaAdminClient that has reached a broker. `arguments` are those of `BusSettings.kafka_python`.
+    """Return a KafkaAdminClient that has reached a broker. `arguments` are those of `BusSettings.kafka_python`.
 
-    Raises BrokerUnavailable after `timeout` seconds, with the reason why the last connection failed.
+    Raises BrokerUnavailable after `timeout` seconds, with the reason of the last failed connection.
     """
     servers = list(arguments["bootstrap_servers"])
     deadline = time.monotonic() + timeout
-    # kafka-python does not close the sockets of connections that are refused.
+    # kafka-python does not close the sockets of refused connections.
     while (refusal := _refusal(servers)) is not None:
         if time.monotonic() >= deadline:
             raise _unavailable(",".join(servers), timeout, refusal)
@@ -378,8 +378,8 @@ def connect(arguments: Mapping[str, Any], timeout: float = TIMEOUT) -> Any:
 
 
 def _refusal(servers: Iterable[str]) -> OSError | None:
-    """None when one of the servers accepts a connection, else why the last one does not."""
-    refusal = OSError("no server is named")
+    """Return None if one of the servers accepts a connection, or else why the last one does not."""
+    refusal = OSError("no server is configured")
     for server in servers:
         host, _, port = server.rpartition(":")
         try:
@@ -392,7 +392,7 @@ def _refusal(servers: Iterable[str]) -> OSError | None:
 
 
 class _LastError(logging.Handler):
-    """Keeps the last exception that kafka-python logs while it connects: it raises nothing but a timeout."""
+    """Keeps the last exception that kafka-python logs while connecting, because it raises only a timeout."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

@@ -1,10 +1,11 @@
-"""Whether a service is dead though its process runs: `/readyz` answers 503, or nothing, for a long time.
+"""Decides whether a service is dead although its process runs: `/readyz` has answered 503, or nothing, for too long.
 
-Docker marks what is unhealthy and leaves it at that. So the health check of a container, `python -m bus.alive PORT`,
-kills the service when it counts as dead, and the container's restart policy starts it again. `trackly up` judges its
-processes in the same way. A kill at any time loses nothing.
+Docker only marks a container as unhealthy. So the container's health check, `python -m bus.alive PORT`, kills a service
+that counts as dead, and the restart policy starts it again. `trackly up` judges its processes the same way. A kill at
+any time loses nothing.
 
-Kubernetes kills what a liveness probe says is dead: `python -m bus.alive --probe PORT` judges alike and kills nothing.
+Kubernetes kills a container itself when its liveness probe fails: `python -m bus.alive --probe PORT` applies the same
+rule and kills nothing.
 """
 
 from __future__ import annotations
@@ -21,24 +22,23 @@ from pathlib import Path
 from typing import Any
 
 DEAD_AFTER = 180.0
-"""Seconds without readiness and without progress after which a service counts as dead. A broker that is away for a
-shorter time ends nothing."""
+"""Seconds without readiness or progress after which a service counts as dead. A shorter broker outage kills nothing."""
 
 MEMORY = Path("/tmp/trackly-health.json")
-"""Where a health check finds what the one before it saw."""
+"""Where one health check leaves its observations for the next."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What `/readyz` says. `progress` grows while the service does what it must before it is ready, such as reading
-    its tables back from Kafka."""
+    """The answer of `/readyz`. `progress` grows while the service works towards readiness, for example by restoring its
+    tables from Kafka."""
 
     ready: bool
     progress: float = 0.0
 
 
 def ask(port: int, timeout: float = 1.0) -> Answer:
-    """Ask a service of this machine. One that does not answer is not ready."""
+    """Ask a local service. One that does not answer is not ready."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=timeout) as answer:
             return Answer(answer.status == 200)
@@ -52,7 +52,7 @@ def ask(port: int, timeout: float = 1.0) -> Answer:
 
 
 class Patience:
-    """Judges a service by its answers. Times are in seconds, of any clock that does not go back."""
+    """Judges a service by its answers. Times are in seconds on any monotonic clock."""
 
     def __init__(self, limit: float = DEAD_AFTER) -> None:
         self._limit = limit
@@ -60,7 +60,7 @@ class Patience:
         self._progress = 0.0
 
     def is_over(self, answer: Answer, now: float) -> bool:
-        """Whether the service has been neither ready nor moving for too long."""
+        """Whether the service has been neither ready nor progressing for too long."""
         if answer.ready:
             self._since = None
         elif self._since is None or answer.progress > self._progress:
@@ -69,12 +69,12 @@ class Patience:
         return self._since is not None and now - self._since >= self._limit
 
     def remember(self, path: Path) -> None:
-        """Write down what has been seen."""
+        """Save the observations."""
         path.write_text(json.dumps({"since": self._since, "progress": self._progress}), "utf-8")
 
     @classmethod
     def remembered(cls, path: Path, limit: float = DEAD_AFTER) -> Patience:
-        """What was written down last; nothing seen yet where there is nothing."""
+        """Load the last saved observations, or empty ones."""
         patience = cls(limit)
         try:
             known: Any = json.loads(path.read_text("utf-8"))
@@ -85,15 +85,15 @@ class Patience:
 
 
 def children_of_init(proc: Path = Path("/proc")) -> list[int]:
-    """Processes that the first process of this container started: the service. None outside a container."""
+    """Return the children of the container's first process, that is the service. Empty outside a container."""
     found = []
     for entry in proc.iterdir():
         if entry.name.isdecimal():
             try:
                 status = (entry / "stat").read_text("utf-8", "replace")
             except OSError:
-                continue  # it has ended
-            # The name, in parentheses, may hold anything.
+                continue  # it has exited
+            # The name, in parentheses, may contain anything.
             parent = int(status.rpartition(")")[2].split()[1])
             if parent == 1 and int(entry.name) != os.getpid():
                 found.append(int(entry.name))
@@ -101,7 +101,7 @@ def children_of_init(proc: Path = Path("/proc")) -> list[int]:
 
 
 def main(port: int, memory: Path = MEMORY, limit: float = DEAD_AFTER) -> int:
-    """Check the service of this container once; kill it when it counts as dead. Exit code 0: it is ready."""
+    """Check this container's service once, and kill it if it counts as dead. Exit code 0: it is ready."""
     answer = ask(port, timeout=3.0)
     patience = Patience.remembered(memory, limit)
     if patience.is_over(answer, time.monotonic()):
@@ -112,7 +112,7 @@ def main(port: int, memory: Path = MEMORY, limit: float = DEAD_AFTER) -> int:
 
 
 def probe(port: int, memory: Path | None = None, limit: float = DEAD_AFTER) -> int:
-    """Check a service once, for an orchestrator that kills it itself. Exit code 1: it counts as dead."""
+    """Check a service once, for an orchestrator that does the killing. Exit code 1: it counts as dead."""
     answer = ask(port, timeout=3.0)
     memory = memory or memory_of_this_start()
     patience = Patience.remembered(memory, limit)
@@ -122,7 +122,7 @@ def probe(port: int, memory: Path | None = None, limit: float = DEAD_AFTER) -> i
 
 
 def memory_of_this_start(proc: Path = Path("/proc")) -> Path:
-    """A file for what was seen of the container's first process. Its directory may outlive the container."""
+    """Return the file for observations of the container's first process. The directory may outlive the container."""
     try:
         started = (proc / "1" / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19]
     except (OSError, IndexError):

@@ -7,8 +7,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
-# A parent that is killed can stop nothing: the kernel does (PR_SET_PDEATHSIG is 1, kept across exec). A small
-# program in between sets it, because code between fork and exec is unsafe where threads run.
+# A killed parent cannot stop its children, but the kernel can (PR_SET_PDEATHSIG is 1, and survives exec). A small
+# program in between sets it, because running code between fork and exec is unsafe with threads.
 _LAUNCHER = f"""\
 import ctypes, os, sys
 ctypes.CDLL(None).prctl(1, {int(signal.SIGKILL)}, 0, 0, 0)
@@ -18,9 +18,9 @@ if os.getppid() == int(sys.argv[1]):
 
 
 def dying_with_parent(command: Sequence[str]) -> list[str]:
-    """The command, started so that it is killed with its parent. Linux only; elsewhere the command as it is.
+    """Return the command wrapped so that it is killed with its parent. Linux only; unchanged elsewhere.
 
-    It is killed when the *thread* that started it ends: start it from the main thread.
+    The kernel kills it when the *thread* that started it ends, so start it from the main thread.
     """
     if sys.platform != "linux":
         return list(command)

@@ -1,11 +1,11 @@
-"""aiokafka's clients, as everything here makes them: the deployment's settings, and no waiting for one lost broker.
+"""aiokafka clients with the deployment's settings that keep working when one broker hangs.
 
-A broker that is frozen accepts connections and answers nothing. aiokafka makes one connection after the other, waits
-for each as long as for any request, and asks for metadata wherever chance leads it: so one broker keeps a client from
-all others, for minutes. This client gives a new connection a short time, makes connections beside each other, and
-leaves a broker alone for a moment that did not answer; meanwhile it asks the others who leads its partitions now.
+A frozen broker accepts connections but never answers. aiokafka opens one connection at a time, waits for each as long
+as for any request, and asks a random broker for metadata, so one such broker can block a client for minutes. This
+client limits the time for a new connection, opens connections concurrently, avoids a broker that did not answer for a
+moment, and meanwhile asks the other brokers for the new partition leaders.
 
-Private API of aiokafka 0.14.0 is used; `tests/unit/bus/test_clients.py` fails when a new version no longer calls it.
+Relies on private API of aiokafka 0.14.0; `tests/unit/bus/test_clients.py` fails if a new version no longer calls it.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ REQUEST_TIMEOUT = 4.0
 frozen, which keeps its connections."""
 
 METADATA_AGE = 10.0
-"""Seconds after which a client asks again who leads which partition, if nothing told it before. aiokafka asks an old
-leader where a partition begins until then."""
+"""Seconds after which a client refreshes its metadata, if nothing did before. Until then aiokafka asks an old leader
+where a partition begins."""
 
 CONNECT_TIMEOUT = 1.5
-"""Seconds in which a broker must answer on a new connection."""
+"""Seconds for a broker to answer on a new connection."""
 
 JOIN_TIMEOUT = 12.0
-"""Seconds in which a group must answer who joins it: it answers when all others have noticed, given up their work and
-joined too. Who asks again before that may make the group begin again."""
+"""Seconds for a group to answer a join request. It answers only after all other members have noticed, finished their
+work, and joined too; retrying earlier may make the group start over."""
 
 LOOK_EVERY = 1.0
 """Seconds after which a consumer looks whether it has something to ask a broker for, if nothing told it: that another
 broker leads a partition now tells nothing. aiokafka looks five times a second."""
 
 LEFT_ALONE = 1.0
-"""Seconds for which nobody tries to connect to a broker that has not answered."""
+"""Seconds during which nobody tries to connect to a broker that has not answered."""
 
 PATIENCE = 300.0
-"""Seconds for which a client asks about a topic that it does not know while no broker answers."""
+"""Seconds for which a client keeps asking about an unknown topic while no broker answers."""
 
 HELD = "held"
 """The connection to a broker, as `ConnectionGroup` has others, for requests that it may hold for long."""
@@ -65,15 +65,15 @@ _TIMES = {"request_timeout_ms": int(REQUEST_TIMEOUT * 1000), "metadata_max_age_m
 
 
 class _Connection(AIOKafkaConnection):  # type: ignore[misc]
-    """A connection to a broker, whose loss is an error of Kafka on every event loop.
+    """A connection whose loss raises a KafkaError on every event loop.
 
-    When a peer has reset a connection, uvloop 0.23 raises RuntimeError to who writes to it, where asyncio says nothing.
-    aiokafka 0.14, which takes it for one that stands until its reader has had a turn, does not expect that: the task
-    ends which keeps a client's metadata, or which fetches, nobody is told, and whoever waits for it waits for ever.
+    After a peer resets a connection, uvloop 0.23 raises RuntimeError on write, where asyncio stays silent. aiokafka
+    0.14 considers the connection open until its reader has run and does not expect the error: the task that refreshes
+    metadata or fetches ends silently, and whoever waits for it waits forever.
     """
 
     def send(self, request: Any, expect_response: bool = True) -> Any:
-        """The answer to a request. Raises KafkaError."""
+        """Send a request and return the answer. Raises KafkaError."""
         try:
             return super().send(request, expect_response)
         except RuntimeError as error:
@@ -84,11 +84,11 @@ class _Connection(AIOKafkaConnection):  # type: ignore[misc]
 
 
 def _is_of_the_loop(error: RuntimeError) -> bool:
-    return type(error) is RuntimeError  # errors of Kafka are RuntimeErrors too
+    return type(error) is RuntimeError  # subclasses are Kafka's own errors
 
 
 class _Client(AIOKafkaClient):  # type: ignore[misc]
-    """What a consumer or producer talks to its brokers through. Its state is made by `_adopt`."""
+    """The client that a consumer or producer uses to talk to brokers. `_adopt` sets up its state."""
 
     _request_timeout_ms: int
     _silent: dict[Any, float]
@@ -99,7 +99,7 @@ class _Client(AIOKafkaClient):  # type: ignore[misc]
         return nullcontext()
 
     async def bootstrap(self) -> None:
-        """Learn of the brokers from the first that answers; at first, none is waited for."""
+        """Learn the brokers from the first one that answers, without waiting long for any of them at first."""
         usual, self._request_timeout_ms = self._request_timeout_ms, int(CONNECT_TIMEOUT * 1000)
         try:
             await super().bootstrap()
@@ -135,15 +135,15 @@ class _Client(AIOKafkaClient):  # type: ignore[misc]
             return _sound(conn)
 
     async def _metadata_update(self, cluster_metadata: Any, topics: Any) -> bool:
-        # The one task that does this for a client must not end, or the client stands still for ever.
+        # This is the client's only metadata task. If it ended, the client would hang forever.
         try:
             return bool(await super()._metadata_update(cluster_metadata, topics))
         except Exception:
-            log.exception("who leads which partition is not known")
+            log.exception("partition leaders are unknown")
             return False
 
     async def send(self, node_id: Any, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:
-        """The answer to a request. Raises KafkaError."""
+        """Send a request and return the answer. Raises KafkaError."""
         if isinstance(request, (JoinGroupRequest, SyncGroupRequest)):
             return await self._send_within(JOIN_TIMEOUT, node_id, request, group)
         if not is_held(request):
@@ -173,7 +173,7 @@ class _Client(AIOKafkaClient):  # type: ignore[misc]
             raise RequestTimedOutError from error
 
     async def _wait_on_metadata(self, topic: str) -> Any:
-        # aiokafka takes a topic for unknown that nobody could be asked about.
+        # aiokafka treats a topic as unknown when nobody could be asked about it.
         since = time.monotonic()
         while True:
             try:
@@ -186,7 +186,7 @@ class _Client(AIOKafkaClient):  # type: ignore[misc]
                     raise
 
     def get_random_node(self) -> Any:
-        """A broker to ask what any of them knows; of those that answer, if there are some."""
+        """Return a broker for questions that any of them can answer, preferably one that responds."""
         now = time.monotonic()
         for _ in range(8):
             node = super().get_random_node()
@@ -202,14 +202,14 @@ def _sound(conn: Any) -> Any:
 
 
 def _adopt(client: AIOKafkaClient) -> None:
-    # Consumers and producers make their client themselves.
+    # Consumers and producers create their client themselves.
     client.__class__ = _Client
     client._silent = {}
     client._connecting = defaultdict(asyncio.Lock)
 
 
 async def started(client: Any) -> Any:
-    """A consumer or producer of aiokafka, started; stopped where that fails. Raises aiokafka.errors.KafkaError."""
+    """Start an aiokafka consumer or producer, and stop it if that fails. Raises aiokafka.errors.KafkaError."""
     try:
         await client.start()
     except BaseException:
@@ -224,9 +224,8 @@ def new_consumer(
     kind: type[Consumer] = Consumer,
     **options: Any,
 ) -> Consumer:
-    """A consumer of aiokafka, of this kind. It commits nothing by itself and reads from the beginning, unless `options`
-    say else.
-    """
+    """Return an aiokafka consumer of this class. Unless `options` differ, it does not autocommit and reads from the
+    beginning."""
     given = {
         "group_id": None,
         "enable_auto_commit": False,
@@ -241,7 +240,7 @@ def new_consumer(
 
 
 def new_producer(settings: BusSettings, **options: Any) -> aiokafka.AIOKafkaProducer:
-    """A producer of aiokafka."""
+    """Return an aiokafka producer."""
     producer = aiokafka.AIOKafkaProducer(**options, **_TIMES, **settings.aiokafka())
     _adopt(producer.client)
     return producer

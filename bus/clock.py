@@ -1,4 +1,5 @@
-"""The one place that reads this machine's clocks. Time is a parameter: services give it, and tests move it."""
+"""The only module that reads this machine's clocks. Time is a parameter elsewhere: services pass it in, and tests
+control it."""
 
 from __future__ import annotations
 
@@ -8,68 +9,68 @@ from typing import NamedTuple, Protocol
 
 
 def now_ms() -> int:
-    """Milliseconds since 1970 UTC, of the clock that people set."""
+    """Milliseconds since 1970 UTC on the wall clock."""
     return time.time_ns() // 1_000_000
 
 
 def now_ns() -> int:
-    """Nanoseconds since 1970 UTC, of the same clock: OpenTelemetry's unit."""
+    """Nanoseconds since 1970 UTC on the wall clock: OpenTelemetry's unit."""
     return time.time_ns()
 
 
 def now_seconds() -> float:
-    """Seconds since 1970 UTC, of the same clock."""
+    """Seconds since 1970 UTC on the wall clock."""
     return time.time()
 
 
 class Moment(NamedTuple):
-    """A time: `monotonic` in seconds, which no one sets, and `millis` since 1970 UTC, which goes on while a machine
-    sleeps. Ages are told by both, so that neither clock can make something look newer than it is."""
+    """A point in time: `monotonic` in seconds, which nobody can set, and `millis` since 1970 UTC, which advances while
+    a machine sleeps. Ages use both, so that neither clock can make something look newer than it is."""
 
     monotonic: float
     millis: int
 
     def seconds_until(self, later: Moment) -> float:
-        """How long ago this was at a later moment, by the clock that says longer."""
+        """Return the time from this moment to a later one, by the clock that shows more."""
         return max(later.monotonic - self.monotonic, (later.millis - self.millis) / 1000)
 
 
 def moment() -> Moment:
-    """The time now."""
+    """Return the current moment."""
     return Moment(time.monotonic(), now_ms())
 
 
 class Clock(Protocol):
-    """Wall clock for what is written down, monotonic clock for durations, and waiting."""
+    """The wall clock for timestamps, the monotonic clock for durations, and waiting."""
 
     def now_ms(self) -> int:
-        """Milliseconds since 1970 UTC."""
+        """Return milliseconds since 1970 UTC."""
 
     def monotonic(self) -> float:
-        """Seconds of a clock that never goes back."""
+        """Return monotonic seconds."""
 
     async def sleep(self, seconds: float) -> None:
-        """Return after so many seconds of this clock."""
+        """Sleep for this many seconds of this clock."""
 
 
 class SystemClock:
-    """The clocks of this machine."""
+    """This machine's clocks."""
 
     def now_ms(self) -> int:
-        """Milliseconds since 1970 UTC."""
+        """Return milliseconds since 1970 UTC."""
         return now_ms()
 
     def monotonic(self) -> float:
-        """Seconds of a clock that never goes back."""
+        """Return monotonic seconds."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """Return after so many seconds."""
+        """Sleep for this many seconds."""
         await asyncio.sleep(seconds)
 
 
 async def within(seconds: float, future: asyncio.Future[None], clock: Clock) -> bool:
-    """Whether the future is done within so many seconds. The future is left as it is."""
+    """Whether the future is done within this many seconds. The future is not canceled."""
     if future.done():
         return True
     alarm = asyncio.ensure_future(clock.sleep(seconds))

@@ -1,8 +1,8 @@
-"""The end of a process, whatever hangs.
+"""Ends a process on a deadline, even if something hangs.
 
-What a crash leaves behind is mended by the next start. A process that crashes and does not end is worse: it answers
-`/livez`, holds its partitions, and nobody starts another. A last commit may wait for a broker, an agent for a lock, the
-interpreter for a thread; so a thread of its own counts the time.
+The next start repairs whatever a crash leaves behind. A process that crashes without exiting is worse: it answers
+`/livez`, holds its partitions, and is never replaced. A last commit may wait for a broker, an agent for a lock, the
+interpreter for a thread, so a separate thread watches the clock.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ from bus.standing import tell_on_request
 log = logging.getLogger(__name__)
 
 CRASH_SECONDS = 20.0
-"""From a crash to the end of the process: time for work in progress and the last commit."""
+"""Seconds from a crash to the end of the process, for work in progress and the last commit."""
 
 STOP_SECONDS = 55.0
-"""From the wish to stop to the end. A rebalance waits 20 s for work in progress; orchestrators should wait 60 s."""
+"""Seconds from a stop request to the end. A rebalance waits 20 s for work in progress; orchestrators should allow
+60 s."""
 
 _lock = threading.Lock()
 _deadline = 0.0
 
 
 def be_a_service() -> None:
-    """This process is a service: deadlines count from now on, and it tells on request what it waits for. Elsewhere,
-    as in a test or a command, they do not."""
+    """Mark this process as a service: deadlines are enforced from now on, and it reports what it waits for on request.
+    Other processes, such as tests and commands, have no deadlines."""
     global _deadline
     tell_on_request()
     _deadline = float("inf")
@@ -42,9 +43,9 @@ def is_a_service() -> bool:
 
 
 def end_within(seconds: float, reason: str) -> None:
-    """End this service's process after so many seconds, with exit code 1, unless it has ended by itself until then.
+    """Exit this service's process with code 1 after this many seconds, unless it has ended by then.
 
-    Called again, the earlier deadline counts. Where each thread was is written to standard error.
+    Of several calls, the earliest deadline holds. Each thread's stack is written to standard error.
     """
     global _deadline
     with _lock:
@@ -58,7 +59,7 @@ def end_within(seconds: float, reason: str) -> None:
 def _end(deadline: float, seconds: float, reason: str) -> None:
     time.sleep(max(0.0, deadline - time.monotonic()))
     try:
-        log.critical("%s, and the process has not ended in %.0f s: ending it now", reason, seconds)
+        log.critical("%s, but the process has not exited within %.0f s: exiting now", reason, seconds)
         faulthandler.dump_traceback(sys.__stderr__ or 2)
     finally:
         os._exit(1)

@@ -1,4 +1,4 @@
-"""Errors of Kafka's client, under one name for all rooms: outside `bus` nobody imports the client."""
+"""Kafka client errors under one name: only `bus` imports the client."""
 
 from __future__ import annotations
 

@@ -22,10 +22,10 @@ from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.protocol.fetch import FetchRequest
 
 FULL = 64 << 10
-"""Bytes of a fetch that is worth its price."""
+"""Bytes that make a fetch worth its cost."""
 
 WAIT_MS = 8
-"""For how long they are waited for."""
+"""Milliseconds to wait for them."""
 
 USUAL_WAIT_MS = 500
 """How long a broker holds a request for records that has none, unless it is told otherwise: aiokafka's own."""
@@ -85,10 +85,10 @@ class _Fetcher(Fetcher):  # type: ignore[misc]
 
 
 class _FollowingFetcher(_Fetcher):
-    """A fetcher whose requests to a broker follow what that broker's last answer brought."""
+    """A fetcher whose next request to a broker depends on what that broker's last answer contained."""
 
     _busy: set[int]
-    """Brokers whose last answer had records."""
+    """Brokers whose last answer contained records."""
 
     def _ask(self, assignment: Any, node: int, request: Any) -> None:
         super()._ask(assignment, node, request)
@@ -111,13 +111,13 @@ class Consumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]
     async def start(self) -> None:
         """Connect. Raises aiokafka.errors.KafkaError."""
         await super().start()
-        # It is made in there, and does nothing before its first turn of the loop.
+        # `start` creates the fetcher, which does nothing before its first turn of the event loop.
         fetcher: Any = self._fetcher
         fetcher.__class__ = self._fetcher_class
         fetcher._quiet, fetcher._busy, fetcher._assignment = set(), set(), None
 
 
 class FollowingConsumer(Consumer):
-    """A consumer whose fetches wait as the load is."""
+    """A consumer whose fetch waits follow the load."""
 
     _fetcher_class = _FollowingFetcher

@@ -1,9 +1,9 @@
-"""Collection of garbage by plan, in every service.
+"""Scheduled garbage collection, for every service.
 
-What a service has made until it is ready lives as long as its process: it is set apart (`gc.freeze`), so that no
-collection looks at it again. Of the rest nearly everything is freed without a collection; young ones are rare and short
-then. A full one takes time in proportion to all that lives, which is most under load, so Python begins none: it has its
-turn when the process has little to do, and after a while in any case, since what is in cycles must go some time.
+Objects created before a service is ready live as long as the process, so they are frozen (`gc.freeze`) and never
+scanned again. Reference counting frees nearly everything else, so young collections are rare and short. A full
+collection takes time proportional to all live objects, which is highest under load. Python therefore never starts one;
+it runs when the process is nearly idle, and at the latest after a while, because cycles must be freed eventually.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ import time
 from bus import ending
 
 THRESHOLDS = 50_000, 20, 1_000_000
-"""More objects made than freed before a young collection; young before middle ones; middle before full ones."""
+"""Net allocations before a young collection; young ones before a middle one; middle ones before a full one."""
 
 LOOK_EVERY = 5.0
-"""Seconds between two looks at whether it is time for a full collection."""
+"""Seconds between checks whether a full collection is due."""
 
 FULL_EVERY, FULL_AT_LAST = 60.0, 900.0
-"""Seconds from a full collection to the next: in a quiet moment, and whether there is one or not."""
+"""Seconds between full collections: in a quiet moment, and at the latest."""
 
 QUIET = 0.2
-"""Share of a core that a process uses at most in a quiet moment."""
+"""Share of a core below which a process counts as quiet."""
 
 
 class FullOnes:
-    """When full collections have their turn. Times are in seconds."""
+    """Schedules full collections. Times are in seconds."""
 
     def __init__(self, now: float, used: float) -> None:
         self._last = self._looked = now
         self._used = used
 
     def is_due(self, now: float, used: float) -> bool:
-        """Whether one is due, at `now`, for a process that has used so much processor time."""
+        """Whether a full collection is due at `now`, given the processor time used so far."""
         share = (used - self._used) / max(now - self._looked, 1e-3)
         self._looked, self._used = now, used
         since = now - self._last
@@ -46,7 +46,7 @@ class FullOnes:
 
 
 def collect_by_plan() -> None:
-    """Begin, once a service is ready, in its event loop. A process that is none, such as a test, is left alone."""
+    """Start scheduled collection in a ready service's event loop. Does nothing in other processes, such as tests."""
     if not ending.is_a_service():
         return
     gc.collect()

@@ -1,4 +1,4 @@
-"""What is asked for the health of a service that has no web server of its own."""
+"""Serves the health endpoints of services without a web server of their own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bus.health import Health
 
 
 class HealthServer:
-    """The three paths over HTTP for services that have no web server of their own. Port 0: none."""
+    """Serves the three health paths over HTTP. Port 0 disables it."""
 
     def __init__(self, health: Health, host: str, port: int) -> None:
         self._health = health
@@ -17,7 +17,7 @@ class HealthServer:
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
-        """Listen. Raises OSError when the port is taken."""
+        """Start listening. Raises OSError if the port is taken."""
         if not self._port:
             return
         app = web.Application()

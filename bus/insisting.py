@@ -1,4 +1,4 @@
-"""Questions to Kafka that are asked until it answers."""
+"""Retries requests to Kafka until they succeed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PAUSE = 0.5
-"""Seconds between two tries."""
+"""Seconds between attempts."""
 
 
 async def insist(what: str, ask: Callable[[], Awaitable[T]]) -> T:
-    """Ask until there is an answer: while brokers come and go, nothing else can be done that needs it.
+    """Retry until there is an answer: while brokers come and go, nothing that depends on it can be done.
 
-    `what` is for the log. Errors that asking again does not mend are raised.
+    `what` is for the log. Raises errors that a retry cannot fix.
     """
     while True:
         try:
@@ -28,5 +28,5 @@ async def insist(what: str, ask: Callable[[], Awaitable[T]]) -> T:
         except KafkaError as error:
             if not may_pass(error):
                 raise
-            log.warning("%s: Kafka does not answer (%s); asking again", what, type(error).__name__)
+            log.warning("%s: Kafka does not answer (%s); retrying", what, type(error).__name__)
             await asyncio.sleep(PAUSE)

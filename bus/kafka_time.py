@@ -1,4 +1,4 @@
-"""How far this machine's clock is off Kafka's. Kafka tells its time only with a record that it has just taken."""
+"""Measures this machine's clock against Kafka's. Kafka reveals its time only when it appends a record."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from bus.producer import Producer
 from bus.settings import BusSettings
 
 VERSION = "version"
-"""Header of what a process asks with: the version of trackly that it runs (`trackly doctor` reads it)."""
+"""Header of a clock probe: the version of trackly that this process runs (`trackly doctor` reads it)."""
 
 _CREATE_TIME = 0
 
 
 class ClockWrong(RuntimeError):
-    """This machine's clock is further off Kafka's than it may be. The message says what to do."""
+    """This machine's clock differs too much from Kafka's. The message gives the remedy."""
 
 
 async def seconds_ahead(producer: Producer, settings: BusSettings, name: str) -> float:
-    """By how many seconds the wall clock is ahead of Kafka's, for certain; below 0: behind. `name` is who asks.
+    """Return the seconds by which the wall clock is certainly ahead of Kafka's; negative: behind. `name` identifies the
+    caller.
 
-    0 too where the topic was made by somebody else and tells no time. Raises KafkaError.
+    Also 0 if the topic was created elsewhere and carries no broker time. Raises KafkaError.
     """
     before = now_seconds()
     headers = [(VERSION, metadata.version("trackly").encode())]
@@ -34,24 +35,24 @@ async def seconds_ahead(producer: Producer, settings: BusSettings, name: str) ->
 
 
 def clock_problem(ahead: float, tolerance: float) -> str | None:
-    """What to tell of a clock that is so far ahead (seconds), or None while that is tolerated."""
+    """Describe a clock that is this many seconds ahead, or return None if that is tolerated."""
     if abs(ahead) <= tolerance:
         return None
     return f"this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} Kafka's"
 
 
 async def check_clock(settings: BusSettings, name: str) -> None:
-    """Raises ClockWrong, KafkaError."""
+    """Check this machine's clock. Raises ClockWrong, KafkaError."""
     producer = Producer(settings, delivery_timeout=30.0)
     await producer.start()
     try:
-        await seconds_ahead(producer, settings, name)  # finds the leader, which may take its time
+        await seconds_ahead(producer, settings, name)  # the first probe finds the leader, which may take a while
         ahead = await seconds_ahead(producer, settings, name)
     finally:
         await producer.stop()
     if (problem := clock_problem(ahead, settings.clock_tolerance)) is not None:
         raise ClockWrong(
-            f"{problem[0].upper()}{problem[1:]}, more than the {settings.clock_tolerance:g} s of"
-            " TRACKLY_CLOCK_TOLERANCE: Kafka would refuse records, and times of callbacks and orders would be wrong."
-            " Set the clock of the machine that is wrong (NTP), then start again."
+            f"{problem[0].upper()}{problem[1:]}, more than the {settings.clock_tolerance:g} s allowed by "
+            "TRACKLY_CLOCK_TOLERANCE. Kafka would reject records, and callbacks and orders would get wrong times. "
+            "Set the clock of the machine that is wrong (NTP), then start again."
         )

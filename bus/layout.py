@@ -1,8 +1,8 @@
-"""What topics are on the broker: that partitions still mean what they meant, and topics are those that offsets count.
+"""Checks that partitions still mean what they meant, and that offsets still belong to the same topics.
 
-A contact's state lies in the partition of its recipient, by the count of partitions. Where counts differ, or one has
-been raised, half of the recipients would begin anew, as contacts that were never removed. And an offset counts the
-records of one topic: after the topic was deleted and made anew, it counts others. Kafka tells topics apart by ids.
+A contact's state lives in its recipient's partition, which depends on the partition count. If counts differ, or one was
+raised, half of the recipients would start over as if they had never been removed. And an offset only makes sense for
+one topic: if the topic is deleted and recreated, it counts other records. Kafka identifies topics by ids.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from typing import NamedTuple
 from schemas.topics import Catalogue
 
 GROW = (
-    "To have more partitions, move to topics under another prefix: `trackly topics grow --help`."
-    " Kafka cannot take partitions away again: topics that somebody raised by hand must be moved too."
+    "To get more partitions, move to topics under another prefix: `trackly topics grow --help`. Kafka cannot "
+    "remove partitions: topics that somebody raised by hand must be moved too."
 )
 
 
 class LayoutError(RuntimeError):
-    """Topics are not what they were, or not what they must be. The message says what to do."""
+    """Topics have changed, or are not what they must be. The message gives the remedy."""
 
 
 class TopicMadeAnew(LayoutError):
-    """A topic is not the one that was read before: what was read of that may be on no topic any more."""
+    """A topic was recreated, so what was read from the old one may no longer be on any topic."""
 
 
 class Identity(NamedTuple):
-    """Kafka's id of a topic, and how many partitions it has."""
+    """Kafka's id of a topic, and its partition count."""
 
     id: str
     partitions: int
@@ -37,13 +37,13 @@ class Identity(NamedTuple):
 
     @classmethod
     def parsed(cls, text: str) -> Identity | None:
-        """What `str` gave; None for anything else."""
+        """Parse the output of `str`; None for anything else."""
         name, _, count = text.rpartition("/")
         return cls(name, int(count)) if name and count.isdecimal() else None
 
 
 def check_partitions(catalogue: Catalogue, found: Mapping[str, Identity]) -> None:
-    """Compare the topics that are found with each other and with the setting. Raises LayoutError.
+    """Compare existing topics with each other and with the setting. Raises LayoutError.
 
     Topics without a key may have any count.
     """
@@ -55,25 +55,25 @@ def check_partitions(catalogue: Catalogue, found: Mapping[str, Identity]) -> Non
     (setting,) = wanted
     if len(set(counts.values())) == 1:
         raise LayoutError(
-            f"Topics keyed by recipient have {next(iter(counts.values()))} partitions, but TRACKLY_PARTITIONS is"
-            f" {setting}: set it to what they were made with. {GROW}"
+            f"Topics keyed by recipient have {next(iter(counts.values()))} partitions, but TRACKLY_PARTITIONS is "
+            f"{setting}: set it to the number they were created with. {GROW}"
         )
     odd = {name: count for name, count in counts.items() if count != setting} or counts
     shown = ", ".join(f"{name} has {count}" for name, count in list(odd.items())[:3])
     more = f" and {len(odd) - 3} more differ" if len(odd) > 3 else ""
     raise LayoutError(
-        f"Topics keyed by recipient must all have as many partitions as TRACKLY_PARTITIONS says, {setting}, so that"
-        f" everything about one recipient meets in one of them: {shown}{more}. {GROW}"
+        f"Topics keyed by recipient must all have TRACKLY_PARTITIONS={setting} partitions, so that everything about "
+        f"one recipient lands in the same one: {shown}{more}. {GROW}"
     )
 
 
 def check_stored(stored: Mapping[str, Identity], found: Mapping[str, Identity]) -> None:
-    """Compare topics with what they were when offsets of them were stored. Raises LayoutError for another count."""
+    """Compare topics with the identities stored beside their offsets. Raises LayoutError for a different partition
+    count."""
     for name, before in stored.items():
         now = found.get(name)
         if now is not None and now.id == before.id and now.partitions != before.partitions:
             raise LayoutError(
-                f"{name} had {before.partitions} partitions when its records were last processed, and has"
-                f" {now.partitions} now: recipients would be looked for in other partitions than their state lies in."
-                f" {GROW}"
+                f"{name} had {before.partitions} partitions when its records were last processed, but has "
+                f"{now.partitions} now: recipients would be looked up in the wrong partitions. {GROW}"
             )

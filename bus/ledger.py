@@ -1,7 +1,7 @@
-"""Bookkeeping of one partition: which offset may come next, and up to where everything is durable.
+"""Offset bookkeeping for one partition: which offset may come next, and up to where everything is durable.
 
-Pure data, no Kafka. A ledger lives from the assignment of its partition to the revocation; a batch that
-outlives the assignment settles into a ledger that nobody reads any more.
+Pure data, no Kafka. A ledger lasts from the assignment of its partition to the revocation; a batch that outlives the
+assignment settles into a ledger that nobody reads any more.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class TopicPartition(NamedTuple):
 
 
 class Verdict(Enum):
-    """What to do with a record that arrived."""
+    """The verdict on a record that arrived."""
 
     ADMIT = "process it"
     DUPLICATE = "already admitted: drop it"
@@ -27,14 +27,14 @@ class Verdict(Enum):
 
 
 class SkippedOffsets(RuntimeError):
-    """Offsets before those that are durable now were taken and never settled: they must be read again."""
+    """Offsets before the durable ones were taken but never settled: they must be read again."""
 
 
 class Ledger:
     """Admission and durability of one partition during one assignment.
 
-    `expected` is the only offset that is admitted next. `durable` is what may be committed: every admitted
-    offset below it has been settled. `committed` is the last offset that the broker confirmed.
+    `expected` is the only offset admitted next. `durable` may be committed: every admitted offset below it has settled.
+    `committed` is the last offset that the broker confirmed.
     """
 
     __slots__ = ("_settled", "committed", "durable", "expected", "generation", "revoked", "tp")
@@ -49,14 +49,14 @@ class Ledger:
         self._settled: list[int] = []
 
     def admit(self, offset: int) -> Verdict:
-        """Judge a record by its offset, and expect the following one when it is admitted."""
+        """Judge a record by its offset; if admitted, expect the next one."""
         if offset == self.expected:
             self.expected = offset + 1
             return Verdict.ADMIT
         return Verdict.DUPLICATE if offset < self.expected else Verdict.GAP
 
     def settle(self, offset: int) -> None:
-        """Everything that this offset leads to is durable. Offsets may settle in any order."""
+        """Mark this offset as settled: everything that follows from it is durable. Offsets may settle in any order."""
         if offset < self.durable:
             return
         heappush(self._settled, offset)
@@ -64,9 +64,9 @@ class Ledger:
             self.durable = max(self.durable, heappop(self._settled) + 1)
 
     def settle_run(self, first: int, last: int) -> None:
-        """Everything that these admitted offsets lead to is durable. For loops that settle in order.
+        """Mark a run of admitted offsets as settled, for loops that settle in order.
 
-        Raises SkippedOffsets when what was taken before them is not: it must not be committed by those after it.
+        Raises SkippedOffsets if an earlier offset has not settled, because a commit would skip it.
         """
         if first > self.durable:
             raise SkippedOffsets(
@@ -75,7 +75,7 @@ class Ledger:
         self.durable = max(self.durable, last + 1)
 
     def jump(self, offset: int) -> int:
-        """Go on at a later offset because the log no longer has the expected one; returns how many are gone."""
+        """Continue at a later offset because the log has lost the expected one; returns how many records are gone."""
         gone = offset - self.expected
         self.expected = offset
         if self.durable < offset:
@@ -85,5 +85,5 @@ class Ledger:
 
     @property
     def in_flight(self) -> int:
-        """Admitted offsets that are not durable yet."""
+        """Number of admitted offsets that are not durable yet."""
         return self.expected - self.durable

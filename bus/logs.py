@@ -1,4 +1,4 @@
-"""What services write to standard error: as text, or as a JSON object a line; never the same again and again."""
+"""Logging to standard error, as text or one JSON object per line, with repeats suppressed."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ _REPETITIVE = ["aiokafka", "kafka"]
 _CHATTY = ("aiokafka", "faust", "mode", "kafka", "asyncio", "opentelemetry")
 
 FIELDS = ("trace_id", "account", "provider", "endpoint", "stage", "topic", "partition", "offset")
-"""What a line may say of what it is about, beside its text. None of them is a number, a key or a URL."""
+"""Context fields that a line may have beside its text. None holds a phone number, a key, or a URL."""
 
 REPEATED_AFTER = 5.0
-"""Seconds in which the same is said once."""
+"""Seconds within which an identical line is logged once."""
 
 MOST_ALIKE = 50
-"""Lines of one place in the code that differ only in what they are about, in as many seconds."""
+"""Lines from one place in the code that differ only in their subject, per REPEATED_AFTER seconds."""
 
 MOST_REMEMBERED = 2_000
-"""Texts that are remembered, in case they come again."""
+"""Maximum texts remembered to detect repeats."""
 
 
 class LogSettingWrong(ValueError):
-    """TRACKLY_LOG_LEVEL or TRACKLY_LOG_FORMAT cannot be. The text names it and says what is expected."""
+    """TRACKLY_LOG_LEVEL or TRACKLY_LOG_FORMAT is invalid. The text names it and the expected values."""
 
 
 def configure_logging(level: str | None = None, service: str = "") -> None:
-    """Log to standard error. `level` or TRACKLY_LOG_LEVEL is for trackly itself; libraries speak from WARNING on.
+    """Log to standard error. `level` or TRACKLY_LOG_LEVEL applies to trackly itself; libraries log from WARNING on.
 
-    The libraries' levels are set explicitly: below WARNING they build a log record for every message they send.
-    Raises LogSettingWrong.
+    Library levels are set explicitly: at lower levels they build a log record for every message they send. Raises
+    LogSettingWrong.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter(os.environ.get(FORMAT, ""), service))
@@ -54,29 +54,30 @@ def configure_logging(level: str | None = None, service: str = "") -> None:
 
 
 def repetitive_logger(name: str) -> logging.Logger:
-    """The logger of a module that says the same for every record while a broker is away: it is said once in 5 s."""
+    """Return a logger for a module that repeats itself for every record while a broker is down: once in 5 s."""
     _REPETITIVE.append(name)
     return logging.getLogger(name)
 
 
 def about(*, traceparent: bytes | None = None, **fields: object) -> dict[str, object]:
-    """`extra` of a log call: what the line is about, by names of FIELDS. Costs nothing unless something is logged."""
+    """Return `extra` for a log call: the line's context, by names of FIELDS. Costs nothing unless the line is
+    logged."""
     if traceparent is not None:
         fields["trace_id"] = trace_id(traceparent)
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def trace_id(traceparent: bytes) -> str | None:
-    """The trace id of a W3C traceparent; None where it is none."""
+    """Return the trace id of a W3C traceparent, or None if it is invalid."""
     parts = traceparent.decode("latin-1").split("-")
     return parts[1] if len(parts) == 4 and len(parts[1]) == 32 else None
 
 
 class Repeats(logging.Filter):
-    """Lets a warning through once in REPEATED_AFTER seconds, and then says how many were left out.
+    """Lets a warning through once in REPEATED_AFTER seconds, with the number suppressed since.
 
-    While a broker is away, clients and loops say the same for every record and every try. What comes with a traceback
-    is always said.
+    While a broker is down, clients and loops repeat the same line for every record and attempt. Lines with a traceback
+    always pass.
     """
 
     def __init__(self) -> None:
@@ -84,7 +85,7 @@ class Repeats(logging.Filter):
         self._said: dict[tuple[str, str], list[float]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is written. One that is carries as `repeated` how many like it were not."""
+        """Whether to log the record. A logged one has the number of suppressed repeats in `repeated`."""
         is_repetitive = record.name.startswith(tuple(_REPETITIVE))
         if record.exc_info or (record.levelno < logging.WARNING and not is_repetitive):
             return True
@@ -116,21 +117,21 @@ class TextFormatter(logging.Formatter):
         super().__init__(_TEXT)
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """The line, with how many like it were left out."""
+        """Format the line, with the number of suppressed repeats."""
         line = super().formatMessage(record)
         repeated = int(getattr(record, "repeated", 0))
         return f"{line} [{repeated} more like it]" if repeated else line
 
 
 class JsonFormatter(logging.Formatter):
-    """A JSON object: `time`, `level`, `logger`, `message`, what of FIELDS is known, `repeated`, `error`."""
+    """Formats a line as a JSON object: `time`, `level`, `logger`, `message`, known FIELDS, `repeated`, `error`."""
 
     def __init__(self, service: str) -> None:
         super().__init__()
         self._service = service
 
     def format(self, record: logging.LogRecord) -> str:
-        """The object on one line."""
+        """Return the object on one line."""
         fields: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
@@ -154,11 +155,11 @@ def _formatter(wanted: str, service: str) -> logging.Formatter:
         case "json":
             return JsonFormatter(service)
         case _:
-            raise LogSettingWrong(f"{FORMAT}={wanted}: it is none. Expected: text or json.")
+            raise LogSettingWrong(f"{FORMAT}={wanted} is not a log format. Expected: text or json.")
 
 
 def _levels(wanted: str) -> dict[str, str]:
-    """Levels by logger: `INFO`, or `INFO,sinks=DEBUG,aiokafka=ERROR`. Raises LogSettingWrong."""
+    """Parse levels by logger: `INFO`, or `INFO,sinks=DEBUG,aiokafka=ERROR`. Raises LogSettingWrong."""
     ours = _packages()
     found = dict.fromkeys(ours, "INFO")
     for part in filter(None, (part.strip() for part in wanted.split(","))):
@@ -177,6 +178,6 @@ def _packages() -> list[str]:
 
 
 def not_of_mode(record: logging.LogRecord) -> bool:
-    """Whether a line is no idle talk of Faust's."""
-    # mode tells the start and stop of every inner service under the name of the module that defines it.
+    """Whether a line is not Faust's lifecycle chatter."""
+    # mode logs the start and stop of every inner service under the name of the module that defines it.
     return record.levelno > logging.INFO or not str(record.msg).startswith("[^")

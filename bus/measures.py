@@ -1,6 +1,6 @@
-"""Counting on the way of an event: plain numbers, exported in Prometheus' form when `/metrics` is asked for.
+"""Cheap metrics for the hot path: plain numbers, exported in Prometheus' format on each scrape.
 
-A lock and a list of samples for each observation, as prometheus_client has them, cost several microseconds an event.
+prometheus_client's lock and sample list cost several microseconds per observation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from prometheus_client.utils import floatToGoString
 from bus import metrics
 
 MOST_VALUES = 200
-"""Values of the labels of one metric that are told apart."""
+"""Maximum distinct label values of one metric."""
 
 OTHER = "other"
 
@@ -26,7 +26,7 @@ Family = CounterMetricFamily | GaugeMetricFamily
 
 
 class Distribution:
-    """How many observations fell below each bound, and their sum."""
+    """Counts observations below each bound, and their sum."""
 
     __slots__ = ("_bounds", "counts", "total")
 
@@ -36,19 +36,19 @@ class Distribution:
         self.total = 0.0
 
     def observe(self, value: float) -> None:
-        """Count one. What is below 0, by clocks that differ, counts as 0."""
+        """Count one observation. A negative value, from clocks that differ, counts as 0."""
         self.counts[bisect_left(self._bounds, value)] += 1
         if value > 0:
             self.total += value
 
     def buckets(self) -> list[tuple[str, float]]:
-        """Prometheus' buckets: upper bound, and how many were not above it."""
+        """Return Prometheus buckets: upper bound, and the number of observations not above it."""
         bounds = [*map(floatToGoString, self._bounds), "+Inf"]
         return list(zip(bounds, map(float, accumulate(self.counts)), strict=True))
 
 
 class Distributions(defaultdict[Labels, Distribution]):
-    """One for each value of the labels, as soon as it is asked for."""
+    """One distribution per label value, created on first use."""
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         super().__init__()
@@ -64,10 +64,10 @@ class Distributions(defaultdict[Labels, Distribution]):
 
 
 class Tally(dict[Labels, float]):
-    """Counts by the values of the labels."""
+    """Counts by label values."""
 
     def add(self, *labels: str, by: float = 1) -> None:
-        """Count so many more. Values beyond the first MOST_VALUES are counted as `other`."""
+        """Add to a count. Values beyond the first MOST_VALUES are counted as `other`."""
         if labels not in self and len(self) >= MOST_VALUES:
             labels = (OTHER,) * len(labels)
         self[labels] = self.get(labels, 0) + by
@@ -77,18 +77,18 @@ Read = Callable[[], Mapping[Labels, float]]
 
 
 class Exported(Collector):
-    """One metric of the list, read when it is asked for."""
+    """One metric of the list, read on each scrape."""
 
     def __init__(self, metric: metrics.Metric, read: Read | Distributions) -> None:
         self._metric = metric
         self._read = read
 
     def describe(self) -> list[Metric]:
-        """Its name, for the registry, which would otherwise read it."""
+        """Return its name for the registry, which would otherwise read its values."""
         return [Metric(self._metric.name, self._metric.help, self._metric.kind)]
 
     def collect(self) -> Iterator[Metric]:
-        """The samples."""
+        """Return the samples."""
         metric = self._metric
         if isinstance(self._read, Distributions):
             histogram = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)

@@ -1,4 +1,4 @@
-"""Kafka in memory, for tests of what is built on `bus`: logs, a producer, consumers, tables."""
+"""In-memory Kafka for tests of code built on `bus`: logs, a producer, consumers, tables."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CATALOGUE = Catalogue(partitions=1)
 
 
 class Record(NamedTuple):
-    """A record of a log, with the fields that aiokafka's have."""
+    """A log record, with aiokafka's field names."""
 
     topic: str
     partition: int
@@ -46,18 +46,18 @@ class Record(NamedTuple):
 
 
 class Patches(Protocol):
-    """What replaces names in modules for the time of a test: pytest's MonkeyPatch."""
+    """Replaces names in modules during a test: pytest's MonkeyPatch."""
 
     def setattr(self, target: Any, name: str, value: Any) -> None:
-        """Give a name of a module another value."""
+        """Replace an attribute of a module."""
 
 
 class MemoryKafka:
-    """Logs by topic and partition, and their producer. It stands for a worker too, as far as a batch looks at one.
+    """Logs by topic and partition, with their producer. Stands in for a worker where a batch needs one.
 
-    `sent` is everything in the order in which it was sent. Topics in `refusing` take nothing; `refuses` is what every
-    send raises, `failing` are errors that the next sends come to instead of an acknowledgement. While it does not
-    `acknowledge`, what was sent waits in `open`; `waiting` is for how many seconds it says so.
+    `sent` is everything in send order. Topics in `refusing` reject records; `refuses` is raised by every send;
+    `failing` lists errors that the next sends fail with. While `acknowledges` is False, sends wait in `open`, and
+    `waiting` is the reported waiting time in seconds.
     """
 
     def __init__(self, partitions: int = 1) -> None:
@@ -74,7 +74,7 @@ class MemoryKafka:
         self.ids: dict[str, str] = {}
         """Kafka's id of a topic, where it is not `first`."""
         self.begins: dict[tuple[str, int], int] = {}
-        """Where a log begins of which retention has deleted something."""
+        """Where a log begins after retention has deleted its head."""
         self._partitions = partitions
         self.records_producer = self.consumer = self
         self.codec, self.catalogue = CODEC, CATALOGUE
@@ -93,12 +93,12 @@ class MemoryKafka:
         headers: Any = None,
         partition: int | None = None,
     ) -> asyncio.Future[Any]:
-        """Append; the future is done at once, unless a test said otherwise.
+        """Append; the future is done at once, unless the test said otherwise.
 
-        Raises what the producer and the broker raise for what is too large.
+        Raises what the real producer and broker raise for oversized records.
         """
         if topic in self.refusing:
-            raise KafkaConnectionError(f"{topic} takes nothing")
+            raise KafkaConnectionError(f"{topic} rejects records")
         if self.refuses is not None:
             raise self.refuses
         known = self.catalogue.named(topic)
@@ -119,11 +119,11 @@ class MemoryKafka:
         return done
 
     async def send_batch(self, topic: str, partition: int, records: Iterable[Keyed]) -> int:
-        """Append, and return the last offset when all of it is acknowledged."""
+        """Append, and return the last offset once everything is acknowledged."""
         return await self._append(Addressed(topic, value, key, headers, partition) for key, value, headers in records)
 
     async def send_all(self, records: Iterable[Addressed]) -> None:
-        """Append, and return when all of it is acknowledged."""
+        """Append, and return once everything is acknowledged."""
         await self._append(records)
 
     async def _append(self, records: Iterable[Addressed]) -> int:
@@ -135,29 +135,29 @@ class MemoryKafka:
         return acknowledged[-1].offset if acknowledged and acknowledged[-1] is not None else -1
 
     async def partitions(self, topic: str) -> int:
-        """Each topic has so many."""
+        """Return the partition count, the same for each topic."""
         return self._partitions
 
     def acknowledge(self) -> None:
-        """What waits is acknowledged, and what comes from now on."""
+        """Acknowledge what waits, and everything from now on."""
         self.acknowledges = True
         for future in self.open:
             if not future.done():
                 future.set_result(None)
 
     def reader(self, group_id: str | None = None) -> MemoryConsumer:
-        """A consumer of these logs; those of a group share what it has committed."""
+        """Return a consumer of these logs; members of a group share its committed offsets."""
         return MemoryConsumer(self.logs, self.committed.setdefault(group_id or "", {}))
 
     def readers(self, patches: Patches, *modules: ModuleType) -> None:
-        """Let what is read come from here, and what these modules ask the admin client."""
+        """Make reads in these modules come from here, and their admin calls too."""
         for module in (outside, group):
             patches.setattr(module, "new_consumer", lambda *_, group_id=None, **__: self.reader(group_id))
         for module in modules:
             patches.setattr(module, "Admin", lambda _: _Admin(self))
 
     def store(self, topic: str, *records: SchemaRecord | None, key: bytes | None = None, partition: int = 0) -> None:
-        """Append to a topic (catalogue short name), one record a millisecond."""
+        """Append to a topic (catalogue short name), one record per millisecond."""
         name = self.catalogue[topic].name
         log = self.logs[name, partition]
         for record in records:
@@ -165,17 +165,17 @@ class MemoryKafka:
             log.append(Record(name, partition, len(log), key, value, timestamp=len(log)))
 
     def told(self, stage: str, batch: Batch) -> None:
-        """What a batch led to is not counted here."""
+        """Ignore the results of a batch, which are not counted here."""
 
     async def confirm(self, generation: int) -> None:
-        """Partitions are never lost."""
+        """Confirm: partitions are never lost."""
 
     async def end_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
-        """The offset after the last record of each partition."""
+        """Return the offset after the last record of each partition."""
         return {tp: len(self.logs[tp]) for tp in tps}
 
     def batch(self, sources: list[Admitted], *tables: Table, generation: int = 1) -> Batch:
-        """A batch as `batches` makes it."""
+        """Return a batch like those of `batches`."""
         worker: Any = self
         return Batch(sources, "test", worker, tables, generation)
 
@@ -187,7 +187,7 @@ class MemoryKafka:
         owned_rows: OwnedRows | None = None,
         counted_rows: CountedRows | None = None,
     ) -> Table:
-        """A table logged here, over stores that outlive it."""
+        """Return a table logged here, over stores that outlive it."""
         kept: dict[int, Store] = {} if stores is None else stores
         producer: Any = self
         return Table(
@@ -203,30 +203,31 @@ class MemoryKafka:
         )
 
     def identity(self, topic: str) -> Identity | None:
-        """Which topic this is. Here a topic is known by its first record: of one that is made anew it is another."""
+        """Identify a topic by its first record, so that a recreated topic is a different one."""
         first = next((log[0] for (name, _), log in self.logs.items() if name == topic and log), None)
         return None if first is None else Identity(str(id(first)), 1)
 
     def admitted(self, topic: str, key: bytes | None, value: bytes, timestamp: int = 0) -> Admitted:
-        """A record as a stage gets it."""
+        """Return a record as a stage receives it."""
         log = self.logs[topic, 0]
         log.append(Record(topic, 0, len(log), key, value, timestamp))
         return Admitted(ledger(), log[-1])
 
 
 def ledger(partition: int = 0, generation: int = 1) -> Ledger:
-    """A partition that is assigned."""
+    """Return the ledger of an assigned partition."""
     return Ledger(TopicPartition("any", partition), 0, generation)
 
 
 class MemoryConsumer:
-    """A consumer, as far as it is used of aiokafka's. Of a group it is the only member, and gets what there is."""
+    """A consumer with the parts of aiokafka's interface in use. It is the only member of its group and gets every
+    partition."""
 
     def __init__(self, logs: Mapping[tuple[str, int], list[Record]], committed: dict[Any, int] | None = None) -> None:
         self.offsets: dict[Any, int] = {} if committed is None else committed
-        """What was committed."""
+        """Committed offsets."""
         self.failing: list[Exception] = []
-        """Errors that the next reads come to."""
+        """Errors that the next reads raise."""
         self._logs = logs
         self._positions: dict[Any, int] = {}
         self._paused: set[Any] = set()
@@ -299,7 +300,7 @@ class MemoryConsumer:
 
 
 class _Admin:
-    """What readers ask the admin client, of topics that were made when something was written to them."""
+    """What readers ask the admin client; topics exist once something has been written to them."""
 
     def __init__(self, kafka: MemoryKafka) -> None:
         self._kafka = kafka

@@ -1,7 +1,7 @@
 """Every metric of every service: name, kind, unit, labels, buckets, meaning.
 
-`/metrics`, docs/metrics.md, the dashboards and the alert rules are made from this list, and nothing is exported that
-is not on it. No label has a number, a text, a key or a URL, and each has a bounded set of values (`LABELS`).
+`/metrics`, docs/metrics.md, the dashboards, and the alert rules are generated from this list, and only listed metrics
+are exported. No label holds a phone number, a text, a key, or a URL, and each has a bounded set of values (`LABELS`).
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Literal, NamedTuple
 PREFIX = "trackly"
 
 SOON = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 2.5, 5.0, 10.0, 30.0)
-"""Seconds. Has the bounds of both objectives, 0.25 and 2."""
+"""In seconds. Includes the bounds of both objectives, 0.25 and 2."""
 
 WAITS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 3600.0)
-"""Seconds of ways through several topics, which a backlog makes long."""
+"""In seconds, for paths through several topics, which a backlog lengthens."""
 
 PAUSES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
-"""Seconds for which nothing else runs in a process."""
+"""In seconds, for pauses of a whole process."""
 
 Kind = Literal["counter", "gauge", "histogram"]
 
@@ -25,11 +25,11 @@ WORKERS = ("streams", "sinks")
 SERVICES = ("ingest", *WORKERS, "read_model", "console")
 PRODUCERS = ("ingest", *WORKERS, "console", "mirror")
 ALL = (*SERVICES, "mirror")
-"""With what a deployment may do without."""
+"""Including what a deployment can do without."""
 
 
 class Metric(NamedTuple):
-    """`name` is without `_total`, which Prometheus adds to counters. `services` are who exports it."""
+    """`name` omits `_total`, which Prometheus adds to counters. `services` lists the exporters."""
 
     name: str
     kind: Kind
@@ -41,7 +41,7 @@ class Metric(NamedTuple):
 
     @property
     def exported(self) -> str:
-        """Name by which queries find it: of a histogram that of its family."""
+        """Name to use in queries; for a histogram, its family's."""
         return f"{self.name}_total" if self.kind == "counter" else self.name
 
 
@@ -258,10 +258,10 @@ LABELS = {
     "status": "an HTTP status",
     "version": "trackly's version",
 }
-"""What values a label has. Where a value is not known beforehand, the first 200 are kept (`bus.measures`)."""
+"""Label values. If they are not known beforehand, the first 200 are kept (`bus.measures`)."""
 
 
 def metric_of(service: str, name: str) -> Metric:
-    """The metric that a service knows by this name: its own, or one that several services have. Raises KeyError."""
+    """Return a service's metric by name: its own, or one shared by several services. Raises KeyError."""
     own = METRICS.get(f"{PREFIX}_{service}_{name}")
     return METRICS[f"{PREFIX}_{name}"] if own is None else own

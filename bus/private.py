@@ -11,17 +11,18 @@ from bus.settings import ADDRESSES, EVIDENCE_KEY_FILE, KEY_FILE
 
 _PUBLIC = stat.S_IRWXG | stat.S_IRWXO
 _OURS = (KEY_FILE, EVIDENCE_KEY_FILE, ADDRESSES, "kafka")
-"""One of these stands in every data directory that was used before."""
+"""One of these exists in every data directory that has been used."""
 
 
 class NotPrivate(RuntimeError):
-    """A directory is open to others and is not ours to close. The message says what to do."""
+    """A directory is open to others and we may not close it. The message gives the remedy."""
 
 
 def keep_private(directory: Path) -> bool:
-    """Make a data directory, and see to it that this process and all that it starts make files for their owner alone.
+    """Create a data directory, and set the umask so that this process and its children create private files.
 
-    One that is there and open to others is closed (mode 0700): True then. Raises NotPrivate where it is not ours alone.
+    Closes an existing directory that is open to others (mode 0700), and then returns True. Raises NotPrivate if it is
+    not ours alone.
     """
     os.umask(_PUBLIC)
     directory.mkdir(parents=True, exist_ok=True)
@@ -31,15 +32,15 @@ def keep_private(directory: Path) -> bool:
     is_shared = found.st_mode & (stat.S_ISVTX | stat.S_IWOTH) or found.st_uid != os.geteuid()
     if is_shared or not _is_ours(path.name for path in directory.iterdir()):
         raise NotPrivate(
-            f"Other users of this machine can read {directory}, where secrets and phone numbers would lie. Choose"
-            f" another directory (TRACKLY_DATA_DIR), or `chmod 700 {directory}` if it is for trackly alone."
+            f"Other users of this machine can read {directory}, which will hold secrets and phone numbers. Choose "
+            f"another directory (TRACKLY_DATA_DIR), or run `chmod 700 {directory}` if only trackly uses it."
         )
     directory.chmod(stat.S_IRWXU)
     return True
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, in place of what was there."""
+    """Write a file that only its owner can read, replacing an existing one."""
     new = path.with_name(f".{path.name}.{os.getpid()}")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

@@ -1,14 +1,14 @@
-"""The one producer of a process: acks=all, idempotent, one aiokafka producer for events and changelogs alike.
+"""The process's only producer: acks=all, idempotent, one aiokafka producer for events and changelogs alike.
 
-An idempotent producer numbers its records, and a broker takes them in no other order. Once a broker has refused one (it
-is too large, or its time is out of bounds), aiokafka goes on counting, and everything later for that partition is
-refused too, until the broker forgets the producer: a day. So whatever fails on its way makes a new aiokafka producer
-take the old one's place. What waits in the old one is acknowledged or fails first, so that nothing overtakes; what
-failed only because of what went before is then sent again by the new one, in its order.
+An idempotent producer numbers its records, and a broker accepts them only in that order. When a broker rejects one (too
+large, time out of bounds), aiokafka keeps counting, so every later record for that partition is rejected too, until the
+broker forgets the producer after a day. So any failure replaces the aiokafka producer. Records pending in the old one
+are acknowledged or fail first, so that none overtakes another; those that failed only because of an earlier one are
+then resent by the new producer, in order.
 
-aiokafka never gives up a record that it has numbered. Here a record that is not acknowledged in time fails, and the
-producer that still has it is given up, so that it is not stored later. So is one that holds a record back while others
-overtake it.
+aiokafka never gives up a numbered record. Here, an unacknowledged record fails after a timeout, and the producer that
+still holds it is abandoned, so that the record is not stored later. A producer that holds back a record while others
+overtake it is abandoned, too.
 """
 
 from __future__ import annotations
@@ -42,55 +42,56 @@ MAX_REQUEST_BYTES = 6 << 20
 """A record of `sms.rejected` holds a whole callback (4 MiB) and the reason."""
 
 DELIVERY_TIMEOUT = 300.0
-"""Seconds in which a record must be acknowledged. A worker rather waits than ends: it would find no broker at its next
-start either."""
+"""Seconds for a record to be acknowledged. A worker should wait rather than exit: its next start would find no broker
+either."""
 
 FINISH_TIMEOUT = 30.0
-"""Seconds in which what waits in a producer that failed must be acknowledged."""
+"""Seconds for a failed producer's pending records to be acknowledged."""
 
 REQUESTS_END = 6.0
-"""Seconds for which requests under way are waited for in a producer that is given up: a broker that does not answer
-takes `bus.clients.REQUEST_TIMEOUT` and a connection."""
+"""Seconds to wait for open requests of an abandoned producer: a silent broker costs `bus.clients.REQUEST_TIMEOUT` and a
+connection."""
 
 LAST_CHANCE = 1.0
-"""Seconds for which others in a producer are waited for that has a record for too long."""
+"""Seconds to wait for other records in a producer that has held one for too long."""
 
 OVERTAKEN = 20.0
-"""Seconds for which a record may wait while those that were handed over later are acknowledged; then a new producer
-gets it. Where its partition has no leader that does not help, so each further wait for it is twice as long."""
+"""Seconds a record may wait while later ones are acknowledged; then a new producer gets it. If its partition has no
+leader, that does not help, so each further wait is twice as long."""
 
 RENEWAL_PAUSE = 0.5
-"""Seconds between the end of a producer and the next: where every record is refused, each costs a new one."""
+"""Seconds between one producer's end and the next: if every record is rejected, each costs a new producer."""
 
 WAITS_LONG = 10.0
-"""Seconds without an acknowledgement after which a producer has a problem."""
+"""Seconds without an acknowledgment after which a producer reports a problem."""
 
 ONLY_FAILS = 5.0
-"""Seconds in which everything that was sent failed, after which a producer has a problem."""
+"""Seconds of nothing but failures after which a producer reports a problem."""
 
 FAILED_LATELY = 30.0
-"""Seconds for which a failure counts as one that would come again."""
+"""Seconds for which a failure counts as likely to recur."""
 
 _FOR_OTHERS = (OutOfOrderSequenceNumber, UnknownProducerId, ProducerFenced, ProducerClosed)
-"""How a record fails that is sound: because of what went before it, or of the producer that had it."""
+"""Errors that do not come from the record itself, but from an earlier record or from its producer."""
 
 _AT_ANY_RATE = 2
-"""Times that a record is sent whose producer died of something unknown: it may be the record."""
+"""Attempts for a record whose producer died of an unknown error: the record may be the cause."""
 
 
 @lru_cache(10_000)
 def partition_of(key: bytes, partitions: int) -> int:
-    """Partition of a key by Kafka's default partitioner (murmur2), as `send` without a partition chooses it."""
+    """Return the partition of a key by Kafka's default partitioner (murmur2), as `send` without a partition
+    chooses it."""
     numbers = list(range(partitions))
     return int(DefaultPartitioner()(key, numbers, numbers))
 
 
 class Producer:
-    """Sends records. `send` gives a future that is done when all in-sync replicas have the record.
+    """Sends records. `send` returns a future that completes when all in-sync replicas have the record.
 
-    A future that fails says that the record may not be there; after `delivery_timeout` seconds it fails at the latest.
-    `renewals` counts how often a new aiokafka producer took the place of one that failed; sends wait meanwhile.
-    `failures` counts the records that were not acknowledged, by error.
+    A failed future means that the record may be missing; it fails at the latest after `delivery_timeout` seconds.
+    `renewals` counts how often a new aiokafka producer replaced a failed one; sends wait meanwhile. `failures` counts
+    unacknowledged records by error.
     """
 
     def __init__(
@@ -103,32 +104,32 @@ class Producer:
         self._timeout = delivery_timeout
         self._producer: Any = None
         self._failed: Any = None
-        """The aiokafka producer that must be replaced."""
+        """The aiokafka producer to replace."""
         self._patience = FINISH_TIMEOUT
         self._renewing: asyncio.Task[None] | None = None
         self._expiring: asyncio.Task[None] | None = None
         self._stopped = False
         self._given: dict[int, Sent] = {}
-        """What a producer has, in the order in which it was given."""
+        """Records given to a producer, in order."""
         self._asking: dict[int, Sent] = {}
-        """What waits until a producer takes it."""
+        """Records waiting for a producer to accept them."""
         self._counts: dict[str, int] = {}
-        """Partitions of topics when they were first written to. What is keyed goes where it went before, though
-        somebody adds some: its state lies there."""
+        """Partition counts when the topics were first written to. Keyed records keep their partitions, which hold their
+        state, even if somebody adds more."""
         self._latest_acknowledged = 0.0
-        """When that was handed over, of what is acknowledged, which was handed over last."""
+        """When the most recently sent of the acknowledged records was sent."""
         self._late_since: float | None = None
-        """Since when what was given up had waited, until something is acknowledged again."""
+        """Since when the abandoned records had waited, until something is acknowledged again."""
         self._only_failed_since: float | None = None
         self._refusal: tuple[float, str] = (0.0, "")
 
     async def start(self) -> None:
-        """Connect. Raises aiokafka.errors.KafkaConnectionError when no broker answers."""
+        """Connect. Raises aiokafka.errors.KafkaConnectionError if no broker answers."""
         self._producer = await self._connect()
         self._expiring = asyncio.create_task(self._expire())
 
     async def stop(self) -> None:
-        """Send what is buffered, then disconnect."""
+        """Flush the buffer, then disconnect."""
         self._stopped = True
         if self._expiring is not None:
             self._expiring.cancel()
@@ -136,7 +137,7 @@ class Producer:
             await asyncio.wait([self._renewing])
         if self._producer is not None:
             await self._producer.stop()
-            await asyncio.sleep(0)  # whoever waits for an acknowledgement is told
+            await asyncio.sleep(0)  # let those who wait for an acknowledgment be notified
         for sent in list(self._given.values()):
             self._settle(sent, ProducerClosed())
 
@@ -149,9 +150,8 @@ class Producer:
         headers: list[tuple[str, bytes]] | None = None,
         partition: int | None = None,
     ) -> asyncio.Future[Any]:
-        """Hand over one record; waits only while the buffer is full or the producer is made anew. The future gives the
-        record's metadata.
-        """
+        """Queue a record; waits only while the buffer is full or the producer is being replaced. The future returns the
+        metadata."""
         return await self._hand_over(lambda p: self._send(p, topic, value, key, headers, partition))
 
     async def _send(
@@ -163,11 +163,11 @@ class Producer:
         return future
 
     async def send_batch(self, topic: str, partition: int, records: Iterable[Keyed]) -> int:
-        """Write records of one partition in their order, and return when all are acknowledged: the last one's offset,
-        or -1 where Kafka does not tell it.
+        """Write one partition's records in order, and wait until all are acknowledged; returns the last offset, or -1
+        if Kafka does not report it.
 
-        For many at a time: a record costs a fifth of what it costs in `send`. Raises KafkaError when some were not
-        acknowledged; which ones, is not known.
+        For bulk writes: a record costs a fifth of `send`. Raises KafkaError if some were not acknowledged; which ones
+        is unknown.
         """
         left, sent = list(records), []
         while left:
@@ -178,9 +178,9 @@ class Producer:
         return offsets[-1]
 
     async def send_all(self, records: Iterable[Addressed]) -> None:
-        """Write records, those of a partition in their order, and return when all are acknowledged.
+        """Write records, in order within each partition, and wait until all are acknowledged.
 
-        Raises KafkaError when some were not acknowledged; which ones, is not known.
+        Raises KafkaError if some were not acknowledged; which ones is unknown.
         """
         groups: defaultdict[tuple[str, int], list[Keyed]] = defaultdict(list)
         for topic, value, key, headers, partition in records:
@@ -195,23 +195,23 @@ class Producer:
         return count
 
     async def partitions(self, topic: str) -> int:
-        """How many partitions a topic has."""
+        """Return a topic's partition count."""
         return len(await self._producer.partitions_for(topic))
 
     async def is_answered(self) -> bool:
-        """Ask the brokers for what they know, and whether one answers."""
+        """Fetch metadata, and return whether a broker answered."""
         return self._renewing is None and bool(await self._producer.client.force_metadata_update())
 
     async def counts(self) -> dict[str, int]:
-        """How many partitions each topic on the brokers has. Raises KafkaError."""
+        """Return the partition count of every topic on the brokers. Raises KafkaError."""
         cluster = await self._producer.client.fetch_all_metadata()
         return {topic: len(cluster.partitions_for_topic(topic)) for topic in cluster.topics()}
 
     @property
     def waiting(self) -> float:
-        """For how many seconds the oldest record has waited that is not acknowledged; 0 when none waits.
+        """Return how many seconds the oldest unacknowledged record has waited; 0 if there is none.
 
-        What was given up counts too, until something is acknowledged.
+        Abandoned records count too, until something is acknowledged.
         """
         since = [next(iter(records.values())).since for records in (self._given, self._asking) if records]
         if self._late_since is not None:
@@ -219,14 +219,14 @@ class Producer:
         return time.monotonic() - min(since) if since else 0.0
 
     def problem(self) -> str | None:
-        """Why nothing can be sent at the moment, or None."""
+        """Return why nothing can be sent right now, or None."""
         now, (failed_at, refusal) = time.monotonic(), self._refusal
         if (waiting := self.waiting) > WAITS_LONG:
-            return f"a record has waited {waiting:.0f} s for Kafka's acknowledgement"
+            return f"a record has waited {waiting:.0f} s for Kafka's acknowledgment"
         since = self._only_failed_since
         if since is not None and now - since > ONLY_FAILS and now - failed_at < FAILED_LATELY:
-            return f"Kafka refuses what is sent: {refusal}"
-        return None if self._renewing is None else "a producer that failed is being replaced"
+            return f"Kafka rejects what is sent: {refusal}"
+        return None if self._renewing is None else "a failed producer is being replaced"
 
     async def _hand_over(self, give: Give) -> asyncio.Future[Any]:
         sent = Sent(give)
@@ -239,11 +239,11 @@ class Producer:
                 try:
                     future = await give(producer)
                 except ProducerClosed:
-                    # It was closed while this waited for room or for metadata.
+                    # It was closed while this waited for room or metadata.
                     if producer is self._producer and self._renewing is None:
                         raise
                 except KafkaError as error:
-                    # Most refusals here are of the record, before it was numbered. But a dead sender refuses all.
+                    # Most errors here concern the record, before it was numbered. But a dead sender rejects everything.
                     if self._stopped or not producer._sender.sender_task.done():
                         raise
                     self._renew(producer, error)
@@ -260,7 +260,7 @@ class Producer:
             del self._asking[id(sent)]
 
     def _look(self, producer: Any, sent: Sent, future: asyncio.Future[Any]) -> None:
-        """What became of a record at a producer."""
+        """Handle the outcome of a record."""
         error = ProducerClosed() if future.cancelled() else future.exception()
         if error is None:
             self._only_failed_since = self._late_since = None
@@ -277,14 +277,14 @@ class Producer:
 
     def _settle(self, sent: Sent, error: BaseException | None, metadata: Any = None) -> None:
         if self._given.pop(id(sent), None) is None:
-            return  # it came too late
+            return  # it arrived too late
         if error is not None:
             self.failures[type(error).__name__] += 1
             now = time.monotonic()
             self._only_failed_since = now if self._only_failed_since is None else self._only_failed_since
             self._refusal = now, type(error).__name__
         if sent.result.done():
-            return  # nobody waits for it any more
+            return  # nobody is waiting for it anymore
         if error is None:
             sent.result.set_result(metadata)
         else:
@@ -293,7 +293,7 @@ class Producer:
     def _renew(self, broken: Any, error: BaseException, patience: float = FINISH_TIMEOUT) -> None:
         if broken is not self._producer or self._failed is broken or self._stopped:
             return
-        log.error("a record was not taken (%s): a new producer takes the place of this one", _said(error))
+        log.error("a record was not accepted (%s): replacing the producer", _said(error))
         self._failed, self._patience = broken, patience
         if self._renewing is None:
             self._renewing = asyncio.get_running_loop().create_task(self._replace())
@@ -311,21 +311,21 @@ class Producer:
             self._renewing = self._failed = None
 
     async def _finish(self, broken: Any) -> None:
-        """Let everything that was handed over be acknowledged or fail, and disconnect."""
+        """Let everything queued be acknowledged or fail, then disconnect."""
         stopping = asyncio.ensure_future(broken.stop())
         done, _ = await asyncio.wait([stopping], timeout=min(self._timeout, self._patience))
         if not done:
-            # Its sender waits for requests that are under way, each for as long as a broker may take to answer. One
-            # that never ends is cancelled with it at the second time.
+            # The sender waits for open requests, each as long as a broker may take. A hanging request is canceled along
+            # with it on the second call.
             for _ in range(2):
                 broken._sender.sender_task.cancel()
                 await asyncio.wait([stopping], timeout=min(self._timeout, REQUESTS_END))
             fail_all_of(broken._message_accumulator)
             await broken.client.close()
-        await asyncio.sleep(0)  # `_look` has seen all of it
+        await asyncio.sleep(0)  # `_look` has seen everything
 
     async def _reconnect(self) -> Any:
-        """A new aiokafka producer, as soon as a broker answers; None when this one is stopped meanwhile."""
+        """Return a new aiokafka producer once a broker answers; None if this one is stopped meanwhile."""
         while not self._stopped:
             try:
                 return await self._connect()
@@ -335,7 +335,7 @@ class Producer:
         return None
 
     async def _give_again(self, producer: Any) -> None:
-        """Give what is not acknowledged to a new producer, in its order."""
+        """Give unacknowledged records to a new producer, in order."""
         for sent in list(self._given.values()):
             if producer is self._failed or self._stopped:
                 return
@@ -350,7 +350,7 @@ class Producer:
                 future.add_done_callback(partial(self._look, producer, sent))
 
     async def _expire(self) -> None:
-        """Fail what is not acknowledged in time, and see to it that it is not stored later."""
+        """Fail records that are not acknowledged in time, and make sure that they are not stored later."""
         while True:
             await asyncio.sleep(min(self._timeout / 4, 1.0))
             oldest = time.monotonic() - self._timeout
@@ -367,14 +367,14 @@ class Producer:
             self._free_overtaken()
 
     def _free_overtaken(self) -> None:
-        """Give up a producer that keeps its oldest record though it sends others: a new one sends it."""
+        """Abandon a producer that holds its oldest record while sending others; a new one sends it."""
         oldest = next(iter(self._given.values()), None)
         if oldest is None or self._renewing is not None:
             return
         overtaken = self._latest_acknowledged - oldest.since
         if overtaken > OVERTAKEN * 2**oldest.times_freed:
             oldest.times_freed += 1
-            error = KafkaTimeoutError(f"it waits, and what was sent {overtaken:.0f} s after it is acknowledged")
+            error = KafkaTimeoutError(f"it is still waiting, but a record sent {overtaken:.0f} s later is acknowledged")
             self._renew(self._producer, error, LAST_CHANCE)
 
     def _too_late(self) -> KafkaError:
@@ -392,7 +392,7 @@ class Producer:
             max_request_size=MAX_REQUEST_BYTES,
             retry_backoff_ms=100,
         )
-        # aiokafka has one timeout for a request to a broker, and for a record that waits for a leader or for room.
+        # aiokafka uses one timeout both for requests and for records that wait for a leader or for room.
         producer._request_timeout_ms = int(self._timeout * 1000)
         producer._message_accumulator._batch_ttl = self._timeout
         return await started(producer)

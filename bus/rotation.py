@@ -1,7 +1,7 @@
-"""Logs of processes that rotate: a small process copies what they print to a file of bounded size.
+"""Rotating logs for child processes: a small process copies their output to a file of bounded size.
 
-It is a process and no thread, so that nothing is lost whatever becomes of who started it: it ends when nobody is left
-who could print, and has written all of it by then. Standard library only, since it runs as a script.
+It is a process, not a thread, so that output survives the death of the parent: it exits once no process is left that
+could write, after copying everything. Standard library only, because it runs as a script.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from pathlib import Path
 from typing import IO
 
 MOST_BYTES = 16 << 20
-"""Size of a log at which the next one begins, at the end of a line."""
+"""Bytes after which a new log begins, at the end of a line."""
 
 KEPT = 4
-"""Logs that are kept beside it: NAME.1 is the newest of them."""
+"""Number of old logs to keep; NAME.1 is the newest."""
 
 PIECE = 64 << 10
 END_SECONDS = 5.0
 
 
 class Log:
-    """A file that is appended to. What cannot be written, as on a full disk, is counted, and said when it can be."""
+    """A file to append to. What cannot be written, for example to a full disk, is counted and reported once
+    possible."""
 
     def __init__(self, path: Path, most: int = MOST_BYTES, kept: int = KEPT) -> None:
         self._path = path
@@ -37,15 +38,15 @@ class Log:
         self._size = os.fstat(self._file).st_size
 
     def write(self, data: bytes) -> None:
-        """Append what was printed. Whoever prints must never wait for a disk that takes nothing: no error is raised."""
+        """Append output. Never raises: the writing process must not block on a full disk."""
         try:
             if self._lost:
                 self._append(b"[%d bytes could not be written here]\n" % self._lost)
                 self._lost = 0
             while data:
-                # A line without an end does not let the file grow for ever.
+                # Output without line ends must not let the file grow forever.
                 if self._size >= self._most + (PIECE if self._is_in_line else 0):
-                    with suppress(OSError):  # no new log: this one grows
+                    with suppress(OSError):  # no new log, so this one grows
                         self._rotate()
                 room = max(1, self._most - self._size)
                 end = data.find(b"\n", room - 1) + 1 or len(data)
@@ -55,7 +56,7 @@ class Log:
             self._lost += len(data)
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """Finish: no more output follows."""
         os.close(self._file)
 
     def _append(self, data: bytes) -> None:
@@ -68,7 +69,7 @@ class Log:
     def _rotate(self) -> None:
         names = [self._path.with_name(f"{self._path.name}.{number}") for number in range(1, self._kept + 1)]
         following = self._path.with_name(f"{self._path.name}.next")
-        new = _open(following)  # first, so that a disk without room lets everything stay as it is
+        new = _open(following)  # opened first, so that a full disk changes nothing
         for older, newer in zip(reversed(names), [*reversed(names[:-1]), self._path], strict=True):
             with suppress(FileNotFoundError):
                 newer.replace(older)
@@ -82,18 +83,18 @@ def _open(path: Path) -> int:
 
 
 class Output:
-    """What processes print to, one after the other or several at once: a log that rotates."""
+    """The output of one or more processes, as a rotating log."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._copying: subprocess.Popen[bytes] | None = None
 
     def open(self) -> IO[bytes]:
-        """For `stdout` and `stderr` of a process."""
+        """File descriptor for a process's `stdout` and `stderr`."""
         if self._copying is None or self._copying.poll() is not None:
             self.finish()
             command = [sys.executable, "-I", "-S", __file__, str(self._path)]
-            # In a session of its own: Ctrl-C and Ctrl-Z in a terminal are not for it.
+            # In its own session, so that Ctrl-C and Ctrl-Z in a terminal do not reach it.
             self._copying = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
             )
@@ -101,7 +102,7 @@ class Output:
         return self._copying.stdin
 
     def finish(self) -> None:
-        """Wait until all of what was printed stands in the log, unless somebody goes on printing."""
+        """Wait until all output is in the log, unless somebody keeps writing."""
         if self._copying is None:
             return
         assert self._copying.stdin is not None

@@ -1,4 +1,4 @@
-"""What is handed over to the producer, and how an aiokafka producer is given it, and given it up."""
+"""Records queued at the producer: how they are given to an aiokafka producer, and abandoned with it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 
 
 class Keyed(NamedTuple):
-    """A record to write to a partition: key, value (None: a tombstone), headers."""
+    """A record for a known partition: key, value (None: a tombstone), headers."""
 
     key: bytes | None
     value: bytes | None
@@ -19,7 +19,7 @@ class Keyed(NamedTuple):
 
 
 class Addressed(NamedTuple):
-    """A record to write to a topic, to the partition of its key if none is named."""
+    """A record for a topic; without a partition, its key decides."""
 
     topic: str
     value: bytes | None
@@ -29,14 +29,14 @@ class Addressed(NamedTuple):
 
 
 class GivenUp(KafkaError):  # type: ignore[misc]
-    """The producer that had a record was given up."""
+    """The producer that had the record was abandoned."""
 
 
 Give = Callable[[Any], Awaitable[asyncio.Future[Any]]]
 
 
 class Sent:
-    """What was handed over and is not acknowledged: how it is given to a producer, and the future of its sender."""
+    """An unacknowledged record: how to give it to a producer, and the sender's future."""
 
     __slots__ = ("give", "is_late", "result", "since", "task", "times_freed", "tries")
 
@@ -50,9 +50,9 @@ class Sent:
 
 
 class Batch:
-    """As many of these records as fit into one batch: `size`. Each call gives them to a producer.
+    """As many of these records as fit into one batch (`size`). Each call gives them to a producer.
 
-    The future gives the offset of the last of them, below zero where the broker does not tell it.
+    The future returns the last offset, or a negative number if the broker does not report it.
     """
 
     def __init__(self, producer: Any, topic: str, partition: int, records: list[Keyed]) -> None:
@@ -65,7 +65,7 @@ class Batch:
         built, self._built = self._built, None
         left, sent = self._records, []
         while left:
-            # Of other times, the same records may need a little more room.
+            # At different times, the same records may need slightly more room.
             batch, size = (built, self.size) if built is not None else _filled(producer, left)
             built, left = None, left[size:]
             sent.append(await producer.send_batch(batch, self._topic, partition=self._partition))
@@ -73,13 +73,14 @@ class Batch:
 
 
 async def _last_offset(sent: list[asyncio.Future[Any]], size: int) -> int:
-    """Offset of the last record of the last of these batches, which has so many."""
+    """Return the last offset of a series of batches, given the size of the last one."""
     first = (await asyncio.gather(*sent))[-1].offset
     return first + size - 1 if first >= 0 else -1
 
 
 def _filled(producer: Any, records: list[Keyed]) -> tuple[Any, int]:
-    """A batch of the first of these records, and how many they are; closed, so that no `send` adds to it."""
+    """Build a batch from the first of these records, and return it with their number; closed, so that `send` cannot add
+    to it."""
     batch = producer.create_batch()
     for key, value, headers in records:
         if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
@@ -89,12 +90,12 @@ def _filled(producer: Any, records: list[Keyed]) -> tuple[Any, int]:
 
 
 def fail_all_of(accumulator: Any) -> None:
-    """Fail everything that aiokafka still has to send."""
+    """Fail every record that aiokafka has yet to send."""
     left = [*(batch for batches in accumulator._batches.values() for batch in batches), *accumulator._pending_batches]
-    accumulator._pending_batches.update(left)  # where each of them looks for itself
-    accumulator.fail_all(GivenUp("its producer was given up"))
+    accumulator._pending_batches.update(left)  # where each batch looks for itself
+    accumulator.fail_all(GivenUp("its producer was abandoned"))
     for batch in left:
-        batch._drain_waiter.exception()  # or it is reported as an error that nobody looked at
+        batch._drain_waiter.exception()  # otherwise asyncio reports it as never retrieved
 
 
 def failed(error: BaseException) -> asyncio.Future[Any]:

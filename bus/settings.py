@@ -1,7 +1,7 @@
-"""What every service is told about Kafka, from the environment, as each of the three clients wants it.
+"""Kafka settings from the environment, in the form each of the three clients needs.
 
-faust, aiokafka and kafka-python read the same settings: there is one place for addresses, TLS and passwords. The keys
-of secrets that lie on Kafka are here too.
+faust, aiokafka, and kafka-python read the same settings, so addresses, TLS, and passwords are configured once. The keys
+for secrets stored on Kafka are here too.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from schemas.pseudonyms import Pseudonyms
 from schemas.topics import DEFAULT_SCHEDULE, Catalogue, parse_duration, parse_topic_settings
 
 ADDRESSES = "addresses.json"
-"""Under the data directory: broker and partition count of a running `trackly up`, as a JSON object."""
+"""In the data directory: the broker and partition count of a running `trackly up`, as a JSON object."""
 
 KEY_FILE, EVIDENCE_KEY_FILE = "secret.keys", "evidence.key"
-"""Under the data directory: keys of secrets at rest, one a line, the newest first. `trackly up` makes it."""
+"""In the data directory: keys for secrets at rest, one per line, newest first. `trackly up` creates it."""
 
 DEFAULT_SERVERS = "localhost:9092"
 DEFAULT_PARTITIONS = 12
@@ -39,26 +39,26 @@ _PREFIX = re.compile(r"[A-Za-z0-9._-]{0,100}")
 
 
 class Environment(PydanticBaseSettingsSource):
-    """Environment variables by the exact names that fields state as `validation_alias`; empty means unset.
+    """Environment variables by the exact names in the fields' `validation_alias`; empty means unset.
 
-    The source of pydantic-settings also reads variables named like a field (`PARTITIONS`, `COMPRESSION`),
-    as soon as fields may be given by name.
+    pydantic-settings' own source would also read variables named like a field (`PARTITIONS`, `COMPRESSION`) once fields
+    may be given by name.
     """
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """The text of the variable or None, the key to validate it under, and that it is not valid JSON."""
+        """Return the variable's text or None, the key to validate it under, and False: it is not JSON."""
         name = str(field.validation_alias or field_name)
         text = os.environ.get(name, "")
         return text if text.strip() else None, name, False
 
     def __call__(self) -> dict[str, Any]:
-        """Texts by variable name, of those that are set."""
+        """Return the texts of the variables that are set, by name."""
         found = (self.get_field_value(field, name) for name, field in self.settings_cls.model_fields.items())
         return {name: text for text, name, _ in found if text is not None}
 
 
 class Settings(BaseSettings):
-    """Base of all settings classes. Keyword arguments (by field name) win over the environment."""
+    """Base of all settings classes. Keyword arguments (by field name) override the environment."""
 
     model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore")
 
@@ -71,7 +71,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Keyword arguments first, then the environment."""
+        """Use keyword arguments first, then the environment."""
         return init_settings, Environment(settings_cls)
 
 
@@ -84,12 +84,12 @@ def _written_down(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _known_servers(fields: dict[str, Any]) -> str:
-    """The broker that `trackly up` wrote down, else the usual port on this machine."""
+    """Return the broker recorded by `trackly up`, or else the default port on this machine."""
     return str(_written_down(fields).get("bootstrap_servers") or DEFAULT_SERVERS)
 
 
 def _known_partitions(fields: dict[str, Any]) -> int:
-    """The partition count that `trackly up` wrote down with this very broker, else the usual one."""
+    """Return the partition count that `trackly up` recorded for this broker, or else the default."""
     known = _written_down(fields)
     if not _is_its_broker(known, fields):
         return DEFAULT_PARTITIONS
@@ -97,7 +97,7 @@ def _known_partitions(fields: dict[str, Any]) -> int:
 
 
 def _known_prefix(fields: dict[str, Any]) -> str:
-    """What topics begin with, if `trackly up` or `demo` wrote it down with this very broker."""
+    """Return the topic prefix that `trackly up` or `demo` recorded for this broker, if any."""
     known = _written_down(fields)
     return str(known.get("topic_prefix") or "") if _is_its_broker(known, fields) else ""
 
@@ -107,7 +107,7 @@ def _is_its_broker(known: dict[str, Any], fields: dict[str, Any]) -> bool:
 
 
 def _kept_keys(fields: dict[str, Any]) -> str:
-    """The keys that `trackly up` keeps in the data directory, or nothing. Raises OSError unless they can be read."""
+    """Return the keys that `trackly up` keeps in the data directory, if any. Raises OSError if they cannot be read."""
     try:
         return str((fields["data_dir"] / KEY_FILE).read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError, KeyError):
@@ -115,7 +115,7 @@ def _kept_keys(fields: dict[str, Any]) -> str:
 
 
 def _kept_evidence_key(fields: dict[str, Any]) -> Any:
-    """The key that `trackly up` keeps in the data directory, or None. Raises OSError unless it can be read."""
+    """Return the key that `trackly up` keeps in the data directory, or None. Raises OSError if it cannot be read."""
     try:
         return str((fields["data_dir"] / EVIDENCE_KEY_FILE).read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError, KeyError):
@@ -123,9 +123,9 @@ def _kept_evidence_key(fields: dict[str, Any]) -> Any:
 
 
 class BusSettings(Settings):
-    """Kafka as every service and all three clients see it.
+    """Kafka settings shared by every service and all three clients.
 
-    Raises pydantic.ValidationError, which `settings_error` makes readable.
+    Raises pydantic.ValidationError, which `settings_error` turns into readable text.
     """
 
     data_dir: Path = Field(
@@ -319,7 +319,7 @@ class BusSettings(Settings):
             if match is None or not 0 < int(match[2]) < 65_536:
                 raise ValueError(f"{server!r} is not a valid host:port")
         if not servers:
-            raise ValueError("no server is named")
+            raise ValueError("no server is given")
         return ",".join(servers)
 
     @field_validator("security_protocol", "sasl_mechanism", mode="before")
@@ -330,17 +330,17 @@ class BusSettings(Settings):
     @field_validator("oauth_token_url")
     @classmethod
     def _tokens_come_by_tls(cls, value: str | None) -> str | None:
-        # The secret goes there. On this machine nobody listens in between.
+        # The client secret is sent there. Plain HTTP is safe on this machine only.
         if value is not None and not re.match(r"https://[^/]|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?/", value):
-            raise ValueError("it does not begin with https://")
+            raise ValueError("it must begin with https://")
         return value
 
     @field_validator("schema_registry_url")
     @classmethod
     def _registry_is_url(cls, value: str | None) -> str | None:
-        # The value stays out of the message: such URLs may hold a password.
+        # The message omits the value: such a URL may contain a password.
         if value is not None and not value.startswith(("http://", "https://")):
-            raise ValueError("it does not begin with http:// or https://")
+            raise ValueError("it must begin with http:// or https://")
         return value
 
     @field_validator("topic_prefix")
@@ -358,10 +358,10 @@ class BusSettings(Settings):
     @field_validator("retry_schedule")
     @classmethod
     def _schedule_ascends(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        # A delay becomes part of a topic name, where neither blanks nor capitals may differ.
+        # A delay becomes part of a topic name, which must not vary in spaces or case.
         delays = tuple("".join(delay.split()).lower() for delay in value)
         if not delays:
-            raise ValueError("no delay is named")
+            raise ValueError("no delay is given")
         before = 0
         for delay in delays:
             millis = parse_duration(delay)
@@ -370,7 +370,7 @@ class BusSettings(Settings):
             before = millis
         tier = Catalogue(schedule=delays[-1:]).delay_tiers[0]
         if tier.retention_ms is not None and before >= tier.retention_ms:
-            raise ValueError(f"{delays[-1]!r} is longer than a delay topic keeps its records")
+            raise ValueError(f"{delays[-1]!r} is longer than the retention of a delay topic")
         return delays
 
     @field_validator("topic_settings")
@@ -408,7 +408,7 @@ class BusSettings(Settings):
             except ValueError:
                 length = 0
             if length != 32:
-                raise ValueError(f"number {number} is not a 32-byte key in URL-safe base64")
+                raise ValueError(f"key {number} is not a 32-byte key in URL-safe base64")
         return value
 
     @model_validator(mode="after")
@@ -443,41 +443,42 @@ class BusSettings(Settings):
 
     @cached_property
     def written_down(self) -> dict[str, Any]:
-        """What a running `trackly up` with the same data directory wrote down: its addresses."""
+        """Return the addresses recorded by a running `trackly up` with the same data directory."""
         return _written_down({"data_dir": self.data_dir})
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        """Every topic with this deployment's names, partitions and delays."""
+        """Every topic with this deployment's names, partition counts, and delays."""
         own = parse_topic_settings(self.topic_settings)
         return Catalogue(self.topic_prefix, self.partitions, self.retry_schedule, own)
 
     def group(self, service: str) -> str:
-        """Name of a service's consumer group."""
+        """Return the name of a service's consumer group."""
         return f"{self.topic_prefix}trackly-{service}"
 
     @cached_property
     def pseudonyms(self) -> Pseudonyms | None:
-        """By TRACKLY_PSEUDONYM_KEY; None where it is not set."""
+        """Pseudonyms by TRACKLY_PSEUDONYM_KEY; None if it is unset."""
         return None if self.pseudonym_key is None else Pseudonyms(self.pseudonym_key.get_secret_value())
 
     @cached_property
     def ssl_context(self) -> ssl.SSLContext | None:
-        """For SSL and SASL_SSL, host names verified; else None. Raises ssl.SSLError for a broken file."""
+        """Return the context for SSL and SASL_SSL, with host name verification; otherwise None. Raises ssl.SSLError for
+        a broken file."""
         if not self.security_protocol.endswith("SSL"):
             return None
         context = ssl.create_default_context(cafile=self.ssl_cafile)
         if self.ssl_certfile is not None:
             password = self.ssl_key_password.get_secret_value() if self.ssl_key_password else None
-            # Without a password OpenSSL would ask for one on the terminal.
+            # Without a password, OpenSSL would prompt for one on the terminal.
             context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile, password or "")
         return context
 
     @cached_property
     def tokens(self) -> Tokens | None:
-        """Where this process has its tokens for Kafka from; None where it shows none.
+        """Return this process's source of Kafka tokens; None if it uses none.
 
-        Raises TokenUnavailable where what makes them is not installed or does not know its region.
+        Raises TokenUnavailable if the required extra is missing, or the region is unknown.
         """
         if not self.security_protocol.startswith("SASL"):
             return None
@@ -492,12 +493,12 @@ class BusSettings(Settings):
 
     @property
     def extensions(self) -> dict[str, str]:
-        """What is said to the broker beside a token."""
+        """Return the SASL extensions to send with a token."""
         pairs = (pair.partition("=") for pair in (self.oauth_extensions or "").split(",") if pair)
         return {name: value for name, _, value in pairs}
 
     def aiokafka(self) -> dict[str, Any]:
-        """Keyword arguments for AIOKafkaProducer and AIOKafkaConsumer."""
+        """Return keyword arguments for AIOKafkaProducer and AIOKafkaConsumer."""
         arguments = self._client()
         if self.tokens is not None:
             from bus.token_providers import ForAiokafka
@@ -506,7 +507,7 @@ class BusSettings(Settings):
         return arguments
 
     def kafka_python(self) -> dict[str, Any]:
-        """Keyword arguments for KafkaAdminClient, KafkaConsumer and KafkaProducer: named as aiokafka's."""
+        """Return keyword arguments for KafkaAdminClient, KafkaConsumer, and KafkaProducer."""
         arguments = self._client()
         if self.tokens is not None:
             from bus.token_providers import ForKafkaPython
@@ -530,25 +531,25 @@ class BusSettings(Settings):
 
 
 class Hidden(str):
-    """A password for clients that want a `str`. kafka-python logs its whole configuration at DEBUG."""
+    """A password for clients that require a `str`. kafka-python logs its whole configuration at DEBUG."""
 
     def __repr__(self) -> str:
         return "'**********'"
 
 
 def settings_error(error: ValidationError) -> str:
-    """One line a problem: the environment variable, what is wrong with it, what is expected. No secrets."""
+    """Format one line per problem: the environment variable, what is wrong, what is expected. Contains no secrets."""
     fields = _fields(error.title)
     lines = []
     for problem in error.errors(include_url=False, include_context=False):
         if problem["type"] == "default_factory_not_called":
-            continue  # only says that a field before it is wrong
+            continue  # a follow-up of an earlier field's error
         message = problem["msg"].removeprefix("Value error, ")
         field = fields.get(str(problem["loc"][0])) if problem["loc"] else None
         if field is None:
             lines.append(message)
             continue
-        # Messages of this project's own validators name the value where it may be shown.
+        # This project's own validators name the value if it may be shown.
         hidden = problem["type"] == "value_error" or "SecretStr" in str(field.annotation)
         value = "" if hidden else f"={masked_address(str(problem['input']))}"
         lines.append(f"{field.validation_alias}{value}: {message}. Expected: {(field.description or '').rstrip('.')}.")
@@ -556,7 +557,7 @@ def settings_error(error: ValidationError) -> str:
 
 
 def _fields(title: str) -> dict[str, FieldInfo]:
-    """Fields of the settings class of this name, by field name and by environment variable."""
+    """Return the fields of a settings class, by field name and by environment variable."""
     fields: dict[str, FieldInfo] = {}
     for settings in _descendants(Settings):
         if settings.__name__ == title:

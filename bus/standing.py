@@ -1,6 +1,6 @@
-"""What every task of a process waits for, told on request: a process that stands still is not killed unasked.
+"""Reports what every task of a process is waiting for, so that a hanging process can be diagnosed before it is killed.
 
-`kill -USR2 PID` writes it to standard error: a line a task, from its outermost function to the one that waits.
+`kill -USR2 PID` writes one line per task to standard error, from the outermost function to the one that waits.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from types import FrameType
 from typing import Any
 
 _DEEPEST = 30
-"""Functions of a task that are told."""
+"""Maximum functions reported per task."""
 
 _NAMES = {"frame": ("cr_frame", "gi_frame", "ag_frame"), "await": ("cr_await", "gi_yieldfrom", "ag_await")}
 
 
 def tell_on_request() -> None:
-    """Write what tasks wait for to standard error whenever SIGUSR2 comes. For the main thread of a service."""
+    """Write what tasks wait for to standard error on SIGUSR2. Call it in a service's main thread."""
     signal.signal(signal.SIGUSR2, _tell)
 
 
 def _tell(number: int, frame: FrameType | None) -> None:
     lines = sorted(standing())
     text = "\n  ".join((f"{len(lines)} tasks wait:", *lines)) + "\n"
-    # Past Python's buffers, which the signal may have interrupted a write to.
+    # Bypass Python's buffers, because the signal may have interrupted a write to them.
     os.write(2, text.encode())
 
 
 def standing() -> Iterator[str]:
-    """A line for each task of all threads that has not ended: its name, and where it and what it awaits stand."""
+    """Return a line for each unfinished task of all threads: its name and its stack of awaits."""
     for found in gc.get_objects():
         if isinstance(found, asyncio.Task) and not found.done():
             yield f"{found.get_name()}: {' > '.join(_places(found.get_coro()))}"
@@ -51,7 +51,7 @@ def _places(awaited: Any) -> Iterator[str]:
 
 
 def _attribute(awaited: Any, name: str) -> Any:
-    """The frame of a coroutine, generator or asynchronous generator, or what it awaits; None where it has none."""
-    if type(awaited).__name__ == "async_generator_asend":  # it is named by nothing else
+    """Return the frame of a coroutine, generator, or asynchronous generator, or what it awaits; None if it has none."""
+    if type(awaited).__name__ == "async_generator_asend":  # it has no such attribute
         awaited = next((found for found in gc.get_referents(awaited) if hasattr(found, "ag_frame")), None)
     return next((value for each in _NAMES[name] if (value := getattr(awaited, each, None)) is not None), None)

@@ -1,4 +1,4 @@
-"""Tokens for Kafka as each of the two clients asks for them."""
+"""Kafka token providers in the form that each client expects."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from bus.tokens import Tokens
 
 
 class ForAiokafka(AiokafkaProvider):  # type: ignore[misc]
-    """Tokens as aiokafka asks for them, and what is said beside one."""
+    """aiokafka's interface for tokens and SASL extensions."""
 
     def __init__(self, tokens: Tokens, extensions: Mapping[str, str]) -> None:
         self._tokens = tokens
         self._extensions = dict(extensions)
 
     async def token(self) -> str:
-        """A token that holds."""
+        """Return a valid token."""
         return await asyncio.to_thread(self._tokens.get)
 
     def extensions(self) -> dict[str, str]:
-        """What is said beside the token."""
+        """Return the SASL extensions."""
         return self._extensions
 
 
 class ForKafkaPython(KafkaPythonProvider):  # type: ignore[misc]
-    """The same as kafka-python asks for it, in its own thread."""
+    """kafka-python's interface, called in its own thread."""
 
     def __init__(self, tokens: Tokens, extensions: Mapping[str, str]) -> None:
         super().__init__()
@@ -36,9 +36,9 @@ class ForKafkaPython(KafkaPythonProvider):  # type: ignore[misc]
         self._extensions = dict(extensions)
 
     def token(self) -> str:
-        """A token that holds."""
+        """Return a valid token."""
         return self._tokens.get()
 
     def extensions(self) -> dict[str, str]:
-        """What is said beside the token."""
+        """Return the SASL extensions."""
         return self._extensions

@@ -1,7 +1,7 @@
-"""Tokens that a process shows to Kafka instead of a password (SASL/OAUTHBEARER).
+"""Tokens for authenticating to Kafka (SASL/OAUTHBEARER).
 
-A token is asked for once and shown on every new connection, until four fifths of its life are over. An issuer that does
-not answer then costs nothing for as long as the token holds.
+A token is reused for every new connection until four fifths of its lifetime have passed, so an issuer outage costs
+nothing while the token is valid.
 """
 
 from __future__ import annotations
@@ -20,29 +20,30 @@ from typing import Any
 from bus.clock import now_seconds
 
 TIMEOUT = 5.0
-"""Seconds in which an issuer must answer."""
+"""Seconds for an issuer to answer."""
 
 MOST_BYTES = 65_536
-"""Of an issuer's answer."""
+"""Maximum bytes of an issuer's answer."""
 
 DEFAULT_LIFE = 300.0
-"""Seconds for which a token holds whose issuer does not say."""
+"""Token lifetime in seconds if the issuer does not say."""
 
 
 class TokenUnavailable(OSError):
-    """No token could be had. The message says from where and why; it holds no secret. For clients: no connection."""
+    """No token could be obtained. The message says from where and why, without secrets. Clients treat it as a failed
+    connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token, and until when it holds, in Unix seconds."""
+    """A token and its expiry in Unix seconds."""
 
     text: str
     expires_at: float
 
 
 class Tokens:
-    """Tokens of one issuer, for all connections of a process. `issue` blocks and raises TokenUnavailable."""
+    """Tokens of one issuer, shared by all connections of a process. `issue` blocks and raises TokenUnavailable."""
 
     def __init__(self, issue: Callable[[], Token], now: Callable[[], float] = now_seconds) -> None:
         self._issue = issue
@@ -52,7 +53,7 @@ class Tokens:
         self._renew_at = 0.0
 
     def get(self) -> str:
-        """A token that holds. Raises TokenUnavailable. Blocks while one is asked for: call it in a thread."""
+        """Return a valid token. Raises TokenUnavailable. Blocks during a request, so call it in a thread."""
         with self._lock:
             now = self._now()
             if self._token is None or now >= self._renew_at:
@@ -66,7 +67,7 @@ class Tokens:
 
 
 def client_credentials(url: str, client_id: str, secret: str, scope: str | None) -> Callable[[], Token]:
-    """Issues tokens by OAuth 2's client credentials (RFC 6749, 4.4), the client known by HTTP Basic (2.3.1)."""
+    """Issue tokens by OAuth 2 client credentials (RFC 6749, 4.4), with HTTP Basic client authentication (2.3.1)."""
     form = {"grant_type": "client_credentials", **({"scope": scope} if scope else {})}
     known_by = ":".join(urllib.parse.quote_plus(part) for part in (client_id, secret))
     headers = {
@@ -93,9 +94,9 @@ def client_credentials(url: str, client_id: str, secret: str, scope: str | None)
 
 
 def msk_iam(servers: str) -> Callable[[], Token]:
-    """Issues tokens that AWS's signer makes of the credentials of this machine or pod. Raises TokenUnavailable.
+    """Issue tokens made by AWS's signer from the credentials of this machine or pod. Raises TokenUnavailable.
 
-    The region is that of the environment or, where it says none, that in the brokers' names.
+    The region comes from the environment or, failing that, from the brokers' names.
     """
     try:
         from aws_msk_iam_sasl_signer import MSKAuthTokenProvider  # type: ignore[import-not-found]
@@ -114,7 +115,7 @@ def msk_iam(servers: str) -> Callable[[], Token]:
         try:
             text, expires_ms = MSKAuthTokenProvider.generate_auth_token(region)
         except (BotoCoreError, ValueError) as error:
-            raise TokenUnavailable(f"AWS gives no credentials for Kafka: {error}") from None
+            raise TokenUnavailable(f"AWS returned no credentials for Kafka: {error}") from None
         return Token(text, expires_ms / 1000)
 
     return issue
@@ -125,20 +126,18 @@ def _token_in(body: bytes) -> Token:
         answer: Any = json.loads(body) if len(body) <= MOST_BYTES else None
         text, life = answer["access_token"], float(answer.get("expires_in") or DEFAULT_LIFE)
     except (ValueError, TypeError, LookupError, AttributeError):
-        raise TokenUnavailable("KAFKA_OAUTH_TOKEN_URL answered something else than a token") from None
+        raise TokenUnavailable("KAFKA_OAUTH_TOKEN_URL did not return a token") from None
     if not isinstance(text, str) or not text.isascii() or not text.isprintable() or " " in text or life <= 0:
-        raise TokenUnavailable("KAFKA_OAUTH_TOKEN_URL answered something else than a token")
+        raise TokenUnavailable("KAFKA_OAUTH_TOKEN_URL did not return a token")
     return Token(text, now_seconds() + life)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """The secret goes nowhere else."""
+    """Never sends the secret anywhere else."""
 
     def redirect_request(self, *_: object) -> None:
-        """None: a redirect is an error."""
+        """Treat a redirect as an error."""
 
 
 def _reason(error: urllib.error.HTTPError) -> str:
-    return {400: ": it knows no such scope or client", 401: ": it does not know the client, or its secret"}.get(
-        error.code, ""
-    )
+    return {400: ": the scope or client is unknown", 401: ": the client id or secret is wrong"}.get(error.code, "")

@@ -1,4 +1,4 @@
-"""How a process itself fares: its event loop, its garbage collector, its producer, its memory and files."""
+"""Health of the process itself: event loop, garbage collector, producer, memory, and files."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from bus.producer import Producer
 from bus.telemetry import current
 
 ASK_EVERY = 0.25
-"""Seconds between two looks at the event loop."""
+"""Seconds between checks of the event loop."""
 
 
 GENERATIONS = ("young", "middle", "full")
 
 
 class Vitals:
-    """Measures for as long as the process runs."""
+    """Measures while the process runs."""
 
     def __init__(self, health: Health, producer: Producer | None = None) -> None:
         self._lag = health.distributions("event_loop_lag_seconds")[()]
@@ -39,14 +39,14 @@ class Vitals:
             health.gauge("producer_waiting_seconds", lambda: producer.waiting)
 
     def start(self) -> None:
-        """Begin, in the running loop."""
+        """Start in the running event loop."""
         gc.callbacks.append(self._collected)
         self._ask()
         if (export := current.metrics()) is not None:
             self._export = asyncio.get_running_loop().create_task(export.run(self._registry))
 
     def stop(self) -> None:
-        """Measure no more."""
+        """Stop measuring."""
         if self._collected in gc.callbacks:
             gc.callbacks.remove(self._collected)
         if self._timer is not None:
@@ -64,7 +64,7 @@ class Vitals:
         self._ask()
 
     def _collected(self, phase: str, info: dict[str, Any]) -> None:
-        # It may be amid anything, so nothing here takes a lock or changes the size of a table.
+        # This may interrupt anything, so it takes no lock and does not resize a table.
         if phase == "start":
             self._paused_at = time.perf_counter()
         elif self._paused_at:

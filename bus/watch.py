@@ -1,4 +1,4 @@
-"""Looks at Kafka beside the work of a process: does it answer, are the topics what they must be, is the clock right?"""
+"""Watches Kafka while a process works: whether it answers, topics still fit, and the clock is right."""
 
 from __future__ import annotations
 
@@ -19,20 +19,19 @@ from bus.vitals import Vitals
 log = logging.getLogger(__name__)
 
 ASK_EVERY = 4.0
-"""Seconds between two questions whether a broker answers."""
+"""Seconds between checks that a broker answers."""
 
 SILENT_AFTER = 10.0
-"""Seconds without an answer of any broker after which a process is not ready."""
+"""Seconds without an answer from any broker after which a process is not ready."""
 
 LOOK_EVERY = 30.0
-"""Seconds between looks at the topics' partitions and at the clock."""
+"""Seconds between checks of partitions and clock."""
 
 
 class Watch:
-    """Asks for as long as the process runs. `on_misfit` is told once, when topics do not fit any more: the process must
-    end, since it would look for recipients where their state is not. `on_counts` is told at each look how many
-    partitions topics have.
-    """
+    """Watches while the process runs. `on_misfit` is called once if topics no longer fit; the process must then end, or
+    it would look for recipients in the wrong partitions. `on_counts` gets the partition counts of all topics at each
+    check."""
 
     def __init__(
         self,
@@ -54,31 +53,31 @@ class Watch:
         self._task: asyncio.Task[None] | None = None
         self._vitals = Vitals(health, producer)
         health.checks += [self.problem, lambda: self._clock_problem]
-        # Whoever starts again what does not get ready is patient: without a broker, a new process could not start.
+        # Keeps the restart policy patient: without a broker, a new process could not start either.
         health.progress.append(lambda: self._unanswered)
 
     def start(self) -> None:
-        """Begin. The producer has started."""
+        """Start. The producer must be running."""
         self._answered_at = time.monotonic()
         self._task = asyncio.create_task(self._run())
         self._vitals.start()
 
     async def stop(self) -> None:
-        """Ask no more."""
+        """Stop watching."""
         self._vitals.stop()
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
 
     def problem(self) -> str | None:
-        """Whether no broker answers, in words."""
+        """Describe the problem if no broker answers."""
         silent = time.monotonic() - self._answered_at
         if self._task is None or silent < SILENT_AFTER:
             return None
         return f"no broker has answered for {silent:.0f} s"
 
     async def look(self) -> None:
-        """Compare the topics now. Raises aiokafka.errors.KafkaError."""
+        """Check the topics now. Raises aiokafka.errors.KafkaError."""
         counts = await self._producer.counts()
         self._on_counts(counts)
         try:
@@ -104,6 +103,6 @@ class Watch:
                     ahead = await seconds_ahead(self._producer, self._settings, self._name)
                     self._clock_problem = clock_problem(ahead, self._settings.clock_tolerance)
             except KafkaError as error:
-                log.warning("Kafka cannot be looked at at the moment: %s", type(error).__name__)
+                log.warning("Kafka cannot be checked right now: %s", type(error).__name__)
             except Exception:
-                log.exception("Kafka cannot be looked at")
+                log.exception("Kafka cannot be checked")

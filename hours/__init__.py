@@ -1,1 +1,2 @@
-"""When a number may be texted: dated rules of countries and states, and where numbers are. Pure; no legal advice."""
+"""When a number may be texted: dated rules of countries and states, and the location of numbers. Pure; not legal
+advice."""

@@ -1,4 +1,4 @@
-"""The public holidays of `holidays.toml`, by state and year. Pure."""
+"""The public holidays in `holidays.toml`, by state and year. Pure."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _TUESDAY_AFTER_FIRST_MONDAY = 1
 
 
 def is_holiday(state: str, day: date) -> bool:
-    """Whether a state of the file has a holiday on a day. Raises KeyError for a state that is not in it."""
+    """Whether a state has a holiday on a day. Raises KeyError for a state that is not in the file."""
     return day in _holidays(state, day.year)
 
 
 def states() -> tuple[str, ...]:
-    """The states that the file has holidays of."""
+    """Return the states that have holidays in the file."""
     return tuple(_file()["states"])
 
 
 @cache
 def _holidays(state: str, year: int) -> frozenset[date]:
-    # A day of next year may be kept in the last days of this one.
+    # A holiday of the next year may be observed in the last days of this one.
     known = _file()
     found = {each for near in (year - 1, year, year + 1) for each in _kept(known, known["states"][state], near)}
     return frozenset(day for day in found if day.year == year)
@@ -58,7 +58,7 @@ def _date(row: Mapping[str, Any], year: int) -> date:
 
 
 def nth(year: int, month: int, weekday: int, number: int) -> date:
-    """The day of a month that is the so-many-th of its weekday (0 is Monday); -1 is the last."""
+    """Return the nth given weekday (0 is Monday) of a month; n = -1 is the last one."""
     if number < 0:
         last = date(year + month // 12, month % 12 + 1, 1) - timedelta(days=1)
         return last - timedelta(days=(last.weekday() - weekday) % 7)
@@ -67,7 +67,8 @@ def nth(year: int, month: int, weekday: int, number: int) -> date:
 
 
 def easter(year: int) -> date:
-    """Easter Sunday of the Gregorian calendar, by the anonymous algorithm of 1876 (Meeus, Astronomical Algorithms)."""
+    """Return Easter Sunday in the Gregorian calendar, by the anonymous algorithm of 1876 (Meeus, Astronomical
+    Algorithms)."""
     golden, (century, of_century) = year % 19, divmod(year, 100)
     leaps, rest = divmod(century, 4)
     correction = (century - (century + 8) // 25 + 1) // 3

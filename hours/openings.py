@@ -1,7 +1,7 @@
-"""The times in which several rules in several zones all let messages through, as instants. Pure.
+"""The intervals in which several rules in several zones all allow messages, as instants. Pure.
 
-Where a clock is changed a local time may be two instants or none: then the later one counts at the beginning and the
-earlier one at the end.
+When clocks change, a local time may be two instants or none: the later one is used for a start, the earlier one for an
+end.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from hours.holidays import is_holiday
 from hours.rules import Rule
 
 HORIZON = 9
-"""Days that are looked ahead: more than a week, so that a rule of a single weekday is met."""
+"""Days to look ahead: more than a week, so that a rule for a single weekday is found."""
 
 FOREVER = 1 << 62
-"""When what has no end ends, in ms."""
+"""The end, in ms, of an interval without end."""
 
 _DAY = timedelta(days=1)
 _MIDNIGHT = 24 * 60
 
 
 class Opening(NamedTuple):
-    """A time in which messages are allowed, in ms since 1970 UTC, and the rule that ends it."""
+    """An interval in which messages are allowed, in ms since 1970 UTC, and the rule that ends it."""
 
     begins: int
     ends: int
@@ -35,26 +35,26 @@ class Opening(NamedTuple):
 
 
 def openings(pairs: Iterable[tuple[str, Rule]], day: date) -> list[tuple[Opening, ...]]:
-    """When each rule in its zone lets messages through, from the beginning of a UTC day to HORIZON days later."""
+    """Return when each rule in its zone allows messages, from the start of a UTC day to HORIZON days later."""
     return [tuple(_of_rule(ZoneInfo(zone), rule, day)) for zone, rule in pairs]
 
 
 def common(found: Iterable[tuple[Opening, ...]]) -> tuple[Opening, ...]:
-    """When all of them do. None: never in that time. There must be at least one."""
+    """Return when all of them do; None: at no time. Requires at least one."""
     return reduce(_both, found)
 
 
 def at_or_after(times: Sequence[Opening], at: int) -> Opening | None:
-    """The opening that `at` (ms) is in, else the next one, if there is any."""
+    """Return the opening that contains `at` (ms), or else the next one, if any."""
     found = bisect_right(times, at, key=_ends)
     return times[found] if found < len(times) else None
 
 
 def _of_rule(zone: ZoneInfo, rule: Rule, day: date) -> Iterator[Opening]:
-    """When one rule in one zone lets messages through: what touches is one opening."""
+    """Return when one rule in one zone allows messages; adjoining intervals are merged."""
     known: Opening | None = None
     is_at_midnight = False
-    # A day earlier and a day later, since local days begin up to 14 hours before or 12 after those of UTC.
+    # Include a day before and after, because local days begin up to 14 hours before or 12 after UTC days.
     for number in range(-1, HORIZON + 2):
         local = day + number * _DAY
         touched = is_at_midnight
@@ -69,13 +69,13 @@ def _of_rule(zone: ZoneInfo, rule: Rule, day: date) -> Iterator[Opening]:
                 known = Opening(begins, ends, rule.id)
             is_at_midnight = closes == _MIDNIGHT
     if known is not None:
-        # Weeks are alike, but for holidays: what is open for all of this time is open for ever.
+        # Weeks repeat except for holidays, so a rule that is open the whole time is open forever.
         is_always = rule.holidays is None and is_at_midnight and known.begins == max(_instants(zone, day - _DAY, 0))
         yield known._replace(ends=FOREVER) if is_always else known
 
 
 def _of_day(rule: Rule, day: date) -> list[tuple[int, int]]:
-    """From when to when (minutes) messages are allowed on a day, sorted."""
+    """Return the allowed intervals (minutes) of a day, sorted."""
     if not rule.holds_on(day):
         return [(0, _MIDNIGHT)]
     if rule.holidays is not None and is_holiday(rule.holidays, day):
@@ -84,13 +84,13 @@ def _of_day(rule: Rule, day: date) -> list[tuple[int, int]]:
 
 
 def _instants(zone: ZoneInfo, day: date, minutes: int) -> tuple[int, int]:
-    """The instants of a local time: two where a clock is set back, and two around a time that a clock skips."""
+    """Return the instants of a local time: two when a clock is set back, and the two around a skipped time."""
     local = datetime.combine(day, time(), tzinfo=zone) + timedelta(minutes=minutes)
     return int(local.timestamp()) * 1000, int(local.replace(fold=1).timestamp()) * 1000
 
 
 def _both(some: tuple[Opening, ...], others: tuple[Opening, ...]) -> tuple[Opening, ...]:
-    """When both let messages through."""
+    """Return the intersection of both."""
     found = []
     left, right = 0, 0
     while left < len(some) and right < len(others):

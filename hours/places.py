@@ -1,8 +1,8 @@
-"""Where the subscriber of a number may be: country, state, time zones.
+"""Where a number's subscriber may be: country, state, time zones.
 
-An area code says where a number was given out, not where its owner is, and in many countries a mobile number says
-nothing but its country: then every zone of the country counts. phonenumbers' own look-up gives a mobile number the
-zones of every country with its calling code, and a toll-free number all 42 of +1.
+An area code tells where a number was issued, not where its owner is, and in many countries a mobile number reveals only
+its country: then all zones of the country count. phonenumbers' own lookup gives a mobile number the zones of every
+country with its calling code, and a toll-free number all 42 of +1.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from schemas.numbering import canonical, country_code
 
 UNITED_STATES = "US"
 TERRITORIES = frozenset({"AS", "GU", "MP", "PR", "VI"})
-"""Regions of phonenumbers' that are countries in ISO 3166, and states here."""
+"""phonenumbers' regions that are countries in ISO 3166 but states here."""
 
 _NOWHERE = frozenset(
     {
@@ -36,12 +36,12 @@ _NOWHERE = frozenset(
         PhoneNumberType.UNKNOWN,
     }
 )
-"""Types of numbers that are in no place, or in no range that is given out."""
+"""Types of numbers without a location, or outside any assigned range."""
 
 _NO_COUNTRY = ("001", "ZZ")
-"""What phonenumbers calls the region of a calling code of no country, and of none."""
+"""phonenumbers' regions for calling codes of no country and for none."""
 
-# In North America what a number is, and where, is told by area code and exchange.
+# In North America, area code and exchange determine a number's type and location.
 _PREFIX = slice(2, 8)
 _LENGTH = 12
 _SHORTEST = 7
@@ -50,7 +50,8 @@ _LINE = "2345"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where somebody may be. `states` None: in any of the country. `zones` are IANA's; none where nothing is known."""
+    """A possible location. `states` None: any state of the country. `zones` are IANA names; empty if nothing is
+    known."""
 
     country: str
     states: frozenset[str] | None
@@ -59,7 +60,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What an account itself knows of a contact: its time zone, the state of its postal address."""
+    """What an account itself knows about a contact: time zone, and state of the postal address."""
 
     zone: str | None = None
     state: str | None = None
@@ -69,15 +70,15 @@ NOWHERE = Place("", None, ())
 
 
 def place_of(number: str, *, anywhere: bool = False) -> Place:
-    """Where a number's (E.164) prefix says that it is; `anywhere`: somewhere in its country, and no more is sure."""
+    """Return the location by a number's (E.164) prefix; `anywhere`: only its country is certain."""
     if number.startswith("+1") and len(number) == _LENGTH:
         return _north_american(number[_PREFIX], anywhere)
-    # phonenumbers knows no more of an old spelling than that it is none of today's numbers.
+    # To phonenumbers, an old spelling is only an invalid number.
     return _elsewhere(canonical(number), anywhere)
 
 
 def with_given(place: Place, given: Given) -> Place:
-    """The place with what the account knows, which counts before what the number says."""
+    """Return the place refined by what the account knows, which overrides the number."""
     if given.state is not None:
         zones = (given.zone,) if given.zone is not None else state_zones(given.state)
         return Place(UNITED_STATES, frozenset({given.state}), zones)
@@ -85,25 +86,25 @@ def with_given(place: Place, given: Given) -> Place:
 
 
 def check_zone(text: str) -> None:
-    """Raises ValueError for what is not a time zone."""
+    """Check a time zone. Raises ValueError."""
     if not is_zone(text):
-        raise ValueError(f"{text[:100]!r} is not a time zone; write one of IANA's, as America/New_York")
+        raise ValueError(f"{text[:100]!r} is not a time zone; write an IANA name such as America/New_York")
 
 
 def is_zone(text: str) -> bool:
-    """Whether this names a zone of the IANA data. Those without a slash, but UTC, are there for old software."""
+    """Whether this names a zone of the IANA data. Except for UTC, names without a slash are legacy."""
     return (text == "UTC" or "/" in text) and text in _zone_names()
 
 
 def is_state(text: str) -> bool:
-    """Whether this is a state of the United States, in two letters."""
+    """Whether this is the two-letter code of a US state."""
     return text in _states()
 
 
 def check_state(text: str) -> None:
-    """Raises ValueError for what is not a state of the United States."""
+    """Check the code of a US state. Raises ValueError."""
     if not is_state(text):
-        raise ValueError(f"{text[:100]!r} is not a state; write two letters, as TX")
+        raise ValueError(f"{text[:100]!r} is not a state; write two letters such as TX")
 
 
 @lru_cache(maxsize=1 << 16)
@@ -111,7 +112,7 @@ def _north_american(prefix: str, anywhere: bool) -> Place:
     state = _state_of_area().get(prefix[:3])
     if state is None or state in TERRITORIES or prefix[3] in "01":
         return _located(f"+1{prefix}{_LINE}", anywhere)
-    # For nearly every number of a sender in the United States: what `_located` finds, without looking at patterns.
+    # A fast path for nearly every number of a US sender: returns what `_located` finds, without matching patterns.
     if anywhere:
         return Place(UNITED_STATES, None, region_zones(UNITED_STATES))
     digits = f"1{prefix}"
@@ -151,7 +152,7 @@ def _parsed(number: str) -> PhoneNumber | None:
     national = number[1 + len(code) :]
     is_plain = number.startswith("+") and code and national.isdigit() and national[0] != "0"
     if is_plain and len(number) > _SHORTEST and not _trunk_prefix(code).match(national):
-        # What the parser makes of a number in E.164, at a tenth of the time.
+        # What the parser makes of an E.164 number, at a tenth of the time.
         return PhoneNumber(country_code=int(code), national_number=int(national))
     try:
         return phonenumbers.parse(number)
@@ -161,7 +162,7 @@ def _parsed(number: str) -> PhoneNumber | None:
 
 @cache
 def _trunk_prefix(code: str) -> re.Pattern[str]:
-    """What the parser may take from the beginning of a country's numbers, at least one digit of it."""
+    """Return what the parser may strip from the start of a country's numbers, at least one digit of it."""
     region = phonenumbers.region_code_for_country_code(int(code))
     metadata = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(int(code), region)
     prefix = metadata.national_prefix_for_parsing if metadata is not None else None
@@ -180,7 +181,7 @@ def _zones(number: PhoneNumber, region: str, anywhere: bool) -> tuple[str, ...]:
 
 @cache
 def region_zones(region: str) -> tuple[str, ...]:
-    """The zones of a country (ISO 3166), by the IANA data."""
+    """Return a country's zones (ISO 3166), from the IANA data."""
     rows = files("tzdata").joinpath("zoneinfo", "zone.tab").read_text("utf-8").splitlines()
     cells = [row.split("\t") for row in rows if not row.startswith("#")]
     return tuple(sorted(zone for country, _, zone, *_ in cells if country == region and _is_known(zone)))
@@ -188,7 +189,7 @@ def region_zones(region: str) -> tuple[str, ...]:
 
 @cache
 def state_zones(state: str) -> tuple[str, ...]:
-    """The zones of a state, which are those of its area codes."""
+    """Return a state's zones: those of its area codes."""
     if state in TERRITORIES:
         return region_zones(state)
     prefixes = tuple(f"1{area}" for area, owner in _state_of_area().items() if owner == state)

@@ -1,4 +1,4 @@
-"""What an account has chosen, and whether a message may go to a place at a time."""
+"""An account's policy, and whether a message may be sent to a place at a time."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from hours.places import Given, Place, place_of, state_zones, with_given
 from hours.rules import Rule
 
 ACCOUNT, CAP, NO_ZONE = "account", "account-cap", "no-time-zone"
-"""Rules that are the account's own: its hours, its cap, and that a number without a zone is not texted."""
+"""The account's own rules: its hours, its cap, and not texting a number without a zone."""
 
 BY_NUMBER, BY_COUNTRY = "number", "country"
 """Values of `sending_zones`: the zones of the number's prefix, or every zone of its country."""
 
 CLOSED, OPEN = "closed", "open"
-"""Values of `sending_without_zone`, beside a zone."""
+"""Values of `sending_without_zone`, besides a zone."""
 
 QUIET, CAPPED = "quiet_hours", "frequency_cap"
 """Reasons why a contact may not be texted now."""
 
 CAP_MS = 24 * 3_600_000
 MOST_CAP = 100
-"""Messages in 24 hours; more than that is not a cap."""
+"""Maximum messages in 24 hours; a higher number is not a cap."""
 
 _EPOCH = date(1970, 1, 1)
 _DAY_MS = 24 * 3_600_000
@@ -34,7 +34,7 @@ _ALWAYS = (Opening(0, FOREVER, ""),)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What an account has chosen. `cap` is its own, `caps`: those of the rules count too."""
+    """An account's choices. `cap` is its own; `caps`: the rules' caps apply too."""
 
     rules: tuple[Rule, ...] = ()
     anywhere: bool = False
@@ -44,16 +44,15 @@ class Policy:
 
     @property
     def counts(self) -> bool:
-        """Whether messages to a contact have to be counted."""
+        """Whether messages to a contact must be counted."""
         return self.cap is not None or (self.caps and any(rule.cap is not None for rule in self.rules))
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a message may go now. `not_before` (ms): when it may, if not now; None: at no time that is known.
-    `until`: when that time ends, the current one or the one at `not_before`; None: it does not.
-    `rule`: which one forbids it, or ends the time. `zones` are those that were looked at.
-    """
+    """Whether a message may be sent now. `not_before` (ms): when it may be sent, if not now; None: at no known time.
+    `until`: the end of the current interval, or of the one at `not_before`; None: open-ended. `rule`: the rule that
+    forbids it, or ends the interval. `zones`: the zones considered."""
 
     may: bool
     reason: str | None = None
@@ -64,14 +63,14 @@ class Verdict:
 
 
 class Openings(NamedTuple):
-    """When each rule in each zone of a place lets messages through, and when all do."""
+    """When each rule in each zone of a place allows messages, and when all do."""
 
     single: list[tuple[Opening, ...]]
     common: tuple[Opening, ...]
 
 
 class SendingHours:
-    """Judges by one policy. Keeps what it has worked out for a place, for a day and for a moment."""
+    """Judges by one policy. Caches its results for a place, a day, and a moment."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
@@ -81,7 +80,7 @@ class SendingHours:
         self._caps: dict[Place, tuple[int | None, str]] = {}
 
     def judge(self, number: str, now: int, given: Given | None = None, sent: Sequence[int] = ()) -> Verdict:
-        """Whether a number (E.164) may be texted `now` (ms). `sent`: when messages were sent to it (ms), sorted."""
+        """Decide whether a number (E.164) may be texted `now` (ms). `sent`: when it was sent messages (ms), sorted."""
         if now != self._now:
             self._move(now)
         place = place_of(number, anywhere=self.policy.anywhere)
@@ -134,7 +133,7 @@ class SendingHours:
         cap, rule = known
         if cap is None or len(sent) < cap or sent[-cap] + CAP_MS <= now:
             return verdict
-        # The one that has to be a day old before another may follow.
+        # This one must be a day old before another may follow.
         then = sent[-cap] + CAP_MS
         later = self._by_hours(place, then)
         not_before = then if later.may else later.not_before
@@ -142,7 +141,7 @@ class SendingHours:
         return Verdict(False, reason, not_before, later.until, rule, verdict.zones)
 
     def _cap(self, place: Place, now: int) -> tuple[int | None, str]:
-        """The least cap of those that hold, and whose it is."""
+        """Return the lowest applicable cap, and its rule."""
         found = [] if self.policy.cap is None else [(self.policy.cap, CAP)]
         if self.policy.caps:
             today = datetime.fromtimestamp(now / 1000, UTC).date()
@@ -155,7 +154,7 @@ class SendingHours:
 
 
 def _zones_of(rule: Rule, place: Place) -> tuple[str, ...]:
-    """In which zones of a place a rule holds: one of a state where somebody only may be, in those of that state."""
+    """Return the zones of a place where a rule applies: for a state where somebody only may be, that state's."""
     if not rule.holds_in(place.country, place.states):
         return ()
     if rule.state is None or place.states is not None:
@@ -164,7 +163,7 @@ def _zones_of(rule: Rule, place: Place) -> tuple[str, ...]:
 
 
 def _forbidding(single: Sequence[tuple[Opening, ...]], at: int) -> str | None:
-    """Which rule forbids it at a time: of several the one that does longest, and of those the last that was chosen."""
+    """Return the rule that forbids a time: the longest-lasting one, and among equals the last one chosen."""
     found = None
     longest = 0
     for times in single:

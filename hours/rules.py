@@ -1,4 +1,4 @@
-"""The rules of `rules.toml`, and what it takes to write one: weekdays and times of day."""
+"""The rules in `rules.toml`, and how they are written: weekdays and times of day."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _time = re.compile(r"([01][0-9]|2[0-4]):([0-5][0-9])").fullmatch
 
 
 class Hours(NamedTuple):
-    """From when to when messages are allowed on some weekdays (0 is Monday), in minutes after midnight."""
+    """Allowed hours on some weekdays (0 is Monday), in minutes after midnight."""
 
     days: tuple[int, ...]
     opens: int
@@ -27,10 +27,9 @@ class Hours(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule. `since` is its first day and `until` the first one after it, where the contact is. `cap`: messages that
-    one person may get in 24 hours. `covers`: `texts`, or `calls` where some read texts into it. Without a country it
-    holds everywhere. `holidays`: the state on whose public holidays nothing is sent.
-    """
+    """One rule. It applies from the day `since` to the day before `until`, local to the contact. `cap`: messages that
+    one person may get in 24 hours. `covers`: `texts`, or `calls` if some read texts into it. Without a country, it
+    applies everywhere. `holidays`: the state on whose public holidays nothing is sent."""
 
     id: str
     set: str = ""
@@ -50,14 +49,14 @@ class Rule:
         return self.since <= day and (self.until is None or day < self.until)
 
     def holds_in(self, country: str, states: frozenset[str] | None) -> bool:
-        """Whether it is a rule of a country, and of one of the states where somebody may be; None: of any."""
+        """Whether it is a rule of a country, and of one of the possible states; None: of any."""
         if self.country is not None and self.country != country:
             return False
         return self.state is None or states is None or self.state in states
 
 
 def minutes(text: str) -> int:
-    """A time of day as minutes after midnight; `24:00` is the end of the day. Raises ValueError."""
+    """Parse a time of day into minutes after midnight; `24:00` is the end of the day. Raises ValueError."""
     found = _time(text)
     at = int(found[1]) * 60 + int(found[2]) if found else None
     if at is None or at > 24 * 60:
@@ -66,7 +65,7 @@ def minutes(text: str) -> int:
 
 
 def weekdays(text: str) -> tuple[int, ...]:
-    """Weekdays as numbers, from `mon`, or a range of them, `mon-fri`. Raises ValueError."""
+    """Parse weekdays into numbers, from `mon` or a range such as `mon-fri`. Raises ValueError."""
     first, dash, last = text.partition("-")
     if first not in DAYS or (dash and last not in DAYS):
         raise ValueError(f"{text!r} is not a weekday; write mon, tue, wed, thu, fri, sat, sun, or a range: mon-fri")
@@ -78,7 +77,7 @@ def weekdays(text: str) -> tuple[int, ...]:
 
 @cache
 def all_rules() -> tuple[Rule, ...]:
-    """Every rule that is known, in the order of the file."""
+    """Every known rule, in file order."""
     rows = tomllib.loads(files("hours").joinpath("rules.toml").read_text("utf-8"))["rule"]
     return tuple(map(_rule, rows))
 
@@ -89,7 +88,7 @@ def names() -> tuple[str, ...]:
 
 
 def chosen(wanted: Iterable[str]) -> tuple[Rule, ...]:
-    """The rules that these names choose, each a set or a rule."""
+    """Return the rules chosen by names of sets or rules."""
     named = frozenset(wanted)
     return tuple(rule for rule in all_rules() if rule.id in named or rule.set in named)
 

@@ -1,1 +1,1 @@
-"""Receiving from strangers: the HTTP protocol of every public door, its bounds, and bodies that come compressed."""
+"""Accepting untrusted input: the HTTP protocol of every public port, its limits, and compressed bodies."""

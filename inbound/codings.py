@@ -1,4 +1,4 @@
-"""Bodies that come compressed (RFC 9110 section 8.4.1): gzip and deflate. Pure."""
+"""Decode compressed bodies (RFC 9110 section 8.4.1): gzip and deflate. Pure."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import zlib
 MOST_LAYERS = 2
 
 MOST_MEMBERS = 16
-"""Parts that a body in gzip may consist of. Behind each one the rest is copied."""
+"""Maximum members of a gzip body. After each one, the rest of the body is copied."""
 
 _ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS
 
 
 class NotDecodable(Exception):
-    """The body is not what its Content-Encoding says, or that is none which is read here."""
+    """The body does not match its Content-Encoding, or the coding is not supported."""
 
 
 class TooLong(Exception):
-    """The body is longer than allowed once it is decoded."""
+    """The decoded body exceeds the limit."""
 
 
 def decoded(body: bytes, encoding: str, limit: int) -> bytes:
-    """The body without its content codings, at most `limit` bytes. Raises NotDecodable, TooLong."""
+    """Return the body without its content codings, at most `limit` bytes. Raises NotDecodable, TooLong."""
     layers = [name for name in (part.strip().lower() for part in encoding.split(",")) if name not in ("", "identity")]
     if len(layers) > MOST_LAYERS or any(name not in ("gzip", "x-gzip", "deflate") for name in layers):
         raise NotDecodable(encoding)
@@ -31,7 +31,7 @@ def decoded(body: bytes, encoding: str, limit: int) -> bytes:
         except zlib.error as error:
             if name != "deflate":
                 raise NotDecodable(str(error)) from None
-            body = _raw(body, limit)  # some senders leave the wrapper of zlib out
+            body = _raw(body, limit)  # some senders omit the zlib wrapper
     return body
 
 
@@ -52,8 +52,8 @@ def _inflated(body: bytes, window: int, limit: int) -> bytes:
         if len(whole) > limit:
             raise TooLong
         if not inflater.eof:
-            raise NotDecodable("it ends too soon")
+            raise NotDecodable("the body is truncated")
         body = inflater.unused_data  # gzip may have several members
     if body:
-        raise NotDecodable("it has too many members")
+        raise NotDecodable("the body has too many members")
     return bytes(whole)

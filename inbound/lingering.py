@@ -1,4 +1,4 @@
-"""Closing a connection so that the other side can read what was said last."""
+"""Closes a connection so that the client can still read the last answer."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 LINGER_SECONDS = 10.0
-"""How long what a client still sends is read, and thrown away."""
+"""Seconds to keep reading, and discarding, what a client still sends."""
 
 LINGER_BYTES = 64 << 20
-"""How much of it."""
+"""Maximum bytes to discard."""
 
 
 class LingeringTransport:
-    """A transport whose `close`, while the other side is sending, ends its own direction first and reads on, within
-    bounds of time and bytes. Everything else is the transport's.
-    """
+    """A transport whose `close` first shuts down only the sending side while the client is still sending, and discards
+    input within limits of time and bytes. Everything else is delegated to the transport."""
 
     def __init__(
         self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, is_receiving: Callable[[], bool]
@@ -33,11 +32,11 @@ class LingeringTransport:
         return getattr(self._transport, name)
 
     def is_closing(self) -> bool:
-        """Whether nothing more is said."""
+        """Whether the sending side is closed."""
         return self.is_lingering or self._transport.is_closing()
 
     def close(self) -> None:
-        """Say nothing more."""
+        """Stop sending."""
         if self.is_closing():
             return
         if not self._is_receiving():
@@ -50,7 +49,7 @@ class LingeringTransport:
         self._transport.resume_reading()
 
     def discard(self, size: int) -> None:
-        """So many bytes came after the end."""
+        """Count bytes received after the close."""
         self._left -= size
         if self._left < 0:
             self._transport.close()

@@ -1,8 +1,8 @@
-"""The HTTP protocol of the public doors: uvicorn's, with bounds on what anybody may send before it is answered.
+"""The HTTP protocol of the public ports: uvicorn's, with limits on what a client may send before it is answered.
 
-It sees the bytes first. Heads are bounded in size, fields and time; a request that asks for another protocol is read
-as plain HTTP/1.1; connections are counted. And a client that is still sending when it is refused reads the answer:
-closing a connection on which bytes arrive resets it, and the answer is lost on the way.
+It sees the bytes first. Heads are bounded in size, fields, and time; a request for another protocol is read as plain
+HTTP/1.1; connections are counted. A client that is still sending when it is refused can read the answer: closing a
+connection while bytes arrive would reset it and lose the answer.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from inbound.lingering import LingeringTransport
 log = logging.getLogger(__name__)
 
 COMPLAINT_SECONDS = 60.0
-"""Between two log lines about too many connections."""
+"""Seconds between log lines about too many connections."""
 
 DRAINED_BYTES = 64 << 10
-"""What may be left of a body when its request is answered, for the connection to be kept: a packet that is late."""
+"""Maximum bytes left of an answered request's body for the connection to stay open: a packet or two that is late."""
 
 MOST_PIPELINED = 8
-"""Requests of one connection that wait for the answer to an earlier one. Hardly any client sends the next before."""
+"""Maximum pipelined requests that wait for an earlier answer. Hardly any client pipelines at all."""
 
 ABOVE = 256
-"""Connections beyond the limit that are still told so; more are dropped without a word."""
+"""Connections beyond the limit that still get an answer; the rest are dropped silently."""
 
 
 class Limits(NamedTuple):
-    """Bounds of a door: bytes and fields of a head, seconds for it, connections at the same time."""
+    """Limits of a port: bytes and fields of a head, seconds for it to arrive, concurrent connections."""
 
     head_bytes: int = 64 << 10
     head_fields: int = 100
@@ -43,12 +43,12 @@ class Limits(NamedTuple):
 
 
 class _Cycle(RequestResponseCycle):
-    """A request and its answer. Its state beside uvicorn's is given by the connection."""
+    """A request and its answer. The connection maintains the state that goes beyond uvicorn's."""
 
     body_left: Callable[[], Body | None]
 
     async def send(self, message: Any) -> None:
-        """Send a part of the answer. The connection is kept where little may be left of a body."""
+        """Send a part of the answer. The connection stays open if little of the body is left."""
         if message["type"] == "http.response.start" and self.more_body:
             body = self.body_left()
             self.keep_alive = self.keep_alive and isinstance(body, Sized) and body.left <= DRAINED_BYTES
@@ -75,11 +75,11 @@ class BoundedProtocol(HttpToolsProtocol):
         return self._refused or self._body is not None or bool(self._head)
 
     def head_of(self, head: bytes) -> bytes:
-        """A head as the parser is given it."""
+        """Return a head in the form that the parser gets."""
         return head
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection, or say that there are too many."""
+        """Accept a connection, or answer that there are too many."""
         self._lingering = LingeringTransport(transport, self.loop, lambda: self.is_receiving)
         super().connection_made(self._lingering)  # type: ignore[arg-type]
         if len(self.connections) > self.limits.connections:
@@ -100,7 +100,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came, request by request."""
+        """Take incoming data, request by request."""
         assert self._lingering is not None
         if self._lingering.is_lingering:
             self._lingering.discard(len(data))
@@ -114,7 +114,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._is_in_body = False
 
     def send_400_response(self, msg: str) -> None:
-        """The parser could make nothing of it."""
+        """Answer a request that the parser rejected."""
         self._refuse(400, "not_http", msg)
 
     def on_headers_complete(self) -> None:
@@ -122,13 +122,14 @@ class BoundedProtocol(HttpToolsProtocol):
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before:
-            # uvicorn makes them itself. One that held itself would be left for the collector after each request.
+            # uvicorn creates the cycle itself. A cycle with a reference to itself would burden the garbage collector
+            # after each request.
             cycle: Any = self.cycle
             cycle.__class__ = _Cycle
             cycle.body_left = self._body_left
 
     def on_response_complete(self) -> None:
-        """A request was answered. What is left of a short body may still come, in time."""
+        """A request was answered. The rest of a short body may still arrive within a time limit."""
         super().on_response_complete()
         if self._body is not None and not self.transport.is_closing():
             self._arm(self.limits.head_seconds)
@@ -137,7 +138,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return self._body
 
     def _take_body(self, body: Body, data: bytes) -> bytes:
-        """Read of a body what is there, and give what follows it."""
+        """Consume the body's bytes, and return what follows them."""
         try:
             size = body.take(data)
         except BadHead as bad:
@@ -145,21 +146,21 @@ class BoundedProtocol(HttpToolsProtocol):
             return b""
         if body.complete:
             self._body = None
-            if self._alarm is not None:  # it was answered before
+            if self._alarm is not None:  # answered before the deadline
                 self._arm(self.timeout_keep_alive)
         super().data_received(data[:size])
         return data[size:]
 
     def _take_head(self, data: bytes) -> bytes:
-        """Read a head, and give what follows it."""
+        """Consume a head, and return what follows it."""
         if len(self.pipeline) >= MOST_PIPELINED:
-            self._refuse(503, "too_many_requests", f"{MOST_PIPELINED} requests may wait for an earlier one.")
+            self._refuse(503, "too_many_requests", f"At most {MOST_PIPELINED} requests may wait for an earlier one.")
             return b""
         start = len(self._head)
         self._head = self._head + data if start else data.lstrip(b"\r\n")
         end = end_of_head(self._head, start)
         if (len(self._head) if end is None else end) > self.limits.head_bytes:
-            self._refuse(431, "head_too_large", f"A head may have {self.limits.head_bytes} bytes.")
+            self._refuse(431, "head_too_large", f"A head may have at most {self.limits.head_bytes} bytes.")
             return b""
         if end is None:
             if start == 0 and self._head:
@@ -193,14 +194,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self._alarm = None
 
     def _refuse(self, status: int, code: str, text: str, more: bytes = b"") -> None:
-        """Answer without asking the application, and read no further."""
+        """Answer without calling the application, and stop reading."""
         self._disarm()
         self._refused = True
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
             cycle.keep_alive = False
             if not self._is_in_body:
-                return  # an earlier request is being answered: that answer is the last
+                return  # an earlier request is being answered; its answer is the last
             cycle.disconnected = True
             cycle.message_event.set()
             if cycle.response_started:
@@ -216,9 +217,9 @@ class BoundedProtocol(HttpToolsProtocol):
         now = self.loop.time()
         if now - BoundedProtocol._complained_at >= COMPLAINT_SECONDS:
             BoundedProtocol._complained_at = now
-            log.error("more than %d connections: further ones are answered 503", self.limits.connections)
+            log.error("more than %d connections: further ones get 503", self.limits.connections)
 
 
 def bounded(limits: Limits, base: type[BoundedProtocol] = BoundedProtocol) -> type[BoundedProtocol]:
-    """The protocol with these limits, for uvicorn's `http`."""
+    """Return the protocol class with these limits, for uvicorn's `http`."""
     return type(base.__name__, (base,), {"limits": limits})

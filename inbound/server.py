@@ -1,4 +1,4 @@
-"""The HTTP server of every door, with the same protocol, bounds and silence about itself."""
+"""The HTTP server of every service, with the same protocol, limits, and no banner."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ NO_TELEMETRY: TelemetryConfig = {
     "operation_spans": False,
     "auto_configure": False,
 }
-"""For every FastAPI app. By itself it writes paths and queries into spans, which hold secrets here, as soon as
-something in the process, or a variable of the environment, sets a global provider."""
+"""Telemetry options for every FastAPI app. By default FastAPI puts paths and queries, which hold secrets here, into
+spans as soon as the process or the environment sets a global provider."""
 
 
 class Door(uvicorn.Server):
-    """A server that what it serves can end; `failure` says why."""
+    """A server that its application can stop; `failure` says why."""
 
     failure: Exception | None = None
 
     def fail(self, failure: Exception) -> None:
-        """End soon, as after SIGTERM."""
+        """Stop soon, as after SIGTERM."""
         self.failure = failure
         self.should_exit = True
 
 
 def door(app: ASGIApp, host: str, port: int, limits: Limits, protocol: type[BoundedProtocol] = BoundedProtocol) -> Door:
-    """The server of an application, not yet running."""
+    """Return the server of an application, not yet started."""
     config = uvicorn.Config(
         app,
         host=host,
@@ -43,7 +43,7 @@ def door(app: ASGIApp, host: str, port: int, limits: Limits, protocol: type[Boun
         server_header=False,
         date_header=False,
         log_config=None,
-        proxy_headers=False,  # whose word counts is decided in accounts.callers, once
+        proxy_headers=False,  # accounts.callers decides which proxies are trusted
         timeout_keep_alive=30,
         timeout_graceful_shutdown=10,
         backlog=4096,

@@ -1,4 +1,4 @@
-"""Bounds on what may come in, the same for every public door."""
+"""Input limits shared by every public port."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from inbound.protocol import Limits
 log = logging.getLogger(__name__)
 
 RESERVED_FILES = 256
-"""File descriptors that are kept for Kafka, databases and files."""
+"""File descriptors reserved for Kafka, databases, and files."""
 
 
 class InboundSettings(BusSettings):
-    """Bounds of heads and connections."""
+    """Limits on heads and connections."""
 
     max_header_bytes: int = Field(
         default=64 << 10,
@@ -49,13 +49,14 @@ class InboundSettings(BusSettings):
     )
 
     def door_limits(self) -> Limits:
-        """The bounds, with as many connections as there can be files. Asks the system for more if need be."""
+        """Return the limits, with no more connections than the process can open files. Raises the system limit if
+        needed."""
         most = allowed_connections(self.max_connections)
         return Limits(self.max_header_bytes, self.max_header_fields, self.header_timeout, most)
 
 
 def allowed_connections(wanted: int) -> int:
-    """How many of the wanted connections the limit of open files allows, after it was raised as far as may be."""
+    """Return how many connections the open-file limit allows, after raising it as far as possible."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted + RESERVED_FILES
     if soft == resource.RLIM_INFINITY or soft >= needed:

@@ -1,1 +1,1 @@
-"""One signed request to a customer: body, signature, the guard of addresses, and what came of it."""
+"""Sending one signed request to a customer: body, signature, address guard, and outcome."""

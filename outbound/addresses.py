@@ -1,4 +1,4 @@
-"""Which IP addresses webhooks may go to: public ones, and what the operator allows. Pure functions."""
+"""Which IP addresses webhooks may be sent to: public ones, and those the operator allows. Pure functions."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _NOT_PUBLIC: tuple[tuple[IPv4Network | IPv6Network, str], ...] = tuple(
     )
 )
 _UNICAST = ip_network("2000::/3")
-"""All public IPv6 addresses lie here; everything else is reserved."""
+"""All public IPv6 addresses are in here; everything else is reserved."""
 
 _METADATA = frozenset(
     map(
@@ -61,7 +61,8 @@ _METADATA = frozenset(
         ),
     )
 )
-"""They give credentials to whoever asks. A subnet that is allowed does not include them; their own /32 or /128 does."""
+"""Metadata services, which give credentials to anyone who asks. An allowed subnet does not include them; their own /32
+or /128 does."""
 
 _NAT64, _NAT64_LOCAL = ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48")  # RFC 6052, RFC 8215
 _COMPATIBLE = ip_network("::/96")  # RFC 4291 section 2.5.5.1
@@ -70,12 +71,12 @@ _ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 
 
 def refuse(address: str, allowed: Networks = ()) -> str | None:
-    """Why webhooks may not go to this IP address (a few words), or None when they may."""
+    """Return why webhooks may not go to this IP address (a few words), or None if they may."""
     ip = ip_address(address)
     if ip in _METADATA and not any(ip in network and network.num_addresses == 1 for network in allowed):
         return "cloud metadata"
     if any(ip in network for network in allowed):
-        # Where a gateway is allowed, what lies behind it need not be.
+        # An allowed gateway does not make the addresses behind it allowed.
         return next((reason for inner in _embedded(ip) if (reason := refuse(str(inner), allowed))), None)
     for network, meaning in _NOT_PUBLIC:
         if ip in network:
@@ -89,20 +90,20 @@ def refuse(address: str, allowed: Networks = ()) -> str | None:
 
 
 def is_translated(address: str) -> bool:
-    """Whether this is a public IPv4 address as DNS64 (RFC 6147) writes it beside the address itself."""
+    """Whether this is a public IPv4 address as DNS64 (RFC 6147) adds it beside the address itself."""
     ip = ip_address(address)
     return ip in _NAT64 and all(refuse(str(inner)) is None for inner in _embedded(ip))
 
 
 def _embedded(ip: Address) -> Iterator[IPv4Address]:
-    """IPv4 addresses that a packet for an IPv6 address may end at."""
+    """Return the IPv4 addresses where a packet for an IPv6 address may end up."""
     if not isinstance(ip, IPv6Address):
         return
     bits = int(ip)
     if ip in _NAT64 or ip in _NAT64_LOCAL or ip in _COMPATIBLE or ip.ipv4_mapped or _is_isatap(ip):
         yield IPv4Address(bits & 0xFFFF_FFFF)
     if ip in _NAT64_LOCAL and (inner := (bits >> 64 & 0xFFFF) << 16 | bits >> 40 & 0xFFFF):
-        yield IPv4Address(inner)  # RFC 6052 section 2.2, prefix of 48 bits
+        yield IPv4Address(inner)  # RFC 6052 section 2.2, 48-bit prefix
     if ip.sixtofour:
         yield ip.sixtofour
     if ip.teredo:

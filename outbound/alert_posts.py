@@ -1,4 +1,4 @@
-"""Alerts as the channels of an account take them: Discord, Slack, and JSON of trackly's own. Pure functions.
+"""Alerts in the formats of the channels: Discord, Slack, and trackly's own JSON. Pure functions.
 
 https://docs.discord.com/developers/resources/webhook#execute-webhook
 https://docs.discord.com/developers/topics/rate-limits
@@ -26,24 +26,24 @@ COLOURS: Mapping[Severity, int] = {
     Severity.HIGH: 0xD9480F,
     Severity.CRITICAL: 0xC2255C,
 }
-"""Colour of a message's edge. The severity stands in the message in words too."""
+"""Color of a message's edge. The message also states the severity in words."""
 
 DISCORD_CHARACTERS, DISCORD_EMBEDS = 6_000, 10
-"""What the embeds of one message may hold together, and how many there may be."""
+"""Maximum characters of all embeds of a message, and maximum number of embeds."""
 
 DISCORD_TITLE, DISCORD_VALUE = 256, 1_024
 
-# https://support.discord.com/hc/en-us/articles/210298617. Within a word, as in codes of providers, an underscore means
-# nothing.
+# https://support.discord.com/hc/en-us/articles/210298617. Within a word, such as a provider's code, an underscore has
+# no effect.
 _DISCORD_MARKS = re.compile(r"([\\*~`|>#<\[\]()]|(?<![^\W_])_|_(?![^\W_]))")
 
 SLACK_ATTACHMENTS = 10
-"""Attachments of one message; Slack advises no more than 20."""
+"""Maximum attachments of a message; Slack advises no more than 20."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """An alert to be told. Times are in ms since 1970 UTC; `facts` are short texts by their names."""
+    """An alert to send. Times are in ms since 1970 UTC; `facts` are short texts by name."""
 
     event_id: str
     account: str
@@ -57,12 +57,12 @@ class Notice:
 
     @property
     def text(self) -> str:
-        """The facts in one line."""
+        """Return the facts in one line."""
         return "; ".join(f"{name}: {value}" for name, value in self.facts.items())
 
 
 class Post(NamedTuple):
-    """A request that tells alerts: its headers beside those of every request, and its body."""
+    """An alert request: its headers besides those of every request, and its body."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -70,11 +70,11 @@ class Post(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a channel takes alerts.
+    """A channel's format.
 
-    `fits` says how many of the first notices go into one post, `post` makes it, with the secret that signs it. `gap`
-    is in seconds between two posts to one address. `wait` reads from an answer for how many seconds to be silent, and
-    whether that holds for all addresses of the channel.
+    `fits` returns how many of the first notices fit in one post; `post` creates it, with the secret that signs it.
+    `gap` is the seconds between two posts to one address. `wait` reads from an answer how many seconds to pause, and
+    whether that applies to all addresses of the channel.
     """
 
     fits: Callable[[Sequence[Notice]], int]
@@ -103,7 +103,7 @@ def _discord_size(embed: Mapping[str, Any]) -> int:
 
 
 def _discord_post(notices: Sequence[Notice], secret: str | None, at: int) -> Post:
-    # Nobody is mentioned, whatever a provider or a recipient wrote.
+    # Mention nobody, whatever a provider or a recipient wrote.
     return Post({}, orjson.dumps({"embeds": [*map(_embed, notices)], "allowed_mentions": {"parse": []}}))
 
 
@@ -125,7 +125,7 @@ def _embed(notice: Notice) -> dict[str, Any]:
 
 
 def _unformatted(text: str, most: int) -> str:
-    """A text, of `most` characters at the most, that Discord shows as it is: no link behind other words, no mention."""
+    """Return a text of at most `most` characters that Discord shows literally: no hidden links, no mentions."""
     shown: list[str] = []
     left = most
     for piece in _DISCORD_MARKS.split(text):
@@ -138,7 +138,7 @@ def _unformatted(text: str, most: int) -> str:
 
 
 def _discord_wait(outcome: Outcome) -> tuple[float, bool]:
-    """The body of a 429 is exact: `{"retry_after": seconds, "global": false}`; the header is rounded up."""
+    """A 429's body is exact, `{"retry_after": seconds, "global": false}`; the header is rounded up."""
     try:
         answer = orjson.loads(outcome.head) if outcome.status == 429 else {}
         wait = float(answer["retry_after"])
@@ -168,7 +168,7 @@ def _attachment(notice: Notice) -> dict[str, Any]:
 
 
 def _plain(text: str) -> str:
-    """A text that mentions nobody: https://docs.slack.dev/messaging/formatting-message-text#escaping."""
+    """Return a text without mentions: https://docs.slack.dev/messaging/formatting-message-text#escaping."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
@@ -193,7 +193,7 @@ def _json_post(notices: Sequence[Notice], secret: str | None, at: int) -> Post:
 
 
 FORMATS: Mapping[str, Format] = {
-    # Discord takes 5 posts in 2 s for each webhook, Slack 1 a second.
+    # Discord accepts 5 posts in 2 s per webhook, Slack 1 a second.
     "discord": Format(_discord_fits, _discord_post, 0.4, _discord_wait),
     "slack": Format(lambda notices: min(len(notices), SLACK_ATTACHMENTS), _slack_post, 1.0, _retry_after),
     "webhook": Format(lambda notices: 1, _json_post, 0.0, _retry_after),

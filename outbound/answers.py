@@ -1,11 +1,11 @@
-"""What a receiver answered, as far as it was read: the status counts, whatever follows it.
+"""Reads a receiver's answer tolerantly: the status counts, whatever follows it.
 
-aiohttp gives up an answer of which a header is too long or malformed, with too many of them, with a length beside
-chunks, or a body where there can be none. The receiver had taken the webhook all the same. So the status line is read
-beside aiohttp's parser, from the same bytes, and what went wrong after it comes as `Answered`.
+aiohttp discards an answer with a header that is too long or malformed, too many headers, a length in addition to
+chunks, or a forbidden body. But the receiver has accepted the webhook. So the status line is parsed separately, from
+the same bytes, and a later error is raised as `Answered`.
 
-This stands on private parts of aiohttp 3.14: the connector's `_factory`, `ResponseHandler`. The tests fail when a new
-version does without them.
+This relies on private parts of aiohttp 3.14: the connector's `_factory`, `ResponseHandler`. The tests fail if a new
+version drops them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http import HttpProcessingError
 
 MOST_INTERIM = 8
-"""Interim answers (1xx) to a request."""
+"""Maximum interim answers (1xx) to a request."""
 
 MOST_INTERIM_BYTES = 16 << 10
 
@@ -29,7 +29,7 @@ _END = re.compile(rb"\r?\n\r?\n")
 
 
 class Answered(Exception):
-    """A status was read, and then something went wrong: the cause."""
+    """A status was received before something went wrong; the error is the cause."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -37,7 +37,7 @@ class Answered(Exception):
 
 
 class AnswerHandler(ResponseHandler):
-    """A connection that remembers the `status` of the answer that it reads, None before its line was complete."""
+    """A connection that records the `status` of the answer being read; None before its line is complete."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -47,24 +47,24 @@ class AnswerHandler(ResponseHandler):
         self._is_final = True
 
     def set_response_params(self, **params: Any) -> None:
-        """A request is being sent: its answer comes next."""
+        """Start a request: its answer comes next."""
         self.status, self._line, self._interim, self._is_final = None, b"", 0, False
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
-        """Look at the status, then let aiohttp read."""
+        """Parse the status, then let aiohttp read."""
         if not self._is_final and data:
             self._look(data)
             if self._interim > MOST_INTERIM or len(self._line) > MOST_INTERIM_BYTES:
                 self._is_final = True
                 if self.transport is not None:
                     self.transport.abort()
-                self.set_exception(HttpProcessingError(message="interim answers without end"))
+                self.set_exception(HttpProcessingError(message="endless interim answers"))
                 return
         super().data_received(data)
 
     def feed_data(self, data: Any, size: int = 0) -> None:
-        """A head was read. A body that must not be there would be taken for the next answer."""
+        """Handle a parsed head. A forbidden body would be parsed as the next answer."""
         message, _ = data
         if message.code in (204, 304) and not _is_bodiless(message.headers):
             self.force_close()
@@ -87,7 +87,7 @@ class AnswerHandler(ResponseHandler):
 
 
 class AnswerResponse(aiohttp.ClientResponse):
-    """Raises Answered where the status is known and the rest of the head cannot be had."""
+    """Raises Answered if the status is known but the rest of the head cannot be read."""
 
     async def start(self, connection: Any) -> aiohttp.ClientResponse:
         """Read the head."""
@@ -106,6 +106,6 @@ def _is_bodiless(headers: Any) -> bool:
 
 
 def watch_answers(connector: aiohttp.TCPConnector) -> None:
-    """Let a connector's connections remember what was answered."""
+    """Make a connector's connections record their answers' status."""
     factory: Any = partial(AnswerHandler, loop=asyncio.get_running_loop())
     connector._factory = factory

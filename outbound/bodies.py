@@ -1,6 +1,6 @@
 """Webhook bodies: exactly the documented fields, in the documented order, as compact JSON.
 
-The bytes are made once for an event and are the same for every endpoint and on every attempt.
+An event's bytes are created once and are the same for every endpoint and attempt.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ PublicEvent = (
     | ClickEvent
     | ConversionEvent
 )
-"""Records that become webhooks of the endpoints that subscribe to them."""
+"""Records that become webhooks for subscribed endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How one type of event looks as a webhook.
+    """The webhook shape of one event type.
 
-    `fields` stand between `event`, which is first, and `timestamp`, which is last; they are named like the
-    record's. `contact` names the record's field with the recipient's number, `in_place_of_null` what stands in the body
-    where an old record has null.
+    `fields` come between `event`, which is first, and `timestamp`, which is last; they are named like the record's.
+    `contact` is the record's field with the recipient's number, `in_place_of_null` the body's value if an old record
+    has null.
     """
 
     event: str
@@ -82,7 +82,7 @@ _contact: dict[type, Callable[[Any], str | None]] = {
 
 
 def body_of(event: PublicEvent) -> bytes:
-    """Body of an event's webhook: UTF-8 JSON without blanks, null where a value is unknown."""
+    """Return an event's webhook body: compact UTF-8 JSON, null for unknown values."""
     shape = SHAPES[type(event)]
     body = {"event": shape.event, **dict(zip(shape.fields, _values[type(event)](event), strict=True))}
     for name, value in shape.in_place_of_null.items():
@@ -92,31 +92,30 @@ def body_of(event: PublicEvent) -> bytes:
 
 
 def event_name(event: PublicEvent) -> str:
-    """Name under which endpoints subscribe: `delivery`, `reply`, `click` and so on."""
+    """Return the name to subscribe to: `delivery`, `reply`, `click`, and so on."""
     return SHAPES[type(event)].event
 
 
 def list_of(event: PublicEvent) -> str | None:
-    """Number of the list that the event is about, or None."""
+    """Return the number of the event's list, or None."""
     return event.list_number
 
 
 def contact_of(event: PublicEvent) -> str | None:
-    """Number of the recipient that the event is about, or None."""
+    """Return the number of the event's recipient, or None."""
     return _contact[type(event)](event)
 
 
 def is_wanted(event: PublicEvent | EndpointAlert, endpoint: EndpointConfig) -> bool:
-    """Whether an endpoint subscribes to an event of its account: by its name, and by its list or whom it is about."""
+    """Whether an endpoint subscribes to an event of its account: by event name, and by list or recipient."""
     if isinstance(event, EndpointAlert):
         return event.event in endpoint.events and endpoint.id != event.endpoint
     return event_name(event) in endpoint.events and (not endpoint.lists or list_of(event) in endpoint.lists)
 
 
 def callback_body(callback: MessageCallback) -> bytes:
-    """Body of the callback of one registered message: the transactional form of
-    https://academy.useinsider.com/docs/webhooks-for-transactional-sms.
-    """
+    """Return the callback body of one registered message: the transactional form of
+    https://academy.useinsider.com/docs/webhooks-for-transactional-sms."""
     body: dict[str, Any] = {"id": callback.message_id, "uniqueArgs": callback.unique_args, "event": callback.event}
     if callback.event == "sent":
         body["partCount"] = callback.part_count
@@ -126,7 +125,7 @@ def callback_body(callback: MessageCallback) -> bytes:
 
 
 def alert_body(alert: EndpointAlert) -> bytes:
-    """Body of the webhook that tells an account about one of its other endpoints."""
+    """Return the webhook body that alerts an account about one of its other endpoints."""
     return orjson.dumps(
         {
             "event": alert.event,

@@ -1,4 +1,4 @@
-"""How a request's body is laid out: an event alone, in a CloudEvents envelope, or several in an array. Pure functions.
+"""Layouts of a request's body: a single event, a CloudEvents envelope, or an array of events. Pure functions.
 
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
@@ -18,19 +18,19 @@ CLOUDEVENTS = "application/cloudevents-batch+json"
 
 
 def content_type(layout: str, *, batch: bool) -> str:
-    """Content type of an endpoint's `format` (json, cloudevents)."""
+    """Return the content type of an endpoint's `format` (json, cloudevents)."""
     if layout == "cloudevents":
         return CLOUDEVENTS if batch else CLOUDEVENT
     return JSON
 
 
 def laid_out(layout: str, event_id: str, event: str, timestamp: int, body: bytes) -> bytes:
-    """The body of an event in an endpoint's `format`, where it stands alone. `timestamp` is in ms."""
+    """Return the body of a single event in an endpoint's `format`. `timestamp` is in ms."""
     return enveloped(event_id, event, timestamp, body) if layout == "cloudevents" else body
 
 
 def enveloped(event_id: str, event: str, timestamp: int, body: bytes) -> bytes:
-    """A CloudEvent in JSON whose data is the event's own body, byte for byte. `timestamp` is in ms."""
+    """Return a JSON CloudEvent whose data is the event's own body, byte for byte. `timestamp` is in ms."""
     attributes = {
         "specversion": "1.0",
         "id": event_id,
@@ -43,12 +43,12 @@ def enveloped(event_id: str, event: str, timestamp: int, body: bytes) -> bytes:
 
 
 def array_of(bodies: Iterable[bytes]) -> bytes:
-    """A JSON array of bodies, as they are."""
+    """Return a JSON array of bodies, unchanged."""
     return b"[" + b",".join(bodies) + b"]"
 
 
 def raw_content_type(raw: str) -> str:
-    """Content type of a provider's raw item, by how it begins: JSON, XML or form fields."""
+    """Return the content type of a provider's raw item, by its first character: JSON, XML, or form fields."""
     match raw.lstrip()[:1]:
         case "{" | "[":
             return JSON

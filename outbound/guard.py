@@ -1,7 +1,7 @@
-"""Where webhooks may go: public addresses over HTTPS, on the ports of web servers, or what the operator allows.
+"""Restricts webhooks to public addresses, HTTPS, and web server ports, or to what the operator allows.
 
-Customers choose the URLs, so without this the sink would fetch anything that its network can reach. The
-address is checked after the lookup, and the connection goes to the very address that was checked.
+Customers choose the URLs; without this, the sink would fetch anything that its network can reach. The address is
+checked after the lookup, and the connection goes to exactly the address that was checked.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from yarl import URL
 from outbound.addresses import Address, Networks, is_translated, refuse
 
 WEB_PORTS = frozenset({80, 443, 8080, 8443})
-"""Ports of web servers. On others listens what was never meant to be posted to, such as mail or a database."""
+"""Ports of web servers. Services on other ports, such as mail or a database, were never meant to be posted to."""
 
 LONGEST_URL = 2_048
 LONGEST_NAME = 253  # RFC 1035 section 2.3.4
 
 LOOKUP_THREADS = 64
-"""Lookups at the same time. One that hangs holds a thread; each host is looked up once at a time."""
+"""Maximum concurrent lookups. A hanging one occupies a thread; each host has one lookup at a time."""
 
-# What one parser skips, another one takes for the end of the host.
+# Characters that one parser skips and another takes for the end of the host.
 _TREACHEROUS = re.compile(r"[\x00-\x20\x7f-\xa0\\]")
 _AUTHORITY = re.compile(r"[A-Za-z]+://([^/?#]*)")
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
@@ -34,7 +34,7 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 class RefusedAddress(OSError):
-    """A host has an address that webhooks may not go to. An OSError, because aiohttp passes those through."""
+    """A host has an address that webhooks may not go to. An OSError, because aiohttp propagates those."""
 
 
 class RefusedUrl(ValueError):
@@ -48,14 +48,14 @@ class RefusedUrl(ValueError):
 def check_url(
     text: str, *, allow_http: bool = False, allowed: Networks = (), ports: frozenset[int] | None = WEB_PORTS
 ) -> URL:
-    """The URL of an endpoint, ready for use. `ports` None: any. Raises RefusedUrl, whose text does not contain the URL.
+    """Return an endpoint's URL, ready for use. `ports` None: any. Raises RefusedUrl, whose text omits the URL.
 
-    The port of a host name is checked with its addresses, by the resolver: in `allowed` networks every port is free.
+    The resolver checks a host name's port together with its addresses: in `allowed` networks, any port may be used.
     """
     if len(text) > LONGEST_URL:
         raise RefusedUrl("invalid_url", f"it is longer than {LONGEST_URL} characters")
     if _TREACHEROUS.search(text):
-        raise RefusedUrl("invalid_url", "it contains a blank, a control character or a backslash")
+        raise RefusedUrl("invalid_url", "it contains a space, a control character, or a backslash")
     try:
         url = URL(text)
         port, host = url.port, (url.raw_host or "").removesuffix(".")
@@ -65,7 +65,7 @@ def check_url(
         raise RefusedUrl("invalid_url", "its scheme is not https")
     authority = _AUTHORITY.match(text)
     if not host or not port or authority is None:
-        raise RefusedUrl("invalid_url", "it names no host or no port")
+        raise RefusedUrl("invalid_url", "it has no host or no port")
     if "@" in authority[1]:
         raise RefusedUrl("invalid_url", "it contains a user name or password")
     literal = _literal(host, bracketed="[" in authority[1])
@@ -77,7 +77,7 @@ def check_url(
 
 
 def _literal(host: str, *, bracketed: bool) -> Address | None:
-    """The address that a host is, or None for a name. Raises RefusedUrl for what is neither."""
+    """Return a host's IP address, or None for a name. Raises RefusedUrl for anything else."""
     if "%" in host:
         raise RefusedUrl("invalid_url", "its host has a zone or an escaped character")
     try:
@@ -86,7 +86,7 @@ def _literal(host: str, *, bracketed: bool) -> Address | None:
         pass
     if bracketed or len(host) > LONGEST_NAME or not _NAME.fullmatch(host):
         raise RefusedUrl("invalid_url", "its host is not a valid name")
-    # A last label of this kind makes it an address for the C library (127.1, 0x7f.1, 017700000001) and for browsers.
+    # With such a last label, the C library and browsers parse it as an address (127.1, 0x7f.1, 017700000001).
     if _NUMBER.fullmatch(host.rpartition(".")[2]):
         raise RefusedUrl("invalid_url", "its host is not a canonical address")
     return None
@@ -101,22 +101,22 @@ def _refuse(address: str, port: int, allowed: Networks, ports: frozenset[int] | 
 
 
 class GuardedResolver(AbstractResolver):
-    """Gives only addresses that webhooks may go to. aiohttp connects to what this returns, and looks up nothing else.
+    """Returns only addresses that webhooks may go to. aiohttp connects to these, and looks up nothing else.
 
-    A host with one address that is refused is refused whole: whoever mixes public and private addresses is mistaken or
-    tries what the connection will take. Left out are only the addresses that DNS64 adds to those of any host.
+    A host with one refused address is refused altogether: mixing public and private addresses is a mistake or an
+    attack. Only addresses that DNS64 adds for any host are skipped.
     """
 
     def __init__(self, allowed: Networks = (), ports: frozenset[int] | None = WEB_PORTS) -> None:
         self._allowed = tuple(allowed)
         self._ports = ports
-        # Threads of its own: the event loop's few are shared, and a lookup can hang for half a minute.
+        # Uses its own threads: the event loop's few are shared, and a lookup can hang for half a minute.
         self._threads = ThreadPoolExecutor(LOOKUP_THREADS, thread_name_prefix="lookup")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Addresses of a host. Raises socket.gaierror, or RefusedAddress when one of them may not be used."""
+        """Return a host's addresses. Raises socket.gaierror, or RefusedAddress if one of them is not allowed."""
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(self._threads, _lookup, host, port, family)
         reasons = {address: _refuse(address, port, self._allowed, self._ports) for _, address in found}
@@ -130,11 +130,11 @@ class GuardedResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Let the threads end."""
+        """Shut the threads down."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _lookup(host: str, port: int, family: socket.AddressFamily) -> list[tuple[socket.AddressFamily, str]]:
-    # As bytes: text would go through Python's IDNA codec, which raises UnicodeError; the URL has done that already.
+    # As bytes: text would go through Python's IDNA codec, which raises UnicodeError; the URL has been encoded already.
     infos = socket.getaddrinfo(host.encode(), port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     return [(kind, str(address[0])) for kind, _, _, _, address in infos]

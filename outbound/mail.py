@@ -1,4 +1,4 @@
-"""Notices by email: how one looks, and how one goes to an SMTP server (RFC 5321, RFC 5322)."""
+"""Email notices: their content, and delivery to an SMTP server (RFC 5321, RFC 5322)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from schemas.cloudevents import iso_time
 from schemas.records import EndpointAlert, EndpointConfig
 
 SECONDS = 10.0
-"""For which a server may be silent."""
+"""Seconds that a server may be silent."""
 
 SUBJECTS = {
     "endpoint.paused": "Your webhook endpoint {} is paused",
@@ -28,23 +28,23 @@ SUBJECTS = {
 REASONS = {
     "failing": "it failed many times in a row",
     "gone": "it answered 410 Gone",
-    "receiver": "it asked for it (webhook-delivery: disable)",
+    "receiver": "its answer asked for it (webhook-delivery: disable)",
     "operator": "whoever sends you these webhooks paused it",
     "customer": "you paused it",
     "disabled": "whoever sends you these webhooks disabled it",
 }
 
 _WHAT_NOW = {
-    "endpoint.paused": "Nothing is sent to it until it is resumed, and nothing is lost: webhooks wait for {days:g}"
-    " days. Mend it, then resume it or ask whoever sends you these webhooks to.",
-    "endpoint.expiring": "The oldest webhooks that wait for it are given up within a day. Mend it and have it resumed.",
-    "endpoint.recovered": "What waited for it goes out as its delays end. There is nothing to do.",
+    "endpoint.paused": "Nothing is sent to it until it is resumed, and nothing is lost: webhooks wait for "
+    "{days:g} days. Fix it, then resume it, or ask whoever sends you these webhooks to resume it.",
+    "endpoint.expiring": "Its oldest waiting webhooks will be given up within a day. Fix it, and have it resumed.",
+    "endpoint.recovered": "Waiting webhooks are sent as their delays end. There is nothing to do.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """An SMTP server. `tls` is `starttls`, `tls` or `none`."""
+    """An SMTP server. `tls` is `starttls`, `tls`, or `none`."""
 
     host: str
     port: int
@@ -58,9 +58,9 @@ class SmtpServer:
 def notice_of(
     alert: EndpointAlert, endpoint: EndpointConfig, accounts: Accounts, sender: str, days: float
 ) -> EmailMessage | None:
-    """What the addresses of an endpoint are told; None where there are none, or nothing is told of such an event.
+    """Return the notice for an endpoint's addresses; None if it has none, or such an event sends no notice.
 
-    It is about this endpoint alone. `days` are those for which webhooks of a paused endpoint wait.
+    It concerns only this endpoint. `days`: how long webhooks of a paused endpoint are kept.
     """
     if not endpoint.notify or alert.event not in SUBJECTS:
         return None
@@ -80,18 +80,18 @@ def notice_of(
     message["From"] = sender
     message["To"] = ", ".join(endpoint.notify)
     message["Date"] = formatdate(alert.timestamp / 1_000)
-    # The same over repeats, so that mailboxes show one.
+    # The same for repeats, so that mailboxes group them.
     message["Message-ID"] = f"<{alert.event_id}.{endpoint.id}@{sender.rpartition('@')[2]}>"
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday answers it
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office reply
     now = _WHAT_NOW[alert.event].format(days=days)
     message.set_content("\n".join([f"{message['Subject']}.", "", *lines, "", now, ""]))
     return message
 
 
 def send(server: SmtpServer, message: EmailMessage, recipients: Sequence[str]) -> None:
-    """Hand a message over, in this thread. Raises OSError and smtplib.SMTPException, which is one.
+    """Send a message, blocking. Raises OSError and smtplib.SMTPException, which is one.
 
-    Without the TLS that is asked for nothing is sent, the password neither.
+    Without the requested TLS, nothing is sent, not even the password.
     """
     context = server.context or ssl.create_default_context()
     connection: smtplib.SMTP
@@ -108,7 +108,7 @@ def send(server: SmtpServer, message: EmailMessage, recipients: Sequence[str]) -
 
 
 def may_pass(error: OSError) -> bool:
-    """Whether another attempt may end otherwise: not where the server has refused for good (5yz), or has no TLS."""
+    """Whether a retry may succeed: not if the server has refused permanently (5yz), or lacks TLS."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return any(code < 500 for code, _ in error.recipients.values())
     if isinstance(error, smtplib.SMTPResponseException):

@@ -1,4 +1,4 @@
-"""How an attempt to deliver ended: the kinds of failure, and what a receiver asks for. Pure."""
+"""Outcomes of delivery attempts: the kinds of failure, and requests made by receivers. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ GONE = 410
 """The receiver wants no more webhooks: the endpoint is paused."""
 
 DELIVERY_CONTROL = "webhook-delivery"
-"""Header of an answer by which its receiver asks for what is in `CONTROLS` (proposed for Standard Webhooks)."""
+"""Answer header with which a receiver requests one of `CONTROLS` (proposed for Standard Webhooks)."""
 
 DISABLE, ABORT_MESSAGE = "disable", "abort-message"
 
@@ -19,10 +19,10 @@ CONTROLS = (DISABLE, ABORT_MESSAGE)
 """No more webhooks to this endpoint, and no more attempts of this webhook."""
 
 THROTTLES = frozenset({429, 503})
-"""Statuses whose Retry-After is honoured (RFC 9110 section 10.2.3, RFC 6585 section 4)."""
+"""Statuses whose Retry-After is honored (RFC 9110 section 10.2.3, RFC 6585 section 4)."""
 
 LONGEST_RETRY_AFTER = 30 * 86_400.0
-"""Seconds; whatever is longer means the same, since the longest delay is taken for it."""
+"""In seconds; a longer value has no effect, because the longest delay is used for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,15 @@ ERROR_CLASSES: Mapping[str, ErrorClass] = {
 
 
 ANSWERED = ("http_status", "aborted")
-"""Error classes of attempts that were answered: the status tells how they ended."""
+"""Error classes of attempts that got an answer: the status describes the outcome."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended. `error_class` is None for success; `retry_after` is in seconds, `asked` of `CONTROLS`.
+    """The outcome of an attempt. `error_class` is None for success; `retry_after` is in seconds, `asked` is from
+    `CONTROLS`.
 
-    `head` is the beginning of the answer's body. It decides nothing, and two outcomes are equal without it.
+    `head` is the beginning of the answer's body; it affects nothing, not even equality.
     """
 
     status: int | None = None
@@ -72,7 +73,7 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        """Whether the receiver took the webhook."""
+        """Whether the receiver accepted the webhook."""
         return self.error_class is None
 
     @property
@@ -86,7 +87,7 @@ class Outcome:
 
     @property
     def aborted(self) -> bool:
-        """Whether the receiver wants no further attempt of a webhook that it did not take."""
+        """Whether the receiver wants no further attempt of a webhook that it did not accept."""
         return self.error_class == "aborted"
 
     @property
@@ -96,26 +97,26 @@ class Outcome:
 
     @property
     def label(self) -> str:
-        """For metrics: `2xx`, `4xx` and so on, or the error class."""
+        """Label for metrics: `2xx`, `4xx`, and so on, or the error class."""
         return f"{self.status // 100}xx" if self.status is not None else self.error_class or ""
 
 
 def answered(status: int, retry_after: float | None = None, head: str = "", asked: tuple[str, ...] = ()) -> Outcome:
-    """Outcome of an attempt that was answered. Only 2xx is success: redirects are not followed."""
+    """Return the outcome of an answered attempt. Only 2xx is success: redirects are not followed."""
     error = "aborted" if ABORT_MESSAGE in asked else "http_status"
     return Outcome(status, None if 200 <= status < 300 else error, retry_after, head, asked)
 
 
 def parse_controls(values: Iterable[str]) -> tuple[str, ...]:
-    """What answers' `webhook-delivery` headers ask for, in the order of `CONTROLS`; other words ask for nothing."""
+    """Return the requests in `webhook-delivery` headers, in the order of `CONTROLS`; unknown words are ignored."""
     words = {word.strip().lower() for value in values for word in value.split(",")}
     return tuple(control for control in CONTROLS if control in words)
 
 
 def parse_retry_after(value: str, now: float) -> float | None:
-    """Seconds to wait, from a Retry-After header: seconds or an HTTP date (RFC 9110 section 10.2.3).
+    """Parse a Retry-After header (seconds or an HTTP date, RFC 9110 section 10.2.3) into seconds to wait.
 
-    `now` is in seconds since 1970 UTC. None for what is neither.
+    `now` is in seconds since 1970 UTC. None if it is neither.
     """
     text = value.strip()
     if text.isascii() and text.isdigit():

@@ -1,4 +1,4 @@
-"""What is kept of a receiver's answer: its beginning, without our secrets and signatures. Pure functions."""
+"""Keeps the beginning of a receiver's answer, without our secrets and signatures. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ KEPT = 1_024
 """Bytes of an answer that are kept."""
 
 LOOKED_AT = 4 * KEPT
-"""Characters of an answer that secrets are looked for in, for stars are shorter than secrets."""
+"""Characters of an answer that are searched for secrets, because stars are shorter than secrets."""
 
 STARS = "***"
 
 LEAST_SECRET = 6
-"""Characters; what is shorter is not a secret, and stars in its place would tell nothing."""
+"""Minimum characters of a secret; stars in place of anything shorter would be useless."""
 
-# A receiver that fails may print the request that it was sent.
+# A failing receiver may print the request that it was sent.
 _SECRETS = re.compile(
     r"whsec_[A-Za-z0-9+/=_-]+"
     r"|sha256=[0-9a-fA-F]{16,}"
@@ -28,7 +28,7 @@ _SECRETS = re.compile(
     r"|(?i:\b(?:bearer|basic)\s+[A-Za-z0-9+/=._~-]{6,})"
 )
 
-# As URLs, JSON, or HTML write characters, also those that were written so before: %2F, %252F, \u002f, \/, &#47;.
+# Escapes used in URLs, JSON, or HTML, also when doubly encoded: %2F, %252F, \u002f, \/, &#47;.
 _ESCAPED = re.compile(
     r"%(?:25)*[0-9A-Fa-f]{2}"
     r"|\\+u[0-9A-Fa-f]{4}(?:\\+u[dD][c-fC-F][0-9A-Fa-f]{2})?"
@@ -39,9 +39,9 @@ _MAY_BE_ESCAPED = frozenset("%\\&")
 
 
 def redacted_head(answer: str, secrets: Iterable[str] = ()) -> str:
-    """The first KEPT bytes of an answer. `secrets` are texts that must not be in it, however they are written there.
+    """Return the first KEPT bytes of an answer, without any spelling of `secrets`.
 
-    It is cut last: half a secret at the end would not be found any more.
+    It is truncated last: half a secret at the end could no longer be found.
     """
     answer = answer[:LOOKED_AT]
     known = frozenset(secret for secret in secrets if len(secret) >= LEAST_SECRET)
@@ -51,14 +51,15 @@ def redacted_head(answer: str, secrets: Iterable[str] = ()) -> str:
 
 
 def without_query(url: str) -> str:
-    """A URL as it may be shown: without query, fragment, user name and password."""
+    """Return a URL for display: without query, fragment, user name, and password."""
     address = url.partition("?")[0].partition("#")[0]
     return re.sub(r"//[^/]*@", "//", address)
 
 
 @lru_cache(1_000)
 def secrets_in(url: str) -> frozenset[str]:
-    """What `without_query` leaves out of a URL, as a receiver may repeat it: whole, and each value of the query."""
+    """Return what `without_query` removes from a URL, as a receiver may repeat it: as a whole, and each value of the
+    query."""
     address, _, query = url.partition("#")[0].partition("?")
     found = {query, *(part.partition("=")[2] or part for part in re.split("[&;]", query))}
     user = re.search(r"//([^/]*)@", address)
@@ -82,12 +83,12 @@ def _without(answer: str, secrets: frozenset[str]) -> str:
 
 @lru_cache(1_000)
 def _forms(secret: str) -> frozenset[bytes]:
-    """A secret as it stands, and as whoever decodes URLs has it."""
+    """Return a secret unchanged and URL-decoded."""
     return frozenset(_plain(text)[0] for text in (secret, unquote(secret)))
 
 
 def _found(data: bytes, form: bytes) -> Iterator[tuple[int, int]]:
-    """Where a form stands, and where its beginning stands at the end, if it does."""
+    """Find a form, and its beginning at the end of the text."""
     at = data.find(form)
     while at >= 0:
         yield at, at + len(form)
@@ -99,7 +100,7 @@ def _found(data: bytes, form: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _plain(text: str) -> tuple[bytes, list[int]]:
-    """A text in UTF-8 without its escapes, a plus for a blank, and for each byte where it ends in the text."""
+    """Return a text in UTF-8 with escapes resolved and plus signs as spaces, and for each byte its end in the text."""
     data, at = bytearray(), 0
     ends: list[int] = []
     for found in _ESCAPED.finditer(text) if not _MAY_BE_ESCAPED.isdisjoint(text) else ():
@@ -123,7 +124,7 @@ def _take(text: str, start: int, end: int, data: bytearray, ends: list[int]) -> 
 
 @lru_cache(1_000)
 def _meant(escape: str) -> bytes:
-    """What an escape stands for."""
+    """Return the character that an escape stands for."""
     match escape[0], escape.lstrip("\\")[:1]:
         case "%", _:
             return bytes([int(escape[-2:], 16)])

@@ -1,4 +1,4 @@
-"""One HTTP POST: an outcome for everything that can happen, never an exception."""
+"""One HTTP POST: returns an outcome for everything that can happen, and never raises."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ from outbound.outcomes import DELIVERY_CONTROL, THROTTLES, Outcome, answered, pa
 log = logging.getLogger(__name__)
 
 MAX_RESPONSE_BYTES = 16 << 10
-"""What is read of an answer, so that its connection can be used again; one that says more is disconnected."""
+"""Bytes read of an answer, so that its connection can be reused; a longer answer closes the connection."""
 
 RECEIVE_BUFFER = 64 << 10
-"""What the kernel holds of an answer that is not read, for each connection; left to itself it takes megabytes."""
+"""Kernel buffer of each connection, for the unread part of an answer; by default it grows to megabytes."""
 
 MOST_HEADERS = 1_000
-"""Fields of an answer's head. One that has more still counts by its status, but costs its connection."""
+"""Maximum header fields of an answer. With more, its status still counts, but its connection is closed."""
 
 ADDRESS_SECONDS = 30
-"""How long a looked up address is used for new connections."""
+"""Seconds for which a looked-up address is used for new connections."""
 
 IDLE_SECONDS = 15.0
-"""How long a connection is kept without traffic."""
+"""Seconds to keep an idle connection."""
 
 STALE_SECONDS = 1.0
-"""A connection that is lost within this time of the request, before any answer, may have been closed by the
-receiver while it was idle. The request is then sent once more."""
+"""A connection lost within this many seconds of the request, before any answer, may have been idle and closed by the
+receiver. The request is then sent once more."""
 
 URLS = 10_000
-"""Parsed URLs that are remembered."""
+"""Maximum parsed URLs to cache."""
 
 _ERRORS: tuple[tuple[type[BaseException], str], ...] = (
-    # The first that fits counts: subclasses stand before their bases.
+    # The first match counts, so subclasses come before their bases.
     (aiohttp.ClientConnectorCertificateError, "tls"),
     (aiohttp.ClientSSLError, "tls"),
     (ssl.SSLError, "tls"),
@@ -71,7 +71,7 @@ def user_agent() -> str:
 
 
 def classify(error: BaseException) -> str:
-    """Error class (a key of `outcomes.ERROR_CLASSES`) of an exception that an attempt ended with."""
+    """Return the error class (a key of `outcomes.ERROR_CLASSES`) of an attempt's exception."""
     cause = getattr(error, "os_error", error)
     if isinstance(cause, RefusedAddress):
         return "refused_address"
@@ -80,18 +80,18 @@ def classify(error: BaseException) -> str:
 
 @cache
 def tls_context() -> ssl.SSLContext:
-    """TLS 1.2 or newer, certificate and host name verified."""
+    """Return a context with TLS 1.2 or newer, with certificate and host name verification."""
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 
 class Sender:
-    """Sends webhooks through one connection pool. `timeout` is in seconds for an attempt in all; `ports` None: any.
+    """Sends webhooks through one connection pool. `timeout` is in seconds for a whole attempt; `ports` None: any.
 
-    `requests` and `connections` count what was sent and the connections that were opened for it. `per_host` bounds
-    connections to one host and port: more than any one endpoint can occupy, so that a dead endpoint does not hold
-    up its neighbours there.
+    `requests` and `connections` count the requests sent and the connections opened for them. `per_host` limits
+    connections to one host and port: it is more than any one endpoint can use, so that a dead endpoint does not block
+    its neighbors there.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Sender:
     async def start(self) -> None:
         """Open the pool."""
         connector = aiohttp.TCPConnector(
-            limit=0,  # each endpoint has a limit of its own; by a shared one it could hold up the others
+            limit=0,  # each endpoint has its own limit; with a shared one, it could block the others
             resolver=GuardedResolver(self._allowed, self._ports),
             ttl_dns_cache=ADDRESS_SECONDS,
             keepalive_timeout=IDLE_SECONDS,
@@ -147,9 +147,9 @@ class Sender:
             self._session = None
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, allow_http: bool = False) -> Outcome:
-        """POST a body with these headers beside User-Agent and, unless it is among them, Content-Type for JSON.
+        """POST a body with these headers, User-Agent, and (unless given) a JSON Content-Type.
 
-        `allow_http`: the account may use http, although the deployment does not.
+        `allow_http`: the account may use http even if the deployment does not.
         """
         target = self._urls.get((url, allow_http))
         if target is None:
@@ -215,9 +215,7 @@ class Sender:
 
 
 async def _read_up(response: aiohttp.ClientResponse) -> bytes:
-    """Read the rest of an answer, and give what was read. Its status counts even if the rest is too long, or does
-    not come.
-    """
+    """Read and return the rest of an answer. The status counts even if the rest is too long or never arrives."""
     content = response.content
     if content.at_eof():
         return b""
@@ -236,12 +234,12 @@ async def _read_up(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _within(seconds: float) -> aiohttp.ClientTimeout:
-    # aiohttp rounds what is longer than a threshold up to whole seconds of its clock.
+    # aiohttp rounds timeouts above a threshold up to whole seconds of its clock.
     return aiohttp.ClientTimeout(total=seconds, ceil_threshold=math.inf)
 
 
 def _cut_short(answer: Answered) -> Outcome:
-    """What a status means of which the head went wrong: it counts, unless it is only an interim one."""
+    """Return the outcome if a head broke off after its status: the status counts, unless it is only interim."""
     if answer.status >= 200:
         return answered(answer.status)
     assert isinstance(answer.__cause__, Exception)
@@ -256,12 +254,12 @@ def _was_lost(error: Exception) -> bool:
         return True
     if not isinstance(error, aiohttp.ClientOSError):
         return False
-    # Where the connection was closed before the body was written, aiohttp says so only as the cause.
+    # If the connection was closed before the body was written, aiohttp says so only in the cause.
     return error.errno in (errno.ECONNRESET, errno.EPIPE) or isinstance(error.__cause__, ConnectionResetError)
 
 
 def _failure(error: Exception) -> Outcome:
     name = classify(error)
     if name == "internal_error":
-        log.error("an attempt failed in an unexpected way", exc_info=error)
+        log.error("an attempt failed unexpectedly", exc_info=error)
     return Outcome(error_class=name)

@@ -1,4 +1,4 @@
-"""Settings of whatever sends requests to addresses that customers name."""
+"""Settings for sending requests to addresses chosen by customers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from outbound.guard import WEB_PORTS
 
 
 class OutboundSettings(BusSettings):
-    """What requests to customers need beside the Kafka settings."""
+    """Settings of requests to customers besides those for Kafka."""
 
     webhook_timeout: float = Field(
         default=5.0,

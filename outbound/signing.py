@@ -1,4 +1,4 @@
-"""Signatures of webhooks: trackly's own headers, and those of Standard Webhooks beside them.
+"""Webhook signatures: trackly's own headers, and those of Standard Webhooks.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -11,13 +11,13 @@ import hmac
 from schemas.records import EndpointConfig
 
 PREFIX = "whsec_"
-"""What a secret of Standard Webhooks begins with; base64 follows."""
+"""Prefix of a Standard Webhooks secret; base64 follows."""
 
 
 def secrets_at(config: EndpointConfig, now: int) -> tuple[str, str | None]:
-    """An endpoint's secret and, while secrets are rotated, the one that follows, as the settings have them.
+    """Return an endpoint's secret and, during rotation, its next one, as stored in the settings.
 
-    The one that follows takes the place of the secret at `secret_next_at`; `now` is in ms since 1970 UTC.
+    The next secret replaces the current one at `secret_next_at`; `now` is in ms since 1970 UTC.
     """
     if config.secret_next is not None and config.secret_next_at is not None and now >= config.secret_next_at:
         return config.secret_next, None
@@ -25,14 +25,14 @@ def secrets_at(config: EndpointConfig, now: int) -> tuple[str, str | None]:
 
 
 class Signer:
-    """Makes the signature headers of an endpoint's secret, and of the one that follows where secrets are rotated.
+    """Creates signature headers with an endpoint's secret and, during rotation, its next one.
 
-    `X-Trackly-Signature` is keyed with the whole text of the secret as UTF-8. `webhook-signature` is keyed
-    with the bytes that the base64 after `whsec_` stands for; a secret without that prefix, or with something
-    else than base64 behind it, is taken as it is there too, as UTF-8. Where a secret without that prefix is base64,
-    a second signature is keyed with what it stands for: the libraries of Standard Webhooks take it so.
+    The key of `X-Trackly-Signature` is the whole text of the secret in UTF-8. The key of `webhook-signature` is the
+    decoded base64 after `whsec_`; a secret without that prefix, or with anything but base64 after it, is used as UTF-8
+    text there too. If a secret without the prefix is valid base64, a second signature uses the decoded bytes, as the
+    Standard Webhooks libraries do.
 
-    During a rotation `webhook-signature` lists both. `X-Trackly-Signature` holds only one, so
+    During rotation, `webhook-signature` lists both signatures. `X-Trackly-Signature` holds only one, so
     `X-Trackly-Signature-Next` carries the other.
     """
 
@@ -45,7 +45,7 @@ class Signer:
         self._standard = [hmac.new(key, digestmod="sha256") for key in keys]
 
     def headers(self, event_id: str, body: bytes, at: int) -> dict[str, str]:
-        """Signature headers of one attempt; `at` is in seconds since 1970 UTC."""
+        """Return the signature headers of one attempt; `at` is in seconds since 1970 UTC."""
         headers = {"X-Trackly-Signature": _own_value(self._own, body)}
         if self._own_next is not None:
             headers["X-Trackly-Signature-Next"] = _own_value(self._own_next, body)
@@ -57,7 +57,7 @@ class Signer:
 
 
 def standard_keys(secret: str) -> list[bytes]:
-    """Keys of the Standard Webhooks signatures, the one that the page for customers names first."""
+    """Return the keys for the Standard Webhooks signatures, first the one that the customers' page documents."""
     decoded = _base64(secret.removeprefix(PREFIX))
     if secret.startswith(PREFIX):
         return [decoded or secret.encode()]
@@ -67,9 +67,9 @@ def standard_keys(secret: str) -> list[bytes]:
 def _base64(text: str) -> bytes | None:
     bare = text.rstrip("=")
     try:
-        # Padding may be missing: the libraries of Standard Webhooks do not ask for it.
+        # Padding is optional, as in the Standard Webhooks libraries.
         return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
-    except ValueError:  # no base64, or letters beyond ASCII
+    except ValueError:  # not base64, or not ASCII
         return None
 
 

@@ -14,9 +14,9 @@ _MODULES = [import_module(f"{__name__}.{module.name}") for module in iter_module
 PROVIDERS: Mapping[str, Provider] = {
     module.PROVIDER.name: module.PROVIDER for module in _MODULES if hasattr(module, "PROVIDER")
 }
-"""Providers by the name that stands in their callback URL."""
+"""Providers by the name in their callback URL."""
 
 NETWORKS: Mapping[str, Network] = {
     module.NETWORK.name: module.NETWORK for module in _MODULES if hasattr(module, "NETWORK")
 }
-"""Affiliate networks by the name that stands in their postback URL."""
+"""Affiliate networks by the name in their postback URL."""

@@ -1,4 +1,4 @@
-"""What every provider file offers: how a callback proves itself, how its body reads, what it is answered.
+"""The provider interface: verify a callback, read its body, answer it.
 
 Everything here is pure: a provider sees bytes and settings, never a socket or a topic.
 """
@@ -12,24 +12,24 @@ from typing import Protocol
 from schemas.records import InboundMessage, LinkClick, Postback, RawCallback, Receipt
 
 NOT_SUPPORTED, OTHER_CHANNEL = "not_supported", "other_channel"
-"""Reasons of what is understood and gives no event: it says nothing about a message or a wish, or is of a channel that
-has no phone numbers."""
+"""Reasons for items that are understood but produce no event: they concern no message or opt-out, or come from a
+channel without phone numbers."""
 
 
 SMALL_BODY, LARGE_BODY = 256 << 10, 4 << 20
-"""Bytes of the largest body of a provider: of one that sends a few reports in a request, and of one that sends
+"""Size limit of a body in bytes, for providers that send a few reports per request and for those that send
 thousands."""
 
 MAX_FIELDS = 1_000
-"""Fields of a form, or parameters of a query, that are read. Providers fill fewer than a hundred."""
+"""Maximum fields of a form, or parameters of a query. Providers use fewer than a hundred."""
 
 MAX_CONTENT_TYPE = 1_000
-"""Characters of a content type that count."""
+"""Characters of a content type that are looked at."""
 
 
 BEFORE_IT_IS_LOST = 13.0
-"""Seconds to wait for Kafka before a callback is refused of which a repeat is not promised. Twilio gives a callback and
-its one repeat 15 s together; a cluster that loses a broker takes records again after 9 to 12 s."""
+"""Seconds to wait for Kafka before refusing a callback that may not be retried. Twilio allows 15 s for a callback and
+its one retry together; a cluster that loses a broker accepts records again after 9 to 12 s."""
 
 
 class NotAuthentic(Exception):
@@ -41,7 +41,7 @@ class NotAuthentic(Exception):
 
 
 class Unreadable(Exception):
-    """A whole body that cannot be read. `reason` is a short name, the text a sentence that names the field."""
+    """The body as a whole cannot be read. `reason` is a short code, the text a sentence that names the field."""
 
     def __init__(self, reason: str, error: str) -> None:
         super().__init__(error)
@@ -50,10 +50,10 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CallbackRequest:
-    """A callback as ingest sees it before it is stored.
+    """A callback as ingest sees it before storing it.
 
-    `url` is the public URL that the provider was given, with path and query; `other_urls` are what else it may have
-    been given. Header names are lower case. `path_secret` is the last segment of
+    `url` is the public URL given to the provider, with path and query; `other_urls` are alternatives that may have been
+    given instead. Header names are lower case. `path_secret` is the last segment of
     `/api/webhook-feedbacks/{provider}/{path_secret}`.
     """
 
@@ -67,13 +67,13 @@ class CallbackRequest:
 
     @property
     def content_type(self) -> str | None:
-        """What the body is said to be."""
+        """The declared content type."""
         return self.headers.get("content-type", "")[:MAX_CONTENT_TYPE] or None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the provider is answered once its callback is durable. The status is always 200."""
+    """The answer to the provider once its callback is durable. The status is always 200."""
 
     body: bytes = b""
     content_type: str | None = None
@@ -81,7 +81,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """One item of a body that cannot be understood, while its siblings can."""
+    """One item that cannot be understood, in a body whose other items can."""
 
     reason: str
     error: str
@@ -101,10 +101,11 @@ def _error_alone(code: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Codes:
-    """How a provider's reports of failures tell what went wrong.
+    """How to read the codes in a provider's failure reports.
 
-    `unknown` gives, of a status and a code as it writes them, the code that is in no table; None where all are known,
-    or none is documented. `parted` splits a code into what stands for the outcome itself, or nothing, and the error's.
+    `unknown` takes a status and a code as the provider writes them, and returns the code if no table has it; None if
+    every code is known, or the provider documents none. `parted` splits a code into the part for the outcome itself
+    (may be empty) and the error's part.
     """
 
     unknown: Callable[[str, str | None], str | None] = _none_is_unknown
@@ -112,17 +113,17 @@ class Codes:
 
 
 class Provider(Protocol):
-    """One provider. Implementations hold no state."""
+    """One provider. Implementations are stateless."""
 
     name: str
     methods: frozenset[str]
     behind_path_secret: bool
-    """Whether a secret of the deployment stands in the path of its callbacks; ingest checks that before `verify`."""
+    """Whether its callbacks carry a deployment secret in the path. Ingest checks it before `verify`."""
     max_body_bytes: int
-    """Bytes of the largest body that is taken, and read: SMALL_BODY or LARGE_BODY."""
+    """Size limit of a body in bytes, for storing and for reading: SMALL_BODY or LARGE_BODY."""
     answer_within: float | None
-    """Seconds after which a callback that is not durable is answered 503; None: TRACKLY_ACK_TIMEOUT. It is long where
-    one that is refused may not come again (BEFORE_IT_IS_LOST)."""
+    """Seconds after which a callback that is not durable is answered 503; None: TRACKLY_ACK_TIMEOUT. Long where a
+    refused callback may not be retried (BEFORE_IT_IS_LOST)."""
     credentials: tuple[str, ...]
     """Names of what an account may have for it."""
     secrets: frozenset[str]
@@ -132,20 +133,19 @@ class Provider(Protocol):
     codes: Codes | None
     """How its reports of failures tell what went wrong; None: it sends no reports."""
     sent_details: frozenset[str]
-    """Status details of the reports that say: the message goes, or went, to the carrier."""
+    """Status details of reports that say the message was sent, or is being sent, to the carrier."""
     billing_details: frozenset[str]
-    """Status details that say that the sender's account has no credit, or is suspended."""
+    """Status details that mean the sender's account has no credit or is suspended."""
     has_zoneless_times: bool
-    """Whether its reports have a carrier's local time without its zone. It orders the reports of one message, which
-    come from one carrier, and nothing else."""
+    """Whether its reports have a carrier's local time without a zone. Such a time only orders the reports of one
+    message, which come from one carrier."""
     texts_answers: bool
-    """Whether it texts the body of an answer to a form or a GET to the person who wrote, an error too."""
+    """Whether it texts the body of an answer to a form or a GET, even of an error, to the person who wrote."""
 
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
-        """Return when the request proves itself with the account's credentials, else raise NotAuthentic.
+        """Check the request's proof against the account's credentials. Raises NotAuthentic.
 
-        A secret in the path is a claim like any other: it is right, or the request is refused, unless it is the
-        deployment's (`behind_path_secret`).
+        A secret in the path must match like any other, unless it is the deployment's (`behind_path_secret`).
         """
 
     def prove(self, request: CallbackRequest, credentials: Mapping[str, str]) -> CallbackRequest:
@@ -153,11 +153,10 @@ class Provider(Protocol):
         callbacks stands there already."""
 
     def read(self, callback: RawCallback) -> list[Item]:
-        """Every item of the body, in order. Raises Unreadable when the body as a whole makes no sense.
+        """Return every item of the body, in order. Raises Unreadable when the body as a whole makes no sense.
 
-        The event id of item n is that of `providers.fields.origin(callback, n)`, so that reading again gives the
-        same ids.
+        The event id of item n is that of `providers.fields.origin(callback, n)`, so reading again gives the same ids.
         """
 
     def answer(self, request: CallbackRequest) -> Answer:
-        """What to answer once the callback is stored."""
+        """Return the answer for a stored callback."""

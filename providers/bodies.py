@@ -1,6 +1,6 @@
-"""Bodies as providers send them: what they are written in, JSON values, form fields. XML is in `providers.xml`.
+"""Reading bodies as providers send them: charsets, JSON values, form fields. XML is in `providers.xml`.
 
-The charset that the content type declares decides; without one, or with one that is not known here, it is UTF-8.
+The charset declared in the content type applies. If it is missing or unsupported, UTF-8 is assumed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CHARSETS = {
     "utf-16be": "utf-16-be",
     "utf-16le": "utf-16-le",
 }
-"""Charsets that are read, by declared name -> codec. A name must not choose among all codecs that Python has."""
+"""Supported charsets, by declared name -> codec. A sender must not be able to pick any codec that Python has."""
 
 _charset = re.compile(r";\s*charset\s*=\s*[\"']?([A-Za-z0-9._:-]+)", re.I).search
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -43,13 +43,13 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 @lru_cache(maxsize=256)
 def charset_of(content_type: str | None) -> str | None:
-    """The codec of the charset that a content type declares; None where it declares none that is known here."""
+    """Return the codec for a content type's charset, or None if it declares no supported one."""
     declared = _charset(content_type or "")
     return CHARSETS.get(declared[1].lower()) if declared else None
 
 
 def utf8_body(source: Source) -> bytes:
-    """The body in UTF-8, without a byte order mark. What another charset cannot mean is replaced."""
+    """Return the body in UTF-8 without a byte order mark. Bytes that are invalid in its charset are replaced."""
     charset = charset_of(source.content_type)
     body = source.body
     if charset not in (None, "utf-8"):
@@ -58,25 +58,25 @@ def utf8_body(source: Source) -> bytes:
 
 
 def is_xml(source: Source) -> bool:
-    """Whether the body is XML. The body decides, its content type only where it does not show."""
+    """Whether the body is XML. The content type counts only where the body does not show it."""
     head, content_type = _head_and_type(source)
     return head == b"<" or (head not in (b"{", b"[") and "xml" in content_type)
 
 
 def is_json(source: Source) -> bool:
-    """Whether the body is JSON. The body decides, its content type only where it does not show."""
+    """Whether the body is JSON. The content type counts only where the body does not show it."""
     head, content_type = _head_and_type(source)
     return head in (b"{", b"[") or (head != b"<" and "json" in content_type)
 
 
 def json_value(source: Source) -> Any:
-    """Value of a JSON body. Raises Unreadable("not_json")."""
+    """Parse a JSON body. Raises Unreadable("not_json")."""
     body = utf8_body(source)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        # An emoji that was cut in two leaves half a surrogate pair, which orjson refuses, and with it a whole batch.
-        # The standard library reads it; the half is replaced, and the siblings live.
+        # An emoji cut in two leaves an unpaired surrogate, for which orjson would reject the whole batch. The standard
+        # library accepts it; the surrogate is replaced, and the other items survive.
         try:
             text = json.dumps(json.loads(body.decode()), ensure_ascii=False, allow_nan=False)
             return orjson.loads(text.encode("utf-8", "replace"))
@@ -85,7 +85,7 @@ def json_value(source: Source) -> Any:
 
 
 def json_object(source: Source) -> tuple[dict[str, Any], str]:
-    """The object that a body is, and its text. Raises Unreadable("not_json"), or ("wrong_type") for other values."""
+    """Parse a body as a JSON object; returns the object and its text. Raises Unreadable("not_json", "wrong_type")."""
     value = json_value(source)
     if not isinstance(value, dict):
         raise Unreadable("wrong_type", "the body is not an object")
@@ -93,7 +93,7 @@ def json_object(source: Source) -> tuple[dict[str, Any], str]:
 
 
 def json_text(value: Any) -> str:
-    """JSON text of one item of a body. Raises Unreadable("not_json")."""
+    """Return the JSON text of one item. Raises Unreadable("not_json")."""
     try:
         return orjson.dumps(value).decode()
     except TypeError:
@@ -103,18 +103,17 @@ def json_text(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Form fields as text and as pairs, in order, blank ones too."""
+    """Form fields as text and as pairs, in order, including blank ones."""
 
     raw: str
     pairs: list[tuple[str, str]]
 
 
 def read_form(source: Source, errors: str = "replace") -> Form:
-    """The form fields of a body, or of the query where there is no body or the method is GET.
+    """Return the form fields of a body, or of the query if there is no body or the method is GET.
 
-    A secret of the URL is left out. What is not text in its charset is replaced, since an opt-out must not be lost
-    for a letter of what follows it; with `errors="strict"` it raises UnicodeError.
-    Raises Unreadable("too_many_fields").
+    A secret in the URL is left out. Bytes invalid in the charset are replaced, because one bad letter must not cost an
+    opt-out; with `errors="strict"` they raise UnicodeError. Raises Unreadable("too_many_fields").
     """
     in_query = source.method == "GET" or not source.body.strip()
     charset = None if in_query else charset_of(source.content_type)
@@ -128,13 +127,13 @@ def read_form(source: Source, errors: str = "replace") -> Form:
 
 
 def check_fields(count: int) -> None:
-    """Raises Unreadable("too_many_fields")."""
+    """Check the number of fields. Raises Unreadable("too_many_fields")."""
     if count > MAX_FIELDS:
         raise Unreadable("too_many_fields", f"there are more than {MAX_FIELDS:,} fields")
 
 
 def _is_url_secret(name: str) -> bool:
-    # Unquoting takes longer than all the rest, and names hardly ever need it.
+    # Unquoting dominates the cost, and names hardly ever need it.
     return (unquote_plus(name) if "%" in name else name).lower() == URL_SECRET
 
 

@@ -1,7 +1,7 @@
-"""How long the fields of a record may be that hold a provider's own text, and what becomes of longer ones.
+"""Length limits for record fields that hold a provider's own text, and what happens to longer values.
 
-Every `read` of a provider passes its items through `within_bounds`: whatever a body holds, its items fit the topics
-that they go to, the rows that they are counted in, and the clock. `docs/bounds.md` shows the table.
+Every provider's `read` passes its items through `within_bounds`, so that they fit their topics, the table rows that
+count them, and the clock, whatever the body holds. `docs/bounds.md` shows the table.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ from providers.base import Item, Malformed, Unreadable
 from schemas.records import InboundMessage, LinkClick, Postback, RawCallback, Receipt
 
 DAY = 86_400_000
-"""Milliseconds that a provider's clock may be ahead of ours. A time later than that is none."""
+"""Milliseconds that a provider's clock may run ahead of ours. Later times are dropped."""
 
 ID, CUT, LEFT_OUT, REFUSED = "id", "cut", "left out", "refused"
-"""What becomes of a text that is too long. An id ends in a digest of the whole: it stays the same for the same text."""
+"""What happens to a value that is too long. A shortened id ends in a digest of the whole, so the same id is always
+shortened the same way."""
 
 
 class Bound(NamedTuple):
-    """Characters of a field, and what becomes of a longer text."""
+    """A field's limit in characters, and what happens to a longer value."""
 
     characters: int
     longer: str
 
 
 MAX_ID = 255
-"""Characters of the id of a message, a reply or a click."""
+"""Maximum characters of a message, reply, or click id."""
 
 _ID = Bound(MAX_ID, ID)
 _RAW = Bound(65_536, CUT)
@@ -75,10 +76,10 @@ BOUNDS: Mapping[type[Item], Mapping[str, Bound]] = {
     Malformed: {"error": Bound(2_000, CUT), "item": _RAW},
     Postback: {},
 }
-"""Fields by the record that a provider's item becomes. Postbacks are bounded where they are read."""
+"""Field limits by the record type that a provider's item becomes. Postbacks are bounded where they are read."""
 
 MEDIA, MEDIA_URL = 32, 2_048
-"""Files of a reply, and characters of the URL of one. What is beyond stays in the raw item."""
+"""Maximum media files of a reply, and characters of a media URL. The rest stays in the raw item only."""
 
 
 class _Bounded(Protocol):
@@ -90,9 +91,9 @@ Self = TypeVar("Self", bound=_Bounded)
 
 
 def within_bounds(read: Callable[[Self, RawCallback], list[Item]]) -> Callable[[Self, RawCallback], list[Item]]:
-    """Makes `Provider.read` give nothing that is longer than it may be, and no time that cannot be.
+    """Decorator for `Provider.read` that enforces field limits and drops impossible times.
 
-    A body that is larger than it may be is not read: Unreadable("too_large").
+    A body over the size limit is not read: Unreadable("too_large").
     """
 
     @wraps(read)
@@ -105,7 +106,7 @@ def within_bounds(read: Callable[[Self, RawCallback], list[Item]]) -> Callable[[
 
 
 def cut(text: str, characters: int) -> str:
-    """The text, or its beginning with a mark that says how much was cut off."""
+    """Return the text, or its beginning and a mark that says how much was cut off."""
     if len(text) <= characters:
         return text
     mark = f"…[{len(text)} characters]"
@@ -113,7 +114,7 @@ def cut(text: str, characters: int) -> str:
 
 
 def short_id(text: str, characters: int) -> str:
-    """An id, or its beginning with a digest of the whole."""
+    """Return the id, or its beginning and a digest of the whole."""
     if len(text) <= characters:
         return text
     digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()

@@ -32,12 +32,12 @@ from schemas.records import InboundMessage, RawCallback, Receipt
 
 
 class Cm:
-    """Provider `cm`."""
+    """The provider `cm`."""
 
     name = "cm"
     methods = frozenset({"POST", "GET"})
     behind_path_secret = False
-    answer_within: float | None = None  # it repeats for days
+    answer_within: float | None = None  # CM retries for days
     max_body_bytes = SMALL_BODY
     credentials: tuple[str, ...] = ("secret",)
     secrets: frozenset[str] = frozenset({"secret"})
@@ -49,7 +49,7 @@ class Cm:
     texts_answers = False
 
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
-        """A secret in the URL. CM signs nothing: without a secret in the account everything passes."""
+        """Check the secret in the URL. CM signs nothing: if the account has no secret, every callback passes."""
         require_url_secret(request, credentials)
 
     def prove(self, request: CallbackRequest, credentials: Mapping[str, str]) -> CallbackRequest:
@@ -58,17 +58,17 @@ class Cm:
 
     @within_bounds
     def read(self, callback: RawCallback) -> list[Item]:
-        """A post with `status` is a report; one with `from` and a message, a body or a time is a reply.
+        """Read the body. A post with `status` is a report; one with `from` and a message, a body, or a time is a reply.
 
-        A report without reference gets an id made of recipient, time and code: it says something about the
-        contact, though not about a known message. A reply never has an id and gets one of numbers, time and
-        content, so that a post that is repeated is one reply; without a time, as in the old form, it has none,
-        for the same word may be sent again. A time without a zone is UTC.
+        A report without a reference gets an id made of recipient, time, and code: it cannot be matched to a message,
+        but still says something about the contact. Replies never have an id. They get one made of numbers, time, and
+        content, so that a repeated post counts as one reply. In the old form they have no time, and then get no id,
+        because a person may send the same word again. A time without a zone is UTC.
         """
         return [_read_item(callback, index, post) for index, post in enumerate(_posts(callback))]
 
     def answer(self, request: CallbackRequest) -> Answer:
-        """An empty body. CM repeats an inbound message for a month unless the status is 200."""
+        """Return an empty body. CM repeats an inbound message for a month unless the status is 200."""
         return Answer()
 
 
@@ -77,7 +77,7 @@ PROVIDER: Provider = Cm()
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One report or reply. `where` leads the names of its fields in errors; it is "" for what came alone."""
+    """One report or reply. `where` prefixes its field names in errors; it is "" for a post that came alone."""
 
     where: str
     raw: str
@@ -85,11 +85,12 @@ class Post:
     is_form: bool = False
 
     def named(self, field: str) -> str:
-        """Name of a field as it stands in this post, for errors."""
+        """Return the name of a field of this post, for errors."""
         return _SHOWN_IN_FORM.get(field, field.upper()) if self.is_form else self.where + field
 
     def refused(self, reason: str, error: str) -> BadItem | Unreadable:
-        """What to raise for a post that is neither report nor reply: alone, it is a body that makes no sense."""
+        """Return the error for a post that is neither a report nor a reply. A post that came alone makes the body
+        unreadable."""
         return BadItem(reason, error) if self.where else Unreadable(reason, error)
 
 
@@ -100,7 +101,7 @@ _FORM: Mapping[str, tuple[str, ...]] = {
     "received": ("created_s", "datetime_s", "time"),
     "operator": ("operator",),
 }
-"""Fields of a report as JSON names them -> names in a form, the first that has a value."""
+"""Fields of a report by JSON name -> form names, in order of preference."""
 _FORM_STATUS: Mapping[str, tuple[str, ...]] = {
     "code": ("status",),
     "errorcode": ("statusdescription", "errorcode"),
@@ -145,14 +146,14 @@ def _report(callback: RawCallback, index: int, fields: Mapping[str, Any], post: 
     reference = _field(fields.get("reference"))
     if not reference and to is None:
         names = f"{post.named('reference')} is missing, and so is {post.named('to')}"
-        raise BadItem("missing_field", f"{names}: nothing says which message or whose")
+        raise BadItem("missing_field", f"{names}: nothing identifies the message or the recipient")
     received = _field(fields.get("received"))
     occurred_at = _millis(received)
     source = origin(callback, index)
     return Receipt(
         **source,
         **meaning.outcome(),
-        # Without a time two reports cannot be told from one that is repeated; both count.
+        # Without a time, a repeated report looks like a second one, so both count.
         provider_message_id=reference or _made_id(to, source["event_id"] if occurred_at is None else received, code),
         sender_reference=reference or None,
         to=to,
@@ -169,7 +170,7 @@ def _report(callback: RawCallback, index: int, fields: Mapping[str, Any], post: 
 
 def _reply(callback: RawCallback, index: int, fields: Mapping[str, Any], post: Post) -> InboundMessage:
     if "webhooktoken" in fields:
-        raise post.refused("not_supported", "this is a copy of a sent message, of CM's MT webhook")
+        raise post.refused("not_supported", "this is a copy of a sent message, from CM's MT webhook")
     written_from = _number(fields["from"])
     if _placeholder(written_from):
         raise BadItem("unfilled_template", f"{post.where}from is a placeholder: CM's template was posted unfilled")
@@ -195,7 +196,7 @@ def _reply(callback: RawCallback, index: int, fields: Mapping[str, Any], post: P
 
 
 def _content(fields: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:
-    """Text and media URLs. A contact or a location has an empty text, and stays in the raw item only."""
+    """Return text and media URLs. A contact or location has an empty text, and stays in the raw item only."""
     message = fields.get("message")
     content = _folded(message) if isinstance(message, dict) else {"text": message}
     words = content.get("text")
@@ -207,7 +208,7 @@ def _content(fields: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:
 
 
 def _made_id(*parts: str | None) -> str:
-    """An id for what CM gives none, the same for the same parts."""
+    """Make an id where CM provides none: the same parts give the same id."""
     return "cm-" + derived_id(*("" if part is None else part for part in parts)).removeprefix("evt_")
 
 
@@ -220,7 +221,7 @@ def _named_as_json(form: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _folded(value: Any) -> dict[str, Any]:
-    """An object, or the pairs of a form, with names in lower case."""
+    """Return an object, or the pairs of a form, with lower-case names."""
     if not isinstance(value, dict | tuple):
         raise BadItem("wrong_type", "the item is not an object")
     pairs: Iterable[tuple[str, Any]] = value.items() if isinstance(value, dict) else value
@@ -232,21 +233,21 @@ def _filled(written: str) -> bool:
 
 
 def _field(value: Any) -> str:
-    """A text without spaces around it; "" where it is still a placeholder of the template."""
+    """Return a text without surrounding spaces; "" if it is still a placeholder of the template."""
     written = text(value).strip()
     return written if _filled(written) else ""
 
 
 def _number(value: Any) -> str:
-    """A number as text, or as the `number` of an object."""
+    """Return a number given as text, or as the `number` of an object."""
     written = text(_folded(value).get("number") if isinstance(value, dict) else value).strip()
-    # CM writes 00 where others write a plus, and to_number takes ten times as long to find that out.
+    # CM writes 00 instead of a plus, which would cost to_number ten times as long.
     return "+" + written[2:] if written.startswith("00") and written.isascii() and written.isdigit() else written
 
 
 def _millis(written: str) -> int | None:
     millis = iso_millis(written)
-    # .NET writes the year 1 where it has no time.
+    # .NET writes the year 1 for a missing time.
     return None if millis is None or millis < 0 else millis
 
 
@@ -256,7 +257,7 @@ def _posts(callback: RawCallback) -> list[Post]:
             return _xml_posts(xml.root_of(callback))
         if is_json(callback):
             return _json_posts(json_value(callback))
-    # A placeholder such as %DATETIME_S% looks like an escaped byte: a strict reading would lose the report.
+    # A placeholder such as %DATETIME_S% looks like an escaped byte; a strict reader would lose the report.
     form = read_form(callback)
     return [Post("", form.raw, tuple(form.pairs), is_form=True)]
 

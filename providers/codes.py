@@ -1,6 +1,6 @@
-"""Codes of failures: which of them the tables in `data/` know, and the names of what a report says.
+"""Failure codes: the names of a report's outcome, and which of them the tables in `data/` know.
 
-A code is written as the provider writes it: an error's number (`30500`, `607`), or what stands for the outcome itself,
+Codes are written as the provider writes them: an error number (`30500`, `607`), or the outcome itself, such as
 Infobip's status by name or by group and id (`REJECTED_DND`, `5,10`).
 """
 
@@ -16,7 +16,7 @@ from schemas.records import Receipt
 
 
 class Report(Protocol):
-    """What of a receipt tells its code."""
+    """The fields of a receipt that determine its code."""
 
     @property
     def provider(self) -> str: ...
@@ -32,12 +32,12 @@ _OPEN_OR_GOOD = frozenset({"pending", "delivered"})
 
 
 def is_failure(report: Report) -> bool:
-    """Whether a report says that a message was not delivered, and will not be."""
+    """Whether a report says that a message was not, and will not be, delivered."""
     return report.status not in _OPEN_OR_GOOD
 
 
 def unknown_code(report: Report) -> str | None:
-    """The code of a failure that is in no table; None where all are known, or the provider documents none (CM)."""
+    """Return the code of a failure if no table has it; None if all are known, or the provider documents none (CM)."""
     if not is_failure(report):
         return None
     codes = _codes(report)
@@ -45,7 +45,8 @@ def unknown_code(report: Report) -> str | None:
 
 
 def codes_of(report: Report) -> Iterator[str]:
-    """The names of what a report says, what says most first: the error, the outcome by name, the outcome by number."""
+    """Return the names of a report's outcome, most specific first: the error, the outcome by name, the outcome by
+    number."""
     codes, code = _codes(report), report.provider_code or ""
     outcome, error = ("", code) if codes is None else codes.parted(code)
     yield from (each for each in (error, report.provider_status, outcome) if each)
@@ -57,9 +58,9 @@ def _codes(report: Report) -> Codes | None:
 
 
 def of_account(receipt: Receipt, classes: Mapping[str, str]) -> Receipt:
-    """The receipt of a failure with the class that the account gives its code, if it does.
+    """Return a failure's receipt with the class that the account assigned to its code, if any.
 
-    `classes` is by provider and code, `twilio 30500`; of several names, the one that says most counts.
+    `classes` is keyed by provider and code, `twilio 30500`; the most specific name wins.
     """
     if not classes or not is_failure(receipt):
         return receipt

@@ -34,16 +34,16 @@ from schemas.ids import derived_id
 from schemas.records import InboundMessage, RawCallback
 
 SIGNATURE, REQUIRED = "signature", "required"
-"""Setting of an account that stands among its credentials, and its one value."""
+"""A setting that an account keeps among its credentials, and its only value."""
 
 
 class EzTexting:
-    """Provider `eztexting`."""
+    """The provider `eztexting`."""
 
     name = "eztexting"
     methods = frozenset({"POST", "GET"})
     behind_path_secret = True
-    answer_within: float | None = BEFORE_IT_IS_LOST  # for how long it repeats is not documented
+    answer_within: float | None = BEFORE_IT_IS_LOST  # its retry period is undocumented
     max_body_bytes = SMALL_BODY
     credentials: tuple[str, ...] = (PATH_SECRET, "secret", SIGNATURE)
     secrets: frozenset[str] = frozenset({PATH_SECRET, "secret"})
@@ -55,19 +55,19 @@ class EzTexting:
     texts_answers = True
 
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
-        """`X-Signature`: the HMAC-SHA1 of the raw body under `secret`, in base64, where both are there.
+        """Check `X-Signature`, the base64 HMAC-SHA1 of the raw body under `secret`, if both are present.
 
-        Live accounts with a secret have been seen to send no signature, so a callback without one passes: what
-        proves it is the secret in its path, which ingest has checked by then. A signature that the account has
-        no secret for cannot be checked, and passes too. Where `signature` is `required` neither passes. Codes:
-        `wrong_signature`, `missing_signature`, `no_credentials`.
+        Live accounts with a secret have been seen to send no signature, so a callback without one passes: ingest has
+        already checked the secret in its path. A signature that the account has no secret for cannot be checked, and
+        passes too. If `signature` is `required`, neither passes. Raises NotAuthentic: `wrong_signature`,
+        `missing_signature`, `no_credentials`.
         """
         signature, secrets = request.headers.get("x-signature"), accepted(credentials, "secret")
         if signature is None or not secrets:
             if credentials.get(SIGNATURE) != REQUIRED:
                 return
             if not secrets:
-                raise NotAuthentic("no_credentials", "a signature is required, and the account has no secret for it")
+                raise NotAuthentic("no_credentials", "a signature is required, but the account has no secret for it")
             raise NotAuthentic("missing_signature", "X-Signature is missing")
         if not is_secret(signature, [sha1_signature(secret, request.body) for secret in secrets]):
             raise NotAuthentic("wrong_signature", "X-Signature does not match")
@@ -81,7 +81,7 @@ class EzTexting:
 
     @within_bounds
     def read(self, callback: RawCallback) -> list[Item]:
-        """One inbound message. Of `contact.created` and other types there is no event: `not_supported`."""
+        """Read one inbound message. `contact.created` and other types produce no event: `not_supported`."""
         try:
             if callback.method != "GET" and callback.body.strip() and is_json(callback):
                 event, raw = json_object(callback)
@@ -96,7 +96,7 @@ class EzTexting:
             return [Malformed(bad.reason, str(bad), raw)]
 
     def answer(self, request: CallbackRequest) -> Answer:
-        """An empty body. EZ Texting looks at the status only."""
+        """Return an empty body. EZ Texting looks only at the status."""
         return Answer()
 
 
@@ -109,7 +109,7 @@ _TIMES = ("received", "receivedAt", "occurredAt")
 _FORM_SENDERS = ("PhoneNumber", "from")
 _FORM_TEXTS = ("Message", "message")
 _EVENT_FIELDS = frozenset({"type", "fromNumber", "optOut"})
-"""Fields of an event that came as form fields."""
+"""Fields of an event that was sent as form fields."""
 _national = re.compile(r"[2-9][0-9]{9}").fullmatch
 
 
@@ -118,7 +118,7 @@ def _read_event(callback: RawCallback, event: dict[str, Any], raw: str) -> Inbou
     if not event_type:
         raise Unreadable("missing_field", "type is missing")
     if event_type not in (_INBOUND, _OPT_IN):
-        raise Unreadable("not_supported", f"there is no event for type {event_type[:40]!r}")
+        raise Unreadable("not_supported", f"type {event_type[:40]!r} produces no event")
     sender = _sender(event)
     if not sender:
         raise BadItem("missing_field", "fromNumber is missing")
@@ -130,14 +130,14 @@ def _read_event(callback: RawCallback, event: dict[str, Any], raw: str) -> Inbou
     return InboundMessage(
         **origin(callback, 0),
         provider_message_id=_message_id(event, event_type, sender, occurred_at),
-        # The id is that of the message that is answered: two replies to it carry the same.
+        # This is the id of the answered message: two replies to it share the id.
         in_reply_to=text(event.get("id")) or None,
         from_=sender,
         to=_number(text(event.get("toNumber"))) or None,
         text=words,
         kind=kind,
         keyword=None if kind == "reply" else keyword or None,
-        # It confirms opt-outs and answers keywords that opt in.
+        # EZ Texting confirms opt-outs and answers opt-in keywords itself.
         answered_by_provider=None if kind == "reply" else True,
         occurred_at=occurred_at,
         raw=raw,
@@ -145,14 +145,14 @@ def _read_event(callback: RawCallback, event: dict[str, Any], raw: str) -> Inbou
 
 
 def _form(callback: RawCallback) -> Form:
-    """The fields of the body, or of the query where the body has none that are known."""
+    """Return the fields of the body, or of the query if the body has no known ones."""
     known = {*_FORM_SENDERS, *_FORM_TEXTS, *_EVENT_FIELDS}
     forms = (read_form(callback), read_form(replace(callback, body=b"")))
     return next((form for form in forms if any(name in known for name, _ in form.pairs)), forms[0])
 
 
 def _read_form(callback: RawCallback, form: Form) -> InboundMessage:
-    """The older forward. It has no id, no time and no recipient, so a repetition cannot be told from a reply."""
+    """Read the older forward. It has no id, time, or recipient, so a repeated post looks like a new reply."""
     fields = unambiguous(form.pairs, _FORM_SENDERS + _FORM_TEXTS)
     if not any(name in fields for name in _FORM_SENDERS + _FORM_TEXTS):
         raise Unreadable("not_json", "the body is neither JSON nor a form with PhoneNumber or from")
@@ -170,7 +170,8 @@ def _read_form(callback: RawCallback, form: Form) -> InboundMessage:
 
 
 def _kind(event_type: str, event: Mapping[str, Any]) -> str:
-    """`optOut` wins. `contact.optOut` is not read: it tells how the contact stands, not what was written."""
+    """Return the kind of message. `optOut` wins. `contact.optOut` is ignored: it is the contact's state, not what the
+    person wrote."""
     if _flag(event.get("optOut")):
         return "opt_out"
     return "opt_in" if event_type == _OPT_IN or _flag(event.get("optIn")) else "reply"
@@ -182,9 +183,9 @@ def _sender(event: Mapping[str, Any]) -> str:
 
 
 def _message_id(event: Mapping[str, Any], event_type: str, sender: str, occurred_at: int | None) -> str | None:
-    """The event's own id, else one made of type, sender and time; None without a time.
+    """Return the event's own id, or one made of type, sender, and time; None without a time.
 
-    The type is part of it, since a keyword comes as a message and as an opt-in of the same time.
+    The type is included because a keyword arrives as a message and as an opt-in with the same time.
     """
     event_id = text(event.get("eventId"))
     if event_id or occurred_at is None:
@@ -193,7 +194,7 @@ def _message_id(event: Mapping[str, Any], event_type: str, sender: str, occurred
 
 
 def _number(written: str) -> str:
-    """As `to_sender`; ten bare digits are a number of +1, where EZ Texting works and forms leave out the 1."""
+    """Like `to_sender`, but ten bare digits are a +1 number: EZ Texting works there, and forms leave out the 1."""
     bare = written.strip()
     return to_sender(f"1{bare}" if _national(bare) else bare)
 

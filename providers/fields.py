@@ -1,4 +1,4 @@
-"""Fields of one report or reply, as providers write them, and what every record of a callback has."""
+"""Helpers for the fields of one report or reply, and the fields that every record of a callback has."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from schemas.records import RawCallback
 T = TypeVar("T")
 
 MAX_ITEMS = 10_000
-"""Items of one body. No provider sends more than 2,000; a body of more is kept whole and not taken apart."""
+"""Maximum items of one body. No provider sends more than 2,000; a larger body is kept whole and not split."""
 
 
 class BadItem(Exception):
-    """One item that cannot be read. `reason` is a short name, the text a sentence that names the field."""
+    """One item that cannot be read. `reason` is a short code, the text a sentence that names the field."""
 
     def __init__(self, reason: str, error: str) -> None:
         super().__init__(error)
@@ -35,7 +35,7 @@ class Origin(TypedDict):
 
 
 def origin(callback: RawCallback, index: int) -> Origin:
-    """What item n of a callback takes from it. The event id is the same whenever the callback is read."""
+    """Return the origin of a callback's item n. The event id is the same each time the callback is read."""
     return Origin(
         event_id=derived_id(callback.event_id, index),
         account=callback.account,
@@ -45,21 +45,21 @@ def origin(callback: RawCallback, index: int) -> Origin:
 
 
 def bounded(items: Sequence[T]) -> Sequence[T]:
-    """The items of a body. Raises Unreadable("too_many_items")."""
+    """Return the items of a body. Raises Unreadable("too_many_items")."""
     if len(items) > MAX_ITEMS:
         raise Unreadable("too_many_items", f"the body has more than {MAX_ITEMS} items")
     return items
 
 
 def text(value: Any) -> str:
-    """A string as it is, an integer as its digits, "" for anything else."""
+    """Return a string unchanged, an integer as digits, "" for anything else."""
     if isinstance(value, str):
         return value
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
 
 
 def integer(value: Any) -> int | None:
-    """An integer, also as a string of at most 9 digits; None for anything else."""
+    """Return an integer, also from a string of at most 9 digits; None for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and len(value) <= 9 and value.isascii() and value.isdigit():
@@ -68,13 +68,13 @@ def integer(value: Any) -> int | None:
 
 
 def count(value: Any) -> int | None:
-    """An integer that Avro's `int` can hold, not negative; None for anything else."""
+    """Return a nonnegative integer that fits Avro's `int`; None for anything else."""
     number = integer(value)
     return number if number is not None and 0 <= number < 2**31 else None
 
 
 def decimal(value: Any) -> str | None:
-    """A number, or a string that holds one, without exponent; None for anything else. No price has 20 digits."""
+    """Return a number, also from a string, without an exponent; None for anything else. No price has 20 digits."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -85,17 +85,17 @@ def decimal(value: Any) -> str | None:
 
 
 def currency(value: Any) -> str | None:
-    """Three letters as in ISO 4217; None for anything else, such as `UNKNOWN`."""
+    """Return three letters as in ISO 4217; None for anything else, such as `UNKNOWN`."""
     return value if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isalpha() else None
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """An object, or an empty one for anything else."""
+    """Return an object, or an empty one for anything else."""
     return value if isinstance(value, dict) else {}
 
 
 def number(written: str, field: str) -> str:
-    """A phone number or short code, as `to_number`. Raises BadItem, which leaves the number out."""
+    """Like `to_number`, but raises BadItem, which does not repeat the number."""
     try:
         return to_number(written)
     except NotANumber:
@@ -103,7 +103,7 @@ def number(written: str, field: str) -> str:
 
 
 def number_or_none(written: str) -> str | None:
-    """As `to_number`; None for what is not a phone number, which costs the report nothing else."""
+    """Like `to_number`, but None for anything that is not a phone number. The report is kept."""
     try:
         return to_number(written)
     except NotANumber:
@@ -111,9 +111,9 @@ def number_or_none(written: str) -> str | None:
 
 
 def unambiguous(pairs: Iterable[tuple[str, Any]], deciding: Collection[str]) -> dict[str, Any]:
-    """Fields by name; of one that comes twice, the last.
+    """Return fields by name; the last value of a repeated name wins.
 
-    Raises BadItem when a field that decides something has two different values: neither may be preferred.
+    Raises BadItem when a deciding field has two different values, because neither can be preferred.
     """
     fields: dict[str, Any] = {}
     for name, value in pairs:

@@ -1,14 +1,15 @@
-"""Infobip: delivery reports, replies and opt-outs of every channel, in batches, and single notices.
+"""Infobip: delivery reports, replies, and opt-outs of every channel, in batches, and single notices.
 
-https://www.infobip.com/docs/api: `{"results": [...]}`, by default up to 100, at most 2000 items; as XML, where the
-sender asked for it, `<results>` with a `<result>` for each. One URL takes several dialects, told apart by their fields:
+https://www.infobip.com/docs/api: `{"results": [...]}`, by default up to 100 and at most 2000 items; as XML, if the
+sender asked for it, `<results>` with one `<result>` each. One URL receives several dialects, distinguished by their
+fields:
 
-- SMS (v3 `sender`, `messageCount`; v2 `from`, `smsCount`), MMS, WhatsApp, Viber, RCS: reports name their recipient in
-  `to`, replies their writer in `from` or `sender`, their words in `text` or in `message`
-- the Messages API, of any channel: `event`, `sender`, `destination`, `content`
+- SMS (v3 `sender`, `messageCount`; v2 `from`, `smsCount`), MMS, WhatsApp, Viber, RCS: reports name the recipient in
+  `to`; replies name the writer in `from` or `sender` and put the text in `text` or `message`
+- the Messages API, for any channel: `event`, `sender`, `destination`, `content`
 - the blocklist: `BLOCK` and `UNBLOCK`, the only notice of an opt-out by link
 
-No field is promised. What each code means here: `providers.infobip_codes`.
+No field is guaranteed. `providers.infobip_codes` says what each code means here.
 """
 
 from __future__ import annotations
@@ -66,12 +67,12 @@ from schemas.records import InboundMessage, LinkClick, RawCallback, Receipt
 
 
 class Infobip:
-    """Provider `infobip`."""
+    """The provider `infobip`."""
 
     name = "infobip"
     methods = frozenset({"POST"})
     behind_path_secret = False
-    answer_within: float | None = None  # it repeats for 41 hours
+    answer_within: float | None = None  # Infobip retries for 41 hours
     max_body_bytes = LARGE_BODY
     credentials: tuple[str, ...] = ("username", "password", "header_name", "header_value", "secret")
     secrets: frozenset[str] = frozenset({"password", "header_value", "secret"})
@@ -84,11 +85,11 @@ class Infobip:
     texts_answers = False
 
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
-        """HTTP Basic, a fixed header, a secret in the URL or as key of an HMAC: each that is set must be right.
+        """Check HTTP Basic, a fixed header, and a secret in the URL or as HMAC key: each one that is set must be right.
 
-        With none of them it passes. Infobip documents neither the header of its HMAC nor the signed bytes: they are
-        read as an integrator has seen them (`_is_signed`). Codes beside those of `providers.proof`:
-        `unknown_algorithm`, `wrong_signature`.
+        If none is set, every callback passes. Infobip documents neither the header of its HMAC nor the signed bytes;
+        this follows what an integrator has seen (`_is_signed`). Raises NotAuthentic with the codes of
+        `providers.proof`, `unknown_algorithm`, or `wrong_signature`.
         """
         require_basic(request, credentials)
         require_header(request, credentials)
@@ -106,15 +107,15 @@ class Infobip:
 
     @within_bounds
     def read(self, callback: RawCallback) -> list[Item]:
-        """Each item by what it has: `status`, a report; `seenAt`, a report too; a writer and a content, a reply.
+        """Read each item by its fields: `status` or `seenAt` makes it a report, a writer and content make it a reply.
 
-        An opt-out that Infobip itself tells of (the blocklist, WhatsApp's switch for marketing) is of kind `opt_out`.
-        Other events are Malformed, `not_supported`.
+        Opt-outs that Infobip itself reports (the blocklist, WhatsApp's marketing switch) have the kind `opt_out`. Other
+        events are Malformed, `not_supported`.
         """
         return [_read_item(callback, index, posted) for index, posted in enumerate(_items(callback))]
 
     def answer(self, request: CallbackRequest) -> Answer:
-        """An empty body. Infobip looks at the status only."""
+        """Return an empty body. Infobip looks only at the status."""
         return Answer()
 
 
@@ -123,18 +124,18 @@ PROVIDER: Provider = Infobip()
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """One item of a body as text and as a value. `where` is its place; a notice is the whole body and has none."""
+    """One item of a body, as text and as a value. `where` is its position; a notice is the whole body and has none."""
 
     raw: str
     value: Any
     where: str = ""
 
     def __getitem__(self, field: str) -> Any:
-        """The value of a field, None where there is none."""
+        """Return the value of a field, or None."""
         return self.value.get(field)
 
     def first(self, *fields: str) -> str:
-        """The text of the first of these fields that has one, else ""."""
+        """Return the text of the first of these fields that has one, or ""."""
         for field in fields:
             found = text(self.value.get(field)).strip()
             if found:
@@ -142,19 +143,19 @@ class Posted:
         return ""
 
     def named(self, field: str) -> str:
-        """Name of a field with its place, for errors."""
+        """Return the name of a field with its position, for errors."""
         return f"{self.where}.{field}" if self.where else field
 
     @property
     def event(self) -> str:
-        """The event that the item says it is, as a word or as the `type` of an object; "" where it says none."""
+        """Return the item's declared event, given as a word or as the `type` of an object; "" if it declares none."""
         event = self["event"]
         return text(event.get("type") if isinstance(event, dict) else event).strip().upper()
 
     def people(self, *fields: str) -> list[str]:
-        """Who stands in the first of these fields and in the `contact`: numbers first, then what else it may be.
+        """Return candidates from the first of these fields and the `contact`: numbers first, then other ids.
 
-        A user id of a channel may stand in place of the number, and the number beside it.
+        A channel's user id may replace the number, with the number beside it.
         """
         party, contact = self.party(*fields), mapping(self["contact"])
         if not contact:
@@ -164,18 +165,18 @@ class Posted:
         return sorted(found, key=lambda each: not each.startswith("+"))
 
     def user_id(self, *fields: str) -> str | None:
-        """Id by which the channel knows whoever stands in these fields and in the `contact`; None where it has none."""
+        """Return the channel's id for the person in these fields and the `contact`, or None."""
         written = self.first(*fields)
         named = text(mapping(self["contact"]).get("userId")).strip() or user_id_of(written)
         return named or (written if self.channel in _OTHER_IDS else None) or None
 
     @property
     def channel(self) -> str:
-        """The channel in capital letters, "" where none is named."""
+        """Return the channel in upper case, or ""."""
         return self.first("channel", "integrationType").upper()
 
     def party(self, *fields: str) -> str:
-        """Who stands in the first of these fields: a number in E.164, a name or an id as it is, "" for nobody."""
+        """Return the party in the first of these fields: a number in E.164, a name or id unchanged, "" for nobody."""
         written = self.first(*fields)
         if not written or self.channel in _OTHER_IDS:
             return written
@@ -200,32 +201,33 @@ _OTHER_IDS = frozenset(
     }
     | {"TIKTOK"}
 )
-"""Channels whose people have ids of the channel, digits perhaps, and no phone numbers."""
+"""Channels that identify people by ids of their own (possibly digits), not phone numbers."""
 _BLOCKED: Mapping[tuple[str, str], str] = {
     ("UNBLOCK", "MO"): "opt_in",
     **{("BLOCK", source): "opt_out" for source in ("MO", "URL_OPT_OUT", "CAMPAIGN", "CUSTOM", "")},
 }
-"""Event of the blocklist and where it comes from -> kind of the message. Whoever takes a number off the list but the
-person by a message has not asked the person."""
+"""Blocklist event and its source -> message kind. Unless the person took the number off the list by a message, the
+person was not asked."""
 _MARKETING: Mapping[str, str] = {"stop": "opt_out", "resume": "opt_in"}
-"""State of WhatsApp's switch for marketing messages -> kind of the message."""
+"""State of WhatsApp's marketing switch -> message kind."""
 _CONSENT: Mapping[str, str] = {"UNSUBSCRIBE": "opt_out", "SUBSCRIBE": "opt_in"}
-"""Event of Messenger's consent -> kind of the message."""
+"""Messenger consent event -> message kind."""
 _SWITCH = "notificationMessagesStatus"
 _CONTENTS = ("text", "message", "content", "receivedAt")
 _CONTENTS_ALONE = ("text", "message")
 _NOTICES = ("notificationType", "content", "event", "status", "change", "capabilityCheckResult")
-"""Fields by which a body without results is known for a single notice."""
+"""Fields that mark a body without results as a single notice."""
 _SILENT = ("TYPING_", "RCS_", "CONVERSATION_")
-"""Beginnings of events that are known, and say nothing about a message or a wish."""
+"""Prefixes of known events that concern no message or opt-out."""
 _OTHERS = ("change", "capabilityCheckResult")
 """Fields of notices about the sender's own templates and tests."""
 
 
 def _is_signed(request: CallbackRequest, credentials: Mapping[str, str]) -> bool:
-    """Whether `X-Hub-Signature` proves the request: `SHA256=` and the HMAC of the raw body in hex, under `secret`.
+    """Whether `X-Hub-Signature` proves the request: `SHA256=` and the hex HMAC of the raw body under `secret`.
 
-    Where the URL has the secret, the header is not read: it may be of another key, which this account was never given.
+    If the URL has the secret, the header is ignored: it may be made with another key, which this account was never
+    given.
     """
     given, secrets = request.headers.get(_SIGNATURE), accepted(credentials, URL_SECRET)
     if given is None or not secrets or secrets_in_url(request):
@@ -234,7 +236,7 @@ def _is_signed(request: CallbackRequest, credentials: Mapping[str, str]) -> bool
     algorithm = written.strip().lower()
     if algorithm not in _ALGORITHMS:
         known = ", ".join(_ALGORITHMS)
-        raise NotAuthentic("unknown_algorithm", f"X-Hub-Signature is of {written[:40]!r}; known are {known}")
+        raise NotAuthentic("unknown_algorithm", f"X-Hub-Signature uses {written[:40]!r}; supported are {known}")
     if not is_secret(digest.strip().lower(), [hex_signature(key, request.body, algorithm) for key in secrets]):
         raise NotAuthentic("wrong_signature", "X-Hub-Signature does not match")
     return True
@@ -287,11 +289,9 @@ def _read_object(callback: RawCallback, index: int, posted: Posted) -> Item:
         return _reply(callback, index, posted)
     if event not in ("", "MO", "DELIVERY"):
         reason = NOT_SUPPORTED if event.startswith(_SILENT) else "unknown_event"
-        raise BadItem(reason, f"{posted.named('event')} is {event[:40]!r}; there is no event for that")
+        raise BadItem(reason, f"{posted.named('event')} is {event[:40]!r}, which produces no event")
     if any(posted[field] is not None for field in _OTHERS) or (not posted.where and posted["content"] is not None):
-        raise BadItem(
-            "not_supported", "the notice is of no message and no recipient's wish; there is no event for that"
-        )
+        raise BadItem("not_supported", "the notice concerns no message and no opt-out, so it produces no event")
     raise BadItem("missing_field", f"{posted.named('status')} is missing, and the item is not a reply either")
 
 
@@ -330,7 +330,7 @@ def _report(callback: RawCallback, index: int, posted: Posted) -> Receipt:
 
 
 def _seen(callback: RawCallback, index: int, posted: Posted) -> Receipt:
-    """The recipient has read the message: channels other than SMS and MMS tell it."""
+    """Read a report that the recipient saw the message. Channels other than SMS and MMS send it."""
     return Receipt(
         **origin(callback, index),
         **READ.outcome(),
@@ -368,7 +368,7 @@ def _reply(callback: RawCallback, index: int, posted: Posted) -> InboundMessage:
 
 
 def _block(callback: RawCallback, index: int, posted: Posted) -> InboundMessage:
-    """A number that was put on the account's blocklist, or taken off it."""
+    """Read a notice that a number was added to, or removed from, the account's blocklist."""
     content = mapping(posted["content"])
     source = text(content.get("sourceType")).strip().upper()
     kind = _BLOCKED.get((posted.event, source), "opt_out" if posted.event == "BLOCK" else None)
@@ -396,7 +396,7 @@ def _block(callback: RawCallback, index: int, posted: Posted) -> InboundMessage:
 
 
 def _marketing(callback: RawCallback, index: int, posted: Posted) -> InboundMessage:
-    """WhatsApp's own switch: the person wants no more marketing messages of this sender, or wants them again."""
+    """Read WhatsApp's own switch: the person stops or resumes this sender's marketing messages."""
     content = mapping(posted["content"])
     state = text(content.get(_SWITCH)).strip().lower()
     if state not in _MARKETING:
@@ -418,7 +418,7 @@ def _marketing(callback: RawCallback, index: int, posted: Posted) -> InboundMess
 
 
 def _consent(callback: RawCallback, index: int, posted: Posted) -> InboundMessage:
-    """Messenger: a person agreed to marketing messages of a page, or to none any more."""
+    """Read Messenger's consent: a person agreed to a page's marketing messages, or withdrew."""
     person = posted.party("from")
     if not person:
         raise BadItem("missing_field", f"{posted.named('from')} is missing")
@@ -437,7 +437,7 @@ def _consent(callback: RawCallback, index: int, posted: Posted) -> InboundMessag
 def _click(callback: RawCallback, index: int, posted: Posted) -> LinkClick:
     kind = text(posted["notificationType"])
     if kind != _CLICK:
-        raise BadItem("not_supported", f"notificationType is {kind[:40]!r}; there is an event for {_CLICK} only")
+        raise BadItem("not_supported", f"notificationType is {kind[:40]!r}; only {_CLICK} produces an event")
     return LinkClick(
         **origin(callback, index),
         provider_message_id=text(posted["messageId"]) or None,
@@ -449,7 +449,7 @@ def _click(callback: RawCallback, index: int, posted: Posted) -> LinkClick:
 
 
 def _network(value: Mapping[str, Any]) -> str | None:
-    """The network's code; None also for the word null, which stands there where the number was none."""
+    """Return the network's code; None also for the word null, which stands for an invalid number."""
     network = text(value.get("mccMnc", value.get("mccmnc")))
     return None if network in ("", "null") else network
 
@@ -462,7 +462,7 @@ def _message_id(posted: Posted) -> str:
 
 
 def _recipient(posted: Posted) -> str | None:
-    """The recipient of a report; None where no number stands there, as in reports that say that it was none."""
+    """Return a report's recipient; None if it has no number, as in reports about invalid numbers."""
     for each in posted.people("to", "destination"):
         if each.startswith("+") or number_or_none(each) == each:
             return each
@@ -470,17 +470,17 @@ def _recipient(posted: Posted) -> str | None:
 
 
 def _code(group: int, status_id: int | None, error_id: int | None) -> str:
-    """`group,id`, or only `group`, and `/error id` where there is an error: `3,5`, `2,4/603`."""
+    """Return `group,id`, or only `group`, plus `/error id` if there is an error: `3,5`, `2,4/603`."""
     code = str(group) if status_id is None else f"{group},{status_id}"
     return f"{code}/{error_id}" if error_id else code
 
 
-# What a reply says
+# The content of a reply
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a reply says. `payload` is what the sender had put behind the button that was tapped."""
+    """The content of a reply. `payload` is the sender's payload of the tapped button."""
 
     text: str | None
     media: tuple[str, ...] = ()
@@ -493,7 +493,7 @@ _EMOJI_GONE = "REMOVED"
 
 
 def _content(posted: Posted) -> Content:
-    """The parts of a reply: texts and captions joined by line breaks, URLs of media, the payload of a button."""
+    """Return the parts of a reply: texts and captions joined by line breaks, media URLs, a button's payload."""
     parts = [part for field in ("message", "content") for part in _parts(posted[field])]
     media = tuple(url for part in parts if part.get("type") != "LOCATION" and (url := text(part.get("url"))))
     payload = next((found for part in parts if (found := _payload(part))), "")
@@ -504,16 +504,17 @@ def _content(posted: Posted) -> Content:
 
 
 def _parts(value: Any) -> list[dict[str, Any]]:
-    """The parts of a content. One alone is an object, or a string; in XML a list of one is an object too."""
+    """Return the parts of a content. A single part may be an object or a string; in XML, even a list of one is an
+    object."""
     if isinstance(value, str):
         return [{"text": value}]
     parts = [mapping(each) for each in (value if isinstance(value, list) else [value])]
-    # A live chat repeats what was said before beside what a person says now.
+    # A live chat repeats earlier messages next to the new one.
     return [mapping(part.get("inboundMessage")) or part for part in parts]
 
 
 def _words(part: Mapping[str, Any]) -> str | None:
-    """What a person wrote or tapped: a segment of an MMS, a text, a caption, the title of a button, an emoji."""
+    """Return what a person wrote or tapped: an MMS segment, a text, a caption, a button title, an emoji."""
     segment: object = part.get("value")
     if isinstance(segment, str):
         return segment if text(part.get("contentType")).startswith("text/plain") else None

@@ -1,4 +1,4 @@
-"""What Infobip's codes mean: the group, name and id of a status, and the error behind it. The tables are data.
+"""The meaning of Infobip's codes: a status's group, name, and id, and the error behind it. The tables are data.
 
 https://www.infobip.com/docs/essentials/api-essentials/response-status-and-error-codes, `data/infobip.json`.
 """
@@ -14,7 +14,7 @@ from providers.meanings import Meaning, faults_of_senders, meanings, tables
 
 _TABLES = tables("infobip")
 READ = meanings(_TABLES["events"], "name")["SEEN"]
-"""What it means that a message was seen."""
+"""The meaning of a read receipt."""
 
 _GROUPS: Mapping[int, Meaning] = meanings(_TABLES["groups"], "id")
 _GROUP_OF_NAME: Mapping[str, int] = {name: row["id"] for row in _TABLES["groups"] for name in row["names"]}
@@ -25,13 +25,13 @@ def _meaning(row: Mapping[str, Any], group: int) -> Meaning:
     return replace(_GROUPS[group], detail=row["detail"], status_class=row["class"], final=row.get("final", True))
 
 
-# A name of one group of failures is understood in the other too: senders differ on where it belongs.
+# A name is accepted in either group of failures: senders disagree on where it belongs.
 _BY_NAME: Mapping[tuple[int, str], Meaning] = {
     (group, row["name"]): _meaning(row, group)
     for row in _TABLES["bare_ids"] + _TABLES["statuses"]
     for group in (_FAILED_GROUPS if row["group"] in _FAILED_GROUPS else (row["group"],))
 }
-# Bare ids come last and win over Infobip's own.
+# Bare ids come last and override Infobip's own.
 _BY_ID: Mapping[tuple[int, int], Meaning] = {
     (row["group"], row["id"]): _meaning(row, row["group"]) for row in _TABLES["statuses"] + _TABLES["bare_ids"]
 }
@@ -46,7 +46,7 @@ _KNOWN_ERRORS = frozenset(row["name"] for row in _TABLES["errors"]) | frozenset(
 )
 _STATUSES = _TABLES["statuses"] + _TABLES["bare_ids"]
 _LEFT = [error for left in _TABLES["left_to_status"] for error in left["errors"]]
-# A report without any name of its own bears our detail in its place.
+# A report without a status name has our detail in its place.
 _NAMES = frozenset(row[key] for row in _STATUSES + _TABLES["errors"] for key in ("name", "detail"))
 _IDS = frozenset(f"{row['group']},{row['id']}" for row in _STATUSES)
 _ERRORS = frozenset(str(row["id"]) for row in _TABLES["errors"] + _LEFT)
@@ -56,7 +56,7 @@ _REMOVING = frozenset({"complaint", "invalid", "opt_out"})
 
 
 def group_of(status: Mapping[str, Any]) -> int | None:
-    """The group of a status, by its number or else by its name; None when both are unknown."""
+    """Return a status's group, by number or else by name; None when both are unknown."""
     group = integer(status.get("groupId"))
     if group in _GROUPS:
         return group
@@ -64,12 +64,12 @@ def group_of(status: Mapping[str, Any]) -> int | None:
 
 
 def meaning_of(group: int, status: Mapping[str, Any], error: Mapping[str, Any]) -> Meaning:
-    """What the `status` and `error` objects of a report mean. The group gives the public status.
+    """Return the meaning of a report's `status` and `error` objects. The group determines the public status.
 
-    Within it a name decides, and an id only where there is no name: senders number their statuses differently
-    (`bare_ids` in the data). Errors stand in the place of a status too (India's DLT). An unknown name is its own
-    detail; an unknown failure is transient: it neither removes a contact at once nor lets a dead number be texted for
-    ever. A name that belongs to another group is passed over.
+    Within the group the name decides, and the id only if there is no name: senders number their statuses differently
+    (`bare_ids` in the data). An error may take the place of a status (India's DLT). An unknown name is its own detail.
+    An unknown failure is transient: it neither removes a contact at once nor lets a dead number be texted forever. A
+    name that belongs to another group is ignored.
     """
     own_name, status_id = text(status.get("name")).strip(), integer(status.get("id"))
     name = own_name.upper()
@@ -92,11 +92,11 @@ def _unknown(group: int, code: int | None = None) -> Meaning:
 
 
 def _refined(group: int, meaning: Meaning, error: Mapping[str, Any]) -> Meaning:
-    """The error of a failed message says more than its status and wins, but never turns a removal into a mere failure.
+    """Refine a failure by its error, which is more specific than the status, but never turns a removal into a mere
+    failure.
 
-    Here too a name decides, and an id only where there is no name, or where the name is not known. An unknown one of a
-    range that means the sender's fault says nothing about the recipient. `permanent` is not read: Infobip sets it on
-    temporary failures of a handset too.
+    Again the name decides, and the id only if there is no known name. An unknown error in a range of sender faults says
+    nothing about the recipient. `permanent` is ignored: Infobip also sets it on temporary handset failures.
     """
     name, error_id = text(error.get("name")).strip().upper(), integer(error.get("id")) or 0
     found = _BY_ERROR.get((group, name or error_id))
@@ -108,9 +108,9 @@ def _refined(group: int, meaning: Meaning, error: Mapping[str, Any]) -> Meaning:
 
 
 def unknown_code(status: str, code: str | None) -> str | None:
-    """The code of a failure that is in no table; None where all are known.
+    """Return the code of a failure that no table has; None if all are known.
 
-    `code` is `group,id/error`; a status that has a name is known by it, else by group and id.
+    `code` is `group,id/error`. A status with a name is looked up by name, otherwise by group and id.
     """
     group_and_id, _, error = (code or "").partition("/")
     name = status.strip().upper()
@@ -124,6 +124,6 @@ def unknown_code(status: str, code: str | None) -> str | None:
 
 
 def parted(code: str) -> tuple[str, str]:
-    """Group and id of the status, and the error's number."""
+    """Return the status's group and id, and the error number."""
     outcome, _, error = code.partition("/")
     return outcome, error

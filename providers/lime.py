@@ -1,17 +1,17 @@
-"""Lime (Lime Cellular): list responses, one a request, and delivery reports of a private arrangement.
+"""Lime (Lime Cellular): list responses, one per request, and delivery reports by private arrangement.
 
-List responses are GET parameters or POST form fields, as the list is set up:
+List responses are GET parameters or POST form fields, depending on the list's setup:
 https://support.limecellular.com/hc/en-us/articles/214214323 (lead lists: a keyword and what follows it)
 https://support.limecellular.com/hc/en-us/articles/214214443 (opt-in lists: `action`)
 
-Lime documents no delivery reports. Whoever arranges them sends this shape, one report a request, as JSON by POST:
+Lime documents no delivery reports. By private arrangement it sends this shape, one report per request, as JSON by POST:
 
     {"event": "delivery_report", "message_id": "m-1", "mobile_number": "15555550100", "list_id": "1221",
      "status": "failed", "error_code": "104", "error_text": "Invalid number", "occurred_at": "2026-03-01T08:00:00Z"}
 
-All values are strings. `message_id` is what the sender registers as the provider's message id; `occurred_at` is
-ISO 8601, UTC where it has no zone. The last three fields are optional, and no others are allowed. What actions and
-statuses mean here stands in `data/lime.json`.
+All values are strings. `message_id` is the id that the sender registers as the provider's message id; `occurred_at` is
+ISO 8601, UTC if it has no zone. The last three fields are optional, and others are not allowed. `data/lime.json` says
+what actions and statuses mean here.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ from schemas.records import InboundMessage, RawCallback, Receipt
 
 
 class Lime:
-    """Provider `lime`."""
+    """The provider `lime`."""
 
     name = "lime"
     methods = frozenset({"POST", "GET"})
     behind_path_secret = True
-    answer_within: float | None = BEFORE_IT_IS_LOST  # whether it repeats is not documented
+    answer_within: float | None = BEFORE_IT_IS_LOST  # whether Lime retries is undocumented
     max_body_bytes = SMALL_BODY
     credentials: tuple[str, ...] = (PATH_SECRET,)
     secrets: frozenset[str] = frozenset({PATH_SECRET})
@@ -58,9 +58,9 @@ class Lime:
     texts_answers = False
 
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
-        """Always passes: Lime signs nothing and sends no header of its own.
+        """Accept every callback: Lime signs nothing and sends no header of its own.
 
-        What proves a callback is the secret in its path, which ingest has checked by then.
+        Ingest has already checked the secret in the path, which is the proof.
         """
 
     def prove(self, request: CallbackRequest, credentials: Mapping[str, str]) -> CallbackRequest:
@@ -69,10 +69,10 @@ class Lime:
 
     @within_bounds
     def read(self, callback: RawCallback) -> list[Item]:
-        """One delivery report of a JSON body, else one inbound message of a list response.
+        """Read one delivery report of a JSON body, or else one inbound message of a list response.
 
-        `optin` and `optout` are of the named list, `optout-all` of all lists; without an action it is a reply.
-        `update` changes a profile, nobody wrote, and there is no event for that: it is Malformed, `not_supported`.
+        `optin` and `optout` apply to the named list, `optout-all` to all lists; without an action the message is a
+        reply. `update` changes a profile without anybody writing, so it is Malformed, `not_supported`.
         """
         try:
             if callback.method != "GET" and is_json(callback):
@@ -85,7 +85,7 @@ class Lime:
             return [Malformed(bad.reason, str(bad), raw)]
 
     def answer(self, request: CallbackRequest) -> Answer:
-        """An empty body: what Lime does with an answer is not documented."""
+        """Return an empty body: what Lime does with an answer is undocumented."""
         return Answer()
 
 
@@ -93,14 +93,14 @@ PROVIDER: Provider = Lime()
 
 
 REPEAT_WINDOW = 60_000
-"""Milliseconds within which the same response is taken for a repetition. See `_response_id`."""
+"""Milliseconds within which an identical response counts as a repeat. See `_response_id`."""
 
 _TABLES = tables("lime")
 _STATUSES = meanings(_TABLES["statuses"], "name")
 _ACTIONS: Mapping[str, tuple[str, str | None]] = {
     row["action"]: (row["kind"], row["scope"]) for row in _TABLES["actions"]
 }
-"""Action of a list response -> kind of the message, and how far an opt-out reaches."""
+"""Action of a list response -> message kind, and the scope of an opt-out."""
 _PROFILE_ACTIONS = frozenset({"update"})
 _RESPONSE_FIELDS = ("action", "list_id", "mobile_number", "keyword", "data")
 _REPORT = "delivery_report"
@@ -116,7 +116,7 @@ def _response(callback: RawCallback, pairs: list[tuple[str, str]], raw: str) -> 
     fields: dict[str, str] = dict.fromkeys(_RESPONSE_FIELDS, "") | given
     name = fields["action"].lower()
     if name in _PROFILE_ACTIONS:
-        raise BadItem("not_supported", f"action {name} changes a profile; there is no event for that")
+        raise BadItem("not_supported", f"action {name} changes a profile, which produces no event")
     if name not in _ACTIONS:
         raise BadItem("unknown_action", f"action is unknown: {name[:40]!r}")
     if not fields["mobile_number"]:
@@ -143,12 +143,11 @@ def _response(callback: RawCallback, pairs: list[tuple[str, str]], raw: str) -> 
 
 
 def _response_id(fields: Mapping[str, str], sender: str, kind: str, received_at: int) -> str | None:
-    """The id that Lime does not send: the same content in the same minute is the same message.
+    """Make the id that Lime does not send: identical content in the same minute is one message.
 
-    An opt-out has none: STOP, START and STOP within a minute must end with the contact out, and to hear an opt-out
-    twice does no harm.
-    Minutes are those of the clock, so that no state is needed. It errs both ways: a repetition that crosses the
-    full minute counts twice, and a person who writes the same twice within a minute is heard once.
+    An opt-out has none: STOP, START, and STOP within a minute must leave the contact out, and handling an opt-out twice
+    does no harm. Minutes follow the clock, so no state is needed. It errs both ways: a repeat that crosses a full
+    minute counts twice, and a person who writes the same text twice within a minute is heard once.
     """
     if kind == "opt_out":
         return None
@@ -175,9 +174,9 @@ def _report(callback: RawCallback, fields: Mapping[str, object], raw: str) -> Re
 
 
 def _strict(fields: Mapping[str, object]) -> dict[str, str]:
-    """The fields of a report, when they are those that the shape has, and strings."""
+    """Return a report's fields if they are strings and exactly those of the shape."""
     if "event" in fields and fields["event"] != _REPORT:
-        raise BadItem("not_supported", f"event is not {_REPORT}")
+        raise BadItem("not_supported", f"event must be {_REPORT}")
     unknown = [name for name in fields if name not in _REQUIRED and name not in _OPTIONAL]
     if unknown:
         names = ", ".join(repr(name[:40]) for name in sorted(unknown)[:5])
@@ -194,6 +193,7 @@ def _strict(fields: Mapping[str, object]) -> dict[str, str]:
 
 
 def _international(written: str) -> str:
-    """The number with its country code. Ten digits are one of +1, where Lime is at home and people leave out the 1."""
+    """Return the number with its country code. Ten digits are a +1 number: Lime works there, and people leave out the
+    1."""
     bare = written.strip()
     return f"1{bare}" if _national(bare) else bare

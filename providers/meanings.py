@@ -1,4 +1,4 @@
-"""What a provider's statuses mean here. The tables are data: `data/{provider}.json`."""
+"""The meaning of a provider's statuses. The tables are data: `data/{provider}.json`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import orjson
 
 
 class StatusFields(TypedDict):
-    """The fields of a receipt that say what became of the message."""
+    """The fields of a receipt that describe a message's outcome."""
 
     status: str
     status_detail: str
@@ -21,7 +21,7 @@ class StatusFields(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a status means: public status and detail, what it does to the contact, whether it is the last word."""
+    """The meaning of a status: its public status and detail, its effect on the contact, whether it is final."""
 
     status: str
     detail: str
@@ -29,23 +29,23 @@ class Meaning:
     final: bool
 
     def outcome(self) -> StatusFields:
-        """The fields of a receipt."""
+        """Return the receipt's outcome fields."""
         return StatusFields(
             status=self.status, status_detail=self.detail, status_class=self.status_class, final=self.final
         )
 
 
 def tables(name: str) -> Any:
-    """The tables of `data/{name}.json`, by name."""
+    """Load the tables of `data/{name}.json`, by name."""
     return orjson.loads(resources.files(__package__).joinpath(f"data/{name}.json").read_bytes())
 
 
 def meanings(rows: Iterable[Mapping[str, Any]], key: str) -> Mapping[Any, Meaning]:
-    """Meanings of the rows of a table by this column."""
+    """Return the meanings of a table's rows, keyed by this column."""
     return {row[key]: Meaning(row["status"], row["detail"], row["class"], row["final"]) for row in rows}
 
 
 def faults_of_senders(rows: Iterable[Mapping[str, Any]]) -> Callable[[int], bool]:
-    """Whether an unknown code lies in one of these ranges: those say nothing about the recipient, whatever is new."""
+    """Whether an unknown code lies in a range of sender faults, which say nothing about the recipient."""
     ranges = [range(row["from"], row["to"] + 1) for row in rows]
     return lambda code: any(code in each for each in ranges)

@@ -1,16 +1,18 @@
-"""Amounts of money as people and networks write them, to a decimal string and a currency.
+"""Parse amounts of money, as people and networks write them, into a decimal string and a currency.
 
-A decimal string is what `decimal.Decimal` reads and has no exponent: digits, at most one point, a minus for what was
-taken back. Digits after the point stay as they were written, and nothing is rounded.
+A decimal string is readable by `decimal.Decimal` and has no exponent: digits, at most one point, and a minus for a
+reversal. Digits after the point are kept as written; nothing is rounded.
 
-Separators are read by these rules, in this order; what fits none is not an amount:
-- Of a point and a comma, the one that stands last is the decimal mark and stands once: 1,234.50 and 1.234,50.
-- One that stands more than once, a space or an apostrophe groups digits by three: 1.234.567, 1 234,50, 1'234.50.
+Separators follow these rules, in this order; text that fits none is not an amount:
+
+- If there are a point and a comma, the last one is the decimal mark and occurs once: 1,234.50 and 1.234,50.
+- A separator that occurs more than once, a space, or an apostrophe groups digits by three: 1.234.567, 1 234,50,
+  1'234.50.
 - A point alone is the decimal mark, whatever follows: 1.234 is a little more than one.
 - A comma alone before exactly three digits groups them, as in English: 1,234 is 1234. Before any other number of
-  digits, and after a zero, it is the decimal mark: 12,5 and 0,125.
+  digits, or after a zero, it is the decimal mark: 12,5 and 0,125.
 
-Signs and codes of currencies stand in `data/currencies.json`.
+`data/currencies.json` lists currency signs and codes.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from decimal import Decimal
 from providers.meanings import tables
 
 MAX_LENGTH = 40
-"""Characters of an amount with its currency, spaces included."""
+"""Maximum characters of an amount with its currency, including spaces."""
 
 
 class NotMoney(ValueError):
@@ -32,14 +34,14 @@ class NotMoney(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """An amount, and the currencies (ISO 4217) that its sign may stand for, the likeliest first; none: it has none."""
+    """An amount, and the currencies (ISO 4217) that its sign may stand for, likeliest first; empty without a sign."""
 
     amount: str
     currencies: tuple[str, ...] = ()
 
 
 def read_money(text: str) -> Money:
-    """The amount that a text is. The currency may stand before or after it, as a sign or a code. Raises NotMoney."""
+    """Parse an amount. The currency may come before or after it, as a sign or a code. Raises NotMoney."""
     found = _written(text.strip().translate(_PLAIN)) if len(text) <= MAX_LENGTH else None
     if found is None:
         raise NotMoney("not an amount of money")
@@ -52,7 +54,7 @@ def read_money(text: str) -> Money:
 
 
 def read_currency(text: str) -> tuple[str, ...]:
-    """The currencies (ISO 4217) that a code or a sign may stand for, the likeliest first. Raises NotMoney."""
+    """Return the currencies (ISO 4217) that a code or sign may stand for, likeliest first. Raises NotMoney."""
     currency = text.strip().upper()
     if currency in _CODES:
         return (currency,)
@@ -65,7 +67,7 @@ def _decimal(number: str) -> str:
     mark = _decimal_mark(number)
     whole, _, fraction = number.rpartition(mark) if mark else (number, "", "")
     if not _grouped(whole) or (fraction and not _digits(fraction)):
-        raise NotMoney("separators of an amount that make no sense")
+        raise NotMoney("separators of the amount make no sense")
     whole = _not_digits.sub("", whole).lstrip("0") or "0"
     return f"{whole}.{fraction}" if fraction else whole
 
@@ -78,7 +80,7 @@ def _decimal_mark(number: str) -> str:
 
 
 def _currencies(before: str | None, after: str | None) -> tuple[str, ...]:
-    """What the one that is written stands for, or both of them: `$5 USD`."""
+    """Return the candidates for one currency, or for two given together: `$5 USD`."""
     if not before or not after:
         return read_currency(before or after or "") if before or after else ()
     both = tuple(currency for currency in read_currency(before) if currency in read_currency(after))

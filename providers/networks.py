@@ -1,7 +1,7 @@
-"""Affiliate networks: how a postback reads. A network's own file says only by which names its URL carries what.
+"""How affiliate networks' postbacks are read. A network's own file only maps the parameter names of its URL.
 
-A postback is one request, as a rule a GET whose query is a template that the network has filled: a parameter that it
-does not know stays as it was written, braces and all. Such a parameter counts as absent, and so does an empty one.
+A postback is one request, usually a GET whose query is a template filled by the network. A parameter unknown to the
+network stays as written, braces and all; it counts as absent, and so does an empty one.
 """
 
 from __future__ import annotations
@@ -24,34 +24,35 @@ from schemas.ids import derived_id
 from schemas.records import Postback, RawCallback
 
 METHODS = frozenset({"GET", "POST"})
-"""A POST has its parameters in the query, in a form or in a JSON object, or in both query and body."""
+"""A POST may put parameters in the query, in a form or JSON object, or in both query and body."""
 
 ACCOUNT, TOKEN = "account", "token"
-"""Parameters that say whose postback it is, and prove it. Ingest reads them."""
+"""Parameters that name the postback's account and prove it. Ingest reads them."""
 
 CLICK_ID = "click_id"
 
 MAX_ID_LENGTH = 256
-"""Characters of a click id, an external id or a goal. TUNE's and Everflow's own ids have about 32."""
+"""Maximum characters of a click id, an external id, or a goal. TUNE's and Everflow's own ids have about 32."""
 
 MAX_BODY_BYTES = 64 << 10
-"""Bytes of a body. A network sends some hundred, as a rule none of them in the body."""
+"""Maximum bytes of a body. A network sends a few hundred, usually none in the body."""
 
 MAX_BYTES = 8 << 10
-"""Bytes of all parameters together, names included. A postback that waits for its click is kept in a table's row."""
+"""Maximum bytes of all parameters together, including names. A postback that waits for its click is stored in a table
+row."""
 
 DEFAULT_TYPE = "conversion"
 
 Parameters = list[tuple[str, str]]
-"""Names and values as they came, without those that are absent."""
+"""Names and values as received, without absent ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """One network. Of several names of the same thing, the first that has a value counts.
+    """One network. When several names map to one field, the first with a value counts.
 
-    `types` are tried for a word that is known (`TYPES`). `goals` tell conversions of one click apart where the
-    network's own id does not.
+    `types` are searched for a known word (`TYPES`). `goals` distinguish conversions of one click when the network's own
+    id does not.
     """
 
     name: str
@@ -62,9 +63,9 @@ class Network:
     external_ids: tuple[str, ...]
     max_body_bytes: int = MAX_BODY_BYTES
     answer_within: float | None = BEFORE_IT_IS_LOST
-    """As a provider's; neither network documents that it repeats a postback."""
+    """As for a provider; neither network documents retries."""
     pauses_on_errors: bool = False
-    """Whether the network stops posting after some errors, and posts what is of no click of ours too."""
+    """Whether the network stops posting after some errors, and also posts conversions of clicks that are not ours."""
 
     def prove(self, request: CallbackRequest, credentials: Mapping[str, str]) -> CallbackRequest:
         """The request with the account's token in its URL, if it has one."""
@@ -72,9 +73,9 @@ class Network:
 
     @within_bounds
     def read(self, callback: RawCallback) -> list[Item]:
-        """The one postback that a callback is. Its account is None where nothing but the click tells it.
+        """Read a callback as one postback. Its account is None if only the click identifies it.
 
-        Raises Unreadable when there are no parameters at all, or a body that is neither a form nor a JSON object.
+        Raises Unreadable if there are no parameters, or the body is neither a form nor a JSON object.
         """
         parameters = read_parameters(callback.method, callback.query, callback.content_type, callback.body)
         try:
@@ -83,10 +84,10 @@ class Network:
             return [Malformed(bad.reason, str(bad), json.dumps(parameters, ensure_ascii=False))]
 
     def click_id(self, parameters: Parameters) -> str:
-        """The click that converted. Raises BadItem: without it nothing can come of a postback."""
+        """Return the click that converted. Raises BadItem: without a click, the postback is useless."""
         click_id = _first(parameters, (CLICK_ID,))
         if click_id is None:
-            raise BadItem("missing_field", f"{CLICK_ID} is missing, empty or a macro that was not filled")
+            raise BadItem("missing_field", f"{CLICK_ID} is missing, empty, or an unfilled macro")
         return click_id
 
     def _postback(self, callback: RawCallback, parameters: Parameters) -> Postback:
@@ -103,7 +104,7 @@ class Network:
             type=self._type(parameters),
             payout=payout,
             currency=currency,
-            # A network that was given its own click id tells nothing by telling it again.
+            # The network's own click id says nothing new when it was also given as ours.
             external_id=None if external_id == click_id else external_id,
             goal=_first(parameters, self.goals),
             parameters=_kept(parameters),
@@ -112,7 +113,7 @@ class Network:
         )
 
     def _payout(self, parameters: Parameters) -> tuple[str | None, str | None]:
-        """Amount and currency. A sign that several currencies share is of the one that is named beside it."""
+        """Return amount and currency. A sign shared by several currencies means the one named next to it."""
         name, text = _named(parameters, self.payouts)
         if text is None:
             return None, None
@@ -149,22 +150,22 @@ TYPES: Mapping[str, tuple[str, ...]] = {
     "install": ("install", "installation", "app_install"),
     "signup": ("signup", "sign_up", "registration", "register"),
 }
-"""Type of a conversion -> words for it, in lower case with underscores. Any other word is DEFAULT_TYPE."""
+"""Conversion type -> words for it, in lower case with underscores. Any other word is DEFAULT_TYPE."""
 
 _TYPE_OF_WORD = {word: name for name, words in TYPES.items() for word in words}
 _not_word = re.compile(r"[^a-z0-9]+")
-# %%X%%, %X%, [x], #s1#, __X__, <x>, $x$: other trackers' macros; and what a script writes for nothing.
+# %%X%%, %X%, [x], #s1#, __X__, <x>, $x$: macros of other trackers, and the words scripts write for missing values.
 _foreign_macro = re.compile(
     r"%%\w[\w.-]{0,63}%%|%[A-Z_]\w{1,63}%|\[[A-Z_][\w .:|-]{0,63}\]|#[A-Z]\w{0,63}#|__[A-Z]\w{0,63}__"
     r"|<[A-Z_][\w .:|-]{0,63}>|\$[A-Z_]\w{0,63}\$|undefined|null",
     re.ASCII | re.IGNORECASE,
 ).fullmatch
-# Braces that were encoded twice, by whoever wrote the template and by the network, come out encoded once.
+# Braces encoded twice, by the author of the template and by the network, come out encoded once.
 _macro = re.compile(r"(?:\{|%7b)[\w .:|-]{0,64}(?:\}|%7d)", re.ASCII | re.IGNORECASE).search
 
 
 def read_parameters(method: str, query: str, content_type: str | None, body: bytes) -> Parameters:
-    """All parameters of a request, the query's first. Raises Unreadable for a body that has none to read."""
+    """Return all parameters of a request, the query's first. Raises Unreadable for an unsupported body."""
     in_body = _body_pairs(content_type, body) if method != "GET" and body.strip() else []
     if not query and not in_body:
         raise Unreadable("missing_field", f"{CLICK_ID} is missing, and so is every other parameter")
@@ -172,7 +173,7 @@ def read_parameters(method: str, query: str, content_type: str | None, body: byt
 
 
 def query_parameters(query: str) -> Parameters:
-    """The parameters of a query string."""
+    """Return the parameters of a query string."""
     return _filled(_form_pairs(repaired(query)))
 
 
@@ -181,7 +182,7 @@ def _filled(pairs: Parameters) -> Parameters:
 
 
 def is_unfilled(value: str) -> bool:
-    """Whether a value is still a macro, of whatever tracker, or what a script writes for nothing."""
+    """Whether a value is still a macro of any tracker, or a script's word for a missing value."""
     return bool(_macro(value) or _foreign_macro(value.strip()))
 
 
@@ -203,11 +204,11 @@ def _json_pairs(text: str) -> Parameters:
     outermost: list[tuple[str, Any]] = []
 
     def remember(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        outermost[:] = pairs  # the last object to end is the outermost; a dict would hide a name that is there twice
+        outermost[:] = pairs  # the outermost object ends last; a dict would hide duplicate names
         return dict(pairs)
 
     try:
-        # Numbers stay as they are written: 2.50000 is not a float.
+        # Numbers stay as written: 2.50000 is not a float.
         value = json.loads(text, object_pairs_hook=remember, parse_float=str, parse_int=str, parse_constant=str)
     except (ValueError, RecursionError) as error:
         raise Unreadable("not_json", f"the body is not JSON: {error}") from None
@@ -218,14 +219,14 @@ def _json_pairs(text: str) -> Parameters:
 
 
 def _text(value: Any) -> str:
-    """A string as it is, "" for null, JSON for all else."""
+    """Return a string unchanged, "" for null, JSON for anything else."""
     if value is None or isinstance(value, str):
         return value or ""
     return json.dumps(value, ensure_ascii=False)
 
 
 def _utf8(text: str) -> str:
-    # JSON may name half of a surrogate pair, which no UTF-8 has.
+    # JSON may contain an unpaired surrogate, which UTF-8 cannot encode.
     return text.encode(errors="replace").decode()
 
 
@@ -234,7 +235,8 @@ def _first(parameters: Parameters, names: Iterable[str]) -> str | None:
 
 
 def _named(parameters: Parameters, names: Iterable[str]) -> tuple[str, str | None]:
-    """The first of these names that has a value, and the value. Two values of a name: neither could be preferred."""
+    """Return the first of these names that has a value, and the value. Raises BadItem for two different values of a
+    name."""
     for name in names:
         values = {value for each, value in parameters if each == name}
         if len(values) > 1:
@@ -247,7 +249,7 @@ def _named(parameters: Parameters, names: Iterable[str]) -> tuple[str, str | Non
 
 
 def _kept(parameters: Parameters) -> dict[str, str]:
-    """All parameters but the proof, by name. Several values of one are joined by commas."""
+    """Return all parameters but the proof, by name. Repeated values are joined by commas."""
     values: dict[str, dict[str, None]] = {}
     for name, value in parameters:
         if name != TOKEN:

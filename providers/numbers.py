@@ -1,4 +1,4 @@
-"""Phone numbers as providers write them, to the one form that trackly keeps: E.164, short codes as they are.
+"""Normalizes phone numbers to the one form trackly stores: E.164, with short codes unchanged.
 
 https://www.itu.int/rec/T-REC-E.164: a plus, then at most 15 digits that begin with a country code.
 """
@@ -12,23 +12,24 @@ import phonenumbers
 from schemas.numbering import canonical, without_trunk_prefix
 
 _digits = re.compile(r"\+?([1-9][0-9]{6,14})").fullmatch
-# Nothing in these may be a trunk prefix: no zero among the first digits, no 1 in North America, and not Argentina with
-# its 15 within. Most numbers are of this kind.
+# Fast path for most numbers, where no digit can be a trunk prefix: no zero among the first digits, no 1 in North
+# America, and not Argentina with its inner 15.
 _PLAIN = "(?:1[2-9][0-9]{2}|[2-46-9][1-9]{3}|5[1-35-9][1-9]{2})[0-9]{3,11}"
 _bare = re.compile(_PLAIN).fullmatch
 _e164 = re.compile(rf"\+{_PLAIN}").fullmatch
 _dialed = re.compile(r"011([1-9][0-9]{9,14})").fullmatch
 _short_code = re.compile(r"[0-9]{3,6}").fullmatch
-# An opening bracket before the first digit, without a plus, begins a national number: its country is unknown.
+# An opening parenthesis before the first digit, without a plus, begins a national number of unknown country.
 _written = re.compile(r"(?:\(?\+\(?)?[0-9][0-9 ().\-/\u00a0\u2010-\u2015]{5,38}").fullmatch
-# Messenger addresses are page-scoped user ids, digits too; only with a plus is it a number.
+# Messenger addresses are page-scoped user ids, also digits; only one with a plus is a number.
 _channel = re.compile(r"(?:whatsapp|rcs):|messenger:(?=\s*\+)").match
 _named_channel = re.compile(r"\s*(rcs|whatsapp|messenger|viber):", re.I).match
 _not_digits = re.compile(r"[^0-9]+")
 
 
 class NotANumber(ValueError):
-    """The text is neither a phone number nor a short code. The message leaves the text out, as logs must."""
+    """The text is neither a phone number nor a short code. The message omits the text, because it may end up in a
+    log."""
 
     def __init__(self, text: str) -> None:
         super().__init__("not a phone number")
@@ -36,10 +37,10 @@ class NotANumber(ValueError):
 
 
 def to_number(text: str) -> str:
-    """E.164 form of an international number, with or without plus, channel prefix or punctuation.
+    """Return an international number in E.164; plus, channel prefix, and punctuation are optional.
 
-    7 to 15 bare digits are taken as international, as are those behind 00, and those behind 011 if such a number may
-    exist. A trunk prefix goes. Short codes (3 to 6 digits) stay as they are. Raises NotANumber.
+    7 to 15 bare digits are taken as international, and so are digits after 00, and after 011 if such a number may
+    exist. A trunk prefix is dropped. Short codes (3 to 6 digits) stay unchanged. Raises NotANumber.
     """
     if _bare(text):
         return "+" + text
@@ -49,7 +50,7 @@ def to_number(text: str) -> str:
 
 
 def to_sender(text: str) -> str:
-    """As `to_number`, but what is not a number (an alphanumeric sender, a channel's user id) stays as it is."""
+    """Like `to_number`, but anything else (an alphanumeric sender, a channel's user id) is returned unchanged."""
     try:
         return to_number(text)
     except NotANumber:
@@ -57,7 +58,7 @@ def to_sender(text: str) -> str:
 
 
 def channel_of(address: str) -> str | None:
-    """The channel that an address names before it, as in rcs:acme_agent; None where it names none."""
+    """Return the channel prefix of an address, as in rcs:acme_agent; None without one."""
     found = _named_channel(address)
     return found[1].lower() if found else None
 
@@ -78,7 +79,7 @@ def _unusual(text: str) -> str:
     dialed = _dialed(digits)
     international = "+" + (dialed[1] if dialed else digits.removeprefix("00"))
     if _digits(international) and canonical(international) != international:
-        # Another spelling of a number, which phonenumbers may not know any more.
+        # Another spelling of a number that phonenumbers may no longer know.
         return without_trunk_prefix(international)
     try:
         number = phonenumbers.parse(international)
@@ -87,7 +88,7 @@ def _unusual(text: str) -> str:
     formatted = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     if not phonenumbers.is_possible_number(number) or not _digits(formatted):
         raise NotANumber(text)
-    # National numbers begin with 011 too, such as those of Buenos Aires and Leeds.
+    # Some national numbers also begin with 011, such as those of Buenos Aires and Leeds.
     if dialed and not phonenumbers.is_valid_number(number):
         raise NotANumber(text)
     return formatted

@@ -1,6 +1,6 @@
-"""How callbacks prove themselves. Secrets are compared as digests: the time tells neither their text nor length.
+"""Checks of a callback's proof. Secrets are compared as digests, so that timing reveals neither text nor length.
 
-Each secret of an account may have a second one beside it, `NAME_previous`, so that both are right while it is changed.
+During rotation, an account may have a second value for each secret, `NAME_previous`; both are accepted.
 """
 
 from __future__ import annotations
@@ -15,52 +15,52 @@ from urllib.parse import parse_qsl, quote
 from providers.base import CallbackRequest, NotAuthentic
 
 URL_SECRET = "secret"  # noqa: S105
-"""Parameter of a callback's URL that proves it, and name of the credential that it must equal."""
+"""Query parameter that proves a callback, and the name of the credential it must equal."""
 
 PATH_SECRET = "path_secret"  # noqa: S105
-"""Credential: an account's own secret in the path of callbacks that stand behind one, in place of the deployment's."""
+"""Credential: the account's own path secret, which replaces the deployment's."""
 
 
 def is_secret(given: str, accepted: Iterable[str]) -> bool:
-    """Whether a secret is one of those accepted. All of them are compared, whichever is the right one."""
+    """Whether a secret is one of those accepted. Always compares all of them."""
     return is_digest(digest_of(given), map(digest_of, accepted))
 
 
 def is_digest(digest: bytes, accepted: Iterable[bytes]) -> bool:
-    """The same of digests."""
+    """Like `is_secret`, for digests."""
     matches = [hmac.compare_digest(digest, each) for each in accepted]
     return any(matches)
 
 
 def digest_of(text: str) -> bytes:
-    """What secrets are compared by."""
+    """Return the digest by which secrets are compared."""
     return hashlib.sha256(_bytes(text)).digest()
 
 
 def accepted(credentials: Mapping[str, str], name: str) -> list[str]:
-    """The account's secrets of this name: none, one, or two while it is changed."""
+    """Return the account's values for a secret: none, one, or two during rotation."""
     return [secret for key in (name, f"{name}_previous") if (secret := credentials.get(key))]
 
 
 def sha1_signature(secret: str, signed: bytes) -> str:
-    """HMAC-SHA1 under the secret's text, in base64: the signature of Twilio, and of EZ Texting."""
+    """Return the base64 HMAC-SHA1 under the secret's text: the signature of Twilio and EZ Texting."""
     return base64_signature(secret, signed, "sha1")
 
 
 def base64_signature(secret: str, signed: bytes, algorithm: str) -> str:
-    """HMAC under the secret's text, in base64. `algorithm` is a name of hashlib's."""
+    """Return the base64 HMAC under the secret's text. `algorithm` is a hashlib name."""
     return base64.b64encode(hmac.digest(_bytes(secret), signed, algorithm)).decode()
 
 
 def hex_signature(secret: str, signed: bytes, algorithm: str) -> str:
-    """The same in hexadecimal digits, in lower case."""
+    """Return the same in lower-case hexadecimal digits."""
     return hmac.digest(_bytes(secret), signed, algorithm).hex()
 
 
 def require_basic(request: CallbackRequest, credentials: Mapping[str, str]) -> None:
-    """HTTP Basic (RFC 7617) with `username` and `password`, if the account has them.
+    """Require HTTP Basic (RFC 7617) with `username` and `password`, if the account has them.
 
-    Codes: `missing_credentials`, `wrong_credentials`, and `no_credentials` when it has only one of the two.
+    Raises NotAuthentic: `missing_credentials`, `wrong_credentials`, or `no_credentials` if it has only one of the two.
     """
     username, passwords = _pair(credentials, "username", "password")
     if username:
@@ -69,17 +69,18 @@ def require_basic(request: CallbackRequest, credentials: Mapping[str, str]) -> N
 
 
 def require_header(request: CallbackRequest, credentials: Mapping[str, str]) -> None:
-    """A fixed header, `header_name` with `header_value`, if the account has them. Codes as for HTTP Basic."""
+    """Require the header `header_name` with `header_value`, if the account has them. Codes as for HTTP Basic."""
     name, values = _pair(credentials, "header_name", "header_value")
     if name:
         _require(request.headers.get(name.lower()), values, f"header {name}")
 
 
 def require_url_secret(request: CallbackRequest, credentials: Mapping[str, str], *, is_signed: bool = False) -> None:
-    """The account's `secret`, if it has one, in the query (`?account=ID&secret=...`, percent-encoded) or the path.
+    """Require the account's `secret`, if it has one, in the query (`?account=ID&secret=...`, percent-encoded) or the
+    path.
 
-    A request that is signed with it needs none in the URL; one that stands there must be right all the same.
-    Codes: `missing_secret`, `wrong_secret`; also for a secret in the path of an account that has none.
+    A request signed with the secret needs none in the URL, but one given there must still be right. Raises
+    NotAuthentic: `missing_secret`, or `wrong_secret`, also for a path secret of an account that has none.
     """
     secrets = accepted(credentials, URL_SECRET)
     if not secrets and request.path_secret is None:
@@ -95,7 +96,7 @@ def require_url_secret(request: CallbackRequest, credentials: Mapping[str, str],
 
 
 def secrets_in_url(request: CallbackRequest) -> list[str]:
-    """What stands in the URL as a secret, in the query and in the path."""
+    """Return the secrets in the URL: in the query and in the path."""
     given = [value for name, value in parse_qsl(request.query, keep_blank_values=True) if name.lower() == URL_SECRET]
     return given if request.path_secret is None else [*given, request.path_secret]
 
@@ -112,9 +113,9 @@ def with_url_secret(request: CallbackRequest, credentials: Mapping[str, str]) ->
 
 
 def refuse_path_secret(request: CallbackRequest) -> None:
-    """For a provider that never has a secret in its path. Code: `wrong_secret`."""
+    """Refuse any path secret, for a provider that never has one. Raises NotAuthentic: `wrong_secret`."""
     if request.path_secret is not None:
-        raise NotAuthentic("wrong_secret", "nothing is to stand in the path behind the provider's name")
+        raise NotAuthentic("wrong_secret", "the path must end with the provider's name")
 
 
 def _pair(credentials: Mapping[str, str], name: str, secret: str) -> tuple[str, list[str]]:
@@ -125,7 +126,7 @@ def _pair(credentials: Mapping[str, str], name: str, secret: str) -> tuple[str, 
 
 
 def _basic(header: str | None) -> str | None:
-    """`user:password` of an Authorization header, "" when it holds none, None without header."""
+    """Return `user:password` of an Authorization header: "" if it holds none, None without the header."""
     if header is None:
         return None
     scheme, _, token = header.partition(" ")

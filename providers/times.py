@@ -1,7 +1,7 @@
-"""Times as providers write them, to milliseconds since 1970 UTC.
+"""Parse times as providers write them into milliseconds since 1970 UTC.
 
-A time that cannot be read is None, never an error: a report with a bad time is still a report. Whether a time can be
-that of a callback is asked in `providers.bounds`, of all of them.
+An unreadable time is None, never an error: a report with a bad time is still a report. `providers.bounds` checks
+whether a time is plausible.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 def iso_millis(text: object) -> int | None:
-    """Milliseconds of an ISO 8601 date and time: `2024-01-15T10:30:00.000+0100`, also `+01:00` and `Z`.
+    """Parse an ISO 8601 date and time: `2024-01-15T10:30:00.000+0100`, also `+01:00` and `Z`.
 
-    The fraction is optional, and cut after the millisecond. A time without a zone is UTC. None for all else.
+    The fraction is optional and truncated to milliseconds. A time without a zone is UTC. Returns None for anything
+    else.
     """
     if not isinstance(text, str) or text[10:11] not in ("T", " "):
         return None
@@ -31,7 +32,8 @@ def iso_millis(text: object) -> int | None:
 
 
 def epoch_millis(value: object) -> int | None:
-    """Milliseconds since 1970 UTC, as a number or its digits, of the years 1970 to 9999; None for all else."""
+    """Parse milliseconds since 1970 UTC, given as a number or digits, for the years 1970 to 9999; None for anything
+    else."""
     if isinstance(value, str) and len(value) <= 15 and value.isascii() and value.isdigit():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
@@ -40,10 +42,10 @@ def epoch_millis(value: object) -> int | None:
 
 
 def done_date_millis(text: object) -> int | None:
-    """Milliseconds of an SMPP done date, `YYMMDDhhmm`, of this century, taken as UTC; None for anything else.
+    """Parse an SMPP done date, `YYMMDDhhmm`, of this century, as UTC; None for anything else.
 
-    SMPP 3.4 (appendix B) does not name the zone, and neither does Twilio for its RawDlrDoneDate. UTC is the
-    rule here; where a carrier writes local time, the result is off by its zone.
+    Neither SMPP 3.4 (appendix B) nor Twilio, for its RawDlrDoneDate, names the zone. trackly takes it as UTC; if a
+    carrier writes local time, the result is off by its zone.
     """
     if not isinstance(text, str) or len(text) != 10 or not (text.isascii() and text.isdigit()):
         return None

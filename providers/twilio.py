@@ -48,12 +48,12 @@ def _unknown_code(_status: str, code: str | None) -> str | None:
 
 
 class Twilio:
-    """Provider `twilio`."""
+    """The provider `twilio`."""
 
     name = "twilio"
     methods = frozenset({"POST", "GET"})
     behind_path_secret = False
-    answer_within: float | None = BEFORE_IT_IS_LOST  # it repeats once, at once
+    answer_within: float | None = BEFORE_IT_IS_LOST  # Twilio retries once, immediately
     max_body_bytes = SMALL_BODY
     credentials: tuple[str, ...] = ("auth_token", "shared_key")
     secrets: frozenset[str] = frozenset({"auth_token", "shared_key"})
@@ -66,11 +66,13 @@ class Twilio:
     texts_answers = False
 
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
-        """`X-Twilio-Signature` with `auth_token`, or with `shared_key` where Twilio says so. Without it nothing passes.
+        """Check `X-Twilio-Signature` with `auth_token`, or with `shared_key` if Twilio says so. An unsigned callback
+        never passes.
 
         https://www.twilio.com/docs/usage/security#validating-requests
         https://www.twilio.com/docs/usage/webhooks/webhook-shared-keys: the signed text is the same; a header names the
-        algorithm. Codes: `no_credentials`, `missing_signature`, `wrong_signature`, `unknown_algorithm`,
+        algorithm.
+        Raises NotAuthentic: `no_credentials`, `missing_signature`, `wrong_signature`, `unknown_algorithm`,
         `too_many_fields`.
         """
         refuse_path_secret(request)
@@ -86,7 +88,7 @@ class Twilio:
             spellings = [each for url in (request.url, *request.other_urls) for each in _signed_urls(url)]
             signed = [(url + parameters).encode() for url in spellings]
         except ValueError:
-            raise NotAuthentic("wrong_signature", "what is signed is UTF-8, and the request is not") from None
+            raise NotAuthentic("wrong_signature", "a signed request must be UTF-8, and this one is not") from None
         if not is_secret(given, [base64_signature(key, each, algorithm) for key in keys for each in signed]):
             raise NotAuthentic("wrong_signature", "X-Twilio-Signature does not match")
 
@@ -106,9 +108,9 @@ class Twilio:
 
     @within_bounds
     def read(self, callback: RawCallback) -> list[Item]:
-        """One report where there is a status other than received, else one inbound message.
+        """Read one report if there is a status other than received, or else one inbound message.
 
-        JSON is one event of Event Streams, or a list of them.
+        JSON is one Event Streams event, or a list of them.
         """
         if callback.method != "GET" and is_json(callback):
             return [_read_event(callback, index, event) for index, event in enumerate(_events(callback))]
@@ -124,7 +126,7 @@ class Twilio:
         raise Unreadable("missing_field", "MessageStatus is missing, and so are Body and media of a message")
 
     def answer(self, request: CallbackRequest) -> Answer:
-        """Empty TwiML for a message, so that Twilio sends no reply; nothing for a status callback."""
+        """Return empty TwiML for a message, so that Twilio sends no reply; an empty body for a status callback."""
         try:
             fields = dict(read_form(request, errors="strict").pairs)
         except (ValueError, Unreadable):
@@ -136,7 +138,7 @@ PROVIDER: Provider = Twilio()
 
 
 MIN_BASE64 = 60
-"""Characters from which a body may be base64. Shorter ones are words: STOP and START are base64 too."""
+"""Minimum characters of a base64 body. Shorter ones are words: STOP and START are valid base64 too."""
 
 _TABLES = tables("twilio")
 _STATUSES = meanings(_TABLES["statuses"], "name")
@@ -198,7 +200,8 @@ def _report(
 
 
 def _refined(meaning: Meaning, code: str, error: Mapping[str, str] | None) -> Meaning:
-    """The error code of a failed message says more than its status, one that is not known by its range."""
+    """Refine a failure by its error code, which is more specific than the status; an unknown code is judged by its
+    range."""
     if error is not None:
         return replace(meaning, detail=error["detail"], status_class=error["class"])
     is_known_fault = code.isascii() and code.isdigit() and len(code) < 10 and _is_fault_of_sender(int(code))
@@ -226,9 +229,9 @@ def _message(
         text=words,
         media=tuple(_media(fields)),
         kind=kind,
-        # What the sender had put behind the button that was tapped says what the person chose.
+        # The sender's payload of the tapped button says what the person chose.
         keyword=fields.get("ButtonPayload") or None if kind == "reply" else (words or "").strip() or opt_out_type,
-        # Advanced Opt-Out tells of the keywords that it answered, HELP too.
+        # Advanced Opt-Out reports the keywords it answered, HELP included.
         answered_by_provider=True if opt_out_type else None,
         occurred_at=occurred_at,
         raw=raw,
@@ -242,15 +245,15 @@ def _channel(fields: Mapping[str, str]) -> str | None:
 
 
 def _user_id(fields: Mapping[str, str], party: str) -> str | None:
-    """The WhatsApp id of a person: beside the number, or in its place."""
+    """Return a person's WhatsApp id, given beside the number or in its place."""
     return user_id_of(fields.get("ExternalUserId", "")) or user_id_of(fields.get(party, ""))
 
 
 def _plain(body: str) -> str:
-    """The text of a body that is base64, as Twilio has been seen to send messages of several parts; else the body.
+    """Return the text of a base64 body, or else the body. Twilio has been seen to send multipart messages this way.
 
-    Taken for base64 is what is long, of that alphabet only, and gives printable UTF-8: no sentence does. The last
-    character may be cut in two, and is left out then.
+    A body counts as base64 if it is long, uses only that alphabet, and decodes to printable UTF-8, which no sentence
+    does. The last character may be cut in two; it is then dropped.
     """
     bare = body.strip()
     if len(bare) < MIN_BASE64 or not _base64(bare):
@@ -272,7 +275,7 @@ def _is_message(fields: Mapping[str, str]) -> bool:
 
 
 def _status(fields: Mapping[str, str]) -> str:
-    """MessageStatus, or its older name SmsStatus, in lower case; "" where there is none."""
+    """Return MessageStatus, or its older name SmsStatus, in lower case; "" if missing."""
     return (fields.get("MessageStatus") or fields.get("SmsStatus") or "").strip().lower()
 
 
@@ -288,7 +291,8 @@ def _media(fields: Mapping[str, str]) -> Iterable[str]:
 
 
 def _form(callback: RawCallback) -> Form:
-    """The form fields. What is signed is UTF-8, so that anything else has been refused, unless it is declared."""
+    """Return the form fields. What is signed is UTF-8; anything else has been refused, unless its charset is
+    declared."""
     try:
         return read_form(callback, errors="strict")
     except ValueError:
@@ -313,16 +317,16 @@ _FORM_NAMES: Mapping[str, str] = {
     "numMedia": "NumMedia",
     "optOutType": "OptOutType",
 }
-"""Field of an event about a message -> the same in a form."""
+"""Field of an event about a message -> its name in a form."""
 
 
 def _events(callback: RawCallback) -> list[Any]:
-    """The events of a JSON body: CloudEvents, one or a list."""
+    """Return the events of a JSON body: CloudEvents, one or a list."""
     body = json_value(callback)
     if isinstance(body, list):
         return list(bounded(body))
     if not isinstance(body, dict) or "type" not in body:
-        raise Unreadable("not_supported", "the body is JSON, and no event of Event Streams: it has no type")
+        raise Unreadable("not_supported", "the JSON body has no type, so it is not an Event Streams event")
     return [body]
 
 
@@ -330,7 +334,7 @@ def _read_event(callback: RawCallback, index: int, event: Any) -> Item:
     raw = json_text(event)
     try:
         if not isinstance(event, dict) or not isinstance(event.get("type"), str):
-            raise BadItem("not_supported", "the item is not an Event Streams event: it has no type")
+            raise BadItem("not_supported", "the item has no type, so it is not an Event Streams event")
         return _event(callback, index, event["type"], mapping(event.get("data")), raw)
     except BadItem as bad:
         return Malformed(bad.reason, str(bad), raw)
@@ -353,7 +357,7 @@ def _event(callback: RawCallback, index: int, kind: str, data: Mapping[str, Any]
             raw=raw,
         )
     if kind == _REASSIGNED_EVENT and data.get("is_reassigned") is not False:
-        # Whoever has the number now has agreed to nothing: as good as an opt-out of every list, which START undoes.
+        # The number's new owner has agreed to nothing: treat it like an opt-out of every list, which START undoes.
         return InboundMessage(
             **origin(callback, index),
             provider_message_id=text(data.get("event_id")) or None,
@@ -364,16 +368,17 @@ def _event(callback: RawCallback, index: int, kind: str, data: Mapping[str, Any]
             occurred_at=at,
             raw=raw,
         )
-    raise BadItem("not_supported", f"type is {kind[:80]!r}; there is no event for that")
+    raise BadItem("not_supported", f"type {kind[:80]!r} produces no event")
 
 
 # The signature
 
 
 def _key_and_algorithm(settings: str | None) -> tuple[str, str]:
-    """Name of the credential that signs, and of the hash. `settings` is `key=ID,algorithm=HMAC_SHA256`, or not there.
+    """Return the name of the signing credential and of the hash. `settings` is `key=ID,algorithm=HMAC_SHA256`, or
+    missing.
 
-    Only a shared key signs with an algorithm of its own: the header never lets the auth token do so.
+    Only a shared key has an algorithm of its own: the header must never choose one for the auth token.
     """
     if settings is None:
         return "auth_token", "sha1"
@@ -383,14 +388,16 @@ def _key_and_algorithm(settings: str | None) -> tuple[str, str]:
     if algorithm is None:
         shown = ", ".join(sorted(named))[:40] or "none"
         known = ", ".join(_ALGORITHMS)
-        raise NotAuthentic("unknown_algorithm", f"the signature is of the algorithm {shown!r}; known are {known}")
+        raise NotAuthentic("unknown_algorithm", f"the signature uses algorithm {shown!r}; supported are {known}")
     return "shared_key", algorithm
 
 
 def _signed_parameters(request: CallbackRequest) -> str:
-    """What Twilio appends to the URL: every name and value, decoded, sorted, each pair once, no separators.
+    """Return the text that Twilio appends to the URL: all names and values, decoded, sorted, deduplicated, no
+    separators.
 
-    A GET has its parameters in the URL, and a JSON body its hash, in `bodySHA256`: nothing is appended.
+    For a GET and for JSON nothing is appended: a GET has its parameters in the URL, and a JSON body is covered by its
+    hash, `bodySHA256`.
     """
     if request.method == "GET":
         return ""
@@ -401,17 +408,17 @@ def _signed_parameters(request: CallbackRequest) -> str:
             raise NotAuthentic("wrong_signature", "bodySHA256 is not the hash of the body")
         return ""
     if request.body.count(b"&") >= MAX_FIELDS:
-        raise NotAuthentic("too_many_fields", f"what is signed has more than {MAX_FIELDS:,} fields")
+        raise NotAuthentic("too_many_fields", f"the signed request has more than {MAX_FIELDS:,} fields")
     pairs = parse_qsl(request.body.decode(), keep_blank_values=True, errors="strict")
     return "".join(name + value for name, value in sorted(set(pairs)))
 
 
 def _signed_urls(url: str) -> list[str]:
-    """The spellings under which Twilio may have signed this URL.
+    """Return the spellings of this URL that Twilio may have signed.
 
-    It signs with or without the port, standard ports too, whatever the URL says; an apostrophe in the query
-    as %27; a colon and an at sign in it bare, where the request has them encoded (`whatsapp%3A%2B1...`); and never the
-    fragment, which holds connection overrides.
+    It signs with or without the port, even a standard one, whatever the URL says; an apostrophe in the query as %27; a
+    colon and an at sign in it bare, where the request encodes them (`whatsapp%3A%2B1...`); and never the fragment,
+    which holds connection overrides.
     """
     parts = _URL(url)
     if parts is None:

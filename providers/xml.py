@@ -1,4 +1,4 @@
-"""XML bodies, read safely: no document type and so no entities, bounded depth and size, known encodings only."""
+"""Safe XML parsing: no document type and so no entities, bounded depth and size, known encodings only."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from providers.bodies import CHARSETS, charset_of, utf8_body
 from schemas.records import RawCallback
 
 MAX_DEPTH = 8
-"""Levels of elements. CM's template has four, Infobip's reports have five."""
+"""Maximum levels of elements. CM's template has four, Infobip's reports have five."""
 
 MAX_ELEMENTS = 200_000
-"""Elements of one body. 2,000 reports of Infobip have some 50,000."""
+"""Maximum elements of one body. 2,000 Infobip reports have about 50,000."""
 
 
 def root_of(callback: RawCallback) -> Element:
-    """The root element of an XML body. Raises Unreadable("not_xml").
+    """Return the root element of an XML body. Raises Unreadable("not_xml").
 
-    A charset of the content type wins over the one that the body declares (RFC 7303).
+    The content type's charset overrides the one that the body declares (RFC 7303).
     """
     builder = TreeBuilder()
     depth = elements = 0
@@ -40,12 +40,12 @@ def root_of(callback: RawCallback) -> Element:
         builder.end(tag)
 
     def declared(version: str, encoding: str | None, standalone: int) -> None:
-        # The parser would look up any codec of Python that a body names.
+        # The parser would accept any Python codec that a body names.
         if encoding is not None and encoding.lower() not in CHARSETS:
-            raise Unreadable("not_xml", f"the body is written in {encoding[:40]!r}, which is not read")
+            raise Unreadable("not_xml", f"the encoding {encoding[:40]!r} is not supported")
 
     def refuse(*_: object) -> NoReturn:
-        raise Unreadable("not_xml", "the body has a document type declaration, which is not read")
+        raise Unreadable("not_xml", "the body has a document type declaration, which is not supported")
 
     parser = expat.ParserCreate("utf-8" if charset_of(callback.content_type) else None)
     parser.buffer_text = True
@@ -63,7 +63,8 @@ def root_of(callback: RawCallback) -> Element:
 
 
 def value_of(element: Element) -> Any:
-    """An element as JSON would have it: its text, or an object of its children; children of one name are a list."""
+    """Return an element as its JSON counterpart: its text, or an object of its children, with repeated names as a
+    list."""
     if not len(element):
         return element.text or ""
     fields: dict[str, Any] = {}
@@ -80,6 +81,6 @@ def value_of(element: Element) -> Any:
 
 
 def text_of(element: Element) -> str:
-    """XML text of one element, without what follows it."""
+    """Return one element as XML text, without what follows it."""
     element.tail = None
     return tostring(element, encoding="unicode")

@@ -189,7 +189,7 @@ def _begin(partition: Partition, topic: TopicLog, stored: tuple[str, int] | None
     known, offset = stored
     if known != topic.id:
         raise TopicMadeAnew(
-            f"{partition[0]} was deleted and made anew since the read model read it, and nothing is written: new"
+            f"{partition[0]} was deleted and recreated since the read model read it, and nothing is written: new"
             " records would be taken for those that stood in their places. `trackly read-model rebuild` reads all of"
             " Kafka again; `trackly read-model accept` keeps what is there and reads the new topic beside it."
         )

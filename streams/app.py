@@ -1,4 +1,4 @@
-"""The Faust app `streams`: normalize -> contacts, and clicks beside them."""
+"""The Faust app `streams`: normalize -> contacts, with clicks alongside."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ CONTACT_INPUTS = ("receipts", "inbound", "messages", "clicks", "commands")
 CLICK_INPUTS = ("links", "postbacks")
 
 TICK_EVERY = 1.0
-"""Seconds between looks at the reports that wait for their message, and the postbacks that wait for their click."""
+"""Seconds between checks for reports that wait for their message, and postbacks that wait for their click."""
 
 MOST_STATES_ALONE = 2_000
-"""States of contacts that the first batches may have published before any row was written."""
+"""Contact states that the first batches may have published before any row was written."""
 
 LOOKS_AFTER = 10.0
-"""Seconds from the start to the first look at which partitions are quiet (`streams.cleaning`)."""
+"""Seconds from the start to the first check for quiet partitions (`streams.cleaning`)."""
 
 PURGE_EVERY = 6 * 3600.0
-"""Seconds between sweeps over expired messages and clicks. One that is still there costs disk and does no harm."""
+"""Seconds between purges of expired messages and clicks. A leftover costs disk space but does no harm."""
 
 
 def check_not_lost(changelog: str, states: int, has_committed: bool) -> None:
-    """Raises LayoutError when there are states of contacts, but no row of any was ever in this changelog.
+    """Raises LayoutError if contact states exist, but this changelog never had a row.
 
-    States go out before rows. So the first of all may stand alone, after a crash, and before anything is committed.
+    States are sent before rows, so after a crash the very first ones may exist alone, with nothing committed yet.
     """
     if states and (has_committed or states > MOST_STATES_ALONE):
         raise LayoutError(
-            f"{changelog} is empty, but {states:,} states of contacts have been published: the changelog was lost, and"
-            " with it who was removed. Run `trackly tables rebuild-from-contacts` before streams starts again."
+            f"{changelog} is empty, but {states:,} contact states have been published: the changelog was lost, and "
+            "with it the removals. Run `trackly tables rebuild-from-contacts` before you start streams again."
         )
 
 
@@ -59,7 +59,7 @@ def has_any_of(topics: Collection[str], offsets: Iterable[tuple[str, int]]) -> b
 
 
 class Streams(Worker):
-    """The worker of the streams service. Its tables lie under `data_dir/streams/{instance}`, for no other process."""
+    """The worker of the streams service. Its tables are in `data_dir/streams/{instance}`, for this process only."""
 
     def __init__(self, settings: StreamsSettings) -> None:
         directory = settings.data_dir / "streams" / (settings.instance_id or "default")
@@ -75,7 +75,7 @@ class Streams(Worker):
         self._to_event = self.health.distributions("callback_to_event_seconds")[()]
 
     def code_classes(self, account: str) -> Mapping[str, str]:
-        """What failures do to contacts, as far as the account says so itself."""
+        """Return the effects of failures on contacts that the account configured itself."""
         config = self.accounts.view.accounts.get(account)
         return {} if config is None else config.code_classes
 
@@ -91,7 +91,7 @@ class Streams(Worker):
         return found
 
     def told(self, stage: str, batch: Batch) -> None:
-        """Count what a batch led to, and how long its events took."""
+        """Count the results of a batch, and how long its events took."""
         super().told(stage, batch)
         for reason, count in batch.held.items():
             self._removals_held.add(reason, by=count)
@@ -111,7 +111,7 @@ class Streams(Worker):
 
 
 def create_app(settings: StreamsSettings) -> Streams:
-    """The app with its agents."""
+    """Return the app with its agents."""
     worker = Streams(settings)
     raw = worker.inbox("raw")
     about_recipients, about_clicks = worker.inbox(*CONTACT_INPUTS), worker.inbox(*CLICK_INPUTS)
@@ -176,7 +176,7 @@ def create_app(settings: StreamsSettings) -> Streams:
             log.info("purged %d messages older than %d days", purged, settings.message_days)
             oldest = _days_ago(settings.conversion_days)
             purged = await conversions.table.purge(partial(click_row.is_kept, oldest=oldest))
-            log.info("purged %d clicks not heard of for %d days", purged, settings.conversion_days)
+            log.info("purged %d clicks without activity for %d days", purged, settings.conversion_days)
             contacts.forget_removals()
 
     @worker.task  # type: ignore[untyped-decorator]
@@ -192,7 +192,7 @@ def create_app(settings: StreamsSettings) -> Streams:
 
 
 def _cleanings(settings: StreamsSettings, contacts: Contacts, conversions: Clicks) -> tuple[Cleaning, Cleaning]:
-    """What lets Kafka clean the topics of the stages `contacts` and `clicks`."""
+    """Return what lets Kafka clean the topics of the stages `contacts` and `clicks`."""
     tables = {"table_contacts": contacts.tables.contacts, "table_messages": contacts.tables.messages}
     return (
         Cleaning(settings, tables, ("contacts", "places")),

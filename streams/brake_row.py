@@ -1,6 +1,6 @@
-"""The row kept for one brake (`account:list_number`) in each partition: what a person decided about it, and its bytes.
+"""A brake's row (`account:list_number`) in each partition: the decisions people made about it, and its bytes.
 
-What the brake counts and holds is not here: that is a function of the rows of the contacts.
+What the brake counts and holds is not stored here: it is a function of the contacts' rows.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from streams.row import RowError
 FORMAT = 1
 
 MAX_ORDERS = 16
-"""Ids of orders that a row keeps. One comes again within minutes, not after 16 more about the list."""
+"""Order ids kept in a row. An order is repeated within minutes, not after 16 more about the list."""
 
 
 class Decision(NamedTuple):
-    """An order about what a brake held `after` the decision before, which is still being carried out.
+    """An order about what a brake held `after` the previous decision, which is still being carried out.
 
     `at` (ms) is when Kafka got it.
     """
@@ -33,9 +33,8 @@ class Decision(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrakeRow:
-    """Decisions about one brake. `orders` are their ids, newest last; `era` is that of the last one to confirm, since
-    which removals by rules are counted; `decisions` are those whose contacts are not through yet.
-    """
+    """Decisions about one brake. `orders` are their ids, newest last; `era` is the id of the last one to confirm, since
+    which removals by rules are counted; `decisions` are those not carried out yet."""
 
     orders: tuple[str, ...] = ()
     era: str = ""
@@ -48,7 +47,7 @@ class BrakeRow:
 
 
 def decided(row: BrakeRow, order: str, command: str, at: int) -> BrakeRow:
-    """The row after an order (its id) to confirm or release what is held. One that comes again changes nothing."""
+    """Return the row after an order (by id) to confirm or release held removals. A repeated order changes nothing."""
     if order in row.orders:
         return row
     return BrakeRow(
@@ -59,27 +58,26 @@ def decided(row: BrakeRow, order: str, command: str, at: int) -> BrakeRow:
 
 
 def carried_out(row: BrakeRow) -> BrakeRow:
-    """The row after the oldest of its decisions is through."""
+    """Return the row after its oldest decision has been carried out."""
     return replace(row, decisions=row.decisions[1:])
 
 
 def to_bytes(row: BrakeRow) -> bytes:
-    """A row as compact JSON: a list that begins with the format's version."""
+    """Return a row as compact JSON: a list that begins with the format version."""
     return orjson.dumps((FORMAT, row.orders, row.era, row.decisions), default=tuple)
 
 
 def from_bytes(data: bytes) -> BrakeRow:
-    """The row that `to_bytes` wrote. Raises RowError."""
+    """Read a row written by `to_bytes`. Raises RowError."""
     try:
         version, orders, era, decisions = orjson.loads(data)
         if version != FORMAT:
             raise RowError(f"brake row format {version} is unknown, expected {FORMAT}")
         return BrakeRow(orders=tuple(orders), era=era, decisions=tuple(Decision(*each) for each in decisions))
     except (TypeError, ValueError) as error:
-        raise RowError(f"does not read as a brake row: {error}") from error
+        raise RowError(f"cannot be read as a brake row: {error}") from error
 
 
 def due_at(data: bytes) -> int | None:
-    """When the row of a brake is to be looked at (ms): at once while a decision is not through, whatever the clocks of
-    others say."""
+    """When to revisit a brake's row (ms): at once while a decision is open, whatever other machines' clocks say."""
     return 0 if from_bytes(data).decisions else None

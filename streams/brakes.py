@@ -1,8 +1,8 @@
-"""The brakes of lists: they hold removals by rules, and carry out what a person decides about those.
+"""List brakes: they hold removals by rules, and carry out people's decisions about the held ones.
 
-Each partition has a brake of its own for each list. What it counts (contacts, removals, holds) is a function of the
-rows of its contacts, by the indexes of their table: so a report that is read again, after a crash or by another worker,
-counts once. A decision comes to every partition, in one order, and is carried out bit by bit in ticks.
+Each partition has its own brake for each list. Its counts (contacts, removals, holds) are functions of its contacts'
+rows, through the table's indexes, so a report that is read again, after a crash or by another worker, counts once. A
+decision reaches every partition in the same order, and is carried out step by step in ticks.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ CARRIED_OUT_AT_ONCE = 2_000
 """Held contacts that one tick removes or releases."""
 
 Apply = Callable[[Batch, int, bytes, int, Callable[[ContactRow | None], ContactChange]], None]
-"""Applies a rule to the row of a contact: batch, partition, key, the time (ms) of what follows, the rule."""
+"""Applies a rule to a contact's row: batch, partition, key, time (ms) of the results, rule."""
 
 
 class Brakes:
-    """Reads and writes the rows of brakes. `partitions` are those of the topics that are keyed by recipient."""
+    """Reads and writes the rows of brakes. `partitions` are those of the topics keyed by recipient."""
 
     def __init__(self, brakes: Table, contacts: Table, partitions: int) -> None:
         self._brakes = brakes
@@ -47,12 +47,14 @@ class Brakes:
         setting: Brake,
         lists: Collection[str],
     ) -> Judging:
-        """The judge of removals by rules from a list; without one, from every list of the account (`lists`)."""
+        """Return the judge of removals by rules from a list or, without one, from every list of the account
+        (`lists`)."""
         places = [_place(account, each) for each in ((list_number,) if list_number else (WHOLE_ACCOUNT, *lists))]
         return Judging(self, batch, partition, places, setting)
 
     def decide(self, batch: Batch, source: Admitted, order: ContactCommand) -> None:
-        """Take an order about what a brake holds. It comes once, under a key, and goes on to every partition."""
+        """Handle an order about a brake's held removals. It arrives once, with a key, and is forwarded to every
+        partition."""
         record = source.record
         if record.key is not None:
             batch.send_to_all("commands", order, event_id=order.event_id, at=order.issued_at,
@@ -65,7 +67,7 @@ class Brakes:
             batch.rows(self._brakes).put(record.partition, place, brake_row.to_bytes(after))
 
     def carry_out(self, batch: Batch, now: int, apply: Apply) -> None:
-        """Remove or release what was held when it was decided, so many contacts at once."""
+        """Remove or release the contacts held at the time of a decision, up to the limit per tick."""
         left = CARRIED_OUT_AT_ONCE
         for partition, place in self._brakes.due(now, left):
             decision = self.row(batch, partition, place).decisions[0]
@@ -76,34 +78,34 @@ class Brakes:
             if left <= 0:
                 break
             if not contacts:
-                # The last ones were written in an earlier tick: only then does the index say that none is left.
+                # Write the last ones in an earlier tick, because only then does the index show that none is left.
                 row = carried_out(self.row(batch, partition, place))
                 batch.rows(self._brakes).put(partition, place, brake_row.to_bytes(row))
 
     def row(self, batch: Batch, partition: int, place: bytes) -> BrakeRow:
-        """The row of a brake in a batch."""
+        """Return a brake's row as the batch sees it."""
         value = batch.rows(self._brakes).get(partition, place)
         return BrakeRow() if value is None else brake_row.from_bytes(value)
 
     def count(self, batch: Batch, partition: int, label: bytes) -> int:
-        """How many contacts of a partition have a label."""
+        """Return how many contacts of a partition have a label."""
         return batch.rows(self._contacts).count(partition, label)
 
     @property
     def partitions(self) -> int:
-        """Over so many partitions contacts are spread."""
+        """The number of partitions over which contacts are spread."""
         return self._partitions
 
     def _held(self, partition: int, place: bytes, decision: Decision, limit: int) -> list[bytes]:
-        """Contacts about which a decision was made. One that was restored from `sms.contacts` is held since ever."""
+        """Return the contacts that a decision concerns. A contact restored from `sms.contacts` counts as held since the
+        beginning."""
         found = self._contacts.keys_of(partition, holder(place, decision.after), limit)
         return found or self._contacts.keys_of(partition, holder(place, ""), limit)
 
 
 class Judging:
-    """Judges removals in one partition by the brake of the first of these places (`account:list_number`), which may
-    have the contacts of any of them. `engaged` is told where it takes hold.
-    """
+    """Judges removals in one partition by the brake of the first of these places (`account:list_number`); the contacts
+    may belong to any of them. `engaged` is called when it holds."""
 
     def __init__(self, brakes: Brakes, batch: Batch, partition: int, places: list[bytes], setting: Brake) -> None:
         self.place = places[0].decode()
@@ -115,7 +117,7 @@ class Judging:
         self._setting = setting
 
     def __call__(self, cause: Cause, reason: str) -> Verdict:
-        """Hold a removal that is one too many, and every one while others are held that nobody has decided about."""
+        """Hold a removal that is one too many, and any other while there are undecided holds."""
         place, at = self._places[0], received_at(cause)
         row = self._brakes.row(self._batch, self._partition, place)
         if self._setting.is_off:
@@ -149,8 +151,8 @@ class Judging:
 
 
 def _carry_out(row: ContactRow | None, decision: Decision) -> ContactChange:
-    """What a decision does to a contact that is held: it is removed as it would have been, or released with a count of
-    failures that begins anew. One that is held no more stays as it is."""
+    """Carry out a decision for a held contact: remove it as originally intended, or release it with its failures reset.
+    A contact that is no longer held stays as it is."""
     if row is None or row.held is None:
         return ContactChange(row or ContactRow(since=decision.at))
     hold = row.held

@@ -1,10 +1,10 @@
-"""Lets Kafka clean the quiet partitions of compacted topics, so that an erased number leaves their logs.
+"""Lets Kafka clean quiet partitions of compacted topics, so that an erased number leaves their logs.
 
-Kafka closes a segment of a partition when a record comes after the segment has become old enough, and cleans only what
-is closed. So a partition into which nothing comes keeps for ever what newer records have replaced, and the tombstone of
-a number, which goes at a second cleaning, has the number in its key. Here a partition that was quiet for a day gets a
-record: a tombstone of a key that nothing has. Whoever reads the topic takes it for "there is no such row", which is
-true, and compaction removes it like any other.
+Kafka closes a segment only when a record arrives after it has become old enough, and cleans only closed segments. So a
+partition without new records keeps superseded ones forever, and the tombstone of a number, which takes a second
+cleaning, has the number in its key. Here, a partition that was quiet for a day gets a record: a tombstone for a key
+that does not exist. To readers it means "there is no such row", which is true, and compaction removes it like any
+other.
 """
 
 from __future__ import annotations
@@ -22,20 +22,19 @@ from bus.worker.batches import Batch
 log = logging.getLogger(__name__)
 
 KEY = b"::"
-"""The key of nothing: account, list and number are empty."""
+"""A key that does not exist: account, list, and number are empty."""
 
 QUIET_MS = 86_400_000
-"""After so long without a record a partition gets one; earlier where its topic closes segments earlier."""
+"""Milliseconds of quiet after which a partition gets a record; less if its topic closes segments earlier."""
 
 LOOK_EVERY = 3_600.0
-"""Seconds between two looks at when partitions got their last record; less for topics that close segments sooner."""
+"""Seconds between checks of the partitions' last records; less for topics that close segments earlier."""
 
 
 class Cleaning:
-    """Looks after the partitions of some topics that are this worker's: those that are claimed of `tables`.
+    """Cleans some topics' partitions that this worker has claimed of `tables`.
 
-    `tables`: by the catalogue's short name of the changelog. `topics`: short names of others, with the same partitions
-    as the tables.
+    `tables`: catalogue short names of changelogs. `topics`: short names of other topics with the same partitions.
     """
 
     def __init__(self, settings: BusSettings, tables: Mapping[str, Table], topics: tuple[str, ...] = ()) -> None:
@@ -45,16 +44,16 @@ class Cleaning:
         self._quiet: list[Partition] = []
 
     async def look(self) -> float:
-        """Find the partitions that are quiet, for the next tick; gives the seconds until the next look."""
+        """Find quiet partitions for the next tick; returns the seconds until the next check."""
         try:
             self._quiet, pause = await asyncio.to_thread(self._find)
         except AdminError as error:
-            log.warning("whether partitions are quiet is not known: %s", error)
+            log.warning("cannot determine quiet partitions: %s", error)
             return LOOK_EVERY
         return pause
 
     def tick(self, batch: Batch) -> None:
-        """Write what makes Kafka clean the partitions that were found quiet."""
+        """Write the records that make Kafka clean the quiet partitions."""
         quiet, self._quiet = self._quiet, []
         now = now_ms()
         for name, partition in quiet:

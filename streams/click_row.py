@@ -1,4 +1,4 @@
-"""The row kept for one click id, and its bytes in the table."""
+"""A click's row, and its bytes in the table."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from schemas.records import Postback
 from streams.row import RowError
 
 FORMAT = 1
-"""Version of the bytes. It changes with the meaning or the order of the fields."""
+"""Version of the bytes. It changes with the meaning or order of the fields."""
 
 
 class Registration(NamedTuple):
-    """The message and contact that an account registered this click for. Times are milliseconds."""
+    """The message and contact for which an account registered this click. Times are milliseconds."""
 
     account: str
     message_id: str
@@ -26,7 +26,7 @@ class Registration(NamedTuple):
 
 
 class SeenConversion(NamedTuple):
-    """A conversion that went out: what tells it from others, and when it was received."""
+    """A conversion that was sent: its identity, and when it was received."""
 
     key: str
     received_at: int
@@ -44,9 +44,9 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClickRow:
-    """What is known of one click: who registered it, which conversions it had, and which postbacks wait for it.
+    """What is known about a click: who registered it, its conversions, and the waiting postbacks.
 
-    Conversions are in the order in which they went out, postbacks in that of their arrival.
+    Conversions are in the order they were sent, postbacks in the order they arrived.
     """
 
     registrations: tuple[Registration, ...] = ()
@@ -54,17 +54,17 @@ class ClickRow:
     waiting: tuple[Arrived, ...] = ()
 
     def registration(self, account: str) -> Registration | None:
-        """What an account registered this click for, or None."""
+        """An account's registration of this click, or None."""
         return next((each for each in self.registrations if each.account == account), None)
 
     @property
     def due_at(self) -> int | None:
-        """When the first of the postbacks has waited long enough; None: none waits."""
+        """When the first postback has waited long enough; None: none is waiting."""
         return min((arrived.due_at for arrived in self.waiting), default=None)
 
     @property
     def newest(self) -> int:
-        """When the click was last heard of; 0 when there is nothing."""
+        """When the click was last active; 0 if never."""
         times = [registration.registered_at for registration in self.registrations]
         times += [seen.received_at for seen in self.conversions]
         times += [arrived.postback.received_at for arrived in self.waiting]
@@ -72,13 +72,13 @@ class ClickRow:
 
 
 def to_bytes(row: ClickRow) -> bytes:
-    """A row as compact JSON: a list that begins with the format's version."""
+    """Return a row as compact JSON: a list that begins with the format version."""
     waiting = [(asdict(each.postback), each.offset, each.due_at, each.traceparent) for each in row.waiting]
     return orjson.dumps((FORMAT, row.registrations, row.conversions, waiting), default=tuple)
 
 
 def from_bytes(data: bytes) -> ClickRow:
-    """The row that `to_bytes` wrote. Raises RowError."""
+    """Read a row written by `to_bytes`. Raises RowError."""
     try:
         version, *values = orjson.loads(data)
         if version != FORMAT:
@@ -92,11 +92,11 @@ def from_bytes(data: bytes) -> ClickRow:
     except RowError:
         raise
     except (TypeError, ValueError) as error:
-        raise RowError(f"does not read as a click's row: {error}") from error
+        raise RowError(f"cannot be read as a click's row: {error}") from error
 
 
 def due_at(data: bytes) -> int | None:
-    """When a row of the table is due, for its index. What does not read is not due."""
+    """When a table row is due, for its index. Unreadable rows are never due."""
     try:
         return from_bytes(data).due_at
     except RowError:
@@ -104,7 +104,7 @@ def due_at(data: bytes) -> int | None:
 
 
 def owners_of(data: bytes) -> set[bytes]:
-    """Whom a row of the table is about, as `recipient_key` has it, for its index. What does not read: nobody."""
+    """Whom a table row concerns, as in `recipient_key`, for its index. Unreadable rows concern nobody."""
     try:
         return {recipient_key(each.account, each.phone_number) for each in from_bytes(data).registrations}
     except RowError:
@@ -112,7 +112,7 @@ def owners_of(data: bytes) -> set[bytes]:
 
 
 def is_kept(data: bytes, oldest: int) -> bool:
-    """Whether a row of the table was heard of since a time in ms. What does not read is kept."""
+    """Whether a table row was active since a time in ms. Unreadable rows are kept."""
     try:
         return from_bytes(data).newest >= oldest
     except RowError:

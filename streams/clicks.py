@@ -1,4 +1,4 @@
-"""clicks: registered links and postbacks meet by click id, in one partition and one row, and become conversions."""
+"""clicks: joins registered links and postbacks by click id, in one partition and one row, into conversions."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from streams.conversions import (
 from streams.erasure import without
 
 MAX_LINK_BYTES = 16 << 10
-"""Bytes of a registered link as it lies on its topic. Eight of them, and the postbacks that wait, are one row."""
+"""Maximum bytes of a registered link on its topic. A row holds eight of them, and the waiting postbacks."""
 
 DUE_AT_ONCE = 500
-"""Clicks whose time to wait is over that one tick settles; the others follow with the next."""
+"""Expired clicks that one tick settles; the rest follow with the next."""
 
 _ROWS = b"click:"
-"""What the keys of rows begin with. A click id is anybody's text, and a table keeps keys of its own."""
+"""Prefix of row keys. A click id is an arbitrary text, and a table has keys of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """How long a postback waits for its click, and how long the same one again is a repetition. In ms."""
+    """How long a postback waits for its click, and how long an identical one counts as a repeat. In ms."""
 
     link_ms: int
     repeat_ms: int
@@ -47,7 +47,7 @@ class Waits:
 class Clicks:
     """Applies records to the rows of clicks. The rules are in `streams.conversions`.
 
-    `topic` is the name of the postbacks' topic, `count` is told how each postback was settled, `now` is in ms.
+    `topic` is the name of the postbacks' topic, `count` gets the outcome of each postback, `now` returns ms.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class Clicks:
         self._now = now
 
     def apply(self, batch: Batch, source: Admitted) -> None:
-        """Apply a registered link, a postback or an order to erase a number. Raises CodecError for anything else."""
+        """Apply a registered link, a postback, or an order to erase a number. Raises CodecError for anything else."""
         record, partition, now = self._codec.decode(source.record.value), source.record.partition, self._now()
         match record:
             case TrackedLink():
                 if len(source.record.value) > MAX_LINK_BYTES:
-                    batch.reject(source, "too_long", "the link is longer than a click's row can hold",
+                    batch.reject(source, "too_long", "the link does not fit in a click's row",
                                  account=record.account)  # fmt: skip
                     return
                 row = self._row(batch, partition, record.click_id)
@@ -89,11 +89,11 @@ class Clicks:
                 self._erase(batch, partition, record)
                 return
             case _:
-                raise CodecError(f"a {type(record).__name__} does not belong here")
+                raise CodecError(f"unexpected record: {type(record).__name__}")
         self._write(batch, partition, record.click_id, row, outcome)
 
     def settle_due(self, batch: Batch) -> None:
-        """Settle the postbacks that have waited long enough, in every partition that is ours."""
+        """Settle postbacks that have waited long enough, in all of our partitions."""
         now = self._now()
         for partition, key in self.table.due(now, DUE_AT_ONCE):
             click_id = _click_id(key)

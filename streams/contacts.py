@@ -1,6 +1,6 @@
-"""contacts: the one stateful stage. Everything about one recipient meets here, in one partition.
+"""contacts: the one stateful stage. Everything about one recipient arrives here, in one partition.
 
-A contact's row decides whether it may be texted; a message's row says what its sender registered.
+A contact's row decides whether it may be texted; a message's row keeps the sender's registration.
 """
 
 from __future__ import annotations
@@ -71,20 +71,20 @@ from streams.rules.outcome import time_of
 from streams.rules.states import report_of
 
 MAX_MESSAGE_BYTES = 768 << 10
-"""Bytes of a registered message as it lies on its topic."""
+"""Maximum bytes of a registered message on its topic."""
 
 REMOVALS_MS = 8 * 86_400_000
-"""How long removals by rules stay counted: callbacks lie on their topic for 7 days."""
+"""How long removals by rules stay counted: callbacks stay on their topic for 7 days."""
 
 RELEASED_AT_ONCE = 5_000
-"""Messages whose reports are released in one tick: more than a worker can take in until the next."""
+"""Messages whose reports are released per tick: more than a worker can receive between ticks."""
 
 
 class Contacts:
     """Applies records to the rows of contacts and messages. The rules are in `streams.rules`.
 
-    `wait`: seconds that a report waits for its message, in accounts that register them. `on_orphaned` is told how
-    many reports went out without. `partitions` are those of the topics that are keyed by recipient.
+    `wait`: seconds that a report waits for its message, in accounts that register messages. `on_orphaned` gets the
+    number of reports sent without their message. `partitions` are those of the topics keyed by recipient.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Contacts:
         self._registrations = Registrations(accounts, self._brakes, wait=wait, now=self._now, on_orphaned=on_orphaned)
 
     def apply(self, batch: Batch, source: Admitted) -> None:
-        """Apply one record of any of the inputs. Raises CodecError when it is none of ours."""
+        """Apply one record of any input. Raises CodecError for an unexpected one."""
         record = self._codec.decode(source.record.value)
         if isinstance(record, ContactCommand) and record.command == PASS_ON:
             record = people.passed_on(record, self._codec)
@@ -133,7 +133,7 @@ class Contacts:
             self._brakes.decide(batch, source, record)
             return
         if not isinstance(record, Receipt | InboundMessage | LinkClick | ContactCommand):
-            raise CodecError(f"a {type(record).__name__} does not belong here")
+            raise CodecError(f"unexpected record: {type(record).__name__}")
         recipient = self._recipient(batch, origin, record.account, people.name_of(record))
         if people.pass_on(recipient, record, self._codec):
             return
@@ -183,8 +183,8 @@ class Contacts:
                 self._order(recipient, order)
 
     def tick(self, batch: Batch) -> None:
-        """Let the reports go out that have waited long enough for their message; publish again what was overtaken;
-        carry out what was decided about held removals."""
+        """Release reports that have waited long enough for their message; republish what may have been overtaken; carry
+        out decisions about held removals."""
         self._publisher.tick(batch)
         now = self._now()
         for partition, key in self.tables.messages.due(now, RELEASED_AT_ONCE):
@@ -203,16 +203,16 @@ class Contacts:
         self._recipient(batch, origin, account, number).update(list_number or None, rule)
 
     def forget_removals(self) -> None:
-        """Forget how many contacts rules removed in hours that no report is received in any more."""
+        """Forget the counts of removals by rules for hours in which no more reports can arrive."""
         oldest = (self._now() - REMOVALS_MS) // STEP_MS
         self.tables.contacts.forget_counts(RULED, lambda label: step_of(label) < oldest)
 
     def held(self) -> int:
-        """How many contacts are held, of the partitions of this worker."""
+        """Number of held contacts in this worker's partitions."""
         return self.tables.contacts.counts(HELD)
 
     def republish(self, batch: Batch, stale: Stale) -> None:
-        """Publish a contact again whose row was written over: what was published last may be wrong too."""
+        """Republish a contact whose row was overwritten: the last published state may be wrong too."""
         if stale.table == self.tables.contacts.name:
             account, list_number, number = stale.key.decode().split(":", 2)
             self._publisher.again(batch, stale.partition, stale.key)
@@ -222,9 +222,9 @@ class Contacts:
     def _take_as_erased(
         self, batch: Batch, origin: Origin, record: Receipt | InboundMessage | LinkClick | MessageSent
     ) -> bool:
-        """Take a record of a time before its number was erased, so that it brings nothing back; False for any other.
+        """Handle a record from before its number was erased, so that it brings nothing back; False for any other.
 
-        An opt-out or a complaint that came so late still removes, under the number's pseudonym, and is not told.
+        A late opt-out or complaint still removes, under the number's pseudonym, and sends no events.
         """
         number = record.from_ if isinstance(record, InboundMessage) else record.to
         if self._pseudonyms is None or number is None:
@@ -249,7 +249,7 @@ class Contacts:
         list_number = order.list_number or None
         before = recipient.contact(list_number)
         if list_number is not None and is_restoring(before, order, at):
-            # In this order: what tells that an order was carried out is written last.
+            # In this order: the record that the order was carried out comes last.
             cause = ordered_by(order, at)
             recipient.update(None, partial(come_back, list_number=list_number, cause=cause, is_ordered=True))
         consented = recipient.consented_since(happened_at(order, at)) if is_dated(order) and not list_number else ()
@@ -261,7 +261,7 @@ class Contacts:
             recipient.tell_void(order, after, at)
 
     def _receipt(self, recipient: Recipient, receipt: Receipt) -> None:
-        # A report without a recipient does not lie in the partition of its message: it is told as it stands.
+        # A report without a recipient is not in its message's partition, so it is passed on as it is.
         known = None
         if receipt.to is not None:
             known = recipient.message(receipt.provider, receipt.provider_message_id)
@@ -310,7 +310,7 @@ class Contacts:
             return
         if is_repeated(recipient.contact(belongs.list_number), inbound):
             return
-        # In this order: what tells that a reply was applied is written last.
+        # In this order: the record that a reply was applied comes last.
         if reading.opts_in and belongs.is_certain and belongs.list_number is not None:
             recipient.update(None, partial(come_back, list_number=belongs.list_number, cause=cause, is_ordered=False))
         elif reading.opts_in:
@@ -338,7 +338,7 @@ class Contacts:
         )
 
     def _hidden(self, batch: Batch, origin: Origin, account: str, pseudonym: str) -> Recipient:
-        """A number that was erased, under its pseudonym."""
+        """Return an erased number's pseudonym."""
         lists = self._accounts.lists_of(account)
         return Recipient(
             batch, self.tables, self._codec, self._publisher, origin, account, pseudonym, lists, is_erased=True
@@ -349,32 +349,33 @@ class Contacts:
 
 
 def _too_large(message: MessageSent, size: int) -> tuple[str, str] | None:
-    """Why a registration cannot be kept: reason and sentence, or None.
+    """Return why a registration is too large (reason and sentence), or None.
 
-    It goes out again with each of its reports, in other forms. None of them may be lost for the size of this.
+    It is sent again with each of its reports, in other forms, none of which may get lost for its size.
     """
     if size > MAX_MESSAGE_BYTES:
-        return "too_large", f"the record has {size} bytes, and a registered message at most {MAX_MESSAGE_BYTES}"
+        return "too_large", f"the record has {size} bytes; a registered message may have at most {MAX_MESSAGE_BYTES}"
     if len(message.provider_message_id) > MAX_ID:
-        return "too_large", f"provider_message_id has more than {MAX_ID} characters, so no report can name it"
+        return "too_large", f"provider_message_id has more than {MAX_ID} characters, so no report can match it"
     return None
 
 
 def _bounded(record: Record, written_at: int) -> Record:
-    """The record, received no later than it was written to its topic (ms): the clock of ingest may be ahead too."""
+    """Return the record with its receipt time no later than its time (ms) on the topic, because ingest's clock may run
+    ahead."""
     if isinstance(record, Receipt | InboundMessage | LinkClick) and 0 < written_at < record.received_at:
         return replace(record, received_at=written_at)
     return record
 
 
 def _misplaced(message: MessageSent, key: bytes | None) -> tuple[str, str] | None:
-    """Why a registered message cannot meet its reports: reason and sentence, or None."""
+    """Return why a registered message cannot be matched to its reports (reason and sentence), or None."""
     try:
         number = to_number(message.to)
     except NotANumber:
         number = ""
     if number != message.to:
-        return "invalid_number", "to is not in E.164: write it with a plus and the country code, without spaces"
+        return "invalid_number", "to is not in E.164: write a plus and the country code, without spaces"
     if key != recipient_key(message.account, message.to):
-        return "wrong_key", "the record's key is not account:to, so the message cannot meet its reports"
+        return "wrong_key", "the record's key is not account:to, so reports cannot find the message"
     return None

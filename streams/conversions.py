@@ -1,8 +1,8 @@
-"""The rules of the clicks stage: what a registered link or a postback makes of one click's row, and what goes out.
+"""The rules of the clicks stage: the effects of a link or postback on a click's row, and the resulting conversions.
 
-Pure functions. A link and the postbacks of its click arrive in any order and more than once. Which came first matters
-in two cases only: when a postback's time to wait is over, and when a second account registers the same click after a
-postback that names none has gone out for the first.
+Pure functions. A link and its click's postbacks arrive in any order and repeatedly. The order only matters in two
+cases: when a postback's waiting time ends, and when a second account registers the same click after a postback without
+an account was settled for the first.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from schemas.records import AccountConfig, ConversionEvent, Postback, TrackedLin
 from streams.click_row import Arrived, ClickRow, Registration, SeenConversion
 
 MAX_REGISTRATIONS = 8
-"""Accounts that a row keeps for one click id. Click ids are the senders' own: two accounts with one are a mistake."""
+"""Accounts kept for one click id. Click ids belong to the senders: two accounts with the same one are a mistake."""
 
 MAX_CONVERSIONS = 64
-"""Conversions of one click that are told from repetitions; of more, the oldest are forgotten."""
+"""Conversions of a click that are remembered to detect repeats; the oldest are dropped."""
 
 MAX_WAITING = 8
-"""Postbacks of one click that wait for it. One more does not wait."""
+"""Postbacks of a click that may wait at once; further ones do not wait."""
 
 Configs = Callable[[str], AccountConfig | None]
-"""Settings of an account, None where there are none."""
+"""Returns an account's settings, or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose conversion it is. Without a registration it goes out as an orphan, of no message and no contact."""
+    """Whose conversion it is. Without a registration it is an orphan, without message or contact."""
 
     account: str
     registration: Registration | None
@@ -45,13 +45,13 @@ class Rejection:
     error: str
 
 
-REPEATED = Rejection("repeated", "the same conversion has gone out")
-"""Not worth a record of its own: networks repeat themselves."""
+REPEATED = Rejection("repeated", "the same conversion was already sent")
+"""Not recorded as rejected: networks repeat themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A postback that waits no longer, and what came of it."""
+    """A postback that no longer waits, and its outcome."""
 
     arrived: Arrived
     result: ConversionEvent | Rejection
@@ -59,16 +59,17 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class ClickChange:
-    """The row after a record, and the postbacks that it settled, in order. No effect: the same row, nothing settled."""
+    """The row after a record, and the postbacks it settled, in order. Without effect, the row is unchanged and nothing
+    settled."""
 
     row: ClickRow
     settled: tuple[Settled, ...] = ()
 
 
 def apply_link(row: ClickRow, link: TrackedLink, now: int, configs: Configs, repeat_ms: int) -> ClickChange:
-    """What a registered link does: it is known from now on, and settles the postbacks that waited for it.
+    """Apply a registered link: from now on it is known, and it settles the postbacks that waited for it.
 
-    An account that registers a click id twice means the later message. Times are milliseconds.
+    If an account registers a click id twice, the later message counts. Times are milliseconds.
     """
     new = Registration(link.account, link.message_id, link.phone_number, link.list_number, link.registered_at)
     known = row.registration(link.account)
@@ -80,10 +81,9 @@ def apply_link(row: ClickRow, link: TrackedLink, now: int, configs: Configs, rep
 
 
 def apply_postback(row: ClickRow, arrived: Arrived, now: int, configs: Configs, repeat_ms: int) -> ClickChange:
-    """What a postback does: it is settled, or it waits for its click until its time is over.
+    """Apply a postback: settle it, or let it wait for its click.
 
-    `repeat_ms` is the window for conversions without an id of the network: the same type and amount again within it
-    is a repetition.
+    `repeat_ms` is the window for conversions without a network id: the same type and amount within it is a repeat.
     """
     if any(each.postback.event_id == arrived.postback.event_id for each in row.waiting):
         return ClickChange(row)
@@ -116,35 +116,38 @@ def settle(row: ClickRow, now: int, configs: Configs, repeat_ms: int) -> ClickCh
 
 
 def _owner(row: ClickRow, postback: Postback, is_due: bool, configs: Configs) -> Owner | Rejection | None:
-    """Whose conversion it is, or why nobody's; None while that may yet become known.
+    """Return whose conversion it is, or why nobody's; None while that may still become known.
 
-    An account that the postback named has been asked for its proof by ingest. One that only the click tells has not.
+    If the postback names an account, ingest has checked that account's proof. If only the click identifies it, nobody
+    has.
     """
     if postback.account is not None:
         registration = row.registration(postback.account)
         return Owner(postback.account, registration) if registration is not None or is_due else None
     if len(row.registrations) > 1:
-        return Rejection("ambiguous_account", "several accounts registered this click; name the account in the URL")
+        return Rejection("ambiguous_account", "several accounts registered this click: name the account in the URL")
     if not row.registrations:
-        return Rejection("unknown_click", "nobody registered this click, and no account is named") if is_due else None
+        return (
+            Rejection("unknown_click", "nobody registered this click, and the URL names no account") if is_due else None
+        )
     (registration,) = row.registrations
     distrust = _distrust(postback, configs(registration.account))
     return Owner(registration.account, registration) if distrust is None else Rejection("not_authentic", distrust)
 
 
 def _distrust(postback: Postback, config: AccountConfig | None) -> str | None:
-    """What an account asks for that a postback without account does not show."""
+    """Return what an account requires that a postback without an account cannot prove."""
     if config is None:
         return None
     if config.postbacks:
-        return f"account {config.id} wants a token with its postbacks, and this one has none"
+        return f"account {config.id} requires a token for postbacks, and this one has none"
     if config.trusted_postback_cidrs and not is_within(postback.remote_ip, config.trusted_postback_cidrs):
-        return f"account {config.id} trusts certain addresses only, and this postback came from another"
+        return f"account {config.id} trusts certain addresses only, and this postback came from another one"
     return None
 
 
 def _conversion_key(account: str, postback: Postback) -> str:
-    """The network's own id within its type and goal; without one, what the conversion is and what it paid."""
+    """Return the network's own id within its type and goal; without one, the conversion's type and amount."""
     what = [account, postback.network, postback.type, postback.goal or ""]
     if postback.external_id is not None:
         return derived_id("id", *what, postback.external_id)
@@ -152,7 +155,7 @@ def _conversion_key(account: str, postback: Postback) -> str:
 
 
 def _amount(payout: str | None) -> str:
-    """An amount in one form: 2.5 is 2.50."""
+    """Return an amount in normal form: 2.5 is 2.50."""
     try:
         return "" if payout is None else str(Decimal(payout).normalize())
     except ArithmeticError:

@@ -1,4 +1,4 @@
-"""What is left of a number that is erased: nothing, or that it must not be texted, under a pseudonym."""
+"""What remains of an erased number: nothing, or a removal under a pseudonym."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ from streams.rules.outcome import removed
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """What an erasure writes, by contact: rows of the table, and states on the contacts topic. None deletes."""
+    """What an erasure writes, by contact: table rows, and states on the contacts topic. None deletes."""
 
     rows: dict[str, ContactRow | None]
     states: dict[str, ContactState | None]
 
 
 def erased(row: ContactRow | None, command: ContactCommand, pseudonym: str, at: int) -> Erasure:
-    """What the order to erase does to a contact whose row this is. `at` (ms) is when Kafka got it.
+    """Apply an order to erase to a contact's row. `at` (ms) is when Kafka got it.
 
-    A contact that was removed, or is held, goes on as a removed one under its pseudonym, without the ids of its
-    messages. One that is active leaves nothing, also not what an earlier erasure left. One without a row was erased
-    before, or never was.
-    The order about what is known on no list leaves the time, so that nothing older brings the number back.
+    A removed or held contact remains as a removed one under its pseudonym, without message ids. An active one leaves
+    nothing, not even what an earlier erasure left. One without a row was erased before, or never existed. The order for
+    data outside of any list leaves its time, so that no older record brings the number back.
     """
     account, list_number = command.account, command.list_number
     if row is not None and row.held is not None:
-        # Nobody could decide about it any more.
+        # Nobody could decide about it anymore.
         row = removed(row, row.held.reason, row.held.at)
     contact = contact_key(account, list_number, command.phone_number)
     suppressed = contact_key(account, list_number, pseudonym)
@@ -50,7 +49,7 @@ def erased(row: ContactRow | None, command: ContactCommand, pseudonym: str, at: 
 
 
 def _left(row: ContactRow | None) -> ContactRow | None:
-    """What is left of a row: that the number must not be texted, if so."""
+    """Return what remains of a row: the removal, if the number must not be texted."""
     if row is None or row.active:
         return None
     return ContactRow(
@@ -66,9 +65,9 @@ def _left(row: ContactRow | None) -> ContactRow | None:
 
 
 def without(row: ClickRow, account: str, number: str) -> ClickRow | None:
-    """The row of a click after a number of an account is erased; None: nothing is left of it.
+    """Return a click's row after a number of an account was erased; None: nothing remains.
 
-    Conversions that went out stay known, so that none goes out twice; they name nobody. A later one is an orphan.
+    Conversions already sent stay known, without names, so that none is sent twice. Later ones are orphans.
     """
     erased = account, canonical(number)
     registrations = tuple(each for each in row.registrations if (each.account, canonical(each.phone_number)) != erased)

@@ -1,6 +1,6 @@
-"""Records whose key is another spelling of their recipient's number: they go to the partition of the canonical one.
+"""Forwards records keyed by another spelling of the recipient's number to the canonical spelling's partition.
 
-Senders that write `sms.messages` themselves key it by the number as they have it, and records may lie on topics from
+Senders that write `sms.messages` themselves key it by the number as they have it, and topics may hold records from
 before a spelling became known.
 """
 
@@ -17,9 +17,9 @@ Homed = Receipt | InboundMessage | LinkClick | MessageSent | ContactCommand
 
 
 def sent_home(batch: Batch, source: Admitted, record: Homed) -> bool:
-    """Send a record on under its recipient's key if it lies under another spelling's. Otherwise nothing is done.
+    """Forward a record if its key is another spelling of its recipient; otherwise do nothing.
 
-    An order to drop what stands under a spelling is carried out where that lies.
+    An order to drop a spelling's data is carried out where that data is.
     """
     if isinstance(record, ContactCommand) and record.command == DROP:
         return False
@@ -37,7 +37,7 @@ def sent_home(batch: Batch, source: Admitted, record: Homed) -> bool:
 
 
 def _place(record: Homed) -> tuple[str, str | None]:
-    """The topic of a record, by its short name, and whom it is about."""
+    """Return a record's topic, by short name, and its recipient."""
     match record:
         case Receipt():
             return "receipts", record.to

@@ -1,7 +1,7 @@
-"""The row kept for one message (`account:provider:provider_message_id`), and its bytes in the table.
+"""A message's row (`account:provider:provider_message_id`), and its bytes in the table.
 
-It holds what the message has reached, however many others its contact is sent. Whether the contact may be texted is in
-the contact's row, where the message is counted.
+It holds the message's progress, however many others its contact is sent. Whether the contact may be texted is in the
+contact's row, where the message is counted.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from schemas.records import MessageSent, Receipt
 from streams.row import RowError
 
 MAX_WAITING = 8
-"""Reports of one message that wait for its registration. A message has three or four; more than that do not wait."""
+"""Reports of a message that may wait for its registration. A message has three or four; further ones do not wait."""
 
 _HEAD = struct.Struct(">BqI")
 _REGISTERED, _WAITING, _REPORTED = 5, 6, 7
 
 _OLD_HEAD = struct.Struct(">Bq")
 _OLD_REGISTERED, _OLD_WAITING, _OLD_RELEASED, _OLD_RELEASED_SENT = 1, 2, 3, 4
-"""Kinds of rows as they were before they held reports."""
+"""Row kinds from before rows held reports."""
 
 
 class Report(NamedTuple):
-    """What a report says of its message. Times are milliseconds.
+    """What a report says about its message. Times are milliseconds.
 
-    `rank` is how far the message has come by it. `occurred_at` is the provider's own time, where it is one; `local_at`
-    a carrier's time without its zone, which says no more than which of two reports of one message is the later. Of a
-    report that is repeated, `received_at` is the earliest receipt.
+    `rank` is the message's progress according to it. `occurred_at` is the provider's own time, if there is one;
+    `local_at` is a carrier's time without a zone, which only orders two reports of one message. For a repeated report,
+    `received_at` is the earliest receipt.
     """
 
     status: str
@@ -47,19 +47,19 @@ class Report(NamedTuple):
 
     @property
     def at(self) -> int:
-        """When it happened: what the provider says, at the latest when it was received."""
+        """When it happened: the provider's time, but no later than the receipt."""
         return self.received_at if self.occurred_at is None else min(self.occurred_at, self.received_at)
 
 
 class Removal(NamedTuple):
-    """For what a report of a message removes the contact, and when it happened (ms)."""
+    """Why a message's report removes the contact, and when it happened (ms)."""
 
     reason: str
     at: int
 
 
 class Waiting(NamedTuple):
-    """A report that came before its message was registered, and the list that it is counted for until then."""
+    """A report that arrived before its message was registered, and the list that counts it until then."""
 
     list_number: str | None
     receipt: Receipt
@@ -67,14 +67,13 @@ class Waiting(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageRow:
-    """What is known of one message, one of three.
+    """What is known about a message, in one of three states.
 
-    Registered: `message` is there. Waiting: reports came first, `waiting` holds them in order of arrival. Otherwise
-    reports have gone out under the provider's id, and no further one waits.
-    `since` is when the row became what it is, in ms by our own clock. `sent`: the message's `sent` event is out.
-    `reports` are the different ones that say that the message has come as far as it has, in order, so that the last one
-    is its state. `removals` is for what its reports have removed the contact, each reason once, and `list_number` the
-    list on which it is counted.
+    Registered: `message` is set. Waiting: reports came first, and `waiting` holds them in order of arrival. Otherwise,
+    reports were sent under the provider's id, and later ones do not wait. `since` is when the row entered its state, in
+    ms of our own clock. `sent`: the `sent` event was sent. `reports` are the distinct reports of the furthest progress,
+    in order; the last one is the message's state. `removals` are the distinct reasons for which its reports removed the
+    contact, and `list_number` is the list that counts it.
     """
 
     since: int
@@ -87,23 +86,23 @@ class MessageRow:
 
     @property
     def state(self) -> Report | None:
-        """What the message has reached; None before the first report."""
+        """The message's state; None before the first report."""
         return self.reports[-1] if self.reports else None
 
 
 def message_key(account: str, provider: str, provider_message_id: str) -> bytes:
-    """Key of a message's row: `account:provider:provider_message_id`."""
+    """Return the key of a message's row: `account:provider:provider_message_id`."""
     return f"{account}:{provider}:{provider_message_id}".encode()
 
 
 def to_wait(list_number: str | None, receipt: Receipt) -> Waiting:
-    """A report as it waits: without the provider's own item, which may be long and is in `sms.receipts`."""
+    """Return a report as it waits: without the provider's own item, which may be long and is in `sms.receipts`."""
     return Waiting(list_number, replace(receipt, raw="", provider_text=None))
 
 
 def to_bytes(row: MessageRow, codec: Codec) -> bytes:
-    """A row: what it is (1 byte), since when (8), the length (4) of the JSON of what it has reached, and that; then the
-    registered message in Avro, or the reports that wait in JSON."""
+    """Return a row's bytes: its kind (1 byte), since when (8), the length (4) of the JSON of its progress, and that
+    JSON; then the registered message in Avro, or the waiting reports in JSON."""
     reached = orjson.dumps((row.sent, row.reports, row.removals, row.list_number), default=tuple)
     if row.message is not None:
         return _HEAD.pack(_REGISTERED, row.since, len(reached)) + reached + codec.encode(row.message)
@@ -114,7 +113,7 @@ def to_bytes(row: MessageRow, codec: Codec) -> bytes:
 
 
 def from_bytes(data: bytes, codec: Codec) -> MessageRow:
-    """The row that `to_bytes` wrote. Raises RowError. Rows as they were before they held reports are read too."""
+    """Read a row written by `to_bytes`. Raises RowError. Rows from before they held reports can be read too."""
     try:
         if data[0] == MAGIC or data[0] < _REGISTERED:
             return _old(data, codec)
@@ -135,22 +134,22 @@ def from_bytes(data: bytes, codec: Codec) -> MessageRow:
         if kind == _REPORTED and not body:
             return row
     except (struct.error, IndexError, TypeError, ValueError) as error:
-        raise RowError(f"does not read as a message row: {error}") from error
-    raise RowError(f"does not read as a message row: kind {kind} with {len(body)} bytes")
+        raise RowError(f"cannot be read as a message row: {error}") from error
+    raise RowError(f"cannot be read as a message row: kind {kind} with {len(body)} bytes")
 
 
 def since_of(data: bytes, codec: Codec) -> int:
-    """When a row became what it is, without reading the rest where it can be helped."""
+    """Return when a row entered its state, without reading the rest if possible."""
     return from_bytes(data, codec).since if data[0] == MAGIC else int(_OLD_HEAD.unpack_from(data)[1])
 
 
 def due_at(data: bytes, wait: int) -> int | None:
-    """When the reports of a row go out that wait for `wait` ms, or None where none waits. Every write is asked."""
+    """When a row's reports, which wait for `wait` ms, must be sent; None if none is waiting. Called on every write."""
     return int(_OLD_HEAD.unpack_from(data)[1]) + wait if data[0] in (_WAITING, _OLD_WAITING) else None
 
 
 def owners_of(data: bytes, codec: Codec) -> set[bytes]:
-    """Whom a row is about, as `recipient_key` has it, for its index. What does not read is about nobody."""
+    """Whom a row concerns, as in `recipient_key`, for its index. Unreadable rows concern nobody."""
     if data and data[0] == _REPORTED:
         return set()
     try:
@@ -177,4 +176,4 @@ def _old(data: bytes, codec: Codec) -> MessageRow:
         return MessageRow(since=since, waiting=_waiting(body))
     if kind in (_OLD_RELEASED, _OLD_RELEASED_SENT) and not body:
         return MessageRow(since=since, sent=kind == _OLD_RELEASED_SENT)
-    raise RowError(f"does not read as a message row: kind {kind} with {len(body)} bytes")
+    raise RowError(f"cannot be read as a message row: kind {kind} with {len(body)} bytes")

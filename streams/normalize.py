@@ -1,7 +1,7 @@
-"""normalize: raw callbacks become delivery receipts, inbound messages, clicks and postbacks.
+"""normalize: turns raw callbacks into delivery receipts, inbound messages, clicks, and postbacks.
 
-Postbacks are keyed by their click, all others by their recipient. The header `source` of each is the place of its raw
-callback, `topic/partition/offset`.
+Postbacks are keyed by click, everything else by recipient. The `source` header is the position of the raw callback,
+`topic/partition/offset`.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ log = logging.getLogger(__name__)
 
 
 Classes = Callable[[str], Mapping[str, str]]
-"""What failures do to contacts by provider and code, of an account by its id: what it says of them itself."""
+"""Returns the failure classes that an account, given by id, configured itself, by provider and code."""
 
 
 def normalize(
     batch: Batch, source: Admitted, codec: Codec, unknown_codes: UnknownCodes, classes: Classes = lambda account: {}
 ) -> None:
-    """Send every item of one raw callback on, in order; reject the items that make no sense, and only them.
+    """Send every item of a raw callback, in order; reject only the items that make no sense.
 
-    What a provider's body does to its parser never counts as a failure of the worker: anybody may post one.
+    A body that breaks a provider's parser never counts as a failure of the worker: anyone may post one.
     """
     callback = codec.decode_as(RawCallback, source.record.value)
     unread = Unread(callback.provider, default_words())
@@ -50,7 +50,7 @@ def normalize(
 
 
 def _send(batch: Batch, source: Admitted, item: Receipt | InboundMessage | LinkClick | Postback) -> Malformed | None:
-    """Send one item to its topic. Gives it back as malformed when it is larger than what the topic takes."""
+    """Send one item to its topic. Returns it as malformed if it is too large for the topic."""
     match item:
         case Receipt():
             topic, key = "receipts", key_of_receipt(item)
@@ -71,7 +71,7 @@ def _send(batch: Batch, source: Admitted, item: Receipt | InboundMessage | LinkC
 
 
 def _digest(source: Admitted, item: Receipt | InboundMessage | LinkClick | Postback) -> bytes | None:
-    """The hash of the raw callback as it lies on Kafka, for what may bear on somebody's consent."""
+    """Return the hash of the raw callback as stored on Kafka, for items that may affect consent."""
     if isinstance(item, InboundMessage) or (isinstance(item, Receipt) and item.status_class in WISH_CLASSES):
         return hashlib.sha256(source.record.value).hexdigest().encode()
     return None
@@ -91,7 +91,7 @@ def _items(batch: Batch, source: Admitted, callback: RawCallback, unread: Unread
         raise
     except Exception as error:
         about = about_source(source, "normalize", account) | {"provider": callback.provider}
-        log.exception("a callback of %s cannot be read", callback.provider, extra=about)
+        log.exception("cannot read a callback of %s", callback.provider, extra=about)
         marked = _may_opt_out(callback, unread, "internal_error")
         batch.reject(source, "internal_error", f"{type(error).__name__}: {error}", account=account,
                      provider=callback.provider, may_opt_out=marked)  # fmt: skip
@@ -99,14 +99,14 @@ def _items(batch: Batch, source: Admitted, callback: RawCallback, unread: Unread
 
 
 def _may_opt_out(callback: RawCallback, unread: Unread, reason: str, item: str | None = None) -> bool:
-    """Whether what was rejected, an item or the whole callback, may be somebody's wish not to be texted."""
+    """Whether a rejected item or callback may contain an opt-out."""
     if callback.provider not in PROVIDERS or reason == OTHER_CHANNEL:
         return False
     return unread.may_opt_out(f"{callback.body.decode(errors='replace')}\n{callback.query}" if item is None else item)
 
 
 def key_of_receipt(receipt: Receipt) -> bytes:
-    """Key of a receipt: its recipient, by number or by the channel's id, or the message's id where it names none."""
+    """Return a receipt's key: its recipient, by number or channel id, or else the message's id."""
     if receipt.to is None and receipt.user_id is not None:
         return recipient_key(receipt.account, receipt.user_id)
     if receipt.to is None:

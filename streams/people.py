@@ -1,16 +1,15 @@
-"""One person under two names: the number, and the id by which a channel knows the person, as WhatsApp does of whoever
-hides the number.
+"""One person with two names: a phone number, and a channel's id for the person, as WhatsApp has for people who hide
+their number.
 
-The rows under each name lie in a partition of their own, so what one has to know of the other goes to it as an order:
+Each name has rows in a partition of its own, so they inform each other by orders:
 
-    join     number -> id    a callback named both: what comes under the id is the number's from now on
-    follow   id -> number    what was known under the id alone: the person is removed
-    settle   number -> id    that is taken over, so the rows of the id say it no longer
+    join     number -> id    a callback named both: records under the id belong to the number from now on
+    follow   id -> number    a removal known under the id alone: remove the person
+    settle   number -> id    that is done, so the id's rows no longer say it
     pass_on  id -> number    a record that names the id alone, to be processed as the number's
 
-Until `settle` both names are removed, and never neither. Each order goes out before the row that remembers it is
-written, and may come again: it then changes nothing. A person has one number under an id: WhatsApp gives a new id to
-whoever changes the number
+Until `settle`, both names are removed; at no time is neither. Each order is sent before the row that remembers it is
+written, and is idempotent. A person has one number per id: WhatsApp gives a new id to people who change their number
 (https://developers.facebook.com/documentation/business-messaging/whatsapp/business-scoped-user-ids).
 """
 
@@ -31,23 +30,23 @@ from streams.rules.everywhere import WISHES, stopped
 from streams.rules.outcome import OPT_OUT, removed, restored
 
 MAX_NAMES = 8
-"""Ids that the row of a number keeps. One more takes the place of the oldest, which is joined again when it comes."""
+"""Ids kept in a number's row. One more replaces the oldest, which is joined again when it reappears."""
 
 Named = Receipt | InboundMessage | LinkClick
 
 
 def is_id(name: str) -> bool:
-    """Whether a name is not a number: an id of a channel."""
+    """Whether a name is a channel's id and not a number."""
     return not name.startswith("+")
 
 
 def name_of(record: Named | ContactCommand) -> str | None:
-    """The name under which a record is kept: the number, else the id of the channel; None where it has neither."""
+    """Return the name under which a record is kept: the number, or else the channel's id; None if it has neither."""
     match record:
         case Receipt():
             return record.to or record.user_id
         case InboundMessage():
-            # What stands in place of a number may have the channel before it.
+            # Instead of a number, there may be an id with its channel as prefix.
             return record.from_
         case LinkClick():
             return record.to
@@ -56,7 +55,7 @@ def name_of(record: Named | ContactCommand) -> str | None:
 
 
 def learn(recipient: Recipient, record: Receipt | InboundMessage) -> None:
-    """Note that a record names its recipient's number and an id, and tell the id's rows, the first time."""
+    """Note that a record names both its recipient's number and an id; the first time, inform the id's rows."""
     number, other = recipient.number, None if record.user_id is None else canonical(record.user_id)
     if number is None or is_id(number) or other is None or recipient.is_erased or not is_id(other):
         return
@@ -77,26 +76,26 @@ def learn(recipient: Recipient, record: Receipt | InboundMessage) -> None:
 
 
 def join(recipient: Recipient, order: ContactCommand) -> None:
-    """Let an id's rows know the number of the same person, and tell the number's rows what they say."""
+    """Tell an id's rows the number of the same person, and the number's rows what they say."""
     if order.other_name is None:
-        raise ValueError("a join names no other_name")
+        raise ValueError("a join requires other_name")
     follow_all(recipient, order.other_name)
     recipient.update(None, partial(_known_as, order=order))
     recipient.publish(None, derived_id(order.event_id, "known"))
 
 
 def follow_all(recipient: Recipient, number: str) -> None:
-    """Order that what removed the person under this name removes the other, too."""
+    """Order the removal of the other name for whatever removed this one."""
     for listed in (*sorted(recipient.lists), None):
         follow_on(recipient, listed, number)
 
 
 def follow_on(recipient: Recipient, listed: str | None, other: str) -> None:
-    """The same for one list, or, without it, for the whole account."""
+    """The same for one list or, without it, for the whole account."""
     row = recipient.contact(listed)
     if row is None or row.may_be_texted:
         return
-    # What is held under one name is nobody's to decide under another: it counts as removed.
+    # A hold under one name cannot be decided under the other: it counts as a removal.
     reason = row.reason if row.held is None else row.held.reason
     parts = recipient.account, recipient.number or "", listed or "", other, reason or "", row.removed_at
     order = ContactCommand(
@@ -114,9 +113,9 @@ def follow_on(recipient: Recipient, listed: str | None, other: str) -> None:
 
 
 def follow(recipient: Recipient, order: ContactCommand) -> None:
-    """Remove the person under this name as under the other, which then need not say so any more."""
+    """Remove the person under this name as under the other, which then no longer needs to say so."""
     listed, is_of_id = order.list_number or None, is_id(recipient.number or "")
-    # An id is removed so before it is erased: nothing is told of it any more.
+    # An id is removed this way before it is erased: no more events are sent for it.
     recipient.update(listed, partial(_followed, order=order, is_told=not is_of_id))
     if order.other_name is not None and not is_of_id:
         recipient.order(
@@ -132,10 +131,10 @@ def follow(recipient: Recipient, order: ContactCommand) -> None:
 
 
 def settle(recipient: Recipient, order: ContactCommand) -> None:
-    """Let the rows of an id say no longer what those of the number say from now on."""
+    """Let an id's rows drop what the number's rows say from now on."""
     listed = order.list_number or None
     row = recipient.contact(listed)
-    # What has removed it since is on its way to the number, too.
+    # A later removal of the id is on its way to the number, too.
     if row is None or row.may_be_texted or row.removed_at != order.issued_at:
         return
     recipient.update(listed, lambda known: ContactChange(restored(known or row, order.issued_at)))
@@ -144,7 +143,7 @@ def settle(recipient: Recipient, order: ContactCommand) -> None:
 
 
 def pass_on(recipient: Recipient, record: Named | ContactCommand, codec: Codec) -> bool:
-    """Send what is about an id on to the rows of the person's number, if that is known. Otherwise nothing is done."""
+    """Pass a record about an id on to the person's number, if it is known. Otherwise do nothing."""
     number = recipient.goes_by
     if number is None:
         return False
@@ -168,7 +167,7 @@ def pass_on(recipient: Recipient, record: Named | ContactCommand, codec: Codec) 
 
 
 def passed_on(order: ContactCommand, codec: Codec) -> Named:
-    """The record that an id's partition sent on, as one about the number. Raises CodecError."""
+    """Return a record passed on by an id's partition as one about the number. Raises CodecError."""
     record = codec.decode(order.record or b"")
     match record:
         case InboundMessage():
@@ -176,11 +175,11 @@ def passed_on(order: ContactCommand, codec: Codec) -> Named:
         case Receipt() | LinkClick():
             return replace(record, to=order.phone_number)
         case _:
-            raise CodecError(f"a {type(record).__name__} is not passed on")
+            raise CodecError(f"cannot pass on a {type(record).__name__}")
 
 
 def erase_others(recipient: Recipient, order: ContactCommand) -> None:
-    """Order that the ids of a number are erased with it. Where it was removed, they stay removed like it."""
+    """Order the erasure of a number's ids. If the number was removed, they stay removed too."""
     whole = recipient.contact(None)
     for other in whole.names if whole is not None and recipient.number and not is_id(recipient.number) else ():
         follow_on(recipient, order.list_number or None, other)

@@ -1,8 +1,8 @@
-"""States of contacts on their public topic, each with the version of its row, and again where it may be overtaken.
+"""Publishes contact states with the version of their rows, and republishes those that may be overtaken.
 
-A worker that was cut off from its group may have a state under way that its successor does not see. Readers who
-compare versions pass it over, but Kafka's compaction keeps what was written last. So whoever takes partitions over
-publishes what it has published since once more, when nothing of a predecessor can be under way any longer.
+A worker cut off from its group may have a state in flight that its successor does not see. Readers that compare
+versions skip it, but Kafka's compaction keeps whatever was written last. So whoever takes over partitions republishes
+its own recent states once nothing from a predecessor can be in flight anymore.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from streams.row import ContactRow
 from streams.rules.standing import Place, Rows, standing
 
 REACH_MS = 90_000
-"""How long after a rebalance a record of a predecessor may arrive: twice the time that a producer tries to send one."""
+"""Milliseconds after a rebalance in which a predecessor's record may arrive: twice a producer's delivery time."""
 
 AT_ONCE = 5_000
-"""Contacts that are published again in one tick."""
+"""Contacts republished in one tick."""
 
 
 class Publisher:
-    """Publishes states of contacts. `table` has their rows; `now` gives ms by our own clock."""
+    """Publishes contact states. `table` has their rows; `now` returns ms of our own clock."""
 
     def __init__(self, table: Table, now: Callable[[], int]) -> None:
         self._table = table
@@ -48,10 +48,10 @@ class Publisher:
         at: int,
         traceparent: bytes | None = None,
     ) -> None:
-        """Publish the state of a contact, or that there is none any more. Its row is in the batch already."""
+        """Publish a contact's state, or that it no longer exists. Its row is already in the batch."""
         rows = batch.rows(self._table)
-        # A state on a list hangs on the row for the whole account too. Where both change in one millisecond, two states
-        # have one version, and the one that is written last counts: they come from one worker, in order.
+        # A list's state also depends on the row for the whole account. If both change in the same millisecond, two
+        # states have the same version, and the last one written counts: one worker sends both, in order.
         version = max(rows.version(partition, each) for each in (contact, _whole_account(contact)))
         state = None if state is None else replace(state, version=version)
         batch.send("contacts", state, key=contact, event_id=event_id, at=at, traceparent=traceparent, version=version)
@@ -59,9 +59,8 @@ class Publisher:
             self._overtaken.add((partition, contact))
 
     def again(self, batch: Batch, partition: int, contact: bytes) -> None:
-        """Publish a contact as its row says, held against that for the whole account. That one is published only where
-        the number was ever out for the whole account, and where it says by which number an id goes.
-        """
+        """Republish a contact according to its row and the one for the whole account. The latter is published only if
+        the number was ever removed account-wide, or to give the number of an id."""
         rows = batch.rows(self._table)
         own, whole = (_row(rows.get(partition, each)) for each in (contact, _whole_account(contact)))
         account, list_number, number = contact.decode().split(":", 2)
@@ -78,7 +77,7 @@ class Publisher:
         self.publish(batch, partition, contact, state, event_id=event_id, at=state.since)
 
     def tick(self, batch: Batch) -> None:
-        """Publish again what a predecessor may have overtaken, once it can no longer."""
+        """Republish what a predecessor may have overtaken, once that is over."""
         if self._is_in_reach(batch):
             return
         for partition, contact in list(islice(self._overtaken, AT_ONCE)):
@@ -93,7 +92,7 @@ class Publisher:
 
 
 def _whole_account(contact: bytes) -> bytes:
-    """Key of the row for the whole account of the number of a contact."""
+    """Return the key of the account-wide row for a contact's number."""
     account, _, number = contact.decode().split(":", 2)
     return contact_key(account, WHOLE_ACCOUNT, number).encode()
 

@@ -54,12 +54,12 @@ EVENT_TOPICS = {
 Rule = Callable[[ContactRow | None], ContactChange]
 
 JudgeOf = Callable[[str | None], Judging]
-"""Gives the brake of a list, or of removals from every list."""
+"""Returns the brake of a list, or of account-wide removals."""
 
 
 class Origin(NamedTuple):
-    """What events go back to: partition and key of the source, its time in ms and its trace, and when (ms) its
-    callback was received, 0 where it has none or waited by design."""
+    """The source of events: partition and key, time in ms, trace, and when (ms) its callback was received; 0 if there
+    is none or it waited by design."""
 
     partition: int
     key: bytes | None
@@ -69,8 +69,8 @@ class Origin(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """The tables of the stage. In this order they are given to `batches`: a message's row must not say that a report
-    was counted before the contact's row does."""
+    """The stage's tables, in the order they are written: a message's row must not say that a report was counted before
+    the contact's row does."""
 
     contacts: Table
     messages: Table
@@ -78,11 +78,11 @@ class Tables(NamedTuple):
 
 
 class Recipient:
-    """Reads and writes the rows of one number of an account through a batch. `number` is None where none is named.
+    """Reads and writes the rows of an account's number through a batch. `number` may be None.
 
-    `lists` are the numbers of the account's lists, each of which is held against the row for the whole account.
-    `pseudonyms` tell under which name an erased number is still known as removed. `is_erased`: `number` is such a name,
-    and of what happened before the erasure only that it must not be texted is kept and told.
+    `lists` are the account's list numbers; each is combined with the account-wide row. `pseudonyms` give the name under
+    which an erased number stays removed. `is_erased`: `number` is such a name, and of events before the erasure only
+    the removal is kept and reported.
     """
 
     __slots__ = (
@@ -127,7 +127,7 @@ class Recipient:
 
     @property
     def erased_at(self) -> int:
-        """When the number was erased (ms); 0 where it was not."""
+        """When the number was erased (ms); 0 if it was not."""
         if self._pseudonyms is None or self.number is None:
             return 0
         mark = contact_key(self.account, "", self._pseudonyms.of(self.account, self.number)).encode()
@@ -135,10 +135,10 @@ class Recipient:
         return 0 if value is None else row.from_bytes(value).erased_at
 
     def contact(self, list_number: str | None) -> ContactRow | None:
-        """The row on a list; without a list, the one for the whole account, where replies and clicks are too that
-        belong to none.
+        """Return the row on a list or, without one, the account-wide row, which also has replies and clicks without a
+        list.
 
-        Of a number that was erased, what the erasure left.
+        For an erased number, what the erasure left.
         """
         value = self._contacts.get(self.origin.partition, self._contact_key(list_number))
         if value is None and self._pseudonyms is not None and self.number is not None:
@@ -148,12 +148,12 @@ class Recipient:
         return None if value is None else row.from_bytes(value)
 
     def consented_since(self, at: int) -> list[str]:
-        """Lists on which the contact has said after `at` (ms) that it may be texted."""
+        """Return the lists on which the contact consented to be texted after `at` (ms)."""
         rows = {each: self.contact(each) for each in self.lists}
         return [each for each, row in rows.items() if row is not None and row.consented_at > at]
 
     def update(self, list_number: str | None, rule: Rule) -> ContactRow:
-        """Apply a rule to the row on a list, or for the whole account, and send what it gives. Returns the row."""
+        """Apply a rule to the row on a list, or account-wide, and send its events. Returns the row."""
         known = self.contact(list_number)
         outcome = rule(known)
         after = outcome.row
@@ -171,18 +171,18 @@ class Recipient:
 
     @property
     def goes_by(self) -> str | None:
-        """The number of the person who is known here by an id of a channel; None where none is known."""
+        """Return the number of the person known here by a channel's id; None if it is unknown."""
         whole = None if self.number is None or self.number.startswith("+") else self.contact(None)
         return None if whole is None else whole.known_as
 
     def order(self, order: ContactCommand) -> None:
-        """Give an order about another name of the same person, which may lie in another partition."""
+        """Send an order about another name of the same person, which may be in another partition."""
         key = recipient_key(order.account, order.phone_number)
         self._batch.send("commands", order, key=key, event_id=order.event_id, at=self.origin.at or order.issued_at,
                          traceparent=self.origin.traceparent)  # fmt: skip
 
     def publish(self, list_number: str | None, event_id: str) -> None:
-        """Publish the state on a list, or for the whole account, as the rows say; `event_id` is of what changed it."""
+        """Publish the state on a list, or account-wide, according to the rows; `event_id` is that of the cause."""
         if self.number is None:
             return
         whole = self.contact(None)
@@ -191,7 +191,7 @@ class Recipient:
         self.send([standing(Rows(own, whole if list_number is not None else None), place, event_id)])
 
     def erase(self, order: ContactCommand, pseudonym: str) -> None:
-        """Carry out an order to erase the number from a list: its row and its state go, that it was removed stays."""
+        """Carry out an order to erase the number from a list: row and state are deleted; a removal remains."""
         if order.list_number:
             value = self._contacts.get(self.origin.partition, self._contact_key(order.list_number))
             known = None if value is None else row.from_bytes(value)
@@ -204,16 +204,15 @@ class Recipient:
             self._publish(contact, state, derived_id(order.event_id, contact), order.issued_at)
 
     def drop(self, order: ContactCommand) -> None:
-        """Remove what is recorded under the number as the order writes it, which is an old spelling."""
+        """Remove what is recorded under an old spelling of the number, as written in the order."""
         contact = f"{order.account}:{order.list_number}:{order.phone_number}"
         self._contacts.put(self.origin.partition, contact.encode(), None)
         self._publish(contact, None, derived_id(order.event_id, contact), order.issued_at)
 
     def forget(self, order: ContactCommand) -> None:
-        """Carry out an order to erase what is known of the number on no list: its place, its messages, and the links in
-        them.
+        """Carry out an order to erase the number's data outside of lists: its place, messages, and their links.
 
-        Rows of links lie in the partitions of their click ids: the order goes on to each of these.
+        Rows of links are in their click ids' partitions, so the order is forwarded to each of them.
         """
         partition, owner = self.origin.partition, recipient_key(order.account, order.phone_number)
         for key in self._messages.keys_of(partition, owner):
@@ -233,11 +232,11 @@ class Recipient:
         is_everywhere: Callable[[Removal], bool],
         judge_of: JudgeOf,
     ) -> MessageRow:
-        """Count a message for the contact on a list, and no longer on the one before, where it was another.
+        """Count a message for the contact on a list, and uncount it on the previous one if that differs.
 
-        `name` is the message's; `is_everywhere` tells which of its removals are from every list; `judge_of` gives the
-        brakes. Returns its row with the list. Without a list nothing is counted, and without a recipient no contact is
-        touched.
+        `name` is the message's; `is_everywhere` says which removals are account-wide; `judge_of` returns the brakes.
+        Returns the message's row with the list. Without a list nothing is counted, and without a recipient no contact
+        is touched.
         """
         if self.number is None:
             return after
@@ -250,18 +249,18 @@ class Recipient:
             return after
         removals = tuple(removal for removal in removals if removal not in everywhere)
         count = partial(count_message, name=name, message=after, removals=removals, threshold=threshold, cause=cause)
-        # In this order: a crash in between finds the message where it was, and moves it again.
+        # In this order: after a crash in between, the message is still where it was and is moved again.
         self._braked(list_number, judge_of, count)
         if moves and before.list_number is not None:
             self.update(before.list_number, partial(withdraw_message, name=name, cause=cause))
         return replace(after, list_number=list_number) if moves else after
 
     def judge(self, brakes: Brakes, list_number: str | None, setting: Brake) -> Judging:
-        """The brake of a list, or of removals from every list, as it stands in this batch."""
+        """Return the brake of a list, or of account-wide removals, as this batch sees it."""
         return brakes.judge(self._batch, self.origin.partition, self.account, list_number, setting, self.lists)
 
     def _braked(self, list_number: str | None, judge_of: JudgeOf, rule: Callable[..., ContactChange]) -> None:
-        """Apply a rule whose removals a brake may hold, and tell where it takes hold."""
+        """Apply a rule whose removals a brake may hold, and report when it does."""
         if self.is_erased:
             self.update(list_number, rule)
             return
@@ -272,13 +271,13 @@ class Recipient:
                              at=judge.engaged.timestamp, traceparent=self.origin.traceparent)  # fmt: skip
 
     def message(self, provider: str, provider_message_id: str) -> MessageRow | None:
-        """The row of a message."""
+        """Return a message's row."""
         key = message_key(self.account, provider, provider_message_id)
         value = self._messages.get(self.origin.partition, key)
         return None if value is None else message_row.from_bytes(value, self._codec)
 
     def put_message(self, provider: str, provider_message_id: str, after: MessageRow) -> None:
-        """Write the row of a message."""
+        """Write a message's row."""
         key = message_key(self.account, provider, provider_message_id)
         self._messages.put(self.origin.partition, key, message_row.to_bytes(after, self._codec))
 
@@ -290,7 +289,7 @@ class Recipient:
                 continue
             match event:
                 case ContactState():
-                    # What holds for the whole account changes several states at once.
+                    # An account-wide change affects several states at once.
                     of_many = () if event.scope == LIST_SCOPE else (event.list_number,)
                     event_id = derived_id(event.last_event_id, "contact", *of_many)
                     self._publish(event.contact, event, event_id, origin.at)
@@ -298,17 +297,17 @@ class Recipient:
                     self._batch.send("links", event, key=event.click_id.encode(), event_id=event.event_id,
                                      at=event.registered_at, traceparent=origin.traceparent)  # fmt: skip
                 case _:
-                    # Events share the partition count and the key of their source: its partition is theirs.
+                    # Events share their source's key and partition count, and so its partition.
                     self._batch.send(EVENT_TOPICS[type(event)], event, key=origin.key, event_id=event.event_id,
                                      at=event.timestamp, partition=origin.partition,
                                      traceparent=origin.traceparent,
                                      received_at=origin.received_at)  # fmt: skip
 
     def tell_void(self, order: ContactCommand, row: ContactRow, at: int) -> None:
-        """Write to the audit log that an order changed nothing: the contact was removed after it was given."""
+        """Record in the audit log that an order had no effect: the contact was removed after it was given."""
         details = {
             "list": order.list_number,
-            "note": "the contact was removed after this was ordered, and stays removed",
+            "note": "the contact was removed after this order, and stays removed",
             "order": order.event_id,
             "reason": row.reason,
             "removed_at": row.removed_at,
@@ -335,7 +334,7 @@ class Recipient:
     def _told(
         self, list_number: str | None, known: ContactRow | None, after: ContactRow, cause: Cause, last: str
     ) -> list[Event | ContactState]:
-        """What is told of a row that says something else than before."""
+        """Return the events for a row that says something new."""
         if self.number is None:
             return []
         was_active = known is None or known.active

@@ -1,9 +1,9 @@
-"""Messages and their reports, whichever comes first.
+"""Messages and their reports, whichever arrives first.
 
-A report of an account that registers its messages may come before its message. The contact's row is changed at once:
-who complained must not be texted again, whatever the message is called. What is told about the message (`sent`,
-`delivery`, callbacks) waits in the message's row, so that it bears the sender's own id; after a while it goes out
-under the provider's.
+In accounts that register messages, a report may arrive before its message. It changes the contact's row at once: a
+person who complained must not be texted again, whatever the message is called. Events about the message (`sent`,
+`delivery`, callbacks) wait in the message's row, so that they can carry the sender's own id; after a while they are
+sent under the provider's.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from streams.rules.outcome import Cause
 
 
 class Registrations:
-    """Lets reports wait and messages meet them.
+    """Lets reports wait for their messages, and matches them.
 
-    `wait`: seconds that a report waits; 0: none does. `now` gives ms by our own clock. `on_orphaned` is told how many
-    reports went out without their message.
+    `wait`: seconds that a report waits; 0: it does not. `now` returns ms of our own clock. `on_orphaned` gets the
+    number of reports sent without their message.
     """
 
     def __init__(
@@ -53,14 +53,14 @@ class Registrations:
         self._on_orphaned = on_orphaned
 
     def must_wait(self, account: str, known: MessageRow | None) -> bool:
-        """Whether a report waits whose message is not registered. It does not overtake one that waits already."""
+        """Whether a report must wait for its unregistered message. It never overtakes one that is already waiting."""
         if known is not None:
             return bool(known.waiting)
         config = self._accounts.accounts.get(account)
         return config is not None and config.registers_messages and self._wait > 0
 
     def let_wait(self, recipient: Recipient, receipt: Receipt, belongs: Belonging, known: MessageRow) -> None:
-        """Count a report for the contact that it names, and keep what it says of its message."""
+        """Count a report for its contact, and keep what it says about the message."""
         reported = apply_receipt(known, receipt)
         name = message_name(receipt.provider, receipt.provider_message_id)
         cause = reported_by(receipt, None, message_events(known, reported, receipt, belongs.name))
@@ -70,7 +70,7 @@ class Registrations:
             waiting = (*waiting, to_wait(belongs.name, receipt))
         elif counted is known:
             return
-        # Nothing of the message is told yet.
+        # No events about the message are sent yet.
         kept = replace(counted, waiting=waiting, sent=False)
         if len(waiting) > MAX_WAITING:
             self.release(recipient, kept)
@@ -78,7 +78,7 @@ class Registrations:
             recipient.put_message(receipt.provider, receipt.provider_message_id, kept)
 
     def register(self, recipient: Recipient, message: MessageSent) -> None:
-        """Take a registration in, and tell what has waited for it."""
+        """Accept a registration, and send the events that waited for it."""
         before = recipient.message(message.provider, message.provider_message_id) or MessageRow(since=self._now())
         after, events = register(before, message, self._now())
         if after is before:
@@ -93,7 +93,7 @@ class Registrations:
         recipient.put_message(message.provider, message.provider_message_id, after)
 
     def release(self, recipient: Recipient, known: MessageRow) -> None:
-        """Tell what has waited long enough, under the provider's id."""
+        """Send what has waited long enough under the provider's id."""
         receipt = known.waiting[0].receipt
         sent = self._tell(recipient, known.waiting, None)
         after = replace(known, since=self._now(), waiting=(), sent=sent)
@@ -101,7 +101,7 @@ class Registrations:
         self._on_orphaned(len(known.waiting))
 
     def _tell(self, recipient: Recipient, waiting: Iterable[Waiting], message: MessageSent | None) -> bool:
-        """Send the events of reports that have waited; returns whether `sent` is out. They are counted already."""
+        """Send the events of reports that waited; returns whether `sent` is among them. They are already counted."""
         told = MessageRow(since=0, message=message, sent=message is not None)
         for named, receipt in waiting:
             before, told = told, apply_receipt(told, receipt)

@@ -1,6 +1,6 @@
-"""The row kept for one contact (`account:list_number:number`), and its bytes in the table.
+"""A contact's row (`account:list_number:number`), and its bytes in the table.
 
-One row holds everything that decides whether the contact may be texted, so that it is written in one piece.
+One row holds everything that decides whether the contact may be texted, so that it is written atomically.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from schemas.pseudonyms import PREFIX
 from schemas.records import ContactState
 
 FORMAT = 7
-"""Version of the bytes. It changes with the meaning or the order of the fields. Formats 2 to 6 are read too: 2 kept the
-states of a contact's last messages, which are in their rows now, and no orders; 2 and 3 had neither `opted_out` nor
-what follows it, 4 neither `consented_at` nor `names`, and 5 no `names`; none had what the brake counts and holds."""
+"""Version of the bytes. It changes with the meaning or order of the fields. Formats 2 to 6 can be read: 2 kept the
+states of a contact's last messages, which are in their own rows now, and no orders; 2 and 3 had neither `opted_out` nor
+what follows it, 4 neither `consented_at` nor `names`, 5 no `names`; none had what the brake counts and holds."""
 
 STEP_MS = 300_000
 """Removals by rules are counted in steps of five minutes."""
 
 RULED, HELD = b"ruled:", b"held:"
-"""What the labels of removals by rules, and of held contacts, begin with."""
+"""Prefixes of the labels of removals by rules, and of held contacts."""
 
 _ERASED = PREFIX.encode()
 
 
 class RowError(StoreFailed):
-    """Bytes of a table that are not a row of a known format: the table is damaged, or of a newer version."""
+    """The table holds bytes that are not a row of a known format: it is damaged, or from a newer version."""
 
 
 class Counted(NamedTuple):
-    """A message that the count of failures looks at. A tuple, because a row holds many and is read for every record.
+    """A message considered by the failure count. A tuple, because a row holds many and is read for every record.
 
-    `key` is `provider:provider_message_id`, which stays the same whatever is registered about the message. `at` orders
-    messages (ms). `failed`: it did; otherwise it was delivered, which ends the run.
+    `key` is `provider:provider_message_id`, which stays the same whatever is registered. `at` orders messages (ms).
+    `failed`: it failed; otherwise it was delivered, which ends the run.
     """
 
     key: str
@@ -56,10 +56,10 @@ class Ruled(NamedTuple):
 
 
 class Held(NamedTuple):
-    """A removal by a rule that waits for a person's yes or no: for what and when (ms), and what it goes back to.
+    """A removal by a rule that waits for a person's decision: its reason, its time (ms), and its cause.
 
-    `event_id`, `told`, `provider`, `message_id` and `received_at` are those of its cause. `place` is the list whose
-    brake holds it, `account:list_number`, and `after` the id of the last decision about that brake before.
+    `event_id`, `told`, `provider`, `message_id`, and `received_at` are those of the cause. `place` is the list whose
+    brake holds it, `account:list_number`, and `after` the id of the previous decision about that brake.
     """
 
     reason: str
@@ -77,24 +77,22 @@ class Held(NamedTuple):
 class ContactRow:
     """State of one contact. Times are milliseconds since 1970 UTC.
 
-    `active`: it was not removed. It may be texted if it is not held either. `ruled`: which rule's removal the brake
-    counts; None: no rule removed it, or a person did say yes. `held`: a removal that the brake holds.
+    `active`: it was not removed. It may be texted unless it is held. `ruled`: the rule's removal that the brake counts;
+    None: no rule removed it, or a person confirmed. `held`: a removal held by the brake.
 
-    `since` is when `active` took its value, for a new contact the time of the first record. Failures at or
-    before `counted_from` do not count: START and a restore set it. `removed_at` is the newest time at which
-    anything asked for the contact's removal, also while it was out already: an older START or restore that
-    arrives late does not undo it.
-    `counted` holds the newest messages that failed or were delivered, sorted by (at, key). Messages that are open, and
-    those whose end says nothing of the contact, are not in it, however many there are. `removals` holds which messages
-    removed the contact last, `inbound`, `clicks` and `orders` the ids of the last replies, clicks and orders, newest
-    last. `erased_at` is when the number was erased; such a row stands under its pseudonym and on no list.
-    `opted_out`: the contact itself asked to be left alone, and has not come back since. `consented_at` is when it last
-    said that it may be texted, by START or through an operator; 0 where nothing is known of that.
+    `since` is when `active` last changed or, for a new contact, the time of the first record. Failures at or before
+    `counted_from`, which START and a restore set, do not count. `removed_at` is the newest time at which anything asked
+    for the contact's removal, even while it was already removed: an older START or restore that arrives late does not
+    undo it. `counted` holds the newest messages that failed or were delivered, sorted by (at, key). It omits open
+    messages, and those whose outcome says nothing about the contact. `removals` holds the messages that last removed
+    the contact; `inbound`, `clicks`, and `orders` hold the ids of the last replies, clicks, and orders, newest last.
+    `erased_at` is when the number was erased; such a row is stored under its pseudonym, on no list. `opted_out`: the
+    contact asked to be left alone and has not come back since. `consented_at` is when it last consented, by START or
+    through an operator; 0 if unknown.
 
-    The row of a number for the whole account, against which every list is held, is one of these too, and counts no
-    messages. `stops` are the receivers to which its opt-outs went, one for each that no START has undone;
-    `except_lists` the lists on which the contact has come back; `names` what else the person is known as: for a number
-    the ids of channels, for such an id the number.
+    The account-wide row of a number, which is combined with every list's, has the same form, and counts no messages.
+    `stops` are the receivers of its opt-outs that no START has undone; `except_lists` the lists to which the contact
+    has come back; `names` the person's other names: for a number the channels' ids, for an id the number.
     """
 
     active: bool = True
@@ -123,7 +121,7 @@ class ContactRow:
 
     @property
     def failures(self) -> int:
-        """Messages in a row that failed, counted from the newest back to the last one that was delivered."""
+        """Number of failed messages since the last delivered one."""
         count = 0
         for message in reversed(self.counted):
             if not message.failed or message.at <= self.counted_from:
@@ -133,11 +131,11 @@ class ContactRow:
 
     @property
     def known_as(self) -> str | None:
-        """The number of the person whom this row has under an id of a channel; None where none is known."""
+        """The number of the person known in this row by a channel's id; None if it is unknown."""
         return self.names[0] if self.names and self.names[0].startswith("+") else None
 
     def state(self, account: str, list_number: str, number: str, event_id: str) -> ContactState:
-        """The public state of the contact whose row this is; `event_id` is that of what brought it about."""
+        """Return the contact's public state; `event_id` is that of its cause."""
         return ContactState(
             contact=contact_key(account, list_number, number),
             account=account,
@@ -156,8 +154,8 @@ class ContactRow:
 
 
 def to_bytes(row: ContactRow) -> bytes:
-    """A row as compact JSON: a list that begins with the format's version and what is counted, and ends with the hold,
-    so that the indexes of the table need not read the rest (`labels_of`, `holders_of`)."""
+    """Return a row as compact JSON: a list that begins with the format version and the counted data, and ends with the
+    hold, so that the table's indexes need not read the rest (`labels_of`, `holders_of`)."""
     return orjson.dumps(
         (
             FORMAT,
@@ -189,9 +187,8 @@ _LISTED = b"[%d," % FORMAT
 
 
 def labels_of(key: bytes, value: bytes) -> Collection[bytes]:
-    """What a row of the table is counted under: the contacts that a list has, the removals by rules in each step of
-    time and era of its brake, the contacts that it holds since which decision. What is erased is none of a list's.
-    """
+    """Return the labels under which a table row is counted: contacts of a list, removals by rules for each time step
+    and era of its brake, contacts held since a decision. Erased rows belong to no list."""
     place, _, number = key.rpartition(b":")
     if number.startswith(_ERASED):
         return ()
@@ -207,17 +204,17 @@ def labels_of(key: bytes, value: bytes) -> Collection[bytes]:
 
 
 def size_label(place: bytes) -> bytes:
-    """Label of the contacts of a list (`account:list_number`) that were not removed."""
+    """Return the label of a list's (`account:list_number`) contacts that were not removed."""
     return b"size:" + place
 
 
 def ruled_label(place: bytes, era: str, step: int) -> bytes:
-    """Label of the contacts that rules removed in a step of time."""
+    """Return the label of contacts that rules removed in a time step."""
     return b"%s%s:%s:%d" % (RULED, place, era.encode(), step)
 
 
 def held_label(place: bytes, after: str) -> bytes:
-    """Label of the contacts that a brake holds since a decision."""
+    """Return the label of contacts held by a brake since a decision."""
     return _held_label(holder(place, after))
 
 
@@ -226,12 +223,12 @@ def _held_label(held_by: bytes) -> bytes:
 
 
 def holder(place: bytes, after: str) -> bytes:
-    """What a held contact's row is found by: its list, and which decision came last before."""
+    """Return the key by which a held contact's row is found: its list, and the previous decision."""
     return b"%s:%s" % (place, after.encode())
 
 
 def holders_of(value: bytes) -> Collection[bytes]:
-    """What holds the contact of a row. Every write asks, so that most rows are told by their end."""
+    """Return what holds a row's contact. Called on every write, so for most rows it only looks at the end."""
     if value.endswith(_NOT_HELD) or not value.startswith(_LISTED):
         return ()
     held = from_bytes(value).held
@@ -239,19 +236,19 @@ def holders_of(value: bytes) -> Collection[bytes]:
 
 
 def step_of(label: bytes) -> int:
-    """The step of time in a label of removals by rules."""
+    """Return the time step in a label of removals by rules."""
     return int(label.rpartition(b":")[2])
 
 
 def from_bytes(data: bytes) -> ContactRow:
-    """The row that `to_bytes` wrote. Raises RowError."""
+    """Read a row written by `to_bytes`. Raises RowError."""
     try:
         version, *values = orjson.loads(data)
         if version == 2:
             *first, recent, inbound, clicks, _ = values
             version, values = 3, [*first, list(_counted(recent)), inbound, clicks, (), (), 0]
         if version == 3:
-            # An opt-out is the only removal for `message`.
+            # Only an opt-out removes for the reason `message`.
             version, values = 4, [*values, values[1] == "message", (), ()]
         if version == 4:
             # START and a restore set `counted_from`.
@@ -287,11 +284,11 @@ def from_bytes(data: bytes) -> ContactRow:
     except RowError:
         raise
     except (IndexError, TypeError, ValueError) as error:
-        raise RowError(f"does not read as a contact row: {error}") from error
+        raise RowError(f"cannot be read as a contact row: {error}") from error
 
 
 def _counted(states: Iterable[list[Any]]) -> Iterable[Counted]:
-    """What counts of the messages in a row of format 2: key, status, detail, class, rank, occurred_at, at and more."""
+    """Return the countable messages of a format 2 row: key, status, detail, class, rank, occurred_at, at, and more."""
     for key, _, _, status_class, _, _, at, *_ in states:
         if status_class in ("transient", "delivered"):
             yield Counted(key, at, status_class == "transient")

@@ -8,7 +8,7 @@ from bus.settings import BusSettings
 
 
 class StreamsSettings(BusSettings):
-    """What streams needs beside the Kafka settings."""
+    """Settings of streams besides those for Kafka."""
 
     port: int = Field(
         default=0,

@@ -1,4 +1,4 @@
-"""What could not be read, and may all the same be somebody's wish not to be texted."""
+"""Checks whether unreadable data may contain an opt-out."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from urllib.parse import unquote_plus
 from streams.optout import OptOutWords
 
 MAX_CHARACTERS = 64_000
-"""Characters of a payload that are looked at. Those of providers have a few thousand."""
+"""Characters of a payload that are examined. Real ones have a few thousand."""
 
 MAX_VALUES = 200
-"""Different texts of a payload that are looked at: each costs what a reply costs."""
+"""Distinct texts of a payload that are examined; each costs as much as a reply."""
 
 MAX_TEXTS = 400
-"""Different texts of a callback that are looked at, of all its items."""
+"""Distinct texts of a callback that are examined, over all its items."""
 
 _NAMES = frozenset({"optOut"})
-"""Names of fields that look like what somebody says."""
+"""Field names that look like a person's words."""
 
 _table = tomllib.loads(files(__package__).joinpath("unread.toml").read_text("utf-8"))
 _flags = {
@@ -28,12 +28,12 @@ _flags = {
     for provider, flags in _table.items()
 }
 _ignored = re.compile(r"[\s\"']+").sub
-# A body that is broken is split where values may end, whatever it was meant to be.
+# A broken body is split wherever values may end, whatever it was meant to be.
 _edges = re.compile(r"[\"&=<>\r\n]").split
 
 
 class Unread:
-    """What of one callback could not be read, its items one after the other."""
+    """The unreadable items of one callback, one after the other."""
 
     def __init__(self, provider: str, words: OptOutWords) -> None:
         self._flagged = _flags.get(provider)
@@ -41,10 +41,10 @@ class Unread:
         self._read: dict[str, bool] = {}
 
     def may_opt_out(self, payload: str) -> bool:
-        """Whether a flag of the provider's stands in a payload, or a text that would be an opt-out as a reply.
+        """Whether a payload contains a provider's opt-out flag, or a text that would be an opt-out as a reply.
 
-        A callback of ten thousand broken items may have so many texts that nobody can wait until all are read: what is
-        not read may be an opt-out.
+        A callback with ten thousand broken items may have too many texts to examine in time; any that is not examined
+        may be an opt-out.
         """
         payload = payload[:MAX_CHARACTERS]
         if self._flagged is not None and self._flagged(_ignored("", payload.lower())):

@@ -36,7 +36,7 @@ async def _damage(ground: Ground, house: House) -> Books:
     await house.until_ready()
     await house.traffic.more(40)
     found = await house.balance()
-    if code != 1 or "is damaged and begins anew from Kafka" not in house.log("streams-1"):
+    if code != 1 or "is damaged and is being restored from Kafka" not in house.log("streams-1"):
         raise NotSo(f"streams set the damaged store aside (it ended with {code})")
     return found
 

@@ -1,1 +1,1 @@
-"""An Apache Kafka for development, the demo and the tests."""
+"""An Apache Kafka broker for development, the demo, and tests."""

@@ -1,7 +1,7 @@
-"""An archive of Kafka's classes as Java has loaded and linked them, with which a broker starts at half the cost.
+"""An archive of Kafka's classes, loaded and linked, that halves the cost of starting a broker.
 
-PyPI's Java comes without the archive of its own classes that others have. This one holds both (Java 25's AOT cache, JEP
-514); it lies beside the jars.
+PyPI's Java lacks the default archive of its own classes. This one holds both (Java 25's AOT cache, JEP 514) and is
+stored next to the jars.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Train = Callable[[Path, str], None]
 
 
 def class_archive(program: Path, classpath: str, train: Train) -> Path | None:
-    """The archive (60 MB) for this Java and class path, made at the first call.
+    """Return the archive (60 MB) for this Java and class path, and create it on first use.
 
-    None while another process makes it, and where it cannot be made: a broker starts without it, too. `train` runs a
-    broker with a data directory and one more option for Java, to its end. Raises nothing.
+    Returns None while another process creates it, or if that fails: a broker starts without it, too. `train` runs a
+    broker with a data directory and one more Java option until it exits. Never raises.
     """
     of = hashlib.sha256(f"{program}\n{classpath}".encode()).hexdigest()[:16]
     path = cache_dir() / f"trackly-kafka-{of}.aot"
@@ -43,6 +43,6 @@ def _make(path: Path, train: Train) -> None:
             train(Path(directory) / "kafka", f"-XX:AOTCacheOutput={made}")
         except RuntimeError:
             made.unlink(missing_ok=True)
-        # Remembered as an empty file where it failed: not every start should try.
+        # A failure is remembered as an empty file, so that not every start tries again.
         made.touch()
         made.replace(path)

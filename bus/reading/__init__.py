@@ -1,1 +1,1 @@
-"""Reading without a part in the work: copies of topics, ranges of time, one reader for everything."""
+"""Reading without joining the pipeline's groups: copies of topics, time ranges, single readers."""

@@ -1,4 +1,4 @@
-"""Reading as a member of a consumer group, from where the group has committed."""
+"""Reading as a member of a consumer group, starting at the committed offsets."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from bus.settings import BusSettings
 log = logging.getLogger(__name__)
 
 Placed = Callable[[Any, Iterable[Any]], Awaitable[None]]
-"""Places a consumer in the partitions that it was given."""
+"""Positions a consumer in its assigned partitions."""
 
 Revoked = Callable[[Iterable[Any]], Awaitable[None]]
-"""Finishes what is under way of partitions that go to another process, which waits for it."""
+"""Finishes work on partitions that are moving to another process, which waits for it."""
 
 
 async def go_on_where_committed(consumer: Any, assigned: Iterable[Any], *, new_at_end: bool = False) -> None:
-    """Place a consumer that was given partitions: where its group has committed, else where they begin, or end.
+    """Position a consumer at its group's committed offsets or, where there are none, at the beginning or end.
 
-    aiokafka comes to the same places, but looks for a beginning where the leader was.
+    aiokafka arrives at the same positions, but asks the old leader where a partition begins.
     """
     try:
         committed = {tp: await consumer.committed(tp) for tp in assigned}
         new = [tp for tp, offset in committed.items() if offset is None]
         places = await (consumer.end_offsets(new) if new_at_end else consumer.beginning_offsets(new))
     except KafkaError as error:
-        log.warning("partitions are read from where aiokafka finds: %s", type(error).__name__)
+        log.warning("leaving the start positions to aiokafka: %s", type(error).__name__)
         return
     mine = consumer.assignment()
     for tp, offset in {**committed, **places}.items():
@@ -42,7 +42,7 @@ async def go_on_where_committed(consumer: Any, assigned: Iterable[Any], *, new_a
 
 
 async def from_now_on(consumer: Any, assigned: Iterable[Any]) -> None:
-    """As `go_on_where_committed`, but where nothing is committed, what is there already is left out."""
+    """Like `go_on_where_committed`, but without committed offsets, existing records are skipped."""
     await go_on_where_committed(consumer, assigned, new_at_end=True)
 
 
@@ -61,10 +61,10 @@ async def group_consumer(
     alone: bool = False,
     **options: Any,
 ) -> AsyncIterator[Any]:
-    """A member of a group that reads these topics, for as long as the block lasts. Names are those on the broker.
+    """Read these topics as a member of a group, for the duration of the block. Names are those on the broker.
 
-    `alone`: one member of the group reads everything, the others stand by. `options` are aiokafka's. It commits what
-    it is told to. Raises aiokafka.errors.KafkaError.
+    `alone`: one member reads everything while the others stand by. `options` are aiokafka's. Nothing is committed
+    automatically. Raises aiokafka.errors.KafkaError.
     """
     if alone:
         options["partition_assignment_strategy"] = [OneReader]
@@ -78,12 +78,12 @@ async def group_consumer(
 
 
 async def commit_what_is_mine(consumer: Any, offsets: Mapping[Any, int]) -> None:
-    """Commit offsets one by one; those of partitions that another process has by now are its own."""
+    """Commit offsets one by one; partitions that have moved to another process are skipped."""
     for tp, offset in offsets.items():
         try:
             await consumer.commit({tp: offset})
         except (CommitFailedError, IllegalStateError):
-            log.info("%s[%d] was given to another process; it may do some of it again", *tp)
+            log.info("%s[%d] has moved to another process, which may repeat some records", *tp)
 
 
 class _Listener(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Consumers of no group, which see all and commit nothing."""
+"""Consumers without a group, which see everything and commit nothing."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["TopicPartition", "bounds_of", "outside_consumer", "started_outside",
 
 @asynccontextmanager
 async def outside_consumer(settings: BusSettings, topics: Iterable[str] = (), **options: Any) -> AsyncIterator[Any]:
-    """A consumer of no group, for as long as the block lasts. `options` are aiokafka's.
+    """Open a consumer without a group, for the duration of the block. `options` are aiokafka's.
 
-    It knows where `topics` are from the start. Of what it does not know, aiokafka asks for one topic after the other.
+    It knows the partitions of `topics` from the start; for any other topic, aiokafka makes a separate request.
 
     Raises aiokafka.errors.KafkaError.
     """
     consumer = new_consumer(settings, **options)
     try:
         await consumer.start()
-        # A consumer that is stopped before its tasks have begun raises CancelledError from aiokafka.
+        # Stopping a consumer before its tasks have begun raises CancelledError from aiokafka.
         await asyncio.sleep(0)
         if names := list(topics):
             await consumer._client.set_topics(names)
@@ -53,7 +53,7 @@ async def value_at(settings: BusSettings, partition: TopicPartition, offset: int
 
 
 async def started_outside(settings: BusSettings, **options: Any) -> Any:
-    """A consumer of no group that whoever asks for it stops. Raises aiokafka.errors.KafkaError."""
+    """Return a started consumer without a group; the caller stops it. Raises aiokafka.errors.KafkaError."""
     return await started(new_consumer(settings, **options))
 
 

@@ -1,4 +1,4 @@
-"""Records of some topics between two times: read from the outside, without a consumer group."""
+"""Reads topic records between two times, without a consumer group."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from bus.reading.outside import outside_consumer
 from bus.settings import BusSettings
 
 WAIT_MS = 500
-"""Milliseconds that a batch waits for a first record."""
+"""Milliseconds that a batch waits for its first record."""
 
 READ = 500
-"""Records that are read at once."""
+"""Records read at once."""
 
 FAR_AHEAD_MS = 1 << 62
-"""A time that nothing was written after: a range up to it holds all that is there when it is opened."""
+"""A time in the far future: a range up to it covers everything that exists when it is opened."""
 
 
 class Range:
     """Records between two offsets of each partition. `positions` and `ends` are offsets by `topic/partition`.
 
-    `positions` are behind what was passed: that which `passed` was called with, and every batch but the last.
+    `positions` follow the records that have been passed: those given to `passed`, and every batch but the last.
     """
 
     def __init__(self, consumer: Any, positions: Mapping[str, int], ends: Mapping[str, int]) -> None:
@@ -38,17 +38,17 @@ class Range:
 
     @property
     def left(self) -> int:
-        """Records that were not passed yet; retention may have deleted some."""
+        """Number of records not passed yet; retention may have deleted some."""
         return sum(max(0, end - self.positions[place]) for place, end in self.ends.items())
 
     async def batch(self, limit: int) -> list[Any] | None:
-        """The next records, which may be none, by their times as far as they came together; None at the end.
+        """Return the next records (possibly none), sorted by time as far as they arrived together; None at the end.
 
-        The order of each partition is kept.
+        Keeps the order within each partition.
         """
         for tp in self._consumer.assignment():
             place = place_of(tp.topic, tp.partition)
-            # Where retention deleted what follows, the position moves without a record.
+            # Where retention has deleted the next records, the position moves without a record.
             self.positions[place] = max(self.positions[place], await self._consumer.position(tp))
             if self.positions[place] >= self.ends[place]:
                 self._consumer.pause(tp)
@@ -59,21 +59,21 @@ class Range:
         return list(merge(*parts, key=lambda record: record.timestamp))
 
     def passed(self, record: Any) -> None:
-        """This record has been dealt with, and all before it in its partition."""
+        """Mark this record, and all before it in its partition, as handled."""
         self.positions[place_of(record.topic, record.partition)] = record.offset + 1
 
 
 def place_of(topic: str, partition: int) -> str:
-    """Name of a partition: `topic/partition`."""
+    """Return the name of a partition: `topic/partition`."""
     return f"{topic}/{partition}"
 
 
 async def offsets_between(
     settings: BusSettings, topics: Iterable[str], from_ms: int, to_ms: int
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """First offset of what was written from `from_ms` on, and of what was written from `to_ms` on, by place.
+    """Return the offsets of the first records written from `from_ms` on, and from `to_ms` on, by partition name.
 
-    Topics by their short names; those that do not exist are left out. Raises aiokafka.errors.KafkaError,
+    Topics are given by short name; missing ones are left out. Raises aiokafka.errors.KafkaError,
     bus.admin.BrokerUnavailable.
     """
     partitions = await asyncio.to_thread(_partitions, settings, topics)
@@ -90,7 +90,7 @@ async def offsets_between(
 
 
 def _partitions(settings: BusSettings, topics: Iterable[str]) -> list[Partition]:
-    # A consumer knows only the partitions of topics that it reads.
+    # A consumer only knows the partitions of topics that it reads.
     with Admin(settings) as admin:
         found = admin.describe(settings.catalogue[topic].name for topic in topics)
     return [(topic.name, number) for topic in found.values() for number in range(topic.partitions)]
@@ -134,13 +134,13 @@ async def open_to_end(
 async def open_range(
     settings: BusSettings, positions: Mapping[str, int], ends: Mapping[str, int]
 ) -> AsyncIterator[Range]:
-    """Read from `positions` to `ends` for as long as the block lasts. Raises aiokafka.errors.KafkaError."""
+    """Read from `positions` to `ends` for the duration of the block. Raises aiokafka.errors.KafkaError."""
     async with outside_consumer(settings) as consumer:
         yield range_of(consumer, positions, ends)
 
 
 def range_of(consumer: Any, positions: Mapping[str, int], ends: Mapping[str, int]) -> Range:
-    """What a consumer reads from `positions` to `ends`."""
+    """Return the range from `positions` to `ends` of a consumer."""
     starts = {}
     for place, end in ends.items():
         topic, _, number = place.rpartition("/")

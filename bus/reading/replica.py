@@ -1,6 +1,6 @@
-"""A copy of a whole topic on this machine: the newest value of each key, followed without a consumer group.
+"""A local copy of a whole topic: the newest value of each key, followed without a consumer group.
 
-Where the copy stands in each partition is written in one step with the rows, so a restart goes on where it was.
+The copy's offsets are written atomically with the rows, so a restart continues where it stopped.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from schemas.topics import Topic
 
 log = logging.getLogger(__name__)
 
-# Keys of topics are texts without a zero byte.
+# Topic keys are texts without a zero byte.
 _TOPIC_KEY = b"\x00topic"
 _NAME_KEY = b"\x00name"
 _POSITION_KEY = b"\x00position/%d"
@@ -35,15 +35,15 @@ _POLL_MS = 2_000
 _PURGE_BATCH = 1_000
 
 Merge = Callable[[bytes | None, Any], bytes | None]
-"""Gives the row of a key from the row before and the record that follows; None deletes it."""
+"""Computes a key's new row from its current row and the next record; None deletes it."""
 
 
 class Replica:
-    """A copy of one topic. `merge` says what a record makes of its row; without it, the newest value counts.
+    """A copy of one topic. `merge` turns a record into its row; by default, the newest value is the row.
 
-    `versioned`: records tell their version in a header (`bus/tables/versions.py`), and the highest counts, whichever
-    was written last. `since` tells with what a copy begins that has nothing yet: what was written since that time (ms);
-    by default with all there is. `on_key` is told every key that is read.
+    `versioned`: records carry their version in a header (`bus/tables/versions.py`), and the highest version wins,
+    whichever was written last. `since` returns the time (ms) from which a new copy begins; by default it begins with
+    everything. `on_key` is called with every key that is read.
     """
 
     def __init__(
@@ -72,11 +72,12 @@ class Replica:
         self._moved = asyncio.Condition()
 
     def get(self, key: bytes) -> bytes | None:
-        """The row of a key, or None. Raises StoreFailed, and then the copy is given up: a restart makes a new one."""
+        """Return the row of a key, or None. Raises StoreFailed; the copy is then unusable, and a restart makes a new
+        one."""
         return self.get_many((key,))[0]
 
     def get_many(self, keys: Iterable[bytes]) -> list[bytes | None]:
-        """The rows of keys, in their order, as `get` gives them. Raises StoreFailed."""
+        """Return the rows of keys, in order, like `get`. Raises StoreFailed."""
         try:
             rows = self._store.get_many(keys)
         except StoreFailed as error:
@@ -88,33 +89,33 @@ class Replica:
         return [None if row is None else unpack(row)[1] for row in rows] if self._versioned else rows
 
     def holds(self, part: bytes) -> bool:
-        """Whether some key contains this. Reads every row: for a start."""
+        """Whether any key contains this. Reads every row, so use it only at startup."""
         return any(part in key for key, _ in self._store.items())
 
     @property
     def left(self) -> int:
-        """Records still to be read of those that were there at the start."""
+        """Number of records still to be read of those that existed at the start."""
         return sum(max(0, end - self.positions.get(partition, 0)) for partition, end in self._ends.items())
 
     async def start(self) -> None:
-        """Go on reading where the copy stands, in the background.
+        """Continue reading in the background.
 
-        Raises UnknownTopic, BrokerUnavailable, and TopicMadeAnew for a copy of an earlier topic of this name.
+        Raises UnknownTopic, BrokerUnavailable, and TopicMadeAnew if the copy is of an earlier topic of the same name.
         """
         found = await asyncio.to_thread(self._look)
         name = self._store.get(_NAME_KEY)
         if name is not None and name != self.topic.name.encode():
-            log.warning("the copy is of %s, not of %s: it is read anew", name.decode(), self.topic.name)
+            log.warning("the copy is of %s, not of %s: reading it again from the start", name.decode(), self.topic.name)
             self._store.wipe()
         if self._versioned and self._store.get(_VERSIONED_KEY) is None:
-            # Rows from before they had versions say nothing of which counts.
+            # Rows without a version cannot be ordered.
             self._store.wipe()
             self._store.write({_VERSIONED_KEY: b""}, None)
         if self._versioned:
             await asyncio.to_thread(forget_gone, self._store)
         known = self._store.get(_TOPIC_KEY)
         if known is not None and known != found.id.encode():
-            raise TopicMadeAnew(f"{self.topic.name} was deleted and made anew since it was copied")
+            raise TopicMadeAnew(f"{self.topic.name} was deleted and recreated since it was copied")
         self._store.write({_TOPIC_KEY: found.id.encode(), _NAME_KEY: self.topic.name.encode()}, None)
         self.topic_id = found.id
         self._ends = dict(found.ends)
@@ -133,7 +134,7 @@ class Replica:
         self._task = asyncio.create_task(self._follow())
 
     async def _firsts(self, found: TopicLog) -> Mapping[int, int]:
-        """Where a copy that has nothing yet begins, by partition."""
+        """Return where a new copy begins, by partition."""
         if self._since is None:
             return found.begins
         at = self._since()
@@ -142,7 +143,7 @@ class Replica:
         return {tp.partition: found.ends[tp.partition] if places[tp] is None else places[tp].offset for tp in wanted}
 
     async def stop(self) -> None:
-        """Stop following and release the store."""
+        """Stop reading and release the store."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -151,7 +152,7 @@ class Replica:
         self._store.close()
 
     def wipe(self) -> None:
-        """Forget everything, so that the next start reads the topic from its beginning."""
+        """Delete everything, so that the next start reads the topic from its beginning."""
         self._store.wipe()
 
     async def reach(self, partition: int, offset: int) -> None:
@@ -160,7 +161,7 @@ class Replica:
             await self._moved.wait_for(lambda: self.positions.get(partition, 0) > offset)
 
     async def purge(self, is_dead: Callable[[bytes], bool]) -> int:
-        """Delete the rows that are dead; returns how many."""
+        """Delete expired rows; returns their number."""
         dead: dict[bytes, bytes | None] = {}
         for number, (key, value) in enumerate(self._store.items()):
             if not key.startswith(b"\x00") and is_dead(value):
@@ -182,17 +183,17 @@ class Replica:
             try:
                 await self._take(await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_BATCH))
             except aiokafka.errors.KafkaError as error:
-                log.warning("%s is not followed at the moment: %s", self.topic.name, type(error).__name__)
+                log.warning("%s cannot be read right now: %s", self.topic.name, type(error).__name__)
                 await asyncio.sleep(1)
                 self._seek_back()
             except Exception as error:
-                # A copy that stands still is noticed by whoever asks how old it is.
-                self.problem = f"the copy of {self.topic.name} cannot be kept: {type(error).__name__}: {error}"
+                # A stalled copy is noticed by whoever checks its age.
+                self.problem = f"the copy of {self.topic.name} cannot be updated: {type(error).__name__}: {error}"
                 log.critical("%s", self.problem)
                 raise
 
     def _seek_back(self) -> None:
-        # The client stands behind what it gave out, and an error may have kept that from the store.
+        # The client's position is past the records it returned, but an error may have kept them from the store.
         for partition, at in self.positions.items():
             self._consumer.seek(aiokafka.TopicPartition(self.topic.name, partition), at)
 
@@ -211,7 +212,7 @@ class Replica:
                 else:
                     known = rows[record.key] if record.key in rows else self._store.get(record.key)
                     rows[record.key] = self._merge(known, record)
-        # A compacted partition may end in offsets that hold no record.
+        # A compacted partition may end in offsets without a record.
         moved = {tp.partition: await self._consumer.position(tp) for tp in self._consumer.assignment()}
         moved = {partition: at for partition, at in moved.items() if at != self.positions[partition]}
         if moved:
@@ -222,11 +223,11 @@ class Replica:
                 self._moved.notify_all()
 
     def _take_newer(self, rows: dict[bytes, bytes | None], versions: dict[bytes, int], record: Any) -> None:
-        """Take a record in, unless something newer is known of its key."""
+        """Apply a record, unless something newer is known about its key."""
         key, version = record.key, version_in(record.headers) or 0
         known = versions[key] if key in versions else known_version(self._store, key)
         if version < known:
-            log.warning("%s[%d] offset %d is older than what was written before it, and does not count",
+            log.warning("ignoring %s[%d] offset %d: it is older than an earlier record of its key",
                         record.topic, record.partition, record.offset)  # fmt: skip
             return
         versions[key] = version

@@ -1,4 +1,4 @@
-"""A consumer group in which one member reads everything, and the others stand by."""
+"""A consumer group in which one member reads everything while the others stand by."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, Cons
 
 
 class OneReader(AbstractPartitionAssignor):  # type: ignore[misc]
-    """Gives all partitions of all topics to the member with the least id. For what is counted over all partitions."""
+    """Assigns all partitions of all topics to the member with the lowest id, for work that counts across partitions."""
 
     name = "one-reader"
     version = 0
@@ -19,7 +19,7 @@ class OneReader(AbstractPartitionAssignor):  # type: ignore[misc]
     def assign(
         cls, cluster: ClusterMetadata, members: Mapping[str, ConsumerProtocolMemberMetadata]
     ) -> dict[str, ConsumerProtocolMemberAssignment]:
-        """Partitions by member."""
+        """Return the partitions of each member."""
         topics = sorted({topic for member in members.values() for topic in member.subscription})
         all_partitions = [(topic, sorted(cluster.partitions_for_topic(topic) or ())) for topic in topics]
         reader = min(members)
@@ -30,9 +30,9 @@ class OneReader(AbstractPartitionAssignor):  # type: ignore[misc]
 
     @classmethod
     def metadata(cls, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
-        """What a member says of itself when it joins."""
+        """Return a member's metadata for joining."""
         return ConsumerProtocolMemberMetadata(cls.version, list(topics), b"")
 
     @classmethod
     def on_assignment(cls, assignment: ConsumerProtocolMemberAssignment) -> None:
-        """Nothing is kept between assignments."""
+        """Do nothing: no state is kept between assignments."""

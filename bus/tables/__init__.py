@@ -1,1 +1,1 @@
-"""Durable tables: rows by key in a store, logged to a changelog topic, and indexes beside the rows."""
+"""Durable tables: rows by key in a store, logged to a changelog topic, with indexes stored beside them."""

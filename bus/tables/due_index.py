@@ -1,7 +1,7 @@
-"""Which rows of a table ask to be looked at again, and when: an index beside the rows.
+"""An index of rows that want to be revisited at a certain time.
 
-It is a function of the rows and lies in the same store, so that it survives restarts and needs no changelog of its
-own. While no row asks, it is empty and costs nothing.
+It is a function of the rows and lives in the same store, so it survives restarts and needs no changelog. It costs
+nothing while no row is due.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from bus.clock import now_seconds
 from bus.tables.store import OWN_KEYS, Store
 
 DueAt = Callable[[bytes], int | None]
-"""When a row (by its value) is due, in ms since 1970, or None. Asked at every write."""
+"""Returns when a row is due, in ms since 1970, given its value, or None. Called on every write."""
 
 _MARK = OWN_KEYS + b"due:"
 
 
 class DueRows:
-    """The rows of all partitions that are due some time.
+    """The rows of all partitions that have a due time.
 
-    `patience` is in seconds (as `clock` counts them): a row that is found when a partition is taken over is due no
-    sooner than that. What was written while nobody read may make it another row.
+    `patience`, in seconds of `clock`, delays rows found when a partition is taken over: unread records may change them
+    first.
     """
 
     def __init__(self, due_at: DueAt, patience: float = 0.0, clock: Callable[[], float] = now_seconds) -> None:
@@ -32,14 +32,14 @@ class DueRows:
         self._rows: dict[int, dict[bytes, int]] = {}
 
     def load(self, partition: int, store: Store) -> None:
-        """Take over what a store holds."""
+        """Load a store's entries."""
         soonest = int((self._clock() + self._patience) * 1000)
         self._rows[partition] = {
             key[len(_MARK) :]: max(soonest, int.from_bytes(value, "big")) for key, value in store.own_items(_MARK)
         }
 
     def marks(self, partition: int, rows: Mapping[bytes, bytes | None]) -> dict[bytes, bytes | None]:
-        """Note rows (key and value) that are written; returns what must be stored with them."""
+        """Index rows (keys and values) that are being written; returns what to store with them."""
         due = self._rows.setdefault(partition, {})
         marks: dict[bytes, bytes | None] = {}
         for key, value in rows.items():
@@ -57,10 +57,10 @@ class DueRows:
         self._rows = {partition: due for partition, due in self._rows.items() if partition in kept}
 
     def count(self) -> int:
-        """How many rows are due some time."""
+        """Number of rows with a due time."""
         return sum(map(len, self._rows.values()))
 
     def until(self, now: int, partitions: Iterable[int], limit: int) -> list[tuple[int, bytes]]:
-        """Partition and key of at most `limit` rows of these partitions that are due at `now`."""
+        """Return partition and key of at most `limit` rows in these partitions that are due at `now`."""
         found = ((p, key) for p in partitions for key, at in self._rows.get(p, {}).items() if at <= now)
         return list(islice(found, limit))

@@ -1,4 +1,4 @@
-"""Where one partition of a table lies on this machine: RocksDB under the data directory, or memory in tests."""
+"""Storage of one table partition on this machine: RocksDB in the data directory, or memory in tests."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, Writ
 log = logging.getLogger(__name__)
 
 CACHE_BYTES = 256 << 20
-"""Blocks of rows that were read, kept in memory by all stores of a process together."""
+"""Block cache in bytes, shared by all stores of a process."""
 
 WRITE_BUFFER_BYTES = 128 << 20
-"""Rows that all stores of a process hold in memory before they write a file."""
+"""Write buffers in bytes, shared by all stores of a process."""
 
 KNOWN_BITS = 1 << 26
-"""Bits of a store that knows its keys: 8 MiB, of which a million keys set one in 67."""
+"""Bits of a store's key filter: 8 MiB, of which a million keys set one in 67."""
 
 _KNOWN_MASK = KNOWN_BITS - 1
 
 OWN_KEYS = b"\x00"
-"""What keys begin with that are not rows: a store's and its table's own. Rows never do."""
+"""Prefix of keys that belong to the store and its table. Row keys never have it."""
 
 _OFFSET_KEY = OWN_KEYS + b"offset"
 _FIRST_ROW = b"\x01"
@@ -36,54 +36,54 @@ class StoreInUse(RuntimeError):
 
 
 class StoreFailed(RuntimeError):
-    """Rows cannot be read or written, or are not what was written. It is not a record's fault."""
+    """Rows cannot be read or written, or are corrupt. The record being processed is not to blame."""
 
 
 class Store(Protocol):
     """Rows of one partition, and the changelog offset up to which they are complete."""
 
     def get(self, key: bytes) -> bytes | None:
-        """Value of a row, or None."""
+        """Return the value of a row, or None."""
 
     def get_many(self, keys: Iterable[bytes]) -> list[bytes | None]:
-        """Values of rows, None where there is none, in the order of the keys."""
+        """Return the values of rows in the order of the keys, with None for missing rows."""
 
     def write(self, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
-        """Store rows (None deletes) and the changelog offset that they reach, in one step. None: it stays as it is."""
+        """Atomically store rows (None deletes) and the changelog offset they reach. Offset None leaves it unchanged."""
 
     def offset(self) -> int | None:
-        """The last changelog offset that is in the store, or None when the store is new."""
+        """The last changelog offset in the store; None if the store is new."""
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """All rows."""
+        """Yield all rows."""
 
     def own_items(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """What is stored under keys that begin with `prefix`, such as OWN_KEYS; after nothing, everything."""
+        """Yield everything under keys with a prefix, such as OWN_KEYS; with an empty prefix, everything."""
 
     def wipe(self) -> None:
-        """Forget everything."""
+        """Delete everything."""
 
     def close(self) -> None:
         """Release files."""
 
 
 class MemoryStore:
-    """A store that lives as long as the process."""
+    """A store that lives in memory."""
 
     def __init__(self) -> None:
         self._rows: dict[bytes, bytes] = {}
         self._offset: int | None = None
 
     def get(self, key: bytes) -> bytes | None:
-        """Value of a row, or None."""
+        """Return the value of a row, or None."""
         return self._rows.get(key)
 
     def get_many(self, keys: Iterable[bytes]) -> list[bytes | None]:
-        """Values of rows."""
+        """Return the values of rows."""
         return [self._rows.get(key) for key in keys]
 
     def write(self, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
-        """Store rows and the offset that they reach."""
+        """Store rows and the offset they reach."""
         for key, value in rows.items():
             if value is None:
                 self._rows.pop(key, None)
@@ -93,19 +93,19 @@ class MemoryStore:
             self._offset = offset
 
     def offset(self) -> int | None:
-        """The last changelog offset that is in the store."""
+        """The last changelog offset in the store."""
         return self._offset
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """All rows."""
+        """Yield all rows."""
         yield from [item for item in self._rows.items() if not item[0].startswith(OWN_KEYS)]
 
     def own_items(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """What is stored under keys that begin with `prefix`."""
+        """Yield everything under keys with a prefix."""
         yield from [item for item in self._rows.items() if item[0].startswith(prefix)]
 
     def wipe(self) -> None:
-        """Forget everything."""
+        """Delete everything."""
         self._rows.clear()
         self._offset = None
 
@@ -114,9 +114,9 @@ class MemoryStore:
 
 
 class KnownKeys:
-    """Tells of most keys that were never added that they were not, at a tenth of what a look-up in RocksDB costs.
+    """A filter that identifies most unknown keys at a tenth of the cost of a RocksDB lookup.
 
-    It has a bit for a hash of each key. With as many keys as bits, two of three that were not added seem to be.
+    It keeps a bit for a hash of each key. With as many keys as bits, two of three unknown keys look known.
     """
 
     def __init__(self, keys: Iterable[bytes] = ()) -> None:
@@ -124,27 +124,26 @@ class KnownKeys:
         self.add(keys)
 
     def add(self, keys: Iterable[bytes]) -> None:
-        """Note keys. A key stays noted when its row is deleted."""
+        """Add keys. They stay when their rows are deleted."""
         bits = self._bits
         for key in keys:
             at = hash(key) & _KNOWN_MASK
             bits[at >> 3] |= 1 << (at & 7)
 
     def some(self, keys: Iterable[bytes]) -> list[bytes | None]:
-        """Of each key itself where it may have been added, else None."""
+        """Return each key that may have been added, and None in place of the others."""
         bits = self._bits
         return [key if bits[(at := hash(key) & _KNOWN_MASK) >> 3] & (1 << (at & 7)) else None for key in keys]
 
 
 class RocksStore:
-    """A store in RocksDB. A kill loses nothing that was written; a power cut at most what the changelog still has.
+    """A store in RocksDB. A kill loses nothing written; a power cut loses at most what the changelog still has.
 
-    `cache_bytes`: blocks that this store keeps in memory for itself; None: it shares CACHE_BYTES with the others.
-    `knows_keys`: it is asked for many keys that it does not have, so it reads all keys when it is opened, and keeps a
-    bit of each (KNOWN_BITS).
+    `cache_bytes`: a block cache of its own; None shares CACHE_BYTES with the others. `knows_keys`: for stores that are
+    often asked for missing keys; reads all keys on opening, and keeps a filter (KNOWN_BITS).
 
-    A store whose files are damaged is set aside at the next opening, and a new one begins: its owner reads everything
-    again from Kafka. Every method raises StoreFailed where RocksDB fails.
+    A store with damaged files is set aside at the next opening and replaced by an empty one, which its owner restores
+    from Kafka. Every method raises StoreFailed if RocksDB fails.
     """
 
     def __init__(self, path: Path, cache_bytes: int | None = None, *, knows_keys: bool = False) -> None:
@@ -173,22 +172,22 @@ class RocksStore:
         options = _options(self._cache or _block_cache())
         try:
             return Rdict(str(self._path), options, access_type=AccessType.read_write())
-        except Exception as error:  # rocksdict has no exceptions of its own
+        except Exception as error:  # rocksdict has no exception classes
             if not any(words in str(error) for words in ("While lock file", "lock hold by")):
                 raise
             raise StoreInUse(
-                f"{self._path} is open in another process. Give each process of a service a TRACKLY_INSTANCE_ID or a"
-                " TRACKLY_DATA_DIR of its own."
+                f"{self._path} is open in another process. Give each process of a service its own "
+                "TRACKLY_INSTANCE_ID or TRACKLY_DATA_DIR."
             ) from error
 
     def _set_aside(self, reason: str) -> None:
-        """Keep the files of a damaged store for people to look at; those of an earlier one go, or the disk fills."""
+        """Keep a damaged store's files for inspection. Those of an earlier one are deleted, or the disk would fill."""
         aside = self._path.with_name(f"{self._path.name}.damaged")
         shutil.rmtree(aside, ignore_errors=True)
         self._path.rename(aside)
         log.critical(
-            "the store %s is damaged and begins anew from Kafka; its files lie in %s, delete them when nobody needs "
-            "them. Look at the disk: %s", self._path, aside, reason,
+            "the store %s is damaged and is being restored from Kafka; its files are in %s, delete them when "
+            "nobody needs them. Check the disk: %s", self._path, aside, reason,
         )  # fmt: skip
 
     def _failed(self, error: Exception) -> StoreFailed:
@@ -200,7 +199,7 @@ class RocksStore:
         return StoreFailed(f"{self._path}: {error}")
 
     def get(self, key: bytes) -> bytes | None:
-        """Value of a row, or None."""
+        """Return the value of a row, or None."""
         try:
             value: bytes | None = self._db.get(key)
         except Exception as error:
@@ -208,7 +207,7 @@ class RocksStore:
         return value
 
     def get_many(self, keys: Iterable[bytes]) -> list[bytes | None]:
-        """Values of rows."""
+        """Return the values of rows."""
         wanted: Iterable[bytes | None] = keys if self._known is None else self._known.some(keys)
         get = self._db.get
         try:
@@ -217,9 +216,9 @@ class RocksStore:
             raise self._failed(error) from error
 
     def write(self, rows: Mapping[bytes, bytes | None], offset: int | None) -> None:
-        """Store rows and the offset that they reach in one write batch."""
+        """Store rows and the offset they reach in one write batch."""
         if self._known is not None:
-            # Before they are there: whoever asks meanwhile looks, and finds nothing yet.
+            # Before the write: a concurrent reader then looks and finds nothing yet.
             self._known.add(rows)
         batch = WriteBatch(raw_mode=True)
         for key, value in rows.items():
@@ -235,16 +234,16 @@ class RocksStore:
             raise self._failed(error) from error
 
     def offset(self) -> int | None:
-        """The last changelog offset that is in the store."""
+        """The last changelog offset in the store."""
         value = self.get(_OFFSET_KEY)
         return None if value is None else int.from_bytes(value, "big")
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
-        """All rows."""
+        """Yield all rows."""
         yield from self._from(_FIRST_ROW)
 
     def own_items(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """What is stored under keys that begin with `prefix`."""
+        """Yield everything under keys with a prefix."""
         for key, value in self._from(prefix):
             if not key.startswith(prefix):
                 return
@@ -255,7 +254,7 @@ class RocksStore:
         try:
             for last, value in self._db.items(from_key=first):
                 yield last, value
-            # Where a block cannot be read rocksdict's iterator ends, as it does behind the last row, and says nothing.
+            # If a block cannot be read, rocksdict's iterator ends silently, as after the last row.
             end = self._db.iter()
             end.seek(last)
             if end.valid():
@@ -265,7 +264,7 @@ class RocksStore:
             raise self._failed(error) from error
 
     def wipe(self) -> None:
-        """Forget everything."""
+        """Delete everything."""
         self._db.close()
         shutil.rmtree(self._path)
         self._open()
@@ -276,7 +275,7 @@ class RocksStore:
 
 
 _DAMAGE = ("Corruption", "Input/output error", "No such file or directory", "Structure needs cleaning")
-"""What RocksDB says where the files are not what it wrote. A full disk or too many open files is not damage."""
+"""RocksDB's messages for files that are not what it wrote. A full disk or too many open files is not damage."""
 
 
 def _is_damage(error: Exception) -> bool:
@@ -294,8 +293,8 @@ def _write_buffers() -> WriteBufferManager:
 
 
 def _options(cache: Cache) -> Options:
-    # RocksDB's defaults are for one large database on a big machine; here every partition has one, and all share their
-    # memory: it must not grow with the partitions that a worker owns.
+    # RocksDB's defaults suit one large database on a big machine. Here every partition has one, and they share their
+    # memory, which must not grow with a worker's partitions.
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     options.set_write_buffer_size(8 << 20)

@@ -1,12 +1,12 @@
-"""Durable tables: rows by key, partitioned like the topic they are counted from, logged to a changelog topic.
+"""Durable tables: rows by key, partitioned like their source topic, logged to a changelog topic.
 
-The shape is that of a Faust table (a store and a compacted changelog a partition); the writing and the recovery
-are ours. Faust's recovery swallows errors and accepts holes in the changelog, and it reads one record at a time.
+The shape is that of a Faust table (one store and compacted changelog per partition), but writing and recovery are ours:
+Faust's recovery swallows errors, accepts gaps in the changelog, and reads one record at a time.
 
-A row carries a version that grows with each write. A worker that was frozen while a write was on its way, and has
-lost its partition meanwhile, may still put an old row behind a newer one in the changelog. Recovery keeps the row with
-the higher version, and the owner notices that somebody else has written: the offsets of its own writes have a hole, or
-the changelog is longer than it should be. It then reads what was written, and says which rows were written over.
+Each row has a version that grows with every write. A worker that was frozen during a write, and has lost its partition
+since, may still append an old row after a newer one. Recovery keeps the higher version, and the owner notices the
+foreign write: its own offsets have a gap, or the changelog is longer than expected. It then reads what was written and
+reports the overwritten rows.
 """
 
 from __future__ import annotations
@@ -37,32 +37,32 @@ from schemas.topics import DEFAULT_MAX_MESSAGE_BYTES
 log = logging.getLogger(__name__)
 
 _CHANGELOG = OWN_KEYS + b"changelog"
-"""Where a store keeps which changelog it was read from."""
+"""Where a store records the identity of its changelog."""
 
 _RESTORE_BATCH = 5_000
 _PURGE_BATCH = 1_000
 
 
 EndOffsets = Callable[[list[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
-"""Gives the offset after the last record of each partition."""
+"""Returns the offset after the last record of each partition."""
 
 
 class ChangelogMadeAnew(LayoutError):
-    """A store has rows of an earlier changelog: what it holds may be nowhere else."""
+    """A store has rows of an earlier changelog, which may exist nowhere else."""
 
     def __init__(self, table: str, changelog: str, partition: int, directory: Path | None) -> None:
         where = "its stores" if directory is None else str(directory)
         super().__init__(
-            f"{changelog}, the changelog of table {table}, was deleted and made anew, or ends before what was read of"
-            f" it (partition {partition}). It may lack contacts that were removed, so nothing is processed. Stop all"
-            " streams processes, run `trackly tables rebuild-from-contacts`, which restores suppressions from"
-            f" `sms.contacts`, then delete {where} in each of them and start them again. If the changelog is complete,"
-            " deleting is enough: the table is read from it."
+            f"{changelog}, the changelog of table {table}, was deleted and recreated, or ends before the offset "
+            f"already read (partition {partition}). It may lack removed contacts, so nothing is processed. Stop all "
+            "streams processes, run `trackly tables rebuild-from-contacts`, which restores suppressions from "
+            f"`sms.contacts`, then delete {where} on each of them and start them again. If the changelog is "
+            "complete, deleting is enough: the table is restored from it."
         )
 
 
 class Stale(NamedTuple):
-    """A row that a worker without right to it wrote over in the changelog: here is what it must be (None: no row)."""
+    """A changelog row overwritten by a worker that had lost the partition, with its correct value (None: no row)."""
 
     table: str
     partition: int
@@ -73,10 +73,10 @@ class Stale(NamedTuple):
 class Table:
     """Rows of bytes by key. Reads and writes name the partition of the source record.
 
-    `open_store` gives the store of a partition; `consumer` makes an aiokafka consumer without a group. `identity` tells
-    which topic the changelog is, and `directory` where people find the stores. `due_rows`
-    keeps the index of rows that ask to be looked at again, `owned_rows` that of whom rows are about, `counted_rows` how
-    many there are of which. `max_bytes`: what the changelog takes, keys included.
+    `open_store` opens a partition's store; `consumer` creates an aiokafka consumer without a group. `identity`
+    identifies the changelog topic, and `directory` is where people find the stores. `due_rows`, `owned_rows`, and
+    `counted_rows` are optional indexes by due time, by owner, and by label. `max_bytes`: limit of a changelog record,
+    key included.
     """
 
     def __init__(
@@ -114,25 +114,25 @@ class Table:
         self.restoring: dict[int, int] = {}
 
     async def claim(self, ledgers: Iterable[Ledger]) -> list[Stale]:
-        """Make sure that the partitions of these ledgers are complete, reading the changelog where they are not.
+        """Make sure that these ledgers' partitions are complete, restoring them from the changelog if needed.
 
-        Costs nothing when the partition was claimed before in the same generation of the group. Returns rows that
-        were written over by others; they are right here and wrong in the changelog.
+        Free if the partition was claimed before in the same group generation. Returns rows overwritten by others; they
+        are right here and wrong in the changelog.
         """
         return await self._claim({ledger.tp.partition: ledger.generation for ledger in ledgers})
 
     async def look_again(self, ends: EndOffsets) -> list[Stale]:
-        """Claim again the partitions whose changelog is longer than it should be. Returns the same as `claim`.
+        """Claim again the partitions whose changelog is longer than expected. Returns the same as `claim`.
 
-        While Kafka does not answer, nothing is claimed: what others wrote over stays in the changelog a little longer.
+        While Kafka does not answer, nothing is claimed: foreign writes stay in the changelog a little longer.
         """
         tps = [TopicPartition(self.changelog, partition) for partition in self._owned]
         try:
             found = await ends(tps)
         except KafkaError as error:
-            log.warning("table %s cannot be looked at: %s", self.name, type(error).__name__)
+            log.warning("table %s cannot be checked for foreign writes: %s", self.name, type(error).__name__)
             return []
-        # Meanwhile the worker may have ended, and closed the table.
+        # Meanwhile the worker may have ended and closed the table.
         suspects = {
             tp.partition: self._owned[tp.partition]
             for tp in tps
@@ -151,7 +151,7 @@ class Table:
         return stale
 
     def keep(self, partitions: Iterable[int]) -> None:
-        """Give up the claim of all other partitions: they are another worker's now."""
+        """Give up all other partitions: they belong to another worker now."""
         kept = set(partitions)
         for partition in self._owned.keys() - kept:
             del self._owned[partition]
@@ -159,15 +159,15 @@ class Table:
             self._due_rows.keep(kept)
 
     def is_claimed(self, partition: int) -> bool:
-        """Whether a partition is this worker's to write."""
+        """Whether this worker may write a partition."""
         return partition in self._owned
 
     def due(self, now: int, limit: int) -> list[tuple[int, bytes]]:
-        """Partition and key of at most `limit` rows of claimed partitions that are due at `now` (ms)."""
+        """Return partition and key of at most `limit` rows in claimed partitions that are due at `now` (ms)."""
         return self._due_rows.until(now, self._owned, limit) if self._due_rows is not None else []
 
     def get(self, partition: int, key: bytes) -> tuple[int, bytes | None]:
-        """Version and value of a row; (0, None) where there is none."""
+        """Return version and value of a row; (0, None) if there is none."""
         try:
             value = self._stores[partition].get(key)
         except Exception as error:
@@ -175,14 +175,14 @@ class Table:
         return unpack(value) if value is not None else (0, None)
 
     def version(self, partition: int, key: bytes) -> int:
-        """Version of a row, or with which it was deleted; 0 where nothing is known of the key."""
+        """Return the version of a row or of its deletion; 0 if the key is unknown."""
         try:
             return known_version(self._stores[partition], key)
         except Exception as error:
             raise StoreFailed(f"table {self.name}[{partition}] cannot be read: {error}") from error
 
     def keys_of(self, partition: int, owner: bytes, limit: int | None = None) -> list[bytes]:
-        """Keys of the rows, at most `limit`, that are about somebody. Only for a table that has `owned_rows`."""
+        """Return keys of at most `limit` rows that concern an owner. Requires `owned_rows`."""
         if self.owned_rows is None:
             return []
         try:
@@ -191,7 +191,7 @@ class Table:
             raise StoreFailed(f"table {self.name}[{partition}] cannot be read: {error}") from error
 
     def count(self, partition: int, label: bytes) -> int:
-        """How many rows have a label. Only for a table that has `counted_rows`."""
+        """Return how many rows have a label. Requires `counted_rows`."""
         if self.counted_rows is None:
             return 0
         try:
@@ -200,7 +200,7 @@ class Table:
             raise StoreFailed(f"table {self.name}[{partition}] cannot be read: {error}") from error
 
     def counts(self, prefix: bytes) -> int:
-        """How many rows of claimed partitions have labels that begin so."""
+        """Return the counts of labels with this prefix over claimed partitions."""
         counted = self.counted_rows
         stores = [self._stores[partition] for partition in list(self._owned)] if counted is not None else []
         return (
@@ -208,17 +208,18 @@ class Table:
         )
 
     def forget_counts(self, prefix: bytes, is_old: Callable[[bytes], bool]) -> None:
-        """Count what has labels that begin so and are old from nothing on."""
+        """Reset the counts of old labels with this prefix."""
         for store in list(self._stores.values()) if self.counted_rows is not None else ():
             assert self.counted_rows is not None
             old = [label for label, _ in self.counted_rows.counts(store, prefix) if is_old(label)]
             self.counted_rows.forget(store, old)
 
     async def write(self, partition: int, rows: Mapping[bytes, tuple[int, bytes | None]]) -> None:
-        """Write rows with their versions, or delete them (None): to the changelog, acknowledged, then to the store.
+        """Write rows with their versions, or delete them (None): first to the changelog, acknowledged, then to the
+        store.
 
-        Raises aiokafka.errors.KafkaError when the changelog does not take them; the worker must then stop,
-        since its store and the log no longer agree.
+        Raises aiokafka.errors.KafkaError if the changelog rejects them; the worker must then stop, because its store
+        and the log differ.
         """
         packed = {key: None if value is None else pack(version, value) for key, (version, value) in rows.items()}
         last = await self._producer.send_batch(
@@ -230,7 +231,7 @@ class Table:
             ),
         )
         if partition not in self._stores:
-            return  # the worker ends, and has closed the table: the rows are read back from the changelog
+            return  # the worker has ended and closed the table; the changelog restores the rows
         end = self._ends[partition] + len(packed)
         stored = dict(self._marked(partition, packed))
         for key, value in packed.items():
@@ -241,12 +242,12 @@ class Table:
             self._ends[partition] = end
             self._stores[partition].write(stored, last)
         else:
-            # Somebody else wrote in between. The stored offset stays, so that the next claim reads it.
+            # Somebody else wrote in between. Keep the stored offset, so that the next claim reads it.
             self._stores[partition].write(stored, None)
             self._owned.pop(partition, None)
 
     async def purge(self, keep: Callable[[bytes], bool]) -> int:
-        """Delete rows that `keep` turns down from the stores of this machine; the changelog expires by itself."""
+        """Delete rows that `keep` rejects from this machine's stores; the changelog expires on its own."""
         purged = 0
         for partition, store in list(self._stores.items()):
             suspects: list[bytes] = []
@@ -262,7 +263,7 @@ class Table:
         return purged
 
     def close(self) -> None:
-        """Release all stores."""
+        """Close all stores."""
         for store in self._stores.values():
             store.close()
         self._stores.clear()
@@ -312,7 +313,7 @@ class Table:
             for key, value in self._apply(partition, store, records).items():
                 self._stale.append(Stale(self.name, partition, key, value))
             self.restored += len(records)
-            # Records that are fetched already are given without a turn of the loop, which has other work too.
+            # Prefetched records arrive without a turn of the event loop, which has other work too.
             await asyncio.sleep(0)
             if time.monotonic() - told > 5:
                 told = time.monotonic()
@@ -323,7 +324,7 @@ class Table:
             self._due_rows.load(partition, store)
 
     def _check(self, partition: int, store: Store, end: int) -> None:
-        """Make sure that the store was read from this very changelog. Raises bus.layout.LayoutError."""
+        """Check that the store belongs to this changelog. Raises bus.layout.LayoutError."""
         note, now = (store.get(_CHANGELOG) or b"").decode(), self._identity()
         name, _, identity = note.rpartition(" ")
         if name and name != self.changelog:
@@ -339,14 +340,14 @@ class Table:
         self._note(partition, store)
 
     def _note(self, partition: int, store: Store) -> None:
-        """Keep in the store which changelog it is of."""
+        """Record the changelog's identity in the store."""
         now = self._identity() if partition not in self._noted else None
         if now is not None:
             self._noted.add(partition)
             store.write({_CHANGELOG: f"{self.changelog} {now}".encode()}, None)
 
     def _apply(self, partition: int, store: Store, records: list[Any]) -> dict[bytes, bytes | None]:
-        """Store the rows of some changelog records; returns those that were written over, with their right values."""
+        """Store the rows of some changelog records; returns overwritten rows with their correct values."""
         rows: dict[bytes, bytes | None] = {}
         versions: dict[bytes, int] = {}
         written_over: dict[bytes, bytes | None] = {}
@@ -369,7 +370,7 @@ class Table:
         return written_over
 
     def _marked(self, partition: int, rows: Mapping[bytes, bytes | None]) -> Mapping[bytes, bytes | None]:
-        """Packed rows, and with them what the indexes need."""
+        """Return packed rows, with the entries that the indexes need."""
         if self._due_rows is None and self.owned_rows is None and self.counted_rows is None:
             return rows
         values = {key: None if row is None else unpack(row)[1] for key, row in rows.items()}
@@ -390,8 +391,7 @@ class Table:
         return None if row is None else unpack(row)[1]
 
     def _delete(self, partition: int, store: Store, suspects: list[bytes], keep: Callable[[bytes], bool]) -> int:
-        """Delete those of these rows that are not kept. Each is looked at again: the sweep sees rows as they were when
-        it began."""
+        """Delete these rows unless they are kept. Each is checked again, because the sweep saw an older state."""
         dead = [key for key in suspects if (row := store.get(key)) is not None and not keep(unpack(row)[1])]
         if dead:
             store.write(self._marked(partition, dict.fromkeys(dead)), None)

@@ -1,7 +1,7 @@
-"""Versions of rows: of two records of a key the higher counts, whichever was written last.
+"""Row versions: of two records of a key, the higher version wins, whichever was written last.
 
-A record that deletes has its version in a header. Who has read it remembers the version for a while, without the key,
-so that no older record brings the row back.
+A tombstone has its version in a header. Readers remember it for a while without the key, so that no older record brings
+the row back.
 """
 
 from __future__ import annotations
@@ -16,35 +16,35 @@ from schemas.cloudevents import header
 HEADER = "version"
 
 GONE_MS = 86_400_000
-"""How long the version of a deleted row is remembered: as long as Kafka keeps a record that deletes."""
+"""Milliseconds to remember the version of a deleted row: as long as Kafka keeps a tombstone."""
 
 _GONE = OWN_KEYS + b"gone:"
 _BYTES = 8
 
 
 def pack(version: int, value: bytes) -> bytes:
-    """A row as it lies in a store and in a changelog."""
+    """Pack a row as stored in a store and in a changelog."""
     return version.to_bytes(_BYTES, "big") + value
 
 
 def unpack(row: bytes) -> tuple[int, bytes]:
-    """Version and value of a packed row."""
+    """Return version and value of a packed row."""
     return int.from_bytes(row[:_BYTES], "big"), row[_BYTES:]
 
 
 def version_header(version: int) -> tuple[str, bytes]:
-    """The header that tells the version."""
+    """Return the header with the version."""
     return HEADER, b"%d" % version
 
 
 def version_in(headers: Iterable[tuple[str, bytes]]) -> int | None:
-    """The version that headers tell, or None."""
+    """Return the version in the headers, or None."""
     value = header(tuple(headers), HEADER)
     return int(value) if value is not None and value.isdigit() and len(value) < 20 else None
 
 
 def known_version(store: Store, key: bytes) -> int:
-    """Version of a packed row, or with which it was deleted of late; 0 where nothing is known of the key."""
+    """Return the version of a packed row or of its recent deletion; 0 if the key is unknown."""
     row = store.get(key)
     if row is not None:
         return unpack(row)[0]
@@ -53,13 +53,13 @@ def known_version(store: Store, key: bytes) -> int:
 
 
 def gone(key: bytes, version: int) -> dict[bytes, bytes | None]:
-    """What must be stored when a row is deleted."""
+    """Return what to store when a row is deleted."""
     now = now_ms()
     return {_mark(key): version.to_bytes(_BYTES, "big") + now.to_bytes(_BYTES, "big")}
 
 
 def forget_gone(store: Store) -> None:
-    """Forget the versions of what was deleted too long ago for an older record to come."""
+    """Forget the versions of rows deleted so long ago that no older record can arrive."""
     before = now_ms() - GONE_MS
     old = [mark for mark, value in store.own_items(_GONE) if int.from_bytes(value[_BYTES:], "big") < before]
     store.write(dict.fromkeys(old), None)

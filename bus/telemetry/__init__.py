@@ -1,4 +1,4 @@
-"""Traces, metrics and logs by OTLP, for who sets OpenTelemetry's variables; nothing of it is imported otherwise.
+"""Traces, metrics, and logs by OTLP, if OpenTelemetry's variables are set; otherwise nothing is imported.
 
-No attribute has a number, a key, a text or a URL: of a record its place, of an endpoint its id.
+No attribute holds a phone number, a key, a text, or a URL: a record is named by its position, an endpoint by its id.
 """

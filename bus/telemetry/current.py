@@ -1,4 +1,4 @@
-"""What this process exports. Off unless OpenTelemetry's variables ask for it: then nothing is imported."""
+"""This process's telemetry. Off, with nothing imported, unless OpenTelemetry's variables ask for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _pipeline: Pipeline | None = None
 
 
 def start(service: str, instance: str | None = None) -> None:
-    """Begin, if the environment asks for it, after logging is configured. Raises TelemetryWrong."""
+    """Start if the environment asks for it. Call it after logging is configured. Raises TelemetryWrong."""
     global _pipeline
     wanted = protocols(os.environ)
     if not wanted:
@@ -29,23 +29,23 @@ def start(service: str, instance: str | None = None) -> None:
         if not (error.name or "").startswith(("opentelemetry", "grpc")):
             raise
         raise TelemetryWrong(
-            f"The variables OTEL_* ask for {', '.join(wanted)}, and {error.name} is not installed:"
-            " pip install 'trackly[otel]', or set OTEL_SDK_DISABLED=true."
+            f"The OTEL_* variables ask for {', '.join(wanted)}, but {error.name} is not installed: pip install "
+            "'trackly[otel]', or set OTEL_SDK_DISABLED=true."
         ) from None
 
 
 def tracing() -> Tracing | None:
-    """Makes spans; None where none are wanted."""
+    """Return the tracing, or None if it is off."""
     return None if _pipeline is None else _pipeline.tracing
 
 
 def metrics() -> MetricExport | None:
-    """Exports metrics; None where they are not wanted."""
+    """Return the metrics export, or None if it is off."""
     return None if _pipeline is None else _pipeline.metrics
 
 
 def stop() -> None:
-    """Send what is left. Does nothing where nothing was begun."""
+    """Send what is left. Does nothing if nothing was started."""
     global _pipeline
     if _pipeline is not None:
         _pipeline.stop()

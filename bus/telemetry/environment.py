@@ -1,4 +1,4 @@
-"""What OpenTelemetry's own variables ask for. Everything else of them the SDK reads itself.
+"""Reads which signals OpenTelemetry's variables ask for; the SDK reads everything else.
 
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 """
@@ -17,14 +17,14 @@ PROTOCOLS = ("http/protobuf", "grpc")
 
 
 class TelemetryWrong(ValueError):
-    """A variable of OpenTelemetry cannot be, or what it asks for is not installed. The text names it."""
+    """An OpenTelemetry variable is invalid, or what it asks for is not installed. The text names it."""
 
 
 def protocols(environment: Mapping[str, str]) -> dict[Signal, str]:
-    """The protocol of each signal that is to be exported; empty when none is.
+    """Return the protocol of each signal to export; may be empty.
 
-    A signal is exported where its exporter is `otlp`, or where an endpoint is named and its exporter is not `none`.
-    Raises TelemetryWrong.
+    A signal is exported if its exporter is `otlp`, or if an endpoint is set and the exporter is not `none`. Raises
+    TelemetryWrong.
     """
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return {}
@@ -32,11 +32,11 @@ def protocols(environment: Mapping[str, str]) -> dict[Signal, str]:
 
 
 def metric_interval(environment: Mapping[str, str]) -> float:
-    """Seconds between two exports of metrics. Raises TelemetryWrong."""
+    """Return the seconds between exports of metrics. Raises TelemetryWrong."""
     name = "OTEL_METRIC_EXPORT_INTERVAL"
     given = environment.get(name, "").strip() or "60000"
     if not given.isdigit() or not int(given):
-        raise TelemetryWrong(f"{name}={given}: it is no number. Expected: milliseconds, a whole number above 0.")
+        raise TelemetryWrong(f"{name}={given} is not a number. Expected: milliseconds, a whole number above 0.")
     return int(given) / 1000
 
 
@@ -57,5 +57,5 @@ def _protocol(signal: Signal, environment: Mapping[str, str]) -> str:
 def _one_of(name: str, expected: tuple[str, ...], environment: Mapping[str, str]) -> str | None:
     given = environment.get(name, "").strip().lower()
     if given and given not in expected:
-        raise TelemetryWrong(f"{name}={given}: trackly does not know it. Expected: {' or '.join(expected)}.")
+        raise TelemetryWrong(f"{name}={given} is not supported by trackly. Expected: {' or '.join(expected)}.")
     return given or None

@@ -1,5 +1,5 @@
-"""What services log, by OTLP: the text, what it is about (`bus.logs.FIELDS`), the trace; of an error its class and
-where it was, not its words, which may repeat what was in a record."""
+"""Exports log lines by OTLP: text, context (`bus.logs.FIELDS`), and trace. Of an exception, only its class and position
+are sent: its message may quote a record."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _SEVERITIES = {
 }
 
 _OF_THE_EXPORT = ("opentelemetry", "urllib3", "requests", "grpc")
-"""Loggers that speak of an export: that it failed would be exported again."""
+"""Loggers of the export itself, whose failures must not be exported."""
 
 
 class OtlpHandler(logging.Handler):
-    """Hands what is logged to OpenTelemetry, which sends it beside the loop."""
+    """Hands log records to OpenTelemetry, which sends them off the event loop."""
 
     def __init__(self, provider: LoggerProvider) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class OtlpHandler(logging.Handler):
         self.addFilter(lambda record: not record.name.startswith(_OF_THE_EXPORT))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand one over."""
+        """Hand over one record."""
         try:
             number, text = _SEVERITIES.get(record.levelno, (SeverityNumber.UNSPECIFIED, record.levelname))
             made = LogRecord(
@@ -67,6 +67,6 @@ def _attributes(record: logging.LogRecord) -> dict[str, str | int]:
 def _context(trace_id: str | None) -> Context:
     if trace_id is None:
         return Context()
-    # A line knows its trace, not its span.
+    # A line knows its trace, but not its span.
     context = SpanContext(int(trace_id, 16), 0, is_remote=True, trace_flags=TraceFlags.get_default())
     return set_span_in_context(NonRecordingSpan(context), Context())

@@ -1,4 +1,4 @@
-"""The metrics of `/metrics` (`bus.metrics`) as OTLP has them: same names, same values, cumulative since the start."""
+"""Exports the metrics of `/metrics` (`bus.metrics`) by OTLP: same names, same values, cumulative since the start."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from bus.telemetry.tracing import SCOPE
 log = logging.getLogger(__name__)
 
 UNITS = {"seconds": "s", "bytes": "By"}
-"""Units that UCUM has a sign for. Others are annotations: Prometheus leaves them out of names that it makes."""
+"""Units with a UCUM symbol. Others become annotations, which Prometheus leaves out of names."""
 
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
 
 
 class MetricExport:
-    """Exports a registry every `interval` seconds, from the loop that counts in it."""
+    """Exports a registry every `interval` seconds, from the event loop that updates it."""
 
     def __init__(self, exporter: MetricExporter, resource: Resource, interval: float) -> None:
         self.exporter = exporter
@@ -48,7 +48,7 @@ class MetricExport:
         self._began = now_ns()
 
     async def run(self, registry: CollectorRegistry) -> None:
-        """Export for ever. Read here, for what is read is no other thread's; sent beside the loop."""
+        """Export forever. Reads on the loop, because the values belong to it; sends off the loop."""
         while True:
             await asyncio.sleep(self._interval)
             try:
@@ -58,10 +58,10 @@ class MetricExport:
                 log.exception("metrics cannot be exported")
                 continue
             if result is not MetricExportResult.SUCCESS:
-                log.warning("metrics were not exported: the log of the exporter says why")
+                log.warning("metrics were not exported; see the exporter's log")
 
     def read(self, registry: CollectorRegistry) -> MetricsData:
-        """What the registry has now."""
+        """Return the registry's current metrics."""
         now = now_ns()
         made = (_metric(family, self._began, now) for family in registry.collect())
         found = [metric for metric in made if metric.data.data_points]
@@ -102,8 +102,8 @@ def _distributions(family: Family, began: int, now: int) -> Iterator[HistogramDa
     for labels, buckets in below.items():
         buckets.sort()
         counts = [count - (buckets[at - 1][1] if at else 0) for at, (_, count) in enumerate(buckets)]
-        bounds = [bound for bound, _ in buckets[:-1]]  # the last is infinity
-        # Least and most are not known: OTLP leaves them out.
+        bounds = [bound for bound, _ in buckets[:-1]]  # the last bound is infinity
+        # Minimum and maximum are unknown: OTLP leaves them out.
         extremes = {"min": None, "max": None}
         yield HistogramDataPoint(
             dict(labels),

@@ -1,7 +1,7 @@
-"""Puts OpenTelemetry's SDK together for one process: what it is, what it exports, by which protocol.
+"""Assembles OpenTelemetry's SDK for one process: resource, signals, and protocols.
 
-Nothing is made global: whatever instruments itself where it finds a global provider, as frameworks do, would write URLs
-with secrets into spans.
+Nothing is global: frameworks that instrument themselves when they find a global provider would write URLs with secrets
+into spans.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bus.telemetry.metrics import MetricExport
 from bus.telemetry.tracing import Tracing
 
 STOP_SECONDS = 5.0
-"""Seconds in which what is left is sent at the end. A collector that does not answer holds nobody up for longer."""
+"""Seconds for the final flush. A silent collector must not delay the exit any longer."""
 
 _EXPORTERS: dict[Signal, tuple[str, str]] = {
     "traces": ("trace_exporter", "OTLPSpanExporter"),
@@ -35,7 +35,7 @@ _EXPORTERS: dict[Signal, tuple[str, str]] = {
 
 
 class Pipeline:
-    """What a process exports. `tracing` and `metrics` are None where they are not asked for."""
+    """What a process exports. `tracing` and `metrics` are None if they are off."""
 
     def __init__(self, service: str, instance: str | None, wanted: Mapping[Signal, str]) -> None:
         resource = resource_of(service, instance)
@@ -72,7 +72,7 @@ class Pipeline:
         return handler
 
     def stop(self) -> None:
-        """Send what is left, and end."""
+        """Flush and shut down."""
         if self._handler is not None:
             logging.getLogger().removeHandler(self._handler)
         threads = [threading.Thread(target=end, daemon=True) for end in self._ends]
@@ -84,7 +84,7 @@ class Pipeline:
 
 
 def tracing_to(processor: SpanProcessor, resource: Resource) -> Tracing:
-    """Spans that go to this processor."""
+    """Return a tracer whose spans go to this processor."""
     traces = TracerProvider(resource=resource, shutdown_on_exit=False)
     batches = TracerProvider(ALWAYS_ON, resource, shutdown_on_exit=False)
     for provider in (traces, batches):
@@ -93,7 +93,7 @@ def tracing_to(processor: SpanProcessor, resource: Resource) -> Tracing:
 
 
 def resource_of(service: str, instance: str | None) -> Resource:
-    """What a process is; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say it better."""
+    """Describe the process; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES override it."""
     ours = {
         "service.name": f"trackly-{service.replace('_', '-')}",
         "service.version": metadata.version("trackly"),
@@ -103,7 +103,7 @@ def resource_of(service: str, instance: str | None) -> Resource:
 
 
 def exporter(signal: Signal, wanted: Mapping[Signal, str]) -> Any:
-    """OpenTelemetry's own exporter, which reads the rest of the variables. Raises ModuleNotFoundError."""
+    """Return OpenTelemetry's own exporter, which reads the remaining variables. Raises ModuleNotFoundError."""
     module, name = _EXPORTERS[signal]
     protocol = "grpc" if wanted[signal] == "grpc" else "http"
     return getattr(import_module(f"opentelemetry.exporter.otlp.proto.{protocol}.{module}"), name)()

@@ -1,4 +1,4 @@
-"""The header `traceparent` of W3C's Trace Context, as it goes through HTTP and Kafka.
+"""The `traceparent` header of W3C Trace Context, for HTTP and Kafka.
 
 https://www.w3.org/TR/trace-context/#traceparent-header
 """
@@ -12,19 +12,19 @@ _FORM = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
 class Place(NamedTuple):
-    """A span, as others name it: two ids, and whether it is recorded."""
+    """A reference to a span: two ids, and whether it is recorded."""
 
     trace_id: int
     span_id: int
     sampled: bool
 
     def encode(self) -> bytes:
-        """The header."""
+        """Return the header."""
         return b"00-%032x-%016x-%02x" % self
 
 
 def place_of(traceparent: bytes | None) -> Place | None:
-    """What a header says; None where there is none, and where it is none."""
+    """Parse a header; None if it is missing or invalid."""
     match = None if traceparent is None else _FORM.fullmatch(traceparent)
     if match is None:
         return None
@@ -33,5 +33,5 @@ def place_of(traceparent: bytes | None) -> Place | None:
 
 
 def is_sampled(traceparent: bytes | None) -> bool:
-    """Whether a header says that its trace is recorded."""
+    """Whether a header marks its trace as recorded."""
     return traceparent is not None and traceparent[-1:] in b"13579bdf" and place_of(traceparent) is not None

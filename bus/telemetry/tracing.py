@@ -1,8 +1,8 @@
-"""The spans of an event's way: callback -> normalize -> contacts -> attempt.
+"""Spans along an event's path: callback -> normalize -> contacts -> attempt.
 
-ingest decides which traces are recorded (head sampling, `OTEL_TRACES_SAMPLER`); the others follow what the record's
-`traceparent` says, and make no span of what is not recorded. A batch that has a recorded record is a trace of its own:
-its span is linked to the records, and theirs to it.
+ingest decides which traces are recorded (head sampling, `OTEL_TRACES_SAMPLER`); the other stages follow the record's
+`traceparent` and create no spans for unrecorded traces. A batch with a recorded record is a trace of its own: its span
+and those of the records link to each other.
 """
 
 from __future__ import annotations
@@ -30,35 +30,35 @@ from bus.telemetry.traceparent import Place, is_sampled, place_of
 SCOPE = "trackly"
 
 MOST_LINKS = 128
-"""Links of one span: OpenTelemetry's default limit (OTEL_SPAN_LINK_COUNT_LIMIT). A batch has up to 500 records."""
+"""Maximum links of a span: OpenTelemetry's default (OTEL_SPAN_LINK_COUNT_LIMIT). A batch has up to 500 records."""
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
 
 class Source(Protocol):
-    """A record that a stage has taken (`bus.worker.inbox.Admitted`)."""
+    """A record taken by a stage (`bus.worker.inbox.Admitted`)."""
 
     @property
     def record(self) -> Any:
-        """As Kafka gave it."""
+        """The record from Kafka."""
 
     @property
     def trace(self) -> bytes | None:
-        """Names the span of its processing."""
+        """Traceparent of the span that processes it."""
 
     @property
     def traceparent(self) -> bytes | None:
-        """What follows from it is part of this trace."""
+        """Traceparent for everything that follows from it."""
 
     def _replace(self, *, trace: bytes) -> Self:
-        """The same with a span."""
+        """Return a copy with a span."""
 
 
 S = TypeVar("S", bound=Source)
 
 
 class Step:
-    """One step of an event's way, under way."""
+    """A step of an event's path, in progress."""
 
     __slots__ = ("_span", "traceparent")
 
@@ -66,10 +66,10 @@ class Step:
         self._span = span
         context = span.get_span_context()
         self.traceparent = Place(context.trace_id, context.span_id, context.trace_flags.sampled).encode()
-        """What names this step to those that follow from it."""
+        """Traceparent that following steps refer to."""
 
     def note(self, **attributes: str | int | None) -> None:
-        """Add attributes, named `trackly.…`. None: it is not known."""
+        """Add attributes named `trackly.…`. None: the value is unknown."""
         for name, value in attributes.items():
             if value is not None:
                 self._span.set_attribute(f"trackly.{name}", value)
@@ -80,7 +80,7 @@ class Step:
             self._span.set_attribute("http.response.status_code", status)
 
     def end(self, error: str | None = None, at: int | None = None) -> None:
-        """It is through, or failed: `error` is a code or the name of a class. `at` is in ns."""
+        """End the step, with an error code or class name if it failed. `at` is in ns."""
         if error is not None:
             self._span.set_attribute("error.type", error)
             self._span.set_status(StatusCode.ERROR)
@@ -88,9 +88,9 @@ class Step:
 
 
 class Work(Generic[S]):
-    """The spans of a batch: one of the batch, one of each record of it that is recorded.
+    """The spans of a batch: one for the batch, and one for each recorded record.
 
-    `sources` are the batch's records, of which the recorded ones name their span to what follows from them.
+    `sources` are the batch's records; recorded ones pass their span on to what follows from them.
     """
 
     def __init__(self, batch: Step, sources: list[S], steps: dict[bytes, Step]) -> None:
@@ -99,12 +99,12 @@ class Work(Generic[S]):
         self._steps = steps
 
     def rejected(self, source: Source, reason: str) -> None:
-        """A record, or an item of it, went to the rejected topic."""
+        """Note that a record, or one of its items, was rejected."""
         if source.trace is not None:
             self._steps[source.trace].note(rejected=reason)
 
     def end(self, error: str | None = None) -> None:
-        """The batch is durable, or what happened to it instead. Only the first call counts."""
+        """End with the batch durable, or with what happened instead. Only the first call counts."""
         steps, self._steps = self._steps, {}
         now = now_ns()
         for step in (*steps.values(), self._batch) if steps else ():
@@ -112,7 +112,7 @@ class Work(Generic[S]):
 
 
 class Tracing:
-    """Makes spans. `traces` samples as it is set; `batches` records all, and exports to the same place."""
+    """Creates spans. `traces` samples as configured; `batches` records everything; both export to the same place."""
 
     def __init__(self, traces: TracerProvider, batches: TracerProvider) -> None:
         version = metadata.version("trackly")
@@ -120,7 +120,7 @@ class Tracing:
         self._start_root: Callable[..., Span] = batches.get_tracer(SCOPE, version).start_span
 
     def callback(self, method: str, route: str, provider: str, traceparent: bytes | None) -> Step:
-        """A request to ingest. `route` is a template; the header is what the request came with."""
+        """Start the span of a request to ingest. `route` is a template; the header is the incoming one."""
         attributes = {
             "http.request.method": method if method in _METHODS else "_OTHER",
             "http.route": route,
@@ -129,7 +129,7 @@ class Tracing:
         return Step(self._start("callback", _within(traceparent), SpanKind.SERVER, attributes, record_exception=False))
 
     def begin(self, stage: str, sources: Sequence[S]) -> Work[S] | None:
-        """The spans of records that a stage has taken; None where no record is recorded."""
+        """Start the spans of records that a stage has taken; None if none is recorded."""
         now = now_ns()
         recorded = [source.traceparent for source in sources if is_sampled(source.traceparent)]
         if not recorded:
@@ -158,9 +158,9 @@ class Tracing:
     def attempt(
         self, endpoint: str, event: str, attempt: int, traceparent: bytes | None, parts: Sequence[bytes | None] = ()
     ) -> Step | None:
-        """A request to an endpoint; None where its event is not recorded.
+        """Start the span of a request to an endpoint; None if its event is not recorded.
 
-        A request with several events in it is a trace of its own, linked to those of `parts`.
+        A request with several events is a trace of its own, linked to those of `parts`.
         """
         attributes = {
             "http.request.method": "POST",
@@ -177,7 +177,7 @@ class Tracing:
 
 
 def span_context(traceparent: bytes | None) -> SpanContext | None:
-    """What a header says, as OpenTelemetry has it."""
+    """Convert a header for OpenTelemetry."""
     place = place_of(traceparent)
     if place is None:
         return None
@@ -186,7 +186,7 @@ def span_context(traceparent: bytes | None) -> SpanContext | None:
 
 def _within(traceparent: bytes | None) -> Context:
     context = span_context(traceparent)
-    # Never the context of the task: what runs in it has nothing to do with the record.
+    # Never use the task's context: it is unrelated to the record.
     return Context() if context is None else set_span_in_context(NonRecordingSpan(context), Context())
 
 

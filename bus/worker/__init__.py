@@ -1,1 +1,1 @@
-"""The worker of a service: admitted records in batches, made durable before the offsets move."""
+"""The worker of a service: takes admitted records in batches, and makes results durable before the offsets move."""

@@ -1,4 +1,4 @@
-"""The Faust app of a service, with our consumer, our producer and our tables instead of Faust's."""
+"""A service's Faust app, with our consumer, producer, and tables instead of Faust's."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ log = logging.getLogger(__name__)
 
 
 class StageEnded(RuntimeError):
-    """The body of an agent ended otherwise than by an error."""
+    """An agent's body ended without an error."""
 
 
 class _Boot(BootStrategy):  # type: ignore[misc]
-    enable_kafka_producer = False  # ours is the only one
+    enable_kafka_producer = False  # we have our own
 
 
 class Worker(faust.App):  # type: ignore[misc]
@@ -69,9 +69,9 @@ class Worker(faust.App):  # type: ignore[misc]
         self.layout: dict[str, Identity] = {}
         self.claimed: dict[str, int] = {}
         self.misfit: LayoutError | None = None
-        """Why the worker ends, when topics are not any more what they were when it started."""
+        """Why the worker ends, if topics have changed since it started."""
         self.end: Callable[[], object] = lambda: None
-        """Ends the process in good order."""
+        """Ends the process cleanly."""
         self.catalogue: Catalogue = bus.catalogue
         self.codec = Codec(registry_for(bus.schema_registry_url))
         self.records_producer = Producer(bus)
@@ -124,19 +124,18 @@ class Worker(faust.App):  # type: ignore[misc]
         return LosslessTransport(self.conf.broker_consumer, self)
 
     def inbox(self, *topics: str, apart: Collection[str] = ()) -> Inbox:
-        """Where the admitted records of these topics (catalogue short names) arrive. Those in `apart` are keyed
-        unlike the others.
-        """
+        """Return the inbox for the admitted records of these topics (catalogue short names). Those in `apart` have
+        different keys."""
         names = [self.catalogue[topic].name for topic in topics]
         inbox = Inbox(names, apart=[self.catalogue[topic].name for topic in apart])
         self.inboxes.update(dict.fromkeys(names, inbox))
         return inbox
 
     def stage(self, name: str, *topics: str) -> Callable[[Callable[[], Awaitable[None]]], None]:
-        """Makes the agent of a stage, which reads these topics (catalogue short names), of its body.
+        """Decorator that turns a body into the agent of a stage that reads these topics (catalogue short names).
 
-        A body runs for ever. When it ends all the same, by whatever exception, the worker ends. Faust would start
-        the agent again, behind the records that it had taken.
+        A body runs forever. If it ends, by whatever exception, the worker ends: Faust would restart the agent after the
+        records that it had taken.
         """
         names = [self.catalogue[topic].name for topic in topics]
         self.stages.name(names, name)
@@ -152,31 +151,31 @@ class Worker(faust.App):  # type: ignore[misc]
         return agent_of
 
     async def _to_its_end(self, name: str, topics: Iterable[str], body: Callable[[], Awaitable[None]]) -> None:
-        error: Exception = StageEnded(f"{name} came to its end")
+        error: Exception = StageEnded(f"{name} returned")
         try:
             await body()
         except asyncio.CancelledError as caught:
             task = asyncio.current_task()
-            if task is not None and task.cancelling():  # the worker stops
+            if task is not None and task.cancelling():  # the worker is stopping
                 raise
-            error = StageEnded(f"{name} was cancelled by itself")
+            error = StageEnded(f"{name} canceled itself")
             error.__cause__ = caught
         except Exception as caught:
             error = caught
         except BaseException as caught:
-            error = StageEnded(f"{name} came to its end by {type(caught).__name__}: {caught}")
+            error = StageEnded(f"{name} failed with {type(caught).__name__}: {caught}")
             error.__cause__ = caught
         log.critical("%s stops the worker: %s: %s", name, type(error).__name__, error, exc_info=error)
         for topic in topics:
-            self.inboxes[topic].done()  # nobody else says so, and the worker's stop waits for it
+            self.inboxes[topic].done()  # nobody else marks it, and the worker's stop waits for it
         await self.crash(error)
 
     def rejections(self) -> Mapping[Labels, float]:
-        """Records and items that went to the rejected topic, by stage and reason."""
+        """Rejected records and items, by stage and reason."""
         return self._rejected
 
     def told(self, stage: str, batch: Batch) -> None:
-        """Count what a batch led to that is durable now."""
+        """Count the durable results of a batch."""
         self.records.add(stage, "rejected", by=batch.rejected.total())
         for reason, count in batch.rejected.items():
             self._rejected.add(stage, reason, by=count)
@@ -189,7 +188,7 @@ class Worker(faust.App):  # type: ignore[misc]
         owned_rows: OwnedRows | None = None,
         counted_rows: CountedRows | None = None,
     ) -> Table:
-        """A table logged to a changelog topic (catalogue short name); its indexes are for `bus.tables.table`."""
+        """Create a table logged to a changelog topic (catalogue short name); for the indexes see `bus.tables.table`."""
         table = Table(
             name,
             self.catalogue[changelog].name,
@@ -207,7 +206,7 @@ class Worker(faust.App):  # type: ignore[misc]
         return table
 
     async def on_start(self) -> None:
-        """Look at the topics, and connect the producer, before anything is read. Raises bus.layout.LayoutError."""
+        """Check the topics and connect the producer before anything is read. Raises bus.layout.LayoutError."""
         await self._health_server.start()
         self.layout = await asyncio.to_thread(self._look_at_topics)
         await self.records_producer.start()
@@ -226,7 +225,7 @@ class Worker(faust.App):  # type: ignore[misc]
         return found
 
     def _crash(self, reason: BaseException) -> None:
-        # Every crash passes here, that of an inner service too; mode calls it on all that belong together.
+        # Every crash passes here, even that of an inner service; mode calls it on all related services.
         end_within(CRASH_SECONDS, f"crashed by {type(reason).__name__}")
         super()._crash(reason)
 
@@ -241,7 +240,7 @@ class Worker(faust.App):  # type: ignore[misc]
         await self._health_server.stop()
 
     async def fits(self, assigned: Iterable[TopicPartition]) -> bool:
-        """Whether partitions are of those that there were at the start. Where they are not, the worker ends."""
+        """Whether the partitions are those that existed at the start. If not, the worker ends."""
         if all(tp.topic not in self._keyed or tp.partition < self.layout[tp.topic].partitions for tp in assigned):
             return True
         await self.watch.look()
@@ -257,7 +256,7 @@ class Worker(faust.App):  # type: ignore[misc]
         return self.stages.oldest({topics: max(0, now - at) / 1000 for topics, at in waiting.items() if at is not None})
 
     def _not_joined(self) -> str | None:
-        return None if self.consumer.ready else "waiting for partitions of the consumer group"
+        return None if self.consumer.ready else "waiting for the consumer group to assign partitions"
 
     def _restoring(self) -> str | None:
         left = {table.name: sum(table.restoring.values()) for table in self.tables_of_ours if table.restoring}
@@ -266,7 +265,7 @@ class Worker(faust.App):  # type: ignore[misc]
     def _unclaimed(self) -> str | None:
         generations = {ledger.generation for ledger in self.consumer.ledgers.values()}
         late = [stage for stage, generation in self.claimed.items() if generations - {generation}]
-        return f"taking over the tables of {', '.join(late)}" if late else None
+        return f"claiming the tables of {', '.join(late)}" if late else None
 
     def _open_store(self, table: str, partition: int) -> Store:
         if self._directory is None:

@@ -1,14 +1,14 @@
-"""The batch loop of an agent: take admitted records, do the work, make it durable, only then move the offsets.
+"""An agent's batch loop: take admitted records, process them, make the results durable, and only then move the offsets.
 
     async for batch in batches(worker, inbox, stage="normalize"):
         for source in batch:
             with batch.attempt(source):
                 ...
 
-Order of effects in a batch: records are sent and acknowledged, then table rows are written and acknowledged,
-then the offsets move. A crash between two steps repeats work that gives the same ids; nothing is lost.
+Within a batch, records are sent and acknowledged first, then table rows are written and acknowledged, and then the
+offsets move. A crash between two steps repeats work that produces the same ids; nothing is lost.
 
-What happens by time and not because a record came is the work of a tick: a batch of its own, without records.
+Work triggered by time instead of a record belongs to a tick: a batch without records.
 """
 
 from __future__ import annotations
@@ -46,39 +46,39 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BATCH_RECORDS = 500
-"""Records of one batch: large enough that an acknowledgement is shared by many, small enough that a replay is short."""
+"""Records per batch: many enough to share an acknowledgment, few enough to keep a replay short."""
 
 LOOK_AGAIN = 10.0
-"""Seconds between looks at the changelogs for writes of others; also how long a loop with tables waits for a record."""
+"""Seconds between checks of the changelogs for foreign writes; also how long a loop with tables waits for a record."""
 
 NO_GENERATION = -1
-"""Stands for the group's generation while there are no partitions."""
+"""Stands for the group generation while there are no partitions."""
 
 _TIME_BITS = 42
-"""Bits of a row's version that hold the time in ms (until the year 2109); above them stands the generation."""
+"""Bits of a row version for the time in ms (until the year 2109); the generation is above them."""
 
 
 NOT_OF_THE_RECORD = (StoreFailed, KafkaError, RegistryError, MemoryError, OSError)
-"""Errors of the machine. They say nothing about the record that met them, and end the worker with it unsettled."""
+"""Errors of the machine, not of the record being processed. They end the worker and leave the record unsettled."""
 
 
 RECORD_OVERHEAD = 512
-"""Bytes that Kafka adds to a record that is alone in its batch, and their room to grow."""
+"""Bytes that Kafka adds to a record that is alone in its batch, with some reserve."""
 
 
 class TooLarge(ValueError):
-    """What would be sent is larger than its topic takes. It is refused before anything of its record is sent."""
+    """A record is too large for its topic. Raised before anything of its source record is sent."""
 
 
 class TooManyFailures(RuntimeError):
-    """Processing fails so often that going on would pour the topic into `sms.rejected`."""
+    """Processing fails so often that continuing would move the whole topic to `sms.rejected`."""
 
 
 class FailureLimit:
-    """Stops a worker whose code fails: more than `ratio` of the last records, at least `window` of them, raised.
+    """Stops a worker whose code is broken: more than `ratio` of the last records (at least `window`) raised.
 
-    Only unexpected exceptions count. Malformed input does not, or anybody who can post could stop the worker.
-    It is judged by whole batches, before one of them is made durable: what is judged too bad stays on its topic.
+    Only unexpected exceptions count. Malformed input does not, or anyone who can post could stop the worker. Whole
+    batches are judged before they become durable, so the failed records stay on their topic.
     """
 
     def __init__(self, window: int = 200, ratio: float = 0.5) -> None:
@@ -88,7 +88,7 @@ class FailureLimit:
         self._ratio = ratio
 
     def judge(self, records: int, failed: int) -> None:
-        """Note how many records a batch had and how many failed. Raises TooManyFailures past the limit."""
+        """Add a batch's records and failures. Raises TooManyFailures beyond the limit."""
         self._batches.append((records, failed))
         self._records += records
         self._failed += failed
@@ -98,16 +98,17 @@ class FailureLimit:
             self._failed -= old_failed
         if failed and self._records >= self._window and self._failed > self._ratio * self._records:
             raise TooManyFailures(
-                f"{self._failed} of the last {self._records} records failed; the log has their errors. What was not "
-                "settled stays on its topic and is read again: mend the cause before you start again. If it is junk "
-                "that somebody wrote there, start once with TRACKLY_FAILURE_RATIO=1: it goes to the rejected topic."
+                f"{self._failed} of the last {self._records} records failed; the log has their errors. Unsettled "
+                "records stay on their topic and are read again, so fix the cause before you restart. If the topic "
+                "contains junk, start once with TRACKLY_FAILURE_RATIO=1: it then goes to the rejected topic."
             )
 
 
 class Rows:
-    """Rows of one table as a batch sees them: the table's, with the batch's own writes on top.
+    """One table's rows as a batch sees them: stored rows, overlaid with the batch's own writes.
 
-    `least_version` is below no version that a worker without right to a row may have written (`_least_version`).
+    `least_version` is at least as high as any version that a worker which lost the partition may have written
+    (`_least_version`).
     """
 
     def __init__(self, table: Table, least_version: int) -> None:
@@ -118,19 +119,19 @@ class Rows:
         self._changes: defaultdict[int, Counter[bytes]] = defaultdict(Counter)
 
     def get(self, partition: int, key: bytes) -> bytes | None:
-        """Value of a row, or None."""
+        """Return the value of a row, or None."""
         written = self._written.get(partition)
         if written is not None and key in written:
             return written[key][1]
         return self._table.get(partition, key)[1]
 
     def version(self, partition: int, key: bytes) -> int:
-        """Version of a row as it is, or with which it was deleted; 0 where nothing is known of the key."""
+        """Return the version of a row or of its deletion; 0 if the key is unknown."""
         written = self._written.get(partition, {}).get(key)
         return self._table.version(partition, key) if written is None else written[0]
 
     def keys_of(self, partition: int, owner: bytes) -> list[bytes]:
-        """Keys of the rows that are about somebody, in order. The table's index says whom a row is about."""
+        """Return the sorted keys of rows that concern an owner, by the table's `owned_rows` index."""
         index = self._table.owned_rows
         if index is None:
             return []
@@ -140,17 +141,17 @@ class Rows:
         return sorted(keys)
 
     def count(self, partition: int, label: bytes) -> int:
-        """How many rows have a label. The table's `counted_rows` say which labels a row has."""
+        """Return how many rows have a label, by the table's `counted_rows` index."""
         return self._table.count(partition, label) + self._changes[partition][label]
 
     def put(self, partition: int, key: bytes, value: bytes | None) -> None:
-        """Write a row when the batch becomes durable, or delete it (None); the last of several writes counts.
+        """Write or delete (None) a row once the batch becomes durable; the last write wins.
 
         Raises TooLarge.
         """
         size = len(key) + len(value or b"") + RECORD_OVERHEAD
         if size > self._table.max_bytes:
-            raise TooLarge(f"a row of {size} bytes; table {self._table.name} takes {self._table.max_bytes}")
+            raise TooLarge(f"the row has {size} bytes; table {self._table.name} accepts {self._table.max_bytes}")
         written = self._written.setdefault(partition, {})
         before = written.get(key)
         version = self._next_version(partition, key) if before is None else before[0]
@@ -163,11 +164,11 @@ class Rows:
         self._undo.append((partition, key, before, changes))
 
     def begin(self) -> None:
-        """What is put from here on may be taken back."""
+        """Start recording writes that may be undone."""
         self._undo.clear()
 
     def take_back(self) -> None:
-        """Forget what was put since `begin`."""
+        """Undo the writes since `begin`."""
         for partition, key, before, changes in reversed(self._undo):
             self._changes[partition].subtract(changes)
             if before is not None:
@@ -179,7 +180,7 @@ class Rows:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is to be written."""
+        """Whether there is nothing to write."""
         return not self._written
 
     async def write(self) -> None:
@@ -191,7 +192,7 @@ class Rows:
 
 
 class BatchWorker(Protocol):
-    """What the loop needs of the worker that it runs in."""
+    """What the loop needs from its worker."""
 
     failure_ratio: float
     codec: Codec
@@ -203,14 +204,14 @@ class BatchWorker(Protocol):
 
     @property
     def consumer(self) -> LosslessConsumer:
-        """Knows which partitions are this worker's."""
+        """Knows which partitions belong to this worker."""
 
     def told(self, stage: str, batch: Batch) -> None:
-        """A batch is through: count what it led to."""
+        """Count the results of a finished batch."""
 
 
 class Batch:
-    """Records of one turn of the loop, and what they lead to."""
+    """The records of one turn of the loop, and their results."""
 
     def __init__(
         self,
@@ -233,19 +234,19 @@ class Batch:
         self._rows = {table.name: Rows(table, least) for table in tables}
         self._outgoing: list[Addressed] = []
         self.rejected: Counter[str] = Counter()
-        """Records and items put into the rejected topic, by reason."""
+        """Rejected records and items, by reason."""
         self.held: Counter[str] = Counter()
-        """Removals that a brake has taken hold of, by reason."""
+        """Removals held by a brake, by reason."""
         self.received: list[tuple[int, int]] = []
-        """When (ms) the callbacks were received that events go back to, with the events' places in what is sent."""
+        """When (ms) the source callbacks of events were received, with the events' indexes among the sent records."""
         self.failed = 0
-        """Records whose processing raised what it should not."""
+        """Number of records whose processing raised unexpectedly."""
 
     def __iter__(self) -> Iterator[Admitted]:
         return iter(self.sources)
 
     def rows(self, table: Table) -> Rows:
-        """Rows of a table that was given to `batches`."""
+        """Return the rows of a table that was passed to `batches`."""
         return self._rows[table.name]
 
     def send(
@@ -263,11 +264,11 @@ class Batch:
         version: int | None = None,
         received_at: int | None = None,
     ) -> None:
-        """Send a record when the batch becomes durable, or a tombstone (None).
+        """Send a record, or a tombstone (None), once the batch becomes durable.
 
-        `topic` is the catalogue's short name; `at` is in ms; `source`, `source_sha256` and `version` are what headers
-        of these names tell; `received_at` is when (ms) the callback was received that an event goes back to. Raises
-        TooLarge, and CodecError for a record that does not fit its schema.
+        `topic` is the catalogue's short name; `at` is in ms; `source`, `source_sha256`, and `version` go to the headers
+        of those names; `received_at` is when (ms) the source callback was received. Raises TooLarge, and CodecError for
+        a record that does not fit its schema.
         """
         value = None if record is None else self._codec.encode(record)
         headers = None if record is None else event_headers(record, event_id, at, traceparent)
@@ -282,7 +283,9 @@ class Batch:
         place = self._catalogue[topic]
         size = len(key or b"") + len(value or b"") + sum(len(n) + len(v) + 8 for n, v in headers or ())
         if size + RECORD_OVERHEAD > place.max_message_bytes:
-            raise TooLarge(f"a record of {size} bytes; {place.name} takes {place.max_message_bytes - RECORD_OVERHEAD}")
+            raise TooLarge(
+                f"the record has {size} bytes; {place.name} accepts {place.max_message_bytes - RECORD_OVERHEAD}"
+            )
         if received_at:
             self.received.append((len(self._outgoing), received_at))
         self._outgoing.append(Addressed(place.name, value, key, headers, partition))
@@ -290,19 +293,19 @@ class Batch:
     def send_to_all(
         self, topic: str, record: Record, *, event_id: str, at: int, traceparent: bytes | None = None
     ) -> None:
-        """Send a record to every partition of a topic, without a key."""
+        """Send a record without a key to every partition of a topic."""
         for partition in range(self._catalogue[topic].partitions):
             self.send(topic, record, key=None, event_id=event_id, at=at, partition=partition, traceparent=traceparent)
 
     def rewrite(self, stale: Stale) -> None:
-        """Write a row again that was written over in the changelog."""
+        """Rewrite a row that was overwritten in the changelog."""
         self._rows[stale.table].put(stale.partition, stale.key, stale.value)
 
     @contextmanager
     def attempt(self, source: Admitted) -> Iterator[None]:
-        """Process one record: what raises here goes to the rejected topic, and the batch goes on without it.
+        """Process one record: if it raises, the record goes to the rejected topic and the batch continues without it.
 
-        Errors of the store, of Kafka and of the machine (NOT_OF_THE_RECORD) pass through.
+        Errors of the store, of Kafka, and of the machine (NOT_OF_THE_RECORD) propagate.
         """
         sent = len(self._outgoing)
         for rows in self._rows.values():
@@ -341,9 +344,9 @@ class Batch:
         item: tuple[int, str] | None = None,
         may_opt_out: bool = False,
     ) -> None:
-        """Put a record, or one item of it (index and text), into the rejected topic with the reason.
+        """Send a record, or one item of it (index and text), to the rejected topic with the reason.
 
-        `may_opt_out`: somebody may say in it that they want no more messages.
+        `may_opt_out`: it may contain an opt-out.
         """
         record = source.record if isinstance(source, Admitted) else source
         now = now_ms()
@@ -370,19 +373,19 @@ class Batch:
         try:
             self.send("rejected", rejected, key=record.key, event_id=event_id, at=now)
         except TooLarge:
-            # Its place is told, and there it lies as long as its own topic keeps it.
+            # Only its position is given; the record stays available for the retention of its own topic.
             rejected = replace(rejected, source_value=None, item=None)
             self.send("rejected", rejected, key=None, event_id=event_id, at=now)
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is to be made durable."""
+        """Whether there is nothing to make durable."""
         return not self._outgoing and all(rows.is_empty for rows in self._rows.values())
 
     async def make_durable(self) -> None:
-        """Send, await, write the tables in their order, await.
+        """Send and await records, then write and await the tables in their order.
 
-        Raises aiokafka.errors.KafkaError when Kafka does not take it, PartitionsLost when they are another's.
+        Raises aiokafka.errors.KafkaError if Kafka rejects something, PartitionsLost if the partitions have moved.
         """
         await self._consumer.confirm(self.generation)
         if self._outgoing:
@@ -392,7 +395,7 @@ class Batch:
             await rows.write()
 
     def settle(self) -> None:
-        """Move the offsets over this batch. Raises SkippedOffsets when one before it was not settled."""
+        """Move the offsets past this batch. Raises SkippedOffsets if an earlier one has not settled."""
         runs: dict[Ledger, tuple[int, int]] = {}
         for ledger, record, _ in self.sources:
             first, _ = runs.get(ledger, (record.offset, 0))
@@ -411,14 +414,15 @@ async def batches(
     tick: Callable[[Batch], None] | None = None,
     tick_every: float = 1.0,
 ) -> AsyncIterator[Batch]:
-    """Batches of an inbox, for ever. A batch that cannot be made durable ends the worker: it recovers from the log.
+    """Yield batches of an inbox, forever. A batch that cannot be made durable ends the worker, which recovers from the
+    log.
 
-    A batch is settled only after its turn of the loop has come to its end. What leaves the loop by an exception has
-    settled nothing, and no later batch settles over it (`Ledger.settle_run`).
+    A batch settles only when its turn of the loop is complete. If the loop is left by an exception, nothing settles,
+    and no later batch settles past it (`Ledger.settle_run`).
 
-    Rows that a worker without right to them wrote over are written again; `repair` sends what follows from such a row.
-    `tick` is called about every `tick_every` seconds, whether records come or not, with a batch of its own, while
-    there are partitions; what it sends and writes is made durable like everything else.
+    Rows overwritten by a worker that had lost the partition are rewritten; `repair` sends what follows from such a row.
+    While there are partitions, `tick` is called about every `tick_every` seconds with a batch of its own; its results
+    become durable like any others.
     """
     limit = FailureLimit(ratio=worker.failure_ratio)
     claims = _Claims(worker, inbox, stage, tuple(tables))
@@ -433,7 +437,7 @@ async def batches(
                 generation = sources[0].ledger.generation if sources else claims.generation
                 batch = Batch(sources, stage, worker, claims.tables, generation, work)
                 for row in stale:
-                    log.warning("%s: a row of table %s[%d] was written over; writing it again", stage, *row[:2])
+                    log.warning("%s: a row of table %s[%d] was overwritten; rewriting it", stage, *row[:2])
                     batch.rewrite(row)
                     repair(batch, row)
                 yield batch
@@ -460,12 +464,12 @@ async def batches(
 
 
 class _Claims:
-    """Holds the partitions of some tables that belong to the assigned partitions of an inbox."""
+    """Claims the table partitions that belong to an inbox's assigned partitions."""
 
     def __init__(self, worker: BatchWorker, inbox: Inbox, stage: str, tables: tuple[Table, ...]) -> None:
         self.tables = tables
         self.generation = NO_GENERATION
-        """Generation of the group in which all partitions are claimed."""
+        """Group generation in which all partitions are claimed."""
         self._worker = worker
         self._inbox = inbox
         self._stage = stage
@@ -474,7 +478,7 @@ class _Claims:
             worker.claimed[stage] = NO_GENERATION
 
     async def make(self, sources: Iterable[Admitted]) -> list[Stale]:
-        """Claim what was assigned since the last call, and what these records need. Returns rows written over."""
+        """Claim partitions assigned since the last call, and those these records need. Returns overwritten rows."""
         consumer = self._worker.consumer
         stale: list[Stale] = []
         ledgers = [ledger for tp, ledger in consumer.ledgers.items() if tp.topic in self._inbox.topics]
@@ -496,16 +500,16 @@ class _Claims:
 
 
 def _least_version(generation: int) -> int:
-    """A version that is above that of any row which was written in an earlier generation of the group, or earlier.
+    """Return a version above that of any row written in an earlier group generation, or earlier in time.
 
-    What a worker has under way that has lost its partition is of an earlier generation. And a row that was purged
-    here, but not from the changelog, is not taken for the newer one when it is written again.
+    A worker that has lost its partition still writes with an earlier generation. And a row that was purged here but not
+    from the changelog must not look newer when it is written again.
     """
     return generation << _TIME_BITS | now_ms()
 
 
 def about_source(source: Admitted, stage: str, account: str | None = None) -> dict[str, object]:
-    """What a line of the log is about: the record that is processed."""
+    """Return the log context of a record being processed."""
     record = source.record
     return about(
         traceparent=source.traceparent,

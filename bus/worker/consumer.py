@@ -1,12 +1,12 @@
-"""A Faust consumer that loses nothing: admission in order, seek back on a gap, commits of what is durable only.
+"""A Faust consumer that loses nothing: admits records in order, seeks back on a gap, and commits only what is durable.
 
-Faust's own bookkeeping can commit past records that no agent saw: a late seek resets its read position under
-records that are being delivered, a record dropped while flow is suspended still moves the position, and a
-missing head offset is stepped over (faust-streaming issues 606, 316, 502). So none of it decides anything here.
-Faust keeps what it is good at: the group, the rebalances, the life of the agents.
+Faust's own bookkeeping can commit past records that no agent saw: a late seek resets its read position under records
+being delivered, a record dropped while flow is suspended still moves the position, and a missing head offset is skipped
+(faust-streaming issues 606, 316, 502). So it decides nothing here. Faust keeps its strengths: the group, the
+rebalances, the agents' life cycle.
 
 Private API of faust-streaming 0.15.3 and aiokafka 0.14.0 is used in this file only.
-`tests/unit/bus/worker/test_consumer.py` fails when a new version no longer calls these hooks.
+`tests/unit/bus/worker/test_consumer.py` fails if a new version no longer calls these hooks.
 """
 
 from __future__ import annotations
@@ -35,31 +35,31 @@ from bus.worker.unassigned import read_by_nobody
 log = logging.getLogger(__name__)
 
 CONFIRMED_FOR = 4.0
-"""Seconds for which the coordinator's word that we are a member holds. Well below the session timeout (10 s), so that
-what is written in this time arrives before anybody else can own the partition."""
+"""Seconds for which the coordinator's confirmation of our membership is trusted. Well below the session timeout (10 s),
+so that writes in this time arrive before anybody else can own the partition."""
 
 REVOKE_WAIT = 20.0
 """Seconds that a rebalance waits for work in progress. The group's rebalance timeout is 60 s."""
 
 
 class PartitionsLost(Exception):
-    """Another process owns the partitions now; what is under way must not be written."""
+    """Another process owns the partitions now; work in progress must not be written."""
 
 
 class Standing(NamedTuple):
-    """Where the fetcher stands in a partition, and where the partition ended at the last fetch; None if unknown."""
+    """The fetcher's position in a partition, and the partition's end at the last fetch (None if unknown)."""
 
     position: int | None
     end: int | None
 
 
 class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
-    """The consumer's thread, with a poll that also tells where the fetcher stands."""
+    """The consumer's thread, with a poll that also returns the fetcher's positions."""
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
-        # Range, because everything about one recipient must meet in one worker: it gives a member the same
-        # partition numbers of every topic. Faust falls back to round robin, which does not.
+        # Range assignment gives a member the same partition numbers of every topic, because everything about one
+        # recipient must reach one worker. Faust falls back to round robin, which does not.
         self._assignor = RangePartitionAssignor
         return new_consumer(
             self.app.bus,
@@ -82,7 +82,7 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     async def poll(
         self, wanted: set[TP], timeout: float, limit: int
     ) -> tuple[Mapping[Any, list[Any]], dict[TopicPartition, Standing]]:
-        """Records of the wanted partitions, and where the fetcher stands in each right after them."""
+        """Return records of the wanted partitions, and the fetcher's position in each right after them."""
         return await self.call_thread(self._poll, wanted, timeout, limit)  # type: ignore[no-any-return]
 
     async def _poll(
@@ -119,7 +119,7 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                 consumer.seek(target, offset)
 
     async def heartbeat(self) -> tuple[bool, int]:
-        """Whether the group's coordinator answered that we are a member, and the generation we are in (-1: none)."""
+        """Whether the coordinator confirmed our membership, and our generation (-1: none)."""
         return await self.call_thread(self._heartbeat)  # type: ignore[no-any-return]
 
     async def _heartbeat(self) -> tuple[bool, int]:
@@ -129,7 +129,8 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         return await coordinator._do_heartbeat(), coordinator.generation
 
     async def committed_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, tuple[int, str] | None]:
-        """Offsets that the group has committed, and what it noted of the topic; None where it has not."""
+        """Return the group's committed offsets with the topic identities noted beside them; None where there is
+        none."""
         return await self.call_thread(self._committed_offsets, list(tps))  # type: ignore[no-any-return]
 
     async def _committed_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, tuple[int, str] | None]:
@@ -140,7 +141,7 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         return {tp: None if at is None or at.offset < 0 else (at.offset, at.metadata) for tp, at in known.items()}
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit offsets, each with a note of which topic it counts. Faust's own notes nothing."""
+        """Commit offsets, each with a note of the topic's identity, which Faust's own commit omits."""
         assigned, layout = self.assignment(), self.app.layout
         noted = {
             aiokafka.TopicPartition(*tp): (offset, str(layout.get(tp.topic, "")))
@@ -150,7 +151,7 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         try:
             await self._ensure_consumer().commit(noted)
         except (CommitFailedError, IllegalStateError) as error:
-            # The partitions are another's, who does again what was not committed.
+            # The partitions have moved, and their owner repeats what was not committed.
             log.warning("offsets were not committed: %s", type(error).__name__)
             return False
         except KafkaError as error:
@@ -161,7 +162,7 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         return True
 
     async def log_bounds(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
-        """First offset that the log still has and the offset after the last one, for each partition."""
+        """Return the first offset still in the log and the offset after the last one, for each partition."""
         return await self.call_thread(self._log_bounds, list(tps))  # type: ignore[no-any-return]
 
     async def _log_bounds(self, tps: list[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
@@ -180,14 +181,14 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         return {tp: last[p] for tp, p in zip(tps, partitions, strict=True)}
 
     async def read_by_nobody(self, topics: list[str]) -> list[TopicPartition]:
-        """Partitions of topics that no member of the group has; none while partitions change hands."""
+        """Return topic partitions that no group member has; none during a rebalance."""
         return await self.call_thread(self._read_by_nobody, topics)  # type: ignore[no-any-return]
 
     async def _read_by_nobody(self, topics: list[str]) -> list[TopicPartition]:
         return await read_by_nobody(self._ensure_consumer(), topics)
 
     async def ask_to_rejoin(self) -> None:
-        """Join the group anew, by which whoever leads it shares its partitions out."""
+        """Rejoin the group, which makes its leader assign the partitions again."""
         await self.call_thread(self._ask_to_rejoin)
 
     async def _ask_to_rejoin(self) -> None:
@@ -195,7 +196,7 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
 
 class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
-    """Faust's consumer with offsets of our own; installed by `LosslessTransport`."""
+    """Faust's consumer with our own offset handling; installed by `LosslessTransport`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -203,7 +204,7 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
         self.ready = False
         self.skipped_by_retention = 0
         self.skipped_at: float | None = None
-        """When that was found out last (monotonic)."""
+        """When that was last detected (monotonic)."""
         self._confirmed = (-1, 0.0)
 
     def _new_consumer_thread(self) -> _Thread:
@@ -234,13 +235,13 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
             inbox.wake()
 
     def _counted(self, tp: TopicPartition, committed: tuple[int, str] | None) -> int | None:
-        """A committed offset; None where it counts the records of an earlier topic of this name."""
+        """Return a committed offset; None if it belongs to an earlier topic of the same name."""
         if committed is None:
             return None
         offset, note = committed
         before, now = Identity.parsed(note), self.app.layout.get(tp.topic)
         if before is not None and now is not None and before.id != now.id:
-            log.error("%s[%d] was deleted and made anew since offset %d was committed: reading it from its start",
+            log.error("%s[%d] was deleted and recreated since offset %d was committed: reading it from its start",
                       tp.topic, tp.partition, offset)  # fmt: skip
             return None
         return offset
@@ -252,7 +253,7 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
             self._report_skipped(tp, first - committed)
             return first
         if committed > end:
-            log.error("%s[%d] ends at %d but %d is committed: the topic was made anew; reading from its start",
+            log.error("%s[%d] ends at %d but %d is committed, so the topic was recreated: reading it from its start",
                       tp.topic, tp.partition, end, committed)  # fmt: skip
             return first
         return committed
@@ -264,7 +265,7 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
                   "retention or add workers", tp.topic, tp.partition, count)  # fmt: skip
 
     async def _drain_messages(self, fetcher: Any) -> None:
-        """The reading loop of the consumer. Nothing lies between a poll and the admission of its records."""
+        """The consumer's reading loop. Nothing happens between a poll and the admission of its records."""
         limit = self.app.conf.broker_max_poll_records
         try:
             while not (self.should_stop or fetcher.should_stop):
@@ -286,7 +287,7 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
             if not self.app.should_stop:
                 raise
         except asyncio.CancelledError:
-            # Where partitions change hands while the worker stops, Faust would take this for a crash.
+            # If partitions move while the worker stops, Faust would treat this as a crash.
             if not self.app.should_stop:
                 raise
 
@@ -321,7 +322,7 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
                 self._inboxes[tp.topic].expect(tp, more=position < end)
 
     async def _correct(self, positions: Mapping[TopicPartition, int | None]) -> None:
-        """Seek back where the fetcher does not stand at the offset that must come next: something was skipped."""
+        """Seek back if the fetcher is not at the next expected offset: something was skipped."""
         wrong = {
             tp: self.ledgers[tp].expected
             for tp, position in positions.items()
@@ -339,17 +340,17 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
         await self._thread.seek_all(targets)
 
     async def wait_empty(self) -> None:
-        """Let work in progress end, then commit. Called before partitions are given up and when the worker stops."""
+        """Let work in progress finish, then commit. Called before partitions are revoked and when the worker stops."""
         for inbox in set(self._inboxes.values()):
             inbox.clear()
         waits = [inbox.wait_idle(REVOKE_WAIT) for inbox in set(self._inboxes.values())]
         waits += [hook(REVOKE_WAIT) for hook in self.app.before_revoke]
         if not all(await asyncio.gather(*waits)):
-            log.warning("work in progress did not end in %.0f s; it will be done again by the next owner", REVOKE_WAIT)
+            log.warning("work in progress did not finish within %.0f s; the next owner will repeat it", REVOKE_WAIT)
         await self.commit()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Give partitions up: their ledgers no longer count."""
+        """Give up partitions: their ledgers no longer count."""
         self.ready = False
         await super().on_partitions_revoked(revoked)
         for tp in revoked:
@@ -358,7 +359,7 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
                 ledger.revoked = True
 
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
-        """Commit what is durable and not yet committed."""
+        """Commit everything durable that is not committed yet."""
         due = {
             tp: ledger.durable
             for tp, ledger in self.ledgers.items()
@@ -376,11 +377,12 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
         return done
 
     async def confirm(self, generation: int) -> None:
-        """Return when this process still owns what it was assigned in `generation`, for certain; else PartitionsLost.
+        """Return once this process certainly still owns its assignment of `generation`. Raises PartitionsLost.
 
-        A process that was frozen for longer than the session timeout wakes up with partitions that another one owns,
-        and finds out at its next heartbeat. Until then it would write beside the new owner. So whoever writes asks
-        first. It costs a heartbeat only when the last answer is CONFIRMED_FOR old; while the broker is away it waits.
+        A process frozen for longer than the session timeout wakes up with partitions that another process owns, and
+        only learns so at its next heartbeat. Until then it would write alongside the new owner, so writers ask first.
+        It costs a heartbeat only if the last confirmation is older than CONFIRMED_FOR; while the broker is down, it
+        waits.
         """
         while True:
             now = time.monotonic()
@@ -401,7 +403,7 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
         return await insist("the ends of topics", lambda: self._thread.end_offsets(tps))
 
     async def standing(self) -> dict[TopicPartition, tuple[int, int]]:
-        """For each partition: records that are on the topic and not durable here, and the durable offset.
+        """Return, for each partition, the number of records that are not durable here yet, and the durable offset.
 
         Raises aiokafka.errors.KafkaError.
         """
@@ -410,18 +412,18 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
         return {tp: (max(0, ends[tp] - ledger.durable), ledger.durable) for tp, ledger in ledgers.items()}
 
     async def read_by_nobody(self) -> list[TopicPartition]:
-        """Partitions of our topics that no member of the group has; none while partitions change hands.
+        """Return partitions of our topics that no group member has; none during a rebalance.
 
         Raises aiokafka.errors.KafkaError.
         """
         return await self._thread.read_by_nobody(list(self._inboxes))  # type: ignore[no-any-return]
 
     async def ask_to_rejoin(self) -> None:
-        """Let the group share its partitions out again."""
+        """Make the group assign its partitions again."""
         await self._thread.ask_to_rejoin()
 
     def verify_event_path(self, now: float, tp: TP) -> None:
-        """Faust's watchdog counts events that we do not make; `/readyz` watches progress instead."""
+        """Do nothing: Faust's watchdog counts events that we do not create; `/readyz` watches progress instead."""
 
 
 class LosslessTransport(driver.Transport):  # type: ignore[misc]

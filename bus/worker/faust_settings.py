@@ -1,4 +1,4 @@
-"""The settings of Kafka as Faust wants them."""
+"""Kafka settings in the form Faust expects."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from bus.token_providers import ForAiokafka
 
 
 def broker(settings: BusSettings) -> str:
-    """Broker URLs for `broker`: `kafka://h1:9092;kafka://h2:9092`."""
+    """Return broker URLs for `broker`: `kafka://h1:9092;kafka://h2:9092`."""
     return ";".join(f"kafka://{server}" for server in settings.bootstrap_servers.split(","))
 
 
 def credentials(settings: BusSettings) -> OAuthCredentials | SASLCredentials | SSLCredentials | None:
-    """For `broker_credentials`; None for PLAINTEXT."""
+    """Return `broker_credentials`; None for PLAINTEXT."""
     if settings.tokens is not None:
         provider = ForAiokafka(settings.tokens, settings.extensions)
         return OAuthCredentials(oauth_cb=provider, ssl_context=settings.ssl_context)

@@ -1,4 +1,4 @@
-"""Where admitted records wait for the loop that processes them: bounded, fair between partitions, merged by time."""
+"""Queues admitted records for the processing loop: bounded, fair between partitions, merged by time."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from schemas.cloudevents import header
 log = logging.getLogger(__name__)
 
 PATIENCE = 5.0
-"""Seconds for which a partition whose next records are still on the broker holds up those that lie beside it."""
+"""Seconds for which a partition with records still on the broker may hold back its siblings."""
 
 
 class Admitted(NamedTuple):
-    """A record that was admitted in order, and the ledger it settles in. `trace` names the span of its processing."""
+    """A record admitted in order, with the ledger it settles in. `trace` is the traceparent of its processing span."""
 
     ledger: Ledger
     record: Any
@@ -28,18 +28,18 @@ class Admitted(NamedTuple):
 
     @property
     def traceparent(self) -> bytes | None:
-        """W3C trace context of what follows: that of the processing, else the one that the record carries, or None."""
+        """Traceparent for what follows: that of the processing span, or else the record's own, or None."""
         return header(self.record.headers, "traceparent") if self.trace is None else self.trace
 
     @property
     def received_at(self) -> int | None:
-        """When the callback was received that an event goes back to, in ms since 1970 UTC; None where it says none."""
+        """When the source callback was received, in ms since 1970 UTC; None if the record does not say."""
         value = header(self.record.headers, "received_at")
         return int(value) if value is not None and value.isdigit() and len(value) <= 15 else None
 
 
 class Kept(NamedTuple):
-    """A record that was taken from its topic earlier and has waited in a row since."""
+    """A record taken from its topic earlier that has waited in a row since."""
 
     topic: str
     partition: int
@@ -49,16 +49,16 @@ class Kept(NamedTuple):
 
 
 class _Strand:
-    """Partitions of one number, of topics with the same keys: all records about one key lie in these.
+    """The partitions of one number, of topics with the same keys: they hold all records about their keys.
 
-    They are taken in the order in which they were written, and never against the order of a partition. A time that
-    lies ahead of our clock is that of arrival: a writer's wrong clock holds nothing back.
+    Records are taken in the order they were written, never against a partition's own order. A time ahead of our clock
+    is replaced by the arrival time, so that a writer's wrong clock holds nothing back.
     """
 
     def __init__(self) -> None:
         self.queues: dict[TopicPartition, deque[tuple[int, Admitted]]] = {}
         self.behind: set[TopicPartition] = set()
-        # Partitions of which nothing lies here though the broker has more, and since when.
+        # Partitions with nothing queued although the broker has more, and since when.
         self.missing: dict[TopicPartition, float] = {}
 
     def put(self, ledger: Ledger, records: Iterable[Any], now_ms: int) -> None:
@@ -81,13 +81,13 @@ class _Strand:
         return max((at + PATIENCE - now for at in self.missing.values()), default=0.0)
 
     def next_queue(self) -> deque[tuple[int, Admitted]]:
-        """The queue whose first record was written earliest."""
+        """Return the queue whose first record was written earliest."""
         if len(self.queues) == 1:
             return next(iter(self.queues.values()))
         return min((queue for queue in self.queues.values() if queue), key=_written_at)
 
     def take(self, limit: int, now: float) -> list[Admitted]:
-        """Up to so many records: what is certain to be next."""
+        """Return up to this many records whose order is certain."""
         taken: list[Admitted] = []
         left = sum(map(len, self.queues.values()))
         while left > len(taken) < limit and (not self.missing or self.held_for(now) <= 0):
@@ -99,10 +99,10 @@ class _Strand:
         return taken
 
     def give_up(self) -> None:
-        """Go on without what does not come."""
+        """Continue without records that do not arrive."""
         for tp, at in self.missing.items():
             if at > float("-inf"):
-                log.warning("nothing comes from %s[%d]: records beside it are taken without it", *tp)
+                log.warning("nothing arrives from %s[%d]: continuing without it", *tp)
                 self.missing[tp] = float("-inf")
 
     def __len__(self) -> int:
@@ -116,13 +116,12 @@ def _written_at(queue: deque[tuple[int, Admitted]]) -> int:
 class Inbox:
     """Admitted records of some topics.
 
-    Topics have the same keys, so the same partition number of all of them holds what is about one key: it comes out
-    merged by the time of writing, in a backlog too. The topics in `apart` are keyed otherwise and are not merged.
+    The topics share their keys, so the same partition number of each holds everything about one key; records are merged
+    by write time, even in a backlog. Topics in `apart` have different keys and are not merged.
 
-    A partition whose backlog here reaches `max_records` or `max_bytes` is not fetched until it shrinks, so
-    memory is bounded and a slow topic never keeps another one waiting. Nor is any while all of them together have
-    `max_total_bytes`, except one that others wait for; since partition numbers take turns, each gets its share of
-    what is processed then.
+    A partition with a backlog of `max_records` or `max_bytes` is not fetched until it shrinks, so memory is bounded and
+    a slow topic never holds up another. When all partitions together reach `max_total_bytes`, none is fetched except
+    one that others wait for; partition numbers take turns, so each still gets its share of processing.
     """
 
     def __init__(
@@ -144,7 +143,7 @@ class Inbox:
         self._total_bytes = 0
         self._bytes: dict[TopicPartition, int] = {}
         self._strands: dict[tuple[str, int], _Strand] = {}
-        # Those that hold records, in the order of their turns.
+        # Those with records, in the order of their turns.
         self._turn: dict[_Strand, None] = {}
         self._arrived = asyncio.Event()
         self._woken = False
@@ -164,7 +163,7 @@ class Inbox:
         self._arrived.set()
 
     def expect(self, tp: TopicPartition, more: bool) -> None:
-        """Whether the broker has more of a partition than was put here: what was written later waits for it."""
+        """Note whether the broker has more records of a partition, for which later ones must wait."""
         strand = self._strand(tp)
         held = bool(strand.missing)
         strand.expect(tp, more, self._clock())
@@ -179,21 +178,21 @@ class Inbox:
         return strand
 
     def oldest_ms(self) -> int | None:
-        """When the oldest record that lies here was written, in ms since 1970 UTC; None where none does."""
+        """When the oldest queued record was written, in ms since 1970 UTC; None if there is none."""
         heads = (queue[0][0] for strand in self._turn for queue in strand.queues.values() if queue)
         return min(heads, default=None)
 
     def wants(self, tp: TopicPartition) -> bool:
-        """Whether there is room for more of this partition."""
+        """Whether there is room for more records of this partition."""
         strand = self._strand(tp)
         if self._total_bytes >= self._max_total_bytes:
             return tp in strand.missing
         return len(strand.queues.get(tp, ())) < self._max_records and self._bytes.get(tp, 0) < self._max_bytes
 
     async def take(self, limit: int, timeout: float | None = None) -> list[Admitted]:
-        """Up to `limit` records; partition numbers take turns. The inbox is busy until `done` is called.
+        """Return up to `limit` records; partition numbers take turns. The inbox is busy until `done` is called.
 
-        Waits for a first record; after `timeout` seconds, or when it is woken, it gives none.
+        Waits for a first record; returns none after `timeout` seconds, or when woken.
         """
         await self._arrival(timeout)
         self._idle.clear()
@@ -219,8 +218,8 @@ class Inbox:
         return taken
 
     async def _arrival(self, timeout: float | None) -> None:
-        # Cheaper than wait_for, which makes a task. Nothing is read off the loop's clock: uvloop's counts
-        # milliseconds, and a timer may fire a moment before the time that it was set to.
+        # Cheaper than wait_for, which creates a task. Do not rely on the loop's clock: uvloop's counts milliseconds,
+        # and a timer may fire slightly early.
         loop, held = asyncio.get_running_loop(), self._held_for()
         alarm = loop.call_later(timeout, self.wake) if timeout is not None and held > 0 else None
         while held > 0 and not self._woken:
@@ -235,21 +234,21 @@ class Inbox:
             alarm.cancel()
 
     def _held_for(self) -> float:
-        """Seconds until a record may be taken; infinite when none has arrived."""
+        """Return the seconds until a record may be taken; infinity if none has arrived."""
         now = self._clock()
         return min((strand.held_for(now) for strand in self._turn), default=float("inf"))
 
     def wake(self) -> None:
-        """Let whoever waits for a record look around: partitions were assigned, or it has waited long enough."""
+        """Wake whoever waits for a record, because partitions were assigned or it has waited long enough."""
         self._woken = True
         self._arrived.set()
 
     def done(self) -> None:
-        """The records that were taken last have been dealt with."""
+        """Mark the records taken last as handled."""
         self._idle.set()
 
     async def wait_for_room(self, timeout: float) -> None:
-        """Return when records were taken, or after `timeout` seconds."""
+        """Return once records were taken, or after `timeout` seconds."""
         self._room.clear()
         try:
             await asyncio.wait_for(self._room.wait(), timeout)
@@ -257,7 +256,7 @@ class Inbox:
             pass
 
     async def wait_idle(self, timeout: float) -> bool:
-        """Wait until nothing is being processed; False when that takes longer than `timeout` seconds."""
+        """Wait until nothing is being processed; False if that takes longer than `timeout` seconds."""
         try:
             await asyncio.wait_for(self._idle.wait(), timeout)
         except TimeoutError:
@@ -265,7 +264,7 @@ class Inbox:
         return True
 
     def clear(self) -> None:
-        """Forget what has not been taken: the partitions were revoked and will be read again by their owner."""
+        """Drop queued records: the partitions were revoked, and their owner reads them again."""
         self._strands.clear()
         self._bytes.clear()
         self._total_bytes = 0

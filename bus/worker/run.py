@@ -1,4 +1,4 @@
-"""Runs a worker in the foreground: the fast event loop, signals, an exit code that tells what happened."""
+"""Runs a worker in the foreground: fast event loop, signals, a meaningful exit code."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ log = logging.getLogger(__name__)
 
 
 class _Runner(faust.Worker):  # type: ignore[misc]
-    """Faust's runner, whose end has a deadline."""
+    """Faust's runner with a deadline for its shutdown."""
 
     def _schedule_shutdown(self, number: Any) -> None:
-        end_within(STOP_SECONDS, f"told to stop by {number.name}")
+        end_within(STOP_SECONDS, f"received {number.name}")
         super()._schedule_shutdown(number)
 
     def on_worker_shutdown(self) -> None:
-        """Called when the worker has stopped or cannot start, before what is left is stopped."""
+        """Called when the worker has stopped or failed to start, before the rest is stopped."""
         end_within(CRASH_SECONDS, "stopped")
         super().on_worker_shutdown()
 
 
 def run_worker(worker: Worker) -> int:
-    """Run until SIGTERM or SIGINT (exit code 0), or until the worker cannot go on (exit code 1).
+    """Run until SIGTERM or SIGINT (exit code 0), or until the worker fails (exit code 1).
 
-    Past the deadlines of `bus.ending` the process ends with exit code 1, whatever hangs.
+    If it hangs beyond the deadlines of `bus.ending`, the process exits with code 1.
     """
     be_a_service()
     uvloop.install()
     runner = _Runner(
         worker, quiet=True, redirect_stdouts=False, override_logging=False, logging_config=None, loglevel=None
     )
-    runner.spinner = None  # it writes to terminals and files alike
+    runner.spinner = None  # it would write to terminals and files alike
     worker.end = partial(runner._schedule_shutdown, signal.SIGTERM)
     code = 0
     try:

@@ -1,4 +1,4 @@
-"""Whether the stages of a worker move, and whether somebody reads all of their topics: lag, metrics and `/readyz`."""
+"""Watches whether a worker's stages make progress and all of their topics are read: lag, metrics, and `/readyz`."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from bus.worker.inbox import Inbox
 log = logging.getLogger(__name__)
 
 WATCH_EVERY = 5.0
-"""Seconds between looks."""
+"""Seconds between checks."""
 
 SILENT_AFTER = 10.0
-"""Seconds without a look that came through after which a worker says that it is not ready."""
+"""Seconds without a successful check after which a worker is not ready."""
 
 STALLED_AFTER = 10.0
-"""Seconds of lag without progress of a stage after which a worker says that it is not ready. Faust consumers have been
-seen to die without a word; the orchestrator restarts what is not ready."""
+"""Seconds of lag without progress after which a worker is not ready. Faust consumers have been seen to die silently;
+the orchestrator restarts what is not ready."""
 
 SKIPPED_LATELY = 120.0
-"""Seconds for which a worker is not ready after retention deleted what it had not read: somebody should see it."""
+"""Seconds of unreadiness after retention deleted unread records, so that somebody notices."""
 
 REJOIN_EVERY = 30.0
-"""Seconds between two requests for the group to share its partitions out again, while some are read by nobody."""
+"""Seconds between requests to reassign the group's partitions while nobody reads some of them."""
 
 Place = Mapping[TopicPartition, tuple[int, int]]
 """For each partition: its lag, and the offset up to which everything is durable."""
 
 
 class WatchedWorker(Protocol):
-    """What is looked at of a worker."""
+    """The parts of a worker that are watched."""
 
     inboxes: dict[str, Inbox]
 
@@ -47,20 +47,20 @@ class WatchedWorker(Protocol):
 
     @property
     def should_stop(self) -> bool:
-        """Whether it stops."""
+        """Whether it is stopping."""
 
     async def sleep(self, seconds: float) -> None:
-        """Wait so long, or until it stops."""
+        """Wait this long, or until it stops."""
 
 
 class Stages:
-    """What was seen of a worker's stages last."""
+    """The latest observations of a worker's stages."""
 
     def __init__(self, health: Health) -> None:
         self.lag = 0
         self._names: dict[frozenset[str], str] = {}
         self._moved: dict[tuple[str, ...], tuple[int, int, float]] = {}
-        """By the topics of a stage: its lag, the sum of durable offsets, and since when that is so."""
+        """By a stage's topics: its lag, the sum of its durable offsets, and since when they are unchanged."""
         self._looked_at = time.monotonic()
         self._nobodys: list[TopicPartition] = []
         self._nobodys_since = self._rejoined_at = 0.0
@@ -68,17 +68,16 @@ class Stages:
         health.checks += [self._unanswered, self._stalled, self._unread, self._skipped]
 
     def name(self, topics: Iterable[str], name: str) -> None:
-        """Under which name metrics tell of the stage that reads these topics."""
+        """Set the metrics name of the stage that reads these topics."""
         self._names[frozenset(topics)] = name
 
     def lags(self) -> dict[tuple[str, ...], float]:
-        """Records by stage that are on its topics and not yet done, as it was seen last."""
+        """Last observed number of unfinished records, by stage."""
         return {(self._name_of(topics),): lag for topics, (lag, _, _) in self._moved.items()}
 
     def oldest(self, waiting: Mapping[frozenset[str], float]) -> dict[tuple[str, ...], float]:
-        """Age by stage of the oldest record that was not taken, in seconds. `waiting` are the ages of those that lie
-        here by the topics of a stage; of what is still on the broker it is known since when nothing has moved.
-        """
+        """Return the age in seconds of the oldest record not yet taken, by stage. `waiting` has the ages of queued
+        records, by a stage's topics; for records still on the broker, the time since the last progress is used."""
         ages: dict[tuple[str, ...], float] = {(name,): 0.0 for name in self._names.values()}
         now = time.monotonic()
         for topics, (lag, _, since) in self._moved.items():
@@ -93,7 +92,7 @@ class Stages:
         return self._names.get(frozenset(topics), "unnamed")
 
     async def watch(self, worker: WatchedWorker) -> None:
-        """Look every few seconds, for as long as the worker runs."""
+        """Check every few seconds while the worker runs."""
         while not worker.should_stop:
             await worker.sleep(WATCH_EVERY)
             consumer = worker.consumer
@@ -106,15 +105,15 @@ class Stages:
                 if self.note_nobodys(await consumer.read_by_nobody()):
                     await consumer.ask_to_rejoin()
             except KafkaError as error:
-                # It is for metrics and `/readyz`. Whoever needs Kafka for its work waits for it.
-                log.warning("the lag is not known at the moment: %s", type(error).__name__)
+                # This serves metrics and `/readyz` only. Code that needs Kafka waits for it.
+                log.warning("the lag is unknown right now: %s", type(error).__name__)
             except Exception:
-                log.exception("the lag is not known")
+                log.exception("the lag is unknown")
             else:
                 self._looked_at = time.monotonic()
 
     def note(self, standing: Place, stages: set[frozenset[str]]) -> None:
-        """Take in where the partitions of some stages stand; a stage is known by its topics."""
+        """Record the partitions' positions of some stages; a stage is identified by its topics."""
         self.lag = sum(lag for lag, _ in standing.values())
         known, now = self._moved, time.monotonic()
         self._moved = {}
@@ -126,36 +125,36 @@ class Stages:
             self._moved[stage] = lag, done, now if lag == 0 or done != before else since
 
     def note_nobodys(self, found: list[TopicPartition]) -> bool:
-        """Take in which partitions no member of the group has. Returns whether the group is to be asked for them."""
+        """Record the partitions that no group member has. Returns whether to request a reassignment."""
         now, were_some, self._nobodys = time.monotonic(), bool(self._nobodys), found
         if not were_some:
             self._nobodys_since = now
         if not (were_some and found) or now - self._rejoined_at < REJOIN_EVERY:
             return False
-        # In static membership there may be no member that looks for new partitions.
+        # With static membership, no member may be looking for new partitions.
         self._rejoined_at = now
-        log.warning("%d partitions are read by nobody; the group is asked to share them out", len(found))
+        log.warning("nobody reads %d partitions; requesting a reassignment", len(found))
         return True
 
     def _unanswered(self) -> str | None:
         silent = time.monotonic() - self._looked_at
-        return None if silent < WATCH_EVERY + SILENT_AFTER else f"no answer of Kafka for {silent:.0f} s"
+        return None if silent < WATCH_EVERY + SILENT_AFTER else f"Kafka has not answered for {silent:.0f} s"
 
     def _stalled(self) -> str | None:
         now, still = time.monotonic(), []
         for topics, (lag, _, since) in self._moved.items():
             if lag and now - since >= STALLED_AFTER:
                 named = ", ".join(topics[:2]) + (" and others" if topics[2:] else "")
-                still.append(f"{lag} records of {named} are waiting and nothing has moved for {now - since:.0f} s")
+                still.append(f"{lag} records of {named} are waiting, and there was no progress for {now - since:.0f} s")
         return "; ".join(still) or None
 
     def _unread(self) -> str | None:
         if not self._nobodys or time.monotonic() - self._nobodys_since < WATCH_EVERY:
-            return None  # they may just be changing hands
+            return None  # they may just be moving
         first = self._nobodys[0]
-        return f"{len(self._nobodys)} partitions are read by nobody, such as {first.topic}[{first.partition}]"
+        return f"nobody reads {len(self._nobodys)} partitions, such as {first.topic}[{first.partition}]"
 
     def _skipped(self) -> str | None:
         if self._skipped_at is None or time.monotonic() - self._skipped_at > SKIPPED_LATELY:
             return None
-        return "retention has deleted records before they were read; the log says how many of which topic"
+        return "retention has deleted unread records; the log says how many of which topic"

@@ -1,4 +1,4 @@
-"""How a consumer group shares its partitions out: whether some are left over. By private API of aiokafka 0.14.0."""
+"""Finds partitions that a consumer group left unassigned. Relies on private API of aiokafka 0.14.0."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bus.ledger import TopicPartition
 
 
 async def read_by_nobody(consumer: aiokafka.AIOKafkaConsumer, topics: Iterable[str]) -> list[TopicPartition]:
-    """Partitions of topics that no member of the consumer's group has; none while partitions change hands.
+    """Return topic partitions that no member of the consumer's group has; none during a rebalance.
 
     Raises aiokafka.errors.KafkaError.
     """

@@ -1,6 +1,6 @@
-"""Accounts as code: a TOML file read into settings, every mistake named by its place in the file.
+"""Accounts as code: parses a TOML file into settings, and reports each mistake with its position in the file.
 
-Pure: text in, settings and problems out. No message holds a secret.
+Pure: text in, settings and problems out. No message contains a secret.
 """
 
 from __future__ import annotations
@@ -60,16 +60,16 @@ CREDENTIALS: dict[str, tuple[str, ...]] = {
     )
     for provider in PROVIDERS.values()
 }
-"""Credentials by provider name; a secret has a second one while it is changed."""
+"""Credentials by provider name; during rotation, a secret has a second value."""
 
 MOST_IN_A_BATCH = 100
-"""Events in one request."""
+"""Maximum events in one request."""
 
 KEPT_FIELDS = ("secret_next", "secret_next_at", "paused_reason", "paused_at")
-"""Fields of an endpoint that trackly itself writes. A file cannot set them, and applying one keeps them."""
+"""Endpoint fields that trackly itself writes. A file cannot set them, and applying one keeps them."""
 
 KEPT_ACCOUNT_FIELDS = ("alerts_muted_until",)
-"""The same of an account."""
+"""Account fields that trackly itself writes."""
 
 _ROOT_KEYS = ("accounts",)
 POSTBACK_SECRETS = ("token", "token_previous")
@@ -92,9 +92,9 @@ _ENDPOINT_KEYS = tuple(f.name for f in fields(EndpointConfig) if f.name not in (
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One setting and its place in the file.
+    """A setting and its position in the file.
 
-    Secrets stand as the file has them: KEEP is not replaced, an endpoint without a secret has an empty one.
+    Secrets are as in the file: KEEP is not replaced, and an endpoint without a secret has an empty one.
     """
 
     path: str
@@ -102,7 +102,7 @@ class Entry:
 
 
 def read_file(text: str) -> tuple[list[Entry], list[str]]:
-    """Settings in the order of the file, and every problem. Where there is one, none is to be used."""
+    """Return the settings in file order, and all problems. If there are problems, use no setting."""
     problems: list[str] = []
     try:
         content = tomllib.loads(text)
@@ -111,7 +111,7 @@ def read_file(text: str) -> tuple[list[Entry], list[str]]:
     entries: list[Entry] = []
     root = Table(content, "", _ROOT_KEYS, problems)
     if not problems and not content.get("accounts"):
-        problems.append("accounts: is missing; begin with [[accounts]]")
+        problems.append("accounts: is missing; start with [[accounts]]")
     for table in root.tables("accounts", _ACCOUNT_KEYS):
         entries += read_account(table)
     _report_twins(entries, problems)
@@ -119,19 +119,19 @@ def read_file(text: str) -> tuple[list[Entry], list[str]]:
 
 
 def read_endpoint(values: dict[str, Any], account: str) -> tuple[Entry, list[str]]:
-    """One endpoint by the names that it has in a file, and every problem, by the name of its field."""
+    """Parse one endpoint, given by its file keys; returns all problems by field name."""
     problems: list[str] = []
     return _endpoint(Table(values, "", _ENDPOINT_KEYS, problems), account), problems
 
 
 def read_list(values: dict[str, Any], account: str) -> tuple[Entry, list[str]]:
-    """The same for one list."""
+    """Parse one list, in the same way."""
     problems: list[str] = []
     return _list(Table(values, "", _LIST_KEYS, problems), account), problems
 
 
 def read_account(table: Table) -> list[Entry]:
-    """The settings of an account, its lists and its endpoints."""
+    """Parse an account's settings, with its lists and endpoints."""
     account = table.required("id", check_id)
     credentials = {
         provider: _credentials(given)
@@ -177,12 +177,12 @@ def _postback_secrets(table: Table) -> dict[str, str]:
     texts = ((name, table.text(name, partial(check_credential, name))) for name in POSTBACK_SECRETS)
     secrets = {name: value for name, value in texts if value is not None}
     if "token_previous" in secrets and "token" not in secrets:
-        table.problem("token_previous", "is there without a token that follows it; write token")
+        table.problem("token_previous", "is set, but token is not; write token")
     return secrets
 
 
 def _opt_outs(account: Table) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
-    """An account's own words for opt-outs by layer, and the layers that are off."""
+    """Parse an account's own opt-out words by layer, and its disabled layers."""
     table = account.table("opt_out", ("off", *OPT_OUT_WORDS))
     if table is None:
         return {}, ()
@@ -191,12 +191,12 @@ def _opt_outs(account: Table) -> tuple[dict[str, tuple[str, ...]], tuple[str, ..
         if layer in table.values:
             words[layer] = table.texts(layer, check_look_alike if layer == "obfuscations" else check_opt_out_word)
             if len(words[layer]) > MAX_OPT_OUT_WORDS:
-                table.problem(layer, f"holds {len(words[layer])} words; {MAX_OPT_OUT_WORDS} are the most")
+                table.problem(layer, f"has {len(words[layer])} words; the maximum is {MAX_OPT_OUT_WORDS}")
     return words, table.texts("off", check_layer)
 
 
 def _code_classes(account: Table) -> dict[str, str]:
-    """What failures do to a contact, by provider and code."""
+    """Parse the effects of failures on a contact, by provider and code."""
     table = account.table("codes", ())
     if table is None:
         return {}
@@ -222,7 +222,7 @@ def _list(table: Table, account: str) -> Entry:
 
 
 def _brake(owner: Table) -> dict[str, Any]:
-    """The setting of a brake: a share and a minimum, or `off`, which is the share of everything."""
+    """Parse a brake: a share and a minimum, or `off`, which is a share of one."""
     if isinstance(owner.values.get("brake"), str):
         owner.text("brake", check_brake)
         return {"brake_share": OFF}
@@ -243,7 +243,7 @@ def _endpoint(table: Table, account: str) -> Entry:
         url=table.required("url", check_target),
         secret=table.text("secret", check_endpoint_secret) or "",
         events=table.texts("events", check_event) if "events" in table.values else DEFAULT_EVENTS,
-        # That the account has these lists is checked against what is stored too, by the plan.
+        # Whether the account has these lists is checked by the plan, which also knows the stored ones.
         lists=table.texts("lists", check_there),
         enabled=table.flag("enabled", True),
         description=table.text("description") or "",
@@ -256,12 +256,12 @@ def _endpoint(table: Table, account: str) -> Entry:
         list_rate_limits=limits.numbers_by_name(0.01, 100_000) if limits else {},
     )
     if len(config.notify) > MOST_EMAILS:
-        table.problem("notify", f"names {len(config.notify)} addresses; {MOST_EMAILS} are the most")
+        table.problem("notify", f"has {len(config.notify)} addresses; the maximum is {MOST_EMAILS}")
     if not config.events:
-        table.problem("events", f"names no event; choose from {', '.join(EVENTS)}, or leave it out")
+        table.problem("events", f"is empty; choose from {', '.join(EVENTS)}, or leave it out")
     for number in config.list_rate_limits:
         if config.lists and number not in config.lists:
-            table.problem(f"list_rate_limits.{number}", "is not among the lists of this endpoint")
+            table.problem(f"list_rate_limits.{number}", "is not one of this endpoint's lists")
     for name in config.headers:
         table.check_name("headers", name, check_header_name)
     return Entry(table.path, config)

@@ -1,7 +1,7 @@
-"""The JSON Schema of a settings file, for editors and pipelines: what the file's own reader asks for, written down.
+"""Generates the JSON Schema of a settings file, for editors and pipelines, from the file's own parser.
 
-The reader is run over a table that notes each question. So the schema knows every setting that the reader knows, and no
-other; what takes two settings to be wrong (a list that the account has not) the reader alone finds.
+The parser runs over a table that records each access, so the schema has exactly the settings that the parser knows.
+Mistakes that involve two settings (a list missing from the account) are only found by the parser.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ OF_CHECKS: Mapping[Callable[..., None], Schema] = {
     check_web_address: {"pattern": "^https?://"},
     check_target: {"pattern": f"^(https?://.+|{POLL})$"},
 }
-"""What a check asks of a text, as far as a schema can say it."""
+"""A check's constraints on a text, as far as a schema can express them."""
 
 _DOCS = {"AccountConfig": "", "ListConfig": "lists", "EndpointConfig": "endpoints"}
-"""Records whose fields have the names of settings, by where they stand in an account."""
+"""Records whose fields are named like settings, by their position in an account."""
 
 
 @cache
 def json_schema() -> str:
-    """The schema as text, the same for the same reader."""
+    """Return the schema as text; deterministic for the same parser."""
     account = _Recorder()
     read_account(account)
     whole = {
@@ -65,7 +65,7 @@ def json_schema() -> str:
 
 
 def _describe(account: Schema) -> None:
-    """Give settings the words that the records have for them."""
+    """Describe settings with the records' documentation."""
     registry = FolderRegistry()
     for record, place in _DOCS.items():
         properties = (account["properties"][place]["items"] if place else account)["properties"]
@@ -75,7 +75,7 @@ def _describe(account: Schema) -> None:
 
 
 class _Every(dict[str, Any]):
-    """Values of a table that has everything, as far as anybody asks; `known` are the names that it goes through."""
+    """Values of a table that contains every key asked for; `known` limits the keys it iterates over."""
 
     def __init__(self, known: Iterable[str] = ()) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class _Every(dict[str, Any]):
 
 
 class _Recorder(Table):
-    """A table that notes what is asked of it."""
+    """A table that records accesses."""
 
     def __init__(self, known: Iterable[str] = ()) -> None:
         super().__init__({}, "", (), [])
@@ -99,7 +99,7 @@ class _Recorder(Table):
         self._others: Schema | bool = False
 
     def schema(self) -> Schema:
-        """What was noted."""
+        """Return the recorded schema."""
         found: Schema = {"type": "object", "additionalProperties": self._others}
         if self._required:
             found["required"] = self._required
@@ -107,10 +107,10 @@ class _Recorder(Table):
         return found
 
     def problem(self, key: str, message: str) -> None:
-        """Nothing is wrong with a table that has nothing."""
+        """Ignore a problem: the table is not real."""
 
     def check_name(self, key: str, name: str, check: Check) -> None:
-        """No name is there."""
+        """Ignore a name check: there are no names."""
 
     def required(self, key: str, check: Check) -> str:
         self._required.append(key)
@@ -130,7 +130,7 @@ class _Recorder(Table):
         return None
 
     def moment(self, key: str) -> int | None:
-        # Dates of TOML are no JSON; editors take them for texts.
+        # TOML dates do not exist in JSON; editors treat them as strings.
         self._properties[key] = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}"}
         return None
 

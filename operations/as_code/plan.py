@@ -1,7 +1,7 @@
-"""Accounts as code: what a TOML file would change, and the file that says what is.
+"""Accounts as code: the changes that a TOML file makes, and the export of current settings.
 
-Pure: the caller reads the current settings, shows the plan, and writes `plan.configs`.
-What is stored but not in the file stays as it is.
+Pure: the caller reads the current settings, shows the plan, and writes `plan.configs`. Stored settings that the file
+does not name stay unchanged.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ _PATHS = {
     "brake_share": "brake.share",
     "brake_minimum": "brake.minimum",
 }
-"""Fields that stand elsewhere in the file than in the record."""
+"""Fields whose path in the file differs from their name in the record."""
 
 _OPTIONAL_SECRETS = (
     *("discord_webhook_url", "callback_secret", "slack_webhook_url", "alert_webhook_url", "alert_webhook_secret"),
 )
-"""Fields of an account that are a secret or nothing."""
+"""Optional secrets of an account."""
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class PlanError(ValueError):
-    """A file that cannot be applied. `problems` are all of them, one sentence each, without secrets."""
+    """A file that cannot be applied. `problems` lists all of them, one sentence each, without secrets."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
@@ -67,7 +67,7 @@ class PlanError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What the file does to one setting. `fields` are those that an update changes, by dotted path."""
+    """The change to one setting. `fields` are the dotted paths that an update changes."""
 
     kind: Literal["account", "list", "endpoint"]
     key: str
@@ -78,10 +78,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a file changes.
+    """The changes that a file makes.
 
-    `new_secrets`: generated secrets by endpoint key. `pruned`: stored lists and endpoints that are to be deleted.
-    `untouched`: other stored settings that the file does not name. `notes`: sentences for the person who applies.
+    `new_secrets`: generated secrets by endpoint key. `pruned`: stored lists and endpoints to delete. `untouched`: other
+    stored settings that the file does not name. `notes`: sentences for the person applying it.
     """
 
     changes: tuple[Change, ...]
@@ -92,12 +92,12 @@ class Plan:
 
     @property
     def unsealed(self) -> list[str]:
-        """Keys of the settings that would be written with a secret in plain text, because there is no key for it."""
+        """Keys of settings whose secret would be written in plain text because there is no encryption key."""
         return [config_key(config) for config in self.configs if any(map(is_literal, secrets_of(config)))]
 
     @property
     def is_empty(self) -> bool:
-        """Whether everything is as the file says."""
+        """Whether there is nothing to change."""
         return not self.configs and not self.pruned
 
     @property
@@ -107,7 +107,7 @@ class Plan:
 
 
 def new_secret() -> str:
-    """A signing secret as Standard Webhooks writes it: `whsec_` and the base64 of 24 random bytes."""
+    """Return a new signing secret in the format of Standard Webhooks: `whsec_` and the base64 of 24 random bytes."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode("ascii")
 
 
@@ -120,11 +120,11 @@ def make_plan(
     prune: bool = False,
     most_endpoints: int | None = None,
 ) -> Plan:
-    """Compare a TOML file with the settings as they are; secrets of what is to be written are sealed with `keys`.
+    """Compare a TOML file with the current settings; secrets to write are sealed with `keys`.
 
-    `prune`: lists and endpoints of its accounts that the file does not name are to go; accounts themselves stay.
+    `prune`: delete lists and endpoints of the file's accounts that the file does not name; accounts themselves stay.
 
-    Raises PlanError that names every problem, SecretMissing when a stored secret cannot be opened to be compared.
+    Raises PlanError with every problem, SecretMissing if a stored secret cannot be opened for comparison.
     """
     entries, problems = read_file(text)
     pruned = _unnamed(entries, view) if prune else ()
@@ -140,13 +140,13 @@ def plan_endpoint(
     *,
     most_endpoints: int | None = None,
 ) -> Plan:
-    """The same for one endpoint of an account, whose settings have the names that they have in a file. Raises alike."""
+    """Plan one endpoint of an account, given by its file keys. Raises the same errors."""
     entry, problems = read_endpoint(values, account)
     return _plan([entry], problems, view, generate, keys or KeyRing(), (), most_endpoints)
 
 
 def plan_list(values: dict[str, Any], account: str, view: Accounts) -> Plan:
-    """The same for one list."""
+    """Plan one list of an account, in the same way."""
     entry, problems = read_list(values, account)
     return _plan([entry], problems, view, new_secret, KeyRing())
 
@@ -194,13 +194,14 @@ def _plan(
 
 
 def export(view: Accounts) -> str:
-    """The TOML file that says what is. References to secrets stay; secrets are `***`, which keeps them."""
+    """Export the current settings as a TOML file. References to secrets are kept; secrets become `***`, which means
+    keep."""
     blocks = [_account_toml(view, view.accounts[account]) for account in sorted(view.accounts)]
     return "\n".join(line for block in blocks for line in block)
 
 
 def _unnamed(entries: list[Entry], view: Accounts) -> tuple[Config, ...]:
-    """Stored lists and endpoints of the accounts of a file that it does not name."""
+    """Return stored lists and endpoints of the file's accounts that the file does not name."""
     accounts = {entry.config.id for entry in entries if isinstance(entry.config, AccountConfig)}
     named = {(type(entry.config), config_key(entry.config)) for entry in entries}
     return tuple(
@@ -215,7 +216,7 @@ def _unnamed(entries: list[Entry], view: Accounts) -> tuple[Config, ...]:
 def _too_many_endpoints(
     entries: list[Entry], view: Accounts, going: Collection[tuple[str, str]], most: int
 ) -> Iterator[str]:
-    """Endpoints that are new in an account which has as many as it may."""
+    """Report new endpoints of accounts that already have the maximum."""
     stay = Counter(each.account for each in view.endpoints.values() if ("endpoint", config_key(each)) not in going)
     for entry in entries:
         config = entry.config
@@ -243,7 +244,7 @@ def _unknown_lists(entries: list[Entry], view: Accounts, going: Collection[tuple
 
 
 def _shared_addresses(entries: list[Entry], view: Accounts, going: Collection[tuple[str, str]] = ()) -> Iterator[str]:
-    """Addresses of two lists of an account: a reply to one of them would be of neither."""
+    """Report addresses that belong to two lists of an account: a reply to one would belong to neither."""
     given = {config_key(entry.config) for entry in entries} | {key for kind, key in going if kind == "list"}
     owners: dict[tuple[str, str], str] = {}
     for configs in view.lists.values():
@@ -256,12 +257,12 @@ def _shared_addresses(entries: list[Entry], view: Accounts, going: Collection[tu
             for address in addresses_of(config):
                 owner = owners.setdefault((config.account, address_key(address)), config.number)
                 if address and owner != config.number:
-                    yield f'{entry.path}: "{address}" belongs to list {owner} already'
+                    yield f'{entry.path}: "{address}" already belongs to list {owner}'
 
 
 def _with_kept_state(config: Config, stored: Config | None) -> Config:
-    """A setting with what trackly itself has written: how long an account's alerts are muted; an endpoint's pause,
-    which ends with a new URL, and its rotation, which ends with another secret."""
+    """Return a setting with the state that trackly itself maintains: an account's muted alerts; an endpoint's pause,
+    which ends with a new URL, and its rotation, which ends with a new secret."""
     if isinstance(config, AccountConfig) and isinstance(stored, AccountConfig):
         return replace(config, **{name: getattr(stored, name) for name in KEPT_ACCOUNT_FIELDS})
     if not isinstance(config, EndpointConfig) or not isinstance(stored, EndpointConfig):
@@ -275,7 +276,7 @@ def _with_kept_state(config: Config, stored: Config | None) -> Config:
 
 
 def _with_kept_secrets(entry: Entry, stored: Config | None, problems: list[str], keys: KeyRing) -> Config:
-    """The setting with what is stored wherever the file says KEEP, or says the same."""
+    """Return the setting with stored secrets wherever the file says KEEP or has the same value."""
 
     def kept(path: str, value: str, current: str | None) -> str:
         if value != KEEP:
@@ -284,8 +285,8 @@ def _with_kept_secrets(entry: Entry, stored: Config | None, problems: list[str],
             return value
         if current is None:
             problems.append(
-                f'{entry.path}.{path}: "{KEEP}" keeps the secret that is stored, but none is;'
-                " write the secret, env:NAME or file:PATH"
+                f'{entry.path}.{path}: "{KEEP}" keeps the stored secret, but there is none; write the secret, '
+                "env:NAME or file:PATH"
             )
             return ""
         return current
@@ -334,7 +335,7 @@ def _pause_notes(configs: Iterable[Config]) -> Iterator[str]:
     for config in configs:
         if isinstance(config, EndpointConfig) and config.paused_reason is not None:
             key = config_key(config)
-            yield f"endpoint {key} stays paused ({config.paused_reason}); trackly endpoints resume {key} ends that"
+            yield f"endpoint {key} stays paused ({config.paused_reason}); to resume it: trackly endpoints resume {key}"
 
 
 def _change(key: str, stored: Config | None, config: Config) -> Change:
@@ -364,9 +365,9 @@ def _differences(path: str, old: object, new: object) -> Iterator[str]:
 def _notes(entries: Iterable[Entry]) -> Iterator[str]:
     for entry in entries:
         if isinstance(entry.config, AccountConfig) and "keywords" in entry.config.opt_out_off:
-            yield f"{entry.path}.opt_out.off: without keywords a reply STOP removes nobody"
+            yield f"{entry.path}.opt_out.off: without keywords, a reply STOP removes nobody"
         if isinstance(entry.config, EndpointConfig) and entry.config.url.startswith("http:"):
-            yield f"{entry.path}.url: http is not encrypted; sinks send there only with the account's allow_http"
+            yield f"{entry.path}.url: http is not encrypted; sinks use it only if the account has allow_http"
 
 
 def _account_toml(view: Accounts, account: AccountConfig) -> Iterator[str]:
@@ -489,7 +490,7 @@ def _endpoint_toml(config: EndpointConfig) -> Iterator[str]:
 
 def _secret_line(name: str, value: str) -> str:
     shown = redacted(value)
-    comment = f"  # {KEEP} keeps the secret that is stored" if shown == KEEP else ""
+    comment = f"  # {KEEP} keeps the stored secret" if shown == KEEP else ""
     return f"{_key(name)} = {_quoted(shown)}{comment}"
 
 
@@ -512,5 +513,5 @@ def _key(name: str) -> str:
 
 
 def _quoted(value: str) -> str:
-    # JSON's escapes are TOML's, but for DEL, which TOML wants escaped too.
+    # JSON's escapes are valid in TOML, except that TOML requires DEL to be escaped too.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""Which replies are opt-outs and opt-ins, layer by layer. The words are data: `words.toml`. See docs/opt-outs.md."""
+"""Detects opt-outs and opt-ins in replies, layer by layer. The words are data: `words.toml`. See docs/opt-outs.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people put around what they say: what a phone adds below it, a name under it, thanks and greetings."""
+"""What people add to their words: a phone's footer, a name below, thanks, and greetings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from streams.optout.text import Words, words_in
 
 LONGEST_SIGNED = 120
-"""Characters of a reply in which a name at the end is looked for: of a keyword and what people put around it."""
+"""Maximum characters of a reply that is searched for a name at the end: a keyword with its courtesies."""
 
 _LONGEST_FOOTER = 80
 _DELIMITER = re.compile(r"\n[^\S\n]*(?:-{2,}|_{2,}|—)[^\S\n]*(?:\n|$)")
@@ -22,7 +22,7 @@ _DASH = re.compile(r"[-–—~\n]")
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Finds what is around a reply's own words. Takes time in proportion to the length of the text."""
+    """Strips what surrounds a reply's own words. Runs in time linear in the length of the text."""
 
     footer: re.Pattern[str]
     closed: re.Pattern[str]
@@ -31,7 +31,7 @@ class Surroundings:
 
     @classmethod
     def of(cls, footers: Iterable[str], closings: Iterable[str]) -> Surroundings:
-        """`footers`: how lines begin that a phone adds. `closings`: what stands before a name."""
+        """Build from `footers` (how a phone's lines begin) and `closings` (what precedes a name)."""
         begin, close = ("|".join(map(re.escape, words)) for words in (footers, closings))
         return cls(
             footer=re.compile(rf"(?:^|(?<=\s))\W{{0,3}}(?:{begin})\b.{{0,{_LONGEST_FOOTER}}}$", re.I | re.M),
@@ -41,13 +41,13 @@ class Surroundings:
         )
 
     def without_footer(self, text: str, words: Words) -> str:
-        """The text, of these words, without "Sent from my iPhone" and its like."""
+        """Return the text without "Sent from my iPhone" and similar footers."""
         if self.first_words.isdisjoint(words) or (len(text) > LONGEST_SIGNED and "\n" not in text):
             return text
         return self.footer.sub("", text).strip()
 
     def unsigned(self, text: str, words: Words) -> str:
-        """The text, of these words, without a signature, if it is short."""
+        """Return the text without a signature, if it is short."""
         has_dash = _DASH.search(text)
         if has_dash and "\n" in text:
             text = _DELIMITER.split(text, maxsplit=1)[0]

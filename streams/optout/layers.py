@@ -1,4 +1,4 @@
-"""The layers by which a reply is read as an opt-out. What each compares is in `words.toml`."""
+"""The layers that detect an opt-out in a reply. The words they compare are in `words.toml`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from streams.optout.phrases import Groups, Phrases, Reading, spelled_out, withou
 from streams.optout.text import Sentence, Words, cut, folded, original_words, words_in
 
 LONGEST_KEYWORD = 8
-"""Words of a keyword, at most, with a number behind it."""
+"""Maximum words of a keyword with a number after it."""
 
 SHORT_CODE = 5
 """Digits of the shortest short codes in countries that ask for STOP and the number."""
 
 LONGEST_WHOLE = 30
-"""Different words of a reply that may be a phrase as a whole."""
+"""Maximum distinct words of a reply that may be a phrase as a whole."""
 
 
 class Reply:
-    """A reply in the forms that layers compare, each made when it is first asked for."""
+    """A reply in the forms that layers compare, each computed on first use."""
 
     def __init__(self, text: str | None, reading: Reading, look_alikes: LookAlikes) -> None:
         self.text = cut(text)
@@ -36,17 +36,17 @@ class Reply:
 
     @property
     def bare(self) -> str:
-        """All its words with one space between."""
+        """All its words, separated by single spaces."""
         return " ".join(self.words)
 
     @property
     def asking(self) -> Words:
-        """Its words but for thanks, greetings and the like."""
+        """Its words without thanks, greetings, and the like."""
         return self._without_courtesies[0]
 
     @property
     def essential(self) -> Words:
-        """Its words but for all courtesies, "please" too, and a signature."""
+        """Its words without any courtesies, "please" included, and without a signature."""
         return self._without_courtesies[1]
 
     @cached_property
@@ -55,17 +55,17 @@ class Reply:
 
     @cached_property
     def sentences(self) -> list[Sentence]:
-        """Its sentences, with gaps where nothing is to be read."""
+        """Its sentences, with gaps for text that is not read."""
         return self._reading.sentences(self.text)
 
     @cached_property
     def ends(self) -> tuple[Words, Words]:
-        """Its first clause and its last one, if it has more than one."""
+        """Its first clause, and its last one if it has several."""
         return self._reading.ends(self.text)
 
     @cached_property
     def undone(self) -> list[Reply]:
-        """What it can be read as by its look-alike letters."""
+        """Its possible readings when look-alike letters are replaced."""
         replies = [Reply(text, self._reading, self._look_alikes) for text in self._look_alikes.undone(self.text)]
         return [reply for reply in replies if reply.words != self.words]
 
@@ -74,7 +74,7 @@ class Layer(Protocol):
     """One way to find an opt-out."""
 
     def find(self, reply: Reply) -> str | None:
-        """The keyword or phrase that is found, as it stands in the list."""
+        """Return the keyword or phrase found, as listed."""
 
 
 class Keywords:
@@ -90,26 +90,26 @@ class Keywords:
 
     @property
     def by_words(self) -> dict[str, str]:
-        """A keyword by its words with one space between."""
+        """Keywords by their words, separated by single spaces."""
         return {bare: keywords[0] for bare, keywords in self._spellings.items()}
 
     def find(self, reply: Reply) -> str | None:
         return self.spelled(reply.bare, reply)
 
     def spelled(self, bare: str, reply: Reply) -> str | None:
-        """The keyword of these words, in the spelling that is nearest to the reply's."""
+        """Return the keyword with these words, in the spelling closest to the reply's."""
         keywords = self._spellings.get(bare)
         if keywords is None:
             return None
-        # OPT OUT and OPT-OUT are alike without punctuation: the one that was written is reported.
+        # OPT OUT and OPT-OUT are equal without punctuation: report the one that was written.
         written = folded(reply.text)
         return next((keyword for keyword in keywords if folded(keyword) in written), keywords[0])
 
 
 class CourteousKeywords:
-    """A keyword with courtesies around it, a signature below it, or the number that it is sent to behind it.
+    """A keyword with courtesies around it, a signature below, or the receiving number after it.
 
-    `requests` are keywords that ask for something else after "please": CANCEL, END.
+    `requests` are keywords that mean something else after "please": CANCEL, END.
     """
 
     def __init__(self, keywords: Keywords, requests: Iterable[str]) -> None:
@@ -123,14 +123,14 @@ class CourteousKeywords:
         if keyword is not None:
             return keyword
         *words, last = reply.essential or ("",)
-        # "STOP 36111": as many digits as a short code has, or a phone number.
+        # "STOP 36111": as many digits as a short code, or a phone number.
         is_number = bool(words) and last.isdecimal() and len(last) >= SHORT_CODE
         keyword = self._keywords.spelled(" ".join(words if is_number else reply.essential), reply)
         return None if keyword in self._requests else keyword
 
 
 class Misspellings:
-    """The whole reply is a listed misspelling, or a word that is nearly a keyword."""
+    """The whole reply is a listed misspelling, or nearly a keyword."""
 
     def __init__(self, listed: Mapping[str, str], neighbours: Neighbours) -> None:
         """`listed`: keywords by misspelling."""
@@ -138,7 +138,7 @@ class Misspellings:
         for misspelling, keyword in listed.items():
             words = words_in(misspelling)
             self._listed[" ".join(words)] = keyword
-            # UN SUSCRIBE and UNS*BSCRIBE are UNSUSCRIBE and UNSBSCRIBE, however they are cut.
+            # UN SUSCRIBE and UNS*BSCRIBE are UNSUSCRIBE and UNSBSCRIBE, wherever they are split.
             if sum(map(len, words)) >= UNMISTAKABLE:
                 self._listed.setdefault("".join(words), keyword)
         self._listed.pop("", None)
@@ -152,11 +152,12 @@ class Misspellings:
 
 @dataclass(frozen=True, slots=True)
 class PhraseLayer:
-    """The reply is a phrase of a list, or holds one.
+    """The reply is or contains a listed phrase.
 
-    `whole` and `last_sentence` are of the reply, repeated words aside; `anywhere` is in a sentence. `whole_statement`
-    and `statements` are the same, but for questions. `names` are whole replies that are none. `added` counts anywhere.
-    `first_clause` is what a reply begins with, `first_clause_with_reason` where one of the words `reasons` follows.
+    `whole` and `last_sentence` match the whole reply or its last sentence, ignoring repeated words; `anywhere` matches
+    within a sentence. `whole_statement` and `statements` are the same, except for questions. `names` are whole replies
+    that are not opt-outs. `added` matches anywhere. `first_clause` matches the beginning of a reply,
+    `first_clause_with_reason` only if one of the words `reasons` follows.
     """
 
     whole: Phrases[str]
@@ -173,10 +174,10 @@ class PhraseLayer:
 
     @classmethod
     def of(cls, places: Mapping[str, Iterable[str]], reading: Reading, groups: Groups) -> PhraseLayer:
-        """From patterns by where they count, and names."""
+        """Build from patterns by where they match, and from names."""
 
         def phrases(place: str) -> Phrases[str]:
-            # Of phrases that are read as the same the first is reported.
+            # Of phrases with the same reading, the first is reported.
             found: dict[Words, str] = {}
             for phrase in (phrase for pattern in places.get(place, ()) for phrase in spelled_out(pattern, groups)):
                 found.setdefault(reading.words(phrase), phrase)
@@ -196,11 +197,11 @@ class PhraseLayer:
         )
 
     def plus(self, phrases: Iterable[str], reading: Reading) -> PhraseLayer:
-        """The layer with more phrases, which are not patterns."""
+        """Return the layer with more phrases, which are not patterns."""
         return replace(self, added=Phrases({reading.words(phrase): phrase for phrase in phrases}))
 
     def around(self, keywords: CourteousKeywords) -> PhraseLayer:
-        """The layer with keywords that courtesies are around."""
+        """Return the layer with keywords that courtesies may surround."""
         return replace(self, keywords=keywords)
 
     def find(self, reply: Reply) -> str | None:
@@ -241,17 +242,17 @@ class PhraseLayer:
 
 
 class Obfuscations:
-    """Look-alike, spaced or repeated letters hide a keyword or a phrase."""
+    """Look-alike, spaced, or repeated letters hide a keyword or phrase."""
 
     def __init__(self, keywords: Mapping[str, str], phrases: PhraseLayer | None) -> None:
-        """`keywords`: as they are reported, by their words with one space between."""
+        """`keywords`: reported keywords, by their words separated by single spaces."""
         self._keywords = keywords
         self._spellings = Spellings(keywords)
         self._phrases = phrases
 
     def find(self, reply: Reply) -> str | None:
         candidates = [each.words for each in (reply, *reply.undone)]
-        # PLEASE S.T.O.P is one, PLEASE CANCEL hides nothing.
+        # PLEASE S.T.O.P is one, but PLEASE CANCEL hides nothing.
         if " ".join(reply.essential) not in self._keywords:
             candidates.append(reply.essential)
         keyword = next(filter(None, map(self._spellings.find, candidates)), None)
@@ -261,7 +262,7 @@ class Obfuscations:
 
 
 class Complaints:
-    """An accusation, in plain letters or hidden ones."""
+    """An accusation, in plain or disguised letters."""
 
     def __init__(self, accusations: PhraseLayer) -> None:
         self._accusations = accusations

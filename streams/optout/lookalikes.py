@@ -1,4 +1,4 @@
-"""Letters that hide behind others: full-width, Cyrillic and Greek ones, digits, signs, and what cannot be seen."""
+"""Disguised letters: full-width, Cyrillic, and Greek ones, digits, signs, and invisible characters."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from itertools import groupby
 from streams.optout.text import ACCENTS, MAX_CHARACTERS, Words
 
 MAX_LETTERS = 100
-"""Letters of a reply in which a keyword is looked for, repeated ones included."""
+"""Maximum letters of a reply that is searched for a keyword, repeats included."""
 
 UNMISTAKABLE = 6
-"""Letters of a keyword that is one however it is cut into pieces: UN SUB SCRIBE, but not AL TO."""
+"""Minimum letters of a keyword that may be split anywhere: UN SUB SCRIBE, but not AL TO."""
 
 # Soft hyphens, joiners, zero-width spaces, direction marks, variation selectors, blank letters, tags.
 _INVISIBLE = re.compile(
@@ -26,7 +26,7 @@ _REPEATED = re.compile(r"(.)\1+")
 
 @dataclass(frozen=True, slots=True)
 class LookAlikes:
-    """Letters by what is taken for them, in as many tables as there are readings of one character."""
+    """Letters by their look-alikes, in as many tables as one character has readings."""
 
     tables: tuple[Mapping[int, str], ...]
     other_sign: re.Pattern[str]
@@ -34,7 +34,7 @@ class LookAlikes:
 
     @classmethod
     def of(cls, entries: Iterable[str]) -> LookAlikes:
-        """From entries LETTER=characters. Other texts, and characters A to Z, are passed over."""
+        """Build from entries LETTER=characters. Other texts, and the characters A to Z, are skipped."""
         letters: dict[str, list[str]] = {}
         for entry in entries:
             letter, _, characters = entry.partition("=")
@@ -44,14 +44,14 @@ class LookAlikes:
         readings = range(max(map(len, letters.values()), default=1))
         tables = tuple({ord(c): found[min(n, len(found) - 1)] for c, found in letters.items()} for n in readings)
         signs = re.escape("".join(c for c in letters if c.isascii() and not c.isalnum())) or r"\0"
-        # A sign in $TOP and $ T O P, but not in STOP!; a digit in 5TOP and 5 T O P, but not in AT 5 OR 6.
+        # A sign counts in $TOP and $ T O P, but not in STOP!; a digit in 5TOP and 5 T O P, but not in AT 5 OR 6.
         sign = rf"[{signs}](?=\w)|(?<!\S)[{signs}](?=\s\w)"
         digit = r"[0-9](?=[a-z]|\W{1,3}[a-z]\b)|(?:[a-z]|\b[a-z]\W{1,3})[0-9]"
         hiding = re.compile(rf"[^\0-\x7f–—‘’“”…]|{sign}|{digit}", re.IGNORECASE)
         return cls(tables, re.compile(rf"(?!{sign})[{signs}]"), hiding)
 
     def undone(self, text: str) -> list[str]:
-        """The texts that a text can be read as: none where it hides nothing or is mostly digits."""
+        """Return the possible readings of a text: none if it hides nothing or is mostly digits."""
         if not self.hiding.search(text):
             return []
         plain = ACCENTS.sub("", unicodedata.normalize("NFKD", _INVISIBLE.sub("", text)))[:MAX_CHARACTERS]
@@ -62,22 +62,22 @@ class LookAlikes:
 
 
 def can_hide(keyword: str) -> bool:
-    """Whether a keyword is long enough to be looked for behind other letters: 7d is not a TD."""
+    """Whether a keyword is long enough to be disguised: 7d is not a TD."""
     return len(keyword) > 2
 
 
 class Spellings:
-    """Keywords however their letters are spaced, dotted or repeated: S.T.O.P, STO P, STOOOP."""
+    """Finds keywords whose letters are spaced, dotted, or repeated: S.T.O.P, STO P, STOOOP."""
 
     def __init__(self, keywords: Mapping[str, str]) -> None:
-        """`keywords`: as they are reported, by their words with one space between."""
+        """`keywords`: reported keywords, by their words separated by single spaces."""
         self._keywords: dict[str, tuple[str, str]] = {}
         for bare, keyword in keywords.items():
             letters = bare.replace(" ", "")
             self._keywords.setdefault(_shape(letters), (keyword, letters))
 
     def find(self, words: Words) -> str | None:
-        """The keyword that the words are."""
+        """Return the keyword that the words spell."""
         letters = "".join(words)
         if len(letters) > MAX_LETTERS:
             return None
@@ -88,7 +88,7 @@ class Spellings:
         if any(given < wanted for given, wanted in zip(_runs(letters), _runs(shortest), strict=True)):
             return None
         if len(words) == 1:
-            # With one letter too many it is misspelled, if it is no other word: EEND is Dutch for a duck.
+            # With one extra letter it is a misspelling, unless it is another word: EEND is Dutch for a duck.
             return None if len(letters) - len(shortest) == 1 else keyword
         spelled = min(map(len, words)) == 1 or len(shortest) >= UNMISTAKABLE
         return keyword if spelled else None

@@ -1,4 +1,4 @@
-"""Words that are a keyword but for a letter or two."""
+"""Finds words that differ from a keyword by a letter or two."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from string import ascii_uppercase
 
 
 class Neighbours:
-    """Keywords with the number of letters that may be wrong. `ordinary` words are none of them, however near.
+    """Keywords with the number of letters that may be wrong. `ordinary` words never match, however close.
 
-    A word that is as near to one of `others` means that one: USUBSCRIBE could be SUBSCRIBE.
+    A word just as close to one of `others` means that one: USUBSCRIBE could be SUBSCRIBE.
     """
 
     def __init__(self, bounds: Mapping[str, int], ordinary: Iterable[str], others: Collection[str]) -> None:
@@ -21,17 +21,17 @@ class Neighbours:
                 self._by_length.setdefault(length, []).append((keyword, frozenset(keyword), bound))
 
     def find(self, word: str) -> str | None:
-        """The keyword that a word is meant to be. It must be of the letters A to Z."""
+        """Return the keyword that a word of the letters A to Z is meant to be."""
         near = self._by_length.get(len(word))
         if near is None or word in self._ordinary or not (word.isascii() and word.isalpha()):
             return None
         for keyword, letters, bound in near:
-            # A single error is not at both ends, and two that are leave what is between.
+            # A single error cannot be at both ends, and two errors there leave the middle intact.
             if word[0] != keyword[0] and word[-1] != keyword[-1] and (bound == 1 or keyword[2:-2] not in word):
                 continue
             if len(letters.union(word)) - len(letters) <= bound:
                 errors = distance(word, keyword)
-                # Without an error it is the keyword itself, which is for another layer.
+                # Without an error it is the keyword itself, which another layer finds.
                 if 0 < errors <= bound:
                     return None if self._is_another(word, errors) else keyword
         return None
@@ -41,7 +41,7 @@ class Neighbours:
 
 
 def one_error_from(word: str) -> set[str]:
-    """Every word that is a single letter away: missing, too many, another, or two swapped."""
+    """Yield every word with a single error: a missing, extra, or wrong letter, or two swapped ones."""
     halves = [(word[:i], word[i:]) for i in range(len(word) + 1)]
     swapped = {a + b[1] + b[0] + b[2:] for a, b in halves if len(b) > 1}
     missing = {a + b[1:] for a, b in halves if b}
@@ -51,9 +51,9 @@ def one_error_from(word: str) -> set[str]:
 
 
 def distance(word: str, other: str) -> int:
-    """Letters to insert, leave out, change or swap with their neighbour to make one word of the other.
+    """Return the number of insertions, deletions, changes, and swaps of neighbors that turn one word into the other.
 
-    Damerau-Levenshtein distance, in the form that never edits a letter twice (optimal string alignment).
+    Damerau-Levenshtein distance in the variant that never edits a letter twice (optimal string alignment).
     """
     before_last: list[int] = []
     last = list(range(len(other) + 1))

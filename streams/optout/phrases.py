@@ -1,4 +1,4 @@
-"""Phrases: how `words.toml` writes them, and how they are found in a reply."""
+"""Phrases: their syntax in `words.toml`, and how they are found in a reply."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from streams.optout.text import GAP, Sentence, Words, ends_of, sentences_in, wor
 
 T = TypeVar("T")
 ALONE = "."
-"""Stands for the second word where a phrase has one only. No word is one."""
+"""Stands for the second word of a phrase that has only one. No word equals it."""
 
 LONGEST_COURTEOUS = 16
-"""Words of a reply that may be a keyword with courtesies around it."""
+"""Maximum words of a reply that may be a keyword with courtesies."""
 
 Groups = Mapping[str, Iterable[str]]
-"""Patterns by the name that stands for them in others."""
+"""Patterns by the name that stands for them in other patterns."""
 
 
 class Phrases(Generic[T]):
-    """Things by phrase. Of phrases that begin at the same word of a reply the longest counts."""
+    """Values by phrase. Of phrases that begin at the same word of a reply, the longest matches."""
 
     def __init__(self, things: Mapping[Words, T]) -> None:
         self._things = {phrase: thing for phrase, thing in things.items() if phrase}
-        # How long phrases are that begin with two words, longest first; with one and any other, under ALONE.
+        # Lengths of phrases that begin with two words, longest first; with one word and any other, under ALONE.
         self._lengths: dict[str, dict[str, tuple[int, ...]]] = {}
         for phrase in self._things:
             second = phrase[1] if len(phrase) > 1 else ALONE
@@ -38,7 +38,7 @@ class Phrases(Generic[T]):
                 lengths[second] = longer if second == ALONE else longer + lengths[ALONE]
 
     def get(self, words: Words) -> T | None:
-        """What the words are as a whole."""
+        """Return the value of the words as a whole."""
         return self._things.get(words)
 
     def may_be_among(self, words: Words) -> bool:
@@ -46,11 +46,11 @@ class Phrases(Generic[T]):
         return not self._lengths.keys().isdisjoint(words)
 
     def find(self, words: Words) -> T | None:
-        """What the first phrase among the words is."""
+        """Return the value of the first phrase among the words."""
         return next((thing for _, _, thing in self.hits(words)), None)
 
     def hits(self, words: Words) -> Iterator[tuple[int, int, T]]:
-        """Where phrases begin and end, without overlap, and what they are."""
+        """Yield where phrases begin and end, without overlaps, with their values."""
         if not self.may_be_among(words):
             return
         free = 0
@@ -67,7 +67,7 @@ class Phrases(Generic[T]):
 
 
 def rewritten(words: Words, instead: Phrases[Words]) -> Words:
-    """The words with others in place of some phrases, once from left to right."""
+    """Replace some phrases by other words, once, from left to right."""
     parts: list[str] = []
     done = 0
     for start, end, others in instead.hits(words):
@@ -78,7 +78,7 @@ def rewritten(words: Words, instead: Phrases[Words]) -> Words:
 
 
 def spelled_out(pattern: str, groups: Groups) -> Iterator[str]:
-    """The phrases that a pattern stands for: a|b is a choice, a? may be missing, <name> is a choice of a group."""
+    """Expand a pattern into phrases: a|b is a choice, a? is optional, <name> is a choice from a group."""
     choices = []
     for part in pattern.split():
         words = part.removesuffix("?").split("|")
@@ -90,16 +90,16 @@ def spelled_out(pattern: str, groups: Groups) -> Iterator[str]:
 
 
 def without_repeats(words: Words) -> Words:
-    """The words, those that repeat the one before left out."""
+    """Return the words without immediate repeats."""
     return tuple(word for word, _ in groupby(words))
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How phrases and replies are brought together.
+    """Normalizes phrases and replies so that they can be compared.
 
-    What is `ignored` is left out, `thanks` is so too where a "please" matters. Phrases are read as others in one pass
-    after another of `same`, and what is `never` read becomes a gap.
+    Words in `ignored` are dropped, and those in `thanks` too where a "please" matters. Phrases are replaced in one pass
+    after another of `same`, and those in `never` become gaps.
     """
 
     ignored: Phrases[Words]
@@ -111,7 +111,8 @@ class Reading:
 
     @classmethod
     def of(cls, table: Mapping[str, Any], groups: Groups, ordinary: Collection[str]) -> Reading:
-        """A reading that reads everything, by the table `reading` of `words.toml`. `ordinary`: no misspellings."""
+        """Build a full reading from the table `reading` of `words.toml`. `ordinary`: words that are not
+        misspellings."""
 
         def instead(patterns: Iterable[str], word: str = "") -> dict[Words, Words]:
             return {words_in(phrase): words_in(word) for each in patterns for phrase in spelled_out(each, groups)}
@@ -134,17 +135,17 @@ class Reading:
         )
 
     def without(self, never: Iterable[str], but: Iterable[str] = ()) -> Reading:
-        """The reading that passes over some more phrases, but not where they are part of a longer one of `but`."""
+        """Return a reading that skips some more phrases, except within a longer one of `but`."""
         instead = {self.words(phrase): GAP for phrase in never}
         instead |= {words: words for words in map(self.words, but)}
         return replace(self, never=(*self.never, Phrases(instead)))
 
     def words(self, phrase: str) -> Words:
-        """The words of a phrase as they are compared."""
+        """Return the words of a phrase in comparable form."""
         return self._as_compared(words_in(phrase))
 
     def bare(self, text: str, words: Words) -> tuple[Words, Words]:
-        """The words of a short reply without courtesies: with its requests, and without them and a signature."""
+        """Return the words of a short reply without courtesies: with its requests, and without them and a signature."""
         unsigned = self.around.unsigned(text, words)
         signed = words if unsigned == text else words_in(unsigned)
         if len(signed) > LONGEST_COURTEOUS:
@@ -152,11 +153,11 @@ class Reading:
         return rewritten(words, self.thanks), self.essential(signed)
 
     def essential(self, words: Words) -> Words:
-        """The words that are not ignored."""
+        """Return the words that are not ignored."""
         return rewritten(words, self.ignored)
 
     def sentences(self, text: str) -> list[Sentence]:
-        """The sentences of a reply as they are compared, with gaps where nothing is to be read."""
+        """Return a reply's sentences in comparable form, with gaps for text that is not read."""
         sentences = []
         for words, is_question in sentences_in(text, self.first_person):
             words = self._as_compared(words)
@@ -166,7 +167,7 @@ class Reading:
         return sentences
 
     def ends(self, text: str) -> tuple[Words, Words]:
-        """The first clause of a reply and the last one as they are compared, if it has more than one."""
+        """Return a reply's first clause, and its last one if it has several, in comparable form."""
         first, last = (self._as_compared(words) for words in ends_of(text))
         return first, last
 
@@ -178,7 +179,7 @@ class Reading:
 
 
 def _members(word: str, groups: Groups) -> Iterable[str]:
-    """A word, or what the patterns of a group stand for."""
+    """Return a word, or what the patterns of a group stand for."""
     if not word.startswith("<"):
         return (word,)
     return (phrase for pattern in groups[word[1:-1]] for phrase in spelled_out(pattern, groups))

@@ -1,4 +1,4 @@
-"""Which replies to an account are opt-outs and opt-ins: the words of `words.toml`, and those of the account."""
+"""An account's opt-out and opt-in words: those in `words.toml`, and its own."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from streams.optout.misspellings import Neighbours
 from streams.optout.phrases import Reading, spelled_out
 
 LAYERS = ("keywords", "misspellings", "phrases", "obfuscations", "complaints")
-"""In the order in which they are tried; the first hit wins."""
+"""In the order they are tried; the first match wins."""
 
 NEVER = "never"
-"""Among an account's words: phrases in which no layer reads anything."""
+"""Key of an account's words that no layer may match."""
 
 KEPT = 1_000
-"""Sets of words that are kept ready, for accounts that have their own."""
+"""Word sets to cache, for accounts that have their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class OptOut:
-    """An opt-out: the keyword or phrase as it stands in the list, the layer that found it, the reason to remove for."""
+    """An opt-out: the listed keyword or phrase, the layer that found it, the reason for the removal."""
 
     keyword: str
     layer: str
@@ -44,10 +44,10 @@ class OptOut:
 
 
 class OptOutWords:
-    """Reads replies: as an opt-out by one of the layers, or as an opt-in."""
+    """Classifies replies as opt-outs, by one of the layers, or as opt-ins."""
 
     def __init__(self, added: Mapping[str, tuple[str, ...]], off: tuple[str, ...]) -> None:
-        """`added`: words by layer, or by NEVER. `off`: layers that are switched off. Unknown layers do nothing."""
+        """`added`: words by layer, or by NEVER. `off`: disabled layers. Unknown layers are ignored."""
         own = {name: added.get(name, ()) for name in (*LAYERS, NEVER)}
         self._reading = _reading().without(own[NEVER])
         self._taken_out = {self._reading.words(phrase) for phrase in own[NEVER]} - {()}
@@ -56,7 +56,7 @@ class OptOutWords:
 
         listed = [*_flat(_table()["opt_out"]["keywords"]), *own["keywords"]]
         keywords = Keywords([word for word in listed if not self._is_taken_out(word)])
-        # What hides behind other letters or courtesies is looked for in the layers that are on.
+        # Disguises and courtesies are only searched in enabled layers.
         known = Keywords([]) if "keywords" in off else keywords
         hidden = Keywords(filter(can_hide, known.words))
         phrases = _phrases("phrases").plus(own["phrases"], self._reading)
@@ -74,9 +74,9 @@ class OptOutWords:
         self._off = [layers[name] for name in ("keywords", "misspellings") if name in off]
 
     def match(self, text: str | None) -> OptOut | None:
-        """The opt-out that a reply is, or None. Takes any text, and reads the first MAX_CHARACTERS."""
+        """Return a reply's opt-out, or None. Accepts any text, and reads the first MAX_CHARACTERS."""
         reply = Reply(text, self._reading, self._look_alikes)
-        # A keyword that is off must not be found as a phrase: PLEASE STOP is one, with please or without.
+        # A disabled keyword must not match as a phrase: PLEASE STOP is one, with or without please.
         if self._is_taken_out(reply.text) or any(layer.find(reply) for layer in self._off):
             return None
         for name, layer in self._layers:
@@ -94,12 +94,12 @@ class OptOutWords:
 
 
 def default_words() -> OptOutWords:
-    """The words of `words.toml` alone."""
+    """Return the words of `words.toml` alone."""
     return _words((), ())
 
 
 def words_of(account: AccountConfig | None) -> OptOutWords:
-    """The words by which replies to an account are read, with what it adds and switches off. None: an unknown one."""
+    """Return an account's words, with its additions and disabled layers. None: an unknown account."""
     if account is None:
         return default_words()
     added = tuple((layer, tuple(words)) for layer, words in account.opt_out_words.items())
@@ -146,5 +146,5 @@ def _misspellings(added: tuple[str, ...]) -> Misspellings:
 
 
 def _flat(lists: list[str] | Mapping[str, list[str]]) -> list[str]:
-    """The words of a list, or of several lists by what they are about."""
+    """Return the words of a list, or of several lists by subject."""
     return [word for words in lists.values() for word in words] if isinstance(lists, Mapping) else lists

@@ -1,7 +1,7 @@
-"""The rules of the contacts stage: what one record makes of one contact's row, and which events it gives.
+"""The rules of the contacts stage: a record's effect on a contact's row, and the resulting events.
 
-Pure functions. Records arrive in any order and more than once: every rule compares the times in the records,
-never the order of arrival, so that the same records end in the same message states.
+Pure functions. Records arrive in any order and repeatedly: rules compare the times in the records, never the order of
+arrival, so that the same records always end in the same message states.
 """
 
 from streams.rules.clicks import MAX_CLICKS, apply_click

@@ -1,7 +1,7 @@
-"""The brake: whether one removal more by a rule is too many for a list in an hour, and what a hold is. Pure.
+"""The brake: whether one more removal by a rule exceeds a list's limit per hour, and what a hold is. Pure.
 
-Counted is by the time at which the report was received: that is our own clock, and the same however often and whenever
-the report is read. A provider's time may be anything.
+Removals count at the time their report was received: it comes from our own clock, and stays the same however often the
+report is read. A provider's time may be anything.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from streams.row import STEP_MS, ContactRow, Held
 from streams.rules.outcome import Cause, stronger
 
 STEPS = 3_600_000 // STEP_MS + 1
-"""Steps in a row within which every hour lies."""
+"""Number of consecutive steps that cover any hour."""
 
 
 class Verdict(NamedTuple):
-    """Whether a removal is held. `era` is what its count belongs to, `after` which decision of a person came last."""
+    """Whether a removal is held. `era` is the period it counts for, `after` the last decision made before it."""
 
     holds: bool
     era: str = ""
@@ -27,24 +27,24 @@ class Verdict(NamedTuple):
 
 
 Judge = Callable[[Cause, str], Verdict]
-"""Judges a removal by a rule, by its cause and reason. Asked once for each contact that would be removed."""
+"""Judges a removal by a rule, by its cause and reason. Called once for each contact that would be removed."""
 
 
 def received_at(cause: Cause) -> int:
-    """When the report of a removal was received (ms)."""
+    """Return when the report of a removal was received (ms)."""
     return cause.at if cause.received_at is None else cause.received_at
 
 
 def let_through(cause: Cause, reason: str) -> Verdict:
-    """The judge of removals that are not braked."""
+    """The judge of removals that no brake applies to."""
     return Verdict(False)
 
 
 def is_too_many(removed: Callable[[int], int], contacts: int, at: int, brake: Brake, partitions: int) -> bool:
-    """Whether one removal more, of a report received `at` (ms), makes some hour that it lies in have too many.
+    """Whether one more removal, from a report received `at` (ms), exceeds the limit of any hour around it.
 
-    `removed` tells how many there were in a step (ms // STEP_MS), `contacts` how many the list still has. Every hour
-    around it is looked at, the later ones too: records come in any order.
+    `removed` returns the removals in a step (ms // STEP_MS), `contacts` is the size of the list. Later hours are
+    checked too, because records arrive in any order.
     """
     if brake.is_off:
         return False
@@ -55,7 +55,7 @@ def is_too_many(removed: Callable[[int], int], contacts: int, at: int, brake: Br
 
 
 def held(row: ContactRow, reason: str, at: int, cause: Cause, place: str, after: str) -> ContactRow:
-    """The row of a contact whose removal waits for a person's yes or no."""
+    """Return the row of a contact whose removal waits for a person's decision."""
     if at > row.removed_at:
         row = replace(row, removed_at=at, except_lists=())
     hold = Held(

@@ -1,4 +1,4 @@
-"""Transactional callbacks: what the sender is told at the URL that a message was registered with.
+"""Transactional callbacks to the URL that a message was registered with.
 
 The reasons of `undelivered` are data: `streams/reasons.toml`.
 """
@@ -35,19 +35,19 @@ _BY_CLASS = _reasons("classes")
 
 
 def reason_of(detail: str, status_class: str) -> Reason:
-    """The reason of a failure by its `status_detail`, else by its `status_class`."""
+    """Return a failure's reason by its `status_detail`, or else by its `status_class`."""
     return _BY_DETAIL.get(detail) or _BY_CLASS.get(status_class) or _BY_CLASS["neutral"]
 
 
 def sent_callback(message: MessageSent, event_id: str) -> MessageCallback | None:
-    """`sent`, or None where the message has no URL. `event_id` is that of the `sent` event."""
+    """Return the `sent` callback, or None if the message has no URL. `event_id` is that of the `sent` event."""
     return _callback(message, "sent", event_id, message.sent_at, None)
 
 
 def state_callback(message: MessageSent, old: Report | None, new: Report, source_id: str) -> MessageCallback | None:
-    """`delivered` or `undelivered`, where a message's new state says another of them than its old one did.
+    """Return a `delivered` or `undelivered` callback if a message's new state changes that outcome.
 
-    `source_id` is the event id of what brought the new state.
+    `source_id` is the event id of the cause.
     """
     told, outcome = _outcome(old), _outcome(new)
     if outcome is None or outcome == told:
@@ -57,7 +57,7 @@ def state_callback(message: MessageSent, old: Report | None, new: Report, source
 
 
 def _outcome(state: Report | None) -> tuple[str, Reason | None] | None:
-    """What a state is to the sender: None while it is open."""
+    """Return a state's outcome for the sender: None while it is open."""
     if state is None or state.status == "pending":
         return None
     if state.status == "delivered":

@@ -1,4 +1,4 @@
-"""What a click on a link of a message gives: an event, once."""
+"""Clicks on links of messages: one event for each."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ MAX_CLICKS = 16
 """Clicks that a row remembers. Providers repeat a callback within minutes, not after 16 more clicks."""
 
 _ID_LENGTH = 12
-"""Characters of a click's id in the row: 60 bits, of which a row holds 16."""
+"""Characters of a click's id in the row, that is 60 bits; a row holds 16 of them."""
 
 
 def apply_click(
     row: ContactRow | None, click: LinkClick, message: MessageSent | None, list_number: str | None
 ) -> ContactChange:
-    """What a click does. `message` is the registered one that the click names. One that is repeated does nothing.
+    """Apply a click. `message` is the registered one that the click names. A repeated click has no effect.
 
-    The link's own id is the one that the click names, else that of the message's link with its target.
+    The link's own id is the one that the click names, or else that of the message's link with its target.
     """
     at = time_of(click)
     before = row or ContactRow(since=at)
@@ -43,7 +43,7 @@ def apply_click(
 
 
 def _name(click: LinkClick) -> str:
-    """The same for a click that is reported again. One without a time is known by the callback that brought it."""
+    """Return a name that is the same for a repeated click. Without a time, a click is identified by its callback."""
     when = click.event_id if click.occurred_at is None else click.occurred_at
     parts = (click.provider, click.provider_message_id or "", click.click_id or "", click.url or "", when)
     return derived_id(*parts).removeprefix("evt_")[:_ID_LENGTH]

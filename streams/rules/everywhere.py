@@ -1,4 +1,4 @@
-"""What removes a number from every list of its account, and what brings it back: rules of its row for the account."""
+"""Account-wide removals of a number and their reversal: the rules for its account-wide row."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from streams.row import ContactRow
 from streams.rules.outcome import OPT_OUT, RENEWABLE, Cause, ContactChange, removed, restored
 
 EVERYWHERE = "*"
-"""Among the receivers of opt-outs: all. No START says as much."""
+"""Among the receivers of opt-outs: all of them. No START can undo this one."""
 
 MAX_STOPS = 16
-"""Receivers of opt-outs that a row keeps. With more, only an operator brings the number back everywhere."""
+"""Receivers of opt-outs kept in a row. With more, only an operator can restore the number account-wide."""
 
 WISHES = frozenset({OPT_OUT, "complaint"})
-"""Reasons that say what the person wants, to which `opt_out_scope` applies. The others are about a number."""
+"""Reasons that express a person's wish, to which `opt_out_scope` applies. The others concern a number."""
 
 
 def removes_everywhere(account: AccountConfig | None, is_certain: bool, reason: str, at: int) -> bool:
-    """Whether a removal is from every list of the account: its list is not known for certain, or the account's setting
-    says so of what people ask for at that time (ms)."""
+    """Whether a removal is account-wide: its list is not certain, or the account's setting says so for wishes at that
+    time (ms)."""
     if not is_certain:
         return True
     if account is None or account.opt_out_scope != "account" or reason not in WISHES:
@@ -30,12 +30,12 @@ def removes_everywhere(account: AccountConfig | None, is_certain: bool, reason: 
 
 
 def holds(row: ContactRow, list_number: str) -> bool:
-    """Whether the row for the whole account keeps a list from texting the number."""
+    """Whether the account-wide row keeps a list from texting the number."""
     return not row.may_be_texted and list_number not in row.except_lists
 
 
 def stopped(row: ContactRow, receiver: str) -> ContactRow:
-    """The row with an opt-out to a receiver, which only a START to the same one undoes."""
+    """Return the row after an opt-out to a receiver, which only a START to the same one undoes."""
     if receiver in row.stops or EVERYWHERE in row.stops:
         return row
     stops = (*row.stops, receiver)
@@ -43,14 +43,14 @@ def stopped(row: ContactRow, receiver: str) -> ContactRow:
 
 
 def ended(row: ContactRow, reason: str, at: int, consented: Collection[str]) -> ContactRow:
-    """The row of a number that was given up at `at` (ms), or is somebody else's since: out of every list but those for
-    which its holder has `consented` later."""
+    """Return the row of a number given up or reassigned at `at` (ms): removed from every list, except those to which
+    its holder has `consented` later."""
     after = removed(row, reason, at)
     return replace(after, except_lists=tuple(sorted(consented))) if after.removed_at > row.removed_at else after
 
 
 def start_again(row: ContactRow | None, receiver: str, cause: Cause) -> ContactChange:
-    """What START to a receiver of no list does: it undoes the opt-out to the same receiver, and no other's."""
+    """Apply a START to a receiver without a list: it undoes only the opt-out to the same receiver."""
     before = row or ContactRow(since=cause.at)
     if not _may_come_back(before, cause.at, is_ordered=False) or receiver not in before.stops:
         return ContactChange(before)
@@ -59,7 +59,7 @@ def start_again(row: ContactRow | None, receiver: str, cause: Cause) -> ContactC
 
 
 def come_back(row: ContactRow | None, list_number: str, cause: Cause, *, is_ordered: bool) -> ContactChange:
-    """What START to a list, or an operator's order to restore a contact of it, does for this list, and no other."""
+    """Apply a START to a list, or an operator's restore on it: it affects only this list."""
     before = row or ContactRow(since=cause.at)
     if not _may_come_back(before, cause.at, is_ordered) or list_number in before.except_lists:
         return ContactChange(before)

@@ -1,4 +1,4 @@
-"""What a reply does to a contact."""
+"""The effect of a reply on a contact."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ from streams.rules.outcome import (
 )
 
 MAX_INBOUND = 16
-"""Ids of replies that a row keeps. Providers repeat a callback within minutes, not after 16 more replies."""
+"""Reply ids kept in a row. Providers repeat a callback within minutes, not after 16 more replies."""
 
 
 class Reading(NamedTuple):
     """What a reply asks for.
 
-    `reason` is that of the removal, None where it is not an opt-out; `keyword` what it said, and `layer` what found it.
+    `reason` is that of the removal, or None if it is not an opt-out; `keyword` is what it said, and `layer` what
+    detected it.
     """
 
     reason: str | None
@@ -40,9 +41,9 @@ class Reading(NamedTuple):
 
 
 def read_reply(inbound: InboundMessage, words: OptOutWords) -> Reading:
-    """Read a reply. Where both an opt-out and an opt-in could be read, it is the opt-out."""
-    # Some providers put the first word into the keyword alone and leave the text empty. With a text, the keyword is
-    # what stands behind a button that was tapped: the sender's own word for what the person chose.
+    """Classify a reply. If it matches both an opt-out and an opt-in, it is an opt-out."""
+    # Some providers put the first word in the keyword and leave the text empty. If there is a text, the keyword is the
+    # payload of a tapped button: the sender's own word for the person's choice.
     reply = inbound.text or inbound.keyword or ""
     opt_out = words.match(reply) or words.match(inbound.keyword or "")
     if opt_out is not None:
@@ -53,12 +54,12 @@ def read_reply(inbound: InboundMessage, words: OptOutWords) -> Reading:
 
 
 def is_reassigned(inbound: InboundMessage) -> bool:
-    """Whether a provider says by it that the number is somebody else's now."""
+    """Whether the provider reports that the number has been reassigned."""
     return inbound.kind == "opt_out" and inbound.keyword == REASSIGNED and inbound.text is None
 
 
 def apply_reassigned(row: ContactRow | None, inbound: InboundMessage, consented: Collection[str]) -> ContactChange:
-    """What that does to the row for the whole account: it ends all consent that is older. See `ended`."""
+    """Apply a reassignment to the account-wide row: it ends all earlier consent. See `ended`."""
     cause = cause_of(inbound)
     before = row or ContactRow(since=cause.at)
     if is_repeated(before, inbound):
@@ -67,7 +68,7 @@ def apply_reassigned(row: ContactRow | None, inbound: InboundMessage, consented:
 
 
 def cause_of(inbound: InboundMessage, keyword: str | None = None, layer: str | None = None) -> Cause:
-    """The cause that a reply is."""
+    """Return a reply as a cause."""
     at = time_of(inbound)
     return Cause(
         inbound.event_id,
@@ -85,14 +86,14 @@ def cause_of(inbound: InboundMessage, keyword: str | None = None, layer: str | N
 
 
 def is_repeated(row: ContactRow | None, inbound: InboundMessage) -> bool:
-    """Whether the row has taken this reply before."""
+    """Whether the row has seen this reply before."""
     return row is not None and _name(inbound) in row.inbound
 
 
 def apply_opt_out(
     row: ContactRow | None, inbound: InboundMessage, reading: Reading, receiver: str | None = None
 ) -> ContactChange:
-    """What an opt-out does to the contact's row on a list. With a `receiver`: to the row for the whole account."""
+    """Apply an opt-out to the contact's row on a list or, with a `receiver`, to the account-wide row."""
     cause = cause_of(inbound, reading.keyword, reading.layer)
     before = row or ContactRow(since=cause.at)
     if is_repeated(before, inbound):
@@ -104,8 +105,8 @@ def apply_opt_out(
 def apply_reply(
     row: ContactRow | None, inbound: InboundMessage, reading: Reading, list_name: str | None, *, is_certain: bool
 ) -> ContactChange:
-    """What any other reply does to the contact's row: it is passed on, once; an opt-in undoes an opt-out, where it is
-    certain that it means this list."""
+    """Apply any other reply to the contact's row: it is passed on once; an opt-in undoes an opt-out if it certainly
+    refers to this list."""
     cause = cause_of(inbound)
     before = row or ContactRow(since=cause.at)
     if is_repeated(before, inbound):

@@ -1,4 +1,4 @@
-"""What the registration of a message gives: its row, and the events that tell that it was sent."""
+"""The effect of registering a message: its row, and the `sent` events."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from streams.rules.outcome import Event
 
 
 def register(row: MessageRow, message: MessageSent, now: int) -> tuple[MessageRow, tuple[Event, ...]]:
-    """The message's row and the events of a registration. The same one again gives the row itself and no events.
+    """Return the message's row and the events of a registration. A repeated one returns the same row and no events.
 
-    A registration that differs from the last corrects it: for what comes from then on. What has been told is not told
-    again. Of reports that wait, their events are the caller's.
+    A registration that differs from the last one corrects it from then on. Events already sent are not repeated. The
+    caller sends the events of waiting reports.
     """
     known = row.message
     if known == message:

@@ -1,4 +1,4 @@
-"""What a rule gives: the row after a record, and the events; and what removes a contact or brings it back."""
+"""The outcome of a rule, the row after a record and its events, and the removal and restoration of contacts."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ OPT_OUT = "message"
 """The reason of a contact that asked to be left alone."""
 
 RENEWABLE = DATED_REASONS | {OPT_OUT}
-"""Reasons that START undoes: whoever has the number now says that it may be texted."""
+"""Reasons that START undoes: the number's current holder consents to be texted."""
 
 PROVIDER_LAYER, REPORT_LAYER = "provider", "report"
-"""Beside the layers that read replies: the provider calls a reply an opt-out, or its report says so."""
+"""Besides the layers that read replies: the provider declares an opt-out, in a reply or in a report."""
 
 COMMAND_PROVIDER = "trackly"
-"""Stands as provider in the event of a removal that no provider reported."""
+"""The provider in removal events that no provider reported."""
 
 
 class Cause(NamedTuple):
-    """What a change of a contact goes back to: a report, registration, reply or order, and when it happened (ms).
+    """The cause of a change to a contact: a report, registration, reply, or order, and when it happened (ms).
 
-    `told` is the id of the last event that it gave about a message, or its own. `message_id` is that
-    message's, `keyword` that of an opt-out by a reply, the next two what a confirmation of one needs to know. `layer`
-    says how an opt-out was found, `received_at` when (ms) its callback came.
+    `told` is the id of its last event about a message, or its own. `message_id` is that message's id, `keyword` that of
+    a reply's opt-out; the next two are what a confirmation of it needs. `layer` says how an opt-out was detected,
+    `received_at` (ms) when its callback was received.
     """
 
     event_id: str
@@ -73,10 +73,10 @@ class Cause(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ContactChange:
-    """The row after a record, and the events that it gives, in order. No effect: the same row, no events.
+    """The row after a record, and its events, in order. Without effect, the row is unchanged and there are no events.
 
-    `cause`: why the row says something else of whether the contact may be texted, where it does. What is told of that
-    hangs on more than one row: see `streams.rules.standing`.
+    `cause`: why the row's answer to whether the contact may be texted has changed, if it has. The resulting events
+    depend on more than one row: see `streams.rules.standing`.
     """
 
     row: ContactRow
@@ -85,17 +85,17 @@ class ContactChange:
 
 
 def time_of(report: InboundMessage | LinkClick) -> int:
-    """When it happened, in ms: what the provider says, but never later than it was received.
+    """Return when it happened, in ms: the provider's time, but no later than the receipt.
 
-    A provider whose clock is ahead would else outdo what happens later, until its time has come.
+    Otherwise a provider whose clock runs ahead would outrank later events until its time has come.
     """
     return report.received_at if report.occurred_at is None else min(report.occurred_at, report.received_at)
 
 
 def removed(row: ContactRow, reason: str, at: int) -> ContactRow:
-    """The row of a contact that must not be texted any more, for this reason or a stronger one: a hold ends so.
+    """Return the row of a contact removed for this reason or a stronger one; this ends a hold.
 
-    A dated reason leaves alone who has agreed since.
+    A dated reason does not affect a contact that has consented since.
     """
     if reason in DATED_REASONS and row.consented_at > at:
         return row
@@ -108,17 +108,17 @@ def removed(row: ContactRow, reason: str, at: int) -> ContactRow:
 
 
 def stronger(reason: str, known: str) -> str:
-    """The reason that stands where there are two."""
+    """Return the stronger of two reasons."""
     return reason if REASON_STRENGTH[reason] > REASON_STRENGTH.get(known, -1) else known
 
 
 def released(row: ContactRow, at: int) -> ContactRow:
-    """The row of a contact that is held no more: as if it were restored, but that it has agreed to nothing."""
+    """Return the row of a contact that is no longer held: as if restored, but without new consent."""
     return replace(restored(row, at), consented_at=row.consented_at)
 
 
 def restored(row: ContactRow, at: int) -> ContactRow:
-    """The row of a contact that may be texted again, with a count that begins anew."""
+    """Return the row of a contact that may be texted again, with its failures reset."""
     counted_from = max(row.counted_from, at)
     counted = tuple(message for message in row.counted if message.at > counted_from)
     since = row.since if row.active else at

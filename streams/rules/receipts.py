@@ -1,4 +1,4 @@
-"""What a delivery receipt does to its message, and what the message then does to its contact."""
+"""The effect of a delivery receipt on its message, and of the message on its contact."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ REMOVALS: Mapping[str, str] = {"complaint": "complaint", "invalid": "invalid_con
 """Status class that removes a contact at once -> reason."""
 
 COUNTED: Mapping[str, bool] = {"transient": True, "delivered": False}
-"""Status class that the count of failures looks at -> whether the message failed."""
+"""Status class considered by the failure count -> whether the message failed."""
 
 MIN_COUNTED = 32
 COUNTED_PER_THRESHOLD = 4
-"""A row keeps max(32, 4 x threshold) counted messages: a full run, and room for corrections and late reports."""
+"""A row keeps max(32, 4 x threshold) counted messages: a full run, with room for corrections and late reports."""
 
 MAX_REMOVALS = 16
-"""Removals by messages that a contact's row keeps. The message's row remembers its own for as long as it lives; these
-serve where a worker died between the writes of the two rows."""
+"""Removals by messages kept in a contact's row. The message's row remembers its own for life; these help if a worker
+died between writing the two rows."""
 
 
 def apply_receipt(row: MessageRow, receipt: Receipt) -> MessageRow:
-    """The row of a message after a report. One that says nothing new gives the row itself."""
+    """Return a message's row after a report. A report without news returns the same row."""
     report = report_of(receipt)
     reports, removals = merged(row.reports, report), row.removals
     reason = REMOVALS.get(receipt.status_class)
     if reason is not None and all(removal.reason != reason for removal in removals):
         removals = (*removals, Removal(reason, report.at))
-    # A registration has an event of its own that says so.
+    # A registration has its own event for this.
     sent = row.sent or (row.message is None and says_sent(receipt))
     if reports is row.reports and removals is row.removals and sent == row.sent:
         return row
-    # dataclasses.replace takes several times as long, and this runs for every receipt.
+    # dataclasses.replace is several times slower, and this runs for every receipt.
     return MessageRow(
         since=row.since,
         message=row.message,
@@ -55,7 +55,7 @@ def apply_receipt(row: MessageRow, receipt: Receipt) -> MessageRow:
 
 
 def message_events(before: MessageRow, after: MessageRow, receipt: Receipt, list_number: str | None) -> list[Event]:
-    """What is told of a message whose row a receipt has changed."""
+    """Return the events about a message whose row was changed by a receipt."""
     events: list[Event] = []
     if after.sent and not before.sent:
         events.append(_sent_event(receipt, list_number))
@@ -78,10 +78,10 @@ def count_message(
     place: str = "",
     judge: Judge = let_through,
 ) -> ContactChange:
-    """What a message does to a contact: `removals` remove it at once, else the count may.
+    """Apply a message to a contact: `removals` remove it at once; otherwise the failure count may.
 
-    `name` is the message's, `threshold` the failures in a row that remove a contact. A reason that was applied for this
-    message is not applied again. `judge` is the brake of the contact's `place`: it may hold what is not an opt-out.
+    `name` is the message's, `threshold` the consecutive failures that remove a contact. A reason already applied for
+    this message is skipped. `judge` is the brake of the contact's `place`: it may hold anything but an opt-out.
     """
     before = row or ContactRow(since=cause.at)
     new = [removal for removal in removals if f"{name}:{removal.reason}" not in before.removals]
@@ -103,8 +103,8 @@ def remove_for_message(
     place: str = "",
     judge: Judge = let_through,
 ) -> ContactChange:
-    """What a message does to the row of its number for the whole account, which counts none: `removals` remove it, if
-    `judge` does not hold them."""
+    """Apply a message to its number's account-wide row, which counts nothing: `removals` remove it unless `judge` holds
+    them."""
     before = row or ContactRow(since=cause.at)
     new = [removal for removal in removals if f"{name}:{removal.reason}" not in before.removals]
     if not new:
@@ -116,7 +116,7 @@ def remove_for_message(
 
 
 def withdraw_message(row: ContactRow | None, name: str, cause: Cause) -> ContactChange:
-    """Take a message out of the count of a contact: it turned out to be of another list.
+    """Remove a message from a contact's count: it turned out to belong to another list.
 
     A removal stays: the complaint named this sender.
     """
@@ -126,7 +126,7 @@ def withdraw_message(row: ContactRow | None, name: str, cause: Cause) -> Contact
 
 
 def reported_by(receipt: Receipt, message: MessageSent | None, told: Sequence[Event]) -> Cause:
-    """The cause that a receipt is, which gave these events about its message."""
+    """Return a receipt as a cause, given its events about the message."""
     event_id, message_id = told[-1].event_id if told else receipt.event_id, public_message_id(receipt, message)
     return Cause(
         receipt.event_id,
@@ -141,7 +141,7 @@ def reported_by(receipt: Receipt, message: MessageSent | None, told: Sequence[Ev
 
 
 def registered_by(message: MessageSent, state: Report) -> Cause:
-    """The cause that the registration of a message is, which shows to which list its state belongs."""
+    """Return a message's registration as a cause, because it shows which list its state belongs to."""
     event_id = derived_id(message.account, message.provider, message.provider_message_id, message.list_number, "list")
     return Cause(
         event_id,
@@ -155,7 +155,7 @@ def registered_by(message: MessageSent, state: Report) -> Cause:
 
 
 def _with(row: ContactRow, name: str, state: Report | None, threshold: int) -> tuple[Counted, ...]:
-    """The counted messages of a contact with this one as it is now."""
+    """Return a contact's counted messages, updated with this one."""
     others = [each for each in row.counted if each.key != name]
     failed = None if state is None else COUNTED.get(state.status_class)
     if state is not None and failed is not None and state.at > row.counted_from:
@@ -203,7 +203,7 @@ def _sent_event(receipt: Receipt, list_number: str | None) -> SentEvent:
 def _delivery_event(
     receipt: Receipt, message: MessageSent | None, state: Report, list_number: str | None
 ) -> DeliveryEvent:
-    # Mostly the state is what the receipt says. It is not where the receipt shows that another report came first.
+    # Usually the state is what the receipt says, unless the receipt shows that another report came first.
     return DeliveryEvent(
         event_id=derived_id(receipt.event_id, "delivery"),
         account=receipt.account,

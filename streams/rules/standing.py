@@ -1,4 +1,4 @@
-"""What is told when it changes whether a contact may be texted: its row on a list, held against the account's."""
+"""The events of a change in whether a contact may be texted, combining its list's row with the account-wide one."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from streams.rules.outcome import COMMAND_PROVIDER, OPT_OUT, Cause, Event
 
 
 class Rows(NamedTuple):
-    """The rows of a number on one list, and for the whole account."""
+    """A number's rows on one list and account-wide."""
 
     own: ContactRow | None
     whole: ContactRow | None
 
 
 class Place(NamedTuple):
-    """Whom the rows are about. `list_number` is None in an account that has no list.
+    """The subject of the rows. `list_number` is None in an account without lists.
 
-    `is_whole`: what changed is the row for the whole account, which gives an event for each list.
+    `is_whole`: the account-wide row changed, which produces an event for each list.
     """
 
     account: str
@@ -32,7 +32,7 @@ class Place(NamedTuple):
 
 
 def says(row: ContactRow | None) -> tuple[object, ...]:
-    """What a row says of whether its contact may be texted."""
+    """Return a row's answer to whether its contact may be texted."""
     if row is None:
         return True, 0, None, False, (), None
     hold = None if row.held is None else row.held.reason
@@ -40,7 +40,7 @@ def says(row: ContactRow | None) -> tuple[object, ...]:
 
 
 def standing(rows: Rows, place: Place, event_id: str = "") -> ContactState:
-    """State of a contact as it holds. `event_id` is that of what brought it about."""
+    """Return a contact's effective state. `event_id` is that of its cause."""
     listed = place.list_number or ""
     own, whole = (
         None if row is None else row.state(place.account, each, place.number, event_id)
@@ -51,8 +51,8 @@ def standing(rows: Rows, place: Place, event_id: str = "") -> ContactState:
 
 
 def told(before: Rows, after: Rows, place: Place, cause: Cause, at: int, last: str) -> list[Event | ContactState]:
-    """The events of a change, in order, the new state last. `at` is when it happened (ms), `last` the id of the event
-    that was told before."""
+    """Return the events of a change, in order, the new state last. `at` is when it happened (ms), `last` the id of the
+    previous event."""
     old, new = standing(before, place), standing(after, place, last)
     events: list[Event | ContactState] = []
     event: Event | None = None
@@ -71,19 +71,19 @@ def told(before: Rows, after: Rows, place: Place, cause: Cause, at: int, last: s
 
 
 def _is_removed(state: ContactState) -> bool:
-    # A contact that is held was told to nobody as removed, so neither is that the hold ends.
+    # A held contact was never reported as removed, so the end of the hold is not reported either.
     return not state.active and not state.held
 
 
 def _has_opted_out(rows: Rows, place: Place) -> bool:
-    """Whether the contact itself asked not to be texted from the list, however it is out."""
+    """Whether the contact itself opted out of the list, by whatever reason it is out."""
     own, whole = rows
     is_held = whole is not None and not whole.active and (place.list_number or "") not in whole.except_lists
     return (own is not None and own.opted_out) or (is_held and whole is not None and whole.opted_out)
 
 
 def _event_id(event: str, place: Place, cause: Cause) -> str:
-    # What changes for the whole account gives each list an event of its own.
+    # An account-wide change produces an event for each list.
     return derived_id(cause.event_id, event, *((place.list_number,) if place.is_whole and place.list_number else ()))
 
 
@@ -95,7 +95,7 @@ def _unsubscribe_event(reason: str | None, place: Place, cause: Cause, at: int) 
         phone_number=place.number,
         list_number=place.list_number,
         keyword=cause.keyword or NO_KEYWORD,
-        # A contact that was out for another reason stays out for it, if it is the stronger one.
+        # A contact that was out for another reason keeps it if it is the stronger one.
         reason=reason if reason == "complaint" else OPT_OUT,
         timestamp=at,
         answered_by_provider=cause.answered_by_provider,

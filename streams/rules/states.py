@@ -1,4 +1,4 @@
-"""The state of one message: how far it has come, and which report replaces which."""
+"""The state of a message: its progress, and which report replaces which."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ _RANKS: Mapping[tuple[str, str | None], int] = {("pending", None): 0, ("pending"
 _OTHER_RANK = 2
 
 MAX_REPORTS = 8
-"""Different reports of one message that are kept; a message has one or two that say how it ended."""
+"""Distinct reports kept of a message; it usually has one or two final ones."""
 
 _REFERENCE = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
 
 
 def says_sent(receipt: Receipt) -> bool:
-    """Whether a report says that the message goes, or went, to the carrier."""
+    """Whether a report says that the message was sent, or is being sent, to the carrier."""
     provider = PROVIDERS.get(receipt.provider)
     return provider is not None and receipt.status_detail in provider.sent_details
 
 
 def message_name(provider: str, provider_message_id: str) -> str:
-    """What a message is called in the row of its contact, whatever is registered about it."""
+    """Return a message's name in its contact's row, whatever is registered about it."""
     return f"{provider}:{provider_message_id}"
 
 
 def public_message_id(receipt: Receipt, message: MessageSent | None) -> str:
-    """The id under which a message goes out: the sender's own, else the provider's.
+    """Return a message's public id: the sender's own, or else the provider's.
 
-    The sender's own is the registered one, else the reference that the report carries, if it is one word of at most
-    128 letters, digits or `_.:/-`. What else stands there (JSON, free text) is not an ID and stays in the receipt.
+    The sender's own id is the registered one, or else the report's reference, if it is one word of at most 128 letters,
+    digits, or `_.:/-`. Any other reference (JSON, free text) is not an id and stays in the receipt.
     """
     if message is not None:
         return message.message_id
@@ -45,14 +45,14 @@ def public_message_id(receipt: Receipt, message: MessageSent | None) -> str:
 
 
 def rank(status: str, detail: str, final: bool) -> int:
-    """How far a message has come: 0 pending, 1 sent, 2 not final but beyond pending, 3 final."""
+    """A message's progress: 0 pending, 1 sent, 2 beyond pending but not final, 3 final."""
     if final:
         return FINAL
     return _RANKS.get((status, detail), _RANKS.get((status, None), _OTHER_RANK))
 
 
 def report_of(receipt: Receipt) -> Report:
-    """What a receipt says of its message."""
+    """Return what a receipt says about its message."""
     zoneless = receipt.provider in PROVIDERS and PROVIDERS[receipt.provider].has_zoneless_times
     return Report(
         receipt.status,
@@ -67,10 +67,10 @@ def report_of(receipt: Receipt) -> Report:
 
 
 def merged(reports: tuple[Report, ...], new: Report) -> tuple[Report, ...]:
-    """The reports that tell how far a message has come, with a new one. The last one is the message's state.
+    """Merge a new report into those of the furthest progress. The last one is the message's state.
 
-    Of two that have come equally far, the later one counts: by the provider's time, else by its receipt. What is
-    reported again is as old as its first receipt. So the same reports end alike in whatever order they come.
+    Of two with the same progress, the later one counts: by the provider's time, or else by its receipt. A repeated
+    report is as old as its first receipt, so the same reports give the same result in any order.
     """
     if reports and new.rank != reports[0].rank:
         return (new,) if new.rank > reports[0].rank else reports
@@ -85,7 +85,7 @@ def merged(reports: tuple[Report, ...], new: Report) -> tuple[Report, ...]:
 
 
 def is_news(before: Report | None, after: Report | None) -> bool:
-    """Whether a message's state differs in what is told of it."""
+    """Whether a message's published state changes."""
     if before is None or after is None:
         return before is not after
     return after.rank > before.rank or (after.status, after.detail) != (before.status, before.detail)

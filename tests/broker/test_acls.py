@@ -195,5 +195,5 @@ def test_tokens_instead_of_passwords(cluster: UserCluster) -> None:
         issuer.status = 401
         refused = cluster.trackly("topics", "apply", **as_client("setup"))
     assert refused.returncode == 1
-    assert "KAFKA_OAUTH_TOKEN_URL answered 401: it does not know the client, or its secret" in refused.stderr
+    assert "KAFKA_OAUTH_TOKEN_URL answered 401: the client id or secret is wrong" in refused.stderr
     assert "Traceback" not in refused.stderr

@@ -246,8 +246,8 @@ def test_a_topic_of_contacts_that_was_made_anew_is_not_trusted(broker: str, tmp_
         cluster.start("console-1")
         api.wait_for_start()
         answer = api.wait_for(503, number)
-        assert "was deleted and made anew" in answer.json()["message"]
-        assert "was deleted and made anew" in http.get(cluster.console("console-1") + "/readyz").text
+        assert "was deleted and recreated" in answer.json()["message"]
+        assert "was deleted and recreated" in http.get(cluster.console("console-1") + "/readyz").text
 
 
 def test_an_input_that_was_made_anew_holds_nothing_up(broker: str, tmp_path: Path) -> None:

@@ -242,7 +242,7 @@ def test_rewrap_seals_what_is_plain_and_moves_the_rest_to_the_newest_key(
     ]
     new = new_key()
     environment["TRACKLY_SECRET_KEYS"] = new
-    assert "is encrypted with a key that is not in TRACKLY_SECRET_KEYS" in trackly("secrets", "rewrap").stderr
+    assert "is encrypted with a key that is missing from TRACKLY_SECRET_KEYS" in trackly("secrets", "rewrap").stderr
     environment["TRACKLY_SECRET_KEYS"] = f"{new},{old}"
     assert len(trackly("secrets", "rewrap").stdout.splitlines()) == 2
     assert KeyRing((new,)).open(stored(bus_settings, tmp_path).secret) == "s3cret-of-the-tests"

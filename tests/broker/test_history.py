@@ -164,7 +164,7 @@ def test_a_position_is_not_taken_for_one_in_a_topic_that_was_made_anew(
     write(range(10, 20))
     refused = tap(*arguments)
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert "was deleted and made anew" in refused.stderr
+    assert "was deleted and recreated" in refused.stderr
     (tmp_path / "position.json").unlink()
     assert len(ids(tap(*arguments))) == 10
 

@@ -123,5 +123,5 @@ def test_streams_do_not_start_on_a_changelog_that_was_made_anew(cluster: Cluster
     assert process_of is not None
     assert process_of.wait(PATIENCE) == 1
     log = cluster.services["streams-1"].last_lines(1_000)
-    assert "was deleted and made anew" in log
+    assert "was deleted and recreated" in log
     assert "trackly tables rebuild-from-contacts" in log

@@ -249,4 +249,4 @@ def test_a_damaged_table_is_read_anew_and_nobody_who_was_removed_comes_back(clus
     told = [event for event in cluster.records("unsubscribe") if isinstance(event, UnsubscribeEvent)]
     assert len(told) == 1, "a contact that is out already is told once"
     assert store.with_name("0.damaged").is_dir()
-    assert "is damaged and begins anew from Kafka" in cluster.services["streams-1"].last_lines(200)
+    assert "is damaged and is being restored from Kafka" in cluster.services["streams-1"].last_lines(200)

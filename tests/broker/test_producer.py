@@ -334,7 +334,7 @@ async def test_a_producer_says_for_how_long_nothing_was_acknowledged(
             while producer.problem() is None:
                 await asyncio.sleep(0.05)
         assert producer.waiting > 1.0
-        assert "for Kafka's acknowledgement" in (producer.problem() or "")
+        assert "for Kafka's acknowledgment" in (producer.problem() or "")
     await waits
     assert (producer.problem(), producer.waiting) == (None, 0.0)
     await producer.stop()
@@ -346,7 +346,7 @@ async def test_a_producer_whose_sends_only_fail_says_so_until_one_does_not(
     monkeypatch.setattr(bus.producer, "ONLY_FAILS", 0.0)
     with ahead(), pytest.raises(InvalidTimestampError):
         await send(producer, topic, b"from a clock that is ahead")
-    assert producer.problem() == "Kafka refuses what is sent: InvalidTimestampError"
+    assert producer.problem() == "Kafka rejects what is sent: InvalidTimestampError"
     await send(producer, topic, b"after")
     assert producer.problem() is None
 
@@ -366,7 +366,7 @@ async def test_a_producer_that_cannot_finish_is_given_up_in_bounded_time(
     monkeypatch.setattr(accumulator, "close", never)
     with pytest.raises(MessageSizeTooLargeError):
         await send(hasty, topic, too_large)
-    assert hasty.problem() == "a producer that failed is being replaced"
+    assert hasty.problem() == "a failed producer is being replaced"
     await send(hasty, topic, b"after")
     assert hasty.problem() is None
     await hasty.stop()

@@ -97,7 +97,7 @@ async def test_a_listener_that_raises_is_told_the_next_change_and_so_are_the_oth
             log.write(name.encode(), AccountConfig(id=name, name=name))
             await known(reader, name)
     assert heard == ["failing one", "one", "failing two", "two"]
-    assert "setting one in config_accounts has not come through everywhere" in caplog.text
+    assert "setting one in config_accounts has not reached every reader yet" in caplog.text
 
 
 async def test_a_setting_that_cannot_be_put_leaves_what_was_there(

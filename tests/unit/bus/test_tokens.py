@@ -63,8 +63,8 @@ def test_an_issuer_is_asked_by_client_credentials() -> None:
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        (401, "KAFKA_OAUTH_TOKEN_URL answered 401: it does not know the client, or its secret"),
-        (400, "KAFKA_OAUTH_TOKEN_URL answered 400: it knows no such scope or client"),
+        (401, "KAFKA_OAUTH_TOKEN_URL answered 401: the client id or secret is wrong"),
+        (400, "KAFKA_OAUTH_TOKEN_URL answered 400: the scope or client is unknown"),
         (302, "KAFKA_OAUTH_TOKEN_URL answered 302"),
         (503, "KAFKA_OAUTH_TOKEN_URL answered 503"),
     ],
@@ -88,7 +88,7 @@ def test_an_issuer_that_is_not_there_is_no_connection() -> None:
 def test_a_life_that_is_over_at_once_is_no_token() -> None:
     with token_issuer() as issuer:
         issuer.life = -1
-        with pytest.raises(TokenUnavailable, match="something else than a token"):
+        with pytest.raises(TokenUnavailable, match="did not return a token"):
             client_credentials(issuer.url, "trackly", "geheim", None)()
 
 

@@ -33,7 +33,7 @@ def test_a_path_secret_that_can_be_guessed_is_refused_with_the_remedy(
     with pytest.raises(ValidationError) as caught:
         IngestSettings()
     told = settings_error(caught.value)
-    assert told.startswith(f"{name}: is too short: write 8 characters or more, such as `openssl rand -hex 16` makes")
+    assert told.startswith(f"{name}: is too short: write 8 characters or more, for example with `openssl rand -hex 16`")
     assert "s3cret" not in told
 
 

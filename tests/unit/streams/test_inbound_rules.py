@@ -329,7 +329,7 @@ class TestCommand:
             order(None, command("remove", 5, "bored"))
 
     def test_an_unknown_command_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="'pause' is neither remove nor restore"):
+        with pytest.raises(ValueError, match="'pause' must be remove or restore"):
             order(None, command("pause"))
 
     @staticmethod

@@ -79,7 +79,7 @@ class TestAnOrderThatChangedNothing:
         )
         details = json.loads(entry.details)
         assert (details["list"], details["reason"]) == (LIST, "complaint")
-        assert "removed after this was ordered" in details["note"]
+        assert "removed after this order" in details["note"]
 
     def test_says_so_once(self) -> None:
         worker = stage()

@@ -80,7 +80,7 @@ class Position:
         known = self._saved.get("topic_id", topic_id)
         if known != topic_id:
             raise Failed(
-                f"{self._asked['topic']} was deleted and made anew since {self._path} was written: its offsets count"
+                f"{self._asked['topic']} was deleted and recreated since {self._path} was written: its offsets count"
                 f" other records. Remove {self._path} to begin anew, and name another file to write to."
             )
         self._topic_id = topic_id

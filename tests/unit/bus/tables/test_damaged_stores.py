@@ -62,7 +62,7 @@ def test_a_store_that_does_not_open_is_set_aside_loudly(
         store = RocksStore(path)
     assert (store.offset(), list(store.items())) == (None, [])
     assert (tmp_path / "3.damaged").is_dir()
-    assert "is damaged and begins anew from Kafka" in caplog.text
+    assert "is damaged and is being restored from Kafka" in caplog.text
     store.close()
 
 

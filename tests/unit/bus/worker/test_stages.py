@@ -44,7 +44,7 @@ def test_a_stage_that_does_not_move_is_told_though_another_one_does(seen: Seen) 
     assert seen.after(0, raw=(5, 10), receipts=(5, 10)) == []
     assert seen.after(5, raw=(5, 20), receipts=(6, 10)) == []
     assert seen.after(5, raw=(5, 30), receipts=(7, 10), inbound=(1, 0)) == [
-        "8 records of inbound, receipts are waiting and nothing has moved for 10 s"
+        "8 records of inbound, receipts are waiting, and there was no progress for 10 s"
     ]
     assert seen.after(5, raw=(5, 40), receipts=(7, 11), inbound=(1, 0)) == []
 
@@ -61,7 +61,7 @@ def test_a_worker_whose_looks_do_not_come_through_says_so_within_15_seconds(seen
     seen.now += 14.9
     assert seen.health.problems() == []
     seen.now += 0.1
-    assert seen.health.problems() == ["no answer of Kafka for 15 s"]
+    assert seen.health.problems() == ["Kafka has not answered for 15 s"]
 
 
 def test_partitions_that_nobody_reads_are_told_and_asked_for_once_they_do_not_just_change_hands(seen: Seen) -> None:
@@ -71,7 +71,7 @@ def test_partitions_that_nobody_reads_are_told_and_asked_for_once_they_do_not_ju
     for _ in range(9):
         asked.append(seen.stages.note_nobodys(new))
         told = seen.after(5)
-    assert told == ["2 partitions are read by nobody, such as raw[4]"]
+    assert told == ["nobody reads 2 partitions, such as raw[4]"]
     assert asked == [False, True, False, False, False, False, False, True, False]
     seen.stages.note_nobodys([])
     assert seen.after(0) == []
@@ -81,7 +81,7 @@ def test_what_retention_deleted_unread_is_told_for_two_minutes(seen: Seen) -> No
     seen.after(0)
     seen.stages._skipped_at = seen.now
     (told,) = seen.after(5)
-    assert told.startswith("retention has deleted records before they were read")
+    assert told.startswith("retention has deleted unread records")
     assert seen.after(116) == []
 
 

@@ -84,7 +84,7 @@ ACCOUNT = AccountConfig(
 )
 SIGNING = replace(ACCOUNT, callback_secret="c4llback-that-is-signed")
 LIST = ListConfig(account="acme", number="+18005551234")
-TOO_SHORT = "is too short: write {} characters or more, such as `openssl rand -hex 16` makes"
+TOO_SHORT = "is too short: write {} characters or more, for example with `openssl rand -hex 16`"
 ENDPOINT = EndpointConfig(
     account="acme",
     id="crm",
@@ -177,7 +177,7 @@ def test_every_setting_is_read() -> None:
 def test_an_address_is_refused_that_belongs_to_a_stored_list() -> None:
     view = view_of(replace(LIST, numbers=("+18885550199",)))
     text = account_with('[[accounts.lists]]\nnumber = "54321"\nnumbers = ["+18885550199"]')
-    assert problems_of(text, view) == ('accounts[0].lists[0]: "+18885550199" belongs to list +18005551234 already',)
+    assert problems_of(text, view) == ('accounts[0].lists[0]: "+18885550199" already belongs to list +18005551234',)
 
 
 def test_an_address_may_move_to_another_list_in_one_file() -> None:
@@ -204,14 +204,14 @@ def test_what_is_left_out_has_its_default() -> None:
 
 MISTAKES = {
     # accounts
-    "": "accounts: is missing; begin with [[accounts]]",
+    "": "accounts: is missing; start with [[accounts]]",
     'accounts = "acme"': "accounts: is a text, expected an array of tables: write [[accounts]]",
     "accounts = [1]": "accounts[0]: is a whole number, expected a table",
     '[[account]]\nid = "acme"': "account: is not a known setting; did you mean accounts?",
     '[[accounts]]\nname = "Acme"': "accounts[0].id: is missing",
     "[[accounts]]\nid = 7": "accounts[0].id: is a whole number, expected a text",
     '[[accounts]]\nid = "a/b"': (
-        'accounts[0].id: "a/b" is not a valid ID: 1 to 64 letters, digits, dots, underscores or dashes'
+        'accounts[0].id: "a/b" is not a valid ID: use 1 to 64 letters, digits, dots, underscores, or dashes'
     ),
     account_with("name = 2024-01-15"): "accounts[0].name: is a date or time, expected a text",
     account_with('nmae = "x"'): "accounts[0].nmae: is not a known setting; did you mean name?",
@@ -235,8 +235,8 @@ MISTAKES = {
         'accounts[0].brake: "on" is not a valid brake; write "off", or { share = 0.1, minimum = 500 }'
     ),
     account_with("brake = 7"): "accounts[0].brake: is a whole number, expected a table",
-    account_with("brake = { share = 1.5 }"): "accounts[0].brake.share: 1.5 is not between 0 and 1.0",
-    account_with("brake = { minimum = -1 }"): "accounts[0].brake.minimum: -1 is not between 0 and 1000000000",
+    account_with("brake = { share = 1.5 }"): "accounts[0].brake.share: 1.5 must be between 0 and 1.0",
+    account_with("brake = { minimum = -1 }"): "accounts[0].brake.minimum: -1 must be between 0 and 1000000000",
     account_with("brake = { shar = 0.1 }"): "accounts[0].brake.shar: is not a known setting; did you mean share?",
     account_with("brake_share = 0.1"): "accounts[0].brake_share: is not a known setting; did you mean brake?",
     account_with('[[accounts.lists]]\nnumber = "54321"\nbrake = { share = "all" }'): (
@@ -251,7 +251,7 @@ MISTAKES = {
     account_with(
         '[[accounts.lists]]\nnumber = "54321"\nsenders = ["Acme"]\n'
         '[[accounts.lists]]\nnumber = "54322"\nsenders = ["ACME"]'
-    ): 'accounts[0].lists[1]: "ACME" belongs to list 54321 already',
+    ): 'accounts[0].lists[1]: "ACME" already belongs to list 54321',
     account_with(
         'callback_secret = "x"'
     ): "accounts[0].callback_secret: is not a known setting; did you mean callbacks?",
@@ -262,7 +262,7 @@ MISTAKES = {
         "accounts[0].callbacks.secret: is empty; write the secret, env:NAME or file:PATH"
     ),
     account_with('[accounts.callbacks]\nsecret = "whsec_!"'): (
-        "accounts[0].callbacks.secret: begins with whsec_ but goes on with no base64"
+        "accounts[0].callbacks.secret: begins with whsec_, but the rest is not base64"
     ),
     account_with(
         "[accounts.alerts]\nopt_out = false"
@@ -275,7 +275,7 @@ MISTAKES = {
         "accounts[0].alerts.webhook_url: is not a valid web address; write https://…, env:NAME or file:PATH"
     ),
     account_with('[accounts.alerts]\nwebhook_secret = "***"'): (
-        'accounts[0].alerts.webhook_secret: "***" keeps the secret that is stored, but none is;'
+        'accounts[0].alerts.webhook_secret: "***" keeps the stored secret, but there is none;'
         " write the secret, env:NAME or file:PATH"
     ),
     account_with('[accounts.providers.twillio]\nauth_token = "x"'): (
@@ -294,7 +294,7 @@ MISTAKES = {
         '[accounts.postbacks]\ntokn = "x"'
     ): "accounts[0].postbacks.tokn: is not a known setting; did you mean token?",
     account_with('[accounts.postbacks]\ntoken_previous = "x"'): (
-        "accounts[0].postbacks.token_previous: is there without a token that follows it; write token"
+        "accounts[0].postbacks.token_previous: is set, but token is not; write token"
     ),
     account_with('[accounts.postbacks]\ntrusted_cidrs = ["10.0.0/8"]'): (
         'accounts[0].postbacks.trusted_cidrs[0]: "10.0.0/8" is not a valid network; write it as 203.0.113.0/24'
@@ -302,8 +302,8 @@ MISTAKES = {
     account_with('trusted_postback_cidrs = ["10.0.0.0/8"]'): (
         "accounts[0].trusted_postback_cidrs: is not a known setting; did you mean trusted_cidrs?"
     ),
-    account_with("callback_rate_limit = 0"): "accounts[0].callback_rate_limit: 0 is not between 0.1 and 100000",
-    account_with("callback_rate_limit = nan"): "accounts[0].callback_rate_limit: nan is not between 0.1 and 100000",
+    account_with("callback_rate_limit = 0"): "accounts[0].callback_rate_limit: 0 must be between 0.1 and 100000",
+    account_with("callback_rate_limit = nan"): "accounts[0].callback_rate_limit: nan must be between 0.1 and 100000",
     account_with("callback_rate_limit = true"): "accounts[0].callback_rate_limit: is true or false, expected a number",
     account_with('callback_rate_limit = "9"'): "accounts[0].callback_rate_limit: is a text, expected a number",
     account_with('codes = { "twilio 30500" = "neutrl" }'): (
@@ -311,7 +311,7 @@ MISTAKES = {
     ),
     account_with('codes = { 30500 = "neutral" }'): (
         'accounts[0].codes.30500: "30500" is not a valid code: '
-        "write a provider (cm, infobip, lime, twilio), a blank, and its code"
+        "write a provider (cm, infobip, lime, twilio), a space, and its code"
     ),
     account_with(
         'codes = { "twilio 30500" = 1 }'
@@ -323,17 +323,17 @@ MISTAKES = {
         "accounts[0].opt_out.phrase: is not a known setting; did you mean phrases?"
     ),
     account_with('[accounts.opt_out]\nkeywords = ["🛑"]'): (
-        'accounts[0].opt_out.keywords[0]: "🛑" has no letter or digit, and nothing else is compared'
+        'accounts[0].opt_out.keywords[0]: "🛑" has no letter or digit, so it would never match'
     ),
     account_with(f'[accounts.opt_out]\nphrases = ["{"x" * 101}"]'): (
-        "accounts[0].opt_out.phrases[0]: has 101 characters; 100 are the most"
+        "accounts[0].opt_out.phrases[0]: has 101 characters; the maximum is 100"
     ),
     account_with('[accounts.opt_out]\nobfuscations = ["St0p"]'): (
-        'accounts[0].opt_out.obfuscations[0]: "St0p" names no look-alikes;'
-        " write a letter and what is taken for it, as in S=$5"
+        'accounts[0].opt_out.obfuscations[0]: "St0p" is not a list of look-alikes;'
+        " write a letter and its substitutes, as in S=$5"
     ),
     account_with(f"[accounts.opt_out]\nnever = {[str(n) for n in range(501)]}"): (
-        "accounts[0].opt_out.never: holds 501 words; 500 are the most"
+        "accounts[0].opt_out.never: has 501 words; the maximum is 500"
     ),
     account_with('opt_out_off = ["phrases"]'): "accounts[0].opt_out_off: is not a known setting; did you mean opt_out?",
     account_with("") + account_with(""): 'accounts[1].id: "acme" is already at accounts[0]',
@@ -345,7 +345,7 @@ MISTAKES = {
         'accounts[0].lists[0].number: "18005551234" is not a valid phone number; write it as +18005551234'
     ),
     account_with('[[accounts.lists]]\nnumber = "54321"\nretry_threshold = 0'): (
-        "accounts[0].lists[0].retry_threshold: 0 is not between 1 and 100"
+        "accounts[0].lists[0].retry_threshold: 0 must be between 1 and 100"
     ),
     account_with('[[accounts.lists]]\nnumber = "54321"\nretry_threshold = true'): (
         "accounts[0].lists[0].retry_threshold: is true or false, expected a whole number"
@@ -366,57 +366,57 @@ MISTAKES = {
         'accounts[0].endpoints[0].url: "https://" is not a valid web address; write it as https://example.com/path'
     ),
     account_with('[[accounts.endpoints]]\nid = "crm"\nurl = "https://u:pw@a.example/"'): (
-        "accounts[0].endpoints[0].url: holds a user name or password; addresses are shown and logged, so leave them out"
+        "accounts[0].endpoints[0].url: contains a user name or password; addresses are shown and logged,"
+        " so leave them out"
     ),
     endpoint_with('events = ["delivery", "replies"]'): (
         'accounts[0].endpoints[0].events[1]: "replies" is not a known event; did you mean reply?'
     ),
     endpoint_with("events = []"): (
-        "accounts[0].endpoints[0].events: names no event; choose from delivery, unsubscribe, reply, sent, click,"
+        "accounts[0].endpoints[0].events: is empty; choose from delivery, unsubscribe, reply, sent, click,"
         " conversion, removed, restored, endpoint.paused, endpoint.recovered, endpoint.expiring, or leave it out"
     ),
-    endpoint_with('events = ["reply", "reply"]'): 'accounts[0].endpoints[0].events[1]: "reply" is there already',
+    endpoint_with('events = ["reply", "reply"]'): 'accounts[0].endpoints[0].events[1]: "reply" is listed twice',
     endpoint_with('enabled = "yes"'): "accounts[0].endpoints[0].enabled: is a text, expected true or false",
     endpoint_with('retry_schedule = ["1m", "soon"]'): (
         "accounts[0].endpoints[0].retry_schedule[1]: 'soon' is not a valid duration:"
         " write a number and ms, s, m, h or d, such as 15m"
     ),
-    endpoint_with("rate_limit = 0"): "accounts[0].endpoints[0].rate_limit: 0 is not between 0.01 and 100000",
+    endpoint_with("rate_limit = 0"): "accounts[0].endpoints[0].rate_limit: 0 must be between 0.01 and 100000",
     endpoint_with('rate_limit = "10"'): "accounts[0].endpoints[0].rate_limit: is a text, expected a number",
     endpoint_with("rate_limit = true"): "accounts[0].endpoints[0].rate_limit: is true or false, expected a number",
     endpoint_with('notify = ["ops"]'): (
         'accounts[0].endpoints[0].notify[0]: "ops" is not a valid email address; write it as ops@example.com'
     ),
     endpoint_with(f"notify = {[f'o{n}@a.example' for n in range(11)]}"): (
-        "accounts[0].endpoints[0].notify: names 11 addresses; 10 are the most"
+        "accounts[0].endpoints[0].notify: has 11 addresses; the maximum is 10"
     ),
     endpoint_with('list_rate_limits = { "+18005551234" = 0 }\n[[accounts.lists]]\nnumber = "+18005551234"'): (
-        "accounts[0].endpoints[0].list_rate_limits.+18005551234: 0 is not between 0.01 and 100000"
+        "accounts[0].endpoints[0].list_rate_limits.+18005551234: 0 must be between 0.01 and 100000"
     ),
     endpoint_with('list_rate_limits = { "+18005551235" = 5 }\n[[accounts.lists]]\nnumber = "+18005551234"'): (
         'accounts[0].endpoints[0].list_rate_limits.+18005551235: "+18005551235" is not a list in account acme;'
         " did you mean +18005551234?"
     ),
-    endpoint_with("batch_events = 101"): "accounts[0].endpoints[0].batch_events: 101 is not between 1 and 100",
+    endpoint_with("batch_events = 101"): "accounts[0].endpoints[0].batch_events: 101 must be between 1 and 100",
     endpoint_with('format = "xml"'): (
         'accounts[0].endpoints[0].format: "xml" is not a known format; known are json, cloudevents'
     ),
     endpoint_with('headers = { Webhook-Id = "x" }'): (
-        "accounts[0].endpoints[0].headers.Webhook-Id: is a header that trackly or the connection sets;"
-        " choose another name"
+        "accounts[0].endpoints[0].headers.Webhook-Id: is set by trackly or by the connection; choose another name"
     ),
     endpoint_with('headers = { "X A" = "x" }'): "accounts[0].endpoints[0].headers.X A: is not a valid header name",
     endpoint_with('headers = { X-A = "a\\nb" }'): (
-        "accounts[0].endpoints[0].headers.X-A: is not a valid header value: ASCII without line breaks,"
-        " no blanks around it"
+        "accounts[0].endpoints[0].headers.X-A: is not a valid header value: use ASCII without line breaks"
+        " and without spaces around it"
     ),
     endpoint_with('headers = { X-A = "***" }'): (
-        'accounts[0].endpoints[0].headers.X-A: "***" keeps the secret that is stored, but none is;'
+        'accounts[0].endpoints[0].headers.X-A: "***" keeps the stored secret, but there is none;'
         " write the secret, env:NAME or file:PATH"
     ),
     endpoint_with('secret = ""'): "accounts[0].endpoints[0].secret: is empty; leave it out to have one generated",
     endpoint_with('secret = "whsec_!"'): (
-        "accounts[0].endpoints[0].secret: begins with whsec_ but goes on with no base64"
+        "accounts[0].endpoints[0].secret: begins with whsec_, but the rest is not base64"
     ),
     endpoint_with('secret = "15 characters.."'): f"accounts[0].endpoints[0].secret: {TOO_SHORT.format(16)}",
     endpoint_with('secret = "whsec_bmV4dG5leHQ="'): f"accounts[0].endpoints[0].secret: {TOO_SHORT.format(16)}",
@@ -429,7 +429,7 @@ MISTAKES = {
         f"accounts[0].providers.lime.path_secret: {TOO_SHORT.format(8)}"
     ),
     endpoint_with('secret = "***"'): (
-        'accounts[0].endpoints[0].secret: "***" keeps the secret that is stored, but none is;'
+        'accounts[0].endpoints[0].secret: "***" keeps the stored secret, but there is none;'
         " write the secret, env:NAME or file:PATH"
     ),
     endpoint_with('lists = ["+18005551235"]\n[[accounts.lists]]\nnumber = "+18005551234"'): (
@@ -495,13 +495,13 @@ def test_endpoints_take_any_web_address(url: str) -> None:
 def test_http_is_taken_with_a_note() -> None:
     text = account_with('[[accounts.endpoints]]\nid = "crm"\nurl = "http://a.example/"')
     assert make_plan(text, Accounts()).notes == (
-        "accounts[0].endpoints[0].url: http is not encrypted; sinks send there only with the account's allow_http",
+        "accounts[0].endpoints[0].url: http is not encrypted; sinks use it only if the account has allow_http",
     )
 
 
 def test_keywords_are_switched_off_with_a_note() -> None:
     assert make_plan(account_with('[accounts.opt_out]\noff = ["keywords"]'), Accounts()).notes == (
-        "accounts[0].opt_out.off: without keywords a reply STOP removes nobody",
+        "accounts[0].opt_out.off: without keywords, a reply STOP removes nobody",
     )
 
 
@@ -554,7 +554,7 @@ def test_stars_keep_the_credentials_that_are_stored() -> None:
 def test_stars_for_a_credential_that_is_not_stored_are_a_mistake() -> None:
     text = account_with('[accounts.providers.infobip]\npassword = "***"')
     (problem,) = problems_of(text, view_of(ACCOUNT))
-    assert problem.startswith('accounts[0].providers.infobip.password: "***" keeps the secret that is stored')
+    assert problem.startswith('accounts[0].providers.infobip.password: "***" keeps the stored secret')
 
 
 # Changes
@@ -614,7 +614,9 @@ def test_applying_a_file_does_not_end_a_pause_and_says_so(reason: str) -> None:
     paused = replace(ENDPOINT, enabled=False, paused_reason=reason, paused_at=7)
     plan = make_plan(endpoint_with('secret = "***"\nbatch_events = 2'), view_of(paused))
     assert plan.configs[1:] == [replace(paused, batch_events=2)]
-    assert plan.notes == (f"endpoint acme/crm stays paused ({reason}); trackly endpoints resume acme/crm ends that",)
+    assert plan.notes == (
+        f"endpoint acme/crm stays paused ({reason}); to resume it: trackly endpoints resume acme/crm",
+    )
 
 
 def test_a_new_url_ends_a_pause() -> None:
@@ -635,7 +637,7 @@ def test_applying_a_file_keeps_a_rotation_that_is_under_way() -> None:
 )  # fmt: skip
 def test_an_endpoint_cannot_override_the_headers_of_a_webhook(name: str) -> None:
     (problem,) = problems_of(endpoint_with(f'headers = {{ {name} = "x" }}'))
-    assert "trackly or the connection sets" in problem
+    assert "set by trackly or by the connection" in problem
 
 
 # Export
@@ -656,7 +658,7 @@ def test_export_does_not_make_a_pause_permanent() -> None:
 def test_export_hides_secrets_and_keeps_references() -> None:
     text = export(view_of(SIGNING, ENDPOINT, *make_plan(WHOLE.replace("acme", "beta"), Accounts()).configs))
     assert not [secret for secret in ("t0p", "p0st", "c4llback", "s3cret") if secret in text]
-    assert 'secret = "***"  # *** keeps the secret that is stored' in text
+    assert 'secret = "***"  # *** keeps the stored secret' in text
     assert 'auth_token = "env:ACME_TWILIO_TOKEN"' in text
     assert 'token = "file:/run/secrets/postback"' in text
     assert 'token_previous = "env:ACME_OLD_POSTBACK"' in text
