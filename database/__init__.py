@@ -1,1 +1,1 @@
-"""The console's database: the read model of what went through Kafka, and who may sign in."""
+"""The console's database: the read model of what passed through Kafka, and user accounts."""

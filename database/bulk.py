@@ -1,7 +1,7 @@
-"""Many rows of a table at once, as fast as each database takes them.
+"""Bulk operations on a table's rows, optimized for each database.
 
-PostgreSQL gets rows by COPY and sets of keys as arrays, SQLite by prepared statements and as one JSON text: statements
-with a parameter for each value cost several times as much to parse as to execute.
+PostgreSQL gets rows by COPY and sets of keys as arrays; SQLite gets prepared statements and one JSON text. Statements
+with a parameter per value take several times longer to parse than to execute.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ Row = dict[str, Any]
 Key = tuple[Any, ...]
 
 INDEXED_CHARACTERS = 255
-"""Longest text in an index: PostgreSQL takes entries of 2,704 bytes, and two texts that others choose may share one."""
+"""Longest text in an index: PostgreSQL accepts entries of 2,704 bytes, and two texts chosen by strangers may
+share one."""
 
 
 def fitting(table: Table, row: Row) -> Row:
-    """The row as both databases can store it; most are returned as they are.
+    """Return the row in a form that both databases can store; usually unchanged.
 
-    PostgreSQL has no zero byte in texts; texts in indexes are cut.
+    PostgreSQL allows no zero byte in texts; indexed texts are truncated.
     """
     for name, indexed in _texts(table):
         value = row.get(name)
@@ -36,7 +37,7 @@ def fitting(table: Table, row: Row) -> Row:
 
 
 def fitting_text(text: str, indexed: bool = True) -> str:
-    """A text as it is stored."""
+    """Return a text as it is stored."""
     text = text.replace("\x00", "\ufffd")
     return text[: INDEXED_CHARACTERS - 1] + "…" if indexed and len(text) > INDEXED_CHARACTERS else text
 
@@ -44,9 +45,9 @@ def fitting_text(text: str, indexed: bool = True) -> str:
 def find(
     connection: Connection, table: Table, key: Sequence[str], values: Collection[Key], columns: Sequence[str] = ()
 ) -> list[Row]:
-    """Rows whose key columns are among `values`: the named columns, else all.
+    """Return rows whose key columns are among `values`: the named columns, or all.
 
-    An index must begin with the first key column, which must tell most rows apart: rows are found by it alone.
+    An index must begin with the first key column, which must be selective: rows are found by it alone.
     """
     if not values:
         return []
@@ -55,7 +56,7 @@ def find(
     if connection.dialect.name == "postgresql":
         arrays = ", ".join(f"%s::{_type(table, name)}[]" for name in key)
         given = [f"k{number}" for number in range(len(key))]
-        # Without statistics PostgreSQL would take any index with an account. IS NOT DISTINCT FROM uses none.
+        # Without statistics, PostgreSQL would choose any index with an account. IS NOT DISTINCT FROM uses none.
         fits = f"t.{key[0]} = k.k0" + "".join(
             f" AND t.{name} IS NOT DISTINCT FROM k.{own}" for name, own in zip(key[1:], given[1:], strict=True)
         )
@@ -71,7 +72,7 @@ def find(
 
 
 def insert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Add rows, which have the same columns all. Raises sqlalchemy.exc.IntegrityError where one is there."""
+    """Add rows, all with the same columns. Raises sqlalchemy.exc.IntegrityError if one exists."""
     if not rows:
         return
     names = list(rows[0])
@@ -95,7 +96,7 @@ def _copy(connection: Connection, statement: str, rows: Iterable[Row]) -> None:
 
 
 def update(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Set columns of rows by their `id`. All have the same columns, `id` first."""
+    """Update columns of rows by `id`. All rows have the same columns, `id` first."""
     if not rows:
         return
     names = list(rows[0])
@@ -113,14 +114,14 @@ def update(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
 
 
 def put(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Add rows, or replace those that have their primary key."""
+    """Add rows, or replace those with the same primary key."""
     _upsert(connection, table, rows, lambda stored, new: new)
 
 
 def add(connection: Connection, table: Table, rows: Sequence[Row], newest: Collection[str] = ()) -> None:
-    """Add rows, or what stands in their other columns to those that have their primary key.
+    """Add rows, or add their values to the rows with the same primary key.
 
-    In the columns that `newest` names, the greater value stays.
+    In the columns named in `newest`, the greater value wins.
     """
 
     def value(stored: Any, new: Any) -> Any:
@@ -145,7 +146,7 @@ def _upsert(connection: Connection, table: Table, rows: Sequence[Row], value: An
 
 @cache
 def _texts(table: Table) -> tuple[tuple[str, bool], ...]:
-    """Columns with texts, and whether each is in an index."""
+    """Return text columns, and whether each is in an index."""
     indexed = {column.name for index in table.indexes for column in index.columns}
     indexed |= {column.name for constraint in table.constraints for column in getattr(constraint, "columns", ())}
     return tuple((column.name, column.name in indexed) for column in table.columns if isinstance(column.type, Text))

@@ -13,22 +13,22 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 SQLITE_WAIT_MS = 10_000
-"""How long a write waits for another one on SQLite, which has one writer at a time."""
+"""Milliseconds that a write waits for another one on SQLite, which has one writer at a time."""
 
 
 class DatabaseUrlError(ValueError):
-    """DATABASE_URL names no database that trackly knows."""
+    """DATABASE_URL names no supported database."""
 
 
 def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> Engine:
-    """An engine for SQLite or PostgreSQL, not yet connected. Raises DatabaseUrlError, which repeats no password.
+    """Return an engine for SQLite or PostgreSQL, not yet connected. Raises DatabaseUrlError without the password.
 
-    `read_only`: statements that write fail. Its transactions see one state of the database each, and wait for nobody.
-    On SQLite the transactions of other engines wait for each other, even if they only read.
+    `read_only`: writes fail. Each transaction sees a consistent snapshot and waits for nobody. On SQLite, the
+    transactions of other engines wait for each other, even if they only read.
     """
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError):  # the latter repeats what it takes for the port
+    except (ArgumentError, ValueError):  # the latter quotes the invalid port
         raise DatabaseUrlError("DATABASE_URL is not a valid URL: write postgresql://user:password@host/name") from None
     match parsed.get_backend_name():
         case "sqlite":
@@ -40,7 +40,7 @@ def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> Eng
         case "postgresql" | "postgres":
             parsed = _with_hidden_password(parsed.set(drivername="postgresql+psycopg"))
             isolation = "REPEATABLE READ" if read_only else "READ COMMITTED"
-            # A server that is gone without a word is noticed within a minute or so.
+            # Detect a silently lost server within about a minute.
             arguments: dict[str, Any] = {"connect_timeout": 10, "keepalives_idle": 20, "keepalives_interval": 10}
             if read_only:
                 arguments["options"] = "-c default_transaction_read_only=on"
@@ -53,12 +53,12 @@ def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> Eng
                 hide_parameters=True,
             )
         case other:
-            raise DatabaseUrlError(f"DATABASE_URL begins with {other}: trackly knows postgresql and sqlite")
+            raise DatabaseUrlError(f"DATABASE_URL begins with {other}: trackly supports postgresql and sqlite")
 
 
 @contextmanager
 def disposing(engine: Engine) -> Iterator[Engine]:
-    """The engine; its connections end with the block."""
+    """Yield the engine, and close its connections at the end of the block."""
     try:
         yield engine
     finally:
@@ -66,7 +66,7 @@ def disposing(engine: Engine) -> Iterator[Engine]:
 
 
 def _with_hidden_password(url: URL) -> URL:
-    """The URL with a password of its query in the place that is never shown."""
+    """Move a password in the URL's query to the field that is never shown."""
     password = url.query.get("password")
     if not isinstance(password, str):
         return url
@@ -76,7 +76,7 @@ def _with_hidden_password(url: URL) -> URL:
 def _on_sqlite_connect(engine: Engine, read_only: bool) -> None:
     @event.listens_for(engine, "connect")
     def connect(connection: Any, _: Any) -> None:
-        # The driver would begin its transactions late, at the first write, and none for changes of tables.
+        # The driver would begin its transactions late, at the first write, and none for schema changes.
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {SQLITE_WAIT_MS}")
@@ -89,14 +89,14 @@ def _on_sqlite_connect(engine: Engine, read_only: bool) -> None:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # A transaction that reads first and writes later could not wait for another writer: it would fail.
+        # A transaction that reads before it writes could not wait for another writer: it would fail.
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
 def _use_write_ahead_log(cursor: Any) -> None:
     """Let the console read while the read model writes.
 
-    The file remembers it. The first time nobody else may use it, and SQLite does not wait for that by itself.
+    The file remembers this mode. The switch requires exclusive access, and SQLite does not wait for that by itself.
     """
     deadline = time.monotonic() + SQLITE_WAIT_MS / 1000
     while True:

@@ -1,4 +1,4 @@
-"""Inserts that know what to do about a row that is there already: PostgreSQL and SQLite write them alike."""
+"""Upserts: PostgreSQL and SQLite share the syntax."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 
 def insert_into(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
-    """An insert with `on_conflict_do_update` and `on_conflict_do_nothing`, in the database's own words."""
+    """Return an insert with `on_conflict_do_update` and `on_conflict_do_nothing`, in the database's dialect."""
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)

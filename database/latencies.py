@@ -1,4 +1,4 @@
-"""Latencies in classes, so that percentiles of any span are a sum of counts. Pure."""
+"""Latency histograms: percentiles over any span are sums of counts. Pure."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from collections.abc import Mapping
 _STEPS = (10, 12, 15, 20, 25, 30, 40, 50, 60, 80)
 
 BOUNDS: tuple[int, ...] = (*range(1, 10), *(step * 10**power for power in range(4) for step in _STEPS), 100_000)
-"""Upper bounds of the classes in ms. Each is at most a third wider than the one before: so exact is a percentile."""
+"""Upper bounds of the buckets in ms. Each is at most a third above the previous one, which is a percentile's
+precision."""
 
 
 def latency_class(latency_ms: int) -> int:
-    """The upper bound (ms) of the class of a latency; the last one takes whatever is longer."""
+    """Return the upper bound (ms) of a latency's bucket; the last bucket takes anything longer."""
     return BOUNDS[min(bisect_left(BOUNDS, latency_ms), len(BOUNDS) - 1)]
 
 
 def percentile(counts: Mapping[int, int], share: float) -> float | None:
-    """The latency (ms) that this share of attempts stays within, by counts of classes; None where there are none.
+    """Return the latency (ms) that this share of attempts does not exceed, by bucket counts; None without counts.
 
-    Latencies are taken to lie evenly within their class.
+    Assumes that latencies are evenly distributed within a bucket.
     """
     wanted = share * sum(counts.values())
     passed = 0

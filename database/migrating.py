@@ -1,8 +1,8 @@
-"""Brings the database to the tables of this version.
+"""Migrates the database to this version's tables.
 
-Migrations are Alembic revisions in `database/migrations/versions`. To add one: change `tables.py`, then
-`python -m database.migrating "Say what changes"` writes a revision with the difference, to be read, formatted with
-`make format`, and committed.
+Migrations are Alembic revisions in `database/migrations/versions`. To add one, change `tables.py`, then run `python -m
+database.migrating "Say what changes"`, which writes a revision with the difference. Review it, format it with `make
+format`, and commit it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Engine, text
 from database.engine import open_engine
 
 ADVISORY_LOCK = 0x74726B6D
-"""PostgreSQL's lock that one process holds while it migrates."""
+"""PostgreSQL advisory lock held by the migrating process."""
 
 VERSIONS = Path(__file__).parent / "migrations"
 
@@ -29,18 +29,18 @@ FIRST = "0001"
 
 
 class DatabaseTooNew(RuntimeError):
-    """The database was brought to its tables by a newer version of trackly."""
+    """A newer version of trackly has migrated the database."""
 
 
 def migrate(engine: Engine) -> None:
-    """Make or change what is missing; several processes may do so at once, and one does it.
+    """Create or change tables as needed; if several processes call it at once, one does it.
 
-    Raises DatabaseTooNew, and sqlalchemy.exc.DBAPIError when the database does not answer. What fails is undone.
+    Raises DatabaseTooNew, and sqlalchemy.exc.DBAPIError if the database does not answer. Failures are rolled back.
     """
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
-        # On SQLite the transaction began by taking the right to write.
+        # On SQLite, the transaction began by acquiring the write lock.
         config = _config(connection)
         _refuse_newer(connection, ScriptDirectory.from_config(config))
         command.upgrade(config, "head")
@@ -57,8 +57,8 @@ def _refuse_newer(connection: Connection, script: ScriptDirectory) -> str | None
     found = MigrationContext.configure(connection).get_current_revision()
     if found is not None and found not in {revision.revision for revision in script.walk_revisions()}:
         raise DatabaseTooNew(
-            f"the database is at revision {found}, which this version of trackly does not know: run the newer version"
-            " that made it, or name another database in DATABASE_URL"
+            f"the database is at revision {found}, which this version of trackly does not know: run the newer "
+            "version that created it, or set DATABASE_URL to another database"
         )
     return found
 
@@ -71,7 +71,7 @@ def _config(connection: Connection) -> Config:
 
 
 def write_revision(message: str, number: str) -> Path:
-    """Write the revision that makes the tables of `tables.py` of those of the newest revision; returns its file."""
+    """Write the revision that turns the newest revision's tables into those of `tables.py`; returns its file."""
     with tempfile.TemporaryDirectory() as directory:
         engine = open_engine(f"sqlite:///{directory}/new.db")
         if number != FIRST:

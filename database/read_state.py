@@ -1,4 +1,4 @@
-"""How far the read model is: its positions on Kafka, and up to when it tells the whole truth."""
+"""The read model's progress: its positions on Kafka, and the time up to which it is complete."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ class Freshness:
 
 
 def freshness_of(connection: Connection) -> Freshness | None:
-    """How fresh the read model is; None where nothing was ever read."""
+    """Return the read model's freshness; None if nothing was ever read."""
     told = select(freshness.c.caught_up_at, freshness.c.lag, freshness.c.told_at, freshness.c.lost)
     row = connection.execute(told).one_or_none()
     return None if row is None else Freshness(*row)
 
 
 def tell_freshness(connection: Connection, found: Freshness) -> None:
-    """Write how fresh the read model is."""
+    """Write the read model's freshness."""
     bulk.put(connection, freshness, [{"id": _ROW, **asdict(found)}])
 
 
 def positions_in(connection: Connection) -> dict[Partition, tuple[str, int]]:
-    """Kafka's id of the topic and the offset that is read next, by partition."""
+    """Return Kafka's topic id and the next offset, by partition."""
     rows = connection.execute(select(positions))
     return {(row.topic, row.partition): (row.topic_id, row.next_offset) for row in rows}
 
@@ -59,12 +59,13 @@ def move_positions(connection: Connection, ids: Mapping[str, str], moved: Mappin
 
 
 def forget_position(connection: Connection, topic: str) -> None:
-    """Forget what was read of a topic: it is read from its beginning."""
+    """Forget a topic's positions: it is read again from its beginning."""
     connection.execute(delete(positions).where(positions.c.topic == topic))
 
 
 def empty(connection: Connection) -> None:
-    """Delete all rows of the read model, positions too, but what is proof: Kafka no longer has what it is made of."""
+    """Delete all rows of the read model, including positions, but not the evidence, whose sources Kafka no longer
+    has."""
     emptied = [table for table in READ_MODEL if table not in (answers, evidence)]
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"TRUNCATE {', '.join(table.name for table in emptied)}"))

@@ -1,4 +1,4 @@
-"""Settings of whatever uses the database."""
+"""Settings of services that use the database."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bus.settings import BusSettings
 
 
 class DatabaseSettings(BusSettings):
-    """Where the database is."""
+    """The database's location."""
 
     database_url: str = Field(
         default="",
@@ -19,5 +19,5 @@ class DatabaseSettings(BusSettings):
 
     @property
     def database(self) -> str:
-        """The URL as it counts."""
+        """The effective URL."""
         return self.database_url or f"sqlite:///{self.data_dir / 'console.db'}"

@@ -1,11 +1,11 @@
-"""Tables of the database, the same on SQLite and PostgreSQL.
+"""The database's tables, the same on SQLite and PostgreSQL.
 
-Times are milliseconds since 1970 UTC. What `READ_MODEL` holds is a copy of what is on Kafka and is made anew from
-there; what `SIGN_IN` holds is nowhere else.
+Times are milliseconds since 1970 UTC. The tables in `READ_MODEL` are copied from Kafka and can be rebuilt; those in
+`SIGN_IN` exist nowhere else.
 
-Every table that people look at begins its indexes with `account`: nobody looks at two accounts at once, and a page is
-one range of one index. Rows of equal time are told apart by `id`, which grows with the order of arrival. Indexes by
-which the read model finds single rows begin with what tells rows apart.
+Every table that people browse begins its indexes with `account`: nobody browses two accounts at once, and a page is one
+range of one index. Rows with equal times are ordered by `id`, which grows with the order of arrival. Indexes by which
+the read model finds single rows begin with the most selective column.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from sqlalchemy.types import TypeEngine
 
 METADATA = MetaData()
 
-# SQLite numbers rows by itself only where the key is an INTEGER.
+# SQLite assigns row numbers only if the key is an INTEGER.
 _Id: TypeEngine[int] = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -48,17 +48,17 @@ def _number(name: str, *, nullable: bool = False) -> Column[int]:
 
 
 def _later_number(name: str) -> Column[int]:
-    """A number that older rows have not; it is 0 there."""
+    """A number column that older rows lack; it is 0 there."""
     return Column(name, BigInteger, nullable=False, server_default="0")
 
 
 def _later_flag(name: str) -> Column[bool]:
-    """A yes or no that older rows have not; it is no there."""
+    """A boolean column that older rows lack; it is false there."""
     return Column(name, Boolean, nullable=False, server_default=false())
 
 
 def _pages(table: str, time: str, *filters: str) -> Iterable[Index]:
-    """Indexes for a list that is read the newest first: whole, and by each of these columns."""
+    """Indexes for a list that is read newest first: for the whole list, and for each of these columns."""
     yield Index(f"{table}_by_time", "account", time, "id")
     for column in filters:
         yield Index(f"{table}_by_{column}", "account", column, time, "id")
@@ -140,7 +140,7 @@ events = Table(
 )
 
 FAILED = "status NOT IN ('pending', 'delivered')"
-"""Of receipts: failures. Written out, for an index of a part of a table is found by the very words."""
+"""Failed receipts. A constant, because a partial index requires the same expression."""
 
 receipts = Table(
     "receipts",

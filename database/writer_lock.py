@@ -1,4 +1,4 @@
-"""The right to write the read model, which one process has at a time."""
+"""The lock for writing the read model, held by one process at a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, text
 
 ADVISORY_LOCK = 0x74726B6E
-"""PostgreSQL's lock that the writer's connection holds. Who loses the connection loses the lock and the transaction."""
+"""PostgreSQL advisory lock held by the writer's connection. Losing the connection loses the lock and the
+transaction."""
 
 
 class AnotherWrites(RuntimeError):
@@ -20,14 +21,14 @@ class AnotherWrites(RuntimeError):
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """The connection of the one writer: nobody else has one until the block ends. Raises AnotherWrites.
+    """Yield the only writer's connection; nobody else gets one until the block ends. Raises AnotherWrites.
 
-    All that the writer writes goes through this connection.
+    All of the writer's writes go through this connection.
     """
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
             taken = connection.execute(text(f"SELECT pg_try_advisory_lock({ADVISORY_LOCK})")).scalar_one()
-            # A plan that was made for small tables would be kept while they grow.
+            # A plan made for small tables would be kept while they grow.
             connection.execute(text("SET plan_cache_mode = force_custom_plan"))
             connection.commit()
             if not taken:
@@ -35,7 +36,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
             try:
                 yield connection
             finally:
-                # The lock is the session's: back in the pool, the connection would keep it.
+                # The lock belongs to the session: returned to the pool, the connection would keep it.
                 connection.invalidate()
         else:
             with _locked_file(Path(str(engine.url.database) + ".writer")):

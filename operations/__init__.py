@@ -1,1 +1,1 @@
-"""What operators do, by the command and by the console alike: changes of settings, tests, replays, retries."""
+"""Operator actions shared by the command line and the console: changes of settings, tests, replays, retries."""

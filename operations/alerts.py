@@ -1,4 +1,4 @@
-"""What an operator does with an account's alerts: mute them, end that, try the channels."""
+"""Operator actions on an account's alerts: mute, unmute, try the channels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from schemas.records import AccountConfig
 from schemas.topics import parse_duration
 
 LONGEST_MUTE = 30 * 86_400_000
-"""Milliseconds. Who wants no alerts for longer switches them off."""
+"""Milliseconds. To silence alerts for longer, switch them off."""
 
 
 _CHECKS: Mapping[str, Callable[[str], None]] = {
@@ -34,7 +34,7 @@ _CHECKS: Mapping[str, Callable[[str], None]] = {
 
 @dataclass(frozen=True, slots=True)
 class ChannelTrial:
-    """A test alert that was sent to one channel. `answer` is how the answer begins, without secrets."""
+    """A test alert sent to one channel. `answer` is the beginning of the answer, without secrets."""
 
     channel: str
     outcome: Outcome
@@ -47,25 +47,26 @@ class ChannelTrial:
 
 
 def muted(account: AccountConfig, duration: str, now: int) -> AccountConfig:
-    """The account with its alerts muted for so long: `30m`, `2h`, `1d`. Raises ValueError."""
+    """Return the account with its alerts muted for a duration: `30m`, `2h`, `1d`. Raises ValueError."""
     length = parse_duration(duration)
     if not 0 < length <= LONGEST_MUTE:
-        raise ValueError("is not a valid mute duration: write 30m, 2h or 1d, 30d at most")
+        raise ValueError("is not a valid mute duration: write 30m, 2h, or 1d, up to 30d")
     return replace(account, alerts_muted_until=now + length)
 
 
 def unmuted(account: AccountConfig) -> AccountConfig:
-    """The account with its alerts told again."""
+    """Return the account with its alerts unmuted."""
     return replace(account, alerts_muted_until=None)
 
 
 def with_settings(
     account: AccountConfig, types: Mapping[str, bool], minimum_severity: str, secrets: Mapping[str, str | None]
 ) -> AccountConfig:
-    """The account with these settings of alerts. `secrets` are by field: an address, a secret, KEEP, or None for none.
+    """Return the account with these alert settings. `secrets` are by field: an address, a secret, KEEP, or None for
+    none.
 
-    References to variables and files are left to whoever runs the machine: a settings file has them. Raises ValueError
-    that names each field and what is wrong with it, without secrets.
+    References to variables and files are reserved for the machine's operator, who uses a settings file. Raises
+    ValueError with each field and its problem, without secrets.
     """
     problems = [
         f"types.{name}: is not a known type; known are {', '.join(TYPES)}" for name in types if name not in TYPES
@@ -80,7 +81,7 @@ def with_settings(
         try:
             _CHECKS[name](value)
             if value.startswith(REFERENCES):
-                raise ValueError("points to the machine; only a settings file may do that")
+                raise ValueError("refers to the machine's environment or files, which only a settings file may do")
             if is_literal(keyring().seal(value)):
                 raise ValueError("cannot be encrypted: set TRACKLY_SECRET_KEYS for the console")
         except ValueError as error:
@@ -95,9 +96,9 @@ def _sealed(secrets: Mapping[str, str | None]) -> dict[str, Any]:
 
 
 async def send_test(account: AccountConfig, settings: OutboundSettings) -> list[ChannelTrial]:
-    """Send a test alert to every channel of an account from this process, once each, muted or not.
+    """Send a test alert to every channel of an account from this process, once each, even if muted.
 
-    The addresses are checked as sinks check them.
+    The addresses are checked in the same way as in sinks.
     """
     sender = Sender(
         timeout=settings.webhook_timeout,
@@ -120,13 +121,13 @@ async def _try(account: AccountConfig, channel: str, reference: str, sender: Sen
     now = now_ms()
     post = FORMATS[channel].post([_test_notice(account.id, now)], secret, now // 1_000)
     outcome = await sender.post(url, post.headers, post.body)
-    # Where Discord and Slack take messages is a secret, its path too.
+    # The URL at which Discord and Slack accept messages is a secret, including its path.
     secrets = {url, urlsplit(url).path, *secrets_in(url), *([secret] if secret else [])}
     return ChannelTrial(channel, outcome, redacted_head(outcome.head, secrets))
 
 
 def signing_secret(account: AccountConfig, channel: str) -> str | None:
-    """The secret that signs what goes to a channel: JSON alone is signed. Raises SecretMissing."""
+    """Return the secret that signs requests to a channel: only JSON is signed. Raises SecretMissing."""
     reference = account.alert_webhook_secret or account.callback_secret
     return None if channel != "webhook" or reference is None else resolve(reference)
 

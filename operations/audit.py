@@ -1,4 +1,4 @@
-"""Entries of the audit log, as console and command write them. No I/O."""
+"""Audit log entries, as the console and the command line write them. No I/O."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def entry_of(
     remote_ip: str = "",
     request_id: str = "",
 ) -> AuditEntry:
-    """A new entry. `details` hold no secrets; `at` is in ms."""
+    """Return a new entry. `details` must hold no secrets; `at` is in ms."""
     return AuditEntry(
         event_id=random_id(),
         account=account,

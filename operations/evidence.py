@@ -1,7 +1,7 @@
-"""Signed evidence: JSON that anybody can check, signed with Ed25519 (RFC 8032). No I/O.
+"""Signed evidence: JSON that anyone can verify, signed with Ed25519 (RFC 8032). No I/O.
 
-What is signed is DOMAIN and the evidence as JSON in UTF-8 with sorted keys and no blanks. Numbers in it are whole and
-small enough for every language; times are texts.
+The signature covers DOMAIN and the evidence as JSON in UTF-8 with sorted keys and no spaces. Its numbers are integers
+that fit in every language; times are texts.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 FORMAT = "trackly-evidence/1"
 DOMAIN = FORMAT.encode() + b"\n"
-"""Stands before what is signed, so that the signature fits nothing else."""
+"""Precedes the signed text, so that the signature cannot be used for anything else."""
 
 ALGORITHM = "Ed25519"
 
 
 class NotProven(ValueError):
-    """A file that is not evidence, or not as it was signed. The text says what is wrong."""
+    """A file that is not evidence, or was changed. The text says what is wrong."""
 
 
 def public_key(private: str) -> str:
-    """The public key of a private one, both 32 bytes in URL-safe base64."""
+    """Return the public key of a private one, both 32 bytes in URL-safe base64."""
     return _encoded(_private(private).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw))
 
 
 def key_id(public: str) -> str:
-    """A short name of a public key: 16 hex digits of its SHA-256."""
+    """Return a short name for a public key: 16 hex digits of its SHA-256."""
     return hashlib.sha256(_decoded(public)).hexdigest()[:16]
 
 
 def signed(evidence: Mapping[str, Any], private: str) -> dict[str, Any]:
-    """The evidence with its signature."""
+    """Return the evidence with its signature."""
     public = public_key(private)
     value = _encoded(_private(private).sign(DOMAIN + canonical(evidence)))
     signature = {"algorithm": ALGORITHM, "key_id": key_id(public), "public_key": public, "value": value}
@@ -47,7 +47,7 @@ def signed(evidence: Mapping[str, Any], private: str) -> dict[str, Any]:
 
 
 def verified(text: bytes, trusted: Collection[str]) -> dict[str, Any]:
-    """The evidence in a file, if it is as one of the `trusted` public keys signed it. Raises NotProven."""
+    """Return a file's evidence if one of the `trusted` public keys signed it. Raises NotProven."""
     try:
         found = json.loads(text, object_pairs_hook=_without_repeats, parse_float=_no_float, parse_constant=_no_float)
     except RecursionError:
@@ -72,20 +72,20 @@ def verified(text: bytes, trusted: Collection[str]) -> dict[str, Any]:
 
 
 def canonical(evidence: Mapping[str, Any]) -> bytes:
-    """The bytes that are signed."""
+    """Return the bytes to sign."""
     return orjson.dumps(dict(evidence), option=orjson.OPT_SORT_KEYS)
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # A second field of a name would be read by one program and passed over by another.
+    # One program would read a duplicate field and another would ignore it.
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise NotProven("it has a field twice")
+        raise NotProven("it has a duplicate field")
     return found
 
 
 def _no_float(text: str) -> Any:
-    raise NotProven(f"it has a number that is not whole: {text[:20]}")
+    raise NotProven(f"it has a number that is not an integer: {text[:20]}")
 
 
 def _private(key: str) -> Ed25519PrivateKey:

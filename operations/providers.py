@@ -1,4 +1,4 @@
-"""How a customer's provider is set up: the URL to paste, what proves its callbacks, how far the setup is. No I/O."""
+"""Provider setup for a customer: the URL to paste, the proof of callbacks, the progress so far. No I/O."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ HIDDEN = "…"
 """Stands for a secret in a URL."""
 
 SILENT_AFTER_MS = 24 * 3_600_000
-"""A provider that was verified and has not called for so long is silent."""
+"""Milliseconds without callbacks after which a working provider counts as silent."""
 
 State = Literal["never seen", "failing", "unverified", "silent", "verified"]
 
 STATES: Mapping[State, str] = {
-    "never seen": "No callback has come.",
+    "never seen": "No callback has arrived.",
     "failing": "The last callback was refused or could not be understood.",
-    "unverified": "Callbacks come, and none has been understood yet.",
-    "silent": "Callbacks came and were understood; none has come for a day.",
-    "verified": "Callbacks come and are understood.",
+    "unverified": "Callbacks arrive, but none has been understood yet.",
+    "silent": "Callbacks were understood, but none has arrived for a day.",
+    "verified": "Callbacks arrive and are understood.",
 }
-"""What each state says to people."""
+"""Explanation of each state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderActivity:
-    """What a provider was seen to do for an account. Times are milliseconds; None: never.
+    """A provider's activity for an account. Times are in milliseconds; None: never.
 
-    `understood_until` is the end of the newest hour in which an event came of a callback of its.
+    `understood_until` is the end of the newest hour with an event from one of its callbacks.
     """
 
     taken: int = 0
@@ -52,7 +52,7 @@ class ProviderActivity:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A setting of the account that proves callbacks; never its value."""
+    """An account setting that proves callbacks; never its value."""
 
     name: str
     is_set: bool
@@ -60,7 +60,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One of the three steps of setting a provider up. `hint` says how it is done."""
+    """One of the three steps of setting up a provider. `hint` says how to do it."""
 
     title: str
     is_done: bool
@@ -69,9 +69,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """How an account's provider or network is set up.
+    """The setup of an account's provider or network.
 
-    `url` is what to paste there, with HIDDEN for secrets; `methods` are those that it may call with.
+    `url` is what to paste there, with HIDDEN for secrets; `methods` are the HTTP methods it may use.
     """
 
     provider: str
@@ -85,7 +85,7 @@ class Setup:
 
 
 def setups(config: AccountConfig, public_url: str, seen: Mapping[str, ProviderActivity], now: int) -> list[Setup]:
-    """Every provider and network for an account. `seen` is by provider, `now` in ms."""
+    """Return the setup of every provider and network for an account. `seen` is by provider, `now` in ms."""
     return [
         setup_of(name, config, public_url, seen.get(name, ProviderActivity()), now)
         for name in (*sorted(PROVIDERS), *sorted(NETWORKS))
@@ -93,13 +93,13 @@ def setups(config: AccountConfig, public_url: str, seen: Mapping[str, ProviderAc
 
 
 def setup_of(name: str, config: AccountConfig, public_url: str, seen: ProviderActivity, now: int) -> Setup:
-    """One provider or network for an account. Raises KeyError for a name that is none."""
+    """Return the setup of one provider or network for an account. Raises KeyError for an unknown name."""
     proofs = tuple(Proof(each, each in stored_for(config, name)) for each in _credentials(name))
     has_called = seen.last_taken_at is not None or seen.last_refused_at is not None
     state = state_of(seen, now)
     steps = (
         Step("Enter credentials", _stands_behind_path(name) or _proves(name, config, proofs), _credentials_hint(name)),
-        Step("Paste the URL", has_called, f"Give this URL to {name}; this is done once a callback has come."),
+        Step("Paste the URL", has_called, f"Give this URL to {name}; this step is done once a callback has arrived."),
         Step("Receive one callback", state in ("verified", "silent"), STATES[state]),
     )
     return Setup(
@@ -115,12 +115,13 @@ def setup_of(name: str, config: AccountConfig, public_url: str, seen: ProviderAc
 
 
 def state_of(seen: ProviderActivity, now: int) -> State:
-    """How a provider does, from what it was seen to do."""
+    """Return a provider's state, judging by its activity."""
     if seen.last_taken_at is None and seen.last_refused_at is None:
         return "never seen"
     if (seen.last_refused_at or 0) > (seen.last_taken_at or 0):
         return "failing"
-    # Events have the provider's times, which may be long ago: what was taken after a rejection speaks for it too.
+    # Events have the provider's times, which may be long ago, so a callback stored after a rejection counts as progress
+    # too.
     if (seen.last_rejected_at or 0) > max(seen.understood_until or 0, seen.last_taken_at or 0):
         return "failing"
     if seen.understood_until is None:
@@ -129,10 +130,10 @@ def state_of(seen: ProviderActivity, now: int) -> State:
 
 
 def url_of(name: str, config: AccountConfig, public_url: str, secrets: Mapping[str, str] | None = None) -> str:
-    """What to paste at a provider. Secrets in it are HIDDEN, unless `secrets` has them by their name, decrypted.
+    """Return the URL to paste at a provider. Its secrets are HIDDEN, unless `secrets` has them by name, decrypted.
 
-    The deployment's secret, in the path of an account that has none of its own, is always hidden. Raises KeyError for
-    an unknown name.
+    The deployment's secret, used if the account has no path secret, is always hidden. Raises KeyError for an unknown
+    name.
     """
     url = public_url.rstrip("/") + SOURCES[name].path
     if _stands_behind_path(name):
@@ -165,9 +166,9 @@ def _proves(name: str, config: AccountConfig, proofs: tuple[Proof, ...]) -> bool
 def _credentials_hint(name: str) -> str:
     names = _credentials(name)
     if _stands_behind_path(name):
-        text = f"The secret in the path is this installation's, unless {PATH_SECRET} gives the account one of its own."
+        text = f"The secret in the path is this installation's, unless {PATH_SECRET} gives the account its own."
         others = [each for each in names if each != PATH_SECRET]
-        return text + (f" Beside it: {', '.join(others)}." if others else "")
+        return text + (f" Also needed: {', '.join(others)}." if others else "")
     pairs = [" and ".join(pair) for pair in PAIRS if set(pair) <= set(names)]
-    together = f" {', '.join(pairs)} go together." if pairs else ""
+    together = f" {', '.join(pairs)} belong together." if pairs else ""
     return f"Any of: {', '.join(names)}. All that are set must be right.{together}"

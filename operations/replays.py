@@ -1,4 +1,4 @@
-"""Replays as they are ordered, and how far each is. Pure."""
+"""Replay orders and their progress. Pure."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from schemas.ids import random_id
 from schemas.records import ReplayCommand, ReplayProgress
 
 EVENTS = tuple(shape.event for shape in SHAPES.values())
-"""Events that can be sent again. Each is the short name of its topic too."""
+"""Events that can be replayed. Each is also the short name of its topic."""
 
 ENDED = ("done", "stopped", "failed")
 """States after which nothing more is sent."""
 
 MOST_IDS = 1_000
-"""Event ids that one order may name."""
+"""Maximum event ids of one order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be sent again to one endpoint, before it has an id. Times are in ms; `to_at` None is now.
+    """What to replay to one endpoint, before the order has an id. Times are in ms; `to_at` None is now.
 
-    `outcome`: `all`, `failed` (tried and never taken) or `dead` (given up).
+    `outcome`: `all`, `failed` (tried and never accepted), or `dead` (given up).
     """
 
     endpoint: str
@@ -34,7 +34,7 @@ class Order:
     rate: float | None = None
 
     def command(self, issued_by: str | None, now: int) -> ReplayCommand:
-        """The record, with a new id. `now` is in ms."""
+        """Return the record, with a new id. `now` is in ms."""
         return ReplayCommand(
             replay_id=random_id("rpl_"),
             endpoint=self.endpoint,
@@ -51,14 +51,15 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An order and how far it is."""
+    """An order and its progress."""
 
     command: ReplayCommand
     progress: ReplayProgress | None
 
     @property
     def state(self) -> str:
-        """`ordered` until a sinks process has begun, `stopping` until it has stopped, else as the process says."""
+        """`ordered` until a sinks process has started, `stopping` until it has stopped, otherwise as the process
+        says."""
         if self.progress is not None and self.progress.state in ENDED:
             return self.progress.state
         if self.command.stopped_at is not None:
@@ -67,7 +68,7 @@ class Known:
 
     @property
     def left(self) -> int | None:
-        """Records that are still to be looked at, None before it has begun."""
+        """Number of records still to be examined; None before the start."""
         if self.progress is None:
             return None
         return sum(max(0, end - self.progress.positions[place]) for place, end in self.progress.ends.items())

@@ -1,4 +1,4 @@
-"""Settings of what is told about an installation from outside: ingest takes callbacks there, the console names it."""
+"""Settings for an installation's public addresses: where ingest receives callbacks, and the console's name."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ class PublicSettings(BusSettings):
 
     @property
     def callbacks_url(self) -> str:
-        """The base URL as people are shown it, without a trailing slash; a place to fill in where it is not set."""
+        """The base URL for display, without a trailing slash; a placeholder if it is not set."""
         return (self.public_url or "https://YOUR-HOST").rstrip("/")

@@ -1,4 +1,4 @@
-"""A signed test event, sent to an endpoint at once and from here."""
+"""Sends a signed test event to an endpoint, immediately and from this process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from schemas.ids import random_id
 from schemas.records import EndpointConfig
 
 TEST_PREFIX = "evt_test_"
-"""What the webhook-id of a test begins with."""
+"""Prefix of a test's webhook-id."""
 
 REFUSALS = ("refused_address", "invalid_url")
 
@@ -48,14 +48,14 @@ _TEST_VALUES: dict[str, Any] = {
     "type": "conversion",
     "external_id": None,
 }
-"""Values of the fields of a test's event. The numbers belong to nobody."""
+"""Field values of a test event. The numbers belong to nobody."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A test that was sent: its headers and body, how it ended, and the seconds that it took.
+    """A test that was sent: headers, body, outcome, and duration in seconds.
 
-    `refusal` is why the address may not be called, where that is so.
+    `refusal` is why the address may not be called, if so.
     """
 
     headers: dict[str, str]
@@ -67,7 +67,7 @@ class Trial:
 
 
 def trial_event(event: str, account: str, now: int) -> PublicEvent:
-    """An event of this name that is about nobody. Raises KeyError for a name that is none; `now` is in ms."""
+    """Return an event of this name that concerns nobody. Raises KeyError for an unknown name; `now` is in ms."""
     record_type = {shape.event: record for record, shape in SHAPES.items()}[event]
     event_id = random_id(TEST_PREFIX)
     values = _TEST_VALUES | {"event_id": event_id, "account": account, "timestamp": now}
@@ -80,7 +80,8 @@ def trial_event(event: str, account: str, now: int) -> PublicEvent:
 async def send_trial(config: EndpointConfig, event: PublicEvent, settings: OutboundSettings, allow_http: bool) -> Trial:
     """Send a test to an endpoint from this process. Raises SecretMissing.
 
-    The address is checked as sinks check it. `allow_http`: whether the endpoint's account may have http:// URLs.
+    The address is checked in the same way as in sinks. `allow_http`: whether the endpoint's account may have http://
+    URLs.
     """
     allow_http = allow_http or settings.allow_http
     now = now_ms()
@@ -108,14 +109,14 @@ async def send_trial(config: EndpointConfig, event: PublicEvent, settings: Outbo
 
 
 async def refusal_of(url: str, settings: OutboundSettings, allow_http: bool) -> str | None:
-    """Why webhooks may not go to a URL; None where they may, or where nobody knows its host at the moment."""
+    """Return why webhooks may not go to a URL; None if they may, or if its host cannot be resolved right now."""
     allowed, ports = settings.allow_subnets, settings.webhook_ports
     resolver = GuardedResolver(allowed, ports)
     try:
         target = check_url(url, allow_http=allow_http, allowed=allowed, ports=ports)
         await resolver.resolve(target.raw_host or "", target.port or 0)
     except socket.gaierror:
-        return None  # each attempt asks again
+        return None  # each attempt resolves it again
     except (RefusedUrl, OSError) as error:
         return str(error)
     finally:

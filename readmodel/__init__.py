@@ -1,1 +1,1 @@
-"""The read model: a copy of what went through Kafka, in tables that people can ask. A service of its own."""
+"""The read model: a queryable copy of what passed through Kafka. A service of its own."""

@@ -1,4 +1,4 @@
-"""What the read model does when a number is erased."""
+"""Erasure of a number from the read model."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ from database.tables import (
 from schemas.ids import callback_event_id, sent_event_id
 
 OF_A_NUMBER = (messages, receipts, replies, contacts, contact_changes, events, evidence, answers)
-"""Tables whose rows are about one number, in the column `number`."""
+"""Tables whose rows concern one number, in the column `number`."""
 
 ERASED = "[erased]"
 
 IDS_AT_ONCE = 500
 
 CALLBACK_EVENTS = ("sent", "delivered", "undelivered")
-"""What the callback URL of a message is told."""
+"""Events sent to a message's callback URL."""
 
 
 def _callback_ids(connection: Connection, account: str, number: str) -> Iterator[str]:
-    """Ids of what may have been told to the callback URLs of messages to the number; no event has these."""
+    """Return the ids of events that callback URLs of messages to the number may have received; no event table has
+    them."""
     sent = select(messages.c.provider, messages.c.provider_message_id).where(
         messages.c.account == account, messages.c.number == number
     )
@@ -52,10 +53,10 @@ def _callback_ids(connection: Connection, account: str, number: str) -> Iterator
 
 
 def erase(connection: Connection, account: str, number: str) -> None:
-    """Delete what an account's tables hold of a number, and take it out of the audit log.
+    """Delete a number from an account's tables, and mask it in the audit log.
 
-    With its events go the attempts to deliver them, for a customer's answer may repeat it. Counts by the hour stay:
-    they name nobody.
+    The delivery attempts of its events are deleted too, because a customer's answer may repeat the number. Hourly
+    counts stay: they contain no numbers.
     """
     told = select(events.c.event_id).where(events.c.account == account, events.c.number == number)
     for table in (attempts, dead_webhooks):
@@ -75,7 +76,7 @@ def erase(connection: Connection, account: str, number: str) -> None:
     )
     for table in OF_A_NUMBER:
         connection.execute(delete(table).where(table.c.account == account, table.c.number == number))
-    # Items are the providers' own texts, in which a number may stand without its plus.
+    # Items are the providers' own texts, which may contain a number without its plus.
     digits = number.lstrip("+")
     found = rejected.c.item.contains(digits, autoescape=True)
     connection.execute(delete(rejected).where(rejected.c.account.in_((account, "")), found))

@@ -1,4 +1,4 @@
-"""What of the records on Kafka is kept as evidence of a person's consent, and in which form. No I/O."""
+"""Which records on Kafka are kept as evidence of a person's consent, and in which form. No I/O."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from schemas.records import (
 )
 
 EVIDENCE_TAKEN = "contact.evidence"
-"""What the audit log calls an export."""
+"""An export's name in the audit log."""
 
 TOLD = frozenset({"unsubscribe", "removed", "restored"})
-"""Events of which a webhook tells a customer what became of a consent."""
+"""Events by which a webhook informs a customer about a consent."""
 
 RAW_CHARACTERS = 8_000
-"""What is kept of the original of a reply or a report; the hash is that of the whole record."""
+"""Characters kept of a reply's or report's original; the hash covers the whole record."""
 
 _LONG = ("raw", "text")
 _LEFT_OUT = ("response_head",)
-"""What a customer's server answers may repeat the number, and an erasure would not find it."""
+"""A customer's server may repeat the number in its answer, where an erasure would not find it."""
 
 
 class Kept(NamedTuple):
-    """A record that is kept: its kind, whom it is about, and when (ms) it happened."""
+    """A record to keep: its kind, its subject, and when (ms) it happened."""
 
     kind: str
     account: str
@@ -52,10 +52,10 @@ class Kept(NamedTuple):
 
 
 def is_of_the_known_alone(record: Any) -> bool:
-    """Whether a record is kept only about a number of which something else is.
+    """Whether a record is kept only if something else about its number is.
 
-    A list of numbers that were given up names those of strangers by the million. That somebody took evidence may be
-    written down after the number was erased meanwhile, and would be all that is left of it.
+    A list of deactivated numbers names millions of strangers. And the record that somebody exported evidence may be
+    written after the number was erased, and would be all that is left of it.
     """
     reason = getattr(record, "reason", None)
     match record:
@@ -72,13 +72,13 @@ def is_of_the_known_alone(record: Any) -> bool:
 def row_of(
     record: Any, value: bytes, place: str, written_at: int, source: str | None, source_sha256: str | None
 ) -> Row | None:
-    """The row of a record in the table of evidence, or None for one that bears on no consent. `value` is how it lies on
+    """Return a record's row in the evidence table, or None if it does not affect consent. `value` is its bytes on
     Kafka."""
     rule = _RULES.get(type(record))
     kept = None if rule is None else rule(record)
     if kept is None:
         return None
-    # Clocks of two machines differ: nothing takes effect before it came.
+    # Two machines' clocks differ: nothing takes effect before it arrived.
     effect = None if kept.received_at is None else max(0, written_at - kept.received_at)
     return {
         "account": kept.account,
@@ -98,7 +98,7 @@ def row_of(
 
 
 def answers_of(record: ContactAnswers, value: bytes, place: str, written_at: int) -> Iterator[Row]:
-    """A row for each number that an answer is about, in the table of answers. `value` is how it lies on Kafka."""
+    """Return a row in the answers table for each number of an answer. `value` is its bytes on Kafka."""
     told = orjson.loads(record.body)
     digest = hashlib.sha256(value).hexdigest()
     for each in told.get("contacts", [told]):
@@ -151,7 +151,7 @@ def _told(event: UnsubscribeEvent | RemovedEvent | RestoredEvent) -> Kept:
 
 def _state(state: ContactState) -> Kept | None:
     if state.active and state.failures:
-        return None  # it is counted, and nobody has said anything
+        return None  # it is counted, but nobody has said anything
     return Kept("state", state.account, state.phone_number, state.last_event_id, state.list_number, state.since)
 
 

@@ -1,4 +1,4 @@
-"""The records that the read model is made of, from given offsets on, without a consumer group."""
+"""Reads the read model's source records from given offsets, without a consumer group."""
 
 from __future__ import annotations
 
@@ -18,38 +18,39 @@ from schemas.topics import Topic
 log = logging.getLogger(__name__)
 
 FETCH_WAIT_MS = 500
-"""How long the broker gathers records before it answers: rows come so much later, in a few transactions a second."""
+"""Milliseconds that the broker gathers records before answering: rows appear that much later, in a few transactions a
+second."""
 
 POLL_MS = 500
-"""How long a poll waits where nothing comes."""
+"""Milliseconds that an empty poll waits."""
 
 FETCH_BYTES = 1 << 20
-"""Of a partition at once, and of all together when the broker waits no longer; what is fetched ahead is bounded by it
-and the number of partitions."""
+"""Fetch size in bytes per partition, and in total when the broker stops waiting; it bounds prefetching, together with
+the number of partitions."""
 
 
 BATCH_BYTES = 8 << 20
-"""Of a partition's records in one poll, but for one that is larger by itself: they may come compressed to a twentieth,
-and an answer leads to a row for each of a thousand numbers."""
+"""Bytes of a partition's records in one poll, except for a single larger record: they may be compressed twentyfold, and
+one answer becomes a row for each of a thousand numbers."""
 
 
 class StartOver(RuntimeError):
-    """A topic ends before the offset that was read last: it was deleted and made anew. Or it has more partitions."""
+    """A topic ends before the last offset read, so it was deleted and recreated. Or it has more partitions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """Records in the order in which they may be written, and the offsets that are read after them."""
+    """Records in the order they may be written, and the offsets to read next."""
 
     records: list[Any]
     moved: Mapping[Partition, int]
 
 
 class Feed:
-    """Reads topics. `positions` are the offsets of what is read next, as far as `moved_to` was told; `lost` how many
-    records of a partition retention had deleted by the start that were not read.
+    """Reads topics. `positions` are the next offsets, as far as `moved_to` was told; `lost` counts, by partition,
+    unread records that retention had deleted by the start.
 
-    `begins_alone` says which records wait until all is written that was on the other topics before them: an order to
+    `begins_alone` selects records that wait until all earlier records of the other topics are written: an order to
     erase waits until what it erases has been read.
     """
 
@@ -65,7 +66,7 @@ class Feed:
         self._consumer: Any = None
 
     async def start(self, stored: Mapping[Partition, tuple[str, int]]) -> None:
-        """Go on where `stored` says: Kafka's id of the topic and an offset, by partition.
+        """Continue where `stored` says: Kafka's topic id and an offset, by partition.
 
         Raises TopicMadeAnew for a topic with another id, aiokafka.errors.KafkaError, bus.admin.AdminError.
         """
@@ -87,7 +88,7 @@ class Feed:
             max_partition_fetch_bytes=FETCH_BYTES,
             fetch_min_bytes=FETCH_BYTES,
             fetch_max_wait_ms=FETCH_WAIT_MS,
-            # Where retention has passed a position, the next start counts what is lost.
+            # If retention has passed a position, the next start counts the lost records.
             auto_offset_reset="none",
         )
         self._consumer.assign([TopicPartition(*partition) for partition in self.positions])
@@ -95,17 +96,17 @@ class Feed:
             self._consumer.seek(TopicPartition(*partition), offset)
 
     async def stop(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         if self._consumer is not None:
             await self._consumer.stop()
 
     @property
     def lag(self) -> int:
-        """Records that are not read, as of the last look at where topics end."""
+        """Number of unread records, as of the last check of the topics' ends."""
         return sum(max(0, end - self.positions[partition]) for partition, end in self.ends.items())
 
     async def poll(self, most: int) -> Poll:
-        """What comes next, at most so many records; perhaps nothing."""
+        """Return the next records, at most this many; possibly none."""
         for partition, (_, ends) in self._barriers.items():
             if self.has_reached(ends) and partition in self._consumer.paused():
                 self._consumer.resume(partition)
@@ -113,24 +114,23 @@ class Feed:
         records: list[Any] = []
         for partition, batch in fetched.items():
             records += await self._may_be_read(partition, self._bounded(partition, batch))
-        # A compacted partition may end in offsets that hold no record.
+        # A compacted partition may end in offsets without a record.
         moved = {(tp.topic, tp.partition): await self._consumer.position(tp) for tp in self._consumer.assignment()}
         return Poll(records, {tp: offset for tp, offset in moved.items() if offset != self.positions[tp]})
 
     def moved_to(self, moved: Mapping[Partition, int]) -> None:
-        """What was before these offsets is written."""
+        """Note that everything before these offsets is written."""
         self.positions.update(moved)
 
     async def look_at_ends(self) -> dict[Partition, int]:
-        """Offsets that the next records will have. Raises StartOver, and LayoutError where partitions were added to a
-        topic that is keyed by recipient.
-        """
+        """Check the topics' end offsets. Raises StartOver, and LayoutError if partitions were added to a topic that is
+        keyed by recipient."""
         self._look_at_partitions()
         found = await self._consumer.end_offsets(list(self._consumer.assignment()))
         ends = {(tp.topic, tp.partition): int(offset) for tp, offset in found.items()}
         for partition, end in ends.items():
             if end < self.positions[partition]:
-                raise StartOver(f"{partition[0]} ends before what was read of it")
+                raise StartOver(f"{partition[0]} ends before the offset already read")
         self.ends = ends
         return ends
 
@@ -144,11 +144,11 @@ class Feed:
             raise StartOver(f"{grown[0]} has {found[grown[0]]} partitions now")
 
     def has_reached(self, ends: Mapping[Partition, int]) -> bool:
-        """Whether all that was before these offsets is written."""
+        """Whether everything before these offsets is written."""
         return all(self.positions[partition] >= end for partition, end in ends.items())
 
     def _bounded(self, partition: TopicPartition, batch: list[Any]) -> list[Any]:
-        """As many records as may be read at once; the others come with the next poll."""
+        """Return as many records as may be read at once; the rest come with the next poll."""
         size = 0
         for index, record in enumerate(batch):
             size += len(record.value or b"")
@@ -194,5 +194,5 @@ def _begin(partition: Partition, topic: TopicLog, stored: tuple[str, int] | None
             " Kafka again; `trackly read-model accept` keeps what is there and reads the new topic beside it."
         )
     if offset < begin:
-        log.error("%s[%d]: Kafka no longer has %d records that were not read", *partition, begin - offset)
+        log.error("%s[%d]: Kafka has deleted %d records before they were read", *partition, begin - offset)
     return min(max(offset, begin), end)

@@ -1,4 +1,4 @@
-"""The newest state of a message, from what several topics say of it in any order. No I/O."""
+"""Merges a message's newest state from several topics that report on it in any order. No I/O."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from database.bulk import Row
 
 QUEUED = "queued"
-"""Status of a message of which no report is known."""
+"""Status of a message without any report."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a delivery report made of a message."""
+    """A delivery report's effect on a message."""
 
     status: str
     status_detail: str
@@ -26,7 +26,8 @@ _NO_REPORT = Report(QUEUED, "", "neutral", None, False)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageNews:
-    """What one record says of a message; None where it says nothing. `registered_at` (ms): it is the registration."""
+    """What one record says about a message; None where it says nothing. `registered_at` (ms): it is the
+    registration."""
 
     account: str
     provider: str
@@ -42,10 +43,10 @@ class MessageNews:
 
 
 def merged(row: Row | None, news: MessageNews) -> Row:
-    """The row of a message after the news; `row` is the one before, or None.
+    """Return a message's row after the news; `row` is the previous one, or None.
 
-    News of one message's reports come in their order, so the newest report counts. What the sender registered counts
-    before what reports say, whichever comes first.
+    A message's reports arrive in order, so the newest one counts. What the sender registered takes precedence over
+    reports, whichever comes first.
     """
     if row is None:
         return _first(news)

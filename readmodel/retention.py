@@ -1,4 +1,4 @@
-"""Which rows of the read model are old, and how they go: a few at a time, each found by an index."""
+"""Deletes old rows of the read model: a few at a time, each found by an index."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ TIMES: Mapping[Table, str] = {
     evidence: "recorded_at",
     answers: "recorded_at",
 }
-"""Tables whose rows go, and the column that says how old a row is."""
+"""Tables that are purged, and the column with a row's age."""
 
 _BY_TIME_ALONE = (receipts, contact_changes, evidence, answers)
-"""Tables with an index on the time; the others have one on account and time."""
+"""Tables with an index on time alone; the others have one on account and time."""
 
 COUNTS = (
     (hourly_events, "hour", True),
@@ -53,7 +53,7 @@ COUNTS = (
     (minutely_events, "minute", False),
     (receivers, "day", False),
 )
-"""Tables of counts, their column of time, and whether they are kept as long as the counts by the hour."""
+"""Count tables, their time column, and whether they are kept as long as the hourly counts."""
 
 
 def purge(
@@ -64,12 +64,12 @@ def purge(
     answers_before: int,
     most: int,
 ) -> int:
-    """Delete at most so many rows that are older than a time (ms), and the oldest day of counts that are older.
+    """Delete at most this many rows older than a time (ms), and the oldest day of older counts.
 
-    The audit log is kept as long as the counts by the hour, evidence of consent and answers of
-    checks as long as their own settings say.
+    The audit log is kept as long as the hourly counts; evidence of consent and answers of checks as long as their own
+    settings say.
 
-    Returns how many; 0: there no longer exist.
+    Returns the number deleted; 0 when nothing is left to delete.
     """
     special = {audit: hourly_before, evidence: evidence_before, answers: answers_before}
     for table, name in TIMES.items():
@@ -90,7 +90,7 @@ def purge(
 
 
 def _parts(connection: Connection, table: Table) -> Iterator[ColumnElement[bool]]:
-    """Conditions that part a table so that the oldest rows of each part are found by an index."""
+    """Return conditions that split a table so that an index finds the oldest rows of each part."""
     if table in _BY_TIME_ALONE:
         yield true()
         return

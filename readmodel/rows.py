@@ -1,4 +1,4 @@
-"""What each record on Kafka means for the read model: rows, counts, news of messages and contacts. No I/O."""
+"""What each Kafka record means for the read model: rows, counts, news about messages and contacts. No I/O."""
 
 from __future__ import annotations
 
@@ -64,16 +64,16 @@ from schemas.records import (
 DAY, HOUR, MINUTE = 86_400_000, 3_600_000, 60_000
 
 ITEM_CHARACTERS = 4_000
-"""What is kept of a rejected item; all of it is on Kafka."""
+"""Characters kept of a rejected item; Kafka has all of it."""
 
 
 TAG_ARGUMENT = "tag"
 
 
 class Place(NamedTuple):
-    """Where a record is on Kafka, its key, when (ms) it was written, and the headers `source` and `version`.
+    """A record's position on Kafka, its key, its time (ms), and the headers `source` and `version`.
 
-    `tag_argument` names the one of a message's own arguments by which it is found.
+    `tag_argument` names the message argument that serves as its tag.
     """
 
     topic: str
@@ -89,13 +89,13 @@ class Place(NamedTuple):
         return f"{self.topic}/{self.partition}/{self.offset}"
 
     def at(self, time: int) -> int:
-        """A time that the record names, which cannot be after it was written: clocks of providers may be wrong."""
+        """Return a time named in the record, but no later than the record's own: providers' clocks may be wrong."""
         return min(time, self.timestamp)
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """What is added to a row of a table of counts. A time among the sums is not added: the newest counts."""
+    """An increment to a row of a count table. A time among the sums is not added: the newest one counts."""
 
     table: Table
     key: tuple[str | int, ...]
@@ -104,7 +104,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class NewRow:
-    """A row that is added unless its identity is there already; only then `follows` counts too."""
+    """A row to add unless its identity exists; only then `follows` applies too."""
 
     table: Table
     row: Row
@@ -113,7 +113,7 @@ class NewRow:
 
 @dataclass(frozen=True, slots=True)
 class IfKnown:
-    """A row about a number that is added only where the table has another row about it."""
+    """A row about a number, to add only if the table has another row about it."""
 
     table: Table
     row: Row
@@ -121,7 +121,7 @@ class IfKnown:
 
 @dataclass(frozen=True, slots=True)
 class ContactNews:
-    """The state of a contact, and its version where it has one. `row` is None for a contact that was erased."""
+    """A contact's state, with its version if it has one. `row` is None for an erased contact."""
 
     contact: str
     row: Row | None
@@ -130,7 +130,7 @@ class ContactNews:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A webhook was answered 2xx: where it was given up before, it is no longer."""
+    """A webhook was answered 2xx: if it was a dead letter, it is now delivered."""
 
     account: str
     event_id: str
@@ -138,7 +138,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """Nothing that was read before may tell of the number any more."""
+    """Nothing read before may mention the number anymore."""
 
     account: str
     number: str
@@ -146,7 +146,7 @@ class Erasure:
 
 @dataclass(frozen=True, slots=True)
 class Latest:
-    """A row that takes the place of the one with its primary key."""
+    """A row that replaces the one with its primary key."""
 
     table: Table
     row: Row
@@ -196,7 +196,7 @@ def _event(event: PublicEvent, place: Place) -> Iterable[Change]:
 
 
 def _told(event: PublicEvent) -> tuple[str, str]:
-    """Status and detail by which an event is counted; empty where it has none."""
+    """Return the status and detail under which an event is counted; empty if it has none."""
     match event:
         case DeliveryEvent():
             return event.status, event.status_detail
@@ -280,7 +280,7 @@ def _inbound(message: InboundMessage, place: Place) -> Iterable[Change]:
 
 
 def _receivers(report: Receipt | InboundMessage, at: int) -> Iterable[Count]:
-    """What a report or a reply names of the sender's side."""
+    """Return how a report or reply names the sender's side."""
     sums, named = (0, 1, at), [(ADDRESS, report.from_)]
     if isinstance(report, InboundMessage):
         sums, named = (1, 0, at), [(ADDRESS, report.to), (LIST_ID, report.list_number)]
@@ -295,7 +295,7 @@ def _contact(state: ContactState | None, place: Place) -> Iterable[Change]:
         yield ContactNews((place.key or b"").decode("utf-8", "replace"), None, place.version)
         return
     if state.active and state.known_as is not None:
-        # Nothing but the number by which an id goes, whose own state is here.
+        # It only gives the number that an id belongs to; that number's state is recorded elsewhere.
         yield ContactNews(state.contact, None, place.version)
         return
     row = {
@@ -316,7 +316,7 @@ def _contact(state: ContactState | None, place: Place) -> Iterable[Change]:
 
 def _command(command: ContactCommand, place: Place) -> Iterable[Change]:
     if command.command == "erase":
-        # Rows have numbers as they were received.
+        # Rows have numbers as received.
         yield from (Erasure(command.account, each) for each in spellings(command.phone_number))
         return
     if command.command in (DROP, JOIN, FOLLOW, SETTLE, PASS_ON, CONFIRM, RELEASE):
@@ -360,7 +360,7 @@ def _attempt(attempt: WebhookAttempt, place: Place) -> Iterable[Change]:
     hour = at - at % HOUR
     counts = [Count(hourly_attempts, (account, hour, endpoint, outcome), (1, attempt.latency_ms))]
     if attempt.status is not None or attempt.error_class == "timeout":
-        # What never reached the receiver says nothing of how fast it is.
+        # A request that never reached the receiver says nothing about its speed.
         counts.append(Count(hourly_latencies, (account, hour, endpoint, latency_class(attempt.latency_ms)), (1,)))
     yield NewRow(attempts, row, tuple(counts))
     if attempt.error_class is None:
@@ -386,7 +386,7 @@ def _dead(webhook: DeadWebhook, place: Place) -> Iterable[Change]:
         "number": webhook.contact,
     }
     yield NewRow(dead_webhooks, row)
-    # A replay may have been answered already: the attempts are on another topic.
+    # A replay may already have been answered: attempts are on another topic.
     yield Answered(account, webhook.event_id)
 
 
@@ -454,12 +454,12 @@ def _callbacks_seen(seen: CallbacksSeen, place: Place) -> Iterable[Change]:
 
 
 def _none(record: Any, place: Place) -> Iterable[Change]:
-    """A record that is evidence, and nothing else here."""
+    """Handle a record that is only evidence."""
     return ()
 
 
 class Rule(NamedTuple):
-    """Which records a topic holds, and what one means. `tombstones`: the rule takes None for a deleted key."""
+    """Which records a topic holds, and the meaning of one. `tombstones`: the rule gets None for a deleted key."""
 
     records: tuple[type, ...]
     changes: Callable[[Any, Place], Iterable[Change]]
@@ -488,4 +488,4 @@ RULES: Mapping[str, Rule] = {
     "audit": Rule((AuditEntry,), _audit),
     "callbacks_seen": Rule((CallbacksSeen,), _callbacks_seen),
 }
-"""What is read, by the catalogue's short name of the topic."""
+"""The topics to read, by the catalogue's short name."""

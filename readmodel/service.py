@@ -1,8 +1,8 @@
-"""The read model: a copy of what went through Kafka, in tables that people can ask.
+"""The read model service: copies what passes through Kafka into queryable tables.
 
-It stands beside the pipeline and never in its way: a consumer of its own without a group. Its positions are rows of the
-same transaction as everything else, so each record counts once, whatever is killed and when. One process writes;
-others wait to take over.
+It runs beside the pipeline and never delays it: its own consumer, without a group. Its positions are rows of the same
+transaction as everything else, so each record counts once, whatever is killed and when. One process writes; the others
+wait to take over.
 """
 
 from __future__ import annotations
@@ -40,31 +40,31 @@ from schemas.records import ContactAnswers, ContactCommand
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.5
-"""Seconds between two looks at where the topics end."""
+"""Seconds between checks of the topics' ends."""
 
 TELL_EVERY = 1.0
-"""Seconds between two writes of how fresh the read model is."""
+"""Seconds between updates of the read model's freshness."""
 
 REST_EVERY = 2.0
 """Seconds between two of either while nothing comes."""
 
 PURGE_EVERY, PURGE_ROWS = 600.0, 2_000
-"""Seconds between two searches for old rows, and how many go at once."""
+"""Seconds between purges, and the number of rows deleted at once."""
 
 STANDBY = 1.0
-"""Seconds between two tries to become the writer."""
+"""Seconds between attempts to become the writer."""
 
 BACKOFF = (0.5, 1.0, 2.0, 5.0, 10.0)
-"""Seconds before the next try after an error; the last counts from there on."""
+"""Seconds before each retry after an error; the last one repeats."""
 
 STUCK_SECONDS = 60.0
-"""With records to read, a read model that has not moved for so long is not ready."""
+"""Seconds without progress, although records wait, after which a read model is not ready."""
 
 Record = Any
 
 
 class ReadModel:
-    """Reads and writes until it is told to stop. `read` and `passed_over` count records by topic (short name)."""
+    """Reads and writes until told to stop. `read` and `passed_over` count records by topic (short name)."""
 
     def __init__(self, settings: ReadModelSettings, engine: Engine, codec: Codec) -> None:
         self.read: Counter[str] = Counter()
@@ -82,22 +82,22 @@ class ReadModel:
         self._complained: set[str] = set()
 
     def health(self) -> str | None:
-        """Why the service does not do its work; None when it does, or waits to take over."""
+        """Return why the service is not working; None if it is, or if it waits to take over."""
         is_behind = self.is_writing and self.freshness.lag
         if self.problem is None and is_behind and time.monotonic() - self._moved_at > STUCK_SECONDS:
-            return f"{self.freshness.lag} records wait, and nothing has moved for {STUCK_SECONDS:.0f} s"
+            return f"{self.freshness.lag} records are waiting, and there was no progress for {STUCK_SECONDS:.0f} s"
         return self.problem
 
     @property
     def age(self) -> float:
-        """Seconds since the moment of which the read model tells the whole truth; -1 before the first."""
+        """Age in seconds of the moment up to which the read model is complete; -1 before the first."""
         caught_up_at = self.freshness.caught_up_at
         return -1.0 if caught_up_at is None else max(0.0, (now_ms() - caught_up_at) / 1000)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Write, or wait to take over, until `stop` is set. Errors of Kafka and of the database are waited out.
+        """Write, or wait to take over, until `stop` is set. Retries errors of Kafka and of the database.
 
-        Raises bus.layout.LayoutError when topics are not any more what they must be.
+        Raises bus.layout.LayoutError if the topics no longer are what they must be.
         """
         failures = 0
         while not stop.is_set():
@@ -113,21 +113,21 @@ class ReadModel:
                 if self.problem != str(reason):
                     self.problem = str(reason)
                     log.critical("%s", reason)
-                # Somebody may accept it meanwhile.
+                # Somebody may accept it in the meantime.
                 await _sleep(stop, STANDBY)
             except (SQLAlchemyError, KafkaError, AdminError) as error:
                 failures = 1 if time.monotonic() - began > STUCK_SECONDS else failures + 1
                 wait = BACKOFF[min(failures, len(BACKOFF)) - 1]
-                # Messages of databases repeat values.
+                # Database messages repeat values.
                 what = "the database" if isinstance(error, SQLAlchemyError) else "Kafka"
-                self.problem = f"{what} does not do what it is asked: {_name(error)}"
-                log.warning("%s; again in %g s, from where the positions say", self.problem, wait)
+                self.problem = f"{what} failed: {_name(error)}"
+                log.warning("%s; retrying in %g s, from the stored positions", self.problem, wait)
                 await _sleep(stop, wait)
 
     async def follow(self, is_done: Callable[[], bool]) -> None:
-        """Write what comes, as the one writer, until `is_done`, which is asked after each batch.
+        """Write incoming records, as the only writer, until `is_done`, which is checked after each batch.
 
-        Raises AnotherWrites, TopicMadeAnew, StartOver and errors of Kafka and of the database.
+        Raises AnotherWrites, TopicMadeAnew, StartOver, and errors of Kafka and of the database.
         """
         with ExitStack() as stack:
             connection = await asyncio.to_thread(stack.enter_context, writing(self._engine))
@@ -175,7 +175,8 @@ class ReadModel:
         await asyncio.to_thread(_tell, connection, self.freshness)
 
     def _tell_lost(self, connection: Connection, feed: Feed) -> None:
-        """Write what retention took before it was read, together with the positions behind it: it counts once."""
+        """Record how much retention deleted before it was read, together with the positions behind it, so that it
+        counts once."""
         self.freshness = replace(self.freshness, lost=self.freshness.lost + sum(feed.lost.values()), told_at=now_ms())
         with connection.begin():
             move_positions(connection, feed.ids, {partition: feed.positions[partition] for partition in feed.lost})
@@ -193,7 +194,7 @@ class ReadModel:
         moved: Mapping[Partition, int],
         ids: Mapping[str, str],
     ) -> None:
-        """Write changes and positions in one transaction; a record that no table takes is found and passed over."""
+        """Store changes and positions in one transaction; a record that no table accepts is identified and skipped."""
         try:
             with connection.begin():
                 write(connection, [change for _, each in changes for change in each])
@@ -202,7 +203,7 @@ class ReadModel:
             if not changes:
                 raise
             if len(changes) == 1:
-                self._pass_over(changes[0][0], f"the database does not take it: {_name(error)}")
+                self._pass_over(changes[0][0], f"the database rejects it: {_name(error)}")
                 self._store(connection, [], moved, ids)
                 return
             half = len(changes) // 2
@@ -265,7 +266,7 @@ class ReadModel:
 
 
 def _evidence(decoded: Any, record: Record, place: Place) -> Iterator[Change]:
-    """The record itself, where it bears on somebody's consent, and what was answered about each number."""
+    """Return the record itself, if it affects consent, and the answers given about each number."""
     if isinstance(decoded, ContactAnswers):
         told = answers_of(decoded, record.value, str(place), place.timestamp)
         yield from (NewRow(answers, row) for row in told)

@@ -9,7 +9,7 @@ from readmodel.rows import TAG_ARGUMENT
 
 
 class ReadModelSettings(DatabaseSettings):
-    """What the read model needs beside the settings of Kafka and of the database."""
+    """Settings of the read model besides those for Kafka and for the database."""
 
     batch_records: int = Field(
         default=2_000,

@@ -1,4 +1,5 @@
-"""Writes what records mean into the tables of the read model. One writer at a time, or counts come out wrong."""
+"""Writes the meaning of records into the read model's tables. There must be one writer at a time, or counts come out
+wrong."""
 
 from __future__ import annotations
 
@@ -32,9 +33,9 @@ _SUCCESS = "2xx"
 
 
 def write(connection: Connection, changes: Sequence[Change]) -> None:
-    """Write changes in their order, as far as it matters.
+    """Write changes, in order where that matters.
 
-    An erasure concerns what was written by earlier calls, and nothing in this one.
+    An erasure affects what earlier calls wrote, but nothing in this one.
     """
     for erasure in _of(Erasure, changes):
         erase(connection, erasure.account, erasure.number)
@@ -59,11 +60,11 @@ def _of(kind: type[T], changes: Iterable[object]) -> Iterator[T]:
 
 
 def _add(connection: Connection, table: Table, new: Iterable[NewRow]) -> list[NewRow]:
-    """Add those rows whose identity is not there; returns them."""
+    """Add rows whose identity does not exist yet; returns them."""
     fitted = [NewRow(table, fitting(table, each.row), each.follows) for each in new]
     identity = _identity(table)
     if identity:
-        # The first of several of one identity, in the order in which they came: what follows from them depends on it.
+        # Keep the first of several with the same identity, in order of arrival, because other changes depend on it.
         unique: dict[Key, NewRow] = {}
         for each in fitted:
             unique.setdefault(tuple(each.row[name] for name in identity), each)
@@ -84,7 +85,7 @@ def _add_where_known(connection: Connection, new: Sequence[IfKnown]) -> None:
 
 
 def _identity(table: Table) -> tuple[str, ...]:
-    """Columns that are equal in two rows only if both are of one record; none where only the position tells."""
+    """Return columns whose equality identifies a record; empty if only the position does."""
     for constraint in table.constraints:
         if isinstance(constraint, UniqueConstraint):
             return tuple(column.name for column in constraint.columns)
@@ -122,7 +123,7 @@ def _write_contacts(connection: Connection, news: Sequence[ContactNews]) -> None
 
 
 def _newer(news: Iterable[ContactNews], versions: dict[str, int]) -> list[ContactNews]:
-    """Without what is older than what was written before it, by a worker that was cut off."""
+    """Drop states older than what is stored, which were written late by a worker that was cut off."""
     kept = []
     for each in news:
         key = fitting_text(each.contact)
@@ -151,7 +152,7 @@ def _restored(news: Iterable[ContactNews], active: dict[str, bool]) -> Iterator[
 
 
 def _mark_delivered(connection: Connection, answered: set[Key]) -> None:
-    """Note of webhooks that were given up when they were answered 2xx afterwards."""
+    """Mark dead letters that were answered 2xx afterwards."""
     key, shown = ("event_id", "account"), ("id", "event_id", "account", "endpoint", "died_at", "delivered_at")
     waiting = [row for row in bulk.find(connection, dead_webhooks, key, answered, shown) if row["delivered_at"] is None]
     if not waiting:
@@ -194,7 +195,7 @@ _SUMS = {
     receivers: ("replies", "reports", "last_at"),
 }
 _TIMES = ("last_at",)
-"""Columns among the sums of which the newest counts."""
+"""Columns among the sums for which the newest value counts."""
 
 
 def _write_counts(connection: Connection, counts: Iterable[Count]) -> None:

@@ -1,1 +1,1 @@
-"""Our schemas over HTTP, as Confluent's Schema Registry serves them: readers need no other registry."""
+"""Serves our schemas over HTTP like Confluent's Schema Registry, so that readers need no other registry."""

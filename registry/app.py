@@ -2,8 +2,8 @@
 
 https://docs.confluent.io/platform/current/schema-registry/develop/api.html
 
-Clients decide by the numeric error code in the body. Lookups by POST are part of reading: deserializers use
-them to learn the version of a schema that they hold. Query parameters that change nothing here are ignored.
+Clients rely on the numeric error code in the body. Lookups by POST are reads: deserializers use them to find the
+version of a schema. Query parameters without an effect here are ignored.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
 MAX_BODY_BYTES = 1 << 20
 BODY_SECONDS = 10.0
 DEFAULT_LEVEL = "BACKWARD_TRANSITIVE"
-"""What holds for every subject; those of public topics have FULL_TRANSITIVE."""
+"""Applies to every subject, except that subjects of public topics have FULL_TRANSITIVE."""
 
 
 class RequestRefused(Exception):
-    """A request that gets an error: HTTP status, Confluent's error code, a sentence."""
+    """A request answered with an error: HTTP status, Confluent's error code, a sentence."""
 
     def __init__(self, status: int, code: int, text: str) -> None:
         super().__init__(text)
@@ -41,7 +41,7 @@ class RequestRefused(Exception):
 
 
 def create_app(catalogue: Catalogue, folder: FolderRegistry | None = None) -> Starlette:
-    """The ASGI application; it can be mounted under any path."""
+    """Return the ASGI application; it can be mounted under any path."""
     api = _Api(catalogue, folder or FolderRegistry())
     routes = [
         ("GET", "/", lambda _: {}),
@@ -76,7 +76,7 @@ def create_app(catalogue: Catalogue, folder: FolderRegistry | None = None) -> St
 
 
 class _Api:
-    """One method an endpoint: from a request to what is answered as JSON. Raises RequestRefused."""
+    """One method per endpoint: takes a request, returns the answer for JSON. Raises RequestRefused."""
 
     def __init__(self, catalogue: Catalogue, folder: FolderRegistry) -> None:
         self._catalogue = catalogue
@@ -84,7 +84,7 @@ class _Api:
 
     @cached_property
     def _subjects(self) -> Subjects:
-        # Read when somebody asks first: nobody needs them where the registry is one part of the console.
+        # Loaded on the first request: if the registry is only a part of the console, it may never be needed.
         return Subjects(self._catalogue, self._folder)
 
     def schemas(self, request: Request) -> list[dict[str, Any]]:
@@ -223,7 +223,7 @@ async def _body(request: Request) -> dict[str, Any]:
 
 
 def _no_association(request: Request) -> Any:
-    # Clients since 2026 ask here first which subject a topic is associated with, and go on by name after a 404.
+    # Clients since 2026 first ask which subject a topic is associated with, and after a 404 fall back to its name.
     raise RequestRefused(404, 40410, "No association found: subjects are named after topics and records")
 
 
@@ -232,7 +232,7 @@ def _text_of(version: Version) -> dict[str, Any]:
 
 
 def _name(subject: str) -> str:
-    """A subject without the default context, which clients may write before it."""
+    """Return a subject without the default context, which clients may prepend."""
     return subject.removeprefix(":.:")
 
 

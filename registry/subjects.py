@@ -1,4 +1,4 @@
-"""What the registry holds: subjects, their versions, and the ids that stand in records. No HTTP."""
+"""The registry's content: subjects, their versions, and the ids used in records. No HTTP."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class NotASchema(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version under one subject. `schema` is JSON text; `guid` depends on nothing else."""
+    """A version under a subject. `schema` is JSON text; `guid` depends only on it."""
 
     subject: str
     version: int
@@ -29,11 +29,11 @@ class Version:
 
     @property
     def guid(self) -> str:
-        """A name of the schema's text that is the same in every deployment."""
+        """A name for the schema's text that is the same in every deployment."""
         return str(uuid.uuid5(uuid.NAMESPACE_OID, self.schema))
 
     def body(self) -> dict[str, Any]:
-        """As `/subjects/{subject}/versions/{version}` answers."""
+        """Return the answer of `/subjects/{subject}/versions/{version}`."""
         return {
             "subject": self.subject,
             "version": self.version,
@@ -45,7 +45,7 @@ class Version:
 
 
 class Subjects(Mapping[str, list[Version]]):
-    """Versions by subject, the oldest first: `{topic}-value` of every topic with a record, and `trackly.{record}`."""
+    """Versions by subject, oldest first: `{topic}-value` for every topic with a record, and `trackly.{record}`."""
 
     def __init__(self, catalogue: Catalogue, folder: FolderRegistry) -> None:
         texts = {entry["id"]: _text(folder.schema(entry["id"])) for entry in folder.entries}
@@ -71,22 +71,22 @@ class Subjects(Mapping[str, list[Version]]):
         return len(self._subjects)
 
     def with_id(self, schema_id: int) -> list[Version]:
-        """The versions, one a subject, that records with this id were written by."""
+        """Return the versions, one per subject, that wrote records with this id."""
         return self._by_id.get(schema_id, [])
 
     def with_guid(self, guid: str) -> list[Version]:
-        """The same by the schema's guid."""
+        """Return the same by the schema's guid."""
         return self._by_guid.get(guid, [])
 
     def level(self, subject: str) -> str:
-        """How schemas of the subject may change."""
+        """Return the compatibility level of a subject."""
         return self._levels[subject]
 
     def find(self, subject: str, schema: str) -> Version | None:
-        """The version of a subject that a text means, the newest if several. Raises NotASchema.
+        """Return the version of a subject that a text represents, the newest if there are several. Raises NotASchema.
 
-        Clients send a schema as their own library writes it, so texts are compared by what they say; where none
-        says the same, by Avro's parsing canonical form, which knows neither defaults nor docs.
+        Each client's library formats schemas its own way, so texts are compared by content or, failing that, by Avro's
+        parsing canonical form, which omits defaults and docs.
         """
         try:
             given = json.loads(schema)
@@ -94,7 +94,7 @@ class Subjects(Mapping[str, list[Version]]):
         except (ValueError, TypeError, KeyError, AttributeError, SchemaParseException, UnknownType) as error:
             raise NotASchema(f"Invalid schema: {error!r:.500}") from None
         except RecursionError:
-            raise NotASchema("Invalid schema: it is nested too deep") from None
+            raise NotASchema("Invalid schema: it is nested too deeply") from None
         versions = self._subjects[subject][::-1]
         exact = next((v for v in versions if json.loads(v.schema) == given), None)
         return exact or next((v for v in versions if to_parsing_canonical_form(json.loads(v.schema)) == wanted), None)

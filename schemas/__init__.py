@@ -1,1 +1,1 @@
-"""The words of trackly: records, topics, the codec and the ids. Nothing here talks to Kafka."""
+"""trackly's vocabulary: records, topics, the codec, and ids. Nothing here talks to Kafka."""

@@ -21,11 +21,12 @@ _FIXED: Headers = [
 
 
 FIRST_MILLISECOND, LAST_MILLISECOND = -62_135_596_800_000, 253_402_300_799_999
-"""Those of the years 1 to 9999, of which a date can be written."""
+"""Bounds of the years 1 to 9999, for which a date can be formatted."""
 
 
 def iso_time(millis: int) -> str:
-    """RFC 3339 time in UTC with milliseconds: `2024-01-15T10:30:00.000Z`; of a time beyond these years the nearest."""
+    """Return an RFC 3339 time in UTC with milliseconds: `2024-01-15T10:30:00.000Z`; times beyond the bounds are
+    clamped."""
     seconds, rest = divmod(min(max(millis, FIRST_MILLISECOND), LAST_MILLISECOND), 1000)
     hour, second = divmod(seconds, 3_600)
     return f"{_hour(hour)}{_SIXTIETHS[second // 60]}:{_SIXTIETHS[second % 60]}.{rest:03d}Z"
@@ -33,7 +34,7 @@ def iso_time(millis: int) -> str:
 
 @lru_cache(maxsize=1 << 12)
 def _hour(hours: int) -> str:
-    """What a time begins with, by its hour since 1970: times of records are close to each other."""
+    """Return a time's prefix up to the hour; cached, because records' times are close together."""
     return datetime.fromtimestamp(hours * 3_600, UTC).isoformat()[:14]
 
 
@@ -41,7 +42,7 @@ _SIXTIETHS = tuple(f"{number:02d}" for number in range(60))
 
 
 def event_headers(record: Record, event_id: str, time: int, traceparent: bytes | None = None) -> Headers:
-    """Headers of a record: id, type (`trackly.DeliveryEvent`), time and, where there is one, the trace."""
+    """Return a record's headers: id, type (`trackly.DeliveryEvent`), time, and the trace, if there is one."""
     headers = [
         *_FIXED,
         ("ce_id", event_id.encode()),
@@ -54,7 +55,7 @@ def event_headers(record: Record, event_id: str, time: int, traceparent: bytes |
 
 
 def header(headers: list[tuple[str, bytes]] | tuple[tuple[str, bytes], ...], name: str) -> bytes | None:
-    """Value of a Kafka record header, or None."""
+    """Return the value of a Kafka record header, or None."""
     for key, value in headers:
         if key == name:
             return value

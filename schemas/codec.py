@@ -1,9 +1,9 @@
-"""Avro codec: typed records to bytes and back, in the Confluent wire format (0, 4-byte schema id, body).
+"""Avro codec: converts typed records to bytes and back, in the Confluent wire format (0, 4-byte schema id, body).
 
 https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/index.html#wire-format
 
-Logical types are dropped before parsing, so that times stay integers (milliseconds): making a datetime
-of each costs more than the rest of the record.
+Logical types are dropped before parsing, so that times stay integers (milliseconds): creating datetimes costs more than
+the rest of the record.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ UNREADABLE = (EOFError, IndexError, ValueError, TypeError, KeyError, OverflowErr
 
 
 class CodecError(ValueError):
-    """Bytes that are not one of our records, or a record that does not fit its schema."""
+    """The bytes are not one of our records, or a record does not fit its schema."""
 
 
 class UnknownSchema(CodecError):
-    """Bytes are of a schema that this version does not have: a newer one may have written them."""
+    """The schema is unknown to this version; a newer one may have written the bytes."""
 
 
 class Registry(Protocol):
-    """Where schemas and their ids come from: the `schemas/` folder or a registry over HTTP."""
+    """The source of schemas and ids: the `schemas/` folder or a registry over HTTP."""
 
     def id_of(self, record: str) -> int:
-        """Id of the newest schema of a record."""
+        """Return the id of a record's newest schema."""
 
     def schema(self, schema_id: int) -> dict[str, Any]:
-        """Schema with this id. Raises KeyError when there is none."""
+        """Return the schema with this id. Raises KeyError if there is none."""
 
 
 class Codec:
@@ -53,7 +53,7 @@ class Codec:
         self._decoders: dict[int, Callable[[bytes], Record]] = {}
 
     def encode(self, record: Record) -> bytes:
-        """Bytes of a record. Raises CodecError when a value does not fit its field."""
+        """Encode a record. Raises CodecError if a value does not fit its field."""
         encoder = self._encoders.get(type(record))
         if encoder is None:
             encoder = self._encoders[type(record)] = self._encoder(type(record))
@@ -63,7 +63,7 @@ class Codec:
             raise CodecError(f"{type(record).__name__}: {error}") from error
 
     def decode(self, data: bytes | None) -> Record:
-        """Record of the bytes, whatever its type. Raises CodecError."""
+        """Decode a record of any type. Raises CodecError."""
         schema_id = schema_id_of(data)
         decoder = self._decoders.get(schema_id)
         if decoder is None:
@@ -74,7 +74,7 @@ class Codec:
             raise CodecError(f"does not read as schema {schema_id}: {error!r}") from error
 
     def decode_as(self, record_type: type[R], data: bytes | None) -> R:
-        """Record of the bytes, which must be of this type. Raises CodecError."""
+        """Decode a record of this type. Raises CodecError."""
         record = self.decode(data)
         if not isinstance(record, record_type):
             raise CodecError(f"is a {type(record).__name__}, expected a {record_type.__name__}")
@@ -133,19 +133,19 @@ class Codec:
 
 
 def schema_id_of(data: bytes | None) -> int:
-    """Schema id that stands in the bytes. Raises CodecError when they are not in the wire format."""
+    """Return the schema id in the bytes. Raises CodecError if they are not in the wire format."""
     if data is None or len(data) < _HEADER.size or data[0] != MAGIC:
         raise CodecError("not in the Confluent wire format: no magic byte 0 and schema id")
     return int(_HEADER.unpack_from(data)[1])
 
 
 def wire_header(schema_id: int) -> bytes:
-    """What stands before the body of every record: 0 and the schema id, big-endian."""
+    """Return the prefix of every record: 0 and the schema id, big-endian."""
     return _HEADER.pack(MAGIC, schema_id)
 
 
 def without_logical_types(schema: Any) -> Any:
-    """A schema whose times are plain longs."""
+    """Return a schema whose times are plain longs."""
     if isinstance(schema, Mapping):
         return {key: without_logical_types(value) for key, value in schema.items() if key != "logicalType"}
     if isinstance(schema, list):

@@ -1,8 +1,9 @@
-"""Holds every schema to the versions before it: `python -m schemas.compatibility`, part of `make check`.
+"""Checks every schema against earlier versions: `python -m schemas.compatibility`, part of `make check`.
 
-Apache's own `avro` library judges. It lets pass what breaks readers all the same (a decimal's scale, a time's unit,
-a namespace, bytes read as string, an enum's new symbol), so those have rules of our own. FULL_TRANSITIVE, for records
-of public topics: each version reads each other one. BACKWARD_TRANSITIVE, for the rest: each reads those before it.
+Apache's own `avro` library is the judge. It accepts some changes that break readers (a decimal's scale, a time's unit,
+a namespace, bytes read as string, an enum's new symbol), so we have rules of our own for those. FULL_TRANSITIVE, for
+records of public topics: each version can read every other one. BACKWARD_TRANSITIVE, for the rest: each can read all
+earlier ones.
 
 https://avro.apache.org/docs/1.12.0/specification/#schema-resolution
 https://docs.confluent.io/platform/current/schema-registry/fundamentals/schema-evolution.html
@@ -33,28 +34,28 @@ RULES = {
     "bytes or text": "was bytes and is a string, or the other way round: add a new field beside it",
     "alias": "has aliases, which many readers ignore: keep the old field and add a new one beside it",
 }
-"""What is wrong and what to do, by rule."""
+"""The problem and the remedy, by rule."""
 
 
 class Break(NamedTuple):
-    """One thing by which a reader cannot read a writer's records, or reads them wrongly. `field` is a dotted path."""
+    """One reason why a reader cannot read a writer's records, or reads them wrongly. `field` is a dotted path."""
 
     field: str
     rule: str
 
 
 def breaks(reader: Mapping[str, Any], writer: Mapping[str, Any]) -> list[Break]:
-    """What keeps a program with one schema from reading the records of another. Empty: nothing does."""
+    """Return why a program with one schema cannot read records of another. Empty: it can."""
     seen = set(_overlooked(reader, writer, ""))
     for judged in _judged(reader, writer):
-        # The judge blames the union that a record is in; our own look may have found the very field.
+        # The judge blames the union that a record is in; our own check may have found the exact field.
         if not any(found.field.startswith(f"{judged.field}.") for found in seen):
             seen.add(judged)
     return sorted(seen)
 
 
 def problems(folder: FolderRegistry, catalogue: Catalogue) -> list[str]:
-    """A line for each break between two versions of a record: record, versions, field, rule, what to do."""
+    """Return a line for each break between two versions of a record: record, versions, field, rule, remedy."""
     found = []
     for record, versions in folder.versions.items():
         level = catalogue.compatibility(record)
@@ -71,7 +72,7 @@ def problems(folder: FolderRegistry, catalogue: Catalogue) -> list[str]:
 
 
 def _judged(reader: Mapping[str, Any], writer: Mapping[str, Any]) -> Iterator[Break]:
-    """What Apache's library finds. Where it names no place, each field is put before it alone."""
+    """Return what Apache's library finds. If it names no position, each field is checked alone."""
     judge = ReaderWriterCompatibilityChecker()  # type: ignore[no-untyped-call]
     verdict = judge.get_compatibility(
         avro.schema.make_avsc_object(dict(reader)), avro.schema.make_avsc_object(dict(writer))
@@ -85,7 +86,7 @@ def _judged(reader: Mapping[str, Any], writer: Mapping[str, Any]) -> Iterator[Br
 
 
 def _culprits(reader: Mapping[str, Any], writer: Mapping[str, Any]) -> Iterator[str]:
-    """The fields that are refused when they stand alone."""
+    """Return the fields that fail when checked alone."""
     written = {field["name"]: field for field in writer["fields"]}
     alone = [field["name"] for field in reader["fields"] if field["name"] in written]
     if len(alone) == 1:
@@ -99,7 +100,8 @@ def _culprits(reader: Mapping[str, Any], writer: Mapping[str, Any]) -> Iterator[
 
 
 def _located(schema: Any, location: str) -> Break:
-    """A place in the reader's schema, such as `/fields/2/type/symbols`, as a field and the rule that it breaks."""
+    """Convert a position in the reader's schema, such as `/fields/2/type/symbols`, into a field and the rule it
+    breaks."""
     steps = location.strip("/").split("/")
     names, before = [], ""
     for step in steps:
@@ -146,7 +148,7 @@ def _overlooked(reader: Any, writer: Any, path: str) -> Iterator[Break]:
 
 
 def _branches(reader: Any, writer: Any) -> Iterator[tuple[Any, Any]]:
-    """Branches of two unions that stand for each other: those of the same type, or the only two that are not null."""
+    """Pair corresponding branches of two unions: those of the same type, or the only two that are not null."""
     mine, theirs = ([b for b in (u if isinstance(u, list) else [u]) if b != "null"] for u in (reader, writer))
     if len(mine) == len(theirs) == 1:
         yield mine[0], theirs[0]
@@ -158,7 +160,7 @@ def _branches(reader: Any, writer: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _expanded(schema: Any) -> Mapping[str, Any]:
-    """A schema as an object; `{"type": {"type": ...}}` loses its outer layer."""
+    """Return a schema as an object; `{"type": {"type": ...}}` loses its outer layer."""
     if not isinstance(schema, Mapping):
         return {"type": schema}
     return _expanded(schema["type"]) if isinstance(schema["type"], Mapping) else schema
@@ -169,7 +171,7 @@ def _full_name(schema: Mapping[str, Any]) -> str:
 
 
 def main() -> int:
-    """Print what is wrong; 1 if anything is."""
+    """Print the problems; return 1 if there are any."""
     folder = FolderRegistry()
     found = changed_since_release(folder) + problems(folder, Catalogue())
     for line in found:

@@ -1,4 +1,4 @@
-"""Schema ids of the folder beside this file."""
+"""Schema ids from the folder of this file."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from typing import Any, TypedDict
 from schemas.topics import Catalogue
 
 FOLDER_IDS = 0x5400_0000
-"""Added to the ids of `registry.toml`. Registries count from 1: an id above this one is the folder's in every
-deployment, so records that were written before a registry was configured stay readable afterwards."""
+"""Added to the ids of `registry.toml`. Registries count from 1, so an id above this one is the folder's in every
+deployment, and records written before a registry was configured stay readable."""
 
 
 @cache
 def _text(path: str) -> str:
-    """Text of a file under `schemas/`; nobody changes it while the process runs."""
+    """Return the text of a file under `schemas/`; it does not change while the process runs."""
     return files("schemas").joinpath(path).read_text("utf-8")
 
 
 class RegistryError(RuntimeError):
-    """The schema registry cannot be used. The message says what to do."""
+    """The schema registry cannot be used. The message gives the remedy."""
 
 
 class SchemaVersion(TypedDict):
-    """One version of a record's schema. `id` is the one that stands in records, `file` is under `schemas/`."""
+    """A version of a record's schema. `id` is the one in records, `file` is relative to `schemas/`."""
 
     id: int
     record: str
@@ -40,13 +40,13 @@ class FolderRegistry:
 
     @cached_property
     def entries(self) -> list[SchemaVersion]:
-        """Lines of `registry.toml`, the versions of each record in their order."""
+        """Lines of `registry.toml`, with each record's versions in order."""
         lines: list[SchemaVersion] = tomllib.loads(_text("registry.toml"))["schema"]
         return sorted(({**line, "id": FOLDER_IDS + line["id"]} for line in lines), key=lambda e: e["version"])
 
     @cached_property
     def versions(self) -> Mapping[str, list[SchemaVersion]]:
-        """All versions by record, the oldest first."""
+        """Return all versions by record, oldest first."""
         found: dict[str, list[SchemaVersion]] = {}
         for entry in self.entries:
             found.setdefault(entry["record"], []).append(entry)
@@ -61,20 +61,20 @@ class FolderRegistry:
         return {e["id"]: e["file"] for e in self.entries}
 
     def subjects(self, catalogue: Catalogue) -> dict[str, str]:
-        """Record by subject: those of topics (TopicNameStrategy) and those of records (RecordNameStrategy)."""
+        """Return records by subject: those of topics (TopicNameStrategy) and those of records (RecordNameStrategy)."""
         found = {topic.subject: topic.record for topic in catalogue.values() if topic.record is not None}
         return found | {self.full_name(record): record for record in self.versions}
 
     def full_name(self, record: str) -> str:
-        """Name of a record with its namespace, as Avro and the subjects of registries have it: `trackly.Receipt`."""
+        """Return a record's name with its namespace, as in Avro and in registries' subjects: `trackly.Receipt`."""
         return f"{self.schema(self.id_of(record))['namespace']}.{record}"
 
     def id_of(self, record: str) -> int:
-        """Id of the newest schema of a record. Raises KeyError when there is none."""
+        """Return the id of a record's newest schema. Raises KeyError if there is none."""
         return self._newest[record]
 
     def schema(self, schema_id: int) -> dict[str, Any]:
-        """Schema with this id. Raises KeyError when there is none."""
+        """Return the schema with this id. Raises KeyError if there is none."""
         path = self._files[schema_id]
         schema: dict[str, Any] = json.loads(_text(path))
         return schema

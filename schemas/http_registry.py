@@ -1,4 +1,4 @@
-"""Schema ids of a Confluent-compatible registry over HTTP."""
+"""Schema ids from a Confluent-compatible registry over HTTP."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from schemas.masking import masked_address
 
 
 class HttpRegistry:
-    """A Confluent-compatible registry: our newest schemas are registered there and its ids are written.
+    """A Confluent-compatible registry: our newest schemas are registered there, and its ids are written.
 
-    Subjects follow the RecordNameStrategy (`trackly.Receipt`), because several topics share a record; `publish`
-    adds those of the topics, under the same ids. Ids of the folder are the folder's here too, where it has them.
+    Subjects follow the RecordNameStrategy (`trackly.Receipt`), because several topics share a record; `publish` adds
+    those of the topics, under the same ids. Ids known to the folder keep their meaning.
     https://docs.confluent.io/platform/current/schema-registry/develop/api.html
     """
 
@@ -30,34 +30,34 @@ class HttpRegistry:
         self._schemas: dict[int, dict[str, Any]] = {}
 
     def id_of(self, record: str) -> int:
-        """Id that the registry gives to our newest schema of a record. Raises RegistryError."""
+        """Return the registry's id for a record's newest schema. Raises RegistryError."""
         if record not in self._ids:
             self._ids[record] = self._register(self._folder.full_name(record), self._folder.id_of(record))
         return self._ids[record]
 
     def schema(self, schema_id: int) -> dict[str, Any]:
-        """Schema with this id. Raises KeyError when the registry has none, RegistryError when it fails."""
+        """Return the schema with this id. Raises KeyError if the registry has none, RegistryError if it fails."""
         if schema_id >= FOLDER_IDS:
             try:
                 return self._folder.schema(schema_id)
             except KeyError:
-                pass  # of a newer version, whose `trackly registry` has it
+                pass  # from a newer version, whose `trackly registry` has it
         if schema_id not in self._schemas:
             answer = self._call("GET", f"/schemas/ids/{schema_id}", None)
             self._schemas[schema_id] = json.loads(answer["schema"])
         return self._schemas[schema_id]
 
     def publish(self, subject: str, record: str, level: str) -> list[int]:
-        """Register all versions of a record under a subject, the oldest first, and set how it may change.
+        """Register all versions of a record under a subject, oldest first, and set its compatibility level.
 
-        Returns the registry's ids. What is there already stays as it is. Raises RegistryError.
+        Returns the registry's ids. Existing versions are unchanged. Raises RegistryError.
         """
         ids = [self._register(subject, version["id"]) for version in self._folder.versions[record]]
         self._call("PUT", f"/config/{quote(subject, safe='')}", {"compatibility": level})
         return ids
 
     def subjects(self) -> set[str]:
-        """Names of all subjects that the registry has. Raises RegistryError."""
+        """Return the names of all subjects in the registry. Raises RegistryError."""
         return set(map(str, self._call("GET", "/subjects", None)))
 
     def _register(self, subject: str, schema_id: int) -> int:
@@ -83,10 +83,10 @@ class HttpRegistry:
 
     @cached_property
     def _trusted(self) -> ssl.SSLContext:
-        # It takes longer to read the authorities than to ask the registry.
+        # Loading the certificate authorities takes longer than asking the registry.
         return httpx.create_ssl_context()
 
     @property
     def _shown(self) -> str:
-        """The URL without user, password and token."""
+        """The URL without user, password, and token."""
         return masked_address(self._url)

@@ -1,4 +1,4 @@
-"""Phone numbers, and addresses of services, as those may see them who may not see them whole. Pure."""
+"""Masks phone numbers and service addresses for readers who may not see them in full. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _SECRET = re.compile(r"pass|pwd|secret|token|key|credential", re.IGNORECASE)
 
 
 def masked(number: str) -> str:
-    """A number of which one sees where it is and how it ends: `+1555•••0001`."""
+    """Return a number of which only the region and the end can be seen: `+1555•••0001`."""
     return number if len(number) < 8 else f"{number[:-7]}•••{number[-4:]}"
 
 
 def masked_address(text: str) -> str:
-    """An address, a URL or `name=value` pairs, without user, password, and parameters that are named like a secret."""
+    """Return an address, a URL or `name=value` pairs, without user, password, and parameters named like a secret."""
     return _PARAMETER.sub(_masked_parameter, _USER.sub("***@", text))
 
 

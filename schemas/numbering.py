@@ -1,8 +1,8 @@
-"""The one spelling of a number that keys are made of, whatever it was received as.
+"""The canonical spelling of phone numbers used in keys, whatever spelling was received.
 
-Rules are data: `schemas/numbering.toml`. A trunk zero behind the country code is not part of a number; phonenumbers
-knows which countries have one, and which keep a zero. What is not a number in E.164 stays as it is: a short code, an
-alphanumeric sender, a pseudonym, an id of a channel. The id of a WhatsApp user goes without its channel.
+Rules are data: `schemas/numbering.toml`. A trunk zero after the country code is not part of a number; phonenumbers
+knows which countries have one, and which keep a zero. Anything but an E.164 number stays unchanged: a short code, an
+alphanumeric sender, a pseudonym, a channel's id. A WhatsApp user id loses its channel prefix.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 
 import phonenumbers
 
-# Country codes of ITU-T E.164: none is the beginning of another.
+# ITU-T E.164 country codes: none is a prefix of another.
 _CODES = (
     "[17]|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]"
     "|(?:2[1-689]|3[578]|42|5[09]|6[7-9]|8[035789]|9[679])[0-9]"
 )
 _code_of = re.compile(_CODES).match
-# A zero behind the country code; in North America a 1; in Argentina the 15 after the area code, by the length.
+# A zero after the country code; in North America a 1; in Argentina the 15 after the area code, by length.
 _dialed_within = re.compile(rf"\+(?:1[01]|54[1-8][0-9]{{11}}$|(?:{_CODES})0)").match
 
 _E164 = re.compile(r"\+([1-9][0-9]{6,14})").fullmatch
@@ -32,16 +32,16 @@ _ATOM = re.compile(r"\[[^]]*]|.")
 _STEPS = 16
 """More than a number has digits."""
 
-# A country, a point, letters and digits; the id that several portfolios share has ENT between them.
+# A country, a point, letters and digits; an id shared by several portfolios has ENT in between.
 _user_id = re.compile(r"\s*(?:whatsapp:\s*)?([A-Z]{2}\.(?:ENT\.)?[A-Za-z0-9]{1,128})\s*").fullmatch
 _WHATSAPP = "whatsapp:"
 
 _LOOKED_AT = 4
-"""Digits by which most numbers are told to need no second look."""
+"""Leading digits that show, for most numbers, that nothing needs to change."""
 
 
 class Form(NamedTuple):
-    """An old spelling and the canonical one, as patterns of whole numbers, and what each becomes in the other."""
+    """An old spelling and the canonical one, as patterns of whole numbers, with the replacement in each direction."""
 
     old: re.Pattern[str]
     new: re.Pattern[str]
@@ -50,12 +50,12 @@ class Form(NamedTuple):
 
 
 def canonical(number: str) -> str:
-    """The spelling that all spellings of a subscriber's number (E.164) share. Anything else comes back as it is."""
+    """Return the canonical spelling of a subscriber's number (E.164). Anything else is returned unchanged."""
     return _rewritten(number) if number[:5] in SECOND_LOOK else number
 
 
 def spellings(number: str) -> tuple[str, ...]:
-    """All spellings of a number's subscriber that may be in use or were, the canonical one first."""
+    """Return all present and past spellings of a number's subscriber, the canonical one first."""
     if number[:5] in ONE_SPELLING:
         return (number,)
     first = canonical(number)
@@ -75,9 +75,9 @@ def spellings(number: str) -> tuple[str, ...]:
 
 
 def user_id_of(text: str) -> str | None:
-    """The id of a WhatsApp user that a text is (US.13491208655302), without its channel; None for anything else.
+    """Return a text's WhatsApp user id (US.13491208655302) without its channel; None for anything else.
 
-    WhatsApp gives it in place of the number of whoever hides that, and beside it otherwise.
+    WhatsApp sends it instead of the number of people who hide theirs, and beside it otherwise.
     https://developers.facebook.com/documentation/business-messaging/whatsapp/business-scoped-user-ids
     """
     found = _user_id(text)
@@ -88,7 +88,7 @@ def user_id_of(text: str) -> str | None:
 def _rewritten(number: str) -> str:
     if not _E164(number):
         return user_id_of(number) or number
-    # A zero may stand there more than once, and what is behind it in an old spelling: until nothing changes.
+    # There may be several zeros, and an old spelling after them, so repeat until nothing changes.
     for _ in range(_STEPS):
         before, number = number, _rewritten_once(number)
         if number == before:
@@ -105,7 +105,7 @@ def _rewritten_once(number: str) -> str:
 
 
 def without_trunk_prefix(number: str) -> str:
-    """A number in E.164 without the digits that are dialed before it within its country; as it is if it has none."""
+    """Return an E.164 number without trunk prefix digits; unchanged if it has none."""
     if not _dialed_within(number) or (number[1] != "1" and not _trunk_prefix(country_code(number[1:]))):
         return number
     try:
@@ -117,14 +117,14 @@ def without_trunk_prefix(number: str) -> str:
 
 
 def country_code(digits: str) -> str:
-    """The country code that digits begin with (ITU-T E.164); empty where they begin with none."""
+    """Return the country code (ITU-T E.164) of digits; empty if there is none."""
     found = _code_of(digits)
     return found[0] if found else ""
 
 
 @cache
 def _trunk_prefix(code: str) -> str:
-    """The zero, with what follows it, that a country dials before national numbers; empty where there is none."""
+    """Return the zero, and what follows it, that a country dials before national numbers; empty if there is none."""
     region = phonenumbers.region_code_for_country_code(int(code or 0))
     prefix = phonenumbers.ndd_prefix_for_region(region, True) or ""
     return prefix if prefix.startswith("0") else ""
@@ -142,7 +142,7 @@ def _form(row: dict[str, Any]) -> Form:
 
 
 def _template(code: str, literals: list[str]) -> str:
-    """Replacement text: the literals with the kept digits between them."""
+    """Return the replacement: the literals with the kept digits in between."""
     first, *others = literals
     return f"+{code}{first}" + "".join(rf"\g<{index}>{text}" for index, text in enumerate(others, 1))
 
@@ -152,7 +152,7 @@ def _pattern(digits: str) -> str:
 
 
 def _second_look(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """Beginnings of the numbers that a form may change, or that have a zero behind the country code."""
+    """Return the prefixes of numbers that a form may change, or that have a zero after the country code."""
     begins = [re.compile(row["code"] + "".join(_atoms(row)[: _LOOKED_AT - len(row["code"])])) for row in rows]
     for digits in map("".join, product("0123456789", repeat=_LOOKED_AT)):
         code = country_code(digits)
@@ -176,8 +176,8 @@ def _atoms(row: dict[str, Any]) -> list[str]:
 
 _ROWS = tomllib.loads(files("schemas").joinpath("numbering.toml").read_text("utf-8"))["form"]
 FORMS = {row["code"]: tuple(_form(each) for each in _ROWS if each["code"] == row["code"]) for row in _ROWS}
-"""Old and new spellings by country code, in the order of the file."""
+"""Old and new spellings by country code, in file order."""
 SECOND_LOOK = frozenset((*_second_look(_ROWS), _WHATSAPP[:5]))
-"""First five characters of the numbers that may have another canonical spelling."""
+"""First five characters of numbers that may have another canonical spelling."""
 ONE_SPELLING = frozenset(_one_spelling())
-"""First five characters of the numbers that have, and had, no other spelling."""
+"""First five characters of numbers that never had another spelling."""

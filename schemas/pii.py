@@ -1,4 +1,4 @@
-"""What is personal in every record: `pii.toml` as functions."""
+"""The classification of personal data in every record: `pii.toml` as functions."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _FOLDER = FolderRegistry()
 
 
 class Unclassified(LookupError):
-    """A field that `schemas/pii.toml` does not mention."""
+    """A field missing from `schemas/pii.toml`."""
 
 
 def kinds() -> Mapping[str, str]:
-    """What each kind of personal data means, by its name."""
+    """Return the meaning of each kind of personal data, by name."""
     found: Mapping[str, str] = _classified()["kinds"]
     return found
 
 
 @cache
 def kind_of(record: str, field: str) -> str | None:
-    """Kind of a field's personal data; None where it has none. Raises Unclassified."""
+    """Return the kind of a field's personal data; None if it has none. Raises Unclassified."""
     given = _classified()
     kind = given["records"].get(record, {}).get(field) or given["fields"].get(field)
     if kind is None and field not in given["none"]["names"]:
@@ -34,7 +34,7 @@ def kind_of(record: str, field: str) -> str | None:
 
 
 def personal_fields(record: str) -> Mapping[str, str]:
-    """Kind by field, of those fields of the newest schema that are personal or secret. Raises Unclassified."""
+    """Return the kinds of the newest schema's personal or secret fields, by field. Raises Unclassified."""
     names = [field["name"] for field in _FOLDER.schema(_FOLDER.id_of(record))["fields"]]
     return {name: kind for name in names if (kind := kind_of(record, name)) is not None}
 

@@ -1,4 +1,4 @@
-"""Pseudonyms of phone numbers: the same number of an account gives the same one, and nobody without the key goes back.
+"""Pseudonyms of phone numbers: deterministic per account, and irreversible without the key.
 
 A plain or salted hash would not do: there are so few phone numbers that all can be tried.
 """
@@ -12,24 +12,24 @@ import hmac
 from schemas.numbering import canonical, spellings
 
 PREFIX = "anon_"
-"""What every pseudonym begins with; no number does."""
+"""Prefix of every pseudonym; no number has it."""
 
 
 class Pseudonyms:
-    """Turns numbers into pseudonyms, by a key that each account has for itself, derived from one secret."""
+    """Turns numbers into pseudonyms, with a separate key per account derived from one secret."""
 
     def __init__(self, secret: str) -> None:
         self._secret = secret.encode()
 
     def of(self, account: str, number: str) -> str:
-        """The pseudonym of an account's number: `anon_` and 26 characters of base 32 (130 bits of HMAC-SHA256).
+        """Return the pseudonym of an account's number: `anon_` and 26 characters of base 32 (130 bits of HMAC-SHA256).
 
-        All spellings of a number have the same one.
+        All spellings of a number share it.
         """
         return self._of(account, canonical(number))
 
     def every(self, account: str, number: str) -> tuple[str, ...]:
-        """The pseudonyms that a number may have got under any of its spellings, the one of today first."""
+        """Return the pseudonyms that a number may have received under any of its spellings, the current one first."""
         return tuple(self._of(account, each) for each in spellings(number))
 
     def _of(self, account: str, number: str) -> str:

@@ -1,4 +1,4 @@
-"""Where schema ids come from: the folder beside this file, or a registry over HTTP."""
+"""Selects the source of schema ids: the folder of this file, or a registry over HTTP."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from schemas.folder_registry import FolderRegistry
 
 
 def registry_for(url: str | None) -> Registry:
-    """The registry at `url`, or the folder when there is no URL."""
+    """Return the registry at `url`, or the folder without a URL."""
     if not url:
         return FolderRegistry()
-    # Few deployments have one; the HTTP client takes a third of a second to import.
+    # Few deployments need it, and the HTTP client takes a third of a second to import.
     from schemas.http_registry import HttpRegistry
 
     return HttpRegistry(url)

@@ -1,8 +1,8 @@
-"""What each release wrote, kept for ever: `python -m schemas.release VERSION`, before the release is tagged.
+"""Archives what each release wrote: run `python -m schemas.release VERSION` before tagging the release.
 
-Two files come of it. `schemas/released/VERSION.toml` lists every schema with its hash: from then on the file may not
-change. `tests/data/golden/VERSION.json` holds a record of each type as this release's codec writes it: from then on
-every codec must read it.
+It writes two files. `schemas/released/VERSION.toml` lists every schema with its hash; those schemas may never change
+again. `tests/data/golden/VERSION.json` holds a record of each type as written by this release's codec; every later
+codec must read it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GOLDEN = ROOT / "tests" / "data" / "golden"
 
 
 def changed_since_release(folder: FolderRegistry, released: Path = RELEASED) -> list[str]:
-    """A line for each released schema that is no longer as it was, with what to do."""
+    """Return a line, with the remedy, for each released schema that has changed."""
     entries = {entry["id"]: entry for entry in folder.entries}
     found = []
     for path in sorted(released.glob("*.toml")):
@@ -40,16 +40,14 @@ def changed_since_release(folder: FolderRegistry, released: Path = RELEASED) -> 
 
 
 def main() -> int:
-    """Write both files of a release; 1 if they are there already."""
+    """Write both files of a release; return 1 if they exist already."""
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         print("usage: python -m schemas.release VERSION [--again]", file=sys.stderr)
         return 2
     version = sys.argv[1]
     listed, golden = RELEASED / f"{version}.toml", GOLDEN / f"{version}.json"
     if listed.exists() and "--again" not in sys.argv:
-        print(
-            f"{listed} is there: {version} was released. --again writes it anew before the tag is set.", file=sys.stderr
-        )
+        print(f"{listed} exists: {version} was released. --again rewrites it before the tag is set.", file=sys.stderr)
         return 1
     folder = FolderRegistry()
     for path in (listed, golden):

@@ -1,7 +1,7 @@
-"""Example records: the JSON files of `schemas/examples/`, one a record, as typed records.
+"""Example records: the JSON files of `schemas/examples/`, one per record type, as typed records.
 
-A file has the fields as `trackly tap` prints them: times as ISO 8601, bytes as text. What is new in a schema and
-not yet in its file takes its value from another record's field of that name, so that no record lacks an example.
+A file has the fields as printed by `trackly tap`: times in ISO 8601, bytes as text. A schema's new field that is
+missing from its file takes its value from another record's field of that name, so that every record has an example.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ _CODEC = Codec(_FOLDER)
 
 
 def example(record: str) -> dict[str, Any]:
-    """An example of a record's fields as JSON has them. Its numbers and hosts are reserved for documentation."""
+    """Return an example of a record's fields, in JSON form. Its numbers and hosts are reserved for documentation."""
     given = _given().get(record, {})
     schema = _FOLDER.schema(_FOLDER.id_of(record))
     return {field["name"]: given.get(field["name"], _draft(field)) for field in schema["fields"]}
 
 
 def plain_example(record: str) -> dict[str, Any]:
-    """The same as Avro has the values: times in milliseconds; bytes as text."""
+    """Return the same with Avro values: times in milliseconds; bytes as text."""
     schema = _FOLDER.schema(_FOLDER.id_of(record))
     values = _plain(example(record), schema)
     return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
 
 
 def sample(record: str) -> Record:
-    """The same as a typed record. Raises CodecError where the example does not fit its schema."""
+    """Return the same as a typed record. Raises CodecError if the example does not fit its schema."""
     return record_of(record, example(record))
 
 
 def record_of(record: str, values: Mapping[str, Any]) -> Record:
-    """A record from its fields as JSON has them. Raises CodecError where they do not fit its schema."""
+    """Return a record from its fields in JSON form. Raises CodecError if they do not fit its schema."""
     schema_id = _FOLDER.id_of(record)
     schema = _FOLDER.schema(schema_id)
     out = BytesIO()
@@ -88,7 +88,7 @@ def _draft(field: Mapping[str, Any]) -> Any:
 
 
 def _plain(value: Any, kind: Any) -> Any:
-    """A value of JSON as the Avro writer wants it: times in milliseconds, bytes as bytes."""
+    """Convert a JSON value for the Avro writer: times in milliseconds, bytes as bytes."""
     match kind:
         case list():
             return None if value is None else _plain(value, next(branch for branch in kind if branch != "null"))

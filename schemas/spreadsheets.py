@@ -1,4 +1,4 @@
-"""Texts of strangers in files that people open with a spreadsheet. Pure."""
+"""Defuses untrusted texts in files that people open in a spreadsheet. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _NUMBER = re.compile(r"[+-]?[0-9•]+(?:\.[0-9]+)?")
 
 
 def harmless(value: T) -> T | str:
-    """A value whose text no spreadsheet takes for a formula (OWASP, CSV injection): it begins with `'` if it has to.
+    """Return a value that no spreadsheet takes for a formula (OWASP, CSV injection), with a leading `'` if needed.
 
-    Phone numbers, masked ones too, and amounts stay as they are.
+    Phone numbers, even masked ones, and amounts stay unchanged.
     """
     is_formula = isinstance(value, str) and value.startswith(_FORMULA) and not _NUMBER.fullmatch(value)
     return f"'{value}" if is_formula else value

@@ -14,24 +14,24 @@ _DURATION = re.compile(r"([0-9]{1,30})\s*(ms|s|m|h|d)")
 _MILLIS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 MAX_DURATION_MS = 36_500 * _MILLIS["d"]
-"""What is longer fits no time field of a record."""
+"""A longer duration does not fit in a record's time field."""
 
 DEFAULT_SCHEDULE = ("1m", "5m", "15m", "1h", "2h")
-"""Delays between attempts of a webhook, unless TRACKLY_RETRY_SCHEDULE says otherwise."""
+"""Delays between attempts of a webhook, unless TRACKLY_RETRY_SCHEDULE is set."""
 
 MAX_COMPACTION_LAG_MS = 7 * 86_400_000
-"""Within this, Kafka cleans a partition that gets records: what a newer record of a key has replaced is gone then.
-Without it Kafka may keep it for ever. In a partition that gets none, it does nothing."""
+"""Within this time, Kafka compacts a partition that receives records, removing superseded ones; by default it may keep
+them forever. A partition without new records is unaffected."""
 
 DEFAULT_MAX_MESSAGE_BYTES = 1_048_576
-"""Largest record of a topic that says nothing else."""
+"""Largest record of a topic without its own limit."""
 
 
 def parse_duration(text: str) -> int:
-    """Milliseconds of `250ms`, `30s`, `5m`, `2h` or `7d`. Raises ValueError that names the text."""
+    """Parse `250ms`, `30s`, `5m`, `2h`, or `7d` into milliseconds. Raises ValueError with the text."""
     match = _DURATION.fullmatch(text.strip().lower())
     if match is None:
-        raise ValueError(f"{text!r} is not a valid duration: write a number and ms, s, m, h or d, such as 15m")
+        raise ValueError(f"{text!r} is not a valid duration: write a number and ms, s, m, h, or d, such as 15m")
     millis = int(match[1]) * _MILLIS[match[2]]
     if millis > MAX_DURATION_MS:
         raise ValueError(f"{text!r} is longer than 100 years")
@@ -39,20 +39,20 @@ def parse_duration(text: str) -> int:
 
 
 PUBLIC_COMPRESSION = "gzip"
-"""What the broker compresses public topics with, whatever their writers use: every Kafka client reads it with nothing
-installed. kafkajs has no other codec, kafka-python and aiokafka need packages for others."""
+"""The broker recompresses public topics with this codec, because every Kafka client reads it without extra packages:
+kafkajs has no other one, and kafka-python and aiokafka need packages for others."""
 
 FIXED = ("cleanup.policy", "message.timestamp.type", "max.message.bytes")
-"""Settings of topics on which the code relies: no deployment changes them."""
+"""Topic settings that the code relies on; no deployment may change them."""
 
 TopicSettings = Mapping[str, Mapping[str, str]]
-"""Kafka's settings by name, of topics by name without the prefix; `*` is all topics."""
+"""Kafka settings by name, for topics by name without the prefix; `*` is all topics."""
 
 
 def parse_topic_settings(text: str) -> dict[str, dict[str, str]]:
-    """`sms.raw:retention.ms=1209600000, *:segment.bytes=104857600` by topic and setting. Raises ValueError.
+    """Parse `sms.raw:retention.ms=1209600000, *:segment.bytes=104857600` by topic and setting. Raises ValueError.
 
-    Changed are settings that cost space or time, not those by which records would be lost or kept twice.
+    Settings that affect space or time may be changed, but not those that could lose or duplicate records.
     """
     found: dict[str, dict[str, str]] = {}
     known = {topic.name: topic for topic in Catalogue().values() if topic.delay_ms is None}
@@ -64,25 +64,25 @@ def parse_topic_settings(text: str) -> dict[str, dict[str, str]]:
         if topic != "*" and topic not in known:
             raise ValueError(f"{topic!r} is not a known topic: `trackly topics list` has them")
         if name in FIXED:
-            raise ValueError(f"{name} is relied on and cannot be changed")
+            raise ValueError(f"{name} must not be changed: the code relies on it")
         if name == "retention.ms" and (
             topic == "*" or known[topic].compacted or known[topic].id.startswith("webhooks_")
         ):
-            raise ValueError(f"retention.ms of {topic} is relied on and cannot be changed")
+            raise ValueError(f"retention.ms of {topic} must not be changed: the code relies on it")
         if name == "retention.ms" and not re.fullmatch(r"-1|[1-9][0-9]{0,15}", value):
-            raise ValueError(f"retention.ms={value} is not a number of milliseconds, nor -1 for ever")
+            raise ValueError(f"retention.ms={value} must be a number of milliseconds, or -1 for no limit")
         found.setdefault(topic, {})[name] = value
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic as it is created on Kafka.
+    """A topic as created on Kafka.
 
-    `retention_ms` is None for topics kept forever; `record` is None where no schema is in use yet;
-    `append_time`: its records have the time at which the broker got them, whatever the writer's clock says;
-    `shares_partitions` says that the count is TRACKLY_PARTITIONS; `mirrors` is the id of the topic that it repeats
-    without numbers; `delay_ms` is set for the delay tiers; `own_settings` are what this deployment has decided.
+    `retention_ms` is None for topics kept forever; `record` is None if no schema is in use yet; `append_time`: its
+    records have the broker's time, whatever the writer's clock says; `shares_partitions`: its count is
+    TRACKLY_PARTITIONS; `mirrors` is the id of the topic that it repeats without numbers; `delay_ms` is set for delay
+    tiers; `own_settings` are this deployment's choices.
     """
 
     id: str
@@ -110,7 +110,7 @@ class Topic:
 
     @property
     def settings(self) -> dict[str, str]:
-        """Topic settings as Kafka names them."""
+        """Topic settings by Kafka's names."""
         policies = ["compact"] if self.compacted else []
         if self.retention_ms is not None:
             policies.append("delete")
@@ -127,10 +127,10 @@ class Topic:
 
 
 class Catalogue(Mapping[str, Topic]):
-    """All topics by short name, with this deployment's prefix, partition count and retry schedule.
+    """All topics by short name, with this deployment's prefix, partition count, and retry schedule.
 
-    Each delay of the schedule makes a delay topic of its own, `webhooks_retry.15m`. `own` are settings of topics that
-    the deployment has decided (`parse_topic_settings`).
+    Each delay of the schedule has its own delay topic, `webhooks_retry.15m`. `own` are topic settings chosen by the
+    deployment (`parse_topic_settings`).
     """
 
     def __init__(
@@ -162,11 +162,11 @@ class Catalogue(Mapping[str, Topic]):
         return len(self._topics)
 
     def named(self, name: str) -> Topic | None:
-        """The topic of this name on Kafka, with or without the prefix, or None."""
+        """Return the topic with this name on Kafka, with or without the prefix, or None."""
         return self._by_name.get(name) or self._by_name.get(self.prefix + name)
 
     def compatibility(self, record: str) -> str:
-        """How a record may change, as registries name it: FULL_TRANSITIVE where a public topic has it."""
+        """Return how a record may change, in registries' terms: FULL_TRANSITIVE if a public topic has it."""
         public = any(topic.public for topic in self.values() if topic.record == record)
         return "FULL_TRANSITIVE" if public else "BACKWARD_TRANSITIVE"
 
@@ -177,9 +177,9 @@ class Catalogue(Mapping[str, Topic]):
         return sorted(tiers, key=lambda t: t.delay_ms or 0)
 
     def delay_tier_named(self, name: str) -> Topic | None:
-        """The delay topic of this name on Kafka, also one of an earlier schedule; None for other topics.
+        """Return the delay topic with this name on Kafka, even of an earlier schedule; None for other topics.
 
-        Webhooks that wait when the schedule is changed are found again by this.
+        This finds webhooks that were waiting when the schedule changed.
         """
         entry = _entries()["webhooks_retry"]
         before, after = (self.prefix + entry["name"]).split("{delay}")

@@ -1,1 +1,1 @@
-"""What leaves trackly: webhooks to customers. Each sink is a consumer of its own on the event topics."""
+"""What leaves trackly: webhooks, forwarded items, and alerts. Each sink has its own consumer on the event topics."""

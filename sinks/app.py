@@ -1,4 +1,4 @@
-"""The Faust app `sinks`: webhooks, their delay tiers and replays, and the sinks beside them."""
+"""The Faust app `sinks`: webhooks with their delay tiers and replays, and the other sinks."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ SINKS: Mapping[str, Callable[[SinkParts], Sink]] = {
     "forwarding": forwarding,
     "alerts": alerts,
 }
-"""What reads beside the webhooks, by the name of its consumer group."""
+"""Sinks besides the webhooks, by consumer group name."""
 
 LAST_ATTEMPTS = 5.0
-"""Seconds that partitions are not given up for the sake of the log of attempts."""
+"""Seconds for which a revocation may wait for the log of attempts."""
 
 
 class Sinks(Worker):
@@ -107,7 +107,7 @@ class Sinks(Worker):
         )
 
     def rejections(self) -> dict[Labels, float]:
-        """What webhooks rejected: they are settled one by one, not by batches."""
+        """Records rejected by the webhooks, which settle one by one and not in batches."""
         return rejected_of(self.webhooks.counts)
 
     async def on_start(self) -> None:
@@ -123,7 +123,7 @@ class Sinks(Worker):
             sink.start()
 
     async def on_stop(self) -> None:
-        """Stop releasing webhooks, finish those under way, disconnect."""
+        """Stop releasing webhooks, finish those in progress, disconnect."""
         await self.replays.stop()
         await asyncio.gather(*(sink.stop() for sink in self.sinks))
         await self.forwarder.stop()
@@ -135,7 +135,7 @@ class Sinks(Worker):
         await self.accounts.stop()
 
     def share(self) -> float:
-        """This process's share of the partitions of events."""
+        """This process's share of the event partitions."""
         return sum(tp.topic in self._event_topics for tp in self.consumer.ledgers) / self._event_partitions
 
     def owns(self, endpoint: str) -> bool:
@@ -145,7 +145,7 @@ class Sinks(Worker):
         return TopicPartition(topic.name, number) in self.consumer.ledgers
 
     async def write_pause(self, pause: EndpointPause) -> None:
-        """Write the pause of an endpoint, acknowledged."""
+        """Write an endpoint's pause, acknowledged."""
         await write_pause(self.records_producer, self.bus, self.codec, pause)
 
     async def tell(self, alert: EndpointAlert) -> None:
@@ -159,7 +159,7 @@ class Sinks(Worker):
 
     async def _drain(self, timeout: float) -> bool:
         drained = await self.webhooks.drain(timeout)
-        # The last attempts too, but nobody waits for them long.
+        # The last attempts are written too, but only for a short time.
         flushing = asyncio.gather(self.attempts.flush(), return_exceptions=True)
         await asyncio.wait([flushing], timeout=LAST_ATTEMPTS)
         return drained
@@ -187,7 +187,7 @@ class Sinks(Worker):
 
 
 def create_app(settings: SinksSettings, clock: Clock | None = None) -> Sinks:
-    """The app with its agent."""
+    """Return the app with its agent."""
     worker = Sinks(settings, clock or SystemClock())
 
     @worker.stage("webhooks", *TOPICS)

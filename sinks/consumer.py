@@ -1,7 +1,7 @@
-"""A sink: what is done with records beside their way to the webhooks, and the one loop that reads for all sinks.
+"""The interface of a sink, a consumer of records apart from the webhooks, and the loop that reads for all sinks.
 
-Each reads in a group of its own, so that none waits for another one, nor for the webhooks. CONTRIBUTING.md says how to
-add one.
+Each sink has its own consumer group, so none waits for another or for the webhooks. CONTRIBUTING.md says how to add
+one.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from sinks.settings import SinksSettings
 log = logging.getLogger(__name__)
 
 OLDEST_MS = 3_600_000
-"""Records that were written longer ago are passed over: nobody waits any more for what follows from them."""
+"""Records older than this are skipped: nobody waits for their results anymore."""
 
 RESTART_SECONDS = 5.0
-"""Between two starts of a consumer, when Kafka gives nothing."""
+"""Seconds between restarts of a consumer while Kafka is unavailable."""
 
 PLACES_SECONDS = 0.5
-"""How long it is waited to learn where partitions begin: one of them may have no leader."""
+"""Seconds to wait for the beginnings of partitions: one of them may have no leader."""
 
 COMMIT_SECONDS = 1.0
-"""Between two commits at least."""
+"""Minimum seconds between commits."""
 
 FetchedRecord = Any
 
@@ -44,58 +44,58 @@ Post = Callable[[str, Mapping[str, str], bytes, bool], Awaitable[Outcome]]
 """`Sender.post`: URL, headers, body, whether http is allowed."""
 
 Write = Callable[[str, Record, str, str, int], Awaitable[None]]
-"""Writes a record, acknowledged: topic (short name of the catalogue), record, key, event id, time in ms."""
+"""Writes a record, acknowledged: topic (catalogue short name), record, key, event id, time in ms."""
 
 Positions = Mapping[Any, int]
 """The next offset of each partition."""
 
 
 class Sink(Protocol):
-    """What a sink is to the loop that reads for it."""
+    """What the reading loop needs from a sink."""
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """What it reads (short names of the catalogue)."""
+        """The topics it reads (catalogue short names)."""
 
     @property
     def alone(self) -> bool:
-        """Whether one process reads everything and the others stand by: for what is counted over all partitions."""
+        """Whether one process reads everything while the others stand by, to count across partitions."""
 
     @property
     def from_now_on(self) -> bool:
-        """Whether a sink that has never read begins with what is written from then on."""
+        """Whether a sink that has never read skips existing records."""
 
     @property
     def gather_bytes(self) -> int:
-        """While records come, Kafka answers once it has so many bytes, or after half a second. 1: at once."""
+        """Size in bytes at which Kafka answers a busy fetch, or after half a second. 1: at once."""
 
     async def wanted(self) -> None:
-        """Return when there is something to read for. Where it never is, the sink costs nothing."""
+        """Return once there is a reason to read. A sink that is never wanted costs nothing."""
 
     def take(self, found: Mapping[Any, list[FetchedRecord]]) -> None:
-        """Do, or begin to do, what follows from records by partition; called without any, too, twice a second.
+        """Process records, or start to, given by partition; also called without records, twice a second.
 
-        What cannot be read was rejected by others already, and stops nothing.
+        Unreadable records were rejected by other stages, and must not stop a sink.
         """
 
     def settled(self) -> Positions:
-        """Up to where everything is done. Empty: nothing new since the last time."""
+        """Return up to where everything is done. Empty: nothing new since the last call."""
 
     async def hand_over(self) -> Positions:
-        """Finish within seconds: the partitions go to another process. Returns what was settled by that."""
+        """Finish within seconds, because the partitions are moving. Returns what has settled."""
 
     async def stop(self) -> None:
-        """The process ends: finish what is under way within seconds, or leave it."""
+        """Stop with the process: finish work within seconds, or abandon it."""
 
 
 @dataclass(frozen=True)
 class SinkParts:
-    """What a sink is made of."""
+    """What sinks are built from."""
 
     settings: SinksSettings
     accounts: Accounts
     on_setting: list[Callable[[str, str], None]]
-    """Called with the short name of a topic and a key when a setting is written or deleted."""
+    """Called with a topic's short name and a key when a setting is written or deleted."""
     codec: Codec
     post: Post
     write: Write
@@ -104,7 +104,7 @@ class SinkParts:
 
 
 class SinkConsumer:
-    """Reads for one sink. It starts again when Kafka gives nothing, or the sink fails. `name` is that of its group."""
+    """Reads for one sink, and restarts if Kafka is unavailable or the sink fails. `name` is that of its group."""
 
     def __init__(self, name: str, sink: Sink, settings: BusSettings, clock: Clock) -> None:
         self._name = name
@@ -116,11 +116,11 @@ class SinkConsumer:
         self._task: asyncio.Task[NoReturn] | None = None
 
     def start(self) -> None:
-        """Begin."""
+        """Start."""
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        """Finish what is under way, a few seconds at most."""
+        """Finish work in progress, within a few seconds."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -132,9 +132,9 @@ class SinkConsumer:
             try:
                 await self._consume()
             except KafkaError as error:
-                log.warning("%s: nothing is read at the moment: %s", self._name, type(error).__name__)
+                log.warning("%s cannot read right now: %s", self._name, type(error).__name__)
             except Exception:
-                log.exception("%s failed; it starts again", self._name)
+                log.exception("%s failed; restarting", self._name)
             await asyncio.sleep(RESTART_SECONDS)
 
     async def _consume(self) -> NoReturn:

@@ -11,7 +11,7 @@ from outbound.settings import OutboundSettings
 
 
 class SinksSettings(OutboundSettings):
-    """What sinks needs beside the settings of Kafka and of requests to customers."""
+    """Settings of sinks besides those for Kafka and for requests to customers."""
 
     in_flight_per_endpoint: int = Field(
         default=16,
@@ -98,12 +98,12 @@ class SinksSettings(OutboundSettings):
     def _mail_whole_or_not(self) -> SinksSettings:
         if self.smtp_host:
             if not self.mail_from:
-                raise ValueError("TRACKLY_SMTP_HOST needs TRACKLY_MAIL_FROM, the address that notices come from")
+                raise ValueError("TRACKLY_SMTP_HOST requires TRACKLY_MAIL_FROM, the sender address of notices")
             check_email(self.mail_from)
         if bool(self.smtp_user) != bool(self.smtp_password.get_secret_value()):
-            raise ValueError("TRACKLY_SMTP_USER and TRACKLY_SMTP_PASSWORD are set together or not at all")
+            raise ValueError("set both TRACKLY_SMTP_USER and TRACKLY_SMTP_PASSWORD, or neither")
         if self.smtp_user and self.smtp_tls == "none":
-            raise ValueError("TRACKLY_SMTP_USER needs TLS: set TRACKLY_SMTP_TLS to starttls or tls")
+            raise ValueError("TRACKLY_SMTP_USER requires TLS: set TRACKLY_SMTP_TLS to starttls or tls")
         return self
 
     host: str = Field(

@@ -36,7 +36,7 @@ def metric_interval(environment: Mapping[str, str]) -> float:
     name = "OTEL_METRIC_EXPORT_INTERVAL"
     given = environment.get(name, "").strip() or "60000"
     if not given.isdigit() or not int(given):
-        raise TelemetryWrong(f"{name}={given} is not a number. Expected: milliseconds, a whole number above 0.")
+        raise TelemetryWrong(f"{name}={given}: it is not a whole number above 0. Expected: milliseconds.")
     return int(given) / 1000
 
 
@@ -57,5 +57,5 @@ def _protocol(signal: Signal, environment: Mapping[str, str]) -> str:
 def _one_of(name: str, expected: tuple[str, ...], environment: Mapping[str, str]) -> str | None:
     given = environment.get(name, "").strip().lower()
     if given and given not in expected:
-        raise TelemetryWrong(f"{name}={given} is not supported by trackly. Expected: {' or '.join(expected)}.")
+        raise TelemetryWrong(f"{name}={given}: trackly does not support it. Expected: {' or '.join(expected)}.")
     return given or None

@@ -1,4 +1,4 @@
-"""What Alembic runs for each command; `database.migrating` gives the connection."""
+"""Alembic's entry point for each command; `database.migrating` passes the connection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ connection = context.config.attributes["connection"]
 context.configure(
     connection=connection,
     target_metadata=METADATA,
-    # SQLite cannot change a column: there the table is made anew and filled from the old one.
+    # SQLite cannot change a column: the table is recreated and filled from the old one.
     render_as_batch=True,
 )
 with context.begin_transaction():

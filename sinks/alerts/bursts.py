@@ -1,7 +1,7 @@
-"""Bursts: what happens many times within a minute is told once, with a count and the commonest reasons. Pure.
+"""Bursts: what happens many times within a minute is reported once, with a count and the most frequent reasons. Pure.
 
-What happens first in a quiet time is told after GATHER seconds, with whatever has come by then; what follows is told a
-minute later, once, and so on each minute until one is quiet.
+The first alert after a quiet time is sent after GATHER seconds, with whatever has arrived by then; later ones are sent
+together, once a minute, until a minute is quiet.
 """
 
 from __future__ import annotations
@@ -14,22 +14,21 @@ from accounts.alerts import TYPES
 from sinks.alerts.rules import Alert
 
 GATHER, WINDOW = 3.0, 60.0
-"""Seconds until the first of a quiet time is told, and between two that are told."""
+"""Seconds until the first alert after a quiet time is sent, and between further ones."""
 
 MOST_REASONS = 50
-"""Reasons of a burst that are counted by themselves; all others are one."""
+"""Reasons counted separately in a burst; all others are counted together."""
 
 TOP = 5
-"""Reasons that are told by name."""
+"""Reasons reported by name."""
 
 OTHERS = "other reasons"
 
 
 @dataclass(slots=True)
 class Burst:
-    """Alerts of one account and type. `since` is when the first came, in ms since 1970 UTC, `mark` what its reader
-    said of the place that it came from.
-    """
+    """Alerts of one account and type. `since` is when the first arrived, in ms since 1970 UTC; `mark` is its reader's
+    position."""
 
     first: Alert
     since: int
@@ -46,7 +45,7 @@ class Burst:
 
     @property
     def title(self) -> str:
-        """What happened, in a few words."""
+        """Return what happened, in a few words."""
         if self.count == 1:
             return self.first.title
         span = "in the last minute" if self.in_a_minute else "just now"
@@ -54,7 +53,7 @@ class Burst:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What is told beside the title: of a single alert its facts, of several how often each reason came."""
+        """Return the details below the title: the facts of a single alert, or the count of each reason."""
         if self.count == 1:
             return dict(self.first.facts)
         top = [(reason, count) for reason, count in self.reasons.most_common() if reason != OTHERS][:TOP]
@@ -69,9 +68,8 @@ class _Window:
 
 
 class Bursts:
-    """Gathers alerts. Times are in seconds of a clock that never goes back; the memory grows with accounts and types
-    that something happened to within the last minute, and with nothing else.
-    """
+    """Gathers alerts. Times are in monotonic seconds; memory is bounded by the accounts and types with alerts in the
+    last minute."""
 
     def __init__(self) -> None:
         self._windows: dict[tuple[str, str], _Window] = {}
@@ -80,7 +78,7 @@ class Bursts:
         return len(self._windows)
 
     def add(self, alert: Alert, now: float, at: int, mark: int = 0) -> None:
-        """Take an alert. `at` is the time in ms since 1970 UTC."""
+        """Add an alert. `at` is the time in ms since 1970 UTC."""
         key = (alert.account, alert.type)
         window = self._windows.get(key)
         if window is None:
@@ -91,7 +89,7 @@ class Bursts:
         window.burst.add(alert)
 
     def due(self, now: float) -> Iterator[Burst]:
-        """Bursts whose time has come. They are given once."""
+        """Return bursts that are due. Each is returned once."""
         for key, window in list(self._windows.items()):
             if now < window.due:
                 continue
@@ -102,11 +100,11 @@ class Bursts:
             window.burst, window.due = None, now + WINDOW
 
     def all(self) -> list[Burst]:
-        """Whatever is gathered, at once. Nothing is held afterwards."""
+        """Return everything gathered, and forget it."""
         found = [window.burst for window in self._windows.values() if window.burst is not None]
         self._windows.clear()
         return found
 
     def oldest_mark(self) -> int | None:
-        """The least mark of what was not given yet."""
+        """Return the lowest mark that has not been returned yet."""
         return min((window.burst.mark for window in self._windows.values() if window.burst is not None), default=None)

@@ -1,6 +1,5 @@
-"""The channels of accounts: each address has a lane of its own, in which alerts wait, are posted together, and are
-given up when the address does not take them. No lane waits for another.
-"""
+"""Account channels: each address has its own lane, in which alerts wait, are posted together, and are given up if the
+address does not accept them. No lane waits for another."""
 
 from __future__ import annotations
 
@@ -24,21 +23,21 @@ TRIES = 5
 """Attempts of one post."""
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
-"""Seconds before a post is tried again: doubled each time, or as long as the channel asks, up to the longest."""
+"""Seconds before a retry: doubled each time, or as long as the channel asks, up to the maximum."""
 
 WAITING = 100
-"""Alerts that wait for one address. Of more, the oldest are given up."""
+"""Alerts that may wait for one address; beyond that, the oldest are given up."""
 
 PATIENCE = 300.0
-"""Seconds after which an alert that waits is given up."""
+"""Seconds after which a waiting alert is given up."""
 
 REPEATABLE = frozenset({408, 425, *THROTTLES})
-"""Statuses below 500 that another attempt may change (RFC 9110 section 15.5.9, RFC 8470 section 5.2)."""
+"""Statuses below 500 for which a retry may succeed (RFC 9110 section 15.5.9, RFC 8470 section 5.2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where alerts go: a channel of `FORMATS`, its URL, the secret that signs them, whether http is allowed."""
+    """Where alerts go: a channel of `FORMATS`, its URL, the signing secret, and whether http is allowed."""
 
     channel: str
     url: str = field(repr=False)
@@ -58,7 +57,7 @@ class _Waiting(NamedTuple):
 
 
 class Channels:
-    """Lanes by address. `counts` are by channel and what came of an alert: `told`, a status, an error, `late`."""
+    """Lanes by address. `counts` are by channel and outcome: `told`, a status, an error, `late`."""
 
     def __init__(self, send: Send, clock: Clock) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
@@ -72,7 +71,7 @@ class Channels:
         return len(self._lanes)
 
     async def tell(self, address: Address, notice: Notice) -> str:
-        """Tell an alert. Returns `told`, or the status or error with which it was given up; it never raises."""
+        """Send an alert. Returns `told`, or the status or error for which it was given up; never raises."""
         lane = self._lanes.get(address)
         if lane is None:
             lane = self._lanes[address] = _Lane(address, FORMATS[address.channel], self)
@@ -84,17 +83,17 @@ class Channels:
         return end
 
     def stop(self) -> None:
-        """Leave what is under way."""
+        """Abandon what is in progress."""
         for task in self._tasks:
             task.cancel()
 
     async def send(self, address: Address, headers: Mapping[str, str], body: bytes) -> Outcome:
-        """Post, when neither the address nor its host is to be silent."""
+        """Post once neither the address nor its host is paused."""
         await self._clock.sleep(self._silent_until.get(address.host, 0.0) - self._clock.monotonic())
         return await self._send(address.url, headers, body, address.allow_http)
 
     def silence(self, host: str, seconds: float) -> None:
-        """Post nothing to any address on a host for so long. It speaks for itself alone: whose it is, is not known."""
+        """Pause all addresses of a host for this long. Only the answering address is known to be affected."""
         now = self._clock.monotonic()
         until = now + min(seconds, LONGEST_WAIT)
         still = {name: at for name, at in self._silent_until.items() if at > now}
@@ -109,7 +108,7 @@ class Channels:
 
 
 class _Lane:
-    """Alerts that wait for one address, the oldest first."""
+    """Alerts waiting for one address, oldest first."""
 
     def __init__(self, address: Address, layout: Format, channels: Channels) -> None:
         self.address = address
@@ -118,7 +117,7 @@ class _Lane:
         self._waiting: deque[_Waiting] = deque()
 
     def put(self, notice: Notice, now: float) -> asyncio.Future[str]:
-        """Add an alert. The future is done with what came of it."""
+        """Add an alert. The future returns its outcome."""
         end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(notice, now, end))
         if len(self._waiting) > WAITING:
@@ -168,7 +167,7 @@ class _Lane:
 
 
 def _may_pass(outcome: Outcome) -> bool:
-    """Whether another attempt may end otherwise. A webhook that Discord or Slack has deleted answers 404."""
+    """Whether a retry may succeed. A webhook deleted at Discord or Slack answers 404."""
     if outcome.status is None:
         return outcome.error_class not in ("invalid_url", "refused_address")
     return outcome.status >= 500 or outcome.status in REPEATABLE

@@ -1,4 +1,4 @@
-"""Tells the addresses of an endpoint of its pauses, by email: bounded in pace, tried again, and given up aloud."""
+"""Emails an endpoint's addresses about its pauses: rate-limited, retried, and logged when given up."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ log = logging.getLogger(__name__)
 CHANNEL = "email"
 
 AN_HOUR = 6
-"""Notices about one endpoint in an hour: one that falters goes into a mailbox as seldom as this."""
+"""Notices per endpoint and hour, so that a flapping endpoint does not flood a mailbox."""
 
 OF_ALL_A_MINUTE = 60
-"""Notices of all endpoints in a minute, so that a fault of ours looks to no mail server like junk."""
+"""Notices of all endpoints per minute, so that a fault of ours does not look like spam to mail servers."""
 
 WAITS = (5.0, 30.0, 120.0)
-"""Seconds before a notice is tried again."""
+"""Seconds before each retry."""
 
 AT_ONCE = 2
 """Connections to the mail server."""
 
 Send = Callable[[EmailMessage, tuple[str, ...]], None]
-"""Hands a message over, in a thread. Raises OSError."""
+"""Sends a message in a thread. Raises OSError."""
 
 
 class Mailer:
-    """Tells notices. `counts` are by channel and what came of one, as those of `Channels`."""
+    """Sends notices. `counts` are by channel and outcome, like those of `Channels`."""
 
     def __init__(
         self,
@@ -60,12 +60,12 @@ class Mailer:
         self._turn = asyncio.Semaphore(AT_ONCE)
 
     def wants(self, alert: EndpointAlert) -> bool:
-        """Whether somebody is to be told."""
+        """Whether anybody is to be notified."""
         endpoint = self._accounts.endpoints.get(f"{alert.account}/{alert.endpoint}")
         return endpoint is not None and bool(endpoint.notify)
 
     async def tell(self, alert: EndpointAlert) -> None:
-        """Tell a notice, or give it up; it never raises."""
+        """Send a notice, or give it up; never raises."""
         endpoint = self._accounts.endpoints.get(f"{alert.account}/{alert.endpoint}")
         message = None
         if endpoint is not None:
@@ -79,7 +79,7 @@ class Mailer:
             end = await self._handed_over(message, endpoint.notify)
         self._counts[CHANNEL, end] += 1
         if end != "told":
-            log.error("nobody was told by email of %s of endpoint %s: %s", alert.event, key, end)
+            log.error("nobody was notified by email of %s of endpoint %s: %s", alert.event, key, end)
 
     def _is_too_much(self, key: str) -> bool:
         wait = self._limits.take(key, AN_HOUR / 3_600, AN_HOUR)
@@ -95,21 +95,21 @@ class Mailer:
                 if wait is None or not may_pass(error):
                     return _named(error)
             except Exception:
-                log.exception("a notice failed in an unexpected way")
+                log.exception("a notice failed unexpectedly")
                 return "internal_error"
             await self._clock.sleep(wait)
         raise AssertionError
 
 
 def _named(error: OSError) -> str:
-    """What is told of an error: never its text, which repeats addresses."""
+    """Describe an error without its text, which repeats addresses."""
     return str(error.smtp_code) if isinstance(error, smtplib.SMTPResponseException) else type(error).__name__
 
 
 def mailer_of(
     settings: SinksSettings, accounts: Accounts, clock: Clock, counts: Counter[tuple[str, str]]
 ) -> Mailer | None:
-    """Who tells of pauses by email, where there is an SMTP server."""
+    """Return the mailer for pauses, if an SMTP server is configured."""
     if not settings.smtp_host:
         return None
     server = SmtpServer(

@@ -1,4 +1,4 @@
-"""What an account is alerted to: a record of Kafka becomes an alert, or none. Pure functions."""
+"""Turns Kafka records into alerts, or none. Pure functions."""
 
 from __future__ import annotations
 
@@ -23,23 +23,22 @@ from schemas.records import (
 
 ENDPOINT_EVENTS: Mapping[str, str] = {
     "endpoint.paused": "Webhook endpoint {} is paused",
-    "endpoint.expiring": "Webhooks of the paused endpoint {} expire soon",
+    "endpoint.expiring": "Webhooks of the paused endpoint {} will expire soon",
     "endpoint.recovered": "Webhook endpoint {} answers again",
 }
-"""Titles by event of an endpoint."""
+"""Titles by endpoint event."""
 
 SILENT = frozenset({NOT_SUPPORTED, OTHER_CHANNEL})
-"""Reasons of what was understood and gives no event, such as that somebody is typing."""
+"""Reasons for items that are understood but produce no event, such as typing notices."""
 
 LONGEST = 200
-"""Characters of a fact or a reason. Providers write some of them."""
+"""Maximum characters of a fact or a reason, some of which providers write."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One thing that happened. `type` is one of `accounts.alerts.TYPES`; `reason` is what many of them are told apart
-    by; `facts` are told where it is the only one. Numbers of recipients are masked.
-    """
+    """One incident. `type` is one of `accounts.alerts.TYPES`; `reason` distinguishes incidents of a type; `facts` are
+    shown for a single one. Recipients' numbers are masked."""
 
     event_id: str
     account: str
@@ -50,7 +49,7 @@ class Alert:
 
 
 def alert_of(record: object) -> Alert | None:
-    """The alert that a record of Kafka gives. None: nobody is alerted by it."""
+    """Return the alert for a Kafka record. None: it causes no alert."""
     rule = _RULES.get(type(record))
     return None if rule is None else rule(record)
 
@@ -61,7 +60,7 @@ def _of_delivery(event: DeliveryEvent) -> Alert | None:
     provider = PROVIDERS.get(event.provider)
     is_billing = provider is not None and event.status_detail in provider.billing_details
     if not is_billing and event.status_class in ("complaint", "opt_out"):
-        return None  # the contact's removal tells it
+        return None  # the contact's removal reports it
     return _alert(
         event,
         "billing" if is_billing else "delivery_failures",
@@ -94,7 +93,7 @@ def _of_unsubscribe(event: UnsubscribeEvent) -> Alert | None:
 
 
 def _of_removed(event: RemovedEvent) -> Alert | None:
-    # What removes a contact for its failures is told with them, and an operator knows what it ordered.
+    # Failures that remove a contact are reported with the failures, and operators know what they ordered.
     if event.reason != "complaint":
         return None
     return _alert(
@@ -112,7 +111,7 @@ def _of_removed(event: RemovedEvent) -> Alert | None:
 
 
 def _of_reply(event: ReplyEvent) -> Alert:
-    # The text is not told: it may hold anything, and a channel keeps it for good.
+    # The text is not included: it may contain anything, and a channel keeps it for good.
     return _alert(
         event,
         "inbound_messages",
@@ -124,12 +123,12 @@ def _of_reply(event: ReplyEvent) -> Alert:
 
 def _of_rejected(record: RejectedRecord) -> Alert | None:
     if record.account is None:
-        return None  # nobody's
+        return None  # belongs to nobody
     if record.may_opt_out:
         return _alert(
             record,
             "unread_opt_outs",
-            "What could not be read may be an opt-out",
+            "Something unreadable may be an opt-out",
             record.reason,
             {"Provider": record.provider, "Reason": record.reason, "Id": record.event_id},
         )
@@ -164,7 +163,7 @@ def _of_held(held: RemovalsHeld) -> Alert:
     return _alert(
         held,
         "held_removals",
-        "Removals from a list are held: say yes or no",
+        "Removals from a list are held: approve or reject them",
         f"{held.list_number or 'every list'}: {held.reason}",
         {
             "List": held.list_number or "every list",

@@ -1,4 +1,4 @@
-"""Tells a burst of alerts to its account's channels, and writes down what came of it."""
+"""Sends a burst of alerts to its account's channels, and records the outcome."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from sinks.alerts.rules import Alert
 log = logging.getLogger(__name__)
 
 MUTED, NO_CHANNEL, GIVEN_UP = "muted", "no_channel", "given_up"
-"""Outcomes of an alert beside `told`."""
+"""Outcomes of an alert besides `told`."""
 
 WRITE_AGAIN = 5.0
-"""Seconds between two attempts to write an alert down while Kafka does not take it."""
+"""Seconds between attempts to record an alert while Kafka rejects it."""
 
 
 class Teller:
-    """Tells bursts. `write` returns when the record is acknowledged, and raises KafkaError."""
+    """Sends bursts. `write` returns once the record is acknowledged, and raises KafkaError."""
 
     def __init__(
         self, accounts: Accounts, channels: Channels, write: Callable[[AlertTold], Awaitable[None]], clock: Clock
@@ -40,12 +40,12 @@ class Teller:
         self._clock = clock
 
     def wants(self, alert: Alert) -> bool:
-        """Whether the alert's account is there and wants alerts of this type."""
+        """Whether the alert's account exists and wants alerts of this type."""
         account = self._accounts.accounts.get(alert.account)
         return account is not None and is_on(account, alert.type)
 
     async def tell(self, burst: Burst) -> None:
-        """Tell a burst to every channel, and return when what came of it is written down."""
+        """Send a burst to every channel, and return once the outcome is recorded."""
         account = self._accounts.accounts.get(burst.first.account)
         if account is None:
             return
@@ -74,11 +74,11 @@ class Teller:
             url = await asyncio.to_thread(resolve, reference)
             secret = await asyncio.to_thread(signing_secret, account, channel)
         except SecretMissing as missing:
-            log.error("alerts of account %s do not go to %s: %s", account.id, channel, missing)
+            log.error("alerts of account %s cannot be sent to %s: %s", account.id, channel, missing)
             return "secret_missing"
         end = await self._channels.tell(Address(channel, url, secret, account.allow_http), notice)
         if end != TOLD:
-            log.error("%s did not take alert %s of account %s: %s", channel, notice.event_id, account.id, end)
+            log.error("%s rejected alert %s of account %s: %s", channel, notice.event_id, account.id, end)
         return end
 
     async def _write_down(self, record: AlertTold) -> None:
@@ -86,12 +86,12 @@ class Teller:
             try:
                 return await self._write(record)
             except KafkaError as error:
-                log.error("alert %s is not written down yet: %s", record.event_id, type(error).__name__)
+                log.error("alert %s is not recorded yet: %s", record.event_id, type(error).__name__)
                 await self._clock.sleep(WRITE_AGAIN)
 
 
 def notice_of(burst: Burst, now: int) -> Notice:
-    """What is told of a burst at a time, in ms since 1970 UTC."""
+    """Return the notice for a burst at a time, in ms since 1970 UTC."""
     first = burst.first
     return Notice(
         event_id=derived_id("alert", first.account, first.type, first.event_id),
@@ -107,7 +107,7 @@ def notice_of(burst: Burst, now: int) -> Notice:
 
 
 def told(notice: Notice, outcome: str, ends: dict[str, str]) -> AlertTold:
-    """The record of an alert: its outcome, and what came of each channel."""
+    """Return an alert's record: its outcome, and that of each channel."""
     return AlertTold(
         event_id=notice.event_id,
         account=notice.account,

@@ -1,9 +1,9 @@
-"""Alerts to accounts: a consumer of its own, in a group of its own, beside the webhooks and never in their way.
+"""The alerts sink: its own consumer group, so it never delays the webhooks.
 
-One process of the group reads everything, since bursts are counted over all partitions; the others stand by. An offset
-is committed when every alert before it has been told, or given up, and written down. What was not told yet is in
-memory: after a kill it is read again, and alerts of the last minute (while a channel is down, of the last few minutes)
-may be told twice.
+One process of the group reads everything, because bursts are counted across partitions; the others stand by. An offset
+is committed once every earlier alert has been sent or given up, and recorded. Pending alerts are in memory: after a
+kill they are read again, so alerts of the last minute (of the last few minutes while a channel is down) may be sent
+twice.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from sinks.consumer import FetchedRecord, Positions, SinkParts
 log = logging.getLogger(__name__)
 
 TOPICS = ("delivery", "unsubscribe", "removed", "reply", "rejected", "alerts")
-"""What alerts come from (short names of the catalogue)."""
+"""The topics that cause alerts (catalogue short names)."""
 
 MARK_SECONDS = 5.0
-"""How finely it is remembered up to where alerts were told."""
+"""Resolution, in seconds, of the position up to which alerts were sent."""
 
 FETCH_BYTES = 256 << 10
-"""While records come, Kafka answers once it has so much, or after half a second: no alert is told within seconds."""
+"""Kafka answers a busy fetch at this size, or after half a second: no alert is sent within seconds anyway."""
 
 LAST_SECONDS = 5.0
-"""How long alerts under way are waited for when the process stops or its partitions go to another one."""
+"""Seconds to wait for alerts in progress when the process stops or its partitions move."""
 
 
 class Alerts:
-    """The sink. `bursts` are what is gathered and not told yet."""
+    """The sink. `bursts` holds pending alerts."""
 
     topics = TOPICS
     alone = True
@@ -61,10 +61,10 @@ class Alerts:
         self._telling: dict[asyncio.Task[None], int] = {}
 
     async def wanted(self) -> None:
-        """Events are counted for every account."""
+        """Always wanted: events are counted for every account."""
 
     def take(self, found: Mapping[Any, list[FetchedRecord]]) -> None:
-        """Gather the alerts of records by partition, and tell those whose time has come."""
+        """Gather alerts from records, given by partition, and send due ones."""
         mark = self._mark()
         if mark > self._newest_mark:
             self._passed.append((mark, dict(self._positions)))
@@ -76,19 +76,19 @@ class Alerts:
         self.tell_due()
 
     def tell_due(self) -> None:
-        """Begin to tell the bursts whose time has come."""
+        """Start sending due bursts."""
         for burst in self.bursts.due(self._clock.monotonic()):
             self._tell(burst)
 
     async def tell_all(self) -> None:
-        """Tell what is gathered, whatever its time, and wait for it a few seconds."""
+        """Send everything gathered, due or not, and wait a few seconds for it."""
         for burst in self.bursts.all():
             self._tell(burst)
         if self._telling:
             await asyncio.wait(self._telling, timeout=LAST_SECONDS)
 
     def settled(self) -> Positions:
-        """Up to where everything has been told and written down. Empty: nothing new since the last time."""
+        """Return up to where everything has been sent and recorded. Empty: nothing new since the last call."""
         open_marks = [mark for mark in (self.bursts.oldest_mark(), *self._telling.values()) if mark is not None]
         if not open_marks:
             self._passed.clear()
@@ -99,7 +99,7 @@ class Alerts:
         return found
 
     async def hand_over(self) -> Positions:
-        """Tell what is gathered, a few seconds at most: another process reads from now on, from where this stopped."""
+        """Send what is gathered, within a few seconds: another process continues from here."""
         await self.tell_all()
         settled = self.settled()
         self._positions.clear()
@@ -107,7 +107,7 @@ class Alerts:
         return settled
 
     async def stop(self) -> None:
-        """What was not told is read again by the next reader."""
+        """Stop; the next reader reads pending alerts again."""
         for task in self._telling:
             task.cancel()
         self._teller.stop()
@@ -121,7 +121,7 @@ class Alerts:
         except NOT_OF_THE_RECORD:
             raise
         except Exception:
-            log.exception("no alert can be made of a record")
+            log.exception("cannot make an alert of a record")
             return
         if isinstance(value, EndpointAlert) and self._mailer is not None and self._mailer.wants(value):
             self._follow(self._mailer.tell(value), mark)
@@ -132,7 +132,7 @@ class Alerts:
         self._follow(self._teller.tell(burst), burst.mark)
 
     def _follow(self, telling: Coroutine[Any, Any, None], mark: int) -> None:
-        """Tell something; what was read before its end is not committed until then."""
+        """Send something; offsets read before it completes are not committed until then."""
         task = asyncio.get_running_loop().create_task(telling)
         self._telling[task] = mark
         task.add_done_callback(self._told)
@@ -140,14 +140,14 @@ class Alerts:
     def _told(self, task: asyncio.Task[None]) -> None:
         del self._telling[task]
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("an alert failed in an unexpected way", exc_info=error)
+            log.error("an alert failed unexpectedly", exc_info=error)
 
     def _mark(self) -> int:
         return int(self._clock.monotonic() / MARK_SECONDS)
 
 
 def sink(parts: SinkParts) -> Alerts:
-    """The sink of the service."""
+    """Return the service's sink."""
     channels = Channels(parts.post, parts.clock)
 
     async def write_told(told: AlertTold) -> None:

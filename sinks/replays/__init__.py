@@ -1,1 +1,1 @@
-"""Webhooks that are sent again on order."""
+"""Replays: webhooks sent again by order."""

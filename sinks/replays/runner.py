@@ -1,9 +1,9 @@
-"""Replays: webhooks that are sent again on order, from the events on Kafka or from the dead letters.
+"""Replays: sends webhooks again by order, from events on Kafka or from dead letters.
 
-An order is a record on `webhooks_replays`; one sinks process, the owner of that topic's only partition, carries
-orders out. It writes tasks to the topic of due webhooks, at a pace that leaves room for what is new, and beside
-the order how far it is: after the acknowledgement of what that says. So a process that is killed repeats at most
-CHUNK webhooks, with the same ids, and whoever owns the topic next goes on.
+An order is a record on `webhooks_replays`. The sinks process that owns the topic's only partition carries orders out:
+it writes tasks to the topic of due webhooks, at a pace that leaves room for new events, and records its progress beside
+the order once the tasks are acknowledged. So a killed process repeats at most CHUNK webhooks, with the same ids, and
+the topic's next owner continues.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ from sinks.webhooks.retry import TaskHeaders
 log = logging.getLogger(__name__)
 
 CHUNK = 50
-"""Webhooks between two notes of how far a replay is, at most."""
+"""Maximum webhooks between two records of progress."""
 
 TURN = 50
-"""Records after which other work gets its turn."""
+"""Records after which other tasks get a turn."""
 
 NOTE_SECONDS = 5.0
-"""Between two notes while nothing is found that is to be sent."""
+"""Seconds between records of progress while nothing matches."""
 
 LOOK_SECONDS = 1.0
-"""Between two looks at an endpoint that is paused."""
+"""Seconds between checks of a paused endpoint."""
 
 AGAIN_SECONDS = 5.0
-"""After which a replay goes on that Kafka stopped."""
+"""Seconds after which a replay interrupted by Kafka continues."""
 
 MOST_REMEMBERED = 500_000
-"""Ids of dead webhooks that a replay remembers to have sent; about 60 MB."""
+"""Ids of dead webhooks remembered as sent, about 60 MB."""
 
 MOST_FAILED = 500_000
-"""Ids of failed webhooks that are held in memory; about 60 MB."""
+"""Ids of failed webhooks kept in memory, about 60 MB."""
 
 
 class ReplayFailed(Exception):
@@ -61,16 +61,16 @@ class ReplayFailed(Exception):
 
 
 def progress_key(replay_id: str) -> bytes:
-    """Key of a replay's progress; that of its command is the id."""
+    """Return the key of a replay's progress; its command's key is the id."""
     return f"{replay_id}/progress".encode()
 
 
 async def selected(
     settings: BusSettings, codec: Codec, source: Range, selection: Selection
 ) -> AsyncIterator[tuple[Any, WebhookTask | None]]:
-    """Every record of a range, with the webhook that it leads to if it is wanted. Raises aiokafka.errors.KafkaError.
+    """Yield every record of a range, with its webhook if that is wanted. Raises aiokafka.errors.KafkaError.
 
-    A webhook that was given up several times, after replays, is sent once.
+    A webhook given up several times, after replays, is sent once.
     """
     dead: set[str] = set()
     while (records := await source.batch(READ)) is not None:
@@ -83,7 +83,7 @@ async def selected(
                 try:
                     task = selection.task_of(codec.decode(record.value))
                 except CodecError:
-                    pass  # what cannot be read was never a webhook
+                    pass  # an unreadable record was never a webhook
             if task is not None and topic is not None and topic.id == "webhooks_dead":
                 if task.event_id in dead:
                     task = None
@@ -93,9 +93,9 @@ async def selected(
 
 
 async def failed_ids(settings: BusSettings, codec: Codec, endpoint: str, from_ms: int) -> frozenset[str]:
-    """Ids of events that an endpoint was tried with since a time and never took, by the log of attempts.
+    """Return the ids of events that an endpoint has never accepted since a time, by the log of attempts.
 
-    Raises ReplayFailed when they are too many, aiokafka.errors.KafkaError.
+    Raises ReplayFailed if there are too many, aiokafka.errors.KafkaError.
     """
     taken: set[str] = set()
     failed: set[str] = set()
@@ -109,7 +109,7 @@ async def failed_ids(settings: BusSettings, codec: Codec, endpoint: str, from_ms
 
 
 class Replay:
-    """One order that is carried out."""
+    """One order in progress."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class Replay:
         self._noted_at = float("-inf")
 
     async def run(self) -> None:
-        """Carry it out from where it is, to its end."""
+        """Carry it out from its current position to the end."""
         while True:
             try:
                 await self._send_all()
@@ -144,15 +144,15 @@ class Replay:
                 await self.note("failed", error=str(error))
                 return
             except (KafkaError, BrokerUnavailable) as error:
-                log.warning("replay %s waits: %s", self.command.replay_id, type(error).__name__)
+                log.warning("replay %s is waiting: %s", self.command.replay_id, type(error).__name__)
                 await self._clock.sleep(AGAIN_SECONDS)
             except Exception as error:
-                log.exception("replay %s fails", self.command.replay_id)
+                log.exception("replay %s failed", self.command.replay_id)
                 await self.note("failed", error=f"{type(error).__name__}: {error}"[:500])
                 return
 
     async def note(self, state: str, **changes: Any) -> None:
-        """Write down how far it is, acknowledged."""
+        """Record the progress, acknowledged."""
         self.progress = replace(self.progress, state=state, updated_at=self._clock.now_ms(), **changes)
         self._noted_at = self._clock.monotonic()
         await (await self._send("webhooks_replays", self.progress, progress_key(self.command.replay_id), []))
@@ -189,7 +189,7 @@ class Replay:
         await self.note("running", positions=dict(source.positions), sent=self.progress.sent + len(sent))
 
     async def _while_paused(self) -> None:
-        """Wait until the endpoint takes webhooks. Raises ReplayFailed when it is deleted."""
+        """Wait until the endpoint accepts webhooks. Raises ReplayFailed if it is deleted."""
         while not self._endpoint().enabled:
             if self.progress.state != "waiting":
                 await self.note("waiting")
@@ -222,7 +222,7 @@ class Replay:
 
 
 class Replays:
-    """Carries out orders while this process owns their topic. `crash` is called when it cannot go on."""
+    """Carries out orders while this process owns their topic. `crash` is called when it cannot continue."""
 
     def __init__(
         self,
@@ -249,21 +249,21 @@ class Replays:
 
     @property
     def running(self) -> int:
-        """Replays under way in this process."""
+        """Number of replays in progress in this process."""
         return sum(not task.done() for _, task in self._running.values())
 
     async def start(self) -> None:
-        """Begin."""
+        """Start."""
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Stop; the next owner goes on from the last note."""
+        """Stop; the next owner continues from the last recorded progress."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def let_go(self, revoked: Iterable[Any]) -> None:
-        """Let go of everything: the next owner goes on from the last note."""
+        """Abandon all replays; the next owner continues from the last recorded progress."""
         running, self._running = self._running, {}
         for _, task in running.values():
             task.cancel()
@@ -273,7 +273,7 @@ class Replays:
         self._ends.clear()
 
     async def _read_all(self, consumer: Any, assigned: Iterable[Any]) -> None:
-        """Read all orders, from the beginning of their topic."""
+        """Read all orders from the beginning of their topic."""
         tps = list(assigned)
         if tps:
             self._ends = await insist("orders of replays", lambda: consumer.end_offsets(tps))
@@ -309,7 +309,7 @@ class Replays:
         try:
             found = self._codec.decode(record.value)
         except CodecError as error:
-            log.error("a record of a replay is not readable: %s", error)
+            log.error("cannot read a replay record: %s", error)
             return
         if isinstance(found, ReplayCommand):
             self._commands[found.replay_id] = found
@@ -354,8 +354,8 @@ class Replays:
 
 
 def _broke_off(replay: Replay, task: asyncio.Task[None]) -> bool:
-    """Whether a replay ended without a note that it has: Kafka did not take the note."""
+    """Whether a replay ended without recording it, because Kafka did not accept the record."""
     if not task.done() or replay.progress.state in ENDED:
         return False
-    log.warning("replay %s begins again from its last note: %r", replay.command.replay_id, task.exception())
+    log.warning("replay %s restarts from its last recorded progress: %r", replay.command.replay_id, task.exception())
     return True

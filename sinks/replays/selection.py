@@ -1,7 +1,7 @@
-"""Which webhooks a replay sends again, and how they are made: from the events, or from the dead letters. Pure.
+"""Selects and builds the webhooks of a replay, from events or from dead letters. Pure.
 
-What is sent again has the event's id, which is the webhook-id of every attempt, and the body and content type that a
-retry has: for an endpoint that takes several events in a request, an array of one.
+A replayed webhook has the event's id, which is the webhook-id of every attempt, and a retry's body and content type:
+for an endpoint with several events per request, an array of one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from schemas.records import DeadWebhook, EndpointConfig, Record, ReplayCommand, 
 
 
 def topics_of(command: ReplayCommand, endpoint: EndpointConfig) -> tuple[str, ...]:
-    """Topics (catalogue short names) that a replay reads."""
+    """Return the topics (catalogue short names) that a replay reads."""
     if command.outcome == "dead":
         return ("webhooks_dead",)
     wanted = command.events or endpoint.events
@@ -25,21 +25,21 @@ def topics_of(command: ReplayCommand, endpoint: EndpointConfig) -> tuple[str, ..
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The choice of one replay. `failed`: ids that the log of attempts says were never taken, or None for any."""
+    """The selection of one replay. `failed`: ids never accepted according to the log of attempts; None for any."""
 
     command: ReplayCommand
     endpoint: EndpointConfig
     failed: Collection[str] | None = None
 
     def may_hold(self, topic: str, key: bytes | None) -> bool:
-        """Whether a record with this key may be wanted, by the topic's short name: decoding costs more."""
+        """Whether a record with this key may be wanted, by the topic's short name: cheaper than decoding it."""
         if topic == "webhooks_dead":
             return key == self.command.endpoint.encode()
-        # A conversion whose click nobody registered is keyed by its click id.
+        # A conversion of an unregistered click is keyed by click id.
         return topic == "conversion" or key is None or key.startswith(f"{self.endpoint.account}:".encode())
 
     def task_of(self, record: Record) -> WebhookTask | None:
-        """The webhook that a record leads to, or None when it is not wanted."""
+        """Return a record's webhook, or None if it is not wanted."""
         if isinstance(record, DeadWebhook):
             return self._dead(record)
         return self._event(record) if isinstance(record, PublicEvent) else None

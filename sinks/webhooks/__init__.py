@@ -1,1 +1,1 @@
-"""Signed webhooks: what an event leads to, the lanes of endpoints, retries through delay topics, pauses."""
+"""Signed webhooks: fan-out, lanes of endpoints, retries through delay topics, pauses."""

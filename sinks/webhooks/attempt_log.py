@@ -1,8 +1,8 @@
 """The log of attempts: every request to an endpoint, on a topic of its own.
 
 It never slows a webhook down. Records wait in a bounded queue and are written a few times a second, each batch
-acknowledged before the next; while Kafka takes nothing and the queue is full, further attempts are not logged,
-and counted. A process that is killed loses the attempts of its last moments: the webhooks themselves are safe.
+acknowledged before the next. If Kafka is unavailable and the queue is full, further attempts are only counted. A killed
+process loses its last attempts from the log; the webhooks themselves are safe.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ EVERY = 0.1
 """Seconds between two batches."""
 
 WAITING = 20_000
-"""Attempts that may wait to be written. One is about 1 KiB, 2 KiB with the longest answer."""
+"""Attempts that may wait to be written. One is about 1 KiB, or 2 KiB with the longest answer."""
 
 TURN = 100
-"""Records after which other work gets its turn."""
+"""Records after which other tasks get a turn."""
 
 LOOK_BACK_SECONDS = 30.0
-"""How long `answered_since` looks at most."""
+"""Maximum seconds that `answered_since` reads."""
 
 shown_url = lru_cache(10_000)(without_query)
 
@@ -46,7 +46,7 @@ shown_url = lru_cache(10_000)(without_query)
 def attempt_of(
     delivery: Delivery, outcome: Outcome, url: str, seconds: float, now: int, next_at: int | None
 ) -> WebhookAttempt:
-    """Record of an attempt that ended `now` (ms), after `seconds`. `next_at` is when it is tried again, in ms."""
+    """Return the record of an attempt that ended `now` (ms), after `seconds`. `next_at` is the next attempt, in ms."""
     return WebhookAttempt(
         endpoint=delivery.endpoint,
         event_id=delivery.event_id,
@@ -66,17 +66,17 @@ def attempt_of(
 
 
 class BatchProducer(Protocol):
-    """What the log needs of `bus.producer.Producer`."""
+    """What the log needs from `bus.producer.Producer`."""
 
     async def send_batch(self, topic: str, partition: int, records: Iterable[Keyed]) -> int:
-        """Write records of one partition, acknowledged; the last one's offset."""
+        """Write records of one partition, acknowledged; returns the last offset."""
 
     async def partitions(self, topic: str) -> int:
-        """How many partitions a topic has."""
+        """Return a topic's partition count."""
 
 
 class AttemptLog:
-    """Writes attempts, in order, as far as Kafka takes them. `lost` counts those that were not written."""
+    """Writes attempts, in order, as far as Kafka accepts them. `lost` counts the others."""
 
     def __init__(self, producer: BatchProducer, codec: Codec, topic: str, *, waiting: int = WAITING) -> None:
         self.lost = 0
@@ -90,7 +90,7 @@ class AttemptLog:
         self._task: asyncio.Task[None] | None = None
 
     def put(self, attempt: WebhookAttempt) -> None:
-        """Log an attempt soon."""
+        """Queue an attempt."""
         if len(self._queue) < self._bound:
             self._queue.append(attempt)
             self._waits.set()
@@ -98,18 +98,18 @@ class AttemptLog:
             self.lost += 1
 
     def start(self) -> None:
-        """Begin to write."""
+        """Start writing."""
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        """Write what waits, once, then end."""
+        """Write the queue once, then stop."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what waits, and return when it is acknowledged or lost. Raises KafkaError only without any broker."""
+        """Write the queue, and return once it is acknowledged or lost. Raises KafkaError only if there is no broker."""
         partitions = await self._producer.partitions(self._topic)
         groups: dict[int, list[Keyed]] = {}
         for number in range(len(self._queue)):
@@ -128,7 +128,7 @@ class AttemptLog:
             await self._producer.send_batch(self._topic, partition, records)
         except KafkaError as error:
             self.lost += len(records)
-            log.warning("%d attempts are not logged: %s", len(records), type(error).__name__)
+            log.warning("%d attempts were not logged: %s", len(records), type(error).__name__)
 
     async def _run(self) -> None:
         while True:
@@ -137,13 +137,13 @@ class AttemptLog:
             try:
                 await self.flush()
             except Exception as error:
-                log.error("attempts are not logged at the moment: %s: %s", type(error).__name__, error)
+                log.error("attempts cannot be logged right now: %s: %s", type(error).__name__, error)
             if not self._queue:
                 self._waits.clear()
 
 
 async def attempts_in(source: Range, codec: Codec, endpoint: str) -> AsyncIterator[WebhookAttempt]:
-    """Attempts to deliver to an endpoint, in a range of the log. Raises aiokafka.errors.KafkaError."""
+    """Yield attempts to deliver to an endpoint, from a range of the log. Raises aiokafka.errors.KafkaError."""
     key = endpoint.encode()
     while (records := await source.batch(READ)) is not None:
         for record in records:
@@ -156,9 +156,9 @@ async def attempts_in(source: Range, codec: Codec, endpoint: str) -> AsyncIterat
 
 
 async def answered_since(settings: BusSettings, codec: Codec, endpoint: str, since: int) -> bool:
-    """Whether any process has had a 2xx of an endpoint since a time (ms), by the log of attempts.
+    """Whether any process has received a 2xx from an endpoint since a time (ms), by the log of attempts.
 
-    False too where the log cannot be read, or not within LOOK_BACK_SECONDS.
+    False if the log cannot be read, or not within LOOK_BACK_SECONDS.
     """
     try:
         async with asyncio.timeout(LOOK_BACK_SECONDS):

@@ -1,18 +1,18 @@
-"""The circuit breaker of an endpoint: a pure state machine, time is a parameter (monotonic seconds)."""
+"""An endpoint's circuit breaker: a pure state machine; time is a parameter (monotonic seconds)."""
 
 from __future__ import annotations
 
 from enum import Enum
 
 FAILURES = 5
-"""Failures in a row that open the breaker."""
+"""Consecutive failures that open the breaker."""
 
 FIRST_REST = 5.0
-"""Seconds for which it opens the first time; twice as long after each failed probe."""
+"""Seconds for which it opens first; doubled after each failed probe."""
 
 LONGEST_REST = 60.0
-"""Seconds. Not longer than the shortest delay of the schedule, so that a webhook that was turned down finds the
-breaker ready for a probe when it comes again."""
+"""Maximum, in seconds. Not longer than the schedule's shortest delay, so that a deferred webhook finds the breaker
+ready for a probe when it returns."""
 
 
 class State(Enum):
@@ -24,9 +24,9 @@ class State(Enum):
 
 
 class Breaker:
-    """Closed, open after FAILURES failures in a row, and closed again by a probe that succeeds.
+    """Closed; opened by FAILURES consecutive failures; closed again by a successful probe.
 
-    A probe is a real webhook. Attempts that were under way when the breaker opened decide nothing.
+    A probe is a real webhook. Attempts that were in progress when the breaker opened have no effect.
     """
 
     __slots__ = ("_failures", "_first_rest", "_longest_rest", "_open_until", "_rest", "state")
@@ -41,23 +41,23 @@ class Breaker:
 
     @property
     def closed(self) -> bool:
-        """Whether everything is let through."""
+        """Whether it lets everything through."""
         return self.state is State.CLOSED
 
     def take_probe(self, now: float) -> bool:
-        """Whether the caller may send the one probe of an open breaker; the answer is yes once a rest."""
+        """Whether the caller may send the probe of an open breaker; true once per rest."""
         if self.state is not State.OPEN or now < self._open_until:
             return False
         self.state = State.PROBING
         return True
 
     def return_probe(self) -> None:
-        """The probe was not sent after all: somebody else may take it at once."""
+        """Return an unsent probe: somebody else may take it at once."""
         if self.state is State.PROBING:
             self.state = State.OPEN
 
     def record(self, failed: bool, now: float, *, probe: bool = False) -> bool:
-        """Note the end of an attempt; True when the breaker has just opened."""
+        """Record an attempt's outcome; True if it has just opened the breaker."""
         if self.state is State.CLOSED:
             self._failures = self._failures + 1 if failed else 0
             if self._failures < FAILURES:

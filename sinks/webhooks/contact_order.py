@@ -1,30 +1,30 @@
-"""What of an endpoint waits in a delay topic without having been tried: nothing of the same contact may overtake it.
+"""Tracks an endpoint's deferred deliveries, so that none of the same contact overtakes another.
 
-Pure; times are in ms since 1970 UTC. It is a memory of one process: a restart or a rebalance forgets it.
+Pure; times are in ms since 1970 UTC. It is local to one process: a restart or rebalance clears it.
 
-Each delivery that is put off has a mark, its place in the order: later ones have greater marks, and it keeps its mark
-when it is put off again. So one that comes back goes on unless an earlier one of its contact is still out, and a new
-one goes on only if none is. When more wait than can be remembered one by one, the rest are counted by the second of
-their marks, for all contacts together: then a delivery also waits for those of other contacts, but none overtakes.
+Each deferred delivery has a mark, its place in the order: later ones have greater marks, and a delivery keeps its mark
+when deferred again. A returning delivery proceeds unless an earlier one of its contact is still out; a new one proceeds
+only if none is. If more wait than can be remembered individually, the rest are counted by the second of their marks,
+across contacts: then a delivery also waits for those of other contacts, but none overtakes.
 """
 
 from __future__ import annotations
 
 REMEMBERED = 5_000
-"""Deliveries that a lane remembers one by one."""
+"""Deliveries that a lane remembers individually."""
 
 GRACE_MS = 30_000
-"""How long after it was due a delivery is waited for: another process may have taken it."""
+"""How long to wait for a delivery after it was due: another process may have taken it."""
 
 SECOND_MS = 1_000
 
 
 class _Second:
-    """Deliveries whose marks lie in one second: how many are out, until when they are waited for at most.
+    """Deliveries with marks in the same second: how many are out, and until when to wait for them.
 
-    `again` is the least mark of those that were put off again: greater ones let it go first. What a contact has in one
-    second comes back within about one, so when that one goes on, those that come back soon after are put off like the
-    one before them may have been: until `held`.
+    `again` is the lowest mark of those deferred again; greater ones let it go first. A contact's deliveries of one
+    second return within about a second, so when this one proceeds, those returning soon after are deferred, as the one
+    before them may have been: until `held`.
     """
 
     __slots__ = ("again", "again_at", "count", "held", "until")
@@ -38,7 +38,7 @@ class _Second:
 
 
 class Behind:
-    """The deliveries of one endpoint that wait in a delay topic."""
+    """An endpoint's deliveries in delay topics."""
 
     def __init__(self) -> None:
         self._contacts: dict[str, dict[int, int]] = {}
@@ -51,12 +51,12 @@ class Behind:
         return bool(self._contacts or self._crowd)
 
     def next_mark(self, now: int) -> int:
-        """The mark of a delivery that is put off for the first time."""
+        """Return the mark for a delivery that is deferred for the first time."""
         self._mark = max(now, self._mark + 1)
         return self._mark
 
     def put_off(self, contact: str, mark: int, now: int, due_at: int, *, again: bool = False) -> None:
-        """A delivery of this contact waits until `due_at`; `again`: it had come back."""
+        """Note that a contact's delivery waits until `due_at`; `again`: it had returned before."""
         until = due_at + GRACE_MS
         second = self._crowd.get(mark // SECOND_MS)
         if mark in self._contacts.get(contact, ()):
@@ -68,11 +68,11 @@ class Behind:
             self._add_to_crowd(second, mark, now, until, again)
 
     def must_wait(self, contact: str, mark: int | None, now: int) -> bool:
-        """Whether a delivery would overtake one that waits. `mark` is None for one that was never put off."""
+        """Whether a delivery would overtake a waiting one. `mark` is None for one that was never deferred."""
         return self._waits_for_its_own(contact, mark, now) or self._waits_for_the_crowd(mark, now)
 
     def passed(self, contact: str, mark: int, now: int) -> None:
-        """A delivery that had been put off waits no longer: it was queued, or is given up."""
+        """Note that a deferred delivery no longer waits: it was queued or given up."""
         waiting = self._contacts.get(contact, {})
         if waiting.pop(mark, None) is not None:
             self._remembered -= 1
@@ -111,7 +111,7 @@ class Behind:
         if second is None:
             second = self._crowd[mark // SECOND_MS] = _Second()
             second.count = 1
-            if again:  # from before a restart, or it was remembered one by one
+            if again:  # from before a restart, or remembered individually
                 self._crowd = dict(sorted(self._crowd.items()))
         elif not again:
             second.count += 1

@@ -1,4 +1,4 @@
-"""The queue of a lane: deliveries in the order in which they may go."""
+"""A lane's queue: deliveries in the order they may be sent."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from sinks.webhooks.delivery import Delivery
 class ContactQueue:
     """Deliveries that wait for their turn; its length is their number.
 
-    Of the deliveries of one contact one is ready or under way at a time, in the order in which they were added.
+    Of each contact's deliveries, one at a time is ready or in progress, in the order they were added.
     """
 
     def __init__(self) -> None:
         self.ready: deque[Delivery] = deque()
-        """Those that may go: take them from the left, and `release` each when it has gone."""
+        """Those that may be sent: take them from the left, and `release` each afterwards."""
         self.behind = 0
-        """Those that wait for another one of their contact."""
-        # Contacts with a delivery that is ready or under way, and their further deliveries.
+        """Number of deliveries waiting for another one of their contact."""
+        # Contacts with a delivery that is ready or in progress, and their further deliveries.
         self._contacts: dict[str, deque[Delivery] | None] = {}
 
     def __len__(self) -> int:
         return len(self.ready) + self.behind
 
     def add(self, delivery: Delivery) -> None:
-        """Queue a delivery, behind those of its contact."""
+        """Queue a delivery after those of its contact."""
         contact = delivery.contact
         if contact is None:
             self.ready.append(delivery)
@@ -41,20 +41,20 @@ class ContactQueue:
                 waiting.append(delivery)
 
     def release(self, delivery: Delivery) -> None:
-        """The delivery is no longer under way: the next one of its contact is ready."""
+        """Mark a delivery as no longer in progress: its contact's next one becomes ready."""
         contact = delivery.contact
         if contact is None:
             return
         waiting = self._contacts[contact]
         if waiting:
-            # In front: it has waited at least as long as what came after it.
+            # In front: it has waited at least as long as later arrivals.
             self.ready.appendleft(waiting.popleft())
             self.behind -= 1
         else:
             del self._contacts[contact]
 
     def emptied(self) -> list[Delivery]:
-        """All that waited, each contact's in its order. What is under way is still to be released."""
+        """Remove and return all waiting deliveries, in order per contact. Those in progress must still be released."""
         found: list[Delivery] = []
         for delivery in self.ready:
             found.append(delivery)
@@ -62,7 +62,7 @@ class ContactQueue:
                 found.extend(self._contacts.pop(delivery.contact) or ())
         for contact, others in self._contacts.items():
             found.extend(others or ())
-            self._contacts[contact] = None  # the first one is under way
+            self._contacts[contact] = None  # the first one is in progress
         self.ready.clear()
         self.behind = 0
         return found

@@ -1,10 +1,10 @@
-"""Delay tiers: webhooks wait in one topic for each delay, and go on to `webhooks_due` when they are due.
+"""Delay tiers: webhooks wait in one topic per delay, and move to `webhooks_due` when they are due.
 
-All records of a partition wait equally long (`retry.placed`), so its head is due first. Never early; late by about
-the time that a record takes through Kafka.
+All records of a partition wait equally long (`retry.placed`), so its head is due first. None is early; they are late by
+about the time that a record takes through Kafka.
 
-The wait of a record is worked out once, when it is read, from its due time and the wall clock, and then counted on
-the monotonic clock: a wall clock that is set meanwhile makes nothing early and nothing late.
+A record's wait is computed once, when it is read, from its due time and the wall clock, and then measured on the
+monotonic clock: setting the wall clock later affects nothing.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from sinks.webhooks.retry import JITTER, TaskHeaders
 log = logging.getLogger(__name__)
 
 HELD = 500
-"""Records of a partition that are held in memory; the partition is paused while there are any."""
+"""Records of a partition held in memory; the partition is paused while there are any."""
 
 LONGEST_WAIT = 1.0
-"""Seconds between two looks at the clock."""
+"""Seconds between checks of the clock."""
 
 REVOKE_WAIT = 10.0
-"""Seconds that a rebalance waits for a release that is under way."""
+"""Seconds that a rebalance waits for a release in progress."""
 
 FETCH_BYTES = 256 << 10
-"""A fetch of one partition: about HELD records. What is fetched beyond them is fetched again."""
+"""Fetch size of one partition, about HELD records. Excess records are fetched again."""
 
 CLOCK_ERROR_MS = 60_000
-"""How far the due time may be off the record's own time and the delay, before it counts as malformed."""
+"""How far the due time may differ from the record's own time plus the delay before it counts as malformed."""
 
 
 def due_at(record: Any, delay_ms: int) -> int:
-    """When a waiting record is due, in ms since 1970 UTC.
+    """Return when a waiting record is due, in ms since 1970 UTC.
 
-    From its header; where that is missing or cannot be, the record's time and the delay. Otherwise one wrong
-    header would hold the partition for years.
+    From its header or, if that is missing or implausible, from the record's time and the delay. Otherwise one wrong
+    header could block the partition for years.
     """
     expected = int(record.timestamp) + delay_ms
     stated = TaskHeaders.decode(record.headers).due_at
@@ -56,9 +56,8 @@ def due_at(record: Any, delay_ms: int) -> int:
 
 
 def wait_seconds(record: Any, delay_ms: int, now_ms: int) -> float:
-    """How long to hold a record that was read `now_ms`. Not longer than the tier's longest delay: it was written
-    before it was read, so the rest would only be a clock that is behind.
-    """
+    """Return how long to hold a record that was read `now_ms`. At most the tier's longest delay: it was written before
+    it was read, so anything more is just a slow clock."""
     return min(due_at(record, delay_ms) - now_ms, delay_ms * (1 + JITTER)) / 1000
 
 
@@ -68,9 +67,9 @@ class _Held(NamedTuple):
 
 
 def existing_tiers(settings: BusSettings) -> list[Topic]:
-    """Delay topics that are on the broker, those of earlier schedules too. Blocks.
+    """Return the delay topics on the broker, including those of earlier schedules. Blocks.
 
-    Raises RuntimeError when one of the present schedule is missing, bus.admin.BrokerUnavailable.
+    Raises RuntimeError if one of the current schedule is missing, bus.admin.BrokerUnavailable.
     """
     with Admin(settings) as admin:
         names = set(admin.list_topics())
@@ -83,14 +82,14 @@ def existing_tiers(settings: BusSettings) -> list[Topic]:
 
 
 def group_of(topic: Topic, settings: BusSettings) -> str:
-    """Consumer group of a delay topic's tier."""
+    """Return the consumer group of a delay topic's tier."""
     return settings.group(f"delay-{topic.id.rpartition('.')[2]}")
 
 
 class DelayTier:
     """One delay topic: waits, then writes each record unchanged to the topic of due webhooks.
 
-    `chunk`: records that are released at once, None for all that are due.
+    `chunk`: records released at once; None for all that are due.
     """
 
     chunk: int | None = None
@@ -109,7 +108,7 @@ class DelayTier:
 
     @property
     def group(self) -> str:
-        """Consumer group: each tier has its own, so that its rebalances touch nothing else."""
+        """Consumer group: each tier has its own, so that its rebalances affect nothing else."""
         return group_of(self._topic, self._settings)
 
     @property
@@ -118,12 +117,12 @@ class DelayTier:
         return self._topic.id.rpartition(".")[2].removeprefix("webhooks_")
 
     def overdue(self) -> float:
-        """Seconds by which the oldest webhook that is held is overdue; 0 where none is."""
+        """Seconds by which the oldest held webhook is overdue; 0 if none is."""
         first = min((held[0].release_at for held in self._held.values() if held), default=math.inf)
         return max(0.0, self._clock.monotonic() - first)
 
     async def run(self) -> None:
-        """Release what is due, for ever. Raises aiokafka.errors.KafkaError when Kafka takes nothing."""
+        """Release what is due, forever. Raises aiokafka.errors.KafkaError if Kafka is unavailable."""
         async with group_consumer(
             self._settings,
             self.group,
@@ -142,12 +141,12 @@ class DelayTier:
                     await self._clock.sleep(rest)
 
     async def let_go(self, revoked: Iterable[Any]) -> None:
-        """Finish what is being released, forget what is held: the next owner reads it again."""
+        """Finish the current release and forget held records: the next owner reads them again."""
         try:
             async with asyncio.timeout(REVOKE_WAIT), self._releasing:
                 pass
         except TimeoutError:
-            log.warning("a release did not end in %.0f s; the next owner may repeat it", REVOKE_WAIT)
+            log.warning("a release did not finish within %.0f s; the next owner may repeat it", REVOKE_WAIT)
         for tp in revoked:
             self._held.pop(tp, None)
 
@@ -155,7 +154,7 @@ class DelayTier:
         now_ms, now = self._clock.now_ms(), self._clock.monotonic()
         assigned = self._consumer.assignment()
         for tp, records in fetched.items():
-            if tp in assigned:  # else it was revoked after these were fetched
+            if tp in assigned:  # otherwise it was revoked after these were fetched
                 held = self._held.setdefault(tp, deque())
                 held.extend(_Held(r, now + wait_seconds(r, self._delay_ms, now_ms)) for r in records)
                 self._consumer.pause(tp)
@@ -165,7 +164,7 @@ class DelayTier:
         return min(first - self._clock.monotonic(), LONGEST_WAIT)
 
     async def _release(self) -> float:
-        """Let go of what is due. Returns for how many seconds to rest after that."""
+        """Release what is due. Returns the seconds until the next release."""
         now, room = self._clock.monotonic(), self.chunk or math.inf
         due: dict[Any, list[Any]] = {}
         for tp, held in list(self._held.items()):
@@ -190,7 +189,7 @@ class DelayTier:
 
 
 class DelayTiers:
-    """All delay tiers of the broker and the `parked` one, each a task. `crash` is called when one fails."""
+    """All delay tiers of the broker and the `parked` one, a task each. `crash` is called when one fails."""
 
     def __init__(
         self,
@@ -210,7 +209,7 @@ class DelayTiers:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Begin. Raises RuntimeError when a delay topic of the schedule is missing."""
+        """Start. Raises RuntimeError if a delay topic of the schedule is missing."""
         topics = await asyncio.to_thread(existing_tiers, self._settings)
         self.tiers = [DelayTier(topic, self._settings, self._producer, self._clock) for topic in topics]
         if self._parked is not None:
@@ -218,7 +217,7 @@ class DelayTiers:
         self._tasks = [asyncio.create_task(self._run(tier)) for tier in self.tiers]
 
     async def stop(self) -> None:
-        """Stop within about a second. What was not released stays where it is."""
+        """Stop within about a second. Unreleased records stay where they are."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -228,5 +227,5 @@ class DelayTiers:
         try:
             await tier.run()
         except Exception as error:
-            log.critical("the delay tier of group %s stops: %s: %s", tier.group, type(error).__name__, error)
+            log.critical("the delay tier of group %s failed: %s: %s", tier.group, type(error).__name__, error)
             await self._crash(error)

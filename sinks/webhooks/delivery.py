@@ -1,4 +1,4 @@
-"""One webhook for one endpoint, and the records that it turns into when it is not taken. Pure functions."""
+"""One webhook for one endpoint, and the records written if it is not accepted. Pure functions."""
 
 from __future__ import annotations
 
@@ -23,17 +23,14 @@ BATCH = "batch"
 
 @dataclass(slots=True, eq=False)
 class Delivery:
-    """One webhook for one endpoint (`account/id`), or for the callbacks of an account to a host (`account/~host`).
+    """One webhook for one endpoint (`account/id`), or for an account's callbacks to a host (`account/~host`).
 
-    `attempt` is the number of the attempt that comes next, from 1.
-    `first_attempt_at` is in ms since 1970 UTC; `origin` is topic/partition/offset of the event's record,
-    None while that is the record of `admission` itself.
-    `url` is set for callbacks of messages, which have one of their own.
-    `loose`: the body is an element of an array that is still to be made; see `batch_of`.
-    `parked_at`: since when it waits for its paused endpoint, in ms. `mark`: its place among those that were put off.
-    `traceparent`: the W3C trace context of the callback that it goes back to.
-    `list_number`: the list that the event is about, where its endpoint limits that list.
-    `received_at`: when (ms) that callback was received, while the first attempt has not been put off.
+    `attempt` is the number of the next attempt, from 1. `first_attempt_at` is in ms since 1970 UTC; `origin` is
+    topic/partition/offset of the event's record, None while that is the record of `admission` itself. `url` is set for
+    callbacks of messages, which have their own. `loose`: the body is an element of an array yet to be built; see
+    `batch_of`. `parked_at`: since when it waits for its paused endpoint, in ms. `mark`: its place among deferred
+    deliveries. `traceparent`: the W3C trace context of its source callback. `list_number`: the event's list, if its
+    endpoint limits that list. `received_at`: when (ms) that callback was received, until the first attempt is deferred.
     """
 
     endpoint: str
@@ -58,23 +55,23 @@ class Delivery:
 
     @property
     def order_key(self) -> str:
-        """What keeps its order in a delay topic: the endpoint's webhooks about one contact."""
+        """Key for ordering in a delay topic: the endpoint's webhooks about one contact."""
         return f"{self.endpoint}/{self.contact or self.event_id}"
 
     @property
     def stored_content_type(self) -> str | None:
-        """As records have it: None for plain JSON."""
+        """The content type as stored in records: None for plain JSON."""
         return None if self.content_type == JSON else self.content_type
 
     def bind(self) -> None:
-        """Make a loose body the whole body of a request: an array of one."""
+        """Turn a loose body into a request's whole body: an array of one."""
         if self.loose:
             self.body = array_of((self.body,))
             self.loose = False
 
 
 def batch_of(parts: Sequence[Delivery]) -> Delivery:
-    """Several loose deliveries of one endpoint as one request. Its id follows from their ids."""
+    """Combine loose deliveries of one endpoint into one request. Its id is derived from their ids."""
     first = parts[0]
     if len(parts) == 1:
         first.bind()
@@ -92,7 +89,7 @@ def batch_of(parts: Sequence[Delivery]) -> Delivery:
 
 
 def from_task(task: WebhookTask, headers: TaskHeaders, admission: Admission) -> Delivery:
-    """The delivery of a task that is due."""
+    """Return the delivery for a due task."""
     return Delivery(
         task.endpoint,
         task.event_id,
@@ -112,7 +109,7 @@ def from_task(task: WebhookTask, headers: TaskHeaders, admission: Admission) -> 
 
 
 def waiting(delivery: Delivery, step: Retry, now: int, partitions: int) -> tuple[WebhookTask, Headers, int, int]:
-    """Record for the delay topic with its headers, its partition and when it is due; `now` is in ms."""
+    """Return the delay topic's record with its headers, its partition, and its due time; `now` is in ms."""
     delivery.bind()
     partition, delay = placed(step, delivery.order_key, partitions)
     task = WebhookTask(
@@ -138,7 +135,7 @@ def waiting(delivery: Delivery, step: Retry, now: int, partitions: int) -> tuple
 
 
 def dead_record(delivery: Delivery, outcome: Outcome, now: int) -> tuple[DeadWebhook, Headers]:
-    """Record for the dead letters, with its headers; `now` is in ms."""
+    """Return the dead letter with its headers; `now` is in ms."""
     delivery.bind()
     record = DeadWebhook(
         endpoint=delivery.endpoint,
@@ -161,7 +158,8 @@ def dead_record(delivery: Delivery, outcome: Outcome, now: int) -> tuple[DeadWeb
 def rejected_record(
     admission: Admission, reason: str, error: str, now: int, source: Admitted | None = None
 ) -> tuple[RejectedRecord, Headers]:
-    """Record for the rejected topic, with its headers; `now` is in ms. The value is in it if `source` is given."""
+    """Return the rejected topic's record with its headers; `now` is in ms. It contains the value if `source` is
+    given."""
     tp = admission.ledger.tp
     record = RejectedRecord(
         event_id=derived_id(tp.topic, tp.partition, admission.offset, STAGE, reason),

@@ -1,7 +1,7 @@
-"""What a record leads to: one delivery for each endpoint that wants it, with the body in that endpoint's layout.
+"""Fans a record out into one delivery per interested endpoint, with the body in that endpoint's layout.
 
-No I/O. A callback of a registered message goes to the message's own URL; all callbacks of an account to one
-host share a lane, named `account/~host`, so that a dead host keeps nobody else waiting.
+No I/O. A registered message's callback goes to the message's own URL; an account's callbacks to one host share a lane,
+`account/~host`, so that a dead host delays nobody else.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from sinks.webhooks.delivery import Delivery
 from sinks.webhooks.window import Admission
 
 Admit = Callable[[int, int], Admission]
-"""Takes the record into the window: bytes, number of deliveries."""
+"""Admits the record to the window: bytes, number of deliveries."""
 
 HOST_MARK = "~"
 """Begins the second half of a callback lane's name. No endpoint id may contain it."""
 
 CALLBACKS = "callbacks"
-"""Stands for the lanes of all callbacks where others read it: senders choose their hosts."""
+"""Public name for all callback lanes, because senders choose their hosts."""
 
 DELIVERY_BYTES = 1_024
-"""What a delivery takes in memory beside its body: itself, its place in a queue, a request's headers."""
+"""Memory of a delivery besides its body: itself, its place in a queue, a request's headers."""
 
 
 def fan_out(record: Record, accounts: Accounts, admit: Admit) -> list[Delivery]:
-    """Deliveries of an event, an alert or a callback. Raises CodecError for other records.
+    """Return the deliveries of an event, an alert, or a callback. Raises CodecError for other records.
 
-    That a brake took hold is told as an alert alone: no customer is told of a removal before it is one.
+    A brake's hold is only reported by an alert: customers hear of a removal once it is one.
     """
     if isinstance(record, PublicEvent):
         endpoints = _wanting(record, accounts)
@@ -54,13 +54,13 @@ def fan_out(record: Record, accounts: Accounts, admit: Admit) -> list[Delivery]:
 
 
 def limited_list(record: PublicEvent | EndpointAlert, endpoint: EndpointConfig) -> str | None:
-    """The list that an event is about, where its endpoint limits that list."""
+    """Return the event's list, if its endpoint limits that list."""
     number = None if isinstance(record, EndpointAlert) else list_of(record)
     return number if number in endpoint.list_rate_limits else None
 
 
 def callback_lane(account: str, url: str) -> str:
-    """Name of the lane of an account's callbacks to the host of a URL."""
+    """Return the lane name for an account's callbacks to a URL's host."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -70,14 +70,13 @@ def callback_lane(account: str, url: str) -> str:
 
 
 def is_callback_lane(name: str) -> bool:
-    """Whether a lane is one of callbacks, not of an endpoint."""
+    """Whether a lane is for callbacks and not for an endpoint."""
     return name.partition("/")[2].startswith(HOST_MARK)
 
 
 def settings_of(name: str, accounts: Accounts) -> EndpointConfig | None:
-    """Settings of the lane of this name; None where there is none: deleted, or polled. Callbacks have those of an
-    endpoint that wants nothing special.
-    """
+    """Return the settings of a lane; None if there are none: deleted, or polled. Callbacks use an endpoint's
+    defaults."""
     if not is_callback_lane(name):
         config = accounts.endpoints.get(name)
         return None if config is None or config.url == POLL else config
@@ -89,7 +88,7 @@ def settings_of(name: str, accounts: Accounts) -> EndpointConfig | None:
 
 
 def may_use_http(name: str, accounts: Accounts) -> bool:
-    """Whether the account of a lane may send to http URLs."""
+    """Whether a lane's account may send to http URLs."""
     account = accounts.accounts.get(name.partition("/")[0])
     return account is not None and account.allow_http
 

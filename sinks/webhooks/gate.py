@@ -1,4 +1,4 @@
-"""The gate of a lane: its breaker, the probe that may close it, and what waits for how the probe ends. No I/O."""
+"""A lane's gate: its breaker, the probe that may close it, and deliveries that wait for the probe's outcome. No I/O."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sinks.webhooks.breaker import Breaker, State
 from sinks.webhooks.delivery import Delivery
 
 PROBE_QUEUE = 500
-"""Deliveries that wait for the end of a probe. Webhooks come due in bursts: without this, all but the first of a
-burst would lose an attempt to an endpoint that is well again."""
+"""Deliveries that may wait for a probe. Webhooks become due in bursts: without this, all but the first of a burst would
+lose an attempt to an endpoint that has recovered."""
 
 
 class Turn(Enum):
-    """What the end of an attempt did to the gate."""
+    """The effect of an attempt's outcome on the gate."""
 
     NONE = "nothing"
     SHUT = "the endpoint fails"
@@ -24,7 +24,7 @@ class Turn(Enum):
 
 
 class LaneGate:
-    """Lets everything through while an endpoint answers, and one delivery at a time where it did not."""
+    """Lets everything through while an endpoint answers, and one delivery at a time otherwise."""
 
     def __init__(self, longest_rest: float) -> None:
         self.breaker = Breaker(longest_rest)
@@ -32,7 +32,7 @@ class LaneGate:
         self.held: list[Delivery] = []
 
     def offer(self, delivery: Delivery, now: float) -> Literal["goes", "held", "turned down"]:
-        """What becomes of a delivery while the breaker is not closed. `now` is in monotonic seconds."""
+        """Decide about a delivery while the breaker is not closed. `now` is in monotonic seconds."""
         if self.breaker.take_probe(now):
             self._probe = delivery
             return "goes"
@@ -42,7 +42,7 @@ class LaneGate:
         return "turned down"
 
     def ended(self, parts: Sequence[Delivery], failed: bool, now: float) -> Turn:
-        """Note the end of an attempt with these deliveries."""
+        """Record the outcome of an attempt with these deliveries."""
         probe = self._probe in parts if self._probe is not None else False
         if probe:
             self._probe = None
@@ -51,12 +51,12 @@ class LaneGate:
         return Turn.OPENED if probe else Turn.NONE
 
     def emptied(self) -> list[Delivery]:
-        """What it held."""
+        """Remove and return what it held."""
         held, self.held = self.held, []
         return held
 
     def dropped(self, deliveries: Sequence[Delivery]) -> None:
-        """These will not be sent: where the probe is among them, another may be."""
+        """Note deliveries that will not be sent: if the probe is among them, another may take its place."""
         if self._probe in deliveries:
             self.breaker.return_probe()
             self._probe = None

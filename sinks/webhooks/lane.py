@@ -1,7 +1,7 @@
-"""A lane: everything about sending to one endpoint, so that no endpoint can hold up another one.
+"""A lane sends to one endpoint, isolated from all others.
 
-A lane takes only what it can try soon. The rest it turns down at once with the reason, and the sink writes
-it to a delay topic: that costs a record, not a wait.
+It accepts only deliveries that it can try soon. It rejects the rest at once with a reason, and the sink writes them to
+a delay topic: that costs a record, but no waiting.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STOOD_STILL = 0.5
-"""Part of an attempt's time for which this process stood still that makes its failure ours: it is made again once."""
+"""Share of an attempt during which this process was stalled that makes the failure ours: it is repeated once."""
 
 PUTS_OFF = ("overflow", "rate_limited", "behind")
-"""Reasons for which it waits without having failed, and keeps its place in the order of its contact."""
+"""Reasons to defer a delivery that has not failed; it keeps its place in its contact's order."""
 
 
 class LaneOwner(Protocol):
-    """Who decides what follows from what happens in a lane."""
+    """Handles what happens in a lane."""
 
     def attempted(self, delivery: Delivery, outcome: Outcome, url: str, seconds: float) -> None:
-        """An attempt was made: how it ended, where it went, how long it took."""
+        """Handle an attempt: its outcome, its target, its duration."""
 
     def deferred(self, delivery: Delivery, reason: Deferral) -> None:
-        """A queued delivery will not be tried soon."""
+        """Handle a queued delivery that will not be tried soon."""
 
     def abandoned(self, delivery: Delivery) -> None:
-        """A queued delivery was let go of; the record's next owner makes it again."""
+        """Handle a dropped delivery; the record's next owner creates it again."""
 
     def broken(self, error: BaseException) -> None:
-        """The lane itself failed."""
+        """Handle a failure of the lane itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,43 +121,43 @@ class Lane:
 
     @property
     def breaker(self) -> Breaker:
-        """Of this endpoint."""
+        """The endpoint's breaker."""
         return self._gate.breaker
 
     @property
     def queued(self) -> int:
-        """Deliveries that were taken and are not under way."""
+        """Number of deliveries accepted but not in progress."""
         return len(self._queue) + len(self._gate.held)
 
     @property
     def in_flight(self) -> int:
-        """Requests under way."""
+        """Number of requests in progress."""
         return self.workers.in_flight
 
     @property
     def full(self) -> bool:
-        """Whether a further delivery would wait longer here than if it were put off, or take the room of others."""
+        """Whether another delivery would wait longer here than if deferred, or take room from others."""
         workers, queue = self.workers, self._queue
-        # As often as events come, so with few calls.
+        # Called for every event, so it makes few calls itself.
         held = len(queue.ready) + queue.behind + len(self._gate.held) + workers.in_flight
         return held >= queue_bound(workers.seconds_each, workers.cap, self._soon, self._room())
 
     @property
     def idle(self) -> bool:
-        """Whether the lane holds nothing that a new one would not have."""
+        """Whether the lane has no state that a new one would lack."""
         return not (self.queued or self.in_flight or self.behind or self._turned_down) and self.breaker.closed
 
     @property
     def worth_waiting(self) -> bool:
-        """Whether a free place will come so soon that waiting costs the other endpoints nothing."""
+        """Whether a place will be free so soon that waiting costs the other endpoints nothing."""
         return self._patience.pays(self.workers.seconds_each, self.workers.cap)
 
     def saw(self, number: int) -> None:
-        """Measure the lane's share of the events: one for it is the `number`-th that the sink took."""
+        """Measure the lane's share of the events, for one that is the sink's `number`-th."""
         self._patience.saw(number)
 
     def offer(self, delivery: Delivery, *, place: bool = False) -> Deferral | None:
-        """Queue a delivery, or say why it cannot be tried soon. `place`: it was waited for, see wait_for_place."""
+        """Queue a delivery, or return why it cannot be tried soon. `place`: wait_for_place was used for it."""
         reason = self._offered(delivery, place)
         if delivery.mark is not None and delivery.contact is not None and reason not in PUTS_OFF:
             self.behind.passed(delivery.contact, delivery.mark, self._clock.now_ms())
@@ -205,13 +205,13 @@ class Lane:
         self.workers.start()
 
     async def wait_for_place(self) -> bool:
-        """Wait until some places have become free; False when none has."""
-        # Some at a time, about 20 ms of work, so that the sink does not wake for each.
+        """Wait until some places are free; False if none is."""
+        # Several at a time, about 20 ms of work, so that the sink does not wake up for each one.
         soon = ceil(0.02 * self.workers.cap / self.workers.seconds_each)
         return await self._patience.wait(min(soon, (self.queued + self.in_flight) // 2))
 
     def configure(self, config: EndpointConfig | None, *, allow_http: bool = False, longest_rest: float = 0.0) -> None:
-        """Use new settings from now on; None: the endpoint was deleted. Any change also ends a pause."""
+        """Apply new settings; None: the endpoint was deleted. Any change also ends a pause."""
         self.config = config
         self.allow_http = allow_http
         self._longest_rest = longest_rest or self._longest_rest
@@ -236,14 +236,13 @@ class Lane:
             self._owner.abandoned(delivery)
 
     def stop(self) -> None:
-        """Cancel everything that is under way."""
+        """Cancel everything in progress."""
         self.workers.stop()
         self._turned_down.stop()
 
     async def _attempt(self, delivery: Delivery) -> tuple[Outcome, str, float]:
-        """An attempt, and the seconds that the endpoint took for it. One that failed while this process stood still is
-        made again: the answer may have lain there until its time was over.
-        """
+        """Make an attempt; returns its outcome and the seconds that the endpoint took. An attempt that failed while
+        this process was stalled is repeated: the answer may have arrived in time and not been read."""
         for is_last in (False, True):
             config = self.config
             assert config is not None  # a deleted endpoint's queue is empty
@@ -260,7 +259,7 @@ class Lane:
         turn = self._gate.ended(parts, outcome.trips, self._clock.monotonic())
         self._owner.attempted(delivery, outcome, url, seconds)
         if turn is Turn.SHUT:
-            log.warning("endpoint %s fails (%s): its webhooks are deferred", self.name, outcome.label)
+            log.warning("endpoint %s is failing (%s): its webhooks are deferred", self.name, outcome.label)
         if turn in (Turn.SHUT, Turn.STAYS_SHUT):
             self._turned_down.add(self._waiting(), "breaker_open")
         elif turn is Turn.OPENED:
@@ -274,11 +273,11 @@ class Lane:
         self._patience.freed(len(parts))
 
     def _emptied(self) -> list[Delivery]:
-        """All that the lane holds and that is not under way; it holds nothing of it any more."""
+        """Remove and return everything that is not in progress."""
         return [*self._turned_down.emptied(), *self._waiting()]
 
     def _waiting(self) -> list[Delivery]:
-        """All that is queued or held, and is so no longer."""
+        """Remove and return everything queued or held."""
         found = [*self._queue.emptied(), *self._gate.emptied()]
         self._gate.dropped(found)
         self._patience.end()

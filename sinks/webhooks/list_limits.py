@@ -1,4 +1,4 @@
-"""Rate limits of lists inside an endpoint: how many of a list's events it takes a second, whatever its others do."""
+"""Rate limits of lists within an endpoint: events of a list per second, whatever its other lists do."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from sinks.webhooks.delivery import Delivery
 from sinks.webhooks.pace import HIGHEST_RATE, LEAST_RATE, LEAST_SHARE
 
 SAVED_SECONDS = 10.0
-"""A list that was silent may send so many seconds' worth at once: what is put off waits a minute at least."""
+"""Seconds' worth that a list may send at once after a quiet time, because a deferred delivery waits a minute at
+least."""
 
 
 class ListLimits:
-    """The limits that one endpoint's settings have. `share` is this process's share of every limit."""
+    """The list limits in one endpoint's settings. `share` is this process's share of every limit."""
 
     def __init__(self, config: EndpointConfig, share: Callable[[], float]) -> None:
         self._share = share
@@ -22,7 +23,7 @@ class ListLimits:
         self.configure(config)
 
     def configure(self, config: EndpointConfig) -> None:
-        """Use new settings from now on."""
+        """Apply new settings."""
         self._limits = {
             name: min(max(LEAST_RATE, each), HIGHEST_RATE) for name, each in config.list_rate_limits.items()
         }
@@ -32,7 +33,7 @@ class ListLimits:
         return bool(self._limits)
 
     def refuses(self, delivery: Delivery, now: float) -> bool:
-        """Whether a delivery is more than its list may send now; where it is not, it counts. `now` is in seconds."""
+        """Whether a delivery exceeds its list's limit; otherwise it is counted. `now` is in seconds."""
         name = delivery.list_number
         limit = None if name is None else self._limits.get(name)
         if name is None or limit is None:

@@ -1,4 +1,4 @@
-"""How late this process's own event loop was: time that is not to be booked to somebody else's account."""
+"""Measures how late this process's own event loop was, so that its delays are not blamed on an endpoint."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import asyncio
 import time
 
 TICK = 0.01
-"""Seconds between two looks while somebody measures."""
+"""Seconds between ticks while somebody measures."""
 
 LINGER = 10.0
-"""Seconds for which it is looked after the last question. Requests that are under way take less."""
+"""Seconds of ticking after the last call. Requests in progress take less."""
 
 
 class LoopLag:
-    """Adds up by how much a tick of the loop came late: collections of garbage, long turns, a machine that is busy."""
+    """Sums up the delays of event loop ticks: garbage collection, long turns, a busy machine."""
 
     def __init__(self) -> None:
         self._sum = 0.0
@@ -21,11 +21,11 @@ class LoopLag:
         self._timer: asyncio.TimerHandle | None = None
 
     def __call__(self) -> float:
-        """Seconds by which the loop was late in all, up to now. Differences tell of the time between two calls."""
+        """Return the total seconds that the loop was late so far. Differences give the delay between two calls."""
         now = self._asked_at = time.monotonic()
         if self._timer is None:
             self._tick_again(now)
-        # The turn after a stall may come here before it comes to the tick.
+        # After a stall, this call may run before the tick does.
         return self._sum + max(0.0, now - self._due)
 
     def _tick(self) -> None:

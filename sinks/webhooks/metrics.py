@@ -1,4 +1,4 @@
-"""What the webhook sink counts: plain numbers on the way of a webhook, exported when `/metrics` is asked for."""
+"""The webhook sink's metrics: plain numbers on the hot path, exported on each scrape."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class WebhookCounts:
     """Totals since the process started."""
 
     attempts: Counter[str] = field(default_factory=Counter)
-    """Attempts by outcome: `2xx`, `4xx`, `5xx` and so on, or the error class."""
+    """Attempts by outcome: `2xx`, `4xx`, `5xx`, and so on, or the error class."""
 
     retried: Counter[str] = field(default_factory=Counter)
-    """Failed attempts that were followed by a wait, by delay: `1m`."""
+    """Failed attempts followed by a wait, by delay: `1m`."""
 
     deferred: Counter[str] = field(default_factory=Counter)
-    """Webhooks that were written to a delay topic without an attempt, by reason (`lanes.Deferral`)."""
+    """Webhooks written to a delay topic without an attempt, by reason (`lanes.Deferral`)."""
 
     dead: int = 0
     """Webhooks given up after the last retry."""
@@ -39,7 +39,7 @@ class WebhookCounts:
     """Webhooks whose endpoint no longer exists."""
 
     rejected: Counter[str] = field(default_factory=Counter)
-    """Records put into the rejected topic, by reason."""
+    """Rejected records, by reason."""
 
     events: int = 0
     """Events and due webhooks taken."""
@@ -47,12 +47,12 @@ class WebhookCounts:
     seconds: Distributions = field(
         default_factory=lambda: Distributions(METRICS["trackly_sinks_attempt_seconds"].buckets)
     )
-    """How long attempts took, by outcome."""
+    """Duration of attempts, by outcome."""
 
     first: Distribution = field(
         default_factory=lambda: Distribution(METRICS["trackly_sinks_first_attempt_seconds"].buckets)
     )
-    """Seconds from the receipt of callbacks to the beginning of the first attempt."""
+    """Seconds from receiving a callback to the start of the first attempt."""
 
     by_endpoint: Tally = field(default_factory=Tally)
     """Attempts by endpoint and result."""
@@ -67,25 +67,25 @@ class WebhookCounts:
 
 
 class ClientCounts(Protocol):
-    """What is counted of the HTTP client (`outbound.sender.Sender`)."""
+    """Counters of the HTTP client (`outbound.sender.Sender`)."""
 
     requests: int
     connections: int
 
 
 class AttemptCounts(Protocol):
-    """What is counted of the log of attempts (`sinks.webhooks.attempt_log.AttemptLog`)."""
+    """Counters of the log of attempts (`sinks.webhooks.attempt_log.AttemptLog`)."""
 
     lost: int
 
 
 def endpoint_label(name: str) -> str:
-    """What a lane is called in a label: `account/id`, without what may be a phone number, and never a host."""
+    """Return a lane's label: `account/id`, without anything that may be a phone number, and never a host."""
     return CALLBACKS if is_callback_lane(name) else _NUMBER.sub("…", name)
 
 
 def export_webhooks(health: Health, counts: WebhookCounts, client: ClientCounts, attempts: AttemptCounts) -> None:
-    """Export what is counted of webhooks."""
+    """Export webhook counters."""
     totals: dict[str, Callable[[], float]] = {
         "events": lambda: counts.events,
         "webhooks_dead": lambda: counts.dead,
@@ -107,7 +107,7 @@ def export_webhooks(health: Health, counts: WebhookCounts, client: ClientCounts,
 
 
 def export_lanes(health: Health, lanes: Mapping[str, Lane]) -> None:
-    """Export how lanes fare. The lanes of callbacks are told of together."""
+    """Export lane metrics. Callback lanes are combined."""
 
     def by_endpoint(read: Callable[[Lane], float]) -> Tally:
         found = Tally()
@@ -120,7 +120,7 @@ def export_lanes(health: Health, lanes: Mapping[str, Lane]) -> None:
 
 
 def export_delays(health: Health, tiers: Callable[[], Iterable[DelayTier]]) -> None:
-    """Export how punctual the delay topics are."""
+    """Export the delay topics' punctuality."""
 
     def by_delay(read: Callable[[DelayTier], float]) -> dict[Labels, float]:
         return {(tier.delay,): read(tier) for tier in tiers()}
@@ -130,7 +130,7 @@ def export_delays(health: Health, tiers: Callable[[], Iterable[DelayTier]]) -> N
 
 
 def rejected_of(counts: WebhookCounts) -> dict[Labels, float]:
-    """What the sink rejected, as `trackly_rejected_records_total` tells it."""
+    """Return the sink's rejections, in the form of `trackly_rejected_records_total`."""
     return {(STAGE, reason): count for reason, count in counts.rejected.items()}
 
 

@@ -1,4 +1,4 @@
-"""Records that the sink writes to Kafka: a delivery settles when its record is acknowledged."""
+"""Writes the sink's records to Kafka: a delivery settles when its record is acknowledged."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from sinks.webhooks.window import Admission
 log = logging.getLogger(__name__)
 
 TURN = 100
-"""Records after which other work gets its turn."""
+"""Records after which other tasks get a turn."""
 
 
 class RecordProducer(Protocol):
-    """What the outbox needs of `bus.producer.Producer`."""
+    """What the outbox needs from `bus.producer.Producer`."""
 
     async def send(
         self,
@@ -34,15 +34,15 @@ class RecordProducer(Protocol):
         headers: Headers | None = None,
         partition: int | None = None,
     ) -> asyncio.Future[Any]:
-        """Hand over one record; the future is done when it is acknowledged."""
+        """Send one record; the future completes when it is acknowledged."""
 
     async def partitions(self, topic: str) -> int:
-        """How many partitions a topic has."""
+        """Return a topic's partition count."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outgoing:
-    """A record on its way. `topic` is its name on Kafka; without a partition, the key decides."""
+    """A record to write. `topic` is its name on Kafka; without a partition, the key decides."""
 
     topic: str
     record: Record
@@ -53,11 +53,10 @@ class Outgoing:
 
 
 class Outbox:
-    """Writes records one after the other, without waiting for the acknowledgement of each.
+    """Writes records one after the other, without waiting for each acknowledgment.
 
-    `settled` is called with the admission once a record is acknowledged, `too_large` with a record that
-    Kafka does not take for its size, `broken` with any other error: nothing can be written then, and the
-    worker must stop.
+    `settled` is called with the admission once a record is acknowledged, `too_large` with a record that Kafka rejects
+    for its size, `broken` with any other error: then nothing can be written, and the worker must stop.
     """
 
     def __init__(
@@ -79,16 +78,16 @@ class Outbox:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to write."""
+        """Start writing."""
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def stop(self) -> None:
-        """Write nothing more; what is not written is not settled."""
+        """Stop writing; unwritten records do not settle."""
         if self._task is not None:
             self._task.cancel()
 
     def put(self, outgoing: Outgoing) -> None:
-        """Write a record soon."""
+        """Queue a record."""
         self._queue.append(outgoing)
         self._arrived.set()
 

@@ -1,4 +1,4 @@
-"""How fast a lane may go: rate limit, batches, and how much of a queue can be tried soon. Time is a parameter."""
+"""A lane's pace: rate limit, batches, and how much of a queue can be tried soon. Time is a parameter."""
 
 from __future__ import annotations
 
@@ -11,56 +11,54 @@ from schemas.records import EndpointConfig
 from sinks.webhooks.delivery import Delivery, batch_of
 
 SOON = 60.0
-"""Seconds after which a delivery that is put off comes again, by the usual delays: what would wait longer for its
-endpoint is put off."""
+"""Seconds after which a deferred delivery returns with the usual delays; a delivery that would wait longer is
+deferred."""
 
 LEAST_SOON = 10.0
-"""The least that these seconds are taken for. What was put off together comes again together: a queue of no more than a
-short delay's worth would turn most of it down again and again, at a greater cost than that of the requests."""
+"""Minimum for that number. Deliveries deferred together return together: a queue sized for a shorter delay would reject
+most of them again and again, at a greater cost than the requests."""
 
 LEAST_QUEUE = 16
 """Deliveries that every lane may hold."""
 
 PART_OF_ROOM = 0.5
-"""Part of what the sink may still hold that one lane may hold: however many are slow, some room is left for others."""
+"""Share of the sink's remaining room that one lane may take, so that some is left for others however many are slow."""
 
 PACE = 1_000.0
-"""Events per second. While a full lane lets at least so many pass, the sink waits for its next free place
-instead of deferring: the endpoint is fast, only the backlog is long."""
+"""Events per second. If a full lane passes at least this many, the sink waits for a free place instead of deferring:
+the endpoint is fast, only the backlog is long."""
 
 BATCH_SECONDS = 1.0
-"""How long the first event of a batch waits for others."""
+"""Seconds that the first event of a batch waits for others."""
 
 BATCH_BYTES = 256 << 10
-"""A batch that has become so large takes no further event."""
+"""Bytes at which a batch is full."""
 
 SAVED = 0.1
-"""Seconds for which requests that a rate limit allows are saved, so that a late wake-up costs none."""
+"""Seconds' worth of a rate limit that can be saved up, so that a late wake-up costs no requests."""
 
 LEAST_RATE, HIGHEST_RATE = 0.001, 1e6
-"""Requests a second of the lowest and the highest limit. What is beyond is a mistake of whoever wrote the setting."""
+"""Requests a second of the lowest and highest limit. Anything beyond is a mistake in the setting."""
 
 LEAST_SHARE = 0.01
-"""Share of a rate limit that a process has while it does not know its partitions yet."""
+"""A process's share of a rate limit while it does not know its partitions yet."""
 
 
 def queue_bound(seconds_each: float, cap: int, soon: float, room: float) -> float:
-    """Deliveries that a lane may hold: those that `cap` requests at a time get through in `soon` seconds, when each
-    occupies one for `seconds_each`, and not too many for the `room` that is left for all.
-    """
+    """Return how many deliveries a lane may hold: those that `cap` concurrent requests complete in `soon` seconds at
+    `seconds_each`, limited by the `room` left for all."""
     return max(min(ceil(soon * cap / seconds_each), PART_OF_ROOM * room), LEAST_QUEUE)
 
 
 def keeps_pace(seconds_each: float, cap: int, gap: float) -> bool:
-    """Whether enough events pass while an endpoint that gets every `gap`-th of them is waited for."""
+    """Whether enough events pass while waiting for an endpoint that gets every `gap`-th of them."""
     return gap * cap / seconds_each >= PACE
 
 
 class Pace:
-    """What one endpoint's settings say of the pace. `share` is this process's share of every rate limit.
+    """The pace according to one endpoint's settings. `share` is this process's share of every rate limit.
 
-    The events of one endpoint are spread over the partitions, so each process may send as much of the limit as it
-    owns of the partitions.
+    An endpoint's events are spread over the partitions, so each process may use its share of the limit.
     """
 
     def __init__(self, config: EndpointConfig, share: Callable[[], float]) -> None:
@@ -69,7 +67,7 @@ class Pace:
         self.configure(config)
 
     def configure(self, config: EndpointConfig) -> None:
-        """Use new settings from now on."""
+        """Apply new settings."""
         limit = config.rate_limit
         self._limit = None if limit is None else min(max(LEAST_RATE, limit), HIGHEST_RATE)
         self._batch = max(config.batch_events, 1)
@@ -77,23 +75,23 @@ class Pace:
 
     @property
     def rate(self) -> float | None:
-        """Requests a second that this process may send. None: any number."""
+        """Requests a second that this process may send. None: unlimited."""
         return None if self._limit is None else self._limit * max(self._share(), LEAST_SHARE)
 
     def seconds_each(self, latency: float, cap: int) -> float:
-        """Seconds for which a delivery occupies one of `cap` requests at a time."""
+        """Return the seconds for which a delivery occupies one of `cap` concurrent requests."""
         if self.plain:
             return latency
         rate = self.rate
         return (latency if rate is None else max(latency, cap / rate)) / self._batch
 
     def limits(self, latency: float, cap: int) -> bool:
-        """Whether it is the rate limit that holds the lane back, and not the endpoint's answers."""
+        """Whether the rate limit, and not the endpoint, holds the lane back."""
         rate = self.rate
         return rate is not None and cap / rate > latency
 
     def wait(self, ready: deque[Delivery], now: float) -> float:
-        """Seconds until the head may go, 0 when it may go now. `ready` is not empty."""
+        """Return the seconds until the head may be sent, 0 if now. `ready` must not be empty."""
         head = ready[0]
         if head.loose and len(ready) < self._batch:
             wait = head.queued_at + BATCH_SECONDS - now
@@ -103,7 +101,7 @@ class Pace:
         return 0.0 if rate is None else self._bucket.take(now, rate, rate * SAVED)
 
     def take(self, ready: deque[Delivery]) -> Delivery:
-        """The head of the queue as a request, with those after it that go in the same one."""
+        """Take the queue's head as a request, with the following deliveries that fit in the same one."""
         head = ready.popleft()
         if not head.loose:
             return head

@@ -1,8 +1,8 @@
 """Webhooks of paused endpoints wait in a topic of their own, beside the delay tiers.
 
-From time to time each is looked at: while its endpoint is paused it is written to the end of its partition again, and
-nobody else's webhook has to wait for that. Once the endpoint is resumed, they go on to `webhooks_due` at a pace that
-leaves room there for the retries of others.
+Each is checked from time to time: while its endpoint is paused, it is rewritten to the end of its partition, so that it
+blocks nobody else's. Once the endpoint is resumed, they move to `webhooks_due` at a pace that leaves room there for
+others' retries.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from sinks.webhooks.delay_tiers import DelayTier
 from sinks.webhooks.retry import Schedule, TaskHeaders, jittered, parked
 
 LOOKS_A_SECOND = 2_500
-"""Parked webhooks that are looked at: a million take seven minutes, of the quarter of an hour that they wait."""
+"""Parked webhooks checked per second: a million take seven minutes of the quarter of an hour that they wait."""
 
 RESUMED_A_SECOND = 1_000
-"""Webhooks that go on after a pause, of all endpoints together: a fraction of what a sinks process takes from there."""
+"""Webhooks released per second after a pause, for all endpoints together: a fraction of a sinks process's capacity."""
 
 CHUNK = 250
-"""Webhooks between two pauses for breath."""
+"""Webhooks between two pauses."""
 
 Stays = Callable[[str, int], bool]
-"""Whether the webhook of an endpoint, parked since a time in ms, stays so."""
+"""Whether an endpoint's webhook, parked since a time in ms, stays parked."""
 
 
 class ParkedTier(DelayTier):
-    """The topic of parked webhooks, as long a wait as the schedule has for them (`retry.parked`)."""
+    """The topic of parked webhooks, with the wait that the schedule gives them (`retry.parked`)."""
 
     chunk = CHUNK
 

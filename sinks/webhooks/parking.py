@@ -11,14 +11,14 @@ SEEN_FOR_MS = 2 * 3_600_000
 
 
 class Parking:
-    """Since when each paused endpoint's oldest webhook waits, and which have waited for too long."""
+    """Since when each paused endpoint's oldest webhook waits, and which have waited too long."""
 
     def __init__(self, days: float) -> None:
         self._limit = days * DAY_MS
         self._oldest: dict[str, tuple[int, int]] = {}
 
     def park(self, endpoint: str, parked_at: int, now: int) -> Literal["wait", "expiring", "expired"]:
-        """What becomes of a webhook that has waited since `parked_at`. `expiring`: it waits, but not much longer."""
+        """Decide about a webhook that has waited since `parked_at`. `expiring`: it waits, but not much longer."""
         age = now - parked_at
         if age >= self._limit:
             return "expired"
@@ -28,6 +28,6 @@ class Parking:
         return "expiring" if self._limit - age < min(DAY_MS, self._limit / 2) else "wait"
 
     def oldest_seconds(self, now: int) -> float:
-        """Age of the oldest webhook that waits for a paused endpoint, 0 when none does."""
+        """Return the age of the oldest webhook waiting for a paused endpoint, 0 if there is none."""
         self._oldest = {name: (at, seen) for name, (at, seen) in self._oldest.items() if now - seen <= SEEN_FOR_MS}
         return max((now - at for at, _ in self._oldest.values()), default=0) / 1000

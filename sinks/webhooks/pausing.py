@@ -1,12 +1,12 @@
-"""Pauses of endpoints: when one has failed for long, or wants no more webhooks; and who is told.
+"""Pauses endpoints that have failed for long or want no more webhooks, and notifies their owners.
 
-A pause is a record beside the endpoint's settings, so it holds in every process and over restarts until somebody
-resumes the endpoint. It is for the settings that failed: where they have changed meanwhile it does nothing. An alert is
-written before it: webhooks to the account's other endpoints follow from it.
+A pause is a record beside the endpoint's settings, so it applies in every process and across restarts until somebody
+resumes the endpoint. It is for the settings that failed: if they have changed, it has no effect. An alert is written
+before it, which becomes webhooks to the account's other endpoints.
 
-Failures in a row are counted by the process that owns the endpoint's partition of due webhooks: all retries come
-there, so one process decides. The count is in memory: after a restart it begins anew, and the pause comes that much
-later. Before it pauses an endpoint it asks the log of attempts whether another process has reached it meanwhile.
+The owner of the endpoint's partition of due webhooks counts consecutive failures: all retries pass there, so one
+process decides. The count is in memory; after a restart it begins again, and the pause comes later. Before pausing an
+endpoint, the log of attempts is checked for another process that has reached it.
 """
 
 from __future__ import annotations
@@ -30,41 +30,41 @@ from sinks.webhooks.parking import DAY_MS
 log = logging.getLogger(__name__)
 
 FAILING, GONE_REASON, RECEIVER = "failing", "gone", "receiver"
-"""Reasons that stand in the settings of an endpoint that was paused here: for its failures, for 410, and because its
-receiver asked for it by `webhook-delivery: disable`."""
+"""Pause reasons stored in an endpoint's settings: its failures, a 410, or its receiver's request by `webhook-delivery:
+disable`."""
 
 CLOSE_AGAIN_SECONDS = 30.0
-"""After which a pause that a receiver asked for and Kafka did not take is written again."""
+"""Seconds after which a pause requested by a receiver is rewritten if Kafka did not accept it."""
 
 REASONS = (FAILING, GONE_REASON, RECEIVER)
 
 
 @dataclass(slots=True)
 class FailureRun:
-    """Failures in a row. `since` is in seconds (monotonic), `since_ms` in ms since 1970 UTC."""
+    """Consecutive failures. `since` is in seconds (monotonic), `since_ms` in ms since 1970 UTC."""
 
     since: float
     since_ms: int
     count: int = 0
 
     def reaches(self, failures: int, seconds: float, now: float) -> bool:
-        """Whether there are so many of them, over at least so many seconds."""
+        """Whether there are this many, over at least this many seconds."""
         return self.count >= failures and now - self.since >= seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """After how many failures in a row, over at least how many seconds, an endpoint is paused."""
+    """The number of consecutive failures, and the seconds they must last, to pause an endpoint."""
 
     failures: int
     seconds: float
 
 
 class Pauses:
-    """Counts failures, pauses endpoints, and tells their owners.
+    """Counts failures, pauses endpoints, and notifies their owners.
 
-    `owns` says whether this process owns the endpoint's partition of due webhooks; `answered_since` whether any
-    process has had a 2xx of it since a time in ms; `write` and `tell` return when the record is acknowledged.
+    `owns` says whether this process owns the endpoint's partition of due webhooks; `answered_since` whether any process
+    has received a 2xx from it since a time in ms; `write` and `tell` return once the record is acknowledged.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Pauses:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def on_change(self, name: str, config: EndpointConfig | None) -> None:
-        """Settings of an endpoint were read: a pause may have begun or ended."""
+        """Handle an endpoint's new settings: a pause may have begun or ended."""
         if config is not None and not config.enabled and config.paused_reason in REASONS:
             self._paused[name] = config
             self._resumed.pop(name, None)
@@ -104,7 +104,7 @@ class Pauses:
             self._resumed[name] = was
 
     def succeeded(self, name: str) -> None:
-        """An endpoint took a webhook."""
+        """Note that an endpoint accepted a webhook."""
         if self._runs:
             self._runs.pop(name, None)
         if self._resumed and name in self._resumed:
@@ -114,9 +114,8 @@ class Pauses:
                 self._start(name, partial(self._recovered, was))
 
     def failed(self, name: str, outcome: Outcome) -> None:
-        """A webhook was not taken, or an open breaker stood in its way. One whose receiver wants no further attempt
-        was read and judged: that is not a failure of the endpoint.
-        """
+        """Note that a webhook was not accepted, or an open breaker stopped it. A receiver that wants no further attempt
+        has read the webhook, so that does not count as a failure."""
         if is_callback_lane(name) or outcome.aborted:
             return
         now = self._clock.monotonic()
@@ -128,7 +127,7 @@ class Pauses:
             self._start(name, partial(self._pause_unless_answered, name, run, outcome))
 
     def closed(self, name: str, outcome: Outcome) -> None:
-        """The receiver wants no more webhooks, whether it took this one or not."""
+        """Note that the receiver wants no more webhooks, whether it accepted this one or not."""
         config = self._accounts.endpoints.get(name)
         if is_callback_lane(name) or config is None or not config.enabled:
             return
@@ -137,17 +136,17 @@ class Pauses:
         self._start(f"{name} closed", partial(self._close, name, config, reason, run, outcome))
 
     def expiring(self, name: str, parked_at: int) -> None:
-        """Webhooks of a paused endpoint have waited for nearly as long as they are kept. Told once a day."""
+        """Report, once a day, that webhooks of a paused endpoint are about to expire."""
         now = self._clock.now_ms()
         day = now // DAY_MS
         if self._warned.get(name) == day:
             return
         self._warned[name] = day
-        log.warning("endpoint %s is paused, and the first of its webhooks expire within a day", name)
+        log.warning("endpoint %s is paused, and the first of its webhooks will expire within a day", name)
         self._start(f"{name} expiring", partial(self._expiring, name, parked_at, day))
 
     def stop(self) -> None:
-        """Cancel what is under way."""
+        """Cancel what is in progress."""
         for task in self._tasks:
             task.cancel()
 
@@ -163,13 +162,13 @@ class Pauses:
         try:
             await work()
         except KafkaError as error:
-            log.error("%s: neither paused nor told, Kafka takes nothing: %s", what, type(error).__name__)
+            log.error("%s: neither paused nor reported, because Kafka is unavailable: %s", what, type(error).__name__)
         finally:
             self._busy.discard(what)
 
     async def _pause_unless_answered(self, name: str, run: FailureRun, outcome: Outcome) -> None:
         if await self._answered_since(name, run.since_ms):
-            log.warning("endpoint %s fails here but answers another process: it is not paused", name)
+            log.warning("endpoint %s fails here but answers another process: not pausing it", name)
             self._runs.pop(name, None)
             return
         config = self._accounts.endpoints.get(name)
@@ -180,20 +179,20 @@ class Pauses:
     async def _pause(self, name: str, config: EndpointConfig, reason: str, run: FailureRun, outcome: Outcome) -> None:
         now = self._clock.now_ms()
         error = str(outcome.status or outcome.error_class)
-        log.error("endpoint %s is paused (%s): %d failures in a row (%s)", name, reason, run.count, error)
+        log.error("endpoint %s is paused (%s): %d consecutive failures (%s)", name, reason, run.count, error)
         alert = self._alert("endpoint.paused", config, reason, run.since_ms, now)
         await self._tell(replace(alert, error=error, failures=run.count))
         await self._write(pause_of(config, reason, now))
         self._runs.pop(name, None)
 
     async def _close(self, name: str, config: EndpointConfig, reason: str, run: FailureRun, outcome: Outcome) -> None:
-        """Pause an endpoint whose lane sends nothing any more: until it is written, or its settings have changed."""
+        """Pause an endpoint whose lane has stopped sending: retry until it is written, or its settings have changed."""
         while self._accounts.endpoints.get(name) is config:
             try:
                 await self._pause(name, config, reason, run, outcome)
                 return
             except KafkaError as error:
-                log.error("%s: not paused yet, Kafka takes nothing: %s", name, type(error).__name__)
+                log.error("%s: not paused yet, because Kafka is unavailable: %s", name, type(error).__name__)
                 await self._clock.sleep(CLOSE_AGAIN_SECONDS)
 
     async def _recovered(self, was: EndpointConfig) -> None:

@@ -1,8 +1,7 @@
-"""What follows from an attempt: success, another attempt after a delay, or the dead letters. Pure functions.
+"""What follows an attempt: success, another attempt after a delay, or a dead letter. Pure functions.
 
-After attempt n has failed, the webhook waits for the n-th delay of the schedule; after the last it is dead.
-Delays differ by up to 10 % from one webhook to the next, so that what failed together does not come again
-together: see `placed`.
+After failed attempt n, the webhook waits for the schedule's n-th delay; after the last one it is dead. Delays vary by
+up to 10 % between webhooks, so that those that failed together do not return together: see `placed`.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ from schemas.cloudevents import Headers, header
 from schemas.topics import parse_duration
 
 JITTER = 0.1
-"""Part of a delay by which it is shorter or longer at most."""
+"""Maximum share by which a delay is shortened or lengthened."""
 
 PARK_MS = 15 * 60_000
-"""A paused endpoint's webhooks are looked at again after the longest delay that is no longer than this: so soon
-they are on their way once it is resumed."""
+"""A paused endpoint's webhooks are checked again after the longest delay up to this one, which is how soon they leave
+after a resume."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """One delay of the schedule, by the name that its topic bears."""
+    """One delay of the schedule, by the name in its topic."""
 
     name: str
     delay_ms: int
@@ -37,7 +36,7 @@ Schedule = tuple[Tier, ...]
 
 
 def schedule_of(delays: Sequence[str]) -> Schedule:
-    """Schedule of delays such as `("1m", "5m")`. Raises ValueError unless they ascend."""
+    """Return the schedule of delays such as `("1m", "5m")`. Raises ValueError unless they ascend."""
     tiers = tuple(Tier(delay, parse_duration(delay)) for delay in delays)
     if not tiers or any(a.delay_ms >= b.delay_ms for a, b in pairwise(tiers)):
         raise ValueError(f"{', '.join(delays) or 'an empty schedule'}: name one or more delays, ascending")
@@ -45,14 +44,14 @@ def schedule_of(delays: Sequence[str]) -> Schedule:
 
 
 def chosen(names: Iterable[str], schedule: Schedule) -> Schedule:
-    """The delays of the deployment that an endpoint wants, by name; all of them where it wants none that exists."""
+    """Return the deployment's delays that an endpoint selects by name; all of them if it selects none that exists."""
     wanted = set(names)
     return tuple(tier for tier in schedule if tier.name in wanted) or schedule
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Wait in this tier, and for `at_least_ms`; `attempt` is the number of the attempt that comes then."""
+    """Wait in this tier, for at least `at_least_ms`; `attempt` is the number of the next attempt."""
 
     tier: Tier
     attempt: int
@@ -65,10 +64,10 @@ class Dead:
 
 
 def next_step(attempt: int, outcome: Outcome, schedule: Schedule) -> Retry | Dead:
-    """What follows when attempt number `attempt` (from 1) has failed.
+    """Return what follows failed attempt number `attempt` (from 1).
 
-    With Retry-After, the first tier that is long enough and not before the one that is due, else the longest. None
-    where the receiver asked for no further attempt.
+    With Retry-After, the first tier that is long enough and not earlier than the next one, or else the longest. Dead if
+    the receiver asked for no further attempt.
     """
     if attempt > len(schedule) or outcome.aborted:
         return Dead()
@@ -80,23 +79,23 @@ def next_step(attempt: int, outcome: Outcome, schedule: Schedule) -> Retry | Dea
 
 
 def crowded_out(attempt: int, schedule: Schedule) -> Retry:
-    """The endpoint has more waiting than it can take soon: try the same attempt a little later."""
+    """Return the retry for an endpoint with more waiting than it can take soon: the same attempt a little later."""
     return Retry(schedule[0], attempt)
 
 
 def parked(attempt: int, schedule: Schedule) -> Retry:
-    """The endpoint is paused: look again after a while (see PARK_MS), for the same attempt."""
+    """Return the retry for a paused endpoint: check again later (see PARK_MS), for the same attempt."""
     fitting = [tier for tier in schedule if tier.delay_ms <= PARK_MS]
     return Retry(fitting[-1] if fitting else schedule[0], attempt)
 
 
 def placed(step: Retry, key: str, partitions: int) -> tuple[int, int]:
-    """Partition of the delay topic for a webhook, and its delay in ms.
+    """Return a webhook's partition in the delay topic, and its delay in ms.
 
-    The partition is the jitter: each has a delay of its own, evenly spaced within JITTER of the tier's. So the
-    head of every partition is the next that is due, whatever the jitter, and what has the same key (an
-    endpoint's webhooks about one contact) keeps its order. Where the receiver asked for time (Retry-After),
-    only partitions that wait long enough are taken, and the last one where none does.
+    The partition is the jitter: each has its own delay, evenly spaced within JITTER of the tier's. So the head of every
+    partition is due next, whatever the jitter, and webhooks with the same key (an endpoint's webhooks about one
+    contact) keep their order. If the receiver asked for time (Retry-After), only partitions that wait long enough are
+    used, or the last one if none does.
     """
     delays = [jittered(step.tier.delay_ms, number, partitions) for number in range(partitions)]
     first = next((number for number, delay in enumerate(delays) if delay >= step.at_least_ms), partitions - 1)
@@ -105,18 +104,17 @@ def placed(step: Retry, key: str, partitions: int) -> tuple[int, int]:
 
 
 def jittered(delay_ms: int, number: int, partitions: int) -> int:
-    """Delay of one partition of a tier, in ms."""
+    """Return the delay of one partition of a tier, in ms."""
     return round(delay_ms * (1 + JITTER * ((2 * number + 1) / partitions - 1)))
 
 
 @dataclass(frozen=True, slots=True)
 class TaskHeaders:
-    """What travels with a webhook that waits: Kafka record headers, decimal ASCII.
+    """State of a waiting webhook, as Kafka record headers in decimal ASCII.
 
-    `attempt` is the number of the attempt that comes next. `first_attempt_at`, `due_at` and `parked_at` (since
-    when it waits for its paused endpoint) are in ms since 1970 UTC, None where unknown. `mark` is its place among
-    those that were put off (`sinks.webhooks.contact_order`). `origin` is topic/partition/offset
-    of the record that the webhook was made from.
+    `attempt` is the number of the next attempt. `first_attempt_at`, `due_at`, and `parked_at` (since when it waits for
+    its paused endpoint) are in ms since 1970 UTC, None if unknown. `mark` is its place among deferred deliveries
+    (`sinks.webhooks.contact_order`). `origin` is topic/partition/offset of the webhook's source record.
     """
 
     attempt: int = 1
@@ -127,7 +125,7 @@ class TaskHeaders:
     mark: int | None = None
 
     def encode(self) -> Headers:
-        """As record headers; what is None is left out."""
+        """Return record headers, omitting None."""
         pairs = (
             ("attempt", self.attempt),
             ("first_attempt_at", self.first_attempt_at),
@@ -140,7 +138,7 @@ class TaskHeaders:
 
     @classmethod
     def decode(cls, headers: Iterable[tuple[str, bytes]]) -> TaskHeaders:
-        """From record headers. What is missing or malformed is as in a new task: attempt 1, the rest None."""
+        """Parse record headers. Missing or malformed ones are as in a new task: attempt 1, the rest None."""
         found = list(headers)
         return cls(
             attempt=_number(header(found, "attempt"), digits=4) or 1,

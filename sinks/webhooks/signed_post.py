@@ -1,4 +1,4 @@
-"""A delivery as a signed request. Secrets are resolved once in a while, and stay out of what is written down."""
+"""Sends a delivery as a signed request. Secrets are resolved periodically and never written down."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SECRET_SECONDS = 5.0
-"""How long a resolved secret is used: reading a file for every webhook would block the loop."""
+"""Seconds for which a resolved secret is used: reading a file for every webhook would block the loop."""
 
 COMPLAINT_SECONDS = 60.0
-"""Between two log lines about a secret that is missing."""
+"""Seconds between log lines about a missing secret."""
 
 Post = Callable[[str, dict[str, str], bytes, bool], Awaitable[Outcome]]
 """`Sender.post`: URL, headers, body, whether http is allowed."""
 
 
 class SignedPost:
-    """Sends what belongs to one endpoint, with the secrets of its settings. `name` is for the log."""
+    """Sends to one endpoint, with the secrets in its settings. `name` is for the log."""
 
     def __init__(self, name: str, post: Post, clock: Clock, tracing: Tracing | None = None) -> None:
         self._name = name
@@ -46,11 +46,11 @@ class SignedPost:
         self._resolved_at = self._headers_at = self._complained_at = float("-inf")
 
     def forget(self) -> None:
-        """Resolve secrets anew for the next request: the settings have changed."""
+        """Resolve secrets again for the next request: the settings have changed."""
         self._resolved_at = self._headers_at = float("-inf")
 
     async def __call__(self, delivery: Delivery, config: EndpointConfig, allow_http: bool) -> tuple[Outcome, str]:
-        """How a request ended, and the URL that it went to. An endpoint whose secret is missing is sent nothing."""
+        """Return a request's outcome, and the URL it was sent to. An endpoint with a missing secret is sent nothing."""
         url = delivery.url or config.url
         try:
             headers = self._signed(delivery, config)
@@ -64,7 +64,7 @@ class SignedPost:
         trace = delivery.traceparent if step is None else step.traceparent
         if trace is not None:
             headers["traceparent"] = trace.decode("latin-1")
-        signed_with = self._secrets[2:]  # they may change while the request is under way
+        signed_with = self._secrets[2:]  # they may change during the request
         outcome = None
         try:
             outcome = await self._post(url, {**own, **headers} if own else headers, delivery.body, allow_http)
@@ -77,14 +77,14 @@ class SignedPost:
         return outcome, url
 
     def _signed(self, delivery: Delivery, config: EndpointConfig) -> dict[str, str]:
-        """Headers of a request: signed, where there is a secret."""
+        """Return a request's headers, signed if there is a secret."""
         if not config.secret:
             return {"webhook-id": delivery.event_id}
         now = self._clock.now_ms()
         return self._signer_now(*secrets_at(config, now)).headers(delivery.event_id, delivery.body, now // 1_000)
 
     def _own_headers(self, config: EndpointConfig) -> dict[str, str]:
-        """Headers that the endpoint asks for. Their values may be secrets, so they are resolved like them."""
+        """Return the endpoint's own headers. Their values may be secrets, so they are resolved the same way."""
         now = self._clock.monotonic()
         if now - self._headers_at >= SECRET_SECONDS:
             self._headers = {name: resolve(value) for name, value in config.headers.items()}
@@ -102,7 +102,7 @@ class SignedPost:
         return self._signer
 
     def _following(self, reference: str | None) -> str | None:
-        """The secret that follows. While it cannot be had, the present one still signs alone."""
+        """Return the next secret. While it is unavailable, the current one signs alone."""
         try:
             return None if reference is None else resolve(reference)
         except SecretMissing as missing:

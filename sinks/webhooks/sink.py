@@ -1,8 +1,8 @@
-"""The webhook sink: events and due webhooks in, signed POSTs out.
+"""The webhook sink: takes events and due webhooks, sends signed POSTs.
 
-Each record becomes a delivery for every endpoint that wants it, and is handed to the endpoints' lanes. What a
-lane turns down, and what fails, is written to a delay topic or to the dead letters. There is no batch: a slow
-answer holds nothing but its own offset.
+Each record becomes a delivery for every interested endpoint, and is offered to the endpoints' lanes. Rejected and
+failed deliveries go to a delay topic or to the dead letters. There are no batches: a slow answer holds back only its
+own offset.
 """
 
 from __future__ import annotations
@@ -44,23 +44,23 @@ log = logging.getLogger(__name__)
 
 EVENTS = ("delivery", "sent", "reply", "unsubscribe", "removed", "restored", "click", "conversion",
           "callbacks")  # fmt: skip
-"""Topics of events (short names of the catalogue), which share their partitioning."""
+"""Event topics (catalogue short names) with the same partitioning."""
 
 APART = ("alerts", "webhooks_due")
-"""Topics that are not keyed by recipient (short names of the catalogue)."""
+"""Topics that are not keyed by recipient (catalogue short names)."""
 
 TOPICS = (*EVENTS, *APART)
-"""What the sink reads (short names of the catalogue)."""
+"""What the sink reads (catalogue short names)."""
 
 TURN = 64
-"""Records taken before the requests under way get their turn of the event loop."""
+"""Records taken before requests in progress get a turn of the event loop."""
 
 LONGEST_TURN = 0.005
-"""Seconds that the requests get at most for a turn of the loop over the inbox. They get as long as it took: a long
-backlog would otherwise keep the process so busy with reading that every endpoint seems slow."""
+"""Maximum seconds given to requests per turn over the inbox. They get as long as the turn took: otherwise a long
+backlog would keep the process so busy reading that every endpoint seems slow."""
 
 CALLBACK_LANES = 2_000
-"""Lanes of callbacks that are kept. Senders choose the hosts, so idle ones are forgotten beyond that."""
+"""Callback lanes to keep. Senders choose the hosts, so beyond this number idle ones are dropped."""
 
 _BREAKER_OPEN = Outcome(error_class="breaker_open")
 _PARKED_TOO_LONG = Outcome(error_class="parked_too_long")
@@ -140,11 +140,11 @@ class WebhookSink:
 
     @property
     def in_flight(self) -> int:
-        """Requests under way."""
+        """Number of requests in progress."""
         return sum(lane.in_flight for lane in self.lanes.values())
 
     async def run(self) -> NoReturn:
-        """Take records for ever. What cannot be gone on from ends the worker."""
+        """Take records forever. An unrecoverable error ends the worker."""
         try:
             await self._records.start()
             while True:
@@ -162,20 +162,20 @@ class WebhookSink:
             self.stop()
 
     def stop(self) -> None:
-        """Cancel what is under way."""
+        """Cancel what is in progress."""
         self._records.stop()
         self._pauses.stop()
         for lane in self.lanes.values():
             lane.stop()
 
     async def drain(self, timeout: float) -> bool:
-        """Let go of what is queued, wait for the rest for at most `timeout` seconds. For `before_revoke`."""
+        """Drop what is queued, and wait up to `timeout` seconds for the rest. For `before_revoke`."""
         if self._crashing is not None:
             return False
         return await self.window.drain(timeout)
 
     def on_change(self, topic: str, key: str) -> None:
-        """A setting was written or deleted. For `AccountsReader.on_change`."""
+        """Handle a setting that was written or deleted. For `AccountsReader.on_change`."""
         if topic == "config_accounts":
             for name in [name for name in self.lanes if name.partition("/")[0] == key]:
                 if is_callback_lane(name) or self.lanes[name].allow_http != may_use_http(name, self._accounts):
@@ -207,7 +207,7 @@ class WebhookSink:
                 self._reject(source, "not_decodable", str(error))
                 failed += 1
             except Exception as error:
-                log.exception("a record cannot be made a webhook", extra=about_source(source, STAGE))
+                log.exception("cannot make a webhook of a record", extra=about_source(source, STAGE))
                 self._reject(source, "internal_error", f"{type(error).__name__}: {error}")
                 failed += 1
             else:
@@ -220,7 +220,7 @@ class WebhookSink:
         self._limit.judge(len(sources), failed)
 
     def _deliveries(self, source: Admitted) -> list[Delivery]:
-        """What a record leads to. Raises CodecError."""
+        """Return a record's deliveries. Raises CodecError."""
         ledger, message, _ = source
         record = self._codec.decode(message.value)
 
@@ -237,7 +237,7 @@ class WebhookSink:
         return [from_task(record, headers, admit(len(record.body) + DELIVERY_BYTES, 1))]
 
     def _lane(self, name: str) -> Lane | None:
-        """The lane of this name; None when what it is for was deleted, also since the delivery was made."""
+        """Return the lane of this name; None if its endpoint was deleted, possibly after the delivery was created."""
         lane = self.lanes.get(name)
         if lane is None:
             config = settings_of(name, self._accounts)
@@ -279,7 +279,7 @@ class WebhookSink:
             self.deferred(delivery, reason)
 
     def attempted(self, delivery: Delivery, outcome: Outcome, url: str, seconds: float) -> None:
-        """An attempt was made."""
+        """Handle an attempt."""
         self.counts.attempted(delivery, outcome.label, outcome.ok, seconds, self._clock.now_ms())
         next_at = None
         if outcome.ok:
@@ -293,7 +293,7 @@ class WebhookSink:
         self._attempts.put(attempt_of(delivery, outcome, url, seconds, self._clock.now_ms(), next_at))
 
     def deferred(self, delivery: Delivery, reason: Deferral) -> None:
-        """A delivery will not be tried soon. An open breaker counts as an attempt, so that retries end."""
+        """Handle a delivery that will not be tried soon. An open breaker counts as an attempt, so that retries end."""
         self.counts.deferred[reason] += 1
         match reason:
             case "deleted":
@@ -307,13 +307,13 @@ class WebhookSink:
                 self._put_off(delivery)
 
     def abandoned(self, delivery: Delivery) -> None:
-        """A queued delivery was let go of."""
+        """Handle a dropped delivery."""
         self.window.abandon(delivery.admission)
 
     def broken(self, error: BaseException) -> None:
-        """Nothing can be gone on from: the worker stops, and recovers from the log."""
+        """Stop the worker after an unrecoverable error; it recovers from the log."""
         if self._crashing is None:
-            log.critical("webhooks stop: %s: %s", type(error).__name__, error)
+            log.critical("webhooks stopped: %s: %s", type(error).__name__, error)
             self._crashing = asyncio.ensure_future(_awaited(self._crash(error)))
 
     def _let_go(self) -> None:
@@ -326,10 +326,10 @@ class WebhookSink:
 
     def _drop(self, endpoint: str, event_id: str) -> None:
         self.counts.dropped += 1
-        log.info("endpoint %s takes no webhooks any more: webhook %s is dropped", endpoint, event_id)
+        log.info("endpoint %s no longer accepts webhooks: dropping webhook %s", endpoint, event_id)
 
     def _failed(self, delivery: Delivery, outcome: Outcome) -> int | None:
-        """Let a delivery wait, or bury it. Returns when it is due, in ms."""
+        """Defer or bury a delivery. Returns when it is due, in ms."""
         self._pauses.failed(delivery.endpoint, outcome)
         if delivery.first_attempt_at is None:
             delivery.first_attempt_at = self._clock.now_ms()
@@ -343,12 +343,12 @@ class WebhookSink:
 
     def _next_step(self, delivery: Delivery, outcome: Outcome) -> Retry | Dead:
         if outcome.closes and not outcome.aborted:
-            # The endpoint is paused by it; a callback's own URL is simply no more.
+            # This pauses the endpoint; a callback's own URL has simply ceased to exist.
             return parked(delivery.attempt + 1, self._schedule) if delivery.url is None else Dead()
         return next_step(delivery.attempt, outcome, self._schedule_of(delivery.endpoint))
 
     def _put_off(self, delivery: Delivery) -> None:
-        # No retry, so the endpoint's choice of delays does not matter.
+        # Not a retry, so the endpoint's choice of delays does not matter.
         step, lane = crowded_out(delivery.attempt, self._schedule), self.lanes.get(delivery.endpoint)
         if delivery.contact is None or delivery.attempt > 1 or lane is None:
             self._records.wait(delivery, step)
@@ -369,9 +369,8 @@ class WebhookSink:
             self._records.park(delivery)
 
     def stays_parked(self, endpoint: str, parked_at: int) -> bool:
-        """Whether a webhook that has waited since `parked_at` (ms) for its endpoint goes on waiting. What has waited
-        for too long comes back and is given up.
-        """
+        """Whether a webhook that has waited since `parked_at` (ms) for its endpoint keeps waiting. One that has waited
+        too long returns and is given up."""
         config = settings_of(endpoint, self._accounts)
         if config is None or config.enabled:
             return False

@@ -1,4 +1,4 @@
-"""The span of an attempt, as far as its event's trace is recorded."""
+"""The span of an attempt, if its event's trace is recorded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def begun(tracing: Tracing, delivery: Delivery) -> Step | None:
-    """The span of an attempt that begins. Hosts that senders choose are not told."""
+    """Start the span of an attempt. Hosts chosen by senders are not included."""
     endpoint = delivery.endpoint
     if is_callback_lane(endpoint):
         endpoint = f"{endpoint.partition('/')[0]}/{CALLBACKS}"
@@ -22,7 +22,7 @@ def begun(tracing: Tracing, delivery: Delivery) -> Step | None:
 
 
 def ended(step: Step, outcome: Outcome | None) -> None:
-    """An attempt is over; None: it was cancelled."""
+    """End the span; None: the attempt was canceled."""
     if outcome is None:
         step.end("cancelled")
         return

@@ -1,4 +1,4 @@
-"""The records that the webhook sink writes: tasks that wait, dead letters, what it rejects."""
+"""Writes the webhook sink's records: waiting tasks, dead letters, rejected records."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class SinkRecords:
         self._outbox = Outbox(producer, codec, settled=settled, too_large=self._too_large, broken=broken)
 
     async def start(self) -> None:
-        """Begin to write. The delay topics must be there."""
+        """Start writing. The delay topics must exist."""
         for tier in self._schedule:
             topic = self._catalogue[f"webhooks_retry.{tier.name}"].name
             self._partitions[tier.name] = await self._producer.partitions(topic)
@@ -53,7 +53,7 @@ class SinkRecords:
         self._outbox.start()
 
     def stop(self) -> None:
-        """Write nothing more; what is not written is not settled."""
+        """Stop writing; unwritten records do not settle."""
         self._outbox.stop()
 
     def wait(self, delivery: Delivery, step: Retry) -> int:
@@ -64,19 +64,19 @@ class SinkRecords:
         return due_at
 
     def park(self, delivery: Delivery) -> None:
-        """Write a delivery to where those of paused endpoints wait."""
+        """Write a delivery to the topic for paused endpoints."""
         step = parked(delivery.attempt, self._schedule)
         record, headers, partition, _ = waiting(delivery, step, self._now_ms(), self._partitions["parked"])
         self._write("webhooks_parked", record, headers, delivery, partition)
 
     def bury(self, delivery: Delivery, outcome: Outcome) -> None:
         """Write a delivery to the dead letters."""
-        log.debug("webhook %s for %s is given up: %s", delivery.event_id, delivery.endpoint, outcome.label)
+        log.debug("gave up webhook %s for %s: %s", delivery.event_id, delivery.endpoint, outcome.label)
         record, headers = dead_record(delivery, outcome, self._now_ms())
         self._write("webhooks_dead", record, headers, delivery)
 
     def reject(self, source: Admitted, admission: Admission, reason: str, error: str) -> None:
-        """Write a record that makes no sense to the rejected topic, whole."""
+        """Write a record that makes no sense to the rejected topic, in full."""
         record, headers = rejected_record(admission, reason, error, self._now_ms(), source)
         self._write_rejected(Outgoing(self._rejected_topic, record, source.record.key, headers, admission), reason)
 
@@ -88,7 +88,7 @@ class SinkRecords:
 
     def _too_large(self, outgoing: Outgoing) -> None:
         if isinstance(outgoing.record, RejectedRecord):
-            self._broken(RuntimeError("the rejected topic does not take a record for its size"))
+            self._broken(RuntimeError("the rejected topic refuses a record for its size"))
             return
         error = f"too large for {outgoing.topic}; the source record has all of it"
         record, headers = rejected_record(outgoing.admission, "too_large", error, self._now_ms())
@@ -97,5 +97,5 @@ class SinkRecords:
 
     def _write_rejected(self, outgoing: Outgoing, reason: str) -> None:
         self.rejected[reason] += 1
-        log.error("%s is in the rejected topic: %s", outgoing.admission.origin, reason)
+        log.error("%s was rejected: %s", outgoing.admission.origin, reason)
         self._outbox.put(outgoing)

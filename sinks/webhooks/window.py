@@ -1,7 +1,7 @@
-"""Which events are in work: bounded, and settled in their ledgers when nothing of them is left to do.
+"""The events in progress: bounded, and settled in their ledgers once all their deliveries are done.
 
-A delivery is settled when the receiver took it, or when its task is acknowledged in a delay topic or the dead
-letters. An event is settled when all its deliveries are; only then may its offset be committed.
+A delivery settles when the receiver accepts it, or when its task is acknowledged in a delay topic or the dead letters.
+An event settles when all its deliveries have; only then may its offset be committed.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from bus.clock import Clock, within
 from bus.ledger import Ledger
 
 ROOM = 0.9
-"""Part of the bounds below which a full window takes events again."""
+"""Share of the limits below which a full window accepts events again."""
 
 
 class Admission:
-    """One event in work: where it settles, how many deliveries are not settled yet, its size in bytes."""
+    """One event in progress: where it settles, its unsettled deliveries, its size in bytes."""
 
     __slots__ = ("abandoned", "ledger", "offset", "parts", "pending", "size")
 
@@ -36,12 +36,12 @@ class Admission:
 
 
 def merged(parts: Sequence[Admission]) -> Admission:
-    """What stands for several events that one request carries: they settle together."""
+    """Combine the admissions of a request's events: they settle together."""
     return Admission(parts[0].ledger, parts[0].offset, 0, 1, tuple(parts))
 
 
 class Window:
-    """Events in work. `epoch` changes when partitions are given up: what was taken before is let go."""
+    """Events in progress. `epoch` changes when partitions are revoked: events from before it are dropped."""
 
     def __init__(self, max_events: int, max_bytes: int, clock: Clock) -> None:
         self.events = 0
@@ -55,19 +55,19 @@ class Window:
 
     @property
     def full(self) -> bool:
-        """Whether no further event may be taken."""
+        """Whether no more events may be taken."""
         return self.events >= self._max_events or self.bytes >= self._max_bytes
 
     @property
     def room(self) -> float:
-        """How many further events may be in work, if they are as large as those that are."""
+        """Return how many more events may be in progress, if they are as large as the current ones."""
         events = self._max_events - self.events
         if not self.bytes:
             return events
         return max(0.0, min(events, (self._max_bytes - self.bytes) * self.events / self.bytes))
 
     def admit(self, ledger: Ledger, offset: int, size: int, deliveries: int) -> Admission:
-        """Take an event of `size` bytes that leads to so many deliveries. One that nobody wants is settled at once."""
+        """Admit an event of `size` bytes with this many deliveries. One without deliveries settles at once."""
         admission = Admission(ledger, offset, size, deliveries)
         if deliveries:
             self.events += 1
@@ -77,7 +77,7 @@ class Window:
         return admission
 
     def settle(self, admission: Admission) -> None:
-        """One delivery of the event is done."""
+        """Settle one delivery of the event."""
         if admission.parts:
             for part in admission.parts:
                 part.abandoned |= admission.abandoned
@@ -94,19 +94,19 @@ class Window:
             self._wake()
 
     def abandon(self, admission: Admission) -> None:
-        """One delivery of the event will not be done here; the event is not settled."""
+        """Drop one delivery of the event, which then does not settle."""
         admission.abandoned = True
         self.settle(admission)
 
     async def wait_room(self) -> None:
-        """Return when there is room again, or when the epoch has changed."""
+        """Return once there is room again, or the epoch has changed."""
         epoch = self.epoch
         await self._when(lambda: self._has_room() or self.epoch != epoch)
 
     async def drain(self, timeout: float) -> bool:
-        """Let go of everything that has not been started, wait for the rest; False when that takes too long.
+        """Drop everything that has not been started, and wait for the rest; False if that takes too long.
 
-        Called before partitions are given up: their next owner reads again what was let go.
+        Called before partitions are revoked: their next owner reads the dropped events again.
         """
         self.epoch += 1
         for let_go in self.on_drain:

@@ -1,4 +1,4 @@
-"""The requests of a lane: so many at a time at most, and no faster than the endpoint asks."""
+"""A lane's requests: a limited number at a time, and no faster than the endpoint asks."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sinks.webhooks.delivery import Delivery
 from sinks.webhooks.pace import Pace
 
 FIRST_LATENCY = 0.02
-"""Seconds that an endpoint is taken to need before it has been measured."""
+"""Assumed latency of an endpoint, in seconds, before it has been measured."""
 
 LATENCY_WEIGHT = 0.1
-"""Weight of the newest measurement in the average: one timeout of 5 s shortens a queue to seconds."""
+"""Weight of the newest measurement in the average."""
 
 Attempt = Callable[[Delivery], Awaitable[tuple[Outcome, str, float]]]
 """Makes an attempt: how it ended, the URL, seconds that the endpoint took."""

@@ -170,7 +170,7 @@ def test_a_rotation_shows_the_new_secret_once_and_stores_it_sealed(
     assert "whsec_" not in trackly("endpoints", "list", "--json").stdout
     again = trackly("endpoints", "rotate-secret", "acme/crm")
     assert (again.returncode, again.stdout) == (1, "")
-    assert "A rotation is under way" in again.stderr
+    assert "A rotation is in progress" in again.stderr
 
 
 def test_activating_a_secret_ends_the_rotation(

@@ -151,7 +151,7 @@ async def test_nothing_starts_while_a_setting_is_of_a_newer_version(
     log.write(b"acme", AccountConfig(id="acme", name="Acme"))
     log.write(b"acme", OF_NO_SCHEMA)
     refused = AccountsReader(BusSettings(data_dir=tmp_path), CODEC)
-    with pytest.raises(SettingsTooNew, match=r"1 settings .* such as acme in config_accounts: .*upgrade\.md"):
+    with pytest.raises(SettingsTooNew, match=r"1 settings .* such as acme in config_accounts\. .*upgrade\.md"):
         await refused.start()
     await refused.stop()
     log.write(b"acme", clears)

@@ -132,16 +132,16 @@ def test_a_broken_address_file_is_as_good_as_none(tmp_path: Path, content: str) 
         ("KAFKA_BOOTSTRAP_SERVERS", "kafka", "KAFKA_BOOTSTRAP_SERVERS: 'kafka' is not a valid host:port"),
         ("KAFKA_BOOTSTRAP_SERVERS", "kafka://a:9092", "'kafka://a:9092' is not a valid host:port"),
         ("KAFKA_BOOTSTRAP_SERVERS", "a:99999", "'a:99999' is not a valid host:port"),
-        ("KAFKA_BOOTSTRAP_SERVERS", ",", "KAFKA_BOOTSTRAP_SERVERS: no server is configured"),
+        ("KAFKA_BOOTSTRAP_SERVERS", ",", "KAFKA_BOOTSTRAP_SERVERS: no server is given"),
         ("KAFKA_SECURITY_PROTOCOL", "TLS", "KAFKA_SECURITY_PROTOCOL=TLS: "),
         ("KAFKA_OAUTH_TOKEN_URL", "http://issuer/token", "KAFKA_OAUTH_TOKEN_URL: it must begin with https://"),
         ("KAFKA_OAUTH_TOKEN_URL", "http://localhost.evil/t", "KAFKA_OAUTH_TOKEN_URL: it must begin with https://"),
         ("TRACKLY_TOPIC_SETTINGS", "sms.row:retention.ms=1", "'sms.row' is not a known topic"),
         ("TRACKLY_TOPIC_SETTINGS", "sms.raw", "'sms.raw' is not TOPIC:SETTING=VALUE"),
-        ("TRACKLY_TOPIC_SETTINGS", "sms.raw:cleanup.policy=compact", "cleanup.policy is relied on"),
-        ("TRACKLY_TOPIC_SETTINGS", "sms.contacts:retention.ms=1", "retention.ms of sms.contacts is relied on"),
-        ("TRACKLY_TOPIC_SETTINGS", "*:retention.ms=1", "retention.ms of * is relied on"),
-        ("TRACKLY_TOPIC_SETTINGS", "sms.raw:retention.ms=14d", "retention.ms=14d is not a number of milliseconds"),
+        ("TRACKLY_TOPIC_SETTINGS", "sms.raw:cleanup.policy=compact", "cleanup.policy must not be changed"),
+        ("TRACKLY_TOPIC_SETTINGS", "sms.contacts:retention.ms=1", "retention.ms of sms.contacts must not be changed"),
+        ("TRACKLY_TOPIC_SETTINGS", "*:retention.ms=1", "retention.ms of * must not be changed"),
+        ("TRACKLY_TOPIC_SETTINGS", "sms.raw:retention.ms=14d", "retention.ms=14d must be a number of milliseconds"),
         ("KAFKA_OAUTH_EXTENSIONS", "a b=c", "KAFKA_OAUTH_EXTENSIONS=a b=c: "),
         ("KAFKA_SSL_CAFILE", "/nowhere/ca.pem", "KAFKA_SSL_CAFILE=/nowhere/ca.pem: "),
     ],
@@ -301,7 +301,7 @@ def test_keys_of_secrets_come_from_the_environment_or_from_the_data_directory(
 def test_a_key_that_is_none_is_refused_without_being_shown(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("TRACKLY_SECRET_KEYS", text)
     told = problems()
-    assert told.startswith("TRACKLY_SECRET_KEYS: number ")
+    assert told.startswith("TRACKLY_SECRET_KEYS: key ")
     assert text not in told
 
 

@@ -42,21 +42,21 @@ def test_networks_share_the_token_of_postbacks(network: str) -> None:
 @pytest.mark.parametrize(
     ("source", "values", "problem"),
     [
-        ("twilio", {"secret": "s"}, "secret: is nothing that twilio has"),
-        ("lime", {"secret": "s"}, "secret: is nothing that lime has"),
+        ("twilio", {"secret": "s"}, "secret: is not a credential of twilio has"),
+        ("lime", {"secret": "s"}, "secret: is not a credential of lime has"),
         ("cm", {"secret": "s3cret!"}, "secret: is too short: write 8 characters or more"),
         ("lime", {"path_secret": "s3cret!"}, "path_secret: is too short"),
         ("eztexting", {"secret": "s3cret!"}, "secret: is too short"),
         ("infobip", {"secret": "s3cret!"}, "secret: is too short"),
         ("tune", {"token": "s3cret!"}, "token: is too short"),
         ("cm", {"secret": " "}, "secret: is empty"),
-        ("infobip", {"username": "u"}, "password: is missing; username proves nothing without it"),
-        ("infobip", {"header_value": "v"}, "header_name: is missing; header_value proves nothing without it"),
+        ("infobip", {"username": "u"}, "password: is missing; username does not work without it"),
+        ("infobip", {"header_value": "v"}, "header_name: is missing; header_value does not work without it"),
         ("cm", {"secret": "a line\nof two"}, "secret: must be at most 500 printable characters"),
         ("cm", {"secret": "x" * 501}, "secret: must be at most 500 printable characters"),
         ("cm", {"secret": "enc:v1:x"}, "secret: is encrypted already"),
-        ("cm", {"secret_previous": "s"}, "secret_previous: is there without secret, which follows it"),
-        ("tune", {"token": None, "token_previous": "s"}, "token_previous: is there without token, which follows it"),
+        ("cm", {"secret_previous": "s"}, "secret_previous: is set, but secret, its successor, is not"),
+        ("tune", {"token": None, "token_previous": "s"}, "token_previous: is set, but token, its successor, is not"),
     ],
 )
 def test_what_cannot_be_is_refused_by_its_name(source: str, values: dict[str, str | None], problem: str) -> None:

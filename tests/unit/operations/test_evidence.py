@@ -81,9 +81,9 @@ def test_a_public_key_in_the_file_is_not_believed_for_being_there() -> None:
         (b'{"evidence": {}, "signature": {}}', "not trackly evidence"),
         (orjson.dumps({"evidence": EVIDENCE, "signature": {}}), "cannot be read"),
         (orjson.dumps({"evidence": EVIDENCE, "signature": {"public_key": "x", "value": 1}}), "cannot be read"),
-        (written().replace(b'"account"', b'"account": "acme", "account"', 1), "a field twice"),
-        (written().replace(b'"n": 1', b'"n": 1.0', 1), "not whole"),
-        (written().replace(b'"n": 1', b'"n": NaN', 1), "not whole"),
+        (written().replace(b'"account"', b'"account": "acme", "account"', 1), "a duplicate field"),
+        (written().replace(b'"n": 1', b'"n": 1.0', 1), "not an integer"),
+        (written().replace(b'"n": 1', b'"n": NaN', 1), "not an integer"),
     ],
 )
 def test_a_file_that_is_no_evidence_is_told(data: bytes, told: str) -> None:

@@ -325,7 +325,7 @@ class TestCommand:
         assert order(out_for(old), command("remove", 5, new)).row.reason == kept
 
     def test_remove_for_an_unknown_reason_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="reason 'bored' is none of bad_response, deactivated"):
+        with pytest.raises(ValueError, match="reason 'bored' must be one of bad_response, deactivated"):
             order(None, command("remove", 5, "bored"))
 
     def test_an_unknown_command_is_refused(self) -> None:
