@@ -1,4 +1,4 @@
-"""The console's HTTP service: its connections and its application."""
+"""The console's HTTP service: its connections and application."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ from schemas.registry import registry_for
 log = logging.getLogger(__name__)
 
 READERS = 8
-"""Questions to the database at once; more wait."""
+"""Concurrent database queries; more wait."""
 
 API = (
     account.router,
@@ -118,10 +118,10 @@ API = (
     replies.router,
     statistics.router,
 )
-"""Routes that answer JSON, or CSV."""
+"""Routes that answer JSON or CSV."""
 
 MACHINE_PATHS = ("/api/", "/registry", "/livez", "/readyz", "/metrics")
-"""What programs ask for; everything else is a page."""
+"""Paths for programs; everything else is a page."""
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"description": "`missing_api_key` or `invalid_api_key`"},
@@ -150,22 +150,20 @@ for _error in ERRORS.values():
 
 @cache
 def _api_routes() -> list[BaseRoute]:
-    """Routes of the API, whichever application they are of: it costs a second to find out what each one takes."""
+    """Return the API's routes, shared by all applications: inspecting their parameters takes a second."""
     router = APIRouter(responses=ERRORS)
-    # The gate has checked the key by then; these two tell the OpenAPI document how it is sent.
+    # The gate has already checked the key; these two tell the OpenAPI document how it is sent.
     schemes = [Depends(APIKeyHeader(name="X-Api-Key", auto_error=False)), Depends(HTTPBearer(auto_error=False))]
     for routes in API:
         for route in routes.routes:
-            if isinstance(
-                route, APIRoute
-            ):  # the document's `operationId`: methods of generated clients are named by it
+            if isinstance(route, APIRoute):  # the `operationId`, which names the methods of generated clients
                 route.operation_id = route.name
         router.include_router(routes, dependencies=schemes)
     return router.routes
 
 
 class Console:
-    """The service: its connections. Raises StoreInUse where another process has its directory."""
+    """The service: its connections. Raises StoreInUse if another process uses its directory."""
 
     def __init__(self, settings: ConsoleSettings) -> None:
         codec = Codec(registry_for(settings.schema_registry_url))
@@ -178,7 +176,7 @@ class Console:
         writer = KafkaWriter(self._producer, codec, catalogue, settings.api_timeout)
 
         def store(name: str) -> RocksStore:
-            # Of most numbers that are asked about, nothing is recorded.
+            # Most numbers that are checked have no record.
             return RocksStore(settings.directory / name, knows_keys=True)
 
         contacts = Replica(settings, catalogue["contacts"], store("contacts"), versioned=True)
@@ -254,7 +252,7 @@ class Console:
             self._database.dispose()
 
     def _counts(self) -> bool:
-        """Whether some account has a cap."""
+        """Whether any account has a cap."""
         return any(self.parts.hours.of(account).policy.counts for account in self._accounts.view.accounts.values())
 
     def _prepare_database(self) -> None:
@@ -262,8 +260,8 @@ class Console:
         file = leave_first_link(self._database, self._settings.data_dir, self._settings.address, now_ms())
         if file is not None:
             log.warning(
-                "nobody has signed in yet. The first admin does so once by the link in the file %s, or by that of"
-                " `trackly users link %s`", file.absolute(), EMAIL,
+                "nobody has signed in yet. The first admin signs in once with the link in the file %s, or with one "
+                "made by `trackly users link %s`", file.absolute(), EMAIL,
             )  # fmt: skip
 
 
@@ -275,12 +273,12 @@ _ABOUT: dict[str, Any] = {
 
 
 def openapi() -> dict[str, Any]:
-    """The OpenAPI document, as `/api/openapi.json` answers it, without a console."""
+    """Return the OpenAPI document of `/api/openapi.json`, without a console."""
     return get_openapi(**_ABOUT, routes=_api_routes())
 
 
 def create_app(parts: Parts, keys: ApiKeys, health: Health, lifespan: Any = None) -> FastAPI:
-    """The FastAPI application."""
+    """Return the FastAPI application."""
     app = FastAPI(
         **_ABOUT,
         lifespan=lifespan,
@@ -293,7 +291,7 @@ def create_app(parts: Parts, keys: ApiKeys, health: Health, lifespan: Any = None
     app.state.parts = parts
     for path, answer in (("/livez", health.livez), ("/readyz", health.readyz), ("/metrics", health.metrics)):
         app.add_route(path, answer)
-    # Schemas are not secret, and readers of the topics know no key of ours.
+    # Schemas are not secret, and topic readers have no API key.
     app.mount("/registry", registry(parts.settings.catalogue))
     app.add_middleware(_PagesBeside, pages=create_pages(parts))
     app.add_middleware(ApiGate, keys=keys, settings=parts.settings, uses=KeyUses(parts.database))
@@ -312,7 +310,7 @@ def create_app(parts: Parts, keys: ApiKeys, health: Health, lifespan: Any = None
 
 
 def server(settings: ConsoleSettings) -> Door:
-    """The HTTP server, not yet running. Raises StoreInUse."""
+    """Return the HTTP server, not yet started. Raises StoreInUse."""
     console = Console(settings)
     sys.set_int_max_str_digits(MAX_DIGITS)
     app = create_app(console.parts, console.keys.view, console.health, console.lifespan)
@@ -322,7 +320,7 @@ def server(settings: ConsoleSettings) -> Door:
 
 
 class _PagesBeside:
-    """Gives to the pages what is not the API's. They are an application of their own, whose errors are pages."""
+    """Routes everything but the API to the pages, an application of its own whose errors are pages."""
 
     def __init__(self, app: ASGIApp, pages: ASGIApp) -> None:
         self._app = app
@@ -334,7 +332,7 @@ class _PagesBeside:
 
 
 class _Counted:
-    """Counts requests by route, as it is written in the OpenAPI document, and status."""
+    """Counts requests by route, as written in the OpenAPI document, and status."""
 
     def __init__(self, app: ASGIApp, health: Health) -> None:
         self._app = app
@@ -367,7 +365,7 @@ async def _no_route(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> set[str]:
-    """Methods of all routes of a path; what the framework says is those of the first one."""
+    """Return the methods of all routes of a path; the framework only names those of the first one."""
     routes = [route for route in request.app.routes if isinstance(route, Route)]
     fitting = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
     return {method for route in fitting for method in route.methods or ()}

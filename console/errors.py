@@ -1,4 +1,4 @@
-"""Why a request is not done: what is answered then, with which status."""
+"""Errors of requests, with the answer and status of each."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 from console.principals import Role
 
 MAX_PROBLEMS, MAX_PROBLEM = 10, 500
-"""Problems of a body that are told, and characters of each: a batch can have thousands, and a problem quotes names."""
+"""Maximum problems of a body to report, and characters of each: a batch may have thousands, and a problem quotes
+names."""
 
 
 class ApiError(Exception):
-    """A request that is not done. `message` says what to do about it, and holds nothing of other accounts."""
+    """A request that was not carried out. `message` says what to do, and contains nothing of other accounts."""
 
     def __init__(
         self, status: int, code: str, error: str, message: str, headers: Mapping[str, str] | None = None
@@ -37,7 +38,7 @@ def missing_key() -> ApiError:
 
 
 def invalid_key() -> ApiError:
-    """The API key is not taken."""
+    """The API key is not valid."""
     return ApiError(
         401,
         "invalid_api_key",
@@ -48,17 +49,17 @@ def invalid_key() -> ApiError:
 
 
 def not_found(message: str) -> ApiError:
-    """There is no such thing, or it is another account's."""
+    """It does not exist, or belongs to another account."""
     return ApiError(404, "not_found", "Not found.", message)
 
 
 def forbidden(least: Role) -> ApiError:
-    """The role in the account, which may be seen, is too low."""
+    """The role in a visible account is too low."""
     return ApiError(403, "forbidden", "Your role does not allow this.", f"It needs the {least} role in this account.")
 
 
 def not_an_operator() -> ApiError:
-    """What is asked for belongs to no account."""
+    """The data belongs to no account."""
     return ApiError(
         403,
         "forbidden",
@@ -68,12 +69,12 @@ def not_an_operator() -> ApiError:
 
 
 def not_ours() -> ApiError:
-    """The request was not made by a page of the console."""
+    """The request does not come from a page of the console."""
     return ApiError(403, "forbidden", "This form has expired.", "Go back, reload the page, and submit it again.")
 
 
 def too_large(limit: int) -> ApiError:
-    """The body has too many bytes."""
+    """The body is too large."""
     return ApiError(
         413, "validation_failed", "The body is too large.", f"The limit is {limit:,} bytes; send less at once."
     )
@@ -91,7 +92,7 @@ def rate_limited(seconds: int) -> ApiError:
 
 
 def changed_meanwhile() -> ApiError:
-    """The settings are not those any more that somebody has looked at."""
+    """The settings have changed since the caller read them."""
     return ApiError(
         412,
         "changed_meanwhile",
@@ -101,19 +102,19 @@ def changed_meanwhile() -> ApiError:
 
 
 def not_available(message: str) -> ApiError:
-    """What is needed for an answer is not there at the moment."""
+    """Something required for an answer is unavailable right now."""
     return ApiError(503, "not_available", "This cannot be done right now.", message, {"Retry-After": "5"})
 
 
 def validation_failed(problems: Sequence[str]) -> ApiError:
-    """The request says something that makes no sense; `problems` are `place: what is wrong`."""
+    """The request is invalid; `problems` are `place: what is wrong`."""
     told = "; ".join(problem[:MAX_PROBLEM] for problem in problems[:MAX_PROBLEMS])
     more = f"; and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
     return ApiError(422, "validation_failed", "The request is not valid; nothing was done.", f"{told}{more}.")
 
 
 def problem(error: Mapping[str, Any]) -> str:
-    """One error of pydantic's as `messages[3].to: is missing`. What the caller sent is not repeated."""
+    """Format a pydantic error as `messages[3].to: is missing`, without repeating the caller's value."""
     place = ""
     for step in error["loc"][1:]:
         place += f"[{step}]" if isinstance(step, int) else f".{step}" if place else str(step)
@@ -131,5 +132,5 @@ def problem(error: Mapping[str, Any]) -> str:
 
 
 def conflict(message: str) -> ApiError:
-    """What is asked for does not fit what is there."""
+    """The request conflicts with the current state."""
     return ApiError(409, "conflict", "This cannot be done in the current state.", message)

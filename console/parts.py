@@ -1,4 +1,4 @@
-"""The parts of the console that its routes and changes work with."""
+"""The components that the console's routes and changes use."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from console.settings import ConsoleSettings
 
 @dataclass(frozen=True)
 class Parts:
-    """What routes and changes work with.
+    """The components.
 
-    `refusal_of` says why webhooks may not go to a URL, or None; whether http may be used. `clock` tells the time in ms,
-    `hours` when each account texts. `changing` is held by whoever changes settings of an account, from reading them
-    until they are in force.
+    `refusal_of` returns why webhooks may not go to a URL, or None; its second argument says whether http is allowed.
+    `clock` returns ms, `hours` each account's sending hours. `changing` is held while changing an account's settings,
+    from reading them until the change is in effect.
     """
 
     settings: ConsoleSettings
@@ -53,7 +53,8 @@ class Parts:
     changing: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     def question(self, account: str, listed: str | None, purpose: str = MARKETING) -> Question:
-        """The question about numbers of an account, now; `listed` is None where the list is not the account's."""
+        """Return the question about an account's numbers, as of now; `listed` is None if the list is not the
+        account's."""
         hours = None if purpose == TRANSACTIONAL else self.hours.of(self.accounts.accounts[account])
         view = self.contacts
         return Question(view, self.places, account, listed, hours, self.clock(), view.orders.is_clear())

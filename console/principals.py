@@ -1,4 +1,4 @@
-"""Who acts: a user or an API key, and what it may do with each account."""
+"""Principals: a user or an API key, and its role in each account."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Literal
 from schemas.records import ApiKey
 
 EVERY_ACCOUNT = ""
-"""The account of a grant that holds for every account, those too that come later."""
+"""The account of a grant for every account, including future ones."""
 
 
 class Role(IntEnum):
-    """What may be done with an account; a greater role may do what a lesser one may.
+    """What may be done with an account; a higher role includes the lower ones.
 
     viewer: read, with phone numbers masked. support: see numbers, remove and restore contacts, replay, send tests,
     pause and resume. admin: settings, secrets, keys, users, the audit log.
@@ -26,7 +26,7 @@ class Role(IntEnum):
 
     @classmethod
     def named(cls, text: str) -> Role:
-        """The role of this name. Raises ValueError."""
+        """Return the role with this name. Raises ValueError."""
         for role in cls:
             if str(role) == text:
                 return role
@@ -38,11 +38,11 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A user (`kind` is `user`, `id` the row's id, `name` the email) an API key (`key`, its id, its name) or
-    a customer who has opened a link (`customer`, the link's id).
+    """A user (`kind` is `user`, `id` the row's id, `name` the email), an API key (`key`, its id, its name), or a
+    customer who has opened a link (`customer`, the link's id).
 
-    `grants` are roles by account; under EVERY_ACCOUNT stands the role in all of them. `endpoint` is `account/endpoint`
-    where it acts for the customer of that one endpoint: it has no role in the account then.
+    `grants` are roles by account; EVERY_ACCOUNT has the role in all of them. `endpoint` is `account/endpoint` if it
+    acts for the customer of that one endpoint: then it has no role in the account.
     """
 
     kind: Literal["user", "key", "customer"]
@@ -52,37 +52,37 @@ class Principal:
     endpoint: str | None = None
 
     def role_in(self, account: str) -> Role | None:
-        """The greatest role granted for the account. None: it sees nothing of it, and may not learn whether it is."""
+        """Return the highest role granted for the account. None: the account and its existence are hidden from it."""
         roles = [self.grants[name] for name in (account, EVERY_ACCOUNT) if name in self.grants]
         return max(roles, default=None)
 
     def may(self, role: Role, account: str) -> bool:
-        """Whether it has this role in the account, or a greater one."""
+        """Whether it has this role in the account, or a higher one."""
         return (self.role_in(account) or 0) >= role
 
     def accounts(self, all_ids: Iterable[str]) -> list[str]:
-        """Those of the accounts that it may see, sorted."""
+        """Return those of the accounts that it may see, sorted."""
         return sorted(account for account in all_ids if self.role_in(account) is not None)
 
     @property
     def is_operator(self) -> bool:
-        """Whether it is an admin of every account: only then it may see what belongs to no account."""
+        """Whether it is an admin of every account, and so may see data without an account."""
         return self.grants.get(EVERY_ACCOUNT) is Role.ADMIN
 
     @property
     def actor(self) -> str:
-        """The name in the audit log: `user:ann@example.com`, `key:shop`."""
+        """Its name in the audit log: `user:ann@example.com`, `key:shop`."""
         return f"{self.kind}:{self.name}"
 
 
 def grants_of(roles: Iterable[tuple[str, str]]) -> dict[str, Role]:
-    """Roles by account. One that this version does not know grants nothing: a newer one has stored it."""
+    """Return roles by account. A role unknown to this version, stored by a newer one, grants nothing."""
     known = {str(role): role for role in Role}
     return {account: known[name] for account, name in roles if name in known}
 
 
 def principal_of(key: ApiKey) -> Principal:
-    """Who acts by an API key."""
+    """Return the principal of an API key."""
     if key.endpoint is not None:
         return Principal("key", key.id, key.name, {}, f"{key.account}/{key.endpoint}")
     return Principal("key", key.id, key.name, grants_of([(key.account or EVERY_ACCOUNT, key.role)]))

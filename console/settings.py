@@ -138,7 +138,7 @@ class ConsoleSettings(
 
     @property
     def address(self) -> str:
-        """Where people open the console, without a slash at the end."""
+        """The console's public address, without a trailing slash."""
         return self.console_url or f"http://{self.host}:{self.port}"
 
     @property
@@ -148,5 +148,5 @@ class ConsoleSettings(
 
     @property
     def directory(self) -> Path:
-        """Where this process keeps its copies of topics, for no other process."""
+        """Where this process keeps its copies of topics, for itself only."""
         return self.data_dir / "console" / (self.instance_id or "default")

@@ -1,4 +1,4 @@
-"""Codes of failures in the settings of accounts: the name of a provider, a blank, and its code. Pure."""
+"""Codes of failures in the settings of accounts: the name of a provider, a space, and its code. Pure."""
 
 from __future__ import annotations
 
@@ -16,4 +16,4 @@ def check_code(value: str) -> None:
     provider, _, code = value.partition(" ")
     if provider not in CODED_PROVIDERS or not code or code != code.strip() or len(code) > MAX_CODE:
         known = ", ".join(CODED_PROVIDERS)
-        raise ValueError(f"{quoted(value)} is not a valid code: write a provider ({known}), a blank, and its code")
+        raise ValueError(f"{quoted(value)} is not a valid code: write a provider ({known}), a space, and its code")

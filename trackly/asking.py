@@ -1,4 +1,4 @@
-"""The console's database, for commands that ask it something."""
+"""Read access to the console's database, for commands."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from trackly.errors import Failed
 
 @contextmanager
 def asking(settings: DatabaseSettings) -> Iterator[Connection]:
-    """A connection that may read, for as long as the block lasts. Raises Failed when the database does not answer."""
+    """Yield a read-only connection. Raises Failed if the database does not answer."""
     with disposing(open_engine(settings.database, read_only=True)) as engine:
         try:
             with engine.connect() as connection:
                 yield connection
         except SQLAlchemyError as error:
-            # The text of the error would repeat the statement's values.
+            # The error's text would repeat the statement's values.
             raise Failed(
                 f"The database does not answer ({type(error).__name__}). Is DATABASE_URL as `trackly read-model` has"
                 " it, and has that run?"

@@ -1,4 +1,4 @@
-"""What commands change, in the audit log before it is changed."""
+"""Writes commands' changes to the audit log before they are made."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OF_NO_ACCOUNT = ""
 async def write_down(
     producer: Producer, settings: BusSettings, codec: Codec, action: str, object: str, account: str, **details: Any
 ) -> None:
-    """Write an entry of the audit log, acknowledged: the user of this machine does this. `details` hold no secrets."""
+    """Write an acknowledged audit entry on behalf of this machine's user. `details` hold no secrets."""
     actor, now = f"command:{issuer() or 'trackly'}", now_ms()
     entry = entry_of(actor, action, object, account, details, now)
     topic, headers = settings.catalogue["audit"].name, event_headers(entry, entry.event_id, entry.at)
@@ -26,7 +26,7 @@ async def write_down(
 
 
 def issuer() -> str | None:
-    """Who gives an order: the user of this machine, or None where it has no name."""
+    """Return the author of an order: this machine's user, or None without a name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -1,4 +1,4 @@
-"""The command `trackly`: the table of contents, and what a person is told when something goes wrong."""
+"""The command `trackly`: its table of contents, and error messages for people."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from trackly.output import say
 
 
 class Line(NamedTuple):
-    """A line of the contents: panel, command, what it does.
+    """A line of the contents: panel, command, summary.
 
-    `trackly.commands` has a module of the command's name, or a folder with a module `command`, and in it a function or
-    a Typer app of that name. It is imported when the command is used, so that `trackly --help` answers at once.
+    `trackly.commands` has a module with the command's name, or a folder with a module `command`, and in it a function
+    or Typer app of that name. It is imported on use, so that `trackly --help` is fast.
     """
 
     panel: str
@@ -69,11 +69,11 @@ CONTENTS = (
 )
 
 ALIASES = {"contacts": "contact"}
-"""Other names under which commands are found: one contact is shown, many contacts are exported."""
+"""Alternative command names: one contact is shown, many contacts are exported."""
 
 
 class Contents(TyperGroup):
-    """The root command. Lists what there is without importing it; turns expected errors into sentences."""
+    """The root command. Lists its commands without importing them; turns expected errors into sentences."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -82,21 +82,21 @@ class Contents(TyperGroup):
         }
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The line of the contents with this name or alias, or None."""
+        """Return the line with this name or alias, or None."""
         return super().get_command(ctx, ALIASES.get(cmd_name, cmd_name))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that is meant, imported."""
+        """Import and return the requested command."""
         typed, command, rest = super().resolve_command(ctx, args)
         name = ALIASES.get(typed or "", typed)
         return name, _load(name) if name else command, rest
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; tell what went wrong in a sentence, with exit code 1."""
+        """Run the command; report an error in a sentence, with exit code 1."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            # Whoever read the output has enough. Python would complain when it flushes at exit.
+            # The reader has closed the pipe. Otherwise Python would complain when flushing at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
         except KeyboardInterrupt:
@@ -124,7 +124,7 @@ def main() -> None:
     try:
         app(prog_name="trackly")
     finally:
-        # Of a service alone; other commands have not even imported it.
+        # Only for services; other commands have not even imported it.
         if (telemetry := sys.modules.get("bus.telemetry.current")) is not None:
             telemetry.stop()
 
@@ -146,7 +146,7 @@ def _root(
     """SMS provider callbacks in, one typed event stream on Kafka, signed webhooks out."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
-    # What the Kafka clients log here is raised too.
+    # Whatever the Kafka clients log here is also raised.
     handler.addFilter(lambda record: not record.name.startswith(("aiokafka", "kafka")))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
 

@@ -1,1 +1,1 @@
-"""Who asks, for which account, and what they may see of it."""
+"""Who is calling, for which account, and what they may see of it."""

@@ -1,4 +1,4 @@
-"""Who makes a request of the API, and the account that it acts for."""
+"""Resolves the caller of an API request, and the account it acts for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from schemas.records import EndpointConfig, ListConfig
 
 @dataclass(frozen=True, slots=True)
 class Caller(Sight):
-    """Who makes a request, the account that it acts for, its role there, and that account's lists by number."""
+    """The caller, the account it acts for, its role there, and that account's lists by number."""
 
     principal: Principal
     account: str
@@ -28,7 +28,7 @@ class Caller(Sight):
 
 
 def parts_of(request: Request) -> Parts:
-    """The parts of the application."""
+    """Return the application's parts."""
     return cast(Parts, request.app.state.parts)
 
 
@@ -53,14 +53,14 @@ def _caller(
             raise validation_failed(["account: is missing; there are several for you, so put ?account=ID into the URL"])
         (account,) = granted
     role = principal.role_in(account)
-    # An account of somebody else is told apart from none by nobody.
+    # Somebody else's account must look like a missing one.
     if role is None or account not in parts.accounts.accounts:
         raise not_found(f"You have no access to account {account!r}, or it does not exist.")
     return Caller(principal, account, role, parts.accounts.lists_of(account))
 
 
 def needs(role: Role) -> Any:
-    """A dependency of a route: a caller who has this role in the account. Others are answered 403."""
+    """Return a route dependency: a caller with this role in the account. Others get 403."""
 
     def check(caller: TheCaller) -> Caller:
         caller.check_role(role)
@@ -79,7 +79,7 @@ def _poller(
     endpoint: Annotated[str, Path(max_length=64, description="Name of the endpoint.", examples=["crm"])],
     account: Annotated[str | None, Query(max_length=64, description="Account id, as elsewhere.")] = None,
 ) -> EndpointConfig:
-    """The endpoint whose events are asked for: by its customer's key, or by who sees numbers in its account."""
+    """Return the endpoint to poll: by its customer's key, or by a caller who may see numbers in its account."""
     name = f"{account or principal.endpoint.partition('/')[0]}/{endpoint}" if principal.endpoint else ""
     if principal.endpoint is None:
         caller = _caller(principal, parts, account)
@@ -92,7 +92,7 @@ def _poller(
 
 
 async def accept(request: Request, parts: Parts, caller: Caller, idempotency_key: str | None) -> Accepted:
-    """Take a request in whose body is valid. Raises ApiError as `Claims.claim` does."""
+    """Accept a request whose body is valid. Raises ApiError like `Claims.claim`."""
     if idempotency_key is None:
         return Accepted(now_ms(), random_id())
     scope = f"{caller.account} {request.url.path}"

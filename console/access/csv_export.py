@@ -1,4 +1,4 @@
-"""Lists as CSV (RFC 4180), sent page by page, so that a long one takes no memory."""
+"""Lists as CSV (RFC 4180), streamed page by page, so that a long one needs little memory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TIMES = ("At", "At | None")
 CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "Rows, the newest first"}
 }
-"""What a route says of its answer in the OpenAPI document."""
+"""The answer's description for the OpenAPI document."""
 
 
 async def csv_answer(
@@ -43,7 +43,7 @@ async def csv_answer(
     wanted: F,
     name: str,
 ) -> StreamingResponse:
-    """The rows of a list, at most MOST_ROWS, as their reader may see them. Raises ApiError before the first byte."""
+    """Stream at most MOST_ROWS rows of a list, as their reader may see them. Raises ApiError before the first byte."""
     sight.check_search(wanted)
     wanted = wanted.model_copy(update={"limit": PAGE_ROWS})
     first = await reads(query, account, wanted)
@@ -68,7 +68,7 @@ def _cells(row: Any) -> list[Any]:
 
 
 def cell(value: Any, is_time: bool = False) -> Any:
-    """A value as a cell has it; times are milliseconds."""
+    """Format a value as a cell; times are in milliseconds."""
     match value:
         case None:
             return ""
@@ -80,7 +80,7 @@ def cell(value: Any, is_time: bool = False) -> Any:
 
 
 def lines(rows: Iterable[list[Any]]) -> str:
-    """Rows of cells as text."""
+    """Format rows of cells as text."""
     text = io.StringIO()
     csv.writer(text).writerows(rows)
     return text.getvalue()

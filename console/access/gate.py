@@ -1,4 +1,4 @@
-"""What stands before every route of the API: the key, the rate, the size of the body. Nothing is read before."""
+"""The gate before every API route: key, rate limit, body size. Nothing else is read before."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from console.settings import ConsoleSettings
 
 API = "/api/"
 OPENAPI = "/api/openapi.json"
-"""The only path of the API that needs no key."""
+"""The only API path that needs no key."""
 
 
 class ApiGate:
-    """ASGI middleware. A request that comes through has who makes it in `request.state.principal` and its body read."""
+    """ASGI middleware. A request that passes has its caller in `request.state.principal`, and its body read."""
 
     def __init__(self, app: ASGIApp, keys: ApiKeys, settings: ConsoleSettings, uses: KeyUses) -> None:
         self._app = app
@@ -35,13 +35,13 @@ class ApiGate:
         self._rates = Rates(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer why not."""
+        """Let a request pass, or answer why not."""
         if scope["type"] != "http" or not scope["path"].startswith(API) or scope["path"] == OPENAPI:
             return await self._app(scope, receive, send)
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                # Answers hold phone numbers.
+                # Answers contain phone numbers.
                 message["headers"] = [*message["headers"], (b"cache-control", b"no-store")]
             await send(message)
 
@@ -70,7 +70,7 @@ class ApiGate:
         return principal_of(key)
 
     def _signed_in(self, headers: Headers, scope: Scope) -> Principal:
-        """The user of a session. What changes something must come from a page of ours, and carry its token."""
+        """Return the user of a session. A change must come from one of our own pages, and carry its token."""
         state = _state(scope)
         user: Principal | None = state.get("principal")
         if user is None:

@@ -1,1 +1,1 @@
-"""What stands behind the console: its database, Kafka, and what it follows there."""
+"""The console's backends: its database, Kafka, and the topics it follows."""

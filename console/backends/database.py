@@ -1,4 +1,4 @@
-"""The database from routes: in threads, since SQL waits."""
+"""Database access from routes: in threads, because SQL blocks."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ T = TypeVar("T")
 
 
 class Database:
-    """Calls functions with a connection to the database. A `Writes` commits what they did, a `Reads` cannot write."""
+    """Calls functions with a database connection. `Writes` commits their changes; `Reads` cannot write."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     async def __call__(self, use: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """What the function gives. Raises ApiError: 422 for a bad cursor, 503 while the database does not answer."""
+        """Return the function's result. Raises ApiError: 422 for a bad cursor, 503 while the database does not
+        answer."""
         return await asyncio.to_thread(self._use, use, *args, **kwargs)
 
     def _use(self, use: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -37,11 +38,11 @@ class Database:
             raise validation_failed([f"cursor: {error}"]) from None
         except SQLAlchemyError as error:
             log.error("the database does not answer: %s", _told(error))
-            raise not_available("The database does not answer. Try again; the console's log says more.") from None
+            raise not_available("The database does not answer. Try again; the console's log has the details.") from None
 
 
 def _told(error: SQLAlchemyError) -> str:
-    """What may be logged of an error: the driver's first line where it speaks of the connection.
+    """Return what may be logged of an error: the driver's first line if it is about the connection.
 
     Other texts would repeat values of the statement.
     """
@@ -50,8 +51,8 @@ def _told(error: SQLAlchemyError) -> str:
 
 
 class Reads(Database):
-    """Asks the read model, by an engine that cannot write."""
+    """Queries the read model through an engine that cannot write."""
 
 
 class Writes(Database):
-    """Changes users and sessions, each call in one transaction."""
+    """Changes users and sessions, one transaction per call."""

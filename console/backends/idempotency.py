@@ -1,9 +1,9 @@
-"""Idempotency keys: requests that were sent twice are known as one, on every console process, for 24 hours.
+"""Idempotency keys: a repeated request is recognized by every console process for 24 hours.
 
-A request with an `Idempotency-Key` first writes a claim to `sms.api.requests`, acknowledged, and reads that topic up
-to it. The first claim of a key in the topic is the one that counts, so that all processes agree, whoever asked first.
-A repeat does the same work again with the time and the event ids of the first: whatever a crash left undone is done,
-and what was done already is written once more and changes nothing.
+A request with an `Idempotency-Key` first writes a claim to `sms.api.requests`, acknowledged, and reads that topic up to
+it. The first claim of a key in the topic counts, so all processes agree. A repeat does the same work again, with the
+first request's time and event ids: work lost in a crash gets done, and work already done is written again without
+effect.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from schemas.ids import derived_id, random_id
 from schemas.records import ApiRequest
 
 VALID_MS = 24 * 3_600_000
-"""How long a repeat is known as one."""
+"""Milliseconds for which a repeat is recognized."""
 
 PURGE_EVERY = 3_600.0
 MAX_KEY = 255
 
 
 class Accepted(NamedTuple):
-    """What a request writes its records with: the same for each repeat. `at` is in milliseconds."""
+    """Time and ids for a request's records, the same for each repeat. `at` is in milliseconds."""
 
     at: int
     seed: str
 
     def event_id(self, index: int) -> str:
-        """Event id of the n-th record of the request."""
+        """Return the event id of the request's n-th record."""
         return derived_id(self.seed, index)
 
 
 class Claims(Protocol):
-    """Knows requests that were made before."""
+    """Recognizes repeated requests."""
 
     async def claim(self, scope: str, key: str, body: bytes) -> Accepted:
-        """Take a request in, or find out that it is a repeat. `scope`: the account and the route.
+        """Accept a request, or find that it is a repeat. `scope`: the account and the route.
 
-        Raises ApiError: 422 for a key that came with another body, 503.
+        Raises ApiError: 422 for a key used with another body, 503.
         """
 
 
@@ -60,7 +60,7 @@ class KafkaClaims:
         self._purging: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Follow the topic; it need not be read to its end before the first request."""
+        """Follow the topic; the first request need not wait for its end."""
         try:
             await self._replica.start()
         except TopicMadeAnew:
@@ -86,7 +86,7 @@ class KafkaClaims:
         )
         first = self._first(request) or await self._written(request)
         if first.digest != request.digest:
-            raise validation_failed(["Idempotency-Key: came with another body before; use a new one"])
+            raise validation_failed(["Idempotency-Key: was used with another body; use a new one"])
         return Accepted(first.accepted_at, f"{first.id}:{first.claim}")
 
     async def _written(self, request: ApiRequest) -> ApiRequest:
@@ -97,7 +97,7 @@ class KafkaClaims:
                 await self._replica.reach(metadata.partition, metadata.offset)
         except TimeoutError:
             raise not_available(
-                "It cannot be told whether this Idempotency-Key was used before. Send the request again."
+                "It is unknown whether this Idempotency-Key was used before. Send the request again."
             ) from None
         return self._first(request) or request
 
@@ -113,8 +113,8 @@ class KafkaClaims:
 
 
 def first_counts(codec: Codec, row: bytes | None, record: Any) -> bytes | None:
-    """Row of a key after one more claim: the first stays for as long as it is valid. What is not a claim is passed
-    over."""
+    """Return a key's row after another claim: the first one stays while it is valid. Anything but a claim is
+    skipped."""
     try:
         claim = codec.decode_as(ApiRequest, record.value)
     except CodecError:

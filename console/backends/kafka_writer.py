@@ -1,4 +1,4 @@
-"""Writes what a request leads to, and waits for the acknowledgement of all in-sync replicas."""
+"""Writes a request's records, and waits until all in-sync replicas acknowledge them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = repetitive_logger(__name__)
 
 
 class Entry(NamedTuple):
-    """A record with its key and event id; `at` is in milliseconds. None deletes what has the key."""
+    """A record with its key and event id; `at` is in milliseconds. None deletes the key."""
 
     key: bytes | None
     record: Record | None
@@ -30,11 +30,11 @@ class Writer(Protocol):
     """Where routes put their records."""
 
     async def write(self, topic: str, entries: Sequence[Entry]) -> list[Any]:
-        """Return when all are durable. `topic` is the catalogue's short name. Raises ApiError (503)."""
+        """Write durably. `topic` is the catalogue's short name. Raises ApiError (503)."""
 
 
 class KafkaWriter:
-    """Appends to Kafka. Gives the metadata (partition, offset) of each record."""
+    """Appends to Kafka. Returns the metadata (partition, offset) of each record."""
 
     def __init__(self, producer: Producer, codec: Codec, catalogue: Catalogue, timeout: float) -> None:
         self._producer = producer
@@ -43,7 +43,7 @@ class KafkaWriter:
         self._timeout = timeout
 
     async def write(self, topic: str, entries: Sequence[Entry]) -> list[Any]:
-        """Return when all are durable. Raises ApiError (503); a part may be stored then, or all of it later."""
+        """Write durably. Raises ApiError (503); some records may be stored then, or later."""
         name = self._catalogue[topic].name
         encoded = [(entry, *self._encoded(entry)) for entry in entries]
         sent: list[asyncio.Future[Any]] = []
@@ -55,12 +55,13 @@ class KafkaWriter:
         except (TimeoutError, KafkaError) as error:
             log.warning("%d records for %s were not acknowledged: %s", len(entries), name, type(error).__name__)
             raise not_available(
-                "Kafka did not acknowledge the request in time. Send it again, with the same Idempotency-Key: what"
-                " was stored already is not done twice."
+                "Kafka did not acknowledge the request in time. Send it again with the same Idempotency-Key: what "
+                "is already stored is not done twice."
             ) from error
         finally:
             for future in sent:
-                # A record that fails after its request was answered must not be reported as an unseen error.
+                # Retrieve the error of a record whose request has been answered, or asyncio reports it as never
+                # retrieved.
                 future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _encoded(self, entry: Entry) -> tuple[bytes | None, Headers | None]:

@@ -19,7 +19,7 @@ WRITE_EVERY_MS = 60_000
 
 
 class KeyUses:
-    """Writes down when keys were used, at most once a minute each and beside the requests."""
+    """Records when keys were used, at most once a minute each, off the request path."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -27,7 +27,7 @@ class KeyUses:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def note(self, key_id: str) -> None:
-        """The key was used now."""
+        """Note that the key was used now."""
         now = now_ms()
         if now - self._written.get(key_id, 0) >= WRITE_EVERY_MS:
             self._written[key_id] = now
@@ -43,10 +43,10 @@ class KeyUses:
                     row.on_conflict_do_update(index_elements=[key_uses.c.key_id], set_={"last_used_at": now})
                 )
         except SQLAlchemyError as error:
-            log.warning("it is not written down that a key was used: %s", type(error).__name__)
+            log.warning("the use of a key was not recorded: %s", type(error).__name__)
 
 
 def last_uses(connection: Connection, ids: Iterable[str]) -> dict[str, int]:
-    """When each of these keys was last used, in ms; those that were not are left out."""
+    """Return when each of these keys was last used, in ms, omitting unused ones."""
     rows = connection.execute(select(key_uses).where(key_uses.c.key_id.in_(list(ids))))
     return {row.key_id: row.last_used_at for row in rows}

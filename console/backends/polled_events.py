@@ -1,4 +1,4 @@
-"""Events of an endpoint, read from Kafka when its receiver asks for them."""
+"""An endpoint's events, read from Kafka when its receiver polls for them."""
 
 from __future__ import annotations
 
@@ -32,30 +32,31 @@ from schemas.records import EndpointConfig
 log = logging.getLogger(__name__)
 
 AT_ONCE = 4
-"""Pages that are read from Kafka at the same time; more wait."""
+"""Pages read from Kafka at once; more wait."""
 
 SECONDS = 3.0
-"""For which a page is looked for among the events of others; then it goes out as far as it is."""
+"""Seconds to search for an endpoint's events among others; then the page is sent as it is."""
 
 TIMEOUT = 10.0
-"""Seconds for a page, its place in the queue included."""
+"""Seconds for a page, including its time in the queue."""
 
 CLOCK_MS = 60_000
-"""How far clocks may be apart: an event that an endpoint subscribes to later begins that much before."""
+"""Assumed clock difference: events that an endpoint newly subscribes to begin that much earlier."""
 
 IDENTITIES_SECONDS = 30.0
-"""For which Kafka's ids of the topics are remembered."""
+"""Seconds to remember Kafka's topic ids."""
 
 
 class PolledEvents(Protocol):
-    """Where events are."""
+    """The source of events."""
 
     async def read(self, endpoint: EndpointConfig, cursor: Cursor | None, since: int | None, limit: int) -> EventPage:
-        """Events behind the cursor, else from `since` (ms) on, else all that are kept. Raises ApiError (503)."""
+        """Return events after the cursor, or else from `since` (ms) on, or else all that are kept. Raises ApiError
+        (503)."""
 
 
 class KafkaEvents:
-    """Reads each page with a consumer of its own that belongs to no group."""
+    """Reads each page with a consumer of its own, without a group."""
 
     def __init__(self, settings: BusSettings, codec: Codec) -> None:
         self._settings = settings
@@ -67,9 +68,8 @@ class KafkaEvents:
         self._identified_at = float("-inf")
 
     async def read(self, endpoint: EndpointConfig, cursor: Cursor | None, since: int | None, limit: int) -> EventPage:
-        """Events behind the cursor, else from `since` (ms) on, else all that are kept. Raises ApiError: 429 while
-        another page of the endpoint is read, so that nobody takes every turn; 503.
-        """
+        """Return events after the cursor, or else from `since` (ms) on, or else all that are kept. Raises ApiError: 429
+        while another page of the endpoint is being read, so that nobody takes every turn; 503."""
         name = config_key(endpoint)
         if name in self._reading:
             raise rate_limited(1)
@@ -78,8 +78,8 @@ class KafkaEvents:
             async with asyncio.timeout(TIMEOUT), self._turn:
                 return await self._read(endpoint, cursor, since, limit)
         except (TimeoutError, KafkaError, BrokerUnavailable) as error:
-            log.warning("events of endpoint %s are not read: %s", name, type(error).__name__)
-            raise not_available("Kafka does not answer, or too many ask at once. Try again.") from None
+            log.warning("cannot read events of endpoint %s: %s", name, type(error).__name__)
+            raise not_available("Kafka does not answer, or there are too many requests at once. Try again.") from None
         finally:
             self._reading.discard(name)
 
@@ -134,14 +134,14 @@ class KafkaEvents:
         try:
             return polled(self._codec.decode(record.value), endpoint)
         except CodecError:
-            return None  # sinks puts it among what was rejected
+            return None  # sinks rejects it
 
     def _positions(self, source: Range, short: str, identity: Identity) -> Sequence[int]:
         topic = self._settings.catalogue[short].name
         return [source.positions[place_of(topic, number)] for number in range(identity.partitions)]
 
     async def _topics(self, names: Sequence[str]) -> dict[str, Identity]:
-        """What Kafka says of topics, by their short names; those that do not exist are left out."""
+        """Return topics' metadata by short name, omitting missing ones."""
         loop = asyncio.get_running_loop()
         if loop.time() - self._identified_at > IDENTITIES_SECONDS:
             self._identities = await asyncio.to_thread(self._identified)

@@ -1,4 +1,4 @@
-"""One raw callback, read from Kafka when somebody asks for it. The database keeps only its place."""
+"""Reads one raw callback from Kafka on demand. The database only stores its position."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from schemas.codec import Codec, CodecError
 from schemas.records import RawCallback
 
 AT_ONCE = 4
-"""Callbacks that are read from Kafka at the same time; more wait."""
+"""Callbacks read from Kafka at once; more wait."""
 
 TIMEOUT = 5.0
-"""Seconds for one, its place in the queue included."""
+"""Seconds for one, including its time in the queue."""
 
 SHOWN_BYTES = 64 << 10
-"""What is shown of a body."""
+"""Bytes of a body that are shown."""
 
 FETCH_BYTES = 64 << 10
 """The broker sends at least one whole batch of records, and no second one."""
 
 
 class RawCallbacks(Protocol):
-    """Where raw callbacks are."""
+    """The source of raw callbacks."""
 
     async def read(self, topic: str, partition: int, offset: int) -> RawCallback | None:
-        """The callback at a place, or None where there is none, or none any more. Raises ApiError (503)."""
+        """Return the callback at a position, or None if it does not exist or is gone. Raises ApiError (503)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownCallback:
-    """A raw callback for people. `body` is text, or hex where `encoding` says so, cut at 64 KiB of `size` bytes."""
+    """A raw callback for display. `body` is text, or hex if `encoding` says so, cut at 64 KiB of `size` bytes."""
 
     provider: str
     method: str
@@ -52,7 +52,7 @@ class ShownCallback:
 
 
 class KafkaRawCallbacks:
-    """Reads single records of `sms.raw`, each with a consumer of its own that belongs to no group."""
+    """Reads single records of `sms.raw`, each with a consumer of its own, without a group."""
 
     def __init__(self, settings: BusSettings, codec: Codec) -> None:
         self._settings = settings
@@ -62,7 +62,7 @@ class KafkaRawCallbacks:
         self._turn = asyncio.Semaphore(AT_ONCE)
 
     async def read(self, topic: str, partition: int, offset: int) -> RawCallback | None:
-        """The callback at a place, or None. Raises ApiError (503)."""
+        """Return the callback at a position, or None. Raises ApiError (503)."""
         if topic != self._topic:
             return None
         try:
@@ -82,7 +82,7 @@ class KafkaRawCallbacks:
 
 
 async def shown_callback(raw: RawCallbacks, account: str, topic: str, partition: int, offset: int) -> ShownCallback:
-    """A callback of an account. Raises ApiError: 404 for what Kafka has no longer or is another account's, 503."""
+    """Return an account's callback. Raises ApiError: 404 if it is gone or belongs to another account, 503."""
     callback = await raw.read(topic, partition, offset) if 0 <= offset < 2**63 and 0 <= partition < 2**31 else None
     if callback is None or callback.account != account:
         raise no_longer()
@@ -103,14 +103,14 @@ async def shown_callback(raw: RawCallbacks, account: str, topic: str, partition:
 
 
 def no_longer() -> ApiError:
-    """There is no callback at a place that this account may see."""
-    return not_found("Kafka keeps no callback of this account at this place, or keeps it no longer (7 days).")
+    """Return the error for a position without a callback that this account may see."""
+    return not_found("Kafka has no callback of this account at this position, or has deleted it (after 7 days).")
 
 
 def as_text(body: bytes) -> tuple[str, str]:
-    """The beginning of a body as text, and its encoding: `utf-8`, or `hex` for what is not text."""
+    """Return the beginning of a body as text, and its encoding: `utf-8`, or `hex` if it is not text."""
     head = body[:SHOWN_BYTES]
-    # A character that the cut went through is left out.
+    # A character cut in two is dropped.
     for end in range(len(head), max(len(head) - 4, -1), -1):
         try:
             text = head[:end].decode()

@@ -1,4 +1,4 @@
-"""Replays that were ordered, and how far each is: a compacted topic, followed."""
+"""Replay orders and their progress: a compacted topic, followed."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ TOPIC = "webhooks_replays"
 
 
 class ReplaysView:
-    """Orders and their progress by replay id: plain lookups, no I/O."""
+    """Orders and progress by replay id: plain lookups, no I/O."""
 
     def __init__(self) -> None:
         self._commands: dict[str, ReplayCommand] = {}
         self._progress: dict[str, ReplayProgress] = {}
 
     def put(self, record: ReplayCommand | ReplayProgress) -> None:
-        """Add or replace an order, or how far it is."""
+        """Add or replace an order, or its progress."""
         if isinstance(record, ReplayCommand):
             self._commands[record.replay_id] = record
         else:
             self._progress[record.replay_id] = record
 
     def drop(self, topic: str, key: str) -> None:
-        """Forget an order, or how far it is, by its key."""
+        """Remove an order, or its progress, by key."""
         replay_id, _, progress = key.partition("/")
         (self._progress if progress else self._commands).pop(replay_id, None)
 
     def unreadable(self, topic: str, key: str) -> None:
-        """What was read before stays."""
+        """Keep the value read before."""
 
     def of_account(self, account: str) -> list[Known]:
-        """Replays to an account's endpoints, the newest first."""
+        """Return the replays of an account's endpoints, newest first."""
         found = [
             Known(command, self._progress.get(command.replay_id))
             for command in self._commands.values()
@@ -43,7 +43,7 @@ class ReplaysView:
         return sorted(found, key=lambda each: each.command.issued_at, reverse=True)
 
     def one(self, account: str, replay_id: str) -> Known | None:
-        """A replay to one of an account's endpoints."""
+        """Return a replay of one of an account's endpoints."""
         return next((each for each in self.of_account(account) if each.command.replay_id == replay_id), None)
 
 

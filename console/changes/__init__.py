@@ -1,1 +1,1 @@
-"""Changes and orders: what the API and the pages have in common. Each is in the audit log first."""
+"""Changes and orders shared by the API and the pages. Each is in the audit log first."""

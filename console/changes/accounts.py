@@ -1,4 +1,4 @@
-"""Changes of accounts and of their credentials at providers: what the API and the pages have in common."""
+"""Changes to accounts and their provider credentials, shared by the API and the pages."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from schemas.records import AccountConfig
 MAX_NAME = 200
 
 MAX_CODES = 1_000
-"""Codes that an account may give a class of its own."""
+"""Maximum codes that an account may reclassify."""
 
 
 async def create(act: Act, account: str, name: str) -> AccountConfig:
-    """A new account. Raises ApiError: 409 where there is one of this id, 422, 503."""
+    """Create an account. Raises ApiError: 409 if the id exists, 422, 503."""
     try:
         check_id(account)
     except ValueError as error:
@@ -37,9 +37,9 @@ async def create(act: Act, account: str, name: str) -> AccountConfig:
 
 
 async def set_credentials(act: Act, account: str, source: str, given: Mapping[str, str | None]) -> None:
-    """Set credentials at a provider or network, by name; None removes one, what is not named stays.
+    """Set credentials at a provider or network, by name; None removes one, unnamed ones stay.
 
-    Raises ApiError: 422 with every mistake by its name, 503.
+    Raises ApiError: 422 with every mistake by name, 503.
     """
     refuse_references(dict(given))
     async with act.parts.changing[account]:
@@ -54,7 +54,7 @@ async def set_credentials(act: Act, account: str, source: str, given: Mapping[st
 
 
 async def set_code_class(act: Act, account: str, code: str, status_class: str | None) -> None:
-    """Say what a code of failures does to the account's contacts; None: what the tables say.
+    """Set the effect of a failure code on the account's contacts; None: the default of the tables.
 
     Raises ApiError: 422, 503.
     """
@@ -73,7 +73,7 @@ async def set_code_class(act: Act, account: str, code: str, status_class: str | 
         if status_class is not None:
             classes[code] = status_class
         if len(classes) > MAX_CODES:
-            raise validation_failed([f"code: {MAX_CODES} codes have classes of the account's own, which are the most"])
+            raise validation_failed([f"code: the account already has classes for {MAX_CODES} codes, the maximum"])
         if classes == dict(before.code_classes):
             return
         details = {code: [before.code_classes.get(code), status_class]}

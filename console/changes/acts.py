@@ -1,4 +1,4 @@
-"""Who changes something, by which request, and with what."""
+"""The context of a change: who makes it, by which request, and with what."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from console.principals import Principal
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """A request that changes something: what it is done with, and who asks. Those who may are checked before."""
+    """A request that changes something, with its parts and its author, whose role has been checked."""
 
     request: Request
     parts: Parts
     principal: Principal
 
     async def audit(self, action: str, object: str, *, accounts: Collection[str], **details: Any) -> None:
-        """Write down what is done, see `audit_log.audit`."""
+        """Write an audit entry; see `audit_log.audit`."""
         await audit(self.request, self.parts.writer, self.principal, action, object, accounts=accounts, **details)
 
     def audited(
         self, action: str, object: str, *, accounts: Collection[str], **details: Any
     ) -> AbstractAsyncContextManager[None]:
-        """Around a change, see `audit_log.audited`."""
+        """Wrap a change; see `audit_log.audited`."""
         return audited(self.request, self.parts.writer, self.principal, action, object, accounts=accounts, **details)

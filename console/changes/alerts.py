@@ -1,4 +1,4 @@
-"""Changes of an account's alerts: what the API and the page have in common."""
+"""Changes to an account's alerts, shared by the API and the page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from schemas.records import AccountConfig
 
 @dataclass(frozen=True, slots=True)
 class AlertSettings:
-    """What an account wants to be told, and where. Addresses and secrets are shown to nobody."""
+    """What an account wants to be alerted to, and where. Addresses and secrets are never shown."""
 
     account: str
     types: dict[str, bool]
@@ -29,7 +29,7 @@ class AlertSettings:
 
 
 def settings_of(account: AccountConfig) -> AlertSettings:
-    """The settings as they may be shown. `types`: whether each is told, by its switch alone."""
+    """Return the settings for display. `types`: whether each is on, by its switch alone."""
     return AlertSettings(
         account=account.id,
         types={name: account.alerts_on.get(name, kind.on) for name, kind in TYPES.items()},
@@ -46,9 +46,9 @@ async def change(
     action: str,
     changed: Callable[[AccountConfig], AccountConfig],
 ) -> AccountConfig:
-    """Write changed settings of an account.
+    """Write an account's changed settings.
 
-    Raises ApiError: 422 with what `changed` says of values that do not fit, 503 when Kafka takes nothing.
+    Raises ApiError: 422 with the problems found by `changed`, 503 if Kafka is unavailable.
     """
     async with act.parts.changing[account]:
         before = act.parts.accounts.accounts[account]
@@ -62,7 +62,7 @@ async def change(
 
 
 async def audit_test(act: Act, account: str, trials: Iterable[ChannelTrial]) -> None:
-    """Write down that the channels were tried, and how each ended. Raises ApiError (503)."""
+    """Record that the channels were tried, and each outcome. Raises ApiError (503)."""
     ends = {trial.channel: trial.end for trial in trials}
     about = f"account {account}"
     await act.audit("alerts.test", about, accounts=[account], channels=ends)

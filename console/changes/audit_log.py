@@ -1,4 +1,4 @@
-"""Writes down who did what, before it is done."""
+"""Records who does what, before it is done."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from operations.audit import DONE, FAILED, entry_of
 
 
 def caller_ip(request: Request) -> str:
-    """Address of whoever makes the request, behind trusted proxies; empty where it is not known."""
+    """Return the address of the caller, behind trusted proxies; empty if unknown."""
     return str(getattr(request.state, "remote_ip", ""))
 
 
@@ -32,7 +32,7 @@ async def audit(
     outcome: str = DONE,
     **details: Any,
 ) -> None:
-    """Write an entry for each of the accounts whose admins it concerns, acknowledged.
+    """Write an acknowledged entry for each account whose admins are concerned.
 
     `details` hold no secrets; `before` and `after` are what changed. Raises ApiError (503).
     """
@@ -64,21 +64,21 @@ async def audited(
     accounts: Collection[str],
     **details: Any,
 ) -> AsyncIterator[None]:
-    """Around a change: its entry is acknowledged before it is made. Where it fails, another entry says so.
+    """Wrap a change: its entry is acknowledged first. If the change fails, another entry says so.
 
-    Raises ApiError (503), and nothing is changed then.
+    Raises ApiError (503), and then nothing is changed.
     """
     known = partial(audit, request, writer, actor, action, object, accounts=accounts, **details)
     await known()
     try:
         yield
     except Exception:
-        # What went wrong is told, also where this cannot be written either.
+        # Report the original error even if this cannot be written.
         with suppress(ApiError):
             await known(outcome=FAILED)
         raise
 
 
 def accounts_of(user: Principal) -> Collection[str]:
-    """Whose admins a user's signing in concerns: those of every account that it has a role in."""
+    """Return the accounts whose admins a user's sign-in concerns: all in which it has a role."""
     return list(user.grants) or [EVERY_ACCOUNT]

@@ -1,4 +1,4 @@
-"""A person's yes or no to what the brake of a list holds: what the API and the pages have in common."""
+"""Decisions about a brake's held removals, shared by the API and the pages."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ async def decide(
     command: str,
     accepted: Accepted,
 ) -> None:
-    """Order that what is held of a list, or of removals from every list (`all`), is removed or released.
+    """Order that the held removals of a list, or of every list (`all`), are confirmed or released.
 
-    `command` is `confirm` or `release`. It is in the audit log before. Raises ApiError: 404 for another list, 503.
+    `command` is `confirm` or `release`. The audit log has it first. Raises ApiError: 404 for another list, 503.
     """
     if list_number not in (*lists, ALL_LISTS):
         raise not_found(f"There is no list {list_number!r} in this account.")
@@ -34,5 +34,5 @@ async def decide(
         issued_at=accepted.at,
     )
     async with act.audited(f"brake.{command}", list_number, accounts=[account]):
-        # Not under a recipient's key: streams tells every partition.
+        # Without a recipient's key: streams forwards it to every partition.
         await act.parts.writer.write("commands", [Entry(account.encode(), order, order.event_id, accepted.at)])

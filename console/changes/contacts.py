@@ -19,7 +19,7 @@ from schemas.ids import derived_id, recipient_key
 from schemas.records import REASON_STRENGTH, AuditEntry, ContactCommand
 
 NO_LIST = ""
-"""The list of an erasure that means what is known of the number on no list."""
+"""The list of an erasure of data outside of any list."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ async def order(act: Act, given: ContactOrder, accepted: Accepted) -> list[str]:
 
 
 def _is_so_already(view: ContactsView, given: ContactOrder, list_number: str, number: str) -> bool:
-    """Whether the state of a contact is already what a removal or a restore would make of it."""
+    """Whether a contact's state already is what a removal or restore would make it."""
     try:
         state = view.standing(given.account, list_number, number)
     except CodecError:

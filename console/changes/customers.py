@@ -1,4 +1,4 @@
-"""Links by which a customer opens its endpoint: made, and ended."""
+"""Links that open an endpoint to its customer: creation and revocation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from schemas.records import EndpointConfig
 
 @dataclass(frozen=True, slots=True)
 class CustomerLink:
-    """A link that was made. `url` is shown this once, and opens once."""
+    """A new link. `url` is shown only once, and opens once."""
 
     id: str
     url: str = field(repr=False)
@@ -22,9 +22,9 @@ class CustomerLink:
 
 
 async def make_link(act: Act, endpoint: EndpointConfig, hours: int) -> CustomerLink:
-    """A link that opens an endpoint to its customer. Raises ApiError: 422, 503."""
+    """Create a link that opens an endpoint to its customer. Raises ApiError: 422, 503."""
     if not 1 <= hours <= MOST_LINK_HOURS:
-        raise validation_failed([f"valid_hours: is not within 1 and {MOST_LINK_HOURS}"])
+        raise validation_failed([f"valid_hours: must be between 1 and {MOST_LINK_HOURS}"])
     now = now_ms()
     told = f"endpoint {endpoint.id}"
     async with act.audited("customer.link", told, accounts=[endpoint.account], valid_hours=hours):
@@ -33,7 +33,7 @@ async def make_link(act: Act, endpoint: EndpointConfig, hours: int) -> CustomerL
 
 
 async def end_links(act: Act, endpoint: EndpointConfig) -> int:
-    """No link opens the endpoint any more, and whoever has opened one is out. Gives how many there were."""
+    """Revoke all of an endpoint's links, and sign out their users. Returns how many there were."""
     told = f"endpoint {endpoint.id}"
     async with act.audited("customer.end", told, accounts=[endpoint.account]):
         return await act.parts.writes(revoke, endpoint.account, endpoint.id)

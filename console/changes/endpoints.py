@@ -1,4 +1,4 @@
-"""Changes of endpoints: what the API and the pages have in common. Each is in the audit log before it is answered."""
+"""Changes to endpoints, shared by the API and the pages. Each is in the audit log before it is answered."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from outbound.redaction import without_query
 from schemas.records import EndpointConfig
 
 NEW = "new"
-"""The path of the page that makes an endpoint; none can be opened there."""
+"""The path of the page that creates an endpoint; an endpoint of this name could not be opened."""
 
 MOST_OVERLAP_HOURS = 24 * 30
-"""How long two secrets may sign beside each other."""
+"""How long two secrets may sign side by side."""
 
 SECRET_FIELDS = ("secret", "secret_next", "headers")
 
 
 def endpoint_named(parts: Parts, account: str, endpoint: str) -> EndpointConfig:
-    """An endpoint of an account. Raises ApiError 404."""
+    """Return an endpoint of an account. Raises ApiError 404."""
     found = parts.accounts.endpoints.get(f"{account}/{endpoint}")
     if found is None:
         raise not_found(f"There is no endpoint {endpoint!r} in this account.")
@@ -47,11 +47,10 @@ async def put(
     is_new: bool,
     version: str | None = None,
 ) -> tuple[EndpointConfig, str | None]:
-    """Create or change an endpoint; gives it and, once, the secret that was made for it.
+    """Create or change an endpoint; returns it and, once, its generated secret.
 
-    `values` have the names of a settings file; `version` is that of the settings that somebody has looked at. Raises
-    ApiError: 409 where a new one is there already, 412 where they are others now, 422 with every mistake by its
-    field, 503.
+    `values` are by settings file key; `version` is that of the settings the caller has seen. Raises ApiError: 409 if a
+    new one exists already, 412 if the settings have changed, 422 with every mistake by field, 503.
     """
     headers = {f"headers.{name}": value for name, value in values.get("headers", {}).items()}
     refuse_references({"secret": values.get("secret"), **headers})
@@ -59,7 +58,7 @@ async def put(
         key = f"{account}/{values.get('id', '')}"
         before = act.parts.accounts.endpoints.get(key)
         if is_new and values.get("id") == NEW:
-            raise conflict(f"{NEW!r} cannot be the name of an endpoint: it is the page that makes one.")
+            raise conflict(f"{NEW!r} cannot be the name of an endpoint: it is the path of the page that creates one.")
         if is_new and before is not None:
             raise conflict(f"Endpoint {values['id']!r} already exists.")
         check_version(before, version)
@@ -83,9 +82,9 @@ async def change(
     action: str,
     changed: Callable[[EndpointConfig], EndpointConfig],
 ) -> EndpointConfig:
-    """Change an endpoint, as it is now, by a rule of `operations.endpoints`.
+    """Change an endpoint's current settings by a rule of `operations.endpoints`.
 
-    Raises ApiError: 404 where it is gone, 409 with what the rule says, 412, 503.
+    Raises ApiError: 404 if it is gone, 409 with the rule's message, 412, 503.
     """
     async with act.parts.changing[endpoint.account]:
         before = endpoint_named(act.parts, endpoint.account, endpoint.id)
@@ -103,9 +102,9 @@ async def change(
 
 
 async def rotate(act: Act, endpoint: EndpointConfig, overlap_hours: int, again: bool) -> tuple[EndpointConfig, str]:
-    """Give an endpoint a new secret, and show it, once. Raises ApiError: 409 as `change`, 422, 503."""
+    """Give an endpoint a new secret, and show it once. Raises ApiError: 409 like `change`, 422, 503."""
     if not 0 <= overlap_hours <= MOST_OVERLAP_HOURS:
-        raise validation_failed([f"overlap_hours: is not within 0 and {MOST_OVERLAP_HOURS}"])
+        raise validation_failed([f"overlap_hours: must be between 0 and {MOST_OVERLAP_HOURS}"])
     secret = new_secret()
     overlap = overlap_hours * 3_600_000
     changed = partial(rotated, secret=keyring().seal(secret), overlap=overlap, now=now_ms(), again=again)
@@ -113,7 +112,7 @@ async def rotate(act: Act, endpoint: EndpointConfig, overlap_hours: int, again: 
 
 
 async def delete(act: Act, endpoint: EndpointConfig) -> None:
-    """Delete an endpoint. Raises ApiError: 404 where it is gone, 412, 503."""
+    """Delete an endpoint. Raises ApiError: 404 if it is gone, 412, 503."""
     async with act.parts.changing[endpoint.account]:
         before = endpoint_named(act.parts, endpoint.account, endpoint.id)
         await _write(act, "endpoint.delete", before, None)
@@ -123,13 +122,13 @@ async def delete(act: Act, endpoint: EndpointConfig) -> None:
 
 
 async def try_endpoint(act: Act, endpoint: EndpointConfig, event: str) -> Trial:
-    """Send a signed test from the console, and wait for the answer. Raises ApiError 422 for an event that is none."""
+    """Send a signed test from the console, and wait for the answer. Raises ApiError 422 for an unknown event."""
     try:
         sent = trial_event(event, endpoint.account, now_ms())
     except KeyError:
         raise validation_failed([f"event: {event!r} is not a known event"]) from None
     if endpoint.url == POLL:
-        raise conflict("Nothing is sent to this endpoint: its receiver asks for its events.")
+        raise conflict("Nothing is sent to this endpoint: its receiver polls for its events.")
     account = act.parts.accounts.accounts[endpoint.account]
     try:
         trial = await send_trial(endpoint, sent, act.parts.settings, account.allow_http)
@@ -151,7 +150,7 @@ async def _check_address(parts: Parts, endpoint: EndpointConfig) -> None:
     allow_http = parts.settings.allow_http or parts.accounts.accounts[endpoint.account].allow_http
     refusal = await parts.refusal_of(endpoint.url, allow_http)
     if refusal is not None:
-        raise validation_failed([f"url: webhooks may not go there: {refusal}"])
+        raise validation_failed([f"url: webhooks may not be sent there: {refusal}"])
 
 
 async def _write(
@@ -164,7 +163,7 @@ async def _write(
 
 
 def _differences(before: EndpointConfig | None, after: EndpointConfig | None) -> dict[str, Any]:
-    """What an audit entry tells: changed fields before and after, without secrets."""
+    """Return the changed fields for an audit entry, before and after, without secrets."""
     told: dict[str, Any] = {}
     for name in (field.name for field in fields(EndpointConfig)):
         old, new = getattr(before, name, None), getattr(after, name, None)

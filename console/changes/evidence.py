@@ -1,4 +1,4 @@
-"""Exports of evidence: written down, read, signed."""
+"""Exports of evidence: recorded, read, signed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from schemas.masking import masked
 
 
 async def exported(act: Act, account: str, text: str) -> dict[str, Any]:
-    """The signed evidence about a number in any notation. The audit log has who took it.
+    """Return the signed evidence about a number in any notation. The audit log records who took it.
 
-    Raises ApiError: 404 for what is not a number, 409 without a key, 503.
+    Raises ApiError: 404 if it is not a number, 409 without a key, 503.
     """
     try:
         number = to_e164(text)
@@ -34,7 +34,7 @@ async def exported(act: Act, account: str, text: str) -> dict[str, Any]:
     aliases = () if pseudonyms is None else tuple(pseudonyms.every(account, number))
     lists = list(act.parts.accounts.lists_of(account))
     found = await act.parts.reads(evidence_of, account, number, lists, aliases, act.principal.actor, now_ms())
-    # Of a number of which nothing is kept, perhaps because it was erased, nothing new is kept either.
+    # If nothing is kept about a number, perhaps because it was erased, nothing new is kept either.
     about = number if found["steps"] else masked(number)
     await act.audit("contact.evidence", about, accounts=[account], steps=len(found["steps"]))
     return signed(found, key.get_secret_value())

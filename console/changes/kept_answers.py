@@ -1,4 +1,4 @@
-"""Answers to who may be texted, of accounts that keep them as evidence: on Kafka before they are given."""
+"""Answers to checks, for accounts that keep them as evidence: on Kafka before they are given."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from schemas.records import ContactAnswers
 
 
 async def keep(parts: Parts, caller: Caller, list_number: str, purpose: str, body: bytes) -> None:
-    """Return when an answer is durable, where the account keeps its answers. `body` is the JSON that is to be given.
+    """Make an answer durable, if the account keeps its answers. `body` is the JSON to be given.
 
-    Raises ApiError (503) when Kafka does not take it: an answer that could not be proven is not given.
+    Raises ApiError (503) if Kafka rejects it: an answer that could not be proven must not be given.
     """
     if not parts.accounts.accounts[caller.account].keeps_answers:
         return
@@ -31,6 +31,6 @@ async def keep(parts: Parts, caller: Caller, list_number: str, purpose: str, bod
         await parts.writer.write("answers", [entry])
     except ApiError as error:
         raise not_available(
-            "This account keeps its answers as evidence, and Kafka did not take this one in time: text nobody, and ask"
-            " again."
+            "This account keeps its answers as evidence, and Kafka did not accept this one in time: text nobody, "
+            "and ask again."
         ) from error

@@ -1,4 +1,4 @@
-"""API keys from the console: made, revoked, and when each was last used."""
+"""API keys in the console: creation, revocation, and last use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MAX_NAME = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownKey:
-    """A key, without what opens anything."""
+    """A key without its secret."""
 
     id: str
     name: str
@@ -42,14 +42,14 @@ class ShownKey:
 
 
 async def keys_of(parts: Parts, account: str) -> list[ShownKey]:
-    """Keys of an account, the newest first; those for all accounts are not its own."""
+    """Return an account's keys, newest first, without keys for all accounts."""
     mine = [key for key in parts.keys.by_id.values() if key.account == account]
     used = await parts.reads(last_uses, [key.id for key in mine])
     return [shown(key, used.get(key.id)) for key in sorted(mine, key=lambda key: -key.created_at)]
 
 
 def shown(key: ApiKey, used_at: int | None = None) -> ShownKey:
-    """A key as people see it."""
+    """Return a key for display."""
     return ShownKey(
         id=key.id,
         name=key.name,
@@ -71,7 +71,7 @@ async def create(
     days: int | None,
     endpoint: str | None = None,
 ) -> tuple[ApiKey, str]:
-    """A new key of an account, or of one of its endpoints, and its text, which is shown this once.
+    """Create a key for an account or one of its endpoints; returns it with its text, which is shown only once.
 
     Raises ApiError: 422, 503.
     """
@@ -81,9 +81,9 @@ async def create(
     if endpoint is not None and f"{account}/{endpoint}" not in act.parts.accounts.endpoints:
         problems.append(f"endpoint: there is no endpoint {endpoint!r} in this account")
     if endpoint is None and role not in map(str, Role):
-        problems.append(f"role: is none of {', '.join(map(str, Role))}")
+        problems.append(f"role: must be one of {', '.join(map(str, Role))}")
     if days is not None and not 0 < days <= 3_650:
-        problems.append("expires_in_days: is not within 1 and 3650")
+        problems.append("expires_in_days: must be between 1 and 3650")
     if problems:
         raise validation_failed(problems)
     key, text = new_key(account, name, None if days is None else now_ms() + days * DAY_MS, endpoint=endpoint)
@@ -95,7 +95,7 @@ async def create(
 
 
 async def revoke(act: Act, account: str, key_id: str) -> ApiKey:
-    """Revoke a key; it opens nothing within about a second. Raises ApiError: 404, 503."""
+    """Revoke a key, which takes effect within about a second. Raises ApiError: 404, 503."""
     key = act.parts.keys.by_id.get(key_id)
     if key is None or key.account != account:
         raise not_found("There is no such key in this account.")
@@ -108,14 +108,14 @@ async def revoke(act: Act, account: str, key_id: str) -> ApiKey:
 
 
 async def revoke_keys_of(act: Act, account: str, endpoint: str) -> None:
-    """Revoke every key that opens one endpoint. Raises ApiError: 503."""
+    """Revoke every key of one endpoint. Raises ApiError: 503."""
     for key in list(act.parts.keys.by_id.values()):
         if (key.account, key.endpoint) == (account, endpoint):
             await revoke(act, account, key.id)
 
 
 async def _write(parts: Parts, key: ApiKey) -> None:
-    """Write a key, and wait a moment until it is known here: the list that follows shall have it."""
+    """Write a key, and wait briefly until it is known here, so that the next list has it."""
     await parts.writer.write("config_keys", [Entry(key.id.encode(), key, random_id(), now_ms())])
     with suppress(TimeoutError):
         async with asyncio.timeout(READ_BACK):

@@ -1,4 +1,4 @@
-"""Changes of lists: what the API and the pages have in common."""
+"""Changes to lists, shared by the API and the pages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORWARDS = ("dlr_forward_url", "reply_forward_url")
 
 
 def list_named(lists: dict[str, ListConfig], number: str) -> ListConfig:
-    """A list of an account. Raises ApiError 404."""
+    """Return a list of an account. Raises ApiError 404."""
     found = lists.get(number)
     if found is None:
         raise not_found(f"There is no list {number!r} in this account.")
@@ -34,9 +34,9 @@ async def put(
     is_new: bool,
     version: str | None = None,
 ) -> ListConfig:
-    """Create or change a list. `values` have the names of a settings file; `version`: see `check_version`.
+    """Create or change a list. `values` are by settings file key; `version`: see `check_version`.
 
-    Raises ApiError: 409 where a new one is there already, 412, 422 with every mistake by its field, 503.
+    Raises ApiError: 409 if a new one exists already, 412, 422 with every mistake by field, 503.
     """
     async with act.parts.changing[account]:
         before = act.parts.accounts.lists_of(account).get(str(values.get("number")))
@@ -60,7 +60,7 @@ async def put(
 
 
 async def assign(act: Act, before: ListConfig, receiver: str, kind: str, provider: str) -> ListConfig:
-    """Give a list one more receiver: an address, or a provider's id of it (see `accounts.lists`). Raises ApiError."""
+    """Give a list another receiver: an address, or a provider's list id (see `accounts.lists`). Raises ApiError."""
     if kind == LIST_ID:
         after = replace(before, provider_list_ids={**before.provider_list_ids, provider: receiver})
     elif is_number(receiver):
@@ -87,7 +87,7 @@ async def _check_forwards(parts: Parts, config: ListConfig) -> None:
 
 
 def _told(before: ListConfig | None, after: ListConfig, path: str) -> list[Any]:
-    """A setting as it was and is, for the audit log."""
+    """Return a setting before and after, for the audit log."""
     name = path.removesuffix(" (removed)").replace("brake.", "brake_").partition(".")[0]
     old, new = getattr(before, name, None), getattr(after, name)
     if name in FORWARDS:

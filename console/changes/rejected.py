@@ -1,4 +1,4 @@
-"""Rejected callbacks, processed again: read from Kafka, and written once more with the same event id."""
+"""Reprocesses rejected callbacks: reads them from Kafka, and writes them again with the same event id."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from database.tables import rejected
 from schemas.records import RawCallback
 
 MOST = 50
-"""Callbacks of one request; each is looked up on Kafka by itself."""
+"""Maximum callbacks of one request; each is looked up on Kafka separately."""
 
 MOST_ROWS = MOST * 20
-"""Rejected items of one request; one callback can have many."""
+"""Maximum rejected items of one request; one callback can have many."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """How many callbacks are processed again, and how many are gone or were not raw callbacks."""
+    """How many callbacks are reprocessed, and how many are gone or were not raw callbacks."""
 
     again: int
     gone: int
@@ -30,9 +30,9 @@ class Retried:
 
 
 def sources(connection: Connection, account: str, wanted: RejectedFilter) -> tuple[list[str], bool]:
-    """Places of the callbacks that the filter covers, the newest first, and whether these are all.
+    """Return the positions of callbacks matching the filter, newest first, and whether these are all.
 
-    Several items of one callback are one.
+    Several items of one callback count once.
     """
     query = (
         select(rejected.c.source)
@@ -46,7 +46,7 @@ def sources(connection: Connection, account: str, wanted: RejectedFilter) -> tup
 
 
 async def retry(act: Act, account: str, wanted: RejectedFilter) -> Retried:
-    """Process again what the filter covers, up to MOST callbacks. What was understood before counts no second time.
+    """Reprocess what matches the filter, up to MOST callbacks. What was understood before does not count again.
 
     Raises ApiError (503).
     """

@@ -1,4 +1,4 @@
-"""Orders to send webhooks again: what the API and the pages have in common."""
+"""Replay orders, shared by the API and the pages."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from schemas.ids import random_id
 from schemas.records import EndpointConfig, ReplayCommand
 
 MOST_DEAD = 10_000
-"""Dead letters that are sent again at once; more need another order."""
+"""Maximum dead letters replayed at once; more need another order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """A replay: what was ordered and how far it is. `left`: records still to be looked at, null before it began."""
+    """A replay: its order and progress. `left`: records still to be examined, null before it began."""
 
     replay_id: str
     endpoint: str
@@ -47,7 +47,7 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class DeadPlan:
-    """Dead letters that an order would send again: their event ids by endpoint. `is_all`: none is left out."""
+    """The dead letters of an order: event ids by endpoint. `is_all`: none is left out."""
 
     ids: dict[str, list[str]]
     oldest_at: int | None
@@ -55,12 +55,12 @@ class DeadPlan:
 
     @property
     def count(self) -> int:
-        """How many webhooks."""
+        """Number of webhooks."""
         return sum(map(len, self.ids.values()))
 
 
 def shown(known: Known) -> Replay:
-    """A replay as people see it."""
+    """Return a replay for display."""
     command, progress = known.command, known.progress
     return Replay(
         replay_id=command.replay_id,
@@ -82,9 +82,9 @@ def shown(known: Known) -> Replay:
 def plan_dead(
     connection: Connection, account: str, wanted: DeadLettersFilter, endpoints: Iterable[EndpointConfig]
 ) -> DeadPlan:
-    """What the filter covers of what was not delivered since, the newest first, up to MOST_DEAD.
+    """Select undelivered dead letters that match the filter, newest first, up to MOST_DEAD.
 
-    What went to none of the account's `endpoints` is left out: there is nowhere to send it.
+    Those of none of the account's `endpoints` are left out: there is nowhere to send them.
     """
     table = dead_webhooks
     conditions = wanted.conditions(table, "died_at", account)
@@ -96,7 +96,7 @@ def plan_dead(
         .limit(MOST_DEAD + 1)
     )
     rows = connection.execute(query).all()
-    # Given up again after a replay, a webhook has several rows.
+    # A webhook given up again after a replay has several rows.
     ids: dict[str, dict[str, None]] = {}
     for row in rows[:MOST_DEAD]:
         ids.setdefault(row.endpoint, {})[row.event_id] = None
@@ -105,21 +105,21 @@ def plan_dead(
 
 
 def orders_of(plan: DeadPlan, account: str) -> Iterator[Order]:
-    """Orders that send again what a plan names."""
+    """Return the orders for a plan."""
     for endpoint, ids in plan.ids.items():
         for some in _chunks(ids):
             yield Order(f"{account}/{endpoint}", "dead", event_ids=tuple(some))
 
 
 async def order(act: Act, account: str, orders: Iterable[Order]) -> list[Known]:
-    """Write the orders, acknowledged; sinks carry them out. Raises ApiError: 404 for an endpoint of nobody's, 503."""
+    """Write the orders, acknowledged; sinks carry them out. Raises ApiError: 404 for an unknown endpoint, 503."""
     commands = [each.command(act.principal.actor, now_ms()) for each in orders]
     for command in commands:
         config = act.parts.accounts.endpoints.get(command.endpoint)
         if config is None or config.account != account:
             raise not_found(f"There is no endpoint {command.endpoint.partition('/')[2]!r} in this account.")
         if config.url == POLL:
-            raise conflict("Nothing is sent to this endpoint: its receiver asks for its events, also for old ones.")
+            raise conflict("Nothing is sent to this endpoint: its receiver polls for its events, including old ones.")
     async with AsyncExitStack() as entries:
         for command in commands:
             entry = act.audited(
@@ -138,7 +138,7 @@ async def order(act: Act, account: str, orders: Iterable[Order]) -> list[Known]:
 
 
 async def stop(act: Act, account: str, replay_id: str) -> Known:
-    """Stop a replay; what it has handed over still goes out. Raises ApiError: 404, 409 where it has ended."""
+    """Stop a replay; what it has handed over is still sent. Raises ApiError: 404, 409 if it has ended."""
     known = replay_named(act.parts, account, replay_id)
     if known.state in ENDED:
         raise conflict(f"The replay has ended: {known.state}.")
@@ -149,7 +149,7 @@ async def stop(act: Act, account: str, replay_id: str) -> Known:
 
 
 def replay_named(parts: Parts, account: str, replay_id: str) -> Known:
-    """A replay to an endpoint of the account. Raises ApiError 404."""
+    """Return a replay of an endpoint of the account. Raises ApiError 404."""
     found = parts.replays.one(account, replay_id)
     if found is None:
         raise not_found("There is no such replay in this account.")

@@ -1,4 +1,4 @@
-"""Changes of when an account texts: what the API and the page have in common."""
+"""Changes to an account's sending hours, shared by the API and the page."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ async def change(
     values: Mapping[str, Any],
     version: str | None = None,
 ) -> AccountConfig:
-    """Replace when an account texts. `values` have the names of a settings file; what is not there gets its default.
-    `version`: as it was when somebody looked at it; None: whatever it is.
+    """Replace an account's sending hours. `values` are by settings file key; missing ones get their defaults. `version`
+    is the one the caller has seen; None: any.
 
-    Raises ApiError: 412, 422 with every mistake by its field, 503.
+    Raises ApiError: 412, 422 with every mistake by field, 503.
     """
     try:
         fields = checked(values)

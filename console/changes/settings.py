@@ -1,4 +1,4 @@
-"""Changes of settings. Each is in the audit log before it is made, and in force when it is answered."""
+"""Changes to settings. Each is in the audit log before it is made, and in effect when it is answered."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from operations.as_code.file import KEPT_FIELDS
 from schemas.ids import random_id
 
 READ_BACK = 3.0
-"""Seconds to wait until the console has read what it has written."""
+"""Seconds to wait until the console has read back its own write."""
 
 _BESIDE = (*KEPT_FIELDS, "enabled", "secret")
-"""Fields that are changed by orders of their own: who changes settings neither sees nor replaces them."""
+"""Fields changed by their own orders: an edit of the settings neither shows nor replaces them."""
 
 
 async def write_setting(
@@ -31,10 +31,10 @@ async def write_setting(
     after: Config | None,
     details: Mapping[str, Any],
 ) -> None:
-    """Write a setting, or delete it, and wait until it is in force here. Raises ApiError: 412, 503 (Kafka, or no key).
+    """Write or delete a setting, and wait until it is in effect here. Raises ApiError: 412, 503 (Kafka, or no key).
 
-    `before` is what was read while `Parts.changing` was held; it still is. Another process may have changed the
-    setting all the same: then nothing is written. `details` are for the audit log: what is changed, without secrets.
+    `before` was read while holding `Parts.changing`, which is still held. If another process has changed the setting
+    anyway, nothing is written. `details` are for the audit log: the changes, without secrets.
     """
     config = after or before
     assert config is not None
@@ -55,7 +55,7 @@ async def write_setting(
 
 
 def _check_sealed(before: Config | None, after: Config) -> None:
-    """Raise ApiError 503 where a new secret would be written in plain text, because there is no key for it."""
+    """Raise ApiError 503 if a new secret would be written in plain text because there is no key."""
     known = set() if before is None else set(secrets_of(before))
     if any(is_literal(secret) and secret not in known for secret in secrets_of(after)):
         raise not_available(
@@ -64,26 +64,27 @@ def _check_sealed(before: Config | None, after: Config) -> None:
 
 
 def version_of(config: Config, names: Collection[str] = ()) -> str:
-    """A text that is another one when these fields of a setting are; else all that who changes settings sees."""
+    """Return a text that differs if these fields of a setting differ; by default all that an editor sees."""
     names = names or [each.name for each in fields(config) if each.name not in _BESIDE]
     values = [(name, getattr(config, name)) for name in names]
     return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
 
 
 def etag_of(config: Config, names: Collection[str] = ()) -> str:
-    """The same as a header (RFC 9110 section 8.8.3)."""
+    """Return the same as a header (RFC 9110 section 8.8.3)."""
     return f'"{version_of(config, names)}"'
 
 
 def check_version(stored: Config | None, expected: str | None, names: Collection[str] = ()) -> None:
-    """Raise ApiError 412 unless the stored settings are those that somebody has looked at; None: whatever they are."""
+    """Raise ApiError 412 unless the stored settings are those the caller has seen; None: any."""
     if expected is None or (stored is not None and expected.strip('"') in ("*", version_of(stored, names))):
         return
     raise changed_meanwhile()
 
 
 def refuse_references(given: dict[str, Any]) -> None:
-    """Raise ApiError 422 where a secret names something on our machines: no admin of an account has business there."""
+    """Raise ApiError 422 if a secret refers to something on our machines, which is none of an account admin's
+    business."""
     problems = [
         f"{name}: env: and file: are for settings files; write the value itself"
         for name, value in given.items()

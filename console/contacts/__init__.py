@@ -1,1 +1,1 @@
-"""Who may be texted: the copy of contacts, how far it is, and what is under way."""
+"""Who may be texted: the copy of contacts, its freshness, and pending orders."""

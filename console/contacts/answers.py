@@ -1,6 +1,6 @@
-"""Whether a number may be texted from a list now: what is recorded of it, what is under way, the time where it is.
+"""Whether a number may be texted from a list now: by its record, pending orders, and the time at its location.
 
-The first of these that says no is the answer. What is not known for certain is held, which is never yes.
+The first "no" is the answer. Anything uncertain is held, which is never a yes.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from schemas.records import ContactState
 
 MARKETING: Final = "marketing"
 TRANSACTIONAL: Final = "transactional"
-"""What a message is for. Rules about the time of day and caps are about marketing alone."""
+"""A message's purpose. Rules about the time of day and caps apply to marketing only."""
 
 UNKNOWN_STATE = "unknown_state"
-"""Reason of what is held because nobody knows what is recorded."""
+"""Reason for a hold because the record is unknown."""
 
 _NOTHING: Mapping[str, Any] = {
     "may_be_texted": False,
@@ -44,9 +44,8 @@ _NOTHING: Mapping[str, Any] = {
 
 
 class Question(NamedTuple):
-    """What all numbers of a request have in common. `listed` is None where the list is not the account's; `hours` is
-    None where the time does not matter. `now` is in ms.
-    """
+    """What all numbers of a request have in common. `listed` is None if the list is not the account's; `hours` is None
+    if the time does not matter. `now` is in ms."""
 
     view: ContactsView
     places: ContactPlaces
@@ -62,14 +61,14 @@ class Question(NamedTuple):
         return self.hours is not None and self.hours.policy.counts
 
     def told(self, texts: Iterable[str]) -> bytes:
-        """An answer for each number, as it was written: an array in JSON."""
+        """Return an answer for each number as written: a JSON array."""
         phones = [(text, self._usual(text)) for text in texts]
         usual = iter(self._of_usual([phone for _, phone in phones if phone is not None]))
         answers = [orjson.dumps(self.answer(text)) if phone is None else next(usual) for text, phone in phones]
         return b"[" + b",".join(answers) + b"]"
 
     def _usual(self, text: str) -> str | None:
-        """The number that is written, where its answer takes one look at each copy; None: `answer` knows."""
+        """Return the number if a single lookup in each copy answers it; None: use `answer`."""
         try:
             phone = number(text)
         except ValueError:
@@ -88,7 +87,7 @@ class Question(NamedTuple):
             if state is not None or hold is not None:
                 yield orjson.dumps(_answer(phone, state, hold, timing))
                 continue
-            # Many numbers differ in nothing but themselves. The verdict is kept, so that no other has its id.
+            # Many numbers differ in nothing else. The verdict is kept alive, so that no other gets its id.
             known = endings.get(id(timing))
             if known is None:
                 known = endings[id(timing)] = timing, orjson.dumps(_answer("", None, None, timing))[len(_BEGIN) :]
@@ -101,7 +100,7 @@ class Question(NamedTuple):
         return map(self.hours.judge, phones, repeat(self.now), self.places.given_of(recipients), sent)
 
     def answer(self, text: str) -> dict[str, Any]:
-        """The fields of one answer."""
+        """Return the fields of one answer."""
         try:
             phone = number(text)
         except ValueError:
@@ -117,17 +116,17 @@ class Question(NamedTuple):
         return _answer(phone, state, hold, self.timing(person))
 
     def verdict(self, phone: str) -> Verdict:
-        """Whether now is the time to text a number (E.164), whatever the list, and no order is under way about it."""
+        """Return whether a number (E.164) may be texted now, whatever the list, given no pending order."""
         timing = self.timing(phone)
         hold = self.pending(phone)
         return timing if hold is None else Verdict(False, hold, zones=timing.zones)
 
     def pending(self, phone: str) -> str | None:
-        """Why it is not certain that a contact may be texted which is recorded as one that may, or None."""
+        """Return why it is uncertain that a contact recorded as textable may be texted, or None."""
         return None if self.is_clear else self.view.orders.pending(self.account, phone)
 
     def timing(self, phone: str) -> Verdict:
-        """Whether now is the time to text a number (E.164)."""
+        """Return whether now is the time to text a number (E.164)."""
         if self.hours is None:
             return _ANY_TIME
         sent = self.view.sent.times(self.account, phone, self.now) if self.counts else ()
@@ -135,7 +134,7 @@ class Question(NamedTuple):
 
 
 def _answer(phone: str, state: ContactState | None, hold: str | None, timing: Verdict) -> dict[str, Any]:
-    """The fields of an answer, of what is recorded, what is under way, and the time."""
+    """Return the answer's fields, from the record, pending orders, and the time."""
     answer = {"number": phone, **_NOTHING, "time_zones": timing.zones}
     if state is not None:
         answer["since"] = iso_time(state.since) if state.since else None

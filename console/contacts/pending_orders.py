@@ -1,8 +1,8 @@
-"""Orders about contacts that are on Kafka and not yet in the copy of `sms.contacts`.
+"""Orders about contacts that are on Kafka but not in the copy of `sms.contacts` yet.
 
-Until then what the copy says of such a contact is not certain: an erased one may have lost its state before the state
-under its pseudonym has come. An order counts as carried out once streams has committed past it, and everything that was
-written by then is in the copy.
+Until they are, the copy is not certain: an erased contact may have lost its state before the state under its pseudonym
+arrives. An order counts as carried out once streams has committed past it, and everything written by then is in the
+copy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from schemas.ids import recipient_key
 from schemas.records import ContactCommand
 
 REASONS: Mapping[int, str] = {0: "unknown_state", 1: "removal_pending", 2: "erasure_pending"}
-"""Why a contact is held, by what its row says. 0: nobody knows what was ordered."""
+"""Why a contact is held, by its row. 0: it is unknown what was ordered."""
 
 _KINDS: Mapping[str, int] = {"remove": 1, "erase": 2}
 _ROW = struct.Struct(">IQB")
@@ -28,13 +28,12 @@ _PURGE_EVERY = 60.0
 MAX_LOOKS = 600
 
 Committed = Mapping[int, int]
-"""Offsets up to which streams has carried orders out, by partition."""
+"""Offsets up to which streams has carried out orders, by partition."""
 
 
 class PendingOrders:
-    """Follows orders. `replica` merges them by `row_of` and begins with those that are given from now on: the copy of
-    contacts is asked only once everything from before is in it.
-    """
+    """Follows orders. `replica` merges them by `row_of` and begins with new ones: the copy of contacts is only used
+    once it has everything from before."""
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
@@ -43,7 +42,7 @@ class PendingOrders:
         self._purging: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Follow the topic. Raises AdminError when there is no broker or no topic."""
+        """Follow the topic. Raises AdminError if there is no broker or no topic."""
         self._replica.wipe()
         await self._replica.start()
         self._purging = asyncio.create_task(self._purge())
@@ -55,27 +54,27 @@ class PendingOrders:
         await self._replica.stop()
 
     def look(self, now: Moment, committed: Committed, as_of: Moment | None) -> None:
-        """Take one look at the pipeline: what was committed before `now`, and up to when the copy is complete."""
+        """Record one observation: what was committed before `now`, and up to when the copy is complete."""
         self._looks.append((now, committed))
         while as_of is not None and self._looks and self._looks[0][0] <= as_of:
             self._carried_out = self._looks.popleft()[1]
 
     def is_clear(self) -> bool:
-        """Whether everything that was ordered is in the copy, of whichever contact."""
+        """Whether the copy contains all orders about any contact."""
         at = self._replica.positions
         return bool(at) and all(self._carried_out.get(partition, 0) >= end for partition, end in at.items())
 
     def pending(self, account: str, number: str) -> str | None:
-        """What is ordered about a contact and not yet in the copy, or None."""
+        """Return the pending order about a contact, or None."""
         return self.pending_of([recipient_key(account, number)])[0]
 
     def pending_of(self, recipients: Sequence[bytes]) -> list[str | None]:
-        """The same of contacts by their keys, in their order."""
+        """Return those of contacts by key, in order."""
         rows = self._replica.get_many(recipients)
         return [None if row is None or self._is_carried_out(row) else REASONS[_ROW.unpack(row)[2]] for row in rows]
 
     def not_ready(self) -> str | None:
-        """Why orders are not known, or None."""
+        """Return why orders are unknown, or None."""
         return self._replica.problem
 
     def _is_carried_out(self, row: bytes) -> bool:
@@ -89,7 +88,7 @@ class PendingOrders:
 
 
 def row_of(codec: Codec, row: bytes | None, record: Any) -> bytes | None:
-    """What is kept of the newest order about a contact that may take it out. A restore changes nothing."""
+    """Return what is kept of a contact's newest order that may remove it. A restore changes nothing."""
     try:
         kind = _KINDS.get(codec.decode_as(ContactCommand, record.value).command)
     except CodecError:

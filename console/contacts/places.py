@@ -1,4 +1,4 @@
-"""Where contacts are, as their accounts know it: from a copy of `sms.contacts.places` on this machine."""
+"""Where contacts are, as given by their accounts: a local copy of `sms.contacts.places`."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ log = logging.getLogger(__name__)
 
 
 class ContactPlaces:
-    """What accounts have given of their contacts' places."""
+    """The places that accounts have given for their contacts."""
 
     def __init__(self, codec: Codec, replica: Replica) -> None:
         self._codec = codec
         self._replica = replica
 
     async def start(self) -> None:
-        """Follow the topic. Raises AdminError when there is no broker or no topic."""
+        """Follow the topic. Raises AdminError if there is no broker or no topic."""
         try:
             await self._replica.start()
         except TopicMadeAnew:
-            # Without what was given, numbers say where they are.
-            log.warning("%s was made anew: what accounts gave before is gone", self._replica.topic.name)
+            # Without a given place, the number decides.
+            log.warning("%s was recreated: the places given before are gone", self._replica.topic.name)
             self._replica.wipe()
             await self._replica.start()
 
@@ -37,11 +37,11 @@ class ContactPlaces:
         await self._replica.stop()
 
     def given(self, account: str, number: str) -> Given | None:
-        """What was given of a contact; None: nothing. What does not read, or names no place, was not given."""
+        """Return what was given for a contact, or None. Unreadable entries, and those without a place, are ignored."""
         return self.given_of([recipient_key(account, number)])[0]
 
     def given_of(self, recipients: Sequence[bytes]) -> list[Given | None]:
-        """The same of contacts by their keys, in their order."""
+        """Return those of contacts by key, in order."""
         return [None if value is None else self._read(value) for value in self._replica.get_many(recipients)]
 
     def _read(self, value: bytes) -> Given | None:
@@ -55,7 +55,7 @@ class ContactPlaces:
         return None if zone is None and state is None else Given(zone, state)
 
     def not_ready(self) -> str | None:
-        """Why what was given is not known, or None."""
+        """Return why given places are unknown, or None."""
         if self._replica.problem is not None:
             return self._replica.problem
-        return f"reading places of contacts: {self._replica.left} records left" if self._replica.left else None
+        return f"reading contact places: {self._replica.left} records left" if self._replica.left else None

@@ -1,6 +1,6 @@
-"""How many messages each contact got in the last 24 hours, from a copy of what was registered.
+"""How many messages each contact got in the last 24 hours, from a copy of the registrations.
 
-Nobody reads it before an account has a cap: then what was registered in the last day is read first.
+It is only read once an account has a cap, beginning with the registrations of the last day.
 """
 
 from __future__ import annotations
@@ -37,9 +37,8 @@ Ends = Mapping[tuple[str, int], int]
 
 
 class SentMessages:
-    """Follows registered messages while some account counts them. `replica` merges them by `row_of` and begins at
-    `a_day_ago`; `is_wanted` tells whether one does.
-    """
+    """Follows registered messages while an account counts them. `replica` merges them by `row_of` and begins at
+    `a_day_ago`; `is_wanted` says whether any account does."""
 
     def __init__(self, replica: Replica, is_wanted: Callable[[], bool]) -> None:
         self._replica = replica
@@ -61,7 +60,7 @@ class SentMessages:
         await self._replica.stop()
 
     def look(self, now: Moment, ends: Ends) -> None:
-        """Take one look: what was written before `now` lies below these ends."""
+        """Record one observation: what was written before `now` is below these ends."""
         if self._follows:
             name = self._replica.topic.name
             self._stage.mark(now, {place: end for place, end in ends.items() if place[0] == name})
@@ -73,16 +72,16 @@ class SentMessages:
         return self._stage.passed
 
     def times(self, account: str, number: str, now: int) -> list[int]:
-        """When messages were sent to a contact in the 24 hours before `now` (ms), sorted."""
+        """Return when messages were sent to a contact in the 24 hours before `now` (ms), sorted."""
         return self.times_of([recipient_key(account, number)], now)[0]
 
     def times_of(self, recipients: Sequence[bytes], now: int) -> list[list[int]]:
-        """The same of contacts by their keys, in their order."""
+        """Return those of contacts by key, in order."""
         rows = self._replica.get_many(recipients)
         return [[] if row is None else [at for at, _ in _ENTRY.iter_unpack(row) if now - CAP_MS < at] for row in rows]
 
     def not_ready(self) -> str | None:
-        """Why messages are not counted, or None."""
+        """Return why messages are not counted, or None."""
         if self._replica.problem is not None:
             return self._replica.problem
         if not self._follows:
@@ -97,7 +96,7 @@ class SentMessages:
             try:
                 await self._follow()
             except AdminError as error:
-                log.warning("registered messages cannot be counted at the moment: %s", error)
+                log.warning("cannot count registered messages right now: %s", error)
                 await asyncio.sleep(LOOK_EVERY)
         while True:
             await asyncio.sleep(PURGE_EVERY)
@@ -113,15 +112,15 @@ class SentMessages:
 
 
 def a_day_ago() -> int:
-    """The time (ms) from which registrations may count."""
+    """Return the time (ms) from which registrations may count."""
     return now_ms() - CAP_MS - CLOCK_SKEW_MS
 
 
 def row_of(codec: Codec, row: bytes | None, record: Any) -> bytes | None:
-    """The row of a contact after one more registration: when each message was sent, sorted, and a hash of its id.
+    """Return a contact's row after another registration: when each message was sent, sorted, with a hash of its id.
 
-    The same message again takes the place of the earlier one. What is not a registration is passed over, and no message
-    counts as sent later than it was registered.
+    A repeated message replaces the earlier one. Anything but a registration is skipped, and no message counts as sent
+    after its registration.
     """
     try:
         message = codec.decode_as(MessageSent, record.value)
@@ -136,6 +135,6 @@ def row_of(codec: Codec, row: bytes | None, record: Any) -> bytes | None:
 
 
 def is_old(row: bytes) -> bool:
-    """Whether no message of a row counts any more."""
+    """Whether none of a row's messages counts anymore."""
     newest = max((at for at, _ in _ENTRY.iter_unpack(row)), default=0)
     return bool(newest < now_ms() - CAP_MS)

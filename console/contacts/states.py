@@ -44,10 +44,10 @@ class WholeAccount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """Whether now is the time to text a number that its list lets text, by the rules of the account.
+    """Whether now is the time to text a number that its list allows, by the account's rules.
 
-    `reason` says why not. `not_before` is when it may be, `until` when that time ends; null: neither is known.
-    `time_zones` are those that were looked at, `rule` is the one that forbids it or ends the time.
+    `reason` says why not. `not_before` is when it may be texted, `until` when that interval ends; null: unknown.
+    `time_zones` are those considered, `rule` is the one that forbids it or ends the interval.
     """
 
     may_be_texted: bool
@@ -60,11 +60,11 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WholeContact:
-    """A number on every list of an account, and what happened to it, the newest first.
+    """A number on every list of an account, and its history, newest first.
 
-    It may be texted from a list where both the list and `now` say so.
+    It may be texted from a list if both the list and `now` say so.
 
-    The states are true as of `as_of`. Where `is_fresh` is false that is too long ago to text anybody.
+    The states are as of `as_of`. If `is_fresh` is false, that is too old to text anybody.
     """
 
     number: str = field(metadata=PHONE)
@@ -85,7 +85,7 @@ def whole_contact(
     verdict: Verdict,
     history: tuple[Change, ...],
 ) -> WholeContact:
-    """The contact of a number. `max_age` is in seconds, `verdict` is what the rules say of now."""
+    """Return the contact of a number. `max_age` is in seconds, `verdict` is what the rules say now."""
     as_of = view.freshness.as_of
     return WholeContact(
         number=number,

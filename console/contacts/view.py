@@ -1,4 +1,4 @@
-"""Who may be texted, from a copy of `sms.contacts` on this machine, and how old that copy is.
+"""Who may be texted, from a local copy of `sms.contacts`, and the age of that copy.
 
 It fails closed: a contact without a record is active only while the copy is known to be complete up to a moment ago.
 """
@@ -28,7 +28,7 @@ from schemas.records import ContactState
 log = repetitive_logger(__name__)
 
 LOOK_EVERY, REST_EVERY = 0.5, 1.0
-"""Seconds between two looks at the pipeline: while something is on its way, and when the last one has found nothing."""
+"""Seconds between observations of the pipeline: while something is on its way, and at rest."""
 
 _ERASED = b":" + PREFIX.encode()
 
@@ -36,7 +36,7 @@ ADMIN_TIMEOUT = 5.0
 
 
 class ContactsView:
-    """States of contacts. `problem` says why the picture does not get newer, where that is known."""
+    """States of contacts. `problem` says why the copy is not advancing, if known."""
 
     def __init__(
         self, settings: ConsoleSettings, codec: Codec, replica: Replica, orders: PendingOrders, sent: SentMessages
@@ -60,13 +60,13 @@ class ContactsView:
         """Of the last look."""
 
     async def start(self) -> None:
-        """Follow contacts, orders and the pipeline. Raises AdminError when there is no broker or no topic."""
+        """Follow contacts, orders, and the pipeline. Raises AdminError if there is no broker or no topic."""
         await self.orders.start()
         self._has_erased = await asyncio.to_thread(self._replica.holds, _ERASED)
         try:
             await self._replica.start()
         except TopicMadeAnew as error:
-            # What the topic lost may be a contact that was removed: only a person can tell.
+            # The topic may have lost a removed contact: only a person can tell.
             self.problem = (
                 f"{error}, and may lack contacts that were removed. If it was emptied on purpose, delete"
                 f" {self._settings.directory / 'contacts'} and restart the console"
@@ -85,16 +85,16 @@ class ContactsView:
         await self.orders.stop()
 
     def contact(self, account: str, list_number: str, number: str) -> ContactState | None:
-        """What is recorded of a contact on a list itself, or of its number for the whole account; None: nothing.
-        Raises CodecError.
+        """Return the record of a contact on a list itself, or of its number account-wide; None: there is none. Raises
+        CodecError.
 
-        A number that was erased after it had been removed is found under its pseudonym. What holds for a number holds
-        for the id by which a channel knows the same person.
+        A number erased after its removal is found under its pseudonym. A number's record also applies to a channel's id
+        for the same person.
         """
         return self._recorded(account, list_number, number, self._spelled(account, number))
 
     def _spelled(self, account: str, number: str) -> tuple[str, ...]:
-        """What the subscriber of a number may be recorded under."""
+        """Return the names under which a number's subscriber may be recorded."""
         spelled = spellings(number)
         if number.startswith("+"):
             return spelled
@@ -102,7 +102,7 @@ class ContactsView:
         return spelled if person == number else (*spelled, *spellings(person))
 
     def _recorded(self, account: str, list_number: str, number: str, spelled: tuple[str, ...]) -> ContactState | None:
-        # One spelling is what nearly every number has.
+        # Nearly every number has a single spelling.
         found = self._state(f"{account}:{list_number}:{spelled[0]}")
         if len(spelled) > 1:
             found = recorded((found, *(self._state(f"{account}:{list_number}:{each}") for each in spelled[1:])))
@@ -112,7 +112,7 @@ class ContactsView:
         return found
 
     def goes_by(self, account: str, number: str) -> str:
-        """The number of the person whom a channel knows by an id, where that is known; else what is given.
+        """Return the number of a person known by a channel's id, if known; otherwise the argument.
 
         Raises CodecError.
         """
@@ -126,9 +126,8 @@ class ContactsView:
         return None if value is None else self._codec.decode_as(ContactState, value)
 
     def standing(self, account: str, list_number: str, number: str) -> ContactState | None:
-        """Whether a contact may be texted: what is recorded on the list, held against the whole account. Since 0: ever
-        since. None: it may, and nothing is recorded. Raises CodecError.
-        """
+        """Return whether a contact may be texted: the list's record combined with the account-wide one. Since 0: since
+        the beginning. None: it may, and there is no record. Raises CodecError."""
         spelled = self._spelled(account, number)
         own = self._recorded(account, list_number, number, spelled)
         whole = self._recorded(account, WHOLE_ACCOUNT, number, spelled)
@@ -137,13 +136,14 @@ class ContactsView:
         return held(own or unrecorded(account, list_number, number), whole)
 
     def finds_at_once(self, number: str) -> bool:
-        """Whether `standings` takes a number: nothing but its spellings is what it may be recorded under."""
+        """Whether `standings` can handle a number: it may only be recorded under its spellings."""
         return number.startswith("+") and not self._has_erased
 
     def standings(
         self, account: str, list_number: str, numbers: Sequence[str]
     ) -> list[ContactState | CodecError | None]:
-        """`standing` of many numbers at once, in their order; what it raises for one stands for what it gives."""
+        """Return `standing` of many numbers at once, in order; an exception it raises for one takes the place of the
+        result."""
         spelled = [(number,) if number[:5] in ONE_SPELLING else spellings(number) for number in numbers]
         names = [name for each in spelled for name in each]
         own = self._states(f"{account}:{list_number}:", names)
@@ -173,13 +173,13 @@ class ContactsView:
             return error
 
     def age(self) -> float:
-        """Seconds since the moment up to which the copy is complete; infinite where none is known."""
+        """Seconds since the moment up to which the copy is complete; infinity if unknown."""
         as_of = self.freshness.as_of
         is_known = as_of is not None and not self._is_blind() and self.orders.not_ready() is None
         return as_of.seconds_until(moment()) if as_of is not None and is_known else float("inf")
 
     def not_ready(self) -> str | None:
-        """Why the copy itself is not complete, or None. A pipeline that is behind is not the console's fault."""
+        """Return why the copy itself is incomplete, or None. A slow pipeline is not the console's fault."""
         problem = self._replica.problem or self.orders.not_ready()
         if problem is not None:
             return problem
@@ -191,11 +191,11 @@ class ContactsView:
         self._has_erased = self._has_erased or _ERASED in key
 
     def _is_blind(self) -> bool:
-        """Whether removed contacts cannot be found, because they stand under pseudonyms and there is no key."""
+        """Whether removed contacts cannot be found, because they are stored under pseudonyms and there is no key."""
         return self._has_erased and self._pseudonyms is None
 
     async def _watch(self) -> None:
-        # It is not cancelled: a call that runs in a thread would go on using the connection.
+        # Do not cancel it: a call running in a thread would go on using the connection.
         while not self._stopping.is_set():
             try:
                 await self._watch_connected()
@@ -230,7 +230,7 @@ class ContactsView:
             return
         self._forget_marks_of_other_topics({name: logs[name].id for stage in self._topics[:-1] for name in stage})
         begins = {(name, partition): at for name in logs for partition, at in logs[name].begins.items()}
-        # What retention took will not be read any more.
+        # What retention has deleted will never be read.
         passed = {place: max(begin, read.get(place, 0)) for place, begin in begins.items()}
         self.freshness.look(now, passed, tuple(_ends(stage, logs) for stage in self._topics))
         self._is_at_rest = self.freshness.as_of == now
@@ -266,7 +266,7 @@ class ContactsView:
 
 
 def _recorded(found: Iterable[ContactState | CodecError | None]) -> ContactState | CodecError | None:
-    """What holds of what stands under the spellings of one number; what does not read may be a removal."""
+    """Combine the records under the spellings of one number; an unreadable one may be a removal."""
     states = list(found)
     error = next((each for each in states if isinstance(each, CodecError)), None)
     return error or recorded(each for each in states if not isinstance(each, CodecError))

@@ -1,1 +1,1 @@
-"""Requests as they come: bounds of bodies and rates, fields, and what answers tell browsers."""
+"""HTTP requests: limits on bodies and rates, shared fields, and security headers."""

@@ -1,4 +1,4 @@
-"""What answers tell browsers to refuse, and which requests come from the console's own pages.
+"""Security headers for browsers, and the check that a request comes from the console's own pages.
 
 https://cheatsheetseries.owasp.org/cheatsheets/Cross-Site_Request_Forgery_Prevention_Cheat_Sheet.html
 """
@@ -20,13 +20,13 @@ HEADERS: Mapping[str, str] = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-"""Headers of every answer. There is no script and no style in a page itself, so none needs an exception."""
+"""Headers of every answer. Pages contain no inline script or style, so there are no exceptions."""
 
 _HSTS = "max-age=31536000"
 
 
 def is_same_origin(headers: Headers) -> bool:
-    """Whether a browser says that a request comes from a page of this host; old ones say it by Origin."""
+    """Whether a browser says that a request comes from a page of this host; old ones say so by Origin."""
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site in ("same-origin", "none")
@@ -36,14 +36,13 @@ def is_same_origin(headers: Headers) -> bool:
 
 def is_token(given: object, expected: str) -> bool:
     """Whether this is the token of a session's forms; compared in constant time."""
-    # Half of a surrogate pair comes by charsets that a form can name.
+    # Some charsets that a form can declare produce unpaired surrogates.
     return isinstance(given, str) and hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode())
 
 
 class SecurityHeaders:
-    """ASGI middleware that adds HEADERS; pages are kept by no cache. Origins of `embed` may frame what lies at or below
-    `embedded`, and no other page.
-    """
+    """ASGI middleware that adds HEADERS and keeps pages out of caches. Origins in `embed` may frame paths at or below
+    `embedded`, and no others."""
 
     def __init__(self, app: ASGIApp, behind_tls: bool, embedded: str = "", embed: Sequence[str] = ()) -> None:
         self._app = app
@@ -71,9 +70,9 @@ class SecurityHeaders:
 
 
 class PlainCookies:
-    """ASGI middleware that leaves out cookies with an escape: the console sets none.
+    """ASGI middleware that drops cookies with an escape: the console sets none.
 
-    To read one takes the standard library time by the square of its length (CVE-2024-7592, before Python 3.11.10).
+    The standard library parses them in quadratic time (CVE-2024-7592, before Python 3.11.10).
     """
 
     def __init__(self, app: ASGIApp) -> None:

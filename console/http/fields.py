@@ -1,4 +1,4 @@
-"""Types of fields that several routes share, with what is told about a value that does not fit."""
+"""Field types shared by several routes, with their messages for invalid values."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from providers.numbers import NotANumber, to_number
 from schemas.numbering import user_id_of
 
 MAX_BATCH = 1_000
-"""Items of one request."""
+"""Maximum items of one request."""
 
 
 MAX_UNKNOWN, MAX_MEMBERS = 10, 100
-"""Fields of an object that it does not have and is told about, and members of one whose names are the caller's."""
+"""Maximum unknown fields of an object that are reported, and maximum members of an object with free names."""
 
 
 class Body(BaseModel):
-    """A JSON object that has the named fields and no others."""
+    """A JSON object with the named fields and no others."""
 
     model_config = ConfigDict(extra="forbid")
 
     @model_validator(mode="before")
     @classmethod
     def _not_too_many(cls, value: Any) -> Any:
-        # Each costs as much as a sentence about it.
+        # Each one costs a sentence in the answer.
         if isinstance(value, dict):
             if len(value) > len(cls.model_fields) + MAX_UNKNOWN:
                 raise ValueError("has too many fields that are none")
@@ -50,7 +50,7 @@ class Body(BaseModel):
 
 
 class StrictBody(Body):
-    """The same, whose values are taken for nothing but what they are: 1 is not true."""
+    """The same without coercion: 1 is not true."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -59,7 +59,7 @@ _DIGITS = frozenset("+0123456789")
 
 
 def number(text: str) -> str:
-    """The number as E.164, short codes as they are, the id of a WhatsApp user too. Raises ValueError."""
+    """Return a number in E.164; short codes and WhatsApp user ids are unchanged. Raises ValueError."""
     try:
         # No id begins with a digit or a plus.
         return to_number(text) if text[:1] in _DIGITS else user_id_of(text) or to_number(text)
@@ -68,7 +68,7 @@ def number(text: str) -> str:
 
 
 def list_or_all(text: str) -> str:
-    """The number of a list, or `all` for every list. Raises ValueError."""
+    """Return a list's number, or `all` for every list. Raises ValueError."""
     return ALL_LISTS if text.lower() == ALL_LISTS else number(text)
 
 
@@ -97,7 +97,7 @@ def _state(text: str) -> str:
 
 
 def _time(value: object) -> datetime:
-    """Pydantic's own parser takes numbers too, and nobody knows whether they are seconds or milliseconds."""
+    """Pydantic's own parser also accepts numbers, which could be seconds or milliseconds."""
     try:
         time = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
@@ -108,7 +108,7 @@ def _time(value: object) -> datetime:
 
 
 def examples(*values: Any) -> Any:
-    """A field with examples for the OpenAPI document."""
+    """Return a field with examples for the OpenAPI document."""
     return Field(examples=list(values))
 
 
@@ -121,7 +121,7 @@ Number = Annotated[str, StringConstraints(min_length=3, max_length=40), AfterVal
 ListOrAll = Annotated[str, StringConstraints(min_length=3, max_length=40), AfterValidator(list_or_all)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Item = Annotated[str, StringConstraints(max_length=200)]
-"""One of several texts: a name, an id, a duration."""
+"""An element of a list of texts: a name, an id, a duration."""
 Secret = Annotated[str, StringConstraints(max_length=4_000)]
 Provider = Annotated[str, AfterValidator(_provider)]
 TimeZone = Annotated[str, StringConstraints(max_length=64), AfterValidator(_time_zone)]

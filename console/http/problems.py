@@ -1,4 +1,4 @@
-"""Answers that are not 2xx. Every one is JSON: `{"error": sentence, "code": name, "message": detail}`."""
+"""Answers other than 2xx. All are JSON: `{"error": sentence, "code": name, "message": detail}`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from console.errors import ApiError
 
 
 def answer_of(error: ApiError) -> Response:
-    """The answer to a request that is not done."""
+    """Return the answer for a failed request."""
     body = orjson.dumps({"error": error.error, "code": error.code, "message": error.message})
     return Response(body, error.status, dict(error.headers), media_type="application/json")

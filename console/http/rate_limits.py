@@ -1,4 +1,4 @@
-"""How often somebody may ask, by the API or for pages."""
+"""Rate limits of the API and the pages."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from console.settings import ConsoleSettings
 
 
 class Rates:
-    """The rate of each key and user, as the settings have it."""
+    """The configured rate limit of each key and user."""
 
     def __init__(self, settings: ConsoleSettings) -> None:
         self._settings = settings
         self._limits = RateLimits()
 
     def take(self, name: str) -> None:
-        """Take one request of a key or user. Raises ApiError (429)."""
+        """Count a request of a key or user. Raises ApiError (429)."""
         wait = self._limits.take(name, self._settings.api_rate, self._settings.api_burst)
         if wait > 0:
             raise rate_limited(math.ceil(wait))

@@ -1,4 +1,4 @@
-"""What is looked at first in every request: its URL, and its body, read in bounded bytes and time."""
+"""The first checks of every request: its URL, and its body, read within limits of bytes and time."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ from console.errors import too_large, validation_failed
 from inbound.codings import NotDecodable, TooLong, decoded
 
 MAX_PATH, MAX_QUERY_BYTES, MAX_PARAMETERS = 4_000, 32 << 10, 256
-"""Characters of a path, bytes of a query, and its parameters."""
+"""Maximum characters of a path, bytes of a query, and parameters of a query."""
 
 
 MAX_VALUES = 100_000
-"""Values of a JSON body. A thousand registered messages have some ten thousand."""
+"""Maximum values of a JSON body. A thousand registered messages have about ten thousand."""
 
 MAX_DIGITS = 640
-"""Digits of an integer in a body; the least bound that Python can be given. To read one takes time by their square."""
+"""Maximum digits of an integer in a body, the lowest limit that Python allows. Parsing takes quadratic time."""
 
 
 class Disconnected(Exception):
-    """The caller has gone."""
+    """The caller has disconnected."""
 
 
 def check_url(scope: Scope) -> None:
-    """Raise ApiError 422 for a URL that belongs to no page, before any of it is taken apart; and for a zero byte:
-    PostgreSQL has none in texts, so it would fail to look for one.
-    """
+    """Raise ApiError 422 for a URL that no page has, before parsing it, or for a zero byte, which PostgreSQL does not
+    allow in texts."""
     path, query = scope["path"], scope["query_string"]
     if len(path) > MAX_PATH or len(query) > MAX_QUERY_BYTES or query.count(b"&") >= MAX_PARAMETERS:
         raise validation_failed(["URL: is too long, or has too many parameters"])
@@ -37,15 +36,14 @@ def check_url(scope: Scope) -> None:
 
 
 def check_values(body: bytes) -> None:
-    """Raise ApiError 422 for a body that has too many values to be read while others wait."""
+    """Raise ApiError 422 for a body with too many values to parse while others wait."""
     if body.count(b",") >= MAX_VALUES:
         raise validation_failed([f"body: has more than {MAX_VALUES:,} values; send less at once"])
 
 
 async def read_body(headers: Headers, receive: Receive, limit: int, seconds: float) -> bytes:
-    """The whole body, without its content coding. Raises ApiError: 413 above `limit` bytes, 422 where it takes longer
-    or is not what its coding says; Disconnected.
-    """
+    """Return the whole body, decoded. Raises ApiError: 413 above `limit` bytes, 422 if it takes too long or its coding
+    is invalid; Disconnected."""
     length = headers.get("content-length", "")
     if length.isdigit() and int(length) > limit:
         raise too_large(limit)
@@ -73,7 +71,7 @@ async def read_body(headers: Headers, receive: Receive, limit: int, seconds: flo
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:
-    """What gives a body that was read to whatever comes next, and then what else arrives."""
+    """Return a receive function that yields the body already read, and then further messages."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:

@@ -1,1 +1,1 @@
-"""Routes that answer pages for people."""
+"""Routes that serve HTML pages."""

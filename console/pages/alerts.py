@@ -51,7 +51,7 @@ async def change_settings(
     alert_webhook_secret: Address = "",
     remove: Annotated[list[str], Form()] = [],  # noqa: B006
 ) -> Response:
-    """Replace the settings. An address that is left empty stays, unless it is to be removed."""
+    """Replace the settings. An address left empty stays, unless its removal is ticked."""
     given = (discord_webhook_url, slack_webhook_url, alert_webhook_url, alert_webhook_secret)
     secrets = {n: None if n in remove else value or KEEP for n, value in zip(SECRETS, given, strict=True)}
     changed = partial(
@@ -71,7 +71,7 @@ async def change_settings(
 async def mute(
     request: Request, parts: TheParts, visitor: Supporter, duration: Annotated[str, Form(max_length=20)] = ""
 ) -> Response:
-    """Tell nothing for a while, or, without a duration, tell again."""
+    """Mute alerts for a while or, without a duration, unmute them."""
     changed = partial(muted, duration=duration, now=now_ms()) if duration else unmuted
     await change(Act(request, parts, visitor.principal), visitor.account, "alerts.mute", changed)
     return done(visitor, "/alerts", "muted" if duration else "saved")
@@ -94,7 +94,7 @@ async def _page(
     error: ApiError | None = None,
     told: Collection[str] | None = None,
 ) -> Response:
-    """The page; `told` are the types that a form with a mistake has ticked."""
+    """Return the page; `told` are the types ticked in a form with a mistake."""
     settings = settings_of(parts.accounts.accounts[visitor.account])
     return page(
         request,

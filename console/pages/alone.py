@@ -1,4 +1,4 @@
-"""Pages that stand alone in a file, without the console."""
+"""Standalone HTML pages, used without the console."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ from console.pages.shell import TEMPLATES
 
 
 def evidence_page(proof: Mapping[str, Any]) -> str:
-    """Signed evidence as a page of HTML with its style in it, to be read and printed."""
+    """Return signed evidence as an HTML page with inline style, for reading and printing."""
     css = files("console").joinpath("assets", "console.css").read_text("utf-8")
     return TEMPLATES.get_template("evidence/alone.html").render(**proof, css=Markup(css))

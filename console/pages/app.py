@@ -1,4 +1,4 @@
-"""The pages' application: it stands beside the API in one process, and answers HTML where the API answers JSON."""
+"""The pages' application: it runs beside the API in one process, and answers HTML where the API answers JSON."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ ROUTERS = (
 
 @cache
 def _routes() -> list[BaseRoute]:
-    """Routes of all pages, whichever application they are of."""
+    """Return the routes of all pages, shared by all applications."""
     pages = APIRouter()
     for router in ROUTERS:
         pages.include_router(router, dependencies=[Depends(checked_form)])
@@ -87,7 +87,7 @@ def _routes() -> list[BaseRoute]:
 
 
 def create_pages(parts: Parts) -> FastAPI:
-    """The application, to be mounted at `/`."""
+    """Return the application, to be mounted at `/`."""
     app = FastAPI(openapi_url=None, routes=_routes(), telemetry=NO_TELEMETRY)
     app.state.parts = parts
     settings = parts.settings

@@ -1,4 +1,4 @@
-"""Style sheets and scripts, from the package itself: named by their digest, so that browsers may keep them for good."""
+"""Style sheets and scripts from the package, named by their digest so that browsers can cache them forever."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ASSETS = _load()
 
 
 def asset(name: str) -> str:
-    """URL of an asset: `/assets/console.3f2a….css`. Raises KeyError."""
+    """Return the URL of an asset: `/assets/console.3f2a….css`. Raises KeyError."""
     stem, _, ending = name.rpartition(".")
     digest = hashlib.sha256(_ASSETS[name]).hexdigest()[:_DIGEST]
     return f"{PATH}{stem}.{digest}.{ending}"
@@ -34,7 +34,7 @@ _BY_URL = {asset(name): (content, mimetypes.guess_type(name)[0] or "text/plain")
 
 
 async def serve(request: Request) -> Response:
-    """An asset by its URL."""
+    """Serve an asset by its URL."""
     found = _BY_URL.get(request.url.path)
     if found is None:
         raise HTTPException(404)

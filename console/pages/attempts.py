@@ -19,7 +19,7 @@ from outbound.outcomes import ANSWERED, ERROR_CLASSES
 router = APIRouter(prefix="/accounts/{account}/attempts")
 
 OUTCOMES = ("2xx", "3xx", "4xx", "5xx", *(name for name in ERROR_CLASSES if name not in ANSWERED))
-"""How an attempt can end, as `outbound.outcomes.Outcome.label` has it."""
+"""Possible outcomes of an attempt, as in `outbound.outcomes.Outcome.label`."""
 
 
 @router.get("")
@@ -41,7 +41,7 @@ async def show_attempts(
 
 @router.get("/{attempt_id}")
 async def show_attempt(request: Request, attempt_id: RowId, parts: TheParts, visitor: TheVisitor) -> Response:
-    """One attempt: where it went, how it ended, and what that means."""
+    """One attempt: where it went, its outcome, and what that means."""
     found = await parts.reads(attempt, visitor.account, attempt_id)
     if found is None:
         raise not_found("There is no such attempt. Attempts are kept for a bounded time.")

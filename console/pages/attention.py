@@ -1,4 +1,4 @@
-"""What needs somebody's attention: a symptom, and the next step. Pure."""
+"""What needs attention: a symptom, and the next step. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from console.queries.statistics import MANY, Webhooks
 from schemas.records import EndpointConfig
 
 FEW_ATTEMPTS = 10
-"""Attempts below which a share of failures tells nothing."""
+"""With fewer attempts, a failure rate means nothing."""
 
 FAILING_SHARE = 0.5
 OLD_SECONDS = 60.0
@@ -39,10 +39,10 @@ def attention(
     lost: int = 0,
     now: int,
 ) -> list[Attention]:
-    """What to look at, the worst first. `dead`, `rejected` and those of these that may be opt-outs are of the last day,
-    `held` are the contacts that brakes hold; `now` is in ms.
+    """Return what to look at, worst first. `dead` and `rejected` (and those of them that may be opt-outs) are of the
+    last day, `held` are contacts held by brakes; `now` is in ms.
 
-    `behind_seconds`: how old the read model is, None while nobody writes it; `lost`: records that it lacks for good.
+    `behind_seconds`: age of the read model, None while nobody writes it; `lost`: records that it lacks for good.
     """
     found = [
         *_of_brakes(held),

@@ -32,6 +32,6 @@ async def show_audit(
 async def show_installation_audit(
     request: Request, wanted: Annotated[AuditFilter, Query()], parts: TheParts, visitor: OperatorHere
 ) -> Response:
-    """What belongs to no account, for who may see every one."""
+    """Entries without an account, for admins of every one."""
     found = await parts.reads(audited, EVERY_ACCOUNT, wanted)
     return page(request, "audit/list.html", visitor, wanted=wanted, found=found, of_account=False)

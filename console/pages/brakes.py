@@ -1,4 +1,4 @@
-"""Problems > Held removals: what the brakes of lists hold, and a person's yes or no."""
+"""Problems > Held removals: what the brakes of lists hold, and a person's decision."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ router = APIRouter(prefix="/accounts/{account}/held")
 
 @router.get("")
 async def show_held(request: Request, parts: TheParts, visitor: TheVisitor) -> Response:
-    """What is held by list, and the setting of each list's brake."""
+    """Held removals by list, and each list's brake setting."""
     held = await parts.reads(held_lists, visitor.account)
     account = parts.accounts.accounts[visitor.account]
     brakes = {each.list_number: brake_of(account, visitor.lists.get(each.list_number)) for each in held}
@@ -32,13 +32,13 @@ async def show_held(request: Request, parts: TheParts, visitor: TheVisitor) -> R
 
 @router.post("/{list_number}/confirm")
 async def confirm(request: Request, list_number: str, parts: TheParts, visitor: Administrator) -> Response:
-    """Yes: they are removed."""
+    """Remove the held contacts."""
     return await _decide(request, list_number, parts, visitor, CONFIRM, "confirmed")
 
 
 @router.post("/{list_number}/release")
 async def release(request: Request, list_number: str, parts: TheParts, visitor: Administrator) -> Response:
-    """No: they are released."""
+    """Release the held contacts."""
     return await _decide(request, list_number, parts, visitor, RELEASE, "released")
 
 

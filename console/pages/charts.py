@@ -1,4 +1,4 @@
-"""What charts show, as numbers and words: a template writes them as tables, from which a script draws. Pure."""
+"""Chart data as numbers and words: a template writes tables, from which a script draws. Pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Kind = Literal["line", "area", "stack"]
 Unit = Literal["count", "share", "rate", "ms"]
 
 MOST_LINES = 6
-"""Lines that eyes tell apart; the busiest are shown."""
+"""Maximum lines that can be distinguished; the busiest are shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line, or one layer of a stack: its name, what it amounts to, and a value for each time, None for a gap.
+    """One line, or one layer of a stack: its name, its total, and a value for each time, None for a gap.
 
-    `link` follows the account's base and leads to what is counted; `tone` names a color, where it means something.
+    `link` follows the account's base and leads to what is counted; `tone` names a color that carries meaning.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart. `times` (ms UTC) begin its steps, which are `step` ms long; `empty` is said where there is no value."""
+    """A chart. `times` (ms UTC) begin its steps, which are `step` ms long; `empty` is shown if there is no value."""
 
     id: str
     title: str
@@ -50,12 +50,12 @@ class Chart:
 
     @property
     def rows(self) -> list[tuple[int, list[float | None]]]:
-        """The table: each time with the values of all series, the newest first."""
+        """Return the table: each time with the values of all series, newest first."""
         columns = [each.values for each in self.series]
         return [(at, [column[number] for column in columns]) for number, at in enumerate(self.times)][::-1]
 
     def text(self, value: float | None) -> str:
-        """A value with its unit, for people."""
+        """Format a value with its unit."""
         return "–" if value is None else _TEXTS[self.unit](value)
 
 
@@ -77,7 +77,7 @@ def events_per_second(counts: Counts, first: int, minute: int) -> Chart:
 
 
 def delivered_share(delivered: Counts, failed: Counts, span: Span, list_number: str | None = None) -> Chart:
-    """The share of messages that arrived, of those whose end is known."""
+    """The share of messages that were delivered, among those with a known outcome."""
     shares = _shares(delivered, [one + other for one, other in zip(delivered, failed, strict=True)])
     total = _percent(sum(delivered), sum(delivered) + sum(failed))
     link = _query("/deliveries", {"status": "delivered", "list_number": list_number})
@@ -88,7 +88,7 @@ def delivered_share(delivered: Counts, failed: Counts, span: Span, list_number: 
 
 
 def messages(delivered: Counts, failed: Counts, span: Span) -> Chart:
-    """Messages that arrived, and those that did not."""
+    """Delivered and undelivered messages."""
     series = [
         Series("Delivered", f"{sum(delivered):,}", delivered, "/deliveries?status=delivered", "good"),
         Series("Failed", f"{sum(failed):,}", failed),
@@ -101,7 +101,7 @@ def messages(delivered: Counts, failed: Counts, span: Span) -> Chart:
 def failures(
     found: Mapping[str, Counts], span: Span, by: Literal["detail", "provider"], list_number: str | None = None
 ) -> Chart:
-    """Messages that failed, by reason or by provider."""
+    """Failed messages, by reason or by provider."""
     whole = sum(sum(counts) for counts in found.values())
     field = {"detail": "status_detail", "provider": "provider"}[by]
     series = [
@@ -162,7 +162,7 @@ def webhook_success(found: Mapping[str, Tries], span: Span) -> Chart:
 
 
 def webhook_outcomes(found: Mapping[tuple[str, str], Counts], span: Span, success: str) -> Chart:
-    """Attempts at one endpoint by outcome: success first, then what failed, the most frequent first."""
+    """Attempts at one endpoint by outcome: success first, then failures, most frequent first."""
     ordered = sorted(found, key=lambda key: (key[1] != success, -sum(found[key]), key[1]))
     series = [
         Series(

@@ -32,7 +32,7 @@ async def show_codes(
     since: Annotated[str, Query(max_length=40)] = SINCE,
     known: Annotated[str, Query(max_length=10)] = "",
 ) -> Response:
-    """Codes that no table has, or all."""
+    """Codes that no table has, or all codes."""
     return await _page(request, parts, visitor, since, bool(known))
 
 
@@ -44,7 +44,7 @@ async def give_class(
     code: Annotated[str, Form(max_length=200)],
     status_class: Annotated[str, Form(max_length=40)] = "",
 ) -> Response:
-    """Say what a code does to the account's contacts; without a class, what the tables say."""
+    """Set a code's effect on the account's contacts; without a class, restore the default."""
     given = None if status_class in ("", OF_TABLES) else status_class
     try:
         await set_code_class(Act(request, parts, visitor.principal), visitor.account, code, given)

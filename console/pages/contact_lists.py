@@ -47,7 +47,7 @@ def _settings(
     brake_share: Brake = "",
     brake_minimum: Brake = "",
 ) -> dict[str, Any]:
-    """What a form says of a list, as a settings file has it. Fields that are empty are not there."""
+    """Return a list form's content by settings file key, omitting empty fields."""
     urls = {"dlr_forward_url": dlr_forward_url, "reply_forward_url": reply_forward_url}
     addresses = {"numbers": _lines(numbers), "senders": _lines(senders)}
     brake = {name: _number(value) for name, value in (("share", brake_share), ("minimum", brake_minimum)) if value}
@@ -137,7 +137,7 @@ async def update(
     settings: Settings,
     version: Version,
 ) -> Response:
-    """Change a list, unless somebody else has done so since the form was loaded."""
+    """Change a list, unless it has changed since the form was loaded."""
     changes.list_named(visitor.lists, number)
     given = {"number": number, **settings}
     try:
@@ -160,7 +160,7 @@ def _look(connection: Connection, account: str, number: str, span: Span) -> list
 
 
 def _number(text: str) -> int | float | str:
-    """The number that a field says, or its text where that is none."""
+    """Return a field's number, or its text if it is not a number."""
     try:
         return int(text)
     except ValueError:
@@ -172,14 +172,14 @@ def _number(text: str) -> int | float | str:
 
 
 def _lines(text: str) -> list[str]:
-    """The lines of a field with several of them, without those that are empty."""
+    """Return the nonempty lines of a field."""
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _form(
     request: Request, visitor: Visitor, values: dict[str, Any], error: ApiError | None = None, version: str = ""
 ) -> Response:
-    """The form; `version` is that of the settings that it changes, empty for a new list."""
+    """Return the form; `version` is that of the settings that it changes, empty for a new list."""
     return page(
         request,
         "lists/form.html",

@@ -1,4 +1,4 @@
-"""Messages > Contacts: who is out, why, and orders to change it."""
+"""Messages > Contacts: who was removed, why, and orders to change it."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ async def list_contacts(
 
 @router.get("/look-up")
 async def look_up(number: Annotated[str, Query(max_length=40)], visitor: Supporter) -> Response:
-    """From a number in any notation to its page."""
+    """Redirect from a number in any notation to its page."""
     return RedirectResponse(_path(visitor, to_page_number(number)), 303)
 
 
 @router.get("/{number}")
 async def show_contact(request: Request, number: str, parts: TheParts, visitor: Supporter) -> Response:
-    """All that is known of a number."""
+    """All that is known about a number."""
     contact = await contact_of_number(parts, visitor.account, visitor.lists, number)
     may_erase = parts.settings.pseudonym_key is not None
     return page(request, "contacts/one.html", visitor, contact=contact, reasons=REMOVAL_REASONS, may_erase=may_erase)
@@ -62,7 +62,7 @@ async def remove(
     parts: TheParts,
     visitor: Supporter,
 ) -> Response:
-    """Order that the number is not texted again."""
+    """Order a removal of the number."""
     if reason not in REMOVAL_REASONS:
         raise validation_failed([f"reason: is not one of {', '.join(REMOVAL_REASONS)}"])
     return await _order(request, parts, visitor, "remove", number, [_list(visitor, list_number)], reason=reason)
@@ -78,7 +78,7 @@ async def restore(
     why: Annotated[str, Form(max_length=500)] = "",
     consent: Annotated[bool, Form()] = False,
 ) -> Response:
-    """Order that the number may be texted again; only with a reason and the contact's consent."""
+    """Order a restore of the number; requires a reason and the contact's consent."""
     if not why.strip():
         raise validation_failed(["why: is missing; say why the contact may be texted again"])
     if not consent:
@@ -88,7 +88,7 @@ async def restore(
 
 @router.post("/{number}/erase")
 async def erase(request: Request, number: str, parts: TheParts, visitor: Administrator) -> Response:
-    """Order that the number is forgotten on every list of the account."""
+    """Order the erasure of the number on every list of the account."""
     if parts.settings.pseudonym_key is None:
         raise ApiError(
             409,
@@ -129,7 +129,7 @@ def _list(visitor: Visitor, list_number: str) -> str:
 
 
 def to_page_number(text: str) -> str:
-    """A number as E.164. Raises ApiError 422."""
+    """Return a number in E.164. Raises ApiError 422."""
     try:
         return to_e164(text)
     except ValueError as error:

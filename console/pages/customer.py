@@ -1,7 +1,7 @@
-"""The pages of a customer who has opened a link: one endpoint, and nothing else of its account.
+"""The pages for a customer who has opened a link: one endpoint, and nothing else of its account.
 
-They are no pages of the console: no user sees them, and a customer has a cookie that opens these alone. Every answer is
-about the endpoint of the session; no path and no field can name another.
+They are separate from the console's pages: users do not see them, and a customer's cookie only opens these. Every
+answer is about the session's endpoint; no path or field can name another.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ SPANS = {"1h": "the last hour", "24h": "the last 24 hours", "7d": "the last 7 da
 ATTEMPTS = 50
 
 FORMS_A_SECOND, FORMS_AT_ONCE = 0.5, 10
-"""Forms of one customer: each writes to Kafka, or calls the endpoint."""
+"""Form rate of one customer: each form writes to Kafka or calls the endpoint."""
 
 MAX_CURSOR = 200
 
@@ -57,7 +57,7 @@ Text = Annotated[str, Form(max_length=200)]
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """Who looks: a session, and its endpoint as it is now. `csrf` is the token that every form must carry."""
+    """The session and its current endpoint. `csrf` is the token that every form must carry."""
 
     session: CustomerSession = field(repr=False)
     principal: Principal
@@ -70,7 +70,7 @@ class Customer:
 
 
 async def _customer(request: Request, parts: TheParts) -> Customer:
-    """Raises ApiError: 404 where no session is in force, 403 for a form of somebody else's, 429."""
+    """Return the customer. Raises ApiError: 404 without a valid session, 403 for a forged form, 429."""
     token = request.cookies.get(customers.cookie_name(parts.settings.is_behind_tls))
     session = None if not token else await parts.reads(customers.find, token, now_ms())
     if session is None:
@@ -95,7 +95,7 @@ TheCustomer = Annotated[Customer, Depends(_customer)]
 
 @router.get("/open/{token}")
 async def before_opening(request: Request, token: str, parts: TheParts) -> Response:
-    """A button: what only looks at links, such as a filter of mail, uses none up."""
+    """Show a button first: a program that merely follows links, such as a mail filter, must not use one up."""
     if await parts.reads(customers.link_of, token, now_ms()) is None:
         raise _no_link()
     return page(request, "customer/open.html")
@@ -103,7 +103,7 @@ async def before_opening(request: Request, token: str, parts: TheParts) -> Respo
 
 @router.post("/open/{token}")
 async def open_link(request: Request, token: str, parts: TheParts) -> Response:
-    """Use the link up."""
+    """Use the link."""
     session = await parts.writes(customers.use_link, token, now_ms())
     if session is None:
         raise _no_link()
@@ -122,13 +122,13 @@ async def show(
     customer: TheCustomer,
     cursor: Annotated[str | None, Query(max_length=MAX_CURSOR)] = None,
 ) -> Response:
-    """The endpoint: its state, what can be done, its attempts, and how its webhooks are verified."""
+    """The endpoint: its state, possible actions, its attempts, and how to verify its webhooks."""
     return await _one(request, parts, customer, customer.endpoint, cursor=cursor)
 
 
 @router.get("/attempts/{attempt_id}")
 async def show_attempt(request: Request, attempt_id: RowId, parts: TheParts, customer: TheCustomer) -> Response:
-    """One request to the endpoint: where it went, how it ended, and what that means."""
+    """One request to the endpoint: where it went, its outcome, and what that means."""
     found = await parts.reads(attempt, customer.endpoint.account, attempt_id)
     if found is None or found.endpoint != customer.endpoint.id:
         raise not_found("There is no such attempt. Attempts are kept for a bounded time.")
@@ -146,13 +146,13 @@ async def send_test(request: Request, parts: TheParts, customer: TheCustomer, ev
 
 @router.post("/pause")
 async def pause(request: Request, parts: TheParts, customer: TheCustomer) -> Response:
-    """Get nothing until it is resumed."""
+    """Pause the endpoint until it is resumed."""
     return await _changed(request, parts, customer, "pause", partial(paused, now=now_ms(), reason=CUSTOMER))
 
 
 @router.post("/resume")
 async def resume(request: Request, parts: TheParts, customer: TheCustomer) -> Response:
-    """End a pause that no operator has ordered."""
+    """End a pause that was not ordered by an operator."""
     return await _changed(request, parts, customer, "resume", resumed_by_customer)
 
 
@@ -171,7 +171,7 @@ async def rotate(
 
 @router.post("/activate")
 async def activate(request: Request, parts: TheParts, customer: TheCustomer) -> Response:
-    """The new secret signs alone from now on."""
+    """Let the new secret sign alone from now on."""
     return await _changed(request, parts, customer, "activate", activated)
 
 
@@ -179,7 +179,7 @@ async def activate(request: Request, parts: TheParts, customer: TheCustomer) -> 
 async def replay(
     request: Request, parts: TheParts, customer: TheCustomer, outcome: Text = "failed", since: Text = "24h"
 ) -> Response:
-    """Have webhooks sent again, one replay at a time."""
+    """Replay webhooks, one replay at a time."""
     if outcome not in OUTCOMES or since not in SPANS:
         raise validation_failed([f"outcome, since: are none of {', '.join((*OUTCOMES, *SPANS))}"])
     account, name = customer.endpoint.account, config_key(customer.endpoint)

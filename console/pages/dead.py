@@ -34,7 +34,7 @@ async def show_dead_letters(
 async def plan(
     request: Request, wanted: Annotated[DeadLettersFilter, Query()], parts: TheParts, visitor: Supporter
 ) -> Response:
-    """What would be sent again: all that the filter covers, not only a page of it."""
+    """Show what would be replayed: everything the filter matches, not only one page."""
     planned = await parts.reads(plan_dead, visitor.account, wanted, parts.accounts.endpoints_of(visitor.account))
     states = {each.id: each for each in parts.accounts.endpoints_of(visitor.account)}
     return page(request, "dead/replay.html", visitor, wanted=wanted, plan=planned, endpoints=states)
@@ -44,7 +44,7 @@ async def plan(
 async def replay(
     request: Request, parts: TheParts, visitor: Supporter, question: Annotated[str, Form(max_length=2_000)] = ""
 ) -> Response:
-    """Order it. `question` is the filter as the plan had it in its URL."""
+    """Order the replay. `question` is the filter from the plan's URL."""
     try:
         wanted = DeadLettersFilter.model_validate(dict(parse_qsl(question)))
     except ValidationError:

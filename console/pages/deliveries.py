@@ -52,7 +52,7 @@ async def export_deliveries(
 async def show_trace(
     request: Request, provider: str, provider_message_id: str, parts: TheParts, visitor: TheVisitor
 ) -> Response:
-    """The trace of a message, or what to look at where there is none."""
+    """The trace of a message, or advice if there is none."""
     endpoints = parts.accounts.endpoints_of(visitor.account)
     found = await parts.reads(trace, visitor.account, provider, provider_message_id, endpoints)
     if found is None:
@@ -69,6 +69,6 @@ async def show_raw(
     parts: TheParts,
     visitor: Supporter,
 ) -> Response:
-    """One raw callback. A trace shows it in place; this is its own page too."""
+    """One raw callback. A trace shows it inline; it also has a page of its own."""
     callback = await shown_callback(parts.raw, visitor.account, topic, partition, offset)
     return page(request, "deliveries/raw.html", visitor, callback=callback, place=f"{topic}/{partition}/{offset}")

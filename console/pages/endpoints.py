@@ -46,7 +46,7 @@ OVERLAPS = {0: "none: the old secret stops now", 1: "1 hour", 24: "24 hours", 72
 
 @router.get("")
 async def show_endpoints(request: Request, parts: TheParts, visitor: TheVisitor) -> Response:
-    """The endpoints, their states in words, and how they did in the last 24 hours."""
+    """The endpoints, their states in words, and their last 24 hours."""
     configs = parts.accounts.endpoints_of(visitor.account)
     found = await parts.reads(endpoints, visitor.account, configs, now_ms())
     return page(request, "endpoints/list.html", visitor, endpoints=found)
@@ -70,7 +70,7 @@ async def create(
     lists: Choices = [],  # noqa: B006
     format: Text = "json",
 ) -> Response:
-    """Create an endpoint, and show its secret, once."""
+    """Create an endpoint, and show its secret once."""
     given = _values(id, url, description, events, lists, format)
     try:
         made, secret = await changes.put(Act(request, parts, visitor.principal), visitor.account, given, is_new=True)
@@ -81,7 +81,7 @@ async def create(
 
 @router.get("/{endpoint}")
 async def show_endpoint(request: Request, endpoint: str, parts: TheParts, visitor: TheVisitor) -> Response:
-    """One endpoint: its state, what can be done, and how a receiver verifies its webhooks."""
+    """One endpoint: its state, possible actions, and how to verify its webhooks."""
     return await _one(request, parts, visitor, changes.endpoint_named(parts, visitor.account, endpoint))
 
 
@@ -105,7 +105,7 @@ async def update(
     lists: Choices = [],  # noqa: B006
     format: Text = "json",
 ) -> Response:
-    """Change its settings, unless somebody else has since the form was loaded. What the form does not show stays."""
+    """Change its settings, unless they have changed since the form was loaded. What the form does not show stays."""
     config = changes.endpoint_named(parts, visitor.account, endpoint)
     given = _values_of(config) | _values(endpoint, url, description, events, lists, format)
     try:
@@ -117,7 +117,7 @@ async def update(
 
 @router.post("/{endpoint}/pause")
 async def pause(request: Request, endpoint: str, parts: TheParts, visitor: Supporter) -> Response:
-    """Send nothing until it is resumed."""
+    """Pause the endpoint until it is resumed."""
     await _changed(request, parts, visitor, endpoint, "endpoint.pause", partial(paused, now=now_ms()))
     return done(visitor, f"/webhooks/{endpoint}", "paused")
 
@@ -146,7 +146,7 @@ async def rotate(
 
 @router.post("/{endpoint}/activate")
 async def activate(request: Request, endpoint: str, parts: TheParts, visitor: Administrator) -> Response:
-    """The new secret signs alone from now on."""
+    """Let the new secret sign alone from now on."""
     await _changed(request, parts, visitor, endpoint, "endpoint.activate", activated)
     return done(visitor, f"/webhooks/{endpoint}", "activated")
 
@@ -159,7 +159,7 @@ async def link_customer(
     visitor: Administrator,
     hours: Annotated[int, Form()] = LINK_HOURS,
 ) -> Response:
-    """Make a link for the endpoint's customer, and show it, once."""
+    """Create a link for the endpoint's customer, and show it once."""
     config = changes.endpoint_named(parts, visitor.account, endpoint)
     link = await make_link(Act(request, parts, visitor.principal), config, hours)
     return await _one(request, parts, visitor, config, link=link)
@@ -185,7 +185,7 @@ async def try_endpoint(
 
 @router.post("/{endpoint}/delete")
 async def delete(request: Request, endpoint: str, parts: TheParts, visitor: Administrator, name: Text = "") -> Response:
-    """Delete it, if its name is typed."""
+    """Delete it, if its name was typed."""
     config = changes.endpoint_named(parts, visitor.account, endpoint)
     if name != config.id:
         raise conflict(f"Type {config.id} to delete it.")
@@ -243,7 +243,7 @@ def _form(
     error: ApiError | None = None,
     version: str = "",
 ) -> Response:
-    """The form; `version` is that of the settings that it changes, empty for a new endpoint."""
+    """Return the form; `version` is that of the settings that it changes, empty for a new endpoint."""
     return page(
         request,
         "endpoints/form.html",
@@ -263,13 +263,13 @@ def _values(id: str, url: str, description: str, events: list[str], lists: list[
 
 
 def _values_of(config: EndpointConfig) -> dict[str, Any]:
-    """An endpoint as a settings file has it; its secrets stay."""
+    """Return an endpoint by settings file keys; its secrets stay."""
     values: dict[str, Any] = {
         "id": config.id,
         "url": config.url,
         "events": list(config.events),
         "lists": list(config.lists),
-        # A pause is not a setting: it stays by itself.
+        # A pause is not a setting and stays on its own.
         "enabled": config.enabled or config.paused_at is not None,
         "retry_schedule": list(config.retry_schedule),
         "headers": dict.fromkeys(config.headers, "***"),

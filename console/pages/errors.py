@@ -1,4 +1,4 @@
-"""What goes wrong on the way to a page, told to people."""
+"""Errors as HTML pages."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ SIGN_IN = "/sign-in"
 
 
 def error_page(request: Request, error: ApiError) -> Response:
-    """The error as a page, with its status."""
+    """Return the error as a page, with its status."""
     answer = page(request, "error.html", status=error.status, error=error)
     answer.headers.update(error.headers)
     return answer
 
 
 async def sign_in_first(request: Request, error: Exception) -> Response:
-    """To the sign-in page, and from there back to what was asked for."""
+    """Redirect to the sign-in page, which returns to the requested page."""
     target = request.url.path if request.method == "GET" else "/"
     if request.method == "GET" and request.url.query:
         target += f"?{request.url.query}"

@@ -1,4 +1,4 @@
-"""Messages > Evidence: what was asked, what became of it and when, for one number; and how long removals take."""
+"""Messages > Evidence: what one number asked for, what followed and when; and how long removals take."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ router = APIRouter(prefix="/accounts/{account}")
 
 @router.get("/evidence")
 async def show_figures(request: Request, parts: TheParts, visitor: TheVisitor) -> Response:
-    """The look-up of a number, and how long removals took."""
+    """The search for a number, and how long removals took."""
     found = [(period, await figures(parts, visitor.account, period, None)) for period in PERIODS]
     return page(request, "evidence/figures.html", visitor, periods=found)
 
 
 @router.get("/evidence/look-up")
 async def look_up(number: Annotated[str, Query(max_length=40)], visitor: Supporter) -> Response:
-    """From a number in any notation to its evidence."""
+    """Redirect from a number in any notation to its evidence."""
     phone = quote(to_page_number(number))
     return RedirectResponse(f"{base_of(visitor.account)}/contacts/{phone}/evidence", 303)
 
 
 @router.get("/contacts/{number}/evidence")
 async def show_evidence(request: Request, number: str, parts: TheParts, visitor: Supporter) -> Response:
-    """The evidence about a number, to be read and printed."""
+    """The evidence about a number, for reading and printing."""
     found = await exported(Act(request, parts, visitor.principal), visitor.account, number)
     return page(request, "evidence/one.html", visitor, **found)
 
 
 @router.get("/contacts/{number}/evidence.json")
 async def download(request: Request, number: str, parts: TheParts, visitor: Supporter) -> Response:
-    """The same, as the file that `trackly evidence verify` checks."""
+    """The same as a file, which `trackly evidence verify` checks."""
     found = await exported(Act(request, parts, visitor.principal), visitor.account, number)
     name = f"evidence-{visitor.account}-{found['evidence']['number'].lstrip('+')}.json"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}

@@ -1,4 +1,4 @@
-"""Whether a form that changes something was sent by the user who is signed in."""
+"""Checks that a form was sent by the signed-in user."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from console.http.browser_security import SAFE_METHODS, is_token
 
 
 async def checked_form(request: Request) -> None:
-    """A dependency of routes. Raises ApiError 403 unless the form has the token of the user who is signed in."""
+    """Route dependency. Raises ApiError 403 unless the form has the signed-in user's token."""
     if request.method in SAFE_METHODS:
         return
     expected = getattr(request.state, "csrf", None)

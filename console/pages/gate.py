@@ -1,6 +1,6 @@
-"""What stands before every page. A form comes from a page of the console, and has a bounded size.
+"""The gate before every page. A form must come from a page of the console, and has a limited size.
 
-Forms are parsed before routes look at them, so this is decided before anything is read.
+Forms are parsed before routes see them, so this is decided before anything is read.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ MAX_FORM_BYTES = 64 << 10
 
 
 class PageGate:
-    """ASGI middleware. A form that comes through was sent by a page of the console, and its body is read.
+    """ASGI middleware. A form that passes was sent by a page of the console, and its body is read.
 
-    Who is signed in may ask for as many pages as a key may make requests.
+    A signed-in user may request as many pages as a key may make requests.
     """
 
     def __init__(self, app: ASGIApp, settings: ConsoleSettings) -> None:
@@ -32,7 +32,7 @@ class PageGate:
         self._rates = Rates(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer why not."""
+        """Let a request pass, or answer why not."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         request = Request(scope)

@@ -1,4 +1,4 @@
-"""The way in: to the first account that the user may see, and from one account to another."""
+"""The entry page: leads to the user's first account, and from one account to another."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NEW = "/new-account"
 
 @router.get("/")
 async def home(request: Request, parts: TheParts) -> Response:
-    """The overview of the first account, or what to do where there is none."""
+    """Redirect to the overview of the first account, or show what to do without one."""
     accounts = signed_in(request).accounts(parts.accounts.accounts)
     if not accounts:
         return page(request, "no_account.html", may_create=signed_in(request).is_operator)
@@ -43,7 +43,7 @@ async def create_account(
     id: Annotated[str, Form(max_length=64)] = "",
     name: Annotated[str, Form(max_length=200)] = "",
 ) -> Response:
-    """Create an account, and go there."""
+    """Create an account, and open it."""
     principal = check_operator(signed_in(request))
     try:
         made = await create(Act(request, parts, principal), id, name)
@@ -54,7 +54,7 @@ async def create_account(
 
 @router.get("/go")
 async def go(request: Request, account: str, parts: TheParts) -> Response:
-    """The overview of another account."""
+    """Redirect to the overview of another account."""
     if account not in signed_in(request).accounts(parts.accounts.accounts):
         raise not_found("There is no such account, or it is not yours.")
     return RedirectResponse(base_of(account), 303)

@@ -35,7 +35,7 @@ async def create_key(
     role: Annotated[str, Form(max_length=20)] = "support",
     days: Annotated[str, Form(max_length=4, pattern="^[0-9]*$")] = "",
 ) -> Response:
-    """Make a key, and show its text, once."""
+    """Create a key, and show its text once."""
     _, text = await create(
         Act(request, parts, visitor.principal), visitor.account, name, role, int(days) if days else None
     )

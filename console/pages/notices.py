@@ -1,4 +1,4 @@
-"""What a page says after a form. A link can choose only among these, so it cannot put words into the page."""
+"""Messages shown after a form. A link can only choose among these, so it cannot put words into a page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Notice(NamedTuple):
-    """A sentence at the head of a page, and its tone: good, warn or bad."""
+    """A sentence at the top of a page, and its tone: good, warn, or bad."""
 
     tone: str
     text: str

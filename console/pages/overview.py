@@ -26,14 +26,14 @@ from schemas.records import FAILED_STATUSES, EndpointConfig
 router = APIRouter(prefix="/accounts/{account}")
 
 SILENT_MS = 30_000
-"""Nobody writes the read model when it has told nothing for so long; it tells something every second or so."""
+"""The read model counts as unwritten after this time without an update; one is due every second."""
 
 WINDOWS = {"24h": ("last 24 hours", DAY), "1h": ("this hour", HOUR), "7d": ("last 7 days", 7 * DAY)}
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What the page shows."""
+    """The page's data."""
 
     tiles: list[tuple[str, str, str, str]]
     attention: list[Attention]
@@ -50,7 +50,7 @@ async def overview(
     visitor: TheVisitor,
     window: Annotated[Literal["24h", "1h", "7d"], Query()] = "24h",
 ) -> Response:
-    """The page; its live part asks for itself again and takes what has changed."""
+    """The page; its live part polls for changes."""
     now = now_ms()
     endpoints = parts.accounts.endpoints_of(visitor.account)
     known = await parts.reads(_look, visitor.account, WINDOWS[window][1], endpoints, now)

@@ -1,4 +1,4 @@
-"""The places of the console: what the menu shows, and which role sees it. Data; no I/O."""
+"""The console's menu, and which role sees each entry. Data; no I/O."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ PLACES = (
 
 
 def menu(role: Role) -> Iterator[tuple[str, list[Place]]]:
-    """Groups of the menu and their places, for a role."""
+    """Return the groups of the menu with their entries, for a role."""
     groups: dict[str, list[Place]] = {}
     for place in PLACES:
         if role >= place.least:

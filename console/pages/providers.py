@@ -37,13 +37,13 @@ async def list_providers(request: Request, parts: TheParts, visitor: TheVisitor)
 
 @router.get("/{provider}")
 async def show_provider(request: Request, provider: str, parts: TheParts, visitor: TheVisitor) -> Response:
-    """One provider: the URL to paste, the three steps, what it was seen to do. Admins see the URL's secret."""
+    """One provider: the URL to paste, the three steps, its activity. Admins see the URL's secret."""
     return await _page(request, parts, visitor, _known(provider))
 
 
 @router.post("/{provider}")
 async def save_credentials(request: Request, provider: str, parts: TheParts, visitor: Administrator) -> Response:
-    """Set what the form has values for, and remove what is ticked; fields that are empty stay as they are."""
+    """Set the form's values, and remove what is ticked; empty fields stay unchanged."""
     form = await request.form()
     given: dict[str, str | None] = {}
     for name in credentials_of(_known(provider)):
@@ -87,11 +87,11 @@ def _known(provider: str) -> str:
 
 
 def _secrets(config: AccountConfig, provider: str) -> dict[str, str]:
-    """The account's secrets for a provider that can be had here."""
+    """Return the account's secrets for a provider, as far as they are available here."""
     found = {}
     for name, reference in stored_for(config, provider).items():
         try:
             found[name] = resolve(reference)
         except SecretMissing:
-            continue  # a file or variable of ingest's machine: the URL shows … in its place
+            continue  # a file or variable on ingest's machine: the URL shows … instead
     return found

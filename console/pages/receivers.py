@@ -30,7 +30,7 @@ async def show_receivers(
     visitor: TheVisitor,
     since: Annotated[str, Query(max_length=40)] = SINCE,
 ) -> Response:
-    """What was seen of late and belongs to no list."""
+    """Recently seen receivers that belong to no list."""
     return await _page(request, parts, visitor, since)
 
 
@@ -44,7 +44,7 @@ async def assign(
     kind: Text,
     provider: Text,
 ) -> Response:
-    """Give a list the receiver of a row."""
+    """Assign a row's receiver to a list."""
     known = changes.list_named(visitor.lists, list_number)
     try:
         await changes.assign(Act(request, parts, visitor.principal), known, receiver, kind, provider)

@@ -32,7 +32,7 @@ async def show_rejected(
 async def show_rejected_of_nobody(
     request: Request, wanted: Annotated[RejectedFilter, Query()], parts: TheParts, visitor: OperatorHere
 ) -> Response:
-    """The same of no account, for who may see every one."""
+    """The same without an account, for admins of every one."""
     return await _page(request, wanted, parts, visitor, EVERY_ACCOUNT)
 
 
@@ -43,7 +43,7 @@ async def process_again(
     parts: TheParts,
     visitor: Supporter,
 ) -> Response:
-    """Process again what the filters cover: what was mended comes through, what was not is rejected again."""
+    """Reprocess what the filters match: what was fixed passes, the rest is rejected again."""
     retried = await retry(Act(request, parts, visitor.principal), visitor.account, wanted)
     return done(visitor, "/rejected", "gone" if retried.gone else "retried", **wanted.chosen)
 

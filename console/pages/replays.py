@@ -26,7 +26,7 @@ OUTCOMES = {"failed": "what was tried and never taken", "dead": "what was given 
 
 @router.get("")
 async def show_replays(request: Request, parts: TheParts, visitor: TheVisitor) -> Response:
-    """Replays and how far they are; the list asks for itself again while one is under way."""
+    """Replays and their progress; the list polls while one is in progress."""
     return page(
         request,
         "replays/list.html",
@@ -60,6 +60,6 @@ async def order_replay(
 
 @router.post("/{replay_id}/stop")
 async def stop_replay(request: Request, replay_id: str, parts: TheParts, visitor: Supporter) -> Response:
-    """Stop it. What it has handed over already still goes out."""
+    """Stop it. What it has handed over is still sent."""
     await stop(Act(request, parts, visitor.principal), visitor.account, replay_id)
     return done(visitor, "/replays", "stopped")

@@ -38,7 +38,7 @@ def _settings(
     rule_caps: Text = "",
     keep_answers: Text = "",
 ) -> dict[str, Any]:
-    """What the form says, as a settings file has it. Fields that are empty are not there."""
+    """Return the form's content by settings file key, omitting empty fields."""
     texts = {"from": opens, "to": to, "zones": zones, "without_zone": without_zone}
     given: dict[str, Any] = {name: value.strip() for name, value in texts.items() if value.strip()}
     given |= {"rules": rules, "days": days.replace(",", " ").split(), "rule_caps": bool(rule_caps)}
@@ -53,7 +53,7 @@ Settings = Annotated[dict[str, Any], Depends(_settings)]
 
 @router.get("")
 async def show(request: Request, parts: TheParts, visitor: TheVisitor) -> Response:
-    """When the account texts; for admins a form."""
+    """The account's sending hours; for admins, as a form."""
     account = parts.accounts.accounts[visitor.account]
     values = {name: getattr(account, field) for name, field in FIELDS.items()}
     return _page(request, visitor, values, version_of(account, FIELDS.values()))
@@ -63,7 +63,7 @@ async def show(request: Request, parts: TheParts, visitor: TheVisitor) -> Respon
 async def save(
     request: Request, parts: TheParts, visitor: Administrator, settings: Settings, version: Version = ""
 ) -> Response:
-    """Change it, unless somebody else has done so since the form was loaded."""
+    """Change them, unless they have changed since the form was loaded."""
     try:
         checked(settings)
         await change(Act(request, parts, visitor.principal), visitor.account, settings, version)
@@ -91,7 +91,7 @@ def _page(
         values=values,
         version=version,
         error=error,
-        # Of a field with several values the first mistake is told.
+        # If a field has several values, report the first mistake.
         problems={name.partition("[")[0]: text for name, text in (problems or {}).items()},
         sets=tuple(dict.fromkeys(rule.set for rule in all_rules())),
         rules=all_rules(),

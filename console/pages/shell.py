@@ -1,4 +1,4 @@
-"""How pages are made: templates, what all of them know, and answers after a form."""
+"""How pages are rendered: templates, their common context, and redirects after forms."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ TONES: Mapping[str, str] = {
     "open": "warn",
     "look": "warn",
 }
-"""Colour of a state's badge; the word itself says what the colour repeats."""
+"""Color of a state's badge; its text says the same."""
 
 
 def _templates() -> Environment:
@@ -63,7 +63,7 @@ def _templates() -> Environment:
 
 
 def elapsed(millis: int) -> str:
-    """A span of time for people: `250 ms`, `90 s`, `4 h`, `3 d`."""
+    """Format a duration: `250 ms`, `90 s`, `4 h`, `3 d`."""
     for unit, least, name in ((DAY, 2 * DAY, "d"), (HOUR, 2 * HOUR, "h"), (1_000, 10_000, "s")):
         if millis >= least:
             return f"{millis // unit:,} {name}"
@@ -71,7 +71,7 @@ def elapsed(millis: int) -> str:
 
 
 def time_element(millis: int | None) -> Markup:
-    """A time with its zone. The page's script shows it in the reader's own."""
+    """Return a time element with its zone. The page's script converts it to the reader's zone."""
     if millis is None:
         return Markup("–")
     text = datetime.fromisoformat(iso_time(millis)).strftime("%d %b %Y, %H:%M:%S UTC")
@@ -79,14 +79,14 @@ def time_element(millis: int | None) -> Markup:
 
 
 def base_of(account: str) -> str:
-    """Path of the overview of an account; its other pages lie below it."""
+    """Return the path of an account's overview; its other pages are below it."""
     return f"/accounts/{quote(account)}"
 
 
 def page(
     request: Request, template: str, visitor: Visitor | None = None, status: int = 200, **known: Any
 ) -> HTMLResponse:
-    """A page. `known` is what its template uses beside the visitor, the menu and the notice after a form."""
+    """Render a page. `known` is its template's context besides the visitor, the menu, and the notice after a form."""
     base = "" if visitor is None else base_of(visitor.account)
     text = TEMPLATES.get_template(template).render(
         visitor=visitor,
@@ -100,7 +100,7 @@ def page(
 
 
 def done(visitor: Visitor, path: str, notice: str, **query: str) -> Response:
-    """After a form: the page at `path` of the account, with the notice of this name (see `notices`)."""
+    """Redirect after a form to the account's page at `path`, with the notice of this name (see `notices`)."""
     assert notice in NOTICES
     return RedirectResponse(f"{base_of(visitor.account)}{path}?{urlencode({**query, 'notice': notice})}", 303)
 

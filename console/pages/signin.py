@@ -1,4 +1,4 @@
-"""Signing in and out, the page that a one-time link opens, and one's own account."""
+"""Signing in and out, the page behind a one-time link, and the user's own account."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def sign_in(
     password: Password = "",
     next: Annotated[str, Form(max_length=2_000)] = "/",
 ) -> Response:
-    """Try a password."""
+    """Check a password."""
 
     def again(status: int, problem: str) -> Response:
         return _sign_in_form(request, next, email, problem, status)
@@ -69,7 +69,7 @@ async def sign_in(
 
 @router.get(openid.PATH)
 async def openid_begin(request: Request, parts: TheParts, next: str = "/") -> Response:
-    """To the issuer of OpenID Connect."""
+    """Redirect to the OpenID Connect issuer."""
     issuer = _issuer(request)
     request.session["next"] = _inside(next)
     return await issuer.begin(request)
@@ -77,7 +77,7 @@ async def openid_begin(request: Request, parts: TheParts, next: str = "/") -> Re
 
 @router.get(openid.CALLBACK)
 async def openid_end(request: Request, parts: TheParts) -> Response:
-    """Back from the issuer: signed in, if an admin has invited this person."""
+    """Handle the return from the issuer: sign in, if an admin has invited this person."""
     identity = await _issuer(request).identity(request)
     found = await parts.writes(openid.let_in, identity, now_ms())
     if found is None:
@@ -102,7 +102,7 @@ async def sign_out(request: Request, parts: TheParts) -> Response:
 
 @router.get("/welcome/{token}")
 async def welcome_form(request: Request, token: str, parts: TheParts) -> Response:
-    """Choose a password by a one-time link."""
+    """The form to choose a password, opened by a one-time link."""
     user = await parts.reads(links.user_of_link, token, now_ms())
     if user is None:
         raise _no_link()
@@ -111,7 +111,7 @@ async def welcome_form(request: Request, token: str, parts: TheParts) -> Respons
 
 @router.post("/welcome/{token}")
 async def welcome(request: Request, token: str, parts: TheParts, password: Password = "") -> Response:
-    """Set the password, and be signed in."""
+    """Set the password, and sign in."""
     user = await parts.reads(links.user_of_link, token, now_ms())
     if user is None:
         raise _no_link()
@@ -129,7 +129,7 @@ async def welcome(request: Request, token: str, parts: TheParts, password: Passw
 
 @router.get("/me")
 async def me(request: Request, parts: TheParts) -> Response:
-    """One's own account."""
+    """The user's own account."""
     user = await _user(request, parts)
     return _me(request, user)
 
@@ -138,7 +138,7 @@ async def me(request: Request, parts: TheParts) -> Response:
 async def change_password(
     request: Request, parts: TheParts, present: Password = "", password: Password = ""
 ) -> Response:
-    """Change one's password; all other sessions end."""
+    """Change the user's password; all other sessions end."""
     user = await _user(request, parts)
     try:
         device = _device(request, parts, user.email)
@@ -161,7 +161,7 @@ async def change_password(
 
 @router.post("/me/sign-out-everywhere", dependencies=[Depends(checked_form)])
 async def sign_out_everywhere(request: Request, parts: TheParts) -> Response:
-    """End every session of this user, this one too."""
+    """End every session of this user, including this one."""
     user = await _user(request, parts)
     await parts.writes(sessions.end_all, user.id)
     await _audit(request, parts, user.principal, "sign-out.everywhere")
@@ -178,7 +178,7 @@ def _issuer(request: Request) -> openid.OpenId:
 
 
 def _welcomed(connection: Connection, token: str, hashed: str) -> str | None:
-    """The token of a new session; None where somebody else was faster with the link."""
+    """Return the token of a new session; None if somebody else used the link first."""
     now = now_ms()
     user = links.use_link(connection, token, now)
     if user is None:
@@ -195,7 +195,7 @@ def _changed(connection: Connection, user_id: int, hashed: str, session: str) ->
 
 
 def _grants_of(connection: Connection, email: str) -> Collection[str]:
-    """Accounts whose admins a failed sign-in concerns."""
+    """Return accounts whose admins a failed sign-in concerns."""
     try:
         user = user_by_email(connection, email_of(email))
     except UserError:
@@ -234,7 +234,8 @@ def _welcome(request: Request, user: User, problem: str = "", status: int = 200)
 
 
 def _me(request: Request, user: User, status: int = 200, **problems: str) -> Response:
-    """`problems`: what is wrong with `present`, the present password, or with `password`, the new one."""
+    """Return the page. `problems`: what is wrong with `present`, the current password, or with `password`, the
+    new one."""
     known = {"user": user, "problems": problems, "csrf": request.state.csrf, "least": passwords.MIN_LENGTH}
     return page(request, "signin/me.html", None, status, **known)
 
@@ -250,13 +251,13 @@ def _with_device(answer: Response, parts: Parts, user: User) -> Response:
 
 
 def _device(request: Request, parts: Parts, email: str) -> str:
-    """The device cookie for this address that came with a request, or nothing."""
+    """Return the request's device cookie for this address, if any."""
     name = devices.cookie_name(address_of(email) or "", parts.settings.is_behind_tls)
     return request.cookies.get(name, "")
 
 
 def _inside(path: str) -> str:
-    """A path of this console; whatever leads elsewhere becomes the way in."""
+    """Return a path within this console; anything else becomes the entry page."""
     is_path = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
     return path if is_path else "/"
 

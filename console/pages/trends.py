@@ -1,4 +1,4 @@
-"""Trends: how messages and webhooks did over a day, a week, a month or a quarter."""
+"""Trends: messages and webhooks over a day, a week, a month, or a quarter."""
 
 from __future__ import annotations
 

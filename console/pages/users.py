@@ -1,4 +1,4 @@
-"""Settings > Users: who may see the account."""
+"""Settings > Users: who can see the account."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def change_role(
     visitor: Administrator,
     role: Annotated[str, Form(max_length=20)] = "",
 ) -> Response:
-    """Change the role of a user in this account, or take it away."""
+    """Change or revoke a user's role in this account."""
     user = await parts.reads(user_by_id, user_id)
     if user is None or visitor.account not in user.grants:
         raise not_found("There is no such user in this account.")
@@ -82,7 +82,7 @@ async def change_role(
 async def make_link(
     request: Request, user_id: Annotated[int, Path(ge=1, lt=2**63)], parts: TheParts, visitor: Administrator
 ) -> Response:
-    """A one-time link by which a user of this account alone sets a new password. It is shown once."""
+    """Create a one-time link to set a new password, for a user of this account alone. It is shown once."""
     user = await parts.reads(user_by_id, user_id)
     if user is None or visitor.account not in user.grants:
         raise not_found("There is no such user in this account.")
@@ -97,10 +97,10 @@ async def make_link(
 
 
 def _invitable(connection: Connection, visitor: Visitor, email: str) -> User | None:
-    """The user of an address, or None. Raises ApiError 409 where it must get no role from a page.
+    """Return the user of an address, or None. Raises ApiError 409 if a page must not give it a role.
 
-    Whoever opened the first link of a user may know its password, and would get what the user gets. So it must be one
-    of this account alone, or one whom the issuer of OpenID Connect knows: that one has no password.
+    Whoever opened a user's first link may know its password, and would gain the new role. So the user must belong to
+    this account alone, or sign in through OpenID Connect, without a password.
     """
     user = user_by_email(connection, email)
     if user is None or user.subject is not None or set(user.grants) == {visitor.account}:
@@ -112,7 +112,7 @@ def _invitable(connection: Connection, visitor: Visitor, email: str) -> User | N
 
 
 def _invited(connection: Connection, visitor: Visitor, email: str, role: Role) -> str | None:
-    """Path of the link of a user without a password; None for one who needs none. Raises ApiError 409."""
+    """Return the path of the link for a user without a password; None if none is needed. Raises ApiError 409."""
     user = _invitable(connection, visitor, email)
     if user is None:
         try:
@@ -128,7 +128,7 @@ async def _page(request: Request, parts: Parts, visitor: Visitor, link: str | No
     account, everybody = visitor.account, await parts.reads(all_users)
     own = [user for user in everybody if account in user.grants]
     others = [user for user in everybody if account not in user.grants and EVERY_ACCOUNT in user.grants]
-    # An account's admin has no business with who runs the installation.
+    # An account's admin must not manage the installation's admins.
     named = own + others if visitor.principal.is_operator else own
     return page(
         request,

@@ -1,4 +1,4 @@
-"""Who looks at a page: a signed-in user, the account in the URL, and the role there."""
+"""The visitor of a page: a signed-in user, the account in the URL, and the role there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SignInNeeded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Visitor(Sight):
-    """A user at an account's pages. `csrf` is the token that every form must carry."""
+    """A user viewing an account's pages. `csrf` is the token that every form must carry."""
 
     principal: Principal
     account: str
@@ -31,7 +31,7 @@ class Visitor(Sight):
 
 
 def signed_in(request: Request) -> Principal:
-    """The user of a request. Raises SignInNeeded."""
+    """Return the user of a request. Raises SignInNeeded."""
     principal: Principal | None = getattr(request.state, "principal", None)
     if principal is None or principal.kind != "user":
         raise SignInNeeded
@@ -54,7 +54,7 @@ def _visitor(request: Request, account: str, parts: TheParts) -> Visitor:
 
 
 def needs(role: Role) -> Any:
-    """A dependency: a visitor who has this role in the account, else 403."""
+    """Return a route dependency: a visitor with this role in the account, otherwise 403."""
 
     def check(visitor: TheVisitor) -> Visitor:
         visitor.check_role(role)
@@ -70,6 +70,6 @@ def _operator(visitor: TheVisitor) -> Visitor:
 
 TheVisitor = Annotated[Visitor, Depends(_visitor)]
 OperatorHere = Annotated[Visitor, Depends(_operator)]
-"""An admin of every account, who looks at this one."""
+"""An admin of every account who is viewing this one."""
 Supporter = Annotated[Visitor, needs(Role.SUPPORT)]
 Administrator = Annotated[Visitor, needs(Role.ADMIN)]

@@ -1,1 +1,1 @@
-"""Questions to the read model: functions of a connection that give frozen rows. All of one account."""
+"""Queries of the read model: functions of a connection that return frozen rows. All concern one account."""

@@ -40,5 +40,5 @@ _alert_of = maker(ToldAlert)
 
 
 def alerts(connection: Connection, account: str, wanted: AlertsFilter) -> Page[ToldAlert]:
-    """A page of alerts. Raises BadCursor."""
+    """Return a page of alerts. Raises BadCursor."""
     return listed(connection, account, wanted, table, "at", _alert_of)

@@ -52,19 +52,19 @@ _attempt_of = maker(Attempt)
 
 
 def list_attempts(connection: Connection, account: str, wanted: AttemptsFilter) -> Page[Attempt]:
-    """A page of attempts. Raises BadCursor."""
+    """Return a page of attempts. Raises BadCursor."""
     return listed(connection, account, wanted, attempts, "at", _attempt_of)
 
 
 def attempt(connection: Connection, account: str, number: int) -> Attempt | None:
-    """The account's attempt of this id."""
+    """Return the account's attempt with this id."""
     query = select(attempts).where(attempts.c.account == account, attempts.c.id == number)
     row = connection.execute(query).first()
     return None if row is None else _attempt_of(row)
 
 
 def event_body(connection: Connection, account: str, event_id: str) -> str | None:
-    """Body of the webhook of an event as plain JSON; None for an event that is not kept, or a callback of a message."""
+    """Return an event's webhook body as plain JSON; None if the event is not kept, or is a message's callback."""
     query = select(events.c.body).where(events.c.event_id == event_id, events.c.account == account)
     found: str | None = connection.execute(query).scalar()
     return found

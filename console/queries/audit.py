@@ -38,5 +38,5 @@ _audited_of = maker(Audited)
 
 
 def audited(connection: Connection, account: str, wanted: AuditFilter) -> Page[Audited]:
-    """A page of the log of an account. Raises BadCursor."""
+    """Return a page of an account's log. Raises BadCursor."""
     return listed(connection, account, wanted, audit, "at", _audited_of)

@@ -25,7 +25,7 @@ class HeldList:
 
 
 def held_lists(connection: Connection, account: str) -> list[HeldList]:
-    """The lists of which something is held, by number; removals from every list stand under `all`."""
+    """Return lists with held contacts, by number; account-wide removals are under `all`."""
     columns = contacts.c
     query = (
         select(columns.list_number, columns.reason, func.count(), func.min(columns.since))
@@ -48,6 +48,6 @@ def held_lists(connection: Connection, account: str) -> list[HeldList]:
 
 
 def held_count(connection: Connection, account: str) -> int:
-    """Contacts that are held; MANY + 1 where there are more."""
+    """Return the number of held contacts; MANY + 1 if there are more."""
     some = select(contacts.c.id).where(contacts.c.account == account, contacts.c.held.is_(True)).limit(MANY + 1)
     return int(connection.execute(select(func.count()).select_from(some.subquery())).scalar_one())

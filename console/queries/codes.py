@@ -25,7 +25,7 @@ class Code:
 
 
 def codes_of_failures(connection: Connection, account: str | None, since: int) -> list[Code]:
-    """Codes of the failures that were reported since a time, in ms: the unknown ones first, then by how often."""
+    """Return the codes of failures reported since a time, in ms: unknown ones first, then by frequency."""
     columns = receipts.c
     told = (columns.account, columns.provider, columns.status, columns.provider_status, columns.provider_code)
     meant = (columns.status_detail, columns.status_class)

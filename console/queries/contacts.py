@@ -1,4 +1,4 @@
-"""Contacts of which something is recorded, and what happened to one of them."""
+"""Contacts with a record, and one contact's history."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from schemas.ids import derived_id
 from schemas.numbering import spellings
 
 MOST_MESSAGES = 50
-"""Messages to a contact, the last ones, among whose reports the cause of a removal is looked for."""
+"""Latest messages to a contact whose reports are searched for the cause of a removal."""
 
 MOST_CHANGES = 200
-"""Changes of a contact that its page shows, the newest."""
+"""Changes shown on a contact's page, newest first."""
 
 
 class ContactsFilter(ListFilter):
@@ -80,12 +80,12 @@ NOTHING = Cause(None, None)
 
 
 def listed_contacts(connection: Connection, account: str, wanted: ContactsFilter) -> Page[ListedContact]:
-    """A page of contacts, the last changed first. Raises BadCursor."""
+    """Return a page of contacts, last changed first. Raises BadCursor."""
     return listed(connection, account, wanted, contacts, "since", _contact)
 
 
 def changes(connection: Connection, account: str, number: str) -> tuple[Change, ...]:
-    """What happened to a number on all lists of an account, the newest first."""
+    """Return a number's history on all lists of an account, newest first."""
     at, identity = contact_changes.c.at, contact_changes.c.id
     query = (
         select(contact_changes)
@@ -116,14 +116,14 @@ def _change(row: Row[Any], cause: Cause) -> Change:
 
 
 def removals_by(event_id: str, lists: Collection[str]) -> Iterator[str]:
-    """Ids of the removals that a report or a reply would have led to: on its list, or on each of several."""
+    """Return the ids of removals that a report or reply would have caused: on its list, or on each of several."""
     for event in ("unsubscribe", "removed"):
         yield derived_id(event_id, event)
         yield from (derived_id(event_id, event, each) for each in lists)
 
 
 def _reports(connection: Connection, account: str, number: str, lists: Collection[str]) -> dict[str, Cause]:
-    """Reports of the last messages to a number, by the id of the removal that each would have led to."""
+    """Return the reports of the last messages to a number, by the id of the removal that each would have caused."""
     query = (
         select(messages.c.provider, messages.c.provider_message_id)
         .where(messages.c.account == account, messages.c.number.in_(spellings(number)))
@@ -147,7 +147,7 @@ def _reports(connection: Connection, account: str, number: str, lists: Collectio
 
 
 def _replies(connection: Connection, account: str, number: str, lists: Collection[str]) -> dict[str, Cause]:
-    """Replies of a number, by the id of the removal that each would have led to."""
+    """Return a number's replies, by the id of the removal that each would have caused."""
     query = (
         select(replies)
         .where(replies.c.account == account, replies.c.number.in_(spellings(number)))

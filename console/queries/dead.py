@@ -40,5 +40,5 @@ _dead_letter_of = maker(DeadLetter)
 
 
 def dead_letters(connection: Connection, account: str, wanted: DeadLettersFilter) -> Page[DeadLetter]:
-    """A page of dead letters. Raises BadCursor."""
+    """Return a page of dead letters. Raises BadCursor."""
     return listed(connection, account, wanted, dead_webhooks, "died_at", _dead_letter_of)

@@ -55,14 +55,14 @@ class Delivery:
 
 
 delivery_of = maker(Delivery, to="number")
-"""The delivery that a row of the table is."""
+"""Builds a delivery from a table row."""
 
 
 def deliveries(connection: Connection, account: str, wanted: DeliveriesFilter) -> Page[Delivery]:
-    """A page of deliveries. Raises BadCursor."""
+    """Return a page of deliveries. Raises BadCursor."""
     where = wanted.conditions(messages, "updated_at", account)
     if wanted.provider_message_id is not None and wanted.provider is None:
-        # The index on ids of providers begins with the provider: without this, all messages would be looked at.
+        # The index on provider ids begins with the provider: without this condition, all messages would be scanned.
         where.append(messages.c.provider.in_(sorted(PROVIDERS)))
     few = wanted.message_id is not None or wanted.provider_message_id is not None
     return newest(connection, messages, "updated_at", where, wanted.ask(account), delivery_of, few=few)

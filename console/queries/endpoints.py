@@ -1,4 +1,4 @@
-"""Endpoints as they are set up, without their secrets, and how they did in the last 24 hours."""
+"""Endpoint settings without secrets, and their statistics of the last 24 hours."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Endpoint:
 def endpoints(
     connection: Connection, account: str, configs: Iterable[EndpointConfig], now: int
 ) -> tuple[Endpoint, ...]:
-    """An account's endpoints by their ids. `now` is in ms."""
-    # This hour and the 23 before it.
+    """Return an account's endpoints by id. `now` is in ms."""
+    # The current hour and the 23 before it.
     did = {each.endpoint: each for each in webhooks(connection, account, now - DAY + HOUR)}
     return tuple(_endpoint_of(config, did.get(config.id), now) for config in sorted(configs, key=lambda each: each.id))
 

@@ -1,4 +1,4 @@
-"""Everything that bears on one number's consent, in order, and how long removals took to take effect."""
+"""Everything that affects one number's consent, in order, and how long removals took to take effect."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from schemas.cloudevents import iso_time
 from schemas.numbering import spellings
 
 MOST = 2_000
-"""Records of a number that are given, the newest; and as many answers."""
+"""Maximum records about a number to return, newest first; and as many answers."""
 
 SAFE = 2**53
-"""Whole numbers beyond it are written as texts: not every language reads them whole."""
+"""Larger integers are written as texts, because not every language can read them exactly."""
 
 EFFECTS = ("unsubscribe", "removed")
-"""Kinds of records that say that somebody must not be texted any more."""
+"""Kinds of records that mean a person must not be texted anymore."""
 
 _TITLES: Mapping[str, str] = {
     "reply": "Reply received",
@@ -56,7 +56,7 @@ class TimeToEffect:
 
 
 def time_to_effect(connection: Connection, account: str, since: int, until: int) -> TimeToEffect:
-    """The figures of an account for records from `since` until before `until` (ms)."""
+    """Return an account's figures for records from `since` until before `until` (ms)."""
     columns = evidence.c
     mine: Sequence[ColumnElement[bool]] = (
         columns.account == account,
@@ -84,8 +84,8 @@ def evidence_of(
     made_by: str,
     now: int,
 ) -> dict[str, Any]:
-    """The evidence about a number, to be signed. `aliases` are the pseudonyms of the number, under which it is known
-    after an erasure, `lists` the account's; `now` is in ms."""
+    """Return the evidence about a number, to be signed. `aliases` are the pseudonyms of an erased number, `lists` the
+    account's; `now` is in ms."""
     rows = _rows(connection, account, number)
     told = [row.event_id for row in rows if row.kind in (*EFFECTS, "restored")]
     given = _answers(connection, account, number)
@@ -123,13 +123,13 @@ def _rows(connection: Connection, account: str, number: str) -> list[Row[Any]]:
 
 
 def _version(row: Row[Any]) -> str:
-    """What a state says. It is published again after a worker took over, with another id, and says the same."""
+    """Return a key for a state's content. A worker that takes over republishes it with another id."""
     body = orjson.loads(row.body)
     return orjson.dumps({**body, "last_event_id": None} if body.get("version") else body).decode()
 
 
 def _answers(connection: Connection, account: str, number: str) -> Sequence[Row[Any]]:
-    """The newest answers about a number, with the columns of evidence."""
+    """Return the newest answers about a number, with the columns of evidence."""
     columns = answers.c
     mine = (columns.account == account, columns.number.in_(spellings(number)))
     nothing = null()
@@ -157,7 +157,7 @@ def _webhooks(connection: Connection, account: str, told: Sequence[str]) -> Sequ
 
 
 _ORDER = ("audit", "order", "reply", "report", "unsubscribe", "removed", "restored", "state", "webhook", "answer")
-"""Which led to which, of what was written in the same millisecond."""
+"""Causal order of records written in the same millisecond."""
 
 
 def _ordered(rows: Iterable[Row[Any]]) -> list[Row[Any]]:
@@ -221,7 +221,7 @@ def _step(row: Row[Any]) -> dict[str, Any]:
 
 
 def says(kind: str, body: Mapping[str, Any]) -> str:
-    """A record in a few words."""
+    """Summarize a record in a few words."""
     match kind:
         case "reply":
             what = {"opt_out": ", an opt-out by its provider", "opt_in": ", an opt-in by its provider"}
@@ -258,7 +258,7 @@ def says(kind: str, body: Mapping[str, Any]) -> str:
 
 
 def _answered(answer: Mapping[str, Any]) -> str:
-    """What a sender was told, in a few words."""
+    """Summarize an answer to a sender in a few words."""
     rule = "" if answer["rule"] is None else f" ({answer['rule']})"
     if answer["may_be_texted"]:
         return "may be texted" if answer["until"] is None else f"may be texted until {answer['until']}{rule}"

@@ -1,4 +1,4 @@
-"""What lists can be asked for. The fields are parameters of the API's URLs and of the pages' URLs alike."""
+"""Filters of lists. Their fields are parameters of the API's URLs and of the pages' URLs."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from schemas.topics import parse_duration
 T = TypeVar("T")
 
 LAST_MS = 253_402_300_799_999
-"""The last millisecond of the year 9999, which is the last that can be written."""
+"""The last millisecond of the year 9999, the latest time that can be formatted."""
 
 
 class ListFilter(BaseModel):
-    """What every list takes. Fields that stand in `columns()` are compared with the columns of that name.
+    """The filter shared by all lists. Fields in `columns()` are compared with the columns of that name.
 
-    `personal` are the fields that only those may search by who see numbers.
+    `personal` are the fields that only callers who see numbers may search by.
     """
 
     personal: ClassVar[tuple[str, ...]] = ()
@@ -50,7 +50,7 @@ class ListFilter(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _without_empty(cls, values: Any) -> Any:
-        # A form sends the fields that nobody filled in, and after one a page is told what to say: `notice`.
+        # A form sends empty fields too, and the page after a form gets a message to show: `notice`.
         if not isinstance(values, dict):
             return values
         return {
@@ -80,13 +80,13 @@ class ListFilter(BaseModel):
         }
 
     def conditions(self, table: Table, time_column: str, account: str) -> list[ColumnElement[bool]]:
-        """What rows must be."""
+        """Return the conditions for rows."""
         found = [table.c.account == account]
         for name in self.columns():
             value = getattr(self, name)
             if value is not None:
                 column = table.c[name]
-                # Rows have the number as it was received.
+                # Rows have the number as received.
                 found.append(column.in_(searched(value)) if name == "number" else column == value)
         now = now_ms()
         if self.since is not None:
@@ -96,13 +96,13 @@ class ListFilter(BaseModel):
         return found
 
     def ask(self, account: str) -> Ask:
-        """The page that is wanted."""
+        """Return the requested page."""
         question = f"{type(self).__name__} {account} {sorted(self.chosen.items())}"
         return Ask(question, self.cursor, self.limit)
 
 
 def searched(number: str) -> tuple[str, ...]:
-    """The spellings of a number that is looked for, in whatever notation; a text that is none stands for itself."""
+    """Return the spellings of a searched number, in any notation; other texts are returned unchanged."""
     try:
         return spellings(user_id_of(number) or to_number(number))
     except NotANumber:
@@ -117,12 +117,12 @@ def listed(
     time: str,
     make: Callable[[Row[Any]], T],
 ) -> Page[T]:
-    """The wanted page of an account's rows. `time` names the table's column of time. Raises BadCursor."""
+    """Return the requested page of an account's rows. `time` names the table's time column. Raises BadCursor."""
     return newest(connection, table, time, wanted.conditions(table, time, account), wanted.ask(account), make)
 
 
 def checked_time(field: str, text: str, now: int) -> int:
-    """What `millis_of` gives. Raises ApiError 422, which names the field."""
+    """Return `millis_of` of a field. Raises ApiError 422 that names the field."""
     try:
         return millis_of(text, now)
     except ValueError as error:
@@ -130,7 +130,7 @@ def checked_time(field: str, text: str, now: int) -> int:
 
 
 def millis_of(text: str, now: int) -> int:
-    """Milliseconds of a time with a zone, or of a duration before `now`. Raises ValueError."""
+    """Parse a time with a zone, or a duration before `now`, into milliseconds. Raises ValueError."""
     try:
         return max(0, now - parse_duration(text))
     except ValueError:

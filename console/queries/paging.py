@@ -1,7 +1,7 @@
-"""Lists that are read the newest first, a page at a time.
+"""Lists read newest first, one page at a time.
 
-A page begins after a row, by its time and id, so that what arrives meanwhile neither repeats nor hides a row, and every
-page costs the same. A cursor holds that place and a digest of what was asked; with another question it is refused.
+A page begins after a row, identified by time and id, so that new rows neither repeat nor hide others, and every page
+costs the same. A cursor holds that position and a digest of the query; it is refused for another query.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ T = TypeVar("T")
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 
 _START = 2**63 - 1, 2**63 - 1
-"""The place before every row."""
+"""The position before every row."""
 
 
 class BadCursor(ValueError):
-    """A cursor that is none of ours, or belongs to another question."""
+    """A cursor that is invalid, or belongs to another query."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Which page is wanted: `limit` rows after `cursor`, or the newest ones. `question` is what is asked, as text."""
+    """The requested page: `limit` rows after `cursor`, or the newest ones. `question` is the query as text."""
 
     question: str
     cursor: str | None = None
@@ -38,7 +38,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Rows, the newest first, and the cursor of the page that follows; None where there is none."""
+    """Rows, newest first, and the cursor of the next page; None if there is none."""
 
     rows: tuple[T, ...]
     next_cursor: str | None
@@ -54,12 +54,12 @@ def newest(
     *,
     few: bool = False,
 ) -> Page[T]:
-    """One page of the rows of a table that meet the conditions. `time` names its column of time. Raises BadCursor.
+    """Return one page of a table's rows that meet the conditions. `time` names its time column. Raises BadCursor.
 
-    `few`: the conditions leave a handful of rows, which an index without the time finds.
+    `few`: the conditions match a handful of rows, found by an index without the time.
     """
     number = table.c.id
-    # A sum is in no index, so the rows are found first and sorted then. SQLite would go through all of them by time.
+    # A sum is in no index, so the rows are found first and sorted afterwards. SQLite would scan all of them by time.
     at = table.c[time] + 0 if few else table.c[time]
     query = select(table).where(*where).order_by(at.desc(), number.desc()).limit(ask.limit + 1)
     if ask.cursor is not None:
@@ -82,7 +82,7 @@ def marked_first(
     ask: Ask,
     make: Callable[[Row[Any]], T],
 ) -> Page[T]:
-    """One page of a list in which the rows stand first whose column `mark` is true. Raises BadCursor.
+    """Return one page of a list with rows first whose column `mark` is true. Raises BadCursor.
 
     Each part is a range of an index that begins with the account and the mark.
     """
@@ -113,7 +113,7 @@ def _place(ask: Ask) -> tuple[int, int]:
 
 
 def _read(cursor: str) -> tuple[int, int, str]:
-    """Time, number and digest of a cursor. Raises BadCursor."""
+    """Return a cursor's time, number, and digest. Raises BadCursor."""
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
         at, number, digest = text.split(".")

@@ -1,7 +1,7 @@
-"""Events that a receiver asks for instead of being called: what is asked, what is answered, and where it goes on.
+"""Polled events, requested by a receiver instead of being pushed: request, answer, and cursor.
 
-A cursor holds the next offset of each partition, and Kafka's id of each topic: so it leads to the same records whatever
-happens meanwhile, also where it is used twice.
+A cursor holds the next offset of each partition and Kafka's id of each topic, so it always leads to the same records,
+even if it is used twice.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from outbound.bodies import PublicEvent, alert_body, body_of, event_name, is_wan
 from schemas.records import EndpointAlert, EndpointConfig, Record
 
 ALERTS = "alerts"
-"""Short name of the topic of what is told about an account's endpoints."""
+"""Short name of the topic with alerts about an account's endpoints."""
 
 MAX_CURSOR = 16_000
 MAX_CURSOR_BYTES = 64 << 10
-"""Characters of a cursor, and bytes of what is packed into it: some thousand partitions."""
+"""Maximum characters of a cursor, and bytes of its packed content: some thousand partitions."""
 
 Offsets = Mapping[str, tuple[str, tuple[int, ...]]]
-"""By the short name of a topic: Kafka's id of the topic, and the next offset of each partition."""
+"""By a topic's short name: Kafka's id of the topic, and the next offset of each partition."""
 
 
 @dataclass(frozen=True, slots=True)
 class PolledEvent:
-    """One event. `id` is the webhook-id that it has or would have; `data` is the webhook's body."""
+    """One event. `id` is its webhook-id, or the one it would have; `data` is the webhook's body."""
 
     id: str
     event: str
@@ -44,9 +44,9 @@ class PolledEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventPage:
-    """Events in the order of each contact. `after` is where the next page begins; `more`: there is something already.
+    """Events in order per contact. `after` is where the next page begins; `more`: it is not empty.
 
-    `missed`: Kafka's retention deleted events that lay between this page and the one before.
+    `missed`: Kafka's retention deleted events between this page and the previous one.
     """
 
     data: list[PolledEvent]
@@ -57,20 +57,20 @@ class EventPage:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where an endpoint's events go on, as of `at` (ms)."""
+    """Where an endpoint's events continue, as of `at` (ms)."""
 
     endpoint: str
     at: int
     offsets: Offsets
 
     def encode(self) -> str:
-        """As text for a URL."""
+        """Return the cursor as text for a URL."""
         packed = zlib.compress(orjson.dumps([self.endpoint, self.at, self.offsets]))
         return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
 
     @classmethod
     def decode(cls, text: str, endpoint: str) -> Cursor:
-        """The cursor of an endpoint (`account/id`). Raises BadCursor."""
+        """Parse a cursor of an endpoint (`account/id`). Raises BadCursor."""
         try:
             packed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
             name, at, offsets = orjson.loads(zlib.decompressobj().decompress(packed, MAX_CURSOR_BYTES))
@@ -84,19 +84,19 @@ class Cursor:
 
 
 def topics_of(endpoint: EndpointConfig) -> tuple[str, ...]:
-    """Topics, by their short names, that an endpoint's events are on."""
+    """Return the topics, by short name, of an endpoint's events."""
     alerts = (ALERTS,) if any(event not in EVENTS for event in endpoint.events) else ()
     return tuple(event for event in EVENTS if event in endpoint.events) + alerts
 
 
 def may_hold(topic: str, key: bytes | None, account: str) -> bool:
-    """Whether a record with this key may be the account's, by the topic's short name: decoding costs more."""
-    # A conversion whose click nobody registered is keyed by its click id.
+    """Whether a record with this key may be the account's, by the topic's short name: cheaper than decoding it."""
+    # A conversion of an unregistered click is keyed by click id.
     return topic in ("conversion", ALERTS) or key is None or key.startswith(f"{account}:".encode())
 
 
 def polled(record: Record, endpoint: EndpointConfig) -> PolledEvent | None:
-    """What an endpoint is told of a record; None where it subscribes to nothing of the kind."""
+    """Return a record's event for an endpoint; None if it does not subscribe to it."""
     if not isinstance(record, PublicEvent | EndpointAlert):
         return None
     if record.account != endpoint.account or not is_wanted(record, endpoint):
@@ -107,9 +107,9 @@ def polled(record: Record, endpoint: EndpointConfig) -> PolledEvent | None:
 
 
 def begin_of(cursor: Cursor | None, topic: str, topic_id: str, partition: int) -> int | None:
-    """The offset at which a partition goes on; 0 where the topic was made anew or has more partitions than it had.
+    """Return the offset at which a partition continues; 0 if the topic was recreated or the partition is new.
 
-    None where the cursor says nothing of the topic: the endpoint did not subscribe to it.
+    None if the cursor lacks the topic: the endpoint did not subscribe to it.
     """
     if cursor is None or topic not in cursor.offsets:
         return None
@@ -118,7 +118,7 @@ def begin_of(cursor: Cursor | None, topic: str, topic_id: str, partition: int) -
 
 
 def cursor_of(text: str | None, endpoint: EndpointConfig) -> Cursor | None:
-    """The cursor that a request has. Raises BadCursor."""
+    """Return a request's cursor. Raises BadCursor."""
     return None if text is None else Cursor.decode(text, config_key(endpoint))
 
 

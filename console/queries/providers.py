@@ -1,4 +1,4 @@
-"""Providers: what each was seen to do for an account."""
+"""Providers' activity for an account."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from database.tables import callbacks_seen, hourly_events, rejected
 from operations.providers import ProviderActivity
 
 OF_SENDERS = ("sent", "click")
-"""Events that come without a provider's callback too: of what senders register."""
+"""Events that can also come from senders' registrations, without a provider's callback."""
 
 UNDERSTOOD_WITHIN_MS = 30 * DAY
-"""How far back it is looked for events that came of callbacks."""
+"""How far back events from callbacks are searched."""
 
 
 def seen_of(connection: Connection, account: str, now: int | None = None) -> dict[str, ProviderActivity]:
-    """What every provider that ever called for an account was seen to do. `understood` is of the last 24 hours."""
+    """Return the activity of every provider that has called for an account. `understood` is of the last 24 hours."""
     at = now_ms() if now is None else now
     found: dict[str, ProviderActivity] = {}
     for row in connection.execute(select(callbacks_seen).where(callbacks_seen.c.account == account)):
@@ -46,7 +46,7 @@ def seen_of(connection: Connection, account: str, now: int | None = None) -> dic
 
 
 def _added(known: ProviderActivity, row: Row[tuple[object, ...]]) -> ProviderActivity:
-    """What several ingest processes have seen, together."""
+    """Sum the counts of several ingest processes."""
     is_newer = (row.last_refused_at or 0) > (known.last_refused_at or 0)
     return replace(
         known,

@@ -1,4 +1,4 @@
-"""What replies went to and reports came from that belongs to no list of its account."""
+"""Receivers of replies and senders of reports that belong to no list of their account."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Receiver:
 def receivers_of_no_list(
     connection: Connection, account: str | None, since: int, lists_of: Callable[[str], Lists]
 ) -> list[Receiver]:
-    """Receivers that were seen since a time, in ms, counted from the beginning of that day (UTC).
+    """Return receivers seen since a time, in ms, counted from the beginning of that day (UTC).
 
-    Those with the most replies come first. `lists_of` gives the lists of an account. Without an account: of all.
+    Those with the most replies come first. `lists_of` returns an account's lists. Without an account: of all.
     """
     columns = receivers.c
     told = (columns.account, columns.provider, columns.kind, columns.channel, columns.receiver)
@@ -64,7 +64,7 @@ def receivers_of_no_list(
 
 
 def setting_of(provider: str, kind: str, receiver: str) -> str:
-    """The line of a settings file that gives a list this receiver."""
+    """Return the settings file line that assigns this receiver to a list."""
     value = json.dumps(receiver, ensure_ascii=False)
     if kind == LIST_ID:
         return f"provider_list_ids = {{ {provider} = {value} }}"

@@ -45,7 +45,7 @@ _rejected_of = maker(Rejected)
 
 
 def list_rejected(connection: Connection, account: str, wanted: RejectedFilter) -> Page[Rejected]:
-    """A page of rejected payloads: first those that may be opt-outs, then the others, each the newest first.
+    """Return a page of rejected payloads: first those that may be opt-outs, then the others, each newest first.
 
     Raises BadCursor.
     """

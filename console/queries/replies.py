@@ -1,4 +1,4 @@
-"""Replies: what recipients wrote back, and what it was taken for."""
+"""Replies: what recipients wrote, and how it was classified."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _of_row = maker(Reply)
 
 
 def replies(connection: Connection, account: str, wanted: RepliesFilter) -> Page[Reply]:
-    """A page of replies. Raises BadCursor."""
+    """Return a page of replies. Raises BadCursor."""
     page = listed(connection, account, wanted, table, "received_at", _reply)
     removals = _removals(connection, account, page.rows)
     return Page(tuple(_judged(reply, removals) for reply in page.rows), page.next_cursor)
@@ -59,14 +59,14 @@ def _reply(row: Row[Any]) -> Reply:
 
 
 class _Removals(NamedTuple):
-    """Keywords of removals by their ids, and the lists that they are of."""
+    """Keywords of removals by id, and the removals' lists."""
 
     keywords: Mapping[str, str | None]
     lists: frozenset[str]
 
 
 def _removals(connection: Connection, account: str, found: Iterable[Reply]) -> _Removals:
-    """The removals of those who wrote these replies."""
+    """Return the removals caused by these replies."""
     numbers = {reply.number for reply in found}
     columns = contact_changes.c
     query = select(columns.event_id, columns.keyword, columns.list_number).where(

@@ -1,4 +1,4 @@
-"""Types of the fields of rows, as the API writes them and as roles may see them."""
+"""Field types of rows, with their JSON form and their visibility for roles."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Row = TypeVar("Row")
 
 
 def without_personal(row: Row) -> Row:
-    """A row as a viewer may see it: numbers masked, texts hidden. Rows in it are left as they are."""
+    """Return a row as a viewer may see it: numbers masked, texts hidden. Nested rows are unchanged."""
     changes: dict[str, Any] = {}
     for each in fields(row):  # type: ignore[arg-type]
         value = getattr(row, each.name)
@@ -42,15 +42,16 @@ def without_personal(row: Row) -> Row:
 
 
 def maker(shape: type[Row], **columns: str) -> Callable[[sqlalchemy.Row[Any]], Row]:
-    """What makes a `shape` of a row of a table: every field of the column of its name, or of the one named here.
+    """Return a function that builds a `shape` from a table row: each field from the column of its name, or of the name
+    given here.
 
-    Fields that have a default are left to whoever knows better.
+    Fields with a default are left to the caller.
     """
     required = [each.name for each in fields(shape) if each.default is MISSING]  # type: ignore[arg-type]
     sources = [(name, columns.get(name, name)) for name in required]
 
     def make(row: sqlalchemy.Row[Any]) -> Row:
-        # By the mapping: a row is a tuple, whose methods hide a column that is called `count`.
+        # Use the mapping: a row is a tuple, whose method `count` hides a column of that name.
         values = row._mapping
         return shape(**{name: values[column] for name, column in sources})
 

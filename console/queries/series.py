@@ -1,4 +1,4 @@
-"""Counts over time, for charts: from the tables that are counted as events and attempts arrive."""
+"""Counts over time for charts, from tables that are counted as events and attempts arrive."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from database.tables import hourly_attempts, hourly_events, hourly_latencies
 from schemas.records import FAILED_STATUSES
 
 Counts = list[int]
-"""One count for each step of a span, the oldest first."""
+"""One count for each step of a span, oldest first."""
 
 OTHER = "other"
-"""The name of what is left when the most frequent have a name of their own."""
+"""The name of the remainder when only the most frequent are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Span:
 
     @classmethod
     def ending(cls, now: int, length: int) -> Span:
-        """The last `length` ms, with the step under way: by the hour up to a week, by the day beyond it."""
+        """Return the last `length` ms, including the current step: hourly up to a week, daily beyond it."""
         step = HOUR if length <= 7 * DAY else DAY
         count = length // step
         return cls(now - now % step - (count - 1) * step, step, count)
@@ -41,13 +41,13 @@ class Span:
         return [self.first + number * self.step for number in range(self.count)]
 
     def place(self, time: int) -> int:
-        """Which step a time is in."""
+        """Return the step that contains a time."""
         return (time - self.first) // self.step
 
 
 @dataclass(frozen=True, slots=True)
 class Tries:
-    """Attempts at an endpoint in each step, and those that were answered 2xx."""
+    """Attempts at an endpoint in each step, and those answered 2xx."""
 
     attempts: Counts
     taken: Counts
@@ -55,7 +55,7 @@ class Tries:
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """How long an endpoint takes to answer, in ms: by step, and over the whole span. None where it answered nothing."""
+    """An endpoint's response times in ms: by step, and over the whole span. None if it answered nothing."""
 
     steps: list[float | None]
     whole: float | None
@@ -64,12 +64,12 @@ class Latencies:
 def kinds(
     connection: Connection, account: str, span: Span, list_number: str | None = None
 ) -> dict[tuple[str, str], Counts]:
-    """Events by (event, status)."""
+    """Return events by (event, status)."""
     return _counted(connection, hourly_events, account, span, ("event", "status"), {"list_number": list_number})
 
 
 def delivered_and_failed(counts: Mapping[tuple[str, str], Counts], span: Span) -> tuple[Counts, Counts]:
-    """Messages that arrived and those that did not, of what `kinds` found."""
+    """Return delivered and failed messages, from the result of `kinds`."""
     delivered = counts.get(("delivery", "delivered"), [0] * span.count)
     failed = [counts[key] for key in counts if key[0] == "delivery" and key[1] in FAILED_STATUSES]
     return delivered, _added(failed, span)
@@ -83,7 +83,7 @@ def failures(
     list_number: str | None = None,
     most: int = 5,
 ) -> dict[str, Counts]:
-    """Messages that did not arrive by reason or provider: the most frequent first, the rest as `other`."""
+    """Return failed messages by reason or provider: most frequent first, the rest as `other`."""
     wanted = {"list_number": list_number, "event": "delivery", "status": FAILED_STATUSES}
     return _most_frequent(_single(_counted(connection, hourly_events, account, span, (by,), wanted)), span, most)
 
@@ -91,13 +91,13 @@ def failures(
 def removals(
     connection: Connection, account: str, span: Span, list_number: str | None = None, most: int = 5
 ) -> dict[str, Counts]:
-    """Removals by their reason, opt-outs among them: the most frequent first, the rest as `other`."""
+    """Return removals by reason, including opt-outs: most frequent first, the rest as `other`."""
     wanted = {"list_number": list_number, "event": ("unsubscribe", "removed")}
     return _most_frequent(_single(_counted(connection, hourly_events, account, span, ("detail",), wanted)), span, most)
 
 
 def attempts(connection: Connection, account: str, span: Span, endpoint: str | None = None) -> dict[str, Tries]:
-    """Attempts by endpoint, the busiest first."""
+    """Return attempts by endpoint, busiest first."""
     found = outcomes(connection, account, span, endpoint)
     totals: dict[str, list[Counts]] = {}
     for (name, _), counts in found.items():
@@ -111,14 +111,14 @@ def attempts(connection: Connection, account: str, span: Span, endpoint: str | N
 def outcomes(
     connection: Connection, account: str, span: Span, endpoint: str | None = None
 ) -> dict[tuple[str, str], Counts]:
-    """Attempts by (endpoint, outcome)."""
+    """Return attempts by (endpoint, outcome)."""
     return _counted(connection, hourly_attempts, account, span, ("endpoint", "outcome"), {"endpoint": endpoint})
 
 
 def latencies(
     connection: Connection, account: str, span: Span, shares: tuple[float, ...], endpoint: str | None = None
 ) -> dict[str, dict[float, Latencies]]:
-    """Percentiles (shares of 1) of what each endpoint took to answer, attempts that timed out among them."""
+    """Return percentiles (shares of 1) of each endpoint's response times, including attempts that timed out."""
     classes = _counted(connection, hourly_latencies, account, span, ("endpoint", "at_most_ms"), {"endpoint": endpoint})
     by_endpoint: dict[str, dict[int, Counts]] = {}
     for (name, bound), counts in classes.items():
@@ -141,7 +141,7 @@ def _counted(
     names: tuple[str, ...],
     wanted: Mapping[str, str | tuple[str, ...] | frozenset[str] | None],
 ) -> dict[Any, Counts]:
-    """Counts by the values of these columns, of rows whose columns have what is wanted; None: whatever they have."""
+    """Return counts by these columns' values, of rows that match; None matches anything."""
     hour = table.c.hour
     key = (hour - (hour - span.first) % span.step).label("step")
     columns = [table.c[name] for name in names]

@@ -1,4 +1,4 @@
-"""Counts: by hour, list, provider and reason, from the tables that are counted as events arrive."""
+"""Counts by hour, list, provider, and reason, from tables that are counted as events arrive."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from schemas.records import FAILED_STATUSES
 HOUR, DAY, MINUTE = 3_600_000, 86_400_000, 60_000
 
 TAKEN = "2xx"
-"""The outcome of attempts that were taken."""
+"""The outcome of accepted attempts."""
 
 MANY = 10_000
-"""Rows that are counted one by one at most; beyond it an answer says that there are more."""
+"""Maximum rows counted one by one; beyond it, an answer says that there are more."""
 
 MOST_GROUPS = 10_000
 
@@ -59,7 +59,7 @@ class Webhooks:
 def statistics(
     connection: Connection, account: str, group: Group, since: int, until: int, event: str | None = None
 ) -> list[Statistic]:
-    """Counts between two times in ms, widened to whole hours, by a column; the newest or the largest first."""
+    """Return counts between two times in ms, widened to whole hours, by a column; newest or largest first."""
     table = hourly_events
     by_time = group in ("hour", "day")
     length = DAY if group == "day" else HOUR
@@ -82,7 +82,7 @@ def statistics(
 
 
 def totals(connection: Connection, account: str, since: int) -> dict[tuple[str, str], int]:
-    """Events since a time by (event, status)."""
+    """Return events since a time by (event, status)."""
     table = hourly_events
     query = (
         select(table.c.event, table.c.status, func.sum(table.c.count).label("total"))
@@ -93,7 +93,7 @@ def totals(connection: Connection, account: str, since: int) -> dict[tuple[str, 
 
 
 def reasons(connection: Connection, account: str, since: int, limit: int = 8) -> list[Reason]:
-    """Why messages did not arrive since a time, the most frequent first."""
+    """Return the reasons for undelivered messages since a time, most frequent first."""
     table = hourly_events
     total = func.sum(table.c.count).label("total")
     query = (
@@ -112,7 +112,7 @@ def reasons(connection: Connection, account: str, since: int, limit: int = 8) ->
 
 
 def minutes(connection: Connection, account: str, now: int, count: int = 60) -> list[int]:
-    """Events in each of the last whole minutes, the oldest first."""
+    """Return events in each of the last whole minutes, oldest first."""
     table = minutely_events
     first = now - now % MINUTE - count * MINUTE
     query = select(table.c.minute, table.c.count).where(table.c.account == account, table.c.minute >= first)
@@ -121,7 +121,7 @@ def minutes(connection: Connection, account: str, now: int, count: int = 60) -> 
 
 
 def webhooks(connection: Connection, account: str, since: int) -> list[Webhooks]:
-    """Attempts of each endpoint since a time."""
+    """Return each endpoint's attempts since a time."""
     table = hourly_attempts
     query = (
         select(table.c.endpoint, table.c.outcome, func.sum(table.c.count).label("total"))
@@ -138,9 +138,9 @@ def webhooks(connection: Connection, account: str, since: int) -> list[Webhooks]
 
 
 def dead_since(connection: Connection, account: str, since: int) -> int:
-    """Webhooks that were given up since a time and not delivered later; MANY + 1 where there are more."""
+    """Return the number of webhooks given up since a time and not delivered later; MANY + 1 if there are more."""
     columns = dead_webhooks.c
-    # Given up again after a replay, a webhook has several rows.
+    # A webhook given up again after a replay has several rows.
     some = (
         select(columns.endpoint, columns.event_id)
         .where(columns.account == account, columns.died_at >= since, columns.delivered_at.is_(None))
@@ -151,7 +151,7 @@ def dead_since(connection: Connection, account: str, since: int) -> int:
 
 
 def rejected_since(connection: Connection, account: str, since: int, *, may_opt_out: bool = False) -> int:
-    """Records that could not be processed since a time; MANY + 1 where there are more.
+    """Return the number of records rejected since a time; MANY + 1 if there are more.
 
     `may_opt_out`: only those that may be an opt-out.
     """

@@ -1,4 +1,4 @@
-"""The trace of one message: what was registered, reported, told, and delivered, in order of time."""
+"""The trace of one message: its registration, reports, events, and webhooks, in order of time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from schemas.masking import masked
 from schemas.records import EndpointConfig
 
 MOST = 200
-"""Rows of each kind that a trace shows, the oldest first. A provider can repeat a report as often as it likes."""
+"""Rows of each kind in a trace, oldest first. A provider can repeat a report at will."""
 
 _NUMBER = re.compile(r"\+?[0-9]{8,}")
 
@@ -48,7 +48,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """A delivery and what led to it and followed from it. `complete` is false where rows were left out."""
+    """A delivery with its causes and consequences. `complete` is false if rows were left out."""
 
     delivery: Delivery
     steps: tuple[Step, ...]
@@ -62,7 +62,7 @@ def trace(
     provider_message_id: str,
     endpoints: Sequence[EndpointConfig],
 ) -> Trace | None:
-    """The trace of a message, or None where the read model has none. `endpoints` are the account's, as they are now."""
+    """Return a message's trace, or None if the read model lacks it. `endpoints` are the account's current ones."""
     identity = (account, provider, provider_message_id)
     found = _rows(connection, messages, identity, "account", "provider", "provider_message_id")
     if not found:
@@ -91,7 +91,7 @@ def trace(
 
 
 _ORDER: tuple[Kind, ...] = ("registered", "receipt", "event", "contact", "attempt", "dead", "skipped")
-"""Which came first of what has the same millisecond."""
+"""Causal order of steps in the same millisecond."""
 
 
 def _rows(connection: Connection, table: Any, values: Sequence[str], *columns: str) -> Sequence[Row[Any]]:
@@ -100,7 +100,7 @@ def _rows(connection: Connection, table: Any, values: Sequence[str], *columns: s
 
 
 def _told(connection: Connection, account: str, message_id: str, provider_message_id: str) -> Sequence[Row[Any]]:
-    """Events of a message. What was told before it was registered has the provider's id in place of the sender's."""
+    """Return a message's events. Those from before its registration have the provider's id instead of the sender's."""
     columns = events.c
     query = select(events).where(
         columns.account == account,
@@ -132,9 +132,9 @@ def _registered(delivery: Delivery) -> Iterator[Step]:
 
 
 def _receipt(row: Row[Any], told: set[str]) -> Step:
-    # The event of a report has an id that follows from the report's own.
+    # The id of a report's event is derived from the report's own.
     changed = derived_id(row.event_id, "delivery") in told
-    # A status is a word; one that holds a number is not for every reader.
+    # A status is a single word; one that contains a number is not for every reader.
     said = _NUMBER.sub(lambda found: masked(found[0]), row.provider_status)
     facts = {"Status": f"{row.status} {row.status_detail}", "The provider says": said}
     if row.provider_code is not None:
@@ -152,7 +152,7 @@ def _receipt(row: Row[Any], told: set[str]) -> Step:
 
 
 def _event(row: Row[Any], came: Mapping[str, int]) -> Step:
-    """An event has the provider's time, which may be before its report came; here it stands behind that."""
+    """Return an event's step. Its provider time may precede its report, but it is shown after it."""
     at = max(row.at, came.get(row.event_id, 0))
     return Step(
         kind="event",
@@ -220,7 +220,7 @@ def _skipped(
 
 
 def why_not(endpoint: EndpointConfig, event: str, list_number: str | None) -> str:
-    """Why an endpoint got no webhook of an event, judged by its settings as they are now."""
+    """Return why an endpoint got no webhook of an event, judged by its current settings."""
     if event not in endpoint.events:
         return f"it does not want {event}"
     if endpoint.lists and list_number not in endpoint.lists:

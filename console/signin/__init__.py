@@ -1,1 +1,2 @@
-"""Signing in: users, passwords, one-time links, sessions, OpenID Connect. SQL, and no web framework but for OpenID."""
+"""Signing in: users, passwords, one-time links, sessions, OpenID Connect. SQL, and no web framework except for
+OpenID."""

@@ -1,6 +1,6 @@
 """Customers: whoever opens a one-time link sees one endpoint of an account, and nothing else of the console.
 
-A link is an id and a secret; what is stored of the secret, and of a session's cookie, is its digest.
+A link is an id and a secret. Only digests of the secret, and of a session's cookie, are stored.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from console.signin.secrets import digest_of, form_token, new_token
 from database.tables import customer_links, customer_sessions
 
 PATH = "/customer"
-"""What a customer's pages lie below. The cookie of a customer is looked at nowhere else."""
+"""The base path of a customer's pages. A customer's cookie is ignored elsewhere."""
 
 HOUR_MS = 3_600_000
 LINK_HOURS, MOST_LINK_HOURS = 24, 168
-"""How long a link can be opened, by default and at most."""
+"""How long a link can be opened: default and maximum."""
 
 IDLE_MS = 2 * HOUR_MS
 ABSOLUTE_MS = 24 * HOUR_MS
-"""A session ends when nothing was asked for so long, and so long after the link was opened."""
+"""A session ends after this long without a request, and this long after the link was opened."""
 
 SEEN_EVERY_MS = 60_000
-"""How often it is written that a session is in use."""
+"""Minimum interval between updates of a session's last use."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link that can be opened: to an endpoint (`account/endpoint`)."""
+    """A link that can still be opened: to an endpoint (`account/endpoint`)."""
 
     id: str
     account: str
@@ -42,7 +42,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class CustomerSession:
-    """A session that is in force. `csrf` is the token of its forms; `is_due`: its use is to be written down."""
+    """A valid session. `csrf` is the token of its forms; `is_due`: its last use should be updated."""
 
     link: Link
     token: str = field(repr=False)
@@ -50,37 +50,36 @@ class CustomerSession:
 
     @property
     def csrf(self) -> str:
-        """What its forms carry."""
+        """The token for its forms."""
         return form_token(self.token)
 
     @property
     def principal(self) -> Principal:
-        """Who acts: somebody without a role in any account."""
+        """The principal: it has no role in any account."""
         name = f"{self.link.endpoint} ({self.link.id})"
         return Principal("customer", self.link.id, name, {}, f"{self.link.account}/{self.link.endpoint}")
 
 
 def path_of(token: str) -> str:
-    """Path of the page that a link opens."""
+    """Return the path of the page that a link opens."""
     return f"{PATH}/open/{token}"
 
 
 def cookie_name(secure: bool) -> str:
-    """Browsers take a `__Host-` cookie only by https and for this host alone."""
+    """Browsers accept a `__Host-` cookie only by https and for this host alone."""
     return "__Host-trackly-customer" if secure else "trackly-customer"
 
 
 def set_cookie(answer: Response, token: str, *, secure: bool, embedded: bool) -> None:
-    """Give a browser its session. `embedded`: pages of other sites may frame the customer's; then the cookie is kept
-    apart for each of them (https://developer.mozilla.org/docs/Web/Privacy/Guides/Partitioned_cookies).
-    """
+    """Set the session's cookie. `embedded`: other sites may frame the customer's pages; the cookie is then partitioned
+    by site (https://developer.mozilla.org/docs/Web/Privacy/Guides/Partitioned_cookies)."""
     same_site = "SameSite=None; Partitioned" if embedded else "SameSite=Lax"
     value = f"{cookie_name(secure)}={token}; Max-Age={ABSOLUTE_MS // 1000}; Path=/; HttpOnly; {same_site}"
     answer.headers.append("set-cookie", f"{value}; Secure" if secure else value)
 
 
 def new_link(connection: Connection, account: str, endpoint: str, now: int, hours: int) -> tuple[Link, str]:
-    """A new link to an endpoint, and its token, which is shown once."""
+    """Create a link to an endpoint; returns it with its token, which is shown only once."""
     columns = customer_links.c
     connection.execute(delete(customer_links).where(columns.expires_at <= now))
     link, secret = Link(f"lnk_{secrets.token_hex(6)}", account, endpoint), new_token()
@@ -91,7 +90,7 @@ def new_link(connection: Connection, account: str, endpoint: str, now: int, hour
 
 
 def link_of(connection: Connection, token: str, now: int) -> Link | None:
-    """The link of a token, if it can still be opened; secrets are compared in constant time."""
+    """Return a token's link, if it can still be opened; secrets are compared in constant time."""
     link_id, _, secret = token.partition(".")
     row = connection.execute(select(customer_links).where(customer_links.c.id == link_id)).first()
     fits = hmac.compare_digest("" if row is None else row.digest, digest_of(secret))
@@ -99,7 +98,7 @@ def link_of(connection: Connection, token: str, now: int) -> Link | None:
 
 
 def use_link(connection: Connection, token: str, now: int) -> CustomerSession | None:
-    """A new session by a link, which opens nothing any more; None where it opens nothing, or somebody was faster."""
+    """Use a link up and return a new session; None if it is invalid, or somebody else used it first."""
     link = link_of(connection, token, now)
     if link is None:
         return None
@@ -116,7 +115,7 @@ def use_link(connection: Connection, token: str, now: int) -> CustomerSession | 
 
 
 def find(connection: Connection, token: str, now: int) -> CustomerSession | None:
-    """The session of a cookie, if it is in force."""
+    """Return a cookie's session, if it is valid."""
     digest = digest_of(token)
     row = connection.execute(select(customer_sessions).where(customer_sessions.c.digest == digest)).first()
     if row is None or row.seen_at <= now - IDLE_MS or row.created_at <= now - ABSOLUTE_MS:
@@ -125,7 +124,7 @@ def find(connection: Connection, token: str, now: int) -> CustomerSession | None
 
 
 def touch(connection: Connection, token: str, now: int) -> None:
-    """Write down that a session is in use."""
+    """Update a session's last use."""
     columns = customer_sessions.c
     connection.execute(update(customer_sessions).where(columns.digest == digest_of(token)).values(seen_at=now))
 
@@ -136,7 +135,7 @@ def end(connection: Connection, token: str) -> None:
 
 
 def revoke(connection: Connection, account: str, endpoint: str) -> int:
-    """No link to an endpoint opens anything any more, and every session by one ends. Gives how many there were."""
+    """Revoke every link to an endpoint, and end every session started by one. Returns how many there were."""
     ended = 0
     for table in (customer_links, customer_sessions):
         ended += connection.execute(

@@ -1,9 +1,9 @@
-"""Device cookies: a browser that has signed in before is not held up by what others do.
+"""Device cookies: others' failed sign-ins do not slow down a browser that has signed in before.
 
 https://owasp.org/www-community/Slow_Down_Online_Guessing_Attacks_with_Device_Cookies
 
-The signature's key is what is stored of the password. So the cookie is of one user, a new password makes a stranger of
-every device, and there is no further secret to keep.
+The cookie is signed with the stored password hash. So it belongs to one user, a new password invalidates every device,
+and there is no further secret to keep.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ VALID_MS = 180 * 24 * 3_600_000
 
 
 def cookie_name(email: str, secure: bool) -> str:
-    """One a user, since a browser may have several, and without the address in it."""
+    """One per user, because a browser may have several users, and without the address in it."""
     return f"{'__Host-' if secure else ''}trackly-device-{hashlib.sha256(email.encode()).hexdigest()[:12]}"
 
 
 def set_cookie(answer: Response, user: User, secure: bool, now: int) -> None:
-    """Make the browser one that has signed in as this user. Without a password there is nothing to guess."""
+    """Mark the browser as one that has signed in as this user. Without a password, there is nothing to guess."""
     if user.password is not None:
         answer.set_cookie(
             cookie_name(user.email, secure), value_of(user, new_token(), now), max_age=VALID_MS // 1000,
@@ -35,13 +35,13 @@ def set_cookie(answer: Response, user: User, secure: bool, now: int) -> None:
 
 
 def value_of(user: User, device: str, now: int) -> str:
-    """The cookie of a device: its id, since when it is known, and the signature of both."""
+    """Return a device's cookie: its id, its creation time, and a signature of both."""
     known = f"{device}.{now}"
     return f"{known}.{_signature(user, known)}"
 
 
 def device_of(cookie: str, user: User | None, now: int) -> str | None:
-    """The id of the device, if the cookie is genuine, of this user, and not too old."""
+    """Return the device's id, if the cookie is genuine, belongs to this user, and is not too old."""
     known, _, signature = cookie.rpartition(".")
     device, _, since = known.rpartition(".")
     if user is None or user.password is None or not (since.isascii() and since.isdigit() and len(since) < 16):

@@ -1,4 +1,4 @@
-"""Trying a password. It takes as long, and is answered the same, whether or not there is such a user."""
+"""Password checks. Time and answer are the same whether or not the user exists."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from console.signin.users import User, UserError, change, email_of, user_by_emai
 def try_password(
     engine: Engine, email: str, password: str, remote_ip: str, now: int, device: str = ""
 ) -> tuple[User, str] | None:
-    """The user and the token of a new session, or None. Raises Locked. Runs for some 20 ms: in a thread.
+    """Return the user and the token of a new session, or None. Raises Locked. Takes about 20 ms: run it in a thread.
 
-    `device`: the device cookie that came with it, if any.
+    `device`: the request's device cookie, if any.
     """
     user = confirmed(engine, email, password, remote_ip, now, device)
     if user is None:
@@ -30,17 +30,18 @@ def try_password(
 
 
 def confirmed(engine: Engine, email: str, password: str, remote_ip: str, now: int, device: str = "") -> User | None:
-    """The user whose password it is, or None. Every try counts. Raises Locked. Runs for some 20 ms: in a thread."""
+    """Return the user with this password, or None. Every attempt counts. Raises Locked. Takes about 20 ms: run it in a
+    thread."""
     address = address_of(email)
     with engine.begin() as connection:
         user = None if address is None else user_by_email(connection, address)
         known = devices.device_of(device, user, now)
-        # What can be nobody's address is counted and hashed like every other.
+        # Invalid addresses are counted and hashed like any other.
         counters = (
             lockout.counters_of(address or email, remote_ip) if known is None else lockout.counter_of_device(known)
         )
         lockout.count_try(connection, counters, now)
-    # Outside of a transaction: hashing must keep nobody waiting.
+    # Outside of a transaction: hashing must not block others.
     fits = passwords.fits(password, None if user is None else user.password)
     if user is None or not fits or user.disabled_at is not None:
         return None
@@ -50,7 +51,7 @@ def confirmed(engine: Engine, email: str, password: str, remote_ip: str, now: in
 
 
 def address_of(email: str) -> str | None:
-    """An email address as it is stored; None for what can be nobody's."""
+    """Return an email address as stored; None if it is invalid."""
     try:
         return email_of(email)
     except UserError:

@@ -1,4 +1,4 @@
-"""The first user of a new installation: an admin of every account, by a link that works once."""
+"""The first user of a new installation: an admin of every account, invited by a single-use link."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from console.signin.users import add_user, all_users
 EMAIL = "admin@trackly.local"
 
 FILE = "first-admin-link"
-"""Under the data directory: the address that lets the first admin in. Logs go to places where many may read them."""
+"""In the data directory: the link for the first admin. Logs may be read by many."""
 
 
 def leave_first_link(engine: Engine, directory: Path, address: str, now: int) -> Path | None:
-    """The file with a new link for the first admin; None, and no such file, once somebody has signed in."""
+    """Write a new link for the first admin to a file; returns None, and deletes the file, once somebody has
+    signed in."""
     file = directory / FILE
     with engine.begin() as connection:
         path = first_link(connection, now)
@@ -30,7 +31,8 @@ def leave_first_link(engine: Engine, directory: Path, address: str, now: int) ->
 
 
 def first_link(connection: Connection, now: int) -> str | None:
-    """Path of a link for the first admin, who is made where there is no user; None once somebody has signed in."""
+    """Return the path of a link for the first admin, creating the user if there is none; None once somebody has signed
+    in."""
     known = all_users(connection)
     if any(user.state != "invited" for user in known):
         return None

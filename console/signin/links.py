@@ -1,4 +1,4 @@
-"""One-time links, by which a user sets a password. They are shown once; the digest is stored."""
+"""One-time links for setting a password. They are shown once; only the digest is stored."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ VALID_MS = 24 * 3_600_000
 
 
 def path_of(token: str) -> str:
-    """Path of the page that a link opens."""
+    """Return the path of the page that a link opens."""
     return f"/welcome/{token}"
 
 
 def new_link(connection: Connection, user_id: int, now: int) -> str:
-    """The token of a new link of a user. Those before it, and those that have expired, open nothing any more."""
+    """Return the token of a new link for a user. Earlier and expired links become invalid."""
     columns = invitations.c
     connection.execute(delete(invitations).where((columns.user_id == user_id) | (columns.expires_at <= now)))
     token = new_token()
@@ -26,18 +26,18 @@ def new_link(connection: Connection, user_id: int, now: int) -> str:
 
 
 def revoke(connection: Connection, user_id: int) -> None:
-    """No link of a user opens anything any more."""
+    """Revoke all links of a user."""
     connection.execute(delete(invitations).where(invitations.c.user_id == user_id))
 
 
 def user_of_link(connection: Connection, token: str, now: int) -> User | None:
-    """Whose password the link sets; None where it opens nothing."""
+    """Return the user whose password the link sets; None if it is invalid."""
     found = connection.execute(select(invitations.c.user_id).where(_is_open(token, now))).scalar()
     return None if found is None else _active(connection, found)
 
 
 def use_link(connection: Connection, token: str, now: int) -> User | None:
-    """The same, and the link is used up: of two who use it at the same moment, one gets the user."""
+    """Return the same and use the link up: of two simultaneous uses, one gets the user."""
     found = connection.execute(
         update(invitations).where(_is_open(token, now)).values(used_at=now).returning(invitations.c.user_id)
     ).scalar()

@@ -20,14 +20,14 @@ from database.inserts import insert_into
 from database.tables import sign_in_failures
 
 WAITS = (1, 2, 4, 8, 15, 30, 60, 120, 300, 600, 900)
-"""Seconds to wait after each failure past the free ones; the last one holds for all that follow."""
+"""Seconds to wait after each failure beyond the free ones; the last one applies to all further failures."""
 
 FREE_OF_BOTH, FREE_OF_CLIENT, FREE_OF_ADDRESS = 5, 20, 20
-"""Failures in a row that cost no wait: of a client at an address, of a client, behind which may be an office, and of an
-address from anywhere."""
+"""Consecutive failures without a wait: of a client at an address, of a client (behind which may be an office), and at
+an address from anywhere."""
 
 FREE_OF_NEWCOMER = 1
-"""Tries of a network at an address that the failures of others do not hold up; a network is wide here."""
+"""Attempts of a network at an address that others' failures do not delay; a network is wide here."""
 
 LONGEST_OF_ADDRESS = 30
 """The longest wait, in seconds, for failures from anywhere."""
@@ -35,18 +35,18 @@ LONGEST_OF_ADDRESS = 30
 _WAITS_OF_ADDRESS = tuple(min(wait, LONGEST_OF_ADDRESS) for wait in WAITS)
 
 FORGOTTEN_MS = 24 * 3_600_000
-"""A failure that is older than this does not count any more."""
+"""Age after which a failure no longer counts."""
 
 
 class Locked(Exception):
-    """Too many failures. The text tells whoever tried how long to wait."""
+    """Too many failures. The text says how long to wait."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(f"Too many tries. Try again in {seconds} s.")
 
 
 class Counter(NamedTuple):
-    """What is counted: a digest, how many failures are free, and the waits after those that follow, in seconds."""
+    """A counter: a digest, the number of free failures, and the waits after further ones, in seconds."""
 
     key: str
     free: int
@@ -54,9 +54,9 @@ class Counter(NamedTuple):
 
 
 class Counters(NamedTuple):
-    """Counters of a try: of the address that was typed, known or not, of the client, and of both.
+    """The counters of an attempt: of the entered address, known or not, of the client, and of both.
 
-    A try counts at the address unless `newcomer` lets it through.
+    An attempt counts at the address unless `newcomer` allows it.
     """
 
     both: Counter
@@ -66,7 +66,7 @@ class Counters(NamedTuple):
 
 
 def counters_of(email: str, remote_ip: str) -> Counters:
-    """The counters of a try."""
+    """Return the counters of an attempt."""
     network = _network(remote_ip)
     return Counters(
         Counter(_digest("both", f"{network} {email}"), FREE_OF_BOTH),
@@ -79,18 +79,18 @@ def counters_of(email: str, remote_ip: str) -> Counters:
 
 
 def counter_of_device(device: str) -> Counter:
-    """The one counter of a try from a browser that has signed in before."""
+    """Return the only counter of an attempt from a browser that has signed in before."""
     return Counter(_digest("device", device), FREE_OF_BOTH)
 
 
 def wait_after(failures: int, counter: Counter) -> int:
-    """Seconds from the last of so many failures until the next try."""
+    """Return the seconds to wait after the last of this many failures."""
     late = failures - counter.free
     return 0 if late < 0 else counter.waits[min(late, len(counter.waits) - 1)]
 
 
 def count_try(connection: Connection, counters: Counters | Counter, now: int) -> None:
-    """Count a try as failed until `take_back` says otherwise. Raises Locked, and counts nothing then."""
+    """Count an attempt as failed until `take_back` is called. Raises Locked without counting it."""
     if isinstance(counters, Counter):
         _count_or_raise(connection, counters, now)
         return
@@ -101,9 +101,9 @@ def count_try(connection: Connection, counters: Counters | Counter, now: int) ->
 
 
 def take_back(connection: Connection, counters: Counters | Counter) -> None:
-    """A try was a success: its address is clean, and its client has one failure less, not none.
+    """Note a success: its address is cleared, and its client has one failure less, but is not cleared.
 
-    Somebody with one good password must not get free guesses at others. A known device answers for itself alone.
+    Otherwise one known password would buy free guesses at others. A known device is counted on its own.
     """
     table = sign_in_failures.c
     if isinstance(counters, Counter):
@@ -119,7 +119,7 @@ def take_back(connection: Connection, counters: Counters | Counter) -> None:
 
 
 def forget(connection: Connection, now: int) -> None:
-    """Delete what does not count any more."""
+    """Delete expired counts."""
     connection.execute(delete(sign_in_failures).where(sign_in_failures.c.last_at < now - FORGOTTEN_MS))
 
 

@@ -1,4 +1,4 @@
-"""Finds the session of each request: who is signed in stands in `request.state.principal` then."""
+"""Finds each request's session: the signed-in user is in `request.state.principal` afterwards."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from schemas.ids import random_id
 
 
 class Sessions:
-    """ASGI middleware: `principal`, `csrf` and `session` in the state of a request with a session's cookie.
+    """ASGI middleware: sets `principal`, `csrf`, and `session` in the state of a request with a session's cookie.
 
-    `remote_ip` and `request_id` are in the state of every request.
+    `remote_ip` and `request_id` are set for every request.
     """
 
     def __init__(self, app: ASGIApp, engine: Engine, settings: ConsoleSettings) -> None:

@@ -1,6 +1,6 @@
-"""Signing in at an OpenID Connect issuer: discovery, authorization code with PKCE, and the claims of the ID token.
+"""Sign-in with an OpenID Connect issuer: discovery, authorization code with PKCE, and ID token claims.
 
-Authlib checks state, nonce, signature, issuer and audience. https://openid.net/specs/openid-connect-core-1_0.html
+Authlib checks state, nonce, signature, issuer, and audience. https://openid.net/specs/openid-connect-core-1_0.html
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ CALLBACK = f"{PATH}/callback"
 
 COOKIE = "trackly-openid"
 COOKIE_SECONDS = 600
-"""How long somebody may take to sign in at the issuer."""
+"""Seconds that a sign-in at the issuer may take."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who somebody is at the issuer. `email` is None unless the issuer has verified it."""
+    """An identity at the issuer. `email` is None unless the issuer has verified it."""
 
     subject: str
     email: str | None
 
 
 class OpenId:
-    """The issuer of the settings."""
+    """The configured issuer."""
 
     def __init__(self, settings: ConsoleSettings) -> None:
         self._settings = settings
         self._client = self._new_client()
 
     async def begin(self, request: Request) -> Response:
-        """To the issuer. Raises ApiError (503)."""
+        """Redirect to the issuer. Raises ApiError (503)."""
         with self._understood():
             metadata = await self._client.load_server_metadata()
             # https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfigurationValidation
@@ -63,7 +63,7 @@ class OpenId:
         return answer
 
     async def identity(self, request: Request) -> Identity:
-        """Who came back. Raises ApiError: 403 where the issuer, or what it says, is not right, 503."""
+        """Return who came back. Raises ApiError: 403 if the issuer or its answer is invalid, 503."""
         with self._understood():
             claims = (await self._client.authorize_access_token(request))["userinfo"]
             verified = claims.get("email") if claims.get("email_verified") is True else None
@@ -71,7 +71,7 @@ class OpenId:
 
     @contextmanager
     def _understood(self) -> Iterator[None]:
-        """Whatever the issuer answers: it is not ours. What was kept of it is asked for again after a failure."""
+        """Handle anything that the issuer may answer. After a failure, cached metadata is fetched again."""
         try:
             yield
         except (OAuthError, JoseError):
@@ -102,20 +102,20 @@ class OpenId:
 
 @cache
 def _trusted() -> ssl.SSLContext:
-    # It takes longer to read the authorities than to ask the issuer.
+    # Loading the certificate authorities takes longer than asking the issuer.
     return httpx2.create_ssl_context()
 
 
 def cookie_key(settings: ConsoleSettings) -> str:
-    """What signs the cookie of a sign-in under way: the same for every console of a deployment."""
+    """Return the key for the cookie of a sign-in in progress: the same for every console of a deployment."""
     return hashlib.sha256(f"trackly openid {settings.oidc_client_secret.get_secret_value()}".encode()).hexdigest()
 
 
 def let_in(connection: Connection, found: Identity, now: int) -> tuple[User, str] | None:
-    """The user and the token of a new session; None for somebody whom no admin has invited.
+    """Return the user and the token of a new session; None if no admin has invited this person.
 
-    A user is known by the subject; the first time by the verified email address, if it has no subject yet. From then on
-    nothing else lets it in: its password, its links and its sessions end.
+    A user is identified by the subject or, the first time, by the verified email address. From then on nothing else
+    grants access: password, links, and sessions end.
     """
     user = user_by_subject(connection, found.subject)
     if user is None and found.email is not None:
@@ -124,7 +124,7 @@ def let_in(connection: Connection, found: Identity, now: int) -> tuple[User, str
         except UserError:
             return None
         if invited is not None and invited.subject is None:
-            # Whoever has invited this person may have opened the link, and know the password.
+            # Whoever invited this person may have opened the link, and may know the password.
             change(connection, invited.id, subject=found.subject, password=None)
             links.revoke(connection, invited.id)
             sessions.end_all(connection, invited.id)
@@ -135,5 +135,5 @@ def let_in(connection: Connection, found: Identity, now: int) -> tuple[User, str
 
 
 def not_let_in(message: str) -> ApiError:
-    """Nobody is signed in."""
+    """Answer without signing anybody in."""
     return ApiError(403, "forbidden", "You are not signed in.", message)

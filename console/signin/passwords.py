@@ -1,6 +1,6 @@
-"""Passwords: argon2id hashes, and what a password must be. Pure but for the random salt.
+"""Passwords: argon2id hashes, and the password policy. Pure but for the random salt.
 
-Parameters are OWASP's, 19 MiB and two passes: a sign-in costs about 20 ms, and a hash says itself how it was made.
+Parameters are OWASP's, 19 MiB and two passes: a sign-in takes about 20 ms, and a hash includes its parameters.
 https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html
 """
 
@@ -14,18 +14,18 @@ from argon2.exceptions import InvalidHashError, VerificationError
 MIN_LENGTH, MAX_LENGTH = 12, 1_000
 
 MIN_DIFFERENT = 5
-"""Different characters that a password has at least."""
+"""Minimum number of distinct characters of a password."""
 
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
 
 def hash_of(password: str) -> str:
-    """The hash that is stored, with its parameters and salt."""
+    """Return the hash to store, with its parameters and salt."""
     return _HASHER.hash(_bytes(password))
 
 
 def fits(password: str, stored: str | None) -> bool:
-    """Whether it is the password of this hash. Takes as long where there is none, and is False then."""
+    """Whether the password matches this hash. Without a hash it takes just as long, and returns False."""
     try:
         return _HASHER.verify(stored or _NOBODY_S, _bytes(password)) and stored is not None
     except (VerificationError, InvalidHashError):
@@ -33,12 +33,12 @@ def fits(password: str, stored: str | None) -> bool:
 
 
 def is_outdated(stored: str) -> bool:
-    """Whether a hash was made with other parameters than today's."""
+    """Whether a hash was made with outdated parameters."""
     return _HASHER.check_needs_rehash(stored)
 
 
 def problem_of(password: str, email: str) -> str | None:
-    """Why it cannot be the password of this user, as a sentence; None where it can."""
+    """Return why it is not acceptable as this user's password, as a sentence; None if it is."""
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         return f"A password has {MIN_LENGTH} to {MAX_LENGTH:,} characters."
     told = password.casefold()
@@ -50,7 +50,7 @@ def problem_of(password: str, email: str) -> str | None:
 
 
 def _bytes(password: str) -> bytes:
-    # Keyboards write the same letter in more than one way (NIST SP 800-63B, 3.1.1.2).
+    # Keyboards encode the same letter in more than one way (NIST SP 800-63B, 3.1.1.2).
     return unicodedata.normalize("NFKC", password)[:MAX_LENGTH].encode("utf-8", "surrogatepass")
 
 

@@ -1,4 +1,4 @@
-"""Random texts that open something, and what is stored of them."""
+"""Random tokens, and their stored form."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ BYTES = 32
 
 
 def new_token() -> str:
-    """A new token: 43 characters that URLs and cookies take as they are."""
+    """Return a new token: 43 characters that are safe in URLs and cookies."""
     return secrets.token_urlsafe(BYTES)
 
 
 def digest_of(token: str) -> str:
-    """What is stored of a token: its SHA-256 in hex."""
+    """Return the stored form of a token: its SHA-256 in hex."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def form_token(session: str) -> str:
-    """The token that the forms of a session carry: whoever knows it knows the session's cookie."""
+    """Return the token for a session's forms, which only somebody with the session's cookie can know."""
     return hmac.new(session.encode(), b"trackly form", hashlib.sha256).hexdigest()

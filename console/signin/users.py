@@ -1,4 +1,4 @@
-"""Users: who may sign in, and with which roles."""
+"""Users: who may sign in, and their roles."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ MAX_EMAIL = 254
 
 
 class UserError(ValueError):
-    """Something about a user that cannot be. The text is a sentence for people."""
+    """An invalid operation on a user. The text is a sentence for people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """A user. `subject` is `issuer name` at OpenID Connect; times are milliseconds."""
+    """A user. `subject` is `issuer name` for OpenID Connect; times are in milliseconds."""
 
     id: int
     email: str
@@ -38,19 +38,19 @@ class User:
 
     @property
     def state(self) -> str:
-        """`active`, `invited` before the first sign-in is possible, or `disabled`."""
+        """`active`, `invited` before a first sign-in is possible, or `disabled`."""
         if self.disabled_at is not None:
             return "disabled"
         return "invited" if self.password is None and self.subject is None else "active"
 
     @property
     def principal(self) -> Principal:
-        """Who acts when this user does."""
+        """The principal of this user."""
         return Principal("user", str(self.id), self.email, self.grants)
 
 
 def email_of(text: str) -> str:
-    """An email address as it is stored. Raises UserError."""
+    """Return an email address as stored. Raises UserError."""
     email = text.strip().lower()
     name, at, host = email.rpartition("@")
     if not (name and at and host and email.isprintable() and " " not in email and len(email) <= MAX_EMAIL):
@@ -59,27 +59,27 @@ def email_of(text: str) -> str:
 
 
 def all_users(connection: Connection) -> list[User]:
-    """Every user, by email address."""
+    """Return every user, sorted by email address."""
     return _users(connection, users.c.id.is_not(None))
 
 
 def user_by_id(connection: Connection, user_id: int) -> User | None:
-    """The user of this id."""
+    """Return the user with this id."""
     return _first(connection, users.c.id == user_id)
 
 
 def user_by_email(connection: Connection, email: str) -> User | None:
-    """The user of this address, as `email_of` gives it."""
+    """Return the user with this address, as returned by `email_of`."""
     return _first(connection, users.c.email == email)
 
 
 def user_by_subject(connection: Connection, subject: str) -> User | None:
-    """The user whom OpenID Connect knows by `issuer name`."""
+    """Return the user with this OpenID Connect subject, `issuer name`."""
     return _first(connection, users.c.subject == subject)
 
 
 def add_user(connection: Connection, email: str, name: str, roles: Mapping[str, Role]) -> User:
-    """A new user, who cannot sign in before a link was opened. Raises UserError."""
+    """Add a user, who cannot sign in before opening a link. Raises UserError."""
     email = email_of(email)
     try:
         with connection.begin_nested():
@@ -96,8 +96,8 @@ def add_user(connection: Connection, email: str, name: str, roles: Mapping[str, 
 
 
 def grant(connection: Connection, user_id: int, account: str, role: Role | None) -> None:
-    """Give a user a role in an account, or in EVERY_ACCOUNT; None takes it away. Raises UserError for the last admin
-    of every account."""
+    """Give a user a role in an account, or in EVERY_ACCOUNT; None revokes it. Raises UserError for the last admin of
+    every account."""
     if account == EVERY_ACCOUNT and role is not Role.ADMIN:
         _keep_an_operator(connection, user_id)
     key = (grants.c.user_id == user_id, grants.c.account == account)
@@ -113,14 +113,14 @@ def grant(connection: Connection, user_id: int, account: str, role: Role | None)
 
 
 def disable(connection: Connection, user_id: int, now: int | None) -> None:
-    """From now on the user cannot sign in; None: it can again. Raises UserError for the last admin of every account."""
+    """Disable a user; None: enable it again. Raises UserError for the last admin of every account."""
     if now is not None:
         _keep_an_operator(connection, user_id)
     change(connection, user_id, disabled_at=now)
 
 
 def change(connection: Connection, user_id: int, /, **values: Any) -> None:
-    """Change columns of a user."""
+    """Update columns of a user."""
     connection.execute(update(users).where(users.c.id == user_id).values(values))
 
 

@@ -1,1 +1,1 @@
-"""The commands: one a file, or a folder with the command in `command.py`."""
+"""The commands: one per file, or per folder with the command in `command.py`."""

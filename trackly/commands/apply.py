@@ -22,7 +22,7 @@ from trackly.reading import follow_accounts
 from trackly.writing import producing, settings_read_back
 
 DRIFT = 3
-"""Exit code of --check where what is stored is not what the file says; 1 and 2 are failures, as everywhere."""
+"""Exit code of --check if the stored settings differ from the file; 1 and 2 are failures, as everywhere."""
 
 
 def apply(
@@ -99,7 +99,7 @@ async def _apply(text: str, prune: bool, yes: bool, plain_secrets: bool, as_json
                 await write_down(producer, settings, codec, f"{change.kind}.delete", about, account)
             written = await write_configs(producer, settings, codec, plan.configs)
             await delete_configs(producer, settings, [change.config for change in plan.pruned])
-        # The secrets exist from here on, whatever happens next.
+        # From here on the secrets exist, whatever happens next.
         _show_secrets(plan, as_json)
         await settings_read_back(reader, written)
     say(f"{_changes(len(plan.configs) + len(plan.pruned))} applied.")

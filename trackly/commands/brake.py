@@ -1,4 +1,4 @@
-"""`trackly brake`: what the brakes of lists hold, and a person's yes or no."""
+"""`trackly brake`: the held removals of lists, and decisions about them."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ brake = typer.Typer(no_args_is_help=True, add_completion=False)
 
 @dataclass(slots=True)
 class Holding:
-    """What the brake of one list holds: contacts by the reason for which rules would remove them. `since` (ms) is when
-    the first of them would have been."""
+    """The held contacts of one list's brake, by the reason for which rules would remove them. `since` (ms) is when the
+    first removal was held."""
 
     list_number: str
     reasons: Counter[str] = field(default_factory=Counter)
@@ -71,7 +71,7 @@ def release_held(account: Account, list_number: ListNumber, yes: Yes = False) ->
 
 
 def line_of(holding: Holding) -> dict[str, Any]:
-    """What is held of a list, as `--json` prints it."""
+    """Return a list's held removals, as printed by `--json`."""
     return {
         "list_number": holding.list_number,
         "contacts": holding.reasons.total(),
@@ -81,7 +81,7 @@ def line_of(holding: Holding) -> dict[str, Any]:
 
 
 def holdings(states: Iterable[ContactState]) -> list[Holding]:
-    """What is held of these states, by list."""
+    """Return the held removals in these states, by list."""
     found: dict[str, Holding] = {}
     for state in states:
         if state.held:

@@ -89,7 +89,7 @@ def replay_dead(
 
     ids = event_ids or ()
     found = asyncio.run(chosen("webhooks_dead", DeadWebhook, "died_at", is_wanted, since, ids, "dead webhook"))
-    # Given up again after a replay, a webhook has several records.
+    # A webhook given up again after a replay has several records.
     records = [record for record in found.records if "/~" not in record.endpoint]
     if len(records) < len(found.records):
         say("Those to the callback URL of single messages are left out: they went to no endpoint.")

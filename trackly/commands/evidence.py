@@ -136,7 +136,7 @@ async def _export(settings: BusSettings, account: str, phone: str) -> dict[str, 
     actor = f"command:{issuer() or 'trackly'}"
     with asking(DatabaseSettings()) as connection:
         found = evidence_of(connection, account, phone, list(view.lists_of(account)), aliases, actor, now_ms())
-    # Of a number of which nothing is kept, perhaps because it was erased, nothing new is kept either.
+    # If nothing is kept about a number, perhaps because it was erased, nothing new is kept either.
     about = phone if found["steps"] else masked(phone)
     async with producing(settings) as producer:
         await write_down(producer, settings, codec, "contact.evidence", about, account, steps=len(found["steps"]))

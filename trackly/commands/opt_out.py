@@ -27,7 +27,7 @@ def opt_out(
 
     Nothing is sent. Without --account, no Kafka is needed.
     """
-    # What is typed need not be UTF-8, what is printed must.
+    # Input need not be UTF-8, but output must.
     text = text.encode("utf-8", "replace").decode("utf-8")
     outcome = _outcome(words_of(None if account is None else account_named(current_accounts(), account)), text)
     if as_json:
@@ -40,7 +40,7 @@ def opt_out(
 
 
 def _outcome(words: OptOutWords, text: str) -> dict[str, Any]:
-    """The outcome, and the layer, keyword and reason of an opt-out."""
+    """Return the outcome, and the layer, keyword, and reason of an opt-out."""
     found = words.match(text)
     if found is None:
         outcome = "opt_in" if words.is_opt_in(text) else "reply"

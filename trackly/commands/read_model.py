@@ -142,7 +142,7 @@ def status(as_json: Json = False) -> None:
 
 @contextmanager
 def _prepared() -> Iterator[tuple[ReadModelSettings, Engine]]:
-    """The settings, and a database with the tables of this version, for as long as the block lasts."""
+    """Yield the settings, and a database with this version's tables."""
     settings = ReadModelSettings()
     with Admin(settings) as admin:
         existing = admin.identities(topic.name for topic in settings.catalogue.values())
@@ -155,7 +155,7 @@ def _prepared() -> Iterator[tuple[ReadModelSettings, Engine]]:
 
 
 def export(health: Health, model: ReadModel) -> None:
-    """Let `/readyz` and `/metrics` tell how far the read model is."""
+    """Make `/readyz` and `/metrics` report the read model's progress."""
     health.checks.append(model.health)
     health.progress.append(model.read.total)
     health.gauge("lag_records", lambda: model.freshness.lag)
@@ -194,7 +194,7 @@ async def _serve(settings: ReadModelSettings, model: ReadModel) -> None:
 
 
 async def _catch_up(settings: BusSettings, model: ReadModel) -> None:
-    """Read until everything is in that is there now."""
+    """Read until everything that exists by now is in."""
     total = _lag(settings, {}).total()
     progress = Progress("records", total)
 
@@ -207,7 +207,7 @@ async def _catch_up(settings: BusSettings, model: ReadModel) -> None:
 
 
 def _lag(settings: BusSettings, positions: dict[tuple[str, int], int]) -> Counter[str]:
-    """Records by topic that are not read, all where no position is known."""
+    """Return unread records by topic; all of them if no position is known."""
     with Admin(settings) as admin:
         logs = admin.logs(settings.catalogue[key].name for key in RULES)
     lag: Counter[str] = Counter()

@@ -121,7 +121,7 @@ def retry(
 
 
 def _sources(found: Newest) -> dict[str, tuple[RejectedRecord, bytes | None]]:
-    """Rejected records by the place of their source: several items of one callback are one."""
+    """Group rejected records by their source's position: several items of one callback count once."""
     settings = BusSettings()
     sources = {}
     for record, key in zip(found.records, found.keys, strict=True):

@@ -32,7 +32,7 @@ from trackly.reading import current_accounts, open_topic
 from trackly.writing import endpoint_named, producing
 
 TELL_EVERY = 5.0
-"""Seconds between two lines about a count that takes long."""
+"""Seconds between progress lines of a long count."""
 
 replay = typer.Typer(add_completion=False, invoke_without_command=True)
 
@@ -85,7 +85,7 @@ def order(
     )
     config = endpoint_named(current_accounts(), endpoint)
     if config.url == POLL:
-        raise Failed(f"Nothing is sent to {endpoint}: its receiver asks for its events, also for old ones.")
+        raise Failed(f"Nothing is sent to {endpoint}: its receiver polls for its events, including old ones.")
     _check_events(wanted, config)
     count = asyncio.run(_count(wanted, config))
     if count == 0:
@@ -153,7 +153,7 @@ def stop_replay(replay_id: ReplayId, as_json: Json = False) -> None:
 
 
 def order_replays(orders: list[Order], as_json: bool) -> None:
-    """Write orders, and tell their ids."""
+    """Write orders, and print their ids."""
     commands = [each.command(issuer(), now_ms()) for each in orders]
     asyncio.run(_write("replay.order", commands))
     for command in commands:
@@ -224,7 +224,7 @@ async def _known() -> dict[str, Known]:
 
 
 def _fields(known: Known) -> dict[str, Any]:
-    """A replay as JSON has it."""
+    """Return a replay in JSON form."""
     command, progress = known.command, known.progress
     return {
         "replay_id": command.replay_id,

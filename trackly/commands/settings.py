@@ -55,18 +55,18 @@ def settings(as_json: Json = False) -> None:
 
 
 def own_fields(settings_class: type[BusSettings]) -> list[tuple[str, FieldInfo]]:
-    """Fields of a service, by name, that not every service has."""
+    """Return the fields, by name, that only this service has."""
     fields = settings_class.model_fields.items()
     return [each for each in fields if settings_class is BusSettings or each[0] not in BusSettings.model_fields]
 
 
 def default_of(field: FieldInfo, values: dict[str, Any]) -> Any:
-    """The default of a field as it is shown, where the fields before it have these values."""
+    """Return a field's default for display, given the values of earlier fields."""
     return _shown(_default(field, values))
 
 
 def _values(settings_class: type[Settings]) -> tuple[dict[str, Any], str]:
-    """Values by field name, and what is wrong with them; where something is, values are as given."""
+    """Return values by field name, and problems; if there are any, the values are as given."""
     try:
         found = settings_class()
         return {name: getattr(found, name) for name in settings_class.model_fields}, ""

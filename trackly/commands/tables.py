@@ -95,7 +95,7 @@ async def _rebuild(settings: BusSettings, count: int) -> Counter[str]:
 def _rows(
     record: Any, codec: Codec, partitions: int
 ) -> Iterator[tuple[int, bytes | None, list[tuple[str, bytes]] | None, bool]]:
-    """Partition, row, headers, and whether the contact is removed, of what a record of `sms.contacts` says."""
+    """Return partition, row, headers, and whether the contact is removed, for a record of `sms.contacts`."""
     account, _, number = record.key.decode().split(":", 2)
     for partition in of_contact(account, number, partitions):
         if record.value is None:
@@ -103,7 +103,7 @@ def _rows(
             yield partition, None, None if version is None else [version_header(version)], False
             continue
         state = codec.decode_as(ContactState, record.value)
-        # One below what the table wrote, so that its own row wins where it is still there.
+        # One lower than what the table wrote, so that its own row wins if it still exists.
         yield (
             partition,
             pack(max(0, state.version - 1), to_bytes(row_of(state))),
@@ -113,7 +113,7 @@ def _rows(
 
 
 def row_of(state: ContactState) -> ContactRow:
-    """A row that is what a state says. When each failure was, it does not say: they count from when it began."""
+    """Return the row for a state. The times of failures are unknown, so they count from the start of the state."""
     failed = tuple(Counted(f"restored:{number}", state.since, True) for number in range(state.failures))
     held = None
     if state.held:

@@ -114,7 +114,7 @@ class OwnClaims:
         accepted = Accepted(now_ms(), f"{scope}:{key}")
         known, first = self.seen.setdefault((scope, key), (body, accepted))
         if known != body:
-            raise validation_failed(["Idempotency-Key: came with another body before"])
+            raise validation_failed(["Idempotency-Key: was used with another body"])
         return first
 
 

@@ -60,7 +60,7 @@ def backup(file: File, passphrase_file: PassphraseFile = None, as_json: Json = F
 
 
 def passphrase_of(file: Path | None, *, is_new: bool = False) -> str:
-    """The passphrase. Raises Failed where there is none, or a new one is too short."""
+    """Return the passphrase. Raises Failed if there is none, or a new one is too short."""
     if file is not None:
         found = file.read_text("utf-8").partition("\n")[0].strip()
     elif not (found := os.environ.get(VARIABLE, "")) and sys.stdin.isatty():

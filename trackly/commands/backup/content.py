@@ -1,4 +1,4 @@
-"""What a backup holds: records of the topics that must survive, and the keys, a JSON object a line."""
+"""The content of a backup: records of the topics that must survive, and the keys, one JSON object per line."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ TOPICS = (
     "config_accounts", "config_lists", "config_endpoints", "config_keys", "places", "contacts", "table_contacts",
     "table_brakes",
 )  # fmt: skip
-"""Topics (catalogue short names) that a backup has, in the order in which they come back: who may be texted is known
-before anything is processed."""
+"""Topics (catalogue short names) in a backup, in the order they are restored: who may be texted is known before
+anything is processed."""
 
 _AT_ONCE = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The first line: when (ms) and by which version it was made, the topics' partitions, and the keys."""
+    """The first line: when (ms) and by which version it was made, the topics' partition counts, and the keys."""
 
     made_at: int
     version: str
@@ -48,7 +48,7 @@ class Head:
 
     @classmethod
     def of(cls, settings: BusSettings, made_at: int) -> Head:
-        """Of a deployment as it is."""
+        """Return the head for the current deployment."""
         return cls(
             made_at,
             metadata.version("trackly"),
@@ -61,12 +61,12 @@ class Head:
 
     @classmethod
     def parsed(cls, line: bytes) -> Head:
-        """From its line."""
+        """Parse its line."""
         fields = orjson.loads(line)
         return cls(**{**fields, "secret_keys": tuple(fields["secret_keys"])})
 
     def environment(self) -> str:
-        """The keys as lines of a file of environment variables."""
+        """Return the keys as lines of an environment file."""
         found = {
             "TRACKLY_SECRET_KEYS": ",".join(self.secret_keys),
             "TRACKLY_EVIDENCE_KEY": self.evidence_key or "",
@@ -76,7 +76,7 @@ class Head:
 
 
 async def lines(settings: BusSettings, head: Head, written: Counter[str]) -> AsyncIterator[bytes]:
-    """Every line. Counts records by topic as it goes. Raises Failed, BrokerUnavailable."""
+    """Yield every line, and count records by topic. Raises Failed, BrokerUnavailable."""
     yield orjson.dumps(head)
     with Admin(settings) as admin:
         names = [settings.catalogue[key].name for key in TOPICS]
@@ -102,7 +102,7 @@ async def lines(settings: BusSettings, head: Head, written: Counter[str]) -> Asy
 
 
 async def put_back(settings: BusSettings, head: Head, found: Iterable[bytes]) -> Counter[str]:
-    """Write records back, in the partitions where they belong now; counts them. Raises Failed, KafkaError."""
+    """Write records back, in their current partitions, and count them. Raises Failed, KafkaError."""
     codec = Codec(registry_for(settings.schema_registry_url))
     old = Catalogue(settings.topic_prefix, head.partitions, settings.retry_schedule)
     placed = {key: places(old[key], settings.catalogue[key], codec) for key in TOPICS}
@@ -129,7 +129,7 @@ async def put_back(settings: BusSettings, head: Head, found: Iterable[bytes]) ->
 
 
 def check_target(settings: BusSettings, head: Head) -> None:
-    """Make sure that a backup can be put back here. Raises Failed with what is to do."""
+    """Check that a backup can be restored here. Raises Failed with the remedy."""
     with Admin(settings) as admin:
         names = [settings.catalogue[key].name for key in TOPICS]
         check_topics(names, admin.identities(names))
@@ -169,7 +169,7 @@ class _Record:
 
 
 def gathered(found: AsyncIterator[bytes]) -> Iterator[bytes]:
-    """Lines one by one, for whoever is not in an event loop."""
+    """Yield lines one by one, outside of an event loop."""
     with asyncio.Runner() as runner:
         while (line := runner.run(anext(found, None))) is not None:
             yield line

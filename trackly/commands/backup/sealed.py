@@ -22,15 +22,15 @@ PIECE = 1 << 20
 
 _SALT, _PREFIX, _TAG = 16, 7, 16
 _COST = 1 << 15
-"""Of Scrypt: 32 MiB and about a tenth of a second for each passphrase that is tried."""
+"""Cost of scrypt: 32 MiB and about a tenth of a second for each passphrase tried."""
 
 
 class NotOpened(Exception):
-    """The file is none of trackly's, its passphrase is another one, or it is damaged or incomplete."""
+    """The file is not a trackly backup, its passphrase is wrong, or it is damaged or incomplete."""
 
 
 def write(file: IO[bytes], lines: Iterable[bytes], passphrase: str) -> None:
-    """Write lines, compressed and sealed."""
+    """Write lines, compressed and encrypted."""
     salt, prefix = os.urandom(_SALT), os.urandom(_PREFIX)
     sealer = _sealer(passphrase, salt)
     file.write(MAGIC + salt + prefix)
@@ -45,7 +45,7 @@ def write(file: IO[bytes], lines: Iterable[bytes], passphrase: str) -> None:
 
 
 def read(file: IO[bytes], passphrase: str) -> Iterator[bytes]:
-    """The lines. Raises NotOpened, also amid the lines where the file is damaged there."""
+    """Yield the lines. Raises NotOpened, possibly after some lines if the damage is further on."""
     head = file.read(len(MAGIC) + _SALT + _PREFIX)
     if not head.startswith(MAGIC) or len(head) < len(MAGIC) + _SALT + _PREFIX:
         raise NotOpened("this is not a trackly backup, or a later version wrote it")

@@ -1,4 +1,4 @@
-"""`trackly compare`: today's rules over the callbacks of the past, beside what was written then."""
+"""`trackly compare`: applies today's rules to past callbacks, and compares the results with what was written then."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from trackly.reading import open_topic, parse_start, read_accounts
 from trackly.writing import producing
 
 WRITTEN = ("receipts", "inbound", "clicks", "postbacks", "rejected")
-"""Topics (short names) that hold what callbacks were read as."""
+"""Topics (short names) with the results of callbacks."""
 
 CACHE_BYTES = 32 << 20
-"""Memory for what is compared. Items are looked up in no order, so more would hold little more of a week."""
+"""Memory for the comparison. Items are looked up in random order, so more would cover little more of a week."""
 
 
 def compare(
@@ -119,7 +119,7 @@ async def _read_callbacks(
     is_wanted: Callable[[RawCallback], bool],
     most: int | None,
 ) -> int:
-    """Read callbacks by today's rules; when the first of them was written, in ms."""
+    """Read callbacks by today's rules; returns when the first was written, in ms."""
     first = now_ms()
     async with open_topic(settings, settings.catalogue["raw"].name, start, end=end) as topic:
         progress = Progress("callbacks", topic.size)
@@ -128,7 +128,7 @@ async def _read_callbacks(
             try:
                 callback = codec.decode_as(RawCallback, record.value)
             except CodecError:
-                continue  # normalize has rejected it whole
+                continue  # normalize has rejected all of it
             if is_wanted(callback):
                 comparison.add_callback((record.partition, record.offset), callback)
                 first = min(first, record.timestamp)
@@ -140,9 +140,9 @@ async def _read_callbacks(
 
 
 async def _written(settings: BusSettings, comparison: Comparison, short: str, start: Start) -> AsyncIterator[Compared]:
-    """What the records of a topic (catalogue short name) say of the callbacks that were read."""
+    """Yield a topic's (catalogue short name) results for the callbacks that were read."""
     entry = settings.catalogue[short]
-    # Most records of a busy topic are of other callbacks: their id tells, without reading the rest.
+    # Most records of a busy topic are from other callbacks: their id shows that without decoding them.
     ids = FieldReader(registry_for(settings.schema_registry_url), str(entry.record), {"event_id"})
     async with open_topic(settings, entry.name, start) as topic:
         progress = Progress(entry.name, topic.size)
@@ -153,7 +153,7 @@ async def _written(settings: BusSettings, comparison: Comparison, short: str, st
                 is_wanted = short == "rejected" or comparison.is_of_these(ids.read(value)["event_id"])
                 compared = comparison.add_written(value) if is_wanted else None
             except CodecError:
-                continue  # no record of ours: nothing was read from a callback there
+                continue  # not our record, so it did not come from a callback
             if compared is not None:
                 yield compared
         progress.end()

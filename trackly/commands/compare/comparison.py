@@ -1,7 +1,7 @@
-"""What today's rules make of callbacks, beside what was made of them then.
+"""Compares the results of today's rules for callbacks with those written then.
 
-An item of a callback has the same id whenever it is read, so what was written then is found by it. What is kept of
-each item until then lies in a store, not in memory: a week has more callbacks than fit there.
+An item's id is the same whenever its callback is read, so it identifies the earlier result. Items wait for their
+counterpart in a store, not in memory: a week has more callbacks than fit there.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from schemas.pii import kind_of
 from schemas.records import AccountConfig, RawCallback, Receipt, Record, RejectedRecord
 
 UNREAD_ITEMS = 100
-"""Items of a callback that are looked for where today's rules read none of it: more were not sent in one."""
+"""Items of a callback to look for if today's rules read none of it: no callback had more."""
 
 Place = tuple[int, int]
-"""Partition and offset of a callback in `sms.raw`."""
+"""A callback's partition and offset in `sms.raw`."""
 
 _UNREAD, _MALFORMED, _READ, _SEEN = b"u", b"m", b"r", b"s"
-"""What the value of an item in the store begins with: today's rules find none there, refuse it (the reason follows),
-read it (the record follows); or it was compared."""
+"""First byte of an item's value in the store: today's rules find no item, reject it (the reason follows), or read it
+(the record follows); or it has been compared."""
 
 _ITEMS, _PLACES = b"item:", b"place:"
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of difference: what was written then, what would be now, and in which fields they differ.
+    """A kind of difference: the result then, the result now, and the fields that differ.
 
     `then` and `now` are a record's name, `rejected: REASON`, or `nothing`.
     """
@@ -46,9 +46,9 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One item: its event's id, the kind of difference, what was written then and what today's rules read.
+    """One item: its event id, the kind of difference, the record written then, and the one that today's rules produce.
 
-    `before` and `after` are None where there is no record. Of what is the same, only `after` is there.
+    `before` and `after` are None if there is no record. For equal ones, only `after` is set.
     """
 
     event_id: str
@@ -58,16 +58,16 @@ class Compared:
 
     @property
     def verdict(self) -> str:
-        """`same`, `changed`, `new` or `gone`."""
+        """`same`, `changed`, `new`, or `gone`."""
         if self.kind.then == self.kind.now and not self.kind.fields:
             return "same"
         return {"nothing": "gone"}.get(self.kind.now, "new" if self.kind.then == "nothing" else "changed")
 
 
 class Comparison:
-    """Takes all callbacks first, then what was written; `rest` is what was not written.
+    """Takes all callbacks first, then the earlier results; `rest` returns items without any.
 
-    `items` is how many items today's rules find in the callbacks so far.
+    `items` is the number of items that today's rules have found.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Comparison:
             found[_whole(callback.event_id)] = _MALFORMED + error.reason.encode()
         for index in range(len(items) or UNREAD_ITEMS):
             found[derived_id(callback.event_id, index)] = self._kept(items[index]) if items else _UNREAD
-        # A callback that comes again has the same ids.
+        # A repeated callback has the same ids.
         known = sum(self._get(event_id)[:1] in (_MALFORMED, _READ) for event_id in found)
         self.items += sum(value != _UNREAD for value in found.values()) - known
         rows: dict[bytes, bytes | None] = {_ITEMS + event_id.encode(): value for event_id, value in found.items()}
@@ -102,13 +102,13 @@ class Comparison:
         return item if config is None else of_account(item, config.code_classes)
 
     def is_of_these(self, event_id: str) -> bool:
-        """Whether an id is one of an item of the callbacks that were added."""
+        """Whether an id belongs to an item of the added callbacks."""
         return self._get(event_id) != b""
 
     def add_written(self, value: bytes) -> Compared | None:
-        """Compare a record that was written then: once, however often it comes, if it is of one of the callbacks.
+        """Compare a record written then, once however often it occurs, if it is from one of the callbacks.
 
-        Raises CodecError where it is none of ours.
+        Raises CodecError for a record that is not ours.
         """
         then: Any = self._codec.decode(value)
         event_id = self._id_of(then)
@@ -128,7 +128,7 @@ class Comparison:
         return Compared(event_id, kind, None if is_same else then, now)
 
     def rest(self) -> Iterator[Compared]:
-        """What today's rules find and was not written then."""
+        """Yield what today's rules find but was not written then."""
         for key, kept in self._store.items():
             if key.startswith(_ITEMS) and kept[:1] in (_MALFORMED, _READ):
                 now, name = self._item(kept)
@@ -143,14 +143,14 @@ class Comparison:
         return _READ + self._codec.encode(item)
 
     def _item(self, kept: bytes) -> tuple[Record | None, str]:
-        """The record that today's rules read, and what they make of it in words."""
+        """Return the record that today's rules produce, and a description."""
         if kept[:1] == _READ:
             record = self._codec.decode(kept[1:])
             return record, _name(record)
         return None, f"rejected: {kept[1:].decode()}" if kept[:1] == _MALFORMED else "nothing"
 
     def _id_of(self, record: Any) -> str | None:
-        """The item's id that a record was written for, or None where it is of no callback that was added."""
+        """Return the id of a record's item, or None if it is from none of the added callbacks."""
         if not isinstance(record, RejectedRecord):
             return record.event_id if self.is_of_these(record.event_id) else None
         callback = self._store.get(_place((record.source_partition, record.source_offset)))
@@ -161,7 +161,7 @@ class Comparison:
 
 @dataclass(slots=True)
 class Difference:
-    """How often a kind was found, with some examples: event id, and the values of the differing fields, masked."""
+    """How often a kind was found, with some examples: event id, and the differing fields' values, masked."""
 
     kind: Kind
     count: int = 0
@@ -169,7 +169,7 @@ class Difference:
 
 
 class Tally:
-    """Counts what was compared, with a few examples of each kind of difference."""
+    """Counts comparisons, with a few examples of each kind of difference."""
 
     def __init__(self, examples: int = 3) -> None:
         self._examples = examples
@@ -191,17 +191,17 @@ class Tally:
 
     @property
     def differences(self) -> list[Difference]:
-        """All kinds of difference, the most frequent first."""
+        """Return all kinds of difference, most frequent first."""
         return sorted(self._differences.values(), key=lambda d: (-d.count, str(d.kind)))
 
 
 def masked_number(number: str) -> str:
-    """A number that tells the country and nobody's name: `+15…01`."""
+    """Return a number that reveals only the country: `+15…01`."""
     return f"{number[:3]}…{number[-2:]}" if len(number) > 6 else "…"
 
 
 def lines_of(differences: Sequence[Difference]) -> Iterator[dict[str, Any]]:
-    """An object for each kind of difference, as `--json` prints it."""
+    """Return an object for each kind of difference, as printed by `--json`."""
     for difference in differences:
         yield {
             "then": difference.kind.then,
@@ -232,13 +232,13 @@ def _name(record: Record) -> str:
 
 
 def _of(record: Any, name: str) -> Any:
-    """A field's value, in the form that reading it from bytes gives: a map of another kind is the same map."""
+    """Return a field's value as it would be decoded, so that equal maps of different types compare equal."""
     value = getattr(record, name)
     return dict(value) if isinstance(value, Mapping) else value
 
 
 def _masked(record: Any, name: str) -> Any:
-    """A field's value as an example may show it: numbers masked, what people wrote not at all."""
+    """Return a field's value for an example: numbers masked, people's texts omitted."""
     value = getattr(record, name, None) if hasattr(record, name) else getattr(record, f"{name}_", None)
     kind = kind_of(type(record).__name__, name)
     if value is None or kind in (None, "reference"):

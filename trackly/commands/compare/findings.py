@@ -1,4 +1,4 @@
-"""What a comparison finds: counted, and written to the topic where anybody can look at it."""
+"""The findings of a comparison: counted, and written to a topic for inspection."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from schemas.records import ComparedItem, Record
 from trackly.commands.compare.comparison import Compared, Tally
 
 UNDER_WAY = 2_000
-"""Records that are sent before their acknowledgements are awaited."""
+"""Records sent before their acknowledgments are awaited."""
 
 
 class Findings:
-    """Takes what was compared in one run: counts it in a tally, and writes it where there is a producer.
+    """Takes the comparisons of one run: counts them and, with a producer, writes them.
 
-    `everything`: items that are as they were are written too. `written` is how many were.
+    `everything`: unchanged items are written too. `written` is the number written.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Findings:
         self._sent: list[asyncio.Future[Any]] = []
 
     async def add(self, compared: Compared) -> None:
-        """Count one item, and write it if it is of those that are asked for. Raises KafkaError."""
+        """Count one item, and write it if requested. Raises KafkaError."""
         self._tally.add(compared)
         if self._producer is None or (compared.verdict == "same" and not self._everything):
             return
@@ -50,13 +50,13 @@ class Findings:
             await self.flush()
 
     async def flush(self) -> None:
-        """Return when everything is acknowledged. Raises KafkaError."""
+        """Return once everything is acknowledged. Raises KafkaError."""
         sent, self._sent = self._sent, []
         await asyncio.gather(*sent)
 
 
 def compared_item(run: str, compared: Compared, now: int) -> ComparedItem:
-    """The record of an item that was compared."""
+    """Return the record of a comparison."""
     known = compared.after or compared.before
     return ComparedItem(
         run=run,

@@ -1,7 +1,7 @@
-"""What an account's `opt_out_scope` would have removed, had it been `account`: for `trackly compare --opt-out-scope`.
+"""What `opt_out_scope = "account"` would have removed: for `trackly compare --opt-out-scope`.
 
-Opt-outs and complaints of the past are read from the events that were told of them. Whoever asked on one list, and may
-still be texted from another, would have been removed from that one too.
+Past opt-outs and complaints are read from their events. A person who opted out of one list, and may still be texted
+from another, would have been removed from that one too.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from trackly.progress import Progress
 from trackly.reading import account_named, open_topic, read_accounts
 
 Wishes = Mapping[str, Collection[str]]
-"""Lists from which people asked not to be texted, by number."""
+"""Lists that people opted out of, by number."""
 
 
 @dataclass(slots=True)
 class Reach:
-    """How far the change reaches on one list: people who asked on another, and may still be texted from this one."""
+    """The effect of the change on one list: people who opted out of another, and may still be texted from this one."""
 
     list_number: str
     would_be_removed: int = 0
@@ -42,7 +42,7 @@ class Reach:
 def reach(
     wishes: Wishes, lists: Iterable[str], may_be_texted: Callable[[str, str], bool], examples: int = 3
 ) -> list[Reach]:
-    """What the change would have removed, list by list, with some numbers masked. `may_be_texted` is asked for a list
+    """Return what the change would have removed, list by list, with some masked numbers. `may_be_texted` takes a list
     and a number."""
     found = []
     for listed in sorted(lists):
@@ -57,7 +57,7 @@ def reach(
 
 
 def wish_of(event: object, account: str) -> tuple[str, str] | None:
-    """Number and list of an event by which a person of the account asked not to be texted, or None."""
+    """Return number and list of an event by which a person of the account opted out, or None."""
     is_wish = isinstance(event, UnsubscribeEvent) or (isinstance(event, RemovedEvent) and event.reason == "complaint")
     if not is_wish or event.account != account or event.list_number is None:  # type: ignore[attr-defined]
         return None
@@ -65,7 +65,8 @@ def wish_of(event: object, account: str) -> tuple[str, str] | None:
 
 
 async def scope_change(account: str, start: Start, end: Start, examples: int) -> tuple[int, list[Reach]]:
-    """How many people asked in a time, and what the change would have removed. Raises Failed for an unknown account."""
+    """Return how many people opted out in a period, and what the change would have removed. Raises Failed for an
+    unknown account."""
     settings = BusSettings()
     decoder = Decoder(settings)
     view = await read_accounts(settings, decoder.codec)
@@ -98,7 +99,7 @@ async def scope_change(account: str, start: Start, end: Start, examples: int) ->
 
 
 def line_of(found: Reach) -> dict[str, Any]:
-    """What is found of a list, as `--json` prints it."""
+    """Return a list's findings, as printed by `--json`."""
     return {
         "list_number": found.list_number,
         "would_be_removed": found.would_be_removed,

@@ -247,7 +247,7 @@ async def _import(work: Import, yes: bool, as_json: bool) -> None:
 
 
 def _look_through(work: Import, yes: bool) -> int:
-    """Tell, and ask, what is doubtful in a file before anything of it is written; returns how many numbers are."""
+    """Report and confirm what is doubtful in a file before writing anything; returns the number of rows."""
     survey = work.survey()
     if survey.rejected or survey.doubtful:
         say(
@@ -262,7 +262,7 @@ def _look_through(work: Import, yes: bool) -> int:
 
 
 def check_list(view: Accounts, account: str, list_number: str) -> None:
-    """Raises Failed where there is no such account, or no such list in it."""
+    """Raises Failed if the account or the list does not exist."""
     problem = _problem(view, account, list_number)
     if problem:
         raise Failed(problem)
@@ -281,7 +281,7 @@ def _format(given: Format | None, path: Path | None) -> Format:
 
 
 async def _find(account: str, list_number: str, number: str) -> tuple[dict[str, Any], str]:
-    """The contact's state as it holds, by field name, with the answer of a check, and a warning or an empty text."""
+    """Return the contact's effective state by field name, with a check's answer, and a warning or ""."""
     settings = BusSettings()
     decoder = Decoder(settings)
     view = await read_accounts(settings, decoder.codec)
@@ -303,12 +303,12 @@ def _problem(view: Accounts, account: str, list_number: str) -> str:
 
 
 def list_named(text: str, argument: str) -> str:
-    """The number of a list on the command line, empty for every list. Raises typer.BadParameter."""
+    """Return the number of a list on the command line, empty for every list. Raises typer.BadParameter."""
     return WHOLE_ACCOUNT if text.lower() == ALL_LISTS else _number(text, argument)
 
 
 def contact_number(text: str, country: str | None) -> str:
-    """The contact's number on the command line, read as of a country where it names none, or the id of a WhatsApp user.
+    """Return a contact's number on the command line (its country applies if it names none), or a WhatsApp user id.
 
     Raises typer.BadParameter.
     """

@@ -1,6 +1,6 @@
-"""`trackly contact export`: what is recorded of the contacts of an account, as a file.
+"""`trackly contact export`: an account's contacts with a record, as a file.
 
-`sms.contacts` may hold several states of a contact until Kafka compacts it, and more contacts than fit into memory. So
+`sms.contacts` may hold several states of a contact until Kafka compacts it, and more contacts than fit in memory, so
 the newest states are gathered in a store on disk first.
 """
 
@@ -31,7 +31,7 @@ from trackly.progress import Progress
 from trackly.reading import account_named, open_topic, read_accounts
 
 COLUMNS = ("number", "reason", "since", "list_number", "active", "failures", "scope", "held")
-"""Of both formats. `trackly contact import` reads the first two."""
+"""Columns of both formats. `trackly contact import` reads the first two."""
 
 _BATCH = 5_000
 
@@ -66,7 +66,7 @@ def _prefixes(account: str, list_number: str | None) -> tuple[bytes, ...]:
 
 
 async def gather(settings: BusSettings, wanted: tuple[bytes, ...], store: Store) -> None:
-    """Read the newest state of each contact whose name begins with one of these into a store."""
+    """Read the newest state of each contact whose name has one of these prefixes into a store."""
     progress, read = Progress("records read"), 0
     rows: dict[bytes, bytes | None] = {}
     async with open_topic(settings, settings.catalogue["contacts"].name, BEGINNING) as topic:
@@ -85,7 +85,7 @@ async def gather(settings: BusSettings, wanted: tuple[bytes, ...], store: Store)
 
 
 def states_in(decoder: Decoder, store: Store) -> Iterator[ContactState]:
-    """The states that were gathered, as they are recorded, sorted by list and number."""
+    """Return the gathered states as recorded, sorted by list and number."""
     for _, row in store.items():
         _, value = unpack(row)
         if value:
@@ -93,7 +93,7 @@ def states_in(decoder: Decoder, store: Store) -> Iterator[ContactState]:
 
 
 def _of_account(decoder: Decoder, store: Store) -> Iterator[ContactState]:
-    """States of all lists, sorted by list and number, and those for the whole account."""
+    """States of all lists, sorted by list and number, and account-wide ones."""
     for state in states_in(decoder, store):
         if state.list_number == WHOLE_ACCOUNT:
             yield replace(state, list_number=ALL_LISTS)
@@ -123,7 +123,7 @@ def _whole(decoder: Decoder, store: Store, account: str, number: str) -> Contact
 
 
 def recorded_in(decoder: Decoder, store: Store, account: str, list_number: str, number: str) -> ContactState | None:
-    """What is recorded of a contact in a store of gathered states, or None."""
+    """Return a contact's record in a store of gathered states, or None."""
     row = store.get(contact_key(account, list_number, number).encode())
     _, value = unpack(row) if row is not None else (0, None)
     return decoder.codec.decode_as(ContactState, value) if value else None
@@ -167,7 +167,7 @@ def _writer(file: TextIO, file_format: Format) -> Callable[[dict[str, Any]], Non
 
 @contextmanager
 def _output(out: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a file that gets its name once it is complete: half a list must not pass for a whole one."""
+    """Yield standard output, or a file that gets its name once complete: half a list must not pass for a whole one."""
     if out is None:
         yield sys.stdout
         sys.stdout.flush()

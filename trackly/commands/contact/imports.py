@@ -34,24 +34,24 @@ from trackly.writing import producing, send_order
 from trackly.written import is_given_out
 
 CHUNK = 5_000
-"""Rows between two entries in the state file: what a kill repeats at most."""
+"""Rows between two updates of the state file: what a kill repeats at most."""
 
 MAX_AHEAD = 20_000
-"""Orders that streams may have before it when more are sent. While it has many, nobody knows who may be texted; these
-are about two seconds of its work."""
+"""Backlog of streams at which to stop sending orders. While it is behind, nobody knows who may be texted; these are
+about two seconds of its work."""
 
 PATIENCE = 30.0
-"""Seconds that streams may take no order before the import gives up."""
+"""Seconds without progress of streams after which the import gives up."""
 
 EXAMPLES = 5
-"""Lines that a survey names."""
+"""Maximum lines named by a survey."""
 
 MAX_LINE = 64 << 10
-"""Bytes of a line; a longer one is not a row of a list."""
+"""Maximum bytes of a line; a longer one is not a row of a list."""
 
 
 class Survey(NamedTuple):
-    """Lines of a file: how many there are, how many name no number for certain, and how many one that is not in use."""
+    """The lines of a file: how many there are, how many have no certain number, and how many have an unassigned one."""
 
     lines: int
     rejected: int
@@ -61,9 +61,9 @@ class Survey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What an import does: remove the numbers of a file from a list of an account.
+    """An import: remove the numbers of a file from a list of an account.
 
-    `happened_at` (ms) is that of dated reasons, where the line says nothing else.
+    `happened_at` (ms) applies to dated reasons, unless the line has its own date.
     """
 
     account: str
@@ -75,7 +75,7 @@ class Order:
 
 @dataclass(slots=True)
 class State:
-    """How far an import is. It fits one file, known by its SHA-256, and one order.
+    """An import's progress. It belongs to one file, identified by its SHA-256, and one order.
 
     `offset` is in bytes of the input, `rejects` in bytes of the file of rejected lines, `issued_at` in milliseconds.
     """
@@ -95,9 +95,9 @@ class State:
 
 
 class Import:
-    """One import. `resumed`: an earlier run left a state file, and this one goes on from there.
+    """One import. `resumed`: it continues from an earlier run's state file.
 
-    `parser` makes what reads the lines of the first one; `action` is what the audit log calls it.
+    `parser` creates a line parser from the first line; `action` is its name in the audit log.
     """
 
     action = "contacts.import"
@@ -136,7 +136,7 @@ class Import:
             )
 
     def survey(self, noting: Callable[[Parse], Parse] = lambda parse: parse) -> Survey:
-        """What the file holds, read through before anything is written. `noting` hears of each line that is read."""
+        """Read through the file before anything is written. `noting` is called with each line."""
         lines = rejected = doubtful = 0
         examples: list[str] = []
         with self.path.open("rb") as file:
@@ -158,8 +158,8 @@ class Import:
         return Survey(lines, rejected, doubtful, tuple(examples))
 
     async def run(self, settings: BusSettings, codec: Codec, progress: Progress) -> State:
-        """Import what is left; the state file is gone afterwards. Raises aiokafka.errors.KafkaError,
-        AdminError, and Failed when streams takes nothing."""
+        """Import what is left, then delete the state file. Raises aiokafka.errors.KafkaError, AdminError, and Failed if
+        streams makes no progress."""
         async with producing(settings, linger_ms=5) as producer:
             about, account, reason = (
                 f"list {self.state.list_number or ALL_LISTS}",
@@ -185,7 +185,7 @@ class Import:
         for number, reason, happened_at in rows:
             reason = reason or order.reason
             happened_at = (happened_at or order.happened_at) if reason in DATED_REASONS else None
-            # What is dated is the same in whatever file and run it stands.
+            # A dated order has the same id in whatever file and run it occurs.
             told = (at,) if happened_at is None else (reason, happened_at)
             command = ContactCommand(
                 event_id=derived_id("import", order.account, order.list_number, number, *told),
@@ -225,11 +225,11 @@ class Import:
         yield rows
 
     def parser(self, first_line: str) -> Parse:
-        """What reads the lines of a file that begins so."""
+        """Return a parser for the lines of a file with this first line."""
         return parser_for(self._format, first_line, self._country)
 
     def _parse_of(self, file: BinaryIO) -> Parse:
-        """What reads the lines of the file, which is at its beginning afterwards."""
+        """Return a parser for the file's lines, and rewind the file."""
         try:
             first = _text(_line(file))
         except BadLine:
@@ -264,7 +264,7 @@ class Import:
 
 
 async def _let_streams_follow(admin: Admin, settings: BusSettings) -> None:
-    """Wait while streams has too many orders before it. Raises Failed when it takes none."""
+    """Wait while streams has too many orders to process. Raises Failed if it makes no progress."""
     ahead = await asyncio.to_thread(_ahead, admin, settings)
     moved = time.monotonic()
     while ahead > MAX_AHEAD:
@@ -287,7 +287,7 @@ def _ahead(admin: Admin, settings: BusSettings) -> int:
 
 
 def _line(file: BinaryIO) -> bytes:
-    """The next line; of one that is too long the beginning, with the rest passed over."""
+    """Return the next line; if it is too long, only its beginning."""
     line = file.readline(MAX_LINE)
     rest = line
     while len(rest) == MAX_LINE and not rest.endswith(b"\n"):

@@ -1,7 +1,7 @@
-"""`trackly contacts migrate`: contacts that are recorded under old spellings of a number move to the canonical one.
+"""`trackly contacts migrate`: moves contacts from old spellings of their numbers to the canonical one.
 
-Removals are ordered under the canonical spelling first; once streams has carried them out, the old rows go. So there is
-no moment in which a removed contact may be texted.
+Removals are ordered under the canonical spelling first; once streams has carried them out, the old rows are deleted. So
+at no moment may a removed contact be texted.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from trackly.reading import open_topic
 from trackly.writing import producing, send_order
 
 WAIT = 60.0
-"""Seconds in which streams must carry out what was ordered."""
+"""Seconds for streams to carry out the orders."""
 
 
 async def old_contacts(settings: BusSettings, decoder: Decoder, account: str) -> list[ContactState]:
-    """The newest states of an account's contacts that stand under an old spelling, sorted by number and list."""
+    """Return the newest states of an account's contacts under old spellings, sorted by number and list."""
     found: dict[bytes, tuple[int, bytes | None]] = {}
     async with open_topic(settings, settings.catalogue["contacts"].name, BEGINNING) as topic:
         async for record in topic.rest():
@@ -46,14 +46,15 @@ async def old_contacts(settings: BusSettings, decoder: Decoder, account: str) ->
 
 
 async def migrate(settings: BusSettings, decoder: Decoder, account: str, states: list[ContactState]) -> None:
-    """Move contacts to the canonical spelling. Raises Failed when streams does not carry it out; again is harmless."""
+    """Move contacts to the canonical spelling. Raises Failed if streams does not carry it out; it can be repeated
+    safely."""
     removals = [_order("remove", state, canonical(state.phone_number)) for state in states if not state.active]
     drops = [_order(DROP, state, state.phone_number) for state in states]
     async with producing(settings, linger_ms=5) as producer:
         await write_down(producer, settings, decoder.codec, "contacts.migrate", "", account, contacts=len(states))
         sent = [await send_order(producer, settings, decoder.codec, order) for order in removals]
         await asyncio.to_thread(_until_carried_out, settings, _ends(await asyncio.gather(*sent)))
-        # Under the key that the number has as it is written, not the recipient's: that is where the old row lies.
+        # The key uses the number as written, not the recipient's, because that is where the old row is.
         dropped = [
             await send_order(producer, settings, decoder.codec, order, key=f"{account}:{order.phone_number}".encode())
             for order in drops

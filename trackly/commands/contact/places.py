@@ -35,15 +35,15 @@ STATE_COLUMNS = ("state", "postal_state", "region")
 
 CHUNK = 5_000
 EXAMPLES = 5
-"""Lines that are named."""
+"""Maximum lines that are named."""
 
 
 class BadPlace(ValueError):
-    """A line that says nothing for certain. The text says why."""
+    """A line without certain content. The text says why."""
 
 
 class Located(NamedTuple):
-    """A number, and where it is; both null: as the number says."""
+    """A number, and its location; both null: as its number says."""
 
     number: str
     time_zone: str | None
@@ -108,7 +108,7 @@ def places(
 
 
 def read_places(path: Path, country: str | None) -> Iterator[tuple[int, Located | BadPlace]]:
-    """Lines of a file by their number: what they say, or what is wrong with them."""
+    """Yield a file's lines by number: their content, or what is wrong with them."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
             for number, line in enumerate(file, 1):
@@ -206,12 +206,12 @@ _TOLD = ("may_be_texted", "reason", "held", "not_before", "until", "rule", "code
 
 
 def with_answer(state: dict[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
-    """A contact's state with what a check answers about it, by the same names."""
+    """Return a contact's state with a check's answer about it, by the same names."""
     return state | {name: answer[name] for name in _TOLD} | {"time_zones": list(answer["time_zones"])}
 
 
 def timing_lines(state: dict[str, Any]) -> Iterator[str]:
-    """What is told of the time: of a contact that is active, and not held."""
+    """Return lines about sending times, for a contact that is active and not held."""
     if state["active"] and not state["held"]:
         by = f" ({state['rule']})" if state["rule"] else ""
         why = "capped" if state["reason"] == CAPPED else "quiet"

@@ -1,4 +1,4 @@
-"""One contact as a check judges it, from Kafka: with what the console asks, on a copy of what is about this contact."""
+"""One contact as a check judges it, read from Kafka: the console's logic over a copy of this contact's data alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Standing(NamedTuple):
-    """What is recorded of a contact, and the answer of a check about it, by field name."""
+    """A contact's record, and a check's answer about it, by field name."""
 
     state: ContactState
     answer: dict[str, Any]
@@ -36,7 +36,7 @@ class Standing(NamedTuple):
 async def standing_of(
     settings: BusSettings, decoder: Decoder, accounts: Accounts, account: str, list_number: str, number: str
 ) -> Standing:
-    """The contact on a list, or for the whole account, at this moment. Reads what is about it alone."""
+    """Return the contact on a list, or account-wide, as of now. Reads only its own data."""
     asked = await question_about(settings, decoder, accounts, account, list_number, number)
     try:
         found = asked.view.standing(account, list_number, number)
@@ -49,7 +49,7 @@ async def standing_of(
 async def question_about(
     settings: BusSettings, decoder: Decoder, accounts: Accounts, account: str, list_number: str, number: str
 ) -> Question:
-    """What a console asks about this number, over copies that hold nothing else."""
+    """Return the console's question about this number, over copies that contain nothing else."""
     from bus.clock import moment, now_ms
     from console.contacts.answers import Question
     from console.contacts.pending_orders import PendingOrders, row_of
@@ -62,7 +62,7 @@ async def question_about(
     codec, config = decoder.codec, accounts.accounts.get(account)
     hours = None if config is None else HoursOfAccounts().of(config)
     with Admin(settings) as admin:
-        # First: what was carried out by now is in the states that are read after it.
+        # First: whatever has been carried out by now is in the states read after it.
         committed = admin.group_offsets(settings.group("streams"))
     orders = settings.catalogue["commands"].name
     carried_out = {partition: at for (topic, partition), at in committed.items() if topic == orders}
@@ -103,7 +103,7 @@ async def question_about(
 
 
 def _names(settings: BusSettings, account: str, list_number: str, numbers: Iterable[str]) -> list[str]:
-    """Every name that a contact may be recorded under, that of an erased number too."""
+    """Return every name that a contact may be recorded under, including an erased number's."""
     pseudonyms = settings.pseudonyms
     found: list[str] = []
     for number in numbers:
@@ -115,7 +115,7 @@ def _names(settings: BusSettings, account: str, list_number: str, numbers: Itera
 
 
 async def _read_states(settings: BusSettings, copy: Replica, store: Store, names: Iterable[str]) -> None:
-    """Put into the copy what has the highest version of each name."""
+    """Put the highest version of each name into the copy."""
     for name in names:
         key, newest, version = name.encode(), None, 0
         async for record in _records(settings, "contacts", key, BEGINNING):
@@ -128,7 +128,7 @@ async def _read_states(settings: BusSettings, copy: Replica, store: Store, names
 
 
 async def _records(settings: BusSettings, topic: str, key: bytes, start: Start) -> AsyncIterator[KafkaRecord]:
-    """The records of a key that were there by now."""
+    """Yield a key's records that exist by now."""
     async with open_topic(settings, settings.catalogue[topic].name, start, key) as opened:
         async for record in opened.rest():
             if record.key == key:

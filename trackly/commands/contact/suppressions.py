@@ -1,6 +1,6 @@
-"""Suppression lists as files: the lines of an import read one by one, each a number and, where it says so, a reason.
+"""Suppression list files: parses an import line by line, each a number and an optional reason.
 
-CSV (comma, semicolon or tab; with or without a header) or JSON lines. Pure.
+CSV (comma, semicolon, or tab; with or without a header) or JSON lines. Pure.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from trackly.written import written_number
 Format = Literal["csv", "jsonl"]
 
 NUMBER_COLUMNS = ("number", "phone_number", "phone", "msisdn", "mobile")
-"""Names of the column or field that holds the number, of which the first that is there counts."""
+"""Names of the column or field with the number; the first one present counts."""
 
 _DELIMITERS = ",;\t"
 
 
 class BadLine(ValueError):
-    """A line that names no contact. The text says why."""
+    """A line without a contact. The text says why."""
 
 
 class Suppression(NamedTuple):
-    """A number in E.164 form, the reason that the line gives, or None, and when (ms) it says that this happened."""
+    """A number in E.164, the line's reason or None, and when (ms) the line says it happened."""
 
     number: str
     reason: str | None
@@ -35,13 +35,13 @@ class Suppression(NamedTuple):
 
 
 Parse = Callable[[str], Suppression | None]
-"""Reads a line. None: it holds no contact and need not. Raises BadLine."""
+"""Parses a line. None: it legitimately has no contact. Raises BadLine."""
 
 
 def parser_for(file_format: Format, first_line: str, country: str | None = None) -> Parse:
-    """What reads the lines of a file, by its format and its first line. The first line is to be read with it too.
+    """Return a parser for a file's lines, by its format and first line, which must be parsed with it too.
 
-    `country` (ISO 3166) is that of numbers which name none.
+    `country` (ISO 3166) applies to numbers that name none.
     """
     return partial(_json_line, country=country) if file_format == "jsonl" else _csv_parser(first_line, country)
 
@@ -75,7 +75,7 @@ def _name(cell: str) -> str:
 
 
 def json_object(line: str) -> dict[str, Any] | None:
-    """The object of a line of JSON, None for an empty line. Raises BadLine."""
+    """Parse a line of JSON; None for an empty line. Raises BadLine."""
     if not line.strip():
         return None
     try:

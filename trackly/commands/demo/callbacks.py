@@ -1,4 +1,4 @@
-"""The demo's callbacks, in the providers' own forms, each item with what must become of it."""
+"""The demo's callbacks, in the providers' own formats, each item with its expected outcome."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ TWILIO_TOKEN = "demo-twilio-token"  # noqa: S105 - the demo signs its own callba
 PUBLIC_URL = "https://sms.example.com"
 
 BEGUN_AT = datetime.now(UTC) - timedelta(minutes=30)
-"""When the messages of the demo were sent."""
+"""When the demo's messages were sent."""
 
 
 class Fate(Enum):
-    """What must become of a posted item."""
+    """The expected outcome of a posted item."""
 
     WEBHOOK = "a webhook"
     NOTHING_NEW = "nothing: it repeats what is known, or comes too late"
@@ -32,7 +32,7 @@ class Fate(Enum):
 
 @dataclass(frozen=True)
 class Item:
-    """One report or reply in a callback. `webhook` is the name of the webhook that it must lead to."""
+    """One report or reply in a callback. `webhook` is the name of the webhook it must cause."""
 
     fate: Fate
     webhook: str | None = None
@@ -50,9 +50,9 @@ class Callback:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Callbacks in waves, those that must be turned away, and what must come of it all.
+    """Callbacks in waves, those that must be refused, and the expected outcomes.
 
-    A wave is posted when all webhooks of the one before have arrived: what comes late must come late.
+    A wave is posted once all webhooks of the previous one have arrived, because late items must arrive late.
     """
 
     waves: list[list[Callback]]
@@ -62,17 +62,18 @@ class Traffic:
 
     @property
     def items(self) -> list[Item]:
-        """Every item, in order of posting."""
+        """Every item, in posting order."""
         return [item for wave in self.waves for callback in wave for item in callback.items]
 
     def webhooks(self, waves: int | None = None) -> set[str]:
-        """Names of all webhooks that must have arrived after so many waves; all waves without a number."""
+        """Return the names of all webhooks that must have arrived after this many waves; without a number, all
+        waves."""
         items = [item for wave in self.waves[:waves] for callback in wave for item in callback.items]
         return {item.webhook for item in items if item.webhook} | self.of_several_items
 
 
 def webhook_name(body: dict[str, str]) -> str:
-    """Name of a webhook, as the callbacks foretell it: event, message or number, and state."""
+    """Return a webhook's name as the callbacks predict it: event, message or number, and state."""
     if body["event"] == "delivery":
         return f"delivery {body['message_id']} {body['status']}/{body['status_detail']}"
     if body["event"] == "reply":
@@ -81,7 +82,7 @@ def webhook_name(body: dict[str, str]) -> str:
 
 
 def traffic() -> Traffic:
-    """The demo's traffic; the same at every run."""
+    """Return the demo's traffic; the same on every run."""
     fixed = random.Random(4)
     batches = [_infobip([_delivered(f"ib-{25 * n + k}", 25 * n + k) for k in range(25)]) for n in range(12)]
     repeats = [
@@ -100,7 +101,7 @@ def traffic() -> Traffic:
 
 
 def _stamp(seconds: float) -> str:
-    """A time of the demo as Infobip writes it."""
+    """Format a time of the demo like Infobip."""
     return (BEGUN_AT + timedelta(seconds=seconds)).isoformat(timespec="milliseconds").replace("+00:00", "+0000")
 
 
@@ -149,7 +150,7 @@ def _spam(message_id: str, to: str) -> tuple[dict[str, object], Item]:
 
 
 def _twilio_reports(wave: int) -> Iterator[Callback]:
-    """Messages that are sent, then delivered. Of every second one, `sent` comes last: too late to be news."""
+    """Messages that are sent, then delivered. For every second one, `sent` arrives last: too late to be news."""
     for n in range(60):
         sid = f"SM{n:032x}"
         state = ["sent", "delivered"][wave if n % 2 else 1 - wave]

@@ -38,7 +38,7 @@ from trackly.writing import producing
 
 SCHEDULE = "1s,2s,4s,8s,16s"
 PATIENCE = 60.0
-"""Seconds without a new webhook after which the demo stops waiting for the rest."""
+"""Seconds without a new webhook after which the demo stops waiting."""
 
 
 def demo(
@@ -79,7 +79,7 @@ def demo(
 
 
 class _Run:
-    """One run of the demo against a stack that is up."""
+    """One run of the demo against a running stack."""
 
     def __init__(self, stack: Stack, console: Console, keep: bool) -> None:
         self._keep = keep
@@ -101,7 +101,7 @@ class _Run:
         self._posted_items = 0
 
     async def run(self) -> Ledger:
-        """Configure, post, wait, close the books, show them."""
+        """Configure, post, wait, settle the ledger, and show it."""
         await self._receiver.start()
         await self._configure()
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self._stack.port}", timeout=10) as client:
@@ -127,7 +127,7 @@ class _Run:
         return ledger
 
     async def _stay(self) -> None:
-        """Say where the console is, and keep everything running until Ctrl-C or SIGTERM."""
+        """Print the console's address, and keep everything running until Ctrl-C or SIGTERM."""
         over = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, over.set)
@@ -156,7 +156,7 @@ class _Run:
 
     async def _until_account_is_known(self, client: httpx.AsyncClient) -> None:
         for _ in range(100):
-            # Without a signature a known account answers 403, an unknown one 404.
+            # Without a signature, a known account answers 403, an unknown one 404.
             answer = await client.post(f"/api/webhook-feedbacks/twilio?account={ACCOUNT}")
             if answer.status_code == 403:
                 await asyncio.sleep(1)
@@ -186,7 +186,7 @@ class _Run:
             await asyncio.sleep(0.1)
 
     async def _show_while(self, work: Coroutine[Any, Any, None]) -> None:
-        """Show how far things are while something goes on: a live table, or a line every two seconds off a terminal."""
+        """Show progress meanwhile: a live table or, without a terminal, a line every two seconds."""
         task = asyncio.create_task(work)
         if self._console.is_terminal:
             with Live(console=self._console, get_renderable=self._progress, refresh_per_second=4, transient=True):

@@ -13,7 +13,7 @@ from trackly.commands.demo.receiver import Receiver
 
 @dataclass(frozen=True)
 class Ledger:
-    """What became of the items, and every difference between what is and what must be, as sentences."""
+    """The items' outcomes, and every discrepancy as a sentence."""
 
     posted: int
     delivered_at_once: int
@@ -24,7 +24,7 @@ class Ledger:
 
     @property
     def balances(self) -> bool:
-        """Whether the right side equals the left one and nothing else is wrong."""
+        """Whether both sides are equal and nothing else is wrong."""
         accounted = self.delivered_at_once + self.delivered_after_retries + self.rejected + self.nothing_new
         return self.posted == accounted and not self.problems
 
@@ -36,7 +36,7 @@ def settle(
     contacts: Iterable[ContactState],
     dead: int,
 ) -> Ledger:
-    """Close the books."""
+    """Close the ledger."""
     arrived, retried = set(receiver.arrived), receiver.retried()
     of_items = [item.webhook for item in traffic.items if item.webhook]
     rejected_count = sum(1 for _ in rejected)

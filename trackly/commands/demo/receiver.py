@@ -1,4 +1,4 @@
-"""The demo's customer: verifies every webhook, fails at first, and remembers what it was sent."""
+"""The demo's customer: verifies every webhook, fails at first, and remembers what it received."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OUTAGE = 4.0
 
 
 class Receiver:
-    """An endpoint at `/webhooks`. `attempts` counts requests by webhook id, also those that were answered 503."""
+    """An endpoint at `/webhooks`. `attempts` counts requests by webhook id, including those answered 503."""
 
     def __init__(self, port: int, secret: str) -> None:
         self.url = f"http://127.0.0.1:{port}/webhooks"
@@ -63,11 +63,11 @@ class Receiver:
         return web.Response(status=204)
 
     def retried(self) -> set[str]:
-        """Names of webhooks that arrived after more than one attempt."""
+        """Names of webhooks that arrived after several attempts."""
         return {name for name, webhook_id in self.arrived.items() if self.attempts[webhook_id] > 1}
 
     def _verified(self, request: web.Request, body: bytes) -> bool:
-        """Both signatures, as the documentation tells customers to check them."""
+        """Check both signatures as documented for customers."""
         own = "sha256=" + hmac.new(self._secret.encode(), body, hashlib.sha256).hexdigest()
         key = base64.b64decode(self._secret.removeprefix("whsec_"))
         signed = b".".join(

@@ -1,1 +1,1 @@
-"""`trackly doctor`: what is wrong with a deployment, and what mends it."""
+"""`trackly doctor`: finds problems of a deployment, with their remedies."""

@@ -1,4 +1,4 @@
-"""Examines what accounts say of themselves: secrets, proofs, endpoints."""
+"""Checks accounts' settings: secrets, proofs, endpoints."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from trackly.commands.doctor.findings import Finding
 from trackly.reading import open_topic
 
 LAST_ATTEMPTS = 500
-"""Attempts of each partition that are looked at."""
+"""Attempts examined per partition."""
 
 IN_A_ROW = 5
-"""Failures of an endpoint, with nothing that it took after them, that are told."""
+"""Consecutive failures of an endpoint that are reported."""
 
 
 def unreadable_secrets(accounts: Accounts) -> Iterator[Finding]:
-    """Secrets that cannot be had here. References may well be readable where the services run."""
+    """Report secrets that are unavailable here. References may well be readable where the services run."""
     for config in all_configs(accounts):
         account, what = described(config)
         for secret in secrets_of(config):
@@ -42,7 +42,7 @@ def unreadable_secrets(accounts: Accounts) -> Iterator[Finding]:
 
 
 def without_proof(accounts: Accounts, seen: dict[str, set[str]]) -> Iterator[Finding]:
-    """Providers whose callbacks anybody can send. `seen` are those that have called, by account."""
+    """Report providers whose callbacks anyone could send. `seen` are those that have called, by account."""
     for account in accounts.accounts.values():
         for name in sorted({*account.providers, *seen[account.id]} & {*PROVIDERS, *NETWORKS}):
             trusted = account.trusted_postback_cidrs if name in NETWORKS else account.trusted_cidrs
@@ -58,7 +58,7 @@ def without_proof(accounts: Accounts, seen: dict[str, set[str]]) -> Iterator[Fin
 async def failing_endpoints(
     accounts: Accounts, settings: OutboundSettings, failures: dict[str, tuple[int, str]]
 ) -> AsyncIterator[Finding]:
-    """Endpoints that take nothing. `failures`: how many attempts failed in a row, and how the last one did."""
+    """Report endpoints that accept nothing. `failures`: how many attempts failed in a row, and how the last one did."""
     for name, endpoint in accounts.endpoints.items():
         if (state := state_of(endpoint)) != "active":
             yield Finding(
@@ -80,7 +80,7 @@ async def failing_endpoints(
 
 
 async def providers_seen(settings: OutboundSettings) -> dict[str, set[str]]:
-    """Providers whose callbacks were taken, by account."""
+    """Return providers whose callbacks were accepted, by account."""
     seen: dict[str, set[str]] = defaultdict(set)
     async for record in _records(settings, "callbacks_seen", BEGINNING):
         if isinstance(record, CallbacksSeen) and record.taken:
@@ -89,7 +89,7 @@ async def providers_seen(settings: OutboundSettings) -> dict[str, set[str]]:
 
 
 async def failures_in_a_row(settings: OutboundSettings) -> dict[str, tuple[int, str]]:
-    """Of each endpoint, how many of its last attempts failed since one succeeded, and how the last one failed."""
+    """Return, for each endpoint, how many attempts have failed since one succeeded, and how the last one failed."""
     attempts: dict[str, list[WebhookAttempt]] = defaultdict(list)
     async for record in _records(settings, "webhooks_attempts", END, last=LAST_ATTEMPTS):
         if isinstance(record, WebhookAttempt):
@@ -119,7 +119,7 @@ async def _records(settings: OutboundSettings, topic: str, start: Start, last: i
                     except CodecError:
                         continue
         except Stalled:
-            return  # what Kafka does not give any more is told of elsewhere
+            return  # other findings report what Kafka no longer has
 
 
 async def _refused(endpoint: EndpointConfig, accounts: Accounts, settings: OutboundSettings) -> str | None:

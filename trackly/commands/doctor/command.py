@@ -1,4 +1,4 @@
-"""`trackly doctor`: looks at everything that a deployment needs, and says what mends what is wrong."""
+"""`trackly doctor`: checks everything that a deployment needs, and names the remedy for each problem."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def doctor(
 
 
 def examined() -> Iterator[Finding]:
-    """Everything, in the order in which it is to be mended: each depends on what stands before it."""
+    """Yield all findings, in the order they should be fixed: each depends on earlier ones."""
     invalid = list(machine.settings_of(SERVICES.values()))
     yield from or_fine("settings", invalid, "services would start with them")
     if invalid:

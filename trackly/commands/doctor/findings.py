@@ -1,4 +1,4 @@
-"""What an examination finds, and how an error that it meets becomes a finding."""
+"""Findings of the doctor, and their creation from errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Level = Literal["ok", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`area` is what was looked at, `code` names what was found; `remedy` is empty where nothing is wrong."""
+    """`area` is what was checked, `code` names the finding; `remedy` is empty if nothing is wrong."""
 
     area: str
     code: str
@@ -27,12 +27,12 @@ class Finding:
 
 
 def fine(area: str, text: str) -> Finding:
-    """Nothing is wrong."""
+    """Return a finding that nothing is wrong."""
     return Finding(area, "ok", "ok", text)
 
 
 def failed(area: str, code: str, error: BaseException, remedy: str) -> Finding:
-    """Something cannot be looked at. Raises the error again if it is a bug."""
+    """Return a finding that something cannot be checked. Raises the error again if it is a bug."""
     text = sentence(error)
     if text is None:
         raise error
@@ -40,6 +40,6 @@ def failed(area: str, code: str, error: BaseException, remedy: str) -> Finding:
 
 
 def or_fine(area: str, found: Iterable[Finding], text: str) -> Iterator[Finding]:
-    """What was found, or that nothing is wrong."""
+    """Return the findings, or one that nothing is wrong."""
     findings = list(found)
     yield from findings or [fine(area, text)]

@@ -1,4 +1,4 @@
-"""Examines brokers, topics, groups and clocks."""
+"""Checks brokers, topics, groups, and clocks."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from bus.settings import BusSettings
 from trackly.commands.doctor.findings import Finding, failed, fine, or_fine
 
 OLDEST = (3, 7)
-"""The oldest version of Kafka that is taken."""
+"""The oldest supported version of Kafka."""
 
 SAFE_COPIES = 3
-"""Copies with which one broker may end while another one is being restarted."""
+"""Copies that let one broker fail while another one is being restarted."""
 
 
 def examine(settings: BusSettings) -> Iterator[Finding]:
-    """Everything that brokers tell. The first finding is an error when none answers."""
+    """Return the findings about brokers. The first one is an error if none answers."""
     try:
         with Admin(settings) as admin:
             yield from _brokers(admin, settings)

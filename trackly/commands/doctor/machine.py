@@ -1,4 +1,4 @@
-"""Examines settings, the database, the registry and the machine."""
+"""Checks settings, the database, the registry, and the machine."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from schemas.folder_registry import FolderRegistry, RegistryError
 from trackly.commands.doctor.findings import Finding, failed, fine
 
 LEAST_FREE = 0.05
-"""Part of a disk that must be free."""
+"""Share of a disk that must be free."""
 
 
 def settings_of(classes: Iterable[type[BusSettings]]) -> Iterator[Finding]:
-    """Settings that services would refuse to start with."""
+    """Report settings that services would refuse to start with."""
     told = set()
     for each in classes:
         try:
@@ -32,7 +32,7 @@ def settings_of(classes: Iterable[type[BusSettings]]) -> Iterator[Finding]:
 
 
 def database(url: str) -> Finding:
-    """Whether the database answers and has the tables of this version."""
+    """Whether the database answers and has this version's tables."""
     from sqlalchemy.exc import DBAPIError
 
     from database.engine import DatabaseUrlError, disposing, open_engine
@@ -73,7 +73,7 @@ def registry(settings: BusSettings) -> Finding:
 
 
 def open_files(connections: int) -> Finding:
-    """Whether a process here may have as many files open as ingest wants connections."""
+    """Whether a process may open as many files here as ingest wants connections."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = connections + RESERVED_FILES
     if hard != resource.RLIM_INFINITY and hard < needed:
@@ -85,7 +85,7 @@ def open_files(connections: int) -> Finding:
 
 
 def directory(path: Path) -> Finding:
-    """Whether the data directory can be written, and has room."""
+    """Whether the data directory is writable and has room."""
     there = next(each for each in (path, *path.absolute().parents) if each.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         return Finding(
@@ -101,7 +101,7 @@ def directory(path: Path) -> Finding:
 
 
 def keys(settings: BusSettings) -> Iterator[Finding]:
-    """Keys without which something cannot be done."""
+    """Report missing keys, without which something does not work."""
     if not settings.secret_keys:
         yield Finding(
             "keys", "no_secret_keys", "warning", "TRACKLY_SECRET_KEYS is not set: secrets lie on Kafka in plain text",

@@ -1,4 +1,4 @@
-"""Examines which versions of trackly run: each process says its own when it asks Kafka for the time."""
+"""Checks which versions of trackly are running: each process states its own when it probes Kafka's clock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trackly.commands.doctor.findings import Finding, fine
 from trackly.reading import open_topic
 
 LATELY = 90.0
-"""Seconds for which a process counts as one that runs. Each asks every 30 s (`bus.watch`)."""
+"""Seconds for which a process counts as running. Each probes every 30 s (`bus.watch`)."""
 
 UNTOLD = "one that does not tell its version"
 
@@ -23,7 +23,7 @@ _SERVICES = ("ingest", "streams", "sinks", "console", "mirror")
 
 
 async def running(settings: BusSettings) -> dict[str, set[str]]:
-    """Versions that have run lately, by service. The read model is not among them: it writes nothing to Kafka."""
+    """Return versions running recently, by service, except for the read model, which writes nothing to Kafka."""
     found: dict[str, set[str]] = defaultdict(set)
     since = Start(millis=int((now_seconds() - LATELY) * 1_000))
     async with open_topic(settings, settings.catalogue["clocks"].name, since, end=END) as topic:
@@ -36,7 +36,7 @@ async def running(settings: BusSettings) -> dict[str, set[str]]:
 
 
 def differing(found: Mapping[str, set[str]], ours: str | None = None) -> Iterator[Finding]:
-    """Versions that run beside each other, or beside another one than that of this command."""
+    """Report versions that run side by side, or differ from this command's."""
     ours = metadata.version("trackly") if ours is None else ours
     everywhere = set().union(*found.values())
     shown = ", ".join(f"{service} runs {' and '.join(sorted(found[service]))}" for service in sorted(found))

@@ -175,7 +175,7 @@ def _show(config: EndpointConfig, as_json: bool, **more: Any) -> None:
 
 def _check_reference(secret: str) -> None:
     if not secret.startswith(REFERENCES):
-        # What stands on a command line is seen by everybody on the machine.
+        # Everybody on the machine can see a command line.
         raise typer.BadParameter(
             "is not env:NAME or file:PATH; leave it out to have one generated", param_hint="--secret"
         )

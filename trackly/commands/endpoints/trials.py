@@ -39,7 +39,7 @@ def try_endpoint(
     view = current_accounts()
     config = endpoint_named(view, endpoint)
     if config.url == POLL:
-        raise Failed(f"Nothing is sent to {endpoint}: its receiver asks for its events.")
+        raise Failed(f"Nothing is sent to {endpoint}: its receiver polls for its events.")
     try:
         sent = trial_event(event, config.account, now_ms())
     except KeyError:

@@ -1,4 +1,4 @@
-"""Webhooks that wait: in the delay topics, and parked."""
+"""Counts waiting webhooks: in the delay topics, and parked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trackly.reading import open_topic
 
 
 async def count_waiting(endpoint: str) -> int:
-    """How many webhooks wait for an endpoint, `account/endpoint`: those that no delay tier has let go of yet."""
+    """Return how many webhooks wait for an endpoint, `account/endpoint`, and have not been released by a delay tier."""
     settings = BusSettings()
     with Admin(settings) as admin:
         found = (settings.catalogue.delay_tier_named(name) for name in admin.list_topics())

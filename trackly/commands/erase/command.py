@@ -1,4 +1,4 @@
-"""`trackly erase`: what is known of a number goes, and what stays for how long is said."""
+"""`trackly erase`: erases a number, and says what remains for how long."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from trackly.reading import read_accounts
 from trackly.writing import producing, send_order
 
 WAIT = 30.0
-"""Seconds to wait for streams to carry the orders out; with running workers it takes about three."""
+"""Seconds to wait for streams to carry out the orders; it usually takes about three."""
 
 ELSEWHERE = (
     "The read model deletes its rows of the number as soon as it reads the order; `trackly read-model status` tells"
@@ -78,7 +78,7 @@ def erase(
     if not yes:
         confirm(f"Erase {phone} from every list of {account}? It cannot be undone.")
     codec = Codec(registry_for(settings.schema_registry_url))
-    closed_after_ms = _closed_after_ms(settings)  # and whether all topics are there, before anything is done
+    closed_after_ms = _closed_after_ms(settings)  # and that all topics exist, before anything is done
     lists = asyncio.run(_lists(settings, codec, account)) + list(also or ())
     with Admin(settings) as admin:
         orders = asyncio.run(_order(settings, codec, account, phone, lists))
@@ -122,7 +122,7 @@ async def _lists(settings: BusSettings, codec: Codec, account: str) -> list[str]
 async def _order(
     settings: BusSettings, codec: Codec, account: str, number: str, lists: list[str]
 ) -> dict[Partition, int]:
-    """Order the erasure on each list, and on none; the offset behind the last order, by partition."""
+    """Order the erasure on each list, and outside of lists; returns the offset after the last order, by partition."""
     async with producing(settings) as producer:
         # Without the number, which must not live on in the log.
         await write_down(producer, settings, codec, "contact.erase", "", account, lists=lists, contacts=1)
@@ -132,16 +132,16 @@ async def _order(
 
 
 def _are_carried_out(admin: Admin, settings: BusSettings, orders: dict[Partition, int]) -> bool:
-    """Whether streams carries the orders out in time.
+    """Whether streams carries out the orders in time.
 
-    Its offsets move when what a record leads to is durable: the rows of contacts and messages, and the order that it
-    sends on to where clicks are.
+    Its offsets move once a record's results are durable: rows of contacts and messages, and the order forwarded to the
+    clicks.
     """
     deadline = time.monotonic() + WAIT
     links, commands = settings.catalogue["links"].name, settings.catalogue["commands"].name
     if not _reaches(admin, settings.group("streams"), orders, deadline):
         return False
-    # From the id by which a channel knows the person to the number, and from the number to every such id.
+    # Orders go from a channel's id to the person's number, and from the number to every such id.
     for _ in range(2):
         passed_on = {(commands, partition): end for partition, end in admin.end_offsets(commands).items()}
         if not _reaches(admin, settings.group("streams"), passed_on, deadline):

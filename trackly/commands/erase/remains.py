@@ -1,4 +1,4 @@
-"""What compacted topics still hold of a number of an account, record by record, whether it counts any more or not."""
+"""Counts what compacted topics still hold of an account's number, record by record, current or superseded."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bus.settings import BusSettings
 from trackly.reading import open_topic
 
 TOPICS = ("contacts", "places", "table_contacts", "table_messages", "table_clicks")
-"""Topics (catalogue short names) that keep what is newest of a key, and may have a number in key or value. Keys begin
-with the account, but for those of clicks, whose rows name it."""
+"""Topics (catalogue short names) that keep each key's newest record, and may have a number in key or value. Keys begin
+with the account, except for clicks, whose rows name it."""
 
 
 class Remains(NamedTuple):
-    """Records of a partition that hold the number, and deletions that name it."""
+    """A partition's records that contain the number, and tombstones that name it."""
 
     topic: str
     partition: int
@@ -24,7 +24,7 @@ class Remains(NamedTuple):
 
 
 async def remains(settings: BusSettings, account: str, number: str) -> list[Remains]:
-    """Read the topics whole, as Kafka has them. Raises Failed, bus.admin.BrokerUnavailable."""
+    """Read the topics completely. Raises Failed, bus.admin.BrokerUnavailable."""
     found: list[Remains] = []
     for topic in TOPICS:
         counts: dict[int, list[int]] = {}
@@ -37,9 +37,9 @@ async def remains(settings: BusSettings, account: str, number: str) -> list[Rema
 
 
 def names(record: Any, account: str, number: str) -> bool:
-    """Whether a record of the account has the number in its key or value, and no longer one of which it is a part.
+    """Whether a record of the account has the number in its key or value, and not as part of a longer one.
 
-    Providers write numbers without the plus sign too.
+    Providers also write numbers without the plus sign.
     """
     key, value = record.key or b"", record.value or b""
     is_click = key.startswith(b"click:") and f'"{account}"'.encode() in value

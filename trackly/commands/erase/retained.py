@@ -28,7 +28,7 @@ _TABLES = {
 
 @dataclass(frozen=True, slots=True)
 class Retained:
-    """A topic that may hold a number: what in it does, and when (ms) it is gone at the latest."""
+    """A topic that may contain a number: where in it, and by when (ms) it is gone."""
 
     topic: str
     holds: str
@@ -37,10 +37,10 @@ class Retained:
 
 
 def retained(catalogue: Catalogue, now: int, closed_after_ms: Mapping[str, int]) -> list[Retained]:
-    """The topics that may still hold a number which is erased now, those that keep it longest first.
+    """Return the topics that may still contain a number erased now, longest retention first.
 
-    `closed_after_ms`: how old a topic's newest segment may become. Kafka deletes and cleans only segments that are
-    closed: so records live longer than their retention says.
+    `closed_after_ms`: the maximum age of a topic's newest segment. Kafka deletes and compacts only closed segments, so
+    records outlive their retention.
     """
     found = []
     for topic in catalogue.values():

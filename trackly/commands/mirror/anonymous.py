@@ -1,4 +1,4 @@
-"""Records without numbers: pseudonyms stand for them, and what people wrote is left out. No I/O."""
+"""Records without numbers: pseudonyms replace them, and people's texts are omitted. No I/O."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from schemas.pseudonyms import Pseudonyms
 from schemas.records import Record
 
 LEFT_OUT = ""
-"""Stands for a text that cannot be null."""
+"""Replaces a text that cannot be null."""
 
 
 def anonymous(record: Record, pseudonyms: Pseudonyms) -> Record:
-    """The same record for somebody who must not see numbers.
+    """Return a record for readers who must not see numbers.
 
-    Ids of messages and clicks stay: they join events to one another, and lead to a number only for those who may read
-    the other topics.
+    Ids of messages and clicks stay: they connect events, and lead to a number only for readers of the other topics.
     """
     changes: dict[str, Any] = {}
     account = str(getattr(record, "account", None) or "")
@@ -33,7 +32,7 @@ def anonymous(record: Record, pseudonyms: Pseudonyms) -> Record:
 
 
 def recipient_of(record: Record) -> str | None:
-    """The number, or pseudonym, that an event is about."""
+    """Return the number or pseudonym of an event's recipient."""
     found: str | None = getattr(record, "phone_number", None) or getattr(record, "to", None)
     return found
 

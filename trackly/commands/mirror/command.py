@@ -1,6 +1,6 @@
-"""`trackly mirror`: repeats the event topics without numbers, for those who must not see any.
+"""`trackly mirror`: copies the event topics without numbers, for readers who must not see any.
 
-A record is written and acknowledged before the offset of its source moves: at least once, like everything else.
+A record is written and acknowledged before its source's offset moves: at least once, like everything else.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def mirror() -> None:
 
 
 class Mirror:
-    """Repeats the records of some topics: `mirrors` are what they become, by the name of the source."""
+    """Copies the records of some topics: `mirrors` are their targets, by the name of the source."""
 
     def __init__(self, settings: MirrorSettings, mirrors: Mapping[str, Topic], pseudonyms: Pseudonyms) -> None:
         self.health = Health("mirror", settings)
@@ -81,11 +81,11 @@ class Mirror:
         self.health.checks.append(self._producer.problem)
 
     def stop(self) -> None:
-        """End soon."""
+        """Stop soon."""
         self._stop.set()
 
     async def run(self) -> None:
-        """Repeat until `stop`. Raises LayoutError when topics do not fit any more."""
+        """Copy until `stop`. Raises LayoutError if the topics no longer fit."""
         await self._server.start()
         await self._producer.start()
         try:
@@ -119,7 +119,7 @@ class Mirror:
             log.warning("%s[%d] offset %d is left out: %s", record.topic, record.partition, record.offset, error)
             return None
         account, recipient = getattr(event, "account", ""), recipient_of(event)
-        # Without a recipient the key is an id of the provider's or of a click.
+        # Without a recipient, the key is a provider's id or a click's.
         key = recipient_key(account, recipient) if recipient is not None else record.key
         return await self._producer.send(topic.name, self._codec.encode(event), key=key, headers=list(record.headers))
 
@@ -139,5 +139,5 @@ async def _commit(consumer: Any) -> None:
     try:
         await consumer.commit()
     except CommitFailedError:
-        # The partitions went to another process, which repeats what was not committed.
+        # The partitions have moved to another process, which repeats what was not committed.
         log.warning("a commit came too late: what was mirrored last comes again")

@@ -8,7 +8,7 @@ from bus.settings import BusSettings
 
 
 class MirrorSettings(BusSettings):
-    """What the mirror needs beside the settings of Kafka."""
+    """Settings of the mirror besides those for Kafka."""
 
     host: str = Field(
         default="127.0.0.1",

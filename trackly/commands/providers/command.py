@@ -35,10 +35,10 @@ from trackly.output import Json, Yes, confirm, json_line, say, table
 from trackly.reading import open_topic, read_accounts
 
 CONTACT = "+12025550199"
-"""A number that nobody has: 555-0100 to 555-0199 are kept for fiction."""
+"""A number that nobody has: 555-0100 to 555-0199 are reserved for fiction."""
 
 LIST_NUMBER = "+12025550100"
-"""Stands for the list of an account that has none."""
+"""Stands in for the list of an account without lists."""
 
 OUTCOMES = (*dict.fromkeys(TOPICS.values()), "rejected")
 """Topics, by short name, where a callback may come out."""
@@ -56,7 +56,7 @@ providers = typer.Typer(no_args_is_help=True, add_completion=False)
 
 @dataclass
 class Fate:
-    """What became of one sample: how it was answered, the topic where it came out, and what as."""
+    """The outcome of one sample: its answer, the topic where it came out, and its kind there."""
 
     sample: Sample
     status: int
@@ -85,7 +85,7 @@ def list_providers(
 ) -> None:
     """List providers and networks: the URL for each, and which setting of the account or of ingest authenticates it."""
     if account is not None:
-        from trackly.commands.providers.setups import list_setups  # the database's library takes time
+        from trackly.commands.providers.setups import list_setups  # the database library is slow to import
 
         list_setups(account, as_json)
         return
@@ -135,7 +135,7 @@ def list_codes(
     counts as a failure. To give a code another class, add a line to the account's settings: `codes = { "twilio 30500" =
     "neutral" }`. The list comes from the read model.
     """
-    from trackly.commands.providers.codes import list_codes as show  # the database's library takes time
+    from trackly.commands.providers.codes import list_codes as show  # the database library is slow to import
 
     show(account, millis_since(since), everything, as_json)
 
@@ -150,7 +150,7 @@ def list_receivers(
 
     An opt-out to one of them removes from every list of the account. The list comes from the read model.
     """
-    from trackly.commands.providers.receivers import list_receivers as show  # the database's library takes time
+    from trackly.commands.providers.receivers import list_receivers as show  # the database library is slow to import
 
     show(account, millis_since(since), as_json)
 
@@ -241,7 +241,7 @@ async def _test(name: str, account: str, url: str | None, timeout: float, yes: b
 
 
 async def _post(base: str, targets: list[str], requests: list[CallbackRequest]) -> list[tuple[int, str]]:
-    """Status and code of each answer, in order."""
+    """Return status and code of each answer, in order."""
     answers = []
     async with httpx.AsyncClient(timeout=15) as client:
         for target, request in zip(targets, requests, strict=True):
@@ -249,7 +249,7 @@ async def _post(base: str, targets: list[str], requests: list[CallbackRequest]) 
                 headers = [(key.encode(), value.encode("latin-1", "replace")) for key, value in request.headers.items()]
                 answer = await client.request(request.method, base + target, content=request.body, headers=headers)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
-                # The error's own text may hold the URL, and with it a secret.
+                # The error's own text may contain the URL, and with it a secret.
                 what = f"Nothing answers at {base} ({type(error).__name__})"
                 raise Failed(f"{what}: start ingest, or pass its address with --url.") from None
             answers.append((answer.status_code, _code(answer)))
@@ -328,7 +328,7 @@ def _setting(name: str) -> str:
 
 
 def _written_down(settings: BusSettings) -> str:
-    """Address of the ingest of a running `trackly up`, else the usual one on this machine."""
+    """Return the ingest address recorded by a running `trackly up`, or else the default one on this machine."""
     try:
         found: Any = json.loads((settings.data_dir / ADDRESSES).read_text("utf-8"))
         return str(found["ingest_url"])

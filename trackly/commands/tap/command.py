@@ -24,7 +24,7 @@ from trackly.reading import parse_start
 FORMATS = (".jsonl", ".csv", ".parquet")
 
 MOST_VALUES = 1_000_000
-"""Different values that are counted at most: more are a mistake, and memory is not endless."""
+"""Maximum distinct values to count, to bound memory; more are probably a mistake."""
 
 
 def tap(
@@ -111,7 +111,7 @@ class Lines:
         self._raw = raw
 
     def take(self, records: Sequence[KafkaRecord]) -> int | None:
-        """Print what fits; None when enough was printed."""
+        """Print matching records; None once enough were printed."""
         shown = 0
         for record in records:
             line = self._decoder.line(record, self._raw)
@@ -125,7 +125,7 @@ class Lines:
         return shown
 
     def checkpoint(self, last: bool) -> Remembered | None:
-        """What was printed is gone."""
+        """Nothing to do: printed lines are final."""
         return {}
 
 
@@ -139,7 +139,7 @@ class Count:
         self._simple = not any("." in path for path in paths)
 
     def take(self, records: Sequence[KafkaRecord]) -> int | None:
-        """Count what fits. Raises Failed for more different values than memory has room for."""
+        """Count matching records. Raises Failed for more distinct values than memory allows."""
         read, counts, paths = self.rows.read, self.counts, self._paths
         wanted = 0
         for record in records:
@@ -160,11 +160,11 @@ class Count:
         return wanted
 
     def checkpoint(self, last: bool) -> Remembered | None:
-        """Each run counts what is new since the one before."""
+        """Nothing to do: each run counts what is new since the last one."""
         return {} if last else None
 
     def lines(self) -> list[dict[str, Any]]:
-        """An object for each combination of values, the most frequent first, the rest by value."""
+        """Return an object for each combination of values, most frequent first, otherwise by value."""
         timed = {field["name"] for field in self.rows.fields if is_time(field["type"])}
         found = [
             {**{path: _shown(value, path in timed) for path, value in zip(self._paths, key, strict=True)}, "count": n}
@@ -189,7 +189,7 @@ def _count(settings: BusSettings, question: Question, position: Position | None,
 def _export(settings: BusSettings, question: Question, position: Position | None, out: Path) -> None:
     if position is not None and not position.remembered:
         refuse_others(out)
-        # From here on the file is this export's, however early a run ends.
+        # From here on, the file belongs to this export, however early a run ends.
         position.save(position.next, {"bytes": 0, "files": 0})
     resumed = None if position is None else position.remembered
     rows = None
@@ -213,7 +213,7 @@ def _export(settings: BusSettings, question: Question, position: Position | None
 def _ended(
     settings: BusSettings, question: Question, sink: Any, position: Position | None, quiet: bool = False
 ) -> bool:
-    """Read; whether it came to its end by itself."""
+    """Read; returns whether it reached the end by itself."""
     try:
         asyncio.run(read_history(settings, question, sink, position, quiet))
     except KeyboardInterrupt:

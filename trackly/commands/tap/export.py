@@ -1,4 +1,4 @@
-"""Writes records to a file: JSON lines or CSV here, Parquet in `parquet.py`, by the ending of the file's name."""
+"""Writes records to a file: JSON lines or CSV here, Parquet in `parquet.py`, by file name extension."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ PLACE = ("kafka_partition", "kafka_offset", "kafka_timestamp", "kafka_key", "kaf
 """Columns before those of the record. `kafka_deleted`: the record has no value, which deletes its key."""
 
 Remembered = Mapping[str, Any]
-"""What the position of an earlier run remembers of its file; empty at the first run."""
+"""What an earlier run's position remembers of its file; empty on the first run."""
 
 
 class Export:
-    """A sink that writes a file. While it is written its name ends with `.part`, unless the export can be resumed."""
+    """A sink that writes a file. Until it is complete, its name ends with `.part`, unless the export can be resumed."""
 
     def __init__(self, path: Path, resumed: Remembered | None) -> None:
-        """Raises Failed where a file is there that this is not a continuation of."""
+        """Raises Failed if the file exists and this is not its continuation."""
         if not resumed:
             refuse_others(path)
         self.path = path
         self.written = 0
 
     def take(self, records: Sequence[KafkaRecord]) -> int | None:
-        """Write what fits; how many that were."""
+        """Write matching records; returns their number."""
         raise NotImplementedError
 
     def checkpoint(self, last: bool) -> Remembered | None:
-        """Make durable what was written; what a later run needs to know. None: not yet."""
+        """Make written data durable; returns what a later run needs to know. None: not yet."""
         raise NotImplementedError
 
     def close(self) -> list[Path]:
-        """The export is complete: the files that it wrote."""
+        """Complete the export; returns the files it wrote."""
         raise NotImplementedError
 
 
 def refuse_others(path: Path) -> None:
-    """Raise Failed where there is a file already, which is not this export's."""
+    """Raise Failed if there is a file that is not this export's."""
     if path.exists():
         raise Failed(f"{path} already exists: choose another file, or remove it.")
 
 
 class _Lines(Export):
-    """A file of lines. A resumed one is cut to what the position knows of, and written on."""
+    """A file of lines. When resumed, it is truncated to the known position, and continued."""
 
     def __init__(self, path: Path, resumed: Remembered | None) -> None:
         super().__init__(path, resumed)
@@ -85,7 +85,7 @@ class _Lines(Export):
 
 
 class JsonLines(_Lines):
-    """The lines that `trackly tap` prints."""
+    """The same lines that `trackly tap` prints."""
 
     def __init__(
         self, path: Path, resumed: Remembered | None, decoder: Decoder, conditions: Sequence[Condition]
@@ -104,7 +104,7 @@ class JsonLines(_Lines):
 
 
 class Csv(_Lines):
-    """One column a field; times as ISO 8601, lists and maps as JSON, nothing for null, and no text a formula."""
+    """One column per field; times in ISO 8601, lists and maps as JSON, nothing for null, and no formulas."""
 
     def __init__(self, path: Path, resumed: Remembered | None, rows: Rows) -> None:
         super().__init__(path, resumed)
@@ -123,14 +123,14 @@ class Csv(_Lines):
 
 
 def place_of(record: KafkaRecord, time: Callable[[int], Any]) -> tuple[Any, ...]:
-    """Values of the columns `PLACE`. A key is text, or base64 where it is none."""
+    """Return the values of the columns `PLACE`. A key is text, or base64 if it is not text."""
     key = None if record.key is None else text_or_base64(record.key)
     shown = key["base64"] if isinstance(key, dict) else key
     return record.partition, record.offset, time(record.timestamp), shown, record.value is None
 
 
 def part_of(path: Path) -> Path:
-    """Where a file is written until it is complete."""
+    """Return where a file is written until it is complete."""
     return path.with_name(f"{path.name}.part")
 
 

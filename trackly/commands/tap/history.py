@@ -1,4 +1,4 @@
-"""Reads the past of a topic: a stretch of it, what fits, with progress and a position to go on from."""
+"""Reads a range of a topic's past: matching records, with progress and a resumable position."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from trackly.progress import Progress
 from trackly.reading import open_topic
 
 BATCH = 4_000
-"""Records taken at a time: enough to be quick, few enough that memory does not grow with them."""
+"""Records read at a time: enough for speed, few enough to bound memory."""
 
 SAVE_EVERY = 5.0
-"""Seconds between two writes of the position."""
+"""Seconds between saves of the position."""
 
 Values = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What of a topic is wanted. Without an `end`, what was there at the beginning, or with `follow` for ever."""
+    """What to read of a topic. Without an `end`, what existed at the start or, with `follow`, forever."""
 
     topic: str
     start: Start
@@ -43,17 +43,17 @@ class Question:
 
 
 class Sink(Protocol):
-    """Takes records of a topic, oldest first in each partition."""
+    """Takes a topic's records, oldest first in each partition."""
 
     def take(self, records: Sequence[KafkaRecord]) -> int | None:
-        """How many of them were wanted; None when no more are."""
+        """Return how many of them were wanted; None to stop."""
 
     def checkpoint(self, last: bool) -> Mapping[str, Any] | None:
-        """Make durable what was taken; what to remember of it beside the position. None: not yet."""
+        """Make what was taken durable; returns what to store with the position. None: not yet."""
 
 
 class Position:
-    """How far a topic has been read, in a file, so that a later run goes on from there."""
+    """How far a topic has been read, stored in a file, so that a later run can continue."""
 
     def __init__(self, path: Path, question: Question) -> None:
         self._path = path
@@ -66,17 +66,17 @@ class Position:
 
     @property
     def next(self) -> dict[int, int]:
-        """Offset to read next, by partition; empty at the first run."""
+        """Next offset by partition; empty on the first run."""
         return {int(partition): offset for partition, offset in self._saved.get("next", {}).items()}
 
     @property
     def remembered(self) -> Mapping[str, Any]:
-        """What the sink wanted to remember."""
+        """What the sink asked to remember."""
         found: Mapping[str, Any] = self._saved.get("sink", {})
         return found
 
     def check(self, topic_id: str) -> None:
-        """Note which topic this is the position in. Raises Failed when it is of an earlier one of this name."""
+        """Record the topic's identity. Raises Failed if the position belongs to an earlier topic of the same name."""
         known = self._saved.get("topic_id", topic_id)
         if known != topic_id:
             raise Failed(
@@ -86,7 +86,7 @@ class Position:
         self._topic_id = topic_id
 
     def save(self, positions: Mapping[int, int], remembered: Mapping[str, Any]) -> None:
-        """Write the position; a reader sees the old file or the new one."""
+        """Write the position atomically."""
         known = {} if self._topic_id is None else {"topic_id": self._topic_id}
         self._saved = {
             **self._asked,
@@ -112,10 +112,10 @@ class Position:
 
 
 class Rows:
-    """The values of some fields, of those records of a topic that fit: times in milliseconds, bytes as they are.
+    """The values of some fields, for a topic's matching records: times in milliseconds, bytes unchanged.
 
-    A record without a value gives None for each field and fits only where nothing is asked. `unreadable` counts the
-    records that are none of the topic's.
+    A record without a value has None for each field, and matches only without conditions. `unreadable` counts records
+    that are not the topic's.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Rows:
         self.unreadable = 0
 
     def read(self, record: KafkaRecord) -> Values | None:
-        """The values, or None for a record that does not fit or is not readable."""
+        """Return the values, or None for a record that does not match or cannot be read."""
         if record.value is None:
             return None if self._checks else {field["name"]: None for field in self.fields}
         try:
@@ -156,7 +156,7 @@ class Rows:
 async def read_history(
     settings: BusSettings, question: Question, sink: Sink, position: Position | None = None, quiet: bool = False
 ) -> None:
-    """Give a sink what was asked for, and save the position while it goes on. Raises Failed, BrokerUnavailable."""
+    """Feed a sink the requested records, and save the position on the way. Raises Failed, BrokerUnavailable."""
     opening = open_topic(
         settings, question.topic, question.start, end=question.end, positions=position.next if position else None
     )
@@ -168,7 +168,7 @@ async def read_history(
         try:
             await _read(topic, question, sink, position, progress.add if progress else lambda records: None)
         except Exception:
-            # The sink may have taken half of a batch: what was saved last is true of both.
+            # The sink may have taken half of a batch: what was saved last is true for both.
             is_whole = False
             raise
         finally:
@@ -204,7 +204,7 @@ async def _read(
         if now - saved_at >= SAVE_EVERY:
             await _save(topic, sink, position)
             saved_at = now
-        # Writing would tell, but only when the next record comes.
+        # A write would reveal it, but only with the next record.
         if is_unread():
             return
 

@@ -34,12 +34,12 @@ STANDARD_INPUT = "-"
 
 
 class Deactivations(Import):
-    """An import of numbers that were given up, from every list of the account."""
+    """An import of deactivated numbers, from every list of the account."""
 
     action = "contacts.deactivations"
 
     def parser(self, first_line: str) -> Parse:
-        """What reads the lines of a file that begins so."""
+        """Return a parser for the lines of a file with this first line."""
         return parser_of(first_line, self.state.issued_at)
 
 
@@ -126,7 +126,7 @@ async def _run(work: Deactivations, settings: BusSettings, codec: Codec) -> Any:
 
 
 def _look_through(work: Deactivations) -> tuple[Survey, dict[str, Any]]:
-    """What the file holds, and how many numbers by reason and day. Raises Failed for a number without a date."""
+    """Return the file's content, and its numbers by reason and day. Raises Failed for a number without a date."""
     reasons: Counter[str] = Counter()
     days: Counter[str] = Counter()
     undated = 0
@@ -166,7 +166,7 @@ def _tell(survey: Survey, found: dict[str, Any], named: date | None) -> None:
 def _input(
     file: str | None, source: str | None, day: date | None, user: str | None, secret: str | None, url: str | None
 ) -> Iterator[tuple[Path, date | None]]:
-    """The file to read by lines, and the day that it is of, where that is known."""
+    """Return the file to read by lines, and its day, if known."""
     if source is not None:
         day = day or datetime.now(UTC).date() - DAY
         yield asyncio.run(fetch(Wanted(source, day, user, secret, url))), day
@@ -189,7 +189,7 @@ def _input(
 
 
 def _must_be_converted(path: Path) -> bool:
-    """Whether a file is no lines that can be read one by one: a zip, or JSON."""
+    """Whether a file cannot be read by lines: a zip, or JSON."""
     with path.open("rb") as file:
         head = file.read(1 << 10).lstrip()
     if head.startswith((b"PK\x03\x04", b"[")):
@@ -203,7 +203,7 @@ def _must_be_converted(path: Path) -> bool:
 
 
 def _converted(path: Path, name: str) -> Path:
-    """The lines of a file, in a file beside it. The same file gives the same lines, so that a run can go on."""
+    """Return a file's lines, in a file beside it. The same input gives the same lines, so that a run can continue."""
     target = path.with_name(path.name + ".lines")
     try:
         with path.open("rb") as file:

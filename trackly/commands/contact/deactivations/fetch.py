@@ -1,7 +1,7 @@
-"""Fetches files of deactivated numbers that are an answer of a provider's API.
+"""Fetches files of deactivated numbers from a provider's API.
 
-Addresses are held to the rules for everything that goes out: public ones over HTTPS, or what TRACKLY_ALLOW_HTTP and
-TRACKLY_ALLOW_SUBNETS allow. A redirect is followed once, and without the credentials.
+Addresses must follow the rules for all outgoing requests: public ones over HTTPS, or those that TRACKLY_ALLOW_HTTP and
+TRACKLY_ALLOW_SUBNETS allow. A redirect is followed once, without the credentials.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from trackly.output import say
 TIMEOUT = aiohttp.ClientTimeout(total=600, connect=15, sock_read=60)
 
 MOST_BYTES = 1 << 30
-"""Bytes of one file, or of all pages of a report."""
+"""Maximum bytes of one file, or of all pages of a report."""
 
 MOST_PAGES, PAGE = 20_000, 1_000
-"""Pages of all reports of a day, and the records that one is asked for."""
+"""Maximum pages of all reports of a day, and the records requested per page."""
 
 TRIES, PAUSE = 5, 2.0
-"""How often a page is asked for that is answered 429 or 5xx; seconds before the second time, doubled each time."""
+"""Attempts for a page answered 429 or 5xx; seconds before the second one, doubled each time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is fetched: the file of a day. `user` and `secret` are references, `url` where the provider answers."""
+    """The file to fetch, for one day. `user` and `secret` are references, `url` is where the provider answers."""
 
     source: str
     day: date
@@ -49,7 +49,7 @@ class Wanted:
 
 
 class Source(NamedTuple):
-    """A provider: where it answers by default, whether it wants a user beside the secret, and how its file is got."""
+    """A provider: its default address, whether it needs a user besides the secret, and how to get its file."""
 
     url: str | None
     has_user: bool
@@ -57,7 +57,7 @@ class Source(NamedTuple):
 
 
 class Client:
-    """Asks one provider. Every failure is a Failed that names no secret."""
+    """Client for one provider. Every failure is a Failed without secrets."""
 
     def __init__(
         self, session: aiohttp.ClientSession, settings: OutboundSettings, base: str, auth: str, pause: float
@@ -70,11 +70,11 @@ class Client:
         self._taken = 0
 
     async def get(self, path: str, **query: str) -> aiohttp.ClientResponse:
-        """The answer to a request with the credentials. The caller releases it."""
+        """Return the answer to a request with credentials. The caller releases it."""
         return await self._ask(self._base.joinpath(path.lstrip("/")).with_query(query), {"Authorization": self._auth})
 
     async def json(self, path: str, **query: str) -> Any:
-        """The JSON of an answer 200. Asks again where the provider is busy."""
+        """Return the JSON of a 200 answer. Retries while the provider is busy."""
         for wait in (*(self._pause * 2**n for n in range(TRIES - 1)), None):
             async with await self.get(path, **query) as answer:
                 if answer.status == 200:
@@ -86,20 +86,21 @@ class Client:
         raise refused(answer.status)
 
     async def follow(self, text: str, out: BinaryIO) -> None:
-        """Write what lies at the URL to which a provider points: without the credentials, and no further."""
+        """Write the content of a URL that the provider refers to, without credentials, and without following it
+        further."""
         async with await self._ask(self._checked(text), {}) as answer:
             if answer.status != 200:
                 raise refused(answer.status)
             await self.write(answer, out)
 
     async def write(self, answer: aiohttp.ClientResponse, out: BinaryIO) -> None:
-        """Write the body of an answer."""
+        """Write an answer's body."""
         async for chunk in answer.content.iter_chunked(1 << 16):
             self._take(len(chunk))
             out.write(chunk)
 
     async def read(self, answer: aiohttp.ClientResponse) -> bytes:
-        """The body of an answer."""
+        """Return an answer's body."""
         chunks = []
         async for chunk in answer.content.iter_chunked(1 << 16):
             self._take(len(chunk))
@@ -130,7 +131,7 @@ class Client:
 
 
 def refused(status: int) -> Failed:
-    """What a person is told of an answer that is not a file."""
+    """Describe an answer that is not a file."""
     told = {
         401: "it does not take the credentials",
         403: "these credentials may not have the file: providers open it on request",
@@ -194,9 +195,9 @@ https://www.infobip.com/docs/api/connectivity/number-activation-state"""
 
 
 async def fetch(wanted: Wanted, settings: OutboundSettings | None = None, *, pause: float = PAUSE) -> Path:
-    """Fetch the file of a day into the data directory; gives its path, whose lines can be read one by one.
+    """Fetch a day's file into the data directory; returns its path, whose lines can be read one by one.
 
-    One that is there already is taken as it is: a run that was interrupted goes on with the same lines. Raises Failed.
+    An existing file is reused: an interrupted run continues with the same lines. Raises Failed.
     """
     settings = settings or OutboundSettings()
     source = SOURCES[wanted.source]

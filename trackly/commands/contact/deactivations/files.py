@@ -25,30 +25,30 @@ DAY = timedelta(days=1)
 NUMBERS = (*NUMBER_COLUMNS, "destination", "mdn", "tn", "msisdns")
 DATES = ("happened_at", "date", "deactivation_date", "deactivated_at", "effective_date")
 STATES = ("type", "status", "state")
-"""Names of the column or field that holds the number, when it was given up, and what became of it."""
+"""Names of the columns or fields for the number, when it was deactivated, and its new state."""
 
 GIVEN_UP: Mapping[str, str] = {
     "deactivation": "deactivated", "deactivated": "deactivated", "deact": "deactivated", "transfer": "deactivated",
     "disconnected": "deactivated", "reassigned": "reassigned", "reassignment": "reassigned",
 }  # fmt: skip
-"""What a line may say became of a number -> the reason of the removal."""
+"""A line's word for the new state of a number -> the reason of the removal."""
 
 PASSING = frozenset({"suspension", "suspended", "suspend", "reactivation", "reactivated", "resume", "activation"})
-"""What may become of a number without its being given up: it is left as it is. Infobip says of an activation that its
-number must opt in again; the deactivation before it has removed it."""
+"""States of a number that is not deactivated and stays as it is. Infobip says that an activated number must opt in
+again; its earlier deactivation has removed it."""
 
 MOST_UNPACKED = 2 << 30
-"""Bytes of all files in a zip."""
+"""Maximum bytes of all files in a zip."""
 
 MOST_PAGE = 64 << 20
-"""Bytes of a page of JSON."""
+"""Maximum bytes of a JSON page."""
 
 _DATE_IN_NAME = re.compile(r"(?<![0-9])(20[0-9]{2})[-_]?([01][0-9])[-_]?([0-3][0-9])(?![0-9])")
 _NORTH_AMERICAN = re.compile(r"(?:\+?1)?([2-9][0-9]{9})")
 
 
 def date_in(name: str) -> date | None:
-    """The day that a file's name tells: deactivations-2026-11-20.txt, 20261120.zip."""
+    """Return the day in a file's name: deactivations-2026-11-20.txt, 20261120.zip."""
     found = _DATE_IN_NAME.search(name)
     try:
         return None if found is None else date(*map(int, found.groups()))
@@ -57,12 +57,14 @@ def date_in(name: str) -> date | None:
 
 
 def end_of(day: date) -> int:
-    """The last millisecond of a day, UTC. Who agrees on the day on which a number is given up may be its last owner."""
+    """Return the last millisecond of a day, UTC. Whoever consents on the day of the deactivation may be the last
+    owner."""
     return int((datetime(day.year, day.month, day.day, tzinfo=UTC) + DAY).timestamp() * 1000) - 1
 
 
 def parser_of(first_line: str, now: int) -> Parse:
-    """What reads the lines of a file that begins so: JSON, columns with a header, or a number each. `now` in ms."""
+    """Return a parser for the lines of a file with this first line: JSON, columns with a header, or plain numbers.
+    `now` is in ms."""
     if first_line.lstrip().startswith("{"):
         return lambda line: _of_json(line, now)
     delimiter = max(",;\t|", key=first_line.count)
@@ -80,9 +82,9 @@ def parser_of(first_line: str, now: int) -> Parse:
 
 
 def lines_of(source: BinaryIO, target: Path) -> None:
-    """Write what a provider's file holds as lines to a new file: pages of JSON as an object a line, a zip unpacked.
+    """Convert a provider's file to lines in a new file: JSON pages become an object per line, a zip is unpacked.
 
-    Raises ValueError for a page that is not valid JSON, a damaged zip, and what is too large.
+    Raises ValueError for an invalid JSON page, a damaged zip, and oversized content.
     """
     with target.open("wb") as out:
         if source.read(4) == b"PK\x03\x04":
@@ -109,7 +111,7 @@ def _unpack(source: BinaryIO, out: BinaryIO) -> None:
 
 
 class _Bounded:
-    """Reads no more of a file in a zip than its head says that there is."""
+    """Reads no more of a zip member than its header declares."""
 
     def __init__(self, file: Any, size: int) -> None:
         self._file, self._left = file, size
@@ -134,7 +136,7 @@ def _copy(source: Any, out: BinaryIO) -> None:
 
 
 def _values(text: str) -> Iterator[Any]:
-    """The records of pages of JSON, or of objects that stand one behind the other."""
+    """Yield the records of JSON pages, or of consecutive objects."""
     decoder, at = json.JSONDecoder(), 0
     while at < len(text):
         if text[at].isspace():
@@ -169,7 +171,7 @@ def _given_up(fields: Mapping[str, str], now: int, *, is_american: bool = False)
 
 
 def _number(text: str, is_american: bool) -> str:
-    """A number as E.164. Carriers of North America leave their country code out; JSON has international ones."""
+    """Return a number in E.164. North American carriers omit their country code; JSON has international numbers."""
     digits = re.sub(r"[\s().-]", "", text)
     american = _NORTH_AMERICAN.fullmatch(digits) if is_american else None
     if american is not None:
@@ -184,7 +186,7 @@ def _number(text: str, is_american: bool) -> str:
 
 
 def _millis(text: str, now: int) -> int:
-    """A date, or a date and time, in ms. What has a day alone, or midnight, is of that whole day."""
+    """Return a date, or date and time, in ms. A date alone, or midnight, means that whole day."""
     try:
         time = datetime.fromisoformat(text.strip())
     except ValueError:
