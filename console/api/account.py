@@ -47,7 +47,7 @@ class ShownAccount:
 
 @router.get("/api/account", summary="Show the account")
 async def get_account(parts: TheParts, caller: TheCaller) -> ShownAccount:
-    """The account, the role that you have in it, and its lists."""
+    """The account, your role in it, and its lists."""
     account = parts.accounts.accounts[caller.account]
     return ShownAccount(
         id=account.id,
@@ -61,7 +61,7 @@ async def get_account(parts: TheParts, caller: TheCaller) -> ShownAccount:
 
 @router.get("/api/accounts", summary="List accounts")
 async def get_accounts(parts: TheParts, principal: ThePrincipal) -> ListAnswer[NamedAccount]:
-    """The accounts that you may see, on one page."""
+    """All accounts that you may see, on one page."""
     known = parts.accounts.accounts
     return ListAnswer(
         [NamedAccount(each, known[each].name, str(principal.role_in(each))) for each in principal.accounts(known)], None
@@ -70,6 +70,6 @@ async def get_accounts(parts: TheParts, principal: ThePrincipal) -> ListAnswer[N
 
 @router.post("/api/accounts", status_code=201, summary="Create an account")
 async def create_account(request: Request, body: NewAccount, parts: TheParts, caller: Operator) -> NamedAccount:
-    """Create an account; for admins of every account. Lists, providers and endpoints follow."""
+    """Create an account; for admins of every account. Add lists, providers, and endpoints afterward."""
     made = await create(Act(request, parts, caller.principal), body.id, body.name)
     return NamedAccount(made.id, made.name, str(caller.role))

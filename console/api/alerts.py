@@ -67,19 +67,19 @@ class Trials:
 async def list_alerts(
     wanted: Annotated[AlertsFilter, Query()], parts: TheParts, caller: TheCaller
 ) -> ListAnswer[ToldAlert]:
-    """Alerts as they were told, or why they were not, the newest first."""
+    """Alerts that were sent, or why they were not, newest first."""
     return answer(caller, await parts.reads(alerts, caller.account, wanted))
 
 
 @router.get("/api/alerts/settings", summary="Show what is told")
 async def show_settings(parts: TheParts, caller: TheCaller) -> AlertSettings:
-    """Which alerts are told, and over which channels."""
+    """The enabled alerts and their channels."""
     return settings_of(parts.accounts.accounts[caller.account])
 
 
 @router.put("/api/alerts/settings", summary="Change what is told")
 async def put_settings(request: Request, body: NewSettings, parts: TheParts, caller: Administrator) -> AlertSettings:
-    """Replace the settings. They hold within about a second."""
+    """Replace the alert settings. They take effect within about a second."""
     secrets = body.model_dump(exclude={"types", "minimum_severity"})
     changed = partial(with_settings, types=body.types, minimum_severity=body.minimum_severity, secrets=secrets)
     return settings_of(await change(Act(request, parts, caller.principal), caller.account, "alerts.change", changed))
@@ -87,14 +87,14 @@ async def put_settings(request: Request, body: NewSettings, parts: TheParts, cal
 
 @router.post("/api/alerts/mute", summary="Mute alerts")
 async def mute(request: Request, body: Mute, parts: TheParts, caller: Supporter) -> AlertSettings:
-    """Tell nothing for a while, or tell again. What happens meanwhile is listed all the same."""
+    """Send no alerts for a while, or send them again. Muted alerts are still listed."""
     changed = unmuted if body.duration is None else partial(muted, duration=body.duration, now=now_ms())
     return settings_of(await change(Act(request, parts, caller.principal), caller.account, "alerts.mute", changed))
 
 
 @router.post("/api/alerts/test", summary="Try the channels")
 async def try_channels(request: Request, parts: TheParts, caller: Supporter) -> Trials:
-    """Send a test alert to every channel, and tell what each answers. Empty where there is none."""
+    """Send a test alert to every channel and return the answers. Empty if there are no channels."""
     trials = await send_test(parts.accounts.accounts[caller.account], parts.settings)
     await audit_test(Act(request, parts, caller.principal), caller.account, trials)
     return Trials([TriedChannel(trial.channel, trial.end, trial.answer) for trial in trials])

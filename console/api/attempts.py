@@ -19,13 +19,13 @@ router = APIRouter(tags=["Webhooks"])
 async def get_attempts(
     wanted: Annotated[AttemptsFilter, Query()], parts: TheParts, caller: TheCaller
 ) -> ListAnswer[Attempt]:
-    """Every request to the account's endpoints and how it ended, the newest first."""
+    """Every request to the account's endpoints and its outcome, newest first."""
     return answer(caller, await parts.reads(list_attempts, caller.account, wanted))
 
 
 @router.get("/api/attempts/{attempt_id}", summary="Look an attempt up")
 async def get_attempt(attempt_id: RowId, parts: TheParts, caller: TheCaller) -> Attempt:
-    """One request to an endpoint and how it ended."""
+    """One request to an endpoint and its outcome."""
     found = await parts.reads(attempt, caller.account, attempt_id)
     if found is None:
         raise not_found(f"Account {caller.account} has no attempt of this id; attempts are kept for a bounded time.")

@@ -17,7 +17,7 @@ router = APIRouter(tags=["Audit"])
 async def list_audit(
     wanted: Annotated[AuditFilter, Query()], parts: TheParts, caller: Administrator
 ) -> ListAnswer[Audited]:
-    """What was changed in the account, by whom and from where, the newest first. It is kept for 400 days."""
+    """Changes to the account, with who made them and from where, newest first. They are kept for 400 days."""
     return answer(caller, await parts.reads(audited, caller.account, wanted))
 
 
@@ -25,5 +25,7 @@ async def list_audit(
 async def list_installation_audit(
     wanted: Annotated[AuditFilter, Query()], parts: TheParts, caller: Operator
 ) -> ListAnswer[Audited]:
-    """Sign-ins of who may see every account, and failed ones of nobody who is known; for admins of every account."""
+    """Sign-ins of users who can see every account, and failed sign-ins of unknown users; for admins of every
+    account.
+    """
     return answer(caller, await parts.reads(audited, caller.account, wanted))

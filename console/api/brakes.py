@@ -32,7 +32,7 @@ class Decided:
 
 @router.get("/api/brakes", summary="List what is held")
 async def get_held(parts: TheParts, caller: TheCaller) -> ListAnswer[HeldList]:
-    """The lists of which removals are held, on one page; a moment behind. Nobody who is held may be texted."""
+    """The lists with held removals, on one page; a moment behind. Do not text held contacts."""
     return ListAnswer(await parts.reads(held_lists, caller.account), None)
 
 
@@ -44,8 +44,7 @@ async def confirm(
     caller: Administrator,
     idempotency_key: IdempotencyKey = None,
 ) -> Decided:
-    """Yes: the contacts of the list that are held are removed as they would have been, and customers are told so. What
-    is counted against its share begins anew."""
+    """Remove the list's held contacts as the rules would have, and notify customers. The hour's count starts over."""
     return await _decide(request, list_number, parts, caller, idempotency_key, CONFIRM)
 
 
@@ -57,8 +56,9 @@ async def release(
     caller: Administrator,
     idempotency_key: IdempotencyKey = None,
 ) -> Decided:
-    """No: the contacts of the list that are held may be texted again, and their failures begin anew. Mend the cause
-    first, or what comes is held again."""
+    """Release the list's held contacts: they may be texted again, and their failure counts start over. Fix the cause
+    first, or further removals are held again.
+    """
     return await _decide(request, list_number, parts, caller, idempotency_key, RELEASE)
 
 

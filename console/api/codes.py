@@ -46,17 +46,15 @@ async def get_codes(
     since: Since = "24h",
     known: Annotated[bool, Query(description="Those too that a table has.")] = False,
 ) -> CodesAnswer:
-    """The codes that failures were reported with, how often each came, and what it did to contacts.
-
-    A code that no table has does nothing where its range means the sender's, the account's or the provider's fault; any
-    other counts a failure.
+    """Failure codes that were reported, how often each came, and what it did to contacts. An unknown code has no
+    effect if its range means the sender's, the account's, or the provider's fault; any other counts as a failure.
     """
     return await codes_seen(parts, caller.account, since, known)
 
 
 @router.put("/api/codes", summary="Give a code another class")
 async def put_code(request: Request, body: CodeClass, parts: TheParts, caller: Administrator) -> CodeClass:
-    """Say what a code does to the account's contacts, from reports on that are read from then on."""
+    """Set what a code does to the account's contacts, for reports that are read from then on."""
     await set_code_class(Act(request, parts, caller.principal), caller.account, body.code, body.status_class)
     return body
 

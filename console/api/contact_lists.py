@@ -97,7 +97,7 @@ async def get_lists(caller: TheCaller) -> ListAnswer[ShownList]:
 async def create_list(
     request: Request, response: Response, body: NewList, parts: TheParts, caller: Administrator
 ) -> ShownList:
-    """Create a list. Messages to it may be sent, and callbacks about it come, from then on."""
+    """Create a list. It takes effect at once."""
     values = body.model_dump(exclude_none=True)
     made = await changes.put(Act(request, parts, caller.principal), caller.account, values, is_new=True)
     return shown_list(response, caller, made)
@@ -105,7 +105,7 @@ async def create_list(
 
 @router.get("/api/lists/{number}", summary="Show a list")
 async def get_list(number: ListNumber, response: Response, caller: TheCaller) -> ShownList:
-    """One list. Its ETag is for `If-Match` of a change."""
+    """One list. Send its ETag in `If-Match` when you change it."""
     return shown_list(response, caller, changes.list_named(caller.lists, number))
 
 
@@ -119,7 +119,9 @@ async def update_list(
     caller: Administrator,
     if_match: IfMatch = None,
 ) -> ShownList:
-    """Replace its settings: what is left out gets its default. They hold for what comes from then on."""
+    """Replace the list's settings; missing settings get their defaults. The change applies to what comes from then
+    on.
+    """
     changes.list_named(caller.lists, number)
     values = {"number": number, **body.model_dump(exclude_none=True)}
     made = await changes.put(

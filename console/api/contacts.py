@@ -22,7 +22,7 @@ router = APIRouter(tags=["Contacts"])
 async def list_contacts(
     wanted: Annotated[ContactsFilter, Query()], parts: TheParts, caller: TheCaller
 ) -> ListAnswer[ListedContact]:
-    """Contacts of which something is recorded, the last changed first; a moment behind. Others are active."""
+    """Contacts with a record, last changed first; a moment behind. All others are active."""
     caller.check_search(wanted)
     return answer(caller, await parts.reads(listed_contacts, caller.account, wanted))
 
@@ -31,7 +31,7 @@ async def list_contacts(
 async def show_number(
     number: Annotated[str, Path(max_length=40, examples=["+15551230001"])], parts: TheParts, caller: Supporter
 ) -> WholeContact:
-    """Its state on each list, true as of `as_of`, and what happened to it, the newest first."""
+    """The number's state on each list, as of `as_of`, and its history, newest first."""
     return await contact_of_number(parts, caller.account, caller.lists, number)
 
 

@@ -17,5 +17,5 @@ router = APIRouter(tags=["Webhooks"])
 async def get_dead_letters(
     wanted: Annotated[DeadLettersFilter, Query()], parts: TheParts, caller: TheCaller
 ) -> ListAnswer[DeadLetter]:
-    """Webhooks that were given up after the last retry, the newest first."""
+    """Webhooks whose retries ran out, newest first."""
     return answer(caller, await parts.reads(dead_letters, caller.account, wanted))

@@ -30,7 +30,7 @@ UNKNOWN_MESSAGE = (
 async def list_deliveries(
     wanted: Annotated[DeliveriesFilter, Query()], parts: TheParts, caller: TheCaller
 ) -> ListAnswer[Delivery]:
-    """The newest state of each message, the last changed first."""
+    """The latest state of each message, last changed first."""
     caller.check_search(wanted)
     return answer(caller, await parts.reads(deliveries, caller.account, wanted))
 
@@ -39,7 +39,9 @@ async def list_deliveries(
 async def export_deliveries(
     wanted: Annotated[DeliveriesFilter, Query()], parts: TheParts, caller: TheCaller
 ) -> StreamingResponse:
-    """The same list as CSV, at most 100,000 rows. What a spreadsheet would take for a formula begins with `'`."""
+    """The same list as CSV, at most 100,000 rows. A text that a spreadsheet would interpret as a formula starts with
+    `'`.
+    """
     return await csv_answer(parts.reads, deliveries, Delivery, caller, caller.account, wanted, "deliveries")
 
 
@@ -50,7 +52,7 @@ async def show_trace(
     parts: TheParts,
     caller: TheCaller,
 ) -> Trace:
-    """What led to the state of a message and followed from it: reports, events, the contact, every attempt."""
+    """The trace of a message: reports, events, the contact, and every attempt."""
     endpoints = parts.accounts.endpoints_of(caller.account)
     found = await parts.reads(trace, caller.account, provider, provider_message_id, endpoints)
     if found is None:
@@ -66,7 +68,7 @@ async def show_raw(
     parts: TheParts,
     caller: Supporter,
 ) -> ShownCallback:
-    """What a provider sent, as it came, without the proof. It is read from Kafka, which keeps it for 7 days."""
+    """A provider's callback as it came, without credentials. It is read from Kafka, which keeps it for 7 days."""
     return await shown_callback(parts.raw, caller.account, topic, partition, offset)
 
 

@@ -120,14 +120,14 @@ class TrialResult:
 
 @router.get("/api/endpoints", summary="List endpoints")
 async def get_endpoints(parts: TheParts, caller: TheCaller) -> ListAnswer[Endpoint]:
-    """All endpoints of the account: what each gets, its state, and how it did in the last 24 hours. On one page."""
+    """All endpoints of the account, on one page: what each gets, its state, and its last 24 hours."""
     configs = parts.accounts.endpoints_of(caller.account)
     return ListAnswer(list(await parts.reads(endpoints, caller.account, configs, now_ms())), None)
 
 
 @router.post("/api/endpoints", status_code=201, summary="Create an endpoint")
 async def create_endpoint(request: Request, body: NewEndpoint, parts: TheParts, caller: Administrator) -> WithSecret:
-    """Create an endpoint. Without a secret one is made, and shown in this answer alone."""
+    """Create an endpoint. If you give no secret, one is generated and returned only in this answer."""
     values = body.model_dump(exclude_none=True)
     made, secret = await changes.put(Act(request, parts, caller.principal), caller.account, values, is_new=True)
     return WithSecret(await _shown(parts, made), secret)
@@ -135,7 +135,7 @@ async def create_endpoint(request: Request, body: NewEndpoint, parts: TheParts, 
 
 @router.get("/api/endpoints/{endpoint}", summary="Show an endpoint")
 async def get_endpoint(endpoint: EndpointName, response: Response, parts: TheParts, caller: TheCaller) -> Endpoint:
-    """One endpoint. Its ETag is for `If-Match` of a change."""
+    """One endpoint. Send its ETag in `If-Match` when you change it."""
     config = changes.endpoint_named(parts, caller.account, endpoint)
     response.headers["ETag"] = etag_of(config)
     return await _shown(parts, config)
@@ -151,7 +151,7 @@ async def update_endpoint(
     caller: Administrator,
     if_match: IfMatch = None,
 ) -> Endpoint:
-    """Replace its settings; its secret, its pause and a rotation stay. Another URL ends a pause."""
+    """Replace the endpoint's settings; its secret, pause, and rotation stay. A new URL ends a pause."""
     changes.endpoint_named(parts, caller.account, endpoint)
     values = {"id": endpoint, **body.model_dump(exclude_none=True)}
     made, _ = await changes.put(
@@ -163,20 +163,20 @@ async def update_endpoint(
 
 @router.delete("/api/endpoints/{endpoint}", status_code=204, summary="Delete an endpoint")
 async def delete(request: Request, endpoint: EndpointName, parts: TheParts, caller: Administrator) -> Response:
-    """Delete it. What waits for it is dropped when its delay is over."""
+    """Delete the endpoint. Its waiting webhooks are dropped when they become due."""
     await changes.delete(Act(request, parts, caller.principal), changes.endpoint_named(parts, caller.account, endpoint))
     return Response(status_code=204)
 
 
 @router.post("/api/endpoints/{endpoint}/pause", summary="Pause an endpoint")
 async def pause(request: Request, endpoint: EndpointName, parts: TheParts, caller: Supporter) -> Endpoint:
-    """Send nothing until it is resumed. New webhooks wait in the delay topics."""
+    """Send nothing until the endpoint is resumed. Its webhooks wait."""
     return await _changed(request, parts, caller, endpoint, "endpoint.pause", partial(paused, now=now_ms()))
 
 
 @router.post("/api/endpoints/{endpoint}/resume", summary="Resume an endpoint")
 async def resume(request: Request, endpoint: EndpointName, parts: TheParts, caller: Supporter) -> Endpoint:
-    """End a pause, whatever its reason. Waiting webhooks go out as their delays end."""
+    """End a pause, whatever its reason. Waiting webhooks are sent as they become due."""
     return await _changed(request, parts, caller, endpoint, "endpoint.resume", resumed)
 
 
@@ -192,7 +192,7 @@ async def rotate(
 
 @router.post("/api/endpoints/{endpoint}/activate-secret", summary="End a rotation")
 async def activate(request: Request, endpoint: EndpointName, parts: TheParts, caller: Administrator) -> Endpoint:
-    """The new secret signs alone from now on."""
+    """End the overlap: from now on only the new secret signs."""
     return await _changed(request, parts, caller, endpoint, "endpoint.activate", activated)
 
 
@@ -204,9 +204,8 @@ async def link_customer(
     parts: TheParts,
     caller: Administrator,
 ) -> CustomerLink:
-    """Make a link that opens this endpoint's page to its customer, once: state, attempts, test, pause, secret, replays.
-
-    It shows nothing else of the account.
+    """Create a one-time link that opens this endpoint's page for its customer: state, attempts, test, pause, secret,
+    replays. It shows nothing else of the account.
     """
     config = changes.endpoint_named(parts, caller.account, endpoint)
     return await make_link(Act(request, parts, caller.principal), config, body.valid_hours)
@@ -214,7 +213,7 @@ async def link_customer(
 
 @router.delete("/api/endpoints/{endpoint}/customer-links", status_code=204, summary="End all links of customers")
 async def end_customers(request: Request, endpoint: EndpointName, parts: TheParts, caller: Administrator) -> Response:
-    """No link to this endpoint opens anything any more, and who has opened one is out."""
+    """End all links to this endpoint's page, and the sessions that they opened."""
     config = changes.endpoint_named(parts, caller.account, endpoint)
     await end_links(Act(request, parts, caller.principal), config)
     return Response(status_code=204)
@@ -228,7 +227,7 @@ async def try_endpoint(
     parts: TheParts,
     caller: Supporter,
 ) -> TrialResult:
-    """Send a signed test event from the console, by default a delivery, and tell what the endpoint answers."""
+    """Send a signed test event from the console, by default a delivery, and return the endpoint's answer."""
     config = changes.endpoint_named(parts, caller.account, endpoint)
     trial = await changes.try_endpoint(Act(request, parts, caller.principal), config, body.event)
     return TrialResult(
@@ -255,10 +254,10 @@ async def poll(
     ] = None,
     limit: Annotated[int, Query(ge=1, le=500, description="Events of a page at most.")] = 100,
 ) -> EventPage:
-    """What the endpoint subscribes to, whether webhooks are sent there or not, in the order of each contact.
+    """The events that the endpoint subscribes to, in order for each contact, whether or not webhooks are sent to it.
 
-    Take `after` of each page for the next one. What is asked for again with the same `after` comes again, under the
-    same ids. A page is looked for during three seconds: it may hold nothing although `more` is true.
+    Pass `after` of each page to get the next one. The same `after` returns the same events again, with the same IDs.
+    The search for a page takes at most three seconds: it may be empty although `more` is true.
     """
     try:
         cursor = cursor_of(after, config)

@@ -47,7 +47,9 @@ class Signed(BaseModel):
 
 @router.get("/api/time-to-effect", summary="Show how long removals take to take effect")
 async def show_time_to_effect(wanted: Annotated[Period, Query()], parts: TheParts, caller: TheCaller) -> TimeToEffect:
-    """From the receipt of a callback until the removal that it led to was on Kafka: median, 99th percentile, most."""
+    """Time from the receipt of a callback until the resulting removal was on Kafka: median, 99th percentile,
+    maximum.
+    """
     return await figures(parts, caller.account, wanted.since, wanted.until)
 
 
@@ -58,8 +60,11 @@ async def export(
     parts: TheParts,
     caller: Supporter,
 ) -> Signed:
-    """Replies, rules that hit, events, states, orders and webhooks of one number, in order, each with its place on
-    Kafka and its hash, signed. Every export is in the audit log. `trackly evidence verify` checks it."""
+    """Signed evidence about one number.
+
+    Replies, the rules that matched, events, states, commands, and webhooks, in order, each with its position on Kafka
+    and its hash. Every export is recorded in the audit log. Verify it with `trackly evidence verify`.
+    """
     return Signed(**await exported(Act(request, parts, caller.principal), caller.account, number))
 
 

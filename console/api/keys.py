@@ -41,13 +41,13 @@ class CreatedKey:
 
 @router.get("/api/keys", summary="List API keys")
 async def list_keys(parts: TheParts, caller: Administrator) -> ListAnswer[ShownKey]:
-    """The account's keys, the newest first, with when each was last used, to the minute. On one page."""
+    """The account's keys on one page, newest first, with when each was last used, to the minute."""
     return ListAnswer(await keys_of(parts, caller.account), None)
 
 
 @router.post("/api/keys", status_code=201, summary="Create an API key")
 async def create_key(request: Request, body: NewKey, parts: TheParts, caller: Administrator) -> CreatedKey:
-    """Make a key. Its text is in this answer alone; only its digest is stored."""
+    """Create a key. Only this answer contains its text; trackly stores a digest."""
     key, text = await create(
         Act(request, parts, caller.principal),
         caller.account,
@@ -66,5 +66,5 @@ async def revoke_key(
     parts: TheParts,
     caller: Administrator,
 ) -> ShownKey:
-    """Revoke a key. Within about a second it opens nothing any more; it stays in the list."""
+    """Revoke a key. It stops working within about a second, and stays in the list."""
     return shown(await revoke(Act(request, parts, caller.principal), caller.account, key_id))

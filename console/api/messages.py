@@ -88,10 +88,10 @@ class Registered(Body):
 async def register(
     request: Request, body: Messages, parts: TheParts, caller: Supporter, idempotency_key: IdempotencyKey = None
 ) -> Registered:
-    """Register 1 to 1,000 messages, all or none. Reports that come before or after find them by the provider's id.
+    """Register 1 to 1,000 messages, all or none.
 
-    The same message twice is harmless: it is known by provider and provider_message_id, and the later registration
-    takes the place of the earlier one.
+    Reports that come before or after are matched by the provider's ID. Registering a message twice is harmless:
+    provider and provider_message_id identify it, and the later registration replaces the earlier one.
     """
     problems = list(_problems(body.messages, caller))
     if problems:

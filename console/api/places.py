@@ -53,9 +53,10 @@ class Located(Body):
 async def locate(
     request: Request, body: Places, parts: TheParts, caller: Supporter, idempotency_key: IdempotencyKey = None
 ) -> Located:
-    """Say where 1 to 1,000 contacts are. In checks it counts before what their numbers say, within about a second.
+    """Set where 1 to 1,000 contacts are.
 
-    What is given takes the place of what was given before, on every list of the account.
+    In checks, a place takes precedence over the number, within about a second. It replaces the earlier place, on every
+    list of the account.
     """
     accepted = await accept(request, parts, caller, idempotency_key)
     entries = place_entries(caller, ((each.number, each.time_zone, each.state) for each in body.contacts), accepted)

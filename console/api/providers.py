@@ -73,7 +73,7 @@ class ProvidersAnswer:
 
 @router.get("/api/providers", summary="List providers")
 async def list_providers(parts: TheParts, caller: TheCaller) -> ProvidersAnswer:
-    """How each provider and network is set up for the account, and what it was seen to do."""
+    """How each provider and network is set up for the account, and what it has been seen to do."""
     return ProvidersAnswer([_answer(setup) for setup in await setups_of(parts, caller)])
 
 
@@ -89,7 +89,9 @@ async def show_provider(provider: Name, parts: TheParts, caller: TheCaller) -> P
 async def put_credentials(
     request: Request, provider: Name, body: Credentials, parts: TheParts, caller: Administrator
 ) -> ProviderAnswer:
-    """Set what proves callbacks of a provider or network; null removes one, what is not named stays. None is shown."""
+    """Set the credentials that authenticate a provider's or network's callbacks; null removes one, and others stay.
+    None is ever returned.
+    """
     check_source(provider)
     await set_credentials(Act(request, parts, caller.principal), caller.account, provider, body.root)
     return await show_provider(provider, parts, caller)

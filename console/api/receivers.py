@@ -40,9 +40,8 @@ class ReceiversAnswer:
 
 @router.get("/api/receivers", summary="List receivers of no list")
 async def get_receivers(parts: TheParts, caller: TheCaller, since: Since = "30d") -> ReceiversAnswer:
-    """What replies went to, or reports came from, that belongs to no list: an opt-out to it removes from every list.
-
-    `setting` is the line of a list's settings that says whose it is. Counted by the day.
+    """Receivers of replies and senders of reports that belong to no list. An opt-out to one removes from every list.
+    `setting` is the line to add to a list's settings. Counts are by day.
     """
     return ReceiversAnswer(await unassigned(parts, caller.account, since))
 
@@ -51,7 +50,7 @@ async def get_receivers(parts: TheParts, caller: TheCaller, since: Since = "30d"
 async def assign(
     request: Request, response: Response, number: ListNumber, body: Assigned, parts: TheParts, caller: Administrator
 ) -> ShownList:
-    """Add a number or sender to what a list sends from, or a provider's id of it. It counts from then on."""
+    """Add a number or sender, or a provider's ID, to a list. It counts from then on."""
     known = changes.list_named(caller.lists, number)
     made = await changes.assign(Act(request, parts, caller.principal), known, body.receiver, body.kind, body.provider)
     return shown_list(response, caller, made)

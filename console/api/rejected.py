@@ -19,7 +19,9 @@ router = APIRouter(tags=["Messages"])
 async def get_rejected(
     wanted: Annotated[RejectedFilter, Query()], parts: TheParts, caller: TheCaller
 ) -> ListAnswer[Rejected]:
-    """Callbacks, or items of them, that could not be processed, with the reason; the newest first."""
+    """Callbacks, or items of callbacks, that could not be processed, with the reason; possible opt-outs first, then
+    newest first.
+    """
     return answer(caller, await parts.reads(list_rejected, caller.account, wanted))
 
 
@@ -27,7 +29,7 @@ async def get_rejected(
 async def get_rejected_of_nobody(
     wanted: Annotated[RejectedFilter, Query()], parts: TheParts, caller: Operator
 ) -> ListAnswer[Rejected]:
-    """What could not be processed, and of which is not known whose it is; for admins of every account."""
+    """Rejected records that belong to no known account; for admins of every account."""
     return answer(caller, await parts.reads(list_rejected, caller.account, wanted))
 
 
@@ -35,8 +37,9 @@ async def get_rejected_of_nobody(
 async def process_again(
     request: Request, wanted: Annotated[RejectedFilter, Query()], parts: TheParts, caller: Supporter
 ) -> Retried:
-    """Process again the callbacks that the filters cover, up to 50, the newest first; `is_all`: there were no more.
+    """Process the callbacks that match the filters again, up to 50, newest first; `is_all` means that there were no
+    more.
 
-    What was understood the first time gives the same ids again and counts no second time.
+    Items that were processed the first time get the same IDs and are not counted twice.
     """
     return await retry(Act(request, parts, caller.principal), caller.account, wanted)

@@ -45,13 +45,13 @@ class NewReplay(StrictBody):
 
 @router.get("/api/replays", summary="List replays")
 async def list_replays(parts: TheParts, caller: TheCaller) -> ListAnswer[Replay]:
-    """Replays of the last 30 days and how far they are, the newest first. On one page."""
+    """Replays of the last 30 days and their progress, on one page, newest first."""
     return ListAnswer([shown(each) for each in parts.replays.of_account(caller.account)], None)
 
 
 @router.post("/api/replays", status_code=202, summary="Order a replay")
 async def order_replay(request: Request, body: NewReplay, parts: TheParts, caller: Supporter) -> Replay:
-    """Send webhooks to one endpoint again, with their old bodies and webhook-ids. Sinks carry the order out."""
+    """Send webhooks to one endpoint again, with their original bodies and webhook-ids. Sinks carries it out."""
     now = now_ms()
     unknown = [event for event in body.events if event not in EVENTS]
     if unknown:
@@ -73,7 +73,9 @@ async def order_replay(request: Request, body: NewReplay, parts: TheParts, calle
 async def replay_dead(
     request: Request, wanted: Annotated[DeadLettersFilter, Query()], parts: TheParts, caller: Supporter
 ) -> ListAnswer[Replay]:
-    """Send again whatever the filter covers and was not delivered since, up to 10,000: one or more replays."""
+    """Replay all dead letters that match the filter and have not been delivered since, up to 10,000, as one or more
+    replays.
+    """
     plan = await parts.reads(plan_dead, caller.account, wanted, parts.accounts.endpoints_of(caller.account))
     orders = list(orders_of(plan, caller.account))
     return ListAnswer(
@@ -83,11 +85,11 @@ async def replay_dead(
 
 @router.get("/api/replays/{replay_id}", summary="Show a replay")
 async def get_replay(replay_id: ReplayId, parts: TheParts, caller: TheCaller) -> Replay:
-    """One replay: its state, how many webhooks were sent, how many records are left to read."""
+    """One replay: its state, how many webhooks were sent, and how many records are left to read."""
     return shown(replay_named(parts, caller.account, replay_id))
 
 
 @router.post("/api/replays/{replay_id}/stop", summary="Stop a replay")
 async def stop_replay(request: Request, replay_id: ReplayId, parts: TheParts, caller: Supporter) -> Replay:
-    """Stop it. What it has handed over already still goes out."""
+    """Stop a replay. Webhooks that it has already handed over are still sent."""
     return shown(await stop(Act(request, parts, caller.principal), caller.account, replay_id))

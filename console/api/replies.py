@@ -19,7 +19,7 @@ router = APIRouter(tags=["Messages"])
 async def list_replies(
     wanted: Annotated[RepliesFilter, Query()], parts: TheParts, caller: TheCaller
 ) -> ListAnswer[Reply]:
-    """Replies, opt-outs and opt-ins as they were received, the newest first. Texts are what recipients wrote."""
+    """Replies, opt-outs, and opt-ins as they were received, newest first, with the recipients' texts."""
     caller.check_search(wanted)
     return answer(caller, await parts.reads(replies, caller.account, wanted))
 
@@ -28,5 +28,7 @@ async def list_replies(
 async def export_replies(
     wanted: Annotated[RepliesFilter, Query()], parts: TheParts, caller: TheCaller
 ) -> StreamingResponse:
-    """The same list as CSV, at most 100,000 rows. What a spreadsheet would take for a formula begins with `'`."""
+    """The same list as CSV, at most 100,000 rows. A text that a spreadsheet would interpret as a formula starts with
+    `'`.
+    """
     return await csv_answer(parts.reads, replies, Reply, caller, caller.account, wanted, "replies")

@@ -72,7 +72,7 @@ class SendingHours(StrictBody):
 
 @router.get("/api/account/sending-hours", summary="Show when the account texts")
 async def get_sending_hours(response: Response, parts: TheParts, caller: TheCaller) -> SendingHours:
-    """The rules that the account has chosen, its own hours and caps. Its ETag is for `If-Match` of a change."""
+    """The account's rules, own hours, and caps. Send the ETag in `If-Match` when you change them."""
     return _shown(response, parts.accounts.accounts[caller.account])
 
 
@@ -85,7 +85,7 @@ async def put_sending_hours(
     caller: Administrator,
     if_match: IfMatch = None,
 ) -> SendingHours:
-    """Replace them all: what is left out gets its default. Checks go by them at once."""
+    """Replace all of them; missing settings get their defaults. Checks use them at once."""
     values = body.model_dump(exclude_none=True)
     made = await change(Act(request, parts, caller.principal), caller.account, values, if_match)
     return _shown(response, made)

@@ -39,16 +39,17 @@ class StatisticsFilter(BaseModel):
 async def list_statistics(
     wanted: Annotated[StatisticsFilter, Query()], parts: TheParts, caller: TheCaller
 ) -> ListAnswer[Statistic]:
-    """Events by kind and status in each group, in whole hours of UTC. `detail` is the reason where there is one.
+    """Events by kind and status in each group, in whole hours of UTC.
 
-    Up to 400 days at once, by the hour up to 31; 10,000 rows at most, the newest or the most frequent first.
+    `detail` is the reason if there is one. Covers up to 400 days, or 31 days by the hour, and at most 10,000 rows, the
+    newest or most frequent first.
     """
     return ListAnswer(await _counted(wanted, parts, caller), None)
 
 
 @router.get("/api/statistics.csv", summary="Count events, as CSV", response_class=Response)
 async def statistics_csv(wanted: Annotated[StatisticsFilter, Query()], parts: TheParts, caller: TheCaller) -> Response:
-    """The same as CSV with a head line, for a spreadsheet."""
+    """The same as CSV with a header line."""
     is_time = wanted.group in ("hour", "day")
     rows = [["event", "status", wanted.group, "count"]]
     for each in await _counted(wanted, parts, caller):

@@ -141,7 +141,7 @@ class Answers(Body):
 async def remove(
     request: Request, body: Removal, parts: TheParts, caller: Supporter, idempotency_key: IdempotencyKey = None
 ) -> Ordered:
-    """Order that 1 to 1,000 contacts of a list, or of every list, are not texted again. In effect within seconds."""
+    """Remove 1 to 1,000 contacts from a list, or from every list. Takes effect within seconds."""
     return await _order("remove", body, body.reason, request, parts, caller, idempotency_key)
 
 
@@ -149,20 +149,20 @@ async def remove(
 async def restore(
     request: Request, body: Contacts, parts: TheParts, caller: Supporter, idempotency_key: IdempotencyKey = None
 ) -> Ordered:
-    """Order that 1 to 1,000 contacts of a list may be texted again, whatever they were removed for.
+    """Restore 1 to 1,000 contacts of a list, whatever they were removed for. Use only with their consent.
 
-    Of `all`: what holds for every list ends; contacts that a list itself has removed stay removed there.
-    Only with the contact's consent. Where the carrier or the provider blocks a number, this does not unblock it.
+    With `all`, the account-wide removal ends; contacts that a list itself has removed stay removed from it. If a
+    carrier or provider blocks a number, this does not unblock it.
     """
     return await _order("restore", body, None, request, parts, caller, idempotency_key)
 
 
 @router.post("/api/contacts/check", summary="Ask who may be texted", response_model=Answers)
 async def check(body: Question, parts: TheParts, caller: Supporter) -> Response:
-    """Tell which of 1 to 1,000 numbers may be texted from a list, right before they are.
+    """Which of 1 to 1,000 numbers may be texted from a list. Ask right before you text.
 
-    Text a number only if `may_be_texted` is true. When the state is older than the limit, the answer is 503. Of an
-    account that keeps its answers as evidence it is on Kafka before it is given; where it cannot be, it is 503 too.
+    Text a number only if `may_be_texted` is true. If the state is older than the limit, the answer is 503. If the
+    account keeps its answers as evidence, the answer is on Kafka before you get it, or else it is 503.
     """
     listed = _known_list(body.list_number, caller)
     asked = parts.question(caller.account, listed, body.purpose)
@@ -183,9 +183,8 @@ async def show(
     caller: Supporter,
     purpose: Annotated[Purpose, Query(description=_PURPOSE)] = MARKETING,
 ) -> Response:
-    """Whether one contact may be texted now, why not and since when, and when it may.
-
-    Of a contact of which nothing is recorded, the time alone decides. Answers are kept as those of a check are.
+    """Whether one contact may be texted now, why not and since when, and when it may. For a contact without a
+    record, only the time decides. Answers are kept like those of a check.
     """
     listed = _known_list(list_number, caller)
     if listed is None:
