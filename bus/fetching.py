@@ -14,6 +14,7 @@ longer calls it.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -72,7 +73,11 @@ class _Fetcher(Fetcher):  # type: ignore[misc]
 
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
         asked_at = time.monotonic()
-        has_records: bool = await super()._proc_fetch_request(assignment, node_id, request)
+        try:
+            has_records: bool = await super()._proc_fetch_request(assignment, node_id, request)
+        except asyncio.CancelledError:
+            # aiokafka lets this through, to whoever stops the consumer, from its pause after an error.
+            return False
         self._answered(node_id, time.monotonic() - asked_at, has_records)
         return has_records
 
