@@ -42,8 +42,8 @@ def test_networks_share_the_token_of_postbacks(network: str) -> None:
 @pytest.mark.parametrize(
     ("source", "values", "problem"),
     [
-        ("twilio", {"secret": "s"}, "secret: is not a credential of twilio has"),
-        ("lime", {"secret": "s"}, "secret: is not a credential of lime has"),
+        ("twilio", {"secret": "s"}, "secret: is not a credential of twilio"),
+        ("lime", {"secret": "s"}, "secret: is not a credential of lime"),
         ("cm", {"secret": "s3cret!"}, "secret: is too short: write 8 characters or more"),
         ("lime", {"path_secret": "s3cret!"}, "path_secret: is too short"),
         ("eztexting", {"secret": "s3cret!"}, "secret: is too short"),
@@ -54,7 +54,7 @@ def test_networks_share_the_token_of_postbacks(network: str) -> None:
         ("infobip", {"header_value": "v"}, "header_name: is missing; header_value does not work without it"),
         ("cm", {"secret": "a line\nof two"}, "secret: must be at most 500 printable characters"),
         ("cm", {"secret": "x" * 501}, "secret: must be at most 500 printable characters"),
-        ("cm", {"secret": "enc:v1:x"}, "secret: is encrypted already"),
+        ("cm", {"secret": "enc:v1:x"}, "secret: is already encrypted"),
         ("cm", {"secret_previous": "s"}, "secret_previous: is set, but secret, its successor, is not"),
         ("tune", {"token": None, "token_previous": "s"}, "token_previous: is set, but token, its successor, is not"),
     ],

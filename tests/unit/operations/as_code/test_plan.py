@@ -380,7 +380,7 @@ MISTAKES = {
     endpoint_with('enabled = "yes"'): "accounts[0].endpoints[0].enabled: is a text, expected true or false",
     endpoint_with('retry_schedule = ["1m", "soon"]'): (
         "accounts[0].endpoints[0].retry_schedule[1]: 'soon' is not a valid duration:"
-        " write a number and ms, s, m, h or d, such as 15m"
+        " write a number and ms, s, m, h, or d, such as 15m"
     ),
     endpoint_with("rate_limit = 0"): "accounts[0].endpoints[0].rate_limit: 0 must be between 0.01 and 100000",
     endpoint_with('rate_limit = "10"'): "accounts[0].endpoints[0].rate_limit: is a text, expected a number",
