@@ -43,6 +43,8 @@ def is_held(request: Any) -> bool:
 class _Fetcher(Fetcher):  # type: ignore[misc]
     """A fetcher whose requests are held by a broker that has nothing."""
 
+    _pending_tasks: set[asyncio.Task[Any]]
+
     _quiet: set[int]
     """Brokers that held their last request for the usual time, and had nothing."""
 
@@ -70,6 +72,20 @@ class _Fetcher(Fetcher):  # type: ignore[misc]
         asked = sum(len(partitions) for _, partitions in request.topics)
         led = sum(self._select_read_replica(tp) == node for tp in assignment.tps)
         return bool(asked == led)
+
+    async def close(self) -> None:
+        """Ask for nothing more.
+
+        While a request that failed waits to be tried again, aiokafka's own `close` ends in CancelledError, and the
+        consumer's connections stay open.
+        """
+        self._fetch_task.cancel()
+        await asyncio.gather(self._fetch_task, return_exceptions=True)
+        pending, self._pending_tasks = self._pending_tasks, set()
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+        await super().close()
 
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
         asked_at = time.monotonic()

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.errors import RequestTimedOutError
 from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v4
 
 from bus.clients import REQUEST_TIMEOUT, new_consumer
@@ -24,6 +26,7 @@ from bus.fetching import (
     is_held,
 )
 from bus.settings import BusSettings
+from tests.clock import settled
 
 BUSY, IDLE = 1, 2
 AT_THE_FIRST_RECORD = (1, USUAL_WAIT_MS)
@@ -186,3 +189,21 @@ def test_that_a_broker_is_lost_which_holds_a_request_is_known_when_others_lead_i
 @pytest.mark.parametrize(("wait_ms", "held"), [(USUAL_WAIT_MS, False), (QUIET_WAIT_MS, True)])
 def test_only_what_waits_longer_than_usual_is_held(wait_ms: int, held: bool) -> None:
     assert is_held(FetchRequest(wait_ms, 1, 50 << 20, 0, [])) is held
+
+
+async def test_a_consumer_stops_while_a_request_that_failed_waits_to_be_tried_again() -> None:
+    async def times_out(*_: object, **__: object) -> None:
+        raise RequestTimedOutError
+
+    client: Any = SimpleNamespace(
+        _loop=asyncio.get_running_loop(), _metadata_max_age_ms=10_000, api_version=(2, 4, 0), send=times_out
+    )
+    fetcher: Any = _Fetcher(client, SubscriptionState(), retry_backoff_ms=60_000)
+    fetcher._quiet = set()
+    await settled()
+    failed = asyncio.create_task(fetcher._proc_fetch_request(None, IDLE, FetchRequest(500, 1, 1, 0, [])))
+    fetcher._pending_tasks.add(failed)
+    await settled()
+    await fetcher.close()
+    assert failed.cancelled()
+    assert fetcher._fetch_task.done()
