@@ -89,11 +89,7 @@ class _Fetcher(Fetcher):  # type: ignore[misc]
 
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> bool:
         asked_at = time.monotonic()
-        try:
-            has_records: bool = await super()._proc_fetch_request(assignment, node_id, request)
-        except asyncio.CancelledError:
-            # aiokafka lets this through, to whoever stops the consumer, from its pause after an error.
-            return False
+        has_records: bool = await super()._proc_fetch_request(assignment, node_id, request)
         self._answered(node_id, time.monotonic() - asked_at, has_records)
         return has_records
 

@@ -64,7 +64,7 @@ _INGEST = (
     ),
     _of(
         "ingest", "answer_seconds", "histogram", "seconds",
-        "Time from the last byte of a callback to its answer, which follows Kafka's acknowledgement.", ("outcome",),
+        "Time from the last byte of a callback to its answer, which follows Kafka's acknowledgment.", ("outcome",),
         SOON,
     ),
 )  # fmt: skip
@@ -99,7 +99,7 @@ _STREAMS = (
     _of("streams", "records", "counter", "records", "Records taken, and items rejected.", ("stage", "result")),
     _of(
         "streams", "callback_to_event_seconds", "histogram", "seconds",
-        "Time from the receipt of a callback to the acknowledgement of the resulting events.", (), WAITS,
+        "Time from the receipt of a callback to the acknowledgment of the resulting events.", (), WAITS,
     ),
     _of("streams", "unknown_codes", "counter", "reports", "Failures with a code that is in no table.", ("provider",)),
     _of(
@@ -230,7 +230,7 @@ _EVERYWHERE = (
     ),
     Metric(
         "trackly_producer_waiting_seconds", "gauge", "seconds",
-        "Time that the oldest record has waited for Kafka's acknowledgement; 0 if none waits.", PRODUCERS,
+        "Time that the oldest record has waited for Kafka's acknowledgment; 0 if none waits.", PRODUCERS,
     ),
 )  # fmt: skip
 

@@ -97,7 +97,7 @@ ALERTS = (
         "max by (namespace, job) (trackly_producer_waiting_seconds) > 10",
         "1m",
         "page",
-        "A record has waited {{ $value | humanizeDuration }} for Kafka's acknowledgement",
+        "A record has waited {{ $value | humanizeDuration }} for Kafka's acknowledgment",
     ),
     Alert(
         "TracklyProduceErrors",

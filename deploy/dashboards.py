@@ -242,7 +242,7 @@ DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
                 ((rate("trackly_produce_errors_total", "job, error"), "{{job}} {{error}}"),),
             ),
             Panel(
-                "Oldest record without acknowledgement",
+                "Oldest record without acknowledgment",
                 "s",
                 ((most("trackly_producer_waiting_seconds", "job"), "{{job}}"),),
             ),

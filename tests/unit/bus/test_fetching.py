@@ -136,20 +136,6 @@ async def test_of_other_partitions_nothing_is_known(monkeypatch: pytest.MonkeyPa
     assert (await broker.round())[IDLE] == AT_THE_FIRST_RECORD
 
 
-async def test_who_stops_a_consumer_after_an_error_is_not_cancelled_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    broker = Broker(monkeypatch)
-
-    async def pause_after_an_error(*_: Any) -> bool:
-        await asyncio.sleep(60)
-        return False
-
-    monkeypatch.setattr(Fetcher, "_proc_fetch_request", pause_after_an_error)
-    fetching = asyncio.create_task(broker.fetcher._proc_fetch_request(None, IDLE, None))
-    await asyncio.sleep(0)
-    fetching.cancel()
-    assert await fetching is False
-
-
 async def test_the_request_that_is_sent_says_how_long_to_wait() -> None:
     request: Any = FetchRequest(500, 1, 50 << 20, 0, [])
     request._min_bytes, request._max_wait_ms = FULL, WAIT_MS

@@ -59,7 +59,7 @@ def outgoing(offset: int) -> Outgoing:
     return Outgoing("waiting", task, b"acme/crm", [], Admission(ledger(), offset, 0, 1))
 
 
-async def test_records_are_sent_in_order_without_waiting_for_acknowledgements(
+async def test_records_are_sent_in_order_without_waiting_for_acknowledgments(
     outbox: Outbox, kafka: MemoryKafka
 ) -> None:
     for offset in range(3):
