@@ -202,7 +202,7 @@ def test_more_junk_than_that_ends_the_worker_and_stays_where_it_is(cluster: Clus
     write(settings, "raw", [b"\x00\x00\x00\xff\xffjunk%d" % n for n in range(400)])
     process = subprocess.run(cluster.command("streams"), env=cluster.environment, timeout=PATIENCE, capture_output=True)
     assert process.returncode == 1
-    assert b"mend the cause before you start again" in process.stderr + process.stdout
+    assert b"fix the cause before you restart" in process.stderr + process.stdout
     assert committed(settings, "raw", "streams") == 0
     assert cluster.records("rejected") == []
 

@@ -17,7 +17,7 @@ from streams.rules.callbacks import reason_of
 from streams.rules.receipts import REMOVALS
 
 ROOT = Path(__file__).parents[3]
-DATA = sorted((ROOT / "providers" / "data").glob("*.json"))
+DATA = sorted(path for path in (ROOT / "providers" / "data").glob("*.json") if not path.stem.endswith(".samples"))
 REASONS = tomllib.loads((ROOT / "streams" / "reasons.toml").read_text("utf-8"))["reason"]
 NOT_FAILED = ("pending", "delivered")
 
