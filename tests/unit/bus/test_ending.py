@@ -35,7 +35,7 @@ def test_a_process_that_hangs_ends_at_its_deadline(hang: str) -> None:
     began = time.monotonic()
     ended = run("be_a_service()\nend_within(0.3, 'crashed by Test')\n" + textwrap.dedent(hang))
     assert ended.returncode == 1
-    assert "crashed by Test, and the process has not ended" in ended.stderr
+    assert "crashed by Test, but the process has not exited" in ended.stderr
     assert "most recent call first" in ended.stderr
     assert time.monotonic() - began < 15
 
@@ -45,7 +45,7 @@ def test_the_earlier_of_two_deadlines_counts() -> None:
         "be_a_service()\nend_within(50, 'stopping')\nend_within(0.2, 'crashed')\nend_within(40, 'late')\ntime.sleep(60)"
     )
     assert ended.returncode == 1
-    assert "crashed, and" in ended.stderr
+    assert "crashed, but" in ended.stderr
 
 
 def test_a_process_that_ends_by_itself_keeps_its_exit_code() -> None:

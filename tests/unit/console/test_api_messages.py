@@ -91,7 +91,7 @@ async def test_a_batch_of_a_thousand_is_taken_and_one_more_is_not(api: Api) -> N
         ({"part_count": True}, "part_count: "),
         ({"unique_args": {"order": 4711}}, "unique_args.order: "),
         ({"unique_args": {str(n): "x" for n in range(51)}}, "unique_args: "),
-        ({"callback": {"url": "https://u:p@shop.example.com/"}}, "callback.url: holds a user name or password"),
+        ({"callback": {"url": "https://u:p@shop.example.com/"}}, "callback.url: contains a user name or password"),
         ({"callback": {"url": "shop.example.com"}}, 'callback.url: "shop.example.com" is not a valid web address'),
         ({"callback": {"url": "javascript:alert(1)"}}, "callback.url: "),
         ({"callback": {}}, "callback.url: is missing"),

@@ -71,7 +71,7 @@ async def test_what_retention_has_deleted_is_told_and_passed_over(
     kafka.begins[EVENTS, 0] = 3
     feed = await feed_of({(EVENTS, 0): ("first", 1)})
     assert await offsets(feed) == [(EVENTS, 3)]
-    assert "no longer has 2 records" in caplog.text
+    assert "Kafka has deleted 2 records" in caplog.text
 
 
 async def test_what_was_read_and_not_written_is_still_behind(kafka: MemoryKafka) -> None:
