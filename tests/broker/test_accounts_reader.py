@@ -23,15 +23,16 @@ async def test_settings_that_were_fetched_when_kafka_failed_are_fetched_again(
 ) -> None:
     reader = AccountsReader(bus_settings, CODEC)
     await reader.start()
-    apply, failed = reader._apply, []
+    followed, failed = reader._followed, []
+    take = followed._take
 
-    def fail_once(batches: dict[Any, list[Any]]) -> None:
-        if batches and not failed:
-            failed.append(batches)
+    def fail_once(topic: str, record: Any) -> None:
+        if not failed:
+            failed.append(record)
             raise NodeNotReadyError
-        apply(batches)
+        take(topic, record)
 
-    monkeypatch.setattr(reader, "_apply", fail_once)
+    monkeypatch.setattr(followed, "_take", fail_once)
     producer = Producer(bus_settings)
     await producer.start()
     await write_configs(producer, bus_settings, CODEC, [AccountConfig(id="acme", name="Acme")])

@@ -165,7 +165,7 @@ async def test_a_row_that_its_changelog_would_not_take_is_refused() -> None:
     kafka = MemoryKafka()
     table = kafka.table("t")
     batch = kafka.batch([], table)
-    with pytest.raises(TooLarge, match="table t takes 1048576"):
+    with pytest.raises(TooLarge, match="table t accepts 1048576"):
         batch.rows(table).put(0, b"key", b"x" * 1_048_576)
 
 

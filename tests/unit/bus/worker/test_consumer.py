@@ -105,14 +105,14 @@ async def test_a_stage_that_asks_for_the_ends_of_topics_waits_for_a_broker_that_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bus.insisting, "PAUSE", 0.0)
-    answers = iter([KafkaTimeoutError(), NodeNotReadyError(), {TopicPartition("t", 0): (3, 7)}])
+    answers = iter([KafkaTimeoutError(), NodeNotReadyError(), {TopicPartition("t", 0): 7}])
 
-    async def log_bounds(_: object) -> Any:
+    async def end_offsets(_: object) -> Any:
         if isinstance(answer := next(answers), Exception):
             raise answer
         return answer
 
-    consumer: Any = SimpleNamespace(_thread=SimpleNamespace(log_bounds=log_bounds))
+    consumer: Any = SimpleNamespace(_thread=SimpleNamespace(end_offsets=end_offsets))
     assert await LosslessConsumer.end_offsets(consumer, [TopicPartition("t", 0)]) == {TopicPartition("t", 0): 7}
 
 

@@ -48,6 +48,7 @@ class House:
     """Alerts without Kafka: the test gives the records and keeps what is written down."""
 
     def __init__(self, **account: Any) -> None:
+        asyncio.get_running_loop().set_default_executor(AtOnce())
         self.receiver = Receiver()
         self.clock = MovedClock()
         self.written: list[AlertTold] = []
@@ -76,13 +77,12 @@ class House:
 
     async def pass_time(self, seconds: float) -> None:
         await self.clock.move(seconds)
-        asyncio.get_running_loop().set_default_executor(AtOnce())
         self.alerts.tell_due()
         await settled()
 
 
 @pytest.fixture
-def house() -> House:
+async def house() -> House:
     return House()
 
 
