@@ -67,7 +67,8 @@ def trackly(cluster: Cluster, environment: dict[str, str]) -> Trackly:
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         url = f"http://127.0.0.1:{cluster.ingest_port}"
-        return cluster.trackly("providers", "test", *arguments, "--url", url, **environment)
+        patient = ("--timeout", f"{PATIENCE - 60:g}")  # the command itself must end before it is ended
+        return cluster.trackly("providers", "test", *patient, *arguments, "--url", url, **environment)
 
     return run
 
