@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
 
 from bus.errors import KafkaError, may_pass
 
@@ -30,3 +30,11 @@ async def insist(what: str, ask: Callable[[], Awaitable[T]]) -> T:
                 raise
             log.warning("%s: Kafka does not answer (%s); retrying", what, type(error).__name__)
             await asyncio.sleep(PAUSE)
+
+
+async def bounds_of(consumer: Any, partitions: Iterable[Any]) -> tuple[dict[Any, int], dict[Any, int]]:
+    """Return the first offsets that the logs of partitions still have, and the offsets after the last ones."""
+    tps = list(partitions)
+    begins = await insist("the beginnings of topics", lambda: consumer.beginning_offsets(tps))
+    ends = await insist("the ends of topics", lambda: consumer.end_offsets(tps))
+    return begins, ends

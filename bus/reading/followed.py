@@ -7,7 +7,8 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from bus.reading.outside import TopicPartition, bounds_of, started_outside
+from bus.insisting import bounds_of
+from bus.reading.outside import TopicPartition, started_outside
 from bus.settings import BusSettings
 
 log = logging.getLogger(__name__)

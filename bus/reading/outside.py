@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import TopicPartition
 
 from bus.clients import new_consumer, started
-from bus.insisting import insist
 from bus.settings import BusSettings
 
-__all__ = ["TopicPartition", "bounds_of", "outside_consumer", "started_outside", "value_at"]
+__all__ = ["TopicPartition", "outside_consumer", "started_outside", "value_at"]
 
 
 @asynccontextmanager
@@ -55,15 +54,3 @@ async def value_at(settings: BusSettings, partition: TopicPartition, offset: int
 async def started_outside(settings: BusSettings, **options: Any) -> Any:
     """Return a started consumer without a group; the caller stops it. Raises aiokafka.errors.KafkaError."""
     return await started(new_consumer(settings, **options))
-
-
-async def bounds_of(
-    consumer: Any, partitions: Sequence[TopicPartition]
-) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
-    """First offsets that the logs of partitions still have, and the offsets after the last ones.
-
-    Waits for a broker that answers.
-    """
-    begins = await insist("the beginnings of topics", lambda: consumer.beginning_offsets(partitions))
-    ends = await insist("the ends of topics", lambda: consumer.end_offsets(partitions))
-    return begins, ends

@@ -23,7 +23,7 @@ import aiokafka
 from aiokafka.errors import KafkaError
 
 from bus.clients import started
-from bus.insisting import insist
+from bus.insisting import bounds_of, insist
 from bus.layout import Identity, LayoutError, check_stored
 from bus.ledger import Ledger, TopicPartition
 from bus.producer import Keyed, Producer
@@ -275,9 +275,7 @@ class Table:
         try:
             tps = {p: aiokafka.TopicPartition(self.changelog, p) for p in partitions}
             consumer.assign(list(tps.values()))
-            what = f"the ends of table {self.name}"
-            first = await insist(what, lambda: consumer.beginning_offsets(list(tps.values())))
-            end = await insist(what, lambda: consumer.end_offsets(list(tps.values())))
+            first, end = await bounds_of(consumer, tps.values())
             for partition, tp in tps.items():
                 await self._restore_one(consumer, partition, tp, first[tp], end[tp])
         finally:

@@ -18,7 +18,7 @@ from accounts.model import Accounts
 from bus.admin import BrokerUnavailable
 from bus.clock import Clock
 from bus.errors import KafkaError
-from bus.insisting import insist
+from bus.insisting import bounds_of
 from bus.producer import Producer
 from bus.reading.group import group_consumer
 from bus.reading.ranges import FAR_AHEAD_MS, READ, Range, offsets_between, open_range, place_of
@@ -276,8 +276,7 @@ class Replays:
         """Read all orders from the beginning of their topic."""
         tps = list(assigned)
         if tps:
-            self._ends = await insist("orders of replays", lambda: consumer.end_offsets(tps))
-            begins = await insist("orders of replays", lambda: consumer.beginning_offsets(tps))
+            begins, self._ends = await bounds_of(consumer, tps)
             for tp, begin in begins.items():
                 consumer.seek(tp, begin)
 
