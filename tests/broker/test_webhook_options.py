@@ -123,6 +123,8 @@ async def test_an_endpoint_that_fails_is_paused_its_owner_told_and_nothing_is_lo
         await until(lambda looks=looks: _looks(kafka, waiting) >= looks)  # type: ignore[misc]
         looks, tried = looks + 1, _requests(receiver, "/crm")
     assert not any(receiver.of("/crm", event.event_id) for event in waiting)
+    # What is told within three seconds of the pause would be gathered into one message with it.
+    await until(lambda: bool(receiver.requests["/discord"]))
 
     sound = True
     await kafka.endpoints(crm)
