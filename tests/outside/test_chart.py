@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -126,17 +125,21 @@ def bare(helm: str, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, 
 @pytest.mark.parametrize("kubernetes", KUBERNETES)
 @pytest.mark.parametrize("values", [BARE, EVERYTHING, *sorted(CHART.glob("values-*.yaml"))], ids=str)
 def test_kubernetes_own_schemas_hold(helm: str, tmp_path: Path, values: Any, kubernetes: str) -> None:
+    from kubernetes_validate import validate
+
     for each in rendered(helm, tmp_path, values, kubernetes=kubernetes):
         if each["kind"] != "ServiceMonitor":  # not Kubernetes' own
-            kubernetes_validate.validate(each, kubernetes, strict=True)
+            validate(each, kubernetes, strict=True)
 
 
 def test_the_schemas_would_notice(bare: list[dict[str, Any]]) -> None:
+    from kubernetes_validate import ValidationError, validate
+
     workload = of_kind(bare, "StatefulSet")["prod-trackly-sinks"]
     wrong = json.loads(json.dumps(workload))
     wrong["spec"]["template"]["spec"]["containers"][0]["readynessProbe"] = {}
-    with pytest.raises(kubernetes_validate.ValidationError, match="readynessProbe"):
-        kubernetes_validate.validate(wrong, KUBERNETES[-1], strict=True)
+    with pytest.raises(ValidationError, match="readynessProbe"):
+        validate(wrong, KUBERNETES[-1], strict=True)
 
 
 def test_helm_finds_nothing_to_complain_of(helm: str, tmp_path: Path) -> None:

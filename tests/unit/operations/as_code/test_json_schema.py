@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import tomllib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from accounts.model import Accounts
 from operations.as_code import file
@@ -16,13 +15,23 @@ from operations.as_code.json_schema import json_schema
 from operations.as_code.plan import export, make_plan
 from tests.unit.operations.as_code.test_plan import WHOLE, view_of
 
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+
 SCHEMA = json.loads(json_schema())
 ACCOUNT = SCHEMA["properties"]["accounts"]["items"]["properties"]
 
 
+def validator() -> Draft202012Validator:
+    # Takes seconds to import, which every process that collects tests would wait for.
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(SCHEMA)
+
+
 def mistakes(text: str) -> list[str]:
     values = json.loads(json.dumps(tomllib.loads(text), default=str))
-    return [error.json_path for error in Draft202012Validator(SCHEMA).iter_errors(values)]
+    return [error.json_path for error in validator().iter_errors(values)]
 
 
 def account_with(lines: str) -> str:
@@ -34,7 +43,7 @@ def endpoint_with(lines: str) -> str:
 
 
 def test_it_is_a_schema() -> None:
-    Draft202012Validator.check_schema(SCHEMA)
+    validator().check_schema(SCHEMA)
 
 
 def test_it_takes_a_file_with_every_setting_and_what_is_exported() -> None:
