@@ -26,6 +26,12 @@ COUNT = 3
 PROBE, PROBES = "probe", 6
 """A topic that tells whether brokers take records, and its partitions."""
 
+ANSWER_MS = 3_000
+"""How long to wait for an answer. A broker that has just started may be slow on a machine that starts three."""
+
+BACK = 300.0
+"""Seconds within which brokers have to be back, however busy the machine is."""
+
 
 class _Node(EmbeddedKafka):
     """One broker and controller of the cluster."""
@@ -137,12 +143,12 @@ class ThreeBrokers:
             time.sleep(0.2)
         raise EmbeddedKafkaError("the brokers make no cluster")
 
-    async def in_sync(self, timeout: float = 120.0) -> None:
+    async def in_sync(self, timeout: float = BACK) -> None:
         """Wait until every partition has all its copies in sync: until then the cluster bears the loss of no broker."""
         await self.take_records(timeout)
         await self._until(lambda p: len(p.isr) == len(p.replicas), timeout)
 
-    async def given_up(self, number: int, timeout: float = 120.0) -> None:
+    async def given_up(self, number: int, timeout: float = BACK) -> None:
         """Wait until the other brokers lead every partition that a lost one led, and take records."""
         await self._until(lambda p: p.leader != number + 1, timeout)
         await self.take_records(timeout)
@@ -155,7 +161,7 @@ class ThreeBrokers:
 
     async def _partitions(self) -> list[PartitionMetadata]:
         """Every partition as a broker describes it that answers; none if the one that was asked does not."""
-        client = AIOKafkaClient(bootstrap_servers=self.servers, request_timeout_ms=1_000)
+        client = AIOKafkaClient(bootstrap_servers=self.servers, request_timeout_ms=ANSWER_MS)
         try:
             await client.bootstrap()
             cluster = await client.fetch_all_metadata()
@@ -165,12 +171,12 @@ class ThreeBrokers:
         finally:
             await client.close()
 
-    async def take_records(self, timeout: float = 120.0) -> None:
+    async def take_records(self, timeout: float = BACK) -> None:
         """Wait until the brokers take records, as somebody finds it who does not know them yet."""
         async with asyncio.timeout(timeout):
             while True:
                 producer = aiokafka.AIOKafkaProducer(
-                    bootstrap_servers=self.servers, acks="all", request_timeout_ms=1_000
+                    bootstrap_servers=self.servers, acks="all", request_timeout_ms=ANSWER_MS
                 )
                 try:
                     await producer.start()
