@@ -9,6 +9,9 @@ MOST_LAYERS = 2
 MOST_MEMBERS = 16
 """Maximum members of a gzip body. After each one, the rest of the body is copied."""
 
+_PADDING = b"\x00\r\n"
+"""What may follow the last member: zeros, as gzip itself skips them, or a line break of the sender."""
+
 _ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS
 
 
@@ -54,6 +57,8 @@ def _inflated(body: bytes, window: int, limit: int) -> bytes:
         if not inflater.eof:
             raise NotDecodable("the body is truncated")
         body = inflater.unused_data  # gzip may have several members
+        if not body.strip(_PADDING):
+            return bytes(whole)
     if body:
         raise NotDecodable("the body has too many members")
     return bytes(whole)

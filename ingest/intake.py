@@ -199,7 +199,7 @@ class _Pending:
 
 async def _decoded(request: Incoming, body: bytes, limit: int) -> bytes:
     """Return the body decompressed. One that cannot be decoded stays as received, and is handled later."""
-    coding = next(iter(request.values("content-encoding")), "")
+    coding = ", ".join(request.values("content-encoding"))
     if not coding or not body:
         return body
     try:

@@ -72,7 +72,7 @@ class Postbacks:
                     {},
                 ),
                 path=request.path,
-                body=storable_body(body),
+                body=storable_body(body, request.headers.get("content-type")),
                 answer_within=network.answer_within,
             )
         if problem is None:

@@ -1,6 +1,6 @@
 """Reading bodies as providers send them: charsets, JSON values, form fields. XML is in `providers.xml`.
 
-The charset declared in the content type applies. If it is missing or unsupported, UTF-8 is assumed.
+A byte order mark determines the charset, or else the content type does. Without a supported one, UTF-8 is assumed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ CHARSETS = {
 """Supported charsets, by declared name -> codec. A sender must not be able to pick any codec that Python has."""
 
 _charset = re.compile(r";\s*charset\s*=\s*[\"']?([A-Za-z0-9._:-]+)", re.I).search
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+_MARK = "\ufeff"
+_UTF_16 = ("utf-16", "utf-16-be", "utf-16-le")
 
 
 @lru_cache(maxsize=256)
@@ -48,13 +50,34 @@ def charset_of(content_type: str | None) -> str | None:
     return CHARSETS.get(declared[1].lower()) if declared else None
 
 
+def codec_of(body: bytes, content_type: str | None) -> str | None:
+    """Return the codec of a body by its byte order mark, or else by its content type; None if neither names one."""
+    if body[:1] in (b"\xef", b"\xff", b"\xfe"):
+        for mark, codec in _BYTE_ORDER_MARKS:
+            if body.startswith(mark):
+                return codec
+    return charset_of(content_type)
+
+
+def is_utf_16(codec: str | None) -> bool:
+    """Whether this is a codec in which ASCII takes two bytes."""
+    return codec in _UTF_16
+
+
+def decoded_body(body: bytes, content_type: str | None, errors: str = "replace") -> tuple[str, str]:
+    """Return the body as text without a byte order mark, and the codec of the percent-escapes in a form."""
+    codec = codec_of(body, content_type) or "utf-8"
+    return body.decode(codec, errors).removeprefix(_MARK), "utf-8" if is_utf_16(codec) else codec
+
+
 def utf8_body(source: Source) -> bytes:
     """Return the body in UTF-8 without a byte order mark. Bytes that are invalid in its charset are replaced."""
-    charset = charset_of(source.content_type)
-    body = source.body
-    if charset not in (None, "utf-8"):
-        body = body.decode(charset, "replace").encode("utf-8", "replace")
-    return body.removeprefix(_BYTE_ORDER_MARK)
+    codec = codec_of(source.body, source.content_type)
+    if codec is None:
+        return source.body
+    if codec == "utf-8":
+        return source.body.removeprefix(_BYTE_ORDER_MARKS[0][0])
+    return source.body.decode(codec, "replace").removeprefix(_MARK).encode("utf-8", "replace")
 
 
 def is_xml(source: Source) -> bool:
@@ -115,15 +138,14 @@ def read_form(source: Source, errors: str = "replace") -> Form:
     A secret in the URL is left out. Bytes invalid in the charset are replaced, because one bad letter must not cost an
     opt-out; with `errors="strict"` they raise UnicodeError. Raises Unreadable("too_many_fields").
     """
-    in_query = source.method == "GET" or not source.body.strip()
-    charset = None if in_query else charset_of(source.content_type)
-    if in_query:
+    charset = "utf-8"
+    if source.method == "GET" or not source.body.strip():
         form = repaired(source.query).encode(errors=errors).decode(errors=errors)
     else:
-        form = source.body.removeprefix(_BYTE_ORDER_MARK).decode(charset or "utf-8", errors)
+        form, charset = decoded_body(source.body, source.content_type, errors)
     check_fields(form.count("&") + 1)
     raw = "&".join(part for part in form.split("&") if not _is_url_secret(part.partition("=")[0]))
-    return Form(raw, parse_qsl(raw, keep_blank_values=True, encoding=charset or "utf-8", errors=errors))
+    return Form(raw, parse_qsl(raw, keep_blank_values=True, encoding=charset, errors=errors))
 
 
 def check_fields(count: int) -> None:

@@ -52,19 +52,26 @@ def bounded(items: Sequence[T]) -> Sequence[T]:
 
 
 def text(value: Any) -> str:
-    """Return a string unchanged, an integer as digits, "" for anything else."""
+    """Return a string unchanged, a whole number as digits, "" for anything else."""
     if isinstance(value, str):
         return value
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+    number = _whole(value)
+    return "" if number is None else str(number)
 
 
 def integer(value: Any) -> int | None:
-    """Return an integer, also from a string of at most 9 digits; None for anything else."""
+    """Return a whole number, also from a string of at most 9 digits; None for anything else."""
+    if isinstance(value, str):
+        digits = value.strip()
+        return int(digits) if len(digits) <= 9 and digits.isascii() and digits.isdigit() else None
+    return _whole(value)
+
+
+def _whole(value: Any) -> int | None:
+    """Return a whole number: in JSON, 3.0 and 3E0 are also spellings of 3. Beyond 2**53 a float has lost digits."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, str) and len(value) <= 9 and value.isascii() and value.isdigit():
-        return int(value)
-    return None
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else None
 
 
 def count(value: Any) -> int | None:

@@ -134,6 +134,10 @@ class Posted:
         """Return the value of a field, or None."""
         return self.value.get(field)
 
+    def has(self, field: str) -> bool:
+        """Whether a field is neither missing nor empty; XML writes null as an empty element."""
+        return self[field] not in (None, "")
+
     def first(self, *fields: str) -> str:
         """Return the text of the first of these fields that has one, or ""."""
         for field in fields:
@@ -270,7 +274,7 @@ def _read_item(callback: RawCallback, index: int, posted: Posted) -> Item:
 
 
 def _read_object(callback: RawCallback, index: int, posted: Posted) -> Item:
-    if posted["status"] is not None:
+    if posted.has("status"):
         return _report(callback, index, posted)
     if not posted.where and posted["notificationType"] is not None:
         return _click(callback, index, posted)
@@ -281,7 +285,7 @@ def _read_object(callback: RawCallback, index: int, posted: Posted) -> Item:
         return _consent(callback, index, posted)
     if _SWITCH in mapping(posted["content"]):
         return _marketing(callback, index, posted)
-    if posted["seenAt"] is not None or event == "SEEN":
+    if posted.has("seenAt") or event == "SEEN":
         return _seen(callback, index, posted)
     contents = _CONTENTS if posted.where else _CONTENTS_ALONE
     is_message = event in ("", "MO") and any(posted[field] is not None for field in contents)
@@ -302,7 +306,7 @@ def _report(callback: RawCallback, index: int, posted: Posted) -> Receipt:
     error = mapping(posted["error"])
     group = group_of(status)
     if group is None:
-        unknown = text(status.get("groupName")) or text(status.get("groupId"))
+        unknown = text(status.get("groupName")) or text(status.get("groupId")) or text(status.get("name"))
         raise BadItem("unknown_status", f"{posted.named('status')} has an unknown group: {unknown[:40]!r}")
     meaning = meaning_of(group, status, error)
     error_id = integer(error.get("id"))
@@ -315,14 +319,14 @@ def _report(callback: RawCallback, index: int, posted: Posted) -> Receipt:
         sender_reference=text(value.get("callbackData")) or None,
         to=_recipient(posted),
         from_=posted.party("sender", "from") or None,
-        provider_status=text(status.get("name")) or text(status.get("groupName")) or meaning.detail,
+        provider_status=text(status.get("name")).strip() or text(status.get("groupName")).strip() or meaning.detail,
         provider_code=_code(group, integer(status.get("id")), error_id),
         provider_text=error_text or text(status.get("description")) or None,
         occurred_at=iso_millis(value.get("doneAt")),
-        parts=count(value.get("messageCount", value.get("smsCount"))),
+        parts=count(posted.first("messageCount", "smsCount")),
         price=decimal(price.get("pricePerMessage")),
         currency=currency(price.get("currency")),
-        network=_network(value),
+        network=_network(posted),
         raw=posted.raw,
         channel=posted.channel.lower() or None,
         user_id=posted.user_id("to", "destination"),
@@ -448,9 +452,9 @@ def _click(callback: RawCallback, index: int, posted: Posted) -> LinkClick:
     )
 
 
-def _network(value: Mapping[str, Any]) -> str | None:
+def _network(posted: Posted) -> str | None:
     """Return the network's code; None also for the word null, which stands for an invalid number."""
-    network = text(value.get("mccMnc", value.get("mccmnc")))
+    network = posted.first("mccMnc", "mccmnc")
     return None if network in ("", "null") else network
 
 
@@ -497,8 +501,8 @@ def _content(posted: Posted) -> Content:
     parts = [part for field in ("message", "content") for part in _parts(posted[field])]
     media = tuple(url for part in parts if part.get("type") != "LOCATION" and (url := text(part.get("url"))))
     payload = next((found for part in parts if (found := _payload(part))), "")
-    if isinstance(posted["text"], str):
-        return Content(posted["text"], media, payload)
+    if isinstance(posted["text"], str | int | float):
+        return Content(text(posted["text"]), media, payload)
     texts = [words for part in parts if (words := _words(part)) is not None]
     return Content("\n".join(texts) if texts else None, media, payload)
 

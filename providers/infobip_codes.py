@@ -19,6 +19,10 @@ READ = meanings(_TABLES["events"], "name")["SEEN"]
 _GROUPS: Mapping[int, Meaning] = meanings(_TABLES["groups"], "id")
 _GROUP_OF_NAME: Mapping[str, int] = {name: row["id"] for row in _TABLES["groups"] for name in row["names"]}
 _FAILED_GROUPS = (2, 5)
+_GROUPS_OF_STATUS: Mapping[str, set[int]] = {
+    row["name"]: {each["group"] for each in _TABLES["statuses"] if each["name"] == row["name"]}
+    for row in _TABLES["statuses"]
+}
 
 
 def _meaning(row: Mapping[str, Any], group: int) -> Meaning:
@@ -56,11 +60,16 @@ _REMOVING = frozenset({"complaint", "invalid", "opt_out"})
 
 
 def group_of(status: Mapping[str, Any]) -> int | None:
-    """Return a status's group, by number or else by name; None when both are unknown."""
+    """Return a status's group, by number or else by name; None when both are unknown. If a status has no group, its own
+    name tells it."""
     group = integer(status.get("groupId"))
     if group in _GROUPS:
         return group
-    return _GROUP_OF_NAME.get(text(status.get("groupName")).strip().upper())
+    group_name = text(status.get("groupName")).strip().upper()
+    if group is None and not group_name:
+        groups = _GROUPS_OF_STATUS.get(text(status.get("name")).strip().upper(), set())
+        return next(iter(groups)) if len(groups) == 1 else None
+    return _GROUP_OF_NAME.get(group_name)
 
 
 def meaning_of(group: int, status: Mapping[str, Any], error: Mapping[str, Any]) -> Meaning:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from providers.base import BEFORE_IT_IS_LOST, CallbackRequest, Item, Malformed, Unreadable
-from providers.bodies import check_fields
+from providers.bodies import check_fields, decoded_body
 from providers.bounds import within_bounds
 from providers.fields import BadItem
 from providers.money import NotMoney, read_currency, read_money
@@ -186,18 +186,18 @@ def is_unfilled(value: str) -> bool:
     return bool(_macro(value) or _foreign_macro(value.strip()))
 
 
-def _form_pairs(form: str) -> Parameters:
+def _form_pairs(form: str, codec: str = "utf-8") -> Parameters:
     check_fields(form.count("&") + 1)
-    return parse_qsl(form, keep_blank_values=True, errors="replace")
+    return parse_qsl(form, keep_blank_values=True, encoding=codec, errors="replace")
 
 
 def _body_pairs(content_type: str | None, body: bytes) -> Parameters:
-    text = body.decode(errors="replace")
+    text, codec = decoded_body(body, content_type)
     if "json" in (content_type or "").lower() or text.lstrip()[:1] in ("{", "["):
         return _json_pairs(text)
     if "multipart" in (content_type or "").lower():
         raise Unreadable("not_supported", "the body is multipart; send a form (urlencoded) or JSON")
-    return _form_pairs(text)
+    return _form_pairs(repaired(text), codec)
 
 
 def _json_pairs(text: str) -> Parameters:

@@ -6,10 +6,12 @@ whether a time is plausible.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 from schemas.cloudevents import LAST_MILLISECOND
 
+_basic = re.compile(r"[0-9]{8}T").match
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -17,11 +19,15 @@ _MILLISECOND = timedelta(milliseconds=1)
 def iso_millis(text: object) -> int | None:
     """Parse an ISO 8601 date and time: `2024-01-15T10:30:00.000+0100`, also `+01:00` and `Z`.
 
-    The fraction is optional and truncated to milliseconds. A time without a zone is UTC. Returns None for anything
-    else.
+    Also the basic format, `20240115T103000Z`, and `t` and `z` as RFC 3339 allows. The fraction is optional and
+    truncated to milliseconds. A time without a zone is UTC. Returns None for anything else.
     """
-    if not isinstance(text, str) or text[10:11] not in ("T", " "):
+    if not isinstance(text, str):
         return None
+    if text[10:11] not in ("T", " ") or not "0" <= text[-1] <= "Z":  # a blank, or a small z
+        text = text.strip().upper()
+        if text[10:11] not in ("T", " ") and not _basic(text):
+            return None
     try:
         time = datetime.fromisoformat(text)
     except ValueError:

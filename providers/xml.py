@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element, TreeBuilder, tostring
 from xml.parsers import expat
 
 from providers.base import Unreadable
-from providers.bodies import CHARSETS, charset_of, utf8_body
+from providers.bodies import CHARSETS, codec_of, utf8_body
 from schemas.records import RawCallback
 
 MAX_DEPTH = 8
@@ -20,7 +20,7 @@ MAX_ELEMENTS = 200_000
 def root_of(callback: RawCallback) -> Element:
     """Return the root element of an XML body. Raises Unreadable("not_xml").
 
-    The content type's charset overrides the one that the body declares (RFC 7303).
+    A byte order mark or the content type's charset overrides the one that the body declares (RFC 7303).
     """
     builder = TreeBuilder()
     depth = elements = 0
@@ -47,7 +47,7 @@ def root_of(callback: RawCallback) -> Element:
     def refuse(*_: object) -> NoReturn:
         raise Unreadable("not_xml", "the body has a document type declaration, which is not supported")
 
-    parser = expat.ParserCreate("utf-8" if charset_of(callback.content_type) else None)
+    parser = expat.ParserCreate("utf-8" if codec_of(callback.body, callback.content_type) else None)
     parser.buffer_text = True
     parser.XmlDeclHandler = declared
     parser.StartElementHandler = start

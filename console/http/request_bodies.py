@@ -62,7 +62,7 @@ async def read_body(headers: Headers, receive: Receive, limit: int, seconds: flo
     except TimeoutError:
         raise validation_failed(["body: did not arrive in time"]) from None
     try:
-        coding = headers.get("content-encoding", "")
+        coding = ", ".join(headers.getlist("content-encoding"))
         return await asyncio.to_thread(decoded, bytes(body), coding, limit) if coding else bytes(body)
     except TooLong:
         raise too_large(limit) from None

@@ -32,6 +32,9 @@ def raw_deflate(body: bytes) -> bytes:
         (zlib.compress(BODY), "deflate"),
         (raw_deflate(BODY), "deflate"),
         (gzip.compress(zlib.compress(BODY), mtime=0), "deflate, gzip"),
+        (gzip.compress(BODY, mtime=0) + bytes(8), "gzip"),
+        (gzip.compress(BODY, mtime=0) + b"\r\n", "gzip"),
+        (zlib.compress(BODY) + b"\n", "deflate"),
     ],
 )
 def test_a_body_is_what_it_was_before_it_was_compressed(sent: bytes, coding: str) -> None:

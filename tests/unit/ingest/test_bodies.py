@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,7 +27,7 @@ def intake(**changes: int) -> Intake:
 
 
 def request(*chunks: bytes, coding: str = "", then: asyncio.Future[Any] | None = None) -> Incoming:
-    headers = [(b"content-encoding", coding.encode())] if coding else []
+    headers = [(b"content-encoding", each.encode()) for each in coding.split("; ") if each]
     messages = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
     messages.append({"type": "http.request", "body": b"", "more_body": False})
 
@@ -41,7 +42,13 @@ def request(*chunks: bytes, coding: str = "", then: asyncio.Future[Any] | None =
 
 @pytest.mark.parametrize(
     ("chunks", "coding"),
-    [((BODY,), ""), ((BODY[:7], BODY[7:]), ""), ((gzip.compress(BODY, mtime=0),), "gzip"), ((BODY,), "identity")],
+    [
+        ((BODY,), ""),
+        ((BODY[:7], BODY[7:]), ""),
+        ((gzip.compress(BODY, mtime=0),), "gzip"),
+        ((BODY,), "identity"),
+        ((gzip.compress(zlib.compress(BODY), mtime=0),), "deflate; gzip"),  # in two fields
+    ],
 )
 async def test_a_body_is_given_without_its_coding(chunks: Sequence[bytes], coding: str) -> None:
     asked = request(*chunks, coding=coding)

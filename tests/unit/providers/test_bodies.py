@@ -59,6 +59,8 @@ def test_the_body_decides_what_it_is_and_its_type_where_it_does_not_show(
         ('{"a": "é"}'.encode("utf-8-sig"), None),
         ('{"a": "é"}'.encode("latin-1"), "application/json; charset=ISO-8859-1"),
         ('{"a": "é"}'.encode("utf-16"), "application/json; charset=utf-16"),
+        ('{"a": "é"}'.encode("utf-16"), "application/json"),
+        (b"\xfe\xff" + '{"a": "é"}'.encode("utf-16-be"), "application/json; charset=utf-8"),
         (b'{"a": "\\u00e9"}', "application/json; charset=us-ascii"),
     ],
 )
@@ -82,6 +84,8 @@ def test_json_in_a_charset_that_nobody_declared_is_unreadable() -> None:
         (b"a=caf%E9", FORM, "caf\ufffd"),
         (b"a=%80", f"{FORM}; charset=windows-1252", "€"),
         (b"a=caf%C3%A9", f"{FORM}; charset=klingon", "café"),
+        ("a=café".encode("utf-8-sig"), LATIN, "café"),
+        ("a=caf%C3%A9".encode("utf-16"), FORM, "café"),
         (b"a=", FORM, ""),
     ],
 )

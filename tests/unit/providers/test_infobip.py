@@ -145,6 +145,18 @@ def test_numbers_may_come_as_strings_and_ids_as_numbers() -> None:
     assert receipt.status_class == "opt_out"
 
 
+def test_a_whole_number_may_be_written_as_a_fraction() -> None:
+    body = b'{"results": [{"messageId": 7.0, "to": 3.85911234567E11, "status": {"groupId": 2.0, "id": 4e0}}]}'
+    (receipt,) = INFOBIP.read(callback("infobip", body))
+    assert isinstance(receipt, Receipt)
+    assert (receipt.provider_message_id, receipt.to, receipt.provider_code) == ("7", "+385911234567", "2,4")
+
+
+def test_a_null_does_not_hide_the_other_name_of_a_field() -> None:
+    receipt = infobip_receipt({"groupId": 3}, messageCount=None, smsCount=2, mccMnc=None, mccmnc="21910")
+    assert (receipt.parts, receipt.network) == (2, "21910")
+
+
 @pytest.mark.parametrize(
     ("price", "expected"),
     [
@@ -334,7 +346,8 @@ def test_an_mms_has_its_text_and_media_in_segments() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "text"), [({"text": ""}, ""), ({"text": "  stop\n"}, "  stop\n"), ({"receivedAt": "x"}, None)]
+    ("fields", "text"),
+    [({"text": ""}, ""), ({"text": "  stop\n"}, "  stop\n"), ({"text": 1234}, "1234"), ({"receivedAt": "x"}, None)],
 )
 def test_a_text_stays_as_it_was_written(fields: dict[str, Any], text: str | None) -> None:
     assert read_reply({"from": "385911234567", **fields}).text == text
@@ -342,6 +355,11 @@ def test_a_text_stays_as_it_was_written(fields: dict[str, Any], text: str | None
 
 def test_an_alphanumeric_originator_stays_as_it_is() -> None:
     assert read_reply({**REPLY, "from": "MTN"}).from_ == "MTN"
+
+
+@pytest.mark.parametrize("field", ["status", "seenAt"])
+def test_an_empty_field_of_a_report_does_not_turn_a_reply_into_one(field: str) -> None:
+    assert read_reply({**REPLY, field: ""}).text == REPLY["text"]
 
 
 def test_an_item_with_a_status_is_a_report_even_if_it_has_a_text() -> None:

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.unit.providers.provider_callbacks import infobip_receipt, outcome
+from providers.base import Malformed
+from providers.infobip import PROVIDER
+from tests.unit.providers.provider_callbacks import infobip, infobip_receipt, outcome
 
 
 @pytest.mark.parametrize(
@@ -115,6 +117,17 @@ def test_a_name_of_another_group_is_passed_over() -> None:
 )
 def test_the_group_is_known_by_its_number_else_by_its_name(status: dict[str, Any], expected: tuple[Any, ...]) -> None:
     assert outcome(infobip_receipt(status)) == expected
+
+
+def test_a_status_without_a_group_has_that_of_its_name() -> None:
+    assert outcome(infobip_receipt({"name": "delivered_to_handset"}))[:2] == ("delivered", "DELIVERED_TO_HANDSET")
+
+
+@pytest.mark.parametrize("name", ["SIGNALS_BLOCKED", "NEW_STATUS", ""])
+def test_a_name_of_two_groups_or_of_none_tells_no_group(name: str) -> None:
+    (item,) = PROVIDER.read(infobip({"messageId": "m-1", "status": {"name": name}}))
+    assert isinstance(item, Malformed)
+    assert (item.reason, repr(name) in item.error) == ("unknown_status", True)
 
 
 def test_a_report_that_never_came_is_no_failure_of_the_recipient() -> None:

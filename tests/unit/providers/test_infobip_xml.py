@@ -96,6 +96,21 @@ def test_a_field_that_is_given_twice_is_not_chosen_from() -> None:
     assert item.reason == "missing_field"
 
 
+def test_blanks_around_a_status_mean_nothing() -> None:
+    status = "<status>\n <groupId>\n 3 </groupId><name> DELIVERED_TO_HANDSET\n</name></status>"
+    item = read_one(xml(f"<result><messageId>m-1</messageId><doneAt> 2026-03-01T08:00:00Z </doneAt>{status}</result>"))
+    assert isinstance(item, Receipt)
+    assert (item.status_detail, item.provider_status) == ("DELIVERED_TO_HANDSET", "DELIVERED_TO_HANDSET")
+    assert item.occurred_at == 1_772_352_000_000
+
+
+def test_a_reply_with_an_empty_status_is_a_reply() -> None:
+    reply = "<result><messageId>m-1</messageId><from>385911234567</from><text>STOP</text><status/><seenAt/></result>"
+    item = read_one(xml(reply))
+    assert isinstance(item, InboundMessage)
+    assert item.text == "STOP"
+
+
 def test_an_empty_element_is_an_empty_text() -> None:
     item = read_one(xml(DELIVERED.format("m-1").replace("<status>", "<callbackData/><status>")))
     assert isinstance(item, Receipt)

@@ -233,6 +233,12 @@ def test_a_form_a_json_object_and_a_query_say_the_same() -> None:
         postback(post(orjson.dumps(fields))),
         postback(post(orjson.dumps(fields), content_type=None)),
         postback(post(b"payout=2.50000&x=%C3%BC", FORM, query="click_id=c-1")),
+        postback(post(b"\xef\xbb\xbf" + orjson.dumps(fields))),
+        postback(post(b"\xef\xbb\xbf" + orjson.dumps(fields), content_type=None)),
+        postback(post(orjson.dumps(fields).decode().encode("utf-16"))),
+        postback(post(b"\xef\xbb\xbf" + urlencode(fields).encode(), FORM)),
+        postback(post(urlencode(fields, encoding="latin-1").encode(), f"{FORM}; charset=iso-8859-1")),
+        postback(post(urlencode(fields).replace("&", "&amp;").encode(), FORM)),
     ]
     assert len({(each.click_id, each.payout, each.parameters["x"]) for each in read}) == 1
 

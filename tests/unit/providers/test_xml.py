@@ -34,6 +34,7 @@ def refusal(body: bytes, content_type: str | None = None) -> str:
         ("<a>é</a>".encode("latin-1"), "text/xml; charset=ISO-8859-1"),
         ('<?xml version="1.0" encoding="ISO-8859-1"?><a>é</a>'.encode("latin-1"), "text/xml"),
         ('<?xml version="1.0" encoding="UTF-16"?><a>é</a>'.encode("utf-16"), "text/xml"),
+        ('<?xml version="1.0" encoding="ISO-8859-1"?><a>é</a>'.encode("utf-16"), "text/xml"),
         # A proxy that rewrites a body changes its header only.
         ('<?xml version="1.0" encoding="ISO-8859-1"?><a>é</a>'.encode(), "text/xml; charset=UTF-8"),
         ('<?xml version="1.0" encoding="UTF-8"?><a>é</a>'.encode("cp1252"), "text/xml; charset=windows-1252"),
