@@ -96,14 +96,16 @@ def list_of(report: Receipt | InboundMessage | LinkClick, message: MessageSent |
     """Return the list that a report belongs to.
 
     It is the registered message's list; or else the list with the provider's list id in `provider_list_ids`; or else
-    the list with the report's sender; or else, if the report names no sender, the account's only list.
+    the list with the report's sender; or else, if the report names no sender, the account's only list. A reply for
+    which two of these are different lists is not certain: the person may have meant either.
     """
     named = receivers_of(report) if message is None else (message.list_number,)
-    for address in named:
-        is_named_list = message is None and address == getattr(report, "list_number", None)
-        found = lists.named(report.provider, LIST_ID if is_named_list else ADDRESS, address)
-        if found is not None:
-            return Belonging(found, found, True)
+    found = _lists_named(report, lists) if message is None else [lists.at(message.list_number)]
+    if message is not None and isinstance(report, InboundMessage):
+        found += _lists_named(report, lists)
+    known = [each for each in found if each is not None]
+    if known:
+        return Belonging(known[0], known[0], len(set(known)) == 1)
     only = next(iter(lists.configs)) if len(lists.configs) == 1 else None
     if message is not None:
         return Belonging(message.list_number, only, False)
@@ -117,6 +119,12 @@ def receivers_of(report: Receipt | InboundMessage | LinkClick) -> tuple[str, ...
     """Return how a report identifies our side: the provider's list id, and the address that a reply was sent to."""
     named = report.list_number if isinstance(report, InboundMessage) else None
     return tuple(each for each in (named, _sender_of(report)) if each)
+
+
+def _lists_named(report: Receipt | InboundMessage | LinkClick, lists: Lists) -> list[str | None]:
+    """Return the lists that a report itself names, in the order of `receivers_of`; None for one that is unknown."""
+    by_id = getattr(report, "list_number", None)
+    return [lists.named(report.provider, LIST_ID if each == by_id else ADDRESS, each) for each in receivers_of(report)]
 
 
 def _sender_of(report: Receipt | InboundMessage | LinkClick) -> str | None:

@@ -34,9 +34,18 @@ def unrecorded(account: str, list_number: str, number: str) -> ContactState:
 
 
 def recorded(states: Iterable[ContactState | None]) -> ContactState | None:
-    """Combine the states recorded under the spellings of one number: a removal under any of them wins, then a hold."""
-    known = [state for state in states if state is not None]
-    return min(known, key=lambda state: (state.active, state.held), default=None)
+    """Combine the states recorded under the spellings of one number: a removal under any of them wins, then a hold.
+
+    A list is exempt from an account-wide removal only if it is under every spelling that has one.
+    """
+    known = sorted((state for state in states if state is not None), key=lambda state: (state.active, state.held))
+    if not known:
+        return None
+    first, *others = known
+    exempt = [frozenset(state.except_lists) for state in others if not state.active]
+    if not exempt or not first.except_lists:
+        return first
+    return replace(first, except_lists=tuple(each for each in first.except_lists if all(each in of for of in exempt)))
 
 
 def held(own: ContactState, whole: ContactState | None) -> ContactState:

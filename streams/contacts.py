@@ -297,7 +297,8 @@ class Contacts:
         belongs = list_of(inbound, message, self._accounts.known_lists(inbound.account))
         reading = read_reply(inbound, words_of(account))
         cause = cause_of(inbound)
-        receiver = next(map(address_key, receivers_of(inbound)), "")
+        # Unnamed receivers are the same at one provider at most.
+        receiver = next(map(address_key, receivers_of(inbound)), f"{inbound.provider}:")
         if reading.reason is not None:
             opts_out = partial(apply_opt_out, inbound=inbound, reading=reading)
             of_all = belongs.is_certain or inbound.opt_out_scope == "all"

@@ -104,11 +104,14 @@ class ContactsView:
     def _recorded(self, account: str, list_number: str, number: str, spelled: tuple[str, ...]) -> ContactState | None:
         # Nearly every number has a single spelling.
         found = self._state(f"{account}:{list_number}:{spelled[0]}")
-        if len(spelled) > 1:
-            found = recorded((found, *(self._state(f"{account}:{list_number}:{each}") for each in spelled[1:])))
+        erased: tuple[ContactState | None, ...] = ()
         if found is None and self._has_erased and self._pseudonyms is not None:
+            # Whatever an older spelling says: an erasure does not reach it.
             pseudonyms = self._pseudonyms.every(account, number)
-            found = recorded(self._state(contact_key(account, list_number, each)) for each in pseudonyms)
+            erased = tuple(self._state(contact_key(account, list_number, each)) for each in pseudonyms)
+        if len(spelled) > 1 or erased:
+            others = (self._state(f"{account}:{list_number}:{each}") for each in spelled[1:])
+            found = recorded((found, *others, *erased))
         return found
 
     def goes_by(self, account: str, number: str) -> str:

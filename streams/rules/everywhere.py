@@ -44,9 +44,13 @@ def stopped(row: ContactRow, receiver: str) -> ContactRow:
 
 def ended(row: ContactRow, reason: str, at: int, consented: Collection[str]) -> ContactRow:
     """Return the row of a number given up or reassigned at `at` (ms): removed from every list, except those to which
-    its holder has `consented` later."""
+    its holder has `consented` later. If it was out already, such consent counts only where it has brought the number
+    back: START does not undo a complaint."""
     after = removed(row, reason, at)
-    return replace(after, except_lists=tuple(sorted(consented))) if after.removed_at > row.removed_at else after
+    if after.removed_at <= row.removed_at:
+        return after
+    back = consented if row.may_be_texted else frozenset(consented).intersection(row.except_lists)
+    return replace(after, except_lists=tuple(sorted(back)))
 
 
 def start_again(row: ContactRow | None, receiver: str, cause: Cause) -> ContactChange:
@@ -67,4 +71,8 @@ def come_back(row: ContactRow | None, list_number: str, cause: Cause, *, is_orde
 
 
 def _may_come_back(row: ContactRow, at: int, is_ordered: bool) -> bool:
-    return not row.may_be_texted and at >= row.removed_at and (is_ordered or row.reason in RENEWABLE)
+    """Whether a START or an order, `at` (ms), is newer than what it undoes. A START at the same time is not: times of
+    some providers are in whole seconds, so nobody knows which came last."""
+    if row.may_be_texted:
+        return False
+    return at >= row.removed_at if is_ordered else at > row.removed_at and row.reason in RENEWABLE

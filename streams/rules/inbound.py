@@ -93,10 +93,14 @@ def is_repeated(row: ContactRow | None, inbound: InboundMessage) -> bool:
 def apply_opt_out(
     row: ContactRow | None, inbound: InboundMessage, reading: Reading, receiver: str | None = None
 ) -> ContactChange:
-    """Apply an opt-out to the contact's row on a list or, with a `receiver`, to the account-wide row."""
+    """Apply an opt-out to the contact's row on a list or, with a `receiver`, to the account-wide row.
+
+    A repeated one does not undo a later consent. Only its time shows that: an id may be made from a message's content,
+    or be that of the reply that a provider's notice is about.
+    """
     cause = cause_of(inbound, reading.keyword, reading.layer)
     before = row or ContactRow(since=cause.at)
-    if is_repeated(before, inbound):
+    if is_repeated(before, inbound) and cause.at < before.consented_at:
         return ContactChange(before)
     after = replace(removed(_noted(before, inbound), reading.reason or OPT_OUT, cause.at), opted_out=True)
     return ContactChange(after if receiver is None else stopped(after, receiver), cause=cause)
@@ -114,7 +118,7 @@ def apply_reply(
     after = _noted(before, inbound)
     if reading.opts_in and is_certain and after.active:
         after = replace(after, consented_at=max(after.consented_at, cause.at))
-    elif reading.opts_in and is_certain and after.reason in RENEWABLE and cause.at >= after.removed_at:
+    elif reading.opts_in and is_certain and after.reason in RENEWABLE and cause.at > after.removed_at:
         after = restored(after, cause.at)
     return ContactChange(after, (_reply_event(inbound, list_name, cause, reading),), cause)
 
@@ -124,6 +128,8 @@ def _name(inbound: InboundMessage) -> str:
 
 
 def _noted(row: ContactRow, inbound: InboundMessage) -> ContactRow:
+    if is_repeated(row, inbound):
+        return row
     return replace(row, inbound=(*row.inbound, _name(inbound))[-MAX_INBOUND:])
 
 

@@ -12,10 +12,12 @@ from console.queries.contacts import ContactsFilter, listed_contacts
 from console.queries.filters import searched
 from database.tables import contacts
 from schemas.ids import contact_names
-from schemas.records import ContactCommand, ListConfig
+from schemas.pseudonyms import Pseudonyms
+from schemas.records import ContactCommand, ContactState, ListConfig
 from tests.unit.console import rows
 from tests.unit.console.console_parts import LIST, Api
 
+KEY = "a key of pseudonyms"
 CANONICAL, OLD = "+525512345678", "+5215512345678"
 ACTIVE = unrecorded("acme", LIST, CANONICAL)
 REMOVED = replace(ACTIVE, active=False, reason="message")
@@ -47,6 +49,42 @@ def test_a_removal_under_any_spelling_holds() -> None:
     assert recorded([ACTIVE, REMOVED]) == REMOVED
     assert recorded([None, ACTIVE, None]) == ACTIVE
     assert recorded([None]) is None
+
+
+def test_a_list_is_exempt_from_an_account_wide_removal_under_every_spelling_or_none() -> None:
+    other = "+18005559999"
+    exempt = replace(REMOVED, list_number="", except_lists=(LIST, other))
+    assert recorded([exempt, replace(exempt, except_lists=())]) == replace(exempt, except_lists=())
+    assert recorded([exempt, replace(exempt, except_lists=(other,))]) == replace(exempt, except_lists=(other,))
+    assert recorded([exempt, replace(exempt, active=True, except_lists=())]) == exempt
+
+
+def record(api: Api, state: ContactState, number: str) -> None:
+    """Put a state into the copy under this spelling."""
+    name = f"acme:{state.list_number}:{number}".encode()
+    api.store.write({name: CODEC.encode(state)}, None)
+    api.replica.on_key(name)
+
+
+async def test_a_list_to_which_only_one_spelling_came_back_may_not_text_the_number(api: Api) -> None:
+    whole = replace(REMOVED, list_number="", scope="account")
+    record(api, replace(whole, except_lists=(LIST,)), CANONICAL)
+    assert await may_be_texted(api, CANONICAL)
+    record(api, whole, OLD)
+    assert not await may_be_texted(api, CANONICAL)
+
+
+@pytest.mark.parametrize(("came_back", "may_be_texted_now"), [(False, False), (True, True)])
+async def test_an_active_record_under_an_old_spelling_brings_back_no_erased_number(
+    came_back: bool, may_be_texted_now: bool
+) -> None:
+    api = Api(pseudonym_key=KEY)
+    api.complete(seconds_ago=1)
+    record(api, ACTIVE, OLD)
+    record(api, REMOVED, Pseudonyms(KEY).of("acme", CANONICAL))
+    if came_back:
+        record(api, ACTIVE, CANONICAL)
+    assert await may_be_texted(api, CANONICAL) == may_be_texted_now
 
 
 def test_the_names_of_a_contact_begin_with_the_canonical_one() -> None:

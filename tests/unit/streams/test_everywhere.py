@@ -10,6 +10,7 @@ from schemas.records import (
     AccountConfig,
     ContactState,
     DeliveryEvent,
+    InboundMessage,
     ListConfig,
     Receipt,
     Record,
@@ -100,6 +101,21 @@ class TestOptOut:
         stage = stage_of(replace(ONE_LIST, numbers=(POOL,), senders=(AGENT,)), TWO[1])
         stage.apply(inbound("STOP", to=to))
         assert out(stage) == [LIST]
+
+    @pytest.mark.parametrize("reply", [
+        inbound("STOP", to=LIST, provider="infobip"),
+        inbound("STOP", to=None, list_number=LIST, provider="infobip"),
+    ])  # fmt: skip
+    def test_to_one_list_about_a_message_of_another_removes_from_every_list(self, reply: InboundMessage) -> None:
+        stage = stage_of(*TWO)
+        stage.apply(message_sent("m1", list_number=OTHER), replace(reply, in_reply_to="m1"))
+        assert out(stage) == ALL
+
+    def test_about_a_message_of_a_list_to_a_receiver_of_none_removes_from_that_list(self) -> None:
+        stage = stage_of(*TWO)
+        reply = inbound("STOP", to=POOL, provider="infobip")
+        stage.apply(message_sent("m1", list_number=OTHER), replace(reply, in_reply_to="m1"))
+        assert out(stage) == [OTHER]
 
     def test_of_all_lists_by_the_provider_holds_for_those_to_come(self) -> None:
         stage = stage_of(*TWO)
@@ -193,6 +209,21 @@ class TestComingBack:
     def test_to_another_receiver_of_no_list_brings_back_nothing(self) -> None:
         stage = stage_of(*TWO)
         stage.apply(inbound("STOP", 1, id="SM1", to=AGENT), inbound("START", 5, id="SM2", to=POOL))
+        assert out(stage) == ALL
+
+    @pytest.mark.parametrize(("provider", "back"), [("lime", True), ("eztexting", False)])
+    def test_without_a_receiver_undoes_an_opt_out_without_one_at_the_same_provider(
+        self, provider: str, back: bool
+    ) -> None:
+        stage = stage_of(*TWO)
+        stage.apply(inbound("STOP", 1, id="a", to=None, provider="lime"))
+        stage.apply(inbound("START", 5, id="b", to=None, provider=provider))
+        assert out(stage) == ([] if back else ALL)
+
+    @pytest.mark.parametrize("to", [LIST, AGENT])
+    def test_at_the_time_of_the_opt_out_brings_back_nothing(self, to: str) -> None:
+        stage = stage_of(*TWO)
+        stage.apply(inbound("STOP", 5, id="SM1", to=AGENT), inbound("START", 5, id="SM2", to=to))
         assert out(stage) == ALL
 
     def test_to_one_of_two_receivers_brings_back_nothing(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 
 from schemas.ids import derived_id
@@ -154,6 +156,20 @@ class TestOptOut:
         assert state.last_event_id == derived_id(message.event_id, "unsubscribe")
         assert isinstance(unsubscribe, UnsubscribeEvent)
 
+    def test_that_comes_twice_does_not_undo_the_consent_in_between(self) -> None:
+        row = apply_inbound(None, inbound("STOP", 1, id="SM1"), LIST, WORDS).row
+        row = apply_inbound(row, inbound("START", 5, id="SM2"), LIST, WORDS).row
+        assert apply_inbound(row, inbound("STOP", 1, id="SM1"), LIST, WORDS).row is row
+
+    def test_with_the_id_of_an_earlier_one_counts_after_a_consent(self) -> None:
+        row = apply_inbound(None, inbound("STOP", 1, id="SM1"), LIST, WORDS).row
+        row = apply_inbound(row, inbound("START", 5, id="SM2"), LIST, WORDS).row
+        assert not apply_inbound(row, inbound("STOP", 9, id="SM1"), LIST, WORDS).row.active
+
+    def test_with_the_id_of_another_reply_counts(self) -> None:
+        row = apply_inbound(None, inbound("nah, I'm good", 1, id="SM1"), LIST, WORDS).row
+        assert not apply_inbound(row, inbound(None, 1, id="SM1", kind="opt_out"), LIST, WORDS).row.active
+
 
 class TestOptIn:
     @pytest.mark.parametrize(
@@ -192,6 +208,12 @@ class TestOptIn:
         outcome = apply_inbound(row, inbound("START", 4, id="SM1"), LIST, WORDS)
         assert names(outcome.events) == ["ReplyEvent"]
         assert not outcome.row.active
+
+    def test_at_the_time_of_the_opt_out_does_not_undo_it_in_either_order(self) -> None:
+        replies = inbound("STOP", 5, id="SM1"), inbound("START", 5, id="SM2")
+        for first, second in permutations(replies):
+            row = apply_inbound(None, first, LIST, WORDS).row
+            assert not apply_inbound(row, second, LIST, WORDS).row.active
 
     def test_that_is_older_than_a_repeated_opt_out_does_not_undo_it(self) -> None:
         row = apply_inbound(None, inbound("STOP", 1, id="SM1"), LIST, WORDS).row

@@ -145,6 +145,23 @@ def test_start_undoes_no_complaint_of_a_number_that_was_given_up(end: Record) ->
     assert out(found)[LIST] == "complaint"
 
 
+@pytest.mark.parametrize("out_before", [receipt("m1", SPAM, BEFORE, from_=None), command("remove", list_number="")])
+@pytest.mark.parametrize("end", ENDS)
+def test_consent_that_a_complaint_outweighs_brings_back_no_list_of_a_number_given_up_before_it(
+    out_before: Record, end: Record
+) -> None:
+    found = stage()
+    found.apply(out_before, inbound("START", AFTER, to=LIST), end)
+    assert list(out(found)) == [LIST, OTHER]
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_list_that_an_operator_restored_after_a_complaint_stays_restored(end: Record) -> None:
+    found = stage()
+    found.apply(receipt("m1", SPAM, BEFORE, from_=None), command("restore", AFTER), end)
+    assert list(out(found)) == [OTHER]
+
+
 @pytest.mark.parametrize("end", ENDS)
 def test_a_stop_after_the_date_removes_whoever_agreed_since(end: Record) -> None:
     found = stage()
