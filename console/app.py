@@ -126,11 +126,11 @@ MACHINE_PATHS = ("/api/", "/registry", "/livez", "/readyz", "/metrics")
 ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"description": "`missing_api_key` or `invalid_api_key`"},
     403: {"description": "`forbidden`: the role in this account is too low"},
-    404: {"description": "`not_found`, also for what is another account's"},
-    409: {"description": "`conflict`: it does not fit what is there"},
-    412: {"description": "`changed_meanwhile`: the settings are not those of `If-Match` any more"},
+    404: {"description": "`not_found`, also for data of another account"},
+    409: {"description": "`conflict`: it does not fit the current state"},
+    412: {"description": "`changed_meanwhile`: the settings have changed since you read the ETag in `If-Match`"},
     413: {"description": "`validation_failed`: the body is too large"},
-    422: {"description": "`validation_failed`: `message` names each place and what is wrong there"},
+    422: {"description": "`validation_failed`: `message` lists each place and problem"},
     429: {"description": "`rate_limited`, with Retry-After"},
     503: {"description": "`not_available`, with Retry-After: Kafka does not answer, or the state is too old"},
 }
@@ -377,5 +377,8 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    message = "The console's log says what. What was stored already is not done twice with the same Idempotency-Key."
+    message = (
+        "The console's log says what. Send the request again with the same Idempotency-Key: whatever is already "
+        "stored is not done twice."
+    )
     return answer_of(ApiError(500, "internal_error", "Something failed in the console.", message))

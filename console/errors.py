@@ -32,7 +32,7 @@ def missing_key() -> ApiError:
         401,
         "missing_api_key",
         "An API key is missing.",
-        "Send it as `X-Api-Key: trk_…` or `Authorization: Bearer trk_…`. `trackly keys create` makes one.",
+        "Send one as `X-Api-Key: trk_…` or `Authorization: Bearer trk_…`. Create one with `trackly keys create`.",
         {"WWW-Authenticate": "Bearer"},
     )
 
@@ -43,7 +43,7 @@ def invalid_key() -> ApiError:
         401,
         "invalid_api_key",
         "The API key is not valid.",
-        "It is unknown, expired or revoked. `trackly keys list` shows all keys.",
+        "It is unknown, expired, or revoked. `trackly keys list` shows all keys.",
         {"WWW-Authenticate": "Bearer"},
     )
 
@@ -55,7 +55,7 @@ def not_found(message: str) -> ApiError:
 
 def forbidden(least: Role) -> ApiError:
     """The role in a visible account is too low."""
-    return ApiError(403, "forbidden", "Your role does not allow this.", f"It needs the {least} role in this account.")
+    return ApiError(403, "forbidden", "Your role does not allow this.", f"You need the {least} role in this account.")
 
 
 def not_an_operator() -> ApiError:
@@ -64,7 +64,7 @@ def not_an_operator() -> ApiError:
         403,
         "forbidden",
         "Your role does not allow this.",
-        "It needs the admin role for every account of this installation.",
+        "You need the admin role for every account of this installation.",
     )
 
 
@@ -96,7 +96,7 @@ def changed_meanwhile() -> ApiError:
     return ApiError(
         412,
         "changed_meanwhile",
-        "Somebody else changed these settings; nothing was done.",
+        "Someone else has changed these settings; nothing was done.",
         "Reload them and make your change again.",
     )
 

@@ -23,8 +23,8 @@ _ORIGIN = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 class ConsoleSettings(
     InboundSettings, OutboundSettings, DatabaseSettings, ProxySettings, PublicSettings, LimitSettings
 ):
-    """What the console needs beside the settings of Kafka, of the database, of requests to customers, of ingest's
-    address and of how much an account may have."""
+    """Settings of the console besides those for Kafka, the database, requests to customers, ingest's address, and the
+    limits of accounts."""
 
     host: str = Field(
         default="127.0.0.1",

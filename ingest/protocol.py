@@ -1,6 +1,6 @@
 """Tolerates malformed request lines: unencoded spaces, letters, or a `#`.
 
-Some senders fill a template without encoding the values (`datetime=2026-03-01 09:00:00`). The parser rejects such a
+Some senders fill in a template without encoding the values (`datetime=2026-03-01 09:00:00`). The parser rejects such a
 line before trackly sees it, so the callback would be lost without a trace.
 """
 

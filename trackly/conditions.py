@@ -13,15 +13,16 @@ _ORDERED = ("<", "<=", ">", ">=")
 _CONDITION = re.compile(r"([A-Za-z_][\w.\-]*)(!=|<=|>=|=|~|<|>)(.*)", re.DOTALL)
 
 MISSING = object()
-"""What `value_at` gives where there is nothing at a path."""
+"""Returned by `value_at` if there is nothing at a path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition: the dotted path of a field, a sign, and what to compare its text with.
+    """One condition: the dotted path of a field, an operator, and the text to compare with.
 
-    `<` and its like compare numbers where both are, else texts, which is right for ISO 8601 times. `~` looks for a
-    regular expression. What has no such field fits no condition, not even `!=`; null is less or more than nothing.
+    `<` and the like compare numbers if both sides are, or else texts, which is right for ISO 8601 times. `~` searches
+    for a regular expression. A value without the field matches no condition, not even `!=`; null is neither less nor
+    greater than anything.
     """
 
     path: str
@@ -30,23 +31,23 @@ class Condition:
 
     @property
     def field(self) -> str:
-        """The record's own field that the path begins with."""
+        """The top-level field that the path begins with."""
         return self.path.partition(".")[0]
 
     def fits(self, value: Any) -> bool:
-        """Whether a decoded value fits."""
+        """Whether a decoded value matches."""
         found = value_at(value, self.path)
         return found is not MISSING and self.admits(found)
 
     def admits(self, found: Any) -> bool:
-        """Whether what stands at the path fits."""
+        """Whether the value at the path matches."""
         if found is None and self.sign in _ORDERED:
             return False
         return _SIGNS[self.sign](text_of(found), self.expected)
 
 
 def parse_condition(text: str) -> Condition:
-    """The condition that is written. Raises ValueError that says how to write one."""
+    """Parse a condition. Raises ValueError, whose text says how to write one."""
     match = _CONDITION.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is not a valid condition; write status=undeliverable, with one of = != ~ < <= > >=")
@@ -60,7 +61,7 @@ def parse_condition(text: str) -> Condition:
 
 
 def value_at(value: Any, path: str) -> Any:
-    """What stands at a dotted path of a decoded value, or MISSING. Items of lists go by their number."""
+    """Return the value at a dotted path of a decoded value, or MISSING. List items are addressed by number."""
     for step in path.split("."):
         if isinstance(value, Mapping) and step in value:
             value = value[step]
@@ -72,7 +73,7 @@ def value_at(value: Any, path: str) -> Any:
 
 
 def text_of(value: Any) -> str:
-    """A value as text: strings as they are, the rest as JSON."""
+    """Return a value as text: strings unchanged, the rest as JSON."""
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 

@@ -1,4 +1,4 @@
-"""The console's database, and where people open the console, as commands use them."""
+"""The console's database and address, for commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trackly.errors import Failed
 
 @contextmanager
 def console_database() -> Iterator[Connection]:
-    """A connection whose changes are stored at the end of the block. Raises Failed."""
+    """Yield a connection whose changes are committed at the end of the block. Raises Failed."""
     try:
         engine = open_engine(ConsoleSettings().database)
     except DatabaseUrlError as error:
@@ -35,7 +35,7 @@ def console_database() -> Iterator[Connection]:
 
 
 def console_address() -> str:
-    """Where people open the console, without a slash at the end; that of a running `trackly up` where none is set."""
+    """Return the console's public address, without a trailing slash; by default that of a running `trackly up`."""
     settings = ConsoleSettings()
     running = settings.written_down.get("console_url")
     return settings.address if settings.console_url or not running else running

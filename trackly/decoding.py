@@ -1,4 +1,4 @@
-"""Kafka records as JSON objects for people and their tools: decoded, times as ISO 8601, no secrets."""
+"""Converts Kafka records to JSON objects for people and their tools: decoded, times as ISO 8601, no secrets."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from schemas.records import Record
 from schemas.registry import registry_for
 
 SECRET_TOPICS = ("config_accounts", "config_endpoints")
-"""Topics (short names) whose bytes hold secrets: they are shown decoded, or not at all."""
+"""Topics (short names) whose bytes contain secrets: they are shown decoded or not at all."""
 
 
 class KafkaRecord(Protocol):
-    """A record as aiokafka's consumer gives it. `timestamp` is in milliseconds."""
+    """A record as returned by aiokafka's consumer. `timestamp` is in milliseconds."""
 
     topic: str
     partition: int
@@ -31,7 +31,7 @@ class KafkaRecord(Protocol):
 
 
 class Decoder:
-    """Decodes the records of one deployment. Raises RegistryError where the registry fails."""
+    """Decodes the records of one deployment. Raises RegistryError if the registry fails."""
 
     def __init__(self, settings: BusSettings) -> None:
         self._registry = registry_for(settings.schema_registry_url)
@@ -40,8 +40,8 @@ class Decoder:
         self._names: dict[type, list[tuple[str, str, bool]]] = {}
 
     def line(self, record: KafkaRecord, raw: bool = False) -> dict[str, Any]:
-        """`{"topic","partition","offset","timestamp","key","headers","value"}`, and `error` where the value
-        cannot be decoded. With `raw`, and for changelogs, the value is text or `{"base64": ...}`."""
+        """Return `{"topic","partition","offset","timestamp","key","headers","value"}`, and `error` if the value cannot
+        be decoded. With `raw`, and for changelogs, the value is text or `{"base64": ...}`."""
         line: dict[str, Any] = {
             "topic": record.topic,
             "partition": record.partition,
@@ -66,7 +66,7 @@ class Decoder:
         return line
 
     def fields(self, record: Record) -> dict[str, Any]:
-        """The fields of a record as JSON has them: names of the schema, times as ISO 8601, no secrets."""
+        """Return a record's fields in JSON form: names of the schema, times as ISO 8601, no secrets."""
         shown = with_secrets(record, redacted)
         return {
             name: time_text(value) if timed and isinstance(value, int) else plain(value)
@@ -75,7 +75,7 @@ class Decoder:
         }
 
     def _names_of(self, record_type: type[Any]) -> list[tuple[str, str, bool]]:
-        """Name in the schema, name in the class, and whether it is a time, of each field."""
+        """Return each field's name in the schema, its name in the class, and whether it is a time."""
         if record_type not in self._names:
             schema = self._registry.schema(self._registry.id_of(record_type.__name__))
             times = {field["name"] for field in schema["fields"] if is_time(field["type"])}
@@ -85,7 +85,7 @@ class Decoder:
 
 
 def text_or_base64(data: bytes) -> str | dict[str, str]:
-    """The text of UTF-8 bytes; other bytes as `{"base64": ...}`."""
+    """Return the text of UTF-8 bytes; other bytes as `{"base64": ...}`."""
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -93,7 +93,7 @@ def text_or_base64(data: bytes) -> str | dict[str, str]:
 
 
 def time_text(millis: int) -> str | int:
-    """`2024-01-15T10:30:00.000Z`; a number that is not a time of this calendar stays a number."""
+    """Return `2024-01-15T10:30:00.000Z`; a number outside of the calendar stays a number."""
     try:
         return iso_time(millis)
     except (OverflowError, ValueError, OSError):
@@ -101,7 +101,7 @@ def time_text(millis: int) -> str | int:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: bytes as text or base64, nested records as objects."""
+    """Return a value in JSON form: bytes as text or base64, nested records as objects."""
     if isinstance(value, bytes):
         return text_or_base64(value)
     if isinstance(value, tuple):

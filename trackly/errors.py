@@ -1,4 +1,4 @@
-"""What went wrong, in a sentence for the person at the terminal."""
+"""Errors as sentences for the person at the terminal."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any
 
 NO_KEY = (
-    "would lie on Kafka in plain text, because there is no key to encrypt with. Make one with `trackly secrets new-key`"
+    "would be stored on Kafka in plain text, because there is no key to encrypt with. Create one with `trackly secrets "
+    "new-key`"
     " and set TRACKLY_SECRET_KEYS, here and for every service; or write env:NAME or file:PATH; or pass --plain-secrets."
 )
-"""What to do about a secret that cannot be encrypted; follows on what the secret is."""
+"""What to do about a secret that cannot be encrypted; follows the name of the secret."""
 
 
 class Failed(Exception):
-    """A command cannot do what it was asked to. The text says why and what to do; the exit code is 1."""
+    """A command cannot do what was asked. The text says why and what to do; the exit code is 1."""
 
 
 class TopicsMissing(Failed):
-    """Topics of the catalogue that are not on the broker."""
+    """Topics of the catalogue are missing on the broker."""
 
     def __init__(self, names: Sequence[str]) -> None:
         others = f" and {len(names) - 3} more" if len(names) > 3 else ""
@@ -26,14 +27,14 @@ class TopicsMissing(Failed):
 
 
 def check_topics(names: Iterable[str], existing: Container[str]) -> None:
-    """Raises TopicsMissing unless all of them exist."""
+    """Raise TopicsMissing unless all of them exist."""
     missing = [name for name in names if name not in existing]
     if missing:
         raise TopicsMissing(missing)
 
 
 def sentence(error: BaseException) -> str | None:
-    """What to tell a person about an error that a person can do something about; None for a bug."""
+    """Return a sentence about an error that a person can fix; None for a bug."""
     for module, name, explain in _EXPECTED:
         # An error of a module that nobody imported cannot have been raised; importing it takes time.
         if module in sys.modules and isinstance(error, getattr(sys.modules[module], name)):
@@ -48,7 +49,7 @@ def _settings(error: Any) -> str:
 
 
 def _kafka(error: Any) -> str:
-    return f"Kafka does not do what it is asked: {error}. Check KAFKA_BOOTSTRAP_SERVERS and the other KAFKA_*."
+    return f"Kafka did not carry out the request: {error}. Check KAFKA_BOOTSTRAP_SERVERS and the other KAFKA_*."
 
 
 def _tls(error: Any) -> str:
@@ -59,8 +60,8 @@ def _database(error: Any) -> str:
     # The texts of databases repeat values and addresses with passwords.
     name = type(getattr(error, "orig", None) or error).__name__
     return (
-        f"The database does not do what it is asked ({name}). Check DATABASE_URL and that it runs; without one it is"
-        " console.db in TRACKLY_DATA_DIR, which `trackly up` or `trackly read-model` makes."
+        f"The database did not carry out the request ({name}). Check DATABASE_URL and that it runs; without one it is "
+        "console.db in TRACKLY_DATA_DIR, which `trackly up` or `trackly read-model` creates."
     )
 
 
@@ -92,4 +93,4 @@ _EXPECTED: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("ssl", "SSLError", _tls),
     ("builtins", "OSError", _file),
 )
-"""Module, class and explanation of the errors that are not bugs; the first that fits counts."""
+"""Module, class, and explanation of errors that are not bugs; the first match counts."""

@@ -13,12 +13,12 @@ from trackly.output import say
 
 
 def run_http(name: str, http: Door) -> None:
-    """Serve until Ctrl-C or SIGTERM, then end cleanly. Raises Failed when the server cannot start, and what ended it
-    otherwise.
+    """Serve until Ctrl-C or SIGTERM, then end cleanly. Raises Failed if the server cannot start, or else the error that
+    ended it.
     """
     be_a_service()
     for number in (signal.SIGINT, signal.SIGTERM):
-        # uvicorn stops cleanly, then raises the signal again for whoever handled it before.
+        # uvicorn stops cleanly, then raises the signal again for the previous handler.
         signal.signal(number, lambda *_: setattr(http, "should_exit", True))
     handle = http.handle_exit
 
@@ -28,12 +28,12 @@ def run_http(name: str, http: Door) -> None:
 
     http.handle_exit = handle_exit  # type: ignore[method-assign, assignment]
     say(f"starting {name} on http://{http.config.host}:{http.config.port}")
-    # uvicorn exits with a code of its own when it cannot start, after it has logged why.
+    # uvicorn exits with its own code if it cannot start, after logging the reason.
     try:
         with suppress(SystemExit):
             http.run()
     finally:
-        # A thread that does not end, such as one that asks a broker, would keep the process.
+        # A thread that does not end, such as one waiting for a broker, would keep the process alive.
         end_within(CRASH_SECONDS, f"{name} stopped")
     if not http.started:
         raise Failed(f"{name} could not start; the reason is above.")

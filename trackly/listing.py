@@ -1,4 +1,4 @@
-"""Listings of records: the newest that are wanted, as a table or as JSON."""
+"""Lists the newest matching records, as a table or as JSON."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Limit = Annotated[int, typer.Option(min=1, help="Maximum number of entries; the 
 
 
 EVERYTHING = 1_000_000
-"""Records that are looked at when some are chosen."""
+"""Maximum records to search when some are selected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """The newest records that are wanted, oldest first, with their keys, and what was left out."""
+    """The newest matching records, oldest first, with their keys, and what was left out."""
 
     records: list[Any]
     keys: list[bytes | None]
@@ -48,7 +48,7 @@ async def newest(
     since: str | None,
     limit: int,
 ) -> Newest:
-    """The newest records of a topic (catalogue short name) that are wanted, by one of their times. Raises Failed."""
+    """Return the newest matching records of a topic (catalogue short name), by one of their times. Raises Failed."""
     settings = BusSettings()
     after = 0 if since is None else millis_since(since)
     decoder = Decoder(settings)
@@ -66,7 +66,7 @@ async def newest(
             if at < after or not is_wanted(record):
                 continue
             wanted += 1
-            # The count decides between equal times, so that records are never compared.
+            # The count breaks ties between equal times, so records are never compared.
             heapq.heappush(heap, (at, wanted, record, found.key))
             if len(heap) > limit:
                 heapq.heappop(heap)
@@ -83,7 +83,7 @@ async def chosen(
     ids: Collection[str],
     what: str,
 ) -> Newest:
-    """All records that are wanted, as `newest` finds them. Raises Failed when one of the ids is not among them."""
+    """Return all matching records, found as by `newest`. Raises Failed if one of the ids is not among them."""
     found = await newest(topic, record_type, time_field, is_wanted, since, EVERYTHING)
     missing = set(ids) - {record.event_id for record in found.records}
     if missing:
@@ -92,7 +92,7 @@ async def chosen(
 
 
 def print_newest(found: Newest, as_json: bool, columns: tuple[str, ...], row: Callable[[Any], tuple[str, ...]]) -> None:
-    """Print what was found, and say what was left out."""
+    """Print the records, and say what was left out."""
     if as_json:
         for record in found.records:
             json_line(found.decoder.fields(record))
@@ -107,7 +107,7 @@ def print_newest(found: Newest, as_json: bool, columns: tuple[str, ...], row: Ca
 
 
 def print_one(found: Newest, what: str, as_json: bool) -> None:
-    """Print all fields of the newest record that was found. Raises Failed when there is none."""
+    """Print all fields of the newest record found. Raises Failed if there is none."""
     if not found.records:
         raise Failed(f"There is no {what}.")
     fields = found.decoder.fields(found.records[-1])
@@ -126,5 +126,5 @@ def print_one(found: Newest, what: str, as_json: bool) -> None:
 
 
 def millis_since(text: str) -> int:
-    """When a duration ago was, in ms. Raises typer.BadParameter."""
+    """Return the time that long ago, in ms. Raises typer.BadParameter."""
     return now_ms() - parsed(parse_duration, text, "--since")

@@ -1,4 +1,4 @@
-"""What commands print: results on standard output, everything else on standard error."""
+"""Output of commands: results on standard output, everything else on standard error."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from trackly.errors import Failed
 T = TypeVar("T")
 
 PROSE_WIDTH = 24
-"""Columns that a column of sentences gets at least."""
+"""Minimum width of a column of sentences, in characters."""
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 
 
 def say(text: str) -> None:
-    """A line for the person at the terminal."""
+    """Print a line for the person at the terminal."""
     print(_printable(text, keep="\n"), file=sys.stderr, flush=True)
 
 
 def show(text: str) -> None:
-    """A line of the result."""
+    """Print a line of the result."""
     print(_printable(text, keep="\n"), flush=True)
 
 
 def json_line(value: Any) -> None:
-    """One JSON object on a line of its own, flushed, so that what reads the other end sees it at once."""
+    """Print a JSON object on its own line, flushed, so that a reader at the other end sees it at once."""
     sys.stdout.flush()
     sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
     sys.stdout.buffer.flush()
 
 
 def confirm(question: str) -> None:
-    """Ask the person at the terminal. Raises Failed when the answer is no, typer.Exit(2) when nobody is there."""
+    """Ask the person at the terminal. Raises Failed if the answer is no, typer.Exit(2) if there is no terminal."""
     if not sys.stdin.isatty():
         say(f"{question} There is nobody to ask: pass --yes.")
         raise typer.Exit(2)
@@ -48,7 +48,7 @@ def confirm(question: str) -> None:
 
 
 def parsed(parse: Callable[[str], T], text: str, option: str) -> T:
-    """What the text of an option says. Raises typer.BadParameter where `parse` raises ValueError."""
+    """Parse the text of an option. Raises typer.BadParameter if `parse` raises ValueError."""
     try:
         return parse(text)
     except ValueError as error:
@@ -63,7 +63,7 @@ def is_unread() -> bool:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table: for a terminal as wide as it is, else in plain columns that `grep` and `awk` can read."""
+    """Print a table: as wide as the terminal, or else in plain columns for `grep` and `awk`."""
     cells = [[_printable(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _rich_table(columns, cells)
@@ -89,13 +89,13 @@ def _rich_table(columns: Sequence[str], cells: list[list[str]]) -> None:
     for row in cells:
         grid.add_row(*map(Text, row))
     console = Console()
-    # Names and times that a table would cut or break cannot be copied; the terminal wraps lines all the same.
+    # Truncated or broken names and times cannot be copied, so let the terminal wrap lines instead.
     console.width = max(console.width, needed)
     console.print(grid)
 
 
 def _printable(text: str, keep: str = "") -> str:
-    # Texts of providers and callers must not steer the terminal.
+    # Texts from providers and callers must not control the terminal.
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in keep else "\ufffd" for c in text)

@@ -1,4 +1,4 @@
-"""How far long work has come, on standard error."""
+"""Shows the progress of long work on standard error."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable
 
 EVERY = 10.0
-"""Seconds between two lines where standard error is not a terminal; there the line is written over, often."""
+"""Seconds between two lines if standard error is not a terminal; on a terminal, the line is overwritten often."""
 
 _OFTEN = 0.2
 
 
 class Progress:
-    """Call `tell` as often as you like with how much is done, or `add` with how much more; `end` at the end.
+    """Call `tell` as often as you like with the amount done, or `add` with the increase, and `end` at the end.
 
-    `total` is of the same unit; 0 where nobody knows it.
+    `total` has the same unit; 0: unknown.
     """
 
     def __init__(self, what: str, total: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -28,7 +28,7 @@ class Progress:
         self._added = 0
 
     def tell(self, done: int, note: str = "") -> None:
-        """Write a line, if it is time for one."""
+        """Write a line if one is due."""
         now = self._clock()
         if now - self._told < (_OFTEN if self._in_place else EVERY):
             return
@@ -40,11 +40,11 @@ class Progress:
         sys.stderr.flush()
 
     def add(self, done: int) -> None:
-        """Count on from what was added before, and write a line, if it is time for one."""
+        """Add to the amount done, and write a line if one is due."""
         self._added += done
         self.tell(self._added)
 
     def end(self) -> None:
-        """Leave the line that was written over."""
+        """Move on from the overwritten line."""
         if self._in_place:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)

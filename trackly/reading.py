@@ -1,4 +1,4 @@
-"""Reads topics from the outside: without a consumer group, so that nothing else notices."""
+"""Reads topics from outside: without a consumer group, so that nothing else is affected."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from schemas.topics import parse_duration
 from trackly.errors import Failed, TopicsMissing, check_topics
 
 READ_BACK = 15.0
-"""Seconds in which settings that were written must be readable."""
+"""Seconds within which written settings must be readable."""
 
 MOST_NAMED = 10
-"""Accounts that an error names."""
+"""Maximum accounts named in an error."""
 
 R = TypeVar("R", bound=SettingsReader[Any])
 
 
 def parse_start(text: str) -> Start:
-    """Start of `beginning`, `end`, an offset, an ISO 8601 time, by default in UTC, or a time ago (`2h`).
+    """Parse `beginning`, `end`, an offset, an ISO 8601 time, by default in UTC, or a duration ago (`2h`).
 
     Raises ValueError.
     """
@@ -57,7 +57,7 @@ def parse_start(text: str) -> Start:
 
 
 def find_topic(settings: BusSettings, name: str, existing: Iterable[str]) -> str:
-    """The topic that is meant, by its name with or without the prefix. Raises Failed with close names."""
+    """Find a topic by its name with or without the prefix. Raises Failed with similar names."""
     prefix = settings.topic_prefix
     names = set(existing)
     for candidate in (name, prefix + name):
@@ -67,7 +67,7 @@ def find_topic(settings: BusSettings, name: str, existing: Iterable[str]) -> str
         raise TopicsMissing([name])
     ours = sorted({n.removeprefix(prefix) for n in names if n.startswith(prefix)})
     close = get_close_matches(name, ours, n=3) or [n for n in ours if name in n][:3]
-    hint = f"Did you mean {' or '.join(close)}?" if close else "`trackly topics list` names those there are."
+    hint = f"Did you mean {' or '.join(close)}?" if close else "`trackly topics list` shows all topics."
     raise Failed(f"There is no topic {name!r}. {hint}")
 
 
@@ -80,7 +80,7 @@ def open_topic(
     end: Start | None = None,
     positions: Mapping[int, int] | None = None,
 ) -> AbstractAsyncContextManager[Topic]:
-    """Open a topic by name, with or without the prefix, see `bus.reading.topic.open_topic`.
+    """Open a topic by name, with or without the prefix; see `bus.reading.topic.open_topic`.
 
     Raises Failed for an unknown topic, BrokerUnavailable.
     """
@@ -89,37 +89,37 @@ def open_topic(
 
 
 async def read_accounts(settings: BusSettings, codec: Codec) -> Accounts:
-    """The settings of all accounts as they are now. Raises Failed when their topics do not exist."""
+    """Return the current settings of all accounts. Raises Failed if their topics do not exist."""
     async with follow_accounts(settings, codec) as reader:
         return reader.view
 
 
 def current_accounts() -> Accounts:
-    """The settings of all accounts as they are now, for a command that needs nothing else. Raises Failed."""
+    """Return the current settings of all accounts, for a command that needs nothing else. Raises Failed."""
     settings = BusSettings()
     return asyncio.run(read_accounts(settings, Codec(registry_for(settings.schema_registry_url))))
 
 
 def account_named(view: Accounts, account: str) -> AccountConfig:
-    """The account of this id. Raises Failed."""
+    """Return the account with this id. Raises Failed."""
     if account not in view.accounts:
         known = sorted(view.accounts)
         named = ", ".join(known[:MOST_NAMED]) + (f" and {len(known) - MOST_NAMED} more" if known[MOST_NAMED:] else "")
-        remedy = f"Known are {named}." if known else "`trackly apply FILE` makes accounts."
+        remedy = f"Known are {named}." if known else "`trackly apply FILE` creates accounts."
         raise Failed(f"There is no account {account!r}. {remedy}")
     return view.accounts[account]
 
 
 @asynccontextmanager
 async def follow_accounts(settings: BusSettings, codec: Codec) -> AsyncIterator[AccountsReader]:
-    """The settings of all accounts, kept up to date for as long as the block lasts."""
+    """Yield the settings of all accounts, kept up to date during the block."""
     async with following(settings, AccountsReader(settings, codec), CONFIG_TOPICS) as reader:
         yield reader
 
 
 @asynccontextmanager
 async def following(settings: BusSettings, reader: R, topics: Iterable[str]) -> AsyncIterator[R]:
-    """A reader of these topics (catalogue short names) at work. Raises TopicsMissing."""
+    """Yield a running reader of these topics (catalogue short names). Raises TopicsMissing."""
     names = [settings.catalogue[topic].name for topic in topics]
     with Admin(settings) as admin:
         check_topics(names, admin.describe(names))
@@ -131,7 +131,8 @@ async def following(settings: BusSettings, reader: R, topics: Iterable[str]) -> 
 
 
 async def read_back(is_stored: Callable[[], bool], look: str) -> None:
-    """Wait until what was written is read. Raises Failed, naming the command that shows what is."""
+    """Wait until the written settings have been read back. Raises Failed, which names the command that shows the
+    current ones."""
     deadline = time.monotonic() + READ_BACK
     while not is_stored():
         if time.monotonic() > deadline:

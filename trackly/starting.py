@@ -1,4 +1,4 @@
-"""What stands before the start of every service: its topics are there, and its clock is right."""
+"""Checks before the start of every service: its topics exist, and its clock is right."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ S = TypeVar("S", bound=BusSettings)
 
 
 def tell(service: str, settings: BusSettings) -> None:
-    """Let a service write its log, and export what OpenTelemetry's variables ask for.
+    """Set up a service's log, and the export that OpenTelemetry's variables request.
 
     Raises LogSettingWrong, TelemetryWrong.
     """
@@ -26,7 +26,8 @@ def tell(service: str, settings: BusSettings) -> None:
 
 
 def prepare(service: str, settings_class: type[S]) -> S:
-    """The settings of a service that may start. Raises Failed, LayoutError, ClockWrong, and what `tell` raises."""
+    """Return the settings of a service that may start. Raises Failed, LayoutError, ClockWrong, and whatever `tell`
+    raises."""
     settings = settings_class()
     tell(service, settings)
     with Admin(settings) as admin:

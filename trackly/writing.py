@@ -1,4 +1,4 @@
-"""Writes to Kafka from a command: acknowledged, and for settings read back."""
+"""Writes to Kafka from a command: acknowledged, and read back in the case of settings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ C = TypeVar("C", AccountConfig, EndpointConfig)
 
 @asynccontextmanager
 async def producing(settings: BusSettings, *, linger_ms: int = 0) -> AsyncIterator[Producer]:
-    """A connected producer for as long as the block lasts."""
+    """Yield a connected producer."""
     producer = Producer(settings, linger_ms=linger_ms)
     await producer.start()
     try:
@@ -38,8 +38,7 @@ async def producing(settings: BusSettings, *, linger_ms: int = 0) -> AsyncIterat
 async def send_order(
     producer: Producer, settings: BusSettings, codec: Codec, order: ContactCommand, *, key: bytes | None = None
 ) -> asyncio.Future[Any]:
-    """Hand over an order about a contact, by default under its recipient's key. The future is done when it is
-    acknowledged."""
+    """Send an order about a contact, by default under its recipient's key. The future completes on acknowledgment."""
     return await producer.send(
         settings.catalogue["commands"].name,
         codec.encode(order),
@@ -49,13 +48,12 @@ async def send_order(
 
 
 async def settings_read_back(reader: AccountsReader, written: list[Config]) -> None:
-    """Wait until settings are as they were written. Raises Failed as `read_back` does."""
+    """Wait until written settings are in effect. Raises Failed like `read_back`."""
     await read_back(lambda: all(reader.view.stored(config) == config for config in written), "`trackly export`")
 
 
 async def change_endpoint(action: str, name: str, change: Callable[[EndpointConfig], EndpointConfig]) -> EndpointConfig:
-    """Change the settings of one endpoint, `account/endpoint`, and give them as they are then. `action` is for the
-    audit log.
+    """Change the settings of an endpoint, `account/endpoint`, and return the new ones. `action` is for the audit log.
 
     Raises Failed for an unknown endpoint, and for a change that `change` refuses.
     """
@@ -63,7 +61,7 @@ async def change_endpoint(action: str, name: str, change: Callable[[EndpointConf
 
 
 async def change_account(action: str, name: str, change: Callable[[AccountConfig], AccountConfig]) -> AccountConfig:
-    """Change the settings of one account, and give them as they are then. Raises Failed for an unknown account."""
+    """Change the settings of an account, and return the new ones. Raises Failed for an unknown account."""
     return await _change(action, lambda view: account_named(view, name), change)
 
 
@@ -86,7 +84,7 @@ async def _change(action: str, find: Callable[[Accounts], C], change: Callable[[
 
 
 def endpoint_named(view: Accounts, name: str) -> EndpointConfig:
-    """The endpoint of this name, `account/endpoint`. Raises Failed with those there are."""
+    """Return the endpoint with this name, `account/endpoint`. Raises Failed, which lists the existing ones."""
     found = view.endpoints.get(name)
     if found is None:
         known = sorted(view.endpoints)

@@ -1,6 +1,6 @@
-"""Numbers as people write them, in files and on the command line: read only where their country is certain.
+"""Parses numbers as people write them, in files and on the command line, if their country is certain.
 
-Providers write digits without a plus for international numbers; people write those of their own country so.
+Providers write international numbers as digits without a plus; people write numbers of their own country that way.
 """
 
 from __future__ import annotations
@@ -13,48 +13,49 @@ from providers.numbers import NotANumber, to_number
 
 _international = re.compile(r"\s*(?:[a-z]+:\s*)?\(?(?:\+|00|011)").match
 _north_american = re.compile(r"\+1[2-9][0-9]{9}").fullmatch
-# What spreadsheets make of long numbers: exact, because they keep fifteen digits.
+# How spreadsheets show long numbers: exact, because they keep fifteen digits.
 _decimal = re.compile(r"(\+?[0-9]{7,15})\.0+").fullmatch
 _scientific = re.compile(r"\+?[0-9.,]+[eE]\+?[0-9]+").fullmatch
 
-# Ten digits, as North Americans write numbers of their own.
+# Ten digits, as North Americans write their own numbers.
 _maybe_national = re.compile(r"[2-9][0-9]{2}[2-9][0-9]{6}").fullmatch
 _not_digits = re.compile(r"[^0-9]+")
 
 
 def written_number(text: str, country: str | None = None) -> str:
-    """A subscriber's number as E.164, from what a person wrote. `country` (ISO 3166) is that of numbers without one.
+    """Parse a subscriber's number, as a person wrote it, into E.164. `country` (ISO 3166) applies to numbers without a
+    country code.
 
-    Raises ValueError, whose text says what is doubtful.
+    Raises ValueError, whose text says what is uncertain.
     """
     text = text.strip()
     decimal = _decimal(text)
     text = decimal[1] if decimal else text
     if _scientific(text):
         raise ValueError(
-            "the number is not a valid phone number: a spreadsheet took digits off it; export its column as text"
+            "the number is not a valid phone number: a spreadsheet has removed digits; export the column as text"
         )
     if country is not None and not _international(text):
         national = _national(text, country)
         if national is not None:
             return national
     if country is None and not _international(text) and _maybe_national(_not_digits.sub("", text)):
-        raise ValueError("the number may lack its country code: write it with a plus, or name it by --country, say US")
+        raise ValueError("the number may lack its country code: write it with a plus, or pass --country, such as US")
     try:
         number = to_number(text)
     except NotANumber:
         raise ValueError("the number is not a valid phone number") from None
     if not number.startswith("+"):
-        raise ValueError("the number is a short code, which is nobody's")
+        raise ValueError("the number is a short code, which belongs to no person")
     if _international(text) or _north_american(number):
         return number
     if not is_given_out(number):
-        raise ValueError("the number has no plus, and is of no country: name the country that it is of (--country)")
+        raise ValueError("the number has no plus, and fits no country: pass its country with --country")
     return number
 
 
 def is_given_out(number: str) -> bool:
-    """Whether a number in E.164 is of a range that its country has given out."""
+    """Whether a number in E.164 is in a range that its country has assigned."""
     try:
         return phonenumbers.is_valid_number(phonenumbers.parse(number))
     except phonenumbers.NumberParseException:
@@ -62,7 +63,7 @@ def is_given_out(number: str) -> bool:
 
 
 def country_of(text: str) -> str:
-    """The country that is meant, as phonenumbers has it. Raises ValueError."""
+    """Parse a country code, as used by phonenumbers. Raises ValueError."""
     country = text.strip().upper()
     if country not in phonenumbers.SUPPORTED_REGIONS:
         raise ValueError(f"{text!r} is not a valid country; write two letters, such as US or GB")

@@ -42,7 +42,7 @@ def _caller(
     parts: Annotated[Parts, Depends(parts_of)],
     account: Annotated[
         str | None,
-        Query(max_length=64, description="Account id. Only who may see several accounts needs it.", examples=["acme"]),
+        Query(max_length=64, description="Account ID. Needed only if you may see several accounts.", examples=["acme"]),
     ] = None,
 ) -> Caller:
     if not principal.grants:
@@ -50,10 +50,10 @@ def _caller(
     if account is None:
         granted = [name for name in principal.grants if name != EVERY_ACCOUNT]
         if len(granted) != 1 or len(principal.grants) != 1:
-            raise validation_failed(["account: is missing; there are several for you, so put ?account=ID into the URL"])
+            raise validation_failed(["account: is missing; you have access to several, so add ?account=ID to the URL"])
         (account,) = granted
     role = principal.role_in(account)
-    # Somebody else's account must look like a missing one.
+    # An account of others must look like a missing one.
     if role is None or account not in parts.accounts.accounts:
         raise not_found(f"You have no access to account {account!r}, or it does not exist.")
     return Caller(principal, account, role, parts.accounts.lists_of(account))
@@ -77,7 +77,9 @@ def _poller(
     principal: Annotated[Principal, Depends(_principal)],
     parts: Annotated[Parts, Depends(parts_of)],
     endpoint: Annotated[str, Path(max_length=64, description="Name of the endpoint.", examples=["crm"])],
-    account: Annotated[str | None, Query(max_length=64, description="Account id, as elsewhere.")] = None,
+    account: Annotated[
+        str | None, Query(max_length=64, description="Account ID. Needed only if you may see several accounts.")
+    ] = None,
 ) -> EndpointConfig:
     """Return the endpoint to poll: by its customer's key, or by a caller who may see numbers in its account."""
     name = f"{account or principal.endpoint.partition('/')[0]}/{endpoint}" if principal.endpoint else ""
@@ -87,7 +89,7 @@ def _poller(
         name = f"{caller.account}/{endpoint}"
     found = parts.accounts.endpoints.get(name) if principal.endpoint in (None, name) else None
     if found is None:
-        raise not_found(f"There is no endpoint {endpoint!r} for you.")
+        raise not_found(f"You have no access to endpoint {endpoint!r}, or it does not exist.")
     return found
 
 
@@ -103,7 +105,7 @@ IdempotencyKey = Annotated[
     str | None,
     Header(
         max_length=MAX_KEY,
-        description="Any text of your own. For 24 hours, a request with the same one is known as a repeat.",
+        description="Any text that you choose. For 24 hours, another request with the same text counts as a repeat.",
         examples=["order-4711-batch-1"],
     ),
 ]

@@ -29,7 +29,7 @@ T = TypeVar("T")
 _TIMES = ("At", "At | None")
 
 CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "Rows, the newest first"}
+    200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "Rows, newest first"}
 }
 """The answer's description for the OpenAPI document."""
 

@@ -46,7 +46,7 @@ class Sight:
         return Page(tuple(map(self.shown, found.rows)), found.next_cursor)
 
     def check_search(self, wanted: ListFilter) -> None:
-        """Check that somebody searches only by what they may see, because answers would reveal it. Raises
-        ApiError 403."""
+        """Check that callers search only by what they may see, because the answers would reveal it. Raises ApiError
+        403."""
         if not self.sees_numbers and any(getattr(wanted, name) is not None for name in wanted.personal):
             raise forbidden(Role.SUPPORT)

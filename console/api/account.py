@@ -1,4 +1,4 @@
-"""`/api/account` and `/api/accounts`: accounts as they are set up."""
+"""`/api/account` and `/api/accounts`: how accounts are set up."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ router = APIRouter(tags=["Account"])
 class NewAccount(StrictBody):
     """A new account."""
 
-    id: str = Field(max_length=64, description="Letters, digits, dots and dashes; it never changes.", examples=["beta"])
-    name: str = Field(default="", max_length=200, description="Its name for people.", examples=["Beta Media"])
+    id: str = Field(
+        max_length=64, description="Letters, digits, dots, and dashes; it never changes.", examples=["beta"]
+    )
+    name: str = Field(default="", max_length=200, description="Its display name.", examples=["Beta Media"])
 
 
 @dataclass(frozen=True, slots=True)
 class NamedAccount:
-    """An account, and the role that you have in it."""
+    """An account, and your role in it."""
 
     id: str
     name: str

@@ -1,4 +1,4 @@
-"""`/api/alerts`: what an account was alerted to, and what it wants to be."""
+"""`/api/alerts`: an account's alerts, and its alert settings."""
 
 from __future__ import annotations
 
@@ -21,35 +21,38 @@ from operations.alerts import muted, send_test, unmuted, with_settings
 
 router = APIRouter(tags=["Alerts"])
 
-_ADDRESS = f"An https URL; `{KEEP}` keeps the one that is stored, null removes it."
+_ADDRESS = f"An https URL; `{KEEP}` keeps the stored one, null removes it."
 
 
 class NewSettings(Body):
-    """Settings that replace those there are."""
+    """Settings that replace the existing ones."""
 
     types: dict[Item, bool] = Field(
-        description="Types that are told or not; others are by default.", examples=[{"opt_outs": False}]
+        description="Whether to send alerts of these types; other types get their defaults.",
+        examples=[{"opt_outs": False}],
     )
     minimum_severity: str = Field(
-        description="low, medium, high or critical: what matters less is not told.", examples=["medium"]
+        description="low, medium, high, or critical: less severe alerts are not sent.", examples=["medium"]
     )
     discord_webhook_url: str | None = Field(default=KEEP, max_length=2_000, description=_ADDRESS)
     slack_webhook_url: str | None = Field(default=KEEP, max_length=2_000, description=_ADDRESS)
     alert_webhook_url: str | None = Field(default=KEEP, max_length=2_000, description=_ADDRESS)
     alert_webhook_secret: str | None = Field(
-        default=KEEP, max_length=500, description=f"Signs alerts as JSON; `{KEEP}` keeps the one that is stored."
+        default=KEEP,
+        max_length=500,
+        description=f"Secret that signs alerts sent as JSON; `{KEEP}` keeps the stored one.",
     )
 
 
 class Mute(Body):
-    """For how long nothing is told."""
+    """How long to send no alerts."""
 
     duration: str | None = Field(description="30m, 2h, 1d; null ends a mute.", max_length=20, examples=["2h"])
 
 
 @dataclass(frozen=True, slots=True)
 class TriedChannel:
-    """What a channel made of a test: `told`, or a status or error; and how its answer begins."""
+    """A channel's answer to a test: `told`, or a status or error; and the beginning of the answer."""
 
     channel: str
     end: str
@@ -58,7 +61,7 @@ class TriedChannel:
 
 @dataclass(frozen=True, slots=True)
 class Trials:
-    """What each channel answered."""
+    """Each channel's answer."""
 
     data: list[TriedChannel]
 
@@ -67,17 +70,17 @@ class Trials:
 async def list_alerts(
     wanted: Annotated[AlertsFilter, Query()], parts: TheParts, caller: TheCaller
 ) -> ListAnswer[ToldAlert]:
-    """Alerts that were sent, or why they were not, newest first."""
+    """Alerts that were sent, or the reasons why they were not, newest first."""
     return answer(caller, await parts.reads(alerts, caller.account, wanted))
 
 
-@router.get("/api/alerts/settings", summary="Show what is told")
+@router.get("/api/alerts/settings", summary="Show the alert settings")
 async def show_settings(parts: TheParts, caller: TheCaller) -> AlertSettings:
     """The enabled alerts and their channels."""
     return settings_of(parts.accounts.accounts[caller.account])
 
 
-@router.put("/api/alerts/settings", summary="Change what is told")
+@router.put("/api/alerts/settings", summary="Change the alert settings")
 async def put_settings(request: Request, body: NewSettings, parts: TheParts, caller: Administrator) -> AlertSettings:
     """Replace the alert settings. They take effect within about a second."""
     secrets = body.model_dump(exclude={"types", "minimum_severity"})
@@ -92,7 +95,7 @@ async def mute(request: Request, body: Mute, parts: TheParts, caller: Supporter)
     return settings_of(await change(Act(request, parts, caller.principal), caller.account, "alerts.mute", changed))
 
 
-@router.post("/api/alerts/test", summary="Try the channels")
+@router.post("/api/alerts/test", summary="Test the channels")
 async def try_channels(request: Request, parts: TheParts, caller: Supporter) -> Trials:
     """Send a test alert to every channel and return the answers. Empty if there are no channels."""
     trials = await send_test(parts.accounts.accounts[caller.account], parts.settings)

@@ -23,10 +23,10 @@ async def get_attempts(
     return answer(caller, await parts.reads(list_attempts, caller.account, wanted))
 
 
-@router.get("/api/attempts/{attempt_id}", summary="Look an attempt up")
+@router.get("/api/attempts/{attempt_id}", summary="Look up an attempt")
 async def get_attempt(attempt_id: RowId, parts: TheParts, caller: TheCaller) -> Attempt:
     """One request to an endpoint and its outcome."""
     found = await parts.reads(attempt, caller.account, attempt_id)
     if found is None:
-        raise not_found(f"Account {caller.account} has no attempt of this id; attempts are kept for a bounded time.")
+        raise not_found(f"Account {caller.account} has no attempt with this ID; attempts are kept for a limited time.")
     return caller.shown(found)

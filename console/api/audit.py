@@ -21,7 +21,7 @@ async def list_audit(
     return answer(caller, await parts.reads(audited, caller.account, wanted))
 
 
-@router.get("/api/audit/installation", summary="List the audit log of no account")
+@router.get("/api/audit/installation", summary="List audit entries without an account")
 async def list_installation_audit(
     wanted: Annotated[AuditFilter, Query()], parts: TheParts, caller: Operator
 ) -> ListAnswer[Audited]:

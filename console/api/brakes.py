@@ -1,4 +1,4 @@
-"""`/api/brakes`: what the brakes of lists hold, and a person's yes or no."""
+"""`/api/brakes`: removals that brakes hold, and an admin's decision."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from schemas.records import CONFIRM, RELEASE
 router = APIRouter(tags=["Contacts"])
 
 ListNumber = Annotated[
-    str, Path(max_length=40, description="Number of the list; `all`: of every list.", examples=["+18005551234"])
+    str, Path(max_length=40, description="The list's number; `all`: every list.", examples=["+18005551234"])
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The decision is on Kafka; it is carried out bit by bit, within seconds or minutes."""
+    """The decision is on Kafka; it is carried out in batches, within seconds or minutes."""
 
     accepted_at: str
 
 
-@router.get("/api/brakes", summary="List what is held")
+@router.get("/api/brakes", summary="List held removals")
 async def get_held(parts: TheParts, caller: TheCaller) -> ListAnswer[HeldList]:
     """The lists with held removals, on one page; a moment behind. Do not text held contacts."""
     return ListAnswer(await parts.reads(held_lists, caller.account), None)
 
 
-@router.post("/api/brakes/{list_number}/confirm", status_code=202, summary="Remove what is held")
+@router.post("/api/brakes/{list_number}/confirm", status_code=202, summary="Confirm held removals")
 async def confirm(
     request: Request,
     list_number: ListNumber,
@@ -48,7 +48,7 @@ async def confirm(
     return await _decide(request, list_number, parts, caller, idempotency_key, CONFIRM)
 
 
-@router.post("/api/brakes/{list_number}/release", status_code=202, summary="Release what is held")
+@router.post("/api/brakes/{list_number}/release", status_code=202, summary="Release held removals")
 async def release(
     request: Request,
     list_number: ListNumber,

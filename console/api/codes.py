@@ -1,4 +1,4 @@
-"""`/api/codes`: codes of failures, and what an account says that they do to contacts."""
+"""`/api/codes`: failure codes, and the effects that an account gives them."""
 
 from __future__ import annotations
 
@@ -21,30 +21,34 @@ from console.queries.filters import checked_time
 
 router = APIRouter(tags=["Providers"])
 
-Since = Annotated[str, Query(max_length=40, description="Failures since this time, or so long ago.", examples=["24h"])]
+Since = Annotated[
+    str, Query(max_length=40, description="Failures since this time, or within this duration.", examples=["24h"])
+]
 
 
 class CodeClass(StrictBody):
-    """What a code does to contacts; null: what the tables say."""
+    """A code's effect on contacts; null restores the default of the tables."""
 
-    code: Text = Field(description="Provider, blank, code; as `/api/codes` has it.", examples=["twilio 30500"])
+    code: Text = Field(
+        description="Provider, space, code, as in the answer of `/api/codes`.", examples=["twilio 30500"]
+    )
     status_class: Text | None = Field(description=f"One of {', '.join(CLASSES)}.", examples=["neutral"])
 
 
 @dataclass(frozen=True, slots=True)
 class CodesAnswer:
-    """Codes, those first that no table has; and the classes of the account's own, by code."""
+    """Codes, those in no table first; and the classes that the account has set, by code."""
 
     data: list[Code]
     own: Mapping[str, str]
 
 
-@router.get("/api/codes", summary="List codes of failures")
+@router.get("/api/codes", summary="List failure codes")
 async def get_codes(
     parts: TheParts,
     caller: TheCaller,
     since: Since = "24h",
-    known: Annotated[bool, Query(description="Those too that a table has.")] = False,
+    known: Annotated[bool, Query(description="Include codes that are in a table.")] = False,
 ) -> CodesAnswer:
     """Failure codes that were reported, how often each came, and what it did to contacts. An unknown code has no
     effect if its range means the sender's, the account's, or the provider's fault; any other counts as a failure.
@@ -60,7 +64,7 @@ async def put_code(request: Request, body: CodeClass, parts: TheParts, caller: A
 
 
 async def codes_seen(parts: Parts, account: str, since: str, known: bool) -> CodesAnswer:
-    """Codes of an account's failures. Raises ApiError 422 for what is not a time."""
+    """Return an account's failure codes. Raises ApiError 422 for an invalid time."""
     found = await parts.reads(codes_of_failures, account, checked_time("since", since, now_ms()))
     own = parts.accounts.accounts[account].code_classes
     return CodesAnswer([each for each in found if known or not each.is_known], dict(own))

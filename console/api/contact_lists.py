@@ -21,20 +21,25 @@ from schemas.records import ListConfig
 
 router = APIRouter(tags=["Account"])
 
-ListNumber = Annotated[str, Path(max_length=40, description="Number of the list.", examples=["+18005551234"])]
+ListNumber = Annotated[str, Path(max_length=40, description="The list's number.", examples=["+18005551234"])]
 
 
 class BrakeSettings(StrictBody):
-    """How much of a list rules may remove in an hour before the rest is held for an admin's decision."""
+    """How many contacts of a list rules may remove in an hour; the rest is held for an admin's decision."""
 
     share: float | None = Field(
-        default=None, ge=0, le=1, description="Of the list's contacts; 1: all of them. Null: the account's, else 0.1."
+        default=None,
+        ge=0,
+        le=1,
+        description="Share of the list's contacts; 1: all of them. Null: the account's setting, or else 0.1.",
     )
     minimum: int | None = Field(
         default=None,
         ge=0,
         le=MOST_MINIMUM,
-        description="Contacts, whatever their share. Null: the account's, else 500.",
+        description=(
+            "Number of contacts that may be removed whatever their share. Null: the account's setting, or else 500."
+        ),
     )
 
 
@@ -45,25 +50,25 @@ class ListSettings(StrictBody):
         default=3, ge=1, le=100, description="Failures in a row after which a contact is removed."
     )
     provider_list_ids: dict[Item, Item] = Field(
-        default={}, max_length=20, description="Its id at providers that have one.", examples=[{"lime": "4711"}]
+        default={}, max_length=20, description="Its ID at each provider that has list IDs.", examples=[{"lime": "4711"}]
     )
     numbers: list[Item] = Field(
-        default=[], max_length=1_000, description="Further numbers that it sends from.", examples=[["+18885550100"]]
+        default=[], max_length=1_000, description="Other numbers that it sends from.", examples=[["+18885550100"]]
     )
     senders: list[Item] = Field(
         default=[],
         max_length=1_000,
-        description="Further senders that are not numbers: RCS agents, alphanumeric names.",
+        description="Other senders that are not numbers: RCS agents, alphanumeric names.",
         examples=[["acme_agent"]],
     )
     brake: BrakeSettings | Literal["off"] | None = Field(
-        default=None, description="Its brake, or `off`. Null: the account's.", examples=[{"share": 0.05}]
+        default=None, description="Its brake, or `off`. Null: the account's brake.", examples=[{"share": 0.05}]
     )
     dlr_forward_url: str | None = Field(
-        default=None, max_length=2_000, description="Gets each delivery report as the provider sent it."
+        default=None, max_length=2_000, description="URL that gets each delivery report as the provider sent it."
     )
     reply_forward_url: str | None = Field(
-        default=None, max_length=2_000, description="Gets each reply as the provider sent it."
+        default=None, max_length=2_000, description="URL that gets each reply as the provider sent it."
     )
 
 
@@ -75,7 +80,7 @@ class NewList(ListSettings):
 
 @dataclass(frozen=True, slots=True)
 class ShownList:
-    """A list. Only admins see the query of a URL."""
+    """A list. Only admins see the query strings of its URLs."""
 
     number: str
     retry_threshold: int
@@ -119,8 +124,8 @@ async def update_list(
     caller: Administrator,
     if_match: IfMatch = None,
 ) -> ShownList:
-    """Replace the list's settings; missing settings get their defaults. The change applies to what comes from then
-    on.
+    """Replace the list's settings; missing settings get their defaults. The change applies to everything that arrives
+    from then on.
     """
     changes.list_named(caller.lists, number)
     values = {"number": number, **body.model_dump(exclude_none=True)}
@@ -131,12 +136,12 @@ async def update_list(
 
 
 def lists_of(caller: Caller) -> list[ShownList]:
-    """The account's lists by number, as the caller may see them."""
+    """Return the account's lists by number, as the caller may see them."""
     return [_shown(caller, caller.lists[number]) for number in sorted(caller.lists)]
 
 
 def shown_list(response: Response, caller: Caller, config: ListConfig) -> ShownList:
-    """A list as the caller may see it; the answer gets its ETag."""
+    """Return a list as the caller may see it, and set the answer's ETag."""
     response.headers["ETag"] = etag_of(config)
     return _shown(caller, config)
 

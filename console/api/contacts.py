@@ -1,4 +1,4 @@
-"""`GET /api/contacts`: contacts of which something is recorded, and all that is known of one number."""
+"""`GET /api/contacts`: contacts with a record, and everything known about one number."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def show_number(
 
 
 async def contact_of_number(parts: Parts, account: str, lists: dict[str, ListConfig], text: str) -> WholeContact:
-    """The contact of a number in any notation. Raises ApiError 404 for what is not a number."""
+    """Return the contact of a number in any notation. Raises ApiError 404 if it is not a number."""
     try:
         phone = to_e164(text)
     except ValueError:

@@ -21,8 +21,8 @@ from schemas.topics import Catalogue
 router = APIRouter(tags=["Messages"])
 
 UNKNOWN_MESSAGE = (
-    "No such message is known. It may never have been reported, or it is older than what is kept. Look at the rejected"
-    " payloads and the dead letters too."
+    "This message is not known. It may never have been reported, or its data may have expired. Also check the rejected "
+    "payloads and the dead letters."
 )
 
 
@@ -48,7 +48,7 @@ async def export_deliveries(
 @router.get("/api/deliveries/{provider}/{provider_message_id:path}", summary="Trace a message")
 async def show_trace(
     provider: Annotated[str, Path(max_length=40, examples=["infobip"])],
-    provider_message_id: Annotated[str, Path(max_length=255, description="May hold slashes.", examples=["ib-1"])],
+    provider_message_id: Annotated[str, Path(max_length=255, description="May contain slashes.", examples=["ib-1"])],
     parts: TheParts,
     caller: TheCaller,
 ) -> Trace:
@@ -68,10 +68,11 @@ async def show_raw(
     parts: TheParts,
     caller: Supporter,
 ) -> ShownCallback:
-    """A provider's callback as it came, without credentials. It is read from Kafka, which keeps it for 7 days."""
+    """A provider's callback as it was received, without credentials. It is read from Kafka, which keeps it for 7
+    days."""
     return await shown_callback(parts.raw, caller.account, topic, partition, offset)
 
 
 def shown_trace(sight: Sight, found: Trace) -> Trace:
-    """A trace as its reader may see it."""
+    """Return a trace as the caller may see it."""
     return replace(found, delivery=sight.shown(found.delivery), steps=tuple(map(sight.shown, found.steps)))

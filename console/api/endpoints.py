@@ -40,55 +40,63 @@ class EndpointSettings(StrictBody):
 
     url: str = Field(
         max_length=2_000,
-        description="https URL that takes the webhooks; `poll`: none is sent, the receiver asks for its events.",
+        description=(
+            "https URL that receives the webhooks; `poll`: nothing is sent, and the receiver polls for its events."
+        ),
         examples=["https://crm.example.com/trackly"],
     )
     events: list[Item] = Field(
         default=["delivery", "unsubscribe", "reply"], max_length=20, description="Events that it gets."
     )
-    lists: list[Item] = Field(default=[], max_length=1_000, description="Only events of these lists; empty: of all.")
+    lists: list[Item] = Field(
+        default=[], max_length=1_000, description="Only events of these lists; empty: of all lists."
+    )
     description: str = Field(default="", max_length=500)
     enabled: bool = True
     format: str = Field(default="json", max_length=20, description="`json` or `cloudevents`.")
-    batch_events: int = Field(default=1, description="Events of one request, 1 to 100.")
-    rate_limit: float | None = Field(default=None, description="Requests a second at most.")
+    batch_events: int = Field(default=1, description="Events per request, 1 to 100.")
+    rate_limit: float | None = Field(default=None, description="Maximum requests per second.")
     list_rate_limits: dict[Item, float] = Field(
-        default={}, max_length=1_000, description="Events a second at most, by the number of a list."
+        default={}, max_length=1_000, description="Maximum events per second, by list number."
     )
-    retry_schedule: list[Item] = Field(default=[], max_length=20, description="Delays of the deployment; empty: all.")
+    retry_schedule: list[Item] = Field(
+        default=[], max_length=20, description="Which of the deployment's delays to use; empty: all."
+    )
     notify: list[Item] = Field(
         default=[],
         max_length=10,
-        description="Email addresses that are told of its pauses, where the deployment has an SMTP server.",
+        description="Email addresses that are notified when it is paused, if the deployment has an SMTP server.",
         examples=[["ops@crm.example.com"]],
     )
     headers: dict[Item, Secret] = Field(
-        default={}, max_length=20, description="Headers of each request; `***` keeps one."
+        default={}, max_length=20, description="Headers of each request; `***` keeps a stored value."
     )
 
 
 class NewEndpoint(EndpointSettings):
     """A new endpoint."""
 
-    id: str = Field(max_length=64, description="Its name: letters, digits, dots and dashes.", examples=["billing"])
+    id: str = Field(max_length=64, description="Its name: letters, digits, dots, and dashes.", examples=["billing"])
     secret: str | None = Field(
         default=None,
         max_length=500,
-        description="Signs the webhooks. Where none is given one is made, and shown once.",
+        description="Secret that signs the webhooks. If you give none, one is generated and shown once.",
     )
 
 
 class Rotation(StrictBody):
-    """How long the present secret signs beside the new one."""
+    """How long the current secret keeps signing along with the new one."""
 
     overlap_hours: int = Field(default=24, ge=0, le=720)
-    again: bool = Field(default=False, description="Replace the new secret of a rotation that is under way.")
+    again: bool = Field(default=False, description="Replace the new secret of a rotation in progress.")
 
 
 class NewCustomerLink(StrictBody):
     """A link for a customer."""
 
-    valid_hours: int = Field(default=LINK_HOURS, ge=1, le=MOST_LINK_HOURS, description="How long it can be opened.")
+    valid_hours: int = Field(
+        default=LINK_HOURS, ge=1, le=MOST_LINK_HOURS, description="How long the link can be opened."
+    )
 
 
 class TrialEvent(StrictBody):
@@ -99,7 +107,7 @@ class TrialEvent(StrictBody):
 
 @dataclass(frozen=True, slots=True)
 class WithSecret:
-    """An endpoint and the secret that was made for it; null where none was. It is shown this once."""
+    """An endpoint, and its generated secret, which is shown only once; null if none was generated."""
 
     endpoint: Endpoint
     secret: str | None = field(repr=False)
@@ -107,7 +115,7 @@ class WithSecret:
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """What was sent and how it ended. `refusal`: why the address may not be called."""
+    """The request that was sent, and its outcome. `refusal`: why the address may not be called."""
 
     headers: dict[str, str] = field(repr=False)
     body: str
@@ -196,7 +204,7 @@ async def activate(request: Request, endpoint: EndpointName, parts: TheParts, ca
     return await _changed(request, parts, caller, endpoint, "endpoint.activate", activated)
 
 
-@router.post("/api/endpoints/{endpoint}/customer-links", status_code=201, summary="Make a link for a customer")
+@router.post("/api/endpoints/{endpoint}/customer-links", status_code=201, summary="Create a link for a customer")
 async def link_customer(
     request: Request,
     endpoint: EndpointName,
@@ -211,7 +219,7 @@ async def link_customer(
     return await make_link(Act(request, parts, caller.principal), config, body.valid_hours)
 
 
-@router.delete("/api/endpoints/{endpoint}/customer-links", status_code=204, summary="End all links of customers")
+@router.delete("/api/endpoints/{endpoint}/customer-links", status_code=204, summary="End all customer links")
 async def end_customers(request: Request, endpoint: EndpointName, parts: TheParts, caller: Administrator) -> Response:
     """End all links to this endpoint's page, and the sessions that they opened."""
     config = changes.endpoint_named(parts, caller.account, endpoint)
@@ -241,18 +249,25 @@ async def try_endpoint(
     )
 
 
-@router.get("/api/endpoints/{endpoint}/events", summary="Ask for an endpoint's events")
+@router.get("/api/endpoints/{endpoint}/events", summary="Poll an endpoint's events")
 async def poll(
     parts: TheParts,
     config: PolledEndpoint,
     after: Annotated[
-        str | None, Query(max_length=MAX_CURSOR, description="`after` of the page before; without it, the oldest.")
+        str | None,
+        Query(
+            max_length=MAX_CURSOR, description="`after` of the previous page; without it, begin with the oldest event."
+        ),
     ] = None,
     since: Annotated[
         str | None,
-        Query(max_length=40, description="Without `after`: begin here, a time with a zone, or `24h`.", examples=["1h"]),
+        Query(
+            max_length=40,
+            description="Without `after`: begin at this time (with a zone), or this long ago (`24h`).",
+            examples=["1h"],
+        ),
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=500, description="Events of a page at most.")] = 100,
+    limit: Annotated[int, Query(ge=1, le=500, description="Maximum events per page.")] = 100,
 ) -> EventPage:
     """The events that the endpoint subscribes to, in order for each contact, whether or not webhooks are sent to it.
 

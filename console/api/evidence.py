@@ -1,4 +1,4 @@
-"""`/api/evidence`: everything that bears on one number's consent, signed; and how long removals took to take effect."""
+"""`/api/evidence`: everything about one number's consent, signed; and how long removals took to take effect."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ class Period(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    account: str | None = Field(default=None, max_length=64, description="Account id, for who may see several.")
-    since: str = Field(default="30d", max_length=40, description="Not before: a time, or so long ago.")
-    until: str | None = Field(default=None, max_length=40, description="Before: a time, or so long ago.")
+    account: str | None = Field(
+        default=None, max_length=64, description="Account ID. Needed only if you may see several accounts."
+    )
+    since: str = Field(default="30d", max_length=40, description="Begin at this time, or this long ago.")
+    until: str | None = Field(default=None, max_length=40, description="End before this time, or this long ago.")
 
 
 class Signature(BaseModel):
-    """Who signed: the format of the evidence, a newline, and the evidence as JSON with sorted keys and no blanks."""
+    """The signature, and who signed. What is signed: the evidence's format, a newline, and the evidence as JSON with
+    sorted keys and no spaces."""
 
     algorithm: str = Field(examples=["Ed25519"])
     key_id: str
@@ -69,7 +72,7 @@ async def export(
 
 
 async def figures(parts: Parts, account: str, since: str, until: str | None) -> TimeToEffect:
-    """The figures of an account for a period. Raises ApiError 422, 503."""
+    """Return an account's figures for a period. Raises ApiError 422, 503."""
     now = now_ms()
     begin, end = checked_time("since", since, now), checked_time("until", until or "0s", now)
     if begin > end:

@@ -20,20 +20,24 @@ router = APIRouter(tags=["API keys"])
 class NewKey(StrictBody):
     """A new key."""
 
-    name: str = Field(max_length=100, description="What it is for; changes are recorded under it.", examples=["shop"])
-    role: str = Field(default="admin", max_length=20, description="viewer, support or admin.")
+    name: str = Field(
+        max_length=100, description="Its purpose; changes are recorded under this name.", examples=["shop"]
+    )
+    role: str = Field(default="admin", max_length=20, description="viewer, support, or admin.")
     endpoint: str | None = Field(
         default=None,
         max_length=64,
-        description="For the customer of this endpoint alone: it asks for the endpoint's events and opens nothing else,"
-        " whatever `role` says.",
+        description=(
+            "For this endpoint's customer: the key can poll the endpoint's events and do nothing else, whatever "
+            "`role` says."
+        ),
     )
-    expires_in_days: int | None = Field(default=None, description="It ends by itself; by default it does not.")
+    expires_in_days: int | None = Field(default=None, description="When it expires; by default never.")
 
 
 @dataclass(frozen=True, slots=True)
 class CreatedKey:
-    """A key and its text, which is shown this once."""
+    """A key, and its text, which is shown only once."""
 
     key: ShownKey
     text: str = field(repr=False)
@@ -62,7 +66,7 @@ async def create_key(request: Request, body: NewKey, parts: TheParts, caller: Ad
 @router.post("/api/keys/{key_id}/revoke", summary="Revoke an API key")
 async def revoke_key(
     request: Request,
-    key_id: Annotated[str, Path(max_length=64, description="Id of the key.", examples=["key_0123456789ab"])],
+    key_id: Annotated[str, Path(max_length=64, description="The key's ID.", examples=["key_0123456789ab"])],
     parts: TheParts,
     caller: Administrator,
 ) -> ShownKey:

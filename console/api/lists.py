@@ -1,4 +1,4 @@
-"""How every list is answered."""
+"""The answer of every list."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ class ListAnswer(Generic[T]):
 
 
 def answer(caller: Caller, found: Page[T]) -> ListAnswer[T]:
-    """A page of rows as its reader may see them."""
+    """Return a page of rows as the caller may see them."""
     return ListAnswer(list(caller.page(found).rows), found.next_cursor)

@@ -23,13 +23,13 @@ CLOCK_SKEW_MS = 5 * 60_000
 """How far a sender's clock may be ahead of ours."""
 
 ARGUMENTS = 50
-"""Arguments and links that one message may have. With their lengths, a record stays below Kafka's 1 MiB."""
+"""Maximum arguments and links of a message. With their maximum lengths, a record stays below Kafka's 1 MiB."""
 
 router = APIRouter(tags=["Sending"])
 
 
 class TransactionalCallback(Body):
-    """Where the transactional callbacks of one message go."""
+    """URLs for the transactional callbacks of a message."""
 
     url: WebAddress = examples("https://shop.example.com/sms-callbacks")
 
@@ -44,9 +44,9 @@ class TrackedLink(Body):
 class Message(Body):
     """A message that was handed to a provider."""
 
-    message_id: Text = Field(description="Your own id of the message.", examples=["order-4711"])
+    message_id: Text = Field(description="Your own ID of the message.", examples=["order-4711"])
     provider: Provider = examples("infobip")
-    provider_message_id: Text = Field(description="The provider's id, by which reports find it.", examples=["ib-1"])
+    provider_message_id: Text = Field(description="The provider's ID, by which reports are matched.", examples=["ib-1"])
     list_number: Number = Field(description="The list that it was sent from.", examples=["+18005551234"])
     to: Number = Field(description="The recipient.", examples=["+15551230001"])
     part_count: StrictInt | None = Field(default=None, ge=1, le=255, description="Parts (segments) of the message.")
@@ -57,11 +57,11 @@ class Message(Body):
     callback: TransactionalCallback | None = None
     links: list[TrackedLink] = Field(default=[], max_length=ARGUMENTS)
     time_zone: TimeZone | None = Field(
-        default=None, description="The recipient's time zone, where you know it.", examples=["America/New_York"]
+        default=None, description="The recipient's time zone, if you know it.", examples=["America/New_York"]
     )
     state: State | None = Field(
         default=None,
-        description="The state of the United States in the recipient's postal address, where you know it.",
+        description="The U.S. state in the recipient's postal address, if you know it.",
         examples=["NY"],
     )
     sent_at: Time | None = Field(
@@ -78,9 +78,9 @@ class Messages(Body):
 
 
 class Registered(Body):
-    """What was taken: everything is on Kafka, acknowledged by all in-sync replicas."""
+    """The accepted messages: all are on Kafka, acknowledged by all in-sync replicas."""
 
-    accepted: int = Field(description="How many messages.", examples=[1])
+    accepted: int = Field(description="Number of messages.", examples=[1])
     accepted_at: str = examples("2026-11-20T10:15:01.120Z")
 
 

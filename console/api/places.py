@@ -1,4 +1,4 @@
-"""`POST /api/contacts/places`: an account says where contacts are."""
+"""`POST /api/contacts/places`: an account states where contacts are."""
 
 from __future__ import annotations
 
@@ -29,27 +29,25 @@ class LocatedContact(Body):
 
     number: Number = examples("+15551230001")
     time_zone: TimeZone | None = Field(
-        default=None, description="Its time zone, by IANA's name.", examples=["America/New_York"]
+        default=None, description="Its time zone, by its IANA name.", examples=["America/New_York"]
     )
-    state: State | None = Field(
-        default=None, description="The state of the United States in its postal address.", examples=["NY"]
-    )
+    state: State | None = Field(default=None, description="The U.S. state in its postal address.", examples=["NY"])
 
 
 class Places(Body):
-    """Where contacts are; without time zone and state: as their numbers say."""
+    """Locations of contacts; without time zone and state, the number decides."""
 
     contacts: list[LocatedContact] = Field(min_length=1, max_length=MAX_BATCH)
 
 
 class Located(Body):
-    """What was taken: it is on Kafka, acknowledged by all in-sync replicas."""
+    """The accepted places: all are on Kafka, acknowledged by all in-sync replicas."""
 
-    accepted: int = Field(description="How many contacts.", examples=[1])
+    accepted: int = Field(description="Number of contacts.", examples=[1])
     accepted_at: str = examples("2026-11-20T10:15:01.120Z")
 
 
-@router.post("/api/contacts/places", status_code=202, summary="Say where contacts are")
+@router.post("/api/contacts/places", status_code=202, summary="Set where contacts are")
 async def locate(
     request: Request, body: Places, parts: TheParts, caller: Supporter, idempotency_key: IdempotencyKey = None
 ) -> Located:
@@ -78,7 +76,7 @@ async def locate(
 
 
 def place_entries(caller: Caller, places: Iterable[Known], accepted: Accepted) -> list[Entry]:
-    """What is written of places: of several of one number the last."""
+    """Return the records of places; of several for one number, the last."""
     newest = {recipient_key(caller.account, number): (number, zone, state) for number, zone, state in places}
     entries = []
     for key, (number, zone, state) in newest.items():

@@ -1,4 +1,4 @@
-"""`GET /api/providers`: how each provider is set up, and what it was seen to do."""
+"""`GET /api/providers`: how each provider is set up, and its activity."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Name = Annotated[str, Path(max_length=40, description="The provider or network."
 
 
 class Credentials(RootModel[dict[Item, Secret | None]]):
-    """Credentials by name, as a settings file has them."""
+    """Credentials by name, as in a settings file."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"secret": "a long random text"}]}, strict=True)
 
 
 @dataclass(frozen=True, slots=True)
 class StepAnswer:
-    """One of the three steps of setting a provider up."""
+    """One of the three steps to set up a provider."""
 
     title: str
     done: bool
@@ -42,9 +42,9 @@ class StepAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderAnswer:
-    """A provider or network for an account. `url` has `…` for secrets; `credentials`: whether each is set.
+    """An account's provider or network. `url` shows `…` instead of secrets; `credentials`: whether each is set.
 
-    `state`: never seen, failing, unverified, silent or verified. `understood_24h` are events of the last 24 hours.
+    `state`: never seen, failing, unverified, silent, or verified. `understood_24h`: events of the last 24 hours.
     """
 
     provider: str
@@ -66,7 +66,7 @@ class ProviderAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ProvidersAnswer:
-    """Every provider and network that there is."""
+    """Every provider and network."""
 
     data: list[ProviderAnswer]
 
@@ -85,7 +85,7 @@ async def show_provider(provider: Name, parts: TheParts, caller: TheCaller) -> P
     return _answer(found)
 
 
-@router.put("/api/providers/{provider}/credentials", summary="Set credentials at a provider")
+@router.put("/api/providers/{provider}/credentials", summary="Set a provider's credentials")
 async def put_credentials(
     request: Request, provider: Name, body: Credentials, parts: TheParts, caller: Administrator
 ) -> ProviderAnswer:
@@ -98,13 +98,13 @@ async def put_credentials(
 
 
 def check_source(provider: str) -> None:
-    """Raise ApiError 404 for what is neither a provider nor a network."""
+    """Raise ApiError 404 if it is neither a provider nor a network."""
     if provider not in PROVIDERS and provider not in NETWORKS:
         raise not_found(f"There is no provider {provider!r}; /api/providers lists them.")
 
 
 async def setups_of(parts: Parts, caller: Caller) -> list[Setup]:
-    """The setups of a caller's account."""
+    """Return the setups of the caller's account."""
     config = parts.accounts.accounts[caller.account]
     seen = await parts.reads(seen_of, caller.account)
     return setups(config, parts.settings.callbacks_url, seen, now_ms())

@@ -1,4 +1,4 @@
-"""`/api/receivers`: what replies went to that belongs to no list, and giving it to one."""
+"""`/api/receivers`: receivers of replies that belong to no list, and adding them to one."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ from console.queries.receivers import Receiver, receivers_of_no_list
 
 router = APIRouter(tags=["Account"])
 
-Since = Annotated[str, Query(max_length=40, description="Seen since this time, or so long ago.", examples=["30d"])]
+Since = Annotated[
+    str, Query(max_length=40, description="Seen since this time, or within this duration.", examples=["30d"])
+]
 
 
 class Assigned(StrictBody):
-    """A receiver, as `/api/receivers` names it."""
+    """A receiver, as in the answer of `/api/receivers`."""
 
     receiver: Text = Field(examples=["+18885550100"])
     kind: Literal["address", "list_id"] = "address"
@@ -33,12 +35,12 @@ class Assigned(StrictBody):
 
 @dataclass(frozen=True, slots=True)
 class ReceiversAnswer:
-    """All of them, those with the most replies first."""
+    """All of them; those with the most replies come first."""
 
     data: list[Receiver]
 
 
-@router.get("/api/receivers", summary="List receivers of no list")
+@router.get("/api/receivers", summary="List receivers without a list")
 async def get_receivers(parts: TheParts, caller: TheCaller, since: Since = "30d") -> ReceiversAnswer:
     """Receivers of replies and senders of reports that belong to no list. An opt-out to one removes from every list.
     `setting` is the line to add to a list's settings. Counts are by day.
@@ -46,7 +48,7 @@ async def get_receivers(parts: TheParts, caller: TheCaller, since: Since = "30d"
     return ReceiversAnswer(await unassigned(parts, caller.account, since))
 
 
-@router.post("/api/lists/{number}/receivers", status_code=201, summary="Give a list a receiver")
+@router.post("/api/lists/{number}/receivers", status_code=201, summary="Add a receiver to a list")
 async def assign(
     request: Request, response: Response, number: ListNumber, body: Assigned, parts: TheParts, caller: Administrator
 ) -> ShownList:
@@ -57,7 +59,7 @@ async def assign(
 
 
 async def unassigned(parts: Parts, account: str, since: str) -> list[Receiver]:
-    """Receivers of no list of an account. Raises ApiError 422 for what is not a time."""
+    """Return an account's receivers that belong to no list. Raises ApiError 422 for an invalid time."""
     lists = parts.accounts.known_lists(account)
     at = checked_time("since", since, now_ms())
     return await parts.reads(receivers_of_no_list, account, at, lambda _: lists)

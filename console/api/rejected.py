@@ -25,7 +25,7 @@ async def get_rejected(
     return answer(caller, await parts.reads(list_rejected, caller.account, wanted))
 
 
-@router.get("/api/rejected/installation", summary="List rejected payloads of no account")
+@router.get("/api/rejected/installation", summary="List rejected payloads without an account")
 async def get_rejected_of_nobody(
     wanted: Annotated[RejectedFilter, Query()], parts: TheParts, caller: Operator
 ) -> ListAnswer[Rejected]:

@@ -21,26 +21,26 @@ from operations.replays import EVENTS, MOST_IDS, Order
 router = APIRouter(tags=["Replays"])
 
 
-ReplayId = Annotated[str, Path(max_length=64, description="Id of the replay.", examples=["rpl_1"])]
+ReplayId = Annotated[str, Path(max_length=64, description="The replay's ID.", examples=["rpl_1"])]
 
 
 class NewReplay(StrictBody):
-    """What is sent again."""
+    """Which webhooks to send again."""
 
     endpoint: str = Field(max_length=64, examples=["crm"])
     outcome: str = Field(
-        default="failed", pattern="^(all|failed|dead)$", description="all, failed (never taken) or dead (given up)."
+        default="failed", pattern="^(all|failed|dead)$", description="all, failed (never accepted), or dead (given up)."
     )
     events: list[Item] = Field(default=[], max_length=20, description="Only these events.")
-    event_ids: list[Item] = Field(default=[], max_length=MOST_IDS, description="Only these webhook-ids.")
+    event_ids: list[Item] = Field(default=[], max_length=MOST_IDS, description="Only webhooks with these webhook-ids.")
     since: str | None = Field(
         default=None,
         max_length=40,
-        description="Written since: a time, or so long ago; 24h unless event_ids are named.",
+        description="Written since this time, or within this duration; by default 24h, unless event_ids are given.",
         examples=["24h"],
     )
-    until: str | None = Field(default=None, max_length=40, description="Written before; now unless given.")
-    rate: float | None = Field(default=None, ge=0.1, le=100_000, description="Webhooks a second at most.")
+    until: str | None = Field(default=None, max_length=40, description="Written before this time; by default now.")
+    rate: float | None = Field(default=None, ge=0.1, le=100_000, description="Maximum webhooks per second.")
 
 
 @router.get("/api/replays", summary="List replays")

@@ -20,46 +20,48 @@ router = APIRouter(tags=["Account"])
 
 
 class SendingHours(StrictBody):
-    """When an account texts, as `[accounts.sending_hours]` of a settings file has it. Without any, at any time."""
+    """When an account texts, as in `[accounts.sending_hours]` of a settings file. If nothing is set: at any time."""
 
     model_config = ConfigDict(extra="forbid", strict=True, serialize_by_alias=True)
 
     rules: list[Item] = Field(
-        default=[], max_length=200, description="Sets of rules, and single ones.", examples=[["us", "us-wa"]]
+        default=[], max_length=200, description="Sets of rules, and single rules.", examples=[["us", "us-wa"]]
     )
     from_: str | None = Field(
         default=None,
         max_length=5,
         alias="from",
-        description="The account's own hours, where the contact is, in every country: from this time of day.",
+        description="The account's own hours, in the contact's time zone and in every country: begin.",
         examples=["09:00"],
     )
     to: str | None = Field(
-        default=None, max_length=5, description="And until this one; 24:00 is midnight.", examples=["20:00"]
+        default=None, max_length=5, description="End of these hours; 24:00 is midnight.", examples=["20:00"]
     )
     days: list[Item] = Field(
         default=[],
         max_length=7,
-        description="Their weekdays, or ranges of them; none: every day.",
+        description="Weekdays of these hours, or ranges of weekdays; empty: every day.",
         examples=[["mon-sat"]],
     )
     zones: str = Field(
         default=BY_NUMBER,
         max_length=20,
-        description="Where a contact may be: `number`, where its prefix says; `country`, anywhere in its country.",
+        description=(
+            "Where a contact is assumed to be: `number`, in the area of its prefix; `country`, anywhere in its country."
+        ),
     )
     without_zone: str = Field(
         default=CLOSED,
         max_length=64,
-        description="Numbers without a time zone: `closed`, `open`, or the zone by which they are judged.",
+        description="For numbers without a time zone: `closed`, `open`, or the zone to use.",
     )
     cap: int | None = Field(
-        default=None, ge=1, le=MOST_CAP, description="Messages that a contact may get in 24 hours; null: any number."
+        default=None, ge=1, le=MOST_CAP, description="Maximum messages to a contact in 24 hours; null: no limit."
     )
-    rule_caps: bool = Field(default=False, description="Whether the caps of the rules count too.")
+    rule_caps: bool = Field(default=False, description="Whether the caps of the rules apply too.")
     keep_answers: bool = Field(
         default=False,
-        description="Whether the answers of checks are kept as evidence, each on Kafka before it is given.",
+        description="Whether answers to checks are kept as evidence, each stored on Kafka before it is given.",
     )
 
     @classmethod

@@ -1,4 +1,4 @@
-"""`GET /api/statistics`: counts by hour, day, list, provider or reason."""
+"""`GET /api/statistics`: counts by hour, day, list, provider, or reason."""
 
 from __future__ import annotations
 
@@ -28,11 +28,13 @@ class StatisticsFilter(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    account: str | None = Field(default=None, max_length=64, description="Account id, for who may see several.")
-    group: Group = Field(default="hour", description="What is counted apart.")
+    account: str | None = Field(
+        default=None, max_length=64, description="Account ID. Needed only if you may see several accounts."
+    )
+    group: Group = Field(default="hour", description="What to group by.")
     event: str | None = Field(default=None, max_length=40, description="Only this event.", examples=["delivery"])
-    since: str = Field(default="24h", max_length=40, description="Not before: a time, or so long ago.")
-    until: str | None = Field(default=None, max_length=40, description="Before: a time, or so long ago.")
+    since: str = Field(default="24h", max_length=40, description="Begin at this time, or this long ago.")
+    until: str | None = Field(default=None, max_length=40, description="End before this time, or this long ago.")
 
 
 @router.get("/api/statistics", summary="Count events")
@@ -63,5 +65,7 @@ async def _counted(wanted: StatisticsFilter, parts: Parts, caller: Caller) -> li
     since, until = checked_time("since", wanted.since, now), checked_time("until", wanted.until or "0s", now)
     most = MOST_HOURLY_DAYS if wanted.group == "hour" else MOST_DAYS
     if not 0 <= until - since <= most * DAY:
-        raise validation_failed([f"since: is not within {most} days before until; by the day, {MOST_DAYS} may be"])
+        raise validation_failed(
+            [f"since: must be within {most} days before until; by the day, up to {MOST_DAYS} are allowed"]
+        )
     return await parts.reads(statistics, caller.account, wanted.group, since, until, wanted.event)

@@ -27,33 +27,39 @@ Reason = Literal["message", "manual", "complaint", "bad_response", "invalid_cont
 Purpose = Literal["marketing", "transactional"]
 
 _PURPOSE = (
-    "What the message is for. The account's rules about the time of day and its caps are not asked for a"
-    " `transactional` one: a code to sign in, news of an order."
+    "What the message is for. The account's sending hours and caps do not apply to a `transactional` message, such as "
+    "a sign-in code or news of an order."
 )
 
 router = APIRouter(tags=["Sending"])
 
 
 class Contacts(Body):
-    """Contacts of one list, or of all."""
+    """Contacts of one list, or of all lists."""
 
     list_number: ListOrAll = Field(
-        description="The list: the number that you text from. `all`: every list, those made later too.",
+        description="The list: the number that you text from. `all`: every list, including those created later.",
         examples=["+18005551234"],
     )
     numbers: list[Number] = Field(min_length=1, max_length=MAX_BATCH, examples=[["+15551230001"]])
 
 
 class Removal(Contacts):
-    """Contacts that must not be texted again."""
+    """Contacts that must not be texted anymore."""
 
     reason: Reason = Field(
         default="manual",
-        description="Why. A restore undoes every reason, START only `message`, `deactivated` and `reassigned`.",
+        description=(
+            "Why they are removed. A restore undoes every reason; START undoes only `message`, `deactivated`, and "
+            "`reassigned`."
+        ),
     )
     happened_at: Time | None = Field(
         default=None,
-        description="Of `deactivated` and `reassigned`: when the number was given up. Who has agreed since stays.",
+        description=(
+            "For `deactivated` and `reassigned`: when the number was given up. Contacts that have consented since "
+            "then stay."
+        ),
         examples=["2026-11-20T10:15:00Z"],
     )
 
@@ -69,69 +75,84 @@ class Question(Body):
 
 
 class Ordered(Body):
-    """What was taken: the orders are on Kafka, acknowledged by all in-sync replicas."""
+    """The accepted orders: all are on Kafka, acknowledged by all in-sync replicas."""
 
-    accepted: int = Field(description="How many contacts.", examples=[1])
+    accepted: int = Field(description="Number of contacts.", examples=[1])
     unchanged: list[str] = Field(
         default=[],
-        description="Numbers of which this is so already, as far as the console knows: the order changes nothing.",
+        description=(
+            "Numbers that are already in the requested state, as far as the console knows: for them the order changes "
+            "nothing."
+        ),
     )
     accepted_at: str = Field(
-        description="A check whose `as_of` is later shows what became of it.", examples=["2026-11-20T10:15:01.120Z"]
+        description="A check with a later `as_of` shows the result.", examples=["2026-11-20T10:15:01.120Z"]
     )
 
 
 class Answer(Body):
     """Whether one number may be texted now."""
 
-    number: str = Field(description="E.164; what is not a number stays as it was sent.", examples=["+15551230001"])
+    number: str = Field(
+        description="E.164; anything that is not a number is returned as sent.", examples=["+15551230001"]
+    )
     may_be_texted: bool
     reason: str | None = Field(
         default=None,
-        description="Why not: what the contact was removed for, what is held, `quiet_hours` or `frequency_cap`.",
+        description="Why not: the reason of the removal or hold, `quiet_hours`, or `frequency_cap`.",
         examples=["message"],
     )
-    since: str | None = Field(default=None, description="Since when, by the clock of who reported it.")
+    since: str | None = Field(default=None, description="Since when, by the reporter's clock.")
     scope: Literal["list", "account"] = Field(
-        default="list", description="`account`: it must not be texted from any list, because of what is known there."
+        default="list",
+        description="`account`: it must not be texted from any list, because of the account-wide record.",
     )
     held: bool = Field(
         default=False,
-        description="It is neither removed nor may it be texted. A rule would remove it, for this reason, and so many"
-        " others of its list that a person is asked first; or, with a `code`, nobody knows what is recorded.",
+        description=(
+            "It is not removed, but must not be texted. Either rules would remove it for this reason, along with so "
+            "many other contacts of its list that an admin decides first; or, with a `code`, its state is unknown."
+        ),
     )
-    failures: int = Field(default=0, description="Messages in a row that failed.")
+    failures: int = Field(default=0, description="Failed messages in a row.")
     not_before: str | None = Field(
         default=None,
-        description="When it may be texted, where it may not only because of the time; null: not in the next days.",
+        description="When it may be texted next, if only the time forbids it now; null: not in the next few days.",
     )
     until: str | None = Field(
-        default=None, description="When the time ends in which it may be: this one, or that which `not_before` begins."
+        default=None,
+        description=(
+            "When the interval ends in which it may be texted: the current one, or the one that begins at `not_before`."
+        ),
     )
     time_zones: list[str] = Field(
-        default=[], description="Where it may be, by IANA's names: every one is kept.", examples=[["America/New_York"]]
+        default=[],
+        description="Its possible time zones, by IANA names: the rules are kept in all of them.",
+        examples=[["America/New_York"]],
     )
     rule: str | None = Field(
-        default=None, description="The rule that forbids it now, or that ends the time.", examples=["us-federal"]
+        default=None,
+        description="The rule that forbids texting now, or that ends the interval.",
+        examples=["us-federal"],
     )
     code: Literal["invalid_number", "unknown_list", "unreadable_state"] | None = Field(
-        default=None, description="Why nothing is known about it."
+        default=None, description="Why its state is unknown."
     )
 
 
 class Contact(Answer):
-    """Whether one contact may be texted, and up to when that is known."""
+    """Whether one contact may be texted, and as of when."""
 
     list_number: str = examples("+18005551234")
     as_of: str = examples("2026-11-20T10:15:00.000Z")
 
 
 class Answers(Body):
-    """An answer for each number, in the order of the question."""
+    """An answer for each number, in the order of the request."""
 
     list_number: str = examples("+18005551234")
     as_of: str = Field(
-        description="Everything that was acknowledged before this time is in the answers.",
+        description="The answers take everything into account that was acknowledged before this time.",
         examples=["2026-11-20T10:15:00.000Z"],
     )
     contacts: list[Answer]
@@ -175,7 +196,7 @@ async def check(body: Question, parts: TheParts, caller: Supporter) -> Response:
     return Response(told, media_type="application/json")
 
 
-@router.get("/api/contacts/{list_number}/{number}", summary="Look a contact up", response_model=Contact)
+@router.get("/api/contacts/{list_number}/{number}", summary="Look up a contact", response_model=Contact)
 async def show(
     list_number: Annotated[str, Path(max_length=40, examples=["+18005551234"])],
     number: Annotated[str, Path(max_length=40, examples=["+15551230001"])],
@@ -213,7 +234,9 @@ async def _order(
         raise validation_failed([f"list_number: is not a list in account {caller.account}"])
     happened_at = body.happened_at if isinstance(body, Removal) else None
     if happened_at is not None and reason not in DATED_REASONS:
-        raise validation_failed([f"happened_at: stands with the reasons {' and '.join(sorted(DATED_REASONS))} alone"])
+        raise validation_failed(
+            [f"happened_at: is only allowed with the reasons {' and '.join(sorted(DATED_REASONS))}"]
+        )
     accepted = await accept(request, parts, caller, idempotency_key)
     given = ContactOrder(
         account=caller.account,
@@ -228,8 +251,8 @@ async def _order(
 
 
 def _as_of(parts: Parts, counts: bool) -> str:
-    """The moment of the answers; `counts`: they count messages too. Raises ApiError (503) when it is too long ago: then
-    nobody may be texted.
+    """Return the moment as of which the answers hold; `counts`: they also count messages. Raises ApiError (503) if it
+    is too long ago: then nobody may be texted.
     """
     limit, view = parts.settings.check_max_age, parts.contacts
     as_of, age = view.freshness.as_of, view.age()
@@ -245,7 +268,7 @@ def _as_of(parts: Parts, counts: bool) -> str:
         "Nothing is known yet" if as_of is None else f"The state of contacts is known as of {iso_time(as_of.millis)}"
     )
     why = view.problem or view.not_ready() or unread or "streams is stopped or behind; see its /readyz"
-    raise not_available(f"{known}, and {limit:g} s is the limit: text nobody, and ask again. Reason: {why}.")
+    raise not_available(f"{known}, but {limit:g} s is the limit: text nobody, and ask again. Reason: {why}.")
 
 
 def _known_list(text: str, caller: Caller) -> str | None:

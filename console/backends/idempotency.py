@@ -97,7 +97,7 @@ class KafkaClaims:
                 await self._replica.reach(metadata.partition, metadata.offset)
         except TimeoutError:
             raise not_available(
-                "It is unknown whether this Idempotency-Key was used before. Send the request again."
+                "The console cannot tell whether this Idempotency-Key was used before. Send the request again."
             ) from None
         return self._first(request) or request
 

@@ -55,7 +55,7 @@ class KafkaWriter:
         except (TimeoutError, KafkaError) as error:
             log.warning("%d records for %s were not acknowledged: %s", len(entries), name, type(error).__name__)
             raise not_available(
-                "Kafka did not acknowledge the request in time. Send it again with the same Idempotency-Key: what "
+                "Kafka did not acknowledge the request in time. Send it again with the same Idempotency-Key: whatever "
                 "is already stored is not done twice."
             ) from error
         finally:

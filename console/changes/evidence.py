@@ -28,7 +28,7 @@ async def exported(act: Act, account: str, text: str) -> dict[str, Any]:
             409,
             "not_configured",
             "Evidence cannot be signed.",
-            "TRACKLY_EVIDENCE_KEY is not set: `trackly secrets new-evidence-key` makes one.",
+            "TRACKLY_EVIDENCE_KEY is not set: create a key with `trackly secrets new-evidence-key`.",
         )
     pseudonyms = act.parts.settings.pseudonyms
     aliases = () if pseudonyms is None else tuple(pseudonyms.every(account, number))

@@ -51,7 +51,7 @@ async def write_setting(
             while act.parts.accounts.stored(config) != after:
                 await asyncio.sleep(0.02)
     except TimeoutError:
-        raise not_available("The change is stored but not in effect yet. Look again in a moment.") from None
+        raise not_available("The change is stored but not in effect yet. Check again in a moment.") from None
 
 
 def _check_sealed(before: Config | None, after: Config) -> None:
@@ -59,7 +59,8 @@ def _check_sealed(before: Config | None, after: Config) -> None:
     known = set() if before is None else set(secrets_of(before))
     if any(is_literal(secret) and secret not in known for secret in secrets_of(after)):
         raise not_available(
-            "There is no key to encrypt secrets with: `trackly secrets new-key` makes one for TRACKLY_SECRET_KEYS."
+            "There is no key to encrypt secrets with: create one with `trackly secrets new-key`, and set "
+            "TRACKLY_SECRET_KEYS."
         )
 
 

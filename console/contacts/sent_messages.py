@@ -85,7 +85,7 @@ class SentMessages:
         if self._replica.problem is not None:
             return self._replica.problem
         if not self._follows:
-            return "the messages of the last 24 hours are about to be counted"
+            return "the messages of the last 24 hours have not been counted yet"
         left = self._replica.left
         return f"counting the messages of the last 24 hours: {left} records left" if left else None
 

@@ -15,9 +15,9 @@ from schemas.codec import CodecError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListState:
-    """State of a number on one list; `may_be_texted` is null where it cannot be read.
+    """State of a number on one list; `may_be_texted` is null if it cannot be read.
 
-    `scope` is `account` where it comes from what holds for every list. `held`: it waits for a person's yes or no.
+    `scope` is `account` if the account-wide record determines it. `held`: its removal waits for an admin's decision.
     """
 
     list_number: str
@@ -31,8 +31,8 @@ class ListState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WholeAccount:
-    """Whether a number is out for the whole account: on no list but `except_lists` it may be texted. `is_out` is null
-    where that cannot be read; where it is `held`, that waits for a person's yes or no.
+    """Whether a number is removed account-wide: it may be texted only from `except_lists`. `is_out` is null if that
+    cannot be read; `held`: the removal waits for an admin's decision.
     """
 
     is_out: bool | None

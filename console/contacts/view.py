@@ -204,7 +204,7 @@ class ContactsView:
                 await self._watch_connected()
             except Exception as error:
                 self.problem = str(error) if isinstance(error, AdminError) else f"{type(error).__name__}: {error}"
-                log.warning("the pipeline cannot be looked at: %s", self.problem)
+                log.warning("cannot observe the pipeline: %s", self.problem)
                 await self._rest()
 
     async def _watch_connected(self) -> None:
@@ -244,7 +244,7 @@ class ContactsView:
 
     def _forget_marks_of_other_topics(self, ids: dict[str, str]) -> None:
         if self._input_ids and ids != self._input_ids:
-            log.warning("an input topic was made anew; what it held and nobody had read is lost")
+            log.warning("an input topic was recreated; its unread records are lost")
             self.freshness = Freshness()
         self._input_ids = ids
 
@@ -262,9 +262,9 @@ class ContactsView:
             if name not in logs:
                 return f"there is no topic {name}"
             if any(read.get((name, partition), 0) > end for partition, end in logs[name].ends.items()):
-                return f"{name} has lost records or was made anew"
+                return f"{name} has lost records or was recreated"
         if logs[contacts].id != self._replica.topic_id:
-            return f"{contacts} was made anew; restart the console, which then says what to do"
+            return f"{contacts} was recreated; restart the console, which then says what to do"
         return None
 
 

@@ -43,7 +43,7 @@ class Body(BaseModel):
         # Each one costs a sentence in the answer.
         if isinstance(value, dict):
             if len(value) > len(cls.model_fields) + MAX_UNKNOWN:
-                raise ValueError("has too many fields that are none")
+                raise ValueError("has too many unknown fields")
             if any(isinstance(each, dict) and len(each) > MAX_MEMBERS for each in value.values()):
                 raise ValueError(f"has an object of more than {MAX_MEMBERS} fields")
         return value
@@ -85,14 +85,14 @@ def _web_address(text: str) -> str:
 
 def _time_zone(text: str) -> str:
     if not is_zone(text):
-        raise ValueError("is not a time zone; write one of IANA's, as America/New_York")
+        raise ValueError("is not a time zone; write an IANA name, such as America/New_York")
     return text
 
 
 def _state(text: str) -> str:
     state = text.upper().removeprefix("US-")
     if not is_state(state):
-        raise ValueError("is not a state of the United States; write two letters, as TX")
+        raise ValueError("is not a U.S. state; write two letters, such as TX")
     return state
 
 
@@ -114,9 +114,9 @@ def examples(*values: Any) -> Any:
 
 IfMatch = Annotated[
     str | None,
-    Header(max_length=100, description="The ETag that you have read: nothing is changed if it is another one now."),
+    Header(max_length=100, description="The ETag that you have read: if the current one differs, nothing is changed."),
 ]
-RowId = Annotated[int, Path(ge=1, le=2**63 - 1, description="`id` of the row, from its list.", examples=[1])]
+RowId = Annotated[int, Path(ge=1, le=2**63 - 1, description="The row's `id`, from its list.", examples=[1])]
 Number = Annotated[str, StringConstraints(min_length=3, max_length=40), AfterValidator(number)]
 ListOrAll = Annotated[str, StringConstraints(min_length=3, max_length=40), AfterValidator(list_or_all)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]

@@ -32,7 +32,7 @@ def check_url(scope: Scope) -> None:
     if len(path) > MAX_PATH or len(query) > MAX_QUERY_BYTES or query.count(b"&") >= MAX_PARAMETERS:
         raise validation_failed(["URL: is too long, or has too many parameters"])
     if "\x00" in path or b"%00" in query:
-        raise validation_failed(["URL: holds a zero byte"])
+        raise validation_failed(["URL: contains a zero byte"])
 
 
 def check_values(body: bytes) -> None:
@@ -67,7 +67,9 @@ async def read_body(headers: Headers, receive: Receive, limit: int, seconds: flo
     except TooLong:
         raise too_large(limit) from None
     except NotDecodable:
-        raise validation_failed(["Content-Encoding: gzip and deflate are read, and the body must be so"]) from None
+        raise validation_failed(
+            ["Content-Encoding: only gzip and deflate are supported, and the body must be encoded that way"]
+        ) from None
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:

@@ -44,7 +44,7 @@ async def show_attempt(request: Request, attempt_id: RowId, parts: TheParts, vis
     """One attempt: where it went, its outcome, and what that means."""
     found = await parts.reads(attempt, visitor.account, attempt_id)
     if found is None:
-        raise not_found("There is no such attempt. Attempts are kept for a bounded time.")
+        raise not_found("There is no such attempt. Attempts are kept for a limited time.")
     meaning = None if found.error_class is None else ERROR_CLASSES.get(found.error_class)
     body = await parts.reads(event_body, visitor.account, found.event_id) if visitor.sees_numbers else None
     can_repeat = f"{visitor.account}/{found.endpoint}" in parts.accounts.endpoints

@@ -1,4 +1,4 @@
-"""Problems > Held removals: what the brakes of lists hold, and a person's decision."""
+"""Problems > Held removals: removals that brakes hold, and an admin's decision."""
 
 from __future__ import annotations
 

@@ -83,7 +83,14 @@ def delivered_share(delivered: Counts, failed: Counts, span: Span, list_number: 
     link = _query("/deliveries", {"status": "delivered", "list_number": list_number})
     series = [Series("Delivered", total, shares, link)]
     return Chart(
-        "delivered", "Delivered share", "area", "share", span.times, span.step, series, "No message has ended yet."
+        "delivered",
+        "Delivered share",
+        "area",
+        "share",
+        span.times,
+        span.step,
+        series,
+        "No message has a final status yet.",
     )
 
 
@@ -93,9 +100,7 @@ def messages(delivered: Counts, failed: Counts, span: Span) -> Chart:
         Series("Delivered", f"{sum(delivered):,}", delivered, "/deliveries?status=delivered", "good"),
         Series("Failed", f"{sum(failed):,}", failed),
     ]
-    return Chart(
-        "messages", "Messages", "stack", "count", span.times, span.step, series, "No message has been reported on."
-    )
+    return Chart("messages", "Messages", "stack", "count", span.times, span.step, series, "No reports on messages yet.")
 
 
 def failures(
@@ -143,7 +148,7 @@ def removals_by_reason(found: Mapping[str, Counts], span: Span, list_number: str
         for link in ["" if name == OTHER else _query("/contacts", {"reason": name, "list_number": list_number})]
     ]
     return Chart(
-        "removals", "Removals by reason", "stack", "count", span.times, span.step, series, "Nobody was removed."
+        "removals", "Removals by reason", "stack", "count", span.times, span.step, series, "No contact was removed."
     )
 
 

@@ -21,7 +21,7 @@ from operations.codes import CODED_PROVIDERS
 router = APIRouter(prefix="/accounts/{account}/codes")
 
 SINCE = "7d"
-OF_TABLES = "as the tables say"
+OF_TABLES = "default"
 
 
 @router.get("")

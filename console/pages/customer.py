@@ -43,7 +43,11 @@ from schemas.records import EndpointConfig
 
 router = APIRouter(prefix=customers.PATH)
 
-OUTCOMES = {"failed": "what was tried and never taken", "dead": "what was given up", "all": "everything"}
+OUTCOMES = {
+    "failed": "webhooks that were never accepted",
+    "dead": "webhooks that were given up",
+    "all": "all webhooks",
+}
 SPANS = {"1h": "the last hour", "24h": "the last 24 hours", "7d": "the last 7 days"}
 ATTEMPTS = 50
 
@@ -131,7 +135,7 @@ async def show_attempt(request: Request, attempt_id: RowId, parts: TheParts, cus
     """One request to the endpoint: where it went, its outcome, and what that means."""
     found = await parts.reads(attempt, customer.endpoint.account, attempt_id)
     if found is None or found.endpoint != customer.endpoint.id:
-        raise not_found("There is no such attempt. Attempts are kept for a bounded time.")
+        raise not_found("There is no such attempt. Attempts are kept for a limited time.")
     meaning = None if found.error_class is None else ERROR_CLASSES.get(found.error_class)
     body = await parts.reads(event_body, customer.endpoint.account, found.event_id)
     return page(request, "customer/attempt.html", attempt=found, meaning=meaning, body=body)
@@ -181,11 +185,11 @@ async def replay(
 ) -> Response:
     """Replay webhooks, one replay at a time."""
     if outcome not in OUTCOMES or since not in SPANS:
-        raise validation_failed([f"outcome, since: are none of {', '.join((*OUTCOMES, *SPANS))}"])
+        raise validation_failed([f"outcome, since: must be among {', '.join((*OUTCOMES, *SPANS))}"])
     account, name = customer.endpoint.account, config_key(customer.endpoint)
     known = parts.replays.of_account(account)
     if any(each.command.endpoint == name and each.state not in ENDED for each in known):
-        raise conflict("A replay to this endpoint is under way; wait until it has ended.")
+        raise conflict("A replay to this endpoint is in progress; wait until it has ended.")
     wanted = Order(name, outcome, from_at=millis_of(since, now_ms()))
     await order(Act(request, parts, customer.principal), account, [wanted])
     return RedirectResponse(f"{customers.PATH}?notice=ordered", 303)
@@ -236,10 +240,10 @@ async def _one(
 
 
 def _no_link() -> ApiError:
-    message = "It was used already, it has expired, or it was ended. Ask whoever sent it for a new one."
+    message = "It has been used, has expired, or was revoked. Ask whoever sent it for a new one."
     return ApiError(404, "not_found", "This link does not work.", message)
 
 
 def _no_session() -> ApiError:
-    message = "Your time here is over, or the endpoint is gone. Ask for a new link."
-    return ApiError(404, "not_found", "There is nothing open here.", message)
+    message = "Your session has ended, or the endpoint no longer exists. Ask for a new link."
+    return ApiError(404, "not_found", "You are not signed in here.", message)

@@ -52,6 +52,6 @@ async def replay(
     planned = await parts.reads(plan_dead, visitor.account, wanted, parts.accounts.endpoints_of(visitor.account))
     orders = list(orders_of(planned, visitor.account))
     if not orders:
-        raise conflict("There is nothing to send again, or its endpoint no longer exists.")
+        raise conflict("There is nothing to send again, or the endpoint no longer exists.")
     await order(Act(request, parts, visitor.principal), visitor.account, orders)
     return done(visitor, "/replays", "ordered")

@@ -21,7 +21,11 @@ router = APIRouter(prefix="/accounts/{account}/replays")
 
 Text = Annotated[str, Form(max_length=200)]
 
-OUTCOMES = {"failed": "what was tried and never taken", "dead": "what was given up", "all": "everything"}
+OUTCOMES = {
+    "failed": "webhooks that were never accepted",
+    "dead": "webhooks that were given up",
+    "all": "all webhooks",
+}
 
 
 @router.get("")
@@ -50,7 +54,7 @@ async def order_replay(
 ) -> Response:
     """Order a replay to one endpoint, by time or of one event."""
     if outcome not in OUTCOMES:
-        raise validation_failed([f"outcome: is none of {', '.join(OUTCOMES)}"])
+        raise validation_failed([f"outcome: must be one of {', '.join(OUTCOMES)}"])
     begin = 0 if event_id else checked_time("since", since, now_ms())
     ids = tuple(event_id.split())[:MOST_IDS]
     wanted = Order(f"{visitor.account}/{endpoint}", outcome, event_ids=ids, from_at=begin)

@@ -82,7 +82,9 @@ async def openid_end(request: Request, parts: TheParts) -> Response:
     found = await parts.writes(openid.let_in, identity, now_ms())
     if found is None:
         await _refused(request, parts, [EVERY_ACCOUNT], identity.subject[:300])
-        raise openid.not_let_in("No admin has invited you, or your issuer has not verified your email address.")
+        raise openid.not_let_in(
+            "No admin has invited you, or your identity provider has not verified your email address."
+        )
     user, token = found
     await _audit(request, parts, user.principal, "sign-in", by="openid")
     answer = RedirectResponse(_inside(str(request.session.pop("next", "/"))), 303)
@@ -149,7 +151,7 @@ async def change_password(
         return _me(request, user, present=str(locked), status=429)
     if fits is None:
         await _audit(request, parts, user.principal, "password.change", outcome=REFUSED)
-        return _me(request, user, present="The present password is wrong.", status=422)
+        return _me(request, user, present="The current password is wrong.", status=422)
     problem = passwords.problem_of(password, user.email)
     if problem is not None:
         return _me(request, user, password=problem, status=422)
@@ -267,5 +269,5 @@ def _no_link() -> ApiError:
         404,
         "not_found",
         "This link does not work.",
-        "It was used already, a newer one has taken its place, or it is older than a day. An admin can make a new one.",
+        "It has been used, was replaced by a newer one, or is older than a day. An admin can create a new one.",
     )

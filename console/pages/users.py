@@ -106,7 +106,7 @@ def _invitable(connection: Connection, visitor: Visitor, email: str) -> User | N
     if user is None or user.subject is not None or set(user.grants) == {visitor.account}:
         return user
     raise conflict(
-        "There is a user of this address already. Others have invited it, and may know its password. Whoever runs this"
+        "This user already exists. Others have invited it, and may know its password. Whoever runs this"
         " installation lets it set a new one by `trackly users link`, and gives it a role by `trackly users grant`."
     )
 

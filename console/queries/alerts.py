@@ -1,4 +1,4 @@
-"""Alerts as they were told, or why they were not."""
+"""Alerts that were sent, or why they were not."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class AlertsFilter(ListFilter):
 
     type: str | None = Field(default=None, max_length=40, examples=["delivery_failures"])
     outcome: str | None = Field(
-        default=None, max_length=40, description="told, muted, no_channel or given_up.", examples=["told"]
+        default=None, max_length=40, description="told, muted, no_channel, or given_up.", examples=["told"]
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToldAlert:
-    """One alert: what happened, `count` times, and whether a channel took it. Numbers in it are masked."""
+    """One alert: what happened, `count` times, and whether a channel accepted it. Numbers in it are masked."""
 
     event_id: str
     type: str

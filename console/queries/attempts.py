@@ -26,8 +26,8 @@ class AttemptsFilter(ListFilter):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One request to an endpoint and how it ended. `next_attempt_at` is null where none follows; `asked` is what the
-    answer asked for by its header `webhook-delivery`: `disable`, `abort-message`.
+    """One request to an endpoint and how it ended. `next_attempt_at` is null if none follows; `asked` is what the
+    answer requested in its header `webhook-delivery`: `disable`, `abort-message`.
     """
 
     id: int

@@ -22,7 +22,7 @@ class AuditFilter(ListFilter):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audited:
-    """One entry. `details` is JSON: what it was before and after, without secrets."""
+    """One entry. `details` is JSON: the values before and after, without secrets."""
 
     event_id: str
     actor: str

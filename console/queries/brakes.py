@@ -1,4 +1,4 @@
-"""What the brakes of an account's lists hold."""
+"""Removals that the brakes of an account's lists hold."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from database.tables import contacts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldList:
-    """What the brake of a list holds, as the read model has it, a moment behind: contacts, and how many for each reason
-    for which rules would remove them. `since` is when the first of them would have been removed.
+    """The removals that a list's brake holds, as of a moment ago: the number of contacts, in total and by reason.
+    `since` is when the first of them would have been removed.
     """
 
     list_number: str

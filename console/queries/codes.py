@@ -1,4 +1,4 @@
-"""Codes of failures, as providers report them, with how often each came."""
+"""Failure codes as providers report them, and how often each came."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from providers.codes import codes_of, unknown_code
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Code:
-    """A code of failures. `code` is what an account writes to give it another class: provider, blank, code."""
+    """A failure code. `code` is what an account writes to give it another class: provider, space, code."""
 
     account: str
     code: str

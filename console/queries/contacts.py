@@ -29,7 +29,7 @@ class ContactsFilter(ListFilter):
     personal = ("number",)
 
     active: bool | None = Field(default=None, description="Whether it may be texted.")
-    held: bool | None = Field(default=None, description="Whether it waits for a person's yes or no.")
+    held: bool | None = Field(default=None, description="Whether its removal waits for an admin's decision.")
     reason: str | None = Field(default=None, max_length=40, examples=["complaint"])
     list_number: str | None = Field(default=None, max_length=40, examples=["+18005551234"])
     number: str | None = Field(default=None, max_length=40, examples=["+15551230001"])
@@ -37,7 +37,7 @@ class ContactsFilter(ListFilter):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedContact:
-    """A contact as the read model has it, a moment behind. What a sender goes by is `/api/contacts/check`."""
+    """A contact, as of a moment ago. Senders must use `/api/contacts/check` instead."""
 
     number: str = field(metadata=PHONE)
     list_number: str
@@ -55,7 +55,7 @@ _contact = maker(ListedContact)
 class Change:
     """What happened to a contact, or was ordered: `removed`, `restored`, `remove`, `restore`.
 
-    `evidence` is what the reply or the report said that led to it, `source` the place of its raw callback.
+    `evidence` quotes the reply or report that led to it, and `source` is the place of its raw callback.
     """
 
     at: At
@@ -70,7 +70,7 @@ class Change:
 
 
 class Cause(NamedTuple):
-    """What led to a change."""
+    """The cause of a change."""
 
     evidence: str | None
     source: str | None

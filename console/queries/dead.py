@@ -23,7 +23,7 @@ class DeadLettersFilter(ListFilter):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A webhook that was given up. `delivered_at`: when a replay of it was answered 2xx."""
+    """A webhook that was given up. `delivered_at`: when a replay was answered 2xx."""
 
     event_id: str
     endpoint: str

@@ -24,7 +24,7 @@ class DeliveriesFilter(ListFilter):
     provider: str | None = Field(default=None, max_length=40, examples=["infobip"])
     list_number: str | None = Field(default=None, max_length=40, examples=["+18005551234"])
     number: str | None = Field(default=None, max_length=40, description="The recipient.", examples=["+15551230001"])
-    message_id: str | None = Field(default=None, max_length=200, description="The sender's own id.")
+    message_id: str | None = Field(default=None, max_length=200, description="The sender's own ID.")
     tag: str | None = Field(
         default=None,
         max_length=200,
@@ -36,7 +36,7 @@ class DeliveriesFilter(ListFilter):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """What became of one message. `status` is `queued` until the first report; `tag` is of its `unique_args`."""
+    """The outcome of one message. `status` is `queued` until the first report; `tag` comes from its `unique_args`."""
 
     message_id: str
     provider: str

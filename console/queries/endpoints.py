@@ -18,10 +18,10 @@ from schemas.records import EndpointConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where webhooks go. `url` is without its query.
+    """Where webhooks go. `url` has no query.
 
-    `secret_next` signs beside `secret` until `secret_next_at`; each is an `env:` or `file:` reference, or `***`.
-    `attempts_24h` and `taken_24h`: requests of the last 24 hours, and those that were answered 2xx.
+    `secret_next` signs along with `secret` until `secret_next_at`; each is an `env:` or `file:` reference, or `***`.
+    `attempts_24h` and `taken_24h`: requests of the last 24 hours, and how many were answered 2xx.
     """
 
     id: str

@@ -226,16 +226,14 @@ def says(kind: str, body: Mapping[str, Any]) -> str:
         case "reply":
             what = {"opt_out": ", an opt-out by its provider", "opt_in": ", an opt-in by its provider"}
             text = body.get("text") or body.get("keyword") or ""
-            return (
-                f'"{text}" to {body.get("to") or "a receiver that is not named"}{what.get(str(body.get("kind")), "")}'
-            )
+            return f'"{text}" to {body.get("to") or "an unnamed receiver"}{what.get(str(body.get("kind")), "")}'
         case "report":
             code = f", code {body['provider_code']}" if body.get("provider_code") else ""
             return f"{body.get('status_detail')}{code}, for message {body.get('provider_message_id')}"
         case "unsubscribe":
             until = body.get("confirm_until")
             allowed = "" if until is None else f"; one confirmation allowed until {iso_time(until)}"
-            return f"{body.get('keyword')}, found by {body.get('layer') or 'a rule that was not recorded'}{allowed}"
+            return f"{body.get('keyword')}, found by {body.get('layer') or 'an unrecorded rule'}{allowed}"
         case "removed" | "restored":
             return f"for {body.get('reason')}"
         case "state":

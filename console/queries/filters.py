@@ -33,19 +33,22 @@ class ListFilter(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     account: str | None = Field(
-        default=None, max_length=64, description="Account id. Only who may see several accounts needs it."
+        default=None, max_length=64, description="Account ID. Needed only if you may see several accounts."
     )
     since: str | None = Field(
         default=None,
         max_length=40,
-        description="Not before this time, or so long ago: 2026-11-20T10:15:00Z, 24h, 7d.",
+        description="Begin at this time, or this long ago: 2026-11-20T10:15:00Z, 24h, 7d.",
         examples=["24h"],
     )
     until: str | None = Field(
-        default=None, max_length=40, description="Before this time, or so long ago.", examples=["2026-11-20T10:15:00Z"]
+        default=None,
+        max_length=40,
+        description="End before this time, or this long ago.",
+        examples=["2026-11-20T10:15:00Z"],
     )
-    cursor: str | None = Field(default=None, max_length=200, description="`next_cursor` of the page before.")
-    limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="Rows of a page.")
+    cursor: str | None = Field(default=None, max_length=200, description="`next_cursor` of the previous page.")
+    limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="Rows per page.")
 
     @model_validator(mode="before")
     @classmethod

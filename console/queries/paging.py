@@ -108,7 +108,7 @@ def _place(ask: Ask) -> tuple[int, int]:
     assert ask.cursor is not None
     at, number, digest = _read(ask.cursor)
     if digest != _digest(ask.question) or not all(-(2**63) <= each < 2**63 for each in (at, number)):
-        raise BadCursor("belongs to another question: begin without a cursor when filters change")
+        raise BadCursor("belongs to another query: begin without a cursor when filters change")
     return at, number
 
 
@@ -119,7 +119,7 @@ def _read(cursor: str) -> tuple[int, int, str]:
         at, number, digest = text.split(".")
         return int(at), int(number), digest
     except (ValueError, binascii.Error):
-        raise BadCursor("is not a valid cursor; take next_cursor as it came") from None
+        raise BadCursor("is not a valid cursor; pass next_cursor unchanged") from None
 
 
 def _digest(question: str) -> str:

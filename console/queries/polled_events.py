@@ -77,9 +77,9 @@ class Cursor:
             read = {topic: (str(id), tuple(map(_offset, places))) for topic, (id, places) in offsets.items()}
             cursor = cls(str(name), _offset(at), read)
         except (ValueError, TypeError, AttributeError, zlib.error):
-            raise BadCursor("is none of ours; take `after` of the page before as it is") from None
+            raise BadCursor("is not a valid cursor; pass `after` of the previous page unchanged") from None
         if cursor.endpoint != endpoint:
-            raise BadCursor("is that of another endpoint")
+            raise BadCursor("belongs to another endpoint")
         return cursor
 
 

@@ -16,9 +16,10 @@ from database.tables import receivers
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receiver:
-    """A receiver of replies, or sender of reports, of no list. `kind`: address, or list_id for a provider's own id.
+    """A receiver of replies, or sender of reports, that belongs to no list. `kind`: address, or list_id for a
+    provider's own id.
 
-    An opt-out to it removes from every list. `setting` is the line of a list's settings that would say whose it is.
+    An opt-out to it removes from every list. `setting` is the line that would add it to a list's settings.
     """
 
     account: str

@@ -19,14 +19,14 @@ class RejectedFilter(ListFilter):
     reason: str | None = Field(default=None, max_length=100, examples=["unknown_status"])
     provider: str | None = Field(default=None, max_length=40, examples=["infobip"])
     event_id: str | None = Field(default=None, max_length=200, description="Its id.")
-    may_opt_out: bool | None = Field(default=None, description="Whether an opt-out word or flag stands in it.")
+    may_opt_out: bool | None = Field(default=None, description="Whether it contains an opt-out word or flag.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
     """A callback, or an item of one, that could not be processed. `source`: topic/partition/offset of the record.
 
-    `may_opt_out`: an opt-out word or flag stands in it, so somebody may wait to be left alone.
+    `may_opt_out`: it contains an opt-out word or flag, so it may be an opt-out.
     """
 
     event_id: str

@@ -22,14 +22,17 @@ class RepliesFilter(ListFilter):
 
     personal = ("number",)
 
-    kind: str | None = Field(default=None, max_length=40, description="reply, opt_out or opt_in.", examples=["opt_out"])
+    kind: str | None = Field(
+        default=None, max_length=40, description="reply, opt_out, or opt_in.", examples=["opt_out"]
+    )
     list_number: str | None = Field(default=None, max_length=40, examples=["+18005551234"])
     number: str | None = Field(default=None, max_length=40, description="Who wrote.", examples=["+15551230001"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """One reply. `kind` is what the provider called it, `removed` whether it removed the contact, `keyword` by what."""
+    """One reply. `kind` is the provider's classification, `removed` whether it removed the contact, and `keyword` by
+    which keyword."""
 
     event_id: str
     provider: str

@@ -26,7 +26,7 @@ Group = Literal["hour", "day", "list_number", "provider", "detail"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistic:
-    """How many events of a kind and status are in a group. `hour` is the beginning of the hour or day."""
+    """Number of events of a kind and status in a group. `hour` is the beginning of the hour or day."""
 
     event: str
     status: str

@@ -27,9 +27,9 @@ Kind = Literal["registered", "receipt", "event", "contact", "attempt", "skipped"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One thing that happened. `outcome` is the word for it: `changed the state`, `ignored`, `2xx`, `timeout`.
+    """One thing that happened. `outcome` names its result: `changed the state`, `ignored`, `2xx`, `timeout`.
 
-    `after_ms` is the time since the step before. `text` is what others wrote: a provider's words, a receiver's answer.
+    `after_ms` is the time since the step before. `text` is text from outside: a provider's words, a receiver's answer.
     `source` is the place (topic/partition/offset) of the raw callback, `place` that of the event. A skipped step has no
     time: it did not happen.
     """
@@ -222,12 +222,12 @@ def _skipped(
 def why_not(endpoint: EndpointConfig, event: str, list_number: str | None) -> str:
     """Return why an endpoint got no webhook of an event, judged by its current settings."""
     if event not in endpoint.events:
-        return f"it does not want {event}"
+        return f"it does not subscribe to {event}"
     if endpoint.lists and list_number not in endpoint.lists:
-        return "it does not want this list"
+        return "it does not subscribe to this list"
     if not endpoint.enabled:
         return "it is paused: its webhooks wait" if endpoint.paused_reason else "it is disabled"
-    return "none was made yet, or it is no longer known"
+    return "none was made yet, or it is no longer stored"
 
 
 def _with_deltas(steps: Iterable[Step]) -> Iterator[Step]:

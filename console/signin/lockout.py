@@ -1,11 +1,11 @@
-"""Guessing passwords gets slower: failed sign-ins are counted by email address, by the caller's network, and by both.
+"""Slows down password guessing: counts failed sign-ins by email address, by the caller's network, and by both.
 
-Nobody can keep the owner of an address out. A browser in which that owner has signed in before (`devices`) is held up
-by its own failures alone. From anywhere else, the first try of a network at an address in a day goes through, whatever
-others do there; after that the address is locked, never for long.
+No attacker can lock the owner of an address out. A browser in which the owner has signed in before (`devices`) is
+delayed only by its own failures. From anywhere else, the first attempt of a network at an address in a day goes
+through, whatever others do there; after that the address is locked, but never for long.
 
-A try is counted before the password is looked at, in one statement, so that many at the same moment are no more than
-the same number one after the other. A success takes its own count back.
+An attempt is counted before the password is checked, in one statement, so simultaneous attempts gain nothing over
+consecutive ones. A success takes back its own count.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Locked(Exception):
     """Too many failures. The text says how long to wait."""
 
     def __init__(self, seconds: int) -> None:
-        super().__init__(f"Too many tries. Try again in {seconds} s.")
+        super().__init__(f"Too many attempts. Try again in {seconds} s.")
 
 
 class Counter(NamedTuple):

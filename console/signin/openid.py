@@ -78,16 +78,16 @@ class OpenId:
             raise not_let_in("The issuer did not let you in, or it took too long. Try again.") from None
         except httpx2.HTTPError as error:
             self._client = self._new_client()
-            log.warning("the issuer of OpenID Connect does not answer: %s", type(error).__name__)
+            log.warning("the OpenID Connect issuer does not answer: %s", type(error).__name__)
             raise not_available("The OpenID Connect issuer does not answer.") from None
         except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
             self._client = self._new_client()
             log.error(
-                "the issuer of OpenID Connect is not understood, look at TRACKLY_OIDC_ISSUER: %s: %s",
+                "cannot use the OpenID Connect issuer's answer, check TRACKLY_OIDC_ISSUER: %s: %s",
                 type(error).__name__, error,
             )  # fmt: skip
             raise not_available(
-                "The OpenID Connect issuer gave an answer that cannot be used. The console's log says more."
+                "The answer of the OpenID Connect issuer cannot be used. The console's log has the details."
             ) from None
 
     def _new_client(self) -> Any:

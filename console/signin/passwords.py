@@ -40,12 +40,12 @@ def is_outdated(stored: str) -> bool:
 def problem_of(password: str, email: str) -> str | None:
     """Return why it is not acceptable as this user's password, as a sentence; None if it is."""
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
-        return f"A password has {MIN_LENGTH} to {MAX_LENGTH:,} characters."
+        return f"A password must have {MIN_LENGTH} to {MAX_LENGTH:,} characters."
     told = password.casefold()
     if told in (email.casefold(), email.casefold().partition("@")[0]):
         return "The password must not be your email address."
     if len(set(told)) < MIN_DIFFERENT:
-        return f"A password has at least {MIN_DIFFERENT} different characters."
+        return f"A password must have at least {MIN_DIFFERENT} different characters."
     return None
 
 

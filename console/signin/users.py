@@ -87,7 +87,7 @@ def add_user(connection: Connection, email: str, name: str, roles: Mapping[str, 
                 insert(users).values(email=email, name=name or email, created_at=now_ms()).returning(users.c.id)
             ).scalar_one()
     except IntegrityError:
-        raise UserError(f"There is a user {email} already.") from None
+        raise UserError(f"User {email} already exists.") from None
     for account, role in roles.items():
         grant(connection, added, account, role)
     found = user_by_id(connection, added)

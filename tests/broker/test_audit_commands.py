@@ -99,4 +99,4 @@ def test_a_user_is_let_in_again_without_kafka(trackly: Trackly, environment: dic
     done = trackly("users", "add", "ann@example.com")
     assert done.returncode == 0
     assert "/welcome/" in done.stdout
-    assert "not in the audit log, since Kafka does not answer" in done.stderr
+    assert "not in the audit log, because Kafka does not answer" in done.stderr

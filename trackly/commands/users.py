@@ -27,7 +27,7 @@ from trackly.output import Json, json_line, say, show, table
 from trackly.writing import producing
 
 KAFKA_SECONDS = 10.0
-"""How long Kafka may take for an entry of the audit log."""
+"""Seconds that Kafka may take to store an audit entry."""
 
 users = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -59,7 +59,7 @@ def list_users(as_json: Json = False) -> None:
             ),
         )
     else:
-        say("There are no users; the console makes the first one when it starts.")
+        say("There are no users; the console creates the first one when it starts.")
 
 
 @users.command("add")
@@ -109,11 +109,11 @@ def disable_user(
 
 
 def _write_down(action: str, email: str, accounts: Collection[str], **details: str) -> None:
-    """Write entries of the audit log, before the transaction ends. Somebody who is locked out needs no Kafka."""
+    """Write audit entries before the transaction ends. A user who is locked out can be helped without Kafka."""
     try:
         asyncio.run(_entries(action, email, accounts, details))
     except (KafkaError, TimeoutError) as error:
-        say(f"Warning: this is not in the audit log, since Kafka does not answer ({type(error).__name__}).")
+        say(f"Warning: this is not in the audit log, because Kafka does not answer ({type(error).__name__}).")
 
 
 async def _entries(action: str, email: str, accounts: Collection[str], details: dict[str, str]) -> None:

@@ -111,4 +111,4 @@ async def test_a_zero_byte_in_the_address_of_a_page_is_refused(api: Api, url: st
     api.sign_in(Role.ADMIN)
     answer = await api.request("GET", url, key="")
     assert answer.status_code == 422
-    assert "URL: holds a zero byte" in answer.text
+    assert "URL: contains a zero byte" in answer.text

@@ -93,17 +93,17 @@ async def test_an_endpoint_without_an_attempt_is_named_with_the_reason(api: Api)
     api.put(events, event(DELIVERED))
     api.put(attempts, answered_attempt(DELIVERED))
     (skipped,) = [step for step in await steps(api) if step["kind"] == "skipped"]
-    assert (skipped["title"], skipped["outcome"]) == ("No attempt to replies", "it does not want delivery")
+    assert (skipped["title"], skipped["outcome"]) == ("No attempt to replies", "it does not subscribe to delivery")
 
 
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"events": ("reply",)}, "it does not want delivery"),
-        ({"lists": ("+18005559999",)}, "it does not want this list"),
+        ({"events": ("reply",)}, "it does not subscribe to delivery"),
+        ({"lists": ("+18005559999",)}, "it does not subscribe to this list"),
         ({"enabled": False}, "it is disabled"),
         ({"enabled": False, "paused_reason": "gone"}, "it is paused: its webhooks wait"),
-        ({}, "none was made yet, or it is no longer known"),
+        ({}, "none was made yet, or it is no longer stored"),
     ],
 )
 def test_why_an_endpoint_got_nothing(settings: dict[str, Any], reason: str) -> None:

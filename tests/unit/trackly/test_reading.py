@@ -52,7 +52,7 @@ def test_a_topic_of_the_catalogue_that_does_not_exist_has_to_be_created() -> Non
     [
         ("sms.contact", "Did you mean sms.contacts?"),
         ("contacts", "Did you mean sms.contacts?"),
-        ("weather", "`trackly topics list` names those there are."),
+        ("weather", "`trackly topics list` shows all topics."),
     ],
 )
 def test_an_unknown_topic_gets_a_hint(name: str, hint: str) -> None:

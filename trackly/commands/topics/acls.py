@@ -1,6 +1,6 @@
-"""What each service must be allowed on Kafka: which topics it writes and reads by the catalogue, which groups it is in.
+"""The permissions that each service needs on Kafka: topics that it writes and reads by the catalogue, and its groups.
 
-Written out for Kafka's own tool, and as users of Strimzi. Each service has a user of its own: `trackly-ingest` ...
+Printed for Kafka's own tool, or as users for Strimzi. Each service has its own user: `trackly-ingest` ...
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from bus.settings import BusSettings
 from schemas.topics import Catalogue
 
 SERVICES = ("ingest", "streams", "sinks", "console", "read-model", "mirror")
-"""Services that talk to Kafka, as the catalogue names writers and readers."""
+"""Services that use Kafka, by the names of writers and readers in the catalogue."""
 
 MEMBER_OF = {
     "streams": ("streams",),
     "sinks": ("sinks", "replays", "delay-*"),
     "mirror": ("mirror",),
 }
-"""Consumer groups of each service (`BusSettings.group`), those of `sinks.app.SINKS` apart; a star at the end: all that
-begin so."""
+"""Consumer groups of each service (`BusSettings.group`), except those of `sinks.app.SINKS`; a star at the end stands
+for all groups with this prefix."""
 
 LOOKS_AT = {"console": ("streams",)}
-"""Groups whose committed offsets a service reads: an answer is true once streams has come so far."""
+"""Groups whose committed offsets a service reads: an answer holds once streams has committed that far."""
 
 Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs", "Delete", "Alter", "AlterConfigs"]
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """User may do this with a topic or group; `is_prefix`: with all whose names begin so."""
+    """A user may perform these operations on a topic or group; `is_prefix`: on all whose names begin with `name`."""
 
     user: str
     operations: tuple[Operation, ...]
@@ -44,13 +44,13 @@ class Rule:
 
 
 def rules(settings: BusSettings, user_prefix: str = "trackly-") -> list[Rule]:
-    """All rules, by user. `setup` makes topics (`trackly topics apply`); `admin` is who uses the command."""
+    """Return all rules, by user. `setup` creates topics (`trackly topics apply`); `admin` runs the other commands."""
     found = []
     heads = heads_of(settings.catalogue)
     groups = settings.group("")
     for service in SERVICES:
         user = user_prefix + service
-        # Counts and ids of all topics are compared at every start, and settings looked at of some.
+        # Every start compares the partition counts and ids of all topics, and checks the settings of some.
         found += [Rule(user, ("Describe", "DescribeConfigs"), "topic", head, True) for head in heads]
         found += _of_topics(user, service, settings)
         found += [_group(user, groups + name, "Read") for name in _member_of(service)]
@@ -64,19 +64,19 @@ def rules(settings: BusSettings, user_prefix: str = "trackly-") -> list[Rule]:
 
 
 def _member_of(service: str) -> tuple[str, ...]:
-    from sinks.app import SINKS  # a worker's imports take their time
+    from sinks.app import SINKS  # a worker's imports are slow
 
     return MEMBER_OF.get(service, ()) + (tuple(SINKS) if service == "sinks" else ())
 
 
 def heads_of(catalogue: Catalogue) -> list[str]:
-    """What topics of the catalogue begin with, the prefix included: `sms.`, `config.`, `trackly`."""
+    """Return the beginnings of the topics' names, including the deployment's prefix: `sms.`, `config.`, `trackly`."""
     return [f"{catalogue.prefix}{head}" for head in ("sms.", "config.", "trackly")]
 
 
 def for_kafka(found: list[Rule]) -> str:
-    """Calls of `kafka-acls.sh`, one a line. Repeating them changes nothing."""
-    lines = ["# BOOTSTRAP: the brokers; admin.properties: how somebody connects who may alter ACLs."]
+    """Return calls of `kafka-acls.sh`, one per line. Repeating them changes nothing."""
+    lines = ["# BOOTSTRAP: the brokers; admin.properties: connection settings of a user who may alter ACLs."]
     gathered: dict[tuple[object, ...], list[str]] = {}
     for rule in found:
         gathered.setdefault((rule.user, rule.resource, rule.operations, rule.is_prefix), []).append(rule.name)
@@ -92,7 +92,7 @@ def for_kafka(found: list[Rule]) -> str:
 
 
 def for_strimzi(found: list[Rule], cluster: str) -> str:
-    """KafkaUsers, with passwords that the User Operator makes."""
+    """Return KafkaUsers, whose passwords the User Operator generates."""
     users: dict[str, list[Rule]] = {}
     for rule in found:
         users.setdefault(rule.user, []).append(rule)
@@ -136,7 +136,7 @@ def _of_topics(user: str, service: str, settings: BusSettings) -> Iterator[Rule]
         if topic.delay_ms is None:
             yield Rule(user, operations, "topic", topic.name)
         elif operations not in tiers:
-            # Webhooks that wait in a tier of an earlier schedule are found again.
+            # Webhooks that wait in a delay topic of an earlier schedule are found again.
             tiers.add(operations)
             yield Rule(user, operations, "topic", topic.name.rpartition(".")[0] + ".", True)
 

@@ -1,4 +1,4 @@
-"""`trackly topics`: the catalogue, and what of it is on the broker."""
+"""`trackly topics`: the catalogue, and its topics on the broker."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def apply_topics(as_json: Json = False) -> None:
     counts = {action: sum(c.action == action for c in changes) for action in ("created", "unchanged", "differs")}
     show(", ".join(f"{count} {action}" for action, count in counts.items()))
     if counts["differs"]:
-        say("What differs is left as it is; alter it with Kafka's own tools if it should not.")
+        say("Differences are left as they are; change them with Kafka's own tools if they are not intended.")
 
 
 @topics.command("grow")

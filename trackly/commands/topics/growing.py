@@ -1,8 +1,8 @@
-"""Moves an installation to topics under another prefix, with more partitions: what is kept for good, and what waits.
+"""Moves an installation to topics under another prefix, with more partitions: permanent state, and waiting records.
 
-Records are copied with their headers and times. Rows of tables go where their recipients are now (`placing.py`).
-What has been processed and is only history (callbacks, receipts, events) stays where it is, and can be read there
-until its time is over.
+Records are copied with their headers and times. Rows of tables go to the new partitions of their recipients
+(`placing.py`). Processed history (callbacks, receipts, events) stays where it is, and can be read there until its
+retention ends.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ from trackly.progress import Progress
 from trackly.reading import open_topic
 
 INPUTS = {"streams": ("raw", *CONTACT_INPUTS, *CLICK_INPUTS), "sinks": WEBHOOK_INPUTS}
-"""Topics (catalogue short names) that services process in order. What they have not processed yet is moved."""
+"""Topics (catalogue short names) that services process in order. Records not processed yet are moved."""
 
 KEPT = ("webhooks_dead", "audit", "api_requests")
-"""Topics that are moved though they are not compacted: people and programs go on with what is in them."""
+"""Topics that are moved although they are not compacted: people and programs still use their content."""
 
 LEFT = ("webhooks_replays",)
-"""Compacted topics that are not moved: their records tell places in topics that stay behind."""
+"""Compacted topics that are not moved: their records refer to positions in topics that stay behind."""
 
 HELD = ("webhooks_parked",)
-"""Topics whose records wait, like those of the delay tiers."""
+"""Topics whose records wait, like those of the delay topics."""
 
 GONE_AFTER = 15.0
-"""Seconds after which a process that has ended is in no group any more: its session ends after 10."""
+"""Seconds after which a process that has ended has left its group: its session ends after 10."""
 
 _AT_ONCE = 2_000
 
 
 def moved(settings: BusSettings) -> list[Topic]:
-    """The topics whose records are moved."""
+    """Return the topics whose records are moved."""
     return [
         topic
         for key, topic in settings.catalogue.items()
@@ -57,7 +57,7 @@ def moved(settings: BusSettings) -> list[Topic]:
 
 
 def check(admin: Admin, old: BusSettings, new: BusSettings) -> None:
-    """Make sure that nobody works on what is moved. Raises Failed with what is to do."""
+    """Check that no process works on the moved topics. Raises Failed with the remedy."""
     if not admin.identities(topic.name for topic in old.catalogue.values()):
         raise Failed(f"No trackly topics begin with {old.topic_prefix!r}.")
     wait_for_the_end(admin, old, *INPUTS)
@@ -68,7 +68,7 @@ def check(admin: Admin, old: BusSettings, new: BusSettings) -> None:
 
 
 def wait_for_the_end(admin: Admin, settings: BusSettings, *services: str) -> None:
-    """Return when no process of these services is in its group. Raises Failed when some stay."""
+    """Wait until no process of these services is in its group. Raises Failed if some stay."""
     deadline = time.monotonic() + GONE_AFTER
     while runs := [service for service in services if admin.has_members(settings.group(service))]:
         if time.monotonic() > deadline:
@@ -77,7 +77,7 @@ def wait_for_the_end(admin: Admin, settings: BusSettings, *services: str) -> Non
 
 
 async def copy(old: BusSettings, new: BusSettings) -> Counter[str]:
-    """Copy what is moved. Returns records written, by topic. Raises Failed, aiokafka.errors.KafkaError."""
+    """Copy the moved topics; returns records written, by topic. Raises Failed, aiokafka.errors.KafkaError."""
     codec = Codec(registry_for(old.schema_registry_url))
     producer = new_producer(
         new,
@@ -126,7 +126,7 @@ async def _copy(producer: Any, old: BusSettings, topic: Topic, start: Start, tar
 
 
 def places(topic: Topic, target: Topic, codec: Codec) -> Callable[[Any], Iterable[int]]:
-    """Gives the partitions of `target` where a record of `topic` belongs."""
+    """Determines the partitions of `target` to which a record of `topic` belongs."""
     if topic.id in TABLES:
         return lambda record: of_row(
             topic.id, record.key, record.value, (record.partition, topic.partitions), target.partitions, codec
@@ -138,7 +138,7 @@ def places(topic: Topic, target: Topic, codec: Codec) -> Callable[[Any], Iterabl
 
 
 def _starts(old: BusSettings) -> dict[Topic, Start]:
-    """What is copied, and from where on."""
+    """What to copy, and from which offsets."""
     starts = dict.fromkeys(moved(old), BEGINNING)
     with Admin(old) as admin:
         existing = admin.identities(topic.name for topic in old.catalogue.values())

@@ -1,8 +1,7 @@
-"""In which partitions rows of tables belong when there are more partitions than before. Pure.
+"""Assigns rows of tables to partitions after the number of partitions has grown. Pure.
 
-A table's row lies in the partition of its recipient, or of its click. Where a row does not tell whose it is, it goes
-to every partition that its recipient may have now: no row is missed where it is looked for, and one that nobody looks
-for does no harm.
+A table's row is in the partition of its recipient, or of its click. A row that does not name its recipient goes to
+every partition that the recipient may have now: every lookup finds its row, and the extra copies do no harm.
 """
 
 from __future__ import annotations
@@ -23,7 +22,8 @@ _CLICK = b"click:"
 
 
 def of_contact(account: str, number: str, partitions: int) -> set[int]:
-    """Where a contact's row belongs. Of an erased number only the pseudonym is known, so it stands everywhere."""
+    """Return the partitions of a contact's row. Of an erased number only the pseudonym is known, so its row goes
+    everywhere."""
     if number.startswith(PREFIX):
         return set(range(partitions))
     return {partition_of(recipient_key(account, number), partitions)}
@@ -32,7 +32,7 @@ def of_contact(account: str, number: str, partitions: int) -> set[int]:
 def of_row(
     table: str, key: bytes, row: bytes | None, before: tuple[int, int], partitions: int, codec: Codec
 ) -> set[int]:
-    """Where a row of a changelog belongs that was in a partition of so many (`before`); None is a row that is gone."""
+    """Return the partitions of a changelog's row, which was in one of `before` partitions; a None row is a deletion."""
     if table == "table_contacts":
         account, _, rest = key.decode().partition(":")
         return of_contact(account, rest.partition(":")[2], partitions)
@@ -45,7 +45,7 @@ def of_row(
 
 
 def _possible(partition: int, count: int, partitions: int) -> set[int]:
-    """Partitions that a key may have of which only the partition among fewer is known."""
+    """Return the partitions that a key may have now, given its partition among fewer."""
     if partitions % count:
         return set(range(partitions))
     return set(range(partition, partitions, count))

@@ -1,4 +1,4 @@
-"""How long a topic keeps its records, in words."""
+"""A topic's retention in words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"))
 
 
 def retention(topic: Topic) -> str:
-    """How long records are kept: `7d`, `forever`; `newest of each key` where a topic is compacted."""
+    """Return how long records are kept: `7d`, `forever`, or `newest of each key` for a compacted topic."""
     kept = "forever" if topic.retention_ms is None else _duration(topic.retention_ms)
     if not topic.compacted:
         return kept

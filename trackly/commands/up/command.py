@@ -28,11 +28,11 @@ DEVELOPMENT_PARTITIONS = 4
 """Partitions on the embedded broker unless TRACKLY_PARTITIONS says otherwise: one machine needs no more."""
 
 READY_TIMEOUT = 90.0
-"""Seconds until every service must be ready."""
+"""Seconds within which every service must be ready."""
 
 
 class Stack:
-    """The broker and the services of one machine. Without a `console_port` there is no console and no read model."""
+    """The broker and the services of one machine. Without a `console_port`, there is no console and no read model."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Stack:
         self.supervisor = Supervisor(lambda _: None)
 
     def start(self, report: Callable[[str], None]) -> None:
-        """Start everything and wait until it is ready. Raises Failed with what is not, and why."""
+        """Start everything and wait until it is ready. Raises Failed if a service is not, with the reason."""
         self.supervisor = Supervisor(report)
         if keep_private(self.data):
             report(f"{self.data} was open to other users of this machine; it is closed now (mode 0700)")
@@ -100,7 +100,7 @@ class Stack:
 
     @property
     def console_url(self) -> str:
-        """Where the console is."""
+        """Return the console's URL."""
         return f"http://127.0.0.1:{self.console_port}"
 
     def stop(self) -> None:
@@ -189,7 +189,7 @@ def _stop_signals() -> Callable[[], bool]:
 
     def note(number: int, frame: FrameType | None) -> None:
         if seen and number == signal.SIGINT:
-            sys.exit("stopped at once; nothing is lost, unfinished work is done again at the next start")
+            sys.exit("stopped at once; nothing is lost, and unfinished work is repeated at the next start")
         seen.append(number)
 
     signal.signal(signal.SIGINT, note)

@@ -1,4 +1,4 @@
-"""Runs the services of one machine as processes of their own and starts again what dies."""
+"""Runs the services of one machine as separate processes, and restarts those that die."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from bus.child_processes import dying_with_parent
 from bus.rotation import Output
 
 BACKOFF = (0.5, 1.0, 2.0, 5.0, 10.0)
-"""Seconds before a process is started again; the last counts from there on. A minute of life starts it over."""
+"""Seconds before a process is restarted; the last value repeats. After a minute of life, the delays start over."""
 
 STOP_TIMEOUT = 25.0
-"""Seconds that a process has to finish its work after SIGTERM before it is killed."""
+"""Seconds that a process has after SIGTERM to finish its work; then it is killed."""
 
 LOOK_EVERY = 5.0
-"""Seconds between two looks at the health of a process that runs."""
+"""Seconds between health checks of a running process."""
 
 
 @dataclass
 class Service:
-    """One process: `trackly` with these arguments and environment, its log file, which rotates, and its health port.
+    """One process: `trackly` with these arguments and this environment, its rotating log file, and its health port.
 
-    `module` is the Python module that takes the arguments.
+    `module` is the Python module that gets the arguments.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Service:
         return self.is_alive() and ask(self.health_port).ready
 
     def is_dead(self, now: float) -> bool:
-        """Whether the process runs and has been of no use for so long that it must be started anew."""
+        """Whether the process runs, but has not been ready for so long that it must be restarted."""
         if now - self.looked_at < LOOK_EVERY:
             return False
         self.looked_at = now
@@ -95,27 +95,27 @@ class Service:
         self._output.finish()
 
     def last_lines(self, count: int = 5) -> str:
-        """The end of the log, for an error message."""
+        """Return the end of the log, for an error message."""
         if not self.is_alive():
             self._output.finish()
         return "\n".join(self.log_path.read_text("utf-8", "replace").splitlines()[-count:])
 
 
 class Supervisor:
-    """Keeps services running. Call `tend` often; `report` is told in a sentence what happened."""
+    """Keeps services running. Call `tend` often; `report` gets a sentence about each event."""
 
     def __init__(self, report: Callable[[str], None]) -> None:
         self.services: dict[str, Service] = {}
         self._report = report
 
     def add(self, service: Service) -> Service:
-        """Take a service over and start it."""
+        """Add a service and start it."""
         self.services[service.name] = service
         service.start()
         return service
 
     def tend(self) -> None:
-        """Start again what has died and whose backoff is over; kill what runs and has long been not ready."""
+        """Restart dead processes whose delay is over; kill those that have not been ready for a long time."""
         now = time.monotonic()
         for service in self.services.values():
             if service.is_alive():
@@ -135,7 +135,7 @@ class Supervisor:
                 service.start()
 
     def wait_ready(self, timeout: float) -> list[Service]:
-        """Wait until every service is ready; those that are not after `timeout` seconds are returned."""
+        """Wait until every service is ready; returns those that are not after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         waiting = list(self.services.values())
         while waiting and time.monotonic() < deadline:
@@ -145,7 +145,7 @@ class Supervisor:
         return waiting
 
     def stop(self) -> None:
-        """Stop all services in the order they were added: what takes records in goes first."""
+        """Stop all services in the order they were added, so that intake stops first."""
         for service in self.services.values():
             service.stop()
 

@@ -129,7 +129,7 @@ async def test_a_body_that_is_no_json_object_is_refused(api: Api, content: bytes
 async def test_a_zero_byte_in_a_url_is_refused(api: Api, url: str) -> None:
     answer = await api.get(url)
     assert refusal(answer) == (422, "validation_failed")
-    assert answer.json()["message"] == "URL: holds a zero byte."
+    assert answer.json()["message"] == "URL: contains a zero byte."
 
 
 @pytest.mark.parametrize(

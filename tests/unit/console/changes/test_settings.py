@@ -195,7 +195,7 @@ async def test_a_form_that_is_older_than_the_settings_changes_nothing(api: Api) 
     await api.request("PUT", "/api/endpoints/crm", json=CHANGES["/api/endpoints/crm"])
     answer = await api.form("/webhooks/crm/edit", version=version, url="https://crm.example.com/mine")
     assert answer.status_code == 412
-    assert "Somebody else changed these settings" in answer.text
+    assert "Someone else has changed these settings" in answer.text
     assert "https://crm.example.com/mine" in answer.text
     assert api.accounts.endpoints["acme/crm"].url == "https://crm.example.com/other"
 

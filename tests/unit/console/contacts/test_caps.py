@@ -76,7 +76,7 @@ async def test_while_messages_are_not_counted_nobody_may_be_texted_where_there_i
     body = {"list_number": LIST, "numbers": [MIAMI]}
     answer = await api.post("/api/contacts/check", json=body)
     assert refusal(answer) == (503, "not_available")
-    assert "about to be counted" in answer.json()["message"]
+    assert "have not been counted yet" in answer.json()["message"]
     assert (await api.post("/api/contacts/check", json=body | {"purpose": "transactional"})).status_code == 200
     settle(api, sending_cap=None)
     assert (await api.post("/api/contacts/check", json=body)).status_code == 200

@@ -59,7 +59,7 @@ async def test_it_is_written_under_the_recipient_with_who_gave_it(api: Api) -> N
     [
         ({"time_zone": "EST"}, "contacts[0].time_zone: is not a time zone"),
         ({"time_zone": "x" * 65}, "contacts[0].time_zone: "),
-        ({"state": "ON"}, "contacts[0].state: is not a state"),
+        ({"state": "ON"}, "contacts[0].state: is not a U.S. state"),
         ({"state": 1}, "contacts[0].state: "),
         ({"number": "nobody"}, "contacts[0].number: is not a valid phone number"),
         ({"zone": "UTC"}, "contacts[0].zone: is not a known field"),

@@ -1,1 +1,1 @@
-"""The reference of topics and settings, written from catalogue, schemas and classes."""
+"""The reference of topics and settings, generated from the catalogue, the schemas, and classes."""

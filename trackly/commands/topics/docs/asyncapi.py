@@ -1,6 +1,6 @@
 """The topics as an AsyncAPI document. https://www.asyncapi.com/docs/reference/specification/v3.1.0
 
-An operation says what trackly does: it sends to a topic that it writes, and receives from one that it reads.
+An operation is from trackly's point of view: it sends to topics that it writes, and receives from topics that it reads.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BINDING = "0.5.0"
 
 
 def asyncapi(catalogue: Catalogue) -> str:
-    """The document, YAML."""
+    """Return the document as YAML."""
     topics = {topic.id.replace(".", "_"): topic for topic in catalogue.values() if topic.record is not None}
     records = sorted({str(topic.record) for topic in topics.values()})
     document = {

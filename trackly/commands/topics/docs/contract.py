@@ -27,7 +27,7 @@ _LOGICAL = {
 
 
 def contract(catalogue: Catalogue) -> str:
-    """The document, YAML."""
+    """Return the document as YAML."""
     topics = [topic for topic in catalogue.values() if topic.public]
     document = {
         "apiVersion": "v3.1.0",

@@ -1,4 +1,4 @@
-"""The page of metrics, written from the list that services export by."""
+"""The page of metrics, generated from the list of exported metrics."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TITLES = {"read_model": "Read model"}
 
 
 def metrics_page() -> str:
-    """A table a service, those that several have first, and what values labels have."""
+    """Return a table per service, beginning with shared metrics, and the values of labels."""
     shared = [each for each in METRICS.values() if not each.name.startswith(tuple(f"trackly_{s}_" for s in SERVICES))]
     parts = [_HEAD, _table("Several services", shared, with_services=True)]
     for service in SERVICES:

@@ -1,4 +1,4 @@
-"""A page for each topic, and their index, in Markdown."""
+"""A page for each topic, and an index, in Markdown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NOTE = "<!-- Written by `trackly topics docs`; change schemas/ instead. -->\n"
 
 
 def pages_of(catalogue: Catalogue) -> Mapping[str, Topic]:
-    """The topics that have a page, by its name: the topic's; the delay topics share one."""
+    """Return the topics of each page, by the page's name, which is the topic's; the delay topics share one."""
     found = {}
     for topic in catalogue.values():
         if topic.delay_ms is None:
@@ -27,7 +27,7 @@ def pages_of(catalogue: Catalogue) -> Mapping[str, Topic]:
 
 
 def index(topics: Mapping[str, Topic]) -> str:
-    """The list of topics, those for other people's tools first."""
+    """Return the list of topics; public topics come first."""
     lines = [_NOTE, "# Topics", ""]
     lines += [
         f"{WIRE_FORMAT} Names start with `TRACKLY_TOPIC_PREFIX` if that is set.",
@@ -47,7 +47,7 @@ def index(topics: Mapping[str, Topic]) -> str:
 
 
 def page(name: str, topic: Topic, catalogue: Catalogue) -> str:
-    """What a reader of one topic wants to know."""
+    """Return the page of one topic."""
     lines = [_NOTE, f"# {name}", "", _purpose(topic), ""]
     lines += ["| | |", "| --- | --- |", *(f"| {left} | {right} |" for left, right in _facts(topic, catalogue))]
     lines += ["", "## Order and duplicates", "", order(topic), "", duplicates(topic)]

@@ -1,4 +1,4 @@
-"""`trackly topics docs`: the reference of topics, settings and metrics, written from catalogue, schemas and classes."""
+"""`trackly topics docs`: the reference of topics, settings, and metrics, generated from the catalogue and the code."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ GENERATED = (
     "asyncapi.yaml",
     "contract.odcs.yaml",
 )
-"""What belongs to the reference under its folder; what is there and is not written any more is deleted."""
+"""Paths in the folder that belong to the reference; files there that are no longer generated are deleted."""
 
 
 def reference() -> dict[str, str]:
-    """Texts by path under the folder of the docs. They describe a deployment with default settings."""
+    """Return texts by path in the docs folder. They describe a deployment with default settings."""
     catalogue = Catalogue()
     topics = pages_of(catalogue)
     return {
@@ -42,12 +42,12 @@ def reference() -> dict[str, str]:
 
 
 def differences(folder: Path) -> list[str]:
-    """Paths under a folder that are not as they would be written, sorted."""
+    """Return the paths in a folder that are out of date, sorted."""
     return _differences(folder, reference())
 
 
 def write(folder: Path) -> list[str]:
-    """Write the reference; the paths that changed, sorted."""
+    """Write the reference; returns the paths that changed, sorted."""
     wanted = reference()
     changed = _differences(folder, wanted)
     for path in changed:

@@ -1,4 +1,4 @@
-"""A JSON Schema for each webhook body, from the shapes that the sink makes them by."""
+"""A JSON Schema for each webhook body, from the shapes that the sink uses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TIME = {
 
 
 def webhook_schemas() -> dict[str, str]:
-    """JSON Schema texts by event name."""
+    """Return JSON Schema texts by event name."""
     return {
         shape.event: json.dumps(_schema(record.__name__, shape), indent=2, ensure_ascii=False) + "\n"
         for record, shape in SHAPES.items()

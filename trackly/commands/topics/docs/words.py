@@ -1,4 +1,4 @@
-"""Sentences and shapes that the pages, AsyncAPI and the data contract share."""
+"""Sentences and types shared by the pages, AsyncAPI, and the data contract."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from schemas.topics import Topic
 
 FOLDER = FolderRegistry()
 SERVICES = ("ingest", "streams", "sinks", "console")
-"""Who of `written_by` and `read_by` is a process of trackly."""
+"""The names in `written_by` and `read_by` that are processes of trackly."""
 
 WIRE_FORMAT = (
     "Avro in the Confluent wire format: a zero byte, four bytes of schema ID, then the body."
@@ -25,7 +25,7 @@ _IN_MIRRORS = {"number": "pseudonym", "text": "left out"}
 
 
 class Field(NamedTuple):
-    """A field of a record: dotted name (`links[].url`), type in words, doc, kind of personal data or None."""
+    """A field of a record: dotted name (`links[].url`), type in words, doc, and kind of personal data or None."""
 
     name: str
     type: str
@@ -35,12 +35,12 @@ class Field(NamedTuple):
 
 
 def schema_of(record: str) -> dict[str, Any]:
-    """The newest schema of a record."""
+    """Return the newest schema of a record."""
     return FOLDER.schema(FOLDER.id_of(record))
 
 
 def fields_of(record: str) -> Iterator[Field]:
-    """The fields of a record, those of nested records after the field that holds them."""
+    """Yield the fields of a record; those of nested records follow the field that contains them."""
     for field in schema_of(record)["fields"]:
         pii = kind_of(record, field["name"])
         kind = without_null(field["type"])
@@ -52,12 +52,12 @@ def fields_of(record: str) -> Iterator[Field]:
 
 
 def pii_of(topic: Topic, kind: str | None) -> str | None:
-    """Kind of personal data that a topic has in a field of this kind; a mirror has other ones."""
+    """Return the kind of personal data in a topic's field; in a mirror, it differs."""
     return _IN_MIRRORS.get(str(kind), kind) if topic.mirrors is not None else kind
 
 
 def example_of(topic: Topic) -> dict[str, Any]:
-    """An example of a topic's record as JSON has it."""
+    """Return an example of a topic's record in JSON form."""
     record = str(topic.record)
     values = example(record)
     if topic.mirrors is None:
@@ -67,14 +67,14 @@ def example_of(topic: Topic) -> dict[str, Any]:
 
 
 def without_null(kind: Any) -> Any:
-    """The type of a nullable field when it is not null; other types as they are."""
+    """Return a nullable field's type without null, and other types unchanged."""
     if isinstance(kind, list):
         return next(branch for branch in kind if branch != "null")
     return kind
 
 
 def type_name(kind: Any) -> str:
-    """A type in words: `string`, `time`, `list of string`, `map of string`."""
+    """Return a type in words: `string`, `time`, `list of string`, `map of string`."""
     match kind:
         case list():
             return " or ".join(type_name(branch) for branch in kind)
@@ -93,7 +93,7 @@ def type_name(kind: Any) -> str:
 
 
 def order(topic: Topic) -> str:
-    """In which order the records of a topic come."""
+    """Return a sentence about the order of a topic's records."""
     if topic.key == "none":
         return "Records have no key and no order."
     text = f"Records with the same key ({topic.key}) are in one partition, in the order in which they were written."
@@ -103,7 +103,7 @@ def order(topic: Topic) -> str:
 
 
 def duplicates(topic: Topic) -> str:
-    """Whether a record may come twice, and what tells."""
+    """Return a sentence about duplicates of records, and how to detect them."""
     if topic.compacted:
         text = "Compacted: the newest record of a key counts. Repeating a record changes nothing."
         if topic.record is not None and any(f.name == "version" for f in fields_of(topic.record)):
