@@ -23,6 +23,6 @@ def asking(settings: DatabaseSettings) -> Iterator[Connection]:
         except SQLAlchemyError as error:
             # The error's text would repeat the statement's values.
             raise Failed(
-                f"The database does not answer ({type(error).__name__}). Is DATABASE_URL as `trackly read-model` has"
-                " it, and has that run?"
+                f"The database does not answer ({type(error).__name__}). Check that DATABASE_URL is the same as for "
+                "`trackly read-model`, and that the read model has run."
             ) from None

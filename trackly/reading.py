@@ -137,7 +137,7 @@ async def read_back(is_stored: Callable[[], bool], look: str) -> None:
     while not is_stored():
         if time.monotonic() > deadline:
             raise Failed(
-                f"Written, but not read back within {READ_BACK:g} s. Somebody else may have changed the same"
-                f" settings. {look} shows what is."
+                f"Written, but not read back within {READ_BACK:g} s. Someone else may have changed the same settings. "
+                f"{look} shows the current ones."
             )
         await asyncio.sleep(0.05)

@@ -80,9 +80,9 @@ def test_what_was_lost_comes_back_elsewhere_with_other_partitions(lost: Path, br
     settings = settings.model_copy(update={"topic_prefix": f"bn{time.time_ns() % 10**6:06d}."})
     with Cluster(settings, tmp_path / "new", **KEYS) as new:
         checked = new.trackly("restore", str(lost), "--check", **PASSPHRASE)
-        assert (checked.returncode, "can be put back" in checked.stderr) == (0, True), checked.stderr
+        assert (checked.returncode, "can be restored" in checked.stderr) == (0, True), checked.stderr
         wrong = new.trackly("restore", str(lost), "--check", TRACKLY_BACKUP_PASSPHRASE="another passphrase")
-        assert (wrong.returncode, "passphrase is another one" in wrong.stderr) == (1, True)
+        assert (wrong.returncode, "passphrase is wrong" in wrong.stderr) == (1, True)
         keyless = new.trackly("restore", str(lost), "--yes", **PASSPHRASE, **NO_KEYS)
         assert (keyless.returncode, "--keys-to" in keyless.stderr) == (1, True)
         keys = tmp_path / "keys.env"
@@ -93,11 +93,11 @@ def test_what_was_lost_comes_back_elsewhere_with_other_partitions(lost: Path, br
         restored = new.trackly("restore", str(lost), "--yes", **PASSPHRASE)
         assert restored.returncode == 0, restored.stderr
         twice = new.trackly("restore", str(lost), "--yes", **PASSPHRASE)
-        assert (twice.returncode, "has records already" in twice.stderr) == (1, True)
+        assert (twice.returncode, "already has records" in twice.stderr) == (1, True)
 
         (tmp_path / "accounts.toml").write_text(ENDPOINT, "utf-8")
         plan = new.trackly("apply", str(tmp_path / "accounts.toml"), "--yes")
-        assert (plan.returncode, "Nothing is to be changed" in plan.stdout + plan.stderr) == (0, True), (
+        assert (plan.returncode, "Nothing to change" in plan.stdout + plan.stderr) == (0, True), (
             plan.stdout + plan.stderr
         )
 

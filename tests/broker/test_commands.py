@@ -155,7 +155,7 @@ def test_apply_writes_the_file_and_shows_a_generated_secret_once(
     assert "t0p-s3cret" not in first.stdout + first.stderr
     again = trackly("apply", accounts_file)
     assert (again.returncode, again.stdout) == (0, "")
-    assert "Nothing is to be changed." in again.stderr
+    assert "Nothing to change." in again.stderr
 
 
 def test_a_check_writes_nothing_and_ends_with_3_where_something_is_not_as_the_file_says(

@@ -166,7 +166,7 @@ def test_an_import_that_was_killed_goes_on_where_it_was(cluster: Cluster, tmp_pa
     assert "--restart" in other.stderr
 
     done = cluster.trackly(*arguments, "--json")
-    assert f"Going on after line {at['line']:,}." in done.stderr
+    assert f"Continuing after line {at['line']:,}." in done.stderr
     found = {"lines": count + 4, "removed": count, "rejected": 3, "doubtful": count}
     assert json.loads(done.stdout) == found
     assert len(rejects.read_text("utf-8").splitlines()) == 4

@@ -92,4 +92,7 @@ def test_both_hold_a_contact_whose_removal_is_ordered_and_not_carried_out(cluste
     shown = show(cluster, PENDING)
     assert (answer["reason"], answer["held"]) == ("removal_pending", True)
     assert {name: shown[name] for name in TOLD} == {name: answer[name] for name in TOLD}
-    assert "an order waits for streams" in cluster.trackly("contact", "show", "acme", ONE, PENDING).stdout
+    assert (
+        "an order has not been processed by streams yet"
+        in cluster.trackly("contact", "show", "acme", ONE, PENDING).stdout
+    )

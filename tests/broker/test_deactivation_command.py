@@ -121,7 +121,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was_and_loses_and_repeats_nothin
     process.kill()
     process.wait()
     done = cluster.trackly(*arguments, "--json")
-    assert "Going on after line" in done.stderr
+    assert "Continuing after line" in done.stderr
     assert json.loads(done.stdout) == {"lines": count, "removed": count, "rejected": 0}
     given = orders(cluster, "killed")
     assert len({order.phone_number for order in given}) == len({order.event_id for order in given}) == count

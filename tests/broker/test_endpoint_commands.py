@@ -77,7 +77,7 @@ def test_resume_tells_how_many_webhooks_wait(trackly: Trackly, accounts: str, bu
 
 def test_an_apply_leaves_a_pause_alone(trackly: Trackly, accounts: str) -> None:
     trackly("endpoints", "pause", "acme/crm")
-    assert "Nothing is to be changed." in trackly("apply", accounts).stderr
+    assert "Nothing to change." in trackly("apply", accounts).stderr
 
 
 def test_an_unknown_endpoint_is_told_with_those_there_are(trackly: Trackly, accounts: str) -> None:

@@ -236,7 +236,7 @@ def test_compare_shows_what_today_s_rules_would_change(bus_settings: BusSettings
     )
     topic = bus_settings.catalogue["comparisons"].name
     summary, where = done.stderr.splitlines()
-    assert summary == "1 callbacks, 0 items as they were, 1 that differ."
+    assert summary == "1 callbacks, 0 items unchanged, 1 that differ."
     assert where.startswith(f"1 items are on {topic}: trackly tap {topic} --from beginning --where run=")
     tapped = run_trackly((*where.split("trackly ")[1].split(), "--no-follow"), environment)
     (item,) = [json.loads(line)["value"] for line in tapped.stdout.splitlines()]
@@ -249,7 +249,7 @@ def test_compare_writes_nothing_where_it_is_told_so(bus_settings: BusSettings, e
         admin.apply(bus_settings.catalogue)
     asyncio.run(_send(bus_settings, "raw", sample("RawCallback")))
     done = run_trackly(("compare", "--no-topic"), environment)
-    assert (done.returncode, done.stderr) == (0, "1 callbacks, 0 items as they were, 1 that differ.\n")
+    assert (done.returncode, done.stderr) == (0, "1 callbacks, 0 items unchanged, 1 that differ.\n")
     with Admin(bus_settings, PATIENCE) as admin:
         assert sum(admin.end_offsets(bus_settings.catalogue["comparisons"].name).values()) == 0
 

@@ -298,7 +298,7 @@ def test_rejected_callbacks_go_through_whole_and_with_their_old_id(
     assert "evt_1 is left out" in done.stderr
     assert f"{raw}/{place}/99 is gone" in done.stderr
     assert done.returncode == 1
-    assert "2 of 3 records are processed again." in done.stderr
+    assert "2 of 3 records are being reprocessed." in done.stderr
     ids = Counter(record.event_id for record in cluster.records("raw") if isinstance(record, RawCallback))
     assert ids == {"evt_raw1": 2, "evt_raw3": 1}
 

@@ -53,7 +53,7 @@ def test_nothing_that_it_makes_can_be_read_by_another_user(data: tuple[Path, str
     modes = {str(path): oct(path.stat().st_mode) for path in made if path.stat().st_mode & 0o077}
     assert len(made) > 20
     assert modes == {}
-    assert "it is closed now (mode 0700)" in said
+    assert "it is now closed (mode 0700)" in said
 
 
 def test_the_first_admins_link_is_in_a_file_that_the_log_names_and_in_no_log(data: tuple[Path, str]) -> None:

@@ -69,10 +69,10 @@ async def _check(text: str, prune: bool, as_json: bool) -> None:
     _show_plan(plan, as_json)
     if not plan.is_empty:
         say(
-            f"{_changes(len(plan.configs) + len(plan.pruned))} would be made: what is stored is not what the file says."
+            f"{_changes(len(plan.configs) + len(plan.pruned))} would be made: the stored settings differ from the file."
         )
         raise typer.Exit(DRIFT)
-    say("Everything is as the file says.")
+    say("The stored settings match the file.")
 
 
 async def _apply(text: str, prune: bool, yes: bool, plain_secrets: bool, as_json: bool) -> None:
@@ -82,7 +82,7 @@ async def _apply(text: str, prune: bool, yes: bool, plain_secrets: bool, as_json
         plan = _planned(text, prune, settings, reader.view)
         _show_plan(plan, as_json)
         if plan.is_empty:
-            say("Nothing is to be changed.")
+            say("Nothing to change.")
             return
         if plan.unsealed:
             _warn_of_plain_secrets(plan.unsealed, plain_secrets)
@@ -99,7 +99,7 @@ async def _apply(text: str, prune: bool, yes: bool, plain_secrets: bool, as_json
                 await write_down(producer, settings, codec, f"{change.kind}.delete", about, account)
             written = await write_configs(producer, settings, codec, plan.configs)
             await delete_configs(producer, settings, [change.config for change in plan.pruned])
-        # From here on the secrets exist, whatever happens next.
+        # From here on, the secrets exist, whatever happens next.
         _show_secrets(plan, as_json)
         await settings_read_back(reader, written)
     say(f"{_changes(len(plan.configs) + len(plan.pruned))} applied.")
@@ -125,7 +125,7 @@ def _show_plan(plan: Plan, as_json: bool) -> None:
         say(f"Note: {note}.")
     if plan.untouched:
         shown = ", ".join(plan.untouched[:5]) + (", …" if len(plan.untouched) > 5 else "")
-        say(f"{len(plan.untouched)} not in the file stay as they are: {shown}")
+        say(f"{len(plan.untouched)} not in the file are left unchanged: {shown}")
 
 
 def _show_secrets(plan: Plan, as_json: bool) -> None:
@@ -135,7 +135,7 @@ def _show_secrets(plan: Plan, as_json: bool) -> None:
         else:
             show(f"secret of {endpoint}: {secret}")
     if plan.new_secrets:
-        say("Keep the generated secrets: they are not shown again.")
+        say("Save the generated secrets: they are not shown again.")
 
 
 def _warn_of_plain_secrets(keys: list[str], allowed: bool) -> None:

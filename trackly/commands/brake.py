@@ -115,9 +115,9 @@ def _decide(command: str, account: str, list_number: str, yes: bool, what: str) 
     if held is None:
         raise Failed(f"No removals are held for list {listed or ALL_LISTS} in account {account}.")
     if not yes:
-        confirm(f"{held.reasons.total():,} contacts are held. Shall they {what}?")
+        confirm(f"{held.reasons.total():,} contacts are held. Should they {what}?")
     asyncio.run(_write(command, account, listed, held.reasons.total()))
-    say(f"What is held of list {listed or ALL_LISTS} is to {what}; streams does it bit by bit, 2,000 a second.")
+    say(f"The held contacts of list {listed or ALL_LISTS} will {what}; streams processes 2,000 a second.")
 
 
 async def _write(command: str, account: str, list_number: str, contacts: int) -> None:

@@ -82,7 +82,7 @@ def replay_dead(
     They stay in the dead letters for their 30 days, whatever the outcome.
     """
     if not event_ids and endpoint is None:
-        raise typer.BadParameter("name event ids, or --endpoint for all of its dead webhooks", param_hint="EVENT_ID")
+        raise typer.BadParameter("name webhook-ids, or --endpoint for all of its dead letters", param_hint="EVENT_ID")
 
     def is_wanted(record: Any) -> bool:
         return (not event_ids or record.event_id in event_ids) and endpoint in (None, record.endpoint)
@@ -92,7 +92,7 @@ def replay_dead(
     # A webhook given up again after a replay has several records.
     records = [record for record in found.records if "/~" not in record.endpoint]
     if len(records) < len(found.records):
-        say("Those to the callback URL of single messages are left out: they went to no endpoint.")
+        say("Callbacks of single messages are left out: they belong to no endpoint.")
     counts = Counter(endpoint for endpoint, _ in {(record.endpoint, record.event_id) for record in records})
     if not counts:
         say("There is nothing to send again.")

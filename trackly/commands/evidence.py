@@ -1,4 +1,5 @@
-"""`trackly contact evidence` and `trackly evidence`: what bears on a number's consent, signed, and checked again."""
+"""`trackly contact evidence` and `trackly evidence`: signed evidence about a number's consent, exported and
+verified."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ from trackly.writing import producing
 from trackly.written import country_of, written_number
 
 MAX_FILE = 256 << 20
-"""Bytes of a file of evidence."""
+"""Maximum bytes of a file of evidence."""
 
 evidence = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -53,7 +54,9 @@ def export_evidence(
     phone = parsed(lambda text: written_number(text, region), number, "NUMBER")
     settings = BusSettings()
     if settings.evidence_key is None:
-        raise Failed("There is no key: make one with `trackly secrets new-evidence-key` and set TRACKLY_EVIDENCE_KEY.")
+        raise Failed(
+            "There is no key: create one with `trackly secrets new-evidence-key`, and set TRACKLY_EVIDENCE_KEY."
+        )
     found = asyncio.run(_export(settings, account, phone))
     proof = signed(found, settings.evidence_key.get_secret_value())
     text = orjson.dumps(proof, option=orjson.OPT_INDENT_2).decode()
@@ -89,7 +92,7 @@ def verify(
     except NotProven as error:
         if as_json:
             json_line({"file": str(file), "proven": False, "reason": str(error)})
-        raise Failed(f"{file} is not proven: {error}.") from None
+        raise Failed(f"{file} cannot be verified: {error}.") from None
     if page is not None:
         page.write_text(_page(orjson.loads(data)), "utf-8")
     if as_json:
@@ -148,7 +151,9 @@ def _trusted(given: list[str] | None) -> list[str]:
     if not keys:
         own = BusSettings().evidence_key
         if own is None:
-            raise Failed("No key to check it with: pass the public key with --key, or set TRACKLY_EVIDENCE_KEY.")
+            raise Failed(
+                "There is no key to verify it with: pass the public key with --key, or set TRACKLY_EVIDENCE_KEY."
+            )
         keys = [public_key(own.get_secret_value())]
     for each in keys:
         try:
@@ -161,7 +166,7 @@ def _trusted(given: list[str] | None) -> list[str]:
 
 
 def _tell(found: dict[str, Any]) -> None:
-    say(f"{found['number']} of {found['account']}, complete until {found['complete_until'] or 'nobody knows when'}:")
+    say(f"{found['number']} of {found['account']}, complete until {found['complete_until'] or 'an unknown time'}:")
     for each in found["removals"]:
         took = "" if each["took_ms"] is None else f", in effect after {each['took_ms'] / 1000:.3f} s"
         said = f' "{each["said"]}"' if each["said"] else ""
@@ -170,8 +175,8 @@ def _tell(found: dict[str, Any]) -> None:
         at, lists = each["received_at"] or each["happened_at"], each["list_number"] or "every list"
         say(f"  {at}{said}: {what}{layer}, from {lists}{took}")
     if not found["removals"]:
-        say("  nothing that removed it is recorded")
-    say(f"  {len(found['steps']):,} records, each with its place and hash.")
+        say("  no removal is recorded")
+    say(f"  {len(found['steps']):,} records, each with its position and hash.")
 
 
 def _page(proof: dict[str, Any]) -> str:

@@ -67,7 +67,7 @@ def create_key(
     else:
         show(text)
         opens = account or "all accounts" if endpoint is None else f"endpoint {account}/{endpoint} alone"
-        say(f"This is {key.id}, for {opens}. Keep it: it is not shown again.")
+        say(f"This is {key.id}, for {opens}. Save it: it is not shown again.")
 
 
 @keys.command("list")

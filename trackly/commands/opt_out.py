@@ -1,4 +1,4 @@
-"""`trackly opt-out`: what a reply would be taken for."""
+"""`trackly opt-out`: shows how a reply would be classified."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from trackly.reading import account_named, current_accounts
 
 _MEANINGS = {
     "opt_out": "opt-out: removes the contact, until it answers START",
-    "complaint": "complaint: removes the contact, and START does not bring it back",
-    "opt_in": "opt-in: brings back a contact that is out for the reason message",
+    "complaint": "complaint: removes the contact, and START does not restore it",
+    "opt_in": "opt-in: restores a contact that was removed for the reason message",
     "reply": "reply: changes nothing",
 }
 
 
 def opt_out(
     text: Annotated[str, typer.Argument(help="The reply.")],
-    account: Annotated[str | None, typer.Option(help="Use the words that this account adds and switches off.")] = None,
+    account: Annotated[str | None, typer.Option(help="Use the words that this account adds or disables.")] = None,
     as_json: Json = False,
 ) -> None:
     """Show whether a reply is an opt-out, an opt-in, or neither, and which layer and keyword decide.

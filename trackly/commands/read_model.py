@@ -1,4 +1,4 @@
-"""`trackly read-model`: the service that writes the console's database; how far it is; everything anew."""
+"""`trackly read-model`: the service that writes the console's database; its progress; rebuilds."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ from trackly.starting import tell
 read_model = typer.Typer(help="Write the console's database.", invoke_without_command=True)
 
 WARNING = (
-    "Delete the whole read model and read it from Kafka again? What Kafka no longer keeps (receipts after 2 days,"
-    " attempts after 7, events after 30) will be gone from it, and counts by the hour with them."
+    "Delete the whole read model and read it from Kafka again? Whatever Kafka no longer keeps (receipts after 2 days, "
+    "attempts after 7, events after 30) will be gone, along with its hourly counts."
 )
 
 
@@ -76,7 +76,7 @@ def rebuild(yes: Yes = False, as_json: Json = False) -> None:
     else:
         say(f"{model.read.total():,} records are in the read model.")
     if model.passed_over:
-        raise Failed(f"{model.passed_over.total():,} records could not be read; the log says where the first ones are.")
+        raise Failed(f"{model.passed_over.total():,} records could not be read; the log lists the first ones.")
 
 
 @read_model.command("migrate")
@@ -104,17 +104,17 @@ def accept(yes: Yes = False) -> None:
             before = {topic: known for (topic, _), (known, _) in positions_in(connection).items()}
         anew = sorted(topic for topic, known in before.items() if topic in now and now[topic].id != known)
         if not anew:
-            say("All topics are those that were read.")
+            say("No topic was recreated.")
             return
         if not yes:
-            confirm(f"Read {', '.join(anew)} from the beginning, beside what is there?")
+            confirm(f"Read {', '.join(anew)} from the beginning, next to the existing rows?")
         try:
             with writing(engine) as connection, connection.begin():
                 for topic in anew:
                     forget_position(connection, topic)
         except AnotherWrites as error:
             raise Failed(f"{error}: stop `trackly read-model` first.") from None
-    say(f"{', '.join(anew)}: read from the beginning from now on.")
+    say(f"{', '.join(anew)}: will be read from the beginning.")
 
 
 @read_model.command()
@@ -123,7 +123,9 @@ def status(as_json: Json = False) -> None:
     settings = DatabaseSettings()
     with disposing(open_engine(settings.database, read_only=True)) as engine:
         if not is_migrated(engine):
-            raise Failed("The database has no read model of this version: start `trackly read-model`, which makes it.")
+            raise Failed(
+                "The database has no read model of this version: start `trackly read-model`, which creates it."
+            )
         with engine.connect() as connection:
             stored, fresh = positions_in(connection), freshness_of(connection)
     lag = _lag(settings, {partition: offset for partition, (_, offset) in stored.items()})
@@ -136,7 +138,7 @@ def status(as_json: Json = False) -> None:
     show(f"complete until {complete or 'never yet'}, last written {told or 'never'}")
     if lost:
         show(f"{lost:,} records are missing for good: Kafka deleted them before they were read.")
-        show("`trackly read-model rebuild` makes the tables anew of what Kafka still has.")
+        show("`trackly read-model rebuild` rebuilds the tables from what Kafka still has.")
     table(("topic", "lag"), ((topic, str(count)) for topic, count in lag.items()))
 
 
@@ -194,7 +196,7 @@ async def _serve(settings: ReadModelSettings, model: ReadModel) -> None:
 
 
 async def _catch_up(settings: BusSettings, model: ReadModel) -> None:
-    """Read until everything that exists by now is in."""
+    """Read until everything that exists by now is stored."""
     total = _lag(settings, {}).total()
     progress = Progress("records", total)
 

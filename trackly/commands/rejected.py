@@ -99,7 +99,7 @@ def retry(
     for 7 days; older ones can be retried only if they were rejected whole.
     """
     if not ids and reason is None and account is None and since is None:
-        raise typer.BadParameter("name ids, or choose by --reason, --account or --since", param_hint="ID")
+        raise typer.BadParameter("name IDs, or select by --reason, --account, or --since", param_hint="ID")
 
     def is_wanted(record: Any) -> bool:
         return (
@@ -113,7 +113,7 @@ def retry(
     )
     sources = _sources(found)
     if not sources:
-        say("There is nothing to try again.")
+        say("There is nothing to reprocess.")
         return
     if not yes:
         confirm(f"Process {len(sources)} records again?")
@@ -127,7 +127,7 @@ def _sources(found: Newest) -> dict[str, tuple[RejectedRecord, bytes | None]]:
     for record, key in zip(found.records, found.keys, strict=True):
         topic = settings.catalogue.named(record.source_topic)
         if topic is None or "streams" not in topic.read_by:
-            say(f"{record.event_id} is left out: {record.source_topic} goes to endpoints; see `trackly replay`.")
+            say(f"{record.event_id} is left out: {record.source_topic} contains webhooks; see `trackly replay`.")
             continue
         sources[f"{record.source_topic}/{record.source_partition}/{record.source_offset}"] = (record, key)
     return sources
@@ -151,7 +151,7 @@ async def _retry(sources: dict[str, tuple[RejectedRecord, bytes | None]], decode
                 value = await topics[name].value_at(record.source_partition, record.source_offset)
             if value is None:
                 gone += 1
-                say(f"{place} is gone: Kafka keeps it no longer.")
+                say(f"{place} is gone: Kafka no longer keeps it.")
                 continue
             headers = _headers(decoder, value)
             await (await producer.send(record.source_topic, value, key=key, headers=headers))
@@ -159,7 +159,7 @@ async def _retry(sources: dict[str, tuple[RejectedRecord, bytes | None]], decode
                 json_line({"id": record.event_id, "source": place, "reason": record.reason})
             else:
                 show(f"{record.event_id}  {place}  {record.reason}")
-    say(f"{len(sources) - gone} of {len(sources)} records are processed again.")
+    say(f"{len(sources) - gone} of {len(sources)} records are being reprocessed.")
     if gone:
         raise typer.Exit(1)
 

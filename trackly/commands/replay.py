@@ -71,7 +71,7 @@ def order(
     if failed and dead:
         raise typer.BadParameter("choose --failed or --dead", param_hint="--failed")
     if begin is None and not event_id:
-        raise typer.BadParameter("name a time, or ids with --id", param_hint="--from")
+        raise typer.BadParameter("give a time, or IDs with --id", param_hint="--from")
     if len(event_id or ()) > MOST_IDS:
         raise typer.BadParameter(f"name {MOST_IDS} at most", param_hint="--id")
     wanted = Order(
@@ -161,7 +161,7 @@ def order_replays(orders: list[Order], as_json: bool) -> None:
             json_line(_fields(Known(command, None)))
         else:
             show(command.replay_id)
-            say(f"Ordered for {command.endpoint}; `trackly replay show {command.replay_id}` tells how far it is.")
+            say(f"Ordered for {command.endpoint}; `trackly replay show {command.replay_id}` shows its progress.")
 
 
 async def _count(order: Order, config: EndpointConfig) -> int:

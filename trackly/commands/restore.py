@@ -1,4 +1,4 @@
-"""`trackly restore`: what a backup holds, put back into new topics."""
+"""`trackly restore`: restores a backup into new topics."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def restore(
     if as_json:
         json_line({"made_at": iso_time(head.made_at), "version": head.version, "records": dict(counts)})
     else:
-        done = "can be put back" if check else "are put back: start the services"
+        done = "can be restored" if check else "have been restored: start the services"
         say(f"{counts.total():,} records of {iso_time(head.made_at)} {done}.")
 
 

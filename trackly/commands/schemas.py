@@ -1,4 +1,4 @@
-"""`trackly schemas`: our schemas, and in a registry of yours."""
+"""`trackly schemas`: lists our schemas, and registers them in your registry."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def publish_schemas(as_json: Json = False) -> None:
 
     settings = BusSettings()
     if settings.schema_registry_url is None:
-        raise Failed("SCHEMA_REGISTRY_URL is not set: no registry to publish to.")
+        raise Failed("SCHEMA_REGISTRY_URL is not set: there is no registry to publish to.")
     there = HttpRegistry(settings.schema_registry_url)
     folder = FolderRegistry()
     subjects = folder.subjects(settings.catalogue)
@@ -61,4 +61,4 @@ def publish_schemas(as_json: Json = False) -> None:
             json_line({"subject": subject, "record": record, "compatibility": level, "ids": ids})
         else:
             show(f"{subject}: {', '.join(map(str, ids))}")
-    say(f"{len(subjects)} subjects are registered. Records that carry ids of schemas/registry.toml stay readable.")
+    say(f"{len(subjects)} subjects are registered. Records with IDs from schemas/registry.toml stay readable.")

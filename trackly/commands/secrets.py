@@ -35,7 +35,10 @@ def make_key() -> None:
     then remove the old one.
     """
     show(new_key())
-    say("Set it as TRACKLY_SECRET_KEYS for every service and for commands. Without it what it encrypts is lost.")
+    say(
+        "Set it as TRACKLY_SECRET_KEYS for every service and for commands. If it is lost, whatever it encrypted is "
+        "lost."
+    )
 
 
 @secrets.command("new-evidence-key")
@@ -54,7 +57,9 @@ def show_evidence_key(as_json: Json = False) -> None:
     """Print the public key of TRACKLY_EVIDENCE_KEY, with which others verify evidence."""
     key = BusSettings().evidence_key
     if key is None:
-        raise Failed("There is no key: make one with `trackly secrets new-evidence-key` and set TRACKLY_EVIDENCE_KEY.")
+        raise Failed(
+            "There is no key: create one with `trackly secrets new-evidence-key`, and set TRACKLY_EVIDENCE_KEY."
+        )
     public = public_key(key.get_secret_value())
     if as_json:
         json_line({"key_id": key_id(public), "public_key": public})
@@ -69,7 +74,7 @@ def rewrap(as_json: Json = False) -> None:
     References (env:, file:) stay as they are. The old records disappear when Kafka has compacted the topics.
     """
     if not keyring():
-        raise Failed("There is no key: make one with `trackly secrets new-key` and set TRACKLY_SECRET_KEYS.")
+        raise Failed("There is no key: create one with `trackly secrets new-key`, and set TRACKLY_SECRET_KEYS.")
     asyncio.run(_rewrap(as_json))
 
 
@@ -98,4 +103,4 @@ async def _rewrap(as_json: bool) -> None:
             json_line({"key": config_key(old), "was_plain": was_plain})
         else:
             show(f"{config_key(old)}{'  was in plain text' if was_plain else ''}")
-    say(f"{len(changed)} of {len(before)} settings were encrypted anew.")
+    say(f"{len(changed)} of {len(before)} settings were re-encrypted.")

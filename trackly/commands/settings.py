@@ -1,4 +1,4 @@
-"""`trackly settings`: what is configured, and what could be."""
+"""`trackly settings`: what is configured, and what can be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`trackly tables`: what is to be done when the changelog of a table was lost."""
+"""`trackly tables`: repairs after the changelog of a table was lost."""
 
 from __future__ import annotations
 
@@ -57,8 +57,11 @@ def rebuild_from_contacts(yes: Yes = False, as_json: Json = False) -> None:
     if as_json:
         json_line({"states": counts["states"], "removed": counts["removed"], "unreadable": counts["unreadable"]})
     else:
-        say(f"{counts['states']:,} states are in the changelog, {counts['removed']:,} of them of removed contacts.")
-        say("Now delete the tables' directories of streams (streams/INSTANCE_ID in TRACKLY_DATA_DIR) and start it.")
+        say(f"{counts['states']:,} states are in the changelog, {counts['removed']:,} of them for removed contacts.")
+        say(
+            "Now delete the tables' directories of streams (streams/INSTANCE_ID in TRACKLY_DATA_DIR), and start "
+            "streams."
+        )
     if counts["unreadable"]:
         raise Failed(f"{counts['unreadable']:,} records could not be read; `trackly tap {names[0]}` shows them.")
 

@@ -126,7 +126,7 @@ async def _entries(action: str, email: str, accounts: Collection[str], details: 
 
 def _show_link(connection: Connection, user: User) -> None:
     if user.disabled_at is not None:
-        raise Failed(f"{user.email} is disabled; `trackly users disable --undo` changes that.")
+        raise Failed(f"{user.email} is disabled; `trackly users disable --undo` enables the user again.")
     show(f"{console_address()}{path_of(new_link(connection, user.id, now_ms()))}")
     say(f"It sets the password of {user.email}, once, within a day.")
 

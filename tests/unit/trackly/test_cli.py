@@ -110,7 +110,7 @@ def test_version_is_that_of_the_package() -> None:
         (["endpoints", "rotate-secret", "acme/crm", "--overlap", "soon"], "--overlap: 'soon' is not a valid duration"),
         (["endpoints", "rotate-secret", "acme/crm", "--secret", "s3cret"], "--secret: is not env:NAME or file:PATH"),
         (["dead", "replay"], "EVENT_ID: name event ids, or --endpoint"),
-        (["rejected", "retry"], "ID: name ids, or choose"),
+        (["rejected", "retry"], "ID: name IDs, or select"),
         (["replay"], "--endpoint: name the endpoint, or one of the commands list, show, stop"),
         (["replay", "--endpoint", "acme/crm"], "--from: name a time, or ids with --id"),
         (["replay", "--endpoint", "acme/crm", "--from", "yesterday"], "--from: 'yesterday' is not a valid time"),
@@ -278,12 +278,12 @@ def test_settings_are_shown_even_if_one_is_wrong(options: list[str], monkeypatch
         (
             "this is spam",
             [
-                "complaint: removes the contact, and START does not bring it back",
+                "complaint: removes the contact, and START does not restore it",
                 "layer complaints",
                 "keyword this is spam",
             ],
         ),
-        ("Start!", ["opt-in: brings back a contact that is out for the reason message"]),
+        ("Start!", ["opt-in: restores a contact that was removed for the reason message"]),
         ("stop by at 5", ["reply: changes nothing"]),
         ("", ["reply: changes nothing"]),
     ],

@@ -89,7 +89,7 @@ def test_a_file_is_read_through_before_anything_is_written(tmp_path: Path) -> No
     work = Import(path, Order("acme", "+18005551234", "manual", "test"), "csv")
     survey = work.survey()
     assert (survey.lines, survey.rejected, survey.doubtful) == (5, 2, 1)
-    assert survey.examples[1] == "line 4: no country has given out such a number"
+    assert survey.examples[1] == "line 4: no country has assigned this number"
     assert [each.name for each in tmp_path.iterdir()] == ["list.csv"]
 
 
@@ -101,5 +101,5 @@ def test_an_import_that_was_interrupted_goes_on_with_the_same_country_only(tmp_p
     fields = {name: getattr(state, name) for name in state.__slots__}
     (tmp_path / "list.csv.import.json").write_text(json.dumps(fields), "utf-8")
     assert Import(path, order, "csv", country="US").resumed
-    with pytest.raises(Exception, match="another file, account, list, reason, country or date"):
+    with pytest.raises(Exception, match="another file, account, list, reason, country, or date"):
         Import(path, order, "csv", country="CH")

@@ -54,9 +54,9 @@ def backup(file: File, passphrase_file: PassphraseFile = None, as_json: Json = F
     if as_json:
         json_line({"file": str(file), "records": dict(written), "keys": len(head.environment().splitlines())})
         return
-    say(f"{written.total():,} records and {len(head.environment().splitlines())} settings of keys are in {file}.")
+    say(f"{written.total():,} records and {len(head.environment().splitlines())} key settings are in {file}.")
     if not head.secret_keys:
-        say("There is no TRACKLY_SECRET_KEYS: secrets that are encrypted on Kafka cannot be read from this backup.")
+        say("TRACKLY_SECRET_KEYS is not set: secrets that are encrypted on Kafka cannot be read from this backup.")
 
 
 def passphrase_of(file: Path | None, *, is_new: bool = False) -> str:

@@ -136,7 +136,7 @@ def check_target(settings: BusSettings, head: Head) -> None:
         used = [name for name in names if any(admin.end_offsets(name).values())]
         running = [service for service in ("streams", "sinks") if admin.has_members(settings.group(service))]
     if used:
-        raise Failed(f"{used[0]} has records already: a backup can only be restored into new topics.")
+        raise Failed(f"{used[0]} already has records: a backup can only be restored into new topics.")
     if running:
         raise Failed(f"{' and '.join(running)} must not run during a restore: stop its processes first.")
     if head.registry != (settings.schema_registry_url is not None):
@@ -150,7 +150,7 @@ def check_target(settings: BusSettings, head: Head) -> None:
         )
     pseudonym = None if settings.pseudonym_key is None else settings.pseudonym_key.get_secret_value()
     if head.pseudonym_key is not None and pseudonym != head.pseudonym_key:
-        raise Failed("TRACKLY_PSEUDONYM_KEY is not that of the backup: numbers that were erased would not be known.")
+        raise Failed("TRACKLY_PSEUDONYM_KEY differs from the backup's: erased numbers would not be recognized.")
 
 
 @dataclass(frozen=True, slots=True)

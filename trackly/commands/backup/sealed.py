@@ -1,7 +1,7 @@
-"""A file that only its passphrase opens, written and read piece by piece, so that its size does not matter.
+"""A file that can only be opened with its passphrase, written and read in pieces, so that its size does not matter.
 
-Scrypt makes the key of the passphrase; pieces are sealed with AES-256-GCM, each under its number and whether it is the
-last one (the STREAM construction, https://eprint.iacr.org/2015/189): none can be changed, left out or put elsewhere.
+Scrypt derives the key from the passphrase; pieces are sealed with AES-256-GCM, each bound to its number and to whether
+it is the last one (the STREAM construction, https://eprint.iacr.org/2015/189): none can be changed, left out, or moved.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def read(file: IO[bytes], passphrase: str) -> Iterator[bytes]:
         try:
             piece = sealer.decrypt(_nonce(prefix, number, not size), sealed, salt)
         except (InvalidTag, ValueError):
-            why = "the passphrase is another one, or the file is damaged" if not number else "the file is damaged"
+            why = "the passphrase is wrong, or the file is damaged" if not number else "the file is damaged"
             raise NotOpened(why) from None
         number += 1
         *lines, rest = (rest + unpacker.decompress(piece)).split(b"\n")

@@ -34,7 +34,7 @@ WRITTEN = ("receipts", "inbound", "clicks", "postbacks", "rejected")
 """Topics (short names) with the results of callbacks."""
 
 CACHE_BYTES = 32 << 20
-"""Memory for the comparison. Items are looked up in random order, so more would cover little more of a week."""
+"""Memory for the comparison, in bytes. Items are looked up in random order, so more would hardly help for a week."""
 
 
 def compare(
@@ -105,7 +105,7 @@ def compare(
             store.close()
     _print(tally.differences, as_json)
     found = sum(difference.count for difference in tally.differences)
-    say(f"{comparison.callbacks:,} callbacks, {tally.same:,} items as they were, {found:,} that differ.")
+    say(f"{comparison.callbacks:,} callbacks, {tally.same:,} items unchanged, {found:,} that differ.")
     if written:
         say(f"{written:,} items are on {topic}: trackly tap {topic} --from beginning --where run={run}")
 
@@ -133,7 +133,7 @@ async def _read_callbacks(
                 comparison.add_callback((record.partition, record.offset), callback)
                 first = min(first, record.timestamp)
             if most is not None and comparison.items >= most:
-                say(f"{most:,} items are enough (--max); the callbacks that follow are left out.")
+                say(f"{most:,} items reached (--max); later callbacks are left out.")
                 break
         progress.end()
     return first
@@ -168,7 +168,7 @@ def _print_scope(people: int, found: list[Reach], as_json: bool) -> None:
             ("list", "would be removed", "examples"),
             ((each.list_number, f"{each.would_be_removed:,}", ", ".join(each.examples)) for each in found),
         )
-    say(f"{people:,} people opted out or complained in this time.")
+    say(f"{people:,} people opted out or complained in this period.")
 
 
 def _print(differences: list[Difference], as_json: bool) -> None:

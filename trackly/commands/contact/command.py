@@ -75,7 +75,7 @@ def show_contact(
     on_all = ", for every list" if listed and state["scope"] == ACCOUNT_SCOPE else ""
     show(f"  reason    {state['reason'] or 'none'}{on_all}")
     if state["except_lists"]:
-        show(f"  but for   {', '.join(state['except_lists'])}, where it has come back")
+        show(f"  but for   {', '.join(state['except_lists'])}, where it was restored")
     show(f"  since     {state['since']}" if state["since"] else "  nothing is recorded against it")
 
 
@@ -128,7 +128,9 @@ def import_command(
     reason: Annotated[str, typer.Option(help="Reason for lines that give none.")] = "manual",
     file_format: FormatOption = None,
     country: CountryOption = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Start over, whatever an earlier run has done.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Start over, even if an earlier run was interrupted.")
+    ] = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -144,7 +146,7 @@ def import_command(
         work = Import(file, order, _format(file_format, file), restart=restart, country=region)
         asyncio.run(_import(work, yes, as_json))
     except KeyboardInterrupt:
-        say("Interrupted. The same command goes on from here.")
+        say("Interrupted. Run the same command to continue.")
         raise typer.Exit(1) from None
 
 
@@ -177,7 +179,7 @@ def migrate_command(account: AccountOption, yes: Yes = False, as_json: Json = Fa
     say(f"{len(states):,} contacts under old spellings, {removed:,} of them removed.")
     if states and yes:
         asyncio.run(migrate(settings, decoder, account, states))
-        say("They are moved.")
+        say("They have been moved.")
     elif states:
         say("Nothing was changed: pass --yes.")
 
@@ -187,7 +189,9 @@ def _state(state: dict[str, Any]) -> str:
         return "unknown: what is recorded cannot be read; do not text, and update trackly"
     if state["held"]:
         told = (
-            "an order waits for streams" if state["active"] else "`trackly brake list` shows what waits for a yes or no"
+            "an order has not been processed by streams yet"
+            if state["active"]
+            else "`trackly brake list` shows what awaits a decision"
         )
         return f"held: do not text; {told}"
     return "active" if state["active"] else "removed: do not text"
@@ -230,7 +234,7 @@ async def _import(work: Import, yes: bool, as_json: bool) -> None:
     codec = Decoder(settings).codec
     check_list(await read_accounts(settings, codec), work.state.account, work.state.list_number)
     if work.resumed:
-        say(f"Going on after line {work.state.line:,}.")
+        say(f"Continuing after line {work.state.line:,}.")
     doubtful = _look_through(work, yes)
     progress = Progress("bytes read", work.path.stat().st_size)
     try:
@@ -241,7 +245,7 @@ async def _import(work: Import, yes: bool, as_json: bool) -> None:
         found = {"lines": state.line, "removed": state.removed, "rejected": state.rejected, "doubtful": doubtful}
         json_line(found)
         return
-    say(f"{state.line:,} lines: {state.removed:,} contacts are to be removed, {state.rejected:,} lines rejected.")
+    say(f"{state.line:,} lines: {state.removed:,} contacts will be removed, {state.rejected:,} lines rejected.")
     if state.rejected:
         say(f"Rejected lines, with the reasons: {work.rejects_path}")
 
@@ -251,13 +255,13 @@ def _look_through(work: Import, yes: bool) -> int:
     survey = work.survey()
     if survey.rejected or survey.doubtful:
         say(
-            f"{survey.lines:,} lines: {survey.rejected:,} name no number for certain and are left out;"
-            f" {survey.doubtful:,} have a number that no country has given out, and are taken."
+            f"{survey.lines:,} lines: {survey.rejected:,} contain no certain number and are skipped;"
+            f" {survey.doubtful:,} have a number that no country has assigned, and are imported."
         )
         for example in survey.examples:
             say(f"  {example}")
         if not yes and not work.resumed:
-            confirm("Import the file so?")
+            confirm("Import the file anyway?")
     return survey.doubtful
 
 

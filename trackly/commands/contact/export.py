@@ -41,8 +41,8 @@ async def export_contacts(
 ) -> int:
     """Write the contacts of an account, or of one of its lists, to a file or standard output; returns how many.
 
-    Every state is held against what is known of its number for the whole account. That stands in the file too: for list
-    `all`, or, where one list is asked for, as the state on it. Raises Failed for an unknown account.
+    Every state is combined with the number's account-wide state. The latter is in the file too: for list `all` or, if
+    one list is requested, as the state on that list. Raises Failed for an unknown account.
     """
     settings = BusSettings()
     decoder = Decoder(settings)
@@ -167,7 +167,8 @@ def _writer(file: TextIO, file_format: Format) -> Callable[[dict[str, Any]], Non
 
 @contextmanager
 def _output(out: Path | None) -> Iterator[TextIO]:
-    """Yield standard output, or a file that gets its name once complete: half a list must not pass for a whole one."""
+    """Yield standard output, or a file that gets its name once complete: half a list must not be mistaken for a whole
+    one."""
     if out is None:
         yield sys.stdout
         sys.stdout.flush()

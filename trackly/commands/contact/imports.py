@@ -1,8 +1,8 @@
 """`trackly contact import`: removes the contacts of a file from a list.
 
-A million rows take a minute or so, so the work can be stopped and goes on where it was: after every few thousand
-rows, once Kafka has acknowledged them, a state file beside the input says how far it came. What was done after that is
-done again with the same ids and times and changes nothing.
+A million rows take a minute or so, so it can be interrupted and continued: after every few thousand rows, once Kafka
+has acknowledged them, a state file next to the input records the progress. Rows after that are repeated with the same
+ids and times, which changes nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from trackly.writing import producing, send_order
 from trackly.written import is_given_out
 
 CHUNK = 5_000
-"""Rows between two updates of the state file: what a kill repeats at most."""
+"""Rows between two updates of the state file: at most this many are repeated after a kill."""
 
 MAX_AHEAD = 20_000
 """Backlog of streams at which to stop sending orders. While it is behind, nobody knows who may be texted; these are
@@ -130,9 +130,8 @@ class Import:
             known.digest, known.account, known.list_number, known.reason, known.country, known.happened_at
         ):  # fmt: skip
             raise Failed(
-                f"{self.state_path} is of an import that was interrupted, with another file, account, list, reason,"
-                " country or date."
-                " Finish that one, or pass --restart to start over."
+                f"{self.state_path} belongs to an interrupted import with another file, account, list, reason, "
+                "country, or date. Finish that one, or pass --restart to start over."
             )
 
     def survey(self, noting: Callable[[Parse], Parse] = lambda parse: parse) -> Survey:
@@ -152,7 +151,7 @@ class Import:
                     if row is None or is_given_out(row.number):
                         continue
                     doubtful += 1
-                    problem = "no country has given out such a number"
+                    problem = "no country has assigned this number"
                 if len(examples) < EXAMPLES:
                     examples.append(f"line {lines:,}: {problem}")
         return Survey(lines, rejected, doubtful, tuple(examples))
@@ -185,7 +184,7 @@ class Import:
         for number, reason, happened_at in rows:
             reason = reason or order.reason
             happened_at = (happened_at or order.happened_at) if reason in DATED_REASONS else None
-            # A dated order has the same id in whatever file and run it occurs.
+            # A dated order has the same id in every file and run.
             told = (at,) if happened_at is None else (reason, happened_at)
             command = ContactCommand(
                 event_id=derived_id("import", order.account, order.list_number, number, *told),
@@ -270,8 +269,8 @@ async def _let_streams_follow(admin: Admin, settings: BusSettings) -> None:
     while ahead > MAX_AHEAD:
         if time.monotonic() - moved > PATIENCE:
             raise Failed(
-                f"streams has {ahead:,} orders ahead of this one and is not processing them. Start it, or check its"
-                " /readyz; then the same command goes on from here."
+                f"streams has {ahead:,} orders ahead of this one and is not processing them. Start it, or check its "
+                "/readyz; then run the same command to continue."
             )
         await asyncio.sleep(0.2)
         before, ahead = ahead, await asyncio.to_thread(_ahead, admin, settings)

@@ -92,7 +92,7 @@ def _until_carried_out(settings: BusSettings, wanted: dict[Partition, int]) -> N
                 return
             if time.monotonic() > deadline:
                 raise Failed(
-                    f"streams had not carried it out after {WAIT:g} s. Is `trackly streams` running? The same command"
-                    " goes on from there."
+                    f"streams had not carried it out after {WAIT:g} s. Is `trackly streams` running? Run the same "
+                    "command to continue."
                 )
             time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""`trackly contact place` and `places`: where contacts are, as the account knows it, and when they may be texted."""
+"""`trackly contact place` and `places`: sets where contacts are, and shows when they may be texted."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class BadPlace(ValueError):
 
 
 class Located(NamedTuple):
-    """A number, and its location; both null: as its number says."""
+    """A number, and its location; both null: the number decides."""
 
     number: str
     time_zone: str | None
@@ -66,7 +66,7 @@ def place(
     phone = parsed(lambda text: written_number(text, region), number, "NUMBER")
     zone = None if time_zone is None else parsed(_zone, time_zone, "--time-zone")
     asyncio.run(_write(account, [Located(phone, zone, None if state is None else parsed(_state, state, "--state"))]))
-    say("Taken: checks go by it within about a second.")
+    say("Stored: checks use it within about a second.")
 
 
 def places(
@@ -94,17 +94,17 @@ def places(
             rejected += 1
             examples += [f"  line {line:,}: {found}"] if len(examples) < EXAMPLES else []
     if rejected:
-        say(f"{total:,} lines: {rejected:,} say nothing for certain and are left out.")
+        say(f"{total:,} lines: {rejected:,} are uncertain and are skipped.")
         for example in examples:
             say(example)
         if not yes:
-            confirm("Take the others?")
+            confirm("Store the others?")
     taken = (found for _, found in read_places(file, region) if isinstance(found, Located))
     asyncio.run(_write(account, taken, file.name, total - rejected))
     if as_json:
         json_line({"lines": total, "taken": total - rejected, "rejected": rejected})
         return
-    say(f"{total:,} lines: {total - rejected:,} places are taken, {rejected:,} lines rejected.")
+    say(f"{total:,} lines: {total - rejected:,} places stored, {rejected:,} lines rejected.")
 
 
 def read_places(path: Path, country: str | None) -> Iterator[tuple[int, Located | BadPlace]]:
@@ -220,6 +220,6 @@ def timing_lines(state: dict[str, Any]) -> Iterator[str]:
         elif state["not_before"]:
             told = f"{why}: not before {state['not_before']}" + (f", until {state['until']}" if state["until"] else "")
         else:
-            told = f"{why}, and at no time that is known otherwise"
+            told = f"{why}, and no later time is known"
         yield f"now       {told}{by}"
     yield f"zones     {', '.join(state['time_zones']) or 'none known'}"

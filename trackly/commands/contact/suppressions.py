@@ -23,7 +23,7 @@ _DELIMITERS = ",;\t"
 
 
 class BadLine(ValueError):
-    """A line without a contact. The text says why."""
+    """A line from which no contact can be read. The text says why."""
 
 
 class Suppression(NamedTuple):

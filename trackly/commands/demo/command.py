@@ -228,7 +228,7 @@ class _Run:
 
 
 def _books(ledger: Ledger, receiver: Receiver, traffic: Traffic, turned_away: list[tuple[str, int, int]]) -> Table:
-    table = Table(title="What became of every report and reply", show_header=False, min_width=60)
+    table = Table(title="The outcome of every report and reply", show_header=False, min_width=60)
     table.add_column()
     table.add_column(justify="right")
     table.add_row("Reports and replies posted (all answered 200)", f"[bold]{ledger.posted}[/bold]")

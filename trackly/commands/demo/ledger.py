@@ -63,6 +63,6 @@ def settle(
 def _contact_problems(traffic: Traffic, contacts: Iterable[ContactState]) -> list[str]:
     last = {state.phone_number: state for state in contacts}
     out = {number: state.reason for number, state in last.items() if not state.active}
-    problems = [f"{n} must be out ({why}) and is not" for n, why in traffic.removed.items() if out.get(n) != why]
-    problems += [f"{n} is out ({why}) and must not be" for n, why in out.items() if n not in traffic.removed]
+    problems = [f"{n} must be removed ({why}) but is not" for n, why in traffic.removed.items() if out.get(n) != why]
+    problems += [f"{n} is removed ({why}) but must not be" for n, why in out.items() if n not in traffic.removed]
     return problems

@@ -37,12 +37,12 @@ def unreadable_secrets(accounts: Accounts) -> Iterator[Finding]:
             except SecretMissing as missing:
                 yield Finding(
                     "secrets", "unreadable", "error", f"account {account}, {what}: {missing}",
-                    "Set it for every service and for this command, or give another with `trackly apply`.",
+                    "Set it for every service and for this command, or replace it with `trackly apply`.",
                 )  # fmt: skip
 
 
 def without_proof(accounts: Accounts, seen: dict[str, set[str]]) -> Iterator[Finding]:
-    """Report providers whose callbacks anyone could send. `seen` are those that have called, by account."""
+    """Report providers whose callbacks anyone could post. `seen` are those that have called, by account."""
     for account in accounts.accounts.values():
         for name in sorted({*account.providers, *seen[account.id]} & {*PROVIDERS, *NETWORKS}):
             trusted = account.trusted_postback_cidrs if name in NETWORKS else account.trusted_cidrs
@@ -50,32 +50,34 @@ def without_proof(accounts: Accounts, seen: dict[str, set[str]]) -> Iterator[Fin
                 continue
             yield Finding(
                 "proofs", "none", "warning",
-                f"account {account.id}: nothing proves callbacks of {name}, so whoever knows the URL can send some",
-                f"Give it credentials with `trackly apply`; docs/providers/{name}.md says which.",
+                f"account {account.id}: nothing authenticates callbacks of {name}, so anyone who knows the URL can "
+                "post them",
+                f"Set credentials with `trackly apply`; docs/providers/{name}.md lists them.",
             )  # fmt: skip
 
 
 async def failing_endpoints(
     accounts: Accounts, settings: OutboundSettings, failures: dict[str, tuple[int, str]]
 ) -> AsyncIterator[Finding]:
-    """Report endpoints that accept nothing. `failures`: how many attempts failed in a row, and how the last one did."""
+    """Report endpoints that accept nothing. `failures`: how many attempts failed in a row, and how the last one
+    failed."""
     for name, endpoint in accounts.endpoints.items():
         if (state := state_of(endpoint)) != "active":
             yield Finding(
                 "endpoints", state, "warning", f"{name} is {state}: its webhooks wait",
-                f"`trackly endpoints resume {name}`, once it is well." if state == "paused" else "Enable it again.",
+                f"`trackly endpoints resume {name}`, once it works." if state == "paused" else "Enable it again.",
             )  # fmt: skip
             continue
         if (refused := await _refused(endpoint, accounts, settings)) is not None:
             yield Finding(
                 "endpoints", "refused", "error", f"{name}: {refused}",
-                "Give it another URL, or see TRACKLY_ALLOW_HTTP, TRACKLY_ALLOW_SUBNETS and TRACKLY_WEBHOOK_PORTS.",
+                "Change its URL, or see TRACKLY_ALLOW_HTTP, TRACKLY_ALLOW_SUBNETS and TRACKLY_WEBHOOK_PORTS.",
             )  # fmt: skip
         count, how = failures.get(name, (0, ""))
         if count >= IN_A_ROW:
             yield Finding(
                 "endpoints", "fails", "warning", f"{name} has failed {count} times in a row, last with {how}",
-                f"`trackly endpoints test {name}` tries it; tell its owner.",
+                f"`trackly endpoints test {name}` tests it; tell its owner.",
             )  # fmt: skip
 
 

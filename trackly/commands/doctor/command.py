@@ -53,7 +53,7 @@ def doctor(
 
 
 def examined() -> Iterator[Finding]:
-    """Yield all findings, in the order they should be fixed: each depends on earlier ones."""
+    """Yield all findings, in the order in which they should be fixed: each depends on earlier ones."""
     invalid = list(machine.settings_of(SERVICES.values()))
     yield from or_fine("settings", invalid, "services would start with them")
     if invalid:
@@ -85,7 +85,7 @@ async def _examine_accounts(settings: OutboundSettings) -> list[Finding]:
     seen, failures = await accounts.providers_seen(settings), await accounts.failures_in_a_row(settings)
     endpoints = [finding async for finding in accounts.failing_endpoints(view, settings, failures)]
     return [
-        *or_fine("secrets", accounts.unreadable_secrets(view), "all can be read here"),
-        *or_fine("proofs", accounts.without_proof(view, seen), "callbacks of every provider in use prove themselves"),
-        *or_fine("endpoints", endpoints, f"{len(view.endpoints)} take webhooks"),
+        *or_fine("secrets", accounts.unreadable_secrets(view), "all are readable here"),
+        *or_fine("proofs", accounts.without_proof(view, seen), "callbacks of every provider in use are authenticated"),
+        *or_fine("endpoints", endpoints, f"{len(view.endpoints)} accept webhooks"),
     ]

@@ -23,10 +23,15 @@ def examine(settings: BusSettings) -> Iterator[Finding]:
     try:
         with Admin(settings) as admin:
             yield from _brokers(admin, settings)
-            yield from or_fine("topics", _topics(admin, settings), "all are there, as the catalogue wants them")
+            yield from or_fine("topics", _topics(admin, settings), "all exist as in the catalogue")
             yield from or_fine("groups", _groups(admin, settings), "streams and sinks have processes")
     except AdminError as error:
-        yield failed("broker", "unreachable", error, "Check KAFKA_BOOTSTRAP_SERVERS and KAFKA_*, and that brokers run.")
+        yield failed(
+            "broker",
+            "unreachable",
+            error,
+            "Check KAFKA_BOOTSTRAP_SERVERS and KAFKA_*, and that the brokers are running.",
+        )
         return
     yield _clock(settings)
 
@@ -49,8 +54,8 @@ def _brokers(admin: Admin, settings: BusSettings) -> Iterator[Finding]:
     if settings.replication < min(SAFE_COPIES, len(versions)):
         yield Finding(
             "broker", "few_copies", "warning",
-            f"TRACKLY_REPLICATION is {settings.replication} on {len(versions)} brokers: a disk that is lost takes"
-            " acknowledged records with it",
+            f"TRACKLY_REPLICATION is {settings.replication} on {len(versions)} brokers: losing one disk loses "
+            "acknowledged records",
             f"Set TRACKLY_REPLICATION={min(SAFE_COPIES, len(versions))}, and give existing topics more replicas with"
             " kafka-reassign-partitions.sh.",
         )  # fmt: skip
@@ -67,7 +72,7 @@ def _topics(admin: Admin, settings: BusSettings) -> Iterator[Finding]:
     for topic, count in admin.out_of_sync(topic.name for topic in settings.catalogue.values()).items():
         yield Finding(
             "topics", "out_of_sync", "error", f"{topic}: {count} partitions have replicas that are not in sync",
-            "Look whether a broker is down, or its disk is full.",
+            "Check whether a broker is down, or its disk is full.",
         )  # fmt: skip
 
 
@@ -78,20 +83,21 @@ def _difference(topic: str, setting: str, rest: str) -> Finding:
         case "partitions":
             return Finding(
                 "topics", "partitions", "error", text,
-                "Set TRACKLY_PARTITIONS for every service to what there is; `trackly topics grow` moves to more.",
+                "Set TRACKLY_PARTITIONS for every service to the actual number; `trackly topics grow` moves to more "
+                "partitions.",
             )  # fmt: skip
         case "replication":
             return Finding(
                 "topics", "replication", "warning", text,
-                "Change it with kafka-reassign-partitions.sh, or TRACKLY_REPLICATION if it should be so.",
+                "Change it with kafka-reassign-partitions.sh, or TRACKLY_REPLICATION if it is intended.",
             )  # fmt: skip
         case "min.insync.replicas":
-            remedy = "an acknowledged record may be lost with one broker, or none is taken while one is away"
+            remedy = "an acknowledged record may be lost with one broker, or no records are accepted while one is down"
             command = f"kafka-configs.sh --alter --topic {topic} --add-config {setting}={wanted}"
             return Finding("topics", "min_insync", "error", f"{text}: {remedy}", f"Run `{command}`.")
         case _:
             command = f"kafka-configs.sh --alter --topic {topic} --add-config {setting}={wanted}"
-            return Finding("topics", "differs", "warning", text, f"Run `{command}` if it should not be so.")
+            return Finding("topics", "differs", "warning", text, f"Run `{command}` if it is not intended.")
 
 
 def _groups(admin: Admin, settings: BusSettings) -> Iterator[Finding]:
@@ -107,7 +113,7 @@ def _clock(settings: BusSettings) -> Finding:
     try:
         asyncio.run(check_clock(settings, "doctor"))
     except ClockWrong as error:
-        return failed("clock", "wrong", error, "Set the clock of the machine that is wrong (NTP).")
+        return failed("clock", "wrong", error, "Correct the clock of the machine that is wrong (NTP).")
     except KafkaError as error:
-        return failed("clock", "unknown", error, "Kafka tells its time only with a record that it takes.")
-    return fine("clock", "this machine's is that of Kafka")
+        return failed("clock", "unknown", error, "Kafka reveals its time only in a record that it accepts.")
+    return fine("clock", "this machine's clock agrees with Kafka's")

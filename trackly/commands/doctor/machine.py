@@ -28,7 +28,7 @@ def settings_of(classes: Iterable[type[BusSettings]]) -> Iterator[Finding]:
         except ValidationError as error:
             told.update(settings_error(error).splitlines())
     for line in sorted(told):
-        yield Finding("settings", "invalid", "error", line, "Set it as expected; `trackly settings` shows all.")
+        yield Finding("settings", "invalid", "error", line, "Correct the value; `trackly settings` shows all settings.")
 
 
 def database(url: str) -> Finding:
@@ -44,7 +44,7 @@ def database(url: str) -> Finding:
     except DatabaseTooNew as error:
         return failed("database", "too_new", error, "Run the newer version, or restore a backup from before it.")
     except (DatabaseUrlError, DBAPIError) as error:
-        return failed("database", "unreachable", error, "Check DATABASE_URL, and that the database runs.")
+        return failed("database", "unreachable", error, "Check DATABASE_URL, and that the database is running.")
     if not migrated:
         return Finding(
             "database", "not_migrated", "error", "the tables are not those of this version",
@@ -58,11 +58,11 @@ def registry(settings: BusSettings) -> Finding:
     from schemas.http_registry import HttpRegistry
 
     if settings.schema_registry_url is None:
-        return fine("registry", "none is set: the ids of schemas/registry.toml are used")
+        return fine("registry", "none is set: the IDs in schemas/registry.toml are used")
     try:
         there = HttpRegistry(settings.schema_registry_url).subjects()
     except RegistryError as error:
-        return failed("registry", "unreachable", error, "Check SCHEMA_REGISTRY_URL, and that the registry runs.")
+        return failed("registry", "unreachable", error, "Check SCHEMA_REGISTRY_URL, and that the registry is running.")
     missing = sorted(set(FolderRegistry().subjects(settings.catalogue)) - there)
     if missing:
         return Finding(
@@ -73,12 +73,12 @@ def registry(settings: BusSettings) -> Finding:
 
 
 def open_files(connections: int) -> Finding:
-    """Whether a process may open as many files here as ingest wants connections."""
+    """Whether a process may open as many files here as ingest needs for its connections."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = connections + RESERVED_FILES
     if hard != resource.RLIM_INFINITY and hard < needed:
         return Finding(
-            "files", "too_few", "warning", f"a process may have {hard} files open, of {needed} that ingest wants",
+            "files", "too_few", "warning", f"a process may have {hard} files open; ingest needs {needed}",
             f"Raise it (`ulimit -n {needed}`, LimitNOFILE={needed}), or lower TRACKLY_MAX_CONNECTIONS.",
         )  # fmt: skip
     return fine("files", f"{needed} may be open")
@@ -89,31 +89,35 @@ def directory(path: Path) -> Finding:
     there = next(each for each in (path, *path.absolute().parents) if each.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         return Finding(
-            "directory", "not_writable", "error", f"{path} cannot be written", "Set TRACKLY_DATA_DIR, or its owner."
+            "directory",
+            "not_writable",
+            "error",
+            f"{path} is not writable",
+            "Set TRACKLY_DATA_DIR, or change the directory's owner.",
         )
     usage = shutil.disk_usage(there)
     if usage.free < LEAST_FREE * usage.total:
         return Finding(
             "directory", "full", "warning", f"{usage.free / usage.total:.0%} of the disk of {path} is free",
-            "Make room: tables and logs lie there.",
+            "Free some space: tables and logs are stored there.",
         )  # fmt: skip
-    return fine("directory", f"{path} can be written")
+    return fine("directory", f"{path} is writable")
 
 
 def keys(settings: BusSettings) -> Iterator[Finding]:
     """Report missing keys, without which something does not work."""
     if not settings.secret_keys:
         yield Finding(
-            "keys", "no_secret_keys", "warning", "TRACKLY_SECRET_KEYS is not set: secrets lie on Kafka in plain text",
-            "`trackly secrets new-key` makes one; set it for every service, then `trackly secrets rewrap`.",
+            "keys", "no_secret_keys", "warning", "TRACKLY_SECRET_KEYS is not set: secrets are on Kafka in plain text",
+            "Create one with `trackly secrets new-key`, set it for every service, then run `trackly secrets rewrap`.",
         )  # fmt: skip
     if settings.pseudonyms is None:
         yield Finding(
             "keys", "no_pseudonym_key", "warning", "TRACKLY_PSEUDONYM_KEY is not set: no number can be erased",
-            "Set one (`openssl rand -hex 32`), the same for every service and for ever.",
+            "Set one (`openssl rand -hex 32`), the same for every service, and never change it.",
         )  # fmt: skip
     if settings.evidence_key is None:
         yield Finding(
             "keys", "no_evidence_key", "warning", "TRACKLY_EVIDENCE_KEY is not set: evidence cannot be signed",
-            "`trackly secrets new-evidence-key` makes one.",
+            "Create one with `trackly secrets new-evidence-key`.",
         )  # fmt: skip

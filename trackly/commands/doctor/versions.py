@@ -17,7 +17,7 @@ from trackly.reading import open_topic
 LATELY = 90.0
 """Seconds for which a process counts as running. Each probes every 30 s (`bus.watch`)."""
 
-UNTOLD = "one that does not tell its version"
+UNTOLD = "one that does not report its version"
 
 _SERVICES = ("ingest", "streams", "sinks", "console", "mirror")
 
@@ -43,12 +43,12 @@ def differing(found: Mapping[str, set[str]], ours: str | None = None) -> Iterato
     if len(everywhere) > 1:
         yield Finding(
             "versions", "differ", "warning", shown,
-            "Finish the rollout, or go back: docs/operating/upgrade.md.",
+            "Finish the rollout, or roll back: docs/operating/upgrade.md.",
         )  # fmt: skip
     elif everywhere - {ours}:
         yield Finding(
             "versions", "not_this", "warning", f"{shown}; this command is {ours}",
-            "Use the command of the version that runs.",
+            "Use the command of the running version.",
         )  # fmt: skip
     elif everywhere:
         yield fine("versions", f"{', '.join(sorted(found))} run {ours}, as this command")

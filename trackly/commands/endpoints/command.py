@@ -76,7 +76,7 @@ def resume(endpoint: Endpoint, as_json: Json = False) -> None:
     waiting = asyncio.run(count_waiting(endpoint))
     _show(config, as_json, waiting=waiting)
     if not as_json:
-        say(f"{waiting} webhooks wait for it; each goes out when its delay is over.")
+        say(f"{waiting} webhooks wait for it; each is sent when its delay is over.")
 
 
 @endpoints.command("rotate-secret")
@@ -112,8 +112,8 @@ def rotate_secret(
             return rotated(config, stored, length, now_ms(), again=again)
         except UnderWay as error:
             raise Failed(
-                f"{str(error).removesuffix('.')}: `trackly endpoints activate-secret {endpoint}` ends it, --again"
-                " replaces its new secret."
+                f"{str(error).removesuffix('.')}: `trackly endpoints activate-secret {endpoint}` ends it, and --again "
+                "replaces its new secret."
             ) from None
 
     config = asyncio.run(change_endpoint("endpoint.rotate", endpoint, change))
@@ -123,12 +123,15 @@ def rotate_secret(
         return
     if secret is None:
         show(f"new secret of {endpoint}: {stated}")
-        say("Keep it: it is not shown again.")
+        say("Save it: it is not shown again.")
     if config.secret_next_at is None:
-        say("It signs everything from now on.")
+        say("From now on it signs everything.")
     else:
         say(f"Both secrets sign until {time_text(config.secret_next_at)}; then only the new one does.")
-    say("Where a settings file names the endpoint's secret, change it there too: `trackly apply` makes what it says.")
+    say(
+        "If a settings file contains the endpoint's secret, change it there too: `trackly apply` would restore the "
+        "old one."
+    )
 
 
 @endpoints.command("activate-secret")
@@ -175,8 +178,6 @@ def _show(config: EndpointConfig, as_json: bool, **more: Any) -> None:
 
 def _check_reference(secret: str) -> None:
     if not secret.startswith(REFERENCES):
-        # Everybody on the machine can see a command line.
-        raise typer.BadParameter(
-            "is not env:NAME or file:PATH; leave it out to have one generated", param_hint="--secret"
-        )
+        # Every user of the machine can see command lines.
+        raise typer.BadParameter("is not env:NAME or file:PATH; omit it to generate a secret", param_hint="--secret")
     parsed(check_endpoint_secret, secret, "--secret")

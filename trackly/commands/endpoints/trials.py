@@ -1,4 +1,4 @@
-"""`trackly endpoints test` and `attempts`: what an endpoint answers, now and lately."""
+"""`trackly endpoints test` and `attempts`: an endpoint's answers, now and recently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`trackly erase`: erases a number, and says what remains for how long."""
+"""`trackly erase`: erases a number, and shows what remains and for how long."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ WAIT = 30.0
 """Seconds to wait for streams to carry out the orders; it usually takes about three."""
 
 ELSEWHERE = (
-    "The read model deletes its rows of the number as soon as it reads the order; `trackly read-model status` tells"
-    " whether it has. Not in Kafka, and yours to delete: files that were exported, backups, what your customers"
-    " received as webhooks, what the providers keep."
+    "The read model deletes its rows of the number as soon as it reads the order; `trackly read-model status` shows "
+    "whether it has. Outside of Kafka, you must delete it yourself: exported files, backups, webhooks that your "
+    "customers received, and the providers' data."
 )
 
 
@@ -71,12 +71,12 @@ def erase(
         return
     if settings.pseudonym_key is None:
         raise Failed(
-            "TRACKLY_PSEUDONYM_KEY is not set, here and for streams, console and read model; 16 characters or more, the"
-            " same for ever (`openssl rand -hex 32`). Without it a removed contact would be"
-            " forgotten and texted again."
+            "TRACKLY_PSEUDONYM_KEY is not set, here and for streams, console and read model; 16 characters or more, "
+            "and never change it (`openssl rand -hex 32`). Without it, a removed contact would be forgotten and texted "
+            "again."
         )
     if not yes:
-        confirm(f"Erase {phone} from every list of {account}? It cannot be undone.")
+        confirm(f"Erase {phone} from every list of {account}? This cannot be undone.")
     codec = Codec(registry_for(settings.schema_registry_url))
     closed_after_ms = _closed_after_ms(settings)  # and that all topics exist, before anything is done
     lists = asyncio.run(_lists(settings, codec, account)) + list(also or ())
@@ -89,7 +89,7 @@ def erase(
         for each in kept:
             json_line({"topic": each.topic, "holds": each.holds, "until": time_text(each.until), "why": each.why})
     else:
-        show(f"{phone} was erased from {len(lists)} lists. Kafka may hold it, in records of before, until:")
+        show(f"{phone} was erased from {len(lists)} lists. Kafka may keep it in older records until:")
         table(("until", "topic", "in", "why"), map(_row, kept))
     say(ELSEWHERE)
     if not carried_out:
@@ -105,8 +105,8 @@ def _verify(settings: BusSettings, account: str, number: str, as_json: bool) -> 
         table(("topic", "partition", "records", "deletions"), ([str(value) for value in each] for each in left))
     if left:
         raise Failed(
-            "Kafka still has the number. It cleans a partition twice in 17 days: once what was replaced goes, once the"
-            " deletions; while streams runs, and sooner where segment.ms is shorter than 7 days."
+            "Kafka still has the number. It cleans a partition twice in 17 days, first of replaced records, then of "
+            "deletions; this requires that streams runs, and is faster if segment.ms is shorter than 7 days."
         )
     if not as_json:
         show(f"No compacted topic holds {number} of {account}.")
@@ -141,7 +141,7 @@ def _are_carried_out(admin: Admin, settings: BusSettings, orders: dict[Partition
     links, commands = settings.catalogue["links"].name, settings.catalogue["commands"].name
     if not _reaches(admin, settings.group("streams"), orders, deadline):
         return False
-    # Orders go from a channel's id to the person's number, and from the number to every such id.
+    # Orders are forwarded from a channel's id to the person's number, and from the number to every such id.
     for _ in range(2):
         passed_on = {(commands, partition): end for partition, end in admin.end_offsets(commands).items()}
         if not _reaches(admin, settings.group("streams"), passed_on, deadline):

@@ -1,8 +1,8 @@
-"""What Kafka keeps of a number after it was erased, and until when at the latest. No I/O.
+"""What Kafka keeps of an erased number, and until when at the latest. No I/O.
 
-A compacted topic is cleaned twice: at first what was replaced goes, at the second time the deletion, which has the
-number in its key. Each takes a record that comes when the newest segment is old enough; streams sees to it that one
-comes each day (`streams.cleaning`).
+A compacted topic is cleaned twice: first of replaced records, then of the deletion, whose key contains the number. Each
+cleaning needs a record that arrives when the newest segment is old enough; streams writes one each day
+(`streams.cleaning`).
 """
 
 from __future__ import annotations

@@ -139,5 +139,5 @@ async def _commit(consumer: Any) -> None:
     try:
         await consumer.commit()
     except CommitFailedError:
-        # The partitions have moved to another process, which repeats what was not committed.
-        log.warning("a commit came too late: what was mirrored last comes again")
+        # The partitions have moved to another process, which repeats whatever was not committed.
+        log.warning("a commit came too late: the latest records are mirrored again")

@@ -31,7 +31,7 @@ def list_codes(account: str | None, since: int, everything: bool, as_json: bool)
     if not shown:
         say("Every failure had a known code." if not everything else "No failures.")
     elif not everything:
-        say('An account gives a code another class with one line: codes = { "' + shown[0].code + '" = "neutral" }')
+        say('An account can reclassify a code with one line: codes = { "' + shown[0].code + '" = "neutral" }')
 
 
 def _row(code: Code) -> tuple[str, ...]:

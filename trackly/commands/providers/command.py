@@ -1,4 +1,4 @@
-"""`trackly providers`: what providers call, and whether their callbacks come through."""
+"""`trackly providers`: providers' URLs, and whether their callbacks come through."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ from trackly.output import Json, Yes, confirm, json_line, say, table
 from trackly.reading import open_topic, read_accounts
 
 CONTACT = "+12025550199"
-"""A number that nobody has: 555-0100 to 555-0199 are reserved for fiction."""
+"""A number that no one has: 555-0100 to 555-0199 are reserved for fiction."""
 
 LIST_NUMBER = "+12025550100"
 """Stands in for the list of an account without lists."""
 
 OUTCOMES = (*dict.fromkeys(TOPICS.values()), "rejected")
-"""Topics, by short name, where a callback may come out."""
+"""Topics, by short name, where a callback's results may appear."""
 
 HINTS: Mapping[str, str] = {
-    "wrong_signature": "The signature is that of the public URL: set TRACKLY_PUBLIC_URL here as ingest has it.",
-    "not_found": "A secret in the path is not the one that ingest has: set it here as ingest has it.",
-    "no_credentials": "Give the account its credentials with `trackly apply`.",
-    "unknown_account": "Ingest reads another Kafka than this command, or has not heard of the account yet.",
+    "wrong_signature": "The signature covers the public URL: set TRACKLY_PUBLIC_URL here as for ingest.",
+    "not_found": "The secret in the path differs from ingest's: set it here to the same value.",
+    "no_credentials": "Set the account's credentials with `trackly apply`.",
+    "unknown_account": "Ingest uses a different Kafka than this command, or does not know the account yet.",
 }
 """What to do about an answer, by its code."""
 
@@ -201,7 +201,7 @@ def try_provider(
     for hint in dict.fromkeys(HINTS[fate.code] for fate in fates if fate.code in HINTS):
         say(hint)
     if any(fate.status == 200 and not fate.topic for fate in fates):
-        say(f"Stored, and nothing came of it within {timeout:g} s: does `trackly streams` run, and is it ready?")
+        say(f"Stored, but nothing came of it within {timeout:g} s: does `trackly streams` run, and is it ready?")
     if not all(fate.is_right for fate in fates):
         raise typer.Exit(1)
 
@@ -235,7 +235,7 @@ async def _test(name: str, account: str, url: str | None, timeout: float, yes: b
         }
         statuses = await _post(base, targets, requests)
         fates = [Fate(sample, status, code) for sample, (status, code) in zip(samples, statuses, strict=True)]
-        say(f"{len(fates)} callbacks are posted; waiting for what comes of them.")
+        say(f"{len(fates)} callbacks are posted; waiting for the results.")
         await _follow(topics, decoder, fates, timeout)
     return fates
 
@@ -306,7 +306,7 @@ def _occasion(view: Accounts, account: str, provider: str) -> Occasion:
 
 def _effect(name: str, occasion: Occasion) -> str:
     if name in NETWORKS:
-        return "conversions of clicks that nobody registered go to its webhooks"
+        return "conversions of unregistered clicks go to its webhooks"
     return f"events about {occasion.contact} go to its webhooks, and opt this number out of {occasion.list_number}"
 
 
@@ -319,7 +319,10 @@ def _path_secret(settings: IngestSettings, name: str) -> str | None:
         return None
     accepted = settings.path_secrets(name)
     if not accepted:
-        raise Failed(f"{_setting(name)} is not set: set it here as ingest has it, or give the account a {PATH_SECRET}.")
+        raise Failed(
+            f"{_setting(name)} is not set: set it here to the same value as for ingest, or give the account a "
+            f"{PATH_SECRET}."
+        )
     return accepted[0]
 
 

@@ -1,4 +1,4 @@
-"""Receivers of no list, as `trackly providers receivers` shows them."""
+"""Receivers that belong to no list, as `trackly providers receivers` shows them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ def list_receivers(account: str | None, since: int, as_json: bool) -> None:
         return
     table(("account", "receiver", "channel", "provider", "replies", "reports", "last", "setting"), map(_row, found))
     if found:
-        say("An opt-out to one of these removes from every list; the setting, in the list that it is of, ends that.")
+        say(
+            "An opt-out to one of these removes from every list; to end that, add the setting to the list that it "
+            "belongs to."
+        )
     else:
         say("Every receiver seen belongs to a list.")
 

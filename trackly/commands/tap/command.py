@@ -1,4 +1,4 @@
-"""`trackly tap`: what is in a topic, and what was: printed, counted, or written to a file."""
+"""`trackly tap`: prints or counts the records of a topic, or writes them to a file."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ PLACE = ("kafka_partition", "kafka_offset", "kafka_timestamp", "kafka_key", "kaf
 """Columns before those of the record. `kafka_deleted`: the record has no value, which deletes its key."""
 
 Remembered = Mapping[str, Any]
-"""What an earlier run's position remembers of its file; empty on the first run."""
+"""What an earlier run's position recorded about its file; empty on the first run."""
 
 
 class Export:
@@ -62,7 +62,7 @@ class _Lines(Export):
         known = int((resumed or {}).get("bytes", 0))
         there = path.stat().st_size if resumed and path.exists() else None
         if there is not None and there < known:
-            raise Failed(f"{path} is shorter than the position knows: put the whole file back, or move this one away.")
+            raise Failed(f"{path} is shorter than its position says: restore the whole file, or move this one away.")
         self._file: IO[bytes] = self._place.open("w+b" if there is None else "r+b")
         # A file that was moved away is complete; a new one follows it.
         self._file.seek(0 if there is None else known)

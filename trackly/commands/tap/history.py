@@ -80,8 +80,8 @@ class Position:
         known = self._saved.get("topic_id", topic_id)
         if known != topic_id:
             raise Failed(
-                f"{self._asked['topic']} was deleted and recreated since {self._path} was written: its offsets count"
-                f" other records. Remove {self._path} to begin anew, and name another file to write to."
+                f"{self._asked['topic']} was deleted and recreated since {self._path} was written: its offsets refer "
+                f"to other records. Remove {self._path} to start over, and name another output file."
             )
         self._topic_id = topic_id
 
@@ -122,7 +122,9 @@ class Rows:
         self, registry: Registry, record: str, conditions: Sequence[Condition], names: Collection[str] | None = None
     ) -> None:
         if "secret" in personal_fields(record).values():
-            raise Failed(f"{record} holds secrets: it is shown record by record, by `trackly tap` without more.")
+            raise Failed(
+                f"{record} holds secrets: it is shown record by record, by `trackly tap` without these options."
+            )
         asked = None if names is None else {*names, *(condition.field for condition in conditions)}
         self._reader = FieldReader(registry, record, asked)
         self.fields = [field for field in self._reader.fields if names is None or field["name"] in names]
@@ -168,7 +170,7 @@ async def read_history(
         try:
             await _read(topic, question, sink, position, progress.add if progress else lambda records: None)
         except Exception:
-            # The sink may have taken half of a batch: what was saved last is true for both.
+            # The sink may have taken half of a batch: the last saved position is right for both.
             is_whole = False
             raise
         finally:

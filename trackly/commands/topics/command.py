@@ -94,7 +94,7 @@ def adopt(yes: Yes = False, as_json: Json = False) -> None:
             if admin.has_members(group):
                 raise Failed(f"Processes are in the consumer group {group}: stop them first.")
         if not yes:
-            confirm(f"Take the offsets of {' and '.join(groups)} for offsets of the topics here?")
+            confirm(f"Take the offsets of {' and '.join(groups)} as offsets of the topics here?")
         adopted = {group: admin.adopt_offsets(group) for group in groups}
     if as_json:
         json_line(adopted)

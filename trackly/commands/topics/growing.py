@@ -64,7 +64,7 @@ def check(admin: Admin, old: BusSettings, new: BusSettings) -> None:
     there = admin.identities(topic.name for topic in moved(new))
     used = [name for name in there if any(admin.end_offsets(name).values())]
     if used:
-        raise Failed(f"{used[0]} has records already: choose a prefix that is not in use.")
+        raise Failed(f"{used[0]} already has records: choose an unused prefix.")
 
 
 def wait_for_the_end(admin: Admin, settings: BusSettings, *services: str) -> None:

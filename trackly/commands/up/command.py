@@ -57,7 +57,7 @@ class Stack:
         """Start everything and wait until it is ready. Raises Failed if a service is not, with the reason."""
         self.supervisor = Supervisor(report)
         if keep_private(self.data):
-            report(f"{self.data} was open to other users of this machine; it is closed now (mode 0700)")
+            report(f"{self.data} was open to other users of this machine; it is now closed (mode 0700)")
         (self.data / "logs").mkdir(exist_ok=True)
         if not os.environ.get("TRACKLY_SECRET_KEYS") and keep_key(self.data / KEY_FILE):
             report(f"{self.data / KEY_FILE} has a new key for secrets: a copy of the records needs it too")

@@ -14,7 +14,7 @@ from trackly.commands.doctor.versions import UNTOLD, differing
         ({"streams": {"1.2.0"}, "ingest": {"1.2.0"}}, "ok", "ingest, streams run 1.2.0, as this command"),
         ({"streams": {"1.2.0", "1.1.0"}}, "differ", "streams runs 1.1.0 and 1.2.0"),
         ({"streams": {"1.1.0"}, "sinks": {"1.2.0"}}, "differ", "sinks runs 1.2.0, streams runs 1.1.0"),
-        ({"sinks": {UNTOLD, "1.2.0"}}, "differ", "sinks runs 1.2.0 and one that does not tell its version"),
+        ({"sinks": {UNTOLD, "1.2.0"}}, "differ", "sinks runs 1.2.0 and one that does not report its version"),
         ({"sinks": {"1.3.0"}}, "not_this", "sinks runs 1.3.0; this command is 1.2.0"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`trackly contact deactivations`: ends the consent of whoever had the numbers that were given up."""
+"""`trackly contact deactivations`: ends the consent of the previous owners of numbers that were given up."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def deactivations(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read the file and show what it contains; remove nothing.")
     ] = False,
-    restart: Annotated[bool, typer.Option("--restart", help="Start over, whatever an earlier run has done.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Start over, even if an earlier run was interrupted.")
+    ] = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -80,7 +82,7 @@ def deactivations(
     written to FILE.rejected.csv.
     """
     if (file is None) == (source is None):
-        raise typer.BadParameter("name a file, or a provider by --from", param_hint="FILE")
+        raise typer.BadParameter("name a file, or a provider with --from", param_hint="FILE")
     if source is not None and source not in SOURCES:
         raise typer.BadParameter(f"{source!r} is not one of {', '.join(SOURCES)}", param_hint="--from")
     if reason not in ("deactivated", "reassigned"):
@@ -102,22 +104,22 @@ def deactivations(
                     json_line({**survey._asdict(), **found, "dry_run": True})
                 return
             if survey.rejected and not yes and not work.resumed:
-                confirm("Take the others?")
+                confirm("Continue with the others?")
             state = asyncio.run(_run(work, settings, codec))
             if as_json:
                 json_line({"lines": state.line, "removed": state.removed, "rejected": state.rejected})
                 return
-            say(f"{state.line:,} lines: {state.removed:,} numbers are ordered out, {state.rejected:,} lines rejected.")
+            say(f"{state.line:,} lines: {state.removed:,} numbers will be removed, {state.rejected:,} lines rejected.")
             if state.rejected:
                 say(f"Rejected lines, with the reasons: {work.rejects_path}")
     except KeyboardInterrupt:
-        say("Interrupted. The same command goes on from here.")
+        say("Interrupted. Run the same command to continue.")
         raise typer.Exit(1) from None
 
 
 async def _run(work: Deactivations, settings: BusSettings, codec: Codec) -> Any:
     if work.resumed:
-        say(f"Going on after line {work.state.line:,}.")
+        say(f"Continuing after line {work.state.line:,}.")
     progress = Progress("bytes read", work.path.stat().st_size)
     try:
         return await work.run(settings, codec, progress)
@@ -146,7 +148,9 @@ def _look_through(work: Deactivations) -> tuple[Survey, dict[str, Any]]:
 
     survey = work.survey(note)
     if undated:
-        raise Failed(f"{undated:,} lines have no date, and neither has the file's name: pass --date, say 2026-11-20.")
+        raise Failed(
+            f"{undated:,} lines have no date, and the file's name has none either: pass --date, such as 2026-11-20."
+        )
     return survey, {"reasons": dict(reasons), "days": dict(sorted(days.items()))}
 
 
@@ -174,7 +178,7 @@ def _input(
     assert file is not None
     path = Path(file)
     if file != STANDARD_INPUT and not path.is_file():
-        raise typer.BadParameter(f"there is no file {file}", param_hint="FILE")
+        raise typer.BadParameter(f"file not found: {file}", param_hint="FILE")
     if file != STANDARD_INPUT and not _must_be_converted(path):
         yield path, day or date_in(path.name)
         return
@@ -220,5 +224,5 @@ def _day(text: str) -> date:
     except ValueError:
         raise ValueError(f"{text!r} is not a valid day, such as 2026-11-20") from None
     if day > datetime.now(UTC).date() + timedelta(days=1):
-        raise ValueError(f"{text} lies ahead")
+        raise ValueError(f"{text} is in the future")
     return day

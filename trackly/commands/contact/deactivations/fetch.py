@@ -133,10 +133,10 @@ class Client:
 def refused(status: int) -> Failed:
     """Describe an answer that is not a file."""
     told = {
-        401: "it does not take the credentials",
+        401: "it does not accept the credentials",
         403: "these credentials may not have the file: providers open it on request",
-        404: "it has no file of that day",
-        429: "it is asked too often; try again later",
+        404: "it has no file for that day",
+        429: "too many requests; try again later",
     }
     return Failed(f"The provider answers {status}: {told.get(status, 'it has no file')}.")
 
@@ -204,11 +204,11 @@ async def fetch(wanted: Wanted, settings: OutboundSettings | None = None, *, pau
     folder = settings.data_dir / "deactivations"
     target = folder / f"{wanted.source}-{wanted.day.isoformat()}.lines"
     if target.exists():
-        say(f"{target} is there already, and is not fetched again.")
+        say(f"{target} already exists and is not fetched again.")
         return target
     base = wanted.url or source.url
     if base is None:
-        raise Failed(f"{wanted.source} gives each customer their own address: pass it with --url.")
+        raise Failed(f"{wanted.source} gives each customer its own address: pass it with --url.")
     auth = _authorization(source, wanted)
     folder.mkdir(parents=True, exist_ok=True)
     fetched = target.with_suffix(".part")

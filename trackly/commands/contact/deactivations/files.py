@@ -1,9 +1,9 @@
 """Files of numbers that were given up, as providers write them: a line each, or pages of JSON, or a zip of either.
 
 Twilio: a file of numbers, one a line, of one day (https://www.twilio.com/docs/messaging/api/deactivations-resource).
-Infobip: pages of {"results": [{"destination", "date", "type", "newDestination"}]}, Number Activation State.
-Vonage: a zip of files of one day (https://developer.vonage.com/en/messaging/sms/guides/number-deactivations); what
-stands in them is not documented: numbers, one a line, or columns with a header are read. Pure, but for `lines_of`.
+Infobip: pages of {"results": [{"destination", "date", "type", "newDestination"}]}, Number Activation State. Vonage: a
+zip of files of one day (https://developer.vonage.com/en/messaging/sms/guides/number-deactivations); their content is
+not documented: numbers, one per line, or columns with a header are accepted. Pure, but for `lines_of`.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _unpack(source: BinaryIO, out: BinaryIO) -> None:
     try:
         with zipfile.ZipFile(source) as archive:
             if sum(each.file_size for each in archive.infolist()) > MOST_UNPACKED:
-                raise ValueError(f"the zip holds more than {MOST_UNPACKED >> 30} GiB")
+                raise ValueError(f"the zip contains more than {MOST_UNPACKED >> 30} GiB")
             for each in archive.infolist():
                 if each.is_dir():
                     continue
@@ -130,7 +130,7 @@ def _copy(source: Any, out: BinaryIO) -> None:
         return
     page = head + source.read(MOST_PAGE)
     if len(page) > MOST_PAGE:
-        raise ValueError(f"it is JSON of more than {MOST_PAGE >> 20} MiB: give its pages, or an object a line")
+        raise ValueError(f"it is JSON of more than {MOST_PAGE >> 20} MiB: split it into pages, or one object per line")
     for value in _values(page.decode("utf-8-sig", "replace")):
         out.write(json.dumps(value).encode() + b"\n")
 
@@ -145,7 +145,7 @@ def _values(text: str) -> Iterator[Any]:
         try:
             value, at = decoder.raw_decode(text, at)
         except (ValueError, RecursionError):
-            raise ValueError("it begins like JSON and is none") from None
+            raise ValueError("it starts like JSON but is not valid") from None
         results = value.get("results") if isinstance(value, dict) else value
         yield from results if isinstance(results, list) else [value]
 
@@ -159,7 +159,7 @@ def _of_json(line: str, now: int) -> Suppression | None:
 def _given_up(fields: Mapping[str, str], now: int, *, is_american: bool = False) -> Suppression | None:
     text = _first(fields, NUMBERS)
     if not text:
-        raise BadLine("names no number")
+        raise BadLine("contains no number")
     state = _first(fields, STATES).lower()
     if state in PASSING:
         return None

@@ -41,7 +41,7 @@ def test_what_was_written_comes_back(lines: list[bytes]) -> None:
 
 
 def test_another_passphrase_opens_nothing() -> None:
-    with pytest.raises(NotOpened, match="passphrase is another one"):
+    with pytest.raises(NotOpened, match="passphrase is wrong"):
         opened(sealed_lines(LINES), "another passphrase")
 
 

@@ -239,7 +239,7 @@ def test_a_file_that_was_cut_is_not_written_on(form: str, tmp_path: Path) -> Non
     path = tmp_path / f"events.{form}"
     remembered = part_of_an_export(form, path)
     path.write_bytes(path.read_bytes()[:20])
-    with pytest.raises(Failed, match="is shorter than the position knows"):
+    with pytest.raises(Failed, match="is shorter than its position says"):
         FORMATS[form](path, remembered)
     assert path.stat().st_size == 20
 

@@ -138,7 +138,7 @@ async def test_what_was_fetched_is_not_fetched_again(provider: Provider, allowin
     assert len(provider.asked) == 2
 
 
-@pytest.mark.parametrize(("status", "told"), [(401, "credentials"), (403, "on request"), (404, "of that day")])
+@pytest.mark.parametrize(("status", "told"), [(401, "credentials"), (403, "on request"), (404, "for that day")])
 async def test_a_refusal_is_told(provider: Provider, allowing: OutboundSettings, status: int, told: str) -> None:
     provider.status = status
     with pytest.raises(Failed, match=told):
