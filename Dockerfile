@@ -1,16 +1,16 @@
 # trackly in one image: `docker run trackly ingest`, `streams`, `sinks`, `console`, `topics apply` ...
-# It has no Java and no broker: `trackly up`, `demo` and `broker` need a Kafka of yours (KAFKA_BOOTSTRAP_SERVERS) in it.
-# The tag below is for builds on the spot. `make release-check` asks the registry for its digest, builds with that
+# It has no Java and no broker: in it, `trackly up`, `demo`, and `broker` need your own Kafka (KAFKA_BOOTSTRAP_SERVERS).
+# The tag below is for local builds. `make release-check` asks the registry for its digest, builds with that
 # (--build-arg PYTHON_IMAGE=python:3.12-slim@sha256:...) and the image names it in org.opencontainers.image.base.name.
 ARG PYTHON_IMAGE=python:3.12-slim
 FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/trackly
 WORKDIR /src
-# Dependencies in a layer of their own: they change less often than the code.
+# Dependencies get their own layer: they change less often than the code.
 COPY requirements.lock ./
 RUN /opt/trackly/bin/pip install --require-hashes -r requirements.lock
-# What builds the package is hashed too, and stays out of what runs.
+# Build requirements are hashed too, and do not end up in the image.
 COPY requirements-build.lock ./
 RUN python -m venv /opt/build && /opt/build/bin/pip install --require-hashes -r requirements-build.lock
 COPY . .

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-# Tests start hundreds of processes; each would compile every module again if it could not keep what it compiled.
+# Tests start hundreds of processes; each would compile every module again if it could not write bytecode.
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help install demo test unit quick check format bench site sdk release-check lock clean
@@ -14,12 +14,12 @@ help:
 	@echo "make test     everything: check, unit tests, tests against a real Apache Kafka (minutes)"
 	@echo "make quick    check and unit tests: before each commit (two minutes)"
 	@echo "make unit     unit tests alone"
-	@echo "make check    formatting, lint, types, import contracts, compatible schemas, links of the pages"
-	@echo "make bench    how fast it is, process by process; AGAINST=COMMIT: beside another build"
-	@echo "make site     the pages of docs/ as a site with search"
-	@echo "make sdk      clients of the API in Python, TypeScript, Go and Java, made of its OpenAPI document"
-	@echo "make release-check  wheel, chart, bill of materials, image, signatures; what is missing is said"
-	@echo "make install  a .venv with everything, .venv/bin/trackly included"
+	@echo "make check    formatting, lint, types, import contracts, schema compatibility, links in the docs"
+	@echo "make bench    what an event costs, process by process; AGAINST=COMMIT compares another build"
+	@echo "make site     the pages of docs/ as a searchable site"
+	@echo "make sdk      API clients in Python, TypeScript, Go, and Java, generated from the OpenAPI document"
+	@echo "make release-check  wheel, chart, bill of materials, image, signatures; reports what is missing"
+	@echo "make install  a .venv with everything, including .venv/bin/trackly"
 
 install: $(VENV)/.installed
 
@@ -84,7 +84,7 @@ format: install
 bench: install
 	@$(BIN)/python -m bench $(if $(AGAINST),--against $(AGAINST))
 
-# Needs uv. Hashes only: where packages come from is the machine's own setting.
+# Needs uv. Hashes only: the package index is a setting of the machine.
 lock:
 	@for group in "requirements.lock --extra otel" "requirements-dev.lock --group dev --extra dev-broker --extra otel"; do \
 		uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --quiet \

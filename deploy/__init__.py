@@ -1,1 +1,1 @@
-"""How trackly is deployed and released: the chart, the bill of materials, the pages as a site."""
+"""Deployment and release of trackly: the chart, the bill of materials, the docs as a site."""

@@ -1,7 +1,8 @@
 """Prometheus' recording and alert rules, from the objectives and the list of metrics.
 
 Both objectives are watched by how fast their error budget burns, over a long and a short window at once: the long one
-says that it matters, the short one that it still happens (Google's SRE workbook, "Alerting on SLOs", table 5-8).
+shows that the problem matters, the short one that it still exists (Google's SRE workbook, "Alerting on SLOs", table
+5-8).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 
 
 class Objective(NamedTuple):
-    """`good` and `all` are counters of a window, `{w}` in them. `budget` is the share that may fail."""
+    """`good` and `all` are counters over a window, `{w}` in their text. `budget` is the share that may fail."""
 
     record: str
     alert: str
@@ -51,11 +52,12 @@ BURNS = (
     ("1d", "2h", 3.0, "ticket"),
     ("3d", "6h", 1.0, "ticket"),
 )
-"""Long window, short window, how many times as fast as the budget allows, what to do."""
+"""Long window, short window, burn rate as a multiple of the budget, severity."""
 
 
 class Alert(NamedTuple):
-    """`lasts` is how long it must be so. `severity`: `page` wakes somebody, `ticket` waits for the day."""
+    """`lasts` is how long the condition must hold. `severity`: `page` wakes someone, `ticket` waits for business
+    hours."""
 
     name: str
     expr: str
@@ -63,7 +65,7 @@ class Alert(NamedTuple):
     severity: str
     summary: str
     label: tuple[str, str] | None = None
-    """One more, where several alerts have a name."""
+    """An additional label if several alerts have the same name."""
 
 
 ALERTS = (
@@ -112,7 +114,7 @@ ALERTS = (
         ' / sum by (namespace, stage) (rate(trackly_streams_records_total{result="taken"}[15m])) > 0.01',
         "15m",
         "ticket",
-        "More than 1 % of what stage {{ $labels.stage }} takes is rejected",
+        "More than 1 % of what stage {{ $labels.stage }} processes is rejected",
     ),
     Alert(
         "TracklyInternalErrors",
@@ -126,7 +128,7 @@ ALERTS = (
         "sum by (namespace) (trackly_streams_held_contacts) > 0",
         "10m",
         "ticket",
-        "{{ $value }} contacts wait for a yes or no to their removal",
+        "{{ $value }} contacts wait for a decision about their removal",
     ),
     Alert(
         "TracklyDelayOverdue",
@@ -140,7 +142,7 @@ ALERTS = (
         "max by (namespace, endpoint) (trackly_sinks_endpoint_failing) > 0",
         "30m",
         "ticket",
-        "Endpoint {{ $labels.endpoint }} takes no webhooks",
+        "Endpoint {{ $labels.endpoint }} accepts no webhooks",
     ),
     Alert(
         "TracklyWebhooksDead",
@@ -161,7 +163,7 @@ ALERTS = (
         "max by (namespace) (trackly_console_contacts_age_seconds) > 60",
         "5m",
         "page",
-        "What the console answers about contacts is {{ $value | humanizeDuration }} old",
+        "The console's answers about contacts are {{ $value | humanizeDuration }} old",
     ),
     Alert(
         "TracklyReadModelBehind",
@@ -183,27 +185,27 @@ ALERTS = (
         " (rate(trackly_event_loop_lag_seconds_bucket[10m]))) > 0.25",
         "10m",
         "ticket",
-        "The event loop comes back late: {{ $value | humanizeDuration }} at the 99th percentile",
+        "The event loop is late: {{ $value | humanizeDuration }} at the 99th percentile",
     ),
     Alert(
         "TracklyFilesRunOut",
         "process_open_fds / process_max_fds > 0.8 and on (namespace, job, instance) trackly_build_info",
         "10m",
         "ticket",
-        "{{ $value | humanizePercentage }} of the open files that the process may have are in use",
+        "{{ $value | humanizePercentage }} of the files that the process may open are in use",
     ),
     Alert(
         "TracklyVersionsDiffer",
         "count by (namespace) (count by (namespace, version) (trackly_build_info)) > 1",
         "2h",
         "ticket",
-        "Two versions run side by side: a rollout has stopped half way",
+        "Two versions run side by side: a rollout has stopped halfway",
     ),
 )
 
 
 def rules(runbooks: str = RUNBOOKS) -> dict[str, Any]:
-    """The document of rules. `runbooks` is where docs/operating/runbooks.md can be read."""
+    """Return the rules. `runbooks` is the address of docs/operating/runbooks.md."""
     return {
         "groups": [
             {"name": "trackly-objectives", "rules": [*_recordings(), *_burns(runbooks)]},

@@ -1,6 +1,6 @@
-"""The chart's `values.schema.json`: which environment variables it takes is what the code reads.
+"""The chart's `values.schema.json`: it accepts the environment variables that the code reads.
 
-`python -m deploy.chart_schema` writes its definitions of settings anew; the rest of the file is written by hand.
+`python -m deploy.chart_schema` regenerates its definitions of settings; the rest of the file is written by hand.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ BESIDE_SETTINGS = {
     " INFO,sinks=DEBUG",
     "TRACKLY_LOG_FORMAT": "text, or json: an object a line",
 }
-"""Read where logs are set up, before there are settings."""
+"""Variables that are read when logs are set up, before there are settings."""
 
 SHARED = {"DATABASE_URL": ""}
-"""Secrets, though their type does not say so, of services that share them: given once, passed to those."""
+"""Variables that are secrets although their type does not say so, and the services that share them."""
 
 WHERE_IT_LISTENS = tuple(
     f"{prefix}_{what}"
@@ -44,28 +44,28 @@ _REFERENCE = {"$ref": "#/definitions/secretKey"}
 
 
 def definitions() -> dict[str, Any]:
-    """JSON Schemas: `settings` and `secretSettings` of every service, `ingestSettings` and so on of each."""
+    """Return JSON Schemas: `settings` and `secretSettings` of all services, `ingestSettings` and so on of each."""
     found = {}
     every, every_secret = _meanings(BusSettings, secret=False), _meanings(BusSettings, secret=True)
     for name, settings in SERVICES.items():
         key = "" if settings is BusSettings else _key(name)
         own, own_secret = _meanings(settings, secret=False), _meanings(settings, secret=True)
         found[f"{key}Settings" if key else "settings"] = _object({**every, **own}, _VALUE)
-        # Any setting may be a secret where somebody keeps it as one.
+        # Any setting may be kept as a secret.
         secrets = {**every, **every_secret, **own, **own_secret} | (SHARED if not key else {})
         found[f"{key}SecretSettings" if key else "secretSettings"] = _object(dict.fromkeys(secrets, ""), _REFERENCE)
     return found
 
 
 def schema() -> str:
-    """The whole file as it should be, with what is written by hand as it is."""
+    """Return the whole file; parts written by hand are unchanged."""
     document = json.loads(SCHEMA.read_text("utf-8"))
     document["definitions"] |= definitions()
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def _meanings(settings: type[BusSettings], *, secret: bool) -> dict[str, str]:
-    """What a service's own settings mean, by variable name: those that are secrets, or the others."""
+    """Return the meanings of a service's own settings, by variable name: of secrets, or of the others."""
     found = dict(BESIDE_SETTINGS) if settings is BusSettings and not secret else {}
     for _, field in own_fields(settings):
         name = str(field.validation_alias)

@@ -1,4 +1,4 @@
-"""Grafana's dashboards, from the list of metrics. Each panel names what it shows; the rest is the same for all."""
+"""Grafana dashboards, from the list of metrics. Each panel names what it shows; the rest is the same for all."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ IN = 'namespace=~"$namespace"'
 EACH = "[$__rate_interval]"
 
 EXPORTER = ("kafka_brokers", "kafka_consumergroup_lag", "kafka_topic_partition_under_replicated_partition")
-"""Of kafka_exporter (https://github.com/danielqsj/kafka_exporter), for what only brokers know."""
+"""Metrics of kafka_exporter (https://github.com/danielqsj/kafka_exporter), for what only brokers know."""
 
 
 class Panel(NamedTuple):
-    """`queries` are pairs of a query and the legend of its series. `unit` is Grafana's name of it."""
+    """`queries` are pairs of a query and the legend of its series. `unit` is Grafana's name of the unit."""
 
     title: str
     unit: str
@@ -21,18 +21,18 @@ class Panel(NamedTuple):
 
 
 def rate(metric: str, by: str = "", match: str = "") -> str:
-    """Events a second of a counter, by these labels."""
+    """Return the events per second of a counter, by these labels."""
     labels = f"{IN},{match}" if match else IN
     return f"sum{f' by ({by})' if by else ''} (rate({metric}{{{labels}}}{EACH}))"
 
 
 def most(metric: str, by: str = "") -> str:
-    """The largest of a gauge, by these labels."""
+    """Return the largest value of a gauge, by these labels."""
     return f"max{f' by ({by})' if by else ''} ({metric}{{{IN}}})"
 
 
 def quantiles(metric: str, match: str = "", by: str = "") -> tuple[tuple[str, str], ...]:
-    """The usual quantiles of a histogram."""
+    """Return the usual quantiles of a histogram."""
     labels = f"{IN},{match}" if match else IN
     named = f"{{{{{by}}}}} " if by else ""
     groups = f"le, {by}" if by else "le"
@@ -148,12 +148,12 @@ DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
                 ((rate("trackly_streams_removals_held_total", "reason"), "{{reason}}"),),
             ),
             Panel(
-                "Codes that no table has",
+                "Codes that are in no table",
                 "wps",
                 ((rate("trackly_streams_unknown_codes_total", "provider"), "{{provider}}"),),
             ),
             Panel(
-                "Messages that are waited for",
+                "Messages awaited",
                 "short",
                 ((f"sum (trackly_streams_waiting_messages{{{IN}}})", "waiting"),),
             ),
@@ -177,7 +177,7 @@ DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
                 ),
             ),
             Panel(
-                "Endpoints that take nothing",
+                "Endpoints that accept nothing",
                 "short",
                 (
                     (
@@ -289,7 +289,7 @@ DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
 
 
 def dashboard(name: str) -> dict[str, Any]:
-    """A dashboard as Grafana imports it."""
+    """Return a dashboard in Grafana's import format."""
     title, panels = DASHBOARDS[name]
     variables = [_datasource(), _variable("namespace", "trackly_build_info")]
     if any("$endpoint" in query for panel in panels for query, _ in panel.queries):

@@ -1,6 +1,6 @@
-"""`python -m deploy.monitoring` writes the rules and the dashboards anew.
+"""`python -m deploy.monitoring` regenerates the rules and the dashboards.
 
-With an argument, links of alerts lead to the runbooks at that address instead of to the file in this repository.
+With an argument, alerts link to the runbooks at that address instead of to the file in this repository.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HEAD = "# Written by `python -m deploy.monitoring [ADDRESS OF THE RUNBOOKS]`.\n
 
 
 def files(runbooks: str = RUNBOOKS) -> dict[Path, str]:
-    """Texts by path."""
+    """Return texts by path."""
     return {
         HERE / "prometheus" / "rules.yaml": _HEAD + yaml.safe_dump(rules(runbooks), sort_keys=False, width=1_000),
         **{

@@ -1,7 +1,7 @@
-"""Makes what is released into dist/, and says what could not be made: `make release-check`.
+"""Builds the release files in dist/, and reports what could not be built: `make release-check`.
 
 Wheel, chart, bill of materials (CycloneDX, of requirements.lock) and image; their checksums; signatures by cosign. Exit
-code 1 when something is missing or the version is not the same everywhere.
+code 1 if something is missing or the versions differ.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ CHART = ROOT / "deploy" / "helm" / "trackly"
 
 
 PINNED = re.compile(r"\S+@sha256:[0-9a-f]{64}")
-"""A base image by its digest: what it is cannot change."""
+"""A base image by its digest, which cannot change."""
 
 
 class Missing(Exception):
-    """Something could not be made. The message says what it takes."""
+    """Something could not be built. The message says what is needed."""
 
 
 def version() -> str:
-    """The version of the package."""
+    """Return the version of the package."""
     found: str = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     return found
 
 
 def check_versions() -> None:
-    """Raises Missing where chart or changelog are of another version."""
+    """Raise Missing if the chart or the changelog has another version."""
     chart = re.findall(r"^(?:version|appVersion): (.+)$", (CHART / "Chart.yaml").read_text("utf-8"), re.MULTILINE)
     if set(chart) != {version()}:
         raise Missing(f"Chart.yaml says {', '.join(chart)}, pyproject.toml {version()}: make them the same")
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
     if not re.search(rf"^## {re.escape(version())}( |$)", changelog, re.MULTILINE):
         raise Missing(
-            f"{version()} is not released: CHANGELOG.md has its changes under `## Unreleased`. A release names that"
-            f" section `## {version()} (YYYY-MM-DD)` and gets a section in docs/operating/upgrade.md"
+            f"{version()} is not released: its changes are under `## Unreleased` in CHANGELOG.md. A release renames "
+            f"that section to `## {version()} (YYYY-MM-DD)` and adds a section to docs/operating/upgrade.md"
         )
 
 
 def wheel(into: Path) -> Path:
-    """Build the wheel with what the venv has; nothing is fetched."""
-    # setuptools packs what an earlier build has left there, files too that are gone.
+    """Build the wheel with the venv's tools; nothing is downloaded."""
+    # setuptools would include leftovers of an earlier build, even deleted files.
     shutil.rmtree(ROOT / "build" / "lib", ignore_errors=True)
     run(
         sys.executable,
@@ -68,7 +68,7 @@ def wheel(into: Path) -> Path:
 
 
 def bill_of_materials(into: Path) -> Path:
-    """Write what requirements.lock pins, with hashes, as CycloneDX 1.6, which the tool validates."""
+    """Write the pinned requirements of requirements.lock, with hashes, as CycloneDX 1.6, validated by the tool."""
     path = into / f"trackly-{version()}.cdx.json"
     tool = Path(sys.executable).with_name("cyclonedx-py")
     if not tool.exists():
@@ -87,10 +87,10 @@ def chart(into: Path) -> Path:
 
 
 def image(into: Path) -> Path:
-    """Build the image and write it down as an archive."""
+    """Build the image and save it as an archive."""
     docker = tool("docker", "the image")
     if subprocess.run([docker, "info"], capture_output=True).returncode != 0:
-        raise Missing("no Docker engine runs: the image was NOT built")
+        raise Missing("no Docker engine is running: the image was NOT built")
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     name, path = f"trackly:{version()}", into / f"trackly-{version()}.image.tar"
     arguments = {"VERSION": version(), "REVISION": commit, "PYTHON_IMAGE": base(docker)}
@@ -111,7 +111,7 @@ def base(docker: str) -> str:
     given = os.environ.get("PYTHON_IMAGE", "")
     if given:
         if not PINNED.fullmatch(given):
-            raise Missing(f"PYTHON_IMAGE={given} has no digest: name it as NAME@sha256:...")
+            raise Missing(f"PYTHON_IMAGE={given} has no digest: write NAME@sha256:...")
         return given
     match = re.search(r"^ARG PYTHON_IMAGE=(\S+)$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
     assert match is not None
@@ -119,19 +119,19 @@ def base(docker: str) -> str:
     done = subprocess.run(asked, capture_output=True, text=True)
     pinned = f"{match[1]}@{done.stdout.strip()}"
     if done.returncode or not PINNED.fullmatch(pinned):
-        raise Missing(f"the registry does not tell the digest of {match[1]}: set PYTHON_IMAGE={match[1]}@sha256:...")
+        raise Missing(f"the registry does not return the digest of {match[1]}: set PYTHON_IMAGE={match[1]}@sha256:...")
     return pinned
 
 
 def sign(path: Path) -> Path:
-    """Sign a file by cosign; the bundle lies beside it."""
+    """Sign a file with cosign; the bundle is written next to it."""
     bundle = path.with_name(f"{path.name}.sigstore.json")
     run(tool("cosign", "signatures"), "sign-blob", "--yes", "--bundle", bundle, path)
     return bundle
 
 
 def checksums(made: list[Path], into: Path) -> Path:
-    """SHA256SUMS, as `sha256sum --check` reads it."""
+    """Return the content of SHA256SUMS, for `sha256sum --check`."""
     path = into / "SHA256SUMS"
     lines = [f"{hashlib.sha256(each.read_bytes()).hexdigest()}  {each.name}\n" for each in made]
     path.write_text("".join(lines), "utf-8")
@@ -139,7 +139,7 @@ def checksums(made: list[Path], into: Path) -> Path:
 
 
 def tool(name: str, what: str) -> str:
-    """Path of a program. Raises Missing."""
+    """Return the path of a program. Raises Missing."""
     found = shutil.which(name)
     if found is None:
         raise Missing(f"{name} is not on this machine: {what} NOT made")
@@ -147,14 +147,14 @@ def tool(name: str, what: str) -> str:
 
 
 def run(*command: str | Path) -> None:
-    """Run a program to its end. Raises Missing with its last words."""
+    """Run a program. Raises Missing with the end of its output."""
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=ROOT)
     if done.returncode != 0:
         raise Missing(f"{Path(command[0]).name} failed: {(done.stderr or done.stdout).strip()[-500:]}")
 
 
 def main() -> int:
-    """Make all that can be made; 1 when something is missing."""
+    """Build everything possible; returns 1 if something is missing."""
     shutil.rmtree(DIST, ignore_errors=True)
     DIST.mkdir()
     made: list[Path] = []

@@ -1,7 +1,8 @@
-"""`python -m deploy.sdk [LANGUAGE...]`, as `make sdk`: clients of the console's API, made of its OpenAPI document.
+"""`python -m deploy.sdk [LANGUAGE...]`, or `make sdk`: generates clients of the console's API from its OpenAPI
+document.
 
-They are written to build/sdk/LANGUAGE, beside the document; nothing of them lies in the tree. The generator, OpenAPI
-Generator, comes from Maven Central once, and runs on the Java of the extra `dev-broker`.
+They are written to build/sdk/LANGUAGE, next to the document, and are not part of the repository. OpenAPI Generator is
+downloaded from Maven Central once, and runs on the Java of the extra `dev-broker`.
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ from console.app import openapi
 
 GENERATOR = "org.openapitools:openapi-generator-cli:7.25.0"
 TIMEOUT = 540
-"""Seconds that one language may take: half a minute of processor time, on a machine that does other work."""
+"""Seconds that one language may take: half a minute of processor time, on a busy machine."""
 
 _ONLY_SOURCES = "apiTests=false,modelTests=false,apiDocs=false,modelDocs=false"
 
 
 class GenerationFailed(Exception):
-    """A client could not be made. The message says why."""
+    """A client could not be generated. The message says why."""
 
 
 @dataclass(frozen=True)
 class Language:
-    """How a language's client is made: by which of the generator's templates, with which properties."""
+    """How a language's client is generated: the generator's template and its properties."""
 
     template: str
     properties: dict[str, str]
@@ -55,7 +56,7 @@ LANGUAGES = {
 
 
 def document() -> str:
-    """The console's OpenAPI document. Its integers have 64 bits, which generators otherwise take for 32."""
+    """Return the console's OpenAPI document. Its integers are marked as 64 bits; by default, generators assume 32."""
     return json.dumps(_with_long_integers(openapi()), indent=2) + "\n"
 
 
@@ -92,7 +93,7 @@ def generate(names: list[str], out: Path) -> None:
 
 
 def _beside_constructors() -> str:
-    """Other names for schemas such as NewEndpoint, which in Go would be that of the constructor of Endpoint."""
+    """Return new names for schemas such as NewEndpoint, which in Go is the name of Endpoint's constructor."""
     names = openapi()["components"]["schemas"]
     taken = [name for name in names if f"New{name}" in names]
     return ",".join(f"New{name}={name}Request" for name in taken)
@@ -107,14 +108,14 @@ def _jar() -> Path:
         return Path(context.create_dependency(Coordinate.parse(GENERATOR)).artifact.resolve())
     except (OSError, RuntimeError, SyntaxError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise JarsUnavailable(f"{GENERATOR} cannot be fetched from Maven Central: {reason}") from error
+        raise JarsUnavailable(f"{GENERATOR} cannot be downloaded from Maven Central: {reason}") from error
 
 
 def main() -> int:
-    """Exit code 1 where a client could not be made, 2 for a language that is not known."""
+    """Exit code 1 if a client could not be generated, 2 for an unknown language."""
     names = sys.argv[1:] or list(LANGUAGES)
     if unknown := sorted(set(names) - set(LANGUAGES)):
-        print(f"{', '.join(unknown)}: not known here; there are {', '.join(LANGUAGES)}", file=sys.stderr)
+        print(f"{', '.join(unknown)}: unknown; known are {', '.join(LANGUAGES)}", file=sys.stderr)
         return 2
     out = Path("build/sdk")
     try:

@@ -1,7 +1,7 @@
-"""The pages of docs/ as a site with search, and `llms.txt`: `python -m deploy.site`. Fails on links that lead nowhere.
+"""Builds docs/ as a searchable site with an `llms.txt`: `python -m deploy.site`. Fails on broken links.
 
-Pages lie in the repository and link to its files. On the site those links go to `repo_url` of zensical.toml, or are no
-links where that is not set.
+Pages link to files of the repository. On the site, those links lead to `repo_url` of zensical.toml, or become text if
+it is not set.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ CONFIG = Path(__file__).with_name("zensical.toml")
 BUILD = ROOT / "build" / "site"
 
 LINK = re.compile(r"(?<!!)\[([^\[\]]*(?:\[[^\[\]]*\][^\[\]]*)*)\]\((?!\w+:)([^()#\s]*)(#[^()\s]*)?\)")
-"""A link of Markdown to somewhere in the repository: its text, path and anchor."""
+"""A Markdown link into the repository: its text, path, and anchor."""
 
 _FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 
 
 def project() -> dict[str, Any]:
-    """What zensical.toml says."""
+    """Return the settings in zensical.toml."""
     found: dict[str, Any] = tomllib.loads(CONFIG.read_text("utf-8"))["project"]
     return found
 
 
 def sections(nav: list[Any], section: str = "") -> Iterator[tuple[str, str]]:
-    """Section and page, by its path under docs/, in the order of the navigation; sections in sections are one."""
+    """Yield section and page (its path in docs/), in the order of the navigation; nested sections are flattened."""
     for entry in nav:
         if isinstance(entry, str):
             yield section, entry
@@ -43,13 +43,13 @@ def sections(nav: list[Any], section: str = "") -> Iterator[tuple[str, str]]:
 
 
 def links(text: str) -> Iterator[tuple[str, str]]:
-    """Path and anchor of each link of a page to somewhere in the repository; code has none."""
+    """Yield path and anchor of each link of a page into the repository; code has none."""
     for match in LINK.finditer(_FENCE.sub("", text)):
         yield match[2], (match[3] or "")[1:]
 
 
 def staged(page: Path, text: str, repo_url: str | None) -> str:
-    """A page as the site has it: links to what is not a page or file of docs/ lead to the repository, or are text."""
+    """Return a page for the site: links that leave docs/ lead to the repository, or become text."""
 
     def placed(match: re.Match[str]) -> str:
         target = (page.parent / match[2]).resolve()
@@ -61,13 +61,13 @@ def staged(page: Path, text: str, repo_url: str | None) -> str:
 
 
 def title_and_start(text: str) -> tuple[str, str]:
-    """The title of a page and the paragraph below it, without links."""
+    """Return the title of a page and the paragraph below it, without links."""
     head, *paragraphs = re.sub(r"\A(<!--.*?-->\s*)+", "", text, flags=re.DOTALL).split("\n\n")
     return head.strip().removeprefix("# "), " ".join(LINK.sub(r"\1", paragraphs[0]).split())
 
 
 def llms(config: dict[str, Any]) -> str:
-    """The text of `llms.txt` (llmstxt.org): every page of the navigation, as Markdown, with what it is about."""
+    """Return the text of `llms.txt` (llmstxt.org): every page of the navigation, as Markdown, with a summary."""
     lines = [f"# {config['site_name']}", "", f"> {config['site_description']}"]
     before = ""
     for section, path in sections(config["nav"]):
@@ -81,7 +81,7 @@ def llms(config: dict[str, Any]) -> str:
 
 
 def build(into: Path = BUILD) -> int:
-    """Build the site anew; the exit code of zensical, which is not 0 when a link or an anchor leads nowhere."""
+    """Rebuild the site; returns zensical's exit code, which is not 0 if a link or an anchor is broken."""
     config = project()
     shutil.rmtree(into, ignore_errors=True)
     shutil.copytree(DOCS, into / "docs")

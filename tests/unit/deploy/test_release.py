@@ -63,7 +63,7 @@ def test_one_version_everywhere_is_released(tree: Path) -> None:
 @pytest.mark.parametrize("text", ["## Unreleased\n\n- Something\n", "## 1.2.30 (2026-12-01)\n", "### 1.2.3\n"])
 def test_what_has_no_section_of_its_own_is_not_released(tree: Path, text: str) -> None:
     (tree / "CHANGELOG.md").write_text(text, "utf-8")
-    with pytest.raises(release.Missing, match=r"^1\.2\.3 is not released: .* A release names that section"):
+    with pytest.raises(release.Missing, match=r"^1\.2\.3 is not released: .* A release renames that section"):
         release.check_versions()
 
 

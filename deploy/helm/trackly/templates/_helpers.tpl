@@ -1,6 +1,6 @@
-{{/* What there is of each service that no value changes. `state`: it keeps a directory; `stable`: its pods have names
-that stay, which are its consumers' names in their groups; `database`: it reads DATABASE_URL; `public`: it is there for
-more than monitoring; `prefix`: of the settings of where it listens. */}}
+{{/* Facts about each service that no value changes. `state`: it keeps a directory; `stable`: its pods have stable
+names, which identify its consumers in their groups; `database`: it reads DATABASE_URL; `public`: it serves
+more than monitoring; `prefix`: of its settings for listening. */}}
 {{- define "trackly.services" -}}
 ingest: {name: ingest, port: 8080, prefix: TRACKLY_INGEST, public: true}
 streams: {name: streams, port: 8082, prefix: TRACKLY_STREAMS, stable: true, state: true}
@@ -169,7 +169,7 @@ volumeMounts: {{- include "trackly.mounts" . | nindent 2 }}
 {{- toYaml (mergeOverwrite $security (deepCopy .Values.podSecurityContext)) -}}
 {{- end }}
 
-{{/* What the values must say together; what each must be is in values.schema.json. */}}
+{{/* Checks of combinations of values; values.schema.json checks each one. */}}
 {{- define "trackly.check" -}}
 {{- $v := .Values -}}
 {{- if not $v.settings.KAFKA_BOOTSTRAP_SERVERS -}}
