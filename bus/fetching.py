@@ -1,14 +1,14 @@
-"""How long a fetch waits on the broker for more: as the load is.
+"""Adapts how long a fetch waits on the broker for more records to the load.
 
-A fetch costs the client and the broker about a millisecond each, whatever is in it. At some hundred records a second
-one that is answered at the first record brings one or two. So a worker's fetch that follows one which brought something
-waits for FULL bytes, a few milliseconds at most: where there is a backlog they are there at once.
+A fetch costs the client and the broker about a millisecond each, whatever it contains. At a few hundred records a
+second, a fetch that is answered at the first record returns one or two. So after a fetch that returned records, a
+worker's next fetch waits for FULL bytes, a few milliseconds at most; with a backlog, it is answered at once.
 
-Where nothing comes, the broker holds a request for seconds, and answers it at the first record all the same: what comes
-alone never waits. It answers the requests of a connection one after the other, so one that it may hold for long has a
-connection of its own (`bus/clients.py`).
+While nothing arrives, the broker holds a request for seconds, but still answers it at the first record: a single record
+never waits. A broker answers the requests of a connection one after the other, so a request that may be held for long
+has its own connection (`bus/clients.py`).
 
-Private API of aiokafka 0.14.0 is used in this file only; `tests/unit/bus/test_fetching.py` fails when a new version no
+Private API of aiokafka 0.14.0 is used only in this file; `tests/unit/bus/test_fetching.py` fails if a new version no
 longer calls it.
 """
 
@@ -29,10 +29,10 @@ WAIT_MS = 8
 """Milliseconds to wait for them."""
 
 USUAL_WAIT_MS = 500
-"""How long a broker holds a request for records that has none, unless it is told otherwise: aiokafka's own."""
+"""Milliseconds that a broker without records holds a request by default: aiokafka's own value."""
 
 QUIET_WAIT_MS = 5_000
-"""How long it holds one that follows such a request."""
+"""Milliseconds that it holds the request after such a request."""
 
 
 def is_held(request: Any) -> bool:
@@ -41,15 +41,15 @@ def is_held(request: Any) -> bool:
 
 
 class _Fetcher(Fetcher):  # type: ignore[misc]
-    """A fetcher whose requests are held by a broker that has nothing."""
+    """A fetcher whose requests are held by brokers without records."""
 
     _pending_tasks: set[asyncio.Task[Any]]
 
     _quiet: set[int]
-    """Brokers that held their last request for the usual time, and had nothing."""
+    """Brokers that held their last request for the usual time and had no records."""
 
     _assignment: Any
-    """Of which that is known."""
+    """Brokers for which that is known."""
 
     def _get_actions_per_node(self, assignment: Any) -> Any:
         actions = super()._get_actions_per_node(assignment)
@@ -61,23 +61,23 @@ class _Fetcher(Fetcher):  # type: ignore[misc]
         return actions
 
     def _ask(self, assignment: Any, node: int, request: Any) -> None:
-        """Say how long a broker may take."""
+        """Set how long a broker may take."""
         if node in self._quiet and self._is_whole(assignment, node, request):
             request._min_bytes, request._max_wait_ms = 1, QUIET_WAIT_MS
 
     def _is_whole(self, assignment: Any, node: int, request: Any) -> bool:
-        """Whether a request is for all that this broker has. What is left out, being paused or not taken yet, could
-        be asked for only when the request is answered.
+        """Whether a request covers all partitions that this broker leads. Partitions that are left out, because they
+        are paused or not yet consumed, could only be requested after the answer.
         """
         asked = sum(len(partitions) for _, partitions in request.topics)
         led = sum(self._select_read_replica(tp) == node for tp in assignment.tps)
         return bool(asked == led)
 
     async def close(self) -> None:
-        """Ask for nothing more.
+        """Stop fetching.
 
-        While a request that failed waits to be tried again, aiokafka's own `close` ends in CancelledError, and the
-        consumer's connections stay open.
+        While a failed request waits for its retry, aiokafka's own `close` would end in CancelledError and leave the
+        consumer's connections open.
         """
         self._fetch_task.cancel()
         await asyncio.gather(self._fetch_task, return_exceptions=True)
@@ -121,7 +121,7 @@ class _FollowingFetcher(_Fetcher):
 
 
 class Consumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]
-    """A consumer that asks seldom while nothing comes."""
+    """A consumer that sends few requests while nothing arrives."""
 
     _fetcher_class: type[_Fetcher] = _Fetcher
 

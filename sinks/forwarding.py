@@ -1,8 +1,8 @@
-"""Raw forwarding: a list's own URLs get the provider's raw item of each delivery report and reply.
+"""Raw forwarding: a list's own URLs get each delivery report and reply as the provider sent it.
 
-Each item is sent once, unsigned, with its own content type: no retry, no record of it. It is a consumer of its own, in
-a group of its own, beside the webhooks and never in their way. Every host has a few requests at a time and a bounded
-queue; what does not fit is dropped and counted, so a dead target costs nobody else anything.
+Each item is sent once, unsigned, with its own content type: it is neither retried nor recorded. Forwarding has its own
+consumer and group, so it never delays webhooks. Each host has a few requests at a time and a bounded queue; items that
+do not fit are dropped and counted, so a dead host affects no other.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from sinks.webhooks.signed_post import Post
 log = logging.getLogger(__name__)
 
 TOPICS = ("receipts", "inbound")
-"""What is forwarded (short names of the catalogue)."""
+"""Topics that are forwarded (catalogue short names)."""
 
 PER_HOST = 8
-"""Requests to one host at a time."""
+"""Maximum concurrent requests to one host."""
 
 WAITING_ITEMS, WAITING_BYTES = 1_000, 1 << 20
-"""What may wait for one host."""
+"""Maximum items that wait for one host."""
 
 TOTAL_BYTES = 64 << 20
-"""What may wait for all hosts together."""
+"""Maximum items that wait for all hosts together."""
 
 LAST_SECONDS = 5.0
-"""How long items under way are waited for when the process stops."""
+"""Seconds to wait for items in progress when the process stops."""
 
 
 class Item(NamedTuple):
-    """One raw item and where it goes."""
+    """One raw item, and its destination."""
 
     url: str
     content_type: str
@@ -55,7 +55,7 @@ class Item(NamedTuple):
 
 
 def target_of(report: Receipt | InboundMessage, accounts: Accounts) -> Item | None:
-    """Where a report's raw item goes, or None when its list wants none."""
+    """Return the destination of a report's raw item, or None if its list has none."""
     number = list_of(report, None, accounts.known_lists(report.account)).list_number
     config = None if number is None else accounts.lists_of(report.account).get(number)
     url = None if config is None else _url_for(report, config)
@@ -76,7 +76,7 @@ class _Host:
 
 
 class Hosts:
-    """Sends items, a few at a time to each host, in the order in which they came. `counts` are by outcome."""
+    """Sends items, a few at a time to each host, in the order of arrival. `counts` are by outcome."""
 
     def __init__(self, post: Post) -> None:
         self.counts: Counter[str] = Counter()
@@ -86,7 +86,7 @@ class Hosts:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def offer(self, item: Item) -> None:
-        """Send an item soon, or drop it."""
+        """Queue an item, or drop it."""
         name = _host_of(item.url)
         host = self._hosts.setdefault(name, _Host())
         size = len(item.body)
@@ -105,7 +105,7 @@ class Hosts:
             task.add_done_callback(self._tasks.discard)
 
     async def finish(self, timeout: float) -> None:
-        """Wait for what is under way, for at most `timeout` seconds."""
+        """Wait for items in progress, for at most `timeout` seconds."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout)
         for task in self._tasks:
@@ -133,7 +133,7 @@ def _host_of(url: str) -> str:
 
 
 class Forwarding:
-    """The sink. It begins to read when a list wants something, so where nothing is forwarded it costs nothing."""
+    """The sink. It begins to read once a list has a forward URL, so it costs nothing where nothing is forwarded."""
 
     topics = TOPICS
     alone = False
@@ -150,12 +150,12 @@ class Forwarding:
         self._wanting: set[bytes] = set()
 
     async def wanted(self) -> None:
-        """Return when a list wants something."""
+        """Return once a list has a forward URL."""
         self.on_change("config_lists", "")
         await self._wanted.wait()
 
     def on_change(self, topic: str, key: str) -> None:
-        """A setting was written or deleted. For `AccountsReader.on_change`."""
+        """Handle a written or deleted setting. For `AccountsReader.on_change`."""
         if topic != "config_lists":
             return
         self._wanting = {
@@ -174,20 +174,20 @@ class Forwarding:
             self._positions[partition] = records[-1].offset + 1
 
     def settled(self) -> Positions:
-        """What is read counts as sent: each item goes out once, and none again."""
+        """Return the offsets of everything read, which counts as sent: no item is sent twice."""
         return dict(self._positions)
 
     async def hand_over(self) -> Positions:
-        """What waits is sent here all the same."""
+        """Return the offsets of everything read; waiting items are still sent here."""
         positions, self._positions = self._positions, {}
         return positions
 
     async def stop(self) -> None:
-        """Finish what is under way, a few seconds at most."""
+        """Finish items in progress, for a few seconds at most."""
         await self.hosts.finish(LAST_SECONDS)
 
     def forward(self, record: FetchedRecord) -> None:
-        """Forward a record of Kafka, if its list wants it. What cannot be read was rejected by others already."""
+        """Forward a Kafka record if its list has a forward URL. Unreadable records were already rejected elsewhere."""
         if not self._may_be_wanted(record.key) or self._clock.now_ms() - record.timestamp > OLDEST_MS:
             return
         try:
@@ -204,13 +204,14 @@ class Forwarding:
             self.hosts.offer(item)
 
     def _may_be_wanted(self, key: bytes | None) -> bool:
-        # `account:recipient`; a report without a recipient has its provider's name there, and says its account inside.
+        # `account:recipient`; a report without a recipient has its provider's name there, and its account in the
+        # record.
         owner = (key or b"").partition(b":")[0]
         return owner in self._wanting or owner.decode("utf-8", "replace") in PROVIDERS
 
 
 def sink(parts: SinkParts) -> Forwarding:
-    """The sink of the service."""
+    """Return the service's sink."""
     made = Forwarding(parts.accounts, parts.codec, parts.post, parts.clock)
     parts.on_setting.append(made.on_change)
     parts.health.export("forwarded", lambda: {(outcome,): count for outcome, count in made.hosts.counts.items()})

@@ -7,11 +7,11 @@ import asyncio
 from bus.clock import SystemClock
 
 START = 1_705_314_600_000
-"""Wall time in ms at which a moved clock stands when its `now` is 0."""
+"""Wall time in ms of a manual clock whose `now` is 0."""
 
 
 class MovedClock:
-    """Stands still at `now`, in seconds or whatever its reader takes it for, until a test moves it."""
+    """Stands still at `now`, in seconds or whatever unit its reader assumes, until a test moves it."""
 
     def __init__(self, now: float = 0.0) -> None:
         self.now = now
@@ -35,7 +35,7 @@ class MovedClock:
         await future
 
     async def move(self, seconds: float) -> None:
-        """Let so many seconds pass, and let everything happen that happens by then."""
+        """Let this many seconds pass, and run everything that becomes due."""
         await settled()
         self.now += seconds
         due = [future for at, future in self._sleepers if at <= self.now]
@@ -47,7 +47,7 @@ class MovedClock:
 
 
 class ShiftedClock(SystemClock):
-    """The system's clocks, for tests on a real Kafka: time that has `passed`, and a wall clock `stepped` ahead."""
+    """The system's clocks, for tests on a real Kafka, with `passed` time added and the wall clock `stepped` ahead."""
 
     passed = 0.0
     stepped = 0.0
@@ -60,6 +60,6 @@ class ShiftedClock(SystemClock):
 
 
 async def settled() -> None:
-    """Let everything run that can run."""
+    """Run every task that can run."""
     for _ in range(20):
         await asyncio.sleep(0)

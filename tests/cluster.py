@@ -1,4 +1,4 @@
-"""The services as processes of their own, on the tests' broker: started, killed and stopped by a test."""
+"""The services as separate processes on the tests' broker, started, killed, and stopped by a test."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from trackly.commands.up.supervisor import Service
 CODEC = Codec(FolderRegistry())
 R = TypeVar("R", bound=Record)
 LINES = 300
-"""How much of the log of a service stands in the message of a test that it fails: its end and what led to it."""
+"""Lines of a service's log in the message of a failed test: its end, and what led to it."""
 
 
 class Cluster:
-    """Processes of one test. Use it in a `with` block: what still runs is killed at the end."""
+    """Processes of one test. Use it in a `with` block, which kills at its end whatever still runs."""
 
     def __init__(self, settings: BusSettings, directory: Path, **environment: str) -> None:
         self.settings = settings
@@ -69,11 +69,11 @@ class Cluster:
             service.stop()
 
     def console(self, name: str) -> str:
-        """Base URL of a console that was started."""
+        """Return the base URL of a started console."""
         return f"http://127.0.0.1:{self.services[name].health_port}"
 
     async def make_key(self, account: str | None) -> str:
-        """A new API key of an account, or of all."""
+        """Return a new API key for an account, or for all."""
         key, text = new_key(account, f"{account or 'all'} key")
         producer = Producer(self.settings)
         await producer.start()
@@ -82,14 +82,14 @@ class Cluster:
         return text
 
     async def configure(self, configs: list[Config]) -> None:
-        """Write accounts, lists and endpoints."""
+        """Write accounts, lists, and endpoints."""
         producer = Producer(self.settings)
         await producer.start()
         await write_configs(producer, self.settings, CODEC, configs)
         await producer.stop()
 
     def start(self, *names: str) -> None:
-        """Start services: `ingest`, `streams-1`, `console-2`... What stands before the number says what runs."""
+        """Start services: `ingest`, `streams-1`, `console-2`... The part before the number names the service."""
         for name in names:
             service = self.services.get(name)
             if service is None:
@@ -105,11 +105,11 @@ class Cluster:
         return run_trackly(arguments, {**self.environment, **changes})
 
     def kill(self, name: str) -> None:
-        """SIGKILL, and wait until it is gone."""
+        """Send SIGKILL, and wait for the end."""
         self._end(name, signal.SIGKILL)
 
     def freeze(self, name: str) -> None:
-        """SIGSTOP: the process is there and does nothing, as on a machine that is out of breath."""
+        """Send SIGSTOP: the process exists but does nothing, as on an overloaded machine."""
         self.services[name].signal(signal.SIGSTOP)
 
     def thaw(self, name: str) -> None:
@@ -117,19 +117,19 @@ class Cluster:
         self.services[name].signal(signal.SIGCONT)
 
     def stop(self, name: str) -> None:
-        """SIGTERM, and wait until it has finished its work."""
+        """Send SIGTERM, and wait until it has finished its work."""
         self._end(name, signal.SIGTERM)
         code = self.services[name].process.returncode  # type: ignore[union-attr]
         assert code in (0, -signal.SIGTERM), f"{name} ended with {code}:\n{self.services[name].last_lines(LINES)}"
 
     def revive(self) -> None:
-        """Start again what has ended by itself, as an orchestrator does."""
+        """Restart processes that ended by themselves, as an orchestrator does."""
         for service in self.services.values():
             if not service.is_alive():
                 service.start()
 
     def standstill(self) -> str:
-        """What each service that runs says of itself, and what its tasks wait for, for an error message."""
+        """Return the health of each running service and what its tasks wait for, for an error message."""
         running = {name: service for name, service in self.services.items() if service.is_alive()}
         for service in running.values():
             service.signal(signal.SIGUSR2)
@@ -137,7 +137,7 @@ class Cluster:
         return "\n".join(f"{name}: {ask(s.health_port)}\n{s.last_lines(80)}" for name, s in running.items())
 
     def wait_ready(self, timeout: float = PATIENCE) -> None:
-        """Wait until all services that run are ready."""
+        """Wait until all running services are ready."""
         deadline = time.monotonic() + timeout
         waiting = list(self.services.values())
         while waiting:
@@ -149,7 +149,7 @@ class Cluster:
             time.sleep(0.1)
 
     def records(self, topic: str) -> list[Record]:
-        """Everything on a topic (catalogue short name), partition by partition."""
+        """Return all records of a topic (catalogue short name), partition by partition."""
         return [CODEC.decode(record.value) for record in self.stored(topic)]
 
     def stored(self, topic: str) -> list[Any]:
@@ -168,7 +168,7 @@ class Cluster:
         asyncio.run(write())
 
     def wait_for(self, topic: str, kind: type[R], about: str, count: int = 1, timeout: float = PATIENCE) -> list[R]:
-        """Records of a topic in which a text stands, in order, once there are so many."""
+        """Wait for `count` records of a topic that contain a text, and return them in order."""
         deadline = time.monotonic() + timeout
         while True:
             found = [r for r in self.records(topic) if isinstance(r, kind) and about in repr(r)]
@@ -178,7 +178,7 @@ class Cluster:
             time.sleep(0.2)
 
     def ended(self) -> str:
-        """What the services that do not run said last, for the message of a test that waits in vain."""
+        """Return the last lines of ended services, for the message of a test that waits in vain."""
         gone = [service for service in self.services.values() if not service.is_alive()]
         return "".join(f"\n{service.name} has ended:\n{service.last_lines(LINES)}" for service in gone)
 
@@ -217,7 +217,7 @@ def stored(settings: BusSettings, topic: str) -> list[Any]:
 
 
 def made_anew(settings: BusSettings, topic: str) -> None:
-    """Delete a topic (catalogue short name) and make it again."""
+    """Delete and recreate a topic (catalogue short name)."""
     name = settings.catalogue[topic].name
     with Admin(settings, PATIENCE) as admin:
         client: Any = admin._client
@@ -233,7 +233,7 @@ def made_anew(settings: BusSettings, topic: str) -> None:
 def running(
     broker: str, directory: Path, prefix: str, configs: Sequence[Config], *services: str, **environment: str
 ) -> Iterator[Cluster]:
-    """A cluster with topics of its own and these settings, once these services are ready."""
+    """Yield a cluster with its own topics and these settings, once these services are ready."""
     settings = BusSettings(
         bootstrap_servers=broker, topic_prefix=f"{prefix}{free_port()}.", partitions=4, data_dir=directory
     )

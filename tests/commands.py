@@ -1,4 +1,4 @@
-"""What tests of the command share: its output, and records for it to find."""
+"""Shared by tests of the command: its output, and records for it to find."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _one_at_a_time = Lock()
 def run_trackly(arguments: tuple[str, ...], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run the command to its end: the first of each group (`contact`, `topics`...) as a process, as people do.
 
-    The others run in this process, with the same output and exit code: what a process costs is its imports.
+    The others run in this process, with the same output and exit code, which saves the imports of a process.
     """
     if arguments[0] in _seen_as_process:
         return _run_here(arguments, environment)
@@ -53,13 +53,13 @@ def run_trackly(arguments: tuple[str, ...], environment: Mapping[str, str]) -> s
 
 
 def _run_here(arguments: tuple[str, ...], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    # In a thread of its own: the caller may be in an event loop, and commands have theirs.
+    # In a thread of its own: the caller may be in an event loop, and commands run their own.
     with _one_at_a_time, ThreadPoolExecutor(1) as thread:
         return thread.submit(_captured, arguments, environment).result()
 
 
 def _captured(arguments: tuple[str, ...], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    # Files, and not buffers: the command asks whether anybody reads its output.
+    # Files rather than buffers: the command checks whether anyone reads its output.
     with (
         Path(os.devnull).open(encoding="utf-8") as nothing,
         TemporaryFile("w+", encoding="utf-8") as out,
@@ -91,7 +91,7 @@ def _exit_code() -> int:
 
 @contextmanager
 def _new_process() -> Iterator[None]:
-    """The root logger, and the keys of secrets, as a new process has them."""
+    """Reset the root logger and the secret keys to the state of a new process."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     root.handlers[:] = []

@@ -1,4 +1,4 @@
-"""What tests share: a broker once a session, and for each test a topic prefix and settings of its own."""
+"""Shared fixtures: a broker per session, and a topic prefix and settings per test."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--broker",
         choices=["embedded", "testcontainers", "env"],
-        help="where tests find Kafka; by default KAFKA_BOOTSTRAP_SERVERS if set, else an embedded broker",
+        help="where tests find Kafka; by default KAFKA_BOOTSTRAP_SERVERS if set, or else an embedded broker",
     )
 
 
 MEMORY = Path("/dev/shm")
 ENOUGH = 8 << 30
-"""Bytes that must be free in memory for the files of all tests to be put there."""
+"""Bytes of memory that must be free for the files of all tests to be put there."""
 
 
 def pytest_configure() -> None:
-    """Let processes that tests start be interrupted, also where a shell has begun the tests in the background.
+    """Let processes that tests start be interrupted, even if a shell started the tests in the background.
 
-    Files of tests lie in memory where there is enough of it: a broker syncs several files for each partition that a
-    test makes, and on a slow disk that took longer than the test.
+    Files of tests are in memory if there is enough: a broker syncs several files for each partition that a test
+    creates, and on a slow disk that takes longer than the test.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -76,13 +76,13 @@ def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def topic_prefix() -> str:
-    """Begins the topics and groups of one test, so that tests do not meet on the broker."""
+    """Return the prefix of one test's topics and groups, so that tests do not meet on the broker."""
     return f"t{secrets.token_hex(3)}."
 
 
 @pytest.fixture
 def bus_settings(broker: str, topic_prefix: str, tmp_path: Path) -> BusSettings:
-    """Settings of one test: the broker, 4 partitions, topics of its own."""
+    """Return the settings of one test: the broker, 4 partitions, its own topics."""
     from bus.settings import BusSettings
 
     return BusSettings(
@@ -92,7 +92,7 @@ def bus_settings(broker: str, topic_prefix: str, tmp_path: Path) -> BusSettings:
 
 @pytest.fixture
 def environment(bus_settings: BusSettings) -> dict[str, str]:
-    """What the command is told about the broker of one test."""
+    """Return the command's environment for one test's broker."""
     return {
         **os.environ,
         "KAFKA_BOOTSTRAP_SERVERS": bus_settings.bootstrap_servers,
@@ -104,7 +104,8 @@ def environment(bus_settings: BusSettings) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """URL of a real PostgreSQL: TRACKLY_TEST_DATABASE_URL if set, whose user may create databases, else our own."""
+    """Yield the URL of a real PostgreSQL: TRACKLY_TEST_DATABASE_URL if set, whose user may create databases, or else
+    our own."""
     from tests.postgres import NoPostgres, postgres_server
 
     given = os.environ.get("TRACKLY_TEST_DATABASE_URL")
@@ -120,7 +121,7 @@ def postgres() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres: str) -> Iterator[str]:
-    """Name of a database with all tables, of which tests make theirs."""
+    """Yield the name of a database with all tables, the template for tests' databases."""
     from database.engine import open_engine
     from database.migrating import migrate
     from tests.databases import database_in
@@ -134,7 +135,7 @@ def postgres_template(postgres: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with all tables, of which tests take copies."""
+    """Return a database file with all tables, for tests to copy."""
     from database.engine import open_engine
     from database.migrating import migrate
 
@@ -147,7 +148,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """DATABASE_URL of a database of one test, with all tables; once on SQLite and once on PostgreSQL."""
+    """Yield the DATABASE_URL of one test's database with all tables, once on SQLite and once on PostgreSQL."""
     from tests.databases import database_in
 
     if request.param == "sqlite":
@@ -161,7 +162,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Engine]:
-    """An engine on `database_url` that may write."""
+    """Yield an engine on `database_url` that may write."""
     from database.engine import open_engine
 
     engine = open_engine(database_url)
@@ -170,12 +171,12 @@ def database(database_url: str) -> Iterator[Engine]:
 
 
 def _no_docker() -> str:
-    """Why no Docker engine can be used, or nothing."""
+    """Return why no Docker engine can be used, or an empty text."""
     import docker
     from docker.errors import DockerException
 
     with warnings.catch_warnings():
-        # The client leaves a socket behind when nobody answers.
+        # The client leaks a socket if nothing answers.
         warnings.simplefilter("ignore", ResourceWarning)
         try:
             docker.from_env().close()

@@ -1,7 +1,7 @@
-"""How much of each package the run of all tests went through, against the floors in `pyproject.toml`.
+"""Compares each package's line coverage by the whole test run with the floors in `pyproject.toml`.
 
-`make test` asks where CI is set: to count lines costs the tests' own process twice its time on Python 3.11. Lines that
-only run in processes which tests start are not counted, so a floor says what must not get worse, not what is tested.
+`make test` does so if CI is set: on Python 3.11, counting lines doubles the time of the tests' own process. Lines that
+only run in processes started by tests are not counted, so a floor states what must not get worse, not what is tested.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def shares(coverage: Coverage) -> dict[str, float]:
-    """Percent of the lines of each package that ran."""
+    """Return the percentage of lines that ran, by package."""
     lines: Counter[str] = Counter()
     missing: Counter[str] = Counter()
     for path in ROOT.glob("*/**/*.py"):
@@ -30,13 +30,13 @@ def shares(coverage: Coverage) -> dict[str, float]:
 
 
 def floors() -> dict[str, float]:
-    """Least percent by package."""
+    """Return the minimum percentage by package."""
     found: dict[str, float] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["trackly"]["coverage"]
     return found
 
 
 def main() -> int:
-    """Print a line a package; 1 if one is below its floor."""
+    """Print a line per package; returns 1 if one is below its floor."""
     coverage = Coverage()
     coverage.load()
     below = False

@@ -13,7 +13,7 @@ from database.engine import open_engine
 
 @contextmanager
 def database_in(server: str, template: str = "template0") -> Iterator[str]:
-    """URL of a new database on a server, a copy of `template`; it goes with the block."""
+    """Yield the URL of a new database on a server, a copy of `template`; it is dropped after the block."""
     name = f"t{secrets.token_hex(6)}"
     _run(server, f"CREATE DATABASE {name} TEMPLATE {template}")
     try:

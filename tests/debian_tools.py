@@ -1,4 +1,4 @@
-"""Programs that judge our files, from Debian's packages: those of the machine, or unpacked once into a cache."""
+"""Programs that check our files, from Debian packages: installed ones, or unpacked once into a cache."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ DOWNLOAD_TIMEOUT = 120
 
 
 def debian_tool(name: str, package: str) -> str:
-    """Path of a program: on PATH, unpacked before, or now. Skips the test, and says so, where none can be had."""
+    """Return a program's path: on PATH, unpacked earlier, or unpacked now. Skips the test, and says so, if there is
+    none."""
     if (installed := shutil.which(name)) is not None:
         return installed
     folder = CACHE / "debian" / package

@@ -1,4 +1,4 @@
-"""How long the loop of a server in this process is taken by a request, in processor time of its thread."""
+"""Measures how long a request occupies a server's loop in this process, in processor time of its thread."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from bench.doors.hostile import Hostile
 TRIES = 3
 
 LEAST = 0.0005
-"""Seconds that a plain request is taken to cost at least."""
+"""Minimum seconds that a plain request is assumed to cost."""
 
 
 class Loop:
-    """The loop of a server. What runs on it is counted whole, whatever else the machine does meanwhile."""
+    """The loop of a server. Only its own work is counted, whatever else the machine does."""
 
     def __init__(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self._address = (urlsplit(url).hostname or "", urlsplit(url).port or 0)
@@ -40,7 +40,7 @@ class Loop:
         monkeypatch.setattr(asyncio.events.Handle, "_run", measured)
 
     def cost(self, hostile: Hostile, at_most: float = 0.0) -> float:
-        """Seconds that a request takes: the least of some tries, or the first that is within `at_most`."""
+        """Return the seconds that a request takes: the minimum of some attempts, or the first within `at_most`."""
         least = float("inf")
         for _ in range(TRIES):
             self._taken = 0
@@ -53,7 +53,7 @@ class Loop:
         return least
 
     def too_expensive(self, requests: Iterable[Hostile], ratio: float) -> dict[str, float]:
-        """Requests that cost more than `ratio` times a plain one of as many bytes, by name, and how many times."""
+        """Return requests that cost more than `ratio` times a plain one of the same size, by name, with the ratio."""
         plain: dict[int, float] = {}
         found = {}
         for hostile in requests:
@@ -78,7 +78,7 @@ class Loop:
 
 
 def _plain(size: int) -> Hostile:
-    """A request of so many bytes that nobody looks at: its body is thrown away."""
+    """Return a request of this many bytes whose body is discarded unread."""
     body = b"x" * size
     head = b"POST /nowhere HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % size
     return Hostile("plain", (head + body,))
@@ -86,6 +86,6 @@ def _plain(size: int) -> Hostile:
 
 @contextmanager
 def watched(url: str) -> Iterator[Loop]:
-    """The loop of the server at a URL, measured while the block lasts."""
+    """Yield the loop of the server at a URL, measured during the block."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         yield Loop(url, monkeypatch)

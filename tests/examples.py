@@ -1,4 +1,4 @@
-"""How much hypothesis tries, and that no law fails because the machine is busy."""
+"""Settings of hypothesis: the number of examples, and no failures on busy machines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 
 
 def examples(whole: int, elsewhere: int | None = None) -> int:
-    """Examples of a law: all of them where CI is set, `elsewhere` (by default a third) anywhere else."""
+    """Return settings for a property: all examples if CI is set, or else `elsewhere` (by default a third)."""
     if os.environ.get("CI"):
         return whole
     return whole // 3 if elsewhere is None else elsewhere

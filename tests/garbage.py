@@ -1,4 +1,4 @@
-"""What was imported and collected stays until the end of a run: no search for garbage needs to look at it."""
+"""Imported modules and collected tests stay until the end of a run, so the garbage collector can skip them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ gc.disable()
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
-    """Search from here on, for what the tests leave behind."""
+    """Collect from here on, only what the tests leave behind."""
     gc.freeze()
     gc.enable()

@@ -1,4 +1,4 @@
-"""Programs written in Go that judge our files: those of the machine, or built once from the module proxy and kept."""
+"""Programs written in Go that check our files: installed ones, or built once from the module proxy and kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BUILD_TIMEOUT = 540
 
 
 def go_tool(name: str, package: str, version: str) -> str:
-    """Path of a program: on PATH, built before, or built now. Skips the test, and says so, where none can be had."""
+    """Return a program's path: on PATH, built earlier, or built now. Skips the test, and says so, if there is none."""
     if (installed := shutil.which(name)) is not None:
         return installed
     program = CACHE / "go" / version / name
@@ -31,7 +31,7 @@ def go_tool(name: str, package: str, version: str) -> str:
 
 
 def go_program(name: str, source: Path) -> str:
-    """Path of a program whose module lies in a folder. Skips the test, and says so, where it cannot be built."""
+    """Return the path of a program whose module is in a folder. Skips the test, and says so, if it cannot be built."""
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(source.iterdir()))).hexdigest()[:16]
     program = CACHE / "go" / digest / name
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -46,9 +46,9 @@ def _build(name: str, module: str, folder: Path, source: Path | None = None) -> 
     go = shutil.which("go")
     if go is None:
         pytest.skip(f"neither {name} nor Go is on this machine: what {name} would judge was NOT checked")
-    # Other tests run meanwhile, and some of them wait for brokers: they come first.
+    # Other tests run at the same time, and some of them wait for brokers: they have priority.
     command = [*(["nice", "-n", "19"] if shutil.which("nice") else []), go, "install", module]
-    # Built beside, and moved when whole.
+    # Built next to its destination, and moved when complete.
     beside = folder.with_name(f"{folder.name}.{os.getpid()}")
     environment = {**os.environ, "GOBIN": str(beside), "GOFLAGS": ""}
     try:

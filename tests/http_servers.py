@@ -1,4 +1,4 @@
-"""An ASGI application on a port of its own, for clients that are not test clients."""
+"""Serves an ASGI application on its own port, for clients that are not test clients."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import uvicorn
 
 @contextmanager
 def served(app: Any, **options: Any) -> Iterator[str]:
-    """The application's URL for as long as the block lasts. `options` are uvicorn's."""
+    """Yield the application's URL. `options` are uvicorn's."""
     options = {"interface": "asgi3", "log_level": "error", "lifespan": "off", **options}
     with running(uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, **options))) as url:
         yield url
@@ -21,7 +21,7 @@ def served(app: Any, **options: Any) -> Iterator[str]:
 
 @contextmanager
 def running(server: uvicorn.Server) -> Iterator[str]:
-    """The URL of a server for as long as the block lasts."""
+    """Yield the URL of a server."""
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

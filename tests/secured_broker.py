@@ -1,7 +1,7 @@
-"""An embedded Kafka that asks who is there, and lets nobody do what no access rule (ACL) allows.
+"""An embedded Kafka that authenticates users and permits only what an access rule (ACL) allows.
 
-Beside the listener of every embedded Kafka, through which tests may do everything, it has one with SASL: users of a
-password (PLAIN), and users by name in a token that nothing signs (OAUTHBEARER; Kafka's own validator for development).
+Besides the listener of every embedded Kafka, through which tests may do everything, it has one with SASL: users with a
+password (PLAIN), and users named in an unsigned token (OAUTHBEARER; Kafka's own validator for development).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DENIED = re.compile(r"Principal = User:(\S+) is Denied operation = (\w+) from h
 
 
 class SecuredKafka(EmbeddedKafka):
-    """`sasl_servers` are the bootstrap servers for users; `denied` tells what they were not let do."""
+    """`sasl_servers` are the bootstrap servers for users; `denied` returns what they were refused."""
 
     def __init__(self, data_dir: Path, users: Sequence[str]) -> None:
         super().__init__(data_dir, jvm_options=("-Xmx512m", "-XX:+UseSerialGC", _AUTHORIZER_LOG))
@@ -34,7 +34,7 @@ class SecuredKafka(EmbeddedKafka):
         self.sasl_servers = f"{HOST}:{free_port()}"
 
     def denied(self) -> set[tuple[str, str, str]]:
-        """User, operation and resource of every refusal so far."""
+        """Return user, operation, and resource of every refusal so far."""
         return set(_DENIED.findall(self.log_path.read_text("utf-8", errors="replace")))
 
     def _properties(self, port: int, controller: int) -> str:
@@ -59,7 +59,7 @@ class SecuredKafka(EmbeddedKafka):
 
 
 class Issuer:
-    """What an issuer of tokens was asked, and how it answers: a token for the client that asks."""
+    """A token issuer's received requests, and its answer: a token for the requesting client."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -70,7 +70,7 @@ class Issuer:
 
 @contextmanager
 def token_issuer() -> Iterator[Issuer]:
-    """An issuer on loopback."""
+    """Yield an issuer on loopback."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -99,7 +99,7 @@ def token_issuer() -> Iterator[Issuer]:
 
 
 def unsecured(user: str, life: float = 300.0) -> str:
-    """A token that nothing signs (RFC 7515, appendix A.5)."""
+    """Return an unsigned token (RFC 7515, appendix A.5)."""
     now = time.time()
     parts = ({"alg": "none"}, {"sub": user, "iat": now, "exp": now + life})
     return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts) + "."

@@ -1,4 +1,4 @@
-"""The webhook sink as a process of its own, the receiver of its webhooks, and what it writes: for tests on a broker."""
+"""The webhook sink as a separate process, the receiver of its webhooks, and its records: for tests on a broker."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 @dataclass
 class Receiver:
-    """Takes webhooks. `answer` gives the status for a path and the number of the request with that webhook id."""
+    """Receives webhooks. `answer` returns the status for a path and the number of the request with that webhook-id."""
 
     url: str = ""
     answer: Callable[[str, int], int] = lambda path, number: 200
@@ -53,7 +53,7 @@ class Receiver:
 
 
 class Kafka:
-    """Writes settings and events, reads what the sink wrote."""
+    """Writes settings and events, and reads what the sink wrote."""
 
     def __init__(self, settings: BusSettings) -> None:
         self.settings = settings
@@ -90,7 +90,7 @@ class Kafka:
 
 @asynccontextmanager
 async def receiving(path: str, handler: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[str]:
-    """The base URL at which a handler takes POSTs."""
+    """Yield the base URL at which a handler receives POSTs."""
     app = web.Application()
     app.router.add_post(path, handler)
     runner = web.AppRunner(app, access_log=None)
@@ -133,5 +133,5 @@ async def until_ready(*ports: int) -> None:
 async def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
+        assert time.monotonic() < deadline, "the condition was not met"
         await asyncio.sleep(0.05)

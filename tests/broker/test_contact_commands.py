@@ -94,7 +94,7 @@ def test_where_contacts_are_is_taken_one_by_one_and_from_a_file(cluster: Cluster
     nowhere = shown("+18005550123")
     assert (nowhere["active"], nowhere["may_be_texted"], nowhere["reason"]) == (True, False, "quiet_hours")
     assert (nowhere["rule"], nowhere["time_zones"]) == ("no-time-zone", [])
-    assert "quiet, and at no time" in cluster.trackly("contact", "show", "quiet", LIST, "+18005550123").stdout
+    assert "quiet, and no later time" in cluster.trackly("contact", "show", "quiet", LIST, "+18005550123").stdout
     done = cluster.trackly("contact", "place", "quiet", "+12125550123", "--time-zone", "America/Denver")
     assert done.returncode == 0, done.stderr
     assert shown("+12125550123")["time_zones"] == ["America/Denver"]

@@ -108,7 +108,7 @@ def test_a_wrong_secret_in_the_path_is_no_path_and_is_hinted_at(trackly: Trackly
     done = trackly("lime", "--account", "acme", "--yes")
     assert done.returncode == 1
     assert "404 not_found" in done.stdout
-    assert "as ingest has it" in done.stderr
+    assert "to the same value" in done.stderr
 
 
 def test_what_is_stored_and_comes_out_nowhere_fails(trackly: Trackly, cluster: Cluster) -> None:

@@ -1,4 +1,4 @@
-"""A real Chromium for tests: the one that is there, else one that can be had."""
+"""A real Chromium for tests: an installed one, or else a downloaded one."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ INSTALL_SECONDS = 300
 
 
 class NoChromium(Exception):
-    """There is none, and none can be had; the text says why."""
+    """There is no Chromium, and none can be installed; the text says why."""
 
 
 def find_chromium() -> str | None:
-    """Path of the Chromium to use; None for Playwright's own. Raises NoChromium."""
+    """Return the path of the Chromium to use; None for Playwright's own. Raises NoChromium."""
     found = os.environ.get("CHROMIUM") or _in_path()
     if found:
         return found
-    # One worker of a parallel run installs it, and the others find it then.
+    # One worker of a parallel run installs it, and the others then find it.
     with (Path(tempfile.gettempdir()) / "trackly-chromium.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         return _in_path() or _installed()
@@ -56,7 +56,7 @@ def _installed() -> str | None:
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """A browser without a window, for as long as the block lasts. Raises NoChromium."""
+    """Yield a headless browser. Raises NoChromium."""
     path = find_chromium()
     arguments = [*QUIET, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     async with async_playwright() as playwright:

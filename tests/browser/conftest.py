@@ -1,4 +1,4 @@
-"""One browser for all tests here, and a page with what it complained about."""
+"""One browser for all tests here, and a page with its console errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A week of an account that sends: counts as the read model has them, the same for the same hour."""
+"""A week of an active account: counts as in the read model, the same for the same hour."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REASONS = (
     "NO_ROUTE",
 )
 ENDPOINTS = {"crm": 40, "warehouse": 120, "analytics": 900}
-"""Endpoints and the median of their latency in ms."""
+"""Endpoints, and their median latency in ms."""
 
 
 def write_history(api: Api) -> None:

@@ -1,6 +1,6 @@
-"""Pictures of the console for the documents, taken from a running demo.
+"""Screenshots of the console for the docs, taken from a running demo.
 
-`python -m tests.browser.screens docs/screens` takes them anew.
+`python -m tests.browser.screens docs/screens` retakes them.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ PLACES = {
     "attempts": "Attempts",
     "rejected": "Rejected payloads",
 }
-"""Pictures by the name of their file, and the place of the menu that each shows."""
+"""Screenshots by file name, and the menu entry that each shows."""
 
 
 async def take(directory: Path, *, alive: bool = False) -> list[Path]:
-    """Run the demo, take every picture, end the demo. Returns the files.
+    """Run the demo, take every screenshot, and end the demo; returns the files.
 
-    `alive`: wait until the chart of events per second, which shows whole minutes, has something to show.
+    `alive`: wait until the chart of events per second, which shows whole minutes, is not empty.
     """
     directory.mkdir(parents=True, exist_ok=True)
     demo = await asyncio.to_thread(_started)

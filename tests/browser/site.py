@@ -1,4 +1,4 @@
-"""The console over HTTP with an admin of every account who is signed in, and rows on every page."""
+"""The console over HTTP, with a signed-in admin of every account and rows on every page."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _KNOWN: dict[str, Any] = {
 
 @contextmanager
 def site() -> Iterator[str]:
-    """Base URL of the console, for as long as the block lasts."""
+    """Yield the base URL of the console."""
     api = Api(evidence_key=new_key())
     api.written.replays.put(replace(Order("acme/crm", "dead").command("user:ann@example.com", NOW), replay_id="rpl_1"))
     for table in READ_MODEL:
@@ -62,7 +62,7 @@ def site() -> Iterator[str]:
 
 
 def row(table: Table, nth: int = 0) -> dict[str, Any]:
-    """A row of any table of the read model: what is not known by its name holds hostile text."""
+    """Return a row of any table of the read model; columns without a known name contain hostile text."""
     values: dict[str, Any] = {}
     for column in table.columns:
         if column.name == "id":

@@ -82,7 +82,7 @@ def replay_dead(
     They stay in the dead letters for their 30 days, whatever the outcome.
     """
     if not event_ids and endpoint is None:
-        raise typer.BadParameter("name webhook-ids, or --endpoint for all of its dead letters", param_hint="EVENT_ID")
+        raise typer.BadParameter("name event IDs, or --endpoint for all of its dead letters", param_hint="EVENT_ID")
 
     def is_wanted(record: Any) -> bool:
         return (not event_ids or record.event_id in event_ids) and endpoint in (None, record.endpoint)

@@ -1,4 +1,4 @@
-"""Everybody's clients, run as docs/recipes says, on every public topic; what each made of it.
+"""Third-party clients, run as described in docs/recipes, on every public topic, and their results.
 
 `python -m tests.outside.readers` runs all of them and writes the table of docs/recipes/README.md.
 """

@@ -1,6 +1,6 @@
-"""`python -m tests.outside.readers [NAME...]`: install and run the clients of docs/recipes, those too that take minutes
-to build, and write what they made of our topics, and which compressions they read, to the table of
-docs/recipes/README.md. Clients that cannot be had on this machine keep what was seen of them before.
+"""`python -m tests.outside.readers [NAME...]`: installs and runs the clients of docs/recipes, including those that take
+minutes to build, and writes their results, and the compressions that they read, to the table of docs/recipes/README.md.
+Clients that are not available on this machine keep their earlier results.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CODECS = ("none", "gzip", "lz4", "snappy", "zstd")
 
 
 async def _write_compressed(servers: str) -> None:
-    """A topic for each codec, kept as the producer compressed it."""
+    """A topic for each codec, stored as the producer compressed it."""
     admin = KafkaAdminClient(bootstrap_servers=servers)
     admin.create_topics({f"codec.{codec}": {"num_partitions": 1, "replication_factor": 1} for codec in CODECS})
     admin.close()
@@ -72,7 +72,7 @@ def _look(reader: Reader, given: House) -> Sighting:
 
 
 def main() -> int:
-    """Exit code 1 where a client that is here could not read."""
+    """Exit code 1 if an available client could not read."""
     names, failed = sys.argv[1:], False
     known = sightings()
     with (

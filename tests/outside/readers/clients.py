@@ -19,7 +19,7 @@ RECIPES = Path(__file__).parents[3] / "docs" / "recipes"
 
 
 class NotInstalled(Exception):
-    """A reader cannot be had here. The message says what is missing."""
+    """A reader is not available here. The message says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Reader:
     """A client. `install` and `command` run in a copy of the folder; a command is given how many records, then topics.
 
     `pin`: the file that says the version, and where it stands in it. `made_of`: the files that an installation depends
-    on. `is_heavy`: it takes minutes of processor time, so it is made on request only. `by_another`: the records come by
-    a client that is not its own, so which compressions that reads says nothing.
+    on. `is_heavy`: it takes minutes of processor time, so it is only built on request. `by_another`: another client
+    fetches the records, so supported compressions say nothing about this one.
     """
 
     name: str
@@ -118,7 +118,7 @@ POLARS = Reader("polars", "Python", "polars", ("requirements.txt", r"(?m)^polars
 
 
 def installed(reader: Reader, *, may_be_heavy: bool = False) -> Path:
-    """The folder in which the reader can be started, made once and kept. Raises NotInstalled."""
+    """Return the folder in which the reader can be started, created once and kept. Raises NotInstalled."""
     missing = [program for program in reader.needs if shutil.which(program) is None]
     if missing:
         raise NotInstalled(f"{' and '.join(missing)} not on this machine")
@@ -153,7 +153,7 @@ def _install(reader: Reader, place: Path) -> None:
 def read(
     reader: Reader, place: Path, environment: Mapping[str, str], count: int, *topics: str, timeout: float = 120
 ) -> list[str]:
-    """What it prints about that many records. Raises AssertionError with what it said when it fails or is late."""
+    """Return its output for this many records. Raises AssertionError with its output if it fails or is late."""
     command = (*reader.command, str(count), *topics)
     try:
         done = subprocess.run(

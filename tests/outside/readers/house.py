@@ -1,4 +1,4 @@
-"""A broker that has a few records on every public topic, and the registry."""
+"""A broker with a few records on every public topic, and the registry."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.patience import PATIENCE
 
 @dataclass(frozen=True)
 class House:
-    """What readers are told, and what lies there."""
+    """The readers' settings, and the records on the broker."""
 
     environment: dict[str, str]
     records: list[Given]
@@ -26,7 +26,7 @@ class House:
 
 @contextmanager
 def house(bootstrap_servers: str) -> Iterator[House]:
-    """Topics of its own on that broker, for as long as the block lasts."""
+    """Yield its own topics on that broker."""
     prefix = f"r{secrets.token_hex(3)}."
     settings = BusSettings(bootstrap_servers=bootstrap_servers, topic_prefix=prefix, partitions=2, replication=1)
     with Admin(settings, PATIENCE) as admin:

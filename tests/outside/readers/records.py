@@ -1,4 +1,4 @@
-"""What readers are given, and what they made of it."""
+"""Records for readers, and the check of their output."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Given:
 
 
 def given(topics: Iterable[Topic]) -> list[Given]:
-    """Of each topic a whole record, one without all that may be left out, and a deletion where it is compacted."""
+    """Return for each topic a complete record, one without optional fields, and a deletion if it is compacted."""
     made: list[Given] = []
     for topic in topics:
         record = str(topic.record)
@@ -62,7 +62,7 @@ async def write(settings: BusSettings, records: Iterable[Given]) -> None:
 
 
 def seen(lines: Iterable[str], expected: Iterable[Given]) -> dict[str, str]:
-    """What became of each kind of value, by column: `yes`, `no`, or in which form it came."""
+    """Return how each kind of value was read, by column: `yes`, `no`, or the form in which it arrived."""
     printed = [json.loads(line) for line in lines]
     found = {(line["topic"], line["key"]): line for line in printed}
     verdicts: dict[str, set[str]] = {column: set() for column in COLUMNS}

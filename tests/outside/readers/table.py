@@ -1,4 +1,4 @@
-"""The table of docs/recipes/README.md, made of what the runs saw."""
+"""The table of docs/recipes/README.md, generated from test runs."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ PAGE, SEEN = RECIPES / "README.md", RECIPES / "seen.json"
 BEGINS, ENDS = "<!-- seen: begin (python -m tests.outside.readers) -->\n", "<!-- seen: end -->\n"
 
 Sighting = dict[str, Any]
-"""What a run saw of a client: `language`, `version`, `on` (a date), `codecs` that it reads (none where
-another client fetches for it), `seen` by column."""
+"""A run's results for a client: `language`, `version`, `on` (a date), `codecs` that it reads (none where another client
+fetches for it), `seen` by column."""
 
 
 def sightings() -> dict[str, Sighting]:
-    """What was seen last, by client."""
+    """Return the latest results, by client."""
     known: dict[str, Sighting] = json.loads(SEEN.read_text("utf-8")) if SEEN.exists() else {}
     return known
 
 
 def with_table(page: str, known: Mapping[str, Sighting]) -> str:
-    """The page with these sightings. Raises ValueError where it has no place for them."""
+    """Return the page with these results. Raises ValueError if it has no place for them."""
     before, rest = page.split(BEGINS)
     _, after = rest.split(ENDS)
     return f"{before}{BEGINS}\n{_table(known)}\n{ENDS}{after}"

@@ -85,7 +85,7 @@ NOON, LATER = "2026-11-20T12:00:00.000Z", "2026-11-21T12:00:00.000Z"
             NO | {"reason": "quiet_hours", "not_before": NOON, "until": LATER},
             f"quiet: not before {NOON}, until",
         ),
-        (ACTIVE, NO | {"reason": "quiet_hours", "rule": "no-time-zone"}, "quiet, and at no time that is known"),
+        (ACTIVE, NO | {"reason": "quiet_hours", "rule": "no-time-zone"}, "quiet, and no later time is known"),
         (ACTIVE, NO | {"reason": "frequency_cap", "not_before": NOON}, f"capped: not before {NOON}"),
         (REMOVED, NO | {"reason": "complaint", "time_zones": ("America/Chicago",)}, "zones     America/Chicago"),
     ],

@@ -148,7 +148,7 @@ async def test_a_refusal_is_told(provider: Provider, allowing: OutboundSettings,
 
 async def test_a_provider_that_stays_busy_is_told(provider: Provider, allowing: OutboundSettings) -> None:
     provider.busy = 100
-    with pytest.raises(Failed, match="asked too often"):
+    with pytest.raises(Failed, match="too many requests"):
         await fetch(wanted("infobip", provider), allowing, pause=0)
 
 

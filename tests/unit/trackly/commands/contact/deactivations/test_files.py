@@ -67,7 +67,7 @@ def test_a_line(first: str, line: str, expected: Suppression | None) -> None:
         ("number,date", "15123456789,yesterday", "the date 'yesterday'"),
         ("number,date", "15123456789,2026-12-03", "is in the future"),
         ("number,status", "15123456789,eaten", "says 'eaten'"),
-        ("number,date", ",2024-03-05", "names no number"),
+        ("number,date", ",2024-03-05", "contains no number"),
         ("{}", "{", "is not valid JSON"),
         ("{}", "[1]", "is not a JSON object"),
         ("{}", infobip(type="BREAKFAST"), "says 'breakfast'"),
