@@ -126,7 +126,7 @@ def test_an_installation_moves_to_more_partitions(cluster: Cluster, topic_prefix
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["written"][f"{topic_prefix}v2.sms.contacts"] >= len(STOPPED)
     again = cluster.trackly("topics", "grow", "--prefix", f"{topic_prefix}v2.", "--partitions", "7", "--yes")
-    assert "not in use" in again.stderr
+    assert "unused prefix" in again.stderr
 
     # The directories of the workers' tables are those of before: they are read anew by themselves.
     settings = BusSettings(

@@ -44,7 +44,7 @@ def test_a_number_whose_country_is_certain_is_read(text: str, country: str | Non
         ("415-555-1234", "may lack its country code"),
         ("(415) 555-1234", "may lack its country code"),
         ("07911123456", "not a valid phone number"),
-        ("5551234", "of no country"),
+        ("5551234", "fits no country"),
         ("555-1234", "not a valid phone number"),
         ("12345", "short code"),
         ("1.4155551234E+10", "a spreadsheet has removed digits"),

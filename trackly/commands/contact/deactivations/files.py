@@ -195,7 +195,7 @@ def _millis(text: str, now: int) -> int:
     is_midnight = (time.hour, time.minute, time.second, time.microsecond) == (0, 0, 0, 0)
     millis = end_of(time.date()) if is_midnight else int(time.timestamp() * 1000)
     if millis - DAY // timedelta(milliseconds=1) > now:
-        raise BadLine(f"the date {text[:40]!r} lies ahead")
+        raise BadLine(f"the date {text[:40]!r} is in the future")
     return millis
 
 

@@ -78,7 +78,7 @@ def test_a_number_without_a_day_is_told(tmp_path: Path) -> None:
 def test_a_damaged_file_is_told_and_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "reports.json"
     path.write_text('{"results": [', "utf-8")
-    with pytest.raises(Failed, match="is none"):
+    with pytest.raises(Failed, match="not valid"):
         read(path)
     assert list(tmp_path.iterdir()) == [path]
 
