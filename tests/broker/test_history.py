@@ -187,7 +187,7 @@ def test_an_export_that_follows_and_is_interrupted_is_whole_and_goes_on(
             assert time.monotonic() < deadline
             time.sleep(0.1)
         following.send_signal(signal.SIGINT)
-        assert following.wait(30) == 0
+        assert following.wait(PATIENCE) == 0
     write(range(3, 5))
     assert tap(*arguments).returncode == 0
     written = [json.loads(line)["value"]["event_id"] for line in out.read_text("utf-8").splitlines()]
@@ -266,7 +266,7 @@ def test_mirror_repeats_events_without_numbers(
     with subprocess.Popen([sys.executable, "-m", "trackly", "mirror"], env=environment) as mirror:
         done = run_trackly(("tap", topic, "--from", "beginning", "--max", "5", "--timeout", "60"), environment)
         mirror.send_signal(signal.SIGTERM)
-        assert mirror.wait(30) == 0
+        assert mirror.wait(PATIENCE) == 0
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     expected = {f"evt_{n}": Pseudonyms(SECRET).of("acme", f"+1555{n:07d}") for n in range(5)}
     assert {line["value"]["event_id"]: line["value"]["to"] for line in lines} == expected

@@ -43,7 +43,7 @@ def wait_for(cluster: Cluster, topic: str, kind: type, mark: str) -> object:
 def raw_request(cluster: Cluster, target: str) -> str:
     """The status line of the answer to a GET whose target is sent as it stands, twice on one connection."""
     lines = []
-    with socket.create_connection(("127.0.0.1", cluster.ingest_port), timeout=15) as connection:
+    with socket.create_connection(("127.0.0.1", cluster.ingest_port), timeout=PATIENCE) as connection:
         answers = connection.makefile("rb")
         for _ in range(2):
             connection.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())

@@ -377,7 +377,7 @@ async def test_a_producer_that_is_stopped_while_it_is_replaced_stops(
 ) -> None:
     with pytest.raises(MessageSizeTooLargeError):
         await send(producer, topic, too_large)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await producer.stop()
     with pytest.raises(KafkaError):
         await send(producer, topic, b"too late")

@@ -149,7 +149,7 @@ def test_polars_reads_parquet_exports(recipe: dict[str, str], bus_settings: BusS
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     delivered, expired, removed = map(json.loads, done.stdout.splitlines())

@@ -143,14 +143,14 @@ async def test_kills_and_stops_lose_no_webhook(
         await until(partial(receiver.has_seen, number * 2_000 + 200))
         worker = workers.pop(0)
         worker.send_signal(ending)
-        await asyncio.to_thread(worker.wait, 30)
+        await asyncio.to_thread(worker.wait, PATIENCE)
         workers.append(start_sinks())
 
     def missing() -> int:
         once = sum(1 for e in events if not receiver.of("/crm", e.event_id))
         return once + sum(1 for e in events if len(receiver.of("/flaky", e.event_id)) < 2)
 
-    await until(lambda: missing() == 0, 200.0)
+    await until(lambda: missing() == 0)
     assert all(body == body_of(e) for e in events for _, _, body in receiver.of("/crm", e.event_id))
     await until(lambda: kafka.lag() == 0)
     assert kafka.read("webhooks_dead") == []

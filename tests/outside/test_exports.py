@@ -18,6 +18,7 @@ from schemas.samples import record_of
 from schemas.topics import Catalogue
 from tests.outside.readers.clients import POLARS, NotInstalled, installed
 from tests.outside.readers.records import AT, COLUMNS, Given, given, seen
+from tests.patience import PATIENCE
 from trackly.commands.tap.export import PLACE
 from trackly.commands.tap.history import Rows
 from trackly.commands.tap.parquet import Parquet
@@ -59,7 +60,7 @@ def test_polars_reads_every_field_of_every_topic(records: list[Given], exports: 
     except NotInstalled as error:
         pytest.skip(f"polars was NOT run: {error}")
     command = [str(place / ".venv/bin/python"), str(ROWS), *map(str, exports)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=90)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     lines = [_line(Path(name), row, records) for name, row in map(json.loads, done.stdout.splitlines())]
     assert seen(lines, records) == dict.fromkeys(COLUMNS, "yes")

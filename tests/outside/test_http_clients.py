@@ -14,6 +14,7 @@ import pytest
 
 from inbound.protocol import Limits, bounded
 from tests.http_servers import served
+from tests.patience import PATIENCE
 from tests.unit.inbound.test_protocol import REFUSED_ABOVE, app
 
 CLIENTS = Path(__file__).parent / "clients"
@@ -23,7 +24,7 @@ _URLLIB = """
 import sys, urllib.error, urllib.request
 url, size, connection = sys.argv[1:]
 try:
-    answer = urllib.request.urlopen(urllib.request.Request(url, b"x" * int(size)), timeout=20)
+    answer = urllib.request.urlopen(urllib.request.Request(url, b"x" * int(size)), timeout=120)
 except urllib.error.HTTPError as error:
     answer = error
 print(answer.status, answer.read().decode())
@@ -69,7 +70,7 @@ def posted(client: str, go_client: str | None, *arguments: str) -> list[str]:
         command = [go_client] if go_client is not None else ["go"]
     if shutil.which(command[0]) is None:
         pytest.skip(f"{command[0]} is not installed: its HTTP client was NOT tried")
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.split()
 
