@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -195,6 +196,12 @@ def state_zones(state: str) -> tuple[str, ...]:
     prefixes = tuple(f"1{area}" for area, owner in _state_of_area().items() if owner == state)
     found = {zone for prefix, zones in TIMEZONE_DATA.items() if prefix.startswith(prefixes) for zone in zones}
     return tuple(sorted(zone for zone in found if _is_known(zone)))
+
+
+@cache
+def clock_of(zone: str) -> tuple[timedelta | None, ...]:
+    """Return a zone's offsets from UTC in winter and in summer. Zones of one country with the same ones agree."""
+    return tuple(datetime(2026, month, 1, tzinfo=ZoneInfo(zone)).utcoffset() for month in (1, 7))
 
 
 @cache

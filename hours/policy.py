@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
 from hours.openings import FOREVER, Opening, at_or_after, common, openings
-from hours.places import Given, Place, place_of, state_zones, with_given
+from hours.places import Given, Place, clock_of, place_of, state_zones, with_given
 from hours.rules import Rule
 
 ACCOUNT, CAP, NO_ZONE = "account", "account-cap", "no-time-zone"
@@ -154,12 +154,14 @@ class SendingHours:
 
 
 def _zones_of(rule: Rule, place: Place) -> tuple[str, ...]:
-    """Return the zones of a place where a rule applies: for a state where somebody only may be, that state's."""
+    """Return the zones of a place where a rule applies: for a state where somebody only may be, those with that state's
+    time, whatever their names. US/Eastern and America/Detroit have New York's."""
     if not rule.holds_in(place.country, place.states):
         return ()
     if rule.state is None or place.states is not None:
         return place.zones
-    return tuple(zone for zone in state_zones(rule.state) if zone in place.zones)
+    of_state = frozenset(map(clock_of, state_zones(rule.state)))
+    return tuple(zone for zone in place.zones if clock_of(zone) in of_state)
 
 
 def _forbidding(single: Sequence[tuple[Opening, ...]], at: int) -> str | None:

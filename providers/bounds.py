@@ -13,6 +13,7 @@ from functools import wraps
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from providers.base import Item, Malformed, Unreadable
+from providers.numbers import is_unclear
 from schemas.records import InboundMessage, LinkClick, Postback, RawCallback, Receipt
 
 DAY = 86_400_000
@@ -93,7 +94,8 @@ Self = TypeVar("Self", bound=_Bounded)
 def within_bounds(read: Callable[[Self, RawCallback], list[Item]]) -> Callable[[Self, RawCallback], list[Item]]:
     """Decorator for `Provider.read` that enforces field limits and drops impossible times.
 
-    A body over the size limit is not read: Unreadable("too_large").
+    A body over the size limit is not read: Unreadable("too_large"). A reply from a number that cannot be read is
+    Malformed: as a contact of its own, its opt-out would remove nobody.
     """
 
     @wraps(read)
@@ -122,6 +124,9 @@ def short_id(text: str, characters: int) -> str:
 
 
 def _within(item: Item) -> Item:
+    if isinstance(item, InboundMessage) and is_unclear(item.from_):
+        error = "the sender is a phone number without its country, or with an extension"
+        return _within(Malformed("invalid_number", error, item.raw))
     changes: dict[str, Any] = {}
     for name, bound in BOUNDS[type(item)].items():
         value = getattr(item, name)

@@ -27,7 +27,7 @@ from providers.base import (
 from providers.bodies import Form, is_json, json_object, read_form
 from providers.bounds import within_bounds
 from providers.fields import BadItem, mapping, origin, text, unambiguous
-from providers.numbers import to_sender
+from providers.numbers import to_sender, without_punctuation
 from providers.proof import PATH_SECRET, accepted, is_secret, sha1_signature
 from providers.times import iso_millis
 from schemas.ids import derived_id
@@ -194,9 +194,9 @@ def _message_id(event: Mapping[str, Any], event_type: str, sender: str, occurred
 
 
 def _number(written: str) -> str:
-    """Like `to_sender`, but ten bare digits are a +1 number: EZ Texting works there, and forms leave out the 1."""
-    bare = written.strip()
-    return to_sender(f"1{bare}" if _national(bare) else bare)
+    """Like `to_sender`, but ten digits are a +1 number: EZ Texting works there, and forms leave out the 1."""
+    digits = without_punctuation(written.strip())
+    return to_sender(f"1{digits}" if _national(digits) else written)
 
 
 def _flag(value: Any) -> bool:

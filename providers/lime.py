@@ -34,6 +34,7 @@ from providers.bodies import is_json, json_object, read_form
 from providers.bounds import within_bounds
 from providers.fields import BadItem, number_or_none, origin, unambiguous
 from providers.meanings import meanings, tables
+from providers.numbers import without_punctuation
 from providers.proof import PATH_SECRET
 from providers.times import iso_millis
 from schemas.ids import derived_id
@@ -195,5 +196,5 @@ def _strict(fields: Mapping[str, object]) -> dict[str, str]:
 def _international(written: str) -> str:
     """Return the number with its country code. Ten digits are a +1 number: Lime works there, and people leave out the
     1."""
-    bare = written.strip()
-    return f"1{bare}" if _national(bare) else bare
+    digits = without_punctuation(written.strip())
+    return f"1{digits}" if _national(digits) else written

@@ -6,6 +6,7 @@ https://www.itu.int/rec/T-REC-E.164: a plus, then at most 15 digits that begin w
 from __future__ import annotations
 
 import re
+import unicodedata
 
 import phonenumbers
 
@@ -18,13 +19,19 @@ _PLAIN = "(?:1[2-9][0-9]{2}|[2-46-9][1-9]{3}|5[1-35-9][1-9]{2})[0-9]{3,11}"
 _bare = re.compile(_PLAIN).fullmatch
 _e164 = re.compile(rf"\+{_PLAIN}").fullmatch
 _dialed = re.compile(r"011([1-9][0-9]{9,14})").fullmatch
+_stored = re.compile(r"\+[1-9][0-9]{6,14}|[1-9][0-9]{2,}").fullmatch
+_dialable = re.compile(r"[0-9]{7,17}").fullmatch
 _short_code = re.compile(r"[0-9]{3,6}").fullmatch
 # An opening parenthesis before the first digit, without a plus, begins a national number of unknown country.
 _written = re.compile(r"(?:\(?\+\(?)?[0-9][0-9 ().\-/\u00a0\u2010-\u2015]{5,38}").fullmatch
-# Messenger addresses are page-scoped user ids, also digits; only one with a plus is a number.
-_channel = re.compile(r"(?:whatsapp|rcs):|messenger:(?=\s*\+)").match
+# Messenger's and Viber's addresses are user ids, also digits; only one with a plus is a number.
+_channel = re.compile(r"(?:whatsapp|rcs|sms|tel):|(?:messenger|viber):(?=\s*\+)", re.I).match
 _named_channel = re.compile(r"\s*(rcs|whatsapp|messenger|viber):", re.I).match
 _not_digits = re.compile(r"[^0-9]+")
+_punctuation = re.compile(r"[ ().\-/\u00a0\u2010-\u2015]+")
+_extension = re.compile(r"[\s;,]*(?:extension|ext|x|#)[\s.=:]*[0-9]{1,7}$", re.I)
+# Zero-width spaces, direction marks, and the like, which come along when a number is copied.
+_invisible = re.compile(r"[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+")
 
 
 class NotANumber(ValueError):
@@ -57,6 +64,21 @@ def to_sender(text: str) -> str:
         return text.strip()
 
 
+def is_unclear(person: str) -> bool:
+    """Whether what `to_sender` returned for a person is a phone number after all: one without its country, or with an
+    extension. Channels' ids have letters, or only digits of which the first is no zero."""
+    if _stored(person):
+        return False
+    number = _extension.sub("", unicodedata.normalize("NFKC", person))
+    digits = _punctuation.sub("", number.lstrip("+"))
+    return _dialable(digits) is not None and (digits.startswith("0") or digits != person)
+
+
+def without_punctuation(number: str) -> str:
+    """Return a number without blanks, parentheses, dots, dashes, and slashes."""
+    return _punctuation.sub("", number)
+
+
 def channel_of(address: str) -> str | None:
     """Return the channel prefix of an address, as in rcs:acme_agent; None without one."""
     found = _named_channel(address)
@@ -64,7 +86,7 @@ def channel_of(address: str) -> str | None:
 
 
 def _unusual(text: str) -> str:
-    bare = text.strip()
+    bare = _invisible.sub("", text).strip()
     prefix = _channel(bare)
     if prefix:
         bare = bare[prefix.end() :].lstrip()

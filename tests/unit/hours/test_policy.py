@@ -223,6 +223,18 @@ def test_an_account_says_what_becomes_of_numbers_without_a_zone(
     assert (verdict.may, verdict.zones) == (may, zones)
 
 
+@pytest.mark.parametrize("zone", ["America/New_York", "US/Eastern", "America/Detroit"])
+def test_the_rules_of_a_state_apply_in_every_zone_with_its_time(zone: str) -> None:
+    evening = at("2026-12-01T20:30", "America/New_York")
+    verdict = judge(TOLL_FREE, evening, Given(zone=zone), rules=chosen(["us-federal", "us-fl"]))
+    assert (verdict.may, verdict.rule) == (False, "us-fl")
+
+
+def test_the_rules_of_a_state_do_not_apply_in_a_zone_with_another_time() -> None:
+    evening = at("2026-12-01T20:30", "America/Los_Angeles")
+    assert judge(TOLL_FREE, evening, Given(zone="America/Los_Angeles"), rules=chosen(["us-federal", "us-fl"])).may
+
+
 def test_a_capped_contact_waits_for_a_day_and_then_for_its_hours() -> None:
     hours = SendingHours(Policy(rules=US, caps=True))
     sent = [at(f"2026-11-28T{hour}:00", "America/New_York") for hour in ("09", "19", "19")]

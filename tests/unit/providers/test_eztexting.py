@@ -220,10 +220,12 @@ def test_a_field_of_a_form_with_two_values_is_not_chosen_from() -> None:
         (15555550100, "+15555550100"),
         ("+15555550100", "+15555550100"),
         ("5555550100", "+15555550100"),
+        ("555-555-0100", "+15555550100"),
+        ("(555) 555-0100", "+15555550100"),
         ("25256", "25256"),
     ],
 )
-def test_ten_bare_digits_are_a_number_of_north_america(number: object, expected: str) -> None:
+def test_ten_digits_are_a_number_of_north_america(number: object, expected: str) -> None:
     assert read_message(event(MESSAGE, fromNumber=number)).from_ == expected
 
 

@@ -152,7 +152,13 @@ def test_a_number_becomes_e164(number: str) -> None:
 
 @pytest.mark.parametrize(
     ("number", "expected"),
-    [("447700900123", "+447700900123"), ("+44 7700 900123", "+447700900123"), ("5555550100", "+15555550100")],
+    [
+        ("447700900123", "+447700900123"),
+        ("+44 7700 900123", "+447700900123"),
+        ("5555550100", "+15555550100"),
+        ("555-555-0100", "+15555550100"),
+        ("(555) 555-0100", "+15555550100"),
+    ],
 )
 def test_a_number_may_be_of_any_country_and_without_one_is_of_lime_s_own(number: str, expected: str) -> None:
     assert read_message(post({**LEAD, "mobile_number": number})).from_ == expected

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.numbers import NotANumber, to_number, to_sender
+from providers.numbers import NotANumber, is_unclear, to_number, to_sender
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,8 @@ from providers.numbers import NotANumber, to_number, to_sender
         ("whatsapp: 14155551234", "+14155551234"),
         ("rcs:+14155551234", "+14155551234"),
         ("messenger:+14155551234", "+14155551234"),
+        *((f"{channel}+14155551234", "+14155551234") for channel in ("viber:", "sms:", "tel:", "WhatsApp:", "RCS:")),
+        ("\u202a+1 415-555-1234\u202c\u200b", "+14155551234"),
         ("0041793026727", "+41793026727"),
         ("0041 79 302 67 27", "+41793026727"),
         ("+41 (0)79 302 67 27", "+41793026727"),
@@ -145,3 +147,40 @@ def test_numbers_of_a_country_come_back_from_their_written_form(region: str, for
     written = phonenumbers.format_number(example, getattr(phonenumbers.PhoneNumberFormat, form))
     expected = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
     assert to_number(written.removeprefix("tel:")) == expected
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "415-555-1234",
+        "(415) 555-1234",
+        "0171 2345678",
+        "01712345678",
+        "14155551234 x5",
+        "+1 415 555 1234 ext. 9",
+        "+14155551234;ext=5",
+        "++14155551234",
+        "+1415555123４",
+    ],
+)
+def test_a_number_that_cannot_be_read_is_unclear(written: str) -> None:
+    assert is_unclear(to_sender(written))
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "+14155551234",
+        "14155551234",
+        "25256",
+        "0800",
+        "1234567890123456789",
+        "US.13491208655302",
+        "messenger:123456789012345",
+        "12345678-1234-5678-1234-567812345678",
+        "AcmeShop",
+        "",
+    ],
+)
+def test_a_number_and_an_id_of_a_channel_are_clear(written: str) -> None:
+    assert not is_unclear(to_sender(written))

@@ -75,6 +75,12 @@ def test_what_is_rejected_says_whether_it_may_be_an_opt_out(raw: RawCallback, re
     assert record.may_opt_out is marked
 
 
+@pytest.mark.parametrize("text", ["STOP", "hello"])
+def test_a_reply_from_a_number_without_its_country_is_rejected_and_marked_if_it_opts_out(text: str) -> None:
+    [record] = rejected(infobip({"messageId": "m", "from": "(415) 555-0100", "to": "18005551234", "text": text}))
+    assert (record.reason, record.may_opt_out) == ("invalid_number", text == "STOP")
+
+
 def test_the_siblings_of_an_opt_out_are_not_marked() -> None:
     marks = [record.may_opt_out for record in rejected(infobip(7, {"text": "STOP"}, {"text": "hi"}))]
     assert marks == [False, True, False]
