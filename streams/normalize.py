@@ -20,7 +20,7 @@ from schemas.ids import recipient_key
 from schemas.records import WISH_CLASSES, InboundMessage, LinkClick, Postback, RawCallback, Receipt
 from streams.optout import default_words
 from streams.unknown_codes import UnknownCodes
-from streams.unread import Unread
+from streams.unread import Unread, text_of
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,10 @@ def _may_opt_out(callback: RawCallback, unread: Unread, reason: str, item: str |
     """Whether a rejected item or callback may contain an opt-out."""
     if callback.provider not in PROVIDERS or reason == OTHER_CHANNEL:
         return False
-    return unread.may_opt_out(f"{callback.body.decode(errors='replace')}\n{callback.query}" if item is None else item)
+    if item is not None:
+        return unread.may_opt_out(item)
+    body = text_of(callback.body, callback.content_type)
+    return body is None or unread.may_opt_out(f"{body}\n{callback.query}")
 
 
 def key_of_receipt(receipt: Receipt) -> bytes:

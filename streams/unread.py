@@ -8,6 +8,7 @@ from importlib.resources import files
 from itertools import islice
 from urllib.parse import unquote_plus
 
+from providers.bodies import codec_of, is_utf_16
 from streams.optout import OptOutWords
 
 MAX_CHARACTERS = 64_000
@@ -27,9 +28,22 @@ _flags = {
     provider: re.compile("|".join(rf"(?<!\w){re.escape(flag)}(?!\w)" for flag in flags)).search
     for provider, flags in _table.items()
 }
+_binary = re.compile(rb"[\x00-\x08\x0e-\x1f]").search
+_escapes = re.compile(r"\\u([0-9A-Fa-f]{4})|&#(?:([0-9]{1,7})|[xX]([0-9A-Fa-f]{1,6}));").sub
 _ignored = re.compile(r"[\s\"']+").sub
 # A broken body is split wherever values may end, whatever it was meant to be.
 _edges = re.compile(r"[\"&=<>\r\n]").split
+
+
+def text_of(body: bytes, content_type: str | None) -> str | None:
+    """Return a body as text, however it is written; None for one that is no text, such as a compressed one.
+
+    A body that is neither UTF-8 nor in a charset that it declares is taken for Windows-1252.
+    """
+    codec = codec_of(body, content_type) or _codec_guessed(body)
+    if not is_utf_16(codec) and _binary(body, 0, MAX_CHARACTERS):
+        return None
+    return body.decode(codec, "replace")
 
 
 class Unread:
@@ -49,7 +63,7 @@ class Unread:
         payload = payload[:MAX_CHARACTERS]
         if self._flagged is not None and self._flagged(_ignored("", payload.lower())):
             return True
-        texts = dict.fromkeys(text.strip() for text in map(unquote_plus, _edges(payload)))
+        texts = dict.fromkeys(text.strip() for text in map(_unquoted, _edges(_escapes(_meant, payload))))
         return any(map(self._is_opt_out, islice(filter(_is_said, texts), MAX_VALUES)))
 
     def _is_opt_out(self, text: str) -> bool:
@@ -59,6 +73,28 @@ class Unread:
                 return True
             known = self._read[text] = self._words.match(text) is not None
         return known
+
+
+def _codec_guessed(body: bytes) -> str:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return "cp1252"
+    return "utf-8"
+
+
+def _meant(escape: re.Match[str]) -> str:
+    """Return the character that an escape of JSON or XML stands for; a blank for half a character or for none."""
+    hexadecimal, digits, hexadecimal_in_xml = escape.groups()
+    code = int(digits) if digits else int(hexadecimal or hexadecimal_in_xml, 16)
+    return " " if 0xD800 <= code < 0xE000 or code > 0x10FFFF else chr(code)
+
+
+def _unquoted(text: str) -> str:
+    if "%" not in text:
+        return text.replace("+", " ")
+    plain = unquote_plus(text)
+    return unquote_plus(text, "cp1252") if "\ufffd" in plain else plain
 
 
 def _is_said(text: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,14 @@ def test_an_opt_out_that_is_damaged_is_marked(shape: dict[str, Any]) -> None:
     [
         (callback("infobip", b'{"results": [{"from": "15555550142", "text": "STOP"'), "not_json", True),
         (callback("infobip", b'{"results": [{"from": "15555550142", "text": "hello"'), "not_json", False),
+        (callback("infobip", b'{"results": [{"text": "ARR\\u00caT"'), "not_json", True),
+        (callback("infobip", b'{"results": [{"text": "STOP"}\x00'), "not_json", True),
+        (callback("infobip", '{"results": [{"text": "STOP"'.encode("utf-16")), "not_json", True),
+        (callback("infobip", '{"results": [{"text": "hello"'.encode("utf-16")), "not_json", False),
+        (callback("infobip", '{"results": [{"text": "arrêt"}]}'.encode("latin-1")), "not_json", True),
+        (callback("infobip", gzip.compress(b'{"results": [{"text": "hello"}]}', mtime=0)), "not_json", True),
+        (callback("cm", b"<FROM>1555</FROM><MESSAGE>&#83;&#x54;OP", content_type="text/xml"), "not_xml", True),
+        (callback("lime", b"action=unheard&keyword=arr%CAt", content_type=FORM), "unknown_action", True),
         (callback("eztexting", b'{"fromNumber:"1555", "message":"Stop please", "optOut":false}'), "not_json", True),
         (callback("eztexting", b'{"fromNumber:"1555", "message":"PIZZA", "optOut": true}'), "not_json", True),
         (callback("twilio", b"From=&Body=hi&OptOutType=STOP", content_type=FORM), "missing_field", True),
