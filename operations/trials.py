@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import time
 from dataclasses import dataclass, fields
@@ -12,7 +13,7 @@ from bus.clock import now_ms
 from outbound.bodies import SHAPES, PublicEvent, body_of
 from outbound.guard import GuardedResolver, RefusedUrl, check_url
 from outbound.outcomes import Outcome
-from outbound.redaction import redacted_head, secrets_in
+from outbound.redaction import redacted_head, secrets_in, secrets_in_header
 from outbound.sender import Sender
 from outbound.settings import OutboundSettings
 from outbound.signing import Signer, secrets_at
@@ -103,7 +104,8 @@ async def send_trial(config: EndpointConfig, event: PublicEvent, settings: Outbo
         seconds = time.monotonic() - began
     finally:
         await sender.stop()
-    answer = redacted_head(outcome.head, (*secrets, *own.values(), *secrets_in(config.url)))
+    of_headers = itertools.chain.from_iterable(map(secrets_in_header, own.values()))
+    answer = redacted_head(outcome.head, (*secrets, *of_headers, *secrets_in(config.url)))
     refusal = await refusal_of(config.url, settings, allow_http) if outcome.error_class in REFUSALS else None
     return Trial(headers, body, outcome, seconds, answer, refusal)
 

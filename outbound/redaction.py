@@ -69,6 +69,21 @@ def secrets_in(url: str) -> frozenset[str]:
     return frozenset(text for text in found if len(text) >= LEAST_SECRET)
 
 
+@lru_cache(1_000)
+def secrets_in_header(value: str) -> frozenset[str]:
+    """Return what a receiver may repeat of a header's value: the whole, what follows a scheme such as Bearer, and the
+    pair and password of HTTP Basic."""
+    scheme, _, token = value.strip().partition(" ")
+    found = {value, token.strip()}
+    if scheme.lower() == "basic":
+        try:
+            pair = base64.b64decode(token).decode()
+        except ValueError:
+            pair = ""
+        found |= {pair, pair.partition(":")[2]}
+    return frozenset(text for text in found if len(text) >= LEAST_SECRET)
+
+
 def _without(answer: str, secrets: frozenset[str]) -> str:
     data, ends = _plain(answer)
     spans = sorted(span for secret in secrets for form in _forms(secret) for span in _found(data, form))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -11,7 +12,7 @@ from accounts.secrets import SecretMissing, resolve
 from bus.clock import Clock
 from outbound.formats import JSON
 from outbound.outcomes import Outcome
-from outbound.redaction import redacted_head, secrets_in
+from outbound.redaction import redacted_head, secrets_in, secrets_in_header
 from outbound.signing import Signer, secrets_at
 from schemas.records import EndpointConfig
 from sinks.webhooks.delivery import Delivery
@@ -72,7 +73,8 @@ class SignedPost:
             if step is not None:
                 ended(step, outcome)
         if outcome.head:
-            secrets = (*filter(None, signed_with), *own.values(), *secrets_in(url))
+            of_headers = itertools.chain.from_iterable(map(secrets_in_header, own.values()))
+            secrets = (*filter(None, signed_with), *of_headers, *secrets_in(url))
             outcome = replace(outcome, head=redacted_head(outcome.head, secrets))
         return outcome, url
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outbound.redaction import KEPT, redacted_head, secrets_in, without_query
+from outbound.redaction import KEPT, redacted_head, secrets_in, secrets_in_header, without_query
 from outbound.signing import Signer
 from tests.unit.sinks.sink_parts import SECRET
 
@@ -101,6 +101,23 @@ def test_a_receiver_that_repeats_its_own_address_gives_no_secret_of_it_away(echo
     for hidden in ("k1", "pa55word", "bWU6cGE1NXdvcmQ"):
         assert hidden not in head
         assert hidden not in unquote(unquote(head)).replace("\\", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "echo"),
+    [
+        ("Bearer tok-123456", "the token is tok-123456"),
+        ("Basic bWU6cGE1NXdvcmQ=", "me:pa55word is unknown"),
+        ("Basic bWU6cGE1NXdvcmQ=", "the password is pa55word"),
+        ("Basic bWU6cGE1NXdvcmQ=", '{"credentials": "bWU6cGE1NXdvcmQ="}'),
+        ("tok-123456", "no key tok-123456"),
+        ("Basic tok-123456", "no key tok-123456"),
+    ],
+)
+def test_a_receiver_that_repeats_a_part_of_a_header_gives_nothing_away(value: str, echo: str) -> None:
+    head = redacted_head(echo, secrets_in_header(value))
+    assert "***" in head
+    assert not any(hidden in head for hidden in ("tok-123456", "pa55word", "bWU6"))
 
 
 def test_what_stands_around_it_is_kept() -> None:
