@@ -141,8 +141,10 @@ def lists_of(caller: Caller) -> list[ShownList]:
 
 
 def shown_list(response: Response, caller: Caller, config: ListConfig) -> ShownList:
-    """Return a list as the caller may see it, and set the answer's ETag."""
-    response.headers["ETag"] = etag_of(config)
+    """Return a list as the caller may see it, and set the answer's ETag if the caller is an admin."""
+    # Made of the whole settings, it would let others check guesses at what they may not see.
+    if caller.role >= Role.ADMIN:
+        response.headers["ETag"] = etag_of(config)
     return _shown(caller, config)
 
 

@@ -21,6 +21,7 @@ from console.changes.settings import etag_of
 from console.errors import conflict, validation_failed
 from console.http.fields import IfMatch, Item, Secret, StrictBody
 from console.parts import Parts
+from console.principals import Role
 from console.queries.endpoints import Endpoint, endpoints
 from console.queries.filters import millis_of
 from console.queries.paging import BadCursor
@@ -145,7 +146,9 @@ async def create_endpoint(request: Request, body: NewEndpoint, parts: TheParts, 
 async def get_endpoint(endpoint: EndpointName, response: Response, parts: TheParts, caller: TheCaller) -> Endpoint:
     """One endpoint. Send its ETag in `If-Match` when you change it."""
     config = changes.endpoint_named(parts, caller.account, endpoint)
-    response.headers["ETag"] = etag_of(config)
+    # Made of the whole settings, it would let others check guesses at what they may not see.
+    if caller.role >= Role.ADMIN:
+        response.headers["ETag"] = etag_of(config)
     return await _shown(parts, config)
 
 

@@ -181,6 +181,15 @@ async def test_a_change_of_settings_that_nobody_else_has_changed_is_made(api: Ap
 
 
 @pytest.mark.parametrize("path", CHANGES)
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.SUPPORT])
+async def test_who_may_not_see_all_settings_gets_no_digest_of_them(api: Api, path: str, role: Role) -> None:
+    api.sign_in(role)
+    answer = await api.get(path, key="")
+    assert answer.status_code == 200
+    assert "ETag" not in answer.headers
+
+
+@pytest.mark.parametrize("path", CHANGES)
 async def test_of_two_who_change_the_same_settings_the_second_is_told(api: Api, path: str) -> None:
     etag = (await api.get(path)).headers["ETag"]
     assert (await api.request("PUT", path, json=CHANGES[path])).status_code == 200
