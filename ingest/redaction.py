@@ -31,6 +31,7 @@ LEAST_SECRET = 6
 
 # One string of JSON, and the value if it is a name. Possessive, so that no string is read twice.
 _json_pair = re.compile(r'("(?:[^"\\]|\\.)*+"?)(?:(\s*+:\s*+)("(?:[^"\\]|\\.)*+"?|[^\s,{}\[\]"]+)?)?', re.DOTALL)
+_may_name_secret = re.compile("|".join(sorted(SECRET_PARAMETERS)) + r"|\\u", re.IGNORECASE).search
 _end_of_part_head = re.compile(r"\r?\n\r?\n").search
 _name_of_part = re.compile(r"\bname=\"?([^\";\r\n]+)", re.IGNORECASE).search
 _UTF_8_MARK = "\u00ef\u00bb\u00bf"  # as Latin-1
@@ -115,10 +116,14 @@ def _starred(text: str) -> str:
     plain = text[len(mark) :]
     head = plain.lstrip()[:2]
     if head[:1] in ("{", "["):
-        return mark + _json_pair.sub(_storable_pair, plain)
+        return mark + _storable_pairs(plain)
     if head == "--":
         return mark + _storable_parts(plain)
-    return mark + _json_pair.sub(_storable_pair, storable_query(repaired(plain)))
+    return mark + _storable_pairs(storable_query(repaired(plain)))
+
+
+def _storable_pairs(text: str) -> str:
+    return _json_pair.sub(_storable_pair, text) if _may_name_secret(text) else text
 
 
 def _storable_pair(found: re.Match[str]) -> str:
