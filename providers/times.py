@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from schemas.cloudevents import LAST_MILLISECOND
 
 _basic = re.compile(r"[0-9]{8}T").match
+_blank_for_plus = re.compile(r"([0-9]{4}\S{4,6}[T ][0-9:.,]{4,24}) ([0-9]{2}:?[0-9]{2})").fullmatch
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -31,7 +32,9 @@ def iso_millis(text: object) -> int | None:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        return None
+        # In a URL that was not encoded, the plus of an offset is read as a blank.
+        found = _blank_for_plus(text)
+        return None if found is None else iso_millis(f"{found[1]}+{found[2]}")
     if time.tzinfo is None:
         time = time.replace(tzinfo=UTC)
     return (time - _EPOCH) // _MILLISECOND
