@@ -46,19 +46,29 @@ class MetricExport:
         self._resource = resource
         self._interval = interval
         self._began = now_ns()
+        self._last: MetricsData | None = None
 
     async def run(self, registry: CollectorRegistry) -> None:
-        """Export forever. Reads on the loop, because the values belong to it; sends off the loop."""
-        while True:
-            await asyncio.sleep(self._interval)
-            try:
-                data = self.read(registry)
-                result = await asyncio.to_thread(self.exporter.export, data)
-            except Exception:
-                log.exception("metrics cannot be exported")
-                continue
-            if result is not MetricExportResult.SUCCESS:
-                log.warning("metrics were not exported; see the exporter's log")
+        """Export until cancelled. Reads on the loop, because the values belong to it; sends off the loop."""
+        try:
+            while True:
+                await asyncio.sleep(self._interval)
+                try:
+                    await asyncio.to_thread(self._export, self.read(registry))
+                except Exception:
+                    log.exception("metrics cannot be exported")
+        finally:
+            self._last = self.read(registry)
+
+    def stop(self) -> None:
+        """Export what was counted since the last export, and shut down. Blocks for as long as the exporter does."""
+        if self._last is not None:
+            self._export(self._last)
+        self.exporter.shutdown()
+
+    def _export(self, data: MetricsData) -> None:
+        if self.exporter.export(data) is not MetricExportResult.SUCCESS:
+            log.warning("metrics were not exported; see the exporter's log")
 
     def read(self, registry: CollectorRegistry) -> MetricsData:
         """Return the registry's current metrics."""

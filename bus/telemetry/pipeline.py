@@ -47,7 +47,7 @@ class Pipeline:
             self.tracing = self._traces(resource, BatchSpanProcessor(exporter("traces", wanted)))
         if "metrics" in wanted:
             self.metrics = MetricExport(exporter("metrics", wanted), resource, metric_interval(os.environ))
-            self._ends.append(self.metrics.exporter.shutdown)
+            self._ends.append(self.metrics.stop)
         if "logs" in wanted:
             self._handler = self._logs(resource, exporter("logs", wanted))
 

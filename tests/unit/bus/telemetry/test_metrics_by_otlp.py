@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
+import json
 from typing import Any
 
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
+from opentelemetry.sdk.metrics.export import ConsoleMetricExporter
 from opentelemetry.sdk.resources import Resource
 from prometheus_client import CollectorRegistry
 
@@ -67,3 +71,20 @@ def test_a_histogram_has_a_count_between_each_two_bounds() -> None:
     assert {bound: count for bound, count in counts.items() if count} == {0.005: 2, 0.25: 1, "more": 1}
     assert round(stored.sum, 3) == 99.208
     assert not stored.HasField("min")
+
+
+async def test_what_was_counted_since_the_last_export_is_exported_at_the_end() -> None:
+    health, out = Health("ingest"), io.StringIO()
+    export = MetricExport(ConsoleMetricExporter(out), Resource({}), 60.0)
+    running = asyncio.create_task(export.run(health.registry))
+    await asyncio.sleep(0)
+    health.tally("callbacks").add("infobip", "stored", by=3)
+    running.cancel()
+    await asyncio.wait([running])
+    export.stop()
+    [metric] = [
+        metric
+        for metric in json.loads(out.getvalue())["resource_metrics"][0]["scope_metrics"][0]["metrics"]
+        if metric["name"] == "trackly_ingest_callbacks"
+    ]
+    assert [point["value"] for point in metric["data"]["data_points"]] == [3]
