@@ -18,6 +18,9 @@ LONGEST_KEYWORD = 8
 SHORT_CODE = 5
 """Digits of the shortest short codes in countries that ask for STOP and the number."""
 
+PHONE_NUMBER = 10
+"""Minimum digits of a phone number that is written in parts. A date has at most eight."""
+
 LONGEST_WHOLE = 30
 """Maximum distinct words of a reply that may be a phrase as a whole."""
 
@@ -122,11 +125,20 @@ class CourteousKeywords:
         keyword = self._keywords.spelled(" ".join(reply.asking), reply)
         if keyword is not None:
             return keyword
-        *words, last = reply.essential or ("",)
-        # "STOP 36111": as many digits as a short code, or a phone number.
-        is_number = bool(words) and last.isdecimal() and len(last) >= SHORT_CODE
-        keyword = self._keywords.spelled(" ".join(words if is_number else reply.essential), reply)
+        # "STOP 36111", "STOP 415-555-0100".
+        keyword = self._keywords.spelled(" ".join(_without_number(reply.essential)), reply)
         return None if keyword in self._requests else keyword
+
+
+def _without_number(words: Words) -> Words:
+    """Return the words before a number at the end, which has as many digits as a short code or, in several parts, as a
+    phone number."""
+    end = len(words)
+    while end and words[end - 1].isdecimal():
+        end -= 1
+    parts = words[end:]
+    is_number = sum(map(len, parts)) >= (SHORT_CODE if len(parts) == 1 else PHONE_NUMBER)
+    return words[:end] if end and is_number else words
 
 
 class Misspellings:

@@ -52,7 +52,7 @@ def test_a_keyword_that_may_be_of_an_order_counts_with_thanks_but_not_with_a_req
     assert WORDS.match(f"{keyword} please. Thanks") is None
 
 
-@pytest.mark.parametrize("text", ["STOP 67890", "BAJA 22555", "STOP 36111 merci"])
+@pytest.mark.parametrize("text", ["STOP 67890", "BAJA 22555", "STOP 36111 merci", "STOP 415-555-0100"])
 def test_the_number_that_a_keyword_is_sent_to_may_stand_behind_it(text: str) -> None:
     assert WORDS.match(text) is not None
 
@@ -87,6 +87,19 @@ def test_a_bus_stop_and_courtesies_alone_are_none(text: str) -> None:
         "put me on your do not call list",
         "retiro mi consentimiento",
         "je retire mon consentement",
+        "STOP thank u",
+        "Stop!! I said stop",
+        "stop text",
+        "Stop service",
+        "Unsubscribe from all",
+        "STOP HELP",
+        "STOP START",
+        "dejar de recibir",
+        "não quero mais receber",
+        "取消订阅",
+        "إلغاء",
+        "수신거부",
+        "İPTAL",
     ],
 )
 def test_plain_words_are_opt_outs(text: str) -> None:
@@ -107,6 +120,10 @@ def test_plain_words_are_opt_outs(text: str) -> None:
         "no más tarde de las 3",
         "please don't text back till 6",
         "my data plan ran out",
+        "Stop help me with my order",
+        "the stop text was odd",
+        "cancel 12/31/2026 10:30",
+        "END 2026-12-31",
         "I'm with you, somebody has to STOP this awful bill!!",
     ],
 )
