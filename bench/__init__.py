@@ -1,1 +1,1 @@
-"""Benchmarks: `make bench` drives the whole pipeline and prints what an event costs, process by process."""
+"""Benchmarks: `make bench` drives the whole pipeline and prints what an event costs, by process."""

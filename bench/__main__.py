@@ -1,9 +1,9 @@
-"""`python -m bench`, as `make bench`: the whole pipeline under load, see bench/pipeline.py.
+"""`python -m bench`, or `make bench`: the whole pipeline under load; see bench/pipeline.py.
 
 `python -m bench NAME` runs one scenario of the webhook sink alone, see bench/webhooks.py; `recovery` starts a worker
-that has a million rows, `sizing` says what they take; `faults` puts faults into the pipeline, see bench/faults; `doors`
-sends the worst that anybody may send to ingest and console, see bench/doors; `checks` asks who may be texted;
-`cluster` restarts, kills and freezes three brokers, see bench/cluster.
+with a million rows, `sizing` measures their size; `faults` injects faults into the pipeline, see bench/faults; `doors`
+sends the most expensive requests to ingest and the console, see bench/doors; `checks` asks who may be texted; `cluster`
+restarts, kills, and freezes three brokers, see bench/cluster.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ OTHERS = {
 
 
 def main() -> int:
-    """Run what is named; exit code 1 when it fails."""
+    """Run the named benchmark; exit code 1 if it fails."""
     words = sys.argv[1:]
     if words and words[0] in OTHERS:
         return OTHERS[words[0]](words[1:])
     if not words or words[0].startswith("-"):
         return pipeline.main(words)
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("what", choices=["recovery", "sizing", *SCENARIOS], help="or one of those named above")
+    parser.add_argument("what", choices=["recovery", "sizing", *SCENARIOS], help="or one of the names above")
     parser.add_argument("--seconds", type=float, help="how long a scenario lasts")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--rows", type=int, default=1_000_000, help="recovery and sizing: rows in the table")

@@ -1,4 +1,4 @@
-"""Three real Kafka brokers on this machine, to lose, freeze and bring back one or all."""
+"""Three real Kafka brokers on this machine, to kill, freeze, and restart one or all of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bus.settings import BusSettings
 COUNT = 3
 
 PROBE, PROBES = "probe", 6
-"""A topic that tells whether brokers take records, and its partitions."""
+"""A topic for testing whether brokers accept records, and its partitions."""
 
 ANSWER_MS = 3_000
 """How long to wait for an answer. A broker that has just started may be slow on a machine that starts three."""
@@ -56,7 +56,7 @@ class _Node(EmbeddedKafka):
             "controller.quorum.voters": voters,
             "offsets.topic.replication.factor": str(COUNT),
             "transaction.state.log.replication.factor": str(COUNT),
-            # As a broker comes: what is measured must hold without settings of the broker.
+            # Default settings: the results must hold without tuning the brokers.
             "broker.session.timeout.ms": "9000",
             "broker.heartbeat.interval.ms": "2000",
             **self._given,
@@ -66,10 +66,10 @@ class _Node(EmbeddedKafka):
         return "".join(f"{name}={value}\n" for name, value in {**known, **own}.items())
 
     def _wait(self, port: int, deadline: float) -> None:
-        """The others must run first."""
+        """Start the broker; the others must be running."""
 
     def listens(self) -> bool:
-        """Whether it takes connections."""
+        """Whether it accepts connections."""
         try:
             socket.create_connection((HOST, self._port or 0), timeout=1).close()
         except OSError:
@@ -84,7 +84,7 @@ class _Node(EmbeddedKafka):
 class ThreeBrokers:
     """A cluster in which every partition has three copies, of which two must be in sync.
 
-    `properties`: settings of the brokers that are not as they come.
+    `properties`: broker settings that differ from the defaults.
     """
 
     def __init__(self, directory: Path, properties: Mapping[str, str] | None = None) -> None:
@@ -115,18 +115,18 @@ class ThreeBrokers:
 
     @property
     def servers(self) -> str:
-        """Addresses of all brokers."""
+        """Return the addresses of all brokers."""
         return ",".join(node.bootstrap_servers for node in self.nodes)
 
     def settings(self, **other: object) -> BusSettings:
-        """Settings of a service on this cluster."""
+        """Return the settings of a service on this cluster."""
         return BusSettings(bootstrap_servers=self.servers, replication=COUNT, **other)  # type: ignore[arg-type]
 
     def wait(self, timeout: float = 60.0) -> None:
         """Wait until all brokers are in the cluster."""
         deadline = time.monotonic() + timeout
         for node in self.nodes:
-            # kafka-python leaves a socket behind for each connection that nobody takes.
+            # kafka-python leaks a socket for each refused connection.
             while not node.listens() and time.monotonic() < deadline:
                 time.sleep(0.1)
         while time.monotonic() < deadline:
@@ -141,26 +141,26 @@ class ThreeBrokers:
             except AdminError:
                 pass
             time.sleep(0.2)
-        raise EmbeddedKafkaError("the brokers make no cluster")
+        raise EmbeddedKafkaError("the brokers form no cluster")
 
     async def in_sync(self, timeout: float = BACK) -> None:
-        """Wait until every partition has all its copies in sync: until then the cluster bears the loss of no broker."""
+        """Wait until all replicas of every partition are in sync: until then, the cluster cannot lose a broker."""
         await self.take_records(timeout)
         await self._until(lambda p: len(p.isr) == len(p.replicas), timeout)
 
     async def given_up(self, number: int, timeout: float = BACK) -> None:
-        """Wait until the other brokers lead every partition that a lost one led, and take records."""
+        """Wait until the other brokers lead every partition of a lost one, and accept records."""
         await self._until(lambda p: p.leader != number + 1, timeout)
         await self.take_records(timeout)
 
     async def _until(self, holds: Callable[[PartitionMetadata], bool], timeout: float) -> None:
-        """Wait until this holds of every partition."""
+        """Wait until this holds for every partition."""
         async with asyncio.timeout(timeout):
             while not ((known := await self._partitions()) and all(map(holds, known))):
                 await asyncio.sleep(0.2)
 
     async def _partitions(self) -> list[PartitionMetadata]:
-        """Every partition as a broker describes it that answers; none if the one that was asked does not."""
+        """Return every partition as described by the asked broker; nothing if it does not answer."""
         client = AIOKafkaClient(bootstrap_servers=self.servers, request_timeout_ms=ANSWER_MS)
         try:
             await client.bootstrap()
@@ -172,7 +172,7 @@ class ThreeBrokers:
             await client.close()
 
     async def take_records(self, timeout: float = BACK) -> None:
-        """Wait until the brokers take records, as somebody finds it who does not know them yet."""
+        """Wait until the brokers accept records from a new client."""
         async with asyncio.timeout(timeout):
             while True:
                 producer = aiokafka.AIOKafkaProducer(
@@ -190,33 +190,33 @@ class ThreeBrokers:
                     await producer.stop()
 
     def kill(self, *numbers: int) -> None:
-        """SIGKILL to brokers, by index."""
+        """Send SIGKILL to brokers, by index."""
         for number in numbers:
             self.nodes[number].kill()
 
     def stop(self, number: int) -> None:
-        """SIGTERM to one broker, which hands its partitions over, and wait until it has ended."""
+        """Send SIGTERM to one broker, which hands over its partitions, and wait until it has ended."""
         self.nodes[number].stop(60)
 
     def start(self, *numbers: int) -> None:
-        """Start brokers again, with their records."""
+        """Restart brokers, with their records."""
         for number in numbers:
             self.nodes[number].start()
 
     def fill_disk(self, number: int) -> None:
-        """Let a broker write to no file any more, as on a full disk, until it is started again."""
+        """Make all file writes of a broker fail, as on a full disk, until it is restarted."""
         pid = self.nodes[number].pid
         assert pid is not None
         no_more_writes(pid)
 
     def leader(self, topic: str, partition: int) -> int:
-        """Which broker leads a partition, by index."""
+        """Return the index of the broker that leads a partition."""
         with Admin(self.settings()) as admin:
             (found,) = admin._client.describe_topics([topic])
         return int(next(p["leader_id"] for p in found["partitions"] if p["partition_index"] == partition)) - 1
 
     def freeze(self, number: int) -> None:
-        """SIGSTOP: the process and its connections are there, and nothing is answered."""
+        """Send SIGSTOP: the process and its connections exist, but nothing is answered."""
         self.nodes[number].signal(signal.SIGSTOP)
 
     def thaw(self, number: int) -> None:
@@ -225,9 +225,9 @@ class ThreeBrokers:
 
 
 def no_more_writes(pid: int) -> None:
-    """Let every write to a file fail in a process, with EFBIG, which harms nobody else's disk.
+    """Make every file write of a process fail with EFBIG, which does no harm to the disk.
 
-    JVMs and Python ignore the signal that goes with it.
+    JVMs and Python ignore the signal that comes with it.
     """
     _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, most))

@@ -1,7 +1,7 @@
-"""A build of trackly that is measured: a checkout, and what its `trackly up` starts.
+"""A build of trackly to measure: a checkout, and the processes that its `trackly up` starts.
 
-Nothing of it is imported. It is driven as its users drive it: `trackly up`, `trackly apply`, HTTP. So another commit
-can be measured by the bench of this one.
+None of it is imported. It is driven as by users: `trackly up`, `trackly apply`, HTTP. So this bench can measure another
+commit.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ START_TIMEOUT = 150.0
 ENVIRONMENT = {
     "TRACKLY_ALLOW_HTTP": "true",
     "TRACKLY_ALLOW_SUBNETS": "127.0.0.0/8",
-    # Nothing that is posted here proves anything.
+    # The posted callbacks are not authenticated.
     "TRACKLY_UNPROVEN_RATE": "1000000",
     "TRACKLY_UNPROVEN_BYTES": str(1 << 30),
-    # What fails under one load must not come again under another one.
+    # Webhooks that fail under one load must not be retried under another one.
     "TRACKLY_RETRY_SCHEDULE": "10m,1h",
-    # Or the time of a compiler's thread is forgotten with it.
+    # Otherwise the time of an ended compiler thread is lost.
     "JAVA_TOOL_OPTIONS": "-XX:-UseDynamicNumberOfCompilerThreads",
 }
 
@@ -50,15 +50,15 @@ class Build:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Environment of its commands."""
+        """Return the environment of its commands."""
         return {**os.environ, **ENVIRONMENT, "PYTHONPATH": os.pathsep.join(map(str, (PROBE, self.root)))}
 
 
 @contextmanager
 def build_of(place: str, directory: Path) -> Iterator[Build]:
-    """The build at a path, or of a commit of this repository, which is checked out into `directory` for a while.
+    """Yield the build at a path, or of a commit of this repository, which is temporarily checked out into `directory`.
 
-    It runs in its own .venv where it has one, else in ours.
+    It runs in its own .venv if it has one, or else in ours.
     """
     path = Path(place).resolve()
     if (path / "trackly").is_dir():
@@ -76,7 +76,7 @@ def build_of(place: str, directory: Path) -> Iterator[Build]:
 
 @dataclass
 class Snapshot:
-    """What the processes of a build have done so far: processor seconds by service, and what the probe counts."""
+    """The work of a build's processes so far: processor seconds by service, and the probe's counts."""
 
     at: float = field(default_factory=time.monotonic)
     cpu: dict[str, float] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class Snapshot:
 
 
 class Running:
-    """A `trackly up` that is ready. `port` is that of ingest."""
+    """A `trackly up` that is ready. `port` is ingest's."""
 
     def __init__(self, build: Build, directory: Path) -> None:
         self.port = free_port()
@@ -107,7 +107,7 @@ class Running:
             stderr=subprocess.STDOUT,
         )
         self.pids: dict[str, int] = {}
-        """Process by service; `up` is what started the others."""
+        """Return the process by service; `up` started the others."""
         try:
             self._wait()
         except BaseException:
@@ -115,7 +115,7 @@ class Running:
             raise
 
     def apply(self, accounts: str) -> None:
-        """Make accounts what a TOML file says, and wait until everybody may have read them."""
+        """Apply a TOML file of accounts, and wait long enough for all services to read them."""
         path = self._directory / "accounts.toml"
         path.write_text(accounts)
         environment = {**self._build.environment, "TRACKLY_DATA_DIR": str(self._directory / "data")}
@@ -126,7 +126,7 @@ class Running:
         time.sleep(3)
 
     def look(self) -> Snapshot:
-        """What was done so far."""
+        """Return the work so far."""
         time.sleep(1.1)  # the probes write once a second
         found = Snapshot(cpu={name: cpu_seconds(pid) for name, pid in self.pids.items()})
         if "kafka" in self.pids:
@@ -142,7 +142,7 @@ class Running:
         return found
 
     def settle(self, most: float = 30.0) -> None:
-        """Wait until the read model has written what it has read: it comes behind the webhooks."""
+        """Wait until the read model has written everything: it runs behind the webhooks."""
         ends = time.monotonic() + most
         while "read-model" in self.pids and time.monotonic() < ends:
             before = cpu_seconds(self.pids["read-model"])
@@ -151,7 +151,7 @@ class Running:
                 return
 
     def stop(self) -> None:
-        """End it as Ctrl-C does."""
+        """Stop it as with Ctrl-C."""
         self._up.send_signal(signal.SIGINT)
         try:
             self._up.wait(90)
@@ -169,7 +169,7 @@ class Running:
 
 
 def _children(parent: int) -> Mapping[str, int]:
-    """The services that a process has started, by name."""
+    """Return the services started by a process, by name."""
     found = {}
     for pid in map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split()):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")

@@ -1,4 +1,4 @@
-"""`python -m bench checks`: what it costs to ask who may be texted, 1,000 numbers at a time.
+"""`python -m bench checks`: the cost of asking who may be texted, 1,000 numbers at a time.
 
 A console of its own on a real broker, with contacts (a third of them out), places that the account gave, registered
 messages that count against a cap, and every rule on. Asks one request after the other, then 50 a second. For both: the
@@ -50,10 +50,10 @@ from trackly.commands.up.supervisor import Service
 
 NUMBERS = 1_000
 BOUND_MS = 60.0
-"""p95 of a request of so many numbers, by the clock."""
+"""Maximum p95 of a request of this many numbers, in milliseconds of wall time."""
 
 COST_MS = 40.0
-"""Processor time of a request: what 50 a second may cost at most where two cores are all there is."""
+"""Maximum processor time of a request, so that two cores can handle 50 per second."""
 
 RATE = 50
 LIST = "+18005551234"
@@ -69,15 +69,15 @@ ACCOUNT = AccountConfig(
 
 
 def main(arguments: list[str]) -> int:
-    """Fill, serve, ask. 1 when it costs too much."""
+    """Fill, serve, ask; returns 1 if it costs too much."""
     parser = argparse.ArgumentParser(prog="bench checks", description=__doc__)
     parser.add_argument("--contacts", type=int, default=200_000)
     parser.add_argument("--requests", type=int, default=200, help="one after the other")
-    parser.add_argument("--seconds", type=float, default=10.0, help="how long 50 a second are asked")
+    parser.add_argument("--seconds", type=float, default=10.0, help="how long to send 50 requests per second")
     parser.add_argument("--consoles", type=int, default=1, help="processes that are asked in turn")
     parser.add_argument("--keep", action="store_true", help="keep every answer as evidence")
-    parser.add_argument("--json", action="store_true", help="print one JSON object a load")
-    parser.add_argument("--only-cost", action="store_true", help="do not look at the clock: the machine is busy")
+    parser.add_argument("--json", action="store_true", help="print a JSON object per load")
+    parser.add_argument("--only-cost", action="store_true", help="ignore wall time: the machine is busy")
     options = parser.parse_args(arguments)
     numbers = made_up(options.contacts)
     account = replace(ACCOUNT, keeps_answers=options.keep)
@@ -93,7 +93,7 @@ def main(arguments: list[str]) -> int:
 
 
 def made_up(count: int) -> list[str]:
-    """Numbers as a sender has them: of every area code of the United States, and one in ten of other countries."""
+    """Return numbers like a sender's: from every U.S. area code, and one in ten from other countries."""
     chance = random.Random(7)
     states = tomllib.loads(files("hours").joinpath("area_codes.toml").read_text("utf-8"))["states"]
     areas = [area for codes in states.values() for area in codes]
@@ -112,7 +112,7 @@ def made_up(count: int) -> list[str]:
 def _consoles(
     directory: Path, account: AccountConfig, numbers: list[str], count: int
 ) -> Iterator[tuple[list[str], str, list[int]]]:
-    """Base URLs of consoles that have read everything, a key of the account, and their processes."""
+    """Yield the base URLs of consoles that have read everything, a key of the account, and their processes."""
     with EmbeddedKafka(directory / "kafka") as kafka:
         os.environ |= {
             "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
@@ -179,7 +179,7 @@ async def _fill(settings: BusSettings, account: AccountConfig, numbers: list[str
 
 
 def _records(numbers: list[str], now: int) -> Iterator[tuple[str, bytes, Record]]:
-    """Of half of the numbers something is recorded, of a tenth a place, and each eighth got two messages."""
+    """Half of the numbers have a record, a tenth have a place, and every eighth got two messages."""
     for n, number in enumerate(numbers):
         recipient = recipient_key("acme", number)
         if n % 2:
@@ -212,7 +212,7 @@ def _records(numbers: list[str], now: int) -> Iterator[tuple[str, bytes, Record]
 
 
 async def _taken(settings: BusSettings, topic: str) -> None:
-    """Say for streams, which does not run, that it has taken everything: the console asks how far it is."""
+    """Commit offsets on behalf of streams, which is not running: the console asks for its progress."""
     consumer = aiokafka.AIOKafkaConsumer(
         bootstrap_servers=settings.bootstrap_servers, group_id=settings.group("streams"), enable_auto_commit=False
     )

@@ -1,8 +1,8 @@
-"""`python -m bench.compression [--records N]`: what a compression of the public topics costs, and whom.
+"""`python -m bench.compression [--records N]`: what each compression of the public topics costs, and whom.
 
-Delivery events with their headers, in bursts as streams writes its batches, to topics of a broker of its own:
-compressed by the producer, or by the producer with lz4 and again by the broker (`compression.type` of the topic). For
-each: bytes a record on disk, microseconds of processor time a record of ours and of the broker's.
+Writes delivery events with their headers, in bursts like the batches of streams, to topics of its own broker:
+compressed by the producer, or by the producer with lz4 and again by the broker (`compression.type` of the topic).
+Prints for each: bytes per record on disk, and microseconds of processor time per record, ours and the broker's.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ WARM_UP = 10_000
 
 @dataclass(frozen=True)
 class Way:
-    """How records are compressed: by the producer, then by the broker (`producer`: kept as they come)."""
+    """How records are compressed: by the producer, then by the broker (`producer`: kept unchanged)."""
 
     producer: str
     broker: str = "producer"
@@ -65,7 +65,7 @@ WAYS = (
 
 
 def events(count: int) -> list[tuple[bytes, bytes, Headers]]:
-    """Key, value and headers of delivery events of 50,000 recipients."""
+    """Return key, value, and headers of delivery events of 50,000 recipients."""
     model, codec = sample("DeliveryEvent"), Codec(FolderRegistry())
     assert isinstance(model, DeliveryEvent)
     made = []
@@ -95,7 +95,7 @@ async def _write(producer: AIOKafkaProducer, topic: str, records: list[tuple[byt
 
 
 async def measure(kafka: EmbeddedKafka, way: Way, number: int, records: list[tuple[bytes, bytes, Headers]]) -> str:
-    """A line of the table."""
+    """Return a line of the table."""
     topic, pid = f"bench.{number}", kafka.pid
     assert pid is not None
     admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
@@ -136,5 +136,5 @@ async def _main(count: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="bench.compression", description=__doc__)
-    parser.add_argument("--records", type=int, default=200_000, help="how many events, 200000")
+    parser.add_argument("--records", type=int, default=200_000, help="number of events (200000)")
     asyncio.run(_main(parser.parse_args().records))

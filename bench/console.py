@@ -1,9 +1,9 @@
-"""`python -m bench.console DATABASE_URL`: how long pages and filters of the console take over millions of messages.
+"""`python -m bench.console DATABASE_URL`: how long the console's pages and filters take with millions of messages.
 
 Fills an empty database with messages, and attempts, replies, contacts, dead letters and rejected items in proportion.
 Then starts a console on it and asks for every list with every filter, by the API and as a page, and for every other
-page, over HTTP, one request at a time. Prints a JSON line for each: p50, p95 and longest in ms. Exit code 1 when some
-p95 is over the bound.
+page, over HTTP, one request at a time. Prints a JSON line for each: p50, p95 and longest in ms. Exit code 1 if some p95
+is over the bound.
 """
 
 from __future__ import annotations
@@ -219,7 +219,7 @@ ROWS: dict[Table, tuple[float, dict[str, str]]] = {
         },
     ),
 }
-"""Tables, rows of each for a message, and their columns as SQL over `n`."""
+"""Tables, rows per message, and columns as SQL over `n`."""
 
 ASKED: dict[str, tuple[str, ...]] = {
     "deliveries": (
@@ -284,7 +284,7 @@ def _fill(engine: Engine, table: Table, count: int, columns: dict[str, str]) -> 
     began = time.monotonic()
     is_postgres = engine.dialect.name == "postgresql"
     with engine.begin() as connection:
-        # Made afterwards, as a whole, indexes take a fraction of the time.
+        # Creating the indexes afterward takes a fraction of the time.
         for index in table.indexes:
             index.drop(connection)
         literals = {
@@ -310,7 +310,7 @@ def _fill(engine: Engine, table: Table, count: int, columns: dict[str, str]) -> 
 
 
 def _count(engine: Engine) -> None:
-    """Counts by the hour of 400 days: two lists, two providers, three states."""
+    """Return hourly counts of 400 days: two lists, two providers, three states."""
     hour = 3_600_000
     rows = [
         {
@@ -334,7 +334,7 @@ def _count(engine: Engine) -> None:
 
 @contextmanager
 def _console(directory: Path, database: str) -> Iterator[tuple[str, str]]:
-    """Base URL of a console on the database, and an API key for `acme`."""
+    """Yield the base URL of a console on the database, and an API key for `acme`."""
     with EmbeddedKafka(directory / "kafka") as kafka:
         os.environ |= {
             "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
@@ -374,7 +374,7 @@ async def _configure(settings: BusSettings) -> str:
 
 
 async def _ask(engine: Engine, base: str, key: str) -> list[str]:
-    """What was slower than the bound."""
+    """Return requests slower than the bound."""
     now = now_ms()
     with engine.begin() as connection:
         user = add_user(connection, f"bench-{now}@example.com", "", {EVERY_ACCOUNT: Role.ADMIN})

@@ -1,8 +1,8 @@
 """`python -m bench.history [--records N] [--callbacks N]`: what reading the past costs.
 
-Fills `sms.events.delivery` on a broker of its own, then counts by a field and exports to each format with
-`trackly tap`; fills `sms.raw`, and of one callback in two what was read of it, and has `trackly compare` compare them.
-Each in a process of its own: processor seconds (user and system), seconds on the clock, largest memory.
+Fills `sms.events.delivery` on its own broker, then counts by a field and exports to each format with `trackly tap`;
+fills `sms.raw`, and the results of every other callback, and has `trackly compare` compare them. Measures each in a
+separate process: processor seconds (user and system), wall seconds, peak memory.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ COLUMNS = ("what", "cpu s", "clock s", "memory MB", "file MB")
 
 
 async def fill(settings: BusSettings, records: int) -> None:
-    """Delivery events of 50,000 recipients, with the headers that streams writes."""
+    """Return delivery events of 50,000 recipients, with the headers that streams writes."""
     model = sample("DeliveryEvent")
     assert isinstance(model, DeliveryEvent)
     codec, topic = Codec(FolderRegistry()), settings.catalogue["delivery"].name
@@ -60,7 +60,7 @@ async def fill(settings: BusSettings, records: int) -> None:
 
 
 async def fill_callbacks(settings: BusSettings, callbacks: int) -> None:
-    """Callbacks of one report each, and the receipts of every other one, a tenth of them of another status."""
+    """Write callbacks of one report each, and receipts of every other one, a tenth of them with another status."""
     raw, catalogue = sample("RawCallback"), settings.catalogue
     assert isinstance(raw, RawCallback)
     codec, producer = Codec(FolderRegistry()), Producer(settings, linger_ms=20)
@@ -81,7 +81,7 @@ async def fill_callbacks(settings: BusSettings, callbacks: int) -> None:
 
 
 def measure(what: str, arguments: list[str], environment: dict[str, str], out: Path | None) -> tuple[str, ...]:
-    """A row of the report."""
+    """Return a row of the report."""
     command = [sys.executable, "-m", "trackly", *arguments]
     began = time.monotonic()
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:

@@ -1,4 +1,4 @@
-"""Posts delivery reports, one a request, at a rate or as fast as they are answered; writes down when each was sent.
+"""Posts delivery reports, one per request, at a rate or as fast as they are answered; records when each was sent.
 
 python -m bench.loader PORT ACCOUNTS COUNT RATE CONNECTIONS OUT
 """
@@ -17,7 +17,7 @@ from bench.wire import Client, connections
 
 
 def request(port: int, account: str, number: int) -> bytes:
-    """One Infobip callback with one report, about 600 bytes of body as in life."""
+    """Return an Infobip callback with one report, whose body has a realistic 600 bytes or so."""
     recipient = 15_550_000_000 + number % 50_000
     body = json.dumps(
         {
@@ -94,7 +94,7 @@ async def load(port: int, accounts: list[str], first: int, count: int, rate: flo
 
 
 def main() -> None:
-    """See the module's text."""
+    """Run; see the module's docstring."""
     port, accounts, first, count, rate, width, out = sys.argv[1:]
     sent = uvloop.run(load(int(port), accounts.split(","), int(first), int(count), float(rate), int(width)))
     Path(out).write_text(json.dumps(sent))

@@ -1,4 +1,4 @@
-"""Loads on a whole `trackly up`, one report a request, and what each costs."""
+"""Loads on a whole `trackly up`, with one report per request, and their cost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from bus.embedded.broker import free_port
 
 ENDPOINTS = 10
 BAD = {6: "hole", 7: "slow", 8: "reset", 9: "big"}
-"""How the bad four of ten behave (`bench.receiver`)."""
+"""The behavior of the four bad endpoints of ten (`bench.receiver`)."""
 
 WIDTH = 64
 QUIET_AFTER = 10.0
@@ -35,7 +35,8 @@ Figures = dict[str, Any]
 
 @dataclass(frozen=True)
 class Load:
-    """One load: `rate` 0 is as fast as answers come. `to`: one account, `ten` sound ones, or ten with four `bad`."""
+    """One load: `rate` 0 means as fast as answers arrive. `to`: one account, `ten` sound ones, or ten with four
+    `bad`."""
 
     name: str
     count: int
@@ -44,7 +45,7 @@ class Load:
 
     @property
     def accounts(self) -> list[str]:
-        """Accounts whose endpoints get the webhooks, in turn."""
+        """Return the accounts whose endpoints get the webhooks, in turn."""
         return ["one"] if self.to == "one" else [f"{self.to}{number}" for number in range(ENDPOINTS)]
 
     def is_measured(self, message_id: str) -> bool:
@@ -62,7 +63,7 @@ class Bench:
         self._first = 0
 
     def configure(self) -> None:
-        """One account with one endpoint, ten with a sound one each, and ten of which four have a bad one."""
+        """Create one account with one endpoint, ten with a sound one each, and ten of which four have a bad one."""
         text = ""
         for to in ("one", "ten", "bad"):
             for number, account in enumerate(Load("", 0, 0, to).accounts):
@@ -75,9 +76,9 @@ class Bench:
         self._running.apply(text)
 
     def run(self, load: Load, warm: float = 0.0) -> tuple[Figures, list[float]]:
-        """Post, wait until every webhook has arrived, and report; the times from callback to webhook too, in ms.
+        """Post, wait until every webhook has arrived, and report, including the times from callback to webhook, in ms.
 
-        For `warm` seconds before, the same is posted and not measured: a JVM compiles what a load needs.
+        Before that, it posts the same for `warm` seconds without measuring, while the JVM compiles.
         """
         if warm:
             self.run(Load(load.name, int(warm * (load.rate or 1_000)), load.rate, load.to))
@@ -114,21 +115,21 @@ class Bench:
         return result, waits
 
     def idle(self, seconds: float) -> Figures:
-        """What everything costs when nothing comes."""
+        """Measure the cost of idling."""
         before = self._running.look()
         time.sleep(seconds)
         after = self._running.look()
         return {"load": "idle", **costs(before, after, after.at - before.at, "ms_a_second", 1e3)}
 
     def grow(self, step: int, steps: int) -> Iterator[Figures]:
-        """Post as fast as it goes, and tell after each step what every process holds."""
+        """Post as fast as possible, and report every process's memory after each step."""
         for number in range(1, steps + 1):
             result, _ = self.run(Load("growth", step, 0))
             held = {name: round(resident_bytes(pid) / (1 << 20)) for name, pid in self._running.pids.items()}
             yield {**result, "load": f"after {number * step:,} events", "mib": held}
 
     def _wait(self, arrived_file: Path, expected: set[str]) -> float:
-        """Wait until all have arrived or nothing comes any more; returns when the last one came."""
+        """Wait until all have arrived or nothing more arrives; returns when the last one arrived."""
         seen, last = -1, time.monotonic()
         while time.monotonic() - last < QUIET_AFTER:
             arrived, _ = arrival_times(arrived_file)
@@ -141,7 +142,8 @@ class Bench:
 
 
 def costs(before: Snapshot, after: Snapshot, per: float, unit: str, scale: float) -> Figures:
-    """What was done between two looks, by service: processor time, Kafka requests, garbage, lateness of the loop."""
+    """Return the work between two snapshots, by service: processor time, Kafka requests, garbage, lateness of the
+    loop."""
     cpu = {name: used - before.cpu[name] for name, used in after.cpu.items()}
     requests = {kind: (count - before.requests[kind]) / per for kind, count in after.requests.items()}
     kinds: dict[str, float] = {}
@@ -169,7 +171,7 @@ def _longest(found: Mapping[str, list[tuple[float, float]]], since: float) -> di
 
 @contextmanager
 def receiver(port: int, out: Path) -> Iterator[None]:
-    """A `bench.receiver` that writes to `out`."""
+    """Yield a `bench.receiver` that writes to `out`."""
     out.write_text("")
     process, ends = start_receiver(port, out), time.monotonic() + 20
     try:
@@ -190,7 +192,7 @@ def _listens(port: int) -> bool:
 
 
 def bare_post_us(directory: Path) -> int:
-    """Processor time of one POST of aiohttp with nothing around it, in us."""
+    """Return the processor time of a bare aiohttp POST, in us."""
     port = free_port()
     with receiver(port, directory / "bare.txt"):
         uvloop.run(_post(port, 2_000, 16))

@@ -1,4 +1,4 @@
-"""What processes cost and how long events took."""
+"""Measures the cost of processes and the latency of events."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time that a process has used, user and system, in seconds (Linux)."""
+    """Return the processor time of a process, user and system, in seconds (Linux)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def compiling_seconds(pid: int) -> float:
-    """Processor time of those threads of a JVM that compile, in seconds (Linux)."""
+    """Return the processor time of a JVM's compiler threads, in seconds (Linux)."""
     used = 0.0
     for task in Path(f"/proc/{pid}/task").iterdir():
         name, _, rest = (task / "stat").read_text().rpartition(")")
@@ -29,7 +29,7 @@ def compiling_seconds(pid: int) -> float:
 
 
 def resident_bytes(pid: int) -> int:
-    """Memory that a process holds, in bytes (Linux)."""
+    """Return a process's memory, in bytes (Linux)."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
@@ -49,7 +49,7 @@ class CpuMeter:
 
 
 def sent_times(path: Path) -> dict[str, int]:
-    """Message id -> when its callback was sent (monotonic ns)."""
+    """Return when each message's callback was sent (monotonic ns), by id."""
     times: dict[str, int] = json.loads(path.read_text())
     return times
 
@@ -66,13 +66,13 @@ class Arrival(NamedTuple):
 
 
 def arrivals(path: Path) -> list[Arrival]:
-    """What `bench.receiver` has written so far."""
+    """Return what `bench.receiver` has written so far."""
     lines = (line.split(" ") for line in path.read_text().splitlines())
     return [Arrival(*p[:3], int(p[3]), int(p[4]), p[5]) for p in lines if len(p) == 6]
 
 
 def arrival_times(path: Path) -> tuple[dict[str, int], int]:
-    """Message id -> when its first webhook was taken (monotonic ns), and how many were taken more than once."""
+    """Return when each message's first webhook was accepted (monotonic ns), by id, and how many were accepted again."""
     first: dict[str, int] = {}
     repeated = 0
     for arrival in arrivals(path):
@@ -86,6 +86,6 @@ def arrival_times(path: Path) -> tuple[dict[str, int], int]:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """Value below which this share of the values lies; 0 for no values."""
+    """Return the value below which this share of the values lies; 0 if there are none."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0

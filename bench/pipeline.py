@@ -1,4 +1,4 @@
-"""`make bench`: what an event costs in everything that `trackly up` starts, and another build beside it.
+"""`make bench`: what an event costs in every process of `trackly up`, optionally compared with another build.
 
 Loads: as fast as callbacks are answered, 500 and 100 a second, nothing at all, and 300 a second and half of the first
 to ten endpoints: all sound, then one that never answers, one that takes 4.9 s, one that resets connections and one that
@@ -30,25 +30,25 @@ LOADS = ("saturation", "500", "100", "idle", "isolation", "million")
 USUAL = LOADS[:-1]
 
 MOST_RATIO = 1.5
-"""By how much the p99 of sound endpoints may grow when four others are bad."""
+"""Maximum growth of the sound endpoints' p99 when four others are bad."""
 
 WARM_UP, WARM_SECONDS = 1_000, 5.0
-"""Events before the first measurement, for each second of a load; for how long each load runs before it is measured."""
+"""Events before the first measurement, per second of a load; and seconds that each load runs before it is measured."""
 
 STEP, STEPS = 100_000, 10
 COMPARED = ("all", "events_per_second", "p50_ms", "p99_ms")
 
 
 def main(words: list[str]) -> int:
-    """Run; exit code 1 when a webhook is missing, or bad endpoints slow sound ones of this build down."""
+    """Run; exit code 1 if a webhook is missing, or bad endpoints slow down sound ones in this build."""
     parser = argparse.ArgumentParser(
         prog="bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--against", metavar="PATH_OR_COMMIT", help="a build to compare with, run in alternation")
     parser.add_argument("--pairs", type=int, default=3, help="how often each build runs, with --against")
     parser.add_argument("--seconds", type=float, default=20, help="how long each load lasts")
-    parser.add_argument("--only", choices=LOADS, action="append", help="run these loads alone")
-    parser.add_argument("--json", action="store_true", help="print one JSON object a load")
+    parser.add_argument("--only", choices=LOADS, action="append", help="run only these loads")
+    parser.add_argument("--json", action="store_true", help="print a JSON object per load")
     options = parser.parse_args(words)
     loads = options.only or USUAL
     with tempfile.TemporaryDirectory(prefix="trackly-bench-") as name, ExitStack() as stack:
@@ -74,7 +74,7 @@ def main(words: list[str]) -> int:
 def measure(
     build: Build, directory: Path, loads: list[str] | tuple[str, ...], seconds: float, as_json: bool
 ) -> tuple[list[Figures], int]:
-    """Put loads on a build of its own; figures of each, and how many webhooks are missing or too late."""
+    """Run loads on a build; returns the figures of each, and the number of missing or late webhooks."""
     bare, failed, found = bare_post_us(directory), 0, []
     running = Running(build, directory)
     try:

@@ -1,8 +1,8 @@
-"""`python -m bench.read_model DATABASE_URL`: how fast the read model takes in what lies on Kafka.
+"""`python -m bench.read_model DATABASE_URL`: how fast the read model reads from Kafka.
 
-Writes messages to a broker of its own: for each a registration, a receipt, a delivery event and an attempt to deliver
-its webhook. Then rebuilds an empty database from there with `trackly read-model rebuild` and prints one JSON line:
-records and delivery events a second, start and migrations included.
+Writes messages to its own broker: for each, a registration, a receipt, a delivery event, and an attempt to deliver its
+webhook. Then rebuilds an empty database with `trackly read-model rebuild` and prints one JSON line: records and
+delivery events per second, including startup and migrations.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LIST = "+18005551234"
 
 
 def main() -> None:
-    """Write, rebuild, tell."""
+    """Write, rebuild, report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("url")
     parser.add_argument("--messages", type=int, default=50_000)

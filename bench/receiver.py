@@ -1,4 +1,4 @@
-"""Customers' endpoints, good and bad. The path says how each behaves; every webhook that arrives is written down.
+"""Customers' endpoints, good and bad. The path determines the behavior; every received webhook is recorded.
 
     python -m bench.receiver PORT OUT
 
@@ -38,7 +38,7 @@ class Endpoint(Server):
         self._numbers = numbers
 
     def took(self, head: bytes, body: bytes, at: int) -> None:
-        """Behave as the path says."""
+        """Behave according to the path."""
         kind, name = head.split(b" ", 2)[1].decode().split("/")[1:3]
         status = 204
         match kind:
@@ -84,7 +84,7 @@ async def serve(port: int, out: Path) -> None:
 
 
 def main() -> None:
-    """See the module's text."""
+    """Run; see the module's docstring."""
     uvloop.run(serve(int(sys.argv[1]), Path(sys.argv[2])))
 
 

@@ -1,7 +1,7 @@
-"""`python -m bench recovery`: how soon a streams worker is ready that has a million contacts.
+"""`python -m bench recovery`: how soon a streams worker with a million contacts is ready.
 
-Three starts of one worker: with an empty disk (everything is read from the changelog), after a clean stop, and after
-a kill. The rows hold four messages each, about as many as a contact has in a month of weekly campaigns.
+Starts one worker three times: with an empty disk (everything is restored from the changelog), after a clean stop, and
+after a kill. Each row has four messages, like a contact after a month of weekly campaigns.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ START = 1_763_600_000_000
 
 
 def contact_row(number: int) -> bytes:
-    """A contact whose messages were delivered."""
+    """Return a contact whose messages were delivered."""
     random = Random(number)
     counted = []
     for week in range(MESSAGES):
@@ -64,7 +64,7 @@ async def fill(settings: BusSettings, count: int) -> int:
 
 
 class Worker:
-    """The streams worker that is started again and again."""
+    """The streams worker that is started repeatedly."""
 
     def __init__(self, settings: BusSettings, directory: Path) -> None:
         port = free_port()
@@ -79,7 +79,7 @@ class Worker:
         self._service = Service("streams-1", ["streams"], environment, directory / "streams.log", port)
 
     def start(self) -> tuple[float, float]:
-        """Start, wait until it is ready: seconds in all, and the seconds of them in which it took its tables over."""
+        """Start it and wait until it is ready; returns the seconds in all, and those for taking over its tables."""
         started = last = time.monotonic()
         reading = 0.0
         self._service.start()
@@ -94,7 +94,7 @@ class Worker:
         return time.monotonic() - started, reading
 
     def end(self, number: int) -> float:
-        """Send a signal and wait for the end: seconds."""
+        """Send a signal and wait for the end; returns the seconds."""
         begun = time.monotonic()
         process = self._service.process
         assert process is not None
@@ -103,7 +103,7 @@ class Worker:
         return time.monotonic() - begun
 
     def resident_mb(self) -> int:
-        """Memory of the process."""
+        """Return the process's memory."""
         assert self._service.process is not None
         return resident_bytes(self._service.process.pid) >> 20
 
@@ -118,7 +118,7 @@ class Worker:
 
 
 def measure(directory: Path, count: int) -> dict[str, object]:
-    """Seconds of each start, rows a second from an empty disk, bytes on disk."""
+    """Return the seconds of each start, rows per second from an empty disk, and bytes on disk."""
     with EmbeddedKafka(directory / "kafka", fast_start=False) as kafka:
         settings = BusSettings(bootstrap_servers=kafka.bootstrap_servers, partitions=4, data_dir=directory)
         with Admin(settings) as admin:
@@ -150,7 +150,7 @@ def measure(directory: Path, count: int) -> dict[str, object]:
 
 
 def show(result: dict[str, object], as_json: bool) -> None:
-    """Print the figures, one a line or as a JSON object."""
+    """Print the figures, one per line or as a JSON object."""
     if as_json:
         print(json.dumps(result))
         return

@@ -1,6 +1,6 @@
-"""`python -m bench sizing`: what rows of messages and contacts cost on disk, in memory and in the changelog.
+"""`python -m bench sizing`: the size of message and contact rows on disk, in memory, and in the changelog.
 
-Real stores with the settings of production, written in batches of the size that a worker writes, without a broker.
+Uses real stores with production settings, written in batches of a worker's size, without a broker.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _CODEC = Codec(registry_for(None))
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Bytes a row, `held` in memory while the stores are open; MB that many reads add; microseconds of a read."""
+    """Bytes per row, `held` in memory while the stores are open; MB added by many reads; microseconds per read."""
 
     name: str
     rows: int
@@ -55,7 +55,7 @@ class Size:
 
 
 def message(number: int, full: bool) -> Row:
-    """A registered message; `full`: with a callback URL, two arguments and a link."""
+    """Return a registered message; `full`: with a callback URL, two arguments, and a link."""
     random = Random(number)
     sent = MessageSent(
         message_id=f"order-{number}",
@@ -75,7 +75,7 @@ def message(number: int, full: bool) -> Row:
 
 
 def reported(number: int) -> Row:
-    """A message that nobody registered, of which a report has come."""
+    """Return an unregistered message with a report."""
     key = message_key("acme", "infobip", _uuid(Random(number)))
     return key, message_row.to_bytes(_delivered(START + number, None), _CODEC)
 
@@ -86,7 +86,7 @@ def _delivered(at: int, sent: MessageSent | None) -> MessageRow:
 
 
 def contact(number: int, messages: int) -> Row:
-    """A contact with so many messages behind it, one a week, one in ten not delivered."""
+    """Return a contact after this many messages, one per week, one in ten not delivered."""
     random = Random(number)
     counted = []
     for week in range(messages):
@@ -106,7 +106,7 @@ SHAPES: dict[str, Callable[[int], Row]] = {
 
 
 def measure(directory: Path, count: int) -> Iterator[Size]:
-    """Sizes of each shape of row with `count` rows, a tenth of them of the longest."""
+    """Return the sizes of each shape of row with `count` rows; a tenth of them for the longest."""
     for name, make in SHAPES.items():
         rows = count // 10 if name == LONGEST else count
         print(f"{name}: {rows:,} rows", file=sys.stderr)
@@ -114,7 +114,7 @@ def measure(directory: Path, count: int) -> Iterator[Size]:
 
 
 def show(sizes: Iterator[Size]) -> None:
-    """Print a line a shape."""
+    """Print a line per shape."""
     print(f"{'bytes a row':28} {'row':>6} {'changelog':>10} {'disk':>6} {'held':>6} {'cached MB':>9} {'read us':>8}")
     for size in sizes:
         print(
@@ -141,7 +141,7 @@ def _measure(directory: Path, name: str, count: int, make: Callable[[int], Row])
     for store in stores:
         store.close()
     disk = sum(path.stat().st_size for path in directory.rglob("*.sst"))
-    # In a process of its own: what this one has freed would be used again and not be seen.
+    # In a separate process: this one would reuse freed memory, which would not be measured.
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         held, cached, read_us = pool.submit(_read, directory, name, count).result()
     return Size(
@@ -150,7 +150,7 @@ def _measure(directory: Path, name: str, count: int, make: Callable[[int], Row])
 
 
 def _read(directory: Path, name: str, count: int) -> tuple[int, int, float]:
-    """Memory that open stores hold, what many reads add to it, and microseconds of one."""
+    """Return the memory of open stores, the increase by many reads, and microseconds per read."""
     keys = [(number % STORES, SHAPES[name](number)[0]) for number in Random(1).sample(range(count), min(READS, count))]
     before = resident_bytes(os.getpid())
     stores = [RocksStore(directory / str(number)) for number in range(STORES)]

@@ -1,8 +1,7 @@
-"""What spans cost: `python -m bench.telemetry` prints processor time an event, from the callback to its attempt.
+"""The cost of spans: `python -m bench.telemetry` prints processor time per event, from the callback to its attempt.
 
-An event is a request to ingest, a record in a batch of `normalize`, one in a batch of `contacts`, an attempt. Measured
-is what spans add to them, with what exporting them takes: they are encoded as for the wire, and not sent. What the
-bench itself takes stands in the line `off`.
+An event is a request to ingest, a record in a batch of `normalize`, one in a batch of `contacts`, and an attempt. The
+bench measures what spans add, including their export: they are encoded but not sent. Its own cost is in the line `off`.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class Encoder(SpanExporter):
     """Encodes spans as for the wire."""
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Encode, and forget."""
+        """Encode, and discard."""
         encode_spans(spans).SerializeToString()
         return SpanExportResult.SUCCESS
 
@@ -67,7 +66,7 @@ def _measured(ratio: str | None) -> float:
     return time.process_time() - began
 
 
-# As the services do it: where telemetry is off, a comparison with None.
+# As in the services: without telemetry, a comparison with None.
 
 
 def _callback(tracing: Tracing | None) -> bytes | None:

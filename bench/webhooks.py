@@ -1,8 +1,7 @@
-"""The webhook sink alone, under what customers do to it: `python -m bench endpoints`, `tiers`,
-`parked`, `kills`.
+"""The webhook sink alone, with misbehaving customers: `python -m bench endpoints`, `tiers`, `parked`, `kills`.
 
-Events and waiting webhooks are written straight to Kafka. The broker and the sinks processes are real, the receiver
-is a process of its own. Each scenario gives one object of figures, and whether its books balance.
+Events and waiting webhooks are written directly to Kafka. The broker and the sinks processes are real; the receiver is
+a separate process. Each scenario returns one object of figures, and whether its books balance.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ Figures = dict[str, Any]
 
 @dataclass
 class World:
-    """A broker, sinks and a receiver."""
+    """A broker, sinks, and a receiver."""
 
     stack: Stack
     settings: BusSettings
@@ -64,12 +63,12 @@ class World:
         await asyncio.sleep(3)
 
     def endpoint(self, account: str, kind: str = "ok") -> EndpointConfig:
-        """An account's endpoint that behaves in a way of `bench.receiver`."""
+        """Return an account's endpoint with a behavior of `bench.receiver`."""
         url = f"{self.receiver}/{kind}/{account}"
         return EndpointConfig(account=account, id="crm", url=url, secret=SECRET, events=("delivery",))
 
     async def send(self, first: int, count: int, rate: float, accounts: list[str]) -> dict[str, int]:
-        """Write events at a rate (0: at once), to the accounts in turn. Returns event id -> monotonic ns."""
+        """Write events at a rate (0: at once), to the accounts in turn; returns monotonic ns by event id."""
         topic = self.settings.catalogue["delivery"].name
         sent, futures, started = {}, [], time.monotonic()
         for number in range(first, first + count):
@@ -86,18 +85,18 @@ class World:
         return sent
 
     def arrivals(self) -> list[Arrival]:
-        """Everything that has arrived so far."""
+        """Return everything that has arrived so far."""
         return arrivals(self.arrivals_file)
 
     async def until(self, enough: Callable[[list[Arrival]], bool], timeout: float) -> list[Arrival]:
-        """What has arrived once that is enough, or after `timeout` seconds."""
+        """Return what has arrived once that is enough, or after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while not enough(found := self.arrivals()) and time.monotonic() < deadline:
             await asyncio.sleep(0.5)
         return found
 
     def memory(self) -> float:
-        """MiB that all sinks processes hold."""
+        """Return the memory of all sinks processes, in MiB."""
         services = self.stack.supervisor.services.values()
         held = sum(resident_bytes(s.process.pid) for s in services if s.name.startswith("sinks") and s.process)
         return held / (1 << 20)
@@ -122,13 +121,13 @@ def _event(number: int, account: str) -> DeliveryEvent:
 
 
 def start_receiver(port: int, out: Path) -> subprocess.Popen[bytes]:
-    """Start `bench.receiver` on a port; it empties `out` and writes there what arrives."""
+    """Start `bench.receiver` on a port; it empties `out` and records received webhooks there."""
     return subprocess.Popen([sys.executable, "-m", "bench.receiver", str(port), str(out)])
 
 
 @asynccontextmanager
 async def world(schedule: str, sinks: int = 1) -> AsyncIterator[World]:
-    """Everything that runs, with a retry schedule and so many sinks processes."""
+    """Yield the running setup, with a retry schedule and this many sinks processes."""
     with tempfile.TemporaryDirectory(prefix="trackly-bench-") as name:
         directory = Path(name)
         os.environ |= {
@@ -167,7 +166,7 @@ def _waits(sent: dict[str, int], found: Iterable[Arrival], names: set[str]) -> l
 
 
 async def endpoints(seconds: float) -> Figures:
-    """1,000 endpoints with one event a second each."""
+    """Send one event per second to each of 1,000 endpoints."""
     accounts = [f"one{number}" for number in range(1_000)]
     async with world("1m,5m") as bench:
         await bench.configure(bench.endpoint(name) for name in accounts)
@@ -200,7 +199,7 @@ async def _park(
     accounts: list[str],
     parked_at: int | None = None,
 ) -> dict[str, int]:
-    """Write webhooks that wait; `due(number)` is in ms since 1970 UTC. Returns event id -> due."""
+    """Write waiting webhooks; `due(number)` is in ms since 1970 UTC. Returns due times by event id."""
     topic = bench.settings.catalogue[topic_id]
     partitions = await bench.producer.partitions(topic.name)
     step = Retry(Tier(tier, parse_duration(tier)), 2)
@@ -221,7 +220,7 @@ async def _park(
 
 
 async def _records(bench: World, topic: str) -> list[tuple[WebhookTask | DeadWebhook, int]]:
-    """Everything on a topic of webhooks (catalogue short name), with the time of each record in ms."""
+    """Return everything on a topic of webhooks (catalogue short name), with the time of each record in ms."""
     entry = bench.settings.catalogue[topic]
     consumer = aiokafka.AIOKafkaConsumer(group_id=None, auto_offset_reset="earliest", **bench.settings.aiokafka())
     await consumer.start()
@@ -241,7 +240,7 @@ async def _records(bench: World, topic: str) -> list[tuple[WebhookTask | DeadWeb
 
 
 async def tiers(seconds: float) -> Figures:
-    """10,000 webhooks due in one second; then 50,000 due in one minute, as after an outage."""
+    """Release 10,000 webhooks due in one second, then 50,000 due in one minute, as after an outage."""
     accounts = [f"hundred{number}" for number in range(100)]
     results: Figures = {"ok": True}
     for name, tier, count, spread in (
@@ -291,8 +290,8 @@ async def tiers(seconds: float) -> Figures:
 
 
 async def parked(seconds: float) -> Figures:
-    """100,000 webhooks of a paused endpoint are looked at while another endpoint's retries come due, on the same
-    partition of due webhooks; then the first endpoint is resumed.
+    """Check 100,000 webhooks of a paused endpoint while another endpoint's retries become due, on the same partition of
+    due webhooks; then resume the first endpoint.
     """
     count, retries, result = 100_000, 150, Figures()
     async with world("5s,20s") as bench:
@@ -328,7 +327,7 @@ async def parked(seconds: float) -> Figures:
 
 
 async def kills(seconds: float) -> Figures:
-    """Two sinks processes, killed with SIGKILL at random moments, while a third of one endpoint's answers are 503."""
+    """Kill two sinks processes with SIGKILL at random moments, while a third of one endpoint's answers are 503."""
     accounts = [f"ten{number}" for number in range(10)]
     chance = random.Random(7)
     async with world("1s,2s,4s,8s,16s,32s", sinks=2) as bench:
@@ -347,7 +346,7 @@ async def kills(seconds: float) -> Figures:
             victim.start()
         sent = await sending
 
-        # All that is not taken by then has used up its attempts: the delays are 63 s together.
+        # By then, everything not accepted has used up its attempts: the delays add up to 63 s.
         def complete(found: list[Arrival]) -> bool:
             return {arrival.webhook_id for arrival in found if arrival.status == 204} >= sent.keys()
 
@@ -378,4 +377,4 @@ SCENARIOS: dict[str, tuple[Callable[[float], Awaitable[Figures]], float]] = {
     "parked": (parked, 0),
     "kills": (kills, 120),
 }
-"""Scenario by name, and for how many seconds it sends unless told otherwise."""
+"""Scenario by name, and its default duration in seconds."""

@@ -1,6 +1,6 @@
-"""The smallest HTTP/1.1 that a load test needs: a client that keeps connections busy, a server that answers at once.
+"""Minimal HTTP/1.1 for load tests: a client that keeps connections busy, a server that answers at once.
 
-Not a general client or server. They cost a fraction of what is measured, and are not counted in it.
+Not a general client or server. They cost a fraction of what is measured, and are not included in it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Client(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def post(self, request: bytes) -> asyncio.Future[int]:
-        """Send a whole request; the future gives the status of the answer."""
+        """Send a whole request; the future returns the answer's status."""
         self._waiting = asyncio.get_running_loop().create_future()
         cast(asyncio.Transport, self._transport).write(request)
         return self._waiting
@@ -53,7 +53,7 @@ class Client(asyncio.Protocol):
 
 
 class Server(asyncio.Protocol):
-    """Answers every request with 204, and tells each body and the time at which it was complete (monotonic ns)."""
+    """Answers every request with 204, and reports each body and the time at which it was complete (monotonic ns)."""
 
     def __init__(self, told: Callable[[bytes, bytes, int], None]) -> None:
         self._told = told
@@ -64,12 +64,12 @@ class Server(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
 
     def took(self, head: bytes, body: bytes, at: int) -> None:
-        """A request is complete."""
+        """Handle a complete request."""
         self._told(head, body, at)
         self.write(NO_CONTENT)
 
     def write(self, answer: bytes) -> None:
-        """Answer, if the client is still there."""
+        """Answer, if the client is still connected."""
         if self.transport is not None and not self.transport.is_closing():
             self.transport.write(answer)
 

@@ -1,1 +1,1 @@
-"""Three real brokers that are restarted, killed, frozen, filled and grown under load: who stands still for how long."""
+"""Restarts, kills, freezes, fills, and grows three real brokers under load, and measures the standstills."""

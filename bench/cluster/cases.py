@@ -1,4 +1,4 @@
-"""The cases: what is done to brokers, topics, clocks, disks and workers."""
+"""The cases: what happens to brokers, topics, clocks, disks, and workers."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from bus.admin import Admin
 from bus.settings import BusSettings
 
 KILLED, FROZEN, LONG_FROZEN, TWO_GONE, ALL_GONE = 20.0, 40.0, 100.0, 25.0, 60.0
-"""Seconds for which brokers are away."""
+"""Seconds for which brokers are down."""
 
 ONE_LOST = 15.0
-"""Seconds for which the pipeline may stand without one broker, and after the return of all."""
+"""Maximum seconds of standstill without one broker, and after all have returned."""
 
 RESTARTED = 5.0
-"""Seconds for which it may stand while brokers or workers are restarted one by one."""
+"""Maximum seconds of standstill while brokers or workers are restarted one by one."""
 
 WRONG_FOR = 8.0
-"""Seconds for which the broker refuses records, and a clock is wrong."""
+"""Seconds for which the broker refuses records, or a clock is wrong."""
 
 AHEAD = 7_200.0
 
@@ -36,7 +36,7 @@ Case = Callable[[Stage], AsyncIterator[Result]]
 
 
 async def restarted(stage: Stage) -> AsyncIterator[Result]:
-    """Brokers, one after the other, in good order."""
+    """Restart the brokers cleanly, one after the other."""
 
     async def act(stage: Stage) -> None:
         for number in range(COUNT):
@@ -68,7 +68,7 @@ async def frozen(stage: Stage) -> AsyncIterator[Result]:
 
 
 async def leader_frozen(stage: Stage) -> AsyncIterator[Result]:
-    """For a long time."""
+    """Freeze a broker for a long time."""
     topic = stage.house.cluster.settings.catalogue["raw"].name
     number = await asyncio.to_thread(stage.brokers.leader, topic, 0)
     yield await stage.judged(
@@ -85,12 +85,12 @@ async def _freeze(number: int, seconds: float, stage: Stage) -> None:
 
 
 async def two_killed(stage: Stage) -> AsyncIterator[Result]:
-    """No partition takes records: it must go on when they are back."""
+    """Kill two brokers: no partition accepts records, and the pipeline must continue once they are back."""
     yield await stage.judged(f"two killed, back after {TWO_GONE:.0f} s", partial(_gone, (0, 1), TWO_GONE), ONE_LOST)
 
 
 async def all_killed(stage: Stage) -> AsyncIterator[Result]:
-    """The same, of all."""
+    """Do the same with all brokers."""
     case = f"all killed, back after {ALL_GONE:.0f} s"
     yield await stage.judged(case, partial(_gone, tuple(range(COUNT)), ALL_GONE), ONE_LOST)
 
@@ -103,7 +103,7 @@ async def _gone(numbers: tuple[int, ...], seconds: float, stage: Stage) -> None:
 
 
 async def refused(stage: Stage) -> AsyncIterator[Result]:
-    """The broker takes no record of a topic: it has been told that all are too large."""
+    """Make the brokers refuse every record of a topic as too large."""
 
     async def act(topic: str, stage: Stage) -> None:
         entry = stage.house.cluster.settings.catalogue[topic]
@@ -122,7 +122,7 @@ def _set_most_bytes(stage: Stage, topic: str, most: int) -> None:
 
 
 async def clocks(stage: Stage) -> AsyncIterator[Result]:
-    """A process that starts with a wrong clock says so, and does not start until it is right."""
+    """Start a process with a wrong clock: it must say so, and refuse to start until the clock is right."""
 
     async def act(name: str, stage: Stage) -> None:
         service = stage.house.cluster.services[name]
@@ -148,7 +148,7 @@ async def clocks(stage: Stage) -> AsyncIterator[Result]:
 
 
 async def disks(stage: Stage) -> AsyncIterator[Result]:
-    """That of a broker, and that of a worker of streams."""
+    """Fill the disk of a broker, and of a streams worker."""
 
     async def of_broker(stage: Stage) -> None:
         stage.brokers.fill_disk(0)
@@ -177,7 +177,7 @@ async def disks(stage: Stage) -> AsyncIterator[Result]:
 
 
 async def workers(stage: Stage) -> AsyncIterator[Result]:
-    """Workers of streams and sinks, one after the other, each once the one before is ready."""
+    """Restart the workers of streams and sinks, each once the previous one is ready."""
 
     async def act(stage: Stage) -> None:
         slowest = await restart_workers(stage.house, stage.watched, *SERVICES[1:])
@@ -187,7 +187,7 @@ async def workers(stage: Stage) -> AsyncIterator[Result]:
 
 
 async def restart_workers(house: House, watched: Watched, *names: str) -> float:
-    """Stop each as an orchestrator does, and start it again. Seconds that the slowest took until all were ready."""
+    """Stop each like an orchestrator, and restart it; returns the longest time in seconds until all were ready."""
     slowest = 0.0
     with watched.asked():
         for name in names:
@@ -200,7 +200,7 @@ async def restart_workers(house: House, watched: Watched, *names: str) -> float:
 
 
 async def raw_raised(stage: Stage) -> AsyncIterator[Result]:
-    """Raw callbacks have no key: more partitions are used and read by themselves."""
+    """Add partitions to the raw topic, which has no keys: they must be used and read automatically."""
     topic = stage.house.cluster.settings.catalogue["raw"].name
 
     async def act(stage: Stage) -> None:
@@ -212,7 +212,7 @@ async def raw_raised(stage: Stage) -> AsyncIterator[Result]:
 
 
 async def receipts_raised(stage: Stage) -> AsyncIterator[Result]:
-    """A topic whose partitions hold state: everything ends, with the remedy, which is then carried out."""
+    """Add partitions to a topic with state: every service must end and name the remedy, which is then applied."""
     cluster = stage.house.cluster
     old = cluster.settings
     moved = {"topic_prefix": f"{old.topic_prefix}v2.", "partitions": 6}
@@ -269,4 +269,4 @@ CASES: dict[str, Case] = {
     "raw-raised": raw_raised,
     "receipts-raised": receipts_raised,
 }
-"""In the order in which they run. The last one ends the stage's topics."""
+"""In the order in which they run. The last one makes the stage's topics unusable."""

@@ -1,9 +1,9 @@
-"""`python -m bench cluster`: three real brokers are restarted, killed, frozen, filled and grown, under load.
+"""`python -m bench cluster`: restarts, kills, freezes, fills, and grows three real brokers under load.
 
 Two workers of streams and two of sinks with a TRACKLY_INSTANCE_ID, 60 callbacks of Infobip a second and two of Twilio.
-After each case: for how long no callback was stored and no webhook delivered at most, webhooks that came twice, answers
-503 to each provider, services that ended unasked, and whether the books balance (as in `python -m bench faults`). The
-brokers are as they come, unless `--broker NAME=VALUE` says otherwise.
+After each case, it prints the longest time without a stored callback and without a delivered webhook, repeated
+webhooks, 503 answers to each provider, services that ended unexpectedly, and whether the books balance (as in `python
+-m bench faults`). The brokers have default settings, unless `--broker NAME=VALUE` changes one.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _WIDTH = 44
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run; exit code 1 when books are off, something ended unasked, or stood longer than it may."""
+    """Run; exit code 1 if books do not balance, a service ended unexpectedly, or a standstill was too long."""
     parser = argparse.ArgumentParser(prog="bench cluster", description=__doc__)
-    parser.add_argument("--only", choices=CASES, action="append", help="these cases alone; may be repeated")
-    parser.add_argument("--rate", type=float, default=60.0, help="callbacks a second (60)")
-    parser.add_argument("--seed", type=int, help="of what is posted (a new one)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object a case")
+    parser.add_argument("--only", choices=CASES, action="append", help="only these cases; repeatable")
+    parser.add_argument("--rate", type=float, default=60.0, help="callbacks per second (60)")
+    parser.add_argument("--seed", type=int, help="seed of the posted callbacks (by default a new one)")
+    parser.add_argument("--json", action="store_true", help="print a JSON object per case")
     parser.add_argument(
-        "--broker", action="append", default=[], metavar="NAME=VALUE", help="a setting of the brokers; may be repeated"
+        "--broker", action="append", default=[], metavar="NAME=VALUE", help="a broker setting; repeatable"
     )
     options = parser.parse_args(arguments)
     seed = random.randrange(1_000_000) if options.seed is None else options.seed

@@ -1,4 +1,4 @@
-"""Where cases of the cluster bench run, and what came of one."""
+"""The environment and results of cases of the cluster bench."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from bench.faults.ledger import Books
 SERVICES = ("ingest", "streams-1", "streams-2", "sinks-1", "sinks-2")
 
 IN_SYNC = 300.0
-"""Seconds in which the brokers must have caught up with each other, on a machine that does much else."""
+"""Seconds within which the brokers must be in sync, on a busy machine."""
 
 CALM = 5.0
-"""Seconds of traffic before and after what a case does."""
+"""Seconds of traffic before and after each case's action."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a case. Seconds; `since_back`: until callbacks were stored and webhooks delivered again, from the
-    moment when the brokers took records again.
+    """The result of a case, in seconds. `since_back`: from the moment when the brokers accepted records again until
+    callbacks were stored and webhooks delivered.
     """
 
     case: str
@@ -47,12 +47,12 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        """Whether the books balance, nothing ended unasked, and nothing stood longer than it may."""
+        """Whether the books balance, nothing ended unexpectedly, and no standstill was too long."""
         return self.books.ok and not self.trouble and not self.crashes and not self.is_late
 
     @property
     def is_late(self) -> bool:
-        """Whether the pipeline stood longer than it may: since the brokers were back, where they were all away."""
+        """Whether the standstill was too long, counted from the brokers' return if all were down."""
         stood = max(self.stored_still, self.delivered_still) if self.since_back is None else self.since_back
         return self.bound is not None and stood > self.bound
 
@@ -81,7 +81,7 @@ class Result:
 
 @dataclass
 class Stage:
-    """Three brokers, the pipeline on them under traffic, and who watches."""
+    """Three brokers, the pipeline on them under traffic, and its observers."""
 
     brokers: ThreeBrokers
     house: House
@@ -90,10 +90,10 @@ class Stage:
     back_at: float | None = None
     remark: str = ""
     expected: set[str] = field(default_factory=set)
-    """Services that end unasked in a case, as they must."""
+    """Services that must end by themselves in a case."""
 
     async def back(self) -> None:
-        """The brokers that were away must take records from here on."""
+        """Wait until the returned brokers accept records, and note the time."""
         await self.brokers.take_records(IN_SYNC)
         self.back_at = time.monotonic()
 
@@ -141,7 +141,7 @@ class Stage:
         )
 
     async def _flows(self) -> None:
-        """Return when callbacks are stored and webhooks delivered."""
+        """Wait until callbacks are stored and webhooks delivered."""
         now = time.monotonic()
         async with asyncio.timeout(300):
             while None in (self.watched.stored.next(now), self.watched.delivered.next(now)):
@@ -150,7 +150,7 @@ class Stage:
 
 @asynccontextmanager
 async def staged(brokers: ThreeBrokers, directory: Path, prefix: str, seed: int, rate: float) -> AsyncIterator[Stage]:
-    """A stage with topics of its own."""
+    """Yield a stage with its own topics."""
     options: dict[str, Any] = {"settings": {"replication": COUNT}, "TRACKLY_REPLICATION": str(COUNT)}
     async with running(brokers.servers, directory, prefix, seed, *SERVICES, rate=rate, **options) as house:
         await house.cluster.configure(TWILIO)

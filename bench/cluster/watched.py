@@ -1,4 +1,4 @@
-"""What is watched while brokers fail: standstills, processes that end unasked, and what Twilio is answered."""
+"""Observes the pipeline while brokers fail: standstills, processes that end unexpectedly, and answers to Twilio."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LOOK_EVERY = 0.02
 
 
 class Moves:
-    """When a count moved."""
+    """The times at which a count changed."""
 
     def __init__(self, count: Callable[[], int]) -> None:
         self._count = count
@@ -39,36 +39,36 @@ class Moves:
         self._at = [time.monotonic()]
 
     def look(self) -> None:
-        """Compare with the last look."""
+        """Compare with the last observation."""
         if (count := self._count()) != self._known:
             self._known = count
             self._at.append(time.monotonic())
 
     def longest(self, since: float, until: float) -> float:
-        """Seconds of the longest standstill between two moments."""
+        """Return the seconds of the longest standstill between two moments."""
         moves = [since, *(at for at in self._at if since < at < until), until]
         return max(later - earlier for earlier, later in itertools.pairwise(moves))
 
     def next(self, since: float) -> float | None:
-        """Seconds from a moment to the first move after it, if there was one."""
+        """Return the seconds from a moment to the first change after it, if there was one."""
         return next((at - since for at in self._at if at > since), None)
 
 
 class Watched:
-    """Looks at a house many times a second, and starts again what ends, as an orchestrator does."""
+    """Observes a house many times a second, and restarts processes that end, like an orchestrator."""
 
     def __init__(self, house: House) -> None:
         self.stored = Moves(lambda: house.traffic.stored)
         self.delivered = Moves(lambda: len(house.receiver.bodies))
         self.crashes: Counter[str] = Counter()
-        """How often services ended unasked."""
+        """How often services ended unexpectedly."""
         self._house = house
         self._asked = False
         self._task = asyncio.create_task(self._look())
 
     @contextmanager
     def asked(self) -> Iterator[None]:
-        """What ends in this block was told to."""
+        """Expect services to end in this block."""
         self._asked = True
         try:
             yield
@@ -76,7 +76,7 @@ class Watched:
             self._asked = False
 
     async def stop(self) -> None:
-        """Look no more."""
+        """Stop observing."""
         self._task.cancel()
         await asyncio.wait([self._task])
 
@@ -100,24 +100,24 @@ class Watched:
 class Twilio:
     """Posts two status callbacks a second, signed, each once, and remembers how they were answered.
 
-    Twilio waits for 15 s. What is answered otherwise than 2xx it posts once more at once, and never again.
+    Like Twilio, it waits for 15 s, and posts a callback that was not answered 2xx exactly once more, at once.
     """
 
     def __init__(self, port: int) -> None:
         self._url = f"http://127.0.0.1:{port}/api/webhook-feedbacks/twilio?account={ACCOUNT}"
         self._task = asyncio.create_task(self._run())
         self.answers: Counter[int] = Counter()
-        """Statuses of answers; 0: none within 15 s, or no connection."""
+        """Statuses of answers; 0: no answer within 15 s, or no connection."""
         self.slowest = 0.0
         """Seconds of the slowest answer 200."""
 
     def forget(self) -> None:
-        """Begin to count anew."""
+        """Reset the counts."""
         self.answers.clear()
         self.slowest = 0.0
 
     async def stop(self) -> None:
-        """Post no more."""
+        """Stop posting."""
         self._task.cancel()
         await asyncio.wait([self._task])
 

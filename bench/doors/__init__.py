@@ -1,1 +1,1 @@
-"""What anybody may send to ingest and console, at its worst, and what it costs them."""
+"""The most expensive requests that strangers can send to ingest and the console, and their cost."""

@@ -1,4 +1,4 @@
-"""Requests that are as large as they may be and hold the worst that is known, for every door. Bytes alone: no I/O."""
+"""The most expensive requests known, at their maximum size, for every door. Only bytes: no I/O."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from operations.samples import SOURCES
 from providers import NETWORKS, PROVIDERS
 
 HEAD = 62 << 10
-"""Bytes of the largest part of a head; with what stands around it a head stays below its bound."""
+"""Bytes of the largest part of a head, which leaves the head below its limit."""
 
 FORM = "application/x-www-form-urlencoded"
 LONG_NUMBER = b"9" * 4_200
-"""Digits of the longest integer that Python reads at all are 4,300."""
+"""Python parses integers of at most 4,300 digits."""
 
 
 class Hostile(NamedTuple):
-    """What is sent on one connection, write by write."""
+    """The data sent on one connection, write by write."""
 
     name: str
     parts: tuple[bytes, ...]
 
 
 def post(target: str, body: bytes = b"", content_type: str = FORM, fields: Mapping[str, str] | None = None) -> bytes:
-    """A POST with its body."""
+    """Return a POST with its body."""
     return _head("POST", target, {"content-type": content_type, **(fields or {})}, len(body)) + body
 
 
 def to_ingest(secret: str = "s") -> Iterator[Hostile]:
-    """Every kind of body to every provider and network, and every kind of head. `secret` stands in paths."""
+    """Yield every kind of body for every provider and network, and every kind of head. `secret` is for paths."""
     for name, sender in {**PROVIDERS, **NETWORKS}.items():
         target = SOURCES[name].path + (f"/{secret}" if getattr(sender, "behind_path_secret", False) else "")
         target += "?click_id=c" if name in NETWORKS else "?account=acme"
@@ -46,7 +46,7 @@ def to_ingest(secret: str = "s") -> Iterator[Hostile]:
 
 
 def to_console(key: str = "") -> Iterator[Hostile]:
-    """Every kind of form to the page that signs in, of body to the API, and of head. `key` is one of the API."""
+    """Yield every kind of form for the sign-in page, of body for the API, and of head. `key` is an API key."""
     same = {"sec-fetch-site": "same-origin"}
     for kind, content_type, body in bodies(64 << 10):
         yield Hostile(f"sign-in: {kind}", (post("/sign-in", body, content_type, same),))
@@ -54,7 +54,7 @@ def to_console(key: str = "") -> Iterator[Hostile]:
         yield Hostile(f"sign-in: {kind}", (post("/sign-in", body, FORM, {**same, "content-encoding": coding}),))
     for kind, _, body in bodies(4 << 20):
         yield Hostile(f"no key: {kind}", (post("/api/messages", body, "application/json"),))
-    for size in (1 << 20, 4 << 20) if key else ():  # below the bound of values, and above
+    for size in (1 << 20, 4 << 20) if key else ():  # below the limit of values, and above
         for kind, content_type, body in (*bodies(size), *_batches(size)):
             if content_type == "application/json":
                 sent = post("/api/messages", body, content_type, {"x-api-key": key})
@@ -66,7 +66,7 @@ def to_console(key: str = "") -> Iterator[Hostile]:
 
 
 def bodies(size: int) -> Iterator[tuple[str, str, bytes]]:
-    """Kinds of bodies with their content type, of about so many bytes."""
+    """Yield kinds of bodies with their content type, of about this many bytes."""
     json, xml = "application/json", "application/xml"
     yield "nothing special", FORM, b"x" * size
     yield "separators", FORM, b"&" * size
@@ -105,7 +105,7 @@ def bodies(size: int) -> Iterator[tuple[str, str, bytes]]:
 
 
 def compressed(size: int) -> Iterator[tuple[str, str, bytes]]:
-    """Kinds of compressed bodies with their coding, of at most so many bytes."""
+    """Yield kinds of compressed bodies with their coding, of at most this many bytes."""
     zeros = b"0" * size
     yield "gzip, much of nothing", "gzip", gzip.compress(zeros, mtime=0)
     yield "gzip in gzip", "gzip, gzip", gzip.compress(gzip.compress(zeros, mtime=0), mtime=0)
@@ -115,7 +115,7 @@ def compressed(size: int) -> Iterator[tuple[str, str, bytes]]:
 
 
 def heads(target: str, path: str) -> Iterator[tuple[str, tuple[bytes, ...]]]:
-    """Kinds of heads. `target` has a query already, `path` has none."""
+    """Yield kinds of heads. `target` already has a query, `path` has none."""
 
     def of(fields: dict[str, str], query: str = "") -> tuple[bytes, ...]:
         return (_head("GET", target + query, fields),)
@@ -161,7 +161,7 @@ def heads(target: str, path: str) -> Iterator[tuple[str, tuple[bytes, ...]]]:
 
 
 def _batches(size: int) -> Iterator[tuple[str, str, bytes]]:
-    """Kinds of batches of messages."""
+    """Yield kinds of batches of messages."""
     json = "application/json"
     whole = b'{"message_id":"m","provider":"infobip","provider_message_id":"p","list_number":"+18005551234",'
     yield "empty messages", json, b'{"messages":[' + _filled(b"{},", size - 20) + b"{}]}"
@@ -179,7 +179,7 @@ _PROOFS = {
     "x-signature": "x",
     "x-hub-signature": "sha512=x",
 }
-"""Whatever a provider looks for, wrong: it must compute what would be right."""
+"""Every proof that a provider checks, with wrong values: ingest must compute the right ones."""
 
 
 def _head(method: str, target: str, fields: Mapping[str, str], length: int | None = None) -> bytes:

@@ -1,9 +1,9 @@
-"""`python -m bench doors`: what the worst that anybody may send costs ingest and console.
+"""`python -m bench doors`: what the most expensive requests of strangers cost ingest and the console.
 
-Both run as processes of their own on a real broker. Each request of `bench.doors.hostile` is sent alone, then some
-patterns of connections. Printed are the answer, the longest time that the loop was taken at once and in all, in
-processor time, and the most memory that the process held. Everything is bounded and stays on loopback. The exit code
-is 1 where the loop was taken for longer than LONGEST_MS at once, or the memory is above CEILING.
+Both run as separate processes on a real broker. Each request of `bench.doors.hostile` is sent alone, then some patterns
+of connections. It prints the answer, the longest single and the total occupation of the loop, in processor time, and
+the process's peak memory. Everything is bounded and stays on loopback. The exit code is 1 if the loop was occupied for
+longer than LONGEST_MS at a time, or memory exceeded CEILING.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ from trackly.commands.up.supervisor import Service
 
 LONGEST_MS = 50.0
 CEILING = 1 << 30
-"""Bytes of memory of ingest or a console, whatever is sent: 128 MiB of bodies that wait (`TRACKLY_MAX_PENDING_BYTES`)
-as they came, joined, encoded and compressed, 4,096 heads of 64 KiB, and the process itself."""
+"""Maximum bytes of memory of ingest or a console, whatever is sent: 128 MiB of waiting bodies
+(`TRACKLY_MAX_PENDING_BYTES`) as received, joined, encoded, and compressed, 4,096 heads of 64 KiB, and the process
+itself."""
 
 TRIES = 3
 CONNECTIONS = 200
@@ -56,7 +57,7 @@ SETTINGS: list[Config] = [
 
 
 class Cost(NamedTuple):
-    """What a request, or a pattern, cost a door."""
+    """The cost of a request or a pattern."""
 
     door: str
     name: str
@@ -72,10 +73,10 @@ class Cost(NamedTuple):
 
 
 class Watched(Cluster):
-    """Services that note how long their loops are taken."""
+    """Services that record how long their loops are occupied."""
 
     def take(self, name: str) -> dict[str, Any]:
-        """The figures of a service since the last time."""
+        """Return a service's figures since the last call."""
         path = self._file(name)
         path.unlink(missing_ok=True)
         self.services[name].signal(signal.SIGUSR1)
@@ -107,19 +108,19 @@ class Door:
         self._service = name
 
     def cost(self, name: str, act: Callable[[], str]) -> Cost:
-        """What happens in the service while something is done to it."""
+        """Measure the service during an action."""
         self._cluster.take(self._service)
         answer = act()
         figures = self._cluster.take(self._service)
         return Cost(self.name, name, answer, figures["longest_ms"], figures["all_ms"], int(figures["peak_bytes"]))
 
     def connection(self) -> socket.socket:
-        """A new connection."""
+        """Open a connection."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=20)
 
 
 def send(door: Door, hostile: Hostile) -> str:
-    """Send one request, and give the status that is answered; a word where none is."""
+    """Send one request; returns the status, or a word if there is no answer."""
     with door.connection() as connection:
         try:
             for part in hostile.parts:
@@ -135,7 +136,7 @@ def send(door: Door, hostile: Hostile) -> str:
 
 
 def patterns(door: Door) -> Iterator[Cost]:
-    """Many connections at once."""
+    """Open many connections at once."""
 
     def all_send(part: bytes, then: float = 0.5) -> str:
         with contextlib.ExitStack() as open_ones:
@@ -155,7 +156,7 @@ def patterns(door: Door) -> Iterator[Cost]:
 
 
 async def _bodies(door: Door, size: int, lacking: int) -> str:
-    """A body on each of some connections; what lacks is never sent."""
+    """Send a body on each of some connections; the missing part is never sent."""
     whole = post("/api/webhook-feedbacks/infobip?account=open", b"x" * size, "application/json")
     statuses: dict[str, int] = {}
 
@@ -174,10 +175,10 @@ async def _bodies(door: Door, size: int, lacking: int) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run; exit code 1 when something costs more than it may."""
+    """Run; exit code 1 if something costs too much."""
     parser = argparse.ArgumentParser(prog="bench doors", description=__doc__)
-    parser.add_argument("--only", metavar="WORDS", default="", help="what has these words in its name alone")
-    parser.add_argument("--json", action="store_true", help="print one JSON object a request")
+    parser.add_argument("--only", metavar="WORDS", default="", help="only requests with these words in their name")
+    parser.add_argument("--json", action="store_true", help="print a JSON object per request")
     options = parser.parse_args(arguments)
     worst: list[Cost] = []
     with tempfile.TemporaryDirectory(prefix="trackly-doors-") as name, EmbeddedKafka(Path(name) / "kafka") as broker:
@@ -192,7 +193,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def costs(servers: str, directory: Path, words: str = "") -> Iterator[Cost]:
-    """What each request costs whose door and name have these words in them, on a broker."""
+    """Return the cost of each request whose door and name contain these words, on a broker."""
     settings = BusSettings(bootstrap_servers=servers, topic_prefix="doors.", partitions=1, data_dir=directory)
     secrets = {"LIME_WEBHOOK_SECRET": SECRET, "EZTEXTING_WEBHOOK_SECRET": SECRET}
     with Watched(settings, directory, **secrets) as cluster:
@@ -205,7 +206,7 @@ def costs(servers: str, directory: Path, words: str = "") -> Iterator[Cost]:
             (Door(cluster, "ingest"), to_ingest(SECRET)),
             (Door(cluster, "console-1"), to_console(key)),
         ):
-            for target in (INFOBIP, "/sign-in"):  # what is loaded when it is first needed
+            for target in (INFOBIP, "/sign-in"):  # loads whatever is loaded on first use
                 send(door, Hostile("first", (post(target, fields={"sec-fetch-site": "same-origin"}),)))
             for hostile in requests:
                 if words in f"{door.name}: {hostile.name}":
@@ -215,7 +216,7 @@ def costs(servers: str, directory: Path, words: str = "") -> Iterator[Cost]:
 
 
 def _least(tries: Iterator[Cost]) -> Cost:
-    """The first of some tries that is within the bounds, else the cheapest: garbage of others is collected too."""
+    """Return the first of some attempts within the bounds, or else the cheapest: garbage of others is collected too."""
     costs: list[Cost] = []
     for cost in tries:
         costs.append(cost)

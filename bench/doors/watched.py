@@ -1,7 +1,7 @@
-"""One service that notes how long its loop was taken: `python -m bench.doors.watched SERVICE` is `trackly SERVICE`.
+"""One service that records how long its loop is occupied: `python -m bench.doors.watched SERVICE` is `trackly SERVICE`.
 
 Each turn of asyncio's loop is measured in processor time of its thread, so that other work of the machine does not
-count. At a signal the figures since the last one are written to the file that `FILE` in the environment names.
+count. On a signal, the figures since the last one are written to the file named by the environment variable in `FILE`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 FILE = "TRACKLY_BENCH_WATCH_FILE"
-"""Environment variable: where figures are written."""
+"""Environment variable: the file for the figures."""
 
 MODULE = "bench.doors.watched"
 
 
 class Watch:
-    """Milliseconds of the longest turn of the loop since the last time that it was asked, and of all turns."""
+    """Milliseconds of the longest turn of the loop since the last query, and of all turns."""
 
     def __init__(self, path: Path) -> None:
         self.longest = self.all = 0
@@ -30,7 +30,7 @@ class Watch:
         self._is_turning = self._is_asked = False
 
     def start(self) -> None:
-        """Measure from now on every turn of every loop of this process."""
+        """From now on, measure every turn of every loop of this process."""
         run = asyncio.events.Handle._run
 
         def measured(handle: asyncio.events.Handle) -> None:
@@ -46,7 +46,7 @@ class Watch:
         asyncio.events.Handle._run = measured  # type: ignore[method-assign]
 
     def ask(self, *_: object) -> None:
-        """Write the figures down, once this turn is over if there is one, and begin anew."""
+        """Write the figures, after the current turn if there is one, and reset them."""
         self._is_asked = True
         if not self._is_turning:
             self._tell()
@@ -61,14 +61,14 @@ class Watch:
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has held since this was last asked (Linux)."""
+    """Return this process's peak memory since the last call (Linux)."""
     [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
     Path("/proc/self/clear_refs").write_text("5")
     return int(line.split()[1]) << 10
 
 
 def _on_asyncio(watch: Watch) -> None:
-    """Let uvicorn run on asyncio's own loop: uvloop's turns cannot be measured."""
+    """Make uvicorn run on asyncio's own loop: uvloop's turns cannot be measured."""
     import uvicorn
 
     configure = uvicorn.Config.__init__
@@ -81,7 +81,7 @@ def _on_asyncio(watch: Watch) -> None:
 
 
 def main() -> None:
-    """Run the service that the first argument names."""
+    """Run the service named by the first argument."""
     watch = Watch(Path(os.environ[FILE]))
     signal.signal(signal.SIGUSR1, watch.ask)
     _on_asyncio(watch)

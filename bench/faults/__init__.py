@@ -1,1 +1,1 @@
-"""The pipeline under faults that are put into it on purpose, with books that must balance after each."""
+"""The pipeline under injected faults; the books must balance after each."""

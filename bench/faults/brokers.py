@@ -1,4 +1,4 @@
-"""Brokers that are gone for a while."""
+"""Brokers that are down for a while."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SERVICES = ("ingest", "streams-1", "sinks-1")
 
 
 async def brokers(ground: Ground) -> AsyncIterator[Result]:
-    """The only broker is gone, then one of three."""
+    """Stop the only broker, then one of three."""
     with EmbeddedKafka(ground.directory / "one-broker") as broker:
 
         async def back() -> None:

@@ -1,9 +1,9 @@
-"""One service with a fault built in: `python -m bench.faults.built_in SERVICE` is `trackly SERVICE`, but that faults
-which are armed happen at steps of its work.
+"""One service with a fault built in: `python -m bench.faults.built_in SERVICE` is `trackly SERVICE`, but armed faults
+happen at steps of its work.
 
-A fault is armed by a file, which `FILE` in the environment names. It is taken away when it happens, or when its time is
-over, so that the next start of the service is sound. The services themselves know nothing of it: their steps are
-wrapped here before they run.
+A fault is armed by a file, named by the environment variable in `FILE`. The file is removed when the fault happens, or
+when its time is over, so that the next start of the service is sound. The services know nothing of this: their steps
+are wrapped here before they run.
 """
 
 from __future__ import annotations
@@ -22,20 +22,19 @@ from pathlib import Path
 from typing import Any
 
 FILE = "TRACKLY_BENCH_FAULT_FILE"
-"""Environment variable: where faults are armed."""
+"""Environment variable: the file that arms faults."""
 
 CLOCK = "TRACKLY_BENCH_CLOCK"
-"""Environment variable: `SECONDS UNTIL`, by how much the wall clock is ahead, until when on the monotonic clock."""
+"""Environment variable: `SECONDS UNTIL`, how far the wall clock is ahead, and until when on the monotonic clock."""
 
 MODULE = "bench.faults.built_in"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens when a step is reached for the `nth` time since it was armed.
+    """What happens when a step is reached for the `nth` time since the fault was armed.
 
-    `does`: `kill` (SIGKILL to itself), `fence`, or one of ERRORS. `seconds`: for how long it goes on happening; 0:
-    once.
+    `does`: `kill` (SIGKILL to itself), `fence`, or one of ERRORS. `seconds`: for how long it keeps happening; 0: once.
     """
 
     step: str
@@ -44,7 +43,7 @@ class Fault:
     seconds: float = 0.0
 
     def arm(self, path: Path) -> None:
-        """Let it happen in the service that looks at this file."""
+        """Arm it in the service that reads this file."""
         text = json.dumps({**asdict(self), "until": time.monotonic() + self.seconds})
         new = path.with_suffix(".new")
         new.write_text(text)
@@ -52,14 +51,14 @@ class Fault:
 
 
 class Faults:
-    """What is armed for this process."""
+    """Return the fault armed for this process."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._passed: Counter[str] = Counter()
 
     def due(self, step: str) -> str | None:
-        """What must happen at a step that is reached now, if anything must."""
+        """Return the fault that must happen at a step reached now, if any."""
         try:
             armed = json.loads(self._path.read_text())
         except FileNotFoundError:
@@ -83,7 +82,7 @@ class Faults:
 
 
 _stage: ContextVar[str | None] = ContextVar("stage", default=None)
-"""The stage whose batch is made durable in this task."""
+"""The stage whose batch this task makes durable."""
 
 
 def _build_into_batches(faults: Faults) -> None:
@@ -120,7 +119,7 @@ def _build_into_batches(faults: Faults) -> None:
         is_event = stage is not None and not writes.get()
         acknowledged = await send(producer, *arguments, **options)
         if is_event and (does := faults.due(f"{stage}: amid events")):
-            # This one is there, and those after it are not.
+            # This one is written, and later ones are not.
             await acknowledged
             assert does == "kill"
             os.kill(os.getpid(), signal.SIGKILL)
@@ -145,7 +144,7 @@ ERRORS = {
     "no space": "IO error: No space left on device: While appending to file",
     "damage": "Corruption: block checksum mismatch",
 }
-"""What RocksDB says."""
+"""RocksDB's messages."""
 
 
 def _build_into_store(faults: Faults) -> None:
@@ -163,8 +162,8 @@ def _build_into_store(faults: Faults) -> None:
 
 
 def _build_into_producer(faults: Faults, service: str) -> None:
-    """`SERVICE: a send`, before which the producer may be fenced: the broker has seen its id with a later epoch, and
-    refuses what it sends. Nobody tells it that.
+    """`SERVICE: a send`, before which the producer may be fenced: the broker has seen its id with a later epoch and
+    refuses its records. The producer is not told.
     """
     from aiokafka.producer.transaction_manager import PidAndEpoch
 
@@ -182,7 +181,7 @@ def _build_into_producer(faults: Faults, service: str) -> None:
 
 
 def _set_clock(seconds: float, until: float) -> None:
-    """Let this process's wall clock be so many seconds ahead until a moment (monotonic), records it sends included."""
+    """Set this process's wall clock ahead by some seconds until a moment (monotonic), including records it sends."""
     from aiokafka.producer.message_accumulator import BatchBuilder
 
     now, now_ns, append = time.time, time.time_ns, BatchBuilder.append
@@ -218,13 +217,13 @@ def _surround(faults: Faults, owner: Any, name: str, before: str, after: str) ->
 
 
 def _put(owner: Any, name: str, method: Callable[..., Any]) -> None:
-    """Let a class have this method instead of its own, or a module this function."""
+    """Replace a class's method, or a module's function."""
     setattr(owner, name, wraps(getattr(owner, name))(method))
 
 
 def _build_into_sinks(faults: Faults) -> None:
-    """`sinks: after the answer`, before anything follows from it; `sinks: after the retry is written`, before it is
-    settled; `sinks: after the release` of due webhooks, before its offset.
+    """`sinks: after the answer`, before it is processed; `sinks: after the retry is written`, before it is settled;
+    `sinks: after the release` of due webhooks, before its offset.
     """
     from sinks.webhooks import delay_tiers
     from sinks.webhooks.outbox import Outbox
@@ -278,7 +277,7 @@ def main() -> None:
     service = sys.argv[1]
     faults = Faults(Path(os.environ[FILE]))
     if CLOCK in os.environ:
-        # Before anything is imported that takes the clock with it.
+        # Before any import that copies the clock.
         seconds, until = map(float, os.environ[CLOCK].split())
         _set_clock(seconds, until)
     _build_into_producer(faults, service)

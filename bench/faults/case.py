@@ -1,4 +1,4 @@
-"""What a case of the fault bench is, and what came of it."""
+"""Cases of the fault bench, and their results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.faults.ledger import Books
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one case. `trouble`: why it has no books, or what else is not as it must be."""
+    """The result of one case. `trouble`: why it has no books, or what else is wrong."""
 
     case: str
     seed: int
@@ -28,7 +28,7 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        """Whether everything is as it must be."""
+        """Whether everything is right."""
         return self.books.ok and not self.trouble
 
     def figures(self) -> dict[str, Any]:
@@ -45,7 +45,7 @@ class Result:
 
 @dataclass
 class Ground:
-    """Where cases run: a broker, a directory, and the seed of all that is left to chance."""
+    """The environment of cases: a broker, a directory, and the seed of everything random."""
 
     servers: str
     directory: Path
@@ -56,18 +56,18 @@ class Ground:
         self._houses = count(1)
 
     def chance(self, case: str) -> random.Random:
-        """Chance of one case: the same for a seed, whichever cases run beside it."""
+        """Return the randomness of one case: the same for a seed, whichever other cases run."""
         return random.Random(f"{self.seed}/{case}")
 
     def house(self, *services: str, **options: Any) -> AbstractAsyncContextManager[House]:
-        """A new house (`bench.faults.house.running`)."""
+        """Return a new house (`bench.faults.house.running`)."""
         number = next(self._houses)
         prefix = f"f{secrets.token_hex(3)}."
         servers = options.pop("servers", self.servers)
         return running(servers, self.directory / f"house-{number}", prefix, self.seed, *services, **options)
 
     async def judged(self, case: str, run: Callable[[], Awaitable[Books]]) -> Result:
-        """Run a case. That something does not come, or ends unasked, is its result too."""
+        """Run a case. If something does not arrive, or ends unexpectedly, that is its result."""
         began = time.monotonic()
         try:
             found, trouble = await run(), ""

@@ -1,4 +1,4 @@
-"""Every process is killed at every step of its work."""
+"""Kills every process at every step of its work."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ STEPS = {
     "sinks: after the release": "sinks-1",
     "sinks: before offsets": "sinks-1",
 }
-"""Step (`bench.faults.built_in`) -> the process that goes through it."""
+"""Step (`bench.faults.built_in`) -> its process."""
 
 SERVICES = ("ingest", "streams-1", "sinks-1")
 
 
 async def crashes(ground: Ground, steps: Collection[str] = tuple(STEPS)) -> AsyncIterator[Result]:
-    """A kill at each step. One house for all, until its books are off."""
+    """Kill at each step. All share one house, until its books do not balance."""
     left = list(steps)
     while left:
         async with ground.house(*SERVICES) as house:
@@ -44,7 +44,7 @@ async def crashes(ground: Ground, steps: Collection[str] = tuple(STEPS)) -> Asyn
 
 
 async def _crash(ground: Ground, house: House, step: str) -> Books:
-    """Kill the process at a step, under traffic; start it again; the books after that."""
+    """Kill the process at a step under traffic, and restart it; returns the books after that."""
     name = STEPS[step]
     house.traffic.start()
     house.cluster.arm(name, Fault(step, nth=ground.chance(step).randrange(1, 6)))

@@ -1,4 +1,4 @@
-"""The pipeline as processes into which faults can be put, under traffic, and its books."""
+"""The pipeline as processes that can have faults, under traffic, and its books."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from trackly.commands.up.supervisor import Service
 
 RETRIES = ("1s", "2s", "4s", "8s")
 READY = 120.0
-"""Seconds in which services must be ready; a machine that does much else is slow."""
+"""Seconds within which services must be ready; a busy machine is slow."""
 
 
 BALANCED = 120.0
-"""Seconds after which the books must balance when nothing is posted any more."""
+"""Seconds within which the books must balance once nothing more is posted."""
 
 
 class NotSo(AssertionError):
-    """Something that a case waits for has not come."""
+    """A case's condition was not met."""
 
 
 class FaultyCluster(Cluster):
-    """Its services have faults built in, which are armed one by one."""
+    """A cluster whose services have built-in faults, which are armed one by one."""
 
     def arm(self, name: str, fault: Fault) -> None:
-        """Let a fault happen in a service, from now on."""
+        """Arm a fault in a service."""
         fault.arm(self._file(name))
 
     def _file(self, name: str) -> Path:
@@ -48,7 +48,7 @@ class FaultyCluster(Cluster):
 
 
 class House:
-    """A cluster, what is posted to it, and the endpoint of its webhooks."""
+    """A cluster, its traffic, and the endpoint of its webhooks."""
 
     def __init__(self, cluster: FaultyCluster, directory: Path, traffic: Traffic, receiver: Receiver) -> None:
         self.cluster = cluster
@@ -60,7 +60,7 @@ class House:
         self._numbers = count()
 
     async def until(self, what: str, condition: Callable[[], bool], timeout: float, *, revive: bool = False) -> float:
-        """Return when a condition holds; after how many seconds. Raises NotSo. `revive` starts what has ended."""
+        """Wait until a condition holds; returns the seconds. Raises NotSo. `revive` restarts ended processes."""
         began = time.monotonic()
         while not await asyncio.to_thread(condition):
             if time.monotonic() - began > timeout:
@@ -78,33 +78,33 @@ class House:
         return int(service.process.returncode)
 
     async def until_ready(self) -> None:
-        """Start what has ended, until everything is ready."""
+        """Restart ended processes until everything is ready."""
         services = self.cluster.services.values()
         await self.until("all services are ready", lambda: all(s.is_ready() for s in services), READY, revive=True)
 
     def topic(self, name: str) -> str:
-        """Name of a topic (catalogue short name) without the prefix of this house."""
+        """Return the name of a topic (catalogue short name) without this house's prefix."""
         settings = self.cluster.settings
         return settings.catalogue[name].name.removeprefix(settings.topic_prefix)
 
     def log(self, name: str) -> str:
-        """What a service has said so far."""
+        """Return a service's log so far."""
         return self.cluster.services[name].last_lines(100_000)
 
     async def restart(self, name: str) -> None:
-        """Stop a service as an orchestrator does, however it ends then, and start it again."""
+        """Stop a service like an orchestrator, however it ends, and restart it."""
         await asyncio.to_thread(self.cluster.services[name].stop)
         self.cluster.start(name)
         await self.until_ready()
 
     def next_number(self) -> int:
-        """Numbers from 0 on, each once."""
+        """Return the next number, from 0, each once."""
         return next(self._numbers)
 
     async def balance(self, timeout: float = BALANCED) -> Books:
-        """The books, once nothing is posted any more and they balance, or after `timeout` seconds.
+        """Stop posting, and return the books once they balance, or after `timeout` seconds.
 
-        They are of everything that was ever posted; only what is not a fault is counted since the last balance.
+        They cover everything ever posted; only counts that are not faults start at the last balance.
         """
         await self.traffic.stop()
         deadline = time.monotonic() + timeout
@@ -128,7 +128,7 @@ async def running(
     settings: dict[str, Any] | None = None,
     **environment: str,
 ) -> AsyncIterator[House]:
-    """A house with topics of its own, ready and under traffic."""
+    """Yield a house with its own topics, ready and under traffic."""
     directory.mkdir(parents=True)
     given = {"partitions": 4, "retry_schedule": RETRIES, **(settings or {})}
     bus = BusSettings(bootstrap_servers=servers, topic_prefix=prefix, data_dir=directory, **given)

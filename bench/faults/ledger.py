@@ -1,4 +1,4 @@
-"""Callbacks that are posted, what must come of them, and whether it came: the books of a run with faults."""
+"""The books of a run with faults: posted callbacks, their expected results, and the actual ones."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ COMPLAINT = {"groupId": 5, "id": 51, "groupName": "REJECTED", "name": "REJECTED_
 INVALID = {"groupId": 5, "id": 52, "groupName": "REJECTED", "name": "REJECTED_DESTINATION"}
 
 PROVIDERS_PATIENCE = 900.0
-"""Seconds for which a callback is posted again and again."""
+"""Seconds for which a callback is retried."""
 
 
 class Receiver:
-    """A customer's endpoint: refuses some webhooks at first, verifies every signature, remembers what it took."""
+    """A customer's endpoint: refuses some webhooks at first, verifies every signature, and remembers accepted ones."""
 
     def __init__(self, seed: int, refuses: float = 0.1) -> None:
         self.port = free_port()
         self.bodies: list[dict[str, Any]] = []
         self.repeated = 0
-        """Webhooks that were taken before, by their ids."""
+        """Repeated webhooks, by their ids."""
         self.wrong_signatures = 0
         self._taken: set[str] = set()
         self._seed = seed
@@ -79,25 +79,25 @@ class Receiver:
         return web.Response()
 
     def endpoint(self) -> EndpointConfig:
-        """Settings of the endpoint."""
+        """Return the endpoint's settings."""
         url = f"http://127.0.0.1:{self.port}/hook"
         return EndpointConfig(account=ACCOUNT, id="crm", url=url, secret=SECRET, events=("delivery", "unsubscribe"))
 
     def delivered(self) -> set[str]:
-        """Ids of messages of which a report was taken."""
+        """Return the ids of messages with an accepted report."""
         return {body["message_id"] for body in self.bodies if body["event"] == "delivery"}
 
     def opted_out(self) -> set[str]:
-        """Numbers of which it was told that they opted out."""
+        """Return the numbers whose opt-outs it received."""
         return {body["phone_number"] for body in self.bodies if body["event"] == "unsubscribe"}
 
 
 class Traffic:
-    """Posts callbacks until told to stop, as a provider does: again until they are answered 200, and now and then
-    again after that. Knows what must come of those that were answered 200.
+    """Posts callbacks until told to stop, like a provider: it retries until they are answered 200, and sometimes
+    repeats them after that. Knows the expected results of those answered 200.
 
-    Most are reports that count; every tenth or so is one after which the recipient must not be texted any more: a STOP,
-    a complaint, "no such number". Others are reports of messages to those who were removed.
+    Most are reports that count; about every tenth is one after which the recipient must not be texted anymore: a STOP,
+    a complaint, "no such number". Others are reports of messages to removed contacts.
     """
 
     def __init__(self, port: int, rate: float, seed: int) -> None:
@@ -112,7 +112,7 @@ class Traffic:
         self._replies = 0
         self.refused = 0
         self.answers: Counter[int] = Counter()
-        """Statuses of answers; 0: there was none."""
+        """Statuses of answers; 0: no answer."""
         self.messages: set[str] = set()
         self.stops: set[str] = set()
         self.removed: set[str] = set()
@@ -126,33 +126,33 @@ class Traffic:
         return len(self.messages) + len(self.stops)
 
     def start(self) -> None:
-        """Begin to post, or go on."""
+        """Start or resume posting."""
         if self._task is not None and not self._task.done():
             return
         self._stopping = False
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Return when everything that was begun is answered 200."""
+        """Wait until everything begun is answered 200."""
         self._stopping = True
         if self._task is not None:
             await self._task
 
     async def cancel(self) -> None:
-        """Post nothing more, whatever was begun."""
+        """Stop posting, even what was begun."""
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task])
 
     async def more(self, callbacks: int, timeout: float = 180.0) -> None:
-        """Return when so many more callbacks were answered 200."""
+        """Wait until this many more callbacks are answered 200."""
         wanted = self.stored + callbacks
         async with asyncio.timeout(timeout):
             while self.stored < wanted:
                 await asyncio.sleep(0.1)
 
     def expected_failures(self, contact: str) -> int:
-        """Messages in a row that failed at the end, by the provider's time."""
+        """Return the failed messages in a row at the end, by the provider's time."""
         count = 0
         for _, failed in sorted(self.fates[contact], reverse=True):
             if not failed:
@@ -169,8 +169,8 @@ class Traffic:
                 self._number += 1
 
     async def say(self, text: str, people: Iterable[str]) -> None:
-        """Let these numbers reply so, one after the other; a provider that tells no times takes it. Who says STOP must
-        be inactive from now on, and who says START need not.
+        """Make these numbers reply this text, one after the other, through a provider without timestamps. Numbers that
+        say STOP must be inactive from now on; those that say START need not.
         """
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(20)) as session:
             for person in people:
@@ -213,9 +213,9 @@ class Traffic:
             await asyncio.sleep(1)
 
     def _item(self, number: int, chance: random.Random) -> tuple[dict[str, Any], str, str]:
-        """An item of Infobip, what kind it is, and whose."""
+        """Return an Infobip item, its kind, and its number."""
         draw, list_number = chance.random(), PATIENT
-        # Others after a while, however long it takes: few messages of a contact are open at a time.
+        # Change recipients after a while: few messages of a contact are open at a time.
         recipient = f"+1555{1_000_000 + number // 1_200 * 60 + chance.randrange(60)}"
         if draw < 0.1:
             recipient = f"+1555{5_000_000 + number}"
@@ -246,7 +246,7 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Books:
-    """What was answered 200, and what is wrong with what came of it."""
+    """The number of callbacks answered 200, and what is wrong with their results."""
 
     stored: int = 0
     refused: int = 0
@@ -261,17 +261,17 @@ class Books:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is missing, nobody active who must not be, and every count exact."""
+        """Whether nothing is missing, no removed contact is active, and every count is exact."""
         return not self.wrong
 
     @property
     def wrong(self) -> dict[str, int]:
-        """What is off, by name."""
+        """Return the discrepancies, by name."""
         harmless = ("stored", "refused", "webhooks_repeated")
         return {name: count for name, count in asdict(self).items() if count and name not in harmless}
 
     def since(self, earlier: Books) -> Books:
-        """With the counts of what went on since earlier books."""
+        """Return the books with counts since earlier ones."""
         return replace(
             self,
             stored=self.stored - earlier.stored,
@@ -285,7 +285,7 @@ class Books:
 
 
 class Events:
-    """Public events that were ever seen, also on topics that no longer exist."""
+    """Public events seen so far, including those on topics that no longer exist."""
 
     def __init__(self) -> None:
         self.told: dict[str, set[str]] = defaultdict(set)
@@ -293,7 +293,7 @@ class Events:
         self.opted_out: set[str] = set()
 
     def look(self, cluster: Cluster) -> None:
-        """Take in what is on Kafka."""
+        """Read what is on Kafka."""
         for event in cluster.records("delivery"):
             if isinstance(event, DeliveryEvent):
                 self.told[event.message_id].add(event.event_id)
@@ -303,7 +303,7 @@ class Events:
 
 
 def books(cluster: Cluster, events: Events, traffic: Traffic, receiver: Receiver) -> Books:
-    """Compare what was answered 200 with what is on Kafka and at the receiver."""
+    """Compare callbacks answered 200 with Kafka and the receiver."""
     events.look(cluster)
     states: dict[str, ContactState] = {}
     for state in cluster.records("contacts"):

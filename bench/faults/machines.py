@@ -1,4 +1,4 @@
-"""A store, a disk, a producer, a clock that fail one process."""
+"""Failures of one process: its store, disk, producer, or clock."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ FULL_FOR = 20.0
 """Seconds for which the disk is full."""
 
 DAY_AHEAD = 25 * 3_600.0
-"""A clock that is further ahead than brokers (an hour) and we (a day) take times for true."""
+"""A clock further ahead than brokers (an hour) and we (a day) accept."""
 
 
 async def stores(ground: Ground) -> AsyncIterator[Result]:
-    """A store whose files cannot be read, and one whose disk is full."""
+    """Make a store's files unreadable, and a store's disk full."""
     async with ground.house(*SERVICES) as house:
         yield await ground.judged("store, a row cannot be read", partial(_damage, ground, house))
     async with ground.house(*SERVICES) as house:
@@ -52,7 +52,7 @@ async def _full_disk(house: House) -> Books:
 
 
 async def producers(ground: Ground) -> AsyncIterator[Result]:
-    """A producer that is fenced, in each process."""
+    """Fence the producer of each process."""
     async with ground.house(*SERVICES) as house:
         for name in SERVICES:
             yield await ground.judged(f"fenced producer, {name}", partial(_fence, ground, house, name))
@@ -79,14 +79,14 @@ CLOCKS = {
     "ingest a day ahead for 10 s": ("ingest", DAY_AHEAD, 10.0),
     "streams a day ahead for 20 s": ("streams-1", DAY_AHEAD, 20.0),
 }
-"""Whose clock is off, by how many seconds, and for how many."""
+"""Processes with a wrong clock, by how many seconds, and for how many."""
 
 
 async def clocks(ground: Ground) -> AsyncIterator[Result]:
-    """A process whose wall clock is off."""
+    """Run a process with a wrong wall clock."""
     left = list(CLOCKS)
     while left:
-        # It is not let start by itself; here it is asked what it would do.
+        # Services would refuse to start with such a clock; the tolerance lets them run with it.
         services = ("ingest", "streams-1", "streams-2", "sinks-1")
         async with ground.house(*services, TRACKLY_CLOCK_TOLERANCE=f"{DAY_AHEAD * 2:.0f}") as house:
             result = None
@@ -97,7 +97,7 @@ async def clocks(ground: Ground) -> AsyncIterator[Result]:
 
 
 async def _shift(house: House, name: str, seconds: float, lasts: float) -> Books:
-    """Traffic while the clock is off; and people who opt out, come back, and opt out again, each by another clock."""
+    """Post while the clock is wrong; people opt out, return, and opt out again, each by a different clock."""
     service = house.cluster.services[name]
     sound, people = service.environment, [f"+1555{7_000_000 + house.next_number()}" for _ in range(5)]
     house.traffic.start()

@@ -1,4 +1,4 @@
-"""The writer of the read model is killed at each step of its work."""
+"""Kills the read model's writer at each step of its work."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STEPS = ("read-model: before the positions", "read-model: after the commit")
 
 
 async def read_model(ground: Ground) -> AsyncIterator[Result]:
-    """The tables hold each message, count each event once, and show nobody active who was removed."""
+    """The tables contain each message, count each event once, and show no removed contact as active."""
     async with ground.house("ingest", "streams-1", "sinks-1", NAME) as house:
         for step in STEPS:
             yield await ground.judged(f"crash, {step}", partial(_crash, ground, house, step))

@@ -1,9 +1,9 @@
-"""`python -m bench faults`: faults on purpose, under traffic, and the books after each.
+"""`python -m bench faults`: injects faults under traffic, and checks the books after each.
 
-Each case puts one fault into the pipeline, on a real broker with the services as processes of their own, while
-callbacks are posted to it: reports, STOPs, complaints. After each case the books must balance: everything that was
-answered 200 has its event and its webhook, nobody is active whom a rule removed, and every count of failures is exact.
-The same seed posts the same callbacks and puts the faults at the same places.
+Each case injects one fault into the pipeline, with a real broker and the services as separate processes, while
+callbacks are posted: reports, STOPs, complaints. After each case the books must balance: everything answered 200 has
+its event and its webhook, no contact that a rule removed is active, and every failure count is exact. The same seed
+posts the same callbacks and injects the faults at the same places.
 """
 
 from __future__ import annotations
@@ -40,12 +40,14 @@ _WIDTH = 44
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run; exit code 1 when the books of a case are off."""
+    """Run; exit code 1 if the books of a case do not balance."""
     parser = argparse.ArgumentParser(prog="bench faults", description=__doc__)
-    parser.add_argument("--seed", type=int, help="of what is posted and where faults happen (a new one)")
-    parser.add_argument("--only", choices=CHAPTERS, action="append", help="these cases alone; may be repeated")
-    parser.add_argument("--away", type=float, default=90.0, metavar="SECONDS", help="how long a broker is gone (90)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object a case")
+    parser.add_argument(
+        "--seed", type=int, help="seed of the posted callbacks and the faults' places (by default a new one)"
+    )
+    parser.add_argument("--only", choices=CHAPTERS, action="append", help="only these cases; repeatable")
+    parser.add_argument("--away", type=float, default=90.0, metavar="SECONDS", help="how long a broker is down (90)")
+    parser.add_argument("--json", action="store_true", help="print a JSON object per case")
     options = parser.parse_args(arguments)
     seed = random.randrange(1_000_000) if options.seed is None else options.seed
     print(f"seed {seed}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Topics that are deleted and made anew behind the pipeline's back."""
+"""Deletes and recreates topics behind the pipeline's back."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SERVICES = ("ingest", "streams-1", "sinks-1")
 CHANGELOG = "table_contacts"
 
 INPUTS = ("raw", "receipts", "inbound", "delivery")
-"""Topics whose offsets are committed. Everything of them has been processed when they are made anew."""
+"""Topics whose offsets are committed. All their records have been processed when they are recreated."""
 
 
 async def topics(ground: Ground) -> AsyncIterator[Result]:
-    """The changelog of contacts, which streams must refuse; and inputs, which are read from their start."""
+    """Recreate the changelog of contacts, which streams must refuse, and inputs, which are read from their start."""
     async with ground.house(*SERVICES) as house:
         for topic in INPUTS:
             yield await ground.judged(f"{house.topic(topic)} made anew", partial(_input, house, topic))
@@ -30,7 +30,7 @@ async def topics(ground: Ground) -> AsyncIterator[Result]:
 
 
 async def _input(house: House, topic: str) -> Books:
-    """Offsets that were committed count another topic's records: none of the new ones may be passed over."""
+    """Committed offsets refer to the old topic's records: none of the new ones may be skipped."""
     await _processed(house)
     await asyncio.to_thread(made_anew, house.cluster.settings, topic)
     house.cluster.start(*SERVICES)
@@ -41,7 +41,7 @@ async def _input(house: House, topic: str) -> Books:
 
 
 async def _changelog(house: House) -> Books:
-    """Streams refuse, say the remedy, and after the remedy everybody who was removed is removed."""
+    """Streams refuses and names the remedy, after which every removed contact is still removed."""
     await _processed(house)
     await asyncio.to_thread(made_anew, house.cluster.settings, CHANGELOG)
     house.cluster.start("streams-1")
@@ -60,7 +60,7 @@ async def _changelog(house: House) -> Books:
 
 
 async def _processed(house: House) -> None:
-    """Everything that was posted is done, and nothing runs."""
+    """Finish everything posted, and stop all processes."""
     house.traffic.start()
     await house.traffic.more(40)
     found = await house.balance()

@@ -1,8 +1,8 @@
-"""What a service does that its processor time does not tell: Kafka requests by kind, collections of garbage, loop lag.
+"""Measures what processor time does not show: Kafka requests by kind, garbage collections, loop lag.
 
-Python imports this module at its start where its directory is on PYTHONPATH, so that any build can be looked at and
-none knows of it. It writes `PID.json` into the directory that BENCH_PROBE names, once a second. Times of
-collections are processor time, so that a busy machine lengthens none of them; those of the loop are by the clock.
+Python imports this module at startup if its directory is on PYTHONPATH, so that it works with any build. It writes
+`PID.json` into the directory BENCH_PROBE once a second. Collections are measured in processor time, which is
+independent of other load; loop lag in wall time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EVERY = 1.0
 """Seconds between two writes."""
 
 TICK = 0.05
-"""Seconds between two looks at how late a loop is."""
+"""Seconds between two measurements of loop lag."""
 
 requests: Counter[str] = Counter()
 collected = {"count": 0, "ms": 0.0}
@@ -28,7 +28,7 @@ pauses: dict[int, float] = {}
 """The longest collection in a second of the monotonic clock, in milliseconds."""
 
 lags: dict[int, float] = {}
-"""By how much the loop was late at most in a second of the monotonic clock, in milliseconds."""
+"""The maximum lateness of the loop in a second of the monotonic clock, in milliseconds."""
 
 
 def _watch_collections() -> None:
