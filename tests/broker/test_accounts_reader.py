@@ -1,4 +1,4 @@
-"""Settings as services follow them on their topics."""
+"""Settings as services read them from their topics."""
 
 from __future__ import annotations
 

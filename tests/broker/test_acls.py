@@ -1,4 +1,4 @@
-"""The services on a Kafka that lets each do what `trackly topics acls` says, and nothing else."""
+"""The services on a Kafka that permits exactly what `trackly topics acls` lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alerts from the command: what is wanted, mutes that survive a settings file, tests of the channels."""
+"""Alert commands: settings, mutes that survive a settings file, tests of the channels."""
 
 from __future__ import annotations
 

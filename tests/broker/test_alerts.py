@@ -1,4 +1,4 @@
-"""Alerts from real events to a receiver that stands for Discord, Slack and an address of the account's own."""
+"""Alerts from real events to a receiver that stands in for Discord, Slack, and an account's own address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands change stands in the audit log, under the accounts that it concerns and without secrets."""
+"""Changes by commands are in the audit log of the accounts that they concern, without secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A drill: a deployment is backed up, lost, and comes back elsewhere, with everybody who must not be texted."""
+"""A drill: a deployment is backed up, lost, and restored elsewhere, with everyone who must not be texted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A brake on a real broker: it holds what a burst of dead numbers would remove, through kills, until it is decided."""
+"""A brake on a real broker holds what a burst of dead numbers would remove, through kills, until a decision."""
 
 from __future__ import annotations
 

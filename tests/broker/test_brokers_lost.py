@@ -1,4 +1,4 @@
-"""A cluster that loses a broker, or all for a while: the pipeline runs again by itself, soon, and loses nothing."""
+"""A cluster loses one broker, or all for a while: the pipeline soon recovers by itself, and loses nothing."""
 
 from __future__ import annotations
 

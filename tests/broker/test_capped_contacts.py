@@ -1,4 +1,4 @@
-"""Messages that are registered count against a cap, and what is given with them says where the contact is."""
+"""Registered messages count against a cap, and the data registered with them says where the contact is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command as people use it: a process, its environment, its output and its exit code."""
+"""The command as people use it: a process, its environment, its output, and its exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The API on a real broker with a real streams worker: what it answers is true, or it gives no answer."""
+"""The API on a real broker with a real streams worker: its answers are true, or it gives none."""
 
 from __future__ import annotations
 

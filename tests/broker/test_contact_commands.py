@@ -1,4 +1,4 @@
-"""`trackly contact` and `trackly keys` as people use them, with a streams worker behind them."""
+"""`trackly contact` and `trackly keys` as people use them, with a running streams worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`trackly contacts migrate` on a real Kafka, with a streams worker behind it."""
+"""`trackly contacts migrate` on a real Kafka, with a running streams worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`trackly contact show` and `POST /api/contacts/check` say the same of a contact at the same time."""
+"""`trackly contact show` and `POST /api/contacts/check` agree about a contact at the same time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What meets in the contacts stage: registered messages, reports, replies and orders about one recipient."""
+"""The contacts stage brings together one recipient's registered messages, reports, replies, and orders."""
 
 from __future__ import annotations
 

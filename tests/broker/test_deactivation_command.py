@@ -1,4 +1,4 @@
-"""`trackly contacts deactivations` on a real broker: by date, once, and on after a kill."""
+"""`trackly contacts deactivations` on a real broker: by date, once, and resumed after a kill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`trackly doctor` finds what is wrong with a deployment, one misconfiguration at a time, and says what mends it."""
+"""`trackly doctor` finds the faults of a deployment, one misconfiguration at a time, and names the remedies."""
 
 from __future__ import annotations
 

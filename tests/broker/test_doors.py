@@ -1,4 +1,4 @@
-"""Ingest and console as anybody reaches them: requests for another protocol, compressed bodies, refusals."""
+"""Ingest and the console as reached by strangers: requests for another protocol, compressed bodies, refusals."""
 
 from __future__ import annotations
 

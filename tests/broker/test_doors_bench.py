@@ -1,4 +1,4 @@
-"""The bench of the doors measures both of them; how fast they are is nothing for a test."""
+"""The doors bench measures both services; their speed is not tested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Endpoints from the command: state, pauses, rotation of secrets; what Kafka holds of a secret."""
+"""Endpoint commands: state, pauses, rotation of secrets; and what Kafka contains of a secret."""
 
 from __future__ import annotations
 

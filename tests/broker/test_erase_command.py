@@ -1,4 +1,4 @@
-"""A number is erased: no table, no state and no new event holds it, and a removed contact stays removed."""
+"""A number is erased: no table, state, or new event contains it, and a removed contact stays removed."""
 
 from __future__ import annotations
 

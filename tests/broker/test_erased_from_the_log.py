@@ -1,4 +1,4 @@
-"""An erased number leaves the logs of compacted topics, quiet as they are: key and value."""
+"""An erased number disappears from the logs of compacted topics, even quiet ones: from keys and values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evidence from end to end: a STOP comes in, and what became of it is found, signed, checked and erased."""
+"""Evidence from end to end: what follows from a STOP is found, signed, verified, and erased."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fault bench, a few of its cases: a kill between two steps of a batch loses nothing and counts nothing twice."""
+"""A few cases of the fault bench: a kill between two steps of a batch loses nothing and counts nothing twice."""
 
 from __future__ import annotations
 

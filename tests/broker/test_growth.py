@@ -1,4 +1,4 @@
-"""Partitions that somebody adds by hand while everything runs, clocks that are wrong, and a broker that is silent."""
+"""Partitions added by hand while everything runs, wrong clocks, and a silent broker."""
 
 from __future__ import annotations
 

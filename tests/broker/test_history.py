@@ -1,4 +1,4 @@
-"""The past of topics through `trackly tap`: stretches of time, counts, files, and going on where it ended."""
+"""The past of topics through `trackly tap`: time ranges, counts, files, and resuming."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `check` answered is on Kafka before it is given, and then in the evidence about each number."""
+"""The answers of `check` are on Kafka before they are given, and then in the evidence about each number."""
 
 from __future__ import annotations
 

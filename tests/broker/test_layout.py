@@ -1,4 +1,4 @@
-"""Topics that were raised or made anew, and what workers do at their next start."""
+"""Topics that got more partitions or were recreated, and what workers do at their next start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Registered messages on a real broker: reports that wait for them, and what their senders are told."""
+"""Registered messages on a real broker: reports that wait for them, and callbacks to their senders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker took and could not finish is read again, whatever ended it; what cannot be taken is put aside alone."""
+"""Whatever a worker did not finish is read again, however it ended; only what cannot be processed is set aside."""
 
 from __future__ import annotations
 

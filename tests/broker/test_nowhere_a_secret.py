@@ -1,4 +1,4 @@
-"""No secret of a callback is anywhere after a run: not on a topic, in a log, a metric, an answer or a page."""
+"""No secret of a callback is anywhere after a run: in no topic, log, metric, answer, or page."""
 
 from __future__ import annotations
 

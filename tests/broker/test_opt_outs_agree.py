@@ -1,4 +1,4 @@
-"""An opt-out by each channel, on real services: check, console, export and webhooks say the same of the person."""
+"""An opt-out by each channel, on real services: check, console, export, and webhooks agree about the person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""URLs and requests as people and old senders write them are taken, not lost."""
+"""URLs and requests as people and old senders write them are accepted, not lost."""
 
 from __future__ import annotations
 

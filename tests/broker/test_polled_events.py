@@ -1,4 +1,4 @@
-"""Events that a receiver asks for, on a real broker: none is missing, none comes out of its contact's order."""
+"""Polled events on a real broker: none is missing, and each contact's events are in order."""
 
 from __future__ import annotations
 

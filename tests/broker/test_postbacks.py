@@ -1,4 +1,4 @@
-"""Clicks and their postbacks become conversions, in whatever order they come and whatever is killed in between."""
+"""Clicks and their postbacks become conversions, in any order and whatever is killed in between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A producer that a broker has refused a record goes on: it never stands still until somebody restarts it."""
+"""A producer continues after a broker refused a record: it never gets stuck until someone restarts it."""
 
 from __future__ import annotations
 

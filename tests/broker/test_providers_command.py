@@ -1,4 +1,4 @@
-"""`trackly providers test`: callbacks of each provider, posted to a running ingest and followed to where they end."""
+"""`trackly providers test` posts callbacks of each provider to a running ingest and follows them to their results."""
 
 from __future__ import annotations
 

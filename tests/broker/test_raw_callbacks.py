@@ -1,4 +1,4 @@
-"""Raw callbacks on a real broker: the one at a place, and nothing where Kafka has none or has it no longer."""
+"""Raw callbacks on a real broker: the one at a position, and nothing if Kafka has none or has deleted it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The read model as a service: killed at any moment it counts each record once, and it can be made anew."""
+"""The read model as a service: killed at any moment, it counts each record once; and it can be rebuilt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recipes of docs/recipes run as they stand, against a real broker and our registry."""
+"""The recipes of docs/recipes run unchanged against a real broker and our registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replays against a real broker: ordered by the command, carried out by sinks, whatever is killed meanwhile."""
+"""Replays on a real broker: ordered by the command, carried out by sinks, whatever is killed meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A copy of a topic: the newest value of each key, kept over restarts, and never of another topic of that name."""
+"""A copy of a topic: each key's newest value, kept across restarts, and never from another topic of that name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers are restarted one by one, as a rollout does it: the others go on, nothing is lost or counted twice."""
+"""Workers are restarted one by one, as in a rollout: the others continue, nothing is lost or counted twice."""
 
 from __future__ import annotations
 

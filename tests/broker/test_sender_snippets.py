@@ -1,4 +1,4 @@
-"""What docs/sending-hours.md shows senders does what it says, in every language, against a running console."""
+"""The snippets of docs/sending-hours.md do what the page says, in every language, against a running console."""
 
 from __future__ import annotations
 

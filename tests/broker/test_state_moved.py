@@ -1,4 +1,4 @@
-"""State that outlives its partitions and its changelog: who was removed stays removed, and counts go on."""
+"""State survives a change of partitions or a lost changelog: removed contacts stay removed, and counts continue."""
 
 from __future__ import annotations
 

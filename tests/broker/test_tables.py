@@ -1,4 +1,4 @@
-"""Tables come back from their changelog, whatever is left on the disk."""
+"""Tables are restored from their changelog, whatever is left on the disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Traces, metrics and logs of real services, as the OpenTelemetry Collector's own receiver takes them."""
+"""Traces, metrics, and logs of real services, as received by the OpenTelemetry Collector's own receiver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`trackly up` as people start it, with the embedded broker: what it leaves on the disk is nobody else's."""
+"""`trackly up` as people start it, with the embedded broker; its files are closed to other users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the sink does beside delivering: callbacks, the log of attempts, pauses, limits, batches, raw forwarding."""
+"""Beyond delivery: callbacks, the log of attempts, pauses, limits, batches, raw forwarding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The webhook sink as a process of its own, against a real broker and a receiver that can be told to fail."""
+"""The webhook sink as a separate process, against a real broker and a receiver that can be made to fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Charts in a real browser: drawn under the console's policy, read by mouse, by keyboard, and without scripts."""
+"""Charts in a real browser: drawn under the console's policy, usable by mouse, by keyboard, and without scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A customer with a link, in a real browser: the page by itself, and framed by a page of another site."""
+"""A customer with a link, in a real browser: the page by itself, and framed by another site."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every page in a real browser: readable by everybody, at a phone's and at a desk's width, light and dark."""
+"""Every page in a real browser: readable by everyone, at the width of a phone and of a desktop, light and dark."""
 
 from __future__ import annotations
 

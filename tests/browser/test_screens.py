@@ -1,4 +1,4 @@
-"""The pictures in the documents can be taken again, and are small enough to be looked at."""
+"""The screenshots in the docs can be retaken, and are small enough to view."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The main stories of the console, walked in a real browser against real services and a real Kafka."""
+"""The main stories of the console, in a real browser against real services and a real Kafka."""
 
 from __future__ import annotations
 

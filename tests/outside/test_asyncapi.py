@@ -1,4 +1,4 @@
-"""AsyncAPI's own parser takes our document. Needs Node and npm; the packages are fetched once and kept."""
+"""AsyncAPI's own parser accepts our document. Needs Node and npm; the packages are downloaded once and kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chart as the real Helm renders it, held to Kubernetes' own schemas and to what the services are."""
+"""The chart as rendered by the real Helm, compared with Kubernetes' own schemas and with our services."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recipe for ClickHouse runs in ClickHouse, without a server, on values as our services write them."""
+"""The recipe for ClickHouse runs in ClickHouse, without a server, on values as written by our services."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exports to Parquet, of every public topic, as programs of others read them: each value in its field's type."""
+"""Parquet exports of every public topic, as read by third-party programs: each value has its field's type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prometheus' own promtool judges the rules, what they say of made-up series, and every query of the dashboards."""
+"""Prometheus' own promtool checks the rules, their results for made-up series, and the dashboards' queries."""
 
 from __future__ import annotations
 

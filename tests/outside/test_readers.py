@@ -1,4 +1,4 @@
-"""The clients of docs/recipes, installed as their pages say, on every public topic of a real broker."""
+"""The clients of docs/recipes, installed as described there, on every public topic of a real broker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The receivers of docs/receivers, started as they are, and sent what we sign."""
+"""The receivers of docs/receivers, started unchanged, get what we sign."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The official libraries of Standard Webhooks, made as their pages say, on what we sign with every kind of secret."""
+"""The official Standard Webhooks libraries, set up as documented, on what we sign with every kind of secret."""
 
 from __future__ import annotations
 

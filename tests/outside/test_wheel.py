@@ -1,4 +1,4 @@
-"""The wheel in a venv of its own, with what requirements.lock pins and nothing else."""
+"""The wheel in its own venv, with exactly what requirements.lock pins."""
 
 from __future__ import annotations
 

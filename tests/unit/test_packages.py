@@ -1,4 +1,4 @@
-"""Whoever makes a package has it checked, measured and shipped: no list of packages misses one."""
+"""A new package is checked, measured, and shipped: no list of packages lacks one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which address is in which network, whatever clothes it wears."""
+"""Which network an address belongs to, in whatever form it is written."""
 
 from __future__ import annotations
 

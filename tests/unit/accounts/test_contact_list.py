@@ -1,4 +1,4 @@
-"""To which list a report belongs, and whether that is known for certain."""
+"""Which list a report belongs to, and whether that is certain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pause changes one thing about an endpoint, and only while its settings are those that it judged."""
+"""A pause changes one thing about an endpoint, and only if its settings are still those that it was based on."""
 
 from __future__ import annotations
 

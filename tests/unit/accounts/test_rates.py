@@ -1,4 +1,4 @@
-"""Requests a second."""
+"""Requests per second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secrets are found by reference, and lie encrypted where they are literals."""
+"""Secrets are resolved by reference, and literals are stored encrypted."""
 
 from __future__ import annotations
 

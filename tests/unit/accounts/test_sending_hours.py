@@ -1,4 +1,4 @@
-"""`[accounts.sending_hours]`: what is taken, what is refused, and what it means."""
+"""`[accounts.sending_hours]`: what is accepted, what is refused, and what it means."""
 
 from __future__ import annotations
 

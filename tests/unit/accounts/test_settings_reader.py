@@ -1,4 +1,4 @@
-"""The follower of settings: nothing that one record holds keeps those after it from being applied."""
+"""The settings reader: no record can keep later ones from being applied."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds of a contact on a list, and since when: its own state, held against the whole account's."""
+"""The effective state of a contact on a list, and since when: its own state combined with the account-wide one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the bench makes of two looks at the processes."""
+"""How the bench computes costs from two snapshots of the processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a service that runs counts as dead."""
+"""When a running service counts as dead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A broker that answers nothing keeps a client from no other. Pins the private API of aiokafka that this stands on."""
+"""A silent broker keeps clients from no other one. Pins the private API of aiokafka that this relies on."""
 
 from __future__ import annotations
 

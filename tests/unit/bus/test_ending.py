@@ -1,4 +1,4 @@
-"""A process that must end does end, whatever hangs. Each case is a process of its own."""
+"""A process that must end does end, whatever hangs. Each case is a separate process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fetches wait as the load is. Pins the private API of aiokafka that this stands on."""
+"""Fetches wait according to the load. Pins the private API of aiokafka that this relies on."""
 
 from __future__ import annotations
 

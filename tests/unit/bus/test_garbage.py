@@ -1,4 +1,4 @@
-"""Garbage is collected by plan in a service, and nowhere else."""
+"""Garbage is collected on a schedule in services, and nowhere else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions to Kafka are asked until there is an answer, unless asking again cannot help."""
+"""Questions to Kafka are repeated until there is an answer, unless repeating cannot help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What services log: levels by package, JSON with what a line is about, and nothing again and again."""
+"""The logs of services: levels by package, JSON with each line's subject, and no endless repetition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counting in plain numbers: what Prometheus reads of it, how many labels there can be, what it costs."""
+"""Counting in plain numbers: what Prometheus reads, the limit on labels, and the cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logs of bounded size: whatever a process prints stands in them, in whole lines."""
+"""Logs of bounded size contain whatever a process prints, in whole lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process that stands still tells on request what it waits for."""
+"""A process that hangs reports on request what it is waiting for."""
 
 from __future__ import annotations
 

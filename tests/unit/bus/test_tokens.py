@@ -1,4 +1,4 @@
-"""Tokens for Kafka: asked for once, shown until most of their life is over, and nothing said of the secret."""
+"""Tokens for Kafka: requested once, used for most of their lifetime, and never revealing the secret."""
 
 from __future__ import annotations
 

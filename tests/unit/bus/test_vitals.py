@@ -1,4 +1,4 @@
-"""How a process itself fares, as `/metrics` tells it."""
+"""The health of a process itself, as shown by `/metrics`."""
 
 from __future__ import annotations
 

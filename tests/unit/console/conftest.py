@@ -1,4 +1,4 @@
-"""A key for secrets, as a console has one."""
+"""A key for secrets, as consoles have one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The console's application without Kafka: keys and contacts as a test says, records kept in a list."""
+"""The console's application without Kafka: keys and contacts are given by tests, records are kept in a list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of the read model for tests: whole ones, of which a test says what matters to it."""
+"""Rows of the read model for tests: complete, except for what a test specifies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check answers of each number, held against the same worked out plainly, one step after the other."""
+"""The answers of checks, compared with a plain step-by-step computation for each number."""
 
 from __future__ import annotations
 

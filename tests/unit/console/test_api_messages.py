@@ -1,4 +1,4 @@
-"""`POST /api/messages`: what is written for a batch, and what is told about one that makes no sense."""
+"""`POST /api/messages`: the records of a batch, and the errors of an invalid one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What brakes hold: shown by list, and decided about by an admin, with a trace."""
+"""Held removals: shown by list, decided by an admin, with an audit entry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Charts: what is counted over time, and what the tables say from which they are drawn."""
+"""Charts: counts over time, and the tables from which they are drawn."""
 
 from __future__ import annotations
 

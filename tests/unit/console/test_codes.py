@@ -1,4 +1,4 @@
-"""Codes of failures with their counts, as the read model knows them."""
+"""Failure codes with their counts, from the read model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contacts on pages: the state that senders go by, why somebody is out, and orders that leave a trace."""
+"""Contacts on pages: the state that senders use, why a contact is removed, and audited orders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whoever guesses at an address cannot keep its owner out: a browser that signed in before is known by its cookie."""
+"""Guessing cannot lock out an address's owner: a browser that signed in before is recognized by its cookie."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""After a form: the page that it leads to, and what that says."""
+"""After a form: the page that it leads to, and the notice there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what it promises is what the application does, whatever is sent."""
+"""The OpenAPI document: the application does what it promises, whatever is sent."""
 
 from __future__ import annotations
 

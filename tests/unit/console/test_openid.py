@@ -1,4 +1,4 @@
-"""Signing in at an OpenID Connect issuer: a small real one, which checks the client, the code and PKCE."""
+"""Signing in at an OpenID Connect issuer: a small real one that checks the client, the code, and PKCE."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The overview, what it says needs attention, and the statistics of the API."""
+"""The overview, what it says needs attention, and the API's statistics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands before every page: what its URL holds, where a form comes from, and how large it is."""
+"""The checks before every page: its URL, where a form comes from, and how large it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A user of one account never sees another's: every page is walked by a stranger, and by a role that is too low."""
+"""A user of one account never sees another's: every page is tried by a stranger, and with too low a role."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events that a receiver asks for: cursors, what an endpoint is told, and whose key asks."""
+"""Polled events: cursors, what an endpoint gets, and whose key may poll."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attempts, dead letters and rejected payloads, by the API and on their pages."""
+"""Attempts, dead letters, and rejected payloads, by the API and on their pages."""
 
 from __future__ import annotations
 

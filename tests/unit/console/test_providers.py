@@ -1,4 +1,4 @@
-"""Providers, by the API and on their pages: how far each is set up, and what it was seen to do."""
+"""Providers, by the API and on their pages: how far each is set up, and its activity."""
 
 from __future__ import annotations
 

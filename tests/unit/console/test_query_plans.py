@@ -1,4 +1,4 @@
-"""Every list, with every filter and pair of filters, is read by an index: no statement walks over a table."""
+"""Every list, with every filter and pair of filters, is read by an index: no statement scans a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Receivers of no list, by the API, on their page and by the command."""
+"""Receivers that belong to no list, by the API, on their page, and by the command."""
 
 from __future__ import annotations
 

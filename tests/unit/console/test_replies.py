@@ -1,4 +1,4 @@
-"""Replies: the list, and what a viewer or a browser must not get of them."""
+"""Replies: the list, and what must not reach a viewer or a browser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When an account texts, set by the API and by a page."""
+"""When an account texts, set by the API and on a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signing in: links that work once, passwords, sessions, lockout, and forms of other sites."""
+"""Signing in: links that work once, passwords, sessions, lockout, and forms from other sites."""
 
 from __future__ import annotations
 

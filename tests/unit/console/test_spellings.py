@@ -1,4 +1,4 @@
-"""Contacts are looked up under every spelling of their number."""
+"""Contacts are found under every spelling of their number."""
 
 from __future__ import annotations
 

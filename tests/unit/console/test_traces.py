@@ -1,4 +1,4 @@
-"""The trace of a message: what happened, in order, what was left out and why; and the raw callback behind a report."""
+"""The trace of a message: what happened, in order, what was skipped and why; and the raw callback of a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Percentiles from classes of latencies."""
+"""Percentiles from latency buckets."""
 
 from __future__ import annotations
 

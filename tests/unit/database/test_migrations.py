@@ -1,4 +1,4 @@
-"""Migrations: they make just the tables of `tables.py`, on both databases, whoever starts them and how often."""
+"""Migrations create exactly the tables of `tables.py`, on both databases, whoever runs them and how often."""
 
 from __future__ import annotations
 

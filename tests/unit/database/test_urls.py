@@ -1,4 +1,4 @@
-"""Addresses of databases: what is none is refused without repeating its password, and no engine shows one."""
+"""Database addresses: invalid ones are refused without repeating the password, and no engine shows one."""
 
 from __future__ import annotations
 

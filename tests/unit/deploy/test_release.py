@@ -1,4 +1,4 @@
-"""What a release is held to: one version everywhere, a base image that cannot change."""
+"""Requirements of a release: one version everywhere, an immutable base image."""
 
 from __future__ import annotations
 

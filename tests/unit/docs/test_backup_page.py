@@ -1,4 +1,4 @@
-"""The pages of backups and upgrades say what the code keeps, and the versions that there are."""
+"""The pages on backups and upgrades agree with what the code keeps, and with the existing versions."""
 
 from __future__ import annotations
 

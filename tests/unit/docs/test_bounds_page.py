@@ -1,4 +1,4 @@
-"""The page on bounds shows the table that the code has."""
+"""The page on bounds shows the code's table."""
 
 from __future__ import annotations
 

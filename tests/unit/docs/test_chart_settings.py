@@ -1,4 +1,4 @@
-"""The chart takes the settings that the code reads, and no others. tests/outside has Helm render it."""
+"""The chart accepts the settings that the code reads, and no others. tests/outside has Helm render it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules and dashboards are made of metrics that there are, and every alert has its runbook."""
+"""Rules and dashboards use existing metrics, and every alert has its runbook."""
 
 from __future__ import annotations
 

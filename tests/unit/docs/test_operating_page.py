@@ -1,4 +1,4 @@
-"""The page for operators says what the code does: bounds of the doors, lengths of secrets, sizes of logs."""
+"""The page for operators agrees with the code: limits of the doors, lengths of secrets, sizes of logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of docs/recipes/README.md says what the runs saw, of the versions that the recipes pin."""
+"""The table of docs/recipes/README.md has the results of the runs, with the versions that the recipes pin."""
 
 from __future__ import annotations
 

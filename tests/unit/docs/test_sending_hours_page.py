@@ -1,4 +1,4 @@
-"""`docs/sending-hours.md` names every rule as it is."""
+"""`docs/sending-hours.md` lists every rule correctly."""
 
 from __future__ import annotations
 

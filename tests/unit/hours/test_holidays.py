@@ -1,4 +1,4 @@
-"""Public holidays by state: which days they are, and that rules which name them let nothing through."""
+"""Public holidays by state: their dates, and that rules which name them allow nothing."""
 
 from __future__ import annotations
 

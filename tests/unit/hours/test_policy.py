@@ -1,4 +1,4 @@
-"""Whether a message may go: laws that hold for every zone, number and moment, and examples that sources give."""
+"""Whether a message may be sent: laws for every zone, number, and moment, and examples from sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hours/rules.toml` and `hours/area_codes.toml`: what every row must have, and rows that sources say."""
+"""`hours/rules.toml` and `hours/area_codes.toml`: requirements of every row, and rows confirmed by sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies that come compressed are read within a bound."""
+"""Compressed bodies are read within a limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is found out about a request from its head, and where its body ends."""
+"""What a request's head determines, and where its body ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The protocol of the doors, over sockets: nothing that is sent loses a body, and every refusal can be read."""
+"""The protocol of the doors, over sockets: no input loses a body, and every refusal can be read."""
 
 from __future__ import annotations
 

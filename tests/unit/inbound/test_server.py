@@ -1,4 +1,4 @@
-"""What every door has, whichever service is behind it."""
+"""What every door has, whatever service is behind it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ingest without Kafka: what it stores is kept in memory."""
+"""Ingest without Kafka: records are kept in memory."""
 
 from __future__ import annotations
 

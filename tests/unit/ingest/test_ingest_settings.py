@@ -1,4 +1,4 @@
-"""Under which URLs a provider's signature is accepted."""
+"""The URLs under which a provider's signature is accepted."""
 
 from __future__ import annotations
 

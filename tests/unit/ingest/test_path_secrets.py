@@ -1,4 +1,4 @@
-"""Whose callbacks a secret in the path lets in: those of the account that has it, the deployment's of all others."""
+"""A secret in the path admits callbacks of the account that has it; the deployment's, those of all others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much is stored of what proves nothing, and of what proves an account; and that nothing is refused in silence."""
+"""How much is stored of unverified and of verified requests; and that no refusal is silent."""
 
 from __future__ import annotations
 

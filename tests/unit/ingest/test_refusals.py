@@ -1,4 +1,4 @@
-"""What is left of a request that was refused: nothing."""
+"""A refused request leaves nothing behind."""
 
 from __future__ import annotations
 

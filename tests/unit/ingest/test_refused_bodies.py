@@ -1,4 +1,4 @@
-"""Whoever is refused while it is still sending gets to read why, as ordinary clients do: after the last byte."""
+"""A client that is refused while still sending can read why, as ordinary clients do: after its last byte."""
 
 from __future__ import annotations
 

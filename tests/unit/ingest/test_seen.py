@@ -1,4 +1,4 @@
-"""What providers were seen to do: counted, written in a while, and never lost because Kafka is away."""
+"""Providers' activity: counted, written periodically, and never lost because Kafka is down."""
 
 from __future__ import annotations
 

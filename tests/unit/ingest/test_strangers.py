@@ -1,4 +1,4 @@
-"""What ingest tells those who have proved nothing: no name of a variable and no file."""
+"""What ingest tells unverified callers: no name of a variable and no file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is meant by the target of a request, and what came."""
+"""The meaning of a request's target, and the original."""
 
 from __future__ import annotations
 

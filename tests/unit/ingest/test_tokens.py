@@ -1,4 +1,4 @@
-"""Whose postback token it is."""
+"""Which account owns a postback token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Credentials of an account at a provider or network: what may be set, and what stays."""
+"""An account's credentials at a provider or network: what may be set, and what stays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signed evidence: whatever is changed in a file of it shows."""
+"""Signed evidence: any change to a file is detected."""
 
 from __future__ import annotations
 

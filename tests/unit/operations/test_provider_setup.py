@@ -1,4 +1,4 @@
-"""How far a provider is set up, and the URL that it is given."""
+"""How far a provider is set up, and the URL to give it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How alerts look in each channel, and how long a channel is left in peace."""
+"""How alerts look in each channel, and how long a failing channel is left alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A status that was read counts, whatever follows it: the receiver had the webhook."""
+"""A received status counts, whatever follows it: the receiver had the webhook."""
 
 from __future__ import annotations
 

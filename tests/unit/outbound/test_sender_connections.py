@@ -1,4 +1,4 @@
-"""Real connections: to the address that was checked, with TLS that is verified, and no more read than is needed."""
+"""Real connections: to the checked address, with verified TLS, and reading no more than needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the contract test needs to know of each provider: one entry in CASES a provider."""
+"""What the contract test needs to know about each provider: one entry per provider in CASES."""
 
 from __future__ import annotations
 

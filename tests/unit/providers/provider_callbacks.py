@@ -1,4 +1,4 @@
-"""Callbacks as ingest stores them, for the tests of the providers."""
+"""Callbacks as stored by ingest, for the tests of the providers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What bodies are written in: charsets, JSON, form fields."""
+"""The formats of bodies: charsets, JSON, form fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CM's status reports, and how its posts prove themselves. Payloads are written in the shapes of its documentation."""
+"""CM's status reports, and how its posts are authenticated. Payloads have the shapes of its documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CM's inbound messages. Payloads are written in the shapes of its documentation."""
+"""CM's inbound messages. Payloads have the shapes of its documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which codes of failures are known."""
+"""Which failure codes are known."""
 
 from __future__ import annotations
 

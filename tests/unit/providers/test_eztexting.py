@@ -1,4 +1,4 @@
-"""EZ Texting's callbacks. Payloads are written in the shapes of its documentation and of live accounts."""
+"""EZ Texting's callbacks. Payloads have the shapes of its documentation and of live accounts."""
 
 from __future__ import annotations
 

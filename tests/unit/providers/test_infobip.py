@@ -1,4 +1,4 @@
-"""Infobip's callbacks. Payloads are written in the shapes of its API documentation."""
+"""Infobip's callbacks. Payloads have the shapes of its API documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Infobip's click notifications: one object a request, unlike its reports and replies."""
+"""Infobip's click notifications: one object per request, unlike its reports and replies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lime's callbacks: list responses in the shapes of its help pages, and the delivery report of our own."""
+"""Lime's callbacks: list responses in the shapes of its help pages, and our own delivery report."""
 
 from __future__ import annotations
 

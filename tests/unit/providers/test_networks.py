@@ -1,4 +1,4 @@
-"""How a postback reads, whatever the network: macros, money, types, ids, and what came twice."""
+"""How postbacks are read, whatever the network: macros, money, types, ids, and repetitions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Phone numbers in the one form that trackly keeps."""
+"""Phone numbers in trackly's one spelling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages about providers: all alike, and the code in them runs."""
+"""The pages about providers have the same structure, and their code runs."""
 
 from __future__ import annotations
 

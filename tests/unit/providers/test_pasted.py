@@ -1,4 +1,4 @@
-"""Queries of URLs that people pasted."""
+"""Query strings of URLs that people pasted."""
 
 from __future__ import annotations
 

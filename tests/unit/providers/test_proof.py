@@ -1,4 +1,4 @@
-"""How callbacks prove themselves, by the means that several providers share."""
+"""Authentication of callbacks by the methods that several providers share."""
 
 from __future__ import annotations
 

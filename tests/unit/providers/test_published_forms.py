@@ -1,4 +1,4 @@
-"""Every form that a provider's own specification shows, with values of our own, and the records that it becomes."""
+"""Every form in a provider's own specification, with our own values, and the resulting records."""
 
 from __future__ import annotations
 

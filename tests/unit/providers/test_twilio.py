@@ -1,4 +1,4 @@
-"""Twilio's callbacks. Payloads are written in the shapes of its documentation."""
+"""Twilio's callbacks. Payloads have the shapes of its documentation."""
 
 from __future__ import annotations
 

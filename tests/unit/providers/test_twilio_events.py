@@ -1,4 +1,4 @@
-"""Twilio's Event Streams: what forms tell, as CloudEvents. Whole forms: test_published_forms.py."""
+"""Twilio's Event Streams as CloudEvents, in single fields. Whole forms: test_published_forms.py."""
 
 from __future__ import annotations
 

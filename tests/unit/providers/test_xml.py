@@ -1,4 +1,4 @@
-"""Reading XML safely. That documents of CM and Infobip are read is tested with each of them."""
+"""Safe XML parsing. The documents of CM and Infobip are tested with each of them."""
 
 from __future__ import annotations
 

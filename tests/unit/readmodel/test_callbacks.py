@@ -1,4 +1,4 @@
-"""What ingest saw of providers, in the read model: the newest record of each process stands for it."""
+"""Ingest's counts of providers' callbacks in the read model: each process's newest record counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records that bear on a consent are kept, with their place and hash, for as long as their own setting says."""
+"""Records about consent are kept, with their position and hash, for as long as their own setting says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the read model reads on, and what waits for what."""
+"""Where the read model continues reading, and which topics wait for others."""
 
 from __future__ import annotations
 

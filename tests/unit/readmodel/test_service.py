@@ -1,4 +1,4 @@
-"""The writer of the read model: rows and positions go together, and one record that is wrong costs only itself."""
+"""The read model's writer: rows and positions are committed together, and an invalid record costs only itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A read model whose position retention has passed says so until it is made anew."""
+"""A read model whose position was overtaken by retention says so until it is rebuilt."""
 
 from __future__ import annotations
 

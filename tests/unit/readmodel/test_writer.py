@@ -1,4 +1,4 @@
-"""What records make of the tables of the read model, on SQLite and PostgreSQL."""
+"""How records change the tables of the read model, on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 

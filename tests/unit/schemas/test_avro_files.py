@@ -1,4 +1,4 @@
-"""The schema files, the record classes and the registry of ids belong together."""
+"""The schema files, the record classes, and the registry of ids agree."""
 
 from __future__ import annotations
 

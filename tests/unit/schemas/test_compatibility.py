@@ -1,4 +1,4 @@
-"""Which changes of a schema are let through, and what is said about the others."""
+"""Which schema changes are allowed, and what is said about the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Some fields of a record are what the whole record has in them."""
+"""Reading some fields of a record gives the same values as reading the whole record."""
 
 from __future__ import annotations
 

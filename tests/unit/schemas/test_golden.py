@@ -1,4 +1,4 @@
-"""Records as each release wrote them are read for ever, and those readers read what is written today."""
+"""Records of every release can be read forever, and those releases' readers can read today's."""
 
 from __future__ import annotations
 

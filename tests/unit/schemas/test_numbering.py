@@ -1,4 +1,4 @@
-"""One subscriber, one spelling: what keys are made of."""
+"""One subscriber, one spelling: the basis of keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether each field of each record is personal is written down."""
+"""For each field of each record, it is stated whether it is personal."""
 
 from __future__ import annotations
 

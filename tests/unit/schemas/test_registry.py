@@ -1,4 +1,4 @@
-"""A registry over HTTP: ours are registered there, its ids are written."""
+"""A registry over HTTP: our schemas are registered there, and its ids are written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a spreadsheet would take for a formula, and what it may have as it is."""
+"""What a spreadsheet would interpret as a formula, and what can be left unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The topic catalogue is the only place where a topic is named."""
+"""The topic catalogue is the only place that names topics."""
 
 from __future__ import annotations
 

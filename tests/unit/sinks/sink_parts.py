@@ -1,4 +1,4 @@
-"""What the tests of the sinks share: a receiver that they answer for, events."""
+"""Shared by the tests of the sinks: a receiver with given answers, and events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop that reads for sinks: what it gives them, and when it commits what they have settled."""
+"""The loop that reads for sinks: what it passes them, and when it commits what they have settled."""
 
 from __future__ import annotations
 

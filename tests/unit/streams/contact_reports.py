@@ -1,4 +1,4 @@
-"""Receipts applied by the rules alone: to the rows of their messages, and to the row of one contact."""
+"""Receipts applied by the rules alone: to the rows of their messages, and to one contact's row."""
 
 from __future__ import annotations
 

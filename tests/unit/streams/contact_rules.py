@@ -1,4 +1,4 @@
-"""Replies and orders applied by the rules alone, to the row of one contact of one list, with what is told of it."""
+"""Replies and orders applied by the rules alone, to the row of one contact on one list, with the resulting events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contacts stage with real batches and tables over Kafka in memory, and a clock that tests move."""
+"""The contacts stage with real batches and tables over an in-memory Kafka, and a clock that tests move."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Callbacks that are well formed, with extreme values in the place of some of their own."""
+"""Well-formed callbacks in which extreme values replace some of their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""After an erasure nothing that happened before it brings the number back; who opted out stays out."""
+"""After an erasure, nothing earlier brings the number back; whoever opted out stays removed."""
 
 from __future__ import annotations
 

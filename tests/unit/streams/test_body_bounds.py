@@ -1,4 +1,4 @@
-"""What is larger than its sender may send is not taken apart, and lies in the rejected topic whole."""
+"""Bodies above their sender's limit are not parsed, and are kept whole in the rejected topic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The brake of a list: it holds removals by rules beyond a share of the list in an hour, until a person decides."""
+"""A list's brake holds removals by rules beyond a share of the list in an hour, until an admin decides."""
 
 from __future__ import annotations
 

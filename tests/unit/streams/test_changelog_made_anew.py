@@ -1,4 +1,4 @@
-"""A changelog that was deleted and made anew: nobody who was removed becomes active by it."""
+"""A changelog was deleted and recreated: no removed contact becomes active by it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes Kafka clean a quiet partition is nobody's to whoever reads the topic."""
+"""The records that make Kafka clean a quiet partition are about nobody, for every reader of the topic."""
 
 from __future__ import annotations
 

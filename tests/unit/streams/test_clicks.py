@@ -1,4 +1,4 @@
-"""The clicks stage on a table that comes back: what waits, what is rejected, and where it goes."""
+"""The clicks stage on a restored table: what waits, what is rejected, and where it goes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the events say of the answer to a reply: whether the provider gave one, and until when the sender may."""
+"""What events say about the answer to a reply: whether the provider sent one, and until when the sender may."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One number on two lists, and in two accounts, is as many contacts."""
+"""One number on two lists, or in two accounts, is two contacts."""
 
 from __future__ import annotations
 

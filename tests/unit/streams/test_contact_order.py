@@ -1,4 +1,4 @@
-"""Records come in any order and more than once: what is the same in the end, and what never happens."""
+"""Records arrive in any order and more than once: what is the same in the end, and what never happens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What counts a message leaves everything else of the contact's row as it was."""
+"""Counting a message leaves everything else in the contact's row unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What links and postbacks make of a click, in whatever order they come."""
+"""The effect of links and postbacks on a click, in any order."""
 
 from __future__ import annotations
 

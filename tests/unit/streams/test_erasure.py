@@ -1,4 +1,4 @@
-"""What an erasure leaves of a contact."""
+"""What remains of a contact after an erasure."""
 
 from __future__ import annotations
 

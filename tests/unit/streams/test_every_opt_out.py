@@ -1,4 +1,4 @@
-"""A law over all providers: after an opt-out nobody is texted from a list that it may have meant."""
+"""A law for all providers: after an opt-out, nobody is texted from a list that it may have meant."""
 
 from __future__ import annotations
 

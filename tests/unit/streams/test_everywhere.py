@@ -1,4 +1,4 @@
-"""An opt-out, a complaint or a dead number whose list is not known for certain removes from every list."""
+"""An opt-out, a complaint, or a dead number without a certain list removes from every list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Law: whatever well-formed callback a provider or network sends, nothing on the way to the webhook fails on it."""
+"""Law: whatever well-formed callback a provider or network sends, nothing on the way to the webhook fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What replies and operators' orders do to a contact."""
+"""The effect of replies and operators' orders on a contact."""
 
 from __future__ import annotations
 

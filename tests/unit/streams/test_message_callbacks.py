@@ -1,4 +1,4 @@
-"""What a sender is told at the URL that a message was registered with."""
+"""The callbacks to the URL that a message was registered with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a message has reached is known for as long as its row is kept, however many messages its contact is sent."""
+"""A message's progress is known for as long as its row is kept, however many messages its contact gets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A number that was given up, or is somebody else's: only consent that is older than that ends."""
+"""A number that was given up or reassigned: only consent from before that ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each shape in which a provider tells of an opt-out does to the contact. docs/opt-outs.md shows the same."""
+"""The effect on the contact of each shape in which a provider reports an opt-out. docs/opt-outs.md shows the same."""
 
 from __future__ import annotations
 

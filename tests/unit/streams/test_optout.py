@@ -1,4 +1,4 @@
-"""How replies are read: the layers in their order, what is never an opt-out, what an account changes."""
+"""How replies are read: the layers in order, what is never an opt-out, and an account's changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the layers are worth on labelled replies. `pytest -s` prints the figures, and the replies that are misread."""
+"""The quality of the layers on labeled replies. `pytest -s` prints the figures, and the misread replies."""
 
 from __future__ import annotations
 

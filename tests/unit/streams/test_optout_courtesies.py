@@ -1,4 +1,4 @@
-"""What people put around an opt-out: courtesies, signatures, what a phone adds; and the words of consent."""
+"""What surrounds an opt-out: courtesies, signatures, phones' footers; and the words of consent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reply that accuses, asks or quotes does to a contact."""
+"""The effect on a contact of a reply that accuses, asks, or quotes."""
 
 from __future__ import annotations
 

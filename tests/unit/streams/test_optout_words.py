@@ -1,4 +1,4 @@
-"""The lists by which replies are read are sound, and no ordinary word is taken for a keyword."""
+"""The word lists for replies are sound, and no ordinary word is mistaken for a keyword."""
 
 from __future__ import annotations
 

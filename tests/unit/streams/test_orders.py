@@ -1,4 +1,4 @@
-"""Orders of machines whose clocks are apart: they count in the order in which Kafka got them."""
+"""Orders of machines with different clocks count in the order in which Kafka received them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A body that its parser fails on is rejected with all of it, alone, and never counts as a failure of the worker."""
+"""A body on which its parser fails is rejected whole and alone, and never counts as a failure of the worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A person with a number and the id of a channel: what is known under one name holds under the other."""
+"""A person with a number and a channel's id: what is known under one name applies to the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a delivery receipt does to a contact."""
+"""The effect of a delivery receipt on a contact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clocks of providers that are ahead, and reports that are equal by them: nothing hangs on the order of arrival."""
+"""Providers' clocks that are ahead, and reports with equal times: nothing depends on the order of arrival."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""States of contacts bear the version of their row, and are published again where they may have been overtaken."""
+"""Contacts' states carry their row's version, and are republished if they may have been overtaken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ingest takes, every later topic takes: the largest record of each kind against `topics.toml`."""
+"""Whatever ingest accepts, every later topic accepts: the largest record of each kind against `topics.toml`."""
 
 from __future__ import annotations
 

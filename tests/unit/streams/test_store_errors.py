@@ -1,4 +1,4 @@
-"""A table that cannot be read is not a record's fault: nothing is rejected, and the record is applied later."""
+"""An unreadable table is not a record's fault: nothing is rejected, and the record is applied later."""
 
 from __future__ import annotations
 

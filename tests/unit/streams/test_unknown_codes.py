@@ -1,4 +1,4 @@
-"""Codes that no table has."""
+"""Codes that are in no table."""
 
 from __future__ import annotations
 

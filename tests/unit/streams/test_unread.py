@@ -1,4 +1,4 @@
-"""What could not be read, and may be an opt-out all the same."""
+"""Unreadable callbacks that may be opt-outs all the same."""
 
 from __future__ import annotations
 

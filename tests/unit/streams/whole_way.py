@@ -1,4 +1,4 @@
-"""The whole way of a callback in memory: what it is normalized to, counted as, told and posted."""
+"""The whole way of a callback in memory: normalization, counting, events, webhooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records as a consumer gives them, without a broker."""
+"""Records as returned by a consumer, without a broker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every service exports what the list of metrics says, and nothing else."""
+"""Every service exports exactly the metrics in the list."""
 
 from __future__ import annotations
 

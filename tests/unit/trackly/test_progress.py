@@ -1,4 +1,4 @@
-"""How far long work has come is told on standard error, seldom where nobody watches."""
+"""The progress of long work is shown on standard error, rarely if nobody watches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers as people write them: read only where their country is certain."""
+"""Numbers as people write them are read only if their country is certain."""
 
 from __future__ import annotations
 

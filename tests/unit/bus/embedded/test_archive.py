@@ -1,4 +1,4 @@
-"""The archive of Kafka's classes: made once, and never what a broker cannot start without."""
+"""The archive of Kafka's classes: created once, and never needed for a broker to start."""
 
 from __future__ import annotations
 

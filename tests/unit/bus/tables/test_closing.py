@@ -1,4 +1,4 @@
-"""A worker that ends closes its tables, whatever of them is under way."""
+"""A worker that ends closes its tables, whatever they are doing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store whose files are damaged says so whatever is read, and begins anew from the changelog at the next opening."""
+"""A damaged store reports it on any read, and is restored from the changelog at the next opening."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that ask to be looked at again: found by time, across restarts and a lost disk."""
+"""Rows that are due for another look: found by time, across restarts and a lost disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store that knows its keys says of no row that it is not there."""
+"""A store that knows its keys never claims that an existing row is missing."""
 
 from __future__ import annotations
 

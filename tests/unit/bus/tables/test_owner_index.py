@@ -1,4 +1,4 @@
-"""Rows by whom they are about: found after every kind of write, across restarts, a lost disk and a purge."""
+"""Rows by their owner: found after every kind of write, across restarts, a lost disk, and a purge."""
 
 from __future__ import annotations
 

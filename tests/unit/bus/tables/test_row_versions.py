@@ -1,4 +1,4 @@
-"""Versions of rows: which of two writes is the newer one, whoever wrote it."""
+"""Versions of rows: which of two writes is newer, whoever wrote it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Of two records of a key the higher version counts, whichever was written last: in tables and in copies of topics."""
+"""Of two records of a key, the higher version counts, whichever was written last: in tables and in copies."""
 
 from __future__ import annotations
 

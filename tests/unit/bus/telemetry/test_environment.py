@@ -1,4 +1,4 @@
-"""What OpenTelemetry's variables ask for, and that nothing is paid for where they ask for nothing."""
+"""OpenTelemetry's variables are followed, and cost nothing if they request nothing."""
 
 from __future__ import annotations
 

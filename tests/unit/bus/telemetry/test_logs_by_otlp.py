@@ -1,4 +1,4 @@
-"""What is logged goes out by OTLP: the text, what it is about, its trace; of an error its class and its place."""
+"""Logs are exported by OTLP: the text, its subject, its trace; for an error, its class and place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `/metrics` tells goes out by OTLP, with the same names and values."""
+"""The metrics of `/metrics` are exported by OTLP, with the same names and values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The spans of a callback's way, joined by the header that its records carry."""
+"""The spans along a callback's path, connected by the header of its records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What leaves the loop over batches by an exception has settled nothing, and nothing settles over it later."""
+"""Work that leaves the batch loop by an exception has settled nothing, and nothing later settles past it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker whose code fails stops instead of pouring its topic into the rejected one."""
+"""A worker whose code fails stops instead of rejecting its whole topic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is about one key comes out of the inbox in the order in which it was written, however a backlog is read."""
+"""Records of one key leave the inbox in the order of writing, however a backlog is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever ends the body of an agent ends its worker, with its offsets where they were: with Faust's own agents."""
+"""Whatever ends an agent's body ends its worker, without moving its offsets: with Faust's own agents."""
 
 from __future__ import annotations
 

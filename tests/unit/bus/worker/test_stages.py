@@ -1,4 +1,4 @@
-"""When a worker says that it does not move: each stage for itself, and partitions that nobody reads."""
+"""When a worker reports that it is stuck: each stage by itself, and partitions that nobody reads."""
 
 from __future__ import annotations
 

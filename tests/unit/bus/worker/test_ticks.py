@@ -1,4 +1,4 @@
-"""The loop of a stage does what is due by time, and takes its partitions over, though no record comes."""
+"""A stage's loop does timed work and takes over its partitions even if no record arrives."""
 
 from __future__ import annotations
 

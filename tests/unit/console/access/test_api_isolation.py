@@ -1,4 +1,4 @@
-"""A key of one account never sees another's: every route of the application is walked with a stranger's key."""
+"""A key of one account never sees another's data: a stranger's key tries every route of the application."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists as CSV: whole, bounded, harmless to spreadsheets, and never a stranger's."""
+"""Lists as CSV: complete, bounded, harmless to spreadsheets, and never a stranger's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands before every route: key, rate, size, and how refusals look."""
+"""The checks before every route: key, rate, size, and the form of refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The database from routes, while it does not answer."""
+"""Database access from routes while the database does not answer."""
 
 from __future__ import annotations
 

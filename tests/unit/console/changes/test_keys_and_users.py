@@ -1,4 +1,4 @@
-"""API keys and users: who may do what with an account, and who says so."""
+"""API keys and users: who may do what with an account, and who decides that."""
 
 from __future__ import annotations
 

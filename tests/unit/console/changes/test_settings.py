@@ -1,4 +1,4 @@
-"""Lists, credentials and accounts that are made and changed by the API and on pages; and changes at the same time."""
+"""Lists, credentials, and accounts created and changed by the API and on pages; and concurrent changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An order about a contact that is so already says that it changes nothing."""
+"""An order for a contact that is already in that state says that it changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people change about webhooks, by the API and on pages: endpoints, secrets, replays, retries."""
+"""Changes to webhooks, by the API and on pages: endpoints, secrets, replays, retries."""
 
 from __future__ import annotations
 

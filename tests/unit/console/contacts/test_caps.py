@@ -1,4 +1,4 @@
-"""Messages that one contact may get in 24 hours, counted from what was registered."""
+"""The number of messages that a contact may get in 24 hours, counted from registrations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evidence in the API and on pages: in order, signed, written down, for those who may see numbers."""
+"""Evidence in the API and on pages: in order, signed, recorded, for those who may see numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The moment up to which everything has gone through is never ahead of the truth, and does not stand still at rest."""
+"""The moment up to which everything has passed through is never ahead of the truth, and advances at rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers to who may be texted are evidence where the account says so: durable before they are given."""
+"""Answers about who may be texted are evidence if the account wants it: durable before they are given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contacts about which something is ordered and not yet in the copy: held, and never yes."""
+"""Contacts with orders that are not yet in the copy: held, and never textable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an account says that a contact is: given with a message or by itself, and what a check makes of it."""
+"""Where an account says that a contact is: given with a message or separately, and its effect on checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/api/contacts/check` by the clock: when the account's rules let a message through, and what is said of it."""
+"""`/api/contacts/check` and the time: when the account's rules allow a message, and what the answer says."""
 
 from __future__ import annotations
 

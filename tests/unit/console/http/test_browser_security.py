@@ -1,4 +1,4 @@
-"""What of a request is believed, and read, before anybody is known."""
+"""What is trusted and read of a request before its sender is known."""
 
 from __future__ import annotations
 

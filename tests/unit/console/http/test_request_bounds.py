@@ -1,4 +1,4 @@
-"""What one request may hold before any of it is taken apart."""
+"""Limits of a request, checked before any of it is parsed."""
 
 from __future__ import annotations
 

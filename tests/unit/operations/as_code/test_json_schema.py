@@ -1,4 +1,4 @@
-"""The JSON Schema of a settings file takes what its reader takes, and knows no other setting."""
+"""The JSON Schema of a settings file accepts what its reader accepts, and has no other settings."""
 
 from __future__ import annotations
 

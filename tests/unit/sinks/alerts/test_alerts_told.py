@@ -1,4 +1,4 @@
-"""The reader of alerts: what an account wants is gathered and told, and only what is settled is committed."""
+"""The alerts reader: alerts that an account wants are gathered and sent, and only settled offsets are committed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bursts: what is told at once, what is told together, and that nothing is forgotten."""
+"""Bursts: what is sent at once, what is sent together, and that nothing is forgotten."""
 
 from __future__ import annotations
 

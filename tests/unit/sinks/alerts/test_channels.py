@@ -1,4 +1,4 @@
-"""Lanes of channels: what is posted together, tried again, given up; and that none waits for another."""
+"""Lanes of channels: what is posted together, retried, and given up; and that no channel waits for another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which records become alerts, of which type, and what they tell."""
+"""Which records become alerts, of which type, and what they say."""
 
 from __future__ import annotations
 

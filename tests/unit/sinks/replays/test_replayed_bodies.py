@@ -1,4 +1,4 @@
-"""What a replay sends is what a retry sends, to endpoints of every layout: the same bytes, the same content type."""
+"""A replay sends what a retry sends, to endpoints of every layout: the same bytes, the same content type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One replay, carried out on a Kafka in memory: what it sends, how it is paced, and where it goes on."""
+"""One replay on an in-memory Kafka: what it sends, its pace, and where it continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A replay sends what it was ordered to send again, and never what is another account's."""
+"""A replay sends what was ordered, and never another account's data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A delivery that was put off is not overtaken by a later one of its contact, however many wait."""
+"""A deferred delivery is not overtaken by a later one of its contact, however many wait."""
 
 from __future__ import annotations
 

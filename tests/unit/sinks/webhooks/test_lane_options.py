@@ -1,4 +1,4 @@
-"""What an endpoint may ask for: a rate, batches, headers of its own, no signature."""
+"""An endpoint's options: a rate, batches, its own headers, no signature."""
 
 from __future__ import annotations
 

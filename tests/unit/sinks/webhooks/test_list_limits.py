@@ -1,4 +1,4 @@
-"""Limits of lists inside an endpoint: one list's campaign does not crowd out the others."""
+"""List limits within an endpoint: one list's campaign does not crowd out the others."""
 
 from __future__ import annotations
 

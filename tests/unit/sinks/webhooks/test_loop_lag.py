@@ -1,4 +1,4 @@
-"""The loop is really held here: nothing else can tell whether its lateness is seen."""
+"""The loop is really blocked here: nothing else can show whether its lateness is noticed."""
 
 from __future__ import annotations
 

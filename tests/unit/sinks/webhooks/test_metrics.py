@@ -1,4 +1,4 @@
-"""What `/metrics` says of webhooks."""
+"""The metrics of webhooks in `/metrics`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever the settings of an endpoint hold, and whenever it is deleted, the sink goes on."""
+"""Whatever an endpoint's settings contain, and whenever it is deleted, the sink continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An endpoint that is far behind its events: what was put off without an attempt is not overtaken."""
+"""An endpoint far behind its events: whatever was deferred without an attempt is not overtaken."""
 
 from __future__ import annotations
 

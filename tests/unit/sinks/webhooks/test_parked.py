@@ -1,4 +1,4 @@
-"""Where webhooks of paused endpoints wait: they stand in front of nobody else's, and go on at a pace."""
+"""Parked webhooks of paused endpoints: they delay no others, and continue at a limited pace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `trackly brake list` says of the states of contacts."""
+"""The output of `trackly brake list`, from the states of contacts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `trackly doctor` says of the versions that run."""
+"""What `trackly doctor` says about running versions."""
 
 from __future__ import annotations
 

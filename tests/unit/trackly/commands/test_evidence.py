@@ -1,4 +1,4 @@
-"""`trackly evidence` and its keys, as somebody uses them who checks a file."""
+"""`trackly evidence` and its keys, as used by someone who verifies a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A backup opens with its passphrase alone, and not at all where anything of it was changed."""
+"""A backup opens only with its passphrase, and not at all if any of it was changed."""
 
 from __future__ import annotations
 

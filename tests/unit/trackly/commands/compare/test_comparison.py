@@ -1,4 +1,4 @@
-"""Today's rules beside what was written then, item by item."""
+"""Today's rules compared with what was written then, item by item."""
 
 from __future__ import annotations
 

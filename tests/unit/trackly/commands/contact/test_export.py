@@ -1,4 +1,4 @@
-"""What an export of contacts has, from the newest states as they were gathered."""
+"""The content of a contacts export, from the newest states gathered."""
 
 from __future__ import annotations
 

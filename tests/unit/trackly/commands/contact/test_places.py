@@ -1,4 +1,4 @@
-"""Files that say where contacts are: lines that are taken, and lines that say nothing for certain."""
+"""Files that say where contacts are: accepted lines, and uncertain ones."""
 
 from __future__ import annotations
 

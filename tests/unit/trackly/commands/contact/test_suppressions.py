@@ -1,4 +1,4 @@
-"""Lines of suppression lists as other systems write them."""
+"""Lines of suppression lists as written by other systems."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which records of a compacted topic hold a number."""
+"""Which records of a compacted topic contain a number."""
 
 from __future__ import annotations
 

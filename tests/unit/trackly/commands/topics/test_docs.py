@@ -1,4 +1,4 @@
-"""The reference under docs/ is what the code says, and tools take it."""
+"""The reference in docs/ agrees with the code, and tools accept it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`trackly up` starts again what has died, and what runs and is of no use."""
+"""`trackly up` restarts processes that have died, and those that run but do nothing useful."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run over a deactivation file does before anything is ordered."""
+"""What a run over a deactivation file does before it orders anything."""
 
 from __future__ import annotations
 

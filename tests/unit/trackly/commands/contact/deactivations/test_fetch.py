@@ -1,4 +1,4 @@
-"""Deactivation files that are an answer of a provider's API, against a stand-in with the documented shapes."""
+"""Deactivation files from a provider's API, against a stand-in with the documented shapes."""
 
 from __future__ import annotations
 
