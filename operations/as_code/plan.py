@@ -188,7 +188,7 @@ def _plan(
         for config in all_configs(view)
         if (KINDS[type(config)], config_key(config)) not in named | going
     )
-    notes = (*_notes(entries), *_pause_notes(change.config for change in changes))
+    notes = (*_notes(entries), *_pause_notes(change.config for change in changes), *_notes_on_deleted(pruned))
     deletions = tuple(Change(KINDS[type(config)], config_key(config), "delete", (), config) for config in pruned)
     return Plan(tuple(changes), new_secrets, deletions, untouched, notes)
 
@@ -368,6 +368,15 @@ def _notes(entries: Iterable[Entry]) -> Iterator[str]:
             yield f"{entry.path}.opt_out.off: without keywords, a reply STOP removes nobody"
         if isinstance(entry.config, EndpointConfig) and entry.config.url.startswith("http:"):
             yield f"{entry.path}.url: http is not encrypted; sinks use it only if the account has allow_http"
+
+
+def _notes_on_deleted(configs: Iterable[Config]) -> Iterator[str]:
+    for config in configs:
+        if isinstance(config, ListConfig):
+            yield (
+                f"list {config.number} of account {config.account} goes with its opt-outs: other lists may text who opted "
+                "out of it, even a list that takes over its number. Export them first, and import them into that list"
+            )
 
 
 def _account_toml(view: Accounts, account: AccountConfig) -> Iterator[str]:

@@ -848,6 +848,15 @@ def test_what_a_file_leaves_out_of_its_accounts_can_go() -> None:
     assert plan.untouched == ("account other", "endpoint other/old")
 
 
+def test_of_a_list_that_goes_the_plan_says_that_its_opt_outs_go_too() -> None:
+    view = view_of(ACCOUNT, LIST, ENDPOINT, OTHER)
+    assert make_plan(endpoint_with(""), view, prune=True).notes == (
+        "list +18005551234 of account acme goes with its opt-outs: other lists may text who opted out of it, even a list "
+        "that takes over its number. Export them first, and import them into that list",
+    )
+    assert make_plan(endpoint_with(""), view).notes == ()
+
+
 def test_without_being_told_so_nothing_goes() -> None:
     plan = make_plan(endpoint_with(""), view_of(ACCOUNT, LIST, ENDPOINT, OTHER))
     assert plan.pruned == ()
