@@ -363,12 +363,21 @@ def _reply(callback: RawCallback, index: int, posted: Posted) -> InboundMessage:
         to=posted.party("to", "destination") or None,
         text=content.text,
         media=content.media,
-        keyword=content.payload or None,
+        keyword=content.payload or _first_word(posted, content.text) or None,
         occurred_at=iso_millis(posted["receivedAt"]),
         raw=posted.raw,
         channel=posted.channel.lower() or None,
         user_id=posted.user_id("from", "sender"),
     )
+
+
+def _first_word(posted: Posted, words: str | None) -> str:
+    """Return the sender's keyword with which a text begins; "" if it does not. Infobip names one beside a file too,
+    where the person wrote none."""
+    parts = (part for field in ("message", "content") for part in _parts(posted[field]))
+    named = (text(each.get("keyword")).strip() for each in (posted.value, *parts))
+    begins = (words or "").casefold()
+    return next((each for each in named if each and begins.startswith(each.casefold())), "")
 
 
 def _block(callback: RawCallback, index: int, posted: Posted) -> InboundMessage:

@@ -137,7 +137,7 @@ def _response(callback: RawCallback, pairs: list[tuple[str, str]], raw: str) -> 
         list_number=fields["list_id"] or None,
         text=text or None,
         kind=kind,
-        keyword=None if kind == "reply" else keyword or None,
+        keyword=keyword or None,
         opt_out_scope=scope,
         raw=raw,
     )

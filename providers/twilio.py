@@ -157,6 +157,7 @@ _OTHER_FIELDS = (
     "To",
     "OptOutType",
     "ButtonPayload",
+    "ListId",
     "RawDlrDoneDate",
 )
 _DECIDING_FIELDS = frozenset((*_IDS, *_CONTENT, *_OTHER_FIELDS))
@@ -230,7 +231,7 @@ def _message(
         media=tuple(_media(fields)),
         kind=kind,
         # The sender's payload of the tapped button says what the person chose.
-        keyword=fields.get("ButtonPayload") or None if kind == "reply" else (words or "").strip() or opt_out_type,
+        keyword=_payload(fields) or None if kind == "reply" else (words or "").strip() or opt_out_type,
         # Advanced Opt-Out reports the keywords it answered, HELP included.
         answered_by_provider=True if opt_out_type else None,
         occurred_at=occurred_at,
@@ -238,6 +239,11 @@ def _message(
         channel=_channel(fields),
         user_id=user_id,
     )
+
+
+def _payload(fields: Mapping[str, str]) -> str:
+    """Return the sender's payload of a tapped button, or its id of an item chosen from a list."""
+    return fields.get("ButtonPayload") or fields.get("ListId") or ""
 
 
 def _channel(fields: Mapping[str, str]) -> str | None:

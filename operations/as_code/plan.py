@@ -374,8 +374,8 @@ def _notes_on_deleted(configs: Iterable[Config]) -> Iterator[str]:
     for config in configs:
         if isinstance(config, ListConfig):
             yield (
-                f"list {config.number} of account {config.account} goes with its opt-outs: other lists may text who opted "
-                "out of it, even a list that takes over its number. Export them first, and import them into that list"
+                f"list {config.number} of account {config.account} goes with its opt-outs: other lists may text those "
+                "who opted out of it, even one that takes over its number. Export them first, and import them there"
             )
 
 

@@ -43,14 +43,22 @@ class Reading(NamedTuple):
 def read_reply(inbound: InboundMessage, words: OptOutWords) -> Reading:
     """Classify a reply. If it matches both an opt-out and an opt-in, it is an opt-out."""
     # Some providers put the first word in the keyword and leave the text empty. If there is a text, the keyword is the
-    # payload of a tapped button: the sender's own word for the person's choice.
-    reply = inbound.text or inbound.keyword or ""
-    opt_out = words.match(reply) or words.match(inbound.keyword or "")
+    # payload of a tapped button, the sender's own word for the person's choice, or the first word, which the provider
+    # knows. On a number that several senders share, it is the sender's name: "ACME STOP".
+    reply, keyword = inbound.text or inbound.keyword or "", inbound.keyword or ""
+    opt_out = words.match(reply) or words.match(keyword) or words.match(_after(keyword, reply))
     if opt_out is not None:
         return Reading(opt_out.reason, opt_out.keyword, False, opt_out.layer)
     if inbound.kind == "opt_out":
         return Reading(OPT_OUT, inbound.keyword, False, PROVIDER_LAYER)
     return Reading(None, None, inbound.kind == "opt_in" or words.is_opt_in(reply))
+
+
+def _after(keyword: str, reply: str) -> str:
+    """Return what follows the keyword in a reply that begins with it; "" if there is nothing or it does not."""
+    begins, follows = reply[: len(keyword)], reply[len(keyword) :]
+    is_first = bool(keyword) and begins.casefold() == keyword.casefold() and not follows[:1].isalnum()
+    return follows if is_first else ""
 
 
 def is_reassigned(inbound: InboundMessage) -> bool:

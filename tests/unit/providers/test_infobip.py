@@ -318,6 +318,7 @@ def test_an_inbound_sms_fills_every_field() -> None:
         to="+385921004026",
         text="QUIZ Paris",
         kind="reply",
+        keyword="QUIZ",
         occurred_at=1_772_352_000_000,
         received_at=RECEIVED_AT,
         raw=orjson.dumps(REPLY).decode(),

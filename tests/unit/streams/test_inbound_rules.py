@@ -67,6 +67,12 @@ class TestReply:
         assert names(apply_inbound(None, inbound(text), LIST, WORDS).events) == ["ReplyEvent"]
         assert names(apply_inbound(out_for("message"), inbound(text, 9), LIST, WORDS).events) == ["ReplyEvent"]
 
+    @pytest.mark.parametrize(("text", "keyword"), [
+        ("PIZZA", "PIZZA"), ("PIZZA bus stop", "PIZZA"), ("nonSTOP", "non"), ("is it PIZZA STOP or QUIZ", "PIZZA"),
+    ])  # fmt: skip
+    def test_with_a_keyword_of_the_sender_is_no_opt_out_unless_it_says_so(self, text: str, keyword: str) -> None:
+        assert names(apply_inbound(None, inbound(text, keyword=keyword), LIST, WORDS).events) == ["ReplyEvent"]
+
     def test_that_comes_twice_is_passed_on_once(self) -> None:
         row = apply_inbound(None, inbound("hello", id="SM1"), LIST, WORDS).row
         row = apply_inbound(row, inbound("hello", id="SM2"), LIST, WORDS).row
@@ -127,6 +133,8 @@ class TestOptOut:
             ("that will do", "opt_out", None, "UNSUBSCRIBED"),
             (None, "opt_out", "UNSUB", "UNSUB"),
             (None, "reply", "stop", "STOP"),
+            ("PIZZA STOP", "reply", "pizza", "STOP"),
+            ("STOP pizza", "reply", "STOP", "STOP"),
             ("", "reply", "stop", "STOP"),
             ("START", "opt_out", None, "UNSUBSCRIBED"),
             ("STOP", "opt_in", "JOIN", "STOP"),

@@ -851,8 +851,8 @@ def test_what_a_file_leaves_out_of_its_accounts_can_go() -> None:
 def test_of_a_list_that_goes_the_plan_says_that_its_opt_outs_go_too() -> None:
     view = view_of(ACCOUNT, LIST, ENDPOINT, OTHER)
     assert make_plan(endpoint_with(""), view, prune=True).notes == (
-        "list +18005551234 of account acme goes with its opt-outs: other lists may text who opted out of it, even a list "
-        "that takes over its number. Export them first, and import them into that list",
+        "list +18005551234 of account acme goes with its opt-outs: other lists may text those who opted out of it, "
+        "even one that takes over its number. Export them first, and import them there",
     )
     assert make_plan(endpoint_with(""), view).notes == ()
 
