@@ -17,12 +17,13 @@ from heapq import merge
 from pathlib import Path
 from typing import Any, TextIO
 
-from accounts.suppression import ALL_LISTS, WHOLE_ACCOUNT, held, unrecorded
+from accounts.suppression import ALL_LISTS, WHOLE_ACCOUNT, held, recorded, unrecorded
 from bus.reading.topic import BEGINNING
 from bus.settings import BusSettings
 from bus.tables.store import RocksStore, Store
 from bus.tables.versions import pack, unpack, version_in
-from schemas.ids import contact_key
+from schemas.ids import contact_key, contact_names
+from schemas.numbering import canonical
 from schemas.records import ContactState
 from schemas.spreadsheets import harmless
 from trackly.commands.contact.suppressions import Format
@@ -94,11 +95,15 @@ def states_in(decoder: Decoder, store: Store) -> Iterator[ContactState]:
 
 def _of_account(decoder: Decoder, store: Store) -> Iterator[ContactState]:
     """States of all lists, sorted by list and number, and account-wide ones."""
-    for state in states_in(decoder, store):
-        if state.list_number == WHOLE_ACCOUNT:
+    for each in states_in(decoder, store):
+        account, list_number, number = each.account, each.list_number, each.phone_number
+        if _is_told_canonically(store, account, (list_number,), number):
+            continue
+        state = recorded_in(decoder, store, account, list_number, number) or each
+        if list_number == WHOLE_ACCOUNT:
             yield replace(state, list_number=ALL_LISTS)
         else:
-            yield held(state, _whole(decoder, store, state.account, state.phone_number))
+            yield held(state, _whole(decoder, store, account, number))
 
 
 def _of_list(decoder: Decoder, store: Store, account: str, list_number: str) -> Iterator[ContactState]:
@@ -108,6 +113,8 @@ def _of_list(decoder: Decoder, store: Store, account: str, list_number: str) -> 
         if name == last:
             continue
         last, number = name, name.decode()
+        if _is_told_canonically(store, account, (list_number, WHOLE_ACCOUNT), number):
+            continue
         state = recorded_in(decoder, store, account, list_number, number)
         standing = held(state or unrecorded(account, list_number, number), _whole(decoder, store, account, number))
         if state is not None or not standing.active:
@@ -123,10 +130,19 @@ def _whole(decoder: Decoder, store: Store, account: str, number: str) -> Contact
 
 
 def recorded_in(decoder: Decoder, store: Store, account: str, list_number: str, number: str) -> ContactState | None:
-    """Return a contact's record in a store of gathered states, or None."""
-    row = store.get(contact_key(account, list_number, number).encode())
-    _, value = unpack(row) if row is not None else (0, None)
-    return decoder.codec.decode_as(ContactState, value) if value else None
+    """Return a contact's record in a store of gathered states, under whichever spellings of its number; None: there is
+    none."""
+    rows = (store.get(name.encode()) for name in contact_names(account, list_number, number))
+    values = [unpack(row)[1] for row in rows if row is not None]
+    return recorded(decoder.codec.decode_as(ContactState, value) for value in values if value)
+
+
+def _is_told_canonically(store: Store, account: str, list_numbers: Iterable[str], number: str) -> bool:
+    """Whether a number is an old spelling, and its contact has a record under the canonical one."""
+    if number == canonical(number):
+        return False
+    rows = (store.get(contact_key(account, each, number).encode()) for each in list_numbers)
+    return any(row is not None and unpack(row)[1] for row in rows)
 
 
 def _write(states: Iterable[ContactState], removed: bool, write: Callable[[dict[str, Any]], None]) -> int:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from io import StringIO
 from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from bus.memory import CODEC
 from bus.tables.store import MemoryStore
@@ -67,6 +70,32 @@ def test_an_account_has_what_holds_for_all_of_its_lists_too() -> None:
         (LIST, NUMBERS[0], False, "account"),
         ("all", NUMBERS[0], False, "account"),
     ]
+
+
+CANONICAL, OLD = "+525512345678", "+5215512345678"
+
+
+def under_old_spelling(list_number: str, **changes: Any) -> ContactState:
+    return replace(state(list_number, OLD, **changes), contact=f"acme:{list_number}:{OLD}")
+
+
+@pytest.mark.parametrize("states_of", [lambda store: _of_list(DECODER, store, "acme", LIST),
+                                       lambda store: _of_account(DECODER, store)])  # fmt: skip
+@pytest.mark.parametrize(
+    "states",
+    [
+        [under_old_spelling(LIST)],
+        [under_old_spelling(LIST), state(LIST, CANONICAL, active=True)],
+        [under_old_spelling(LIST, active=True), state(LIST, CANONICAL)],
+        [under_old_spelling(LIST, active=True), state("", CANONICAL, scope="account")],
+        [state(LIST, CANONICAL, active=True), under_old_spelling("", scope="account")],
+    ],
+)
+def test_a_removal_under_any_spelling_of_a_number_is_exported_and_no_other_state_of_it(
+    states: list[ContactState], states_of: Any
+) -> None:
+    exported = [each for each in states_of(store_of(*states)) if each.list_number == LIST]
+    assert [each.active for each in exported] == [False]
 
 
 def test_csv_has_numbers_as_they_are_and_no_formulas() -> None:
