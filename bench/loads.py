@@ -36,7 +36,8 @@ Figures = dict[str, Any]
 @dataclass(frozen=True)
 class Load:
     """One load: `rate` 0 means as fast as answers arrive. `to`: one account, `ten` sound ones, or ten with four
-    `bad`."""
+    `bad`.
+    """
 
     name: str
     count: int
@@ -143,7 +144,8 @@ class Bench:
 
 def costs(before: Snapshot, after: Snapshot, per: float, unit: str, scale: float) -> Figures:
     """Return the work between two snapshots, by service: processor time, Kafka requests, garbage, lateness of the
-    loop."""
+    loop.
+    """
     cpu = {name: used - before.cpu[name] for name, used in after.cpu.items()}
     requests = {kind: (count - before.requests[kind]) / per for kind, count in after.requests.items()}
     kinds: dict[str, float] = {}

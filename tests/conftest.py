@@ -105,7 +105,8 @@ def environment(bus_settings: BusSettings) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """Yield the URL of a real PostgreSQL: TRACKLY_TEST_DATABASE_URL if set, whose user may create databases, or else
-    our own."""
+    our own.
+    """
     from tests.postgres import NoPostgres, postgres_server
 
     given = os.environ.get("TRACKLY_TEST_DATABASE_URL")

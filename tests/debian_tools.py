@@ -16,7 +16,8 @@ DOWNLOAD_TIMEOUT = 120
 
 def debian_tool(name: str, package: str) -> str:
     """Return a program's path: on PATH, unpacked earlier, or unpacked now. Skips the test, and says so, if there is
-    none."""
+    none.
+    """
     if (installed := shutil.which(name)) is not None:
         return installed
     folder = CACHE / "debian" / package

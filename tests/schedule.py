@@ -28,7 +28,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Use one process for named files. For folders, use one worker more than cores, because unit tests sometimes wait
-    for timers and databases, and twice that with tests on a broker, which wait most of the time."""
+    for timers and databases, and twice that with tests on a broker, which wait most of the time.
+    """
     chosen = [argument.partition("::")[0] for argument in config.args]
     if all(argument.endswith(".py") for argument in chosen):
         return 0

@@ -56,8 +56,7 @@ def no_topics_left(broker: str) -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def no_sockets_left() -> Iterator[None]:
-    """Let sockets go here that kafka-python leaves behind for connections that no broker took, and not while a test of
-    another file runs."""
+    """Close leaked sockets of kafka-python's refused connections here, and not while a test of another file runs."""
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
@@ -66,7 +65,7 @@ def no_sockets_left() -> Iterator[None]:
 
 @pytest.fixture
 def environment(environment: dict[str, str]) -> dict[str, str]:
-    """With a key for the secrets at rest."""
+    """Return the environment with a key for stored secrets."""
     return {**environment, "TRACKLY_SECRET_KEYS": new_key()}
 
 

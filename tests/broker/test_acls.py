@@ -31,7 +31,7 @@ OPERATIONS = {operation.name.replace("_", "").lower(): operation for operation i
 
 
 class UserCluster(Cluster):
-    """Services that connect as the user of their name."""
+    """Services that connect as the user with their name."""
 
     def _service(self, name: str) -> Service:
         kind = name.rpartition("-")[0] if name[-1].isdigit() else name
@@ -43,7 +43,7 @@ class UserCluster(Cluster):
             self.environment = before
 
     def as_user(self, kind: str) -> dict[str, str]:
-        """The variables by which a service connects as its user."""
+        """Return the variables with which a service connects as its user."""
         return {"KAFKA_SASL_USERNAME": f"trackly-{kind}", "KAFKA_SASL_PASSWORD": PASSWORD}
 
 
@@ -77,7 +77,7 @@ def allow(settings: BusSettings) -> None:
 
 @pytest.fixture
 def cluster(kafka: SecuredKafka, tmp_path: Path) -> Iterator[UserCluster]:
-    """Topics made by `trackly-setup`; nothing runs yet."""
+    """Yield topics created by `trackly-setup`; nothing runs yet."""
     settings = BusSettings(
         bootstrap_servers=kafka.bootstrap_servers, topic_prefix=f"acl{free_port()}.", partitions=2, data_dir=tmp_path
     )

@@ -147,7 +147,7 @@ def rejected(cluster: Cluster) -> list[RejectedRecord]:
 
 
 def rejected_since(cluster: Cluster, before: list[RejectedRecord], count: int, marker: str) -> list[RejectedRecord]:
-    """So many new rejected records, once the report with this id, posted last, has come through."""
+    """Wait for this many new rejected records, once the report with this id, posted last, has come through."""
     known = {record.event_id for record in before}
     deadline = time.monotonic() + PATIENCE
     while True:

@@ -48,7 +48,7 @@ def states(cluster: Cluster) -> dict[str, ContactState]:
 
 
 def removals(cluster: Cluster) -> dict[str, RemovedEvent]:
-    """What customers are told, each id once."""
+    """Return the events sent to customers, each id once."""
     return {event.event_id: event for event in cluster.records("removed") if isinstance(event, RemovedEvent)}
 
 

@@ -31,7 +31,7 @@ client that waits for a broker that is lost stands as long as that is away."""
 
 
 class Watch:
-    """Counts, looked at often: when they stood still."""
+    """Counts that are sampled often, to find standstills."""
 
     def __init__(self, count: Callable[[], int]) -> None:
         self._count = count
@@ -47,7 +47,7 @@ class Watch:
             await asyncio.sleep(0.05)
 
     async def next_move(self, since: float, timeout: float) -> float:
-        """When it moved first since a moment, in seconds after it."""
+        """Return the seconds from a moment to the first change after it."""
         async with asyncio.timeout(timeout):
             while not (later := [at for at in self._moves if at > since]):
                 await asyncio.sleep(0.05)
@@ -67,7 +67,7 @@ class Running:
         self._starts = {name: service.starts for name, service in cluster.services.items()}
 
     async def goes_on_without_each(self, lose: Callable[[int], None], bring_back: Callable[[int], None]) -> None:
-        """Lose one broker after the other, while callbacks are stored and webhooks delivered."""
+        """Kill one broker after the other, while callbacks are stored and webhooks delivered."""
         for number in range(COUNT):
             await self.brokers.in_sync()
             lose(number)
@@ -77,12 +77,12 @@ class Running:
                 bring_back(number)
 
     async def _goes_on_without(self, number: int) -> None:
-        """Return when callbacks are stored and webhooks delivered while a broker is away."""
+        """Wait until callbacks are stored and webhooks delivered while a broker is down."""
         await self.brokers.given_up(number)
         await self.moves(f"while broker {number} is away")
 
     async def moves(self, when: str) -> None:
-        """Return when callbacks are stored and webhooks delivered."""
+        """Wait until callbacks are stored and webhooks delivered."""
         now = time.monotonic()
         for what, watch in (("stored", self.stored), ("delivered", self.delivered)):
             try:
@@ -91,12 +91,12 @@ class Running:
                 raise AssertionError(f"nothing is {what} {when}\n{self._cluster.standstill()}") from None
 
     def check_alive(self) -> None:
-        """No process has ended."""
+        """Assert that no process has ended."""
         for service in self._cluster.services.values():
             assert service.is_alive(), f"{service.name} ended:\n{service.last_lines(300)}"
 
     async def check_ledger(self) -> None:
-        """Every callback that was answered 200 has its webhook."""
+        """Assert that every callback answered 200 has its webhook."""
         deadline = time.monotonic() + PATIENCE
         while missing := set(self._sender.stored) - self._receiver.delivered():
             late = time.monotonic() > deadline

@@ -48,7 +48,7 @@ class Api:
         return self.post("/api/contacts/check", {"list_number": list_number, "numbers": numbers})
 
     def check_as_of(self, at: float, *numbers: str, list_number: str = ONE) -> list[dict[str, Any]]:
-        """The first answer that is true up to a time (seconds since 1970)."""
+        """Return the first answer that is complete up to a time (seconds since 1970)."""
         deadline = time.monotonic() + PATIENCE
         while True:
             answer = self.check(*numbers, list_number=list_number)
@@ -58,7 +58,7 @@ class Api:
             time.sleep(0.1)
 
     def wait_for_start(self) -> None:
-        """Wait until a console that was started anew answers anything."""
+        """Wait until a restarted console answers."""
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
@@ -84,7 +84,7 @@ def delete_topic(cluster: Cluster, topic: str) -> None:
 
 
 def stop_reply(cluster: Cluster, number: str, list_number: str = ONE) -> float:
-    """A reply that opts out; gives the time at which ingest had acknowledged it."""
+    """Post an opt-out; returns the time at which ingest had acknowledged it."""
     url = f"http://127.0.0.1:{cluster.ingest_port}/api/webhook-feedbacks/infobip?account=acme"
     reply = {"messageId": f"mo-{number}", "from": number, "to": list_number, "text": "STOP"}
     assert http.post(url, json={"results": [reply]}).status_code == 200

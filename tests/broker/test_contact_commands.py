@@ -41,7 +41,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def removed(cluster: Cluster, account: str) -> dict[str, ContactState]:
-    """The last state of the contacts of an account that are out, by number."""
+    """Return the latest state of an account's removed contacts, by number."""
     states = [r for r in cluster.records("contacts") if isinstance(r, ContactState) and r.account == account]
     last = {state.phone_number: state for state in states}
     return {number: state for number, state in last.items() if not state.active}

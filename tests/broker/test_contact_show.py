@@ -41,7 +41,7 @@ def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 
 @pytest.fixture(scope="module")
 def api(cluster: Cluster) -> Api:
-    """A console that knows of contacts of each kind."""
+    """A console with contacts of each kind."""
     api = Api(cluster, asyncio.run(cluster.make_key("acme")))
     api.wait_for(200, FREE)
     for name in ("a", "b"):

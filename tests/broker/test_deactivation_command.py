@@ -43,7 +43,7 @@ def orders(cluster: Cluster, account: str) -> list[ContactCommand]:
 
 
 def suppressed(cluster: Cluster, account: str) -> dict[str, ContactState]:
-    """What holds for every list of an account, by number."""
+    """Return the account-wide states, by number."""
     states = [r for r in cluster.records("contacts") if isinstance(r, ContactState) and r.account == account]
     return {state.phone_number: state for state in states if state.scope == "account"}
 

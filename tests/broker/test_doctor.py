@@ -43,7 +43,7 @@ url = "https://192.0.2.7/trackly"
 
 @pytest.fixture(scope="module")
 def deployment(broker: str, tmp_path_factory: pytest.TempPathFactory) -> BusSettings:
-    """Topics of a deployment of its own."""
+    """Create the topics of a separate deployment."""
     settings = BusSettings(
         bootstrap_servers=broker,
         topic_prefix=f"dr{uuid4().hex[:6]}.",
@@ -57,7 +57,7 @@ def deployment(broker: str, tmp_path_factory: pytest.TempPathFactory) -> BusSett
 
 @pytest.fixture(scope="module")
 def sound(deployment: BusSettings) -> dict[str, str]:
-    """The environment of a deployment that has nothing wrong but that its services do not run."""
+    """Return the environment of a deployment whose only fault is that its services are not running."""
     sound = {
         **os.environ,
         "KAFKA_BOOTSTRAP_SERVERS": deployment.bootstrap_servers,
@@ -78,7 +78,7 @@ def sound(deployment: BusSettings) -> dict[str, str]:
 
 @pytest.fixture
 def restored(sound: dict[str, str], deployment: BusSettings) -> Iterator[None]:
-    """Accounts are afterwards what they were."""
+    """Restore the accounts afterward."""
     yield
     run_trackly(("endpoints", "resume", "acme/crm"), sound)
     configure(sound, deployment.data_dir, ACCOUNTS)
@@ -92,7 +92,7 @@ def configure(environment: dict[str, str], directory: Path, accounts: str, *opti
 
 
 def examined(environment: dict[str, str], *options: str) -> tuple[subprocess.CompletedProcess[str], set[str]]:
-    """What the doctor printed, and what of it is wrong, as `area/code`."""
+    """Return the doctor's output, and its problems as `area/code`."""
     done = run_trackly(("doctor", "--json", *options), environment)
     found: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
     wrong = [each for each in found if each["level"] != "ok"]

@@ -35,7 +35,7 @@ def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 
 @pytest.fixture(scope="module")
 def key(cluster: Cluster) -> str:
-    """A key that the console knows: it does within a second."""
+    """Return a key that the console knows: new ones take a second."""
     key = asyncio.run(cluster.make_key("acme"))
     url, deadline = cluster.console("console-1") + "/api/contacts/check", time.monotonic() + PATIENCE
     while http.post(url, json={}, headers={"X-Api-Key": key}).status_code == 401:
@@ -49,7 +49,7 @@ def callbacks_url(cluster: Cluster) -> str:
 
 
 def sent(url: str, head: str, body: bytes) -> bytes:
-    """The first line that is answered to a POST with these fields."""
+    """Return the first line of the answer to a POST with these fields."""
     parts = urlsplit(url)
     target = f"{parts.path}?{parts.query}" if parts.query else parts.path
     with socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE) as connection:

@@ -41,7 +41,7 @@ def accounts(trackly: Trackly, topics: None, tmp_path: Path) -> str:
 
 
 def stored(settings: BusSettings, tmp_path: Path) -> EndpointConfig:
-    """The endpoint as it lies on Kafka."""
+    """Return the endpoint as stored on Kafka."""
     [*_, newest] = Cluster(settings, tmp_path).records("config_endpoints")
     assert isinstance(newest, EndpointConfig)
     return newest
@@ -91,7 +91,7 @@ def test_an_unknown_endpoint_is_told_with_those_there_are(trackly: Trackly, acco
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Answers as its server says, and keeps what came."""
+    """Answers as its server says, and keeps requests."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -100,7 +100,7 @@ class Receiver(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *arguments: object) -> None:
-        """Nothing is printed."""
+        """Assert that nothing is printed."""
 
 
 @pytest.mark.parametrize(("status", "exit_code", "plain_by"), [(204, 0, "setting"), (500, 1, "account")])

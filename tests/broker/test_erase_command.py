@@ -58,7 +58,7 @@ def wait_for(what: Callable[[], bool]) -> None:
 
 
 def newest(cluster: Cluster, topic: str) -> dict[str, bytes | None]:
-    """The newest value of each key of a topic, as a reader of a compacted topic keeps it."""
+    """Return the newest value of each key of a topic, as a reader of a compacted topic keeps it."""
     return {record.key.decode(): record.value for record in cluster.stored(topic)}
 
 
@@ -103,7 +103,9 @@ def test_an_erased_contact_is_in_no_table_and_stays_removed_under_a_pseudonym(ru
 
 
 def test_afterwards_no_table_and_nothing_that_is_written_holds_the_number(running: Cluster) -> None:
-    """Registered messages, their links and what waits go too; only the orders, and deletions by key, name it."""
+    """Registered messages, their links, and waiting records are erased too; only orders, and deletions by key, name
+    it.
+    """
     message = sample("MessageSent")
     assert isinstance(message, MessageSent)
     link = Link("click-1", "https://acme.example")
@@ -150,7 +152,7 @@ def test_afterwards_no_table_and_nothing_that_is_written_holds_the_number(runnin
 
 
 def test_nothing_is_erased_where_the_list_of_what_stays_cannot_be_told(cluster: Cluster) -> None:
-    """The delay topics of another retry schedule are not there."""
+    """The delay topics of another retry schedule do not exist."""
     refused = cluster.trackly("erase", "acme", NUMBER, "--yes", TRACKLY_RETRY_SCHEDULE="3m")
     assert (refused.returncode, "trackly topics apply" in refused.stderr) == (1, True)
     assert newest(cluster, "commands") == {}

@@ -31,7 +31,7 @@ SOON = {"segment.ms": "1000", "max.compaction.lag.ms": "1000", "delete.retention
 
 @contextmanager
 def cleaned_soon(settings: BusSettings) -> Iterator[None]:
-    """Let Kafka close segments of the topics that hold numbers after a second, and clean them at once."""
+    """Make Kafka close segments of topics with numbers after a second, and clean them at once."""
     with Admin(settings, PATIENCE) as admin:
         names = [settings.catalogue[topic].name for topic in TOPICS]
         admin._client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, SOON) for name in names])
@@ -57,7 +57,7 @@ def running(bus_settings: BusSettings, tmp_path: Path) -> Iterator[Cluster]:
 
 
 def holding(cluster: Cluster) -> set[str]:
-    """Topics (without the prefix) whose logs hold the number."""
+    """Return the topics (without the prefix) whose logs contain the number."""
     left = asyncio.run(remains(cluster.settings, "acme", NUMBER))
     return {each.topic.removeprefix(cluster.settings.topic_prefix) for each in left}
 

@@ -1,7 +1,6 @@
 """However a service crashes, and whatever hangs then, its process ends, and soon.
 
-Each case is a real service with one fault built in. The deadlines are made shorter than they are; what they are is
-checked first.
+Each case is a real service with one built-in fault. The deadlines are shortened; the real ones are checked first.
 """
 
 from __future__ import annotations
@@ -133,7 +132,7 @@ def cluster(bus_settings: BusSettings, tmp_path: Path) -> Cluster:
 
 
 def seconds_to_the_end(cluster: Cluster, *parts: str) -> float:
-    """Run a service until it has ended with a failure; how long after it told that it crashes."""
+    """Run a service until it ends with a failure; returns the seconds since it reported the crash."""
     program = HEAD + "".join(textwrap.dedent(part) for part in parts)
     process = subprocess.Popen(
         [sys.executable, "-c", program],

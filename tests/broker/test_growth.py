@@ -45,7 +45,7 @@ def cluster(bus_settings: BusSettings, tmp_path: Path) -> Iterator[Cluster]:
 
 
 def until(what: Callable[[], bool], timeout: float = PATIENCE) -> float:
-    """Wait until something is so; for how many seconds."""
+    """Wait until a condition holds; returns the seconds."""
     began = time.monotonic()
     while not what():
         assert time.monotonic() - began < timeout
@@ -54,7 +54,7 @@ def until(what: Callable[[], bool], timeout: float = PATIENCE) -> float:
 
 
 def problems(cluster: Cluster, name: str) -> list[str]:
-    """What `/readyz` of a service says."""
+    """Return the text of a service's `/readyz`."""
     answer = httpx.get(f"http://127.0.0.1:{cluster.services[name].health_port}/readyz", timeout=5)
     assert (answer.status_code == 200) is (answer.json()["problems"] == [])
     return list(answer.json()["problems"])
@@ -114,7 +114,7 @@ def test_new_partitions_of_raw_callbacks_are_written_and_read_after_a_rolling_re
 
 
 def after_some_callbacks(cluster: Cluster) -> dict[int, int]:
-    """Where the partitions of raw callbacks end after some more."""
+    """Return the end offsets of the raw topic after more callbacks."""
     url = f"http://127.0.0.1:{cluster.ingest_port}/api/webhook-feedbacks/infobip?account=acme"
     with httpx.Client() as client:
         for number in range(100):

@@ -70,7 +70,7 @@ async def _send(settings: BusSettings, topic: str, *records: Record) -> None:
 
 @pytest.fixture
 def write(bus_settings: BusSettings) -> Callable[[range], list[int]]:
-    """Writes delivery events of these numbers to four partitions; the times of writing."""
+    """Write delivery events for these numbers to four partitions; returns the times of writing."""
     with Admin(bus_settings, PATIENCE) as admin:
         admin.apply(bus_settings.catalogue)
     return lambda numbers: asyncio.run(_write(bus_settings, numbers))

@@ -45,7 +45,7 @@ def api(cluster: Cluster) -> Api:
 
 
 def answers_in_evidence(cluster: Cluster, file: Path, count: int) -> list[dict[str, Any]]:
-    """The answers that the evidence has, once it has so many."""
+    """Wait until the evidence has this many answers, and return them."""
     deadline = time.monotonic() + PATIENCE
     while True:
         done = cluster.trackly("contact", "evidence", "acme", NUMBER, "--out", str(file))

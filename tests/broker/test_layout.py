@@ -52,7 +52,7 @@ def process(cluster: Cluster, *numbers: int) -> None:
 
 
 def ended(cluster: Cluster, service: str, **changes: str) -> subprocess.CompletedProcess[str]:
-    """Run a service, which is to end by itself."""
+    """Run a service that should end by itself."""
     return subprocess.run(
         cluster.command(service),
         env={**cluster.environment, **changes},

@@ -1,5 +1,6 @@
 """Whatever is killed, whenever: every callback answered with 200 has its event, every event its webhook, and
-every contact its exact count."""
+every contact its exact count.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +68,7 @@ class Receiver:
 
 
 class Sender:
-    """Posts callbacks until told to stop, and knows what the counts must be in the end."""
+    """Posts callbacks until told to stop, and knows the expected counts."""
 
     def __init__(self, port: int, rate: float) -> None:
         self._url = f"http://127.0.0.1:{port}/api/webhook-feedbacks/infobip?account=acme"
@@ -130,12 +131,12 @@ class Sender:
         self.fates[f"acme:{list_number}:{recipient}"].append((number, failed))
 
     async def more(self, callbacks: int) -> None:
-        """Return when so many more callbacks were answered 200."""
+        """Wait until this many more callbacks are answered 200."""
         wanted = len(self.stored) + callbacks
         await until(lambda: len(self.stored) >= wanted)
 
     def expected_failures(self, contact: str) -> int:
-        """Messages in a row that failed at the end, by the provider's time."""
+        """Return the failed messages in a row at the end, by the provider's time."""
         count = 0
         for _, failed in sorted(self.fates[contact], reverse=True):
             if not failed:
@@ -212,7 +213,7 @@ async def test_workers_killed_and_stopped_in_turn_lose_nothing_and_count_exactly
 
 
 async def _until_all_is_read_beyond_now(settings: BusSettings) -> None:
-    """Until the workers that are left have all partitions of callbacks, and are well ahead of what is there now."""
+    """Wait until the remaining workers own all partitions of callbacks, and have read well past their current ends."""
     topic = settings.catalogue["raw"].name
     with Admin(settings, PATIENCE) as admin:
         ends = admin.end_offsets(topic)

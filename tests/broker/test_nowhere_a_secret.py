@@ -72,7 +72,7 @@ OCCASION = Occasion("+12025550199", "+18005551234", "1221", datetime.now(UTC))
 
 @dataclass
 class Run:
-    """A run of the services: what was answered, and every place that something may have been written to."""
+    """A run of the services: the answers, and every place to which something may have been written."""
 
     answers: list[httpx.Response] = field(default_factory=list)
     places: dict[str, bytes] = field(default_factory=dict)
@@ -114,7 +114,7 @@ def run(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def _post_samples(run: Run, http: httpx.Client, base: str, name: str) -> None:
-    """Samples as they are, damaged, and with a wrong secret."""
+    """Post samples unchanged, damaged, and with a wrong secret."""
     for right in (True, False):
         credentials = CREDENTIALS[name] if right else {**CREDENTIALS[name], **dict.fromkeys(SECRET_KEYS, WRONG)}
         path_secret = PATH_SECRETS.get(name) if right else PATH_SECRETS.get(name) and WRONG
@@ -128,7 +128,7 @@ def _post_samples(run: Run, http: httpx.Client, base: str, name: str) -> None:
 
 
 def _post_errors(run: Run, http: httpx.Client, base: str, name: str) -> None:
-    """What is refused, whatever its secret is."""
+    """Post requests that are refused whatever their secret."""
     for secret in (CREDENTIALS[name].get("secret", WRONG), WRONG):
         for url in (_url(base, name, secret), f"{_url(base, name, None)}&secret={quote(secret, safe='')}"):
             for body in (b"{}", b"<broken", b"\xff" * 100, b" " * (5 << 20)):
@@ -151,7 +151,7 @@ def _url(base: str, name: str, path_secret: str | None) -> str:
 
 
 def _wait_until_through(run: Run, cluster: Cluster) -> None:
-    """Wait until every sample has come out, and a webhook has failed and waits for its retry."""
+    """Wait until every sample has its result, and a failed webhook waits for its retry."""
     deadline = time.monotonic() + PATIENCE
     while True:
         stored = {topic: b"".join(map(_bytes_of, cluster.stored(topic))) for topic in set(TOPICS.values())}

@@ -38,7 +38,7 @@ OUT = {BY_RCS: {SHOP}, BY_WHATSAPP: {NEWS}, USER: {NEWS}, BY_POOL: {SHOP, NEWS}}
 
 @dataclass
 class Webhooks:
-    """Takes webhooks and keeps what they say."""
+    """Receives webhooks and keeps their content."""
 
     bodies: list[dict[str, Any]] = field(default_factory=list)
 
@@ -52,7 +52,7 @@ class Webhooks:
         await send({"type": "http.response.body", "body": b""})
 
     def opted_out(self) -> dict[str, set[str]]:
-        """Numbers that webhooks say have opted out, with the lists."""
+        """Return the numbers that opted out according to webhooks, with the lists."""
         found: dict[str, set[str]] = {}
         for body in self.bodies:
             assert body["event"] == "unsubscribe"
@@ -62,7 +62,7 @@ class Webhooks:
 
 @dataclass
 class House:
-    """The services, what they post, a key of the API and somebody who is signed in."""
+    """The services, their webhooks, an API key, and a signed-in user."""
 
     cluster: Cluster
     webhooks: Webhooks
@@ -74,7 +74,7 @@ class House:
         assert httpx.post(url, json={"results": results}).status_code == 200
 
     def out(self, *numbers: str) -> dict[str, set[str]]:
-        """The lists from which the API says that each number may not be texted."""
+        """Return the lists from which each number must not be texted, according to the API."""
         found: dict[str, set[str]] = {}
         for listed in (SHOP, NEWS):
             answer = httpx.post(

@@ -54,7 +54,7 @@ def events(first: int, count: int, account: str = "acme") -> list[DeliveryEvent]
 async def pages(
     feed: KafkaEvents, cursor: Cursor | None, limit: int, endpoint: EndpointConfig = ENDPOINT
 ) -> tuple[list[EventPage], Cursor]:
-    """All pages that there are."""
+    """Return all pages."""
     found = []
     while True:
         page = await feed.read(endpoint, cursor, None, limit)

@@ -94,7 +94,7 @@ def wait_for(cluster: Cluster, click_id: str, count: int = 1) -> list[Conversion
 
 
 def wait_rejected(cluster: Cluster, marker: str) -> RejectedRecord:
-    """The rejected record whose source or item holds a marker."""
+    """Wait for the rejected record whose source or item contains a marker."""
     deadline = time.monotonic() + PATIENCE
     while True:
         for record in cluster.records("rejected"):
@@ -108,7 +108,7 @@ def wait_rejected(cluster: Cluster, marker: str) -> RejectedRecord:
 
 
 def wait_in_table(cluster: Cluster, click_id: str, *texts: str) -> None:
-    """Until the row of a click holds these texts."""
+    """Wait until the row of a click contains these texts."""
     deadline = time.monotonic() + PATIENCE
     while True:
         rows = {record.key: record.value or b"" for record in cluster.stored("table_clicks")}

@@ -54,13 +54,13 @@ def topic(bus_settings: BusSettings) -> str:
 
 @pytest.fixture
 def too_large(bus_settings: BusSettings) -> bytes:
-    """What the client takes, and the broker does not."""
+    """Return a record that the client accepts and the broker refuses."""
     return os.urandom(bus_settings.catalogue[TOPIC].max_message_bytes + 1_000)
 
 
 @pytest.fixture
 def ahead(monkeypatch: pytest.MonkeyPatch) -> Ahead:
-    """While the block lasts, the clock that stamps records is two hours ahead."""
+    """During the block, the clock that timestamps records is two hours ahead."""
 
     @contextmanager
     def block() -> Iterator[None]:
@@ -75,7 +75,7 @@ def ahead(monkeypatch: pytest.MonkeyPatch) -> Ahead:
 
 @pytest.fixture(scope="module")
 def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
-    """A broker that may be frozen."""
+    """Yield a broker that may be frozen."""
     with EmbeddedKafka(tmp_path_factory.mktemp("own")) as kafka:
         yield kafka
 
@@ -90,7 +90,7 @@ def own_settings(own_broker: EmbeddedKafka, topic_prefix: str) -> BusSettings:
 
 @pytest.fixture
 def frozen(own_broker: EmbeddedKafka) -> Iterator[Callable[[], AbstractContextManager[None]]]:
-    """While the block lasts, the broker keeps its connections and answers nothing."""
+    """During the block, the broker keeps its connections and answers nothing."""
 
     @contextmanager
     def block() -> Iterator[None]:
@@ -110,7 +110,7 @@ def frozen(own_broker: EmbeddedKafka) -> Iterator[Callable[[], AbstractContextMa
 
 
 def await_frozen(pid: int) -> None:
-    """Return when every thread of a process has stopped: on a busy machine, one may answer once more."""
+    """Wait until every thread of a process has stopped: on a busy machine, one may answer once more."""
     threads = [path / "stat" for path in Path(f"/proc/{pid}/task").iterdir()]
     while any(thread.read_text().rpartition(")")[2].split()[0] != "T" for thread in threads):
         time.sleep(0.01)
@@ -122,7 +122,7 @@ async def send(producer: Producer, topic: str, value: bytes, partition: int = 1)
 
 
 async def choose_leaders(settings: BusSettings, *topics: str) -> None:
-    """Return when new topics take records; how long that takes, the machine decides."""
+    """Wait until new topics accept records, however long that takes on this machine."""
     patient = Producer(settings)
     await patient.start()
     for topic in topics:

@@ -1,6 +1,6 @@
 """Who may post callbacks: proofs, addresses and limits of every provider and network, over real HTTP.
 
-What is refused is counted, and nothing of it is written.
+Refused requests are counted, and nothing of them is written.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ LIMITED = AccountConfig(id="limited", name="Limited", callback_rate_limit=0.3, p
 
 
 class Attempt(NamedTuple):
-    """A request, and the answer that it gets."""
+    """A request, and its expected answer."""
 
     name: str
     """Provider or network."""
@@ -150,7 +150,7 @@ def send(cluster: Cluster, attempt: Attempt) -> httpx.Response:
 
 
 def counted(cluster: Cluster) -> dict[tuple[str, str], float]:
-    """Callbacks by provider and answer, as the metrics say."""
+    """Return callbacks by provider and answer, according to the metrics."""
     metrics = http.get(f"http://127.0.0.1:{cluster.ingest_port}/metrics").text
     return {
         (sample.labels["provider"], sample.labels["answer"]): sample.value

@@ -57,7 +57,7 @@ def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    """What a test changes for its commands."""
+    """Return variables that a test changes for its commands."""
     return {}
 
 

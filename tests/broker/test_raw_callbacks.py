@@ -23,7 +23,7 @@ CODEC = Codec(FolderRegistry())
 
 
 async def write(settings: BusSettings, *bodies: bytes) -> list[Any]:
-    """Write callbacks to one partition; gives their places."""
+    """Write callbacks to one partition; returns their positions."""
     producer = Producer(settings)
     await producer.start()
     name = settings.catalogue["raw"].name
@@ -35,7 +35,7 @@ async def write(settings: BusSettings, *bodies: bytes) -> list[Any]:
 
 
 def delete_before(settings: BusSettings, partition: int, offset: int) -> None:
-    """Let Kafka forget what retention would."""
+    """Delete records from Kafka as retention would."""
     client = KafkaAdminClient(**settings.kafka_python())
     client.delete_records({TopicPartition(settings.catalogue["raw"].name, partition): offset})
     client.close()

@@ -41,7 +41,7 @@ def cluster(bus_settings: BusSettings, tmp_path: Path, database_url: str) -> Ite
 
 
 def records_of(index: int) -> list[tuple[str, bytes, Record]]:
-    """What is written about one message: topic, key, record. Every third report comes twice."""
+    """Yield the records about one message: topic, key, record. Every third report comes twice."""
     key = recipient_key("acme", records.number_of(index))
     event = records.delivery(index, NOW)
     found: list[tuple[str, bytes, Record]] = [
@@ -95,13 +95,13 @@ def complete_since(engine: Engine, moment: int) -> bool:
 
 
 def wait_complete(engine: Engine) -> None:
-    """Wait until everything is in the tables that Kafka has now."""
+    """Wait until the tables contain everything that is on Kafka now."""
     moment = now_ms()
     wait_until(lambda: complete_since(engine, moment))
 
 
 def content(engine: Engine) -> dict[str, list[Any]]:
-    """Rows of the tables without the numbers that the database gave them."""
+    """Return the tables' rows without the database's row numbers."""
     found = {}
     with engine.connect() as connection:
         for name in COPIED:

@@ -55,7 +55,7 @@ async def write(settings: BusSettings, topic: str, records: list[tuple[bytes, Re
 
 @pytest.fixture
 def recipe(bus_settings: BusSettings, environment: dict[str, str]) -> Iterator[dict[str, str]]:
-    """What recipes are told: a broker with all topics, and the registry."""
+    """The recipes' settings: a broker with all topics, and the registry."""
     with Admin(bus_settings, PATIENCE) as admin:
         admin.apply(bus_settings.catalogue)
     with served(create_app(bus_settings.catalogue)) as url:

@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 @dataclass
 class Receiver:
-    """Takes webhooks: bodies by `account/endpoint` and webhook-id, in the order in which they came."""
+    """Receives webhooks: bodies by `account/endpoint` and webhook-id, in the order of arrival."""
 
     url: str = ""
     came: dict[str, dict[str, list[bytes]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
@@ -41,7 +41,7 @@ class Receiver:
         return web.Response()
 
     def counts(self, endpoint: str) -> Counter[int]:
-        """How many webhooks of an endpoint came once, twice and so on."""
+        """Return how many webhooks of an endpoint arrived once, twice, and so on."""
         return Counter(len(bodies) for bodies in self.came[endpoint].values())
 
 
@@ -113,7 +113,7 @@ async def command(trackly: Trackly, *arguments: str) -> list[dict[str, Any]]:
 
 
 async def state_of(trackly: Trackly, replay_id: str, *states: str) -> dict[str, Any]:
-    """The replay once it is in one of these states."""
+    """Wait until the replay is in one of these states, and return it."""
     for _ in range(600):
         [found] = await command(trackly, "replay", "show", replay_id)
         if found["state"] in states:

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.broker
 
 
 async def write(settings: BusSettings, *records: tuple[bytes, bytes | None]) -> list[Any]:
-    """Write to the topic of contacts; gives the places."""
+    """Write to the topic of contacts; returns the positions."""
     producer = Producer(settings)
     await producer.start()
     sent = [await producer.send(settings.catalogue["contacts"].name, value, key=key) for key, value in records]
@@ -147,7 +147,7 @@ def test_two_processes_do_not_share_a_directory(tmp_path: Path) -> None:
 
 
 def _apply_until_there(settings: BusSettings) -> None:
-    """Kafka deletes a topic in its own time."""
+    """Recreate the topic once Kafka has deleted it, however long that takes."""
     name = settings.catalogue["contacts"].name
     with Admin(settings, PATIENCE) as admin:
         while name in admin.list_topics():

@@ -36,7 +36,7 @@ CONFIGS = [
 
 
 class Language(NamedTuple):
-    """How an example of the page is run: the file that it is put into, and the command."""
+    """How to run an example of the page: its file, and the command."""
 
     fence: str
     file: str

@@ -64,7 +64,7 @@ def states(cluster: Cluster) -> dict[str, ContactState]:
 
 
 def wait_for(cluster: Cluster, removed: Iterable[str], failures: dict[str, int] | None = None) -> None:
-    """Wait until these are removed, and others have failed so often in a row."""
+    """Wait until these contacts are removed, and others have this many failures in a row."""
     until = time.monotonic() + PATIENCE
     while True:
         found = states(cluster)
@@ -79,7 +79,9 @@ def wait_for(cluster: Cluster, removed: Iterable[str], failures: dict[str, int] 
 
 @pytest.fixture
 def cluster(bus_settings: BusSettings, tmp_path: Path) -> Iterator[Cluster]:
-    """Streams have processed sixteen opt-outs, two failures each of eight others, and a message; they are stopped."""
+    """Streams has processed sixteen opt-outs, two failures each of eight other contacts, and a message; it is
+    stopped.
+    """
     with Cluster(bus_settings, tmp_path) as cluster:
         registering = AccountConfig(id=ACCOUNT, name="Acme", registers_messages=True)
         asyncio.run(cluster.configure([registering, ListConfig(account=ACCOUNT, number=LIST, retry_threshold=3)]))
@@ -101,7 +103,7 @@ def cluster(bus_settings: BusSettings, tmp_path: Path) -> Iterator[Cluster]:
 
 
 def check_that_everything_goes_on(cluster: Cluster) -> None:
-    """One more failure removes who has failed twice; a failure brings nobody back."""
+    """One more failure removes contacts that failed twice; a failure restores nobody."""
     cluster.start("streams-1")
     cluster.wait_ready()
     send(cluster.settings, [fail(number, 3) for number in (*FAILING, *STOPPED)])

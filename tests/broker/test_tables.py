@@ -61,7 +61,7 @@ async def fill(table: Table, count: int = 3_000) -> None:
 
 
 async def write_over(settings: BusSettings, producer: Producer) -> int:
-    """What a worker does that was frozen: an old row behind the newer one. Returns the end of the changelog."""
+    """Write an old row after the newer one, like a worker that was frozen; returns the end of the changelog."""
     changelog = settings.catalogue["table_contacts"].name
     sent = await (await producer.send(changelog, pack(1, b"stale"), key=b"key-1", partition=PARTITION))
     end: int = sent.offset + 1

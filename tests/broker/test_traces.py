@@ -29,7 +29,7 @@ SERVICES = ("ingest", "streams-1", "sinks-1")
 
 
 class Collector:
-    """What a collector has taken so far: lines of OTLP's JSON."""
+    """What a collector has received so far: lines of OTLP JSON."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -39,11 +39,11 @@ class Collector:
         return self._path.read_text("utf-8")
 
     def lines(self) -> list[dict[str, Any]]:
-        """What has come as a whole."""
+        """Return all complete lines."""
         return [json.loads(line) for line in self.text.splitlines(keepends=True) if line.endswith("\n")]
 
     def spans(self) -> dict[str, list[dict[str, Any]]]:
-        """Spans by name, each with the `service` that it comes from."""
+        """Return spans by name, each with the `service` that it comes from."""
         found: dict[str, list[dict[str, Any]]] = {}
         for resource in chain.from_iterable(line.get("resourceSpans", ()) for line in self.lines()):
             service = attributes(resource["resource"])["service.name"]
@@ -52,7 +52,7 @@ class Collector:
         return found
 
     def metrics(self) -> dict[tuple[str, str], dict[str, Any]]:
-        """The last of each metric, by service and name."""
+        """Return each metric's last value, by service and name."""
         return {
             (attributes(resource["resource"])["service.name"], metric["name"]): metric
             for resource in chain.from_iterable(line.get("resourceMetrics", ()) for line in self.lines())
@@ -61,7 +61,7 @@ class Collector:
         }
 
     def logs(self) -> list[dict[str, Any]]:
-        """Lines that services have logged."""
+        """Return the logged lines of services."""
         return [
             record
             for resource in chain.from_iterable(line.get("resourceLogs", ()) for line in self.lines())
@@ -96,7 +96,7 @@ def attributes(of: dict[str, Any]) -> dict[str, Any]:
 
 
 class Customer:
-    """Takes webhooks and keeps their `traceparent`."""
+    """Receives webhooks and keeps their `traceparent`."""
 
     def __init__(self) -> None:
         self.traces: list[str] = []
@@ -142,7 +142,7 @@ def test_a_callback_is_one_trace_from_ingest_to_the_customer(broker: str, tmp_pa
 
 
 def post(cluster: Cluster, message_id: str) -> None:
-    """A callback that is refused, and one that is taken."""
+    """Post a callback that is refused, and one that is accepted."""
     url = f"http://127.0.0.1:{cluster.ingest_port}/api/webhook-feedbacks"
     report = {
         "messageId": message_id,
@@ -156,7 +156,7 @@ def post(cluster: Cluster, message_id: str) -> None:
 
 
 def judge_spans(spans: dict[str, list[dict[str, Any]]], customer: Customer) -> None:
-    """One trace, from the callback to the request that the customer got."""
+    """Assert that there is one trace, from the callback to the customer's request."""
     [attempt], [contacts], [normalize] = spans["attempt"], spans["contacts"], spans["normalize"]
     [callback] = [each for each in spans["callback"] if each["traceId"] == attempt["traceId"]]
     assert [each["service"] for each in (callback, normalize, contacts, attempt)] == [

@@ -1,4 +1,4 @@
-"""An upgrade and the way back under traffic: processes of an older build and of this one work beside each other.
+"""An upgrade and the way back under traffic: processes of an older build and of this one work side by side.
 
 0.1.0 is not released, so the older build is a commit of this repository, from before readers' keys, kept answers and
 faster batches.
@@ -50,7 +50,7 @@ events = ["delivery"]
 
 @pytest.fixture(scope="module")
 def older(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A checkout of the older build."""
+    """Yield a checkout of the older build."""
     path = tmp_path_factory.mktemp("older") / "trackly"
     git = ["git", "-C", str(ROOT), "worktree"]
     made = subprocess.run([*git, "add", "--detach", str(path), OLDER], capture_output=True, text=True)
@@ -61,7 +61,7 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 class TwoBuilds(Cluster):
-    """Services of either build. `old` are the names of those that run the older one."""
+    """Services of both builds. `old` are the names of those that run the older one."""
 
     def __init__(self, older: Path, settings: BusSettings, directory: Path, **environment: str) -> None:
         super().__init__(settings, directory, **environment)
@@ -82,7 +82,7 @@ class TwoBuilds(Cluster):
         assert done.returncode == 0, done.stderr
 
     def replace(self, name: str, *, old: bool) -> None:
-        """Stop a service, and start the other build of it in its place."""
+        """Stop a service, and start its other build instead."""
         self.stop(name)
         self.services.pop(name).stop()  # its log is complete
         self.start_of(name, old=old)
@@ -101,7 +101,7 @@ class TwoBuilds(Cluster):
 
 
 class Customer:
-    """Takes webhooks: how often each message's report came, and with which ids."""
+    """Receives webhooks: how often each message's report arrived, and with which ids."""
 
     def __init__(self) -> None:
         self.ids: dict[str, list[str]] = {}
@@ -140,7 +140,7 @@ class Traffic:
             self.post(f"{part}-{number}", number, (2, 14, "REJECTED_OPERATOR"))
 
     def post(self, message_id: str, to: str, status: tuple[int, int, str]) -> None:
-        """A report, again until it is stored."""
+        """Post a report, repeatedly until it is stored."""
         words = dict(zip(("groupId", "id", "name"), status, strict=True))
         report = {"messageId": message_id, "to": to, "sender": LIST, "status": words, "doneAt": _now()}
         while True:
@@ -206,7 +206,7 @@ def test_nothing_is_lost_on_the_way_to_this_build_and_back(broker: str, tmp_path
 
 
 def until(condition: Any, missing: Any) -> None:
-    """Wait for what is on its way."""
+    """Wait until a condition holds; fail with what is missing."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, f"missing: {missing()[:20]}"

@@ -25,7 +25,7 @@ UP_SECONDS = 120.0
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    """The data directory of a `trackly up` that runs, and what that said. The directory was there, open to others."""
+    """Yield the data directory of a running `trackly up`, and its output. The directory existed, open to others."""
     directory = tmp_path_factory.mktemp("up") / "data"
     directory.mkdir()
     directory.chmod(0o755)

@@ -53,7 +53,7 @@ class Report(NamedTuple):
     name: str
 
     def item(self) -> dict[str, Any]:
-        """As Infobip posts it."""
+        """Return it as posted by Infobip."""
         _, sender, number = self.contact.split(":")
         day, second = divmod(self.message, 86_400)
         hour, minute = second // 3600, second // 60 % 60
@@ -67,8 +67,9 @@ class Report(NamedTuple):
 
 
 def histories(randomly: random.Random) -> Iterator[Report]:
-    """Nine reports of each contact. On the strict list no run of failures may depend on what was read first: a
-    contact there fails always, or too seldom."""
+    """Nine reports of each contact. On the strict list, no run of failures may depend on the order of reading: a
+    contact there always fails, or too rarely.
+    """
     contacts = [f"acme:{of}:+1555{n:07d}" for n in range(REPORTS // 20) for of in (PATIENT, STRICT)]
     message = 0
     for contact in contacts:
@@ -85,7 +86,7 @@ def histories(randomly: random.Random) -> Iterator[Report]:
 
 
 def model(reports: list[Report]) -> dict[str, tuple[bool, str | None, int]]:
-    """Of each contact: active, reason, failures in a row."""
+    """Return for each contact: active, reason, failures in a row."""
     by_contact: dict[str, list[Report]] = defaultdict(list)
     for report in reports:
         by_contact[report.contact].append(report)
@@ -151,7 +152,7 @@ def _wait_for_events(admin: Admin, cluster: Cluster, count: float) -> None:
 
 
 def _wait_until_read(admin: Admin, cluster: Cluster) -> None:
-    """Until nothing is left on any input, twice in a row: what is read last may still lead to more."""
+    """Wait until every input is fully read, twice in a row: the last records may lead to more."""
     quiet, least, moved_at = 0, math.inf, time.monotonic()
     while quiet < 2:
         left = sum(admin.lag(f"{cluster.settings.topic_prefix}trackly-streams").values())

@@ -143,7 +143,7 @@ async def test_an_endpoint_that_fails_is_paused_its_owner_told_and_nothing_is_lo
 
 
 def config_of(kafka: Kafka, key: str) -> EndpointConfig:
-    """The settings of an endpoint as every reader of the topic sees them."""
+    """Return the settings of an endpoint as read from the topic."""
     accounts = Accounts()
     for record in kafka.read("config_endpoints"):
         accounts.put(kafka.codec.decode(record.value))
@@ -155,7 +155,7 @@ def _requests(receiver: Receiver, path: str) -> int:
 
 
 def _looks(kafka: Kafka, events: list[DeliveryEvent]) -> int:
-    """How often each of these was put off so far, at least."""
+    """Return how often each of these was deferred so far, at least."""
     tasks = [kafka.codec.decode(record.value) for record in kafka.read("webhooks_parked")]
     put_off = Counter(task.event_id for task in tasks if isinstance(task, WebhookTask))
     return min(put_off[event.event_id] for event in events)
@@ -197,7 +197,7 @@ async def test_events_come_in_arrays_where_an_endpoint_wants_them_so(
 
 
 def _forwarding(kafka: Kafka) -> bool:
-    """Whether it is settled from where every partition is forwarded: from its end on."""
+    """Whether every partition's starting point for forwarding, its end, is committed."""
     partitions = sum(kafka.settings.catalogue[topic].partitions for topic in ("receipts", "inbound"))
     with Admin(kafka.settings, PATIENCE) as admin:
         return len(admin.group_offsets(kafka.settings.group("forwarding"))) == partitions

@@ -157,7 +157,7 @@ async def test_kills_and_stops_lose_no_webhook(
 
 
 class WatchedClock(ShiftedClock):
-    """Counts how often it was looked at."""
+    """Counts how often it was checked."""
 
     looks = 0
 
@@ -166,7 +166,9 @@ class WatchedClock(ShiftedClock):
         return super().monotonic()
 
     async def looked_at(self) -> None:
-        """Return when every tier has looked again, twice and more: three look, three times in a turn."""
+        """Wait until every delay topic has been checked again at least twice: three are checked, three times each
+        round.
+        """
         enough = self.looks + 40
         await until(lambda: self.looks >= enough)
 
@@ -174,7 +176,7 @@ class WatchedClock(ShiftedClock):
 async def test_a_delay_tier_releases_when_the_time_has_passed_whatever_the_wall_clock_says_and_unchanged(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Here the tier is one of an earlier schedule, with what still waits in it."""
+    """Here the delay topic is from an earlier schedule, with records still waiting in it."""
     prefix = kafka.settings.topic_prefix
     earlier = Catalogue(prefix, 4, ("1h",))
     with Admin(kafka.settings, PATIENCE) as admin:

@@ -38,7 +38,7 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
 
 
 async def colors(page: Page) -> int:
-    """How many different colors the first chart has: nothing drawn has one."""
+    """Return the number of colors in the first chart; an empty one has one."""
     return await page.evaluate(
         """() => {
           const canvas = document.querySelector(".plot canvas");

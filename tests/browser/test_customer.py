@@ -34,13 +34,13 @@ async def page(request: pytest.FixtureRequest, browser: Browser) -> AsyncIterato
 
 
 def link(api: Api) -> str:
-    """Path of a new link to `crm`."""
+    """Return the path of a new link to `crm`."""
     with api.engine.begin() as connection:
         return path_of(new_link(connection, "acme", "crm", now_ms(), 1)[1])
 
 
 async def problems(page: Page) -> list[str]:
-    """What keeps people from reading a page."""
+    """Return obstacles to reading a page."""
     found = (await Axe().run(page)).response["violations"]
     wide = await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
     return [each["id"] for each in found if each["impact"] in SERIOUS] + ["scrolls sideways"] * wide
@@ -74,7 +74,7 @@ async def test_a_customer_opens_its_page_reads_it_and_pauses_its_endpoint(page: 
 
 @contextmanager
 def portal(inside: str) -> Any:
-    """A page of somebody's own, which frames a link."""
+    """Serve a third party's page that frames a link."""
 
     async def show(request: Any) -> HTMLResponse:
         return HTMLResponse(f'<title>Portal</title><iframe title="webhooks" src="{inside}"></iframe>')

@@ -35,7 +35,7 @@ def base() -> Iterator[str]:
 
 
 class Complaints(list[str]):
-    """What the browser said of a page: errors of scripts, and what the page's policy refused."""
+    """Return the browser's complaints about a page: script errors, and refusals by the page's policy."""
 
     def of(self, page: Page) -> None:
         page.on("console", lambda message: self.append(message.text) if message.type == "error" else None)

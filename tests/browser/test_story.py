@@ -29,7 +29,7 @@ PATIENCE = 60_000
 
 
 class Receiver:
-    """A customer's endpoint that can be broken; keeps what it was sent."""
+    """A customer's endpoint that can be broken; keeps what it received."""
 
     def __init__(self) -> None:
         self.status = 200
@@ -83,7 +83,7 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
 
 
 def post_samples(cluster: Cluster) -> None:
-    """A callback of each kind: delivered, failed, a reply and an opt-out of one number."""
+    """Post a callback of each kind: delivered, failed, a reply, and an opt-out of one number."""
     ingest = f"http://127.0.0.1:{cluster.ingest_port}"
     done = cluster.trackly("providers", "test", "cm", "--account", "acme", "--url", ingest, "--yes")
     assert done.returncode == 0, done.stderr
@@ -94,7 +94,7 @@ async def go(page: Page, place: str) -> None:
 
 
 async def until_shown(page: Page, text: str) -> None:
-    """Load the page again until it has the text: what it shows lags behind the pipeline."""
+    """Reload the page until it has the text: pages lag behind the pipeline."""
     deadline = time.monotonic() + PATIENCE / 1000
     while await page.locator("main").get_by_text(text).count() == 0:
         assert time.monotonic() < deadline, f"{text!r} is not on {page.url}: {await page.locator('main').inner_text()}"

@@ -18,7 +18,7 @@ FETCH_TIMEOUT = 240
 
 @pytest.fixture(scope="module")
 def validator() -> Path:
-    """The script that validates, beside the packages that it needs."""
+    """Return the validating script, next to the packages that it needs."""
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("npm is not there: docs/asyncapi.yaml is not checked by AsyncAPI's own parser")

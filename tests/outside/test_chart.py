@@ -71,7 +71,7 @@ def helm() -> str:
 
 
 def rendered(helm: str, directory: Path, *values: Any, kubernetes: str = "1.34") -> list[dict[str, Any]]:
-    """The objects of the chart. `values`: files, or what would stand in one."""
+    """Return the objects of the chart. `values`: files, or the content of one."""
     options = []
     for number, given in enumerate(values):
         path = given if isinstance(given, Path) else directory / f"{number}.yaml"
@@ -93,7 +93,7 @@ def of_kind(objects: list[dict[str, Any]], *kinds: str) -> dict[str, dict[str, A
 
 
 def pods(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """What the pods of each workload are made of, without setup's."""
+    """Return the pod specification of each workload, except setup's."""
     return {name: w["spec"]["template"]["spec"] for name, w in of_kind(objects, "Deployment", "StatefulSet").items()}
 
 
@@ -308,7 +308,7 @@ def test_network_policies_are_of_every_workload(everything: list[dict[str, Any]]
 
 
 def reached(policy: dict[str, Any]) -> set[int]:
-    """Ports that pods may connect to."""
+    """Return the ports to which pods may connect."""
     return {port["port"] for rule in policy["spec"]["egress"] for port in rule.get("ports", ())}
 
 

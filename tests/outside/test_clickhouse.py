@@ -24,7 +24,7 @@ RECIPE = RECIPES / "clickhouse" / "delivery.sql"
 
 
 def events() -> list[DeliveryEvent]:
-    """One that comes twice, one of another outcome, and one that has nothing where nothing may be."""
+    """A record that comes twice, one with another outcome, and one without optional values."""
     first = sample("DeliveryEvent")
     assert isinstance(first, DeliveryEvent)
     expired = replace(first, event_id="evt_x", status="expired", status_detail="EXPIRED")

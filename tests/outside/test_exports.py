@@ -33,7 +33,7 @@ def records() -> list[Given]:
 
 @pytest.fixture(scope="module")
 def exports(records: list[Given], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """A file a topic, whose name it has."""
+    """Write a file per topic, with its name."""
     folder, codec = tmp_path_factory.mktemp("exports"), Codec(FolderRegistry())
     paths = []
     for topic in dict.fromkeys(record.topic for record in records):
@@ -73,7 +73,7 @@ def _on_kafka(record: Given, codec: Codec) -> Any:
 
 
 def _line(path: Path, row: dict[str, Any], records: Iterable[Given]) -> str:
-    """A row as readers of topics print a record. Exports have no headers: the type is the topic's."""
+    """Return a row as readers of topics print a record. Exports have no headers: the type is the topic's."""
     kind = next(record.record for record in records if record.topic == path.stem)
     value = {name: cell for name, cell in row.items() if name not in PLACE}
     line = {"topic": path.stem, "key": row["kafka_key"], "type": f"trackly.{kind}"}

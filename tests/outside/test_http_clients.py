@@ -1,5 +1,5 @@
 """Clients of other languages, at their defaults, against the protocol of the doors: they lose no body, and they read
-every refusal. A client whose language is not on this machine is skipped.
+every refusal. A client whose language is not installed is skipped.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def go_client(tmp_path_factory: pytest.TempPathFactory) -> str | None:
-    """The client in Go, compiled; None without Go."""
+    """Return the compiled Go client; None without Go."""
     go = shutil.which("go")
     if go is None:
         return None
@@ -64,7 +64,7 @@ def go_client(tmp_path_factory: pytest.TempPathFactory) -> str | None:
 
 
 def posted(client: str, go_client: str | None, *arguments: str) -> list[str]:
-    """What a client prints: the status and the body."""
+    """Return a client's output: the status and the body."""
     command = COMMANDS[client]
     if client == "go":
         command = [go_client] if go_client is not None else ["go"]

@@ -43,7 +43,7 @@ print(wanted.artifact.resolve())
 
 
 def jar(coordinate: str) -> Path | None:
-    """A jar without what it depends on; None where it is not to be had."""
+    """Return a jar without its dependencies; None if it is not available."""
     command = [sys.executable, "-c", _FETCH, str(cache_dir() / "repository"), coordinate]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     return Path(done.stdout.split()[-1]) if done.returncode == 0 else None

@@ -1,6 +1,5 @@
-"""The proxies of docs/recipes/proxies, started as they are written but for ports and certificates, in front of two
-doors: what has to come through does, what must not stand in a log does not. A proxy that is not on this machine is
-skipped.
+"""The proxies of docs/recipes/proxies, started unchanged except for ports and certificates, in front of two doors:
+everything necessary passes, and logs contain no secrets. A proxy that is not installed is skipped.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ SECRET = "s3cret-of-the-url"
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """Answers with what arrived; 413 above 4 MiB, as trackly does, without reading on."""
+    """Answers with the received request; 413 above 4 MiB, like trackly, without reading further."""
     size, more, status = 0, True, 200
     while more and status == 200:
         message = await receive()
@@ -95,7 +94,7 @@ PROXIES: dict[str, Start] = {"nginx": nginx, "caddy": caddy}
 
 
 class Proxy:
-    """A proxy that runs, and the directory with its logs."""
+    """A running proxy, and the directory with its logs."""
 
     def __init__(self, directory: Path, port: int) -> None:
         self.directory = directory
@@ -110,7 +109,7 @@ class Proxy:
             return answer.status, answer.read()
 
     def seen(self, path: str, body: bytes = b"", **headers: str) -> Any:
-        """What arrived at ingest."""
+        """Return the request as received by ingest."""
         status, answer = self.ask(SMS, "POST", path, body, **headers)
         assert status == 200, answer
         return json.loads(answer)

@@ -49,7 +49,7 @@ LANGUAGES = (
 
 @contextmanager
 def started(receiver: Receiver, folder: Path) -> Iterator[httpx.Client]:
-    """A client of a receiver that answers."""
+    """Yield a client of a receiver that answers."""
     port = free_port()
     environment = {**os.environ, "WEBHOOK_SECRET": SECRET, "INBOX": str(folder / "inbox"), "PORT": str(port)}
     command = [part.format(port=port) for part in receiver.command]

@@ -1,6 +1,6 @@
-"""One suite that every client generated of our OpenAPI document passes, against the application on a port.
+"""One suite that every client generated from our OpenAPI document passes, against the application on a port.
 
-Generating and compiling takes minutes: it is done where TRACKLY_SDK is set, and said otherwise.
+Generating and compiling takes minutes: it is only done if TRACKLY_SDK is set, and reported as skipped otherwise.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
 
 @pytest.fixture
 def console(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
-    """Where the application is, and a key."""
+    """Yield the application's address, and a key."""
     monkeypatch.setenv("TRACKLY_SECRET_KEYS", new_key())
     api = Api(check_max_age=3_600)
     api.contact(active=False, number="+15551230002", reason="message")
@@ -100,7 +100,7 @@ def test_a_generated_client_does_what_the_api_says(language: str, console: dict[
 
 
 def _laid_out(language: str, out: Path) -> Path:
-    """A folder with the client and the program."""
+    """Return a folder with the client and the program."""
     client, folder = out / language, out / "run"
     if language == "go":  # the program is a package of the client's module
         (client / "conform").mkdir()

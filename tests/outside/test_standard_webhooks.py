@@ -23,7 +23,7 @@ BODY = '{"event":"reply","body":"Grüße"}'.encode()
 
 @dataclass(frozen=True)
 class Library:
-    """A library, installed once in a folder of the cache, and the program that asks it."""
+    """A library, installed once in a cache folder, and the program that calls it."""
 
     language: str
     program: str
@@ -65,7 +65,7 @@ SECRETS = {
 
 
 def installed(library: Library) -> Path:
-    """The folder with the library. Skips the test, and says so, where it cannot be had."""
+    """Return the folder with the library. Skips the test, and says so, if it is not available."""
     program = library.install[0][0]
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed: Standard Webhooks for {library.language} was NOT run")

@@ -25,7 +25,7 @@ TOPIC = ("config.accounts", 0)
 
 
 class Log:
-    """The topic of accounts, and a consumer of it that stops at nothing but `errors`."""
+    """The topic of accounts, and a consumer of it that only stops at `errors`."""
 
     def __init__(self) -> None:
         self.kafka = MemoryKafka()
@@ -40,7 +40,7 @@ class Log:
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Log:
-    """What readers of settings read while the test runs; they wait for less than a millisecond."""
+    """Set what settings readers read during the test; they wait for less than a millisecond."""
     log, rest = Log(), asyncio.sleep
     monkeypatch.setattr(bus.reading.outside, "new_consumer", lambda *_, **__: log.consumer)
     monkeypatch.setattr("bus.reading.followed.asyncio.sleep", lambda seconds: rest(min(seconds, 0.001)))

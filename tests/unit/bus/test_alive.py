@@ -21,7 +21,7 @@ READY, NOT_READY = Answer(True), Answer(False)
 
 @contextmanager
 def service(status: int, body: bytes) -> Iterator[int]:
-    """A server that always answers this; gives its port."""
+    """Yield the port of a server that always gives this answer."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -44,7 +44,7 @@ class Connection:
 
 @pytest.fixture
 async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
-    """A client that knows two brokers, of which one accepts connections and answers nothing."""
+    """A client of two brokers, one of which accepts connections but answers nothing."""
     consumer = new_consumer(BusSettings(bootstrap_servers="127.0.0.1:9"))
     client = consumer._client
     tried: list[str] = []
@@ -95,7 +95,7 @@ async def test_a_broker_that_does_not_answer_is_given_up_soon_and_left_alone_for
 
 
 class Coordinator(Connection):
-    """A connection to a group's coordinator; notes how long each request may take, and answers after `answers` s."""
+    """A connection to a group's coordinator; records how long each request may take, and answers after `answers` s."""
 
     def __init__(self, answers: float) -> None:
         self._request_timeout = 0.01
@@ -235,7 +235,7 @@ async def test_a_topic_is_known_of_which_a_broker_tells_only_after_it_stood_stil
 
 
 class Group:
-    """What `go_on_where_committed` uses of a consumer of a group."""
+    """The parts of a group's consumer that `go_on_where_committed` uses."""
 
     def __init__(self) -> None:
         self.places: dict[str, int] = {}
@@ -309,7 +309,7 @@ async def test_a_client_that_starts_waits_for_a_silent_broker_only_where_none_an
 
     class Sound(Connection):
         async def send(self, request: object) -> None:
-            """Metadata, of which this test takes no notice."""
+            """Ignored metadata."""
 
     async def create_conn(host: str, port: int, *, request_timeout_ms: int, **options: object) -> Sound:
         waited.append(request_timeout_ms)

@@ -37,7 +37,9 @@ _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*)|:\?[^}]*)?\}")
 
 
 def settings_of(service: str) -> type[Settings]:
-    """`IngestSettings` of `ingest/settings.py` and so on; what all share for a command without its own."""
+    """Return `IngestSettings` of `ingest/settings.py` and so on, or the shared settings for a command without its
+    own.
+    """
     if service == "read-model":
         return ReadModelSettings
     if importlib.util.find_spec(service) is None or importlib.util.find_spec(f"{service}.settings") is None:
@@ -52,7 +54,7 @@ def aliases(settings: type[Settings]) -> set[str]:
 
 
 def filled_in(value: str) -> str:
-    """As Compose fills it in where nothing is set."""
+    """Return the value that Compose fills in if nothing is set."""
     return _VARIABLE.sub(lambda match: match[2] or "", value)
 
 

@@ -36,7 +36,7 @@ FENCED_AFTER_MS = 9_000
 
 
 class Broker:
-    """A fetcher, and what its brokers answer: a request to each in every round."""
+    """A fetcher and its brokers' answers: one request to each per round."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, kind: type[_Fetcher] = _FollowingFetcher) -> None:
         self.brings: dict[int, bool] = {}
@@ -66,7 +66,7 @@ class Broker:
         return self.brings.get(node, False)
 
     async def round(self) -> dict[int, tuple[int, int]]:
-        """Bytes and milliseconds that the next request to each broker waits for; it is answered then."""
+        """Return the bytes and milliseconds for which the next request to each broker waits, and answer it."""
         requests = self.fetcher._get_actions_per_node(self.assignment)[0]
         for node, request in requests:
             await self.fetcher._proc_fetch_request(self.assignment, node, request)

@@ -27,7 +27,7 @@ def health_of(token: str | None = TOKEN) -> Health:
 
 @pytest.fixture(params=["starlette", "aiohttp"])
 async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
-    """Of a service with a web framework of its own, and of one without."""
+    """The endpoints of a service with its own web framework, and of one without."""
     health = health_of()
     if request.param == "starlette":
         transport = httpx.ASGITransport(Starlette(routes=[Route("/metrics", health.metrics)]))

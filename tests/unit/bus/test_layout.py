@@ -11,7 +11,7 @@ CATALOGUE = Catalogue(partitions=12)
 
 
 def topics(partitions: int = 12, **others: int) -> dict[str, Identity]:
-    """All topics with their counts; those by short name have another."""
+    """Return all topics with their partition counts; those given by short name differ."""
     counts = {t.name: partitions if t.shares_partitions else t.partitions for t in CATALOGUE.values()}
     counts |= {CATALOGUE[key].name: count for key, count in others.items()}
     return {name: Identity(f"id of {name}", count) for name, count in counts.items()}

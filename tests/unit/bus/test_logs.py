@@ -20,7 +20,7 @@ TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 @pytest.fixture
 def written(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
-    """What is logged in a test, whose loggers are afterwards what they were."""
+    """Yield what is logged in a test, and restore the loggers afterward."""
     root = logging.getLogger()
     names = [*logs._packages(), *logs._CHATTY, "sinks.webhooks"]
     before = root.handlers[:], root.level, {name: logging.getLogger(name).level for name in names}
@@ -110,7 +110,7 @@ def test_a_setting_that_cannot_be_is_named(monkeypatch: pytest.MonkeyPatch, name
 
 
 class Said:
-    """What passes the filter, on a clock that a test moves."""
+    """The lines that pass the filter, on a clock that a test moves."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
@@ -118,7 +118,7 @@ class Said:
         self.repeats = logs.Repeats()
 
     def __call__(self, name: str, text: str, *arguments: Any, level: int = logging.ERROR) -> int | None:
-        """How many like it were left out before it, or None where it is left out."""
+        """Return how many similar lines were left out before it, or None if it is left out."""
         record = logging.LogRecord(name, level, "", 0, text, arguments, None)
         return int(getattr(record, "repeated", 0)) if self.repeats.filter(record) else None
 

@@ -64,7 +64,7 @@ NUMBER = "+15551230001"
 
 
 class Written:
-    """A writer that keeps what it is given; `broken`, it stores nothing, or nothing of the topics that are named."""
+    """A writer that keeps its records; if `broken`, it stores nothing, or nothing on the named topics."""
 
     def __init__(self) -> None:
         self.entries: list[tuple[str, Entry]] = []
@@ -89,7 +89,7 @@ class Written:
         return [entry.record for name, entry in self.entries if name == topic and entry.record is not None]
 
     def _follow(self, topic: str, entry: Entry) -> None:
-        """What the readers of settings and of replays make of a record."""
+        """Apply a record like the readers of settings and replays."""
         if isinstance(entry.record, ReplayCommand):
             self.replays.put(entry.record)
         elif isinstance(entry.record, ApiKey):
@@ -119,7 +119,7 @@ class OwnClaims:
 
 
 class Raw:
-    """Raw callbacks by their place; `sms.raw/0/0` is one of `acme`."""
+    """Raw callbacks by position; `sms.raw/0/0` belongs to `acme`."""
 
     def __init__(self) -> None:
         self.callbacks = {("sms.raw", 0, 0): raw_callback()}
@@ -129,7 +129,7 @@ class Raw:
 
 
 class Events:
-    """Events of an endpoint: none, and what was asked for."""
+    """Events of an endpoint: returns none, and keeps the requests."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, Cursor | None, int | None, int]] = []
@@ -141,7 +141,7 @@ class Events:
 
 
 def raw_callback(**changes: Any) -> RawCallback:
-    """A callback of Infobip to `acme`."""
+    """Return an Infobip callback for `acme`."""
     known: dict[str, Any] = {
         "event_id": "evt_raw",
         "provider": "infobip",
@@ -159,7 +159,7 @@ def raw_callback(**changes: Any) -> RawCallback:
 
 
 def _in_memory() -> Engine:
-    """A database of one connection, lent to one thread at a time: uses of keys are written beside requests."""
+    """A database with one connection, lent to one thread at a time: uses of keys are written during requests."""
     known = _compiling()
     pool = QueuePool(_with_tables, pool_size=1, max_overflow=0, dialect=known.dialect)
     return Engine(pool, known.dialect, known.url, execution_options={"compiled_cache": STATEMENTS})
@@ -171,7 +171,7 @@ STATEMENTS: dict[Any, Any] = {}
 
 @cache
 def _compiling() -> Engine:
-    """An engine of which the others have the dialect, by which statements are compiled."""
+    """An engine whose dialect the others share, with its cache of compiled statements."""
     engine = create_engine("sqlite://", creator=_with_tables, poolclass=StaticPool)
     engine.connect().close()
     return engine
@@ -185,7 +185,7 @@ def _with_tables() -> sqlite3.Connection:
 
 @cache
 def _tables() -> bytes:
-    """A database with all tables and nothing in them; to copy it is much cheaper than to make it."""
+    """A database with all tables, empty; copying it is much cheaper than creating it."""
     with closing(sqlite3.connect(":memory:")) as connection:
         engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
         METADATA.create_all(engine)
@@ -193,7 +193,7 @@ def _tables() -> bytes:
 
 
 class Api:
-    """The application of two accounts, `acme` and `other`, each with a list and a key. `engine`: of a database."""
+    """The application with two accounts, `acme` and `other`, each with a list and a key. `engine`: of a database."""
 
     def __init__(self, engine: Engine | None = None, **settings: Any) -> None:
         self.settings = ConsoleSettings(bootstrap_servers="localhost:1", data_dir=Path("nowhere"), **settings)
@@ -229,13 +229,13 @@ class Api:
         self.complete(seconds_ago=1)
 
     def key(self, account: str | None, expires_at: int | None = None, endpoint: str | None = None) -> str:
-        """A new key of an account, or of one of its endpoints."""
+        """Return a new key for an account, or for one of its endpoints."""
         key, text = new_key(account, f"{account} shop", expires_at, endpoint=endpoint)
         self.keys.put(key)
         return text
 
     async def request(self, method: str, path: str, *, key: str | None = None, **options: Any) -> httpx.Response:
-        """The answer to a request with a key; by default that of `acme`. An empty key: none."""
+        """Return the answer to a request with a key, by default that of `acme`. Empty: without a key."""
         headers = {"X-Api-Key": self.acme if key is None else key} if key != "" else {}
         transport = httpx.ASGITransport(self._as_user, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://console") as client:
@@ -251,15 +251,15 @@ class Api:
         return await self.request("POST", path, **options)
 
     def sign_in(self, role: Role | None, account: str = "acme") -> None:
-        """Pages are asked for by a user of this role from now on, or by nobody."""
+        """From now on, request pages as a user with this role, or as nobody."""
         self.user = None if role is None else Principal("user", "1", "ann@example.com", {account: role})
 
     async def page(self, path: str, **options: Any) -> httpx.Response:
-        """The answer to a GET of a page of `acme`."""
+        """Return the answer to a GET of a page of `acme`."""
         return await self.request("GET", f"/accounts/acme{path}", key="", **options)
 
     async def form(self, path: str, **fields: Any) -> httpx.Response:
-        """The answer to a form of a page of `acme`, sent as a browser sends it."""
+        """Return the answer to a form on a page of `acme`, sent as by a browser."""
         headers = {"sec-fetch-site": "same-origin"}
         return await self.request(
             "POST", f"/accounts/acme{path}", key="", headers=headers, data={"csrf": "token", **fields}
@@ -276,7 +276,7 @@ class Api:
         await self.app(scope, receive, send)
 
     def complete(self, seconds_ago: float) -> None:
-        """The copy of contacts is complete up to that long ago."""
+        """Make the copy of contacts complete up to this long ago."""
         moment = Moment(time.monotonic() - seconds_ago, int((time.time() - seconds_ago) * 1000))
         nothing: tuple[dict[tuple[str, int], int], ...] = tuple({} for _ in STAGES)
         for _ in range(len(STAGES) + 1):
@@ -284,7 +284,7 @@ class Api:
         self.view.problem = None
 
     def counts_messages(self) -> None:
-        """Registered messages are counted, up to now."""
+        """Make registered messages counted up to now."""
         self.sent._follows = True
         now = moment()
         self.sent.look(now, {})
@@ -314,7 +314,7 @@ class Api:
 
 
 def endpoint(**changes: Any) -> EndpointConfig:
-    """The endpoint `crm` of `acme`. Nothing listens there."""
+    """Return the endpoint `crm` of `acme`. Nothing listens there."""
     settings: dict[str, Any] = {
         "account": "acme",
         "id": "crm",
@@ -326,12 +326,12 @@ def endpoint(**changes: Any) -> EndpointConfig:
 
 
 def rotating(**changes: Any) -> EndpointConfig:
-    """The same while its secret is rotated."""
+    """Return the same during a rotation of its secret."""
     return endpoint(secret_next="whsec_bmV4dA==", secret_next_at=now_ms() + 3_600_000, **changes)
 
 
 async def _refusal_of(url: str, allow_http: bool) -> str | None:
-    """As if every name had a public address; numbers are what they are."""
+    """Judge a URL as if every name had a public address; IP addresses are judged as they are."""
     try:
         check_url(url, allow_http=allow_http)
     except RefusedUrl as error:
@@ -340,7 +340,7 @@ async def _refusal_of(url: str, allow_http: bool) -> str | None:
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str]:
-    """Status and code of an answer, which must have just the three fields of an error."""
+    """Return status and code of an answer, which must have exactly the three fields of an error."""
     body = answer.json()
     assert list(body) == ["error", "code", "message"]
     assert all(body.values())

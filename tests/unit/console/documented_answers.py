@@ -1,6 +1,6 @@
-"""Whether the console answers as its OpenAPI document says, whatever schemathesis sends.
+"""Checks that the console answers as documented by OpenAPI, whatever schemathesis sends.
 
-Import it where it is called: schemathesis takes a second to import, in every process that collects tests.
+Import it where it is called: importing schemathesis takes a second, in every process that collects tests.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ class DocumentedAnswers:
         self._key = key
 
     def check(self, label: str) -> list[type]:
-        """Ask an operation, such as `GET /api/lists`, for all that its documentation makes possible.
+        """Call an operation, such as `GET /api/lists`, with everything that its documentation allows.
 
-        Returns marks of the examples of the document that could not be sent.
+        Returns marks of the documented examples that could not be sent.
         """
         # What schemathesis's own `parametrize` does when tests are collected, which takes seconds in every process.
         operation = self._schema.find_operation_by_label(label)

@@ -32,7 +32,7 @@ def message(nth: int = 1, **changes: Any) -> dict[str, Any]:
 
 
 def receipt(nth: int = 1, **changes: Any) -> dict[str, Any]:
-    """A report of the message `ib-1` that it was delivered."""
+    """Return a report that the message `ib-1` was delivered."""
     return {
         "event_id": f"evt_receipt_{nth}",
         "account": "acme",
@@ -128,7 +128,7 @@ def contact(nth: int = 1, **changes: Any) -> dict[str, Any]:
 
 
 def seen_receiver(receiver: str, days_ago: int = 0, **changes: Any) -> dict[str, Any]:
-    """What replies of `acme` went to on a day, by Twilio."""
+    """Return a receiver of `acme`'s replies on a day, by Twilio."""
     now = now_ms() - days_ago * 86_400_000
     return {
         "account": "acme",
@@ -161,7 +161,7 @@ def change(**changes: Any) -> dict[str, Any]:
 
 
 def attempt(nth: int = 1, **changes: Any) -> dict[str, Any]:
-    """A failed attempt to deliver to `crm` of `acme` that is followed by another."""
+    """Return a failed attempt to deliver to `crm` of `acme` that is followed by another."""
     return {
         "account": "acme",
         "endpoint": "crm",
@@ -184,7 +184,7 @@ def attempt(nth: int = 1, **changes: Any) -> dict[str, Any]:
 
 
 def dead_letter(nth: int = 1, **changes: Any) -> dict[str, Any]:
-    """A webhook for `crm` of `acme` that was given up."""
+    """Return a webhook for `crm` of `acme` that was given up."""
     return {
         "account": "acme",
         "endpoint": "crm",
@@ -204,7 +204,7 @@ def dead_letter(nth: int = 1, **changes: Any) -> dict[str, Any]:
 
 
 def rejected_item(nth: int = 1, **changes: Any) -> dict[str, Any]:
-    """An item of a callback of `acme` that could not be processed."""
+    """Return an item of a callback of `acme` that could not be processed."""
     return {
         "event_id": f"evt_{nth}",
         "account": "acme",
@@ -223,7 +223,7 @@ def rejected_item(nth: int = 1, **changes: Any) -> dict[str, Any]:
 
 
 def told_alert(nth: int = 1, **changes: Any) -> dict[str, Any]:
-    """An alert of `acme` that was told; those with a greater `nth` are newer."""
+    """Return a sent alert of `acme`; those with a greater `nth` are newer."""
     return {
         "event_id": f"evt_{nth}",
         "account": "acme",

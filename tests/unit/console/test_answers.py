@@ -49,12 +49,12 @@ CONTACTS = st.fixed_dictionaries(
 
 @cache
 def house() -> Api:
-    """One console for all examples: to make one costs more than to ask it."""
+    """One console for all examples: creating one costs more than asking it."""
     return Api()
 
 
 def put(api: Api, phone: str, known: dict[str, Any]) -> None:
-    """Let a console know of a contact."""
+    """Add a contact to a console's copy."""
     for listed, state in ((LIST, known["own"]), (WHOLE_ACCOUNT, known["whole"])):
         if state is not None:
             scope = "list" if listed else "account"
@@ -76,7 +76,7 @@ def put(api: Api, phone: str, known: dict[str, Any]) -> None:
 
 
 def plainly(api: Api, phone: str, purpose: str) -> dict[str, Any]:
-    """The answer about a number, one step after the other."""
+    """Compute the answer about a number, step by step."""
     view = api.view
     own, whole = view.contact("acme", LIST, phone), view.contact("acme", WHOLE_ACCOUNT, phone)
     state = held(own or unrecorded("acme", LIST, phone), whole)

@@ -38,7 +38,7 @@ def api() -> Api:
 
 @pytest.fixture
 def filled(api: Api) -> Api:
-    """Three hours of two lists and providers, and what another account and other hours have."""
+    """Return three hours of two lists and providers, and data of another account and other hours."""
     api.put(
         hourly_events,
         counted(0, 90),

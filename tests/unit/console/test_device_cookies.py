@@ -56,7 +56,7 @@ def user_of(api: Api, email: str = EMAIL) -> User:
 
 
 def attack(api: Api, addresses: int = 40) -> None:
-    """Many addresses try again and again, each as often as it may, until now."""
+    """Let many addresses try repeatedly, each as often as it may, until now."""
     clients = [counters_of(EMAIL, f"198.51.{number}.7") for number in range(addresses)]
     failures = {counter.key: 50 for client in clients for counter in (client.both, client.client, client.newcomer)}
     failures[clients[0].address.key] = 1_000

@@ -29,7 +29,7 @@ CLIENT, CLIENT_SECRET = "console", "a client secret"
 
 
 class Issuer:
-    """Lets one person in: `claims` say who it is."""
+    """An issuer that signs in one person, described by `claims`."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -46,7 +46,7 @@ class Issuer:
         self.app.middleware("http")(self._or_broken)
 
     async def _or_broken(self, request: Request, answer: Any) -> Any:
-        """What `broken` has for a path, instead of what is right."""
+        """Return the value that `broken` has for a path, or else the right one."""
         return self.broken.get(request.url.path) or await answer(request)
 
     def metadata(self) -> dict[str, Any]:
@@ -83,7 +83,7 @@ class Issuer:
 
 @cache
 def _keys() -> tuple[RSAKey, RSAKey]:
-    """The issuer's key and another one under its name."""
+    """Return the issuer's key, and another one under its name."""
     return RSAKey.generate_key(2048, {"kid": "k"}), RSAKey.generate_key(2048, {"kid": "k"})
 
 
@@ -111,7 +111,7 @@ def a_browser(api: Api) -> httpx.AsyncClient:
 
 
 async def sign_in(api: Api) -> httpx.Response:
-    """The answer to the browser that comes back from the issuer."""
+    """Return the answer to the browser that returns from the issuer."""
     async with a_browser(api) as browser:
         away = await browser.get("/sign-in/openid?next=/accounts/acme/deliveries")
         assert away.status_code == 302, away.text

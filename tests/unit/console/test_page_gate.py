@@ -17,7 +17,7 @@ FORMS = ["/sign-in", "/welcome/nonsense", "/me/password", "/accounts/acme/webhoo
 
 
 class Body:
-    """A body in parts, which tells how much of it was read."""
+    """A body in parts that records how much of it was read."""
 
     def __init__(self, *parts: bytes, stalls: bool = False) -> None:
         self._parts = parts

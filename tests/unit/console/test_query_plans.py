@@ -61,7 +61,7 @@ QUESTIONS = [
 
 
 def filled(engine: Engine) -> Engine:
-    """The database with many rows, of two accounts, and what the planner knows of them."""
+    """Create the database with many rows, of two accounts, and the planner's statistics."""
     number = "+1555{:07}".format
     with engine.begin() as connection:
         insert(
@@ -123,7 +123,7 @@ def full(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def plans(engine: Engine, query: Callable[..., Any], *arguments: Any) -> list[str]:
-    """The steps of the plan of every statement that a query executes."""
+    """Return the plan's steps of every statement that a query executes."""
     statements: list[tuple[str, Any]] = []
 
     def note(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -146,7 +146,7 @@ def _steps(connection: Connection, statement: str, parameters: Any) -> list[str]
 
 
 def walks(steps: list[str]) -> list[str]:
-    """Steps that read a whole table, or a whole index."""
+    """Return steps that read a whole table, or a whole index."""
     return [step for step in steps if "Seq Scan" in step or step.startswith("SCAN ")]
 
 

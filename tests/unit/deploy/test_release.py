@@ -13,7 +13,7 @@ DIGEST = f"sha256:{'0f' * 32}"
 
 
 def answering(directory: Path, script: str) -> str:
-    """A `docker` that answers so."""
+    """Install a fake `docker` with this answer."""
     program = directory / "docker"
     program.write_text(f"#!/bin/sh\n{script}\n", "utf-8")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
@@ -47,7 +47,7 @@ def test_a_base_of_ones_own_has_a_digest_too(tmp_path: Path, monkeypatch: pytest
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A tree with a chart and a changelog."""
+    """Create a tree with a chart and a changelog."""
     (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1.2.3"\n', "utf-8")
     (tmp_path / "Chart.yaml").write_text("version: 1.2.3\nappVersion: 1.2.3\n", "utf-8")
     (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n## Unreleased\n\n## 1.2.3 (2026-12-01)\n", "utf-8")

@@ -23,14 +23,16 @@ BROKERS = sorted(CHART.glob("values-*.yaml"))
 
 @pytest.fixture(scope="module")
 def validator() -> Draft7Validator:
-    """Of the chart's values. Made here because jsonschema takes seconds to import where rfc3987-syntax is installed."""
+    """Return a validator of the chart's values. Imported here because jsonschema takes seconds to import if
+    rfc3987-syntax is installed.
+    """
     from jsonschema import Draft7Validator
 
     return Draft7Validator(json.loads(TEXT))
 
 
 def merged(values: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    """As Helm lays one file of values over another."""
+    """Merge values like Helm: one file over another."""
     return values | {
         key: merged(values[key], value) if isinstance(value, dict) and isinstance(values.get(key), dict) else value
         for key, value in more.items()

@@ -22,7 +22,7 @@ OF_PROMETHEUS = {"namespace", "job", "instance", "le", "topic", "consumergroup"}
 
 
 def series() -> set[str]:
-    """What can be asked for: of histograms their series."""
+    """Return the series that can be queried, including those of histograms."""
     suffixes = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("_total",), "gauge": ("",)}
     return {metric.name + suffix for metric in METRICS.values() for suffix in suffixes[metric.kind]}
 

@@ -1,4 +1,4 @@
-"""The pages as a site: all are in its navigation, and links of the repository's pages lead somewhere.
+"""The docs as a site: every page is in its navigation, and links of the repository's pages are not broken.
 
 `make check` builds the site, which also follows anchors.
 """

@@ -27,7 +27,7 @@ BODY = '{"event":"reply","body":"Grüße, 100 %"}'.encode()
 
 @dataclass(frozen=True)
 class Language:
-    """How the snippet of a language is run: the name of its fence, the files, the commands."""
+    """How to run a language's snippet: the name of its fence, the files, the commands."""
 
     fence: str
     snippet: str

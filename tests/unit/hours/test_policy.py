@@ -53,7 +53,7 @@ def rules(draw: st.DrawFn) -> Rule:
 
 
 def lets_through(rule: Rule, zone: str, moment: int) -> bool:
-    """What a rule says, by the clock on the wall."""
+    """Compute a rule's verdict from wall-clock time."""
     local = datetime.fromtimestamp(moment / 1000, ZoneInfo(zone))
     minute = local.hour * 60 + local.minute
     if not rule.holds_on(local.date()):
@@ -80,7 +80,7 @@ def test_what_is_open_is_within_every_rule_by_every_clock(
 
 @given(st.sampled_from(ZONES), st.integers(5, 12), st.integers(13, 23), moments)
 def test_by_day_what_every_rule_lets_through_is_open(zone: str, opens: int, closes: int, moment: int) -> None:
-    """Clocks are changed at night, but for a few times long ago."""
+    """Clocks are changed at night, except for a few times long ago."""
     local = datetime.fromtimestamp(moment / 1000, ZoneInfo(zone))
     assume(local.utcoffset() == (local.replace(hour=12)).utcoffset())
     rule = own(f"{opens:02}:00", f"{closes:02}:00")

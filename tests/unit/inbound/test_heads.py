@@ -85,7 +85,7 @@ def test_what_body_follows_a_head(fields: bytes, kind: type) -> None:
 
 
 def taken(body: Body, data: bytes, sizes: list[int]) -> int:
-    """How many bytes of some data a body takes that comes in pieces of these sizes."""
+    """Return how many bytes of the data belong to a body that arrives in pieces of these sizes."""
     at = 0
     for size in [*sizes, len(data)]:
         part = data[at : at + size]

@@ -64,14 +64,14 @@ class Client:
                 time.sleep(0.001)
 
     def answers(self) -> list[tuple[int, bytes]]:
-        """Status and body of everything that is answered until the connection ends."""
+        """Return status and body of every answer until the connection ends."""
         data = b""
         while chunk := self.socket.recv(65_536):
             data += chunk
         return read(data)
 
     def answer(self) -> tuple[int, bytes]:
-        """The next answer of a connection that stays."""
+        """Return the next answer on a persistent connection."""
         data = b""
         while not read(data):
             data += self.socket.recv(65_536)
@@ -80,7 +80,7 @@ class Client:
 
 
 def sends_until_reset(client: Client, data: bytes, pause: float = 0.0) -> int:
-    """How often some data could be sent, at most 100 times."""
+    """Return how often the data could be sent, at most 100 times."""
     for number in range(100):
         try:
             client.send(data)

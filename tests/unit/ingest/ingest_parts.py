@@ -14,7 +14,7 @@ from schemas.records import AccountConfig, RawCallback
 
 
 class Door:
-    """The service with some accounts. `settings` are those of ingest."""
+    """The service with some accounts. `settings` are ingest's."""
 
     def __init__(self, directory: Path, *accounts: AccountConfig, **settings: Any) -> None:
         self.kafka = MemoryKafka()
@@ -26,7 +26,7 @@ class Door:
         self.app = create_app(self.ingest.settings, self.ingest)
 
     async def request(self, method: str, url: str, caller: str = "203.0.113.7", **options: Any) -> httpx.Response:
-        """The answer to a request of somebody at this address."""
+        """Return the answer to a request from this address."""
         transport = httpx.ASGITransport(self.app, client=(caller, 40_000))
         async with httpx.AsyncClient(transport=transport, base_url="http://ingest") as client:
             return await client.request(method, url, **options)
@@ -36,6 +36,6 @@ class Door:
         return [CODEC.decode_as(RawCallback, record.value or b"") for record in self.kafka.sent]
 
     def counted(self, name: str, answer: str) -> float:
-        """How many callbacks of a provider, or postbacks of a network, were answered so."""
+        """Return how many callbacks of a provider, or postbacks of a network, got this answer."""
         labels = {"provider": name, "answer": answer}
         return self.ingest.health.registry.get_sample_value("trackly_ingest_callbacks_total", labels) or 0.0

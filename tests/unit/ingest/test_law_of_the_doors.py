@@ -1,6 +1,6 @@
-"""Whatever a request holds, it takes the loop for no longer than its bytes do: no kind of it costs by a square.
+"""Whatever a request contains, it occupies the loop in proportion to its bytes: no kind has quadratic cost.
 
-`python -m bench doors` says how long that is.
+`python -m bench doors` measures the times.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from ingest.settings import IngestSettings
 
 @pytest.fixture(autouse=True)
 def nothing_old() -> None:
-    """Leave what other tests have made out of sight: to look at all of it takes a second."""
+    """Hide objects of other tests from the garbage collector: scanning them all takes a second."""
     gc.collect()
     gc.freeze()
 

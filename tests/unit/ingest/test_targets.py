@@ -16,7 +16,7 @@ OTHER = "somebody else's"
 
 
 async def seen_at(url: str) -> Incoming | str:
-    """What arrives at a door of a request for this target, or OTHER where it passes the doors."""
+    """Return what a door receives of a request for this target, or OTHER if it bypasses the doors."""
     seen: list[Incoming | str] = []
 
     async def take(incoming: Incoming) -> Response:

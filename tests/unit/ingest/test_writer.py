@@ -19,7 +19,7 @@ RAW = RawCallback("evt_1", "twilio", "acme", "POST", "/", "", {}, None, b"{}", "
 
 
 class Door:
-    """A writer over a Kafka in memory, whose probes are due when a test says so."""
+    """A writer over an in-memory Kafka, whose probes are due when a test says so."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, usual: float = 2.0) -> None:
         self.kafka = MemoryKafka()

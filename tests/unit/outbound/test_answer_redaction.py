@@ -139,7 +139,7 @@ def test_many_repetitions_hide_one_another() -> None:
 
 
 def spelled(draw: st.DrawFn, text: str) -> str:
-    """The text, each of its characters in some encoding."""
+    """Return the text, with each character in some encoding."""
     forms: list[Callable[[str], str]] = [
         lambda char: char,
         lambda char: "".join(f"%{byte:02x}" for byte in char.encode()),

@@ -19,7 +19,7 @@ ANSWERS: list[dict[str, Any]] = TARGETS["answer"]
 
 
 class Lookup:
-    """Stands in for `socket.getaddrinfo`: one answer for every name, and how often it was asked."""
+    """Stands in for `socket.getaddrinfo`: gives one answer for every name, and counts the calls."""
 
     def __init__(self, *addresses: str) -> None:
         self.addresses = addresses

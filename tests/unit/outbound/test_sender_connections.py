@@ -43,7 +43,7 @@ async def sender() -> AsyncIterator[Sender]:
 
 @pytest.fixture
 async def listen() -> AsyncIterator[Callable[..., Awaitable[int]]]:
-    """Starts a server on an address and gives its port."""
+    """Start a server on an address; returns its port."""
     servers: list[asyncio.Server] = []
 
     async def start(serve: Answer, host: str = "127.0.0.1", **options: Any) -> int:
@@ -66,7 +66,7 @@ async def say_ok(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 def resolving(monkeypatch: pytest.MonkeyPatch, *answers: str) -> list[str]:
-    """Names resolve to one address after the other; the last one stays. Gives what was asked for."""
+    """Resolve names to one address after the other, the last one repeatedly; returns the list of queries."""
     asked: list[str] = []
     real = socket.getaddrinfo
 
@@ -236,7 +236,7 @@ class Authority:
         )
 
     def server(self, *names: str, ends: datetime = NOW + DAY, trusted: bool = True) -> ssl.SSLContext:
-        """TLS of a server for these names; `trusted` False: it has signed its certificate itself."""
+        """Return a server's TLS context for these names; if not `trusted`, with a self-signed certificate."""
         key = ec.generate_private_key(ec.SECP256R1())
         alternatives = [x509.IPAddress(ip_address(name)) if name[0].isdigit() else x509.DNSName(name) for name in names]
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
@@ -258,7 +258,7 @@ class Authority:
 
 @pytest.fixture
 def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Authority]:
-    """The only authority that senders of the test trust."""
+    """The only authority that the test's senders trust."""
     authority = Authority(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
@@ -296,7 +296,7 @@ SERVERS: dict[str, tuple[Callable[[Authority], ssl.SSLContext], Outcome]] = {
 
 @contextmanager
 def tls_server(context: ssl.SSLContext) -> Iterator[int]:
-    """A server in a thread, and its port. asyncio's would hang up before its alert is sent."""
+    """Yield the port of a server in a thread. asyncio's would hang up before its alert is sent."""
     listening = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:

@@ -19,7 +19,7 @@ SECRET = "s3cr3t-of-the-account"
 
 @dataclass(frozen=True)
 class Batch:
-    """How a body with these items looks, what items there may be, and the text that each is kept as."""
+    """The form of a body with these items, the possible items, and the text that each is kept as."""
 
     body: Callable[[list[Any]], RawCallback]
     items: st.SearchStrategy[Any]

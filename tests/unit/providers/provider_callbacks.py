@@ -38,23 +38,23 @@ def callback(
 
 
 def infobip(*items: object) -> RawCallback:
-    """A batch of Infobip's."""
+    """Return a batch from Infobip."""
     return callback("infobip", orjson.dumps({"results": items}), content_type="application/json")
 
 
 def twilio(fields: dict[str, str] | list[tuple[str, str]]) -> RawCallback:
-    """A form of Twilio's."""
+    """Return a form from Twilio."""
     return callback("twilio", urlencode(fields).encode(), content_type=FORM)
 
 
 def infobip_report(status: dict[str, Any], error: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
-    """An item of Infobip's with these codes, and nothing else that matters."""
+    """Return an Infobip item with these codes, and nothing else that matters."""
     item = {"messageId": "m-1", "to": "385911234567", "status": status, **fields}
     return item if error is None else {**item, "error": error}
 
 
 def infobip_receipt(status: dict[str, Any], error: dict[str, Any] | None = None, **fields: Any) -> Receipt:
-    """What such an item is read as."""
+    """Return the record of such an item."""
     (item,) = Infobip().read(infobip(infobip_report(status, error, **fields)))
     assert isinstance(item, Receipt)
     return item

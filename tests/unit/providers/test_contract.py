@@ -46,7 +46,7 @@ def proven(name: str, sample: Sample) -> CallbackRequest:
 
 
 def stored(name: str, sample: Sample) -> RawCallback:
-    """The sample as a callback with all its query, as no ingest would store it."""
+    """Return the sample as a callback with its whole query, although ingest would never store it like that."""
     request = proven(name, sample)
     return callback(name, request.body, content_type=request.content_type, method=request.method, query=request.query)
 
@@ -69,7 +69,7 @@ def refusal(name: str, request: CallbackRequest) -> NotAuthentic:
 
 
 def assert_sound(raw: RawCallback) -> None:
-    """Whatever is read fits its record's schema; what cannot be read says so with a reason."""
+    """Check that every record fits its schema, and every unreadable item has a reason."""
     items: list[Item] = []
     unreadable = None
     try:
@@ -163,7 +163,7 @@ def test_arbitrary_bytes_are_read_or_unreadable(
 
 @st.composite
 def mutated(draw: st.DrawFn, body: bytes) -> bytes:
-    """The body after a few changes: parts of it left out, repeated, moved, or replaced by other bytes."""
+    """Return the body after a few changes: parts left out, repeated, moved, or replaced by other bytes."""
     for _ in range(draw(st.integers(1, 4))):
         start, end = sorted(draw(st.tuples(st.integers(0, len(body)), st.integers(0, len(body)))))
         part = body[start:end]

@@ -104,7 +104,7 @@ def test_what_a_reply_says(field: str, message_part: object, text: str | None, p
 
 
 def test_a_keyword_that_infobip_found_does_not_stand_for_a_text_that_is_not_there() -> None:
-    """RCS shows `keyword: START` beside a file: taken for a text, it would bring somebody back."""
+    """RCS sends `keyword: START` with a file: read as a text, it would restore a contact."""
     reply = message({**REPLY, "keyword": "START", "message": {"type": "FILE", "url": "https://media.example/1"}})
     assert (reply.text, reply.keyword) == (None, None)
 

@@ -29,7 +29,7 @@ def posted(provider: str, form: dict[str, Any]) -> RawCallback:
 
 
 def shown(item: Item) -> dict[str, Any]:
-    """What the specification of a form is about."""
+    """Return the subject of a form's specification."""
     match item:
         case Receipt():
             return {
@@ -68,6 +68,6 @@ def test_a_published_form_becomes_the_records_that_it_means(provider: str, form:
 
 
 def _without_made_ids(item: dict[str, Any]) -> dict[str, Any]:
-    """The item, with ID for an id that trackly makes, where the provider sends none."""
+    """Return the item, with ID in place of an id that trackly derives because the provider sends none."""
     is_made = str(item.get("inbound")).startswith(("evt_", "cm-"))
     return {**item, "inbound": "ID"} if is_made else item

@@ -24,7 +24,7 @@ DAY = 86_400_000
 
 
 def kept(*records: Any, at: int = NOW) -> list[Change]:
-    """The rows that the read model writes of records at successive places."""
+    """Return the rows that the read model writes for records at successive positions."""
     rows: list[Change] = []
     for offset, record in enumerate(records):
         row = row_of(record, CODEC.encode(record), f"topic/0/{offset}", at + offset, None, None)
@@ -165,7 +165,7 @@ ANSWERS = ContactAnswers(
 
 
 def told(record: ContactAnswers = ANSWERS, at: int = NOW + 5) -> list[Change]:
-    """The rows that the read model writes of an answer."""
+    """Return the rows that the read model writes for an answer."""
     rows = answers_of(record, CODEC.encode(record), "sms.contacts.answers/0/7", at)
     return [NewRow(answers, row) for row in rows]
 

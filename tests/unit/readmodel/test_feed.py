@@ -37,7 +37,7 @@ def is_command(record: Any) -> bool:
 
 
 async def offsets(feed: Feed, most: int = 100) -> list[tuple[str, int]]:
-    """Topic and offset of what the next poll gives. All of it is written then."""
+    """Return topic and offset of the next poll's records, and write them all."""
     poll = await feed.poll(most)
     feed.moved_to(poll.moved)
     return [(record.topic, record.offset) for record in poll.records]

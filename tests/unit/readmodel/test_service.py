@@ -41,7 +41,7 @@ def a_model(engine: Engine, tmp_path: Path) -> ReadModel:
 
 
 def when_read(model: ReadModel, count: int) -> Callable[[], bool]:
-    """Done when so many events were read and one more look found nothing."""
+    """Return a condition: this many events were read, and one more poll found nothing."""
     looks = iter(range(1_000))
     return lambda: (model.read["delivery"] >= count and model.freshness.caught_up_at is not None) or next(looks) > 500
 
@@ -52,7 +52,7 @@ def events_in(engine: Engine) -> int:
 
 
 async def follow(model: ReadModel, count: int) -> None:
-    """Let a model read so many events. On PostgreSQL the right to write ends a moment after the one who had it."""
+    """Let a model read this many events. On PostgreSQL, the writer's lock ends a moment after its owner."""
     async with asyncio.timeout(60):
         while True:
             try:

@@ -35,7 +35,7 @@ def until_caught_up(model: ReadModel) -> Callable[[], bool]:
 
 
 async def read(engine: Engine, tmp_path: Path) -> Freshness:
-    """What the database says of itself after a read model was started and caught up."""
+    """Return the database's own status after a read model has started and caught up."""
     days: dict[str, Any] = {"TRACKLY_READ_MODEL_DAYS": 100_000}
     settings = ReadModelSettings(bootstrap_servers="unused:9092", data_dir=tmp_path, **days)
     model = ReadModel(settings, engine, CODEC)

@@ -25,7 +25,7 @@ _offsets = count()
 
 
 def take(engine: Engine, *found: Record, at: int = NOW) -> None:
-    """Write records in one transaction, each from a place of its own."""
+    """Write records in one transaction, each from its own position."""
     take_at(engine, *((record, Place(TOPIC_OF[type(record)], 0, next(_offsets), at)) for record in found))
 
 
@@ -36,7 +36,7 @@ def take_at(engine: Engine, *found: tuple[Record | None, Place]) -> None:
 
 
 def rows(engine: Engine, table: Table, *names: str) -> list[Any]:
-    """Columns of all rows, in the order in which they came; values alone where one column is asked for."""
+    """Return columns of all rows, in insertion order; bare values for a single column."""
     with engine.connect() as connection:
         found = connection.execute(select(*(table.c[name] for name in names)).order_by(*table.primary_key))
         return [row[0] if len(names) == 1 else tuple(row) for row in found]
@@ -97,7 +97,7 @@ def test_what_was_rejected_and_may_be_an_opt_out_is_marked(database: Engine) -> 
 
 
 def test_a_report_that_comes_again_at_the_end_of_a_batch_does_not_undo_a_newer_one_before_it(database: Engine) -> None:
-    """So it is after a crash of streams, which writes again from some report on."""
+    """As after a crash of streams, which writes again from some report on."""
     old, new = records.delivery(1, NOW - 2_000, "pending"), records.delivery(1, NOW - 1_000, "delivered")
     take(database, old, new, old)
     take(database, new)

@@ -123,7 +123,7 @@ def test_a_value_that_does_not_fit_is_refused_with_the_record_s_name() -> None:
 
 
 class OlderWriter(FolderRegistry):
-    """A registry in which receipts were once written without the last field before `raw`."""
+    """A registry with an older version of receipts without the last field before `raw`."""
 
     def schema(self, schema_id: int) -> dict[str, Any]:
         if schema_id == 999:

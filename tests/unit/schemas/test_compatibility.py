@@ -102,7 +102,7 @@ def test_a_change_that_breaks_an_older_reader_names_field_and_rule(
 
 
 class Folder(FolderRegistry):
-    """Versions of one record that are made up."""
+    """Made-up versions of one record."""
 
     def __init__(self, record: str, *schemas: dict[str, Any]) -> None:
         self._made_up = schemas

@@ -78,7 +78,7 @@ def spelled_by_every_rule(number: str) -> str:
 )
 @settings(max_examples=300, deadline=None)
 def test_the_rules_that_are_looked_at_are_all_that_apply(code: str, national: str) -> None:
-    """What is dialed within a country, a 1 in North America and Argentina's 15, goes where numbers are read."""
+    """Digits dialed within a country, North America's 1 and Argentina's 15, are removed when numbers are read."""
     number = f"+{code}{national}"
     assume(not (code == "54" and number[3] in "12345678" and len(national) == 12))
     expected = spelled_by_every_rule(number) if 7 <= len(number) - 1 <= 15 else number

@@ -41,7 +41,7 @@ class Receiver:
 
     @property
     def ids(self) -> list[str]:
-        """Webhook ids of all requests, in their order."""
+        """Return the webhook-ids of all requests, in order."""
         return [request.headers["webhook-id"] for request in self.requests]
 
     async def answer(self, outcome: Outcome, count: int = 1) -> None:

@@ -56,7 +56,7 @@ def reply(**changes: Any) -> InboundMessage:
 
 
 class House:
-    """Forwarding without a consumer: the test gives it the records."""
+    """Forwarding without a consumer: the test supplies the records."""
 
     def __init__(self) -> None:
         self.receiver = Receiver()

@@ -20,7 +20,7 @@ GROUP = BusSettings().group("listed")
 
 
 class Listed:
-    """A sink that lists what it takes, and settles all of it unless it is told to hold it."""
+    """A sink that lists its records, and settles all of them unless told to hold them."""
 
     topics, alone, from_now_on, gather_bytes = ("alerts",), False, False, 1
 

@@ -168,7 +168,8 @@ class Stage:
 
     def crash_on_tick(self, order: ContactCommand, refusing: str) -> list[Record]:
         """Let an order about held removals come, and crash when it is taken, and when it is carried out: what was sent
-        before is out."""
+        before is out.
+        """
         before = len(self.kafka.sent)
         for act in (lambda: self.decide(order), lambda: self.tick(1.0), lambda: self.tick(1.0)):
             self.kafka.refusing = {f"changelog-{refusing}"}

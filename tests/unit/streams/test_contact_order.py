@@ -123,7 +123,8 @@ def test_the_states_of_messages_do_not_depend_on_the_order_of_arrival(
 @given(arrivals())
 def test_a_removal_happens_in_every_order(case: tuple[list[Receipt], list[Receipt]]) -> None:
     """Only whether failures that are later corrected remove the contact does depend on the order: a correction may
-    have come before them. But never is a contact active against what the final states say."""
+    have come before them. But never is a contact active against what the final states say.
+    """
     sent, arrived = case
     known, events = run(arrived)
     row = known.row

@@ -17,7 +17,7 @@ ROWS = {b"k%05d" % number: os.urandom(200) for number in range(5_000)}
 
 
 def filled(path: Path) -> Path:
-    """A store with rows in a file of its own, closed."""
+    """Return a closed store with rows in its own file."""
     store = RocksStore(path)
     store.write(ROWS, offset=4_999)
     store._db.flush()
@@ -33,7 +33,7 @@ def change(path: Path, pattern: str, edit: Callable[[bytearray], object]) -> Non
 
 
 def damage_a_block(path: Path) -> None:
-    """So that the store opens, and fails where the block is read."""
+    """Damage the file so that the store opens, but fails when the block is read."""
 
     def flip(data: bytearray) -> None:
         for at in range(100_000, 140_000, 1_000):

@@ -18,7 +18,7 @@ def due_at(value: bytes) -> int | None:
 
 
 async def written(kafka: MemoryKafka, table: Table, *batches: dict[bytes, bytes]) -> Table:
-    """The table, claimed, with these rows written one batch after the other."""
+    """Return the claimed table, with these rows written in one batch each."""
     await table.claim([ledger()])
     for rows in batches:
         batch = kafka.batch([], table)

@@ -38,7 +38,7 @@ def test_the_version_of_a_deleted_row_is_known_for_a_while_without_its_key(monke
 
 
 class TestTable:
-    """A worker that was cut off writes behind its successor."""
+    """Write like a worker that was cut off, after its successor."""
 
     def claimed(self, kafka: MemoryKafka, store: Store) -> tuple[Table, list[Stale]]:
         table = kafka.table("contacts", {0: store})
@@ -84,7 +84,7 @@ class TestTable:
 
 class TestReplica:
     def copy(self, *records: tuple[int, bytes | None], apart: bool = False) -> bytes | None:
-        """What a copy has of a key after records with these versions, read at once or one by one."""
+        """Return a copy's value of a key after records with these versions, read at once or one by one."""
         replica = Replica(BusSettings(), BusSettings().catalogue["contacts"], MemoryStore(), versioned=True)
         log = [
             Record("sms.contacts", 0, offset, KEY, value, headers=(version_header(version),))

@@ -223,7 +223,7 @@ async def test_spans_of_a_batch_that_does_not_become_durable_are_errors(spans: S
 
 
 class Owner:
-    """A lane and its receiver; takes what the lane reports."""
+    """A lane and its receiver; gets the lane's reports."""
 
     def __init__(self, tracing: Tracing | None, name: str = "acme/crm") -> None:
         self.receiver = Receiver()
@@ -310,7 +310,7 @@ def test_a_header_is_read_as_it_is_written_or_not_at_all(value: bytes) -> None:
 
 @pytest.fixture
 def global_spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
-    """A global provider, as an agent or a variable of the environment may set one."""
+    """Set a global provider, as an agent or an environment variable may do."""
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
@@ -322,7 +322,7 @@ def global_spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExport
 async def test_fastapi_writes_no_paths_into_spans_of_a_global_provider(
     global_spans: InMemorySpanExporter, tmp_path: Path, is_off: bool
 ) -> None:
-    """With its default it would, so what turns it off is needed."""
+    """By default, FastAPI would record requests, so turning that off is necessary."""
     app = FastAPI(telemetry=NO_TELEMETRY) if is_off else FastAPI()
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://ingest") as client:

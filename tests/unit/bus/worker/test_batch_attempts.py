@@ -29,7 +29,7 @@ async def table_with_a_row(kafka: MemoryKafka) -> Table:
 
 
 def work(batch: Batch, table: Table, error: Exception | None = None) -> None:
-    """Writes a row that is known and one that is new, sends, and fails if told so."""
+    """Write an existing row and a new one, send, and fail if told to."""
     rows = batch.rows(table)
     rows.put(0, b"known", b"after")
     rows.put(0, b"new", b"first")

@@ -21,7 +21,7 @@ TOPIC = TopicPartition("inputs", 0)
 
 
 class Stage:
-    """One partition, its inbox, and a loop that can be started again after it has ended."""
+    """One partition, its inbox, and a loop that can be restarted after it has ended."""
 
     def __init__(self) -> None:
         self.kafka = MemoryKafka()

@@ -48,7 +48,7 @@ def put(inbox: Inbox, tp: TopicPartition, *times: int, offset: int = 0) -> None:
 
 
 async def taken(inbox: Inbox, limit: int = 100) -> list[tuple[str, int]]:
-    """Topic and time of what comes out now."""
+    """Return topic and time of the records that come out now."""
     return [(a.ledger.tp.topic, a.record.timestamp) for a in await inbox.take(limit, timeout=0.01)]
 
 

@@ -27,7 +27,7 @@ class Seen:
         self.stages = Stages(self.health)
 
     def after(self, seconds: float, **standing: tuple[int, int]) -> list[str]:
-        """What is wrong some seconds later, when partitions are seen to stand so (lag, durable)."""
+        """Return the problem some seconds later, if partitions are then in this state (lag, durable)."""
         self.now += seconds
         places = {"raw": RAW, "receipts": RECEIPTS, "inbound": INBOUND}
         self.stages.note({places[name]: found for name, found in standing.items()}, {NORMALIZE, CONTACTS})

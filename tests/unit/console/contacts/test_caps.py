@@ -21,7 +21,7 @@ HOUR = 3_600_000
 
 
 def registration(sent_at: int, name: str = "p", provider: str = "infobip", written_at: int | None = None) -> Any:
-    """A registration as it lies on its topic."""
+    """Return a registration as stored on its topic."""
     ids = {"message_id": "m", "provider": provider, "provider_message_id": name}
     message = MessageSent(**ids, account="acme", list_number=LIST, to=MIAMI, sent_at=sent_at)
     return SimpleNamespace(value=CODEC.encode(message), timestamp=sent_at if written_at is None else written_at)

@@ -98,7 +98,7 @@ def test_an_age_is_what_the_clock_says_that_says_longer(monotonic: float, millis
 class Pipeline(RuleBasedStateMachine):
     """Records go through two partitions of each stage at any pace; workers die and repeat what was not committed.
 
-    A look is not one step: what was read, the moment and the ends are taken one after the other.
+    An observation is not atomic: the read offsets, the moment, and the ends are taken one after the other.
     """
 
     def __init__(self) -> None:
@@ -119,7 +119,7 @@ class Pipeline(RuleBasedStateMachine):
 
     @rule(stage=st.sampled_from([0, 1]), partition=st.integers(0, 1))
     def write(self, stage: int, partition: int) -> None:
-        """A callback goes into the first stage, a command into the second."""
+        """Write a callback into the first stage, a command into the second."""
         origin = self.tick()
         self.written[origin] = origin
         self.logs[stage][partition].append(origin)

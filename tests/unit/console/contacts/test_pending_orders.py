@@ -20,7 +20,7 @@ from tests.unit.console.contacts.test_quiet_hours import check
 
 
 def order(command: str, offset: int, partition: int = 0) -> Any:
-    """An order as it lies on its topic."""
+    """Return an order as stored on its topic."""
     value = CODEC.encode(
         ContactCommand(
             event_id="evt_1", command=command, account="acme", list_number=LIST, phone_number=NUMBER, issued_at=1

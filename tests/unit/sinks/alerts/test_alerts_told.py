@@ -33,7 +33,7 @@ PLACE = TopicPartition("sms.events.delivery", 0)
 
 
 class AtOnce(ThreadPoolExecutor):
-    """Does what it is given before it returns: no test depends on when a thread gets its turn."""
+    """Runs its work before it returns, so no test depends on thread scheduling."""
 
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         done: Future[T] = Future()
@@ -45,7 +45,7 @@ class AtOnce(ThreadPoolExecutor):
 
 
 class House:
-    """Alerts without Kafka: the test gives the records and keeps what is written down."""
+    """Alerts without Kafka: the test supplies the records and keeps what is written."""
 
     def __init__(self, **account: Any) -> None:
         asyncio.get_running_loop().set_default_executor(AtOnce())
@@ -194,7 +194,7 @@ def test_one_member_of_the_group_reads_everything() -> None:
 
 
 class Mail:
-    """A mailer whose notices the test ends."""
+    """A mailer whose notices the test completes."""
 
     def __init__(self) -> None:
         self.told: list[str] = []

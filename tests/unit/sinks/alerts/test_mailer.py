@@ -45,7 +45,7 @@ def accounts_with(**changes: Any) -> Accounts:
 
 @dataclass
 class Mailbox:
-    """An SMTP server. `answers` are given to MAIL FROM, the last one for ever."""
+    """An SMTP server. `answers` are given to MAIL FROM, the last one repeatedly."""
 
     answers: list[str] = field(default_factory=lambda: ["250 ok"])
     offers: tuple[str, ...] = ()
@@ -95,7 +95,7 @@ def to(box: Mailbox, **changes: Any) -> SmtpServer:
 
 
 class House:
-    """A mailer whose clock the test moves. `ends` are raised, one a message; None takes it."""
+    """A mailer whose clock the test moves. `ends` are raised, one per message; None accepts it."""
 
     def __init__(self, *ends: OSError | None, **changes: Any) -> None:
         self.clock = MovedClock()

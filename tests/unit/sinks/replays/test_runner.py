@@ -24,7 +24,7 @@ KEY = b"acme:54321:+15550001111"
 
 
 class House:
-    """A replay with everything around it."""
+    """A replay with its whole environment."""
 
     def __init__(self) -> None:
         self.kafka = MemoryKafka()
@@ -46,7 +46,7 @@ class House:
         )
 
     async def carry_out(self, replay: Replay, seconds: float = 60.0) -> None:
-        """Let it run for so long."""
+        """Let it run for this long."""
         self.running = asyncio.ensure_future(replay.run())
         for _ in range(round(seconds * 5)):
             # Topics are described in a thread.
@@ -60,7 +60,7 @@ class House:
 
     @property
     def notes(self) -> list[ReplayProgress]:
-        """What was written down of how far it is."""
+        """Return the recorded progress."""
         return self._written("webhooks_replays", ReplayProgress)
 
     def _written(self, topic: str, kind: type[Any]) -> list[Any]:
@@ -161,7 +161,7 @@ async def test_a_kafka_that_takes_nothing_is_waited_for_and_nothing_is_left_out(
 
 
 def tried(event_id: str, error: str | None) -> WebhookAttempt:
-    """What came of an attempt."""
+    """Return the outcome of an attempt."""
     return WebhookAttempt(
         endpoint="acme/crm",
         event_id=event_id,

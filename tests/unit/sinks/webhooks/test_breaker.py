@@ -15,7 +15,7 @@ def opened(at: float = 0.0, longest_rest: float = LONGEST_REST) -> Breaker:
 
 
 def rest(breaker: Breaker, start: float) -> float:
-    """How long an open breaker gives no probe, in tenths of a second."""
+    """Return how long an open breaker allows no probe, in tenths of a second."""
     tenths = 0
     while not breaker.take_probe(start + tenths / 10):
         tenths += 1

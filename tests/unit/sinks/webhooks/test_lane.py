@@ -26,7 +26,7 @@ TIMEOUT = Outcome(error_class="timeout")
 
 
 class Owner:
-    """Writes down what a lane reports, and knows the lane, its clock and its receiver."""
+    """Records a lane's reports, and knows the lane, its clock, and its receiver."""
 
     def __init__(self, cap: int = 16, post: Post | None = None, **config: Any) -> None:
         self.clock = MovedClock()
@@ -75,13 +75,13 @@ class Owner:
         return answers
 
     async def stall(self, seconds: float) -> None:
-        """Let time pass in which the process stands still."""
+        """Let time pass in which the process is frozen."""
         await settled()
         self.stood_still += seconds
         await self.clock.move(seconds)
 
     async def open_breaker_with_queue(self, length: int) -> list[str]:
-        """Let the breaker open while so many wait, and stop at the first that are turned down."""
+        """Open the breaker while this many wait, and stop at the first that are rejected."""
         await self.offer(*[f"{chr(97 + n)}1" for n in range(16)])
         waiting = [f"w{number}" for number in range(length)]
         for each in waiting:

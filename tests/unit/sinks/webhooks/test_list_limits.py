@@ -21,7 +21,7 @@ def delivery(list_number: str | None = LIST) -> Delivery:
 
 
 def passed(limits: ListLimits, seconds: float, each: Delivery) -> int:
-    """How many of 100 a second pass."""
+    """Return how many of 100 per second pass."""
     return sum(not limits.refuses(each, step / 100) for step in range(round(seconds * 100)))
 
 

@@ -12,7 +12,7 @@ from sinks.webhooks.loop_lag import TICK, LoopLag
 
 
 async def _held(seconds: float) -> tuple[float, float]:
-    """What is seen of a stall in the turn after it, and some ticks later."""
+    """Return what is measured of a stall in the next turn, and some ticks later."""
     lag = LoopLag()
     before = lag()
     await asyncio.sleep(2 * TICK)

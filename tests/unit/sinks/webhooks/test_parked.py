@@ -21,7 +21,7 @@ PLACE = SimpleNamespace(topic=CATALOGUE["webhooks_parked"].name, partition=0)
 
 
 class Waiting:
-    """A parked tier that holds some webhooks, all of them due."""
+    """A parked tier with some webhooks, all of them due."""
 
     def __init__(self, *endpoints: str, paused: set[str], parked_at: int | None = START - 1) -> None:
         self.kafka, self.clock, self.asked = MemoryKafka(), MovedClock(), list[tuple[str, int]]()

@@ -18,7 +18,7 @@ CRM = "acme/crm"
 
 
 class House:
-    """Pauses with everything around them."""
+    """Pauses with their whole environment."""
 
     def __init__(self) -> None:
         self.clock = MovedClock()

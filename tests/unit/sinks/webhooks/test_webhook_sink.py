@@ -48,7 +48,7 @@ LIST, OTHER_LIST = "+18005551234", "+18009999999"
 
 
 class House:
-    """A sink with everything around it."""
+    """A sink with its whole environment."""
 
     def __init__(self, delays: Sequence[str] = ("1m", "5m"), **settings: Any) -> None:
         self.clock = MovedClock()
