@@ -39,7 +39,9 @@ CHARSETS = {
 
 _charset = re.compile(r";\s*charset\s*=\s*[\"']?([A-Za-z0-9._:-]+)", re.I).search
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
-_MARK = "\ufeff"
+MARK = "\ufeff"
+"""The byte order mark as a character."""
+
 _UTF_16 = ("utf-16", "utf-16-be", "utf-16-le")
 
 
@@ -67,7 +69,7 @@ def is_utf_16(codec: str | None) -> bool:
 def decoded_body(body: bytes, content_type: str | None, errors: str = "replace") -> tuple[str, str]:
     """Return the body as text without a byte order mark, and the codec of the percent-escapes in a form."""
     codec = codec_of(body, content_type) or "utf-8"
-    return body.decode(codec, errors).removeprefix(_MARK), "utf-8" if is_utf_16(codec) else codec
+    return body.decode(codec, errors).removeprefix(MARK), "utf-8" if is_utf_16(codec) else codec
 
 
 def utf8_body(source: Source) -> bytes:
@@ -77,7 +79,7 @@ def utf8_body(source: Source) -> bytes:
         return source.body
     if codec == "utf-8":
         return source.body.removeprefix(_BYTE_ORDER_MARKS[0][0])
-    return source.body.decode(codec, "replace").removeprefix(_MARK).encode("utf-8", "replace")
+    return source.body.decode(codec, "replace").removeprefix(MARK).encode("utf-8", "replace")
 
 
 def is_xml(source: Source) -> bool:

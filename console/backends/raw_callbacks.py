@@ -11,6 +11,7 @@ from bus.reading.outside import TopicPartition, value_at
 from bus.settings import BusSettings
 from console.errors import ApiError, not_available, not_found
 from console.queries.rows import At
+from providers.bodies import MARK, codec_of
 from schemas.codec import Codec, CodecError
 from schemas.records import RawCallback
 
@@ -25,6 +26,9 @@ SHOWN_BYTES = 64 << 10
 
 FETCH_BYTES = 64 << 10
 """The broker sends at least one whole batch of records, and no second one."""
+
+_REPLACED = "\ufffd"
+"""What stands for bytes that are none of a charset."""
 
 
 class RawCallbacks(Protocol):
@@ -86,7 +90,7 @@ async def shown_callback(raw: RawCallbacks, account: str, topic: str, partition:
     callback = await raw.read(topic, partition, offset) if 0 <= offset < 2**63 and 0 <= partition < 2**31 else None
     if callback is None or callback.account != account:
         raise no_longer()
-    body, encoding = as_text(callback.body)
+    body, encoding = as_text(callback.body, callback.content_type)
     return ShownCallback(
         provider=callback.provider,
         method=callback.method,
@@ -107,9 +111,15 @@ def no_longer() -> ApiError:
     return not_found("Kafka has no callback of this account at this position, or has deleted it (after 7 days).")
 
 
-def as_text(body: bytes) -> tuple[str, str]:
-    """Return the beginning of a body as text, and its encoding: `utf-8`, or `hex` if it is not text."""
+def as_text(body: bytes, content_type: str | None = None) -> tuple[str, str]:
+    """Return the beginning of a body as text, and its encoding, by byte order mark or content type, or else `utf-8`;
+    `hex` if it is not text."""
     head = body[:SHOWN_BYTES]
+    codec = codec_of(head, content_type) or "utf-8"
+    if codec != "utf-8":
+        text = head.decode(codec, "replace").removeprefix(MARK).rstrip(_REPLACED)
+        return (text, codec) if _REPLACED not in text and _is_shown(text) else (head.hex(), "hex")
+    head = head.removeprefix(MARK.encode())
     # A character cut in two is dropped.
     for end in range(len(head), max(len(head) - 4, -1), -1):
         try:
@@ -118,7 +128,11 @@ def as_text(body: bytes) -> tuple[str, str]:
             if len(body) <= SHOWN_BYTES:
                 break
             continue
-        if all(character.isprintable() or character in "\t\r\n" for character in text):
+        if _is_shown(text):
             return text, "utf-8"
         break
     return head.hex(), "hex"
+
+
+def _is_shown(text: str) -> bool:
+    return all(character.isprintable() or character in "\t\r\n" for character in text)

@@ -191,3 +191,18 @@ async def test_a_raw_body_is_escaped_on_its_page(api: Api) -> None:
 )
 def test_a_body_is_text_or_hex_and_cut(body: bytes, shown: tuple[str, str]) -> None:
     assert as_text(body) == shown
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "shown"),
+    [
+        ("é".encode("utf-8-sig"), None, ("é", "utf-8")),
+        ("é".encode("utf-16"), "application/json", ("é", "utf-16-le")),
+        ("é".encode("latin-1"), "text/plain; charset=iso-8859-1", ("é", "iso-8859-1")),
+        (b"\x00\x01", "text/plain; charset=iso-8859-1", ("0001", "hex")),
+        (b"\xff\xfe" + "é".encode("utf-16-le") * SHOWN_BYTES, None, ("é" * (SHOWN_BYTES // 2 - 1), "utf-16-le")),
+        (b"\xff\xfe\x00\xd8\x41\x00", None, ("fffe00d84100", "hex")),
+    ],
+)
+def test_a_body_is_shown_in_its_own_charset(body: bytes, content_type: str | None, shown: tuple[str, str]) -> None:
+    assert as_text(body, content_type) == shown
