@@ -10,6 +10,7 @@ from urllib.parse import unquote, unquote_plus
 from providers import PROVIDERS
 from providers.bodies import codec_of, is_utf_16
 from providers.pasted import repaired
+from providers.proof import basic_pair
 
 PROOF_HEADERS = frozenset({"authorization", "proxy-authorization"}).union(
     *(provider.proof_headers for provider in PROVIDERS.values())
@@ -92,10 +93,10 @@ def storable_headers(
 def _proofs(headers: Mapping[str, str], own: str) -> Iterator[str]:
     """Return the secrets in headers that prove something. Cookies prove nothing here."""
     for name in (*PROOF_HEADERS, own):
-        # Without a scheme, such as Basic.
-        secret = headers[name].rpartition(" ")[2] if name in headers else ""
-        if len(secret) >= LEAST_SECRET:
-            yield secret
+        value = headers.get(name, "")
+        # Without a scheme; of Basic, also the password, which a URL may hold before its host.
+        secrets = value.rpartition(" ")[2], (basic_pair(value) or "").partition(":")[2]
+        yield from (secret for secret in secrets if len(secret) >= LEAST_SECRET)
 
 
 def _holds(value: str, secrets: list[str]) -> bool:

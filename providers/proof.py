@@ -64,7 +64,7 @@ def require_basic(request: CallbackRequest, credentials: Mapping[str, str]) -> N
     """
     username, passwords = _pair(credentials, "username", "password")
     if username:
-        given = _basic(request.headers.get("authorization"))
+        given = basic_pair(request.headers.get("authorization"))
         _require(given, [f"{username}:{password}" for password in passwords], "HTTP Basic")
 
 
@@ -125,7 +125,7 @@ def _pair(credentials: Mapping[str, str], name: str, secret: str) -> tuple[str, 
     return one, secrets
 
 
-def _basic(header: str | None) -> str | None:
+def basic_pair(header: str | None) -> str | None:
     """Return `user:password` of an Authorization header: "" if it holds none, None without the header."""
     if header is None:
         return None

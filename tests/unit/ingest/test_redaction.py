@@ -110,6 +110,11 @@ def test_a_header_that_repeats_a_proof_is_left_out(proof: str, value: str) -> No
     assert storable_headers(headers, {"header_name": "X-Own"}) == {"user-agent": "Infobip"}
 
 
+def test_a_url_with_the_password_of_basic_authentication_is_left_out() -> None:
+    headers = {"authorization": "Basic bWU6aHVudGVyMg==", "referer": "https://me:hunter2@sms.example.com/"}
+    assert storable_headers(headers, {}) == {}
+
+
 def test_a_secret_that_stands_there_twice_is_one() -> None:
     assert secrets_of_url([("secret", "a"), ("token", "a"), ("key", "b"), ("secret", "a")], "a") == ["a", "b"]
 
