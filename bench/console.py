@@ -310,7 +310,7 @@ def _fill(engine: Engine, table: Table, count: int, columns: dict[str, str]) -> 
 
 
 def _count(engine: Engine) -> None:
-    """Return hourly counts of 400 days: two lists, two providers, three states."""
+    """Write hourly counts of 400 days: two lists, two providers, three states."""
     hour = 3_600_000
     rows = [
         {

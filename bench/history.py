@@ -34,7 +34,7 @@ COLUMNS = ("what", "cpu s", "clock s", "memory MB", "file MB")
 
 
 async def fill(settings: BusSettings, records: int) -> None:
-    """Return delivery events of 50,000 recipients, with the headers that streams writes."""
+    """Write delivery events of 50,000 recipients, with the headers that streams writes."""
     model = sample("DeliveryEvent")
     assert isinstance(model, DeliveryEvent)
     codec, topic = Codec(FolderRegistry()), settings.catalogue["delivery"].name

@@ -51,7 +51,7 @@ class Fault:
 
 
 class Faults:
-    """Return the fault armed for this process."""
+    """The fault armed for this process."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -43,7 +43,7 @@ def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 
 
 def post(cluster: Cluster, message_id: str, to: str, name: str) -> None:
-    """Return a report from Infobip."""
+    """Post a report from Infobip."""
     group = 3 if name.startswith("DELIVERED") else 2
     body = {"messageId": message_id, "to": to, "status": {"groupId": group, "name": name},
             "doneAt": "2026-11-20T10:15:01.000+0000"}  # fmt: skip

@@ -35,7 +35,7 @@ def base() -> Iterator[str]:
 
 
 class Complaints(list[str]):
-    """Return the browser's complaints about a page: script errors, and refusals by the page's policy."""
+    """The browser's complaints about a page: script errors, and refusals by the page's policy."""
 
     def of(self, page: Page) -> None:
         page.on("console", lambda message: self.append(message.text) if message.type == "error" else None)

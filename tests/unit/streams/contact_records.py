@@ -14,7 +14,7 @@ START_OF_DAY = 1_705_276_800_000
 
 
 class Report(NamedTuple):
-    """What a receipt says, without the message and the time."""
+    """A receipt's content, without the message and the time."""
 
     status: str
     detail: str
@@ -50,8 +50,9 @@ def receipt(
     from_: str | None = LIST,
     **fields: Any,
 ) -> Receipt:
-    """A receipt that is received a second after what it reports, unless `received_at` says otherwise; `fields` are any
-    others."""
+    """Return a receipt received a second after what it reports, unless `received_at` is given; `fields` are any
+    others.
+    """
     if received_at is None:
         received_at = (occurred_at or 0) + 1_000
     said: dict[str, Any] = {
@@ -88,7 +89,7 @@ def inbound(
     from_: str = NUMBER,
     received_at: int | None = None,
 ) -> InboundMessage:
-    """A message of the contact to the list, received a second after it was written, unless `received_at` says."""
+    """Return a contact's message to the list, received a second after it was written, unless `received_at` is given."""
     return InboundMessage(
         event_id=f"evt_{id}_{occurred_at}",
         account=ACCOUNT,

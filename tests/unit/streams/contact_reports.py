@@ -23,7 +23,7 @@ NOTHING_KNOWN = MessageRow(since=0)
 
 
 class Known(NamedTuple):
-    """What is known of a contact and its messages (by name), and the events of the last receipt."""
+    """The state of a contact and its messages (by name), and the events of the last receipt."""
 
     row: ContactRow
     messages: Mapping[str, MessageRow] = {}
@@ -37,7 +37,7 @@ def report(
     list_number: str | None = LIST,
     threshold: int = 3,
 ) -> Known:
-    """What is known after a receipt. `message` is the registered one."""
+    """Return the state after a receipt. `message` is the registered one."""
     row, messages = (known.row, known.messages) if isinstance(known, Known) else (known, {})
     name = message_name(receipt.provider, receipt.provider_message_id)
     before = messages.get(name, NOTHING_KNOWN)
@@ -56,5 +56,5 @@ def report(
 
 
 def order(row: ContactRow | None, command: ContactCommand) -> Told:
-    """What an order does that Kafka got when it was given."""
+    """Return the effect of an order that Kafka received when it was given."""
     return apply_command(row, command, command.issued_at)

@@ -13,14 +13,14 @@ from streams.rules.standing import Place, Rows, says, told
 
 
 class Told(NamedTuple):
-    """The row after a record, and everything that is told, in order."""
+    """The row after a record, and everything that is sent, in order."""
 
     row: ContactRow
     events: tuple[Event | ContactState, ...]
 
 
 def with_what_is_told(row: ContactRow | None, outcome: ContactChange, account: str, listed: str, number: str) -> Told:
-    """An outcome with what the stage tells of it, where nothing is known of the number for the whole account."""
+    """Return an outcome with what the stage sends about it, without an account-wide record of the number."""
     cause, after = outcome.cause, outcome.row
     if cause is None or says(row) == says(after):
         return Told(after, outcome.events)
@@ -31,7 +31,7 @@ def with_what_is_told(row: ContactRow | None, outcome: ContactChange, account: s
 
 
 def apply_inbound(row: ContactRow | None, inbound: InboundMessage, list_number: str, words: OptOutWords) -> Told:
-    """What a reply to a list does."""
+    """Return the effect of a reply to a list."""
     reading = read_reply(inbound, words)
     if is_reassigned(inbound):
         outcome = apply_reassigned(row, inbound, ())
@@ -43,6 +43,6 @@ def apply_inbound(row: ContactRow | None, inbound: InboundMessage, list_number: 
 
 
 def apply_command(row: ContactRow | None, command: ContactCommand, at: int) -> Told:
-    """What an order about a contact of a list does that Kafka got at this time (ms)."""
+    """Return the effect of an order about a contact of a list that Kafka received at this time (ms)."""
     outcome = _apply_command(row, command, at)
     return with_what_is_told(row, outcome, command.account, command.list_number, command.phone_number)

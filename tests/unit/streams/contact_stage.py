@@ -54,12 +54,14 @@ T = TypeVar("T")
 
 
 def to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """The end of a coroutine. `RUNNER.run` also arms Ctrl-C each time, which takes as long as what the stage does."""
+    """Run a coroutine to its end. `RUNNER.run` also sets up Ctrl-C each time, which takes as long as the stage's
+    work.
+    """
     return RUNNER.get_loop().run_until_complete(work)
 
 
 class Stage:
-    """Takes records, a batch each, and gives what they lead to, in order. The clock starts with the day."""
+    """Processes records, one per batch, and returns their results, in order. The clock starts with the day."""
 
     def __init__(self, *configs: Config) -> None:
         self.kafka = MemoryKafka()
@@ -75,7 +77,7 @@ class Stage:
         self.restart()
 
     def restart(self) -> None:
-        """End the worker and start it again."""
+        """Restart the worker."""
         waiting = DueRows(lambda value: due_at(value, int(WAIT * 1000)), clock=self._clock)
         self._contacts = Contacts(
             CODEC,
@@ -97,7 +99,7 @@ class Stage:
             to_the_end(table.claim([ledger(generation=self.generation)]))
 
     def lose_disk(self) -> None:
-        """Start with empty stores: everything comes from the changelogs."""
+        """Start with empty stores: everything is restored from the changelogs."""
         self._stores = {"contacts": {}, "messages": {}, "brakes": {}}
         self.restart()
 
@@ -115,7 +117,9 @@ class Stage:
         return self._sent_since(before)
 
     def crash_on(self, record: Record, refusing: str) -> list[Record]:
-        """Apply a record while a table's changelog takes nothing, then start again: what was sent before is out."""
+        """Apply a record while a table's changelog accepts nothing, then restart: whatever was sent before stays
+        sent.
+        """
         self.kafka.refusing = {f"changelog-{refusing}"}
         before = len(self.kafka.sent)
         try:
@@ -127,7 +131,7 @@ class Stage:
         return self._sent_since(before)
 
     def tick(self, seconds: float = 0.0) -> list[Record]:
-        """Let time pass, then let happen what is due; returns what was sent."""
+        """Let time pass, then run whatever is due; returns what was sent."""
         self._seconds += seconds
         before = len(self.kafka.sent)
         batch = self._batch()
@@ -136,12 +140,14 @@ class Stage:
         return self._sent_since(before)
 
     def contact(self, number: str, list_number: str = LIST, account: str = ACCOUNT) -> ContactRow:
-        """The row of a contact; of one that nothing is known of, an empty one."""
+        """Return a contact's row; an empty one if nothing is known."""
         value = self._contacts.tables.contacts.get(0, f"{account}:{list_number}:{number}".encode())[1]
         return ContactRow(since=0) if value is None else from_bytes(value)
 
     def state(self, number: str, list_number: str = LIST, account: str = ACCOUNT) -> ContactState:
-        """Who may be texted as everybody reads it: the published state of a contact, held against the account's."""
+        """Return whether a contact may be texted, as every reader sees it: by its published state and the account-wide
+        one.
+        """
         newest = {each.key: each.value for each in self.kafka.sent if each.topic == CATALOGUE["contacts"].name}
         own, whole = (newest.get(contact_key(account, each, number).encode()) for each in (list_number, WHOLE_ACCOUNT))
         recorded = None if own is None else CODEC.decode_as(ContactState, own)
@@ -154,7 +160,7 @@ class Stage:
             self._view.put(config)
 
     def holds(self, text: str) -> list[bytes]:
-        """Everything in the stores of the tables in which a text stands, keys and indexes too."""
+        """Return everything in the tables' stores that contains a text, including keys and indexes."""
         stores = [store for table in self._stores.values() for store in table.values()]
         return [key + value for store in stores for key, value in store.own_items(b"") if text.encode() in key + value]
 
@@ -183,13 +189,13 @@ class Stage:
         return self._sent_since(before)
 
     def write_over(self, contact: bytes, version: int, value: bytes | None) -> None:
-        """Let a worker without right to it write a contact's row to the changelog, or delete it."""
+        """Let a worker that no longer owns it write a contact's row to the changelog, or delete it."""
         row = None if value is None else pack(version, value)
         headers = [version_header(version)] if value is None else None
         to_the_end(self.kafka.send("changelog-contacts", row, key=contact, partition=0, headers=headers))
 
     def repair(self) -> list[Record]:
-        """Notice what was written over, and write it again; returns what was sent."""
+        """Detect what was overwritten, and write it again; returns what was sent."""
         before = len(self.kafka.sent)
         batch = self._batch()
         for stale in to_the_end(self._contacts.tables.contacts.look_again(self.kafka.end_offsets)):

@@ -42,7 +42,7 @@ in_json = in_forms | st.sampled_from(OTHER)
 
 
 def extreme(raw: RawCallback) -> st.SearchStrategy[RawCallback]:
-    """The callback with some of its values replaced."""
+    """Return the callback with some of its values replaced."""
     head = raw.body.lstrip()[:1]
     if head in (b"{", b"["):
         value = orjson.loads(raw.body)
@@ -82,7 +82,7 @@ def _xml(body: bytes, values: list[str]) -> str:
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> Any:
-    """Paths of all values that stand in another, the outer before the inner."""
+    """Return the paths of all nested values, outer before inner."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, each in inner:
         yield (*path, key)

@@ -40,7 +40,7 @@ OLD: list[Record] = [
 
 @pytest.fixture(params=[REGISTERING, NOT_REGISTERING], ids=["registering", "not registering"])
 def erased(request: pytest.FixtureRequest) -> Stage:
-    """A stage of which the number was erased."""
+    """Return a stage from which the number was erased."""
     stage = Stage(request.param, ONE_LIST)
     stage.apply(receipt("m0", ABSENT, 500), *ERASURE)
     return stage

@@ -53,7 +53,7 @@ def number(n: int) -> str:
 
 
 def dead(*numbers: int, at: int = 0, report: Report = UNKNOWN_NUMBER, from_: str | None = LIST) -> list[Receipt]:
-    """A report for each number, a millisecond after the other, that the number does not exist."""
+    """Return a report for each number that it does not exist, a millisecond apart."""
     return [receipt(f"m{n}", report, at + n, to=number(n), from_=from_) for n in numbers]
 
 
@@ -66,7 +66,7 @@ def decision(order: str, at: int = 1_000, list_number: str = LIST) -> ContactCom
 
 
 def settle(stage: Stage) -> list[Record]:
-    """Let what was decided be carried out; returns what was sent."""
+    """Carry out the decision; returns what was sent."""
     return [event for _ in range(4) for event in stage.tick(1.0)]
 
 
@@ -75,7 +75,7 @@ def told(events: Sequence[Record], kind: type) -> list[Record]:
 
 
 def standing(stage: Stage, *numbers: int, list_number: str = LIST) -> str:
-    """Of each number: active (a), removed (r) or held (h)."""
+    """Return each number's state: active (a), removed (r), or held (h)."""
     states = [stage.state(number(n), list_number) for n in numbers]
     return "".join("a" if state.active else "h" if state.held else "r" for state in states)
 

@@ -1,5 +1,5 @@
-"""Brakes over random histories: reports, wishes, orders and decisions in any order and more than once, with restarts,
-lost disks, crashes in the middle of a write, and decisions that are carried out bit by bit.
+"""Brakes over random histories: reports, wishes, orders, and decisions in any order and more than once, with restarts,
+lost disks, crashes in the middle of a write, and decisions that are carried out in batches.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ CRASHES = st.sampled_from([None, None, None, "contacts", "messages", "brakes"])
 
 
 class Histories(RuleBasedStateMachine):
-    """One list of which two contacts may go in an hour."""
+    """One list from which two contacts may be removed in an hour."""
 
     seen = Bundle("seen")
 
@@ -140,7 +140,7 @@ class Histories(RuleBasedStateMachine):
             assert not self.stage.contact(number).active
 
     def teardown(self) -> None:
-        """What was decided is carried out in the end, and nothing but what was held since is held."""
+        """In the end decisions are carried out, and only contacts held since then are held."""
         if not hasattr(self, "stage"):
             return
         self.time += 2_000
@@ -157,7 +157,7 @@ class Histories(RuleBasedStateMachine):
         return record
 
     def note(self, events: list[Record]) -> None:
-        """Take what is told as a customer does: an id that comes again is the same event."""
+        """Receive events like a customer: a repeated id is the same event."""
         for event in events:
             if isinstance(event, ContactState | ContactCommand | RemovalsHeld):
                 continue

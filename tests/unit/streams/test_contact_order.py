@@ -38,7 +38,7 @@ Change = Receipt | InboundMessage | ContactCommand
 
 
 def apply(known: Known, record: Change) -> Known:
-    """What is known after a record."""
+    """Return the state after a record."""
     if isinstance(record, Receipt):
         return report(known, record, None, LIST, THRESHOLD)
     if isinstance(record, InboundMessage):
@@ -49,7 +49,7 @@ def apply(known: Known, record: Change) -> Known:
 
 
 def run(records: Iterable[Change]) -> tuple[Known, list[Event | ContactState]]:
-    """What is known after some records, and all the events; the row is read from its bytes at each step."""
+    """Return the state after some records, and all events; the row is read from its bytes at each step."""
     known = Known(ContactRow(since=0))
     events: list[Event | ContactState] = []
     for record in records:
@@ -61,7 +61,7 @@ def run(records: Iterable[Change]) -> tuple[Known, list[Event | ContactState]]:
 
 @st.composite
 def receipts(draw: st.DrawFn) -> list[Receipt]:
-    """Receipts of a few messages. Some bear the same time, or one ahead of our clock, or none."""
+    """Receipts of a few messages. Some have the same time, one ahead of our clock, or none."""
     said = draw(st.lists(st.tuples(st.sampled_from("abcde"), st.sampled_from(REPORTS)), min_size=1, max_size=12))
     received = draw(st.permutations(range(1, len(said) + 1)))
     times = draw(st.lists(st.none() | st.integers(1, 16), min_size=len(said), max_size=len(said)))
@@ -73,7 +73,7 @@ def receipts(draw: st.DrawFn) -> list[Receipt]:
 
 @st.composite
 def arrivals(draw: st.DrawFn) -> tuple[list[Receipt], list[Receipt]]:
-    """Receipts, and the same ones as they arrive: in another order, some of them again."""
+    """Receipts, and the same ones as they arrive: in another order, some of them repeated."""
     sent = draw(receipts())
     again = draw(st.lists(st.sampled_from(sent), max_size=5))
     return sent, draw(st.permutations([*sent, *again]))
@@ -81,7 +81,7 @@ def arrivals(draw: st.DrawFn) -> tuple[list[Receipt], list[Receipt]]:
 
 @st.composite
 def changes(draw: st.DrawFn) -> list[Change]:
-    """Receipts, replies and orders about one contact, each with a time of its own, in any order."""
+    """Receipts, replies, and orders about one contact, each with its own time, in any order."""
     records: list[Change] = list(draw(receipts()))
     texts = draw(st.lists(st.sampled_from(["STOP", "START", "hello"]), max_size=5))
     orders = draw(st.lists(st.sampled_from(["remove", "restore"]), max_size=3))
@@ -92,7 +92,7 @@ def changes(draw: st.DrawFn) -> list[Change]:
 
 
 def last_word(sent: Iterable[Receipt]) -> dict[str, Receipt]:
-    """Of each message the report of the highest rank, among equals the latest, by its first receipt if need be."""
+    """Return each message's report of the highest rank, among equals the latest, if necessary by first receipt."""
     firsts: dict[object, Receipt] = {}
     for said in sorted(sent, key=lambda r: r.received_at):
         firsts.setdefault((said.provider_message_id, said.status_detail, said.final, said.occurred_at), said)

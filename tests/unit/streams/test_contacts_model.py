@@ -135,7 +135,7 @@ class Contact:
 
 @dataclass
 class Everywhere:
-    """What holds for a number on every list of the account, but for those on which it has come `back`."""
+    """A number's account-wide state, except for lists on which it was restored (`back`)."""
 
     out_for: str | None = None
     removed_at: int = 0
@@ -161,7 +161,9 @@ class Everywhere:
 
 @dataclass
 class Message:
-    """What is told of one message. `reports` are all that came, in order; `told` and `called_back` what must be out."""
+    """The events of one message. `reports` are all received ones, in order; `told` and `called_back` must have been
+    sent.
+    """
 
     reports: list[Receipt] = field(default_factory=list)
     registered: MessageSent | None = None
@@ -232,7 +234,7 @@ class Histories(RuleBasedStateMachine):
     @rule(target=seen, message=st.sampled_from(MESSAGES), report=st.sampled_from(REPORTS), age=AGES, ahead=AHEAD,
           crash=CRASHES)  # fmt: skip
     def report(self, message: str, report: Report, age: int, ahead: int, crash: str | None) -> Record:
-        """A report, of late or of a while ago. Those of every third message name no sender."""
+        """Send a report, recent or old. Those of every third message name no sender."""
         sender = list_of(message) if MESSAGES.index(message) % 3 else None
         at = self.a_time(age)
         record = receipt(message, report, at + ahead, received_at=at + 1, to=number_of(message), from_=sender)
@@ -240,7 +242,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(target=seen, message=st.sampled_from(MESSAGES), crash=CRASHES)
     def register(self, message: str, crash: str | None) -> Record:
-        """The message's registration; of two in three with a URL."""
+        """Send the message's registration; two in three have a URL."""
         url = URL if MESSAGES.index(message) % 3 else None
         record = message_sent(message, f"order-{message}", list_of(message), to=number_of(message), callback_url=url)
         return self.take(record, crash)
@@ -248,7 +250,7 @@ class Histories(RuleBasedStateMachine):
     @rule(target=seen, number=st.sampled_from(NUMBERS), to=st.sampled_from(sorted(LISTS)),
           text=st.sampled_from(["STOP", "START", "hello"]), age=AGES, ahead=AHEAD, crash=CRASHES)  # fmt: skip
     def reply(self, number: str, to: str, text: str, age: int, ahead: int, crash: str | None) -> Record:
-        """A reply, of late or of a while ago."""
+        """Send a reply, recent or old."""
         at = self.a_time(age)
         record = inbound(text, at + ahead, id=f"SM{at}", to=to, from_=number, received_at=at + 1)
         return self.take(record, crash)
@@ -256,7 +258,7 @@ class Histories(RuleBasedStateMachine):
     @rule(number=st.sampled_from(NUMBERS), of=st.sampled_from(sorted(LISTS)))
     @precondition(lambda self: self.campaigned < 2)  # each takes as long as all else that a history does
     def campaigns(self, number: str, of: str) -> None:
-        """More messages than any row would hold are on their way; they say nothing yet."""
+        """Register more messages than any row would hold; they have no reports yet."""
         self.campaigned += 1
         at = self.a_time(0)
         opened = [receipt(f"open-{at}-{n}", ACCEPTED, at, to=number, from_=of) for n in range(45)]
@@ -265,7 +267,7 @@ class Histories(RuleBasedStateMachine):
     @rule(target=seen, number=st.sampled_from(NUMBERS), of=st.sampled_from(sorted(LISTS)),
           order=st.sampled_from(["remove", "restore"]), age=AGES, ahead=AHEAD, crash=CRASHES)  # fmt: skip
     def order(self, number: str, of: str, order: str, age: int, ahead: int, crash: str | None) -> Record:
-        """An operator's order, from a console whose clock may be behind or ahead. Kafka tells when it got it."""
+        """Send an operator's order, from a console whose clock may be behind or ahead. Kafka's time counts."""
         record = command(order, self.a_time(age) + ahead, phone_number=number, list_number=of)
         self.stage.got_at[record.event_id] = START_OF_DAY + self.time * 1_000
         return self.take(record, crash)
@@ -274,17 +276,17 @@ class Histories(RuleBasedStateMachine):
 
     @rule(record=seen)
     def duplicate(self, record: Record) -> None:
-        """Whoever said it says it again."""
+        """Repeat an earlier record, as its sender may."""
         assert self.stage.apply(record) == []
 
     @rule(count=st.integers(1, 5))
     def replay(self, count: int) -> None:
-        """The last records are read again: their offsets were not committed."""
+        """Read the last records again: their offsets were not committed."""
         assert self.stage.apply(*self.history[-count:]) == []
 
     @rule(disk_is_lost=st.booleans())
     def restart(self, disk_is_lost: bool) -> None:
-        """The worker starts again, with its tables or without."""
+        """Restart the worker, with or without its tables."""
         if disk_is_lost:
             self.stage.lose_disk()
         else:
@@ -326,7 +328,7 @@ class Histories(RuleBasedStateMachine):
             assert [(e.event, e.reason_code) for e in events if isinstance(e, MessageCallback)] == model.called_back
 
     def a_time(self, age: int) -> int:
-        """A time that no other record has; of two records the later one may be the older."""
+        """Return a unique time; the later of two records may be the older."""
         self.time += 100
         return self.time * 1_000 - age * 150_000 + self.time // 100
 
@@ -394,7 +396,7 @@ class Histories(RuleBasedStateMachine):
             message.tell(report)
 
     def note(self, events: list[Record], again: list[Record]) -> None:
-        """Keep events by their ids. None comes twice, but for those that were out before a crash (`again`)."""
+        """Keep events by their ids. None is repeated, except for those sent before a crash (`again`)."""
         told = [event for event in events if not isinstance(event, ContactState)]
         self.states.update({event.contact: event for event in events if isinstance(event, ContactState)})
         ids = {event.event_id for event in told}  # type: ignore[union-attr]

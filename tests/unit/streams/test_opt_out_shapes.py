@@ -36,7 +36,7 @@ def posted(shape: Mapping[str, str]) -> RawCallback:
 
 
 def after(shape: Mapping[str, str]) -> ContactRow:
-    """The contact's row once the callback is applied to it."""
+    """Return the contact's row after the callback."""
     row = ContactRow(since=EARLIER)
     if before := shape.get("before"):
         row = ContactRow(since=EARLIER, active=False, reason=before, removed_at=EARLIER)
@@ -49,7 +49,7 @@ def after(shape: Mapping[str, str]) -> ContactRow:
 
 
 def effect(row: ContactRow, before: str | None) -> str:
-    """What became of a contact, in the words of the page."""
+    """Return the effect on a contact, in the page's words."""
     if not row.active and before is None:
         return f"removed, `{row.reason}`"
     if row.active and before is not None:
@@ -77,7 +77,7 @@ REMOVING = [shape for shape in SHAPES if shape["effect"].startswith("removed")]
 def test_whoever_says_it_in_whatever_shape_is_texted_no_more(
     shape: Mapping[str, str], subscriber: int, known: list[str]
 ) -> None:
-    """Whatever was known of the person before: on the account's list they are out."""
+    """Whatever was known about the person before, they are removed from the account's list."""
     national = f"212{subscriber}"
     written = {name: text.replace("5555550142", national) for name, text in shape.items()}
     stage = Stage(AccountConfig(id="acme", name="Acme"), ListConfig(account="acme", number=LIST))

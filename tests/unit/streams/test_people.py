@@ -44,7 +44,7 @@ TWO_LISTS = (ONE_LIST, ListConfig(account=ACCOUNT, number=OTHER_LIST))
 
 
 def pumped(stage: Stage, *records: Record) -> list[Record]:
-    """Apply records, and what streams tells itself because of them; returns what was sent."""
+    """Apply records, and the records that streams writes to itself because of them; returns what was sent."""
     told: list[Record] = []
     waiting = list(records)
     while waiting:
@@ -80,7 +80,7 @@ def published(stage: Stage, list_number: str, name: str) -> ContactState | None:
 
 
 def may_be_texted(stage: Stage, name: str, list_number: str = LIST) -> bool:
-    """As the console answers: what holds for a number holds for the id of the same person."""
+    """Answer like the console: a number's state also applies to an id of the same person."""
     whole = published(stage, WHOLE_ACCOUNT, name)
     number = None if whole is None else whole.known_as
     return stage.state(name, list_number).active and (number is None or stage.state(number, list_number).active)

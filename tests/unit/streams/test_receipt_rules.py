@@ -43,7 +43,7 @@ NAME = "infobip:m1"
 
 
 def after(*steps: tuple[str, Report, int | None], known: Known | None = None) -> Known:
-    """What is known after some receipts (message, report, time), with the events of the last one."""
+    """Return the state after some receipts (message, report, time), with the events of the last one."""
     known = known or Known(ContactRow(since=START_OF_DAY))
     for message, report, at in steps:
         known = apply_receipt(known, receipt(message, report, at), None, LIST, THRESHOLD)
@@ -127,7 +127,7 @@ class TestMessageState:
         )
 
     def test_the_newest_time_of_a_repeated_final_report_counts_for_corrections(self) -> None:
-        """Reports of 1, 2 and 3 o'clock end alike in every order."""
+        """Reports of 1, 2, and 3 o'clock lead to the same result in every order."""
         late_repeat = after(("m1", ABSENT, 1), ("m1", ABSENT, 3), ("m1", DELIVERED, 2))
         in_order = after(("m1", ABSENT, 1), ("m1", DELIVERED, 2), ("m1", ABSENT, 3))
         assert late_repeat.messages == in_order.messages

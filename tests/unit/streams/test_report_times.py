@@ -140,7 +140,9 @@ NOT_THE_LAST_WORD = [
 
 
 class TestRemovalByAReportThatIsNotTheLastWord:
-    """Who complained, opted out or has no such number is removed, whatever else is reported of the message."""
+    """A contact that complained, opted out, or has no valid number is removed, whatever else is reported of the
+    message.
+    """
 
     @staticmethod
     def pair(case: tuple[Report, int | None, Report, int | None]) -> tuple[Receipt, Receipt]:

@@ -33,7 +33,9 @@ TOPIC_OF = {Receipt: "receipts", InboundMessage: "inbound", LinkClick: "clicks"}
 
 
 def largest(item: Any, character: str) -> Any:
-    """An item whose every bounded text is as long as it may be. A number stays one: only so does it have a contact."""
+    """Return an item whose bounded texts all have their maximum length. Numbers stay numbers, so that they have
+    contacts.
+    """
     bounds = BOUNDS[type(item)]
     given = {field.name: getattr(item, field.name) for field in fields(item)}
     texts = {name: character * bound.characters for name, bound in bounds.items() if name not in ("to", "from_")}

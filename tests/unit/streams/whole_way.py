@@ -44,7 +44,7 @@ ENVELOPE = 4_096
 
 
 def normalized(raw: RawCallback) -> list[Record]:
-    """What a callback becomes: the items and the rejected."""
+    """Return the items and rejected records of a callback."""
     kafka = MemoryKafka()
     batch = kafka.batch([])
     normalize(batch, kafka.admitted("sms.raw", None, CODEC.encode(raw)), CODEC, UnknownCodes(lambda provider: None))
@@ -53,7 +53,7 @@ def normalized(raw: RawCallback) -> list[Record]:
 
 
 def of_contact(item: Receipt | InboundMessage | LinkClick) -> list[Record]:
-    """What the contacts stage makes of an item: reported twice, with its message before, between or after."""
+    """Return the contacts stage's results for an item: reported twice, with its message before, between, or after."""
     found: list[Record] = []
     number = item.from_ if isinstance(item, InboundMessage) else item.to
     message_id = item.provider_message_id
@@ -86,7 +86,7 @@ def of_click(item: Postback) -> list[Record]:
 
 
 def webhooks(event: Record) -> None:
-    """Every webhook that an event leads to, in every form that it may take."""
+    """Assert that every webhook that an event leads to fits, in every possible form."""
     deliveries = fan_out(event, ACCOUNTS, lambda size, count: Admission(ledger(), 0, size, count))
     for delivery in deliveries:
         task, headers, _, _ = waiting(delivery, Retry(Tier("1m", 60_000), 2), RECEIVED_AT, 4)
@@ -98,6 +98,6 @@ def webhooks(event: Record) -> None:
 
 
 def fits(record: Record, *topics: str) -> None:
-    """A record is no larger than these topics take (short names), with its key and its headers."""
+    """Assert that a record with its key and headers fits into these topics (short names)."""
     for topic in topics:
         assert len(CODEC.encode(record)) + ENVELOPE <= CATALOGUE[topic].max_message_bytes
