@@ -3,11 +3,14 @@
 Each is checked from time to time: while its endpoint is paused, it is rewritten to the end of its partition, so that it
 blocks nobody else's. Once the endpoint is resumed, they move to `webhooks_due` at a pace that leaves room there for
 others' retries.
+
+An endpoint may be resumed between the checks of two webhooks. If the first went to the end, the second follows it there
+and waits for its next turn, so that they keep their order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from bus.clock import Clock
@@ -40,20 +43,40 @@ class ParkedTier(DelayTier):
         super().__init__(settings.catalogue["webhooks_parked"], settings, producer, clock)
         self._delay_ms = parked(1, schedule).tier.delay_ms
         self._stays = stays
+        self._rounds: dict[tuple[int, bytes], int] = {}
+        """By partition and endpoint: when the first webhook that went to the end is due again. It comes before those
+        that are due earlier by their headers."""
+
+    async def let_go(self, revoked: Iterable[Any]) -> None:
+        """Finish the current release and forget the revoked partitions."""
+        gone = {tp.partition for tp in revoked}
+        await super().let_go(revoked)
+        self._rounds = {place: due_at for place, due_at in self._rounds.items() if place[0] not in gone}
 
     async def _write(self, records: list[Any]) -> float:
         due = []
         staying: list[Addressed] = []
         now, partitions = self._clock.now_ms(), await self._producer.partitions(self._topic.name)
         for record in records:
-            parked_at = TaskHeaders.decode(record.headers).parked_at
-            if parked_at is None or not self._stays((record.key or b"").decode("utf-8", "replace"), parked_at):
+            if not self._stays_here(record):
                 due.append(record)
                 continue
             due_at = now + jittered(self._delay_ms, record.partition, partitions)
+            self._rounds.setdefault((record.partition, record.key), due_at)
             headers = [(name, value) for name, value in record.headers if name != "due_at"]
             headers.append(("due_at", str(due_at).encode()))
             staying.append(Addressed(self._topic.name, record.value, record.key or b"", headers, record.partition))
         await self._producer.send_all(staying)
         await super()._write(due)
         return (len(records) - len(due)) / LOOKS_A_SECOND + len(due) / RESUMED_A_SECOND
+
+    def _stays_here(self, record: Any) -> bool:
+        headers, place = TaskHeaders.decode(record.headers), (record.partition, record.key)
+        if headers.parked_at is None:
+            return False
+        first = self._rounds.get(place)
+        if first is not None:
+            if (headers.due_at or 0) < first:
+                return True
+            del self._rounds[place]
+        return self._stays((record.key or b"").decode("utf-8", "replace"), headers.parked_at)

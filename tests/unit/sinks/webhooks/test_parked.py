@@ -27,6 +27,8 @@ class Waiting:
         self.kafka, self.clock, self.asked = MemoryKafka(), MovedClock(), list[tuple[str, int]]()
         settings = SinksSettings(bootstrap_servers="unused:9092")
 
+        self.paused = paused
+
         def stays(endpoint: str, since: int) -> bool:
             self.asked.append((endpoint, since))
             return endpoint in paused
@@ -34,7 +36,7 @@ class Waiting:
         schedule = schedule_of(("1m", "5m", "1h"))
         self.tier = ParkedTier(settings, schedule, self.kafka, self.clock, stays)  # type: ignore[arg-type]
         self.tier._consumer = self.consumer = self.kafka.reader()
-        headers = TaskHeaders(3, 1, START, "o", parked_at=parked_at).encode()
+        headers = self.held_headers = TaskHeaders(3, 1, START, "o", parked_at=parked_at).encode()
         held = [self.record(number, endpoint, headers) for number, endpoint in enumerate(endpoints)]
         self.tier._held[PLACE.topic, 0] = self.held = _held(held)
 
@@ -109,3 +111,30 @@ async def test_the_headers_of_the_event_stay() -> None:
     await waiting.tier._release()
     [sent] = waiting.kafka.sent
     assert header(sent.headers, "traceparent") == b"00-abc"
+
+
+async def test_an_endpoint_that_is_resumed_between_two_of_its_webhooks_gets_them_in_order() -> None:
+    waiting = Waiting(*["acme/crm"] * (CHUNK + 2), paused={"acme/crm"})
+    await waiting.tier._release()
+    waiting.paused.clear()
+    await waiting.tier._release()
+    assert waiting.written("webhooks_due") == []
+    parked = [record for record in waiting.kafka.sent if record.topic == PLACE.topic]
+    assert len(parked) == CHUNK + 2
+    again = [
+        SimpleNamespace(**vars(PLACE), offset=1_000 + n, key=b"acme/crm", value=record.value, headers=record.headers)
+        for n, record in enumerate(parked)
+    ]
+    waiting.tier._held[PLACE.topic, 0] = _held(again)
+    await waiting.tier._release()
+    await waiting.tier._release()
+    assert [event_id for event_id, _ in waiting.written("webhooks_due")] == [f"evt_{n}" for n in range(CHUNK + 2)]
+
+
+async def test_webhooks_that_no_earlier_one_stands_behind_go_on_at_once() -> None:
+    waiting = Waiting("acme/crm", "other/crm", paused={"acme/crm"})
+    await waiting.tier._release()
+    waiting.paused.clear()
+    waiting.tier._held["other", 0] = _held([waiting.record(2, "other/crm", waiting.held_headers)])
+    await waiting.tier._release()
+    assert [event_id for event_id, _ in waiting.written("webhooks_due")] == ["evt_1", "evt_2"]
