@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import math
 import random
 import shutil
 import time
@@ -23,7 +22,7 @@ from bus.embedded.broker import EmbeddedKafka, free_port
 from bus.settings import BusSettings
 from schemas.records import AccountConfig, ContactState, DeliveryEvent, EndpointConfig, ListConfig
 from tests.cluster import Cluster
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, Progress
 from tests.sink_house import until
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -153,11 +152,9 @@ CONFIGS = [
 
 
 async def _until_delivered(sender: Sender, receiver: Receiver, cluster: Cluster | None = None) -> None:
-    least, came_at = math.inf, time.monotonic()
+    progress = Progress()
     while missing := set(sender.stored) - receiver.delivered():
-        if len(missing) < least:
-            least, came_at = len(missing), time.monotonic()
-        assert time.monotonic() - came_at < PATIENCE, f"{least} webhooks are missing, such as {sorted(missing)[:5]}"
+        progress.look(len(missing), f"webhooks, such as {sorted(missing)[:5]}, are")
         if cluster is not None:
             cluster.revive()
         await asyncio.sleep(0.5)

@@ -6,7 +6,6 @@ Where CI is not set, a third of them. TRACKLY_TEST_REPORTS sets another number; 
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import random
 import time
@@ -24,7 +23,7 @@ from bus.settings import BusSettings
 from schemas.records import AccountConfig, ContactState, DeliveryEvent, ListConfig
 from tests.cluster import Cluster
 from tests.examples import examples
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, Progress
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(1_800)]
 
@@ -143,22 +142,18 @@ def _post(cluster: Cluster, reports: list[Report]) -> None:
 
 def _wait_for_events(admin: Admin, cluster: Cluster, count: float) -> None:
     name = cluster.settings.catalogue["delivery"].name
-    most, moved_at = -1, time.monotonic()
-    while (written := sum(admin.end_offsets(name).values())) < count:
-        if written > most:
-            most, moved_at = written, time.monotonic()
-        assert time.monotonic() - moved_at < PATIENCE, f"the workers stand still at {most} events"
+    progress = Progress()
+    while (missing := count - sum(admin.end_offsets(name).values())) > 0:
+        progress.look(missing, "events are")
         time.sleep(0.3)
 
 
 def _wait_until_read(admin: Admin, cluster: Cluster) -> None:
     """Wait until every input is fully read, twice in a row: the last records may lead to more."""
-    quiet, least, moved_at = 0, math.inf, time.monotonic()
+    quiet, progress = 0, Progress()
     while quiet < 2:
         left = sum(admin.lag(f"{cluster.settings.topic_prefix}trackly-streams").values())
         quiet = quiet + 1 if left == 0 else 0
-        if left < least:
-            least, moved_at = left, time.monotonic()
-        assert time.monotonic() - moved_at < PATIENCE, f"{left} records are not read"
+        progress.look(left, "unread records are")
         cluster.revive()
         time.sleep(0.5)

@@ -21,7 +21,7 @@ from sinks.webhooks import delay_tiers
 from sinks.webhooks.delay_tiers import DelayTiers
 from sinks.webhooks.retry import TaskHeaders
 from tests.clock import ShiftedClock
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, Progress
 from tests.sink_house import SECRET, Kafka, Receiver, delivered, endpoint, until
 
 pytestmark = [pytest.mark.broker]
@@ -150,7 +150,10 @@ async def test_kills_and_stops_lose_no_webhook(
         once = sum(1 for e in events if not receiver.of("/crm", e.event_id))
         return once + sum(1 for e in events if len(receiver.of("/flaky", e.event_id)) < 2)
 
-    await until(lambda: missing() == 0)
+    progress = Progress()
+    while left := missing():
+        progress.look(left, "webhooks are")
+        await asyncio.sleep(0.2)
     assert all(body == body_of(e) for e in events for _, _, body in receiver.of("/crm", e.event_id))
     await until(lambda: kafka.lag() == 0)
     assert kafka.read("webhooks_dead") == []
