@@ -91,6 +91,17 @@ READERS = (
     _go("github.com/segmentio/kafka-go", "segmentio"),
     _go("github.com/IBM/sarama", "sarama"),
     Reader(
+        "rdkafka",
+        "Rust",
+        "rust",
+        ("Cargo.toml", r'rdkafka = "(.+?)"'),
+        ("cargo", "cc", "make"),
+        (("cargo", "build", "--quiet", "--release", "--locked"),),
+        ("target/release/read",),
+        is_heavy=True,
+        made_of="**/*",
+    ),
+    Reader(
         "kafka-clients",
         "Java",
         "java",
