@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ second."""
 
 POLL_MS = 500
 """Milliseconds that an empty poll waits."""
+
+HIDDEN_EVERY = 2.0
+"""Seconds between checks whether a partition moved although no record came: a compacted one may end in offsets without
+a record."""
 
 FETCH_BYTES = 1 << 20
 """Fetch size in bytes per partition, and in total when the broker stops waiting; it bounds prefetching, together with
@@ -64,6 +69,7 @@ class Feed:
         self._begins_alone = begins_alone
         self._barriers: dict[TopicPartition, tuple[int, dict[Partition, int]]] = {}
         self._consumer: Any = None
+        self._look_at = 0.0
 
     async def start(self, stored: Mapping[Partition, tuple[str, int]]) -> None:
         """Continue where `stored` says: Kafka's topic id and an offset, by partition.
@@ -114,9 +120,12 @@ class Feed:
         records: list[Any] = []
         for partition, batch in fetched.items():
             records += await self._may_be_read(partition, self._bounded(partition, batch))
-        # A compacted partition may end in offsets without a record.
-        moved = {(tp.topic, tp.partition): await self._consumer.position(tp) for tp in self._consumer.assignment()}
-        return Poll(records, {tp: offset for tp, offset in moved.items() if offset != self.positions[tp]})
+        return Poll(records, await self._moved() if fetched or time.monotonic() >= self._look_at else {})
+
+    async def _moved(self) -> dict[Partition, int]:
+        self._look_at = time.monotonic() + HIDDEN_EVERY
+        found = {(tp.topic, tp.partition): await self._consumer.position(tp) for tp in self._consumer.assignment()}
+        return {partition: offset for partition, offset in found.items() if offset != self.positions[partition]}
 
     def moved_to(self, moved: Mapping[Partition, int]) -> None:
         """Note that everything before these offsets is written."""
