@@ -14,7 +14,7 @@ import pytest
 from bench.brokers import COUNT, ThreeBrokers
 from tests.broker.test_lossless import CONFIGS, Receiver, Sender
 from tests.cluster import Cluster
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, Progress
 
 pytestmark = [
     pytest.mark.broker,
@@ -97,10 +97,12 @@ class Running:
 
     async def check_ledger(self) -> None:
         """Assert that every callback answered 200 has its webhook."""
-        deadline = time.monotonic() + PATIENCE
+        progress = Progress()
         while missing := set(self._sender.stored) - self._receiver.delivered():
-            late = time.monotonic() > deadline
-            assert not late, f"{len(missing)} webhooks are missing\n{self._cluster.standstill()}"
+            try:
+                progress.look(len(missing), "webhooks are")
+            except AssertionError as error:
+                raise AssertionError(f"{error}\n{self._cluster.standstill()}") from None
             await asyncio.sleep(0.2)
 
 
@@ -121,7 +123,7 @@ async def running(brokers: ThreeBrokers, prefix: str, directory: Path) -> AsyncI
             await cluster.configure([*CONFIGS, receiver.endpoint()])
             cluster.start(*SERVICES)
             await asyncio.to_thread(cluster.wait_ready)
-            sender = Sender(cluster.ingest_port, rate=40)
+            sender = Sender(cluster.ingest_port, rate=20)
             sending = asyncio.create_task(sender.run())
             run = Running(brokers, cluster, sender, receiver)
             await run.delivered.next_move(time.monotonic(), PATIENCE)
