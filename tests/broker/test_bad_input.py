@@ -164,7 +164,8 @@ def rejected_since(cluster: Cluster, before: list[RejectedRecord], count: int, m
     [
         ("after-text", b"Invalid", ["not_json"]),
         ("after-nothing", b"", ["not_json"]),
-        ("after-utf16", "{}".encode("utf-16"), ["not_json"]),
+        ("after-utf16", "{}".encode("utf-16"), ["missing_field"]),
+        ("after-utf16-text", "Invalid".encode("utf-16"), ["not_json"]),
         ("after-utf8", b'{"results": [{"messageId": "\xff"}]}', ["not_json"]),
         ("after-array", b"[]", ["missing_field"]),
         ("after-other-key", b'{"deliveryReport": []}', ["missing_field"]),
