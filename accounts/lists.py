@@ -96,16 +96,19 @@ def list_of(report: Receipt | InboundMessage | LinkClick, message: MessageSent |
     """Return the list that a report belongs to.
 
     It is the registered message's list; or else the list with the provider's list id in `provider_list_ids`; or else
-    the list with the report's sender; or else, if the report names no sender, the account's only list. A reply for
-    which two of these are different lists is not certain: the person may have meant either.
+    the list with the report's sender; or else, if the report names no sender, the account's only list. A reply to
+    another list than its message's is not certain: the person may have meant either.
     """
     named = receivers_of(report) if message is None else (message.list_number,)
-    found = _lists_named(report, lists) if message is None else [lists.at(message.list_number)]
-    if message is not None and isinstance(report, InboundMessage):
-        found += _lists_named(report, lists)
-    known = [each for each in found if each is not None]
-    if known:
-        return Belonging(known[0], known[0], len(set(known)) == 1)
+    of_report = next((each for each in _lists_named(report, lists) if each is not None), None)
+    if message is not None:
+        of_reply = of_report if isinstance(report, InboundMessage) else None
+        found = lists.at(message.list_number) or of_reply
+        is_certain = of_reply in (None, found)
+    else:
+        found, is_certain = of_report, True
+    if found is not None:
+        return Belonging(found, found, is_certain)
     only = next(iter(lists.configs)) if len(lists.configs) == 1 else None
     if message is not None:
         return Belonging(message.list_number, only, False)

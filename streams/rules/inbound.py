@@ -93,9 +93,9 @@ def cause_of(inbound: InboundMessage, keyword: str | None = None, layer: str | N
     )
 
 
-def is_repeated(row: ContactRow | None, inbound: InboundMessage) -> bool:
-    """Whether the row has seen this reply before."""
-    return row is not None and _name(inbound) in row.inbound
+def is_repeated(row: ContactRow | None, inbound: InboundMessage, reason: str | None = None) -> bool:
+    """Whether the row has seen this reply before; with a reason for a removal, as one with this effect."""
+    return row is not None and _name(inbound, reason) in row.inbound
 
 
 def apply_opt_out(
@@ -106,11 +106,11 @@ def apply_opt_out(
     A repeated one does not undo a later consent. Only its time shows that: an id may be made from a message's content,
     or be that of the reply that a provider's notice is about.
     """
-    cause = cause_of(inbound, reading.keyword, reading.layer)
+    cause, reason = cause_of(inbound, reading.keyword, reading.layer), reading.reason or OPT_OUT
     before = row or ContactRow(since=cause.at)
-    if is_repeated(before, inbound) and cause.at < before.consented_at:
+    if is_repeated(before, inbound, reason) and cause.at < before.consented_at:
         return ContactChange(before)
-    after = replace(removed(_noted(before, inbound), reading.reason or OPT_OUT, cause.at), opted_out=True)
+    after = replace(removed(_noted(before, inbound, reason), reason, cause.at), opted_out=True)
     return ContactChange(after if receiver is None else stopped(after, receiver), cause=cause)
 
 
@@ -131,14 +131,16 @@ def apply_reply(
     return ContactChange(after, (_reply_event(inbound, list_name, cause, reading),), cause)
 
 
-def _name(inbound: InboundMessage) -> str:
-    return f"{inbound.provider}:{inbound.provider_message_id or inbound.event_id}"
+def _name(inbound: InboundMessage, reason: str | None = None) -> str:
+    name = f"{inbound.provider}:{inbound.provider_message_id or inbound.event_id}"
+    # A notice of an opt-out may have the id of a complaint, which outweighs a later START and so must count itself.
+    return name if reason is None or reason in RENEWABLE else f"{name}:{reason}"
 
 
-def _noted(row: ContactRow, inbound: InboundMessage) -> ContactRow:
-    if is_repeated(row, inbound):
+def _noted(row: ContactRow, inbound: InboundMessage, reason: str | None = None) -> ContactRow:
+    if is_repeated(row, inbound, reason):
         return row
-    return replace(row, inbound=(*row.inbound, _name(inbound))[-MAX_INBOUND:])
+    return replace(row, inbound=(*row.inbound, _name(inbound, reason))[-MAX_INBOUND:])
 
 
 def _reply_event(inbound: InboundMessage, list_number: str | None, cause: Cause, reading: Reading) -> ReplyEvent:

@@ -95,12 +95,14 @@ def time_of(report: InboundMessage | LinkClick) -> int:
 def removed(row: ContactRow, reason: str, at: int) -> ContactRow:
     """Return the row of a contact removed for this reason or a stronger one; this ends a hold.
 
-    A dated reason does not affect a contact that has consented since.
+    A dated reason does not affect a contact that has consented since. The first one that no START undoes also ends what
+    a START has brought back, even if it comes late.
     """
     if reason in DATED_REASONS and row.consented_at > at:
         return row
-    if at > row.removed_at:
-        row = replace(row, removed_at=at, except_lists=())
+    outweighs = reason not in RENEWABLE and not row.active and row.reason in RENEWABLE
+    if outweighs or at > row.removed_at:
+        row = replace(row, removed_at=max(at, row.removed_at), except_lists=())
     if row.active:
         reason = reason if row.held is None else stronger(reason, row.held.reason)
         return replace(row, active=False, reason=reason, since=at, held=None)

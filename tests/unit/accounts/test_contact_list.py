@@ -81,7 +81,12 @@ def test_an_address_of_two_lists_is_that_of_none() -> None:
 def test_the_registered_list_wins_over_the_sender() -> None:
     registered = message_sent("m1", list_number=BRAND)
     assert list_of(receipt("m1", DELIVERED, 1, from_=TOLL_FREE), registered, TWO) == certain(BRAND)
-    assert list_of(inbound("hi", to=TOLL_FREE, list_number=SHORT_CODE), registered, TWO) == certain(BRAND)
+    assert list_of(inbound("hi", to=None, list_number=SHORT_CODE), registered, TWO) == certain(BRAND)
+
+
+def test_a_reply_to_another_list_than_its_message_s_may_mean_either() -> None:
+    registered = message_sent("m1", list_number=BRAND)
+    assert list_of(inbound("hi", to=TOLL_FREE), registered, TWO) == Belonging(BRAND, BRAND, False)
 
 
 def test_a_message_registered_for_a_number_of_a_list_is_of_that_list() -> None:

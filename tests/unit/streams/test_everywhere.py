@@ -252,6 +252,19 @@ class TestComingBack:
         stage.apply(receipt("m1", report, 1, from_=None), inbound("START", 5_000))
         assert out(stage) == ALL
 
+    @pytest.mark.parametrize("report", [SPAM, UNKNOWN_NUMBER])
+    def test_is_undone_by_an_older_complaint_or_dead_number_that_comes_late(self, report: Report) -> None:
+        stage = stage_of(*TWO)
+        stage.apply(inbound("STOP", 3, id="SM1", to=AGENT), inbound("START", 5_000, id="SM2"))
+        stage.apply(receipt("m1", report, 2, from_=None))
+        assert out(stage) == ALL
+
+    def test_is_undone_by_a_complaint_with_the_id_of_an_opt_out_before_it(self) -> None:
+        stage = stage_of(*TWO)
+        stage.apply(inbound("STOP", 1, id="SM1"), inbound("START", 5, id="SM2"))
+        stage.apply(inbound("this is spam", 2, id="SM1"))
+        assert LIST in out(stage)
+
     def test_that_is_older_than_the_opt_out_brings_back_nothing(self) -> None:
         stage = stage_of(*TWO)
         stage.apply(inbound("STOP", 5, id="SM1", to=AGENT), inbound("START", 4, id="SM2"))
