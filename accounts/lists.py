@@ -100,13 +100,12 @@ def list_of(report: Receipt | InboundMessage | LinkClick, message: MessageSent |
     another list than its message's is not certain: the person may have meant either.
     """
     named = receivers_of(report) if message is None else (message.list_number,)
-    of_report = next((each for each in _lists_named(report, lists) if each is not None), None)
-    if message is not None:
-        of_reply = of_report if isinstance(report, InboundMessage) else None
+    if message is None:
+        found, is_certain = _list_named(report, lists), True
+    else:
+        of_reply = _list_named(report, lists) if isinstance(report, InboundMessage) else None
         found = lists.at(message.list_number) or of_reply
         is_certain = of_reply in (None, found)
-    else:
-        found, is_certain = of_report, True
     if found is not None:
         return Belonging(found, found, is_certain)
     only = next(iter(lists.configs)) if len(lists.configs) == 1 else None
@@ -124,10 +123,14 @@ def receivers_of(report: Receipt | InboundMessage | LinkClick) -> tuple[str, ...
     return tuple(each for each in (named, _sender_of(report)) if each)
 
 
-def _lists_named(report: Receipt | InboundMessage | LinkClick, lists: Lists) -> list[str | None]:
-    """Return the lists that a report itself names, in the order of `receivers_of`; None for one that is unknown."""
+def _list_named(report: Receipt | InboundMessage | LinkClick, lists: Lists) -> str | None:
+    """Return the first known list that a report itself names, in the order of `receivers_of`, or None."""
     by_id = getattr(report, "list_number", None)
-    return [lists.named(report.provider, LIST_ID if each == by_id else ADDRESS, each) for each in receivers_of(report)]
+    for each in receivers_of(report):
+        found = lists.named(report.provider, LIST_ID if each == by_id else ADDRESS, each)
+        if found is not None:
+            return found
+    return None
 
 
 def _sender_of(report: Receipt | InboundMessage | LinkClick) -> str | None:
