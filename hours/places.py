@@ -205,6 +205,12 @@ def clock_of(zone: str) -> tuple[timedelta | None, ...]:
 
 
 @cache
+def state_clocks(state: str) -> frozenset[tuple[timedelta | None, ...]]:
+    """Return the clocks of a state's zones."""
+    return frozenset(map(clock_of, state_zones(state)))
+
+
+@cache
 def _zone_names() -> frozenset[str]:
     return frozenset(available_timezones())
 

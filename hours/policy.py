@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
 from hours.openings import FOREVER, Opening, at_or_after, common, openings
-from hours.places import Given, Place, clock_of, place_of, state_zones, with_given
+from hours.places import Given, Place, clock_of, place_of, state_clocks, with_given
 from hours.rules import Rule
 
 ACCOUNT, CAP, NO_ZONE = "account", "account-cap", "no-time-zone"
@@ -160,8 +160,8 @@ def _zones_of(rule: Rule, place: Place) -> tuple[str, ...]:
         return ()
     if rule.state is None or place.states is not None:
         return place.zones
-    of_state = frozenset(map(clock_of, state_zones(rule.state)))
-    return tuple(zone for zone in place.zones if clock_of(zone) in of_state)
+    clocks = state_clocks(rule.state)
+    return tuple(zone for zone in place.zones if clock_of(zone) in clocks)
 
 
 def _forbidding(single: Sequence[tuple[Opening, ...]], at: int) -> str | None:
