@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import subprocess
 
 import pytest
 
-from tests.go_tools import CACHE
+from tests.go_tools import CACHE, alone
 
 DOWNLOAD_TIMEOUT = 120
 """Seconds."""
@@ -23,8 +22,7 @@ def debian_tool(name: str, package: str) -> str:
     folder = CACHE / "debian" / package
     folder.mkdir(parents=True, exist_ok=True)
     program = folder / "usr" / "bin" / name
-    with (CACHE / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(name):
         if not program.exists():
             script = f"apt-get download {package} && dpkg -x {package}_*.deb . && rm {package}_*.deb"
             try:

