@@ -13,6 +13,7 @@ from accounts.limits import LimitSettings
 from accounts.proxies import ProxySettings
 from accounts.urls import check_web_address
 from database.settings import DatabaseSettings
+from database.tags import TagSettings
 from inbound.settings import InboundSettings
 from operations.settings import PublicSettings
 from outbound.settings import OutboundSettings
@@ -21,10 +22,10 @@ _ORIGIN = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 
 
 class ConsoleSettings(
-    InboundSettings, OutboundSettings, DatabaseSettings, ProxySettings, PublicSettings, LimitSettings
+    InboundSettings, OutboundSettings, DatabaseSettings, TagSettings, ProxySettings, PublicSettings, LimitSettings
 ):
-    """Settings of the console besides those for Kafka, the database, requests to customers, ingest's address, and the
-    limits of accounts."""
+    """Settings of the console besides those for Kafka, the database, tags, requests to customers, ingest's address, and
+    the limits of accounts."""
 
     host: str = Field(
         default="127.0.0.1",

@@ -96,7 +96,7 @@ def _copy(connection: Connection, statement: str, rows: Iterable[Row]) -> None:
 
 
 def update(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Update columns of rows by `id`. All rows have the same columns, `id` first."""
+    """Update columns of rows by their first column, a key. All rows have the same columns."""
     if not rows:
         return
     names = list(rows[0])
@@ -104,13 +104,14 @@ def update(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
         arrays = ", ".join(f"%s::{_type(table, name)}[]" for name in names)
         given = ", ".join(f"{name} = v.{name}" for name in names[1:])
         statement = (
-            f"UPDATE {table.name} t SET {given} FROM unnest({arrays}) AS v({', '.join(names)}) WHERE t.id = v.id"  # noqa: S608
+            f"UPDATE {table.name} t SET {given} FROM unnest({arrays}) AS v({', '.join(names)})"  # noqa: S608
+            f" WHERE t.{names[0]} = v.{names[0]}"
         )
         connection.exec_driver_sql(statement, tuple([row[name] for row in rows] for name in names))
     else:
         given = ", ".join(f"{name} = ?" for name in names[1:])
-        statement = f"UPDATE {table.name} SET {given} WHERE id = ?"  # noqa: S608
-        connection.exec_driver_sql(statement, [(*list(row.values())[1:], row["id"]) for row in rows])
+        statement = f"UPDATE {table.name} SET {given} WHERE {names[0]} = ?"  # noqa: S608
+        connection.exec_driver_sql(statement, [(*list(row.values())[1:], row[names[0]]) for row in rows])
 
 
 def put(connection: Connection, table: Table, rows: Sequence[Row]) -> None:

@@ -104,18 +104,26 @@ messages = Table(
     Column("final", Boolean, nullable=False),
     _number("part_count", nullable=True),
     _number("registered_at", nullable=True),
-    _text("tag", nullable=True),
     _number("updated_at"),
+    _text("tags", nullable=True),
     UniqueConstraint("provider_message_id", "account", "provider", name="messages_identity"),
-    Index(
-        "messages_by_tag",
-        *("account", "tag", "updated_at", "id"),
-        sqlite_where=text("tag IS NOT NULL"),
-        postgresql_where=text("tag IS NOT NULL"),
-    ),
     Index("messages_by_message_id", "account", "message_id"),
     *_pages("messages", "updated_at", "status", "status_detail", "provider", "list_number", "number"),
     comment="The newest state of each message. `status` is `queued` until the first report.",
+)
+
+message_tags = Table(
+    "message_tags",
+    METADATA,
+    _number("message"),
+    _text("account"),
+    _text("name"),
+    _text("value"),
+    _number("updated_at"),
+    PrimaryKeyConstraint("message", "name"),
+    Index("message_tags_by_value", "account", "name", "value", "updated_at", "message"),
+    comment="Arguments by which messages are found. `message` is its id in `messages`, whose `tags` has all of them as"
+    " JSON; `updated_at` is the message's own, so that a page of a tag's messages is one range of one index.",
 )
 
 events = Table(

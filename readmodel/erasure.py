@@ -16,6 +16,7 @@ from database.tables import (
     dead_webhooks,
     events,
     evidence,
+    message_tags,
     messages,
     receipts,
     rejected,
@@ -74,6 +75,8 @@ def erase(connection: Connection, account: str, number: str) -> None:
     connection.execute(
         delete(dead_webhooks).where(dead_webhooks.c.account == account, dead_webhooks.c.number == number)
     )
+    sent = select(messages.c.id).where(messages.c.account == account, messages.c.number == number)
+    connection.execute(delete(message_tags).where(message_tags.c.message.in_(sent)))
     for table in OF_A_NUMBER:
         connection.execute(delete(table).where(table.c.account == account, table.c.number == number))
     # Items are the providers' own texts, which may contain a number without its plus.

@@ -27,7 +27,7 @@ _NO_REPORT = Report(QUEUED, "", "neutral", None, False)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageNews:
     """What one record says about a message; None where it says nothing. `registered_at` (ms): it is the
-    registration."""
+    registration. `tags`: the registration's, as JSON."""
 
     account: str
     provider: str
@@ -37,7 +37,7 @@ class MessageNews:
     list_number: str | None
     part_count: int | None
     registered_at: int | None = None
-    tag: str | None = None
+    tags: str | None = None
     report: Report | None = None
     at: int
 
@@ -56,7 +56,7 @@ def merged(row: Row | None, news: MessageNews) -> Row:
         after["list_number"] = news.list_number or row["list_number"]
     if news.registered_at is not None:
         after["registered_at"] = news.registered_at
-        after["tag"] = news.tag
+        after["tags"] = news.tags
     after["number"] = row["number"] or news.number
     after["part_count"] = row["part_count"] if news.part_count is None else news.part_count
     if news.report is not None:
@@ -76,8 +76,8 @@ def _first(news: MessageNews) -> Row:
         **_reported(news.report or _NO_REPORT),
         "part_count": news.part_count,
         "registered_at": news.registered_at,
-        "tag": news.tag,
         "updated_at": news.at,
+        "tags": news.tags,
     }
 
 

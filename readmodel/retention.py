@@ -19,6 +19,7 @@ from database.tables import (
     hourly_attempts,
     hourly_events,
     hourly_latencies,
+    message_tags,
     messages,
     minutely_events,
     receipts,
@@ -41,7 +42,7 @@ TIMES: Mapping[Table, str] = {
     evidence: "recorded_at",
     answers: "recorded_at",
 }
-"""Tables that are purged, and the column with a row's age."""
+"""Tables that are purged, and the column with a row's age. Tags go with their messages."""
 
 _BY_TIME_ALONE = (receipts, contact_changes, evidence, answers)
 """Tables with an index on time alone; the others have one on account and time."""
@@ -76,6 +77,10 @@ def purge(
         time, last = table.c[name], special.get(table, before)
         for part in _parts(connection, table):
             old = select(table.c.id).where(part, time < last).order_by(time).limit(most)
+            if table is messages:
+                # Of equal times, the same rows must be chosen twice.
+                old = old.order_by(table.c.id)
+                connection.execute(delete(message_tags).where(message_tags.c.message.in_(old)))
             gone = connection.execute(delete(table).where(table.c.id.in_(old))).rowcount
             if gone:
                 return gone

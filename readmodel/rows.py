@@ -30,6 +30,7 @@ from database.tables import (
 )
 from outbound.bodies import PublicEvent, body_of, contact_of, event_name
 from readmodel.messages import MessageNews, Report
+from readmodel.tags import tags_of
 from schemas.numbering import spellings
 from schemas.records import (
     CONFIRM,
@@ -67,13 +68,10 @@ ITEM_CHARACTERS = 4_000
 """Characters kept of a rejected item; Kafka has all of it."""
 
 
-TAG_ARGUMENT = "tag"
-
-
 class Place(NamedTuple):
     """A record's position on Kafka, its key, its time (ms), and the headers `source` and `version`.
 
-    `tag_argument` names the message argument that serves as its tag.
+    `tag_arguments` are the names of arguments of messages that serve as their tags.
     """
 
     topic: str
@@ -83,7 +81,7 @@ class Place(NamedTuple):
     key: bytes | None = None
     source: str | None = None
     version: int | None = None
-    tag_argument: str = TAG_ARGUMENT
+    tag_arguments: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.topic}/{self.partition}/{self.offset}"
@@ -237,7 +235,7 @@ def _message_sent(message: MessageSent, place: Place) -> Iterable[Change]:
         list_number=message.list_number,
         part_count=message.part_count,
         registered_at=place.timestamp,
-        tag=message.unique_args.get(place.tag_argument) or None,
+        tags=tags_of(message.unique_args, place.tag_arguments),
         at=place.at(message.sent_at),
     )
 

@@ -223,7 +223,7 @@ class ReadModel:
             record.key,
             None if source is None else source.decode("utf-8", "replace"),
             version_in(record.headers),
-            self._settings.tag_argument,
+            self._settings.tag_arguments,
         )
         try:
             if record.value is None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pydantic import Field
 
 from database.settings import DatabaseSettings
-from readmodel.rows import TAG_ARGUMENT
+from database.tags import TagSettings
 
 
-class ReadModelSettings(DatabaseSettings):
+class ReadModelSettings(DatabaseSettings, TagSettings):
     """Settings of the read model besides those for Kafka and for the database."""
 
     batch_records: int = Field(
@@ -42,14 +42,6 @@ class ReadModelSettings(DatabaseSettings):
         gt=0,
         validation_alias="TRACKLY_ANSWER_DAYS",
         description="Days that answers of checks are kept, for accounts that keep them as evidence.",
-    )
-    tag_argument: str = Field(
-        default=TAG_ARGUMENT,
-        min_length=1,
-        max_length=100,
-        validation_alias="TRACKLY_TAG_ARGUMENT",
-        description="Name of the argument in a message's `unique_args` by which deliveries can be found and"
-        " exported, such as campaign. Applies to messages registered from then on.",
     )
     host: str = Field(
         default="127.0.0.1",

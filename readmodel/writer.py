@@ -25,6 +25,7 @@ from database.tables import (
 from readmodel.erasure import erase
 from readmodel.messages import MessageNews, merged
 from readmodel.rows import Answered, Change, ContactNews, Count, Erasure, IfKnown, Latest, NewRow
+from readmodel.tags import write_tags
 
 T = TypeVar("T")
 
@@ -94,14 +95,16 @@ def _identity(table: Table) -> tuple[str, ...]:
 
 def _write_messages(connection: Connection, news: Sequence[MessageNews]) -> None:
     keys = [_message_key(each) for each in news]
-    rows: dict[Key, Row] = {
+    known: dict[Key, Row] = {
         tuple(row[name] for name in _IDENTITY): row for row in bulk.find(connection, messages, _IDENTITY, set(keys))
     }
+    rows = dict(known)
     for key, each in zip(keys, news, strict=True):
         rows[key] = merged(rows.get(key), each)
-    fitted = [fitting(messages, row) for row in rows.values()]
-    bulk.insert(connection, messages, [row for row in fitted if "id" not in row])
-    bulk.update(connection, messages, [row for row in fitted if "id" in row])
+    rows = {key: fitting(messages, row) for key, row in rows.items()}
+    bulk.insert(connection, messages, [row for row in rows.values() if "id" not in row])
+    bulk.update(connection, messages, [row for row in rows.values() if "id" in row])
+    write_tags(connection, _IDENTITY, known, rows)
 
 
 def _message_key(news: MessageNews) -> Key:

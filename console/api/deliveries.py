@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
+from sqlalchemy import Connection
 from starlette.responses import Response, StreamingResponse
 
 from console.access.callers import Supporter, TheCaller, TheParts
@@ -14,7 +17,9 @@ from console.access.visibility import Sight
 from console.api.lists import ListAnswer, answer
 from console.backends.raw_callbacks import ShownCallback, shown_callback
 from console.errors import not_found
+from console.parts import Parts
 from console.queries.deliveries import DeliveriesFilter, Delivery, deliveries
+from console.queries.paging import Page
 from console.queries.traces import Trace, trace
 from schemas.topics import Catalogue
 
@@ -32,7 +37,7 @@ async def list_deliveries(
 ) -> ListAnswer[Delivery]:
     """The latest state of each message, last changed first."""
     caller.check_search(wanted)
-    return answer(caller, await parts.reads(deliveries, caller.account, wanted))
+    return answer(caller, await parts.reads(deliveries_of(parts), caller.account, wanted))
 
 
 @router.get("/api/deliveries.csv", summary="Export deliveries", responses=CSV_RESPONSE, response_class=Response)
@@ -42,7 +47,7 @@ async def export_deliveries(
     """The same list as CSV, at most 100,000 rows. A text that a spreadsheet would interpret as a formula starts with
     `'`.
     """
-    return await csv_answer(parts.reads, deliveries, Delivery, caller, caller.account, wanted, "deliveries")
+    return await csv_answer(parts.reads, deliveries_of(parts), Delivery, caller, caller.account, wanted, "deliveries")
 
 
 @router.get("/api/deliveries/{provider}/{provider_message_id:path}", summary="Trace a message")
@@ -71,6 +76,11 @@ async def show_raw(
     """A provider's callback as it was received, without credentials. It is read from Kafka, which keeps it for 7
     days."""
     return await shown_callback(parts.raw, caller.account, topic, partition, offset)
+
+
+def deliveries_of(parts: Parts) -> Callable[[Connection, str, DeliveriesFilter], Page[Delivery]]:
+    """Return the query for a page of deliveries, with the tags of this installation."""
+    return partial(deliveries, tag_arguments=parts.settings.tag_arguments)
 
 
 def shown_trace(sight: Sight, found: Trace) -> Trace:

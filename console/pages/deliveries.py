@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
+from pydantic import model_validator
 from starlette.responses import Response
 
 from console.access.callers import TheParts
 from console.access.csv_export import csv_answer
-from console.api.deliveries import shown_trace
+from console.api.deliveries import deliveries_of, shown_trace
 from console.backends.raw_callbacks import shown_callback
 from console.pages.shell import page
 from console.pages.visitor import Supporter, TheVisitor
-from console.queries.deliveries import DeliveriesFilter, Delivery, deliveries
+from console.queries.deliveries import DeliveriesFilter, Delivery
 from console.queries.traces import trace
 from providers import PROVIDERS
 
@@ -22,13 +23,36 @@ router = APIRouter(prefix="/accounts/{account}")
 STATUSES = ("queued", "pending", "delivered", "undeliverable", "expired", "rejected")
 
 
+TAG_FIELD = "tag."
+"""What the form's fields of tags begin with; the argument's name follows."""
+
+
+class DeliveriesForm(DeliveriesFilter):
+    """The filter as the page's form sends it, with a field for each tag."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_tags(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        fields = {name: value for name, value in values.items() if not name.startswith(TAG_FIELD)}
+        tags = [
+            f"{name.removeprefix(TAG_FIELD)}:{each}"
+            for name, value in values.items()
+            if name not in fields
+            for each in (value if isinstance(value, list) else [value])
+            if each
+        ]
+        return {**fields, "tag": [*fields.get("tag", ()), *tags]} if tags else fields
+
+
 @router.get("/deliveries")
 async def list_deliveries(
-    request: Request, wanted: Annotated[DeliveriesFilter, Query()], parts: TheParts, visitor: TheVisitor
+    request: Request, wanted: Annotated[DeliveriesForm, Query()], parts: TheParts, visitor: TheVisitor
 ) -> Response:
     """The list with its filters."""
     visitor.check_search(wanted)
-    found = await parts.reads(deliveries, visitor.account, wanted)
+    found = await parts.reads(deliveries_of(parts), visitor.account, wanted)
     return page(
         request,
         "deliveries/list.html",
@@ -36,6 +60,8 @@ async def list_deliveries(
         wanted=wanted,
         found=visitor.page(found),
         statuses=STATUSES,
+        tag_arguments=parts.settings.tag_arguments,
+        tags=wanted.tags(parts.settings.tag_arguments),
         providers=sorted(PROVIDERS),
     )
 
@@ -45,7 +71,7 @@ async def export_deliveries(
     wanted: Annotated[DeliveriesFilter, Query()], parts: TheParts, visitor: TheVisitor
 ) -> Response:
     """The list as a file."""
-    return await csv_answer(parts.reads, deliveries, Delivery, visitor, visitor.account, wanted, "deliveries")
+    return await csv_answer(parts.reads, deliveries_of(parts), Delivery, visitor, visitor.account, wanted, "deliveries")
 
 
 @router.get("/deliveries/{provider}/{provider_message_id:path}")

@@ -45,7 +45,7 @@ async def process_again(
 ) -> Response:
     """Reprocess what the filters match: what was fixed passes, the rest is rejected again."""
     retried = await retry(Act(request, parts, visitor.principal), visitor.account, wanted)
-    return done(visitor, "/rejected", "gone" if retried.gone else "retried", **wanted.chosen)
+    return done(visitor, "/rejected", "gone" if retried.gone else "retried", **dict(wanted.chosen))
 
 
 async def _page(request: Request, wanted: RejectedFilter, parts: Parts, visitor: Visitor, account: str) -> Response:

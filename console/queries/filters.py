@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
@@ -57,7 +57,7 @@ class ListFilter(BaseModel):
         if not isinstance(values, dict):
             return values
         return {
-            name: value
+            name: [each for each in value if each != ""] if isinstance(value, list) else value
             for name, value in values.items()
             if name != "notice" and (name == "limit" or value not in ("", [""]))
         }
@@ -75,12 +75,13 @@ class ListFilter(BaseModel):
         return tuple(name for name in cls.model_fields if name not in ListFilter.model_fields)
 
     @property
-    def chosen(self) -> dict[str, str]:
-        """The filters that are set, by field, without the cursor: for links."""
-        return {
-            name: str(value)
+    def chosen(self) -> tuple[tuple[str, str], ...]:
+        """The filters that are set, each with its field, without the cursor: for links."""
+        return tuple(
+            (name, str(each))
             for name, value in self.model_dump(exclude={"cursor", "account"}, exclude_defaults=True).items()
-        }
+            for each in (value if isinstance(value, tuple) else (value,))
+        )
 
     def conditions(self, table: Table, time_column: str, account: str) -> list[ColumnElement[bool]]:
         """Return the conditions for rows."""
@@ -91,16 +92,19 @@ class ListFilter(BaseModel):
                 column = table.c[name]
                 # Rows have the number as received.
                 found.append(column.in_(searched(value)) if name == "number" else column == value)
+        return [*found, *self.times(table.c[time_column])]
+
+    def times(self, column: ColumnElement[int]) -> Iterator[ColumnElement[bool]]:
+        """Return the conditions for a row's time."""
         now = now_ms()
         if self.since is not None:
-            found.append(table.c[time_column] >= millis_of(self.since, now))
+            yield column >= millis_of(self.since, now)
         if self.until is not None:
-            found.append(table.c[time_column] < millis_of(self.until, now))
-        return found
+            yield column < millis_of(self.until, now)
 
     def ask(self, account: str) -> Ask:
         """Return the requested page."""
-        question = f"{type(self).__name__} {account} {sorted(self.chosen.items())}"
+        question = f"{type(self).__name__} {account} {sorted(self.chosen)}"
         return Ask(question, self.cursor, self.limit)
 
 

@@ -53,14 +53,16 @@ def newest(
     make: Callable[[Row[Any]], T],
     *,
     few: bool = False,
+    by: tuple[ColumnElement[int], ColumnElement[int]] | None = None,
 ) -> Page[T]:
     """Return one page of a table's rows that meet the conditions. `time` names its time column. Raises BadCursor.
 
-    `few`: the conditions match a handful of rows, found by an index without the time.
+    `few`: the conditions match a handful of rows, found by an index without the time. `by`: columns of another table
+    that are the same as the row's time and id, and by whose index the rows are read in order.
     """
-    number = table.c.id
+    at, number = by or (table.c[time], table.c.id)
     # A sum is in no index, so the rows are found first and sorted afterwards. SQLite would scan all of them by time.
-    at = table.c[time] + 0 if few else table.c[time]
+    at = at + 0 if few else at
     query = select(table).where(*where).order_by(at.desc(), number.desc()).limit(ask.limit + 1)
     if ask.cursor is not None:
         query = query.where(tuple_(at, number) < tuple_(*_place(ask)))

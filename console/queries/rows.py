@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, fields, replace
 from typing import Annotated, Any, TypeVar
 
+import orjson
 import sqlalchemy
 from pydantic import PlainSerializer, WithJsonSchema
 
@@ -26,6 +27,22 @@ At = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-11-20T10:15:32.120Z"]}),
 ]
 """Milliseconds since 1970 UTC; ISO 8601 in JSON."""
+
+
+def arguments_in(tags: str | None) -> dict[str, str]:
+    """Return names and values of tags."""
+    found: dict[str, str] = {} if tags is None else orjson.loads(tags)
+    return found
+
+
+Tags = Annotated[
+    str | None,
+    PlainSerializer(arguments_in, return_type=dict[str, str]),
+    WithJsonSchema(
+        {"type": "object", "additionalProperties": {"type": "string"}, "examples": [{"campaign": "spring"}]}
+    ),
+]
+"""Names and values as stored, in JSON; an object in JSON, empty if there are none."""
 
 Row = TypeVar("Row")
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, or_, select
 
 from console.queries.deliveries import Delivery, delivery_of
-from console.queries.rows import TEXT, At
+from console.queries.rows import TEXT, At, arguments_in
 from database.tables import attempts, contact_changes, dead_webhooks, events, messages, receipts
 from schemas.cloudevents import iso_time
 from schemas.ids import derived_id
@@ -127,7 +127,11 @@ def _registered(delivery: Delivery) -> Iterator[Step]:
             at=delivery.registered_at,
             title="Registered by the sender",
             outcome="registered",
-            facts={"List": delivery.list_number or "none", "Message id": delivery.message_id},
+            facts={
+                "List": delivery.list_number or "none",
+                "Message id": delivery.message_id,
+                **{f"Tag {name}": value for name, value in arguments_in(delivery.tags).items()},
+            },
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -34,6 +35,7 @@ _KNOWN: dict[str, Any] = {
     "status": "undeliverable",
     "status_detail": "REJECTED_ABSENT_SUBSCRIBER",
     "details": "{}",
+    "tags": json.dumps({"tag": HOSTILE}),
     "body": '{"event":"delivery"}',
     "place": "sms.events.delivery/0/1",
     "source": "sms.raw/0/1",

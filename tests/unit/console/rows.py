@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+from sqlalchemy import Connection, select
+
 from bus.clock import now_ms
+from database.tables import messages
 
 NOW = 1_795_000_000_000
 
@@ -25,10 +29,20 @@ def message(nth: int = 1, **changes: Any) -> dict[str, Any]:
         "final": True,
         "part_count": 1,
         "registered_at": NOW - 60_000,
-        "tag": None,
+        "tags": None,
         "updated_at": NOW + nth * 1_000,
         **changes,
     }
+
+
+def tags_of(connection: Connection) -> list[dict[str, Any]]:
+    """Return the rows of tags that go with the messages in a database."""
+    found = connection.execute(select(messages).where(messages.c.tags.is_not(None))).mappings().all()
+    return [
+        {"message": row["id"], "account": row["account"], "name": name, "value": value, "updated_at": row["updated_at"]}
+        for row in found
+        for name, value in orjson.loads(row["tags"]).items()
+    ]
 
 
 def receipt(nth: int = 1, **changes: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from sqlalchemy import Connection, Engine, event, text
 from accounts.lists import Lists
 from console.queries.codes import codes_of_failures
 from console.queries.contacts import ContactsFilter, changes, listed_contacts
-from console.queries.deliveries import DeliveriesFilter, deliveries
+from console.queries.deliveries import DeliveriesFilter
+from console.queries.deliveries import deliveries as all_deliveries
 from console.queries.filters import ListFilter
 from console.queries.receivers import receivers_of_no_list
 from console.queries.replies import RepliesFilter, replies
@@ -23,6 +25,8 @@ from schemas.ids import derived_id
 from tests.unit.console import rows
 
 ROWS = 20_000
+
+deliveries = partial(all_deliveries, tag_arguments=("campaign", "user"))
 
 LISTS: list[tuple[Callable[..., Any], type[ListFilter], dict[str, Any]]] = [
     (
@@ -36,7 +40,7 @@ LISTS: list[tuple[Callable[..., Any], type[ListFilter], dict[str, Any]]] = [
             "number": "+15550000007",
             "message_id": "m-7",
             "provider_message_id": "ib-7",
-            "tag": "spring",
+            "tag": ("campaign:spring",),
             "since": "24h",
         },
     ),
@@ -53,7 +57,7 @@ LISTS: list[tuple[Callable[..., Any], type[ListFilter], dict[str, Any]]] = [
 ]
 
 QUESTIONS = [
-    pytest.param(query, kind, dict(chosen), id="-".join([query.__name__, *dict(chosen)]))
+    pytest.param(query, kind, dict(chosen), id="-".join([kind.__name__, *dict(chosen)]))
     for query, kind, values in LISTS
     for size in (0, 1, 2)
     for chosen in itertools.combinations(values.items(), size)
@@ -68,10 +72,16 @@ def filled(engine: Engine) -> Engine:
             connection,
             tables.messages,
             [
-                rows.message(n, number=number(n % 5_000), account=_account(n), tag="spring" if n % 7 else None)
+                rows.message(
+                    n,
+                    number=number(n % 5_000),
+                    account=_account(n),
+                    tags=f'{{"campaign":"spring","user":"{n % 3_000}"}}' if n % 7 else None,
+                )
                 for n in range(ROWS)
             ],
         )
+        insert(connection, tables.message_tags, rows.tags_of(connection))
         insert(
             connection,
             tables.replies,
@@ -172,8 +182,14 @@ def test_what_names_one_message_is_not_looked_for_in_all(full: Engine, name: str
 
 
 def test_messages_of_a_tag_are_read_by_its_own_index(full: Engine) -> None:
-    steps = " ".join(plans(full, deliveries, "acme", DeliveriesFilter(tag="spring")))
-    assert "messages_by_tag" in steps
+    steps = plans(full, deliveries, "acme", DeliveriesFilter(tag=("campaign:spring",), since="24h"))
+    assert "message_tags_by_value" in " ".join(steps)
+    assert not [step for step in steps if "sort" in step.lower() or "b-tree" in step.lower()]
+
+
+def test_messages_of_several_tags_are_read_by_indexes(full: Engine) -> None:
+    steps = plans(full, deliveries, "acme", DeliveriesFilter(tag=("campaign:spring", "user:7")))
+    assert not walks(steps), steps
 
 
 def test_a_trace_is_read_by_indexes(full: Engine) -> None:

@@ -10,12 +10,13 @@ from sqlalchemy import Engine, Table, select
 
 from database import bulk
 from database.engine import open_engine
-from database.tables import READ_MODEL, contacts, dead_webhooks, hourly_attempts, positions, replies
+from database.tables import READ_MODEL, contacts, dead_webhooks, hourly_attempts, message_tags, positions, replies
 from tests.databases import database_in
 
 CHOSEN_BY_OTHERS = {
     "message_id", "provider_message_id", "number", "to_number", "list_number", "status_detail", "detail", "keyword",
     "text", "body", "provider_code", "provider_text", "response_head", "event_id", "url", "contact",
+    "value",
 }  # fmt: skip
 """Columns with texts of providers, senders and recipients."""
 
@@ -62,6 +63,14 @@ def test_rows_are_changed_by_their_id(database: Engine) -> None:
         bulk.insert(connection, contacts, [new, new | {"contact": "acme:l:m"}])
         bulk.update(connection, contacts, [{"id": 2, "active": True, "reason": None, "failures": 0}])
     assert [row[5:8] for row in everything(database, contacts)] == [(False, 3, "message"), (True, 0, None)]
+
+
+def test_rows_are_changed_by_another_column(database: Engine) -> None:
+    new = {"message": 1, "account": "acme", "name": "campaign", "value": "7", "updated_at": 1}
+    with database.begin() as connection:
+        bulk.insert(connection, message_tags, [new, new | {"name": "flow"}, new | {"message": 2}])
+        bulk.update(connection, message_tags, [{"message": 1, "updated_at": 5}])
+    assert [(row[0], row[4]) for row in everything(database, message_tags)] == [(1, 5), (1, 5), (2, 1)]
 
 
 def test_bytes_are_stored(database: Engine) -> None:

@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import orjson
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, inspect, select, text
 
 import database.migrating
 from database.engine import open_engine
 from database.migrating import DatabaseTooNew, is_migrated, migrate
-from database.tables import METADATA
+from database.tables import METADATA, message_tags, messages
 from tests.databases import database_in
 
 
@@ -76,6 +78,25 @@ def test_a_database_of_a_newer_version_is_refused(database: Engine) -> None:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(DatabaseTooNew, match=r"revision 9999.*newer version"):
         migrate(database)
+
+
+def test_the_one_tag_of_a_message_becomes_a_tag_named_tag(empty_url: str) -> None:
+    engine = open_engine(empty_url)
+    with engine.begin() as connection:
+        command.upgrade(database.migrating._config(connection), "0012")
+        for number, tag in enumerate(["it's", 'a "quoted" é', None]):
+            row = dict.fromkeys(("account", "provider", "message_id", "status", "status_detail"), "x")
+            row |= {"status_class": "x", "final": True, "provider_message_id": str(number), "tag": tag, "updated_at": 7}
+            names = ", ".join(row)
+            connection.execute(text(f"INSERT INTO messages ({names}) VALUES (:{', :'.join(row)})"), row)  # noqa: S608
+    migrate(engine)
+    with engine.connect() as connection:
+        found = [tuple(row) for row in connection.execute(select(message_tags).order_by(message_tags.c.message))]
+        stored = connection.execute(select(messages.c.tags).order_by(messages.c.id)).scalars().all()
+    assert found == [(1, "x", "tag", "it's", 7), (2, "x", "tag", 'a "quoted" é', 7)]
+    assert stored == [*(orjson.dumps({"tag": tag}).decode() for *_, tag, _ in found), None]
+    assert differences(engine) == []
+    engine.dispose()
 
 
 def test_a_migration_that_fails_leaves_nothing(empty_url: str) -> None:

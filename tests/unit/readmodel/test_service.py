@@ -19,7 +19,7 @@ from readmodel import feed
 from readmodel.service import ReadModel
 from readmodel.settings import ReadModelSettings
 from tests.clock import START
-from tests.read_records import delivery
+from tests.read_records import delivery, message
 
 EVENTS = CATALOGUE["delivery"].name
 
@@ -95,6 +95,18 @@ async def test_a_record_that_cannot_be_decoded_costs_nothing_but_itself(
     model = a_model(database, tmp_path)
     await follow(model, 2)
     assert (model.passed_over, events_in(database)) == ({"delivery": 1}, 1)
+
+
+async def test_arguments_are_tags_that_the_setting_names(
+    kafka: MemoryKafka, database: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACKLY_TAG_ARGUMENTS", "campaign,flow")
+    kafka.store("messages", message(1, START, unique_args={"campaign": "spring", "flow": "7", "tag": "x"}))
+    store(kafka, 1)
+    await follow(a_model(database, tmp_path), 1)
+    with database.connect() as connection:
+        found = connection.execute(select(tables.message_tags.c.name, tables.message_tags.c.value)).all()
+    assert sorted(map(tuple, found)) == [("campaign", "spring"), ("flow", "7")]
 
 
 async def test_there_is_one_writer(kafka: MemoryKafka, database: Engine, tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from dataclasses import replace
 from itertools import count, permutations
 from typing import Any
 
+import orjson
 import pytest
-from sqlalchemy import Engine, Table, select
+from sqlalchemy import Engine, Table, event, select
 
 from database import tables
 from readmodel.messages import MessageNews, Report, merged
@@ -346,28 +347,92 @@ def test_old_counts_go_by_the_day(database: Engine) -> None:
     assert len(rows(database, tables.hourly_events, "hour")) == 2 + (NOW % HOUR == 0)
 
 
+def tagged(index: int, tags: tuple[str, ...] = ("campaign", "flow"), **arguments: str) -> tuple[Record, Place]:
+    """A registration with these arguments, read by a service with these tags."""
+    sent = records.message(index, NOW, unique_args=arguments)
+    return sent, Place("messages", 0, next(_offsets), NOW, tag_arguments=tags)
+
+
+def tags(engine: Engine) -> list[tuple[str, str, int]]:
+    return rows(engine, tables.message_tags, "name", "value", "updated_at")
+
+
 @pytest.mark.parametrize(
-    ("argument", "arguments", "tag"),
+    ("arguments", "found"),
     [
-        ("tag", {"tag": "spring", "user": "7"}, "spring"),
-        ("campaign", {"tag": "spring", "campaign": "7"}, "7"),
-        ("tag", {"campaign": "7"}, None),
-        ("tag", {"tag": ""}, None),
+        ({"campaign": "spring", "flow": "7", "user": "u"}, [("campaign", "spring"), ("flow", "7")]),
+        ({"flow": "7"}, [("flow", "7")]),
+        ({"user": "u"}, []),
+        ({"campaign": ""}, []),
+        ({}, []),
     ],
 )
-def test_a_message_has_the_tag_that_its_sender_registered_whichever_comes_first(
-    database: Engine, argument: str, arguments: dict[str, str], tag: str | None
+def test_a_message_has_the_tags_among_its_arguments(
+    database: Engine, arguments: dict[str, str], found: list[tuple[str, str]]
 ) -> None:
-    sent = replace(records.message(1, NOW), unique_args=arguments)
-    registered = sent, Place("messages", 0, 1, NOW, tag_argument=argument)
-    reported = records.delivery(1, NOW), Place("delivery", 0, 1, NOW)
-    take_at(database, registered)
-    take_at(database, reported)
-    assert rows(database, tables.messages, "tag") == [tag]
+    take_at(database, tagged(1, **arguments))
+    assert rows(database, tables.message_tags, "account", "name", "value") == [("acme", *each) for each in found]
+    ids = rows(database, tables.messages, "id")
+    assert set(rows(database, tables.message_tags, "message")) == set(ids if found else [])
+    (stored,) = rows(database, tables.messages, "tags")
+    assert (None if stored is None else orjson.loads(stored)) == (dict(found) or None)
 
 
-def test_a_tag_is_known_although_a_report_came_first(database: Engine) -> None:
-    take_at(database, (records.delivery(1, NOW), Place("delivery", 0, 1, NOW)))
-    sent = replace(records.message(1, NOW), unique_args={"tag": "spring"})
-    take_at(database, (sent, Place("messages", 0, 1, NOW)))
-    assert rows(database, tables.messages, "tag") == ["spring"]
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("registered_first", [True, False])
+def test_tags_have_the_time_of_their_message_whichever_comes_first(
+    database: Engine, together: bool, registered_first: bool
+) -> None:
+    report = records.delivery(1, NOW - 5), Place("delivery", 0, 1, NOW)
+    found = [tagged(1, campaign="spring", flow="7"), report]
+    found = found if registered_first else found[::-1]
+    for batch in [found] if together else [found[:1], found[1:]]:
+        take_at(database, *batch)
+    assert rows(database, tables.messages, "updated_at") == [NOW - 5]
+    assert tags(database) == [("campaign", "spring", NOW - 5), ("flow", "7", NOW - 5)]
+
+
+def test_a_registration_that_is_read_again_with_other_tags_replaces_them(database: Engine) -> None:
+    take_at(database, tagged(1, campaign="spring", flow="7"), tagged(2, campaign="spring"))
+    take_at(database, tagged(1, ("flow", "user"), campaign="spring", flow="7", user="u"), tagged(2, ("flow",)))
+    assert tags(database) == [("flow", "7", NOW), ("user", "u", NOW)]
+
+
+def test_messages_of_one_batch_keep_their_own_tags(database: Engine) -> None:
+    take_at(database, *(tagged(index, campaign=f"c{index}") for index in range(3)))
+    take(database, records.delivery(1, NOW + 1), at=NOW + 1)
+    assert tags(database) == [("campaign", "c0", NOW), ("campaign", "c1", NOW + 1), ("campaign", "c2", NOW)]
+
+
+def test_texts_of_tags_fit(database: Engine) -> None:
+    take_at(database, tagged(1, campaign="a\x00b", flow="x" * 1_000))
+    assert rows(database, tables.message_tags, "value") == ["a\ufffdb", "x" * 254 + "…"]
+    (stored,) = rows(database, tables.messages, "tags")
+    assert orjson.loads(stored) == {"campaign": "a\ufffdb", "flow": "x" * 254 + "…"}
+
+
+def test_nothing_is_asked_about_tags_for_messages_without_any(database: Engine) -> None:
+    asked = []
+    event.listen(database, "before_cursor_execute", lambda *call: asked.append(call[2]))
+    take_at(database, tagged(1, user="u"), (records.delivery(2, NOW), Place("delivery", 0, 1, NOW)))
+    take(database, records.delivery(1, NOW))
+    assert asked
+    assert not [statement for statement in asked if "message_tags" in statement]
+
+
+def test_tags_of_an_erased_number_are_gone_and_those_of_others_stay(database: Engine) -> None:
+    take_at(database, tagged(1, campaign="spring", flow="7"), tagged(2, campaign="summer"))
+    take(database, records.command(1, NOW, "erase"))
+    assert tags(database) == [("campaign", "summer", NOW)]
+
+
+def test_tags_go_with_their_messages(database: Engine) -> None:
+    take_at(database, *(tagged(index, campaign=f"c{index}") for index in range(3)))
+    take(database, records.delivery(2, NOW + 10), at=NOW + 10)
+    with database.begin() as connection:
+        assert purge(connection, NOW + 1, 0, 0, 0, 1) == 1
+    assert len(rows(database, tables.messages, "id")) == len(tags(database)) == 2
+    with database.begin() as connection:
+        while purge(connection, NOW + 1, 0, 0, 0, 1):
+            pass
+    assert tags(database) == [("campaign", "c2", NOW + 10)]
