@@ -13,6 +13,7 @@ from console.errors import validation_failed
 from console.queries.filters import ListFilter
 from console.queries.paging import Page, newest
 from console.queries.rows import PHONE, At, Tags, maker
+from console.queries.tags import each_has, rare_first
 from database.bulk import INDEXED_CHARACTERS
 from database.tables import message_tags, messages
 from database.tags import MOST_TAGS, NAME_CHARACTERS
@@ -101,8 +102,11 @@ def deliveries(
         # The index on provider ids begins with the provider: without this condition, all messages would be scanned.
         where.append(messages.c.provider.in_(sorted(PROVIDERS)))
     few = wanted.message_id is not None or wanted.provider_message_id is not None
-    by = None
-    for name, value in wanted.tags(tag_arguments).items():
+    tags, by = wanted.tags(tag_arguments), None
+    if few or wanted.number is not None:
+        where += each_has(tags)
+        tags = {}
+    for name, value in rare_first(connection, account, tags):
         tag = message_tags.alias().c
         where += [tag.message == messages.c.id, tag.account == account, tag.name == name, tag.value == value]
         if by is None:

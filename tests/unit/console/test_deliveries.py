@@ -169,6 +169,8 @@ async def test_a_delivery_has_its_tags(tagged: Api) -> None:
 async def test_a_tag_filters_together_with_others(tagged: Api) -> None:
     assert await ids(tagged, tag="campaign:spring", status="delivered") == ["both", "spring"]
     assert await ids(tagged, tag="campaign:spring", message_id="spring") == ["spring"]
+    assert await ids(tagged, tag=["campaign:spring", "flow:cart: 7"], message_id="spring") == []
+    assert await ids(tagged, tag="flow:cart: 7", number="+15551230001") == ["both"]
     assert await ids(tagged, tag="campaign:spring", status="expired") == []
     assert await ids(tagged, tag="campaign:spring", until="2026-11-18T10:26:41Z") == []
 

@@ -18,6 +18,7 @@ from console.queries.deliveries import deliveries as all_deliveries
 from console.queries.filters import ListFilter
 from console.queries.receivers import receivers_of_no_list
 from console.queries.replies import RepliesFilter, replies
+from console.queries.tags import rare_first
 from console.queries.traces import trace
 from database import tables
 from database.bulk import insert
@@ -190,6 +191,23 @@ def test_messages_of_a_tag_are_read_by_its_own_index(full: Engine) -> None:
 def test_messages_of_several_tags_are_read_by_indexes(full: Engine) -> None:
     steps = plans(full, deliveries, "acme", DeliveriesFilter(tag=("campaign:spring", "user:7")))
     assert not walks(steps), steps
+
+
+@pytest.mark.parametrize(
+    "chosen", [{"message_id": "m-7"}, {"provider_message_id": "ib-7"}, {"number": "+15550000007"}], ids=str
+)
+def test_tags_of_messages_that_are_named_are_checked_for_each(full: Engine, chosen: dict[str, str]) -> None:
+    steps = plans(full, deliveries, "acme", DeliveriesFilter(tag=("campaign:spring", "user:7"), **chosen))
+    assert not walks(steps), steps
+    assert "message_tags_by_value" not in " ".join(steps)
+
+
+@pytest.mark.parametrize("given", [{"campaign": "spring", "user": "8"}, {"user": "8", "campaign": "spring"}])
+def test_messages_of_several_tags_are_those_of_a_rare_one_that_have_the_others(
+    full: Engine, given: dict[str, str]
+) -> None:
+    with full.connect() as connection:
+        assert rare_first(connection, "acme", given) == [("user", "8"), ("campaign", "spring")]
 
 
 def test_a_trace_is_read_by_indexes(full: Engine) -> None:
