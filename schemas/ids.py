@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import secrets
+from itertools import product
 
 from schemas.numbering import SECOND_LOOK, canonical, spellings
+
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+_THREE = tuple(map("".join, product(_ALPHABET, repeat=3)))
+_LAST = tuple(map("".join, product(_ALPHABET, repeat=2)))
+
+
+def base_32(data: bytes) -> str:
+    """Return the first 130 bits of at least 17 bytes in lower-case base 32 (RFC 4648): 26 characters.
+
+    `base64.b32encode` takes four times as long, and several ids are made for every event.
+    """
+    bits = int.from_bytes(data[:17], "big") >> 6
+    return (
+        f"{_THREE[bits >> 115]}{_THREE[bits >> 100 & 32767]}{_THREE[bits >> 85 & 32767]}{_THREE[bits >> 70 & 32767]}"
+        f"{_THREE[bits >> 55 & 32767]}{_THREE[bits >> 40 & 32767]}{_THREE[bits >> 25 & 32767]}"
+        f"{_THREE[bits >> 10 & 32767]}{_LAST[bits & 1023]}"
+    )
 
 
 def derived_id(*parts: str | int) -> str:
     """Return an id that is a function of its parts: `evt_` and 26 characters of base 32 (130 bits of BLAKE2b)."""
     digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=17).digest()
-    return "evt_" + base64.b32encode(digest).decode("ascii")[:26].lower()
+    return "evt_" + base_32(digest)
 
 
 def sent_event_id(account: str, provider: str, provider_message_id: str) -> str:
@@ -28,7 +45,7 @@ def callback_event_id(source_id: str, event: str) -> str:
 
 def random_id(prefix: str = "evt_") -> str:
     """Return a new id for something that enters from outside and has no source record yet."""
-    return prefix + base64.b32encode(secrets.token_bytes(17)).decode("ascii")[:26].lower()
+    return prefix + base_32(secrets.token_bytes(17))
 
 
 def recipient_key(account: str, number: str) -> bytes:

@@ -5,14 +5,18 @@ A plain or salted hash would not do: there are so few phone numbers that all can
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
+from functools import lru_cache
 
+from schemas.ids import base_32
 from schemas.numbering import canonical, spellings
 
 PREFIX = "anon_"
 """Prefix of every pseudonym; no number has it."""
+
+KEYS, NUMBERS = 4_096, 1_024
+"""Keys of accounts, and numbers, whose results are remembered."""
 
 
 class Pseudonyms:
@@ -20,6 +24,9 @@ class Pseudonyms:
 
     def __init__(self, secret: str) -> None:
         self._secret = secret.encode()
+        # A record asks for its recipient's pseudonym several times in a row.
+        self._key_of = lru_cache(KEYS)(self._key_of_account)
+        self._of = lru_cache(NUMBERS)(self._pseudonym)
 
     def of(self, account: str, number: str) -> str:
         """Return the pseudonym of an account's number: `anon_` and 26 characters of base 32 (130 bits of HMAC-SHA256).
@@ -32,7 +39,8 @@ class Pseudonyms:
         """Return the pseudonyms that a number may have received under any of its spellings, the current one first."""
         return tuple(self._of(account, each) for each in spellings(number))
 
-    def _of(self, account: str, number: str) -> str:
-        key = hmac.digest(self._secret, f"trackly pseudonyms\x1f{account}".encode(), hashlib.sha256)
-        digest = hmac.digest(key, number.encode(), hashlib.sha256)
-        return PREFIX + base64.b32encode(digest).decode("ascii")[:26].lower()
+    def _pseudonym(self, account: str, number: str) -> str:
+        return PREFIX + base_32(hmac.digest(self._key_of(account), number.encode(), hashlib.sha256))
+
+    def _key_of_account(self, account: str) -> bytes:
+        return hmac.digest(self._secret, f"trackly pseudonyms\x1f{account}".encode(), hashlib.sha256)
