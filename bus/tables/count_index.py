@@ -7,11 +7,11 @@ rewritten after a crash, or read by another worker, counts once, and no changelo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from bus.tables.store import OWN_KEYS, Store
 
-LabelsOf = Callable[[bytes, bytes], Collection[bytes]]
+LabelsOf = Callable[[bytes, bytes], Sequence[bytes]]
 """Returns the labels of a row, given its key and value. Called twice per write."""
 
 _MARK = OWN_KEYS + b"count:"
@@ -30,11 +30,15 @@ class CountedRows:
             counts = Counter(label for key, value in rows for label in self.labels_of(key, value))
             store.write({**self.marks(store, counts), _COMPLETE: b""}, None)
 
-    def changes(self, key: bytes, before: bytes | None, after: bytes | None) -> Counter[bytes]:
+    def changes(self, key: bytes, before: bytes | None, after: bytes | None) -> dict[bytes, int]:
         """Return how the counts change with a row's value; None: there is no row."""
-        changes = Counter(self.labels_of(key, after) if after is not None else ())
-        changes.subtract(self.labels_of(key, before) if before is not None else ())
-        return Counter({label: change for label, change in changes.items() if change})
+        new = self.labels_of(key, after) if after is not None else ()
+        old = self.labels_of(key, before) if before is not None else ()
+        if new == old:
+            return {}
+        changes = Counter(new)
+        changes.subtract(old)
+        return {label: change for label, change in changes.items() if change}
 
     def marks(self, store: Store, changes: Mapping[bytes, int]) -> dict[bytes, bytes | None]:
         """Return what to store with rows that cause these changes."""

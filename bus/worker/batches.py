@@ -18,10 +18,11 @@ import logging
 import math
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec.structs import replace
 
 from bus.clock import now_ms
 from bus.ledger import Ledger
@@ -115,7 +116,8 @@ class Rows:
         self._table = table
         self._least_version = least_version
         self._written: dict[int, dict[bytes, tuple[int, bytes | None]]] = {}
-        self._undo: list[tuple[int, bytes, tuple[int, bytes | None] | None, Counter[bytes]]] = []
+        self._read: dict[tuple[int, bytes], tuple[int, bytes | None]] = {}
+        self._undo: list[tuple[int, bytes, tuple[int, bytes | None] | None, Mapping[bytes, int]]] = []
         self._changes: defaultdict[int, Counter[bytes]] = defaultdict(Counter)
 
     def get(self, partition: int, key: bytes) -> bytes | None:
@@ -123,7 +125,7 @@ class Rows:
         written = self._written.get(partition)
         if written is not None and key in written:
             return written[key][1]
-        return self._table.get(partition, key)[1]
+        return self._stored(partition, key)[1]
 
     def version(self, partition: int, key: bytes) -> int:
         """Return the version of a row or of its deletion; 0 if the key is unknown."""
@@ -155,11 +157,12 @@ class Rows:
         written = self._written.setdefault(partition, {})
         before = written.get(key)
         version = self._next_version(partition, key) if before is None else before[0]
-        changes: Counter[bytes] = Counter()
+        changes: Mapping[bytes, int] = {}
         if self._table.counted_rows is not None:
-            old = self._table.get(partition, key)[1] if before is None else before[1]
+            old = (before or self._stored(partition, key))[1]
             changes = self._table.counted_rows.changes(key, old, value)
-            self._changes[partition].update(changes)
+            if changes:
+                self._changes[partition].update(changes)
         written[key] = (version, value)
         self._undo.append((partition, key, before, changes))
 
@@ -188,7 +191,17 @@ class Rows:
         await asyncio.gather(*(self._table.write(p, rows) for p, rows in self._written.items()))
 
     def _next_version(self, partition: int, key: bytes) -> int:
-        return max(self._table.version(partition, key) + 1, self._least_version)
+        version, value = self._stored(partition, key)
+        known = self._table.version(partition, key) if value is None else version
+        return max(known + 1, self._least_version)
+
+    def _stored(self, partition: int, key: bytes) -> tuple[int, bytes | None]:
+        """Return a row as it was before the batch. It is read once: most rows are read several times, and nothing else
+        writes them meanwhile."""
+        row = self._read.get((partition, key))
+        if row is None:
+            row = self._read[partition, key] = self._table.get(partition, key)
+        return row
 
 
 class BatchWorker(Protocol):
@@ -281,7 +294,9 @@ class Batch:
         if headers is not None and received_at:
             headers.append(("received_at", b"%d" % received_at))
         place = self._catalogue[topic]
-        size = len(key or b"") + len(value or b"") + sum(len(n) + len(v) + 8 for n, v in headers or ())
+        size = len(key or b"") + len(value or b"")
+        if size > place.max_message_bytes // 2:  # headers are much smaller
+            size += sum(len(name) + len(text) + 8 for name, text in headers or ())
         if size + RECORD_OVERHEAD > place.max_message_bytes:
             raise TooLarge(
                 f"the record has {size} bytes; {place.name} accepts {place.max_message_bytes - RECORD_OVERHEAD}"
