@@ -8,9 +8,10 @@ sees them in the same order and decides the same. Any later write of the setting
 from __future__ import annotations
 
 import hashlib
-from dataclasses import MISSING, fields, replace
 
 import orjson
+from msgspec import NODEFAULT
+from msgspec.structs import fields, replace
 
 from schemas.records import EndpointConfig, EndpointPause
 
@@ -24,7 +25,7 @@ def settings_id(config: EndpointConfig) -> str:
     said = {}
     for field in fields(config):
         value = getattr(config, field.name)
-        default = field.default_factory() if field.default_factory is not MISSING else field.default
+        default = field.default_factory() if field.default_factory is not NODEFAULT else field.default
         if value != default:
             said[field.name] = value
     return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -23,7 +23,6 @@ import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from importlib.resources import files
 from itertools import cycle
 from pathlib import Path
@@ -31,6 +30,7 @@ from typing import Any
 
 import aiokafka
 import httpx
+from msgspec.structs import replace
 
 from accounts.keys import new_key
 from accounts.store import write_configs, write_key

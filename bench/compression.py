@@ -11,12 +11,13 @@ import argparse
 import asyncio
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from kafka.admin import KafkaAdminClient
+from msgspec.structs import replace
 
 from bench.history import DETAILS
 from bench.measure import compiling_seconds, cpu_seconds

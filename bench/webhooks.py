@@ -17,12 +17,13 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiokafka
+from msgspec.structs import replace
 
 from accounts.model import Config
 from accounts.store import write_configs

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from accounts.alerts import SEVERITIES, TYPES, Severity, channels_of
 from accounts.checks import KEEP, check_secret_url, check_signing_secret

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from accounts.checks import KEEP, check_credential
 from operations.as_code.file import CREDENTIALS, POSTBACK_SECRETS

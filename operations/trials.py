@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import socket
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import fields
 
 from accounts.secrets import resolve
 from bus.clock import now_ms

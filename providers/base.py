@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
+
 from schemas.records import InboundMessage, LinkClick, Postback, RawCallback, Receipt
 
 NOT_SUPPORTED, OTHER_CHANNEL = "not_supported", "other_channel"
@@ -48,8 +50,7 @@ class Unreadable(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class CallbackRequest:
+class CallbackRequest(Struct, frozen=True, gc=False):
     """A callback as ingest sees it before storing it.
 
     `url` is the public URL given to the provider, with path and query; `other_urls` are alternatives that may have been
@@ -79,8 +80,7 @@ class Answer:
     content_type: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Malformed:
+class Malformed(Struct, frozen=True, gc=False):
     """One item that cannot be understood, in a body whose other items can."""
 
     reason: str

@@ -7,8 +7,9 @@ Infobip's status by name or by group and id (`REJECTED_DND`, `5,10`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Protocol
+
+from msgspec.structs import replace
 
 import providers
 from providers.base import Codes

@@ -55,7 +55,7 @@ def text(value: Any) -> str:
     """Return a string unchanged, a whole number as digits, "" for anything else."""
     if isinstance(value, str):
         return value
-    number = _whole(value)
+    number = None if value is None else _whole(value)
     return "" if number is None else str(number)
 
 

@@ -16,8 +16,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from providers import infobip_codes, xml
 from providers.base import (
@@ -122,8 +126,7 @@ class Infobip:
 PROVIDER: Provider = Infobip()
 
 
-@dataclass(frozen=True, slots=True)
-class Posted:
+class Posted(Struct, frozen=True, dict=True):
     """One item of a body, as text and as a value. `where` is its position; a notice is the whole body and has none."""
 
     raw: str
@@ -141,8 +144,8 @@ class Posted:
     def first(self, *fields: str) -> str:
         """Return the text of the first of these fields that has one, or ""."""
         for field in fields:
-            found = text(self.value.get(field)).strip()
-            if found:
+            value = self.value.get(field)
+            if value is not None and (found := text(value).strip()):
                 return found
         return ""
 
@@ -174,7 +177,7 @@ class Posted:
         named = text(mapping(self["contact"]).get("userId")).strip() or user_id_of(written)
         return named or (written if self.channel in _OTHER_IDS else None) or None
 
-    @property
+    @cached_property
     def channel(self) -> str:
         """Return the channel in upper case, or ""."""
         return self.first("channel", "integrationType").upper()

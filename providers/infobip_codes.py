@@ -6,8 +6,9 @@ https://www.infobip.com/docs/essentials/api-essentials/response-status-and-error
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from providers.fields import integer, text
 from providers.meanings import Meaning, faults_of_senders, meanings, tables

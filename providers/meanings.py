@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from importlib import resources
 from typing import Any, TypedDict
 
 import orjson
+from msgspec import Struct
 
 
 class StatusFields(TypedDict):
@@ -19,8 +19,7 @@ class StatusFields(TypedDict):
     final: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(Struct, frozen=True, gc=False):
     """The meaning of a status: its public status and detail, its effect on the contact, whether it is final."""
 
     status: str

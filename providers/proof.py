@@ -9,8 +9,9 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from urllib.parse import parse_qsl, quote
+
+from msgspec.structs import replace
 
 from providers.base import CallbackRequest, NotAuthentic
 

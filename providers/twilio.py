@@ -14,10 +14,11 @@ import codecs
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, unquote
+
+from msgspec.structs import replace
 
 from providers.base import (
     BEFORE_IT_IS_LOST,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import orjson
+from msgspec.structs import asdict
 
 from database.bulk import Row
 from schemas.records import (

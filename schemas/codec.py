@@ -11,10 +11,10 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from typing import Any, Protocol, TypeVar, cast
 
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from msgspec.structs import asdict, fields
 
 from schemas.records import RECORD_TYPES, Link, Record
 
@@ -83,14 +83,16 @@ class Codec:
     def _encoder(self, record_type: type) -> Callable[[Any], bytes]:
         schema_id = self._registry.id_of(record_type.__name__)
         parsed = parse_schema(without_logical_types(self._registry.schema(schema_id)))
-        names = [(f.name.rstrip("_"), f.name) for f in fields(record_type)]
+        renamed = [(f.name.rstrip("_"), f.name) for f in fields(record_type) if f.name.endswith("_")]
         nested = "links" if any(f.name == "links" for f in fields(record_type)) else None
         header = wire_header(schema_id)
 
         def encode(record: Any) -> bytes:
             out = io.BytesIO()
             out.write(header)
-            values = {avro: getattr(record, name) for avro, name in names}
+            values = asdict(record)
+            for avro, name in renamed:
+                values[avro] = values.pop(name)
             if nested:
                 values[nested] = [{"click_id": link.click_id, "url": link.url} for link in values[nested]]
             schemaless_writer(out, parsed, values)
@@ -112,7 +114,7 @@ class Codec:
         names = {f.name.rstrip("_"): f.name for f in fields(record_type)}
         renamed = [(avro, name) for avro, name in names.items() if avro != name]
         arrays = [f.name for f in fields(record_type) if str(f.type).startswith("tuple")]
-        maps_of_arrays = [f.name for f in fields(record_type) if str(f.type).startswith("Mapping[str, tuple")]
+        maps_of_arrays = [f.name for f in fields(record_type) if "Mapping[str, tuple" in str(f.type)]
 
         def decode(data: bytes) -> Record:
             stream = io.BytesIO(data)

@@ -7,7 +7,8 @@ Times are integers: milliseconds since 1970 UTC. Money is a decimal string. `fro
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 REMOVAL_REASONS = (
     "message",
@@ -56,8 +57,7 @@ FAILED_STATUSES = ("undeliverable", "expired", "rejected")
 """Values of `status` of DeliveryEvent that say that a message did not arrive."""
 
 
-@dataclass(frozen=True, slots=True)
-class RawCallback:
+class RawCallback(Struct, frozen=True, gc=False):
     """One HTTP request of a provider, as it came."""
 
     event_id: str
@@ -73,8 +73,7 @@ class RawCallback:
     received_at: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
+class Receipt(Struct, frozen=True, gc=False, kw_only=True):
     """One delivery receipt, normalized."""
 
     event_id: str
@@ -102,8 +101,7 @@ class Receipt:
     user_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InboundMessage:
+class InboundMessage(Struct, frozen=True, gc=False, kw_only=True):
     """One reply, opt-out or opt-in, normalized."""
 
     event_id: str
@@ -127,16 +125,14 @@ class InboundMessage:
     user_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True, gc=False):
     """A tracked link in a message."""
 
     click_id: str
     url: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageSent:
+class MessageSent(Struct, frozen=True, gc=False, kw_only=True):
     """What a sender registers about a message that it handed to a provider."""
 
     message_id: str
@@ -152,8 +148,7 @@ class MessageSent:
     sent_at: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkClick:
+class LinkClick(Struct, frozen=True, gc=False, kw_only=True):
     """A click on a link of a message, as the provider or the sender reports it."""
 
     event_id: str
@@ -168,8 +163,7 @@ class LinkClick:
     raw: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrackedLink:
+class TrackedLink(Struct, frozen=True, gc=False, kw_only=True):
     """A link of a registered message, by its click id."""
 
     event_id: str
@@ -184,8 +178,7 @@ class TrackedLink:
     registered_at: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Postback:
+class Postback(Struct, frozen=True, gc=False, kw_only=True):
     """A conversion that an affiliate network posted back, normalized."""
 
     event_id: str
@@ -202,8 +195,7 @@ class Postback:
     received_at: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryEvent:
+class DeliveryEvent(Struct, frozen=True, gc=False, kw_only=True):
     """The state of one message changed."""
 
     event_id: str
@@ -221,8 +213,7 @@ class DeliveryEvent:
     timestamp: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplyEvent:
+class ReplyEvent(Struct, frozen=True, gc=False, kw_only=True):
     """A recipient answered, and it was not an opt-out."""
 
     event_id: str
@@ -236,8 +227,7 @@ class ReplyEvent:
     confirm_until: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnsubscribeEvent:
+class UnsubscribeEvent(Struct, frozen=True, gc=False, kw_only=True):
     """A contact opted out, by a reply, its provider's flag or a report: it must not be texted again."""
 
     event_id: str
@@ -254,8 +244,7 @@ class UnsubscribeEvent:
     received_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemovedEvent:
+class RemovedEvent(Struct, frozen=True, gc=False, kw_only=True):
     """A contact was removed for another reason than that it opted out: it must not be texted again."""
 
     event_id: str
@@ -269,8 +258,7 @@ class RemovedEvent:
     received_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RestoredEvent:
+class RestoredEvent(Struct, frozen=True, gc=False, kw_only=True):
     """A contact may be texted again."""
 
     event_id: str
@@ -282,8 +270,7 @@ class RestoredEvent:
     timestamp: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SentEvent:
+class SentEvent(Struct, frozen=True, gc=False, kw_only=True):
     """A message was handed to the carrier."""
 
     event_id: str
@@ -297,8 +284,7 @@ class SentEvent:
     timestamp: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClickEvent:
+class ClickEvent(Struct, frozen=True, gc=False, kw_only=True):
     """A tracked link of a message was clicked."""
 
     event_id: str
@@ -312,8 +298,7 @@ class ClickEvent:
     timestamp: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConversionEvent:
+class ConversionEvent(Struct, frozen=True, gc=False, kw_only=True):
     """A click became a conversion at an affiliate network."""
 
     event_id: str
@@ -330,8 +315,7 @@ class ConversionEvent:
     timestamp: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageCallback:
+class MessageCallback(Struct, frozen=True, gc=False, kw_only=True):
     """What became of one message that was registered with a callback URL of its own."""
 
     event_id: str
@@ -347,8 +331,7 @@ class MessageCallback:
     timestamp: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContactState:
+class ContactState(Struct, frozen=True, gc=False, kw_only=True):
     """Whether one contact of one list may be texted, or, without a list, whether a number may be on any list."""
 
     contact: str
@@ -367,8 +350,7 @@ class ContactState:
     held: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContactPlace:
+class ContactPlace(Struct, frozen=True, gc=False, kw_only=True):
     """Where a contact is, as its account knows it."""
 
     account: str
@@ -379,8 +361,7 @@ class ContactPlace:
     given_at: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContactAnswers:
+class ContactAnswers(Struct, frozen=True, gc=False, kw_only=True):
     """What a sender was told who asked whether contacts may be texted: `body` is the answer, byte by byte."""
 
     event_id: str
@@ -392,8 +373,7 @@ class ContactAnswers:
     body: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContactCommand:
+class ContactCommand(Struct, frozen=True, gc=False, kw_only=True):
     """An order about one contact: an operator's, or one that streams gives itself.
 
     Without a number, it is an operator's about all that the brake of a list holds.
@@ -413,8 +393,7 @@ class ContactCommand:
     record: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallbacksSeen:
+class CallbacksSeen(Struct, frozen=True, gc=False, kw_only=True):
     """What one ingest process has seen of an account's provider or network since it started."""
 
     account: str
@@ -428,8 +407,7 @@ class CallbacksSeen:
     updated_at: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RejectedRecord:
+class RejectedRecord(Struct, frozen=True, gc=False, kw_only=True):
     """A record, or an item of one, that could not be processed, with the reason."""
 
     event_id: str
@@ -448,8 +426,7 @@ class RejectedRecord:
     may_opt_out: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComparedItem:
+class ComparedItem(Struct, frozen=True, gc=False, kw_only=True):
     """An item of a past callback as today's rules read it, beside what was written of it then."""
 
     run: str
@@ -465,8 +442,7 @@ class ComparedItem:
     compared_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookTask:
+class WebhookTask(Struct, frozen=True, gc=False):
     """One webhook for one endpoint that is due later or again."""
 
     endpoint: str
@@ -479,8 +455,7 @@ class WebhookTask:
     list_number: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadWebhook:
+class DeadWebhook(Struct, frozen=True, gc=False, kw_only=True):
     """A webhook that was given up after the last retry."""
 
     endpoint: str
@@ -498,8 +473,7 @@ class DeadWebhook:
     content_type: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplayCommand:
+class ReplayCommand(Struct, frozen=True, gc=False, kw_only=True):
     """An order to send webhooks to one endpoint again."""
 
     replay_id: str
@@ -515,8 +489,7 @@ class ReplayCommand:
     stopped_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplayProgress:
+class ReplayProgress(Struct, frozen=True, gc=False, kw_only=True):
     """How far a replay is."""
 
     replay_id: str
@@ -528,8 +501,7 @@ class ReplayProgress:
     updated_at: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookAttempt:
+class WebhookAttempt(Struct, frozen=True, gc=False, kw_only=True):
     """One request to an endpoint and how it ended."""
 
     endpoint: str
@@ -548,8 +520,7 @@ class WebhookAttempt:
     asked: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndpointAlert:
+class EndpointAlert(Struct, frozen=True, gc=False, kw_only=True):
     """Something that the owner of an endpoint should know."""
 
     event_id: str
@@ -563,8 +534,7 @@ class EndpointAlert:
     timestamp: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemovalsHeld:
+class RemovalsHeld(Struct, frozen=True, gc=False, kw_only=True):
     """The brake of a list took hold: what rules would remove of it is held."""
 
     event_id: str
@@ -577,8 +547,7 @@ class RemovalsHeld:
     timestamp: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertTold:
+class AlertTold(Struct, frozen=True, gc=False, kw_only=True):
     """An alert as an account was told it, or why it was not told."""
 
     event_id: str
@@ -594,8 +563,7 @@ class AlertTold:
     at: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountConfig:
+class AccountConfig(Struct, frozen=True, gc=False, kw_only=True):
     """Settings of one account."""
 
     id: str
@@ -633,8 +601,7 @@ class AccountConfig:
     keeps_answers: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListConfig:
+class ListConfig(Struct, frozen=True, gc=False, kw_only=True):
     """Settings of one list of an account."""
 
     account: str
@@ -649,8 +616,7 @@ class ListConfig:
     brake_minimum: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndpointConfig:
+class EndpointConfig(Struct, frozen=True, gc=False, kw_only=True):
     """Settings of one webhook endpoint."""
 
     account: str
@@ -674,8 +640,7 @@ class EndpointConfig:
     list_rate_limits: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndpointPause:
+class EndpointPause(Struct, frozen=True, gc=False, kw_only=True):
     """An endpoint was paused, unless its settings have changed since."""
 
     account: str
@@ -685,8 +650,7 @@ class EndpointPause:
     paused_at: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiKey:
+class ApiKey(Struct, frozen=True, gc=False, kw_only=True):
     """A key for the API, known by its digest."""
 
     id: str
@@ -702,8 +666,7 @@ class ApiKey:
     endpoint: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEntry:
+class AuditEntry(Struct, frozen=True, gc=False, kw_only=True):
     """Something that a user or an API key did."""
 
     event_id: str
@@ -718,8 +681,7 @@ class AuditEntry:
     at: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiRequest:
+class ApiRequest(Struct, frozen=True, gc=False, kw_only=True):
     """An API request with an Idempotency-Key."""
 
     id: str

@@ -5,10 +5,11 @@ What the brake counts and holds is not stored here: it is a function of the cont
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import orjson
+from msgspec import Struct
+from msgspec.structs import replace
 
 from schemas.records import CONFIRM
 from streams.row import RowError
@@ -31,8 +32,7 @@ class Decision(NamedTuple):
     after: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrakeRow:
+class BrakeRow(Struct, frozen=True, gc=False, kw_only=True):
     """Decisions about one brake. `orders` are their ids, newest last; `era` is the id of the last one to confirm, since
     which removals by rules are counted; `decisions` are those not carried out yet."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import orjson
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from schemas.ids import recipient_key
 from schemas.records import Postback
@@ -32,8 +33,7 @@ class SeenConversion(NamedTuple):
     received_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(Struct, frozen=True, gc=False):
     """A postback, its offset on `sms.postbacks`, and until when it may wait for its click."""
 
     postback: Postback
@@ -42,8 +42,7 @@ class Arrived:
     traceparent: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClickRow:
+class ClickRow(Struct, frozen=True, gc=False, kw_only=True):
     """What is known about a click: who registered it, its conversions, and the waiting postbacks.
 
     Conversions are in the order they were sent, postbacks in the order they arrived.

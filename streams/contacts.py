@@ -6,8 +6,9 @@ A contact's row decides whether it may be texted; a message's row keeps the send
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
+
+from msgspec.structs import replace
 
 from accounts.lists import Belonging, address_key, list_of, receivers_of
 from accounts.model import Accounts

@@ -8,8 +8,10 @@ an account was settled for the first.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from accounts.addresses import is_within
 from schemas.ids import derived_id

@@ -7,10 +7,11 @@ contact's row, where the message is counted.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import orjson
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from schemas.codec import MAGIC, Codec
 from schemas.ids import recipient_key
@@ -65,8 +66,7 @@ class Waiting(NamedTuple):
     receipt: Receipt
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageRow:
+class MessageRow(Struct, frozen=True, gc=False, kw_only=True):
     """What is known about a message, in one of three states.
 
     Registered: `message` is set. Waiting: reports came first, and `waiting` holds them in order of arrival. Otherwise,
@@ -107,7 +107,7 @@ def to_bytes(row: MessageRow, codec: Codec) -> bytes:
     if row.message is not None:
         return _HEAD.pack(_REGISTERED, row.since, len(reached)) + reached + codec.encode(row.message)
     if row.waiting:
-        waiting = orjson.dumps(row.waiting, default=tuple)
+        waiting = orjson.dumps([(list_number, asdict(receipt)) for list_number, receipt in row.waiting])
         return _HEAD.pack(_WAITING, row.since, len(reached)) + reached + waiting
     return _HEAD.pack(_REPORTED, row.since, len(reached)) + reached
 

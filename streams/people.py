@@ -15,8 +15,9 @@ written, and is idempotent. A person has one number per id: WhatsApp gives a new
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
+
+from msgspec.structs import replace
 
 from schemas.codec import Codec, CodecError
 from schemas.ids import derived_id

@@ -8,8 +8,9 @@ its own recent states once nothing from a predecessor can be in flight anymore.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import islice
+
+from msgspec.structs import replace
 
 from accounts.suppression import WHOLE_ACCOUNT
 from bus.tables.table import Table

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
 import orjson
+from msgspec.structs import replace
 
 from accounts.brakes import Brake
 from accounts.suppression import LIST_SCOPE, WHOLE_ACCOUNT

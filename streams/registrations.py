@@ -9,7 +9,8 @@ sent under the provider's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from accounts.brakes import brake_of
 from accounts.lists import Belonging, threshold_of

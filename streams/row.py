@@ -5,11 +5,11 @@ One row holds everything that decides whether the contact may be texted, so that
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import orjson
+from msgspec import Struct
 
 from accounts.suppression import ACCOUNT_SCOPE, LIST_SCOPE
 from bus.tables.store import StoreFailed
@@ -73,8 +73,7 @@ class Held(NamedTuple):
     after: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContactRow:
+class ContactRow(Struct, frozen=True, gc=False, kw_only=True):
     """State of one contact. Times are milliseconds since 1970 UTC.
 
     `active`: it was not removed. It may be texted unless it is held. `ruled`: the rule's removal that the brake counts;
@@ -186,7 +185,7 @@ _ACTIVE, _REMOVED, _NOT_HELD = b"true,", b"false,", b",null]"
 _LISTED = b"[%d," % FORMAT
 
 
-def labels_of(key: bytes, value: bytes) -> Collection[bytes]:
+def labels_of(key: bytes, value: bytes) -> Sequence[bytes]:
     """Return the labels under which a table row is counted: contacts of a list, removals by rules for each time step
     and era of its brake, contacts held since a decision. Erased rows belong to no list."""
     place, _, number = key.rpartition(b":")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import asdict, fields, is_dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
+from msgspec.structs import asdict, fields
 
 from accounts.secrets import redacted, with_secrets
 from bus.settings import BusSettings
@@ -106,7 +108,7 @@ def plain(value: Any) -> Any:
         return text_or_base64(value)
     if isinstance(value, tuple):
         return [plain(item) for item in value]
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+    return asdict(value) if isinstance(value, Struct) else value
 
 
 def is_time(schema: Any) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from accounts.checks import check_class, check_id
 from accounts.secrets import keyring, with_secrets

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 from functools import partial
 from typing import Any
+
+from msgspec.structs import fields
 
 from accounts.secrets import SecretMissing, keyring
 from accounts.urls import POLL

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, select
 
 from accounts.urls import POLL

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from accounts.sending_hours import FIELDS, Misfit, checked
 from console.changes.acts import Act

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Collection, Mapping
-from dataclasses import fields
 from typing import Any
+
+from msgspec.structs import fields
 
 from accounts.model import TOPIC_OF, Config, config_key, described
 from accounts.secrets import REFERENCES, is_literal, secrets_of

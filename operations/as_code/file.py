@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+
+from msgspec.structs import fields
 
 from accounts.alerts import TYPES, Severity
 from accounts.brakes import MOST_MINIMUM, OFF

@@ -12,8 +12,10 @@ import re
 import secrets
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec.structs import fields, replace
 
 from accounts.alerts import Severity
 from accounts.brakes import OFF

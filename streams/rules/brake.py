@@ -7,8 +7,9 @@ report is read. A provider's time may be anything.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from accounts.brakes import Brake
 from streams.row import STEP_MS, ContactRow, Held

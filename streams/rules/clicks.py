@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from schemas.ids import derived_id
 from schemas.records import ClickEvent, LinkClick, MessageSent

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from schemas.records import (
     DATED_REASONS,
@@ -71,8 +73,7 @@ class Cause(NamedTuple):
     received_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ContactChange:
+class ContactChange(Struct, frozen=True, gc=False):
     """The row after a record, and its events, in order. Without effect, the row is unchanged and there are no events.
 
     `cause`: why the row's answer to whether the contact may be texted has changed, if it has. The resulting events

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from schemas.ids import derived_id, sent_event_id
 from schemas.records import DeliveryEvent, MessageSent, Receipt, SentEvent

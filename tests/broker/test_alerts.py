@@ -6,10 +6,10 @@ import json
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from standardwebhooks.webhooks import Webhook
 
 from schemas.records import AccountConfig, AlertTold, DeliveryEvent

@@ -6,11 +6,11 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
+from msgspec.structs import replace
 
 from bus.admin import Admin
 from bus.settings import BusSettings

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
+from msgspec.structs import replace
 
 from accounts.urls import POLL
 from bus.producer import Producer

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
+from msgspec.structs import replace
 
 from accounts.keys import KEYS_TOPIC, new_key, state_of
 from accounts.store import ApiKeysReader, write_key

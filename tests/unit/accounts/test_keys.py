@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from accounts.keys import ApiKeys, digest_of, new_key, state_of
 from schemas.codec import Codec

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from accounts.model import Accounts
 from accounts.pauses import pause_of, settings_id

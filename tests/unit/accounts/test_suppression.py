@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from accounts.suppression import ACCOUNT_SCOPE, WHOLE_ACCOUNT, held, unrecorded
 from schemas.records import ContactState

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from operations.endpoints import OPERATOR, ChangeRefused, UnderWay, activated, paused, resumed, rotated, state_of
 from schemas.records import EndpointConfig

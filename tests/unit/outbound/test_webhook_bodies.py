@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from outbound.bodies import PublicEvent, alert_body, body_of, callback_body, contact_of, event_name, list_of
 from outbound.formats import array_of, enveloped

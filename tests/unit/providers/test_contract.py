@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ingest.redaction import storable_headers
 from operations.as_code.file import CREDENTIALS

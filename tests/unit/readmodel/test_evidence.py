@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 from sqlalchemy import Connection, Engine, select
 
 from bus.memory import CODEC

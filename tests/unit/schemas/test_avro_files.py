@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import fields
 from importlib.resources import files
 from typing import Any
 
 import pytest
 from fastavro import parse_schema
+from msgspec.structs import fields
 
 from schemas.folder_registry import FolderRegistry
 from schemas.records import RECORD_TYPES

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 from xml.etree import ElementTree
 
 import orjson
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from schemas.records import RawCallback
 

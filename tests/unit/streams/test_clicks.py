@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from bus.memory import CODEC, MemoryKafka, ledger
 from bus.tables.due_index import DueRows

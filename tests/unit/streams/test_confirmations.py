@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from schemas.records import ReplyEvent, UnsubscribeEvent
 from streams.optout import default_words

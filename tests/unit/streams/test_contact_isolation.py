@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import product
 
 import pytest
+from msgspec.structs import replace
 
 from schemas.records import AccountConfig, InboundMessage, ListConfig, Record
 from tests.unit.streams.contact_records import (

@@ -3,11 +3,11 @@ that may have been meant."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from schemas.records import AccountConfig, ContactCommand, ListConfig, Record
 from tests.examples import examples

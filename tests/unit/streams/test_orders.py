@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from schemas.records import AuditEntry, ContactCommand, ContactState, InboundMessage, Receipt, RestoredEvent
 from tests.unit.streams.contact_records import ABSENT, LIST, NUMBER, SPAM, START_OF_DAY, command, inbound, receipt

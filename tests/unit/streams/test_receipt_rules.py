@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from schemas.ids import derived_id
 from schemas.records import ContactState, DeliveryEvent, RemovedEvent, UnsubscribeEvent

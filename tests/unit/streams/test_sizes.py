@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import orjson
 import pytest
+from msgspec.structs import fields
 
 from bus.memory import CATALOGUE, CODEC, MemoryKafka
 from bus.producer import MAX_REQUEST_BYTES

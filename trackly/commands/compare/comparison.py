@@ -7,8 +7,10 @@ counterpart in a store, not in memory: a week has more callbacks than fit there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec.structs import fields
 
 from bus.tables.store import Store
 from providers import NETWORKS, PROVIDERS

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import fields
 from typing import Any
 
 import orjson
+from msgspec.structs import fields
 
 from bus.clock import now_ms
 from bus.producer import Producer

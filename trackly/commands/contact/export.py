@@ -12,10 +12,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from heapq import merge
 from pathlib import Path
 from typing import Any, TextIO
+
+from msgspec.structs import replace
 
 from accounts.suppression import ALL_LISTS, WHOLE_ACCOUNT, held, recorded, unrecorded
 from bus.reading.topic import BEGINNING

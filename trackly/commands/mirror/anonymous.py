@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from typing import Any
+
+from msgspec.structs import fields, replace
 
 from schemas.pii import kind_of
 from schemas.pseudonyms import Pseudonyms

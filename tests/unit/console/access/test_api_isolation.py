@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from fastapi.routing import APIRoute
+from msgspec.structs import replace
 
 from accounts.keys import new_key
 from accounts.secrets import new_key as new_secret_key

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from bus.clock import now_ms
 from tests.unit.console.console_parts import LIST, Api, refusal

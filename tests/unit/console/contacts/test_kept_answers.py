@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from console.contacts.answers import MARKETING, TRANSACTIONAL
 from console.contacts.freshness import Freshness

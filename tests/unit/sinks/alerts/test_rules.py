@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from accounts.alerts import TYPES, Severity
 from schemas.records import EndpointAlert, RejectedRecord, RemovalsHeld, RemovedEvent, ReplyEvent, UnsubscribeEvent

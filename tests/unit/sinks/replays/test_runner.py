@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaTimeoutError
+from msgspec.structs import replace
 
 from accounts.model import Accounts
 from bus.memory import CATALOGUE, CODEC, MemoryKafka

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet
 import pytest
+from msgspec.structs import replace
 
 from bus.reading.topic import BEGINNING
 from bus.settings import BusSettings
