@@ -135,6 +135,15 @@ def postgres_template(postgres: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def postgres_database(postgres: str, postgres_template: str) -> Iterator[str]:
+    """Yield the URL of a database with all tables, which one test after another may use."""
+    from tests.databases import database_in
+
+    with database_in(postgres, postgres_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a database file with all tables, for tests to copy."""
     from database.engine import open_engine
@@ -149,16 +158,19 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Yield the DATABASE_URL of one test's database with all tables, once on SQLite and once on PostgreSQL."""
-    from tests.databases import database_in
+    """Yield the DATABASE_URL of a database with all tables and no rows, once on SQLite and once on PostgreSQL.
+
+    Tests may change its rows, not its tables: on PostgreSQL the next test uses it too.
+    """
+    from tests.databases import empty
 
     if request.param == "sqlite":
         path = shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "console.db")
         yield f"sqlite:///{path}"
         return
-    template = request.getfixturevalue("postgres_template")
-    with database_in(request.getfixturevalue("postgres"), template) as url:
-        yield url
+    url = request.getfixturevalue("postgres_database")
+    yield url
+    empty(url)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, inspect, select, text
 
 import database.migrating
-from database.engine import open_engine
+from database.engine import disposing, open_engine
 from database.migrating import DatabaseTooNew, is_migrated, migrate
 from database.tables import METADATA, message_tags, messages
 from tests.databases import database_in
@@ -31,6 +31,14 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def own_database(empty_url: str) -> Iterator[Engine]:
+    """A database with all tables that no other test uses, so that its tables may be changed."""
+    with disposing(open_engine(empty_url)) as engine:
+        migrate(engine)
+        yield engine
+
+
 def differences(engine: Engine) -> list[object]:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
@@ -42,10 +50,10 @@ def test_migrations_make_the_tables_that_the_code_knows(database: Engine) -> Non
     assert differences(database) == []
 
 
-def test_a_difference_would_be_found(database: Engine) -> None:
-    with database.begin() as connection:
+def test_a_difference_would_be_found(own_database: Engine) -> None:
+    with own_database.begin() as connection:
         connection.execute(text("ALTER TABLE replies DROP COLUMN text"))
-    assert "text" in repr(differences(database))
+    assert "text" in repr(differences(own_database))
 
 
 def test_a_database_that_is_up_to_date_is_left_alone(database: Engine) -> None:
@@ -73,11 +81,11 @@ def test_of_several_processes_that_start_at_once_one_migrates(empty_url: str) ->
         engine.dispose()
 
 
-def test_a_database_of_a_newer_version_is_refused(database: Engine) -> None:
-    with database.begin() as connection:
+def test_a_database_of_a_newer_version_is_refused(own_database: Engine) -> None:
+    with own_database.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(DatabaseTooNew, match=r"revision 9999.*newer version"):
-        migrate(database)
+        migrate(own_database)
 
 
 def test_the_one_tag_of_a_message_becomes_a_tag_named_tag(empty_url: str) -> None:
