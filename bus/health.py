@@ -8,7 +8,6 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Callable
-from importlib import metadata
 
 import orjson
 from prometheus_client import CollectorRegistry, Counter, generate_latest
@@ -18,6 +17,7 @@ from starlette.responses import Response
 from bus.measures import Distributions, Exported, Read, Tally
 from bus.metrics import metric_of
 from bus.settings import BusSettings
+from bus.version import version
 
 _TEXT_FORMAT = "text/plain; version=0.0.4"
 _UNKNOWN = orjson.dumps({"error": "Metrics require the token, as Authorization: Bearer TOKEN.", "code": "unauthorized"})
@@ -39,8 +39,7 @@ class Health:
         self.checks: list[Callable[[], str | None]] = []
         self.progress: list[Callable[[], float]] = []
         self.registry = CollectorRegistry()
-        version = metadata.version("trackly")
-        self.export("build_info", lambda: {(service, version): 1})
+        self.export("build_info", lambda: {(service, version()): 1})
 
     def counter(self, name: str) -> Counter:
         """Return the counter of this name (`bus.metrics`), for rare events: a call costs microseconds."""

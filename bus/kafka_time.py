@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import metadata
-
 from bus.clock import now_seconds
 from bus.producer import Producer
 from bus.settings import BusSettings
+from bus.version import version
 
 VERSION = "version"
 """Header of a clock probe: the version of trackly that this process runs (`trackly doctor` reads it)."""
@@ -25,7 +24,7 @@ async def seconds_ahead(producer: Producer, settings: BusSettings, name: str) ->
     Also 0 if the topic was created elsewhere and carries no broker time. Raises KafkaError.
     """
     before = now_seconds()
-    headers = [(VERSION, metadata.version("trackly").encode())]
+    headers = [(VERSION, version().encode())]
     told = await (await producer.send(settings.catalogue["clocks"].name, None, key=name.encode(), headers=headers))
     after = now_seconds()
     if told.timestamp_type == _CREATE_TIME:

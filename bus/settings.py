@@ -23,7 +23,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from bus.tokens import Tokens, client_credentials, msk_iam
 from schemas.masking import masked_address
 from schemas.pseudonyms import Pseudonyms
-from schemas.topics import DEFAULT_SCHEDULE, Catalogue, parse_duration, parse_topic_settings
+from schemas.topics import DEFAULT_SCHEDULE, Catalogue, default_catalogue, parse_duration, parse_topic_settings
 
 ADDRESSES = "addresses.json"
 """In the data directory: the broker and partition count of a running `trackly up`, as a JSON object."""
@@ -368,7 +368,7 @@ class BusSettings(Settings):
             if millis <= before:
                 raise ValueError(f"{delay!r} is not longer than the delay before it")
             before = millis
-        tier = Catalogue(schedule=delays[-1:]).delay_tiers[0]
+        tier = default_catalogue().delay_tiers[0]
         if tier.retention_ms is not None and before >= tier.retention_ms:
             raise ValueError(f"{delays[-1]!r} is longer than the retention of a delay topic")
         return delays

@@ -8,7 +8,6 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache, partial
-from importlib import metadata
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -31,6 +30,7 @@ from bus.health import Health
 from bus.producer import Producer
 from bus.reading.replica import Replica
 from bus.tables.store import RocksStore
+from bus.version import version
 from bus.watch import Watch
 from console.access.gate import OPENAPI, ApiGate
 from console.api import (
@@ -267,7 +267,7 @@ class Console:
 
 _ABOUT: dict[str, Any] = {
     "title": "trackly",
-    "version": metadata.version("trackly"),
+    "version": version(),
     "summary": "Register messages, remove and restore contacts, ask who may be texted.",
 }
 

@@ -55,7 +55,7 @@ def parse_topic_settings(text: str) -> dict[str, dict[str, str]]:
     Settings that affect space or time may be changed, but not those that could lose or duplicate records.
     """
     found: dict[str, dict[str, str]] = {}
-    known = {topic.name: topic for topic in Catalogue().values() if topic.delay_ms is None}
+    known = {topic.name: topic for topic in default_catalogue().values() if topic.delay_ms is None}
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = re.fullmatch(r"([^:=\s]+):([a-z0-9.]+)=([^\s=]+)", part)
         if match is None:
@@ -187,6 +187,12 @@ class Catalogue(Mapping[str, Topic]):
         if not name.startswith(before) or not name.endswith(after) or not _DURATION.fullmatch(delay):
             return None
         return _topic(f"webhooks_retry.{delay}", entry, self.prefix, 0, delay)
+
+
+@cache
+def default_catalogue() -> Catalogue:
+    """The catalogue without any setting of a deployment."""
+    return Catalogue()
 
 
 @cache

@@ -131,9 +131,9 @@ def main() -> None:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from importlib import metadata
+        from bus.version import version
 
-        print(f"trackly {metadata.version('trackly')}")
+        print(f"trackly {version()}")
         raise typer.Exit
 
 

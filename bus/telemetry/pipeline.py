@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from bus.telemetry.environment import Signal, metric_interval
 from bus.telemetry.metrics import MetricExport
 from bus.telemetry.tracing import Tracing
+from bus.version import version
 
 STOP_SECONDS = 5.0
 """Seconds for the final flush. A silent collector must not delay the exit any longer."""
@@ -96,7 +97,7 @@ def resource_of(service: str, instance: str | None) -> Resource:
     """Describe the process; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES override it."""
     ours = {
         "service.name": f"trackly-{service.replace('_', '-')}",
-        "service.version": metadata.version("trackly"),
+        "service.version": version(),
         "service.instance.id": instance or str(uuid4()),
     }
     return Resource.create().merge(Resource(ours)).merge(OTELResourceDetector().detect())

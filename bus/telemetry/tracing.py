@@ -8,7 +8,6 @@ and those of the records link to each other.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from importlib import metadata
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from opentelemetry.context import Context
@@ -26,6 +25,7 @@ from opentelemetry.trace import (
 
 from bus.clock import now_ns
 from bus.telemetry.traceparent import Place, is_sampled, place_of
+from bus.version import version
 
 SCOPE = "trackly"
 
@@ -115,9 +115,8 @@ class Tracing:
     """Creates spans. `traces` samples as configured; `batches` records everything; both export to the same place."""
 
     def __init__(self, traces: TracerProvider, batches: TracerProvider) -> None:
-        version = metadata.version("trackly")
-        self._start: Callable[..., Span] = traces.get_tracer(SCOPE, version).start_span
-        self._start_root: Callable[..., Span] = batches.get_tracer(SCOPE, version).start_span
+        self._start: Callable[..., Span] = traces.get_tracer(SCOPE, version()).start_span
+        self._start_root: Callable[..., Span] = batches.get_tracer(SCOPE, version()).start_span
 
     def callback(self, method: str, route: str, provider: str, traceparent: bytes | None) -> Step:
         """Start the span of a request to ingest. `route` is a template; the header is the incoming one."""

@@ -7,7 +7,6 @@ import base64
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any
 
 import orjson
@@ -15,6 +14,7 @@ import orjson
 from bus.admin import Admin
 from bus.reading.topic import BEGINNING
 from bus.settings import BusSettings
+from bus.version import version
 from schemas.codec import Codec
 from schemas.registry import registry_for
 from schemas.topics import Catalogue
@@ -51,7 +51,7 @@ class Head:
         """Return the head for the current deployment."""
         return cls(
             made_at,
-            metadata.version("trackly"),
+            version(),
             settings.partitions,
             settings.schema_registry_url is not None,
             tuple(key.get_secret_value() for key in settings.secret_keys),

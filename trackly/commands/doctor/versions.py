@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from importlib import metadata
 
 from bus.clock import now_seconds
 from bus.kafka_time import VERSION
 from bus.reading.topic import END, Start
 from bus.settings import BusSettings
+from bus.version import version
 from schemas.cloudevents import header
 from trackly.commands.doctor.findings import Finding, fine
 from trackly.reading import open_topic
@@ -37,7 +37,7 @@ async def running(settings: BusSettings) -> dict[str, set[str]]:
 
 def differing(found: Mapping[str, set[str]], ours: str | None = None) -> Iterator[Finding]:
     """Report versions that run side by side, or differ from this command's."""
-    ours = metadata.version("trackly") if ours is None else ours
+    ours = version() if ours is None else ours
     everywhere = set().union(*found.values())
     shown = ", ".join(f"{service} runs {' and '.join(sorted(found[service]))}" for service in sorted(found))
     if len(everywhere) > 1:
