@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import signal
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,8 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if _has_room(MEMORY):
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+    # jsonschema imports it if it can, and its grammar takes seconds to read. No test checks the format iri.
+    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
 
 def _has_room(directory: Path) -> bool:

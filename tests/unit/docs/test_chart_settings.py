@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft7Validator, ValidationError
 
 from deploy.chart_schema import CHART, SCHEMA, schema
 from trackly.commands.settings import SERVICES
-
-if TYPE_CHECKING:
-    from jsonschema import Draft7Validator
 
 TEXT = SCHEMA.read_text("utf-8")
 VALUES: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
@@ -23,11 +21,7 @@ BROKERS = sorted(CHART.glob("values-*.yaml"))
 
 @pytest.fixture(scope="module")
 def validator() -> Draft7Validator:
-    """Return a validator of the chart's values. Imported here because jsonschema takes seconds to import if
-    rfc3987-syntax is installed.
-    """
-    from jsonschema import Draft7Validator
-
+    """Return a validator of the chart's values."""
     return Draft7Validator(json.loads(TEXT))
 
 
@@ -79,8 +73,6 @@ def test_there_are_values_for_three_brokers() -> None:
 def test_what_no_service_reads_and_secrets_in_plain_sight_are_refused(
     wrong: dict[str, Any], validator: Draft7Validator
 ) -> None:
-    from jsonschema import ValidationError
-
     with pytest.raises(ValidationError):
         validator.validate(merged(VALUES, wrong))
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import tomllib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from accounts.model import Accounts
 from operations.as_code import file
@@ -15,17 +16,11 @@ from operations.as_code.json_schema import json_schema
 from operations.as_code.plan import export, make_plan
 from tests.unit.operations.as_code.test_plan import WHOLE, view_of
 
-if TYPE_CHECKING:
-    from jsonschema import Draft202012Validator
-
 SCHEMA = json.loads(json_schema())
 ACCOUNT = SCHEMA["properties"]["accounts"]["items"]["properties"]
 
 
 def validator() -> Draft202012Validator:
-    # Takes seconds to import, which every process that collects tests would wait for.
-    from jsonschema import Draft202012Validator
-
     return Draft202012Validator(SCHEMA)
 
 

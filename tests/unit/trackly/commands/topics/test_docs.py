@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft201909Validator, Draft202012Validator, ValidationError
 from open_data_contract_standard.model import OpenDataContractStandard
 from typer.testing import CliRunner
 
@@ -81,9 +82,6 @@ def test_asyncapi_has_every_topic_with_a_record_and_the_headers_it_carries() -> 
 
 
 def test_the_contract_fits_the_standard_s_own_schema() -> None:
-    # Imported here: it takes seconds where rfc3987-syntax is installed.
-    from jsonschema import Draft201909Validator
-
     document = yaml.safe_load(written()["contract.odcs.yaml"])
     Draft201909Validator(json.loads(OpenDataContractStandard.json_schema())).validate(document)
     contract = OpenDataContractStandard.from_string(written()["contract.odcs.yaml"])
@@ -103,8 +101,6 @@ def test_the_contract_classifies_what_is_personal() -> None:
 
 @pytest.mark.parametrize("record", SHAPES, ids=lambda r: r.__name__)
 def test_a_webhook_body_fits_its_json_schema_and_no_more_and_no_less_does(record: type) -> None:
-    from jsonschema import Draft202012Validator, ValidationError
-
     schema: dict[str, Any] = json.loads(webhook_schemas()[SHAPES[record].event])
     Draft202012Validator.check_schema(schema)
     body = json.loads(body_of(sample(record.__name__)))  # type: ignore[arg-type]
