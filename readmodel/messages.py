@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from database.bulk import Row
 
@@ -10,8 +10,7 @@ QUEUED = "queued"
 """Status of a message without any report."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True, gc=False):
     """A delivery report's effect on a message."""
 
     status: str
@@ -24,8 +23,7 @@ class Report:
 _NO_REPORT = Report(QUEUED, "", "neutral", None, False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageNews:
+class MessageNews(Struct, frozen=True, gc=False, kw_only=True):
     """What one record says about a message; None where it says nothing. `registered_at` (ms): it is the
     registration. `tags`: the registration's, as JSON."""
 

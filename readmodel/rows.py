@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from msgspec import Struct
 from sqlalchemy import Table
 
 from accounts.lists import ADDRESS, LIST_ID
@@ -91,8 +91,7 @@ class Place(NamedTuple):
         return min(time, self.timestamp)
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(Struct, frozen=True, gc=False):
     """An increment to a row of a count table. A time among the sums is not added: the newest one counts."""
 
     table: Table
@@ -100,8 +99,7 @@ class Count:
     sums: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class NewRow:
+class NewRow(Struct, frozen=True, gc=False):
     """A row to add unless its identity exists; only then `follows` applies too."""
 
     table: Table
@@ -109,16 +107,14 @@ class NewRow:
     follows: tuple[Count | MessageNews, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class IfKnown:
+class IfKnown(Struct, frozen=True, gc=False):
     """A row about a number, to add only if the table has another row about it."""
 
     table: Table
     row: Row
 
 
-@dataclass(frozen=True, slots=True)
-class ContactNews:
+class ContactNews(Struct, frozen=True, gc=False):
     """A contact's state, with its version if it has one. `row` is None for an erased contact."""
 
     contact: str
@@ -126,24 +122,21 @@ class ContactNews:
     version: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Struct, frozen=True, gc=False):
     """A webhook was answered 2xx: if it was a dead letter, it is now delivered."""
 
     account: str
     event_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Erasure:
+class Erasure(Struct, frozen=True, gc=False):
     """Nothing read before may mention the number anymore."""
 
     account: str
     number: str
 
 
-@dataclass(frozen=True, slots=True)
-class Latest:
+class Latest(Struct, frozen=True, gc=False):
     """A row that replaces the one with its primary key."""
 
     table: Table
