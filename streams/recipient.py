@@ -128,9 +128,10 @@ class Recipient:
     @property
     def erased_at(self) -> int:
         """When the number was erased (ms); 0 if it was not."""
-        if self._pseudonyms is None or self.number is None:
+        pseudonym = self._pseudonym()
+        if pseudonym is None:
             return 0
-        mark = contact_key(self.account, "", self._pseudonyms.of(self.account, self.number)).encode()
+        mark = contact_key(self.account, "", pseudonym).encode()
         value = self._contacts.get(self.origin.partition, mark)
         return 0 if value is None else row.from_bytes(value).erased_at
 
@@ -141,11 +142,18 @@ class Recipient:
         For an erased number, what the erasure left.
         """
         value = self._contacts.get(self.origin.partition, self._contact_key(list_number))
-        if value is None and self._pseudonyms is not None and self.number is not None:
-            pseudonym = self._pseudonyms.of(self.account, self.number)
+        if value is None and (pseudonym := self._pseudonym()) is not None:
             suppressed = contact_key(self.account, list_number or "", pseudonym).encode()
             value = self._contacts.get(self.origin.partition, suppressed)
         return None if value is None else row.from_bytes(value)
+
+    def _pseudonym(self) -> str | None:
+        """Return the pseudonym under which the number may be recorded; None if none is in its partition."""
+        if self._pseudonyms is None or self.number is None:
+            return None
+        if not self._contacts.count(self.origin.partition, row.ERASED):
+            return None
+        return self._pseudonyms.of(self.account, self.number)
 
     def consented_since(self, at: int) -> list[str]:
         """Return the lists on which the contact consented to be texted after `at` (ms)."""

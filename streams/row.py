@@ -29,7 +29,10 @@ STEP_MS = 300_000
 RULED, HELD = b"ruled:", b"held:"
 """Prefixes of the labels of removals by rules, and of held contacts."""
 
-_ERASED = PREFIX.encode()
+ERASED = b"erased"
+"""Label of rows stored under a pseudonym."""
+
+_PSEUDONYM = PREFIX.encode()
 
 
 class RowError(StoreFailed):
@@ -187,10 +190,11 @@ _LISTED = b"[%d," % FORMAT
 
 def labels_of(key: bytes, value: bytes) -> Sequence[bytes]:
     """Return the labels under which a table row is counted: contacts of a list, removals by rules for each time step
-    and era of its brake, contacts held since a decision. Erased rows belong to no list."""
+    and era of its brake, contacts held since a decision. Erased rows belong to no list, and have one label of their
+    own."""
     place, _, number = key.rpartition(b":")
-    if number.startswith(_ERASED):
-        return ()
+    if number.startswith(_PSEUDONYM):
+        return (ERASED,)
     said = value[3:]
     labels = [size_label(place)] if said.startswith(_ACTIVE) else []
     if value.startswith(_LISTED):

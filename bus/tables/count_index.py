@@ -15,7 +15,8 @@ LabelsOf = Callable[[bytes, bytes], Sequence[bytes]]
 """Returns the labels of a row, given its key and value. Called twice per write."""
 
 _MARK = OWN_KEYS + b"count:"
-_COMPLETE = OWN_KEYS + b"has-counts"
+_COMPLETE = OWN_KEYS + b"has-counts:2"
+"""Changes with the labels, so that a store is counted again."""
 
 
 class CountedRows:
@@ -25,8 +26,9 @@ class CountedRows:
         self.labels_of = labels_of
 
     def complete(self, store: Store, rows: Iterable[tuple[bytes, bytes]]) -> None:
-        """Count the rows (keys and values) of a store that predates the counts."""
+        """Count the rows (keys and values) of a store that predates the counts, or one of the labels."""
         if store.get(_COMPLETE) is None:
+            store.write({mark: None for mark, _ in store.own_items(_MARK)}, None)
             counts = Counter(label for key, value in rows for label in self.labels_of(key, value))
             store.write({**self.marks(store, counts), _COMPLETE: b""}, None)
 
@@ -36,8 +38,10 @@ class CountedRows:
         old = self.labels_of(key, before) if before is not None else ()
         if new == old:
             return {}
-        changes = Counter(new)
-        changes.subtract(old)
+        changes: dict[bytes, int] = {}
+        for labels, change in (new, 1), (old, -1):
+            for label in labels:
+                changes[label] = changes.get(label, 0) + change
         return {label: change for label, change in changes.items() if change}
 
     def marks(self, store: Store, changes: Mapping[bytes, int]) -> dict[bytes, bytes | None]:

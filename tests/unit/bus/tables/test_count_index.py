@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bus.memory import MemoryKafka, ledger
 from bus.tables.count_index import CountedRows
-from bus.tables.store import MemoryStore, RocksStore, Store
+from bus.tables.store import OWN_KEYS, MemoryStore, RocksStore, Store
 from bus.tables.table import Table
 from bus.tables.versions import pack
 
@@ -88,6 +88,14 @@ async def test_a_store_from_before_there_were_counts_is_counted_once() -> None:
     for _ in range(2):
         table = await claimed(kafka, store)
         assert (table.count(0, b"red"), table.count(0, b"blue")) == (2, 1)
+
+
+async def test_a_store_whose_labels_were_others_is_counted_anew() -> None:
+    kafka, store = MemoryKafka(), MemoryStore()
+    store.write({b"1": pack(1, b"red"), b"2": pack(1, b"red blue")}, None)
+    store.write({OWN_KEYS + b"has-counts": b"", OWN_KEYS + b"count:red": b"1", OWN_KEYS + b"count:pink": b"1"}, None)
+    table = await claimed(kafka, store)
+    assert [table.count(0, label) for label in (b"red", b"blue", b"pink")] == [2, 1, 0]
 
 
 async def test_what_is_forgotten_counts_from_nothing_on_and_never_below() -> None:
