@@ -30,14 +30,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Use one process for named files. For folders, use one worker more than cores, because unit tests sometimes wait
-    for timers and databases, and twice that with tests on a broker, which wait most of the time.
+    """Use one process for named files, a worker a core for unit tests, which compute nearly all the time, and twice as
+    many with tests on a broker, which wait most of the time.
     """
     chosen = [argument.partition("::")[0] for argument in config.args]
     if all(argument.endswith(".py") for argument in chosen):
         return 0
     cores = os.cpu_count() or 1
-    return cores + 1 if all("unit" in Path(argument).parts for argument in chosen) else 2 * cores
+    return cores if all("unit" in Path(argument).parts for argument in chosen) else 2 * cores
 
 
 @pytest.hookimpl(trylast=True)
