@@ -83,18 +83,13 @@ class Bench:
         """
         if warm:
             self.run(Load(load.name, int(warm * (load.rate or 1_000)), load.rate, load.to))
-        sent_file, arrived_file = self._directory / "sent.json", self._directory / "arrived.txt"
-        with receiver(self._port, arrived_file):
+        with self.receiving() as arrived_file:
             before = self._running.look()
-            words = [self._running.port, ",".join(load.accounts), self._first, load.count, load.rate, WIDTH, sent_file]
-            command = [sys.executable, "-m", "bench.loader", *map(str, words)]
-            subprocess.run(command, cwd=ROOT, check=True, timeout=load.count / 50 + 60)
-            sent = sent_times(sent_file)
+            sent = self.post(load)
             expected = {message for message in sent if load.is_measured(message)}
             finished = self._wait(arrived_file, expected)
             self._running.settle()
             after = self._running.look()
-        self._first += load.count
         arrived, repeated = arrival_times(arrived_file)
         done = expected & arrived.keys()
         waits = [(arrived[message] - sent[message]) / 1e6 for message in done]
@@ -114,6 +109,22 @@ class Bench:
             },
         }
         return result, waits
+
+    def post(self, load: Load) -> dict[str, int]:
+        """Post callbacks; returns when each was sent (monotonic ns), by message id."""
+        sent_file = self._directory / "sent.json"
+        words = [self._running.port, ",".join(load.accounts), self._first, load.count, load.rate, WIDTH, sent_file]
+        command = [sys.executable, "-m", "bench.loader", *map(str, words)]
+        subprocess.run(command, cwd=ROOT, check=True, timeout=load.count / 50 + 60)
+        self._first += load.count
+        return sent_times(sent_file)
+
+    @contextmanager
+    def receiving(self) -> Iterator[Path]:
+        """Run the receiver of webhooks; yields the file that it writes."""
+        arrived_file = self._directory / "arrived.txt"
+        with receiver(self._port, arrived_file):
+            yield arrived_file
 
     def idle(self, seconds: float) -> Figures:
         """Measure the cost of idling."""
