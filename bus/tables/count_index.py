@@ -14,9 +14,13 @@ from bus.tables.store import OWN_KEYS, Store
 LabelsOf = Callable[[bytes, bytes], Sequence[bytes]]
 """Returns the labels of a row, given its key and value. Called twice per write."""
 
-_MARK = OWN_KEYS + b"count:"
+_EVERY_MARK = OWN_KEYS + b"count:"
+_MARK = _EVERY_MARK + b"2:"
 _COMPLETE = OWN_KEYS + b"has-counts:2"
-"""Changes with the labels, so that a store is counted again."""
+"""Both change with the labels, so that a store is counted again."""
+
+_EARLIER = OWN_KEYS + b"has-counts"
+"""The mark of an earlier version, which does not count all labels in what it writes."""
 
 
 class CountedRows:
@@ -26,9 +30,10 @@ class CountedRows:
         self.labels_of = labels_of
 
     def complete(self, store: Store, rows: Iterable[tuple[bytes, bytes]]) -> None:
-        """Count the rows (keys and values) of a store that predates the counts, or one of the labels."""
-        if store.get(_COMPLETE) is None:
-            store.write({mark: None for mark, _ in store.own_items(_MARK)}, None)
+        """Count the rows (keys and values) of a store unless this version has done so, and no earlier one since."""
+        if store.get(_COMPLETE) is None or store.get(_EARLIER) is not None:
+            marks = [mark for mark, _ in store.own_items(_EVERY_MARK)]
+            store.write(dict.fromkeys((*marks, _COMPLETE, _EARLIER)), None)
             counts = Counter(label for key, value in rows for label in self.labels_of(key, value))
             store.write({**self.marks(store, counts), _COMPLETE: b""}, None)
 

@@ -98,6 +98,17 @@ async def test_a_store_whose_labels_were_others_is_counted_anew() -> None:
     assert [table.count(0, label) for label in (b"red", b"blue", b"pink")] == [2, 1, 0]
 
 
+async def test_a_store_in_which_an_earlier_version_wrote_meanwhile_is_counted_anew_by_both() -> None:
+    kafka, store = MemoryKafka(), MemoryStore()
+    store.write({b"1": pack(1, b"red blue"), OWN_KEYS + b"has-counts": b"", OWN_KEYS + b"count:red": b"1"}, None)
+    await claimed(kafka, store)
+    assert [store.get(OWN_KEYS + mark) for mark in (b"has-counts", b"count:red")] == [None, None]
+    # An earlier version does not know the label `blue`.
+    store.write({b"2": pack(2, b"red blue"), OWN_KEYS + b"has-counts": b"", OWN_KEYS + b"count:red": b"2"}, None)
+    table = await claimed(kafka, store)
+    assert [table.count(0, label) for label in (b"red", b"blue")] == [2, 2]
+
+
 async def test_what_is_forgotten_counts_from_nothing_on_and_never_below() -> None:
     kafka = MemoryKafka()
     table = await claimed(kafka, MemoryStore())
