@@ -6,8 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from msgspec.structs import fields
-
 from accounts.secrets import SecretMissing, keyring
 from accounts.urls import POLL
 from bus.clock import now_ms
@@ -166,7 +164,7 @@ async def _write(
 def _differences(before: EndpointConfig | None, after: EndpointConfig | None) -> dict[str, Any]:
     """Return the changed fields for an audit entry, before and after, without secrets."""
     told: dict[str, Any] = {}
-    for name in (field.name for field in fields(EndpointConfig)):
+    for name in EndpointConfig.__struct_fields__:
         old, new = getattr(before, name, None), getattr(after, name, None)
         if old == new or name in ("account", "id"):
             continue

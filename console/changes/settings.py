@@ -7,8 +7,6 @@ import hashlib
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from msgspec.structs import fields
-
 from accounts.model import TOPIC_OF, Config, config_key, described
 from accounts.secrets import REFERENCES, is_literal, secrets_of
 from bus.clock import now_ms
@@ -67,7 +65,7 @@ def _check_sealed(before: Config | None, after: Config) -> None:
 
 def version_of(config: Config, names: Collection[str] = ()) -> str:
     """Return a text that differs if these fields of a setting differ; by default all that an editor sees."""
-    names = names or [each.name for each in fields(config) if each.name not in _BESIDE]
+    names = names or [each for each in config.__struct_fields__ if each not in _BESIDE]
     values = [(name, getattr(config, name)) for name in names]
     return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
 

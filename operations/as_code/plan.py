@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from msgspec.structs import fields, replace
+from msgspec.structs import replace
 
 from accounts.alerts import Severity
 from accounts.brakes import OFF
@@ -346,10 +346,8 @@ def _change(key: str, stored: Config | None, config: Config) -> Change:
         return Change(kind, key, "create", (), config)
     names = tuple(
         name
-        for each in fields(config)
-        for name in _differences(
-            _PATHS.get(each.name, each.name), getattr(stored, each.name), getattr(config, each.name)
-        )
+        for each in config.__struct_fields__
+        for name in _differences(_PATHS.get(each, each), getattr(stored, each), getattr(config, each))
     )
     return Change(kind, key, "update" if names else "unchanged", names, config)
 

@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from msgspec.structs import fields
-
 from bus.tables.store import Store
 from providers import NETWORKS, PROVIDERS
 from providers.base import Malformed, Unreadable
@@ -124,7 +122,7 @@ class Comparison:
         now, name = self._item(kept)
         differing: tuple[str, ...] = ()
         if now is not None and type(now) is type(then):
-            differing = tuple(f.name.rstrip("_") for f in fields(then) if _of(then, f.name) != _of(now, f.name))
+            differing = tuple(n.rstrip("_") for n in then.__struct_fields__ if _of(then, n) != _of(now, n))
         kind = Kind(_name(then), name, differing)
         is_same = kind.then == kind.now and not differing
         return Compared(event_id, kind, None if is_same else then, now)

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import orjson
-from msgspec.structs import fields
+from msgspec.structs import asdict
 
 from bus.clock import now_ms
 from bus.producer import Producer
@@ -76,7 +76,7 @@ def compared_item(run: str, compared: Compared, now: int) -> ComparedItem:
 def _as_json(record: Record | None) -> str | None:
     if record is None:
         return None
-    values = {field.name.rstrip("_"): getattr(record, field.name) for field in fields(record)}
+    values = {name.rstrip("_"): value for name, value in asdict(record).items()}
     return orjson.dumps(values, default=_plain).decode()
 
 

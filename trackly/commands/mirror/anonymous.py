@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from msgspec.structs import fields, replace
@@ -21,14 +22,14 @@ def anonymous(record: Record, pseudonyms: Pseudonyms) -> Record:
     """
     changes: dict[str, Any] = {}
     account = str(getattr(record, "account", None) or "")
-    for each in fields(record):
-        kind, value = kind_of(type(record).__name__, each.name.rstrip("_")), getattr(record, each.name)
-        if value is None or kind not in ("number", "text", "raw", "operator", "secret"):
+    for name, kind, is_optional in _personal(type(record)):
+        value = getattr(record, name)
+        if value is None:
             continue
         if kind == "number":
-            changes[each.name] = pseudonyms.of(account, value)
+            changes[name] = pseudonyms.of(account, value)
         else:
-            changes[each.name] = None if "None" in str(each.type) else _empty(value)
+            changes[name] = None if is_optional else _empty(value)
     return replace(record, **changes)
 
 
@@ -36,6 +37,17 @@ def recipient_of(record: Record) -> str | None:
     """Return the number or pseudonym of an event's recipient."""
     found: str | None = getattr(record, "phone_number", None) or getattr(record, "to", None)
     return found
+
+
+@cache
+def _personal(record_type: type[Record]) -> tuple[tuple[str, str, bool], ...]:
+    """Return name, kind, and whether it may be null, of each field that readers must not see."""
+    kinds = [(each, kind_of(record_type.__name__, each.name.rstrip("_"))) for each in fields(record_type)]
+    return tuple(
+        (each.name, kind, "None" in str(each.type))
+        for each, kind in kinds
+        if kind in ("number", "text", "raw", "operator", "secret")
+    )
 
 
 def _empty(value: Any) -> Any:
