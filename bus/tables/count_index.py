@@ -14,13 +14,13 @@ from bus.tables.store import OWN_KEYS, Store
 LabelsOf = Callable[[bytes, bytes], Sequence[bytes]]
 """Returns the labels of a row, given its key and value. Called twice per write."""
 
-_EVERY_MARK = OWN_KEYS + b"count:"
-_MARK = _EVERY_MARK + b"2:"
-_COMPLETE = OWN_KEYS + b"has-counts:2"
-"""Both change with the labels, so that a store is counted again."""
+_VERSION = b"3"
+"""Changes with the labels. A version counts a store again in which another one wrote, which has other labels."""
 
-_EARLIER = OWN_KEYS + b"has-counts"
-"""The mark of an earlier version, which does not count all labels in what it writes."""
+_MARKS = OWN_KEYS + b"count:"
+_MARK = _MARKS + _VERSION + b":"
+_COMPLETES = OWN_KEYS + b"has-counts"
+_COMPLETE = _COMPLETES + b":" + _VERSION
 
 
 class CountedRows:
@@ -30,10 +30,11 @@ class CountedRows:
         self.labels_of = labels_of
 
     def complete(self, store: Store, rows: Iterable[tuple[bytes, bytes]]) -> None:
-        """Count the rows (keys and values) of a store unless this version has done so, and no earlier one since."""
-        if store.get(_COMPLETE) is None or store.get(_EARLIER) is not None:
-            marks = [mark for mark, _ in store.own_items(_EVERY_MARK)]
-            store.write(dict.fromkeys((*marks, _COMPLETE, _EARLIER)), None)
+        """Count the rows (keys and values) of a store unless this version has done so, and no other since."""
+        complete = [mark for mark, _ in store.own_items(_COMPLETES)]
+        if complete != [_COMPLETE]:
+            marks = [mark for mark, _ in store.own_items(_MARKS)]
+            store.write(dict.fromkeys((*marks, *complete)), None)
             counts = Counter(label for key, value in rows for label in self.labels_of(key, value))
             store.write({**self.marks(store, counts), _COMPLETE: b""}, None)
 

@@ -98,13 +98,17 @@ async def test_a_store_whose_labels_were_others_is_counted_anew() -> None:
     assert [table.count(0, label) for label in (b"red", b"blue", b"pink")] == [2, 1, 0]
 
 
-async def test_a_store_in_which_an_earlier_version_wrote_meanwhile_is_counted_anew_by_both() -> None:
-    kafka, store = MemoryKafka(), MemoryStore()
-    store.write({b"1": pack(1, b"red blue"), OWN_KEYS + b"has-counts": b"", OWN_KEYS + b"count:red": b"1"}, None)
+@pytest.mark.parametrize("other", [b"", b":2", b":4"])
+async def test_a_store_in_which_another_version_wrote_meanwhile_is_counted_anew_by_both(
+    other: bytes, store: Store
+) -> None:
+    kafka = MemoryKafka()
+    theirs = {OWN_KEYS + b"has-counts" + other: b"", OWN_KEYS + b"count" + other + b":red": b"1"}
+    store.write({b"1": pack(1, b"red blue"), **theirs}, None)
     await claimed(kafka, store)
-    assert [store.get(OWN_KEYS + mark) for mark in (b"has-counts", b"count:red")] == [None, None]
-    # An earlier version does not know the label `blue`.
-    store.write({b"2": pack(2, b"red blue"), OWN_KEYS + b"has-counts": b"", OWN_KEYS + b"count:red": b"2"}, None)
+    assert [store.get(mark) for mark in theirs] == [None, None]
+    # The other version does not know the label `blue`.
+    store.write({b"2": pack(2, b"red blue"), **theirs}, None)
     table = await claimed(kafka, store)
     assert [table.count(0, label) for label in (b"red", b"blue")] == [2, 2]
 
