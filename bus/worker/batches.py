@@ -295,8 +295,8 @@ class Batch:
             headers.append(("received_at", b"%d" % received_at))
         place = self._catalogue[topic]
         size = len(key or b"") + len(value or b"")
-        if size > place.max_message_bytes // 2:  # headers are much smaller
-            size += sum(len(name) + len(text) + 8 for name, text in headers or ())
+        for name, text in headers or ():
+            size += len(name) + len(text) + 8
         if size + RECORD_OVERHEAD > place.max_message_bytes:
             raise TooLarge(
                 f"the record has {size} bytes; {place.name} accepts {place.max_message_bytes - RECORD_OVERHEAD}"

@@ -17,6 +17,8 @@ from ingest.settings import IngestSettings
 from providers.bounds import BOUNDS, MEDIA, MEDIA_URL
 from providers.networks import MAX_BYTES
 from schemas.records import InboundMessage, LinkClick, MessageCallback, Postback, RawCallback, Receipt, RejectedRecord
+from schemas.samples import sample
+from schemas.topics import DEFAULT_MAX_MESSAGE_BYTES
 from tests.unit.providers.provider_callbacks import infobip, infobip_report
 from tests.unit.streams.click_records import postback
 from tests.unit.streams.contact_records import DELIVERED, NUMBER, SPAM, click, inbound, message_sent, receipt
@@ -161,6 +163,13 @@ async def test_a_record_that_no_topic_takes_leaves_nothing_but_its_rejection() -
     (rejected,) = map(CODEC.decode, (record.value for record in kafka.sent))
     assert isinstance(rejected, RejectedRecord)
     assert (rejected.reason, batch.failed) == ("too_large", 0)
+
+
+async def test_the_headers_of_a_record_count_towards_its_size() -> None:
+    batch = MemoryKafka().batch([])
+    event = sample("DeliveryEvent")
+    with pytest.raises(TooLarge):
+        batch.send("delivery", event, key=b"k", event_id="evt_1", at=1, traceparent=b"x" * DEFAULT_MAX_MESSAGE_BYTES)
 
 
 async def test_a_row_that_its_changelog_would_not_take_is_refused() -> None:
