@@ -130,7 +130,10 @@ class Rows:
     def version(self, partition: int, key: bytes) -> int:
         """Return the version of a row or of its deletion; 0 if the key is unknown."""
         written = self._written.get(partition, {}).get(key)
-        return self._table.version(partition, key) if written is None else written[0]
+        if written is not None:
+            return written[0]
+        version, value = self._stored(partition, key)
+        return self._table.version(partition, key) if value is None else version
 
     def keys_of(self, partition: int, owner: bytes) -> list[bytes]:
         """Return the sorted keys of rows that concern an owner, by the table's `owned_rows` index."""
@@ -156,7 +159,7 @@ class Rows:
             raise TooLarge(f"the row has {size} bytes; table {self._table.name} accepts {self._table.max_bytes}")
         written = self._written.setdefault(partition, {})
         before = written.get(key)
-        version = self._next_version(partition, key) if before is None else before[0]
+        version = max(self.version(partition, key) + 1, self._least_version) if before is None else before[0]
         changes: Mapping[bytes, int] = {}
         if self._table.counted_rows is not None:
             old = (before or self._stored(partition, key))[1]
@@ -189,11 +192,6 @@ class Rows:
     async def write(self) -> None:
         """Write everything to the table."""
         await asyncio.gather(*(self._table.write(p, rows) for p, rows in self._written.items()))
-
-    def _next_version(self, partition: int, key: bytes) -> int:
-        version, value = self._stored(partition, key)
-        known = self._table.version(partition, key) if value is None else version
-        return max(known + 1, self._least_version)
 
     def _stored(self, partition: int, key: bytes) -> tuple[int, bytes | None]:
         """Return a row as it was before the batch. It is read once: most rows are read several times, and nothing else
