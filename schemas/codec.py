@@ -80,11 +80,11 @@ class Codec:
             raise CodecError(f"is a {type(record).__name__}, expected a {record_type.__name__}")
         return record
 
-    def _encoder(self, record_type: type) -> Callable[[Any], bytes]:
+    def _encoder(self, record_type: type[Record]) -> Callable[[Any], bytes]:
         schema_id = self._registry.id_of(record_type.__name__)
         parsed = parse_schema(without_logical_types(self._registry.schema(schema_id)))
-        renamed = [(f.name.rstrip("_"), f.name) for f in fields(record_type) if f.name.endswith("_")]
-        nested = "links" if any(f.name == "links" for f in fields(record_type)) else None
+        renamed = _renamed(record_type)
+        nested = "links" if "links" in record_type.__struct_fields__ else None
         header = wire_header(schema_id)
 
         def encode(record: Any) -> bytes:
@@ -111,10 +111,10 @@ class Codec:
         writer = parse_schema(written)
         newest = self._registry.id_of(record_type.__name__)
         reader = None if newest == schema_id else parse_schema(without_logical_types(self._registry.schema(newest)))
-        names = {f.name.rstrip("_"): f.name for f in fields(record_type)}
-        renamed = [(avro, name) for avro, name in names.items() if avro != name]
-        arrays = [f.name for f in fields(record_type) if str(f.type).startswith("tuple")]
-        maps_of_arrays = [f.name for f in fields(record_type) if "Mapping[str, tuple" in str(f.type)]
+        renamed = _renamed(record_type)
+        types = {each.name: str(each.type) for each in fields(record_type)}
+        arrays = [name for name, kind in types.items() if kind.startswith("tuple")]
+        maps_of_arrays = [name for name, kind in types.items() if "Mapping[str, tuple" in kind]
 
         def decode(data: bytes) -> Record:
             stream = io.BytesIO(data)
@@ -132,6 +132,11 @@ class Codec:
             return record_type(**values)
 
         return decode
+
+
+def _renamed(record_type: type[Record]) -> list[tuple[str, str]]:
+    """Return name in Avro and in the class of each field that has another one there."""
+    return [(name.rstrip("_"), name) for name in record_type.__struct_fields__ if name.endswith("_")]
 
 
 def schema_id_of(data: bytes | None) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from msgspec import Struct
-from msgspec.structs import asdict, fields
+from msgspec.structs import asdict
 
 from accounts.secrets import redacted, with_secrets
 from bus.settings import BusSettings
@@ -81,7 +81,7 @@ class Decoder:
         if record_type not in self._names:
             schema = self._registry.schema(self._registry.id_of(record_type.__name__))
             times = {field["name"] for field in schema["fields"] if is_time(field["type"])}
-            names = [(field.name.rstrip("_"), field.name) for field in fields(record_type)]
+            names = [(name.rstrip("_"), name) for name in record_type.__struct_fields__]
             self._names[record_type] = [(name, attribute, name in times) for name, attribute in names]
         return self._names[record_type]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec.structs import fields, replace
+from msgspec.structs import replace
 
 from accounts.lists import LIST_ID, is_number
 from console.changes.acts import Act
@@ -15,7 +15,7 @@ from operations.as_code.plan import PlanError, plan_list
 from outbound.redaction import without_query
 from schemas.records import ListConfig
 
-SETTINGS = tuple(each.name for each in fields(ListConfig) if each.name not in ("account", "number"))
+SETTINGS = tuple(name for name in ListConfig.__struct_fields__ if name not in ("account", "number"))
 FORWARDS = ("dlr_forward_url", "reply_forward_url")
 
 

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from msgspec.structs import fields
-
 from accounts.alerts import TYPES, Severity
 from accounts.brakes import MOST_MINIMUM, OFF
 from accounts.checks import (
@@ -84,12 +82,16 @@ _IN_TABLES = (
 _BRAKE_FIELDS = ("brake_share", "brake_minimum")
 _BRAKE_KEYS = tuple(name.removeprefix("brake_") for name in _BRAKE_FIELDS)
 _ACCOUNT_KEYS = (
-    *(f.name for f in fields(AccountConfig) if f.name not in (*_IN_TABLES, *_BRAKE_FIELDS, *KEPT_ACCOUNT_FIELDS)),
+    *(
+        name
+        for name in AccountConfig.__struct_fields__
+        if name not in (*_IN_TABLES, *_BRAKE_FIELDS, *KEPT_ACCOUNT_FIELDS)
+    ),
     *("callbacks", "opt_out", "codes", "sending_hours", "alerts", "brake", "lists", "endpoints"),
 )
 _ALERT_KEYS = (*TYPES, "minimum_severity", "slack_webhook_url", "webhook_url", "webhook_secret")
-_LIST_KEYS = (*(f.name for f in fields(ListConfig) if f.name not in ("account", *_BRAKE_FIELDS)), "brake")
-_ENDPOINT_KEYS = tuple(f.name for f in fields(EndpointConfig) if f.name not in ("account", *KEPT_FIELDS))
+_LIST_KEYS = (*(name for name in ListConfig.__struct_fields__ if name not in ("account", *_BRAKE_FIELDS)), "brake")
+_ENDPOINT_KEYS = tuple(name for name in EndpointConfig.__struct_fields__ if name not in ("account", *KEPT_FIELDS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from msgspec.structs import fields
+from msgspec.structs import asdict
 
 from bus.memory import CATALOGUE, CODEC, MemoryKafka
 from bus.producer import MAX_REQUEST_BYTES
@@ -39,7 +39,7 @@ def largest(item: Any, character: str) -> Any:
     contacts.
     """
     bounds = BOUNDS[type(item)]
-    given = {field.name: getattr(item, field.name) for field in fields(item)}
+    given = asdict(item)
     texts = {name: character * bound.characters for name, bound in bounds.items() if name not in ("to", "from_")}
     if isinstance(item, InboundMessage):
         texts["media"] = (character * MEDIA_URL,) * MEDIA
@@ -78,7 +78,7 @@ def test_rows_of_contacts_and_messages_hold_many_of_the_largest() -> None:
     for number in range(60):
         item = largest(receipt(f"m{number}", DELIVERED, number * 1_000), WIDE)
         text = f"{number}" + item.provider_message_id[:-10]
-        assert stage.apply(type(item)(**{**_given(item), "event_id": f"e{number}", "provider_message_id": text}))
+        assert stage.apply(type(item)(**{**asdict(item), "event_id": f"e{number}", "provider_message_id": text}))
     assert stage.contact(NUMBER).active
 
 
@@ -178,7 +178,3 @@ async def test_a_row_that_its_changelog_would_not_take_is_refused() -> None:
     batch = kafka.batch([], table)
     with pytest.raises(TooLarge, match="table t accepts 1048576"):
         batch.rows(table).put(0, b"key", b"x" * 1_048_576)
-
-
-def _given(item: Any) -> dict[str, Any]:
-    return {field.name: getattr(item, field.name) for field in fields(item)}
