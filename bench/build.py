@@ -28,6 +28,9 @@ ROOT = Path(__file__).parents[1]
 PROBE = Path(__file__).parent / "probe"
 START_TIMEOUT = 150.0
 
+LOOK_EVERY, AT_REST = 0.2, 0.03
+"""Seconds between looks at a process, and seconds of processor time in between of one that is at rest."""
+
 ENVIRONMENT = {
     "TRACKLY_ALLOW_HTTP": "true",
     "TRACKLY_ALLOW_SUBNETS": "127.0.0.0/8",
@@ -143,12 +146,8 @@ class Running:
 
     def settle(self, most: float = 30.0) -> None:
         """Wait until the read model has written everything: it runs behind the webhooks."""
-        ends = time.monotonic() + most
-        while "read-model" in self.pids and time.monotonic() < ends:
-            before = cpu_seconds(self.pids["read-model"])
-            time.sleep(0.6)
-            if cpu_seconds(self.pids["read-model"]) - before < 0.06:
-                return
+        if "read-model" in self.pids:
+            wait_for_rest(self.pids["read-model"], 0.6, most)
 
     def stop(self) -> None:
         """Stop it as with Ctrl-C."""
@@ -166,6 +165,18 @@ class Running:
                 raise RuntimeError(f"trackly does not start:\n{(self._directory / 'up.log').read_text()}")
             time.sleep(0.2)
         self.pids = {"up": self._up.pid, **_children(self._up.pid)}
+
+
+def wait_for_rest(pid: int, rests: float, most: float) -> None:
+    """Wait until a process has done next to nothing for `rests` seconds, at most `most` seconds."""
+    ends = time.monotonic() + most
+    last, worked = cpu_seconds(pid), time.monotonic()
+    while time.monotonic() < min(ends, worked + rests):
+        time.sleep(LOOK_EVERY)
+        now = cpu_seconds(pid)
+        if now - last > AT_REST:
+            worked = time.monotonic()
+        last = now
 
 
 def _children(parent: int) -> Mapping[str, int]:

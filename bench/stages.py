@@ -14,11 +14,10 @@ import signal
 import statistics
 import sys
 import tempfile
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.build import Build, Running, build_of
+from bench.build import Build, Running, build_of, wait_for_rest
 from bench.loads import Bench, Load
 from bench.measure import arrival_times, cpu_seconds
 
@@ -26,10 +25,10 @@ BEHIND = ("streams", "sinks", "read-model")
 """Services that follow ingest, in order."""
 
 WARM_UP = 5_000
-LOOK_EVERY, AT_REST, RESTS_FOR = 0.25, 0.04, 1.5
-"""A service is done when it has used less than `AT_REST` of processor time in each look for `RESTS_FOR` seconds."""
 
-LONGEST = 120.0
+RESTS, LONGEST = 1.5, 120.0
+"""Seconds of rest after which a service has worked off everything (it may first have to join its group again), and
+maximum seconds for that."""
 
 
 def main(words: list[str]) -> int:
@@ -94,7 +93,7 @@ def _round(running: Running, bench: Bench, count: int) -> dict[str, float]:
             for name in BEHIND:
                 started = cpu_seconds(pids[name])
                 os.kill(pids[name], signal.SIGCONT)
-                _wait_for_rest(pids[name])
+                wait_for_rest(pids[name], RESTS, LONGEST)
                 used[name] = cpu_seconds(pids[name]) - started
             used["kafka"] = cpu_seconds(pids["kafka"]) - before["kafka"]
         finally:
@@ -106,14 +105,3 @@ def _round(running: Running, bench: Bench, count: int) -> dict[str, float]:
     return {name: 1e6 * seconds / count for name, seconds in used.items()} | {
         "missing": float(len(sent.keys() - arrived.keys()))
     }
-
-
-def _wait_for_rest(pid: int) -> None:
-    ends = time.monotonic() + LONGEST
-    last, worked = cpu_seconds(pid), time.monotonic()
-    while time.monotonic() < min(ends, worked + RESTS_FOR):
-        time.sleep(LOOK_EVERY)
-        now = cpu_seconds(pid)
-        if now - last > AT_REST:
-            worked = time.monotonic()
-        last = now
