@@ -537,6 +537,13 @@ class Hidden(str):
         return "'**********'"
 
 
+def separated(value: object) -> object:
+    """Return the parts of a text with commas, or the items of a list, without blanks and empty ones. Anything else is
+    returned as it is, for pydantic to reject."""
+    given = value.split(",") if isinstance(value, str) else value
+    return tuple(part.strip() for part in given if part.strip()) if isinstance(given, list | tuple) else value
+
+
 def settings_error(error: ValidationError) -> str:
     """Format one line per problem: the environment variable, what is wrong, what is expected. Contains no secrets."""
     fields = _fields(error.title)

@@ -12,6 +12,7 @@ from pydantic_settings import NoDecode
 from accounts.limits import LimitSettings
 from accounts.proxies import ProxySettings
 from accounts.urls import check_web_address
+from bus.settings import separated
 from database.settings import DatabaseSettings
 from database.tags import TagSettings
 from inbound.settings import InboundSettings
@@ -108,10 +109,10 @@ class ConsoleSettings(
     @field_validator("embed_origins", mode="before")
     @classmethod
     def _origins(cls, value: object) -> object:
-        given = value.split(",") if isinstance(value, str) else value
-        if not isinstance(given, list | tuple):
+        given = separated(value)
+        if not isinstance(given, tuple):
             return value
-        origins = tuple(origin.strip().rstrip("/") for origin in given if origin.strip())
+        origins = tuple(origin.rstrip("/") for origin in given)
         for origin in origins:
             if not _ORIGIN.fullmatch(origin):
                 raise ValueError(f"{origin!r} is not an origin; write it as https://app.example.com")

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from bus.settings import BusSettings
+from bus.settings import BusSettings, separated
 
 MOST_TAGS, NAME_CHARACTERS = 8, 100
 """Maximum arguments that can be tags, and characters of an argument's name."""
@@ -27,10 +27,9 @@ class TagSettings(BusSettings):
     @field_validator("tag_arguments", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
-        given = value.split(",") if isinstance(value, str) else value
-        if not isinstance(given, list | tuple):
+        names = separated(value)
+        if not isinstance(names, tuple):
             return value
-        names = tuple(name.strip() for name in given if name.strip())
         if not 1 <= len(names) <= MOST_TAGS:
             raise ValueError(f"names {len(names)} arguments; name 1 to {MOST_TAGS}")
         for name in names:
