@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from bus.admin import BrokerUnavailable
 from providers import NETWORKS, PROVIDERS
 from schemas.folder_registry import RegistryError
+from schemas.topics import default_catalogue
 from trackly.cli import CONTENTS, app
 from trackly.errors import Failed, TopicsMissing, sentence
 
@@ -166,7 +167,7 @@ def test_topics_list_gives_every_topic_with_its_prefix(monkeypatch: pytest.Monke
         "partitions": 12,
         "retention": "7d",
         "record": "RawCallback",
-        "purpose": "Every provider callback as it came. The provider gets its 200 once the callback is here.",
+        "purpose": default_catalogue()["raw"].purpose,
     }
     assert topics["test.sms.contacts"]["retention"] == "newest of each key"
     assert [name for name in topics if ".retry." in name] == [
