@@ -56,7 +56,7 @@ def canonical(number: str) -> str:
 
 def spellings(number: str) -> tuple[str, ...]:
     """Return all present and past spellings of a number's subscriber, the canonical one first."""
-    if number[:5] in ONE_SPELLING:
+    if number[:5] in one_spelling():
         return (number,)
     first = canonical(number)
     if user_id_of(first):
@@ -153,13 +153,25 @@ def _pattern(digits: str) -> str:
 
 def _second_look(rows: list[dict[str, Any]]) -> Iterator[str]:
     """Return the prefixes of numbers that a form may change, or that have a zero after the country code."""
-    begins = [re.compile(row["code"] + "".join(_atoms(row)[: _LOOKED_AT - len(row["code"])])) for row in rows]
+    begins: dict[str, list[re.Pattern[str]]] = {}
+    for row in rows:
+        code = row["code"]
+        begins.setdefault(code, []).append(re.compile(code + "".join(_atoms(row)[: _LOOKED_AT - len(code)])))
     for digits in map("".join, product("0123456789", repeat=_LOOKED_AT)):
         code = country_code(digits)
         if (code not in ("", "1") and digits.startswith("0", len(code))) or any(
-            begin.fullmatch(digits) for begin in begins
+            begin.fullmatch(digits) for begin in begins.get(code, ())
         ):
             yield "+" + digits
+
+
+@cache
+def one_spelling() -> frozenset[str]:
+    """Return the first five characters of numbers that never had another spelling.
+
+    Computed on first use: it needs what phonenumbers knows of every country, which takes longer than this module.
+    """
+    return frozenset(_one_spelling())
 
 
 def _one_spelling() -> Iterator[str]:
@@ -179,5 +191,3 @@ FORMS = {row["code"]: tuple(_form(each) for each in _ROWS if each["code"] == row
 """Old and new spellings by country code, in file order."""
 SECOND_LOOK = frozenset((*_second_look(_ROWS), _WHATSAPP[:5]))
 """First five characters of numbers that may have another canonical spelling."""
-ONE_SPELLING = frozenset(_one_spelling())
-"""First five characters of numbers that never had another spelling."""

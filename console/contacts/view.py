@@ -21,7 +21,7 @@ from console.contacts.sent_messages import SentMessages
 from console.settings import ConsoleSettings
 from schemas.codec import Codec, CodecError
 from schemas.ids import contact_key
-from schemas.numbering import ONE_SPELLING, spellings, user_id_of
+from schemas.numbering import one_spelling, spellings, user_id_of
 from schemas.pseudonyms import PREFIX
 from schemas.records import ContactState
 
@@ -147,7 +147,8 @@ class ContactsView:
     ) -> list[ContactState | CodecError | None]:
         """Return `standing` of many numbers at once, in order; an exception it raises for one takes the place of the
         result."""
-        spelled = [(number,) if number[:5] in ONE_SPELLING else spellings(number) for number in numbers]
+        alone = one_spelling()
+        spelled = [(number,) if number[:5] in alone else spellings(number) for number in numbers]
         names = [name for each in spelled for name in each]
         own = self._states(f"{account}:{list_number}:", names)
         whole = self._states(f"{account}:{WHOLE_ACCOUNT}:", names)
