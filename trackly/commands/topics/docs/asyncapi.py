@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
 from schemas.cloudevents import event_headers
 from schemas.samples import plain_example, sample
 from schemas.topics import Catalogue, Topic
 from trackly.commands.topics.docs.words import SERVICES, WIRE_FORMAT, duplicates, order, schema_of
+from trackly.commands.topics.docs.yaml_text import yaml_text
 
 AVRO = "application/vnd.apache.avro;version=1.9.0"
 BINDING = "0.5.0"
@@ -60,8 +59,7 @@ def asyncapi(catalogue: Catalogue) -> str:
         },
         "components": {"messages": {record: _message(record) for record in records}},
     }
-    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
-    return "# Written by `trackly topics docs`; change schemas/ instead.\n" + text
+    return yaml_text(document)
 
 
 def _channel(topic: Topic) -> dict[str, Any]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from schemas.pii import kind_of
 from schemas.topics import Catalogue, Topic
 from trackly.commands.topics.docs.words import (
@@ -19,6 +17,7 @@ from trackly.commands.topics.docs.words import (
     type_name,
     without_null,
 )
+from trackly.commands.topics.docs.yaml_text import yaml_text
 
 _LOGICAL = {
     "string": "string", "bytes": "string", "int": "integer", "long": "integer", "float": "number", "double": "number",
@@ -51,8 +50,7 @@ def contract(catalogue: Catalogue) -> str:
             if topic.retention_ms is not None
         ],
     }
-    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
-    return "# Written by `trackly topics docs`; change schemas/ instead.\n" + text
+    return yaml_text(document)
 
 
 def _topic(topic: Topic, catalogue: Catalogue) -> dict[str, Any]:
