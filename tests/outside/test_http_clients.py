@@ -4,6 +4,7 @@ every refusal. A client whose language is not installed is skipped.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -51,14 +52,13 @@ def go_client(tmp_path_factory: pytest.TempPathFactory) -> str | None:
     if go is None:
         return None
     program = tmp_path_factory.mktemp("go") / "post"
-    environment = {"HOME": str(program.parent), "GOCACHE": str(program.parent / "cache"), "GOFLAGS": "-mod=mod"}
-    path = f"{Path(go).parent}:/usr/bin:/bin"
+    # With the machine's cache: compiling Go's own packages anew takes half a minute.
     subprocess.run(
         [go, "build", "-o", str(program), str(CLIENTS / "post.go")],
         check=True,
         capture_output=True,
         timeout=240,
-        env={**environment, "PATH": path},
+        env={**os.environ, "GOFLAGS": "-mod=mod"},
     )
     return str(program)
 
