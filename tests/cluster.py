@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import IO, Any, Self, TypeVar
 
 from accounts.keys import new_key
 from accounts.model import Config
@@ -26,6 +26,7 @@ from schemas.codec import Codec
 from schemas.folder_registry import FolderRegistry
 from schemas.records import Record
 from tests.commands import run_trackly
+from tests.fork_server import can_fork, forked
 from tests.patience import PATIENCE
 from trackly.commands.up.supervisor import Service
 
@@ -33,6 +34,16 @@ CODEC = Codec(FolderRegistry())
 R = TypeVar("R", bound=Record)
 LINES = 300
 """Lines of a service's log in the message of a failed test: its end, and what led to it."""
+
+
+class ForkedService(Service):
+    """A service that need not import anything, if that makes no difference."""
+
+    def launch(self, environment: dict[str, str], output: IO[bytes]) -> Any:
+        """Return a new process with this output."""
+        if self.module == "trackly" and can_fork(self.arguments, environment):
+            return forked(self.arguments, environment, output.fileno())
+        return super().launch(environment, output)
 
 
 class Cluster:
@@ -189,7 +200,7 @@ class Cluster:
         if kind != "ingest":
             port = free_port()
             own[f"TRACKLY_{kind.upper().replace('-', '_')}_PORT"] = str(port)
-        return Service(name, [kind], {**self.environment, **own}, self._directory / f"{name}.log", port)
+        return ForkedService(name, [kind], {**self.environment, **own}, self._directory / f"{name}.log", port)
 
     def _end(self, name: str, number: signal.Signals) -> None:
         service = self.services[name]

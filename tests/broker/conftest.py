@@ -1,4 +1,4 @@
-"""The command and the sinks worker as processes, with the environment of one test, and a receiver of webhooks."""
+"""The command and the sinks service as processes, with the environment of one test, and a receiver of webhooks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import gc
 import os
 import re
 import subprocess
-import sys
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -15,20 +14,11 @@ import pytest
 from accounts.secrets import new_key
 from bus.admin import Admin
 from bus.settings import BusSettings
+from tests import fork_server
 from tests.commands import Trackly, run_trackly
+from tests.fork_server import Process
 from tests.patience import PATIENCE
 from tests.sink_house import Kafka, Receiver, receiving
-
-SINKS = """
-import sys
-from bus.logs import configure_logging
-from bus.worker.run import run_worker
-from sinks.app import create_app
-from sinks.settings import SinksSettings
-configure_logging()
-sys.exit(run_worker(create_app(SinksSettings())))
-"""
-
 
 # What tests begin their topics with: letters, and random hex digits or a port.
 _TEST_PREFIX = re.compile(r"[a-z]{1,4}[0-9a-f]{4,6}\.")
@@ -101,7 +91,7 @@ def settings(bus_settings: BusSettings) -> BusSettings:
 
 
 @pytest.fixture
-def start_sinks(settings: BusSettings) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+def start_sinks(settings: BusSettings) -> Iterator[Callable[..., Process]]:
     environment = {
         **os.environ,
         "KAFKA_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
@@ -112,10 +102,10 @@ def start_sinks(settings: BusSettings) -> Iterator[Callable[..., subprocess.Pope
         "TRACKLY_ALLOW_HTTP": "true",
         "TRACKLY_ALLOW_SUBNETS": "127.0.0.0/8",
     }
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[Process] = []
 
-    def start(**more: str) -> subprocess.Popen[bytes]:
-        started.append(subprocess.Popen([sys.executable, "-c", SINKS], env={**environment, **more}))
+    def start(**more: str) -> Process:
+        started.append(fork_server.start(["sinks"], {**environment, **more}, 2))
         return started[-1]
 
     yield start

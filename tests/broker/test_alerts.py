@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,11 +12,12 @@ from msgspec.structs import replace
 from standardwebhooks.webhooks import Webhook
 
 from schemas.records import AccountConfig, AlertTold, DeliveryEvent
+from tests.fork_server import Process
 from tests.sink_house import SECRET, Kafka, Receiver, delivered, endpoint, until
 
 pytestmark = [pytest.mark.broker]
 
-StartSinks = Callable[[], subprocess.Popen[bytes]]
+StartSinks = Callable[[], Process]
 
 
 def account(receiver: Receiver, name: str, **changes: Any) -> AccountConfig:

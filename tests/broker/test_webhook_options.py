@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -28,12 +27,13 @@ from schemas.records import (
     WebhookTask,
 )
 from sinks.webhooks.attempt_log import answered_since
+from tests.fork_server import Process
 from tests.patience import PATIENCE
 from tests.sink_house import SECRET, Kafka, Receiver, delivered, endpoint, until, until_ready
 
 pytestmark = [pytest.mark.broker]
 
-StartSinks = Callable[..., subprocess.Popen[bytes]]
+StartSinks = Callable[..., Process]
 SOON = {"TRACKLY_PAUSE_FAILURES": "5", "TRACKLY_PAUSE_SECONDS": "1"}
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import subprocess
 from collections.abc import Callable
 
 import pytest
 from aiohttp import web
 
+from tests.fork_server import Process
 from tests.sink_house import Kafka, Receiver, delivered, endpoint, receiving, until
 
 pytestmark = [pytest.mark.broker]
@@ -19,7 +19,7 @@ TIMEOUT, STALL = 1.0, 2.5
 
 
 async def test_a_stall_of_this_process_puts_no_webhook_of_a_sound_endpoint_off(
-    kafka: Kafka, start_sinks: Callable[..., subprocess.Popen[bytes]]
+    kafka: Kafka, start_sinks: Callable[..., Process]
 ) -> None:
     taken = Receiver()
 

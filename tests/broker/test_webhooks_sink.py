@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import subprocess
 from collections.abc import Callable
 from functools import partial
 
@@ -21,6 +20,7 @@ from sinks.webhooks import delay_tiers
 from sinks.webhooks.delay_tiers import DelayTiers
 from sinks.webhooks.retry import TaskHeaders
 from tests.clock import ShiftedClock
+from tests.fork_server import Process
 from tests.patience import PATIENCE, Progress
 from tests.sink_house import SECRET, Kafka, Receiver, delivered, endpoint, until
 
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.broker]
 
 
 async def test_an_event_reaches_every_endpoint_that_wants_it_signed(
-    kafka: Kafka, receiver: Receiver, start_sinks: Callable[[], subprocess.Popen[bytes]]
+    kafka: Kafka, receiver: Receiver, start_sinks: Callable[[], Process]
 ) -> None:
     await kafka.endpoints(
         endpoint(receiver, "all"),
@@ -53,7 +53,7 @@ async def test_an_event_reaches_every_endpoint_that_wants_it_signed(
 
 
 async def test_a_failed_webhook_comes_again_after_its_delay_within_a_tenth_and_never_early(
-    kafka: Kafka, receiver: Receiver, start_sinks: Callable[[], subprocess.Popen[bytes]]
+    kafka: Kafka, receiver: Receiver, start_sinks: Callable[[], Process]
 ) -> None:
     receiver.answer = lambda path, number: 503 if number < 3 else 200
     await kafka.endpoints(endpoint(receiver, "crm"))
@@ -78,7 +78,7 @@ async def test_a_failed_webhook_comes_again_after_its_delay_within_a_tenth_and_n
 
 
 async def test_a_webhook_that_never_succeeds_is_in_the_dead_letters(
-    kafka: Kafka, receiver: Receiver, start_sinks: Callable[[], subprocess.Popen[bytes]]
+    kafka: Kafka, receiver: Receiver, start_sinks: Callable[[], Process]
 ) -> None:
     receiver.answer = lambda path, number: 400 if path == "/broken" else 200
     await kafka.endpoints(endpoint(receiver, "broken"), endpoint(receiver, "sound"))
@@ -99,7 +99,7 @@ async def test_a_webhook_that_never_succeeds_is_in_the_dead_letters(
 
 
 async def test_a_replayed_task_is_sent_as_it_is(
-    kafka: Kafka, receiver: Receiver, start_sinks: Callable[[], subprocess.Popen[bytes]]
+    kafka: Kafka, receiver: Receiver, start_sinks: Callable[[], Process]
 ) -> None:
     await kafka.endpoints(endpoint(receiver, "crm"))
     task = WebhookTask("acme/crm", "evt_old", "delivery", b'{"as":"it was"}')
@@ -115,7 +115,7 @@ async def test_a_replayed_task_is_sent_as_it_is(
 
 
 async def test_what_is_no_event_is_in_the_rejected_topic_and_stops_nothing(
-    kafka: Kafka, receiver: Receiver, start_sinks: Callable[[], subprocess.Popen[bytes]]
+    kafka: Kafka, receiver: Receiver, start_sinks: Callable[[], Process]
 ) -> None:
     await kafka.endpoints(endpoint(receiver, "crm"))
     for partition in range(4):
@@ -132,7 +132,7 @@ async def test_what_is_no_event_is_in_the_rejected_topic_and_stops_nothing(
 
 @pytest.mark.slow
 async def test_kills_and_stops_lose_no_webhook(
-    kafka: Kafka, receiver: Receiver, start_sinks: Callable[[], subprocess.Popen[bytes]]
+    kafka: Kafka, receiver: Receiver, start_sinks: Callable[[], Process]
 ) -> None:
     receiver.answer = lambda path, number: 429 if path == "/flaky" and number == 1 else 200
     await kafka.endpoints(endpoint(receiver, "crm"), endpoint(receiver, "flaky"))

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from bus.alive import Patience, ask
 from bus.child_processes import dying_with_parent
@@ -51,17 +52,21 @@ class Service:
 
     def start(self) -> None:
         """Start the process; its output goes to the log file."""
-        self.process = subprocess.Popen(
-            dying_with_parent([sys.executable, "-m", self.module, *self.arguments]),
-            env={**os.environ, **self.environment},
-            stdin=subprocess.DEVNULL,
-            stdout=self._output.open(),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        self.process = self.launch({**os.environ, **self.environment}, self._output.open())
         self.starts += 1
         self.started_at = self.looked_at = time.monotonic()
         self.patience = Patience()
+
+    def launch(self, environment: dict[str, str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Return a new process with this output."""
+        return subprocess.Popen(
+            dying_with_parent([sys.executable, "-m", self.module, *self.arguments]),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
     def is_alive(self) -> bool:
         """Whether the process runs."""
