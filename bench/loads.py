@@ -28,6 +28,8 @@ BAD = {6: "hole", 7: "slow", 8: "reset", 9: "big"}
 """The behavior of the four bad endpoints of ten (`bench.receiver`)."""
 
 WIDTH = 64
+BARE_WIDTH = 16
+PACED_SECONDS = 5.0
 QUIET_AFTER = 10.0
 
 Figures = dict[str, Any]
@@ -204,26 +206,46 @@ def _listens(port: int) -> bool:
     return True
 
 
-def bare_post_us(directory: Path) -> int:
-    """Return the processor time of a bare aiohttp POST, in us."""
+def bare_post_us(directory: Path, rate: float = 0) -> int:
+    """Return the processor time of a bare aiohttp POST, in us: as fast as answers arrive, or `rate` per second.
+
+    The same POST takes several times as long when it comes alone: each is a wake-up, with cold caches.
+    """
     port = free_port()
     with receiver(port, directory / "bare.txt"):
-        uvloop.run(_post(port, 2_000, 16))
-        return round(uvloop.run(_post(port, 15_000, 16)))
+        uvloop.run(_post(port, 2_000))
+        return round(uvloop.run(_paced(port, int(PACED_SECONDS * rate), rate) if rate else _post(port, 15_000)))
 
 
-async def _post(port: int, count: int, width: int) -> float:
-    body = b'{"event":"delivery","message_id":"bare"}'
+async def _post(port: int, count: int) -> float:
     async with aiohttp.ClientSession() as session:
         left = iter(range(count))
 
         async def loop() -> None:
             for _ in left:
-                async with session.post(f"http://127.0.0.1:{port}/ok/bare", data=body) as answer:
-                    await answer.read()
+                await _bare(session, port)
 
-        before = resource.getrusage(resource.RUSAGE_SELF)
-        await asyncio.gather(*(loop() for _ in range(width)))
-        after = resource.getrusage(resource.RUSAGE_SELF)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return 1e6 * used / count
+        before = _used()
+        await asyncio.gather(*(loop() for _ in range(BARE_WIDTH)))
+        return 1e6 * (_used() - before) / count
+
+
+async def _paced(port: int, count: int, rate: float) -> float:
+    async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as posts:
+        before, began = _used(), time.monotonic()
+        for number in range(count):
+            await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
+            posts.create_task(_bare(session, port))
+        return 1e6 * (_used() - before) / count
+
+
+async def _bare(session: aiohttp.ClientSession, port: int) -> None:
+    async with session.post(
+        f"http://127.0.0.1:{port}/ok/bare", data=b'{"event":"delivery","message_id":"bare"}'
+    ) as answer:
+        await answer.read()
+
+
+def _used() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime

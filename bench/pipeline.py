@@ -28,6 +28,8 @@ from bench.measure import percentile
 
 LOADS = ("saturation", "500", "100", "idle", "isolation", "million")
 USUAL = LOADS[:-1]
+RATES = (500, 100)
+"""Callbacks a second of the loads that are named after them."""
 
 MOST_RATIO = 1.5
 """Maximum growth of the sound endpoints' p99 when four others are bad."""
@@ -76,6 +78,7 @@ def measure(
 ) -> tuple[list[Figures], int]:
     """Run loads on a build; returns the figures of each, and the number of missing or late webhooks."""
     bare, failed, found = bare_post_us(directory), 0, []
+    paced = {rate: bare_post_us(directory, rate) for rate in RATES if str(rate) in loads}
     running = Running(build, directory)
     try:
         bench = Bench(running, directory)
@@ -92,9 +95,9 @@ def measure(
             figures, _ = bench.run(Load("saturation", int(2 * half * seconds), 0))
             half = figures["events_per_second"] / 2
             note(figures)
-        for rate in (500, 100):
-            if str(rate) in loads:
-                note(bench.run(Load(str(rate), int(rate * seconds), rate), WARM_SECONDS)[0])
+        for rate, alone in paced.items():
+            figures, _ = bench.run(Load(str(rate), int(rate * seconds), rate), WARM_SECONDS)
+            note({**figures, "bare_post_at_this_rate_us": alone})
         if "idle" in loads:
             note(bench.idle(seconds))
         if "isolation" in loads:
@@ -121,6 +124,8 @@ def show(figures: Figures) -> None:
     if "ledger" in figures:
         print(f"  events/s            {figures['events_per_second']}")
         print(f"  CPU us an event     {_listed(cpu)}  all {all_}  ({all_ / bare:.1f} bare POSTs of {bare} us)")
+        if (alone := figures.get("bare_post_at_this_rate_us")) is not None:
+            print(f"                      {all_ / alone:.1f} bare POSTs at this rate, of {alone} us")
         print(f"  callback to webhook p50 {figures['p50_ms']} ms  p99 {figures['p99_ms']} ms")
     else:
         print(f"  CPU ms a second     {_listed(cpu)}  all {all_}")
@@ -161,6 +166,8 @@ def _by_load(runs: list[list[Figures]]) -> dict[str, defaultdict[str, list[float
             if name in figures:
                 values[name].append(figures[name])
         values["bare POSTs"].append(figures["all"] / figures["bare_post_us"])
+        if "bare_post_at_this_rate_us" in figures:
+            values["at this rate"].append(figures["all"] / figures["bare_post_at_this_rate_us"])
         values["Kafka requests"].append(sum(figures["requests"].values()))
         cpu = next(value for name, value in figures.items() if name.startswith("cpu_"))
         for name, used in cpu.items():
