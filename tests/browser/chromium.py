@@ -36,13 +36,13 @@ class NoChromium(Exception):
 
 def find_chromium() -> str | None:
     """Return the path of the Chromium to use; None for Playwright's own. Raises NoChromium."""
-    found = os.environ.get("CHROMIUM") or shutil.which(SHELL)
+    found = os.environ.get("CHROMIUM") or _in_path()
     if found:
         return found
     # One worker of a parallel run installs it, and the others then find it.
     with (Path(tempfile.gettempdir()) / "trackly-chromium.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return shutil.which(SHELL) or _installed()
+        return _in_path() or _installed()
 
 
 def _in_path() -> str | None:
@@ -56,8 +56,6 @@ def _installed() -> str | None:
         if done.returncode == 0:
             return _in_path()
         tried.append(f"`{' '.join(command)}` ended with {done.returncode}")
-    if (found := _in_path()) is not None:
-        return found
     raise NoChromium(f"no Chromium in PATH (set CHROMIUM to its path); {'; '.join(tried)}")
 
 
@@ -75,10 +73,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 def _installers() -> list[list[str]]:
-    commands = []
-    if _in_path() is None:
-        commands.append([sys.executable, "-m", "playwright", "install", "--only-shell", "chromium"])
+    commands = [[sys.executable, "-m", "playwright", "install", "--only-shell", "chromium"]]
     if os.geteuid() == 0 and Path("/usr/bin/apt-get").exists():
-        install = f"apt-get install --yes --no-install-recommends {SHELL} fonts-dejavu-core"
-        commands.append(["sh", "-c", f"apt-get update && {install}"])
+        commands.append(["apt-get", "install", "--yes", "--no-install-recommends", SHELL, "fonts-dejavu-core"])
     return commands
