@@ -4,14 +4,19 @@ Pure; times are in ms since 1970 UTC. It is local to one process: a restart or r
 
 Each deferred delivery has a mark, its place in the order: later ones have greater marks, and a delivery keeps its mark
 when deferred again. A returning delivery proceeds unless an earlier one of its contact is still out; a new one proceeds
-only if none is. If more wait than can be remembered individually, the rest are counted by the second of their marks,
-across contacts: then a delivery also waits for those of other contacts, but none overtakes.
+only if none is. If more wait than can be remembered individually, the rest are a crowd, counted by the second of their
+marks, across contacts: then a delivery of one of these contacts also waits for those of the others, but none overtakes.
+A contact that has nothing in the crowd does not wait for it. Otherwise, everything new would join the crowd, which would
+never end while events keep coming, and the endpoint would stay behind forever.
 """
 
 from __future__ import annotations
 
 REMEMBERED = 5_000
 """Deliveries that a lane remembers individually."""
+
+CROWDED = 100_000
+"""Contacts of a crowd that a lane remembers, at about 100 bytes each. While there are more, the rest wait for it."""
 
 GRACE_MS = 30_000
 """How long to wait for a delivery after it was due: another process may have taken it."""
@@ -44,8 +49,12 @@ class Behind:
         self._contacts: dict[str, dict[int, int]] = {}
         self._remembered = 0
         self._crowd: dict[int, _Second] = {}
+        self._crowded: dict[int, int] = {}
+        """By hash of a contact: the last second in which it joined the crowd."""
+        self._unknown = 0
+        """The last second in which a contact joined that is not among them."""
         self._mark = 0
-        self._swept_at = 0
+        self._swept_at = self._crowd_swept_at = 0
 
     def __bool__(self) -> bool:
         return bool(self._contacts or self._crowd)
@@ -66,10 +75,11 @@ class Behind:
             self._remembered += 1
         else:
             self._add_to_crowd(second, mark, now, until, again)
+            self._remember_crowded(contact, mark // SECOND_MS, now)
 
     def must_wait(self, contact: str, mark: int | None, now: int) -> bool:
         """Whether a delivery would overtake a waiting one. `mark` is None for one that was never deferred."""
-        return self._waits_for_its_own(contact, mark, now) or self._waits_for_the_crowd(mark, now)
+        return self._waits_for_its_own(contact, mark, now) or self._waits_for_the_crowd(contact, mark, now)
 
     def passed(self, contact: str, mark: int, now: int) -> None:
         """Note that a deferred delivery no longer waits: it was queued or given up."""
@@ -84,7 +94,7 @@ class Behind:
                 second.again = None
                 second.held = second.again_at + 2 * SECOND_MS
             if second.count <= 0:
-                del self._crowd[mark // SECOND_MS]
+                self._end(mark // SECOND_MS)
 
     def _waits_for_its_own(self, contact: str, mark: int | None, now: int) -> bool:
         waiting = self._contacts.get(contact)
@@ -92,16 +102,18 @@ class Behind:
             return False
         return any((mark is None or other < mark) and now <= until for other, until in waiting.items())
 
-    def _waits_for_the_crowd(self, mark: int | None, now: int) -> bool:
+    def _waits_for_the_crowd(self, contact: str, mark: int | None, now: int) -> bool:
         while self._crowd:
             first = next(iter(self._crowd))
             second = self._crowd[first]
             if now <= second.until:
                 break
-            del self._crowd[first]
+            self._end(first)
         else:
             return False
-        if mark is None or first < mark // SECOND_MS:
+        if mark is None:
+            return first <= max(self._crowded.get(hash(contact), 0), self._unknown)
+        if first < mark // SECOND_MS:
             return True
         if first > mark // SECOND_MS:
             return False
@@ -119,6 +131,23 @@ class Behind:
         if again:
             second.again = mark if second.again is None else min(second.again, mark)
             second.again_at = now
+
+    def _remember_crowded(self, contact: str, second: int, now: int) -> None:
+        known = self._crowded.get(hash(contact))
+        if known is None and len(self._crowded) >= CROWDED and now - self._crowd_swept_at >= SECOND_MS:
+            self._crowd_swept_at, first = now, next(iter(self._crowd))
+            self._crowded = {key: last for key, last in self._crowded.items() if last >= first}
+        if known is not None or len(self._crowded) < CROWDED:
+            self._crowded[hash(contact)] = max(second, known or 0)
+        else:
+            self._unknown = max(self._unknown, second)
+
+    def _end(self, second: int) -> None:
+        """Forget a second of the crowd."""
+        del self._crowd[second]
+        if not self._crowd:
+            self._crowded.clear()
+            self._unknown = 0
 
     def _has_room(self, now: int) -> bool:
         if self._remembered >= REMEMBERED and now - self._swept_at >= SECOND_MS:

@@ -59,17 +59,62 @@ def test_a_contact_with_an_event_a_minute_is_late_but_never_out_of_order() -> No
         assert behind.must_wait("+1", None, now)
 
 
-def test_beyond_what_is_remembered_everybody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules, "REMEMBERED", 3)
-    behind = Behind()
-    marks = {f"+{number}": behind.next_mark(NOW + number) for number in range(5)}
+def crowd(behind: Behind, contacts: int = 5) -> dict[str, int]:
+    """Put off one delivery each of some contacts, and return their marks."""
+    marks = {f"+{number}": behind.next_mark(NOW + number) for number in range(contacts)}
     for contact, mark in marks.items():
         behind.put_off(contact, mark, NOW, NOW + MINUTE)
-    assert all(behind.must_wait(contact, None, NOW) for contact in (*marks, "+99"))
+    return marks
+
+
+def test_beyond_what_is_remembered_contacts_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "REMEMBERED", 3)
+    behind = Behind()
+    marks = crowd(behind)
+    assert all(behind.must_wait(contact, None, NOW) for contact in marks)
+    behind.passed("+3", marks["+3"], NOW + MINUTE)
+    assert behind.must_wait("+3", None, NOW + MINUTE)
     for contact, mark in marks.items():
         assert not behind.must_wait(contact, mark, NOW + MINUTE)
-        behind.passed(contact, mark, NOW + MINUTE)
+        if contact != "+3":
+            behind.passed(contact, mark, NOW + MINUTE)
     assert not behind
+
+
+def test_a_contact_without_any_in_the_crowd_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "REMEMBERED", 3)
+    behind = Behind()
+    crowd(behind)
+    assert not behind.must_wait("+99", None, NOW)
+
+
+def test_a_contact_of_the_crowd_does_not_wait_for_those_that_joined_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "REMEMBERED", 3)
+    behind = Behind()
+    marks = crowd(behind)
+    later = behind.next_mark(NOW + 5_000)
+    behind.put_off("+99", later, NOW + 5_000, NOW + 5_000 + MINUTE)
+    for contact, mark in marks.items():
+        behind.passed(contact, mark, NOW + MINUTE)
+    assert not behind.must_wait("+4", None, NOW + MINUTE)
+    assert behind.must_wait("+99", None, NOW + MINUTE)
+
+
+def test_everybody_waits_while_the_crowd_has_more_contacts_than_can_be_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rules, "REMEMBERED", 3)
+    monkeypatch.setattr(rules, "CROWDED", 1)
+    behind = Behind()
+    marks = crowd(behind)
+    assert behind.must_wait("+99", None, NOW)
+    later = NOW + 5_000
+    behind.put_off("+98", behind.next_mark(later), later, later + MINUTE)
+    for contact, mark in marks.items():
+        behind.passed(contact, mark, NOW + MINUTE)
+    behind.put_off("+97", behind.next_mark(NOW + MINUTE), NOW + MINUTE, NOW + 2 * MINUTE)
+    assert behind.must_wait("+97", None, NOW + MINUTE)
+    assert behind.must_wait("+98", None, NOW + MINUTE)
 
 
 def test_what_another_process_took_does_not_stay_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,12 +138,14 @@ class Waiting:
     events=st.lists(st.tuples(st.integers(0, 400), st.sampled_from("abcde")), min_size=1, max_size=80),
     room=st.lists(st.integers(0, 3), max_size=200),
     remembered=st.integers(0, 6),
+    crowded=st.integers(0, 6),
 )
 def test_whatever_room_there_is_each_contact_s_deliveries_go_in_order_and_all_go(
-    events: list[tuple[int, str]], room: list[int], remembered: int
+    events: list[tuple[int, str]], room: list[int], remembered: int, crowded: int
 ) -> None:
     behind, topic, sent = Behind(), list[Waiting](), list[tuple[str, int]]()
-    was, rules.REMEMBERED = rules.REMEMBERED, remembered
+    was = rules.REMEMBERED, rules.CROWDED
+    rules.REMEMBERED, rules.CROWDED = remembered, crowded
     rooms, now, left = iter(room), NOW, 0
 
     def offer(number: int, contact: str, mark: int | None) -> None:
@@ -131,7 +178,7 @@ def test_whatever_room_there_is_each_contact_s_deliveries_go_in_order_and_all_go
             rounds += 1
             assert rounds < 40_000, "something waits for ever"
     finally:
-        rules.REMEMBERED = was
+        rules.REMEMBERED, rules.CROWDED = was
     for name in "abcde":
         assert [n for c, n in sent if c == name] == [n for n, (_, c) in enumerate(events) if c == name]
     assert not behind

@@ -38,6 +38,28 @@ async def test_nothing_is_overtaken_when_more_contacts_wait_than_can_be_remember
     await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_an_endpoint_that_was_behind_gets_new_events_at_once_when_it_can_take_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sinks.webhooks.contact_order.REMEMBERED", 50)
+    house = House(window_events=300)
+    house.configure(endpoint())
+    running = asyncio.ensure_future(house.sink.run())
+    await house.give(delivered("measured"))
+    await house.receiver.answer_all(OK)
+    house.sink.lanes["acme/crm"].workers.latency = 0.1
+    await house.give(*[delivered(f"first-{number}", to=f"+1555{number:07d}") for number in range(300)])
+    assert len(house.written("webhooks_retry.1m")) > 100
+    for _ in range(20):
+        await house.clock.move(0.05)
+        await house.receiver.answer_all(OK)
+    await house.give(delivered("second", to="+15559999999"))
+    await house.clock.move(0.05)
+    assert house.receiver.ids[-1] == "second"
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_one_that_comes_back_while_an_earlier_one_was_put_off_again_waits_for_it() -> None:
     house = House()
     house.configure(endpoint())
