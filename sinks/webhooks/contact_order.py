@@ -6,8 +6,8 @@ Each deferred delivery has a mark, its place in the order: later ones have great
 when deferred again. A returning delivery proceeds unless an earlier one of its contact is still out; a new one proceeds
 only if none is. If more wait than can be remembered individually, the rest are a crowd, counted by the second of their
 marks, across contacts: then a delivery of one of these contacts also waits for those of the others, but none overtakes.
-A contact that has nothing in the crowd does not wait for it. Otherwise, everything new would join the crowd, which would
-never end while events keep coming, and the endpoint would stay behind forever.
+A contact that has nothing in the crowd does not wait for it. Otherwise, everything new would join the crowd, which
+would never end while events keep coming, and the endpoint would stay behind forever.
 """
 
 from __future__ import annotations
