@@ -14,6 +14,7 @@ from accounts.brakes import Brake
 from accounts.suppression import WHOLE_ACCOUNT
 from bus.tables.table import Table
 from bus.worker.batches import Batch
+from bus.worker.context import Context
 from bus.worker.inbox import Admitted
 from schemas.ids import derived_id
 from schemas.records import CONFIRM, ContactCommand, RemovalsHeld
@@ -57,8 +58,7 @@ class Brakes:
         partition."""
         record = source.record
         if record.key is not None:
-            batch.send_to_all("commands", order, event_id=order.event_id, at=order.issued_at,
-                              traceparent=source.traceparent)  # fmt: skip
+            batch.send_to_all("commands", order, Context(order.event_id, order.issued_at, source.traceparent))
             return
         place = _place(order.account, order.list_number)
         before = self.row(batch, record.partition, place)

@@ -55,7 +55,6 @@ class Cleaning:
     def tick(self, batch: Batch) -> None:
         """Write the records that make Kafka clean the quiet partitions."""
         quiet, self._quiet = self._quiet, []
-        now = now_ms()
         for name, partition in quiet:
             key = self._names[name]
             if not all(table.is_claimed(partition) for table in self._tables.values()):
@@ -63,7 +62,7 @@ class Cleaning:
             if key in self._tables:
                 batch.rows(self._tables[key]).put(partition, KEY, None)
             else:
-                batch.send(key, None, key=KEY, event_id="", at=now, partition=partition)
+                batch.delete(key, KEY, partition=partition)
 
     def _find(self) -> tuple[list[Partition], float]:
         now = now_ms()

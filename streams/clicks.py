@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bus.clock import now_ms
 from bus.tables.table import Table
 from bus.worker.batches import Batch
+from bus.worker.context import Context
 from bus.worker.inbox import Admitted, Kept
 from schemas.codec import Codec, CodecError
 from schemas.ids import recipient_key
@@ -124,8 +125,8 @@ class Clicks:
                 number = result.phone_number
                 key = result.click_id.encode() if number is None else recipient_key(result.account, number)
                 trace = arrived.traceparent
-                batch.send("conversion", result, key=key, event_id=result.event_id, at=result.timestamp,
-                           traceparent=None if trace is None else trace.encode("latin-1"))  # fmt: skip
+                context = Context(result.event_id, result.timestamp, None if trace is None else trace.encode("latin-1"))
+                batch.send("conversion", result, context, key=key)
                 self._count("orphaned" if number is None else "joined")
             case Rejection() if result is not REPEATED:
                 postback = arrived.postback

@@ -7,6 +7,7 @@ before a spelling became known.
 from __future__ import annotations
 
 from bus.worker.batches import Batch
+from bus.worker.context import Context
 from bus.worker.inbox import Admitted
 from schemas.cloudevents import header
 from schemas.ids import recipient_key, sent_event_id
@@ -31,8 +32,9 @@ def sent_home(batch: Batch, source: Admitted, record: Homed) -> bool:
         if isinstance(record, MessageSent)
         else record.event_id
     )
-    batch.send(topic, record, key=recipient_key(record.account, number), event_id=event_id, at=source.record.timestamp,
-               traceparent=source.traceparent, source=header(source.record.headers, "source"))  # fmt: skip
+    raw = header(source.record.headers, "source")
+    context = Context(event_id, source.record.timestamp, source.traceparent, source=raw)
+    batch.send(topic, record, context, key=recipient_key(record.account, number))
     return True
 
 

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from bus.worker.batches import NOT_OF_THE_RECORD, Batch, TooLarge, about_source
+from bus.worker.context import Context
 from bus.worker.inbox import Admitted
 from providers import NETWORKS, PROVIDERS
 from providers.base import OTHER_CHANNEL, Item, Malformed, Unreadable
@@ -63,8 +64,8 @@ def _send(batch: Batch, source: Admitted, item: Receipt | InboundMessage | LinkC
     record = source.record
     place = f"{record.topic}/{record.partition}/{record.offset}".encode()
     try:
-        batch.send(topic, item, key=key, event_id=item.event_id, at=item.received_at,
-                   traceparent=source.traceparent, source=place, source_sha256=_digest(source, item))  # fmt: skip
+        context = Context(item.event_id, item.received_at, source.traceparent, place, _digest(source, item))
+        batch.send(topic, item, context, key=key)
     except TooLarge as error:
         return Malformed("too_large", str(error), "" if isinstance(item, Postback) else item.raw)
     return None

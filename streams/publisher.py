@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from accounts.suppression import WHOLE_ACCOUNT
 from bus.tables.table import Table
 from bus.worker.batches import Batch
+from bus.worker.context import Context
 from schemas.ids import contact_key, derived_id
 from schemas.records import ContactState
 from streams import row
@@ -38,26 +39,16 @@ class Publisher:
         self._since = 0
         self._overtaken: set[tuple[int, bytes]] = set()
 
-    def publish(
-        self,
-        batch: Batch,
-        partition: int,
-        contact: bytes,
-        state: ContactState | None,
-        *,
-        event_id: str,
-        at: int,
-        traceparent: bytes | None = None,
-    ) -> None:
-        """Publish a contact's state, or that it no longer exists. Its row is already in the batch."""
-        rows = batch.rows(self._table)
-        # A list's state also depends on the row for the whole account. If both change in the same millisecond, two
-        # states have the same version, and the last one written counts: one worker sends both, in order.
-        version = max(rows.version(partition, each) for each in (contact, _whole_account(contact)))
-        state = None if state is None else replace(state, version=version)
-        batch.send("contacts", state, key=contact, event_id=event_id, at=at, traceparent=traceparent, version=version)
-        if self._is_in_reach(batch):
-            self._overtaken.add((partition, contact))
+    def publish(self, batch: Batch, partition: int, contact: bytes, state: ContactState, context: Context) -> None:
+        """Publish a contact's state. Its row is already in the batch."""
+        version = self._version(batch, partition, contact)
+        batch.send("contacts", replace(state, version=version), context, key=contact, version=version)
+        self._remember(batch, partition, contact)
+
+    def withdraw(self, batch: Batch, partition: int, contact: bytes) -> None:
+        """Publish that a contact no longer exists. The deletion of its row is already in the batch."""
+        batch.delete("contacts", contact, version=self._version(batch, partition, contact))
+        self._remember(batch, partition, contact)
 
     def again(self, batch: Batch, partition: int, contact: bytes) -> None:
         """Republish a contact according to its row and the one for the whole account. The latter is published only if
@@ -70,12 +61,11 @@ class Publisher:
         place = Place(account, list_number, number)
         state = standing(Rows(own, whole if list_number else None), place)
         if own is None and state.active:
-            event_id = derived_id("republish", contact.decode(), "erased")
-            self.publish(batch, partition, contact, None, event_id=event_id, at=self._now())
+            self.withdraw(batch, partition, contact)
             return
         event_id = derived_id("republish", contact.decode(), state.since, state.failures)
         state = replace(state, last_event_id=event_id)
-        self.publish(batch, partition, contact, state, event_id=event_id, at=state.since)
+        self.publish(batch, partition, contact, state, Context(event_id, state.since))
 
     def tick(self, batch: Batch) -> None:
         """Republish what a predecessor may have overtaken, once that is over."""
@@ -85,6 +75,16 @@ class Publisher:
             self._overtaken.discard((partition, contact))
             if self._table.is_claimed(partition):
                 self.again(batch, partition, contact)
+
+    def _version(self, batch: Batch, partition: int, contact: bytes) -> int:
+        # A list's state also depends on the row for the whole account. If both change in the same millisecond, two
+        # states have the same version, and the last one written counts: one worker sends both, in order.
+        rows = batch.rows(self._table)
+        return max(rows.version(partition, each) for each in (contact, _whole_account(contact)))
+
+    def _remember(self, batch: Batch, partition: int, contact: bytes) -> None:
+        if self._is_in_reach(batch):
+            self._overtaken.add((partition, contact))
 
     def _is_in_reach(self, batch: Batch) -> bool:
         if batch.generation != self._generation:

@@ -13,6 +13,7 @@ from accounts.brakes import Brake
 from accounts.suppression import LIST_SCOPE, WHOLE_ACCOUNT
 from bus.tables.table import Table
 from bus.worker.batches import Batch
+from bus.worker.context import Context
 from schemas.codec import Codec
 from schemas.ids import contact_key, derived_id, recipient_key
 from schemas.pseudonyms import Pseudonyms
@@ -186,8 +187,8 @@ class Recipient:
     def order(self, order: ContactCommand) -> None:
         """Send an order about another name of the same person, which may be in another partition."""
         key = recipient_key(order.account, order.phone_number)
-        self._batch.send("commands", order, key=key, event_id=order.event_id, at=self.origin.at or order.issued_at,
-                         traceparent=self.origin.traceparent)  # fmt: skip
+        context = Context(order.event_id, self.origin.at or order.issued_at, self.origin.traceparent)
+        self._batch.send("commands", order, context, key=key)
 
     def publish(self, list_number: str | None, event_id: str) -> None:
         """Publish the state on a list, or account-wide, according to the rows; `event_id` is that of the cause."""
@@ -209,13 +210,16 @@ class Recipient:
         for contact, after in erasure.rows.items():
             self._contacts.put(self.origin.partition, contact.encode(), None if after is None else row.to_bytes(after))
         for contact, state in erasure.states.items():
-            self._publish(contact, state, derived_id(order.event_id, contact), order.issued_at)
+            if state is None:
+                self._publisher.withdraw(self._batch, self.origin.partition, contact.encode())
+            else:
+                self._publish(contact, state, derived_id(order.event_id, contact), order.issued_at)
 
     def drop(self, order: ContactCommand) -> None:
         """Remove what is recorded under an old spelling of the number, as written in the order."""
-        contact = f"{order.account}:{order.list_number}:{order.phone_number}"
-        self._contacts.put(self.origin.partition, contact.encode(), None)
-        self._publish(contact, None, derived_id(order.event_id, contact), order.issued_at)
+        contact = f"{order.account}:{order.list_number}:{order.phone_number}".encode()
+        self._contacts.put(self.origin.partition, contact, None)
+        self._publisher.withdraw(self._batch, self.origin.partition, contact)
 
     def forget(self, order: ContactCommand) -> None:
         """Carry out an order to erase the number's data outside of lists: its place, messages, and their links.
@@ -225,9 +229,8 @@ class Recipient:
         partition, owner = self.origin.partition, recipient_key(order.account, order.phone_number)
         for key in self._messages.keys_of(partition, owner):
             self._messages.put(partition, key, None)
-        self._batch.send("places", None, key=owner, event_id=order.event_id, at=order.issued_at, partition=partition)
-        self._batch.send_to_all("links", order, event_id=order.event_id, at=order.issued_at,
-                                traceparent=self.origin.traceparent)  # fmt: skip
+        self._batch.delete("places", owner, partition=partition)
+        self._batch.send_to_all("links", order, Context(order.event_id, order.issued_at, self.origin.traceparent))
 
     def count(
         self,
@@ -275,8 +278,8 @@ class Recipient:
         judge = judge_of(list_number)
         self.update(list_number, partial(rule, place=judge.place, judge=judge))
         if judge.engaged is not None:
-            self._batch.send("alerts", judge.engaged, key=self.account.encode(), event_id=judge.engaged.event_id,
-                             at=judge.engaged.timestamp, traceparent=self.origin.traceparent)  # fmt: skip
+            context = Context(judge.engaged.event_id, judge.engaged.timestamp, self.origin.traceparent)
+            self._batch.send("alerts", judge.engaged, context, key=self.account.encode())
 
     def message(self, provider: str, provider_message_id: str) -> MessageRow | None:
         """Return a message's row."""
@@ -302,14 +305,15 @@ class Recipient:
                     event_id = derived_id(event.last_event_id, "contact", *of_many)
                     self._publish(event.contact, event, event_id, origin.at)
                 case TrackedLink():
-                    self._batch.send("links", event, key=event.click_id.encode(), event_id=event.event_id,
-                                     at=event.registered_at, traceparent=origin.traceparent)  # fmt: skip
+                    context = Context(event.event_id, event.registered_at, origin.traceparent)
+                    self._batch.send("links", event, context, key=event.click_id.encode())
                 case _:
                     # Events share their source's key and partition count, and so its partition.
-                    self._batch.send(EVENT_TOPICS[type(event)], event, key=origin.key, event_id=event.event_id,
-                                     at=event.timestamp, partition=origin.partition,
-                                     traceparent=origin.traceparent,
-                                     received_at=origin.received_at)  # fmt: skip
+                    context = Context(
+                        event.event_id, event.timestamp, origin.traceparent, received_at=origin.received_at
+                    )
+                    topic = EVENT_TOPICS[type(event)]
+                    self._batch.send(topic, event, context, key=origin.key, partition=origin.partition)
 
     def tell_void(self, order: ContactCommand, row: ContactRow, at: int) -> None:
         """Record in the audit log that an order had no effect: the contact was removed after it was given."""
@@ -332,12 +336,11 @@ class Recipient:
             outcome="refused",
             at=at,
         )
-        self._batch.send("audit", entry, key=order.account.encode(), event_id=entry.event_id, at=at)
+        self._batch.send("audit", entry, Context(entry.event_id, at), key=order.account.encode())
 
-    def _publish(self, contact: str, state: ContactState | None, event_id: str, at: int) -> None:
-        partition, traceparent = self.origin.partition, self.origin.traceparent
-        self._publisher.publish(self._batch, partition, contact.encode(), state, event_id=event_id, at=at,
-                                traceparent=traceparent)  # fmt: skip
+    def _publish(self, contact: str, state: ContactState, event_id: str, at: int) -> None:
+        context = Context(event_id, at, self.origin.traceparent)
+        self._publisher.publish(self._batch, self.origin.partition, contact.encode(), state, context)
 
     def _told(
         self, list_number: str | None, known: ContactRow | None, after: ContactRow, cause: Cause, last: str

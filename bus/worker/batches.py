@@ -33,8 +33,9 @@ from bus.tables.store import StoreFailed
 from bus.tables.table import Stale, Table
 from bus.tables.versions import version_header
 from bus.worker.consumer import LosslessConsumer, PartitionsLost
+from bus.worker.context import Context
 from bus.worker.inbox import Admitted, Inbox, Kept
-from schemas.cloudevents import event_headers
+from schemas.cloudevents import Headers
 from schemas.codec import Codec, CodecError
 from schemas.folder_registry import RegistryError
 from schemas.ids import derived_id
@@ -263,34 +264,34 @@ class Batch:
     def send(
         self,
         topic: str,
-        record: Record | None,
+        record: Record,
+        context: Context,
         *,
         key: bytes | None,
-        event_id: str,
-        at: int,
         partition: int | None = None,
-        traceparent: bytes | None = None,
-        source: bytes | None = None,
-        source_sha256: bytes | None = None,
         version: int | None = None,
-        received_at: int | None = None,
     ) -> None:
-        """Send a record, or a tombstone (None), once the batch becomes durable.
+        """Send a record once the batch becomes durable.
 
-        `topic` is the catalogue's short name; `at` is in ms; `source`, `source_sha256`, and `version` go to the headers
-        of those names; `received_at` is when (ms) the source callback was received. Raises TooLarge, and CodecError for
-        a record that does not fit its schema.
+        `topic` is the catalogue's short name; `version` is that of the row that the record reports. Raises TooLarge,
+        and CodecError for a record that does not fit its schema.
         """
-        value = None if record is None else self._codec.encode(record)
-        headers = None if record is None else event_headers(record, event_id, at, traceparent)
-        if headers is not None and source is not None:
-            headers.append(("source", source))
-        if headers is not None and source_sha256 is not None:
-            headers.append(("source_sha256", source_sha256))
+        headers = context.headers(record)
         if version is not None:
-            headers = [*(headers or ()), version_header(version)]
-        if headers is not None and received_at:
+            headers.append(version_header(version))
+        received_at = context.received_at
+        if received_at:
             headers.append(("received_at", b"%d" % received_at))
+            self.received.append((len(self._outgoing), received_at))
+        self._send(topic, self._codec.encode(record), key, headers, partition)
+
+    def delete(self, topic: str, key: bytes, *, partition: int | None = None, version: int | None = None) -> None:
+        """Send a tombstone for a key once the batch becomes durable."""
+        self._send(topic, None, key, None if version is None else [version_header(version)], partition)
+
+    def _send(
+        self, topic: str, value: bytes | None, key: bytes | None, headers: Headers | None, partition: int | None
+    ) -> None:
         place = self._catalogue[topic]
         size = len(key or b"") + len(value or b"")
         for name, text in headers or ():
@@ -299,16 +300,12 @@ class Batch:
             raise TooLarge(
                 f"the record has {size} bytes; {place.name} accepts {place.max_message_bytes - RECORD_OVERHEAD}"
             )
-        if received_at:
-            self.received.append((len(self._outgoing), received_at))
         self._outgoing.append(Addressed(place.name, value, key, headers, partition))
 
-    def send_to_all(
-        self, topic: str, record: Record, *, event_id: str, at: int, traceparent: bytes | None = None
-    ) -> None:
+    def send_to_all(self, topic: str, record: Record, context: Context) -> None:
         """Send a record without a key to every partition of a topic."""
         for partition in range(self._catalogue[topic].partitions):
-            self.send(topic, record, key=None, event_id=event_id, at=at, partition=partition, traceparent=traceparent)
+            self.send(topic, record, context, key=None, partition=partition)
 
     def rewrite(self, stale: Stale) -> None:
         """Rewrite a row that was overwritten in the changelog."""
@@ -383,12 +380,13 @@ class Batch:
         self.rejected[reason] += 1
         if self._work is not None and isinstance(source, Admitted):
             self._work.rejected(source, reason)
+        context = Context(event_id, now)
         try:
-            self.send("rejected", rejected, key=record.key, event_id=event_id, at=now)
+            self.send("rejected", rejected, context, key=record.key)
         except TooLarge:
             # Only its position is given; the record stays available for the retention of its own topic.
             rejected = replace(rejected, source_value=None, item=None)
-            self.send("rejected", rejected, key=None, event_id=event_id, at=now)
+            self.send("rejected", rejected, context, key=None)
 
     @property
     def is_empty(self) -> bool:

@@ -11,6 +11,7 @@ from msgspec.structs import asdict
 from bus.memory import CATALOGUE, CODEC, MemoryKafka
 from bus.producer import MAX_REQUEST_BYTES
 from bus.worker.batches import TooLarge
+from bus.worker.context import Context
 from ingest.intake import MAX_CONTENT_TYPE, MAX_QUERY_BYTES
 from ingest.redaction import MAX_HEADER_BYTES
 from ingest.settings import IngestSettings
@@ -154,10 +155,10 @@ async def test_a_record_that_no_topic_takes_leaves_nothing_but_its_rejection() -
     batch = kafka.batch([])
     source = kafka.admitted("receipts", b"key", b"value")
     with batch.attempt(source):
-        batch.send("contacts", receipt("m1", DELIVERED, raw="{}"), key=b"c", event_id="e", at=1)
+        batch.send("contacts", receipt("m1", DELIVERED, raw="{}"), Context("e", 1), key=b"c")
         with pytest.raises(TooLarge):
-            batch.send("contacts", receipt("m2", DELIVERED, raw="x" * 2_000_000), key=b"c", event_id="e", at=1)
-        batch.send("contacts", receipt("m2", DELIVERED, raw="x" * 2_000_000), key=b"c", event_id="e", at=1)
+            batch.send("contacts", receipt("m2", DELIVERED, raw="x" * 2_000_000), Context("e", 1), key=b"c")
+        batch.send("contacts", receipt("m2", DELIVERED, raw="x" * 2_000_000), Context("e", 1), key=b"c")
     await batch.make_durable()
     assert [record.topic for record in kafka.sent] == ["sms.rejected"]
     (rejected,) = map(CODEC.decode, (record.value for record in kafka.sent))
@@ -169,7 +170,7 @@ async def test_the_headers_of_a_record_count_towards_its_size() -> None:
     batch = MemoryKafka().batch([])
     event = sample("DeliveryEvent")
     with pytest.raises(TooLarge):
-        batch.send("delivery", event, key=b"k", event_id="evt_1", at=1, traceparent=b"x" * DEFAULT_MAX_MESSAGE_BYTES)
+        batch.send("delivery", event, Context("evt_1", 1, b"x" * DEFAULT_MAX_MESSAGE_BYTES), key=b"k")
 
 
 async def test_a_row_that_its_changelog_would_not_take_is_refused() -> None:

@@ -9,6 +9,7 @@ import pytest
 from bus.memory import CODEC, MemoryKafka, ledger
 from bus.tables.table import Table
 from bus.worker.batches import Batch
+from bus.worker.context import Context
 from bus.worker.inbox import Admitted
 from schemas.codec import CodecError
 from schemas.records import ContactState, RejectedRecord
@@ -34,7 +35,7 @@ def work(batch: Batch, table: Table, error: Exception | None = None) -> None:
     rows.put(0, b"known", b"after")
     rows.put(0, b"new", b"first")
     rows.put(0, b"new", b"second")
-    batch.send("contacts", STATE, key=b"c", event_id="e", at=1)
+    batch.send("contacts", STATE, Context("e", 1), key=b"c")
     if error is not None:
         raise error
 
@@ -76,7 +77,7 @@ async def test_when_its_callback_was_received_goes_out_with_an_event_and_is_take
     batch = kafka.batch([])
     for error in (None, CodecError("too long")):
         with batch.attempt(kafka.admitted("receipts", b"key", b"value")):
-            batch.send("contacts", STATE, key=b"c", event_id="e", at=1, received_at=1_795_169_733_004)
+            batch.send("contacts", STATE, Context("e", 1, received_at=1_795_169_733_004), key=b"c")
             if error is not None:
                 raise error
     await batch.make_durable()

@@ -11,6 +11,7 @@ import pytest
 from bus.memory import CODEC, MemoryKafka, ledger
 from bus.tables.table import Table
 from bus.worker.batches import Batch, batches
+from bus.worker.context import Context
 from bus.worker.inbox import Inbox
 from schemas.records import ContactState
 
@@ -59,7 +60,7 @@ async def test_what_a_tick_sends_and_writes_is_durable() -> None:
 
     def tick(batch: Batch) -> None:
         if loop.table.get(0, b"row")[1] is None:
-            batch.send("contacts", STATE, key=b"c", event_id="e", at=1)
+            batch.send("contacts", STATE, Context("e", 1), key=b"c")
             batch.rows(loop.table).put(0, b"row", b"written")
 
     loop = Loop(kafka, tick)
