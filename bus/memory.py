@@ -16,11 +16,8 @@ from bus.ledger import Ledger, TopicPartition
 from bus.measures import Tally
 from bus.producer import Addressed, Keyed
 from bus.reading import group, outside
-from bus.tables.count_index import CountedRows
-from bus.tables.due_index import DueRows
-from bus.tables.owner_index import OwnedRows
 from bus.tables.store import MemoryStore, Store
-from bus.tables.table import Table
+from bus.tables.table import NO_INDEXES, Indexes, Table
 from bus.telemetry.tracing import Tracing
 from bus.worker.batches import Batch
 from bus.worker.inbox import Admitted
@@ -183,9 +180,7 @@ class MemoryKafka:
         self,
         name: str,
         stores: dict[int, Store] | None = None,
-        due_rows: DueRows | None = None,
-        owned_rows: OwnedRows | None = None,
-        counted_rows: CountedRows | None = None,
+        indexes: Indexes = NO_INDEXES,
     ) -> Table:
         """Return a table logged here, over stores that outlive it."""
         kept: dict[int, Store] = {} if stores is None else stores
@@ -197,9 +192,7 @@ class MemoryKafka:
             open_store=lambda _, partition: kept.setdefault(partition, MemoryStore()),
             consumer=self.reader,
             identity=lambda: self.identity(f"changelog-{name}"),
-            due_rows=due_rows,
-            owned_rows=owned_rows,
-            counted_rows=counted_rows,
+            indexes=indexes,
         )
 
     def identity(self, topic: str) -> Identity | None:

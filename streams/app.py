@@ -13,6 +13,7 @@ from bus.layout import Identity, LayoutError
 from bus.tables.count_index import CountedRows
 from bus.tables.due_index import DueRows
 from bus.tables.owner_index import OwnedRows
+from bus.tables.table import Indexes
 from bus.worker.app import Worker
 from bus.worker.batches import Batch, batches
 from streams import brake_row, click_row, message_row, row
@@ -20,6 +21,7 @@ from streams.cleaning import Cleaning
 from streams.clicks import Clicks, Waits
 from streams.contacts import Contacts
 from streams.normalize import normalize
+from streams.recipient import Tables
 from streams.settings import StreamsSettings
 from streams.unknown_codes import UnknownCodes
 
@@ -207,13 +209,19 @@ def _contacts(worker: Streams) -> Contacts:
     contacts = Contacts(
         worker.codec,
         worker.accounts.view,
-        worker.durable_table(
-            "contacts", "table_contacts", owned_rows=OwnedRows(row.holders_of), counted_rows=CountedRows(row.labels_of)
+        Tables(
+            worker.durable_table(
+                "contacts",
+                "table_contacts",
+                Indexes(owned=OwnedRows(row.holders_of), counted=CountedRows(row.labels_of)),
+            ),
+            worker.durable_table(
+                "messages",
+                "table_messages",
+                Indexes(due=waiting, owned=OwnedRows(partial(message_row.owners_of, codec=worker.codec))),
+            ),
+            worker.durable_table("brakes", "table_brakes", Indexes(due=DueRows(brake_row.due_at))),
         ),
-        worker.durable_table(
-            "messages", "table_messages", waiting, OwnedRows(partial(message_row.owners_of, codec=worker.codec))
-        ),
-        worker.durable_table("brakes", "table_brakes", DueRows(brake_row.due_at)),
         partitions=worker.catalogue["commands"].partitions,
         wait=wait,
         on_orphaned=worker.orphaned.inc,
@@ -231,8 +239,7 @@ def _clicks(worker: Streams) -> Clicks:
         worker.durable_table(
             "clicks",
             "table_clicks",
-            DueRows(click_row.due_at, patience=settings.link_wait),
-            OwnedRows(click_row.owners_of),
+            Indexes(DueRows(click_row.due_at, patience=settings.link_wait), OwnedRows(click_row.owners_of)),
         ),
         worker.catalogue["postbacks"].name,
         Waits(int(settings.link_wait * 1_000), int(settings.conversion_repeat_minutes * 60_000)),

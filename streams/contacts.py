@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from accounts.lists import Belonging, address_key, list_of, receivers_of
 from accounts.model import Accounts
 from bus.clock import now_seconds
-from bus.tables.table import Stale, Table
+from bus.tables.table import Stale
 from bus.worker.batches import Batch
 from bus.worker.inbox import Admitted
 from providers.bounds import MAX_ID
@@ -39,7 +39,7 @@ from streams.home import Homed, sent_home
 from streams.message_row import MessageRow
 from streams.optout import words_of
 from streams.publisher import Publisher
-from streams.recipient import Origin, Recipient, Rule, Tables
+from streams.recipient import Origin, Recipient, Rule, Shared, Tables
 from streams.registrations import Registrations
 from streams.row import HELD, RULED, STEP_MS, step_of
 from streams.rules import (
@@ -69,6 +69,7 @@ from streams.rules import (
     start_again,
 )
 from streams.rules.outcome import time_of
+from streams.rules.receipts import MessageChange
 from streams.rules.states import report_of
 
 MAX_MESSAGE_BYTES = 768 << 10
@@ -92,9 +93,7 @@ class Contacts:
         self,
         codec: Codec,
         accounts: Accounts,
-        contacts: Table,
-        messages: Table,
-        brakes: Table,
+        tables: Tables,
         *,
         partitions: int = 1,
         wait: float = 60.0,
@@ -104,11 +103,12 @@ class Contacts:
     ) -> None:
         self._codec = codec
         self._accounts = accounts
-        self.tables = Tables(contacts, messages, brakes)
-        self._brakes = Brakes(brakes, contacts, partitions)
+        self.tables = tables
+        self._brakes = Brakes(tables.brakes, tables.contacts, partitions)
         self._clock = clock
         self._pseudonyms = pseudonyms
-        self._publisher = Publisher(contacts, self._now)
+        self._publisher = Publisher(tables.contacts, self._now)
+        self._shared = Shared(tables, codec, self._publisher)
         self._registrations = Registrations(accounts, self._brakes, wait=wait, now=self._now, on_orphaned=on_orphaned)
 
     def apply(self, batch: Batch, source: Admitted) -> None:
@@ -279,11 +279,9 @@ class Contacts:
             return
         told = message_events(before, after, receipt, belongs.name)
         recipient.send(told)
-        name, cause = (
-            message_name(receipt.provider, receipt.provider_message_id),
-            reported_by(receipt, before.message, told),
-        )
-        after = self._registrations.count(recipient, before, after, name, cause, belongs)
+        name = message_name(receipt.provider, receipt.provider_message_id)
+        change = MessageChange(name, before, after, reported_by(receipt, before.message, told))
+        after = self._registrations.count(recipient, change, belongs)
         if receipt.to is not None and after is not before:
             row = replace(after, since=self._now())
             recipient.put_message(receipt.provider, receipt.provider_message_id, row)
@@ -335,16 +333,12 @@ class Contacts:
 
     def _recipient(self, batch: Batch, origin: Origin, account: str, number: str | None) -> Recipient:
         lists = self._accounts.lists_of(account)
-        return Recipient(
-            batch, self.tables, self._codec, self._publisher, origin, account, number, lists, self._pseudonyms
-        )
+        return Recipient(batch, self._shared, origin, account, number, lists, self._pseudonyms)
 
     def _hidden(self, batch: Batch, origin: Origin, account: str, pseudonym: str) -> Recipient:
         """Return an erased number's pseudonym."""
         lists = self._accounts.lists_of(account)
-        return Recipient(
-            batch, self.tables, self._codec, self._publisher, origin, account, pseudonym, lists, is_erased=True
-        )
+        return Recipient(batch, self._shared, origin, account, pseudonym, lists, is_erased=True)
 
     def _now(self) -> int:
         return int(self._clock() * 1000)

@@ -39,6 +39,7 @@ from streams.publisher import Publisher
 from streams.row import ContactRow
 from streams.rules import ContactChange, Event, count_message, remove_for_message, withdraw_message
 from streams.rules.outcome import Cause
+from streams.rules.receipts import MessageChange
 from streams.rules.standing import Place, Rows, says, standing, told
 
 EVENT_TOPICS = {
@@ -78,6 +79,14 @@ class Tables(NamedTuple):
     brakes: Table
 
 
+class Shared(NamedTuple):
+    """What all recipients of the stage have in common."""
+
+    tables: Tables
+    codec: Codec
+    publisher: Publisher
+
+
 class Recipient:
     """Reads and writes the rows of an account's number through a batch. `number` may be None.
 
@@ -103,9 +112,7 @@ class Recipient:
     def __init__(
         self,
         batch: Batch,
-        tables: Tables,
-        codec: Codec,
-        publisher: Publisher,
+        shared: Shared,
         origin: Origin,
         account: str,
         number: str | None,
@@ -116,11 +123,11 @@ class Recipient:
     ) -> None:
         self.is_erased = is_erased
         self._batch = batch
-        self._publisher = publisher
+        self._publisher = shared.publisher
         self.lists = lists
-        self._contacts = batch.rows(tables.contacts)
-        self._messages = batch.rows(tables.messages)
-        self._codec = codec
+        self._contacts = batch.rows(shared.tables.contacts)
+        self._messages = batch.rows(shared.tables.messages)
+        self._codec = shared.codec
         self.origin = origin
         self._pseudonyms = pseudonyms
         self.account = account
@@ -234,36 +241,33 @@ class Recipient:
 
     def count(
         self,
-        before: MessageRow,
-        after: MessageRow,
-        name: str,
-        cause: Cause,
+        change: MessageChange,
         list_number: str | None,
         threshold: int,
         is_everywhere: Callable[[Removal], bool],
         judge_of: JudgeOf,
     ) -> MessageRow:
-        """Count a message for the contact on a list, and uncount it on the previous one if that differs.
+        """Count a changed message for the contact on a list, and uncount it on the previous one if that differs.
 
-        `name` is the message's; `is_everywhere` says which removals are account-wide; `judge_of` returns the brakes.
-        Returns the message's row with the list. Without a list nothing is counted, and without a recipient no contact
-        is touched.
+        `is_everywhere` says which removals are account-wide; `judge_of` returns the brakes. Returns the message's row
+        with the list. Without a list nothing is counted, and without a recipient no contact is touched.
         """
+        before, after = change.before, change.after
         if self.number is None:
             return after
         moves = list_number is not None and before.list_number != list_number
         removals = after.removals if moves else after.removals[len(before.removals) :]
         everywhere = [removal for removal in removals if is_everywhere(removal)]
         if everywhere:
-            self._braked(None, judge_of, partial(remove_for_message, name=name, removals=everywhere, cause=cause))
+            self._braked(None, judge_of, partial(remove_for_message, change=change, removals=everywhere))
         if list_number is None:
             return after
         removals = tuple(removal for removal in removals if removal not in everywhere)
-        count = partial(count_message, name=name, message=after, removals=removals, threshold=threshold, cause=cause)
+        count = partial(count_message, change=change, removals=removals, threshold=threshold)
         # In this order: after a crash in between, the message is still where it was and is moved again.
         self._braked(list_number, judge_of, count)
         if moves and before.list_number is not None:
-            self.update(before.list_number, partial(withdraw_message, name=name, cause=cause))
+            self.update(before.list_number, partial(withdraw_message, change=change))
         return replace(after, list_number=list_number) if moves else after
 
     def judge(self, brakes: Brakes, list_number: str | None, setting: Brake) -> Judging:
@@ -276,7 +280,7 @@ class Recipient:
             self.update(list_number, rule)
             return
         judge = judge_of(list_number)
-        self.update(list_number, partial(rule, place=judge.place, judge=judge))
+        self.update(list_number, partial(rule, judge=judge))
         if judge.engaged is not None:
             context = Context(judge.engaged.event_id, judge.engaged.timestamp, self.origin.traceparent)
             self._batch.send("alerts", judge.engaged, context, key=self.account.encode())

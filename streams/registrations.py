@@ -28,7 +28,7 @@ from streams.rules import (
     removes_everywhere,
     reported_by,
 )
-from streams.rules.outcome import Cause
+from streams.rules.receipts import MessageChange
 
 
 class Registrations:
@@ -65,7 +65,7 @@ class Registrations:
         reported = apply_receipt(known, receipt)
         name = message_name(receipt.provider, receipt.provider_message_id)
         cause = reported_by(receipt, None, message_events(known, reported, receipt, belongs.name))
-        counted = self.count(recipient, known, reported, name, cause, belongs)
+        counted = self.count(recipient, MessageChange(name, known, reported, cause), belongs)
         waiting = known.waiting
         if not any(_says_the_same(receipt, other.receipt) for other in waiting):
             waiting = (*waiting, to_wait(belongs.name, receipt))
@@ -89,8 +89,8 @@ class Registrations:
         list_number = self._accounts.known_lists(message.account).at(message.list_number)
         if after.state is not None and list_number is not None and after.list_number != list_number:
             name = message_name(message.provider, message.provider_message_id)
-            cause = registered_by(message, after.state)
-            after = self.count(recipient, after, after, name, cause, Belonging(list_number, list_number, True))
+            change = MessageChange(name, after, after, registered_by(message, after.state))
+            after = self.count(recipient, change, Belonging(list_number, list_number, True))
         recipient.put_message(message.provider, message.provider_message_id, after)
 
     def release(self, recipient: Recipient, known: MessageRow) -> None:
@@ -110,17 +110,10 @@ class Registrations:
             recipient.send(message_events(before, told, receipt, list_number))
         return told.sent
 
-    def count(
-        self,
-        recipient: Recipient,
-        before: MessageRow,
-        after: MessageRow,
-        name: str,
-        cause: Cause,
-        belongs: Belonging,
-    ) -> MessageRow:
-        """Count a message for its contact. `name` is the message's; returns its row with the list."""
-        account, lists = self._accounts.accounts.get(cause.account), self._accounts.lists_of(cause.account)
+    def count(self, recipient: Recipient, change: MessageChange, belongs: Belonging) -> MessageRow:
+        """Count a changed message for its contact. Returns its row with the list."""
+        name = change.cause.account
+        account, lists = self._accounts.accounts.get(name), self._accounts.lists_of(name)
         threshold = threshold_of(lists, belongs.list_number)
 
         def judge_of(list_number: str | None) -> Judging:
@@ -128,10 +121,7 @@ class Registrations:
             return recipient.judge(self._brakes, list_number, setting)
 
         return recipient.count(
-            before,
-            after,
-            name,
-            cause,
+            change,
             belongs.list_number,
             threshold,
             lambda removal: removes_everywhere(account, belongs.is_certain, *removal),

@@ -70,13 +70,23 @@ class Stale(NamedTuple):
     value: bytes | None
 
 
+class Indexes(NamedTuple):
+    """Optional indexes of a table's rows: by due time, by owner, and by label."""
+
+    due: DueRows | None = None
+    owned: OwnedRows | None = None
+    counted: CountedRows | None = None
+
+
+NO_INDEXES = Indexes()
+
+
 class Table:
     """Rows of bytes by key. Reads and writes name the partition of the source record.
 
     `open_store` opens a partition's store; `consumer` creates an aiokafka consumer without a group. `identity`
-    identifies the changelog topic, and `directory` is where people find the stores. `due_rows`, `owned_rows`, and
-    `counted_rows` are optional indexes by due time, by owner, and by label. `max_bytes`: limit of a changelog record,
-    key included.
+    identifies the changelog topic, and `directory` is where people find the stores. `max_bytes`: limit of a changelog
+    record, key included.
     """
 
     def __init__(
@@ -89,9 +99,7 @@ class Table:
         consumer: Callable[[], Any],
         identity: Callable[[], Identity | None] = lambda: None,
         directory: Path | None = None,
-        due_rows: DueRows | None = None,
-        owned_rows: OwnedRows | None = None,
-        counted_rows: CountedRows | None = None,
+        indexes: Indexes = NO_INDEXES,
         max_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
     ) -> None:
         self.name = name
@@ -102,9 +110,7 @@ class Table:
         self._consumer = consumer
         self._identity = identity
         self._directory = directory
-        self._due_rows = due_rows
-        self.owned_rows = owned_rows
-        self.counted_rows = counted_rows
+        self._due_rows, self.owned_rows, self.counted_rows = indexes
         self._stores: dict[int, Store] = {}
         self._owned: dict[int, int] = {}
         self._ends: dict[int, int] = {}

@@ -24,11 +24,8 @@ from bus.ledger import TopicPartition
 from bus.measures import Labels, Tally
 from bus.producer import Producer
 from bus.settings import BusSettings
-from bus.tables.count_index import CountedRows
-from bus.tables.due_index import DueRows
-from bus.tables.owner_index import OwnedRows
 from bus.tables.store import MemoryStore, RocksStore, Store
-from bus.tables.table import Table
+from bus.tables.table import NO_INDEXES, Indexes, Table
 from bus.telemetry import current
 from bus.watch import Watch
 from bus.worker import faust_settings
@@ -184,11 +181,9 @@ class Worker(faust.App):  # type: ignore[misc]
         self,
         name: str,
         changelog: str,
-        due_rows: DueRows | None = None,
-        owned_rows: OwnedRows | None = None,
-        counted_rows: CountedRows | None = None,
+        indexes: Indexes = NO_INDEXES,
     ) -> Table:
-        """Create a table logged to a changelog topic (catalogue short name); for the indexes see `bus.tables.table`."""
+        """Create a table logged to a changelog topic (catalogue short name)."""
         table = Table(
             name,
             self.catalogue[changelog].name,
@@ -197,9 +192,7 @@ class Worker(faust.App):  # type: ignore[misc]
             consumer=self._changelog_consumer,
             identity=lambda: self.layout.get(self.catalogue[changelog].name),
             directory=None if self._directory is None else self._directory / name,
-            due_rows=due_rows,
-            owned_rows=owned_rows,
-            counted_rows=counted_rows,
+            indexes=indexes,
             max_bytes=self.catalogue[changelog].max_message_bytes,
         )
         self.tables_of_ours.append(table)

@@ -7,7 +7,7 @@ report is read. A provider's time may be anything.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from msgspec.structs import replace
 
@@ -27,8 +27,13 @@ class Verdict(NamedTuple):
     after: str = ""
 
 
-Judge = Callable[[Cause, str], Verdict]
-"""Judges a removal by a rule, by its cause and reason. Called once for each contact that would be removed."""
+class Judge(Protocol):
+    """Judges removals by rules. `place` is the brake's: an account and a list."""
+
+    place: str
+
+    def __call__(self, cause: Cause, reason: str) -> Verdict:
+        """Judge a removal by its cause and reason. Called once for each contact that would be removed."""
 
 
 def received_at(cause: Cause) -> int:
@@ -36,9 +41,17 @@ def received_at(cause: Cause) -> int:
     return cause.at if cause.received_at is None else cause.received_at
 
 
-def let_through(cause: Cause, reason: str) -> Verdict:
+class NoBrake:
     """The judge of removals that no brake applies to."""
-    return Verdict(False)
+
+    place = ""
+
+    def __call__(self, cause: Cause, reason: str) -> Verdict:
+        """Let it through."""
+        return Verdict(False)
+
+
+NO_BRAKE = NoBrake()
 
 
 def is_too_many(removed: Callable[[int], int], contacts: int, at: int, brake: Brake, partitions: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -11,7 +12,7 @@ from schemas.ids import derived_id, sent_event_id
 from schemas.records import DeliveryEvent, MessageSent, Receipt, SentEvent
 from streams.message_row import MessageRow, Removal, Report
 from streams.row import ContactRow, Counted, Ruled
-from streams.rules.brake import Judge, held, let_through, received_at
+from streams.rules.brake import NO_BRAKE, Judge, held, received_at
 from streams.rules.callbacks import state_callback
 from streams.rules.everywhere import EVERYWHERE, stopped
 from streams.rules.outcome import OPT_OUT, REPORT_LAYER, Cause, ContactChange, Event, removed
@@ -30,6 +31,15 @@ COUNTED_PER_THRESHOLD = 4
 MAX_REMOVALS = 16
 """Removals by messages kept in a contact's row. The message's row remembers its own for life; these help if a worker
 died between writing the two rows."""
+
+
+class MessageChange(NamedTuple):
+    """A message's row before and after a change, and its cause. `name` is the message's."""
+
+    name: str
+    before: MessageRow
+    after: MessageRow
+    cause: Cause
 
 
 def apply_receipt(row: MessageRow, receipt: Receipt) -> MessageRow:
@@ -71,59 +81,53 @@ def message_events(before: MessageRow, after: MessageRow, receipt: Receipt, list
 
 def count_message(
     row: ContactRow | None,
-    name: str,
-    message: MessageRow,
+    change: MessageChange,
     removals: Iterable[Removal],
     threshold: int,
-    cause: Cause,
-    place: str = "",
-    judge: Judge = let_through,
+    judge: Judge = NO_BRAKE,
 ) -> ContactChange:
     """Apply a message to a contact: `removals` remove it at once; otherwise the failure count may.
 
-    `name` is the message's, `threshold` the consecutive failures that remove a contact. A reason already applied for
-    this message is skipped. `judge` is the brake of the contact's `place`: it may hold anything but an opt-out.
+    `threshold` is the number of consecutive failures that remove a contact. A reason already applied for this message
+    is skipped. `judge` is the contact's brake: it may hold anything but an opt-out.
     """
+    name, cause = change.name, change.cause
     before = row or ContactRow(since=cause.at)
     new = [removal for removal in removals if f"{name}:{removal.reason}" not in before.removals]
     applied = (*before.removals, *(f"{name}:{removal.reason}" for removal in new))[-MAX_REMOVALS:]
-    after = _counting(before, _with(before, name, message.state, threshold), applied if new else before.removals)
+    after = _counting(before, _with(before, name, change.after.state, threshold), applied if new else before.removals)
     if after is before:
         return ContactChange(before)
     failures = after.failures
     if not new and failures >= threshold and failures > before.failures:
         new = [Removal("bad_response", cause.at)]
-    return ContactChange(_removed(after, new, cause, place, judge), cause=cause)
+    return ContactChange(_removed(after, new, cause, judge), cause=cause)
 
 
 def remove_for_message(
-    row: ContactRow | None,
-    name: str,
-    removals: Iterable[Removal],
-    cause: Cause,
-    place: str = "",
-    judge: Judge = let_through,
+    row: ContactRow | None, change: MessageChange, removals: Iterable[Removal], judge: Judge = NO_BRAKE
 ) -> ContactChange:
     """Apply a message to its number's account-wide row, which counts nothing: `removals` remove it unless `judge` holds
     them."""
+    name, cause = change.name, change.cause
     before = row or ContactRow(since=cause.at)
     new = [removal for removal in removals if f"{name}:{removal.reason}" not in before.removals]
     if not new:
         return ContactChange(before)
     applied = (*before.removals, *(f"{name}:{removal.reason}" for removal in new))[-MAX_REMOVALS:]
-    after = _removed(replace(before, removals=applied), new, cause, place, judge)
+    after = _removed(replace(before, removals=applied), new, cause, judge)
     is_opt_out = any(removal.reason == OPT_OUT for removal in new)
     return ContactChange(stopped(after, EVERYWHERE) if is_opt_out else after, cause=cause)
 
 
-def withdraw_message(row: ContactRow | None, name: str, cause: Cause) -> ContactChange:
+def withdraw_message(row: ContactRow | None, change: MessageChange) -> ContactChange:
     """Remove a message from a contact's count: it turned out to belong to another list.
 
     A removal stays: the complaint named this sender.
     """
     before = row or ContactRow(since=0)
-    after = _counting(before, tuple(each for each in before.counted if each.key != name), before.removals)
-    return ContactChange(before) if after is before else ContactChange(after, cause=cause)
+    after = _counting(before, tuple(each for each in before.counted if each.key != change.name), before.removals)
+    return ContactChange(before) if after is before else ContactChange(after, cause=change.cause)
 
 
 def reported_by(receipt: Receipt, message: MessageSent | None, told: Sequence[Event]) -> Cause:
@@ -164,18 +168,18 @@ def _with(row: ContactRow, name: str, state: Report | None, threshold: int) -> t
     return tuple(others[-max(MIN_COUNTED, COUNTED_PER_THRESHOLD * threshold) :])
 
 
-def _removed(row: ContactRow, removals: Iterable[Removal], cause: Cause, place: str, judge: Judge) -> ContactRow:
+def _removed(row: ContactRow, removals: Iterable[Removal], cause: Cause, judge: Judge) -> ContactRow:
     for reason, at in removals:
         if reason == OPT_OUT:
             row = replace(removed(row, reason, at), opted_out=True)
         elif not row.active:
             row = removed(row, reason, at)
         elif row.held is not None:
-            row = held(row, reason, at, cause, place, row.held.after)
+            row = held(row, reason, at, cause, judge.place, row.held.after)
         else:
             verdict = judge(cause, reason)
             if verdict.holds:
-                row = held(row, reason, at, cause, place, verdict.after)
+                row = held(row, reason, at, cause, judge.place, verdict.after)
             else:
                 row = replace(removed(row, reason, at), ruled=Ruled(received_at(cause), verdict.era))
     return row

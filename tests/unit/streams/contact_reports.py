@@ -16,6 +16,7 @@ from streams.rules import (
     message_name,
     reported_by,
 )
+from streams.rules.receipts import MessageChange
 from tests.unit.streams.contact_records import LIST
 from tests.unit.streams.contact_rules import Told, apply_command, with_what_is_told
 
@@ -50,7 +51,7 @@ def report(
         return Known(row or ContactRow(since=0), messages, tuple(told))
     removals = after.removals[len(before.removals) :]
     cause = reported_by(receipt, before.message, told)
-    counted = count_message(row, name, after, removals, threshold, cause)
+    counted = count_message(row, MessageChange(name, before, after, cause), removals, threshold)
     outcome = with_what_is_told(row, counted, receipt.account, list_number, receipt.to)
     return Known(outcome.row, messages, (*told, *outcome.events))
 

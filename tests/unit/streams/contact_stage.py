@@ -16,6 +16,7 @@ from bus.tables.count_index import CountedRows
 from bus.tables.due_index import DueRows
 from bus.tables.owner_index import OwnedRows
 from bus.tables.store import Store
+from bus.tables.table import Indexes
 from bus.tables.versions import pack, version_header
 from bus.worker.batches import Batch
 from bus.worker.inbox import Admitted
@@ -37,6 +38,7 @@ from streams import brake_row, row
 from streams.contacts import Contacts
 from streams.message_row import due_at, owners_of
 from streams.normalize import key_of_receipt
+from streams.recipient import Tables
 from streams.row import ContactRow, from_bytes
 from tests.unit.streams.contact_records import ACCOUNT, LIST, START_OF_DAY
 
@@ -82,14 +84,19 @@ class Stage:
         self._contacts = Contacts(
             CODEC,
             self._view,
-            self.kafka.table(
-                "contacts",
-                self._stores["contacts"],
-                owned_rows=OwnedRows(row.holders_of),
-                counted_rows=CountedRows(row.labels_of),
+            Tables(
+                self.kafka.table(
+                    "contacts",
+                    self._stores["contacts"],
+                    Indexes(owned=OwnedRows(row.holders_of), counted=CountedRows(row.labels_of)),
+                ),
+                self.kafka.table(
+                    "messages", self._stores["messages"], Indexes(waiting, OwnedRows(partial(owners_of, codec=CODEC)))
+                ),
+                self.kafka.table(
+                    "brakes", self._stores["brakes"], Indexes(DueRows(brake_row.due_at, clock=self._clock))
+                ),
             ),
-            self.kafka.table("messages", self._stores["messages"], waiting, OwnedRows(partial(owners_of, codec=CODEC))),
-            self.kafka.table("brakes", self._stores["brakes"], DueRows(brake_row.due_at, clock=self._clock)),
             wait=WAIT,
             clock=self._clock,
             on_orphaned=self._count_orphaned,

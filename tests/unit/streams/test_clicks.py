@@ -9,6 +9,7 @@ from bus.memory import CODEC, MemoryKafka, ledger
 from bus.tables.due_index import DueRows
 from bus.tables.owner_index import OwnedRows
 from bus.tables.store import Store
+from bus.tables.table import Indexes
 from bus.worker.batches import Batch
 from bus.worker.inbox import Admitted
 from schemas.codec import CodecError
@@ -35,7 +36,7 @@ class Stage:
         if lose_disk:
             self._stores = {}
         due_rows = DueRows(click_row.due_at, clock=lambda: self.now / 1_000)
-        self.table = self.kafka.table("clicks", self._stores, due_rows, OwnedRows(click_row.owners_of))
+        self.table = self.kafka.table("clicks", self._stores, Indexes(due_rows, OwnedRows(click_row.owners_of)))
         await self.table.claim([ledger()])
         waits = Waits(WAIT, REPEAT)
         self.clicks = Clicks(

@@ -11,6 +11,7 @@ from streams.message_row import MessageRow, Report
 from streams.row import ContactRow, Held, Ruled
 from streams.rules import count_message
 from streams.rules.outcome import Cause
+from streams.rules.receipts import MessageChange
 from streams.rules.states import FINAL
 
 KEPT: dict[str, Any] = {
@@ -38,6 +39,7 @@ def test_a_field_outlives_a_report(name: str) -> None:
     row = replace(ContactRow(since=1, active=False, reason="message", removed_at=3), **{name: KEPT[name]})
     report = Report("delivered", "DELIVERED_TO_HANDSET", "delivered", FINAL, None, 9, None, 9)
     message = MessageRow(since=1, reports=(report,))
-    after = count_message(row, "infobip:m-1", message, (), 3, Cause("evt", "acme", "infobip", 9, "evt")).row
+    cause = Cause("evt", "acme", "infobip", 9, "evt")
+    after = count_message(row, MessageChange("infobip:m-1", MessageRow(since=1), message, cause), (), 3).row
     assert after.counted
     assert getattr(after, name) == KEPT[name]

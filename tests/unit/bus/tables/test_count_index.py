@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bus.memory import MemoryKafka, ledger
 from bus.tables.count_index import CountedRows
 from bus.tables.store import OWN_KEYS, MemoryStore, RocksStore, Store
-from bus.tables.table import Table
+from bus.tables.table import Indexes, Table
 from bus.tables.versions import pack
 
 
@@ -27,7 +27,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 
 async def claimed(kafka: MemoryKafka, store: Store) -> Table:
-    table = kafka.table("t", {0: store}, counted_rows=CountedRows(labels_of))
+    table = kafka.table("t", {0: store}, Indexes(counted=CountedRows(labels_of)))
     await table.claim([ledger()])
     return table
 

@@ -9,7 +9,7 @@ import pytest
 from bus.memory import MemoryKafka, ledger
 from bus.tables.due_index import DueRows
 from bus.tables.store import MemoryStore, RocksStore, Store
-from bus.tables.table import Table
+from bus.tables.table import Indexes, Table
 
 
 def due_at(value: bytes) -> int | None:
@@ -46,27 +46,27 @@ async def test_a_row_is_due_from_the_time_that_its_last_value_names(
     batches: list[dict[bytes, bytes]], due: list[bytes]
 ) -> None:
     kafka = MemoryKafka()
-    table = await written(kafka, kafka.table("t", due_rows=DueRows(due_at)), *batches)
+    table = await written(kafka, kafka.table("t", indexes=Indexes(due=DueRows(due_at))), *batches)
     assert table.due(10, limit=100) == [(0, key) for key in due]
 
 
 async def test_only_so_many_are_given_at_once() -> None:
     kafka = MemoryKafka()
     rows = {b"%d" % number: b"1" for number in range(5)}
-    table = await written(kafka, kafka.table("t", due_rows=DueRows(due_at)), rows)
+    table = await written(kafka, kafka.table("t", indexes=Indexes(due=DueRows(due_at))), rows)
     assert len(table.due(10, limit=3)) == 3
 
 
 async def test_rows_of_partitions_that_are_not_ours_any_more_are_left_alone() -> None:
     kafka = MemoryKafka()
-    table = await written(kafka, kafka.table("t", due_rows=DueRows(due_at)), {b"a": b"1"})
+    table = await written(kafka, kafka.table("t", indexes=Indexes(due=DueRows(due_at))), {b"a": b"1"})
     table.keep([])
     assert table.due(10, limit=100) == []
 
 
 async def test_they_are_counted() -> None:
     kafka, due_rows = MemoryKafka(), DueRows(due_at)
-    table = await written(kafka, kafka.table("t", due_rows=due_rows), {b"a": b"5", b"b": b"6", b"c": b""})
+    table = await written(kafka, kafka.table("t", indexes=Indexes(due=due_rows)), {b"a": b"5", b"b": b"6", b"c": b""})
     assert due_rows.count() == 2
     table.keep([])
     assert due_rows.count() == 0
@@ -88,16 +88,16 @@ async def test_they_are_found_again_after_a_restart(store: Store) -> None:
 
 async def test_they_are_found_again_after_the_disk_was_lost() -> None:
     kafka = MemoryKafka()
-    await written(kafka, kafka.table("t", due_rows=DueRows(due_at)), {b"a": b"5", b"b": b"6"}, {b"b": b""})
-    again = await written(kafka, kafka.table("t", due_rows=DueRows(due_at, clock=lambda: 0.010)))
+    await written(kafka, kafka.table("t", indexes=Indexes(due=DueRows(due_at))), {b"a": b"5", b"b": b"6"}, {b"b": b""})
+    again = await written(kafka, kafka.table("t", indexes=Indexes(due=DueRows(due_at, clock=lambda: 0.010))))
     assert again.due(10, limit=100) == [(0, b"a")]
 
 
 async def test_who_takes_over_waits_until_it_has_read_what_came_meanwhile() -> None:
     kafka = MemoryKafka()
-    await written(kafka, kafka.table("t", due_rows=DueRows(due_at)), {b"a": b"5"})
+    await written(kafka, kafka.table("t", indexes=Indexes(due=DueRows(due_at))), {b"a": b"5"})
     patient = DueRows(due_at, patience=60, clock=lambda: 100.0)
-    again = await written(kafka, kafka.table("t", due_rows=patient))
+    again = await written(kafka, kafka.table("t", indexes=Indexes(due=patient)))
     assert again.due(159_999, limit=100) == []
     assert again.due(160_000, limit=100) == [(0, b"a")]
 

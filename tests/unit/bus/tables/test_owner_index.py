@@ -9,7 +9,7 @@ import pytest
 from bus.memory import MemoryKafka, ledger
 from bus.tables.owner_index import OwnedRows
 from bus.tables.store import MemoryStore, RocksStore, Store
-from bus.tables.table import Table
+from bus.tables.table import Indexes, Table
 from bus.tables.versions import pack
 
 
@@ -24,7 +24,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 
 async def claimed(kafka: MemoryKafka, store: Store) -> Table:
-    table = kafka.table("t", {0: store}, owned_rows=OwnedRows(owners_of))
+    table = kafka.table("t", {0: store}, Indexes(owned=OwnedRows(owners_of)))
     await table.claim([ledger()])
     return table
 
