@@ -38,14 +38,14 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A user (`kind` is `user`, `id` the row's id, `name` the email), an API key (`key`, its id, its name), or a
-    customer who has opened a link (`customer`, the link's id).
+    """A user (`kind` is `user`, `id` the row's id, `name` the email), an API key (`key`, its id, its name), a customer
+    who has opened a link (`customer`, the link's id), or NOBODY.
 
     `grants` are roles by account; EVERY_ACCOUNT has the role in all of them. `endpoint` is `account/endpoint` if it
     acts for the customer of that one endpoint: then it has no role in the account.
     """
 
-    kind: Literal["user", "key", "customer"]
+    kind: Literal["user", "key", "customer", "nobody"]
     id: str
     name: str
     grants: Mapping[str, Role] = field(repr=False)
@@ -72,7 +72,11 @@ class Principal:
     @property
     def actor(self) -> str:
         """Its name in the audit log: `user:ann@example.com`, `key:shop`."""
-        return f"{self.kind}:{self.name}"
+        return f"{self.kind}:{self.name}" if self.name else self.kind
+
+
+NOBODY = Principal("nobody", "", "", {})
+"""Whoever is not signed in."""
 
 
 def grants_of(roles: Iterable[tuple[str, str]]) -> dict[str, Role]:

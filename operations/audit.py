@@ -14,13 +14,13 @@ DONE, REFUSED, FAILED = "done", "refused", "failed"
 
 
 def entry_of(
+    *,
     actor: str,
     action: str,
     object: str,
     account: str,
     details: Mapping[str, Any],
     at: int,
-    *,
     outcome: str = DONE,
     remote_ip: str = "",
     request_id: str = "",

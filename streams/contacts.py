@@ -108,7 +108,7 @@ class Contacts:
         self._clock = clock
         self._pseudonyms = pseudonyms
         self._publisher = Publisher(tables.contacts, self._now)
-        self._shared = Shared(tables, codec, self._publisher)
+        self._shared = Shared(tables, codec, self._publisher, pseudonyms)
         self._registrations = Registrations(accounts, self._brakes, wait=wait, now=self._now, on_orphaned=on_orphaned)
 
     def apply(self, batch: Batch, source: Admitted) -> None:
@@ -333,7 +333,7 @@ class Contacts:
 
     def _recipient(self, batch: Batch, origin: Origin, account: str, number: str | None) -> Recipient:
         lists = self._accounts.lists_of(account)
-        return Recipient(batch, self._shared, origin, account, number, lists, self._pseudonyms)
+        return Recipient(batch, self._shared, origin, account, number, lists)
 
     def _hidden(self, batch: Batch, origin: Origin, account: str, pseudonym: str) -> Recipient:
         """Return an erased number's pseudonym."""

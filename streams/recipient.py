@@ -80,19 +80,20 @@ class Tables(NamedTuple):
 
 
 class Shared(NamedTuple):
-    """What all recipients of the stage have in common."""
+    """What all recipients of the stage have in common. `pseudonyms` are the names under which erased numbers stay
+    removed."""
 
     tables: Tables
     codec: Codec
     publisher: Publisher
+    pseudonyms: Pseudonyms | None
 
 
 class Recipient:
     """Reads and writes the rows of an account's number through a batch. `number` may be None.
 
-    `lists` are the account's list numbers; each is combined with the account-wide row. `pseudonyms` give the name under
-    which an erased number stays removed. `is_erased`: `number` is such a name, and of events before the erasure only
-    the removal is kept and reported.
+    `lists` are the account's list numbers; each is combined with the account-wide row. `is_erased`: `number` is the
+    pseudonym of an erased one, and of events before the erasure only the removal is kept and reported.
     """
 
     __slots__ = (
@@ -117,7 +118,6 @@ class Recipient:
         account: str,
         number: str | None,
         lists: Collection[str],
-        pseudonyms: Pseudonyms | None = None,
         *,
         is_erased: bool = False,
     ) -> None:
@@ -129,7 +129,7 @@ class Recipient:
         self._messages = batch.rows(shared.tables.messages)
         self._codec = shared.codec
         self.origin = origin
-        self._pseudonyms = pseudonyms
+        self._pseudonyms = None if is_erased else shared.pseudonyms
         self.account = account
         self.number = number
 

@@ -20,7 +20,7 @@ async def write_down(
 ) -> None:
     """Write an acknowledged audit entry on behalf of this machine's user. `details` hold no secrets."""
     actor, now = f"command:{issuer() or 'trackly'}", now_ms()
-    entry = entry_of(actor, action, object, account, details, now)
+    entry = entry_of(actor=actor, action=action, object=object, account=account, details=details, at=now)
     topic, headers = settings.catalogue["audit"].name, event_headers(entry, entry.event_id, entry.at)
     await (await producer.send(topic, codec.encode(entry), key=account.encode(), headers=headers))
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from console.access.callers import Caller, IdempotencyKey, Supporter, TheParts, accept
 from console.backends.idempotency import Accepted
 from console.backends.kafka_writer import Entry
-from console.changes.audit_log import caller_ip
+from console.changes.acts import caller_ip
 from console.http.fields import MAX_BATCH, Body, Number, State, TimeZone, examples
 from operations.audit import DONE
 from schemas.cloudevents import iso_time

@@ -10,8 +10,7 @@ import orjson
 from accounts.suppression import ACCOUNT_SCOPE, ALL_LISTS, WHOLE_ACCOUNT
 from console.backends.idempotency import Accepted
 from console.backends.kafka_writer import Entry
-from console.changes.acts import Act
-from console.changes.audit_log import caller_ip
+from console.changes.acts import Act, caller_ip
 from console.contacts.view import ContactsView
 from operations.audit import DONE
 from schemas.codec import CodecError

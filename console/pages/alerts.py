@@ -6,7 +6,7 @@ from collections.abc import Collection
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
 from starlette.responses import Response
 
 from accounts.alerts import CHANNELS, SEVERITIES, TYPES
@@ -30,6 +30,21 @@ OUTCOMES = ("told", "muted", "no_channel", "given_up")
 SECRETS = (*CHANNELS.values(), "alert_webhook_secret")
 
 
+def _secrets(
+    discord_webhook_url: Address = "",
+    slack_webhook_url: Address = "",
+    alert_webhook_url: Address = "",
+    alert_webhook_secret: Address = "",
+    remove: Annotated[list[str], Form()] = [],  # noqa: B006
+) -> dict[str, str | None]:
+    """Return the form's addresses and their secret. One left empty stays, unless its removal is ticked."""
+    given = (discord_webhook_url, slack_webhook_url, alert_webhook_url, alert_webhook_secret)
+    return {name: None if name in remove else value or KEEP for name, value in zip(SECRETS, given, strict=True)}
+
+
+Secrets = Annotated[dict[str, str | None], Depends(_secrets)]
+
+
 @router.get("")
 async def list_alerts(
     request: Request, wanted: Annotated[AlertsFilter, Query()], parts: TheParts, visitor: TheVisitor
@@ -43,17 +58,11 @@ async def change_settings(
     request: Request,
     parts: TheParts,
     visitor: Administrator,
+    secrets: Secrets,
     told: Annotated[list[str], Form()] = [],  # noqa: B006
     minimum_severity: Annotated[str, Form(max_length=20)] = "low",
-    discord_webhook_url: Address = "",
-    slack_webhook_url: Address = "",
-    alert_webhook_url: Address = "",
-    alert_webhook_secret: Address = "",
-    remove: Annotated[list[str], Form()] = [],  # noqa: B006
 ) -> Response:
-    """Replace the settings. An address left empty stays, unless its removal is ticked."""
-    given = (discord_webhook_url, slack_webhook_url, alert_webhook_url, alert_webhook_secret)
-    secrets = {n: None if n in remove else value or KEEP for n, value in zip(SECRETS, given, strict=True)}
+    """Replace the settings."""
     changed = partial(
         with_settings,
         types={name: name in told for name in TYPES},

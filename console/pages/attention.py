@@ -27,30 +27,35 @@ class Attention:
     path: str
 
 
-def attention(
-    *,
-    endpoints: Sequence[EndpointConfig],
-    webhooks: Iterable[Webhooks],
-    dead: int,
-    rejected: int,
-    rejected_opt_outs: int = 0,
-    held: int = 0,
-    behind_seconds: float | None,
-    lost: int = 0,
-    now: int,
-) -> list[Attention]:
-    """Return what to look at, worst first. `dead` and `rejected` (and those of them that may be opt-outs) are of the
-    last day, `held` are contacts held by brakes; `now` is in ms.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """The health of an account. `dead` and `rejected` (and those of them that may be opt-outs) are from the last day,
+    `held` are contacts held by brakes; `now` is in ms.
 
     `behind_seconds`: age of the read model, None while nobody writes it; `lost`: records that it lacks for good.
     """
+
+    endpoints: Sequence[EndpointConfig]
+    webhooks: Iterable[Webhooks]
+    dead: int
+    rejected: int
+    rejected_opt_outs: int = 0
+    held: int = 0
+    behind_seconds: float | None
+    lost: int = 0
+    now: int
+
+
+def attention(health: Health) -> list[Attention]:
+    """Return what to look at, worst first."""
+    active = {endpoint.id for endpoint in health.endpoints if endpoint.paused_at is None}
     found = [
-        *_of_brakes(held),
-        *_of_endpoints(endpoints, now),
-        *_of_webhooks(webhooks, {endpoint.id for endpoint in endpoints if endpoint.paused_at is None}),
-        *_of_counts(dead, rejected, rejected_opt_outs),
-        *_of_age(behind_seconds),
-        *_of_loss(lost),
+        *_of_brakes(health.held),
+        *_of_endpoints(health.endpoints, health.now),
+        *_of_webhooks(health.webhooks, active),
+        *_of_counts(health.dead, health.rejected, health.rejected_opt_outs),
+        *_of_age(health.behind_seconds),
+        *_of_loss(health.lost),
     ]
     return sorted(found, key=lambda each: each.tone)
 

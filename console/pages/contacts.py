@@ -19,7 +19,6 @@ from console.errors import ApiError, validation_failed
 from console.http.fields import number as to_e164
 from console.pages.shell import base_of, done, page
 from console.pages.visitor import Administrator, Supporter, TheVisitor, Visitor
-from console.parts import Parts
 from console.queries.contacts import ContactsFilter, listed_contacts
 from schemas.ids import random_id
 from schemas.records import REMOVAL_REASONS
@@ -65,7 +64,8 @@ async def remove(
     """Order a removal of the number."""
     if reason not in REMOVAL_REASONS:
         raise validation_failed([f"reason: is not one of {', '.join(REMOVAL_REASONS)}"])
-    return await _order(request, parts, visitor, "remove", number, [_list(visitor, list_number)], reason=reason)
+    given = _given(visitor, "remove", number, [_list(visitor, list_number)], reason=reason)
+    return await _issue(Act(request, parts, visitor.principal), visitor, given)
 
 
 @router.post("/{number}/restore")
@@ -83,7 +83,8 @@ async def restore(
         raise validation_failed(["why: is missing; say why the contact may be texted again"])
     if not consent:
         raise validation_failed(["consent: is missing; only a contact that agreed may be texted again"])
-    return await _order(request, parts, visitor, "restore", number, [_list(visitor, list_number)], note=why.strip())
+    given = _given(visitor, "restore", number, [_list(visitor, list_number)], note=why.strip())
+    return await _issue(Act(request, parts, visitor.principal), visitor, given)
 
 
 @router.post("/{number}/erase")
@@ -96,28 +97,25 @@ async def erase(request: Request, number: str, parts: TheParts, visitor: Adminis
             "Numbers cannot be erased.",
             "TRACKLY_PSEUDONYM_KEY is not set: without it a removed contact would be forgotten and texted again.",
         )
-    return await _order(request, parts, visitor, "erase", number, [*sorted(visitor.lists), NO_LIST])
+    given = _given(visitor, "erase", number, [*sorted(visitor.lists), NO_LIST])
+    return await _issue(Act(request, parts, visitor.principal), visitor, given)
 
 
-async def _order(
-    request: Request,
-    parts: Parts,
-    visitor: Visitor,
-    command: str,
-    number: str,
-    lists: list[str],
-    reason: str | None = None,
-    note: str = "",
-) -> Response:
-    phone = to_page_number(number)
-    given = ContactOrder(
-        account=visitor.account, command=command, list_numbers=lists, numbers=[phone], reason=reason, note=note
+def _given(
+    visitor: Visitor, command: str, number: str, lists: list[str], *, reason: str | None = None, note: str = ""
+) -> ContactOrder:
+    """Return a command about one number. Raises ApiError 422 if it is not a number."""
+    numbers = [to_page_number(number)]
+    return ContactOrder(
+        account=visitor.account, command=command, list_numbers=lists, numbers=numbers, reason=reason, note=note
     )
-    act = Act(request, parts, visitor.principal)
+
+
+async def _issue(act: Act, visitor: Visitor, given: ContactOrder) -> Response:
     unchanged = await order(act, given, Accepted(now_ms(), random_id()))
-    if command == "erase":
+    if given.command == "erase":
         return done(visitor, "/contacts", "erasing")
-    return done(visitor, f"/contacts/{quote(phone)}", "unchanged" if unchanged else "ordered")
+    return done(visitor, f"/contacts/{quote(given.numbers[0])}", "unchanged" if unchanged else "ordered")
 
 
 def _list(visitor: Visitor, list_number: str) -> str:

@@ -20,7 +20,6 @@ from bus.clock import now_ms
 from console.access.callers import TheParts
 from console.changes import endpoints as changes
 from console.changes.acts import Act
-from console.changes.audit_log import audit
 from console.changes.replays import order, shown
 from console.errors import ApiError, conflict, not_found, not_ours, rate_limited, validation_failed
 from console.http.browser_security import SAFE_METHODS, is_token
@@ -112,7 +111,7 @@ async def open_link(request: Request, token: str, parts: TheParts) -> Response:
     if session is None:
         raise _no_link()
     told, account = f"endpoint {session.link.endpoint}", session.link.account
-    await audit(request, parts.writer, session.principal, "customer.open", told, accounts=[account])
+    await Act(request, parts, session.principal).audit("customer.open", told, accounts=[account])
     answer = RedirectResponse(customers.PATH, 303)
     settings = parts.settings
     customers.set_cookie(answer, session.token, secure=settings.is_behind_tls, embedded=bool(settings.embed_origins))

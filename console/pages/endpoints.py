@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Depends, Form, Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
@@ -44,6 +44,21 @@ LINK_HOURS_CHOICES = {1: "1 hour", LINK_HOURS: "24 hours", MOST_LINK_HOURS: "7 d
 OVERLAPS = {0: "none: the old secret stops now", 1: "1 hour", 24: "24 hours", 72: "72 hours"}
 
 
+def _settings(
+    url: Text = "",
+    description: Text = "",
+    events: Choices = [],  # noqa: B006
+    lists: Choices = [],  # noqa: B006
+    format: Text = "json",
+) -> dict[str, Any]:
+    """Return the form's content by settings file key, omitting an empty description."""
+    values = {"url": url, "events": events, "lists": lists, "format": format}
+    return values | ({"description": description} if description else {})
+
+
+Settings = Annotated[dict[str, Any], Depends(_settings)]
+
+
 @router.get("")
 async def show_endpoints(request: Request, parts: TheParts, visitor: TheVisitor) -> Response:
     """The endpoints, their states in words, and their last 24 hours."""
@@ -63,15 +78,11 @@ async def create(
     request: Request,
     parts: TheParts,
     visitor: Administrator,
+    settings: Settings,
     id: Text = "",
-    url: Text = "",
-    description: Text = "",
-    events: Choices = [],  # noqa: B006
-    lists: Choices = [],  # noqa: B006
-    format: Text = "json",
 ) -> Response:
     """Create an endpoint, and show its secret once."""
-    given = _values(id, url, description, events, lists, format)
+    given = {"id": id, **settings}
     try:
         made, secret = await changes.put(Act(request, parts, visitor.principal), visitor.account, given, is_new=True)
     except ApiError as error:
@@ -98,16 +109,12 @@ async def update(
     endpoint: str,
     parts: TheParts,
     visitor: Administrator,
+    settings: Settings,
     version: Annotated[str, Form(max_length=16)],
-    url: Text = "",
-    description: Text = "",
-    events: Choices = [],  # noqa: B006
-    lists: Choices = [],  # noqa: B006
-    format: Text = "json",
 ) -> Response:
     """Change its settings, unless they have changed since the form was loaded. What the form does not show stays."""
     config = changes.endpoint_named(parts, visitor.account, endpoint)
-    given = _values_of(config) | _values(endpoint, url, description, events, lists, format)
+    given = _values_of(config) | settings
     try:
         await changes.put(Act(request, parts, visitor.principal), visitor.account, given, is_new=False, version=version)
     except ApiError as error:
@@ -255,11 +262,6 @@ def _form(
         known_events=EVENTS,
         formats=FORMATS,
     )
-
-
-def _values(id: str, url: str, description: str, events: list[str], lists: list[str], format: str) -> dict[str, Any]:
-    values = {"id": id, "url": url, "events": events, "lists": lists, "format": format}
-    return values | ({"description": description} if description else {})
 
 
 def _values_of(config: EndpointConfig) -> dict[str, Any]:

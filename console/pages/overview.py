@@ -12,7 +12,7 @@ from starlette.responses import Response
 from bus.clock import now_ms
 from console.access.callers import TheParts
 from console.pages import charts
-from console.pages.attention import Attention, attention
+from console.pages.attention import Attention, Health, attention
 from console.pages.charts import Chart
 from console.pages.shell import page
 from console.pages.visitor import TheVisitor
@@ -98,15 +98,17 @@ def _look(
     return Overview(
         tiles=tiles,
         attention=attention(
-            endpoints=endpoints,
-            webhooks=last_day,
-            dead=dead,
-            rejected=rejected,
-            rejected_opt_outs=opt_outs,
-            held=held_count(connection, account),
-            behind_seconds=behind,
-            lost=0 if fresh is None else fresh.lost,
-            now=now,
+            Health(
+                endpoints=endpoints,
+                webhooks=last_day,
+                dead=dead,
+                rejected=rejected,
+                rejected_opt_outs=opt_outs,
+                held=held_count(connection, account),
+                behind_seconds=behind,
+                lost=0 if fresh is None else fresh.lost,
+                now=now,
+            )
         ),
         charts=_charts(connection, account, Span.ending(now, max(length, DAY)), now),
         as_of=as_of,

@@ -14,13 +14,13 @@ from starlette.responses import RedirectResponse, Response
 
 from bus.clock import now_ms
 from console.access.callers import TheParts
-from console.changes.audit_log import accounts_of, audit, audited, caller_ip
+from console.changes.acts import Act, accounts_of, caller_ip
 from console.errors import ApiError, not_found
 from console.pages.forms import checked_form
 from console.pages.shell import page
 from console.pages.visitor import signed_in
 from console.parts import Parts
-from console.principals import EVERY_ACCOUNT, Principal
+from console.principals import EVERY_ACCOUNT, NOBODY, Principal
 from console.signin import devices, links, openid, passwords, sessions
 from console.signin.entry import address_of, confirmed, try_password
 from console.signin.lockout import Locked
@@ -206,15 +206,15 @@ def _grants_of(connection: Connection, email: str) -> Collection[str]:
 
 
 async def _refused(request: Request, parts: Parts, accounts: Collection[str], who: str) -> None:
-    await audit(request, parts.writer, "nobody", "sign-in", who, accounts=accounts, outcome=REFUSED)
+    await Act(request, parts, NOBODY).audit("sign-in", who, accounts=accounts, outcome=REFUSED)
 
 
 async def _audit(request: Request, parts: Parts, user: Principal, action: str, **details: str) -> None:
-    await audit(request, parts.writer, user, action, user.name, accounts=accounts_of(user), **details)
+    await Act(request, parts, user).audit(action, user.name, accounts=accounts_of(user), **details)
 
 
 def _audited(request: Request, parts: Parts, user: Principal, action: str) -> AbstractAsyncContextManager[None]:
-    return audited(request, parts.writer, user, action, user.name, accounts=accounts_of(user))
+    return Act(request, parts, user).audited(action, user.name, accounts=accounts_of(user))
 
 
 async def _user(request: Request, parts: Parts) -> User:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from bus.clock import now_ms
 from console.access.callers import TheParts
-from console.changes.audit_log import audited
+from console.changes.acts import Act
 from console.errors import conflict, not_found, validation_failed
 from console.pages.shell import done, page
 from console.pages.visitor import Administrator, Visitor
@@ -44,9 +44,8 @@ async def invite(
     except ValueError as error:
         raise validation_failed([str(error)]) from None
     await parts.reads(_invitable, visitor, address)
-    async with audited(
-        request, parts.writer, visitor.principal, "user.grant", address, accounts=[visitor.account], role=str(wanted)
-    ):
+    act = Act(request, parts, visitor.principal)
+    async with act.audited("user.grant", address, accounts=[visitor.account], role=str(wanted)):
         path = await parts.writes(_invited, visitor, address, wanted)
     if path is None:
         return done(visitor, "/users", "saved")
@@ -71,9 +70,8 @@ async def change_role(
         wanted = None if role == NONE else Role.named(role)
     except ValueError as error:
         raise validation_failed([f"role: {error}"]) from None
-    async with audited(
-        request, parts.writer, visitor.principal, "user.grant", user.email, accounts=[visitor.account], role=role
-    ):
+    act = Act(request, parts, visitor.principal)
+    async with act.audited("user.grant", user.email, accounts=[visitor.account], role=role):
         await parts.writes(grant, user.id, visitor.account, wanted)
     return done(visitor, "/users", "saved")
 
@@ -90,8 +88,8 @@ async def make_link(
         raise conflict("This user has roles elsewhere too. Whoever runs this installation can: `trackly users link`.")
     if user.disabled_at is not None:
         raise conflict("This user is disabled. Whoever runs this installation can change that.")
-    about = (request, parts.writer, visitor.principal, "user.link", user.email)
-    async with audited(*about, accounts=[visitor.account]):
+    act = Act(request, parts, visitor.principal)
+    async with act.audited("user.link", user.email, accounts=[visitor.account]):
         token = await parts.writes(new_link, user.id, now_ms())
     return await _page(request, parts, visitor, f"{parts.settings.address}{path_of(token)}")
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from sqlalchemy import ColumnElement, Connection, Row, Table
+from sqlalchemy import ColumnElement, Connection, Table
 
 from bus.clock import now_ms
 from console.errors import validation_failed
-from console.queries.paging import DEFAULT_LIMIT, MAX_LIMIT, Ask, Page, newest
+from console.queries.paging import DEFAULT_LIMIT, MAX_LIMIT, Ask, Page, Source, newest
 from providers.numbers import NotANumber, to_number
 from schemas.numbering import spellings, user_id_of
 from schemas.topics import parse_duration
@@ -116,16 +116,10 @@ def searched(number: str) -> tuple[str, ...]:
         return (number,)
 
 
-def listed(
-    connection: Connection,
-    account: str,
-    wanted: ListFilter,
-    table: Table,
-    time: str,
-    make: Callable[[Row[Any]], T],
-) -> Page[T]:
-    """Return the requested page of an account's rows. `time` names the table's time column. Raises BadCursor."""
-    return newest(connection, table, time, wanted.conditions(table, time, account), wanted.ask(account), make)
+def listed(connection: Connection, account: str, wanted: ListFilter, source: Source[T]) -> Page[T]:
+    """Return the requested page of an account's items. Raises BadCursor."""
+    where = wanted.conditions(source.table, source.time, account)
+    return newest(connection, source, where, wanted.ask(account))
 
 
 def checked_time(field: str, text: str, now: int) -> int:

@@ -44,25 +44,27 @@ class Page(Generic[T]):
     next_cursor: str | None
 
 
-def newest(
-    connection: Connection,
-    table: Table,
-    time: str,
-    where: Iterable[ColumnElement[bool]],
-    ask: Ask,
-    make: Callable[[Row[Any]], T],
-    *,
-    few: bool = False,
-    by: tuple[ColumnElement[int], ColumnElement[int]] | None = None,
-) -> Page[T]:
-    """Return one page of a table's rows that meet the conditions. `time` names its time column. Raises BadCursor.
+@dataclass(frozen=True, slots=True)
+class Source(Generic[T]):
+    """Where the items of a list come from. `time` names the table's time column; `make` builds an item from a row.
 
     `few`: the conditions match a handful of rows, found by an index without the time. `by`: columns of another table
     that are the same as the row's time and id, and by whose index the rows are read in order.
     """
-    at, number = by or (table.c[time], table.c.id)
+
+    table: Table
+    time: str
+    make: Callable[[Row[Any]], T]
+    few: bool = False
+    by: tuple[ColumnElement[int], ColumnElement[int]] | None = None
+
+
+def newest(connection: Connection, source: Source[T], where: Iterable[ColumnElement[bool]], ask: Ask) -> Page[T]:
+    """Return one page of the items that meet the conditions. Raises BadCursor."""
+    table, time = source.table, source.time
+    at, number = source.by or (table.c[time], table.c.id)
     # A sum is in no index, so the rows are found first and sorted afterwards. SQLite would scan all of them by time.
-    at = at + 0 if few else at
+    at = at + 0 if source.few else at
     query = select(table).where(*where).order_by(at.desc(), number.desc()).limit(ask.limit + 1)
     if ask.cursor is not None:
         query = query.where(tuple_(at, number) < tuple_(*_place(ask)))
@@ -72,19 +74,13 @@ def newest(
     if len(found) > ask.limit:
         place = (rows[-1]._mapping[time], rows[-1]._mapping["id"]) if rows else _START
         following = _cursor(ask.question, *place)
-    return Page(tuple(map(make, rows)), following)
+    return Page(tuple(map(source.make, rows)), following)
 
 
 def marked_first(
-    connection: Connection,
-    table: Table,
-    mark: str,
-    time: str,
-    where: Iterable[ColumnElement[bool]],
-    ask: Ask,
-    make: Callable[[Row[Any]], T],
+    connection: Connection, source: Source[T], mark: str, where: Iterable[ColumnElement[bool]], ask: Ask
 ) -> Page[T]:
-    """Return one page of a list with rows first whose column `mark` is true. Raises BadCursor.
+    """Return one page of a list that begins with the rows whose column `mark` is true. Raises BadCursor.
 
     Each part is a range of an index that begins with the account and the mark.
     """
@@ -94,7 +90,7 @@ def marked_first(
         del parts[0]
     for value, question in parts:
         rest = Ask(question, cursor, ask.limit - len(found))
-        part = newest(connection, table, time, (*where, table.c[mark].is_(value)), rest, make)
+        part = newest(connection, source, (*where, source.table.c[mark].is_(value)), rest)
         found += part.rows
         if part.next_cursor is not None:
             return Page(tuple(found), part.next_cursor)

@@ -7,12 +7,9 @@ a delay topic: that costs a record, but no waiting.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
-from math import ceil, inf
-from typing import TYPE_CHECKING, Protocol
+from math import ceil
+from typing import TYPE_CHECKING
 
-from bus.clock import Clock
 from outbound.outcomes import Outcome
 from schemas.records import EndpointConfig
 from sinks.webhooks.breaker import Breaker
@@ -20,15 +17,16 @@ from sinks.webhooks.contact_order import Behind
 from sinks.webhooks.contact_queue import ContactQueue
 from sinks.webhooks.delivery import Delivery
 from sinks.webhooks.gate import LaneGate, Turn
+from sinks.webhooks.lane_setup import LaneSetup
 from sinks.webhooks.list_limits import ListLimits
-from sinks.webhooks.pace import SOON, queue_bound
+from sinks.webhooks.pace import queue_bound
 from sinks.webhooks.patience import LanePatience
-from sinks.webhooks.signed_post import Post, SignedPost
+from sinks.webhooks.signed_post import SignedPost
 from sinks.webhooks.turned_down import Deferral, TurnedDown
 from sinks.webhooks.workers import Workers
 
 if TYPE_CHECKING:
-    from bus.telemetry.tracing import Tracing
+    pass
 
 log = logging.getLogger(__name__)
 
@@ -37,42 +35,6 @@ STOOD_STILL = 0.5
 
 PUTS_OFF = ("overflow", "rate_limited", "behind")
 """Reasons to defer a delivery that has not failed; it keeps its place in its contact's order."""
-
-
-class LaneOwner(Protocol):
-    """Handles what happens in a lane."""
-
-    def attempted(self, delivery: Delivery, outcome: Outcome, url: str, seconds: float) -> None:
-        """Handle an attempt: its outcome, its target, its duration."""
-
-    def deferred(self, delivery: Delivery, reason: Deferral) -> None:
-        """Handle a queued delivery that will not be tried soon."""
-
-    def abandoned(self, delivery: Delivery) -> None:
-        """Handle a dropped delivery; the record's next owner creates it again."""
-
-    def broken(self, error: BaseException) -> None:
-        """Handle a failure of the lane itself."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaneSetup:
-    """What all lanes of a sink work with.
-
-    `cap` is how many requests each may have under way, `share` this process's share of all partitions, `lag` for how
-    many seconds in all this process stood still, `room` how many further deliveries the sink may hold, `soon` after how
-    many seconds a delivery would come again that is put off.
-    """
-
-    post: Post
-    owner: LaneOwner
-    cap: int
-    clock: Clock
-    share: Callable[[], float] = lambda: 1.0
-    lag: Callable[[], float] = lambda: 0.0
-    room: Callable[[], float] = lambda: inf
-    soon: float = SOON
-    tracing: Tracing | None = None
 
 
 class Lane:
@@ -111,12 +73,9 @@ class Lane:
         self.workers = Workers(
             self._queue,
             config,
-            cap=setup.cap,
-            share=setup.share,
-            clock=clock,
+            setup,
             attempt=self._attempt,
             finished=self._finished,
-            broken=owner.broken,
         )
 
     @property

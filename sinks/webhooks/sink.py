@@ -25,7 +25,8 @@ from sinks.settings import SinksSettings
 from sinks.webhooks.attempt_log import AttemptLog, attempt_of
 from sinks.webhooks.delivery import STAGE, Delivery, from_task
 from sinks.webhooks.fanout import DELIVERY_BYTES, fan_out, is_callback_lane, may_use_http, settings_of
-from sinks.webhooks.lane import Lane, LaneSetup
+from sinks.webhooks.lane import Lane
+from sinks.webhooks.lane_setup import LaneSetup
 from sinks.webhooks.metrics import WebhookCounts
 from sinks.webhooks.outbox import RecordProducer
 from sinks.webhooks.pace import LEAST_SOON

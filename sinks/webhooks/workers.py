@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from bus.clock import Clock
 from outbound.outcomes import Outcome
 from schemas.records import EndpointConfig
 from sinks.webhooks.contact_queue import ContactQueue
 from sinks.webhooks.delivery import Delivery
+from sinks.webhooks.lane_setup import LaneSetup
 from sinks.webhooks.pace import Pace
 
 FIRST_LATENCY = 0.02
@@ -19,40 +19,36 @@ LATENCY_WEIGHT = 0.1
 """Weight of the newest measurement in the average."""
 
 Attempt = Callable[[Delivery], Awaitable[tuple[Outcome, str, float]]]
-"""Makes an attempt: how it ended, the URL, seconds that the endpoint took."""
+"""Makes an attempt. Returns its outcome, its URL, and the seconds that the endpoint took."""
 
 Finished = Callable[[Delivery, Outcome, str, float], None]
-"""Is told of an attempt when it is no longer under way."""
+"""Handles a completed attempt."""
 
 
 class Workers:
-    """Tasks that take from a queue and make attempts, and what they measure of the endpoint.
+    """Tasks that take deliveries from a queue and attempt them, and what they measure of the endpoint.
 
-    `cap` is how many requests may be under way, `share` this process's share of a rate limit. `broken` is told what the
-    workers themselves fail by.
+    At most `cap` requests are in progress at a time.
     """
 
     def __init__(
         self,
         queue: ContactQueue,
         config: EndpointConfig,
+        setup: LaneSetup,
         *,
-        cap: int,
-        share: Callable[[], float],
-        clock: Clock,
         attempt: Attempt,
         finished: Finished,
-        broken: Callable[[BaseException], None],
     ) -> None:
-        self.cap = cap
+        self.cap = setup.cap
         self.in_flight = 0
         self.latency = FIRST_LATENCY
         self._queue = queue
-        self._pace = Pace(config, share)
-        self._clock = clock
+        self._pace = Pace(config, setup.share)
+        self._clock = setup.clock
         self._attempt = attempt
         self._finished = finished
-        self._broken = broken
+        self._broken = setup.owner.broken
         self._running = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.Task[None] | None = None

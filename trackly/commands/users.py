@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from bus.clock import now_ms
 from bus.producer import KafkaError
 from bus.settings import BusSettings
-from console.changes.audit_log import accounts_of
+from console.changes.acts import accounts_of
 from console.principals import EVERY_ACCOUNT, Role
 from console.signin import sessions
 from console.signin.links import new_link, path_of

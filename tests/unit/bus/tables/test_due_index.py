@@ -79,9 +79,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 async def test_they_are_found_again_after_a_restart(store: Store) -> None:
     kafka = MemoryKafka()
-    table = kafka.table("t", {0: store}, DueRows(due_at))
+    table = kafka.table("t", {0: store}, Indexes(DueRows(due_at)))
     await written(kafka, table, {b"a": b"5", b"b": b"6", b"c": b""}, {b"b": b""})
-    again = await written(kafka, kafka.table("t", {0: store}, DueRows(due_at, clock=lambda: 0.010)))
+    again = await written(kafka, kafka.table("t", {0: store}, Indexes(DueRows(due_at, clock=lambda: 0.010))))
     assert again.restored == 0
     assert again.due(10, limit=100) == [(0, b"a")]
 
@@ -104,5 +104,5 @@ async def test_who_takes_over_waits_until_it_has_read_what_came_meanwhile() -> N
 
 async def test_the_index_is_no_row(store: Store) -> None:
     kafka = MemoryKafka()
-    await written(kafka, kafka.table("t", {0: store}, DueRows(due_at)), {b"a": b"5", b"b": b""})
+    await written(kafka, kafka.table("t", {0: store}, Indexes(DueRows(due_at))), {b"a": b"5", b"b": b""})
     assert [key for key, _ in store.items()] == [b"a", b"b"]

@@ -26,13 +26,15 @@ from bus.telemetry.pipeline import tracing_to
 from bus.telemetry.traceparent import Place, is_sampled, place_of
 from bus.telemetry.tracing import Tracing
 from bus.worker.batches import Batch, batches
+from bus.worker.context import Context
 from bus.worker.inbox import Admitted, Inbox
 from inbound.server import NO_TELEMETRY
 from outbound.outcomes import answered
 from schemas.cloudevents import header
 from schemas.records import AccountConfig
 from sinks.webhooks.delivery import Delivery, batch_of
-from sinks.webhooks.lane import Lane, LaneSetup
+from sinks.webhooks.lane import Lane
+from sinks.webhooks.lane_setup import LaneSetup
 from sinks.webhooks.window import Admission
 from tests.clock import MovedClock, settled
 from tests.unit.ingest.ingest_parts import Door
@@ -171,7 +173,7 @@ class Stage:
 
 def pass_on(batch: Batch, source: Admitted) -> None:
     """Send an event for a record."""
-    batch.send("config_accounts", ACME, key=None, event_id="e", at=1, traceparent=source.traceparent)
+    batch.send("config_accounts", ACME, Context("e", 1, source.traceparent), key=None)
 
 
 async def test_each_recorded_record_of_a_batch_is_a_span_that_what_follows_names(spans: Spans) -> None:

@@ -12,7 +12,8 @@ from outbound.signing import Signer
 from sinks.webhooks.breaker import FAILURES, State
 from sinks.webhooks.delivery import Delivery
 from sinks.webhooks.gate import PROBE_QUEUE
-from sinks.webhooks.lane import Lane, LaneSetup
+from sinks.webhooks.lane import Lane
+from sinks.webhooks.lane_setup import LaneSetup
 from sinks.webhooks.pace import LEAST_QUEUE, keeps_pace, queue_bound
 from sinks.webhooks.patience import IMPATIENCE, PATIENCE
 from sinks.webhooks.signed_post import Post

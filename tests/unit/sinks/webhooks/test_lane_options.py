@@ -11,7 +11,8 @@ from outbound.formats import CLOUDEVENT
 from outbound.outcomes import Outcome, answered
 from outbound.signing import Signer
 from sinks.webhooks.delivery import Delivery
-from sinks.webhooks.lane import Lane, LaneSetup
+from sinks.webhooks.lane import Lane
+from sinks.webhooks.lane_setup import LaneSetup
 from sinks.webhooks.pace import LEAST_QUEUE
 from sinks.webhooks.turned_down import Deferral
 from sinks.webhooks.window import Admission
