@@ -1,4 +1,4 @@
-"""Endpoint pauses: records beside the settings that apply only to the settings that failed.
+"""Endpoint pauses: records next to the settings that apply only to the settings that failed.
 
 Whoever pauses an endpoint must not write its settings: they may change at the same moment, and an outdated URL and
 secret would come back. Instead, a pause names the settings that it judged. Both are on one partition, so every reader
@@ -32,7 +32,7 @@ def settings_id(config: EndpointConfig) -> str:
 
 
 def pause_of(config: EndpointConfig, reason: str, now: int) -> EndpointPause:
-    """Return an order that pauses an endpoint unless its settings have changed. `now` is in ms."""
+    """Return a command that pauses an endpoint unless its settings have changed. `now` is in ms."""
     return EndpointPause(
         account=config.account, endpoint=config.id, settings_id=settings_id(config), reason=reason, paused_at=now
     )

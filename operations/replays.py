@@ -1,4 +1,4 @@
-"""Replay orders and their progress. Pure."""
+"""Replay commands and their progress. Pure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ ENDED = ("done", "stopped", "failed")
 """States after which nothing more is sent."""
 
 MOST_IDS = 1_000
-"""Maximum event ids of one order."""
+"""Maximum event ids of one command."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to replay to one endpoint, before the order has an id. Times are in ms; `to_at` None is now.
+    """What to replay to one endpoint, before the command has an id. Times are in ms; `to_at` None is now.
 
     `outcome`: `all`, `failed` (tried and never accepted), or `dead` (given up).
     """
@@ -51,7 +51,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An order and its progress."""
+    """A command and its progress."""
 
     command: ReplayCommand
     progress: ReplayProgress | None

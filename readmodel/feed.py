@@ -55,7 +55,7 @@ class Feed:
     """Reads topics. `positions` are the next offsets, as far as `moved_to` was told; `lost` counts, by partition,
     unread records that retention had deleted by the start.
 
-    `begins_alone` selects records that wait until all earlier records of the other topics are written: an order to
+    `begins_alone` selects records that wait until all earlier records of the other topics are written: a command to
     erase waits until what it erases has been read.
     """
 

@@ -1,7 +1,7 @@
-"""The typed records that travel on Kafka, one frozen class for each Avro schema in `schemas/avro/`.
+"""The typed records on Kafka: one frozen class per Avro schema in `schemas/avro/`.
 
-Names and meanings of the fields are documented in the Avro files; a test holds the two together.
-Times are integers: milliseconds since 1970 UTC. Money is a decimal string. `from_` is `from` in Avro.
+The Avro files document the fields; a test compares them with these classes. Times are
+integers: milliseconds since 1970 UTC. Amounts of money are decimal strings. `from_` is `from` in Avro.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ REMOVAL_REASONS = (
     "deactivated",
     "reassigned",
 )
-"""Why a contact is removed: `reason` of ContactState, ContactCommand, UnsubscribeEvent and RemovedEvent."""
+"""Why a contact is removed: `reason` of ContactState, ContactCommand, UnsubscribeEvent, and RemovedEvent."""
 
 DATED_REASONS = frozenset({"deactivated", "reassigned"})
-"""Reasons that end the consent of whoever had the number until then, and no consent that was given later."""
+"""Reasons that end the consent of the number's holder on a date. Consent given later is not affected."""
 
 REASSIGNED = "REASSIGNED"
-"""`keyword` of an opt-out by which a provider says that the number is somebody else's now."""
+"""`keyword` of an opt-out with which a provider reports that the number now belongs to somebody else."""
 
 DROP = "drop"
-"""Command of an order that removes what is recorded under an old spelling of a number, and touches nothing else."""
+"""`command` that deletes what is stored under an old spelling of a number, and nothing else."""
 
 JOIN, FOLLOW, SETTLE, PASS_ON = "join", "follow", "settle", "pass_on"
-"""Commands of orders that streams gives itself, about a person with a number and an id: see `streams.people`."""
+"""`command` of what streams sends itself about a person with both a number and a channel ID: see `streams.people`."""
 
 CONFIRM, RELEASE = "confirm", "release"
-"""Commands of the orders that end what the brake of a list holds: these contacts are removed, or none of them is."""
+"""`command` of an operator's decision about the held removals of a list: carry them out, or let the contacts go."""
 
 REASON_STRENGTH: Mapping[str, int] = {
     "bad_response": 0,
@@ -45,20 +45,20 @@ REASON_STRENGTH: Mapping[str, int] = {
     "manual": 4,
     "complaint": 5,
 }
-"""A reason is replaced only by a stronger one. START undoes `message` and the dated ones; an operator all of them."""
+"""Only a stronger reason replaces another. START undoes `message` and the dated ones; an operator undoes any."""
 
 NO_KEYWORD = "UNSUBSCRIBED"
-"""`keyword` of an opt-out for which the contact used no word: the provider's flag, or its report."""
+"""`keyword` of an opt-out without a word from the contact: the provider flagged or reported it."""
 
 WISH_CLASSES = frozenset({"complaint", "invalid", "opt_out"})
-"""Values of `status_class` of a Receipt that remove a contact at once."""
+"""Values of a Receipt's `status_class` that remove a contact immediately."""
 
 FAILED_STATUSES = ("undeliverable", "expired", "rejected")
-"""Values of `status` of DeliveryEvent that say that a message did not arrive."""
+"""Values of a DeliveryEvent's `status` for a message that was not delivered."""
 
 
 class RawCallback(Struct, frozen=True, gc=False):
-    """One HTTP request of a provider, as it came."""
+    """One HTTP request from a provider, as received, before it is interpreted."""
 
     event_id: str
     provider: str
@@ -74,7 +74,7 @@ class RawCallback(Struct, frozen=True, gc=False):
 
 
 class Receipt(Struct, frozen=True, gc=False, kw_only=True):
-    """One delivery receipt, normalized."""
+    """One delivery receipt: what a provider reported about one message, normalized."""
 
     event_id: str
     account: str
@@ -102,7 +102,7 @@ class Receipt(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class InboundMessage(Struct, frozen=True, gc=False, kw_only=True):
-    """One reply, opt-out or opt-in, normalized."""
+    """A message from a recipient to a sender: a reply, an opt-out, or an opt-in, normalized."""
 
     event_id: str
     account: str
@@ -149,7 +149,7 @@ class MessageSent(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class LinkClick(Struct, frozen=True, gc=False, kw_only=True):
-    """A click on a link of a message, as the provider or the sender reports it."""
+    """A click on a link in a message, as reported by the provider or the sender."""
 
     event_id: str
     account: str
@@ -164,7 +164,7 @@ class LinkClick(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class TrackedLink(Struct, frozen=True, gc=False, kw_only=True):
-    """A link of a registered message, by its click id."""
+    """A link in a registered message, by its click ID: connects a conversion to its message and contact."""
 
     event_id: str
     account: str
@@ -196,7 +196,7 @@ class Postback(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class DeliveryEvent(Struct, frozen=True, gc=False, kw_only=True):
-    """The state of one message changed."""
+    """The status of a message changed."""
 
     event_id: str
     account: str
@@ -214,7 +214,7 @@ class DeliveryEvent(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class ReplyEvent(Struct, frozen=True, gc=False, kw_only=True):
-    """A recipient answered, and it was not an opt-out."""
+    """A recipient replied, and it was not an opt-out."""
 
     event_id: str
     account: str
@@ -228,7 +228,7 @@ class ReplyEvent(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class UnsubscribeEvent(Struct, frozen=True, gc=False, kw_only=True):
-    """A contact opted out, by a reply, its provider's flag or a report: it must not be texted again."""
+    """A contact opted out by a reply, a provider's flag, or a report. It must not be texted again."""
 
     event_id: str
     account: str
@@ -245,7 +245,7 @@ class UnsubscribeEvent(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class RemovedEvent(Struct, frozen=True, gc=False, kw_only=True):
-    """A contact was removed for another reason than that it opted out: it must not be texted again."""
+    """A contact was removed for a reason other than an opt-out. It must not be texted again."""
 
     event_id: str
     account: str
@@ -285,7 +285,7 @@ class SentEvent(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class ClickEvent(Struct, frozen=True, gc=False, kw_only=True):
-    """A tracked link of a message was clicked."""
+    """A tracked link in a message was clicked."""
 
     event_id: str
     account: str
@@ -299,7 +299,7 @@ class ClickEvent(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class ConversionEvent(Struct, frozen=True, gc=False, kw_only=True):
-    """A click became a conversion at an affiliate network."""
+    """A click led to a conversion at an affiliate network."""
 
     event_id: str
     account: str
@@ -316,7 +316,7 @@ class ConversionEvent(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class MessageCallback(Struct, frozen=True, gc=False, kw_only=True):
-    """What became of one message that was registered with a callback URL of its own."""
+    """What became of a message that was registered with its own callback URL."""
 
     event_id: str
     account: str
@@ -332,7 +332,8 @@ class MessageCallback(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class ContactState(Struct, frozen=True, gc=False, kw_only=True):
-    """Whether one contact of one list may be texted, or, without a list, whether a number may be on any list."""
+    """Whether one contact on one list may be texted. A contact without a record is active, unless the account-wide
+    record of its number says otherwise."""
 
     contact: str
     account: str
@@ -351,7 +352,7 @@ class ContactState(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class ContactPlace(Struct, frozen=True, gc=False, kw_only=True):
-    """Where a contact is, as its account knows it."""
+    """Where a contact is, according to its account. Takes precedence over what the number says."""
 
     account: str
     phone_number: str
@@ -362,7 +363,8 @@ class ContactPlace(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class ContactAnswers(Struct, frozen=True, gc=False, kw_only=True):
-    """What a sender was told who asked whether contacts may be texted: `body` is the answer, byte by byte."""
+    """The answer to a sender who asked whether contacts may be texted. Written before the answer is given, if the
+    account keeps its answers."""
 
     event_id: str
     account: str
@@ -374,10 +376,8 @@ class ContactAnswers(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class ContactCommand(Struct, frozen=True, gc=False, kw_only=True):
-    """An order about one contact: an operator's, or one that streams gives itself.
-
-    Without a number, it is an operator's about all that the brake of a list holds.
-    """
+    """A command about one contact, from an operator or from streams itself (about a person with both a number and a
+    channel ID); or an operator's decision about the held removals of a list."""
 
     event_id: str
     command: str
@@ -394,7 +394,7 @@ class ContactCommand(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class CallbacksSeen(Struct, frozen=True, gc=False, kw_only=True):
-    """What one ingest process has seen of an account's provider or network since it started."""
+    """Callbacks that one ingest process has seen from an account's provider or network since it started."""
 
     account: str
     provider: str
@@ -427,7 +427,7 @@ class RejectedRecord(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class ComparedItem(Struct, frozen=True, gc=False, kw_only=True):
-    """An item of a past callback as today's rules read it, beside what was written of it then."""
+    """An item of a past callback as today's rules read it, next to what was written for it then."""
 
     run: str
     event_id: str
@@ -443,7 +443,8 @@ class ComparedItem(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class WebhookTask(Struct, frozen=True, gc=False):
-    """One webhook for one endpoint that is due later or again."""
+    """One webhook for one endpoint that is due later or again. The attempt number and times are in the record's
+    headers."""
 
     endpoint: str
     event_id: str
@@ -474,7 +475,8 @@ class DeadWebhook(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class ReplayCommand(Struct, frozen=True, gc=False, kw_only=True):
-    """An order to send webhooks to one endpoint again."""
+    """A command to replay webhooks to one endpoint, with their original IDs. Written again with `stopped_at` to
+    stop it."""
 
     replay_id: str
     endpoint: str
@@ -490,7 +492,7 @@ class ReplayCommand(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class ReplayProgress(Struct, frozen=True, gc=False, kw_only=True):
-    """How far a replay is."""
+    """Progress of a replay. Written after what it reports is acknowledged."""
 
     replay_id: str
     state: str
@@ -502,7 +504,7 @@ class ReplayProgress(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class WebhookAttempt(Struct, frozen=True, gc=False, kw_only=True):
-    """One request to an endpoint and how it ended."""
+    """One request to an endpoint, and how it ended."""
 
     endpoint: str
     event_id: str
@@ -535,7 +537,8 @@ class EndpointAlert(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class RemovalsHeld(Struct, frozen=True, gc=False, kw_only=True):
-    """The brake of a list took hold: what rules would remove of it is held."""
+    """The brake of a list has engaged: rules would remove more contacts within an hour than it allows, and further
+    removals are held."""
 
     event_id: str
     account: str
@@ -548,7 +551,7 @@ class RemovalsHeld(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class AlertTold(Struct, frozen=True, gc=False, kw_only=True):
-    """An alert as an account was told it, or why it was not told."""
+    """An alert that was sent to an account, or the reason why it was not sent."""
 
     event_id: str
     account: str
@@ -602,7 +605,7 @@ class AccountConfig(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class ListConfig(Struct, frozen=True, gc=False, kw_only=True):
-    """Settings of one list of an account."""
+    """Settings of one list of an account. The record's key is account/number."""
 
     account: str
     number: str
@@ -617,7 +620,7 @@ class ListConfig(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class EndpointConfig(Struct, frozen=True, gc=False, kw_only=True):
-    """Settings of one webhook endpoint."""
+    """Settings of one webhook endpoint. The record's key is account/id."""
 
     account: str
     id: str
@@ -641,7 +644,8 @@ class EndpointConfig(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class EndpointPause(Struct, frozen=True, gc=False, kw_only=True):
-    """An endpoint was paused, unless its settings have changed since."""
+    """A pause of an endpoint. It applies only to the settings that `settings_id` identifies; settings that are
+    written later end it."""
 
     account: str
     endpoint: str
@@ -651,7 +655,7 @@ class EndpointPause(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class ApiKey(Struct, frozen=True, gc=False, kw_only=True):
-    """A key for the API, known by its digest."""
+    """An API key. Only its digest is stored, never the key itself."""
 
     id: str
     account: str | None = None
@@ -667,7 +671,7 @@ class ApiKey(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class AuditEntry(Struct, frozen=True, gc=False, kw_only=True):
-    """Something that a user or an API key did."""
+    """Something that a user or an API key did or tried to do."""
 
     event_id: str
     account: str
@@ -682,7 +686,8 @@ class AuditEntry(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class ApiRequest(Struct, frozen=True, gc=False, kw_only=True):
-    """An API request with an Idempotency-Key."""
+    """A request with an Idempotency-Key, written before anything that results from it. The first record of a key
+    counts."""
 
     id: str
     claim: str

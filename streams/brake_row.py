@@ -17,11 +17,11 @@ from streams.row import RowError
 FORMAT = 1
 
 MAX_ORDERS = 16
-"""Order ids kept in a row. An order is repeated within minutes, not after 16 more about the list."""
+"""Command ids kept in a row. A command is repeated within minutes, not after 16 more about the list."""
 
 
 class Decision(NamedTuple):
-    """An order about what a brake held `after` the previous decision, which is still being carried out.
+    """A command about what a brake held `after` the previous decision, which is still being carried out.
 
     `at` (ms) is when Kafka got it.
     """
@@ -47,7 +47,7 @@ class BrakeRow(Struct, frozen=True, gc=False, kw_only=True):
 
 
 def decided(row: BrakeRow, order: str, command: str, at: int) -> BrakeRow:
-    """Return the row after an order (by id) to confirm or release held removals. A repeated order changes nothing."""
+    """Return the row after a command (by ID) to confirm or release held removals. Repeating it changes nothing."""
     if order in row.orders:
         return row
     return BrakeRow(

@@ -54,7 +54,7 @@ class Brakes:
         return Judging(self, batch, partition, places, setting)
 
     def decide(self, batch: Batch, source: Admitted, order: ContactCommand) -> None:
-        """Handle an order about a brake's held removals. It arrives once, with a key, and is forwarded to every
+        """Handle a command about a brake's held removals. It arrives once, with a key, and is forwarded to every
         partition."""
         record = source.record
         if record.key is not None:

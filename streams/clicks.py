@@ -70,7 +70,7 @@ class Clicks:
         self._now = now
 
     def apply(self, batch: Batch, source: Admitted) -> None:
-        """Apply a registered link, a postback, or an order to erase a number. Raises CodecError for anything else."""
+        """Apply a registered link, a postback, or a command to erase a number. Raises CodecError for anything else."""
         record, partition, now = self._codec.decode(source.record.value), source.record.partition, self._now()
         match record:
             case TrackedLink():

@@ -250,7 +250,7 @@ class Contacts:
         list_number = order.list_number or None
         before = recipient.contact(list_number)
         if list_number is not None and is_restoring(before, order, at):
-            # In this order: the record that the order was carried out comes last.
+            # In this order: the record that the command was carried out comes last.
             cause = ordered_by(order, at)
             recipient.update(None, partial(come_back, list_number=list_number, cause=cause, is_ordered=True))
         consented = recipient.consented_since(happened_at(order, at)) if is_dated(order) and not list_number else ()

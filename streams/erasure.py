@@ -23,7 +23,7 @@ class Erasure:
 
 
 def erased(row: ContactRow | None, command: ContactCommand, pseudonym: str, at: int) -> Erasure:
-    """Apply an order to erase to a contact's row. `at` (ms) is when Kafka got it.
+    """Apply a command to erase to a contact's row. `at` (ms) is when Kafka got it.
 
     A removed or held contact remains as a removed one under its pseudonym, without message ids. An active one leaves
     nothing, not even what an earlier erasure left. One without a row was erased before, or never existed. The order for

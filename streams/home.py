@@ -20,7 +20,7 @@ Homed = Receipt | InboundMessage | LinkClick | MessageSent | ContactCommand
 def sent_home(batch: Batch, source: Admitted, record: Homed) -> bool:
     """Forward a record if its key is another spelling of its recipient; otherwise do nothing.
 
-    An order to drop a spelling's data is carried out where that data is.
+    A command to drop a spelling's data is carried out where that data is.
     """
     if isinstance(record, ContactCommand) and record.command == DROP:
         return False

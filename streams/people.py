@@ -1,14 +1,14 @@
 """One person with two names: a phone number, and a channel's id for the person, as WhatsApp has for people who hide
 their number.
 
-Each name has rows in a partition of its own, so they inform each other by orders:
+Each name has rows in a partition of its own, so they inform each other by commands:
 
     join     number -> id    a callback named both: records under the id belong to the number from now on
     follow   id -> number    a removal known under the id alone: remove the person
     settle   number -> id    that is done, so the id's rows no longer say it
     pass_on  id -> number    a record that names the id alone, to be processed as the number's
 
-Until `settle`, both names are removed; at no time is neither. Each order is sent before the row that remembers it is
+Until `settle`, both names are removed; at no time is neither. Each command is sent before the row that remembers it is
 written, and is idempotent. A person has one number per id: WhatsApp gives a new id to people who change their number
 (https://developers.facebook.com/documentation/business-messaging/whatsapp/business-scoped-user-ids).
 """
@@ -86,7 +86,7 @@ def join(recipient: Recipient, order: ContactCommand) -> None:
 
 
 def follow_all(recipient: Recipient, number: str) -> None:
-    """Order the removal of the other name for whatever removed this one."""
+    """Remove the other name for the same reason as this one."""
     for listed in (*sorted(recipient.lists), None):
         follow_on(recipient, listed, number)
 
@@ -180,7 +180,7 @@ def passed_on(order: ContactCommand, codec: Codec) -> Named:
 
 
 def erase_others(recipient: Recipient, order: ContactCommand) -> None:
-    """Order the erasure of a number's ids. If the number was removed, they stay removed too."""
+    """Erase a number's ids too. If the number was removed, they stay removed too."""
     whole = recipient.contact(None)
     for other in whole.names if whole is not None and recipient.number and not is_id(recipient.number) else ():
         follow_on(recipient, order.list_number or None, other)

@@ -192,7 +192,7 @@ class Recipient:
         return None if whole is None else whole.known_as
 
     def order(self, order: ContactCommand) -> None:
-        """Send an order about another name of the same person, which may be in another partition."""
+        """Send a command about another name of the same person, which may be in another partition."""
         key = recipient_key(order.account, order.phone_number)
         context = Context(order.event_id, self.origin.at or order.issued_at, self.origin.traceparent)
         self._batch.send("commands", order, context, key=key)
@@ -207,7 +207,7 @@ class Recipient:
         self.send([standing(Rows(own, whole if list_number is not None else None), place, event_id)])
 
     def erase(self, order: ContactCommand, pseudonym: str) -> None:
-        """Carry out an order to erase the number from a list: row and state are deleted; a removal remains."""
+        """Carry out a command to erase the number from a list: row and state are deleted; a removal remains."""
         if order.list_number:
             value = self._contacts.get(self.origin.partition, self._contact_key(order.list_number))
             known = None if value is None else row.from_bytes(value)
@@ -229,9 +229,9 @@ class Recipient:
         self._publisher.withdraw(self._batch, self.origin.partition, contact)
 
     def forget(self, order: ContactCommand) -> None:
-        """Carry out an order to erase the number's data outside of lists: its place, messages, and their links.
+        """Carry out a command to erase the number's data outside of lists: its place, messages, and their links.
 
-        Rows of links are in their click ids' partitions, so the order is forwarded to each of them.
+        Rows of links are in their click ids' partitions, so the command is forwarded to each of them.
         """
         partition, owner = self.origin.partition, recipient_key(order.account, order.phone_number)
         for key in self._messages.keys_of(partition, owner):
@@ -320,7 +320,7 @@ class Recipient:
                     self._batch.send(topic, event, context, key=origin.key, partition=origin.partition)
 
     def tell_void(self, order: ContactCommand, row: ContactRow, at: int) -> None:
-        """Record in the audit log that an order had no effect: the contact was removed after it was given."""
+        """Record in the audit log that a command had no effect: the contact was removed after it was issued."""
         details = {
             "list": order.list_number,
             "note": "the contact was removed after this order, and stays removed",

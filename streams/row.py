@@ -20,8 +20,8 @@ from schemas.records import ContactState
 
 FORMAT = 7
 """Version of the bytes. It changes with the meaning or order of the fields. Formats 2 to 6 can be read: 2 kept the
-states of a contact's last messages, which are in their own rows now, and no orders; 2 and 3 had neither `opted_out` nor
-what follows it, 4 neither `consented_at` nor `names`, 5 no `names`; none had what the brake counts and holds."""
+states of a contact's last messages, which are in their own rows now, and no `orders`; 2 and 3 had neither `opted_out`
+nor what follows it, 4 neither `consented_at` nor `names`, 5 no `names`; none had what the brake counts and holds."""
 
 STEP_MS = 300_000
 """Removals by rules are counted in steps of five minutes."""
@@ -87,7 +87,7 @@ class ContactRow(Struct, frozen=True, gc=False, kw_only=True):
     for the contact's removal, even while it was already removed: an older START or restore that arrives late does not
     undo it. `counted` holds the newest messages that failed or were delivered, sorted by (at, key). It omits open
     messages, and those whose outcome says nothing about the contact. `removals` holds the messages that last removed
-    the contact; `inbound`, `clicks`, and `orders` hold the ids of the last replies, clicks, and orders, newest last.
+    the contact; `inbound`, `clicks`, and `orders` hold the ids of the last replies, clicks, and commands, newest last.
     `erased_at` is when the number was erased; such a row is stored under its pseudonym, on no list. `opted_out`: the
     contact asked to be left alone and has not come back since. `consented_at` is when it last consented, by START or
     through an operator; 0 if unknown.

@@ -26,7 +26,7 @@ async def write_down(
 
 
 def issuer() -> str | None:
-    """Return the author of an order: this machine's user, or None without a name."""
+    """Return the author of a command: this machine's user, or None without a name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -38,7 +38,7 @@ async def producing(settings: BusSettings, *, linger_ms: int = 0) -> AsyncIterat
 async def send_order(
     producer: Producer, settings: BusSettings, codec: Codec, order: ContactCommand, *, key: bytes | None = None
 ) -> asyncio.Future[Any]:
-    """Send an order about a contact, by default under its recipient's key. The future completes on acknowledgment."""
+    """Send a command about a contact, by default under its recipient's key. The future completes on acknowledgment."""
     return await producer.send(
         settings.catalogue["commands"].name,
         codec.encode(order),

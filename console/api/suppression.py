@@ -75,7 +75,7 @@ class Question(Body):
 
 
 class Ordered(Body):
-    """The accepted orders: all are on Kafka, acknowledged by all in-sync replicas."""
+    """The accepted commands: all are on Kafka, acknowledged by all in-sync replicas."""
 
     accepted: int = Field(description="Number of contacts.", examples=[1])
     unchanged: list[str] = Field(

@@ -1,4 +1,4 @@
-"""Replay orders and their progress: a compacted topic, followed."""
+"""Replay commands and their progress: a compacted topic, followed."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ TOPIC = "webhooks_replays"
 
 
 class ReplaysView:
-    """Orders and progress by replay id: plain lookups, no I/O."""
+    """Commands and progress by replay id: plain lookups, no I/O."""
 
     def __init__(self) -> None:
         self._commands: dict[str, ReplayCommand] = {}
         self._progress: dict[str, ReplayProgress] = {}
 
     def put(self, record: ReplayCommand | ReplayProgress) -> None:
-        """Add or replace an order, or its progress."""
+        """Add or replace a command, or its progress."""
         if isinstance(record, ReplayCommand):
             self._commands[record.replay_id] = record
         else:
             self._progress[record.replay_id] = record
 
     def drop(self, topic: str, key: str) -> None:
-        """Remove an order, or its progress, by key."""
+        """Remove a command, or its progress, by key."""
         replay_id, _, progress = key.partition("/")
         (self._progress if progress else self._commands).pop(replay_id, None)
 

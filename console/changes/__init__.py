@@ -1,1 +1,1 @@
-"""Changes and orders shared by the API and the pages. Each is in the audit log first."""
+"""Changes and commands shared by the API and the pages. Each is in the audit log first."""

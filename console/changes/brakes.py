@@ -18,7 +18,7 @@ async def decide(
     command: str,
     accepted: Accepted,
 ) -> None:
-    """Order that the held removals of a list, or of every list (`all`), are confirmed or released.
+    """Confirm or release the held removals of a list, or of every list (`all`).
 
     `command` is `confirm` or `release`. The audit log has it first. Raises ApiError: 404 for another list, 503.
     """

@@ -1,4 +1,4 @@
-"""Orders about contacts, by the API and by pages: on Kafka, and in the audit log, before they are answered."""
+"""Commands about contacts, by the API and by pages: on Kafka, and in the audit log, before they are answered."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class ContactOrder:
 
 
 async def order(act: Act, given: ContactOrder, accepted: Accepted) -> list[str]:
-    """Order a command.
+    """Issue a command.
 
-    The audit log has it first: what was ordered is never without an entry. Raises ApiError (503). Returns the numbers
+    The audit log gets it first, so no command is without an entry. Raises ApiError (503). Returns the numbers
     for which it changes nothing, by the copy of contacts at this moment.
     """
     account, command, writer = given.account, given.command, act.parts.writer

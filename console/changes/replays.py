@@ -1,4 +1,4 @@
-"""Replay orders, shared by the API and the pages."""
+"""Replay commands, shared by the API and the pages."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from schemas.ids import random_id
 from schemas.records import EndpointConfig, ReplayCommand
 
 MOST_DEAD = 10_000
-"""Maximum dead letters replayed at once; more need another order."""
+"""Maximum dead letters replayed at once; more need another command."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """A replay: its order and progress. `left`: records still to be examined, null before it began."""
+    """A replay: its command and progress. `left`: records still to be examined, null before it began."""
 
     replay_id: str
     endpoint: str
@@ -48,7 +48,7 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class DeadPlan:
-    """The dead letters of an order: event ids by endpoint. `is_all`: none is left out."""
+    """The dead letters of a command: event ids by endpoint. `is_all`: none is left out."""
 
     ids: dict[str, list[str]]
     oldest_at: int | None
@@ -106,14 +106,14 @@ def plan_dead(
 
 
 def orders_of(plan: DeadPlan, account: str) -> Iterator[Order]:
-    """Return the orders for a plan."""
+    """Return the commands for a plan."""
     for endpoint, ids in plan.ids.items():
         for some in _chunks(ids):
             yield Order(f"{account}/{endpoint}", "dead", event_ids=tuple(some))
 
 
 async def order(act: Act, account: str, orders: Iterable[Order]) -> list[Known]:
-    """Write the orders, acknowledged; sinks carry them out. Raises ApiError: 404 for an unknown endpoint, 503."""
+    """Write the commands, acknowledged; sinks carry them out. Raises ApiError: 404 for an unknown endpoint, 503."""
     commands = [each.command(act.principal.actor, now_ms()) for each in orders]
     for command in commands:
         config = act.parts.accounts.endpoints.get(command.endpoint)

@@ -20,7 +20,7 @@ READ_BACK = 3.0
 """Seconds to wait until the console has read back its own write."""
 
 _BESIDE = (*KEPT_FIELDS, "enabled", "secret")
-"""Fields changed by their own orders: an edit of the settings neither shows nor replaces them."""
+"""Fields changed by their own commands: an edit of the settings neither shows nor replaces them."""
 
 
 async def write_setting(

@@ -1,1 +1,1 @@
-"""Who may be texted: the copy of contacts, its freshness, and pending orders."""
+"""Who may be texted: the copy of contacts, its freshness, and pending commands."""

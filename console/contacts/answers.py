@@ -1,4 +1,4 @@
-"""Whether a number may be texted from a list now: by its record, pending orders, and the time at its location.
+"""Whether a number may be texted from a list now: by its record, pending commands, and the time at its location.
 
 The first "no" is the answer. Anything uncertain is held, which is never a yes.
 """
@@ -116,7 +116,7 @@ class Question(NamedTuple):
         return _answer(phone, state, hold, self.timing(person))
 
     def verdict(self, phone: str) -> Verdict:
-        """Return whether a number (E.164) may be texted now, whatever the list, given no pending order."""
+        """Return whether a number (E.164) may be texted now, whatever the list, given no pending command."""
         timing = self.timing(phone)
         hold = self.pending(phone)
         return timing if hold is None else Verdict(False, hold, zones=timing.zones)
@@ -134,7 +134,7 @@ class Question(NamedTuple):
 
 
 def _answer(phone: str, state: ContactState | None, hold: str | None, timing: Verdict) -> dict[str, Any]:
-    """Return the answer's fields, from the record, pending orders, and the time."""
+    """Return the answer's fields, from the record, pending commands, and the time."""
     answer = {"number": phone, **_NOTHING, "time_zones": timing.zones}
     if state is not None:
         answer["since"] = iso_time(state.since) if state.since else None

@@ -1,7 +1,7 @@
-"""Orders about contacts that are on Kafka but not in the copy of `sms.contacts` yet.
+"""Commands about contacts that are on Kafka but not in the copy of `sms.contacts` yet.
 
 Until they are, the copy is not certain: an erased contact may have lost its state before the state under its pseudonym
-arrives. An order counts as carried out once streams has committed past it, and everything written by then is in the
+arrives. A command counts as carried out once streams has committed past it, and everything written by then is in the
 copy.
 """
 
@@ -28,11 +28,11 @@ _PURGE_EVERY = 60.0
 MAX_LOOKS = 600
 
 Committed = Mapping[int, int]
-"""Offsets up to which streams has carried out orders, by partition."""
+"""Offsets up to which streams has carried out commands, by partition."""
 
 
 class PendingOrders:
-    """Follows orders. `replica` merges them by `row_of` and begins with new ones: the copy of contacts is only used
+    """Follows commands. `replica` merges them by `row_of` and begins with new ones: the copy of contacts is only used
     once it has everything from before."""
 
     def __init__(self, replica: Replica) -> None:
@@ -60,12 +60,12 @@ class PendingOrders:
             self._carried_out = self._looks.popleft()[1]
 
     def is_clear(self) -> bool:
-        """Whether the copy contains all orders about any contact."""
+        """Whether the copy contains all commands about any contact."""
         at = self._replica.positions
         return bool(at) and all(self._carried_out.get(partition, 0) >= end for partition, end in at.items())
 
     def pending(self, account: str, number: str) -> str | None:
-        """Return the pending order about a contact, or None."""
+        """Return the pending command about a contact, or None."""
         return self.pending_of([recipient_key(account, number)])[0]
 
     def pending_of(self, recipients: Sequence[bytes]) -> list[str | None]:
@@ -74,7 +74,7 @@ class PendingOrders:
         return [None if row is None or self._is_carried_out(row) else REASONS[_ROW.unpack(row)[2]] for row in rows]
 
     def not_ready(self) -> str | None:
-        """Return why orders are unknown, or None."""
+        """Return why commands are unknown, or None."""
         return self._replica.problem
 
     def _is_carried_out(self, row: bytes) -> bool:
@@ -88,7 +88,7 @@ class PendingOrders:
 
 
 def row_of(codec: Codec, row: bytes | None, record: Any) -> bytes | None:
-    """Return what is kept of a contact's newest order that may remove it. A restore changes nothing."""
+    """Return what is kept of a contact's newest command that may remove it. A restore changes nothing."""
     try:
         kind = _KINDS.get(codec.decode_as(ContactCommand, record.value).command)
     except CodecError:

@@ -60,7 +60,7 @@ class ContactsView:
         """Of the last look."""
 
     async def start(self) -> None:
-        """Follow contacts, orders, and the pipeline. Raises AdminError if there is no broker or no topic."""
+        """Follow contacts, commands, and the pipeline. Raises AdminError if there is no broker or no topic."""
         await self.orders.start()
         self._has_erased = await asyncio.to_thread(self._replica.holds, _ERASED)
         try:

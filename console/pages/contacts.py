@@ -1,4 +1,4 @@
-"""Messages > Contacts: who was removed, why, and orders to change it."""
+"""Messages > Contacts: who was removed, why, and commands to change it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def remove(
     parts: TheParts,
     visitor: Supporter,
 ) -> Response:
-    """Order a removal of the number."""
+    """Remove the number from a list."""
     if reason not in REMOVAL_REASONS:
         raise validation_failed([f"reason: is not one of {', '.join(REMOVAL_REASONS)}"])
     given = _given(visitor, "remove", number, [_list(visitor, list_number)], reason=reason)
@@ -78,7 +78,7 @@ async def restore(
     why: Annotated[str, Form(max_length=500)] = "",
     consent: Annotated[bool, Form()] = False,
 ) -> Response:
-    """Order a restore of the number; requires a reason and the contact's consent."""
+    """Restore the number; requires a reason and the contact's consent."""
     if not why.strip():
         raise validation_failed(["why: is missing; say why the contact may be texted again"])
     if not consent:
@@ -89,7 +89,7 @@ async def restore(
 
 @router.post("/{number}/erase")
 async def erase(request: Request, number: str, parts: TheParts, visitor: Administrator) -> Response:
-    """Order the erasure of the number on every list of the account."""
+    """Erase the number on every list of the account."""
     if parts.settings.pseudonym_key is None:
         raise ApiError(
             409,

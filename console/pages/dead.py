@@ -44,7 +44,7 @@ async def plan(
 async def replay(
     request: Request, parts: TheParts, visitor: Supporter, question: Annotated[str, Form(max_length=2_000)] = ""
 ) -> Response:
-    """Order the replay. `question` is the filter from the plan's URL."""
+    """Start the replay. `question` is the filter from the plan's URL."""
     try:
         wanted = DeadLettersFilter.model_validate(dict(parse_qsl(question)))
     except ValidationError:

@@ -52,7 +52,7 @@ async def order_replay(
     since: Text = "24h",
     event_id: Text = "",
 ) -> Response:
-    """Order a replay to one endpoint, by time or of one event."""
+    """Start a replay to one endpoint, by time or of one event."""
     if outcome not in OUTCOMES:
         raise validation_failed([f"outcome: must be one of {', '.join(OUTCOMES)}"])
     begin = 0 if event_id else checked_time("since", since, now_ms())

@@ -33,7 +33,7 @@ _TITLES: Mapping[str, str] = {
     "removed": "Removed",
     "restored": "May be texted again",
     "state": "State of the contact",
-    "order": "Order given",
+    "order": "Command issued",
     "webhook": "Customer told",
     "audit": "Written down",
     "answer": "Answer given",

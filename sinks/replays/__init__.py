@@ -1,1 +1,1 @@
-"""Replays: webhooks sent again by order."""
+"""Replays: webhooks sent again on command."""

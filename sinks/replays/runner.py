@@ -1,8 +1,8 @@
-"""Replays: sends webhooks again by order, from events on Kafka or from dead letters.
+"""Replays: sends webhooks again on command, from events on Kafka or from dead letters.
 
-An order is a record on `webhooks_replays`. The sinks process that owns the topic's only partition carries orders out:
-it writes tasks to the topic of due webhooks, at a pace that leaves room for new events, and records its progress beside
-the order once the tasks are acknowledged. So a killed process repeats at most CHUNK webhooks, with the same ids, and
+A command is a record on `webhooks_replays`. The sinks process that owns the topic's only partition carries it out: it
+writes tasks to the topic of due webhooks, at a pace that leaves room for new events, and records its progress next to
+the command once the tasks are acknowledged. So a killed process repeats at most CHUNK webhooks, with the same ids, and
 the topic's next owner continues.
 """
 
@@ -110,7 +110,7 @@ async def failed_ids(settings: BusSettings, codec: Codec, endpoint: str, from_ms
 
 
 class Replay:
-    """One order in progress."""
+    """One command in progress."""
 
     def __init__(
         self,
@@ -223,7 +223,7 @@ class Replay:
 
 
 class Replays:
-    """Carries out orders while this process owns their topic. `crash` is called when it cannot continue."""
+    """Carries out commands while this process owns their topic. `crash` is called when it cannot continue."""
 
     def __init__(
         self,
@@ -274,7 +274,7 @@ class Replays:
         self._ends.clear()
 
     async def _read_all(self, consumer: Any, assigned: Iterable[Any]) -> None:
-        """Read all orders from the beginning of their topic."""
+        """Read all commands from the beginning of their topic."""
         tps = list(assigned)
         if tps:
             begins, self._ends = await bounds_of(consumer, tps)

@@ -1,4 +1,4 @@
-"""The effect of an operator's order on a contact."""
+"""The effect of an operator's command on a contact."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from streams.rules.everywhere import ended
 from streams.rules.outcome import COMMAND_PROVIDER, Cause, ContactChange, removed, restored
 
 MAX_ORDERS = 16
-"""Order ids kept in a row. A client repeats an order within minutes, not after 16 more about the contact."""
+"""Command ids kept in a row. A client repeats a command within minutes, not after 16 more about the contact."""
 
 
 def ordered_by(command: ContactCommand, at: int) -> Cause:
-    """Return an order as a cause; `at` (ms) is when Kafka got it."""
+    """Return a command as a cause; `at` (ms) is when Kafka got it."""
     return Cause(command.event_id, command.account, COMMAND_PROVIDER, at, command.event_id)
 
 
 def is_dated(command: ContactCommand) -> bool:
-    """Whether an order only ends consent given before a date."""
+    """Whether a command only ends consent given before a date."""
     return command.command == "remove" and command.reason in DATED_REASONS
 
 
 def happened_at(command: ContactCommand, at: int) -> int:
-    """Return the date of a dated order, in ms, but no later than when Kafka got it."""
+    """Return the date of a dated command, in ms, but no later than when Kafka got it."""
     return at if command.happened_at is None else min(command.happened_at, at)
 
 
 def apply_command(
     row: ContactRow | None, command: ContactCommand, at: int, consented: Collection[str] = ()
 ) -> ContactChange:
-    """Apply an operator's order; `at` (ms) is when Kafka got it. Raises ValueError for an unknown order or reason.
+    """Apply an operator's command; `at` (ms) is when Kafka got it. Raises ValueError for an unknown command or reason.
 
-    Orders count in the order of their topic, whatever the clocks of their authors say. A repeated order has no effect.
+    Commands count in the order of their topic, whatever the clocks of their authors say. A repeated command has no effect.
     A removal has the reason it names, as in an imported suppression list, or else `manual`. A dated removal counts from
     its date; account-wide, it omits lists to which the number's holder has `consented` since. A restore that Kafka got
     before the newest removal happened is outdated.
@@ -65,7 +65,7 @@ def is_new(row: ContactRow | None, command: ContactCommand) -> bool:
 
 
 def is_restoring(row: ContactRow | None, command: ContactCommand, at: int) -> bool:
-    """Whether an order restores a contact: it is neither repeated nor outdated."""
+    """Whether a command restores a contact: it is neither repeated nor outdated."""
     return command.command == "restore" and is_new(row, command) and (row is None or at >= row.removed_at)
 
 

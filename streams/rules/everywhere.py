@@ -72,7 +72,7 @@ def come_back(row: ContactRow | None, list_number: str, cause: Cause, *, is_orde
 
 
 def _may_come_back(row: ContactRow, at: int, is_ordered: bool) -> bool:
-    """Whether a START or an order, `at` (ms), is newer than what it undoes. A START at the same time is not: times of
+    """Whether a START or a command, `at` (ms), is newer than what it undoes. A START at the same time is not: times of
     some providers are in whole seconds, so nobody knows which came last."""
     if row.may_be_texted:
         return False

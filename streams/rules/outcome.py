@@ -53,7 +53,7 @@ COMMAND_PROVIDER = "trackly"
 
 
 class Cause(NamedTuple):
-    """The cause of a change to a contact: a report, registration, reply, or order, and when it happened (ms).
+    """The cause of a change to a contact: a report, registration, reply, or command, and when it happened (ms).
 
     `told` is the id of its last event about a message, or its own. `message_id` is that message's id, `keyword` that of
     a reply's opt-out; the next two are what a confirmation of it needs. `layer` says how an opt-out was detected,

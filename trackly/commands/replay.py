@@ -1,4 +1,4 @@
-"""`trackly replay`: webhooks sent again. The order is a record on Kafka; sinks carry it out."""
+"""`trackly replay`: webhooks sent again. The command is a record on Kafka; sinks carry it out."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def list_replays(as_json: Json = False) -> None:
             json_line(_fields(each))
     elif known:
         table(
-            ("replay", "ordered at", "endpoint", "what", "state", "sent", "left"),
+            ("replay", "requested at", "endpoint", "what", "state", "sent", "left"),
             (
                 (
                     each.command.replay_id,
@@ -153,7 +153,7 @@ def stop_replay(replay_id: ReplayId, as_json: Json = False) -> None:
 
 
 def order_replays(orders: list[Order], as_json: bool) -> None:
-    """Write orders, and print their ids."""
+    """Write commands, and print their ids."""
     commands = [each.command(issuer(), now_ms()) for each in orders]
     asyncio.run(_write("replay.order", commands))
     for command in commands:

@@ -11,6 +11,7 @@ import pytest
 from fastavro import parse_schema
 from msgspec.structs import fields
 
+from schemas import records
 from schemas.folder_registry import FolderRegistry
 from schemas.records import RECORD_TYPES
 
@@ -61,6 +62,13 @@ def test_every_record_and_field_is_documented(schema: dict[str, Any]) -> None:
 def test_a_class_has_the_fields_of_its_schema_in_their_order(name: str) -> None:
     schema = REGISTRY.schema(REGISTRY.id_of(name))
     assert [f.name.rstrip("_") for f in fields(RECORD_TYPES[name])] == [f["name"] for f in schema["fields"]]
+
+
+@pytest.mark.parametrize("schema", NEWEST, ids=lambda s: s["name"])
+def test_a_class_is_described_as_its_schema_is(schema: dict[str, Any]) -> None:
+    for record in records_in(schema):
+        described = getattr(records, record["name"]).__doc__
+        assert " ".join(described.split()) == record["doc"]
 
 
 @pytest.mark.parametrize("schema", NEWEST, ids=lambda s: s["name"])

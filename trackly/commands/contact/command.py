@@ -1,4 +1,4 @@
-"""`trackly contact` (also `contacts`): who may be texted, and orders to change it."""
+"""`trackly contact` (also `contacts`): who may be texted, and commands to change it."""
 
 from __future__ import annotations
 

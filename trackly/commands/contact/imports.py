@@ -37,7 +37,7 @@ CHUNK = 5_000
 """Rows between two updates of the state file: at most this many are repeated after a kill."""
 
 MAX_AHEAD = 20_000
-"""Backlog of streams at which to stop sending orders. While it is behind, nobody knows who may be texted; these are
+"""Backlog of streams at which to stop sending commands. While it is behind, nobody knows who may be texted; these are
 about two seconds of its work."""
 
 PATIENCE = 30.0
@@ -75,7 +75,7 @@ class Order:
 
 @dataclass(slots=True)
 class State:
-    """An import's progress. It belongs to one file, identified by its SHA-256, and one order.
+    """An import's progress. It belongs to one file, identified by its SHA-256, and one command.
 
     `offset` is in bytes of the input, `rejects` in bytes of the file of rejected lines, `issued_at` in milliseconds.
     """
@@ -184,7 +184,7 @@ class Import:
         for number, reason, happened_at in rows:
             reason = reason or order.reason
             happened_at = (happened_at or order.happened_at) if reason in DATED_REASONS else None
-            # A dated order has the same id in every file and run.
+            # A dated command has the same id in every file and run.
             told = (at,) if happened_at is None else (reason, happened_at)
             command = ContactCommand(
                 event_id=derived_id("import", order.account, order.list_number, number, *told),
@@ -263,7 +263,7 @@ class Import:
 
 
 async def _let_streams_follow(admin: Admin, settings: BusSettings) -> None:
-    """Wait while streams has too many orders to process. Raises Failed if it makes no progress."""
+    """Wait while streams has too many commands to process. Raises Failed if it makes no progress."""
     ahead = await asyncio.to_thread(_ahead, admin, settings)
     moved = time.monotonic()
     while ahead > MAX_AHEAD:

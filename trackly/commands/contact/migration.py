@@ -28,7 +28,7 @@ from trackly.reading import open_topic
 from trackly.writing import producing, send_order
 
 WAIT = 60.0
-"""Seconds for streams to carry out the orders."""
+"""Seconds for streams to carry out the commands."""
 
 
 async def old_contacts(settings: BusSettings, decoder: Decoder, account: str) -> list[ContactState]:

@@ -27,7 +27,7 @@ from trackly.reading import read_accounts
 from trackly.writing import producing, send_order
 
 WAIT = 30.0
-"""Seconds to wait for streams to carry out the orders; it usually takes about three."""
+"""Seconds to wait for streams to carry out the commands; it usually takes about three."""
 
 ELSEWHERE = (
     "The read model deletes its rows of the number as soon as it reads the order; `trackly read-model status` shows "
@@ -122,7 +122,7 @@ async def _lists(settings: BusSettings, codec: Codec, account: str) -> list[str]
 async def _order(
     settings: BusSettings, codec: Codec, account: str, number: str, lists: list[str]
 ) -> dict[Partition, int]:
-    """Order the erasure on each list, and outside of lists; returns the offset after the last order, by partition."""
+    """Send a command to erase for each list, and for data outside of lists; returns the offset after the last command, by partition."""
     async with producing(settings) as producer:
         # Without the number, which must not live on in the log.
         await write_down(producer, settings, codec, "contact.erase", "", account, lists=lists, contacts=1)
@@ -132,7 +132,7 @@ async def _order(
 
 
 def _are_carried_out(admin: Admin, settings: BusSettings, orders: dict[Partition, int]) -> bool:
-    """Whether streams carries out the orders in time.
+    """Whether streams carries out the commands in time.
 
     Its offsets move once a record's results are durable: rows of contacts and messages, and the order forwarded to the
     clicks.
@@ -141,7 +141,7 @@ def _are_carried_out(admin: Admin, settings: BusSettings, orders: dict[Partition
     links, commands = settings.catalogue["links"].name, settings.catalogue["commands"].name
     if not _reaches(admin, settings.group("streams"), orders, deadline):
         return False
-    # Orders are forwarded from a channel's id to the person's number, and from the number to every such id.
+    # Commands are forwarded from a channel's id to the person's number, and from the number to every such id.
     for _ in range(2):
         passed_on = {(commands, partition): end for partition, end in admin.end_offsets(commands).items()}
         if not _reaches(admin, settings.group("streams"), passed_on, deadline):
