@@ -185,10 +185,8 @@ class Admin:
         return {(tp.topic, tp.partition): at.timestamp for tp, at in found.items() if at.timestamp >= 0}
 
     def logs(self, names: Iterable[str], known: Mapping[str, TopicLog] | None = None) -> dict[str, TopicLog]:
-        """Logs of those of the named topics that exist, by name.
-
-        Where a topic is still that of which a log is `known` from before, it is not asked again where it begins: it may
-        begin later by now.
+        """Return the logs of those of the named topics that exist, by name. If a topic is still the one in a `known`
+        log, that log's beginning is used, although the topic may begin later by now.
         """
         found = [t for t in self._call(self._client.describe_topics, list(names)) if t["error_code"] == 0]
         ids = {t["name"]: str(t["topic_id"]) for t in found}

@@ -34,12 +34,12 @@ from bus.settings import BusSettings
 log = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT = 4.0
-"""Seconds in which a broker must answer a request, beyond those for which it may hold it. Only this tells one that is
-frozen, which keeps its connections."""
+"""Seconds for a broker to answer a request, in addition to the time for which it may hold it. This is the only way to
+detect a frozen broker, which keeps its connections open."""
 
 METADATA_AGE = 10.0
-"""Seconds after which a client refreshes its metadata, if nothing did before. Until then aiokafka asks an old leader
-where a partition begins."""
+"""Seconds after which a client refreshes its metadata, unless that happens earlier. Until then, aiokafka asks an old
+leader where a partition begins."""
 
 CONNECT_TIMEOUT = 1.5
 """Seconds for a broker to answer on a new connection."""
@@ -49,17 +49,17 @@ JOIN_TIMEOUT = 12.0
 work, and joined too; retrying earlier may make the group start over."""
 
 LOOK_EVERY = 1.0
-"""Seconds after which a consumer looks whether it has something to ask a broker for, if nothing told it: that another
-broker leads a partition now tells nothing. aiokafka looks five times a second."""
+"""Seconds between checks of a consumer for pending fetches, if nothing triggers one earlier; a new leader of a
+partition does not. aiokafka checks five times a second."""
 
 LEFT_ALONE = 1.0
-"""Seconds during which nobody tries to connect to a broker that has not answered."""
+"""Seconds without new attempts to connect to a broker that has not answered."""
 
 PATIENCE = 300.0
 """Seconds for which a client keeps asking about an unknown topic while no broker answers."""
 
 HELD = "held"
-"""The connection to a broker, as `ConnectionGroup` has others, for requests that it may hold for long."""
+"""The `ConnectionGroup` of a broker's connection for requests that it may hold for long."""
 
 _TIMES = {"request_timeout_ms": int(REQUEST_TIMEOUT * 1000), "metadata_max_age_ms": int(METADATA_AGE * 1000)}
 

@@ -1,1 +1,2 @@
-"""The API for senders and operators: register messages, remove and restore contacts, ask who may be texted."""
+"""The console: pages for people, and an API for senders to register messages, remove contacts, and ask who may be
+texted."""

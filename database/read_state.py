@@ -20,9 +20,9 @@ _ROW = 1
 class Freshness:
     """What Kafka acknowledged before `caught_up_at` (ms; None: nothing yet) is in the read model.
 
-    `lag`: records that were not when this was written, at `told_at` (ms). It is written every second or two: when
-    it is much older, nobody writes the read model. `lost`: records that retention deleted before
-    they were read; they are missing until the read model is made anew.
+    `lag`: records still missing when this was written, at `told_at` (ms). It is written every second or two; if it is
+    much older, nobody is writing the read model. `lost`: records that retention deleted before they were read; they are
+    missing until the read model is rebuilt.
     """
 
     caught_up_at: int | None

@@ -1,4 +1,4 @@
-"""Changes to an endpoint's settings ordered by people: pauses and secret rotation. Pure."""
+"""Changes that people make to an endpoint: pauses and secret rotation. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from schemas.cloudevents import iso_time
 from schemas.records import EndpointConfig
 
 OPERATOR, CUSTOMER = "operator", "customer"
-"""Reasons of a pause ordered by a person: the account's operator, or the endpoint's own customer."""
+"""Reasons for a pause made by a person: the account's operator, or the endpoint's own customer."""
 
 
 class ChangeRefused(ValueError):
-    """A change that makes no sense. The text is a sentence for the person who ordered it."""
+    """A change that makes no sense. The text is a sentence for the person who requested it."""
 
 
 class UnderWay(ChangeRefused):
@@ -47,7 +47,7 @@ def resumed(config: EndpointConfig) -> EndpointConfig:
 
 
 def resumed_by_customer(config: EndpointConfig) -> EndpointConfig:
-    """Return the endpoint without its pause, unless an operator ordered it. Raises ChangeRefused."""
+    """Return the endpoint without its pause, unless an operator made it. Raises ChangeRefused."""
     if config.paused_reason == OPERATOR:
         raise ChangeRefused("Whoever sends you these webhooks has paused them; contact them.")
     if config.paused_at is None and not config.enabled:

@@ -1,6 +1,6 @@
 """Callbacks such as each provider and network sends, with its proof: for trying out an installation, and for tests.
 
-They stand in `providers/data/{name}.samples.json`, a list of templates. A template has a kind and its fields as `json`,
+They are in `providers/data/{name}.samples.json`, a list of templates. A template has a kind and its fields as `json`,
 as `form`, or as `query` of a GET. Braces in a value are filled: {contact} and {list_number} as E.164, {contact_digits}
 and {list_digits} without the plus, {list_id}, {marker}, {n} (the place in the list), {now:FORMAT} by strftime, and
 {millis}, a number where nothing stands beside it. Pure.
@@ -35,12 +35,13 @@ TOPICS: Mapping[str, str] = {
     "conversion": "postbacks",
     "refund": "postbacks",
 }
-"""Kind of a sample -> the topic, by its short name, where it comes out."""
+"""Kind of a sample -> short name of the topic on which its result appears."""
 
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """What samples are about: numbers of a contact and a list, the provider's own id of the list, a time in UTC."""
+    """What samples are about: the numbers of a contact and a list, the provider's own ID of the list, and a time in
+    UTC."""
 
     contact: str
     list_number: str
@@ -50,7 +51,8 @@ class Occasion:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One callback, not yet proven. Its marker stands in `raw` of what it becomes. A GET has its fields in `query`."""
+    """One callback, without its proof yet. Its marker appears in `raw` of the resulting record. A GET has its fields in
+    `query`."""
 
     kind: str
     marker: str
@@ -62,14 +64,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where one provider's samples go, how they are made, of a marker that theirs begin with, and how proven."""
+    """A provider's samples: where they are posted, how they are made from a marker, and how they are authenticated."""
 
     path: str
     samples: Callable[[str, Occasion], Iterable[Sample]]
     prove: Callable[[CallbackRequest, Mapping[str, str]], CallbackRequest]
 
     def request(self, sample: Sample, url: str, credentials: Mapping[str, str]) -> CallbackRequest:
-        """The request that the provider makes for a sample, were it given this URL, `https://.../x?account=ID`."""
+        """Return the provider's request for a sample, to this URL: `https://.../x?account=ID`."""
         full = f"{url}&{sample.query}" if sample.query else url
         headers = {} if sample.content_type is None else {"content-type": sample.content_type}
         query = full.partition("?")[2]
@@ -77,7 +79,7 @@ class Source:
 
 
 def samples_of(name: str, marker: str, occasion: Occasion) -> Iterator[Sample]:
-    """The samples of a provider or network. The marker of each is `marker` and its place in the list."""
+    """Return the samples of a provider or network. The marker of each is `marker` and its position in the list."""
     for n, template in enumerate(tables(f"{name}.samples")):
         own = f"{marker}{n}"
         filled = _filled(template, _words(own, n, occasion))
@@ -127,4 +129,4 @@ SOURCES: Mapping[str, Source] = {
     **{name: _source("/api/webhook-feedbacks", provider) for name, provider in PROVIDERS.items()},
     **{name: _source("/api/postbacks", network) for name, network in NETWORKS.items()},
 }
-"""By the name of the provider or network."""
+"""Sources by the name of the provider or network."""

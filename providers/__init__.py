@@ -1,4 +1,4 @@
-"""One provider, one file; one affiliate network, one file. A file here that has a PROVIDER or a NETWORK is found."""
+"""One provider, one file; one affiliate network, one file. Every file here with a PROVIDER or NETWORK is loaded."""
 
 from __future__ import annotations
 

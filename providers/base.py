@@ -125,13 +125,13 @@ class Provider(Protocol):
     """Seconds after which a callback that is not durable is answered 503; None: TRACKLY_ACK_TIMEOUT. Long where a
     refused callback may not be retried (BEFORE_IT_IS_LOST)."""
     credentials: tuple[str, ...]
-    """Names of what an account may have for it."""
+    """Names of the credentials that an account may have for it."""
     secrets: frozenset[str]
-    """Which of the credentials are secrets. Each may have a second one, NAME_previous, while it is changed."""
+    """Which of the credentials are secrets. During rotation, each may have a second value, NAME_previous."""
     proof_headers: frozenset[str]
     """Headers that prove a callback, lower case. They are never stored."""
     codes: Codes | None
-    """How its reports of failures tell what went wrong; None: it sends no reports."""
+    """How its failure reports encode what went wrong; None: it sends no reports."""
     sent_details: frozenset[str]
     """Status details of reports that say the message was sent, or is being sent, to the carrier."""
     billing_details: frozenset[str]
@@ -140,7 +140,7 @@ class Provider(Protocol):
     """Whether its reports have a carrier's local time without a zone. Such a time only orders the reports of one
     message, which come from one carrier."""
     texts_answers: bool
-    """Whether it texts the body of an answer to a form or a GET, even of an error, to the person who wrote."""
+    """Whether it texts the body of an answer to a form or GET, even an error, to the person who wrote."""
 
     def verify(self, request: CallbackRequest, credentials: Mapping[str, str]) -> None:
         """Check the request's proof against the account's credentials. Raises NotAuthentic.
@@ -149,8 +149,8 @@ class Provider(Protocol):
         """
 
     def prove(self, request: CallbackRequest, credentials: Mapping[str, str]) -> CallbackRequest:
-        """The request with what the provider adds to prove it, so that `verify` accepts it. A secret in the path of its
-        callbacks stands there already."""
+        """Return the request with the proof that the provider adds, so that `verify` accepts it. A path secret is
+        already in the URL."""
 
     def read(self, callback: RawCallback) -> list[Item]:
         """Return every item of the body, in order. Raises Unreadable when the body as a whole makes no sense.

@@ -1,12 +1,11 @@
-"""CM.com: status reports and inbound messages, as a rule one a request.
+"""CM.com: status reports and inbound messages, usually one per request.
 
-https://developers.cm.com/messaging/docs/incoming-status-report: JSON or XML that CM fills into a text template.
-Accounts of long standing have a URL template instead, which comes as a GET or as form fields.
+https://developers.cm.com/messaging/docs/incoming-status-report: JSON or XML that CM fills into a text template. Older
+accounts have a URL template instead, which arrives as a GET or as form fields.
 https://developers.cm.com/messaging/docs/incoming-messages, and the old, flat form of these:
-https://docs.cmtelecom.com/en/api/mo-webhooks/1.0/index/.
-CM has no id of its own for a message. A report names the sender's `reference`, and so that is the message id here:
-a sender that wants its reports matched sets one. Names of fields come in any case. What each status code means
-here stands in `data/cm.json`.
+https://docs.cmtelecom.com/en/api/mo-webhooks/1.0/index/. CM has no message ID of its own. A report names the sender's
+`reference`, which is the message ID here, so senders who want their reports matched must set one. Field names come in
+any case. `data/cm.json` says what each status code means here.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from schemas.records import InboundMessage, RawCallback, Receipt
 
 
 class Cm:
-    """The provider `cm`."""
+    """Provider `cm`."""
 
     name = "cm"
     methods = frozenset({"POST", "GET"})
@@ -53,7 +52,7 @@ class Cm:
         require_url_secret(request, credentials)
 
     def prove(self, request: CallbackRequest, credentials: Mapping[str, str]) -> CallbackRequest:
-        """The secret in the URL, if the account has one."""
+        """Add the secret to the URL, if the account has one."""
         return with_url_secret(request, credentials)
 
     @within_bounds

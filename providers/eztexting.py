@@ -1,4 +1,4 @@
-"""EZ Texting: inbound messages and keyword opt-ins, one a request. It has no webhook for delivery reports.
+"""EZ Texting: inbound messages and keyword opt-ins, one per request. It has no webhook for delivery reports.
 
 https://developers.eztexting.com/docs/webhooks-1. Events come in two shapes: the live one (`id`, `received`), and that
 of https://ab-ez-new-docs.pages.dev/docs/webhooks (`eventId`, `receivedAt` or `occurredAt`, `contact`). Older accounts
@@ -35,7 +35,7 @@ from schemas.ids import derived_id
 from schemas.records import InboundMessage, RawCallback
 
 SIGNATURE, REQUIRED = "signature", "required"
-"""A setting that an account keeps among its credentials, and its only value."""
+"""A setting among an account's credentials, and its only value."""
 
 
 class EzTexting:
@@ -74,7 +74,7 @@ class EzTexting:
             raise NotAuthentic("wrong_signature", "X-Signature does not match")
 
     def prove(self, request: CallbackRequest, credentials: Mapping[str, str]) -> CallbackRequest:
-        """`X-Signature`, if the account has a secret for it."""
+        """Add `X-Signature`, if the account has a secret for it."""
         secret = credentials.get("secret")
         if not secret:
             return request

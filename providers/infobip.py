@@ -100,7 +100,7 @@ class Infobip:
         require_url_secret(request, credentials, is_signed=_is_signed(request, credentials))
 
     def prove(self, request: CallbackRequest, credentials: Mapping[str, str]) -> CallbackRequest:
-        """HTTP Basic, the fixed header and the secret in the URL: those that the account has."""
+        """Add what the account has of HTTP Basic, the fixed header, and the secret in the URL."""
         headers = dict(request.headers)
         if credentials.get("username"):
             pair = f"{credentials['username']}:{credentials.get('password', '')}"

@@ -65,7 +65,7 @@ class Lime:
         """
 
     def prove(self, request: CallbackRequest, credentials: Mapping[str, str]) -> CallbackRequest:
-        """As it is: the secret in the path is all."""
+        """Return the request unchanged: the path secret is the only proof."""
         return request
 
     @within_bounds

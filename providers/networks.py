@@ -68,7 +68,7 @@ class Network:
     """Whether the network stops posting after some errors, and also posts conversions of clicks that are not ours."""
 
     def prove(self, request: CallbackRequest, credentials: Mapping[str, str]) -> CallbackRequest:
-        """The request with the account's token in its URL, if it has one."""
+        """Return the request with the account's token in its URL, if it has one."""
         return with_parameter(request, TOKEN, credentials.get(TOKEN))
 
     @within_bounds

@@ -66,7 +66,7 @@ def to_sender(text: str) -> str:
 
 def is_unclear(person: str) -> bool:
     """Whether what `to_sender` returned for a person is a phone number after all: one without its country, or with an
-    extension. Channels' ids have letters, or only digits of which the first is no zero."""
+    extension. Channels' IDs have letters, or only digits, the first of which is not a zero."""
     if _stored(person):
         return False
     number = _extension.sub("", unicodedata.normalize("NFKC", person))

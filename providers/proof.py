@@ -103,13 +103,13 @@ def secrets_in_url(request: CallbackRequest) -> list[str]:
 
 
 def with_parameter(request: CallbackRequest, name: str, value: str | None) -> CallbackRequest:
-    """The request with one more parameter in its URL; without a value, as it is."""
+    """Return the request with another parameter in its URL; unchanged without a value."""
     added = f"&{name}={quote(value, safe='')}" if value else ""
     return replace(request, url=request.url + added, query=request.query + added)
 
 
 def with_url_secret(request: CallbackRequest, credentials: Mapping[str, str]) -> CallbackRequest:
-    """The request with the account's secret in its URL, if it has one: what `require_url_secret` asks for."""
+    """Return the request with the account's secret in its URL, if it has one, as `require_url_secret` expects."""
     return with_parameter(request, URL_SECRET, credentials.get(URL_SECRET))
 
 

@@ -1,10 +1,9 @@
-"""Twilio: status callbacks and inbound messages, one a request, as form fields; events of Event Streams, as JSON.
+"""Twilio: status callbacks and inbound messages, one per request, as form fields; events of Event Streams, as JSON.
 
 https://www.twilio.com/docs/messaging/guides/track-outbound-message-status
-https://www.twilio.com/docs/messaging/guides/webhook-request
-https://www.twilio.com/docs/events/event-types-overview
-What each status and error code means here stands in `data/twilio.json`. `I-Twilio-Idempotency-Token` marks an
-attempt and is not read: a callback that comes twice has the same message id and status, and changes nothing.
+https://www.twilio.com/docs/messaging/guides/webhook-request https://www.twilio.com/docs/events/event-types-overview
+`data/twilio.json` says what each status and error code means here. `I-Twilio-Idempotency-Token` marks an attempt and is
+not read: a callback that comes twice has the same message id and status, and changes nothing.
 """
 
 from __future__ import annotations
@@ -94,7 +93,7 @@ class Twilio:
             raise NotAuthentic("wrong_signature", "X-Twilio-Signature does not match")
 
     def prove(self, request: CallbackRequest, credentials: Mapping[str, str]) -> CallbackRequest:
-        """`X-Twilio-Signature` of a form, with `shared_key` where there is no `auth_token`."""
+        """Add the `X-Twilio-Signature` of a form, made with `auth_token` or else `shared_key`."""
         pairs = sorted(set(parse_qsl(request.body.decode(), keep_blank_values=True)))
         signed = request.url + "".join(name + value for name, value in pairs)
         shared = credentials.get("shared_key") if "auth_token" not in credentials else None

@@ -175,8 +175,8 @@ class ReadModel:
         await asyncio.to_thread(_tell, connection, self.freshness)
 
     def _tell_lost(self, connection: Connection, feed: Feed) -> None:
-        """Record how much retention deleted before it was read, together with the positions behind it, so that it
-        counts once."""
+        """Record how much retention deleted before it was read, together with the positions after it, so that it counts
+        once."""
         self.freshness = replace(self.freshness, lost=self.freshness.lost + sum(feed.lost.values()), told_at=now_ms())
         with connection.begin():
             move_positions(connection, feed.ids, {partition: feed.positions[partition] for partition in feed.lost})

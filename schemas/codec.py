@@ -135,7 +135,7 @@ class Codec:
 
 
 def _renamed(record_type: type[Record]) -> list[tuple[str, str]]:
-    """Return name in Avro and in the class of each field that has another one there."""
+    """Return the Avro name and the class name of each field where they differ."""
     return [(name.rstrip("_"), name) for name in record_type.__struct_fields__ if name.endswith("_")]
 
 

@@ -88,5 +88,5 @@ class HttpRegistry:
 
     @property
     def _shown(self) -> str:
-        """The URL without user, password, and token."""
+        """Return the URL without user, password, and token."""
         return masked_address(self._url)

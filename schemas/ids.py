@@ -44,7 +44,7 @@ def callback_event_id(source_id: str, event: str) -> str:
 
 
 def random_id(prefix: str = "evt_") -> str:
-    """Return a new id for something that enters from outside and has no source record yet."""
+    """Return a new ID for something that enters from outside and has no source record yet."""
     return prefix + base_32(secrets.token_bytes(17))
 
 

@@ -191,7 +191,7 @@ class Catalogue(Mapping[str, Topic]):
 
 @cache
 def default_catalogue() -> Catalogue:
-    """The catalogue without any setting of a deployment."""
+    """The catalog without any deployment settings."""
     return Catalogue()
 
 

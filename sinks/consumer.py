@@ -166,8 +166,8 @@ class SinkConsumer:
                 await self._hand_over(())
 
     async def _begun(self, found: Mapping[Any, list[FetchedRecord]]) -> Positions:
-        """Where this process begins in partitions of which nothing is settled: what comes from there on is to be done,
-        also after a crash before the first record.
+        """Return where this process begins in partitions without settled records: everything from there on must be
+        processed, even after a crash before the first record.
         """
         places: dict[Any, int] = {}
         with suppress(TimeoutError):
@@ -190,7 +190,7 @@ class SinkConsumer:
 async def _recent(
     consumer: Any, found: Mapping[Any, list[FetchedRecord]], oldest: int
 ) -> Mapping[Any, list[FetchedRecord]]:
-    """Records that were written since a time, in ms. A partition that begins before it is read on from there."""
+    """Return records written since a time, in ms. A partition that begins earlier is read from there on."""
     late = [partition for partition, records in found.items() if records[0].timestamp < oldest]
     if not late:
         return found

@@ -105,7 +105,7 @@ class Brakes:
 
 class Judging:
     """Judges removals in one partition by the brake of the first of these places (`account:list_number`); the contacts
-    may belong to any of them. `engaged` is called when it holds."""
+    may belong to any of them. `engaged` is set once it holds one."""
 
     def __init__(self, brakes: Brakes, batch: Batch, partition: int, places: list[bytes], setting: Brake) -> None:
         self.place = places[0].decode()

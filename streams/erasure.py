@@ -26,8 +26,8 @@ def erased(row: ContactRow | None, command: ContactCommand, pseudonym: str, at: 
     """Apply a command to erase to a contact's row. `at` (ms) is when Kafka got it.
 
     A removed or held contact remains as a removed one under its pseudonym, without message ids. An active one leaves
-    nothing, not even what an earlier erasure left. One without a row was erased before, or never existed. The order for
-    data outside of any list leaves its time, so that no older record brings the number back.
+    nothing, not even what an earlier erasure left. One without a row was erased before, or never existed. The command
+    for data outside of any list leaves its time, so that no older record brings the number back.
     """
     account, list_number = command.account, command.list_number
     if row is not None and row.held is not None:

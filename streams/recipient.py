@@ -223,7 +223,7 @@ class Recipient:
                 self._publish(contact, state, derived_id(order.event_id, contact), order.issued_at)
 
     def drop(self, order: ContactCommand) -> None:
-        """Remove what is recorded under an old spelling of the number, as written in the order."""
+        """Delete what is recorded under an old spelling of the number, as written in the command."""
         contact = f"{order.account}:{order.list_number}:{order.phone_number}".encode()
         self._contacts.put(self.origin.partition, contact, None)
         self._publisher.withdraw(self._batch, self.origin.partition, contact)

@@ -36,9 +36,8 @@ _edges = re.compile(r"[\"&=<>\r\n]").split
 
 
 def text_of(body: bytes, content_type: str | None) -> str | None:
-    """Return a body as text, however it is written; None for one that is no text, such as a compressed one.
-
-    A body that is neither UTF-8 nor in a charset that it declares is taken for Windows-1252.
+    """Return a body as text, however it is encoded; None if it is not text, such as a compressed one. A body that is
+    neither UTF-8 nor in its declared charset is read as Windows-1252.
     """
     codec = codec_of(body, content_type) or _codec_guessed(body)
     if not is_utf_16(codec) and _binary(body, 0, MAX_CHARACTERS):

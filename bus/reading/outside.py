@@ -36,7 +36,8 @@ async def outside_consumer(settings: BusSettings, topics: Iterable[str] = (), **
 
 
 async def value_at(settings: BusSettings, partition: TopicPartition, offset: int, **options: Any) -> bytes | None:
-    """The value of one record, or None where the log has it no longer, or not yet. `options` are aiokafka's.
+    """Return the value of one record, or None if the log no longer has it, or does not have it yet. `options` are
+    aiokafka's.
 
     Raises aiokafka.errors.KafkaError.
     """

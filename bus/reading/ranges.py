@@ -98,8 +98,8 @@ def _partitions(settings: BusSettings, topics: Iterable[str]) -> list[Partition]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Of a partition: the first offset that its log still has, the one after the last, and the first one written since
-    a time."""
+    """A partition's first offset still in the log, the offset after the last one, and the first one written since a
+    time."""
 
     begin: int
     end: int
@@ -113,9 +113,8 @@ async def open_to_end(
     since: int | None,
     begins_at: Callable[[Partition, Bounds], int],
 ) -> AsyncIterator[Range]:
-    """Read partitions, each from where `begins_at` says to where it ends now, for as long as the block lasts.
-
-    Bounds are for records written since a time (ms), else for all. Raises aiokafka.errors.KafkaError.
+    """Read partitions for the duration of the block, each from where `begins_at` says to where it ends now. Bounds are
+    for records written since a time (ms), or else for all. Raises aiokafka.errors.KafkaError.
     """
     tps = [aiokafka.TopicPartition(*partition) for partition in partitions]
     async with outside_consumer(settings, {tp.topic for tp in tps}) as consumer:

@@ -30,7 +30,7 @@ _POSITION_KEY = b"\x00position/%d"
 _VERSIONED_KEY = b"\x00versioned"
 _BATCH = 5_000
 _POLL_MS = 2_000
-"""For how long a poll waits. That a partition ends in offsets which hold no record is noticed after it."""
+"""How long a poll waits. Only after it is it known that a partition ends in offsets without records."""
 
 _PURGE_BATCH = 1_000
 

@@ -1,4 +1,4 @@
-"""One topic from a place to begin on, without a consumer group, so that nothing else notices."""
+"""Reads one topic from a starting point, without a consumer group, so that nothing else is affected."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from bus.reading.outside import TopicPartition, outside_consumer
 from bus.settings import BusSettings
 
 STALLED = 20.0
-"""Seconds without a record after which a topic that should give one counts as unreadable."""
+"""Seconds without a record after which a topic that has more counts as unreadable."""
 
 
 class Stalled(RuntimeError):
-    """Kafka gives no records, although there are more."""
+    """Kafka returns no records, although there are more."""
 
     def __init__(self) -> None:
         super().__init__(f"Kafka returned no records for {STALLED:g} s although more exist. Try again.")
@@ -28,7 +28,7 @@ class Stalled(RuntimeError):
 class Start:
     """Where to begin in each partition: an offset, or the first record not older than a time (milliseconds).
 
-    `offsets` are by partition; others begin at the beginning or at the end, and so do all where nothing is said.
+    `offsets` are by partition; all others begin at the beginning or at the end.
     """
 
     offset: int | None = None
@@ -42,7 +42,7 @@ END = Start(at_end=True)
 
 
 class Topic:
-    """One topic, read from a start on. Use `open_topic`."""
+    """One topic, read from a starting point. Use `open_topic`."""
 
     def __init__(
         self, consumer: Any, starts: dict[Any, int], ends: dict[Any, int], bounded: bool, topic_id: str = ""
@@ -56,9 +56,8 @@ class Topic:
         """Offsets between start and end when the topic was opened; compacted topics have fewer records."""
 
     async def poll(self, seconds: float, most: int | None = None) -> list[Any]:
-        """What has come, oldest first in each partition; waits that long for a first record.
-
-        Where the end was given, nothing behind it.
+        """Return new records, oldest first in each partition; waits up to this long for a first one. Returns nothing
+        beyond a given end.
         """
         batches = await self._consumer.getmany(timeout_ms=int(seconds * 1000), max_records=most)
         if self._bounded:
@@ -69,19 +68,19 @@ class Topic:
         return [record for records in batches.values() for record in records]
 
     async def positions(self) -> dict[int, int]:
-        """Offset that is read next, by partition."""
+        """Next offset to read, by partition."""
         found = {partition: await self._consumer.position(partition) for partition in self._ends}
         return {p.partition: min(at, self._ends[p]) if self._bounded else at for p, at in found.items()}
 
     async def is_behind(self) -> bool:
-        """Whether records are still to be read that were there when the topic was opened."""
+        """Whether records that existed when the topic was opened are still unread."""
         for partition, end in self._ends.items():
             if await self._consumer.position(partition) < end:
                 return True
         return False
 
     async def rest(self) -> AsyncIterator[Any]:
-        """Every record that was there when the topic was opened. Raises Stalled when Kafka gives no more."""
+        """Yield every record that existed when the topic was opened. Raises Stalled if Kafka returns no more."""
         moved = time.monotonic()
         while await self.is_behind():
             records = await self.poll(0.2)
@@ -93,8 +92,7 @@ class Topic:
                 raise Stalled
 
     async def value_at(self, partition: int, offset: int) -> bytes | None:
-        """Value of one record, or None where it is gone. What is read afterwards goes on behind it. Raises
-        Stalled."""
+        """Return the value of one record, or None if it is gone. Later reads continue after it. Raises Stalled."""
         found = next((tp for tp in self._ends if tp.partition == partition), None)
         if found is None or offset >= self._ends[found]:
             return None
@@ -120,9 +118,8 @@ async def open_topic(
     end: Start | None = None,
     positions: Mapping[int, int] | None = None,
 ) -> AsyncIterator[Topic]:
-    """Open the topic that is `chosen` of those there are; with a key, only the partition that holds it.
-
-    With an `end`, what lies behind it is not given. `positions`, by partition, win over the start. Raises
+    """Open the topic that `chosen` selects from the existing ones; with a key, only the partition that holds it.
+    Nothing beyond `end` is returned. `positions`, by partition, take precedence over the start. Raises
     BrokerUnavailable, and what `chosen` raises.
     """
     with Admin(settings) as admin:

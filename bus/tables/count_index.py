@@ -15,7 +15,7 @@ LabelsOf = Callable[[bytes, bytes], Sequence[bytes]]
 """Returns the labels of a row, given its key and value. Called twice per write."""
 
 _VERSION = b"3"
-"""Changes with the labels. A version counts a store again in which another one wrote, which has other labels."""
+"""Changes with the labels. A store written by another version has other labels, so it is counted again."""
 
 _MARKS = OWN_KEYS + b"count:"
 _MARK = _MARKS + _VERSION + b":"

@@ -223,7 +223,7 @@ class Worker(faust.App):  # type: ignore[misc]
         super()._crash(reason)
 
     async def on_stop(self) -> None:
-        """Finish work in progress, commit, then disconnect."""
+        """Finish work in progress, commit, and disconnect."""
         self.health.ready = False
         await self.watch.stop()
         await super().on_stop()

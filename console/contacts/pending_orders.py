@@ -20,7 +20,7 @@ from schemas.ids import recipient_key
 from schemas.records import ContactCommand
 
 REASONS: Mapping[int, str] = {0: "unknown_state", 1: "removal_pending", 2: "erasure_pending"}
-"""Why a contact is held, by its row. 0: it is unknown what was ordered."""
+"""Why a contact is held, by its row. 0: the command is unknown."""
 
 _KINDS: Mapping[str, int] = {"remove": 1, "erase": 2}
 _ROW = struct.Struct(">IQB")

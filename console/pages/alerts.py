@@ -49,7 +49,7 @@ Secrets = Annotated[dict[str, str | None], Depends(_secrets)]
 async def list_alerts(
     request: Request, wanted: Annotated[AlertsFilter, Query()], parts: TheParts, visitor: TheVisitor
 ) -> Response:
-    """What was told, and what is to be."""
+    """Alerts that were sent, and the settings."""
     return await _page(request, wanted, parts, visitor)
 
 

@@ -155,7 +155,7 @@ async def pause(request: Request, parts: TheParts, customer: TheCustomer) -> Res
 
 @router.post("/resume")
 async def resume(request: Request, parts: TheParts, customer: TheCustomer) -> Response:
-    """End a pause that was not ordered by an operator."""
+    """End a pause, unless an operator made it."""
     return await _changed(request, parts, customer, "resume", resumed_by_customer)
 
 

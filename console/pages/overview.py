@@ -1,4 +1,4 @@
-"""Overview: what needs attention, and how it goes."""
+"""Overview: what needs attention, and the latest figures."""
 
 from __future__ import annotations
 

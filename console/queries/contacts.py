@@ -53,7 +53,7 @@ _contact = maker(ListedContact)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What happened to a contact, or was ordered: `removed`, `restored`, `remove`, `restore`.
+    """A change of a contact (`removed`, `restored`), or a command (`remove`, `restore`).
 
     `evidence` quotes the reply or report that led to it, and `source` is the place of its raw callback.
     """

@@ -39,7 +39,7 @@ class Statistic:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A reason why messages did not arrive."""
+    """A reason why messages were not delivered."""
 
     status: str
     detail: str

@@ -9,11 +9,11 @@ from sqlalchemy import ColumnElement, Connection, select
 from database.tables import message_tags, messages
 
 FEW = 1_000
-"""Messages of a tag that is not common."""
+"""Maximum messages of a rare tag."""
 
 
 def each_has(tags: Mapping[str, str]) -> Iterator[ColumnElement[bool]]:
-    """Return conditions that are checked for each message that others have found."""
+    """Return conditions to check for each message that other conditions have found."""
     for name, value in tags.items():
         tag = message_tags.alias().c
         # A subquery for one value is never turned into a walk over all messages with that tag.
@@ -21,7 +21,7 @@ def each_has(tags: Mapping[str, str]) -> Iterator[ColumnElement[bool]]:
 
 
 def rare_first(connection: Connection, account: str, tags: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return names and values, those of few messages first: SQLite does not know, nor does PostgreSQL before it has
+    """Return names and values, rare ones first: SQLite cannot know which are rare, nor can PostgreSQL before it has
     analyzed the table."""
     found = list(tags.items())
     if len(found) > 1:

@@ -10,7 +10,7 @@ from sinks.webhooks.delivery import Delivery
 class ContactQueue:
     """Deliveries that wait for their turn; its length is their number.
 
-    Of each contact's deliveries, one at a time is ready or in progress, in the order they were added.
+    Of each contact's deliveries, one at a time is ready or in progress, in the order in which they were added.
     """
 
     def __init__(self) -> None:

@@ -38,9 +38,9 @@ PUTS_OFF = ("overflow", "rate_limited", "behind")
 
 
 class Lane:
-    """What one endpoint is offered: taken into its queue, held for a probe, or turned down.
+    """Takes the deliveries for one endpoint: queues them, holds them for a probe, or rejects them.
 
-    Of the deliveries of one contact one is under way at a time, in the order in which they were offered.
+    Of each contact's deliveries, one is in progress at a time, in the order in which they were offered.
     """
 
     def __init__(

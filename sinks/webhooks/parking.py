@@ -7,7 +7,7 @@ from typing import Literal
 DAY_MS = 86_400_000
 
 SEEN_FOR_MS = 2 * 3_600_000
-"""A parked webhook is seen again each time its delay ends; an endpoint of which none was seen for so long has none."""
+"""A parked webhook is seen again each time its delay ends. An endpoint without one seen for this long has none."""
 
 
 class Parking:

@@ -69,10 +69,10 @@ _PARKED_TOO_LONG = Outcome(error_class="parked_too_long")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookParts:
-    """What the process has for webhooks: its way to Kafka and to endpoints, and what it knows of itself.
+    """What the process provides for webhooks: its connections to Kafka and to endpoints, and facts about itself.
 
-    `share` is this process's share of all partitions of events, for rate limits, `lag` for how many seconds in all its
-    event loop stood still. `crash` ends the process.
+    `share` is this process's share of all event partitions, for rate limits; `lag` is for how many seconds in total its
+    event loop was stalled. `crash` ends the process.
     """
 
     codec: Codec

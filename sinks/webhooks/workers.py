@@ -55,16 +55,16 @@ class Workers:
 
     @property
     def seconds_each(self) -> float:
-        """Seconds for which a delivery occupies one of the requests that may be under way."""
+        """Seconds for which a delivery occupies one of the allowed requests."""
         return self._pace.seconds_each(self.latency, self.cap)
 
     @property
     def are_held_by_rate(self) -> bool:
-        """Whether it is the rate limit that holds them back, and not the endpoint's answers."""
+        """Whether the rate limit, and not the endpoint, holds them back."""
         return self._pace.limits(self.latency, self.cap)
 
     def start(self) -> None:
-        """Let one more work, if something is ready and fewer than `cap` do."""
+        """Start another worker if a delivery is ready and fewer than `cap` are working."""
         if self._queue.ready and self._running < self.cap:
             self._running += 1
             task = asyncio.get_running_loop().create_task(self._work())
@@ -76,21 +76,21 @@ class Workers:
         self._pace.configure(config)
 
     def wake(self) -> None:
-        """Look anew at what may go: limits have changed."""
+        """Check again what may be sent, because limits have changed."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
         self.start()
 
     def stop(self) -> None:
-        """Cancel everything that is under way."""
+        """Cancel everything in progress."""
         for task in self._tasks:
             task.cancel()
         if self._alarm is not None:
             self._alarm.cancel()
 
     async def _work(self) -> None:
-        """Make attempts until nothing is ready. A task of its own for each delivery would cost more."""
+        """Attempt deliveries until none is ready. A separate task for each delivery would cost more."""
         clock, pace, queue = self._clock, self._pace, self._queue
         try:
             while queue.ready:

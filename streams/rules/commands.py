@@ -35,8 +35,8 @@ def apply_command(
 ) -> ContactChange:
     """Apply an operator's command; `at` (ms) is when Kafka got it. Raises ValueError for an unknown command or reason.
 
-    Commands count in the order of their topic, whatever the clocks of their authors say. A repeated command has no effect.
-    A removal has the reason it names, as in an imported suppression list, or else `manual`. A dated removal counts from
+    Commands count in the order of their topic, whatever their authors' clocks say. A repeated command has no effect. A
+    removal has the reason it names, as in an imported suppression list, or else `manual`. A dated removal counts from
     its date; account-wide, it omits lists to which the number's holder has `consented` since. A restore that Kafka got
     before the newest removal happened is outdated.
     """
@@ -60,7 +60,7 @@ def apply_command(
 
 
 def is_new(row: ContactRow | None, command: ContactCommand) -> bool:
-    """Whether the row has not seen this order before."""
+    """Whether the row has not seen this command before."""
     return row is None or command.event_id not in row.orders
 
 

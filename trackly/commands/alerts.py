@@ -1,4 +1,4 @@
-"""`trackly alerts`: what accounts are alerted to, mutes, and whether the channels take it."""
+"""`trackly alerts`: what accounts are alerted to, mutes, and tests of the channels."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from schemas.records import ComparedItem, Record
 from trackly.commands.compare.comparison import Compared, Tally
 
 UNDER_WAY = 2_000
-"""Records sent before their acknowledgments are awaited."""
+"""Maximum records sent before their acknowledgments are awaited."""
 
 
 class Findings:

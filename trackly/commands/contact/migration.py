@@ -1,7 +1,7 @@
 """`trackly contacts migrate`: moves contacts from old spellings of their numbers to the canonical one.
 
-Removals are ordered under the canonical spelling first; once streams has carried them out, the old rows are deleted. So
-at no moment may a removed contact be texted.
+Contacts are first removed under the canonical spelling; once streams has done that, the old rows are deleted. So at no
+moment may a removed contact be texted.
 """
 
 from __future__ import annotations

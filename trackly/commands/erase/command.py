@@ -122,7 +122,8 @@ async def _lists(settings: BusSettings, codec: Codec, account: str) -> list[str]
 async def _order(
     settings: BusSettings, codec: Codec, account: str, number: str, lists: list[str]
 ) -> dict[Partition, int]:
-    """Send a command to erase for each list, and for data outside of lists; returns the offset after the last command, by partition."""
+    """Send a command to erase for each list, and for data outside of lists. Returns the offset after the last one, by
+    partition."""
     async with producing(settings) as producer:
         # Without the number, which must not live on in the log.
         await write_down(producer, settings, codec, "contact.erase", "", account, lists=lists, contacts=1)
@@ -134,8 +135,8 @@ async def _order(
 def _are_carried_out(admin: Admin, settings: BusSettings, orders: dict[Partition, int]) -> bool:
     """Whether streams carries out the commands in time.
 
-    Its offsets move once a record's results are durable: rows of contacts and messages, and the order forwarded to the
-    clicks.
+    Its offsets move once a record's results are durable: rows of contacts and messages, and the command forwarded to
+    the clicks.
     """
     deadline = time.monotonic() + WAIT
     links, commands = settings.catalogue["links"].name, settings.catalogue["commands"].name

@@ -64,7 +64,7 @@ class Parquet(Export):
         return len(rows)
 
     def checkpoint(self, last: bool) -> Remembered | None:
-        """Files are complete or not there: a position is saved when one is."""
+        """Save the position when a file is complete; incomplete files do not exist."""
         if not last and self._rows_in_file < ROWS_A_FILE:
             return None
         if self._many:
@@ -101,7 +101,7 @@ class Parquet(Export):
 
 
 def _type(kind: Any) -> Any:
-    """Arrow's type for one of Avro's."""
+    """Return the Arrow type for an Avro type."""
     if isinstance(kind, list):
         return _type(next(branch for branch in kind if branch != "null"))
     if is_time(kind):
