@@ -29,7 +29,7 @@ MEMORY = Path("/tmp/trackly-health.json")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReadinessAnswer:
     """The answer of `/readyz`. `progress` grows while the service works towards readiness, for example by restoring its
     tables from Kafka."""
 
@@ -37,18 +37,18 @@ class Answer:
     progress: float = 0.0
 
 
-def ask(port: int, timeout: float = 1.0) -> Answer:
+def ask(port: int, timeout: float = 1.0) -> ReadinessAnswer:
     """Ask a local service. One that does not answer is not ready."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=timeout) as answer:
-            return Answer(answer.status == 200)
+            return ReadinessAnswer(answer.status == 200)
     except urllib.error.HTTPError as error:
         try:
-            return Answer(False, float(json.loads(error.read())["progress"]))
+            return ReadinessAnswer(False, float(json.loads(error.read())["progress"]))
         except (OSError, ValueError, LookupError, TypeError):
-            return Answer(False)
+            return ReadinessAnswer(False)
     except (OSError, ValueError):
-        return Answer(False)
+        return ReadinessAnswer(False)
 
 
 class Patience:
@@ -59,7 +59,7 @@ class Patience:
         self._since: float | None = None
         self._progress = 0.0
 
-    def is_over(self, answer: Answer, now: float) -> bool:
+    def is_over(self, answer: ReadinessAnswer, now: float) -> bool:
         """Whether the service has been neither ready nor progressing for too long."""
         if answer.ready:
             self._since = None

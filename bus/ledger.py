@@ -18,7 +18,7 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
-class Verdict(Enum):
+class OffsetVerdict(Enum):
     """The verdict on a record that arrived."""
 
     ADMIT = "process it"
@@ -48,12 +48,12 @@ class Ledger:
         self.revoked = False
         self._settled: list[int] = []
 
-    def admit(self, offset: int) -> Verdict:
+    def admit(self, offset: int) -> OffsetVerdict:
         """Judge a record by its offset; if admitted, expect the next one."""
         if offset == self.expected:
             self.expected = offset + 1
-            return Verdict.ADMIT
-        return Verdict.DUPLICATE if offset < self.expected else Verdict.GAP
+            return OffsetVerdict.ADMIT
+        return OffsetVerdict.DUPLICATE if offset < self.expected else OffsetVerdict.GAP
 
     def settle(self, offset: int) -> None:
         """Mark this offset as settled: everything that follows from it is durable. Offsets may settle in any order."""

@@ -59,7 +59,7 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SetupStep:
     """One of the three steps of setting up a provider. `hint` says how to do it."""
 
     title: str
@@ -79,7 +79,7 @@ class Setup:
     methods: tuple[str, ...]
     url: str
     proofs: tuple[Proof, ...]
-    steps: tuple[Step, Step, Step]
+    steps: tuple[SetupStep, SetupStep, SetupStep]
     state: State
     seen: ProviderActivity
 
@@ -98,9 +98,13 @@ def setup_of(name: str, config: AccountConfig, public_url: str, seen: ProviderAc
     has_called = seen.last_taken_at is not None or seen.last_refused_at is not None
     state = state_of(seen, now)
     steps = (
-        Step("Enter credentials", _stands_behind_path(name) or _proves(name, config, proofs), _credentials_hint(name)),
-        Step("Paste the URL", has_called, f"Give this URL to {name}; this step is done once a callback has arrived."),
-        Step("Receive one callback", state in ("verified", "silent"), STATES[state]),
+        SetupStep(
+            "Enter credentials", _stands_behind_path(name) or _proves(name, config, proofs), _credentials_hint(name)
+        ),
+        SetupStep(
+            "Paste the URL", has_called, f"Give this URL to {name}; this step is done once a callback has arrived."
+        ),
+        SetupStep("Receive one callback", state in ("verified", "silent"), STATES[state]),
     )
     return Setup(
         name,

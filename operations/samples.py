@@ -63,7 +63,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SampleSource:
     """A provider's samples: where they are posted, how they are made from a marker, and how they are authenticated."""
 
     path: str
@@ -121,11 +121,11 @@ def _filled(value: Any, words: Mapping[str, Any]) -> Any:
     return value
 
 
-def _source(path: str, sender: Provider | Network) -> Source:
-    return Source(f"{path}/{sender.name}", partial(samples_of, sender.name), sender.prove)
+def _source(path: str, sender: Provider | Network) -> SampleSource:
+    return SampleSource(f"{path}/{sender.name}", partial(samples_of, sender.name), sender.prove)
 
 
-SOURCES: Mapping[str, Source] = {
+SOURCES: Mapping[str, SampleSource] = {
     **{name: _source("/api/webhook-feedbacks", provider) for name, provider in PROVIDERS.items()},
     **{name: _source("/api/postbacks", network) for name, network in NETWORKS.items()},
 }

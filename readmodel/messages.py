@@ -10,7 +10,7 @@ QUEUED = "queued"
 """Status of a message without any report."""
 
 
-class Report(Struct, frozen=True, gc=False):
+class DeliveryReport(Struct, frozen=True, gc=False):
     """A delivery report's effect on a message."""
 
     status: str
@@ -20,7 +20,7 @@ class Report(Struct, frozen=True, gc=False):
     final: bool
 
 
-_NO_REPORT = Report(QUEUED, "", "neutral", None, False)
+_NO_REPORT = DeliveryReport(QUEUED, "", "neutral", None, False)
 
 
 class MessageNews(Struct, frozen=True, gc=False, kw_only=True):
@@ -36,7 +36,7 @@ class MessageNews(Struct, frozen=True, gc=False, kw_only=True):
     part_count: int | None
     registered_at: int | None = None
     tags: str | None = None
-    report: Report | None = None
+    report: DeliveryReport | None = None
     at: int
 
 
@@ -79,7 +79,7 @@ def _first(news: MessageNews) -> Row:
     }
 
 
-def _reported(report: Report) -> Row:
+def _reported(report: DeliveryReport) -> Row:
     return {
         "status": report.status,
         "status_detail": report.status_detail,

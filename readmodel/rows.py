@@ -29,7 +29,7 @@ from database.tables import (
     replies,
 )
 from outbound.bodies import PublicEvent, body_of, contact_of, event_name
-from readmodel.messages import MessageNews, Report
+from readmodel.messages import DeliveryReport, MessageNews
 from readmodel.tags import tags_of
 from schemas.numbering import spellings
 from schemas.records import (
@@ -68,7 +68,7 @@ ITEM_CHARACTERS = 4_000
 """Characters kept of a rejected item; Kafka has all of it."""
 
 
-class Place(NamedTuple):
+class RecordPlace(NamedTuple):
     """A record's position on Kafka, its key, its time (ms), and the headers `source` and `version`.
 
     `tag_arguments` are the names of arguments of messages that serve as their tags.
@@ -146,7 +146,7 @@ class Latest(Struct, frozen=True, gc=False):
 Change = NewRow | IfKnown | Count | MessageNews | ContactNews | Answered | Erasure | Latest
 
 
-def _event(event: PublicEvent, place: Place) -> Iterable[Change]:
+def _event(event: PublicEvent, place: RecordPlace) -> Iterable[Change]:
     name, at = event_name(event), place.at(event.timestamp)
     row = {
         "event_id": event.event_id,
@@ -202,7 +202,7 @@ def _told(event: PublicEvent) -> tuple[str, str]:
 def _message_of_event(event: DeliveryEvent | SentEvent, at: int) -> MessageNews:
     report = part_count = None
     if isinstance(event, DeliveryEvent):
-        report = Report(event.status, event.status_detail, event.status_class, event.provider_code, event.final)
+        report = DeliveryReport(event.status, event.status_detail, event.status_class, event.provider_code, event.final)
     else:
         part_count = event.part_count
     return MessageNews(
@@ -218,7 +218,7 @@ def _message_of_event(event: DeliveryEvent | SentEvent, at: int) -> MessageNews:
     )
 
 
-def _message_sent(message: MessageSent, place: Place) -> Iterable[Change]:
+def _message_sent(message: MessageSent, place: RecordPlace) -> Iterable[Change]:
     yield MessageNews(
         account=message.account,
         provider=message.provider,
@@ -233,7 +233,7 @@ def _message_sent(message: MessageSent, place: Place) -> Iterable[Change]:
     )
 
 
-def _receipt(receipt: Receipt, place: Place) -> Iterable[Change]:
+def _receipt(receipt: Receipt, place: RecordPlace) -> Iterable[Change]:
     row = {
         "event_id": receipt.event_id,
         "account": receipt.account,
@@ -253,7 +253,7 @@ def _receipt(receipt: Receipt, place: Place) -> Iterable[Change]:
     yield NewRow(receipts, row, tuple(_receivers(receipt, place.at(receipt.received_at))))
 
 
-def _inbound(message: InboundMessage, place: Place) -> Iterable[Change]:
+def _inbound(message: InboundMessage, place: RecordPlace) -> Iterable[Change]:
     row = {
         "event_id": message.event_id,
         "account": message.account,
@@ -281,7 +281,7 @@ def _receivers(report: Receipt | InboundMessage, at: int) -> Iterable[Count]:
             yield Count(receivers, key, sums)
 
 
-def _contact(state: ContactState | None, place: Place) -> Iterable[Change]:
+def _contact(state: ContactState | None, place: RecordPlace) -> Iterable[Change]:
     if state is None:
         yield ContactNews((place.key or b"").decode("utf-8", "replace"), None, place.version)
         return
@@ -305,7 +305,7 @@ def _contact(state: ContactState | None, place: Place) -> Iterable[Change]:
     yield ContactNews(state.contact, row, state.version)
 
 
-def _command(command: ContactCommand, place: Place) -> Iterable[Change]:
+def _command(command: ContactCommand, place: RecordPlace) -> Iterable[Change]:
     if command.command == "erase":
         # Rows have numbers as received.
         yield from (Erasure(command.account, each) for each in spellings(command.phone_number))
@@ -326,7 +326,7 @@ def _command(command: ContactCommand, place: Place) -> Iterable[Change]:
     yield NewRow(contact_changes, row)
 
 
-def _attempt(attempt: WebhookAttempt, place: Place) -> Iterable[Change]:
+def _attempt(attempt: WebhookAttempt, place: RecordPlace) -> Iterable[Change]:
     account, _, endpoint = attempt.endpoint.partition("/")
     at = place.at(attempt.at)
     outcome = f"{attempt.status // 100}xx" if attempt.status is not None else attempt.error_class or ""
@@ -358,7 +358,7 @@ def _attempt(attempt: WebhookAttempt, place: Place) -> Iterable[Change]:
         yield Answered(account, attempt.event_id)
 
 
-def _dead(webhook: DeadWebhook, place: Place) -> Iterable[Change]:
+def _dead(webhook: DeadWebhook, place: RecordPlace) -> Iterable[Change]:
     account, _, endpoint = webhook.endpoint.partition("/")
     row = {
         "account": account,
@@ -381,7 +381,7 @@ def _dead(webhook: DeadWebhook, place: Place) -> Iterable[Change]:
     yield Answered(account, webhook.event_id)
 
 
-def _rejected(record: RejectedRecord, place: Place) -> Iterable[Change]:
+def _rejected(record: RejectedRecord, place: RecordPlace) -> Iterable[Change]:
     row = {
         "event_id": record.event_id,
         "account": record.account or "",
@@ -399,7 +399,7 @@ def _rejected(record: RejectedRecord, place: Place) -> Iterable[Change]:
     yield NewRow(rejected, row)
 
 
-def _alert_told(told: AlertTold, place: Place) -> Iterable[Change]:
+def _alert_told(told: AlertTold, place: RecordPlace) -> Iterable[Change]:
     row = {
         "event_id": told.event_id,
         "account": told.account,
@@ -414,7 +414,7 @@ def _alert_told(told: AlertTold, place: Place) -> Iterable[Change]:
     yield NewRow(alerts, row)
 
 
-def _audit(entry: AuditEntry, place: Place) -> Iterable[Change]:
+def _audit(entry: AuditEntry, place: RecordPlace) -> Iterable[Change]:
     row = {
         "event_id": entry.event_id,
         "account": entry.account,
@@ -429,7 +429,7 @@ def _audit(entry: AuditEntry, place: Place) -> Iterable[Change]:
     yield NewRow(audit, row)
 
 
-def _callbacks_seen(seen: CallbacksSeen, place: Place) -> Iterable[Change]:
+def _callbacks_seen(seen: CallbacksSeen, place: RecordPlace) -> Iterable[Change]:
     row = {
         "account": seen.account,
         "provider": seen.provider,
@@ -444,39 +444,39 @@ def _callbacks_seen(seen: CallbacksSeen, place: Place) -> Iterable[Change]:
     yield Latest(callbacks_seen, row)
 
 
-def _none(record: Any, place: Place) -> Iterable[Change]:
+def _none(record: Any, place: RecordPlace) -> Iterable[Change]:
     """Handle a record that is only evidence."""
     return ()
 
 
-class Rule(NamedTuple):
+class RecordRule(NamedTuple):
     """Which records a topic holds, and the meaning of one. `tombstones`: the rule gets None for a deleted key."""
 
     records: tuple[type, ...]
-    changes: Callable[[Any, Place], Iterable[Change]]
+    changes: Callable[[Any, RecordPlace], Iterable[Change]]
     tombstones: bool = False
 
 
-RULES: Mapping[str, Rule] = {
-    "messages": Rule((MessageSent,), _message_sent),
-    "receipts": Rule((Receipt,), _receipt),
-    "inbound": Rule((InboundMessage,), _inbound),
-    "delivery": Rule((DeliveryEvent,), _event),
-    "sent": Rule((SentEvent,), _event),
-    "reply": Rule((ReplyEvent,), _event),
-    "unsubscribe": Rule((UnsubscribeEvent,), _event),
-    "removed": Rule((RemovedEvent,), _event),
-    "restored": Rule((RestoredEvent,), _event),
-    "click": Rule((ClickEvent,), _event),
-    "conversion": Rule((ConversionEvent,), _event),
-    "contacts": Rule((ContactState,), _contact, tombstones=True),
-    "commands": Rule((ContactCommand,), _command),
-    "answers": Rule((ContactAnswers,), _none),
-    "webhooks_attempts": Rule((WebhookAttempt,), _attempt),
-    "webhooks_dead": Rule((DeadWebhook,), _dead),
-    "rejected": Rule((RejectedRecord,), _rejected),
-    "alerts_told": Rule((AlertTold,), _alert_told),
-    "audit": Rule((AuditEntry,), _audit),
-    "callbacks_seen": Rule((CallbacksSeen,), _callbacks_seen),
+RULES: Mapping[str, RecordRule] = {
+    "messages": RecordRule((MessageSent,), _message_sent),
+    "receipts": RecordRule((Receipt,), _receipt),
+    "inbound": RecordRule((InboundMessage,), _inbound),
+    "delivery": RecordRule((DeliveryEvent,), _event),
+    "sent": RecordRule((SentEvent,), _event),
+    "reply": RecordRule((ReplyEvent,), _event),
+    "unsubscribe": RecordRule((UnsubscribeEvent,), _event),
+    "removed": RecordRule((RemovedEvent,), _event),
+    "restored": RecordRule((RestoredEvent,), _event),
+    "click": RecordRule((ClickEvent,), _event),
+    "conversion": RecordRule((ConversionEvent,), _event),
+    "contacts": RecordRule((ContactState,), _contact, tombstones=True),
+    "commands": RecordRule((ContactCommand,), _command),
+    "answers": RecordRule((ContactAnswers,), _none),
+    "webhooks_attempts": RecordRule((WebhookAttempt,), _attempt),
+    "webhooks_dead": RecordRule((DeadWebhook,), _dead),
+    "rejected": RecordRule((RejectedRecord,), _rejected),
+    "alerts_told": RecordRule((AlertTold,), _alert_told),
+    "audit": RecordRule((AuditEntry,), _audit),
+    "callbacks_seen": RecordRule((CallbacksSeen,), _callbacks_seen),
 }
 """The topics to read, by the catalogue's short name."""

@@ -30,7 +30,7 @@ from database.writer_lock import AnotherWrites, writing
 from readmodel.evidence import answers_of, is_of_the_known_alone, row_of
 from readmodel.feed import Feed, Poll, StartOver
 from readmodel.retention import purge
-from readmodel.rows import RULES, Change, IfKnown, NewRow, Place
+from readmodel.rows import RULES, Change, IfKnown, NewRow, RecordPlace
 from readmodel.settings import ReadModelSettings
 from readmodel.writer import write
 from schemas.cloudevents import header
@@ -215,7 +215,7 @@ class ReadModel:
         key = self._topics[record.topic]
         rule = RULES[key]
         source = header(record.headers, "source")
-        place = Place(
+        place = RecordPlace(
             record.topic,
             record.partition,
             record.offset,
@@ -265,7 +265,7 @@ class ReadModel:
             return purge(connection, rows, hourly, proof, told, PURGE_ROWS)
 
 
-def _evidence(decoded: Any, record: Record, place: Place) -> Iterator[Change]:
+def _evidence(decoded: Any, record: Record, place: RecordPlace) -> Iterator[Change]:
     """Return the record itself, if it affects consent, and the answers given about each number."""
     if isinstance(decoded, ContactAnswers):
         told = answers_of(decoded, record.value, str(place), place.timestamp)

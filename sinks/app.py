@@ -25,7 +25,7 @@ from sinks.webhooks.delay_tiers import DelayTiers
 from sinks.webhooks.loop_lag import LoopLag
 from sinks.webhooks.metrics import export_delays, export_lanes, export_webhooks, rejected_of
 from sinks.webhooks.parked import ParkedTier
-from sinks.webhooks.pausing import Pauses, Rule
+from sinks.webhooks.pausing import PauseRule, Pauses
 from sinks.webhooks.retry import schedule_of
 from sinks.webhooks.sink import APART, EVENTS, TOPICS, WebhookParts, WebhookSink
 
@@ -166,7 +166,7 @@ class Sinks(Worker):
 
     def _pauses(self, settings: SinksSettings, clock: Clock) -> Pauses:
         return Pauses(
-            Rule(settings.pause_failures, settings.pause_seconds),
+            PauseRule(settings.pause_failures, settings.pause_seconds),
             self.accounts.view,
             clock,
             owns=self.owns,

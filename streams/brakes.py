@@ -21,7 +21,7 @@ from schemas.records import CONFIRM, ContactCommand, RemovalsHeld
 from streams import brake_row
 from streams.brake_row import BrakeRow, Decision, carried_out, decided
 from streams.row import STEP_MS, ContactRow, held_label, holder, ruled_label, size_label
-from streams.rules.brake import STEPS, Verdict, is_too_many, received_at
+from streams.rules.brake import STEPS, BrakeVerdict, is_too_many, received_at
 from streams.rules.outcome import COMMAND_PROVIDER, Cause, ContactChange, released, removed
 
 CARRIED_OUT_AT_ONCE = 2_000
@@ -116,21 +116,21 @@ class Judging:
         self._places = places
         self._setting = setting
 
-    def __call__(self, cause: Cause, reason: str) -> Verdict:
+    def __call__(self, cause: Cause, reason: str) -> BrakeVerdict:
         """Hold a removal that is one too many, and any other while there are undecided holds."""
         place, at = self._places[0], received_at(cause)
         row = self._brakes.row(self._batch, self._partition, place)
         if self._setting.is_off:
-            return Verdict(False, row.era)
+            return BrakeVerdict(False, row.era)
         if self._count(held_label(place, row.last)):
-            return Verdict(True, row.era, row.last)
+            return BrakeVerdict(True, row.era, row.last)
         contacts = max(self._count(size_label(each)) for each in self._places)
 
         def removed_in(step: int) -> int:
             return self._count(ruled_label(place, row.era, step))
 
         if not is_too_many(removed_in, contacts, at, self._setting, self._brakes.partitions):
-            return Verdict(False, row.era)
+            return BrakeVerdict(False, row.era)
         step = at // STEP_MS
         gone = sum(map(removed_in, range(step - STEPS + 1, step + 1)))
         account, _, list_number = self.place.partition(":")
@@ -144,7 +144,7 @@ class Judging:
             contacts=contacts + gone,
             timestamp=at,
         )
-        return Verdict(True, row.era, row.last)
+        return BrakeVerdict(True, row.era, row.last)
 
     def _count(self, label: bytes) -> int:
         return self._brakes.count(self._batch, self._partition, label)

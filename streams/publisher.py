@@ -20,7 +20,7 @@ from schemas.ids import contact_key, derived_id
 from schemas.records import ContactState
 from streams import row
 from streams.row import ContactRow
-from streams.rules.standing import Place, Rows, standing
+from streams.rules.standing import NumberRows, Subject, standing
 
 REACH_MS = 90_000
 """Milliseconds after a rebalance in which a predecessor's record may arrive: twice a producer's delivery time."""
@@ -58,8 +58,8 @@ class Publisher:
         account, list_number, number = contact.decode().split(":", 2)
         if not list_number and own is not None and not own.removed_at and own.known_as is None:
             return
-        place = Place(account, list_number, number)
-        state = standing(Rows(own, whole if list_number else None), place)
+        place = Subject(account, list_number, number)
+        state = standing(NumberRows(own, whole if list_number else None), place)
         if own is None and state.active:
             self.withdraw(batch, partition, contact)
             return

@@ -40,7 +40,7 @@ from streams.row import ContactRow
 from streams.rules import ContactChange, Event, count_message, remove_for_message, withdraw_message
 from streams.rules.outcome import Cause
 from streams.rules.receipts import MessageChange
-from streams.rules.standing import Place, Rows, says, standing, told
+from streams.rules.standing import NumberRows, Subject, says, standing, told
 
 EVENT_TOPICS = {
     SentEvent: "sent",
@@ -203,8 +203,8 @@ class Recipient:
             return
         whole = self.contact(None)
         own = self.contact(list_number) if list_number is not None else whole
-        place = Place(self.account, list_number, self.number)
-        self.send([standing(Rows(own, whole if list_number is not None else None), place, event_id)])
+        place = Subject(self.account, list_number, self.number)
+        self.send([standing(NumberRows(own, whole if list_number is not None else None), place, event_id)])
 
     def erase(self, order: ContactCommand, pseudonym: str) -> None:
         """Carry out a command to erase the number from a list: row and state are deleted; a removal remains."""
@@ -356,13 +356,13 @@ class Recipient:
         at = after.since if was_active != after.active else cause.at
         if list_number is not None:
             whole = self.contact(None)
-            place = Place(self.account, list_number, self.number)
-            return told(Rows(known, whole), Rows(after, whole), place, cause, at, last)
+            place = Subject(self.account, list_number, self.number)
+            return told(NumberRows(known, whole), NumberRows(after, whole), place, cause, at, last)
         events: list[Event | ContactState] = []
         for each in sorted(self.lists) or (None,):
             own = None if each is None else self.contact(each)
-            place = Place(self.account, each, self.number, is_whole=True)
-            events += told(Rows(own, known), Rows(own, after), place, cause, at, last)
+            place = Subject(self.account, each, self.number, is_whole=True)
+            events += told(NumberRows(own, known), NumberRows(own, after), place, cause, at, last)
         return [*events, after.state(self.account, WHOLE_ACCOUNT, self.number, last)]
 
     def _contact_key(self, list_number: str | None) -> bytes:

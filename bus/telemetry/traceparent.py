@@ -11,7 +11,7 @@ from typing import NamedTuple
 _FORM = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
-class Place(NamedTuple):
+class SpanReference(NamedTuple):
     """A reference to a span: two ids, and whether it is recorded."""
 
     trace_id: int
@@ -23,12 +23,12 @@ class Place(NamedTuple):
         return b"00-%032x-%016x-%02x" % self
 
 
-def place_of(traceparent: bytes | None) -> Place | None:
+def place_of(traceparent: bytes | None) -> SpanReference | None:
     """Parse a header; None if it is missing or invalid."""
     match = None if traceparent is None else _FORM.fullmatch(traceparent)
     if match is None:
         return None
-    place = Place(int(match[1], 16), int(match[2], 16), bool(int(match[3], 16) & 1))
+    place = SpanReference(int(match[1], 16), int(match[2], 16), bool(int(match[3], 16) & 1))
     return place if place.trace_id and place.span_id else None
 
 

@@ -24,7 +24,7 @@ from opentelemetry.trace import (
 )
 
 from bus.clock import now_ns
-from bus.telemetry.traceparent import Place, is_sampled, place_of
+from bus.telemetry.traceparent import SpanReference, is_sampled, place_of
 from bus.version import version
 
 SCOPE = "trackly"
@@ -35,7 +35,7 @@ MOST_LINKS = 128
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
 
-class Source(Protocol):
+class TakenRecord(Protocol):
     """A record taken by a stage (`bus.worker.inbox.Admitted`)."""
 
     @property
@@ -54,10 +54,10 @@ class Source(Protocol):
         """Return a copy with a span."""
 
 
-S = TypeVar("S", bound=Source)
+S = TypeVar("S", bound=TakenRecord)
 
 
-class Step:
+class TracedStep:
     """A step of an event's path, in progress."""
 
     __slots__ = ("_span", "traceparent")
@@ -65,7 +65,7 @@ class Step:
     def __init__(self, span: Span) -> None:
         self._span = span
         context = span.get_span_context()
-        self.traceparent = Place(context.trace_id, context.span_id, context.trace_flags.sampled).encode()
+        self.traceparent = SpanReference(context.trace_id, context.span_id, context.trace_flags.sampled).encode()
         """Traceparent that following steps refer to."""
 
     def note(self, **attributes: str | int | None) -> None:
@@ -93,12 +93,12 @@ class Work(Generic[S]):
     `sources` are the batch's records; recorded ones pass their span on to what follows from them.
     """
 
-    def __init__(self, batch: Step, sources: list[S], steps: dict[bytes, Step]) -> None:
+    def __init__(self, batch: TracedStep, sources: list[S], steps: dict[bytes, TracedStep]) -> None:
         self.sources = sources
         self._batch = batch
         self._steps = steps
 
-    def rejected(self, source: Source, reason: str) -> None:
+    def rejected(self, source: TakenRecord, reason: str) -> None:
         """Note that a record, or one of its items, was rejected."""
         if source.trace is not None:
             self._steps[source.trace].note(rejected=reason)
@@ -118,14 +118,16 @@ class Tracing:
         self._start: Callable[..., Span] = traces.get_tracer(SCOPE, version()).start_span
         self._start_root: Callable[..., Span] = batches.get_tracer(SCOPE, version()).start_span
 
-    def callback(self, method: str, route: str, provider: str, traceparent: bytes | None) -> Step:
+    def callback(self, method: str, route: str, provider: str, traceparent: bytes | None) -> TracedStep:
         """Start the span of a request to ingest. `route` is a template; the header is the incoming one."""
         attributes = {
             "http.request.method": method if method in _METHODS else "_OTHER",
             "http.route": route,
             "trackly.provider": provider,
         }
-        return Step(self._start("callback", _within(traceparent), SpanKind.SERVER, attributes, record_exception=False))
+        return TracedStep(
+            self._start("callback", _within(traceparent), SpanKind.SERVER, attributes, record_exception=False)
+        )
 
     def begin(self, stage: str, sources: Sequence[S]) -> Work[S] | None:
         """Start the spans of records that a stage has taken; None if none is recorded."""
@@ -137,7 +139,7 @@ class Tracing:
             f"{stage} batch", None, SpanKind.CONSUMER, _attributes(stage, len(sources)), _links(recorded), now
         )
         link = [Link(batch.get_span_context())]
-        steps: dict[bytes, Step] = {}
+        steps: dict[bytes, TracedStep] = {}
         traced = []
         for source in sources:
             trace = source.traceparent
@@ -148,15 +150,15 @@ class Tracing:
                     "messaging.destination.partition.id": str(record.partition),
                     "messaging.kafka.offset": record.offset,
                 }
-                step = Step(self._start(stage, _within(trace), SpanKind.CONSUMER, attributes, link, now))
+                step = TracedStep(self._start(stage, _within(trace), SpanKind.CONSUMER, attributes, link, now))
                 steps[step.traceparent] = step
                 source = source._replace(trace=step.traceparent)
             traced.append(source)
-        return Work(Step(batch), traced, steps)
+        return Work(TracedStep(batch), traced, steps)
 
     def attempt(
         self, endpoint: str, event: str, attempt: int, traceparent: bytes | None, parts: Sequence[bytes | None] = ()
-    ) -> Step | None:
+    ) -> TracedStep | None:
         """Start the span of a request to an endpoint; None if its event is not recorded.
 
         A request with several events is a trace of its own, linked to those of `parts`.
@@ -169,10 +171,10 @@ class Tracing:
         }
         if recorded := [each for each in parts if is_sampled(each)]:
             attributes["messaging.batch.message_count"] = len(parts)
-            return Step(self._start_root("attempt", None, SpanKind.CLIENT, attributes, _links(recorded)))
+            return TracedStep(self._start_root("attempt", None, SpanKind.CLIENT, attributes, _links(recorded)))
         if not is_sampled(traceparent):
             return None
-        return Step(self._start("attempt", _within(traceparent), SpanKind.CLIENT, attributes))
+        return TracedStep(self._start("attempt", _within(traceparent), SpanKind.CLIENT, attributes))
 
 
 def span_context(traceparent: bytes | None) -> SpanContext | None:

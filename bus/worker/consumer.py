@@ -28,7 +28,7 @@ from bus.errors import may_pass
 from bus.fetching import FollowingConsumer
 from bus.insisting import insist
 from bus.layout import Identity
-from bus.ledger import Ledger, TopicPartition, Verdict
+from bus.ledger import Ledger, OffsetVerdict, TopicPartition
 from bus.worker.inbox import Inbox
 from bus.worker.unassigned import read_by_nobody
 
@@ -312,7 +312,7 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
             ledger.expected += len(batch)
             admitted = batch
         else:
-            admitted = [record for record in batch if ledger.admit(record.offset) is Verdict.ADMIT]
+            admitted = [record for record in batch if ledger.admit(record.offset) is OffsetVerdict.ADMIT]
         if admitted:
             self._inboxes[tp.topic].put(ledger, admitted)
 

@@ -28,7 +28,7 @@ class Attention:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
+class AccountHealth:
     """The health of an account. `dead` and `rejected` (and those of them that may be opt-outs) are from the last day,
     `held` are contacts held by brakes; `now` is in ms.
 
@@ -46,7 +46,7 @@ class Health:
     now: int
 
 
-def attention(health: Health) -> list[Attention]:
+def attention(health: AccountHealth) -> list[Attention]:
     """Return what to look at, worst first."""
     active = {endpoint.id for endpoint in health.endpoints if endpoint.paused_at is None}
     found = [

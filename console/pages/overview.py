@@ -12,7 +12,7 @@ from starlette.responses import Response
 from bus.clock import now_ms
 from console.access.callers import TheParts
 from console.pages import charts
-from console.pages.attention import Attention, Health, attention
+from console.pages.attention import AccountHealth, Attention, attention
 from console.pages.charts import Chart
 from console.pages.shell import page
 from console.pages.visitor import TheVisitor
@@ -98,7 +98,7 @@ def _look(
     return Overview(
         tiles=tiles,
         attention=attention(
-            Health(
+            AccountHealth(
                 endpoints=endpoints,
                 webhooks=last_day,
                 dead=dead,

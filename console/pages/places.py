@@ -9,7 +9,7 @@ from console.principals import Role
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MenuEntry:
     """A page of an account. `path` follows `/accounts/{account}`."""
 
     path: str
@@ -19,33 +19,33 @@ class Place:
 
 
 PLACES = (
-    Place("", "Overview", "Now"),
-    Place("/trends", "Trends", "Now"),
-    Place("/deliveries", "Deliveries", "Messages"),
-    Place("/replies", "Replies", "Messages"),
-    Place("/contacts", "Contacts", "Messages"),
-    Place("/evidence", "Evidence", "Messages"),
-    Place("/held", "Held removals", "Problems"),
-    Place("/rejected", "Rejected payloads", "Problems"),
-    Place("/codes", "Codes", "Problems"),
-    Place("/dead-letters", "Dead letters", "Problems"),
-    Place("/attempts", "Attempts", "Problems"),
-    Place("/replays", "Replays", "Problems"),
-    Place("/webhooks", "Webhooks", "Settings"),
-    Place("/lists", "Lists", "Settings"),
-    Place("/receivers", "Receivers", "Settings"),
-    Place("/sending-hours", "Sending hours", "Settings"),
-    Place("/providers", "Providers", "Settings"),
-    Place("/alerts", "Alerts", "Settings"),
-    Place("/keys", "API keys", "Settings", Role.ADMIN),
-    Place("/users", "Users", "Settings", Role.ADMIN),
-    Place("/audit", "Audit", "Settings", Role.ADMIN),
+    MenuEntry("", "Overview", "Now"),
+    MenuEntry("/trends", "Trends", "Now"),
+    MenuEntry("/deliveries", "Deliveries", "Messages"),
+    MenuEntry("/replies", "Replies", "Messages"),
+    MenuEntry("/contacts", "Contacts", "Messages"),
+    MenuEntry("/evidence", "Evidence", "Messages"),
+    MenuEntry("/held", "Held removals", "Problems"),
+    MenuEntry("/rejected", "Rejected payloads", "Problems"),
+    MenuEntry("/codes", "Codes", "Problems"),
+    MenuEntry("/dead-letters", "Dead letters", "Problems"),
+    MenuEntry("/attempts", "Attempts", "Problems"),
+    MenuEntry("/replays", "Replays", "Problems"),
+    MenuEntry("/webhooks", "Webhooks", "Settings"),
+    MenuEntry("/lists", "Lists", "Settings"),
+    MenuEntry("/receivers", "Receivers", "Settings"),
+    MenuEntry("/sending-hours", "Sending hours", "Settings"),
+    MenuEntry("/providers", "Providers", "Settings"),
+    MenuEntry("/alerts", "Alerts", "Settings"),
+    MenuEntry("/keys", "API keys", "Settings", Role.ADMIN),
+    MenuEntry("/users", "Users", "Settings", Role.ADMIN),
+    MenuEntry("/audit", "Audit", "Settings", Role.ADMIN),
 )
 
 
-def menu(role: Role) -> Iterator[tuple[str, list[Place]]]:
+def menu(role: Role) -> Iterator[tuple[str, list[MenuEntry]]]:
     """Return the groups of the menu with their entries, for a role."""
-    groups: dict[str, list[Place]] = {}
+    groups: dict[str, list[MenuEntry]] = {}
     for place in PLACES:
         if role >= place.least:
             groups.setdefault(place.group, []).append(place)

@@ -8,7 +8,7 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from console.queries.filters import ListFilter, listed
-from console.queries.paging import Page, Source
+from console.queries.paging import Page, RowSource
 from console.queries.rows import At, maker
 from database.tables import alerts as table
 
@@ -41,4 +41,4 @@ _alert_of = maker(ToldAlert)
 
 def alerts(connection: Connection, account: str, wanted: AlertsFilter) -> Page[ToldAlert]:
     """Return a page of alerts. Raises BadCursor."""
-    return listed(connection, account, wanted, Source(table, "at", _alert_of))
+    return listed(connection, account, wanted, RowSource(table, "at", _alert_of))

@@ -8,7 +8,7 @@ from pydantic import Field
 from sqlalchemy import Connection, select
 
 from console.queries.filters import ListFilter, listed
-from console.queries.paging import Page, Source
+from console.queries.paging import Page, RowSource
 from console.queries.rows import TEXT, At, maker
 from database.tables import attempts, events
 
@@ -53,7 +53,7 @@ _attempt_of = maker(Attempt)
 
 def list_attempts(connection: Connection, account: str, wanted: AttemptsFilter) -> Page[Attempt]:
     """Return a page of attempts. Raises BadCursor."""
-    return listed(connection, account, wanted, Source(attempts, "at", _attempt_of))
+    return listed(connection, account, wanted, RowSource(attempts, "at", _attempt_of))
 
 
 def attempt(connection: Connection, account: str, number: int) -> Attempt | None:

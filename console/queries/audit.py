@@ -8,7 +8,7 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from console.queries.filters import ListFilter, listed
-from console.queries.paging import Page, Source
+from console.queries.paging import Page, RowSource
 from console.queries.rows import At, maker
 from database.tables import audit
 
@@ -39,4 +39,4 @@ _audited_of = maker(Audited)
 
 def audited(connection: Connection, account: str, wanted: AuditFilter) -> Page[Audited]:
     """Return a page of an account's log. Raises BadCursor."""
-    return listed(connection, account, wanted, Source(audit, "at", _audited_of))
+    return listed(connection, account, wanted, RowSource(audit, "at", _audited_of))

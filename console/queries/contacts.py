@@ -10,7 +10,7 @@ from pydantic import Field
 from sqlalchemy import Connection, Row, select
 
 from console.queries.filters import ListFilter, listed
-from console.queries.paging import Page, Source
+from console.queries.paging import Page, RowSource
 from console.queries.rows import PHONE, TEXT, At, maker
 from database.tables import contact_changes, contacts, messages, receipts, replies
 from schemas.ids import derived_id
@@ -81,7 +81,7 @@ NOTHING = Cause(None, None)
 
 def listed_contacts(connection: Connection, account: str, wanted: ContactsFilter) -> Page[ListedContact]:
     """Return a page of contacts, last changed first. Raises BadCursor."""
-    return listed(connection, account, wanted, Source(contacts, "since", _contact))
+    return listed(connection, account, wanted, RowSource(contacts, "since", _contact))
 
 
 def changes(connection: Connection, account: str, number: str) -> tuple[Change, ...]:

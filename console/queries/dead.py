@@ -8,7 +8,7 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from console.queries.filters import ListFilter, listed
-from console.queries.paging import Page, Source
+from console.queries.paging import Page, RowSource
 from console.queries.rows import At, maker
 from database.tables import dead_webhooks
 
@@ -41,4 +41,4 @@ _dead_letter_of = maker(DeadLetter)
 
 def dead_letters(connection: Connection, account: str, wanted: DeadLettersFilter) -> Page[DeadLetter]:
     """Return a page of dead letters. Raises BadCursor."""
-    return listed(connection, account, wanted, Source(dead_webhooks, "died_at", _dead_letter_of))
+    return listed(connection, account, wanted, RowSource(dead_webhooks, "died_at", _dead_letter_of))

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from console.errors import validation_failed
 from console.queries.filters import ListFilter
-from console.queries.paging import Page, Source, newest
+from console.queries.paging import Page, RowSource, newest
 from console.queries.rows import PHONE, At, Tags, maker
 from console.queries.tags import each_has, rare_first
 from database.bulk import INDEXED_CHARACTERS
@@ -112,4 +112,4 @@ def deliveries(
         if by is None:
             by = tag.updated_at, tag.message
             where += wanted.times(tag.updated_at)
-    return newest(connection, Source(messages, "updated_at", delivery_of, few, by), where, wanted.ask(account))
+    return newest(connection, RowSource(messages, "updated_at", delivery_of, few, by), where, wanted.ask(account))

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Table
 
 from bus.clock import now_ms
 from console.errors import validation_failed
-from console.queries.paging import DEFAULT_LIMIT, MAX_LIMIT, Ask, Page, Source, newest
+from console.queries.paging import DEFAULT_LIMIT, MAX_LIMIT, Ask, Page, RowSource, newest
 from providers.numbers import NotANumber, to_number
 from schemas.numbering import spellings, user_id_of
 from schemas.topics import parse_duration
@@ -116,7 +116,7 @@ def searched(number: str) -> tuple[str, ...]:
         return (number,)
 
 
-def listed(connection: Connection, account: str, wanted: ListFilter, source: Source[T]) -> Page[T]:
+def listed(connection: Connection, account: str, wanted: ListFilter, source: RowSource[T]) -> Page[T]:
     """Return the requested page of an account's items. Raises BadCursor."""
     where = wanted.conditions(source.table, source.time, account)
     return newest(connection, source, where, wanted.ask(account))

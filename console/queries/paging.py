@@ -45,7 +45,7 @@ class Page(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Source(Generic[T]):
+class RowSource(Generic[T]):
     """Where the items of a list come from. `time` names the table's time column; `make` builds an item from a row.
 
     `few`: the conditions match a handful of rows, found by an index without the time. `by`: columns of another table
@@ -59,7 +59,7 @@ class Source(Generic[T]):
     by: tuple[ColumnElement[int], ColumnElement[int]] | None = None
 
 
-def newest(connection: Connection, source: Source[T], where: Iterable[ColumnElement[bool]], ask: Ask) -> Page[T]:
+def newest(connection: Connection, source: RowSource[T], where: Iterable[ColumnElement[bool]], ask: Ask) -> Page[T]:
     """Return one page of the items that meet the conditions. Raises BadCursor."""
     table, time = source.table, source.time
     at, number = source.by or (table.c[time], table.c.id)
@@ -78,7 +78,7 @@ def newest(connection: Connection, source: Source[T], where: Iterable[ColumnElem
 
 
 def marked_first(
-    connection: Connection, source: Source[T], mark: str, where: Iterable[ColumnElement[bool]], ask: Ask
+    connection: Connection, source: RowSource[T], mark: str, where: Iterable[ColumnElement[bool]], ask: Ask
 ) -> Page[T]:
     """Return one page of a list that begins with the rows whose column `mark` is true. Raises BadCursor.
 

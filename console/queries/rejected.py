@@ -8,7 +8,7 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from console.queries.filters import ListFilter
-from console.queries.paging import Page, Source, marked_first
+from console.queries.paging import Page, RowSource, marked_first
 from console.queries.rows import TEXT, At, maker
 from database.tables import rejected
 
@@ -50,4 +50,4 @@ def list_rejected(connection: Connection, account: str, wanted: RejectedFilter) 
     Raises BadCursor.
     """
     where, ask = wanted.conditions(rejected, "rejected_at", account), wanted.ask(account)
-    return marked_first(connection, Source(rejected, "rejected_at", _rejected_of), "may_opt_out", where, ask)
+    return marked_first(connection, RowSource(rejected, "rejected_at", _rejected_of), "may_opt_out", where, ask)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, select
 
 from console.queries.contacts import removals_by
 from console.queries.filters import ListFilter, listed
-from console.queries.paging import Page, Source
+from console.queries.paging import Page, RowSource
 from console.queries.rows import PHONE, TEXT, At, maker
 from database.tables import contact_changes
 from database.tables import replies as table
@@ -51,7 +51,7 @@ _of_row = maker(Reply)
 
 def replies(connection: Connection, account: str, wanted: RepliesFilter) -> Page[Reply]:
     """Return a page of replies. Raises BadCursor."""
-    page = listed(connection, account, wanted, Source(table, "received_at", _reply))
+    page = listed(connection, account, wanted, RowSource(table, "received_at", _reply))
     removals = _removals(connection, account, page.rows)
     return Page(tuple(_judged(reply, removals) for reply in page.rows), page.next_cursor)
 

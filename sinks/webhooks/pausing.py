@@ -55,7 +55,7 @@ class FailureRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class PauseRule:
     """The number of consecutive failures, and the seconds they must last, to pause an endpoint."""
 
     failures: int
@@ -71,7 +71,7 @@ class Pauses:
 
     def __init__(
         self,
-        rule: Rule,
+        rule: PauseRule,
         accounts: Accounts,
         clock: Clock,
         *,

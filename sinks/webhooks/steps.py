@@ -9,10 +9,10 @@ from sinks.webhooks.delivery import Delivery
 from sinks.webhooks.fanout import CALLBACKS, is_callback_lane
 
 if TYPE_CHECKING:
-    from bus.telemetry.tracing import Step, Tracing
+    from bus.telemetry.tracing import TracedStep, Tracing
 
 
-def begun(tracing: Tracing, delivery: Delivery) -> Step | None:
+def begun(tracing: Tracing, delivery: Delivery) -> TracedStep | None:
     """Start the span of an attempt. Hosts chosen by senders are not included."""
     endpoint = delivery.endpoint
     if is_callback_lane(endpoint):
@@ -21,7 +21,7 @@ def begun(tracing: Tracing, delivery: Delivery) -> Step | None:
     return tracing.attempt(endpoint, delivery.event, delivery.attempt, delivery.traceparent, parts)
 
 
-def ended(step: Step, outcome: Outcome | None) -> None:
+def ended(step: TracedStep, outcome: Outcome | None) -> None:
     """End the span; None: the attempt was canceled."""
     if outcome is None:
         step.end("cancelled")

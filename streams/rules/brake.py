@@ -19,7 +19,7 @@ STEPS = 3_600_000 // STEP_MS + 1
 """Number of consecutive steps that cover any hour."""
 
 
-class Verdict(NamedTuple):
+class BrakeVerdict(NamedTuple):
     """Whether a removal is held. `era` is the period it counts for, `after` the last decision made before it."""
 
     holds: bool
@@ -32,7 +32,7 @@ class Judge(Protocol):
 
     place: str
 
-    def __call__(self, cause: Cause, reason: str) -> Verdict:
+    def __call__(self, cause: Cause, reason: str) -> BrakeVerdict:
         """Judge a removal by its cause and reason. Called once for each contact that would be removed."""
 
 
@@ -46,9 +46,9 @@ class NoBrake:
 
     place = ""
 
-    def __call__(self, cause: Cause, reason: str) -> Verdict:
+    def __call__(self, cause: Cause, reason: str) -> BrakeVerdict:
         """Let it through."""
-        return Verdict(False)
+        return BrakeVerdict(False)
 
 
 NO_BRAKE = NoBrake()

@@ -13,14 +13,14 @@ from streams.row import ContactRow
 from streams.rules.outcome import COMMAND_PROVIDER, OPT_OUT, Cause, Event
 
 
-class Rows(NamedTuple):
+class NumberRows(NamedTuple):
     """A number's rows on one list and account-wide."""
 
     own: ContactRow | None
     whole: ContactRow | None
 
 
-class Place(NamedTuple):
+class Subject(NamedTuple):
     """The subject of the rows. `list_number` is None in an account without lists.
 
     `is_whole`: the account-wide row changed, which produces an event for each list.
@@ -40,7 +40,7 @@ def says(row: ContactRow | None) -> tuple[object, ...]:
     return row.active, row.failures, row.reason, row.opted_out, row.except_lists, hold
 
 
-def standing(rows: Rows, place: Place, event_id: str = "") -> ContactState:
+def standing(rows: NumberRows, place: Subject, event_id: str = "") -> ContactState:
     """Return a contact's effective state. `event_id` is that of its cause."""
     listed = place.list_number or ""
     own, whole = (
@@ -51,7 +51,9 @@ def standing(rows: Rows, place: Place, event_id: str = "") -> ContactState:
     return held(recorded, whole)
 
 
-def told(before: Rows, after: Rows, place: Place, cause: Cause, at: int, last: str) -> list[Event | ContactState]:
+def told(
+    before: NumberRows, after: NumberRows, place: Subject, cause: Cause, at: int, last: str
+) -> list[Event | ContactState]:
     """Return the events of a change, in order, the new state last. `at` is when it happened (ms), `last` the id of the
     previous event."""
     old, new = standing(before, place), standing(after, place, last)
@@ -76,19 +78,19 @@ def _is_removed(state: ContactState) -> bool:
     return not state.active and not state.held
 
 
-def _has_opted_out(rows: Rows, place: Place) -> bool:
+def _has_opted_out(rows: NumberRows, place: Subject) -> bool:
     """Whether the contact itself opted out of the list, by whatever reason it is out."""
     own, whole = rows
     is_held = whole is not None and not whole.active and (place.list_number or "") not in whole.except_lists
     return (own is not None and own.opted_out) or (is_held and whole is not None and whole.opted_out)
 
 
-def _event_id(event: str, place: Place, cause: Cause) -> str:
+def _event_id(event: str, place: Subject, cause: Cause) -> str:
     # An account-wide change produces an event for each list.
     return derived_id(cause.event_id, event, *((place.list_number,) if place.is_whole and place.list_number else ()))
 
 
-def _unsubscribe_event(reason: str | None, place: Place, cause: Cause, at: int) -> UnsubscribeEvent:
+def _unsubscribe_event(reason: str | None, place: Subject, cause: Cause, at: int) -> UnsubscribeEvent:
     return UnsubscribeEvent(
         event_id=_event_id("unsubscribe", place, cause),
         account=place.account,
@@ -106,7 +108,7 @@ def _unsubscribe_event(reason: str | None, place: Place, cause: Cause, at: int) 
     )
 
 
-def _removed_event(reason: str | None, place: Place, cause: Cause, at: int) -> RemovedEvent:
+def _removed_event(reason: str | None, place: Subject, cause: Cause, at: int) -> RemovedEvent:
     return RemovedEvent(
         event_id=_event_id("removed", place, cause),
         account=place.account,
@@ -120,7 +122,7 @@ def _removed_event(reason: str | None, place: Place, cause: Cause, at: int) -> R
     )
 
 
-def _restored_event(place: Place, cause: Cause, at: int) -> RestoredEvent:
+def _restored_event(place: Subject, cause: Cause, at: int) -> RestoredEvent:
     return RestoredEvent(
         event_id=_event_id("restored", place, cause),
         account=place.account,

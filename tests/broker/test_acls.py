@@ -21,7 +21,7 @@ from schemas.records import AccountConfig, DeliveryEvent, EndpointConfig, ListCo
 from tests.cluster import Cluster
 from tests.patience import PATIENCE
 from tests.secured_broker import PASSWORD, SecuredKafka, token_issuer
-from trackly.commands.topics.acls import SERVICES, Rule, rules
+from trackly.commands.topics.acls import SERVICES, AccessRule, rules
 from trackly.commands.up.supervisor import Service
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -53,7 +53,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
         yield kafka
 
 
-def as_acl(rule: Rule) -> list[ACL]:
+def as_acl(rule: AccessRule) -> list[ACL]:
     kind = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP}[rule.resource]
     pattern = ACLResourcePatternType.PREFIXED if rule.is_prefix else ACLResourcePatternType.LITERAL
     return [

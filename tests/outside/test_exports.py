@@ -20,7 +20,7 @@ from tests.outside.readers.clients import POLARS, NotInstalled, installed
 from tests.outside.readers.records import AT, COLUMNS, Given, given, seen
 from tests.patience import PATIENCE
 from trackly.commands.tap.export import PLACE
-from trackly.commands.tap.history import Rows
+from trackly.commands.tap.history import FieldRows
 from trackly.commands.tap.parquet import Parquet
 
 ROWS = Path(__file__).parent / "polars" / "rows.py"
@@ -38,7 +38,7 @@ def exports(records: list[Given], tmp_path_factory: pytest.TempPathFactory) -> l
     paths = []
     for topic in dict.fromkeys(record.topic for record in records):
         own = [record for record in records if record.topic == topic]
-        export = Parquet(folder / f"{topic}.parquet", None, Rows(FolderRegistry(), own[0].record, []))
+        export = Parquet(folder / f"{topic}.parquet", None, FieldRows(FolderRegistry(), own[0].record, []))
         export.take([_on_kafka(record, codec) for record in own])
         paths += export.close()
     return paths

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from bus.alive import Answer, Patience, ask, children_of_init, main, memory_of_this_start, probe
+from bus.alive import Patience, ReadinessAnswer, ask, children_of_init, main, memory_of_this_start, probe
 from bus.health import Health
 
-READY, NOT_READY = Answer(True), Answer(False)
+READY, NOT_READY = ReadinessAnswer(True), ReadinessAnswer(False)
 
 
 @contextmanager
@@ -47,14 +47,28 @@ def service(status: int, body: bytes) -> Iterator[int]:
         ([(0, NOT_READY), (179, NOT_READY)], False),
         ([(0, NOT_READY), (100, NOT_READY), (180, NOT_READY)], True),
         ([(0, NOT_READY), (100, READY), (180, NOT_READY), (359, NOT_READY)], False),
-        ([(0, Answer(False, 1.0)), (100, Answer(False, 2.0)), (279, Answer(False, 2.0))], False),
-        ([(0, Answer(False, 1.0)), (100, Answer(False, 2.0)), (280, Answer(False, 2.0))], True),
+        (
+            [(0, ReadinessAnswer(False, 1.0)), (100, ReadinessAnswer(False, 2.0)), (279, ReadinessAnswer(False, 2.0))],
+            False,
+        ),
+        (
+            [(0, ReadinessAnswer(False, 1.0)), (100, ReadinessAnswer(False, 2.0)), (280, ReadinessAnswer(False, 2.0))],
+            True,
+        ),
         # What it has read before it stopped answering is not progress.
-        ([(0, Answer(False, 7.0)), (100, NOT_READY), (170, Answer(False, 7.0)), (180, Answer(False, 7.0))], True),
+        (
+            [
+                (0, ReadinessAnswer(False, 7.0)),
+                (100, NOT_READY),
+                (170, ReadinessAnswer(False, 7.0)),
+                (180, ReadinessAnswer(False, 7.0)),
+            ],
+            True,
+        ),
     ],
 )
 def test_a_service_is_dead_when_it_was_neither_ready_nor_moving_for_three_minutes(
-    answers: list[tuple[int, Answer]], dead: bool, tmp_path: Path
+    answers: list[tuple[int, ReadinessAnswer]], dead: bool, tmp_path: Path
 ) -> None:
     memory = tmp_path / "memory"
     patience = Patience()
@@ -78,7 +92,7 @@ def test_what_readyz_says_is_understood() -> None:
     health.progress.append(lambda: 5.0)
     status, body = health.readiness()
     with service(status, body) as port:
-        assert ask(port) == Answer(False, 5.0)
+        assert ask(port) == ReadinessAnswer(False, 5.0)
     health.ready = True
     status, body = health.readiness()
     with service(status, body) as port:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.ledger import Ledger, TopicPartition, Verdict
+from bus.ledger import Ledger, OffsetVerdict, TopicPartition
 
 TP = TopicPartition("t", 0)
 
@@ -18,22 +18,22 @@ def ledger(start: int = 10) -> Ledger:
 @pytest.mark.parametrize(
     ("offset", "verdict"),
     [
-        (10, Verdict.ADMIT),
-        (9, Verdict.DUPLICATE),
-        (0, Verdict.DUPLICATE),
-        (11, Verdict.GAP),
-        (500, Verdict.GAP),
+        (10, OffsetVerdict.ADMIT),
+        (9, OffsetVerdict.DUPLICATE),
+        (0, OffsetVerdict.DUPLICATE),
+        (11, OffsetVerdict.GAP),
+        (500, OffsetVerdict.GAP),
     ],
 )
-def test_only_the_expected_offset_is_admitted(offset: int, verdict: Verdict) -> None:
+def test_only_the_expected_offset_is_admitted(offset: int, verdict: OffsetVerdict) -> None:
     assert ledger().admit(offset) is verdict
 
 
 def test_an_admitted_offset_makes_the_next_one_expected() -> None:
     book = ledger()
     book.admit(10)
-    assert book.admit(10) is Verdict.DUPLICATE
-    assert book.admit(11) is Verdict.ADMIT
+    assert book.admit(10) is OffsetVerdict.DUPLICATE
+    assert book.admit(11) is OffsetVerdict.ADMIT
 
 
 def test_a_gap_changes_nothing() -> None:
@@ -100,5 +100,5 @@ def test_whatever_the_order_of_settling_durable_is_the_settled_prefix(order: lis
 @given(st.lists(st.integers(0, 60), max_size=200))
 def test_whatever_arrives_every_admitted_offset_is_admitted_once_and_in_order(offsets: list[int]) -> None:
     book = ledger(5)
-    admitted = [offset for offset in offsets if book.admit(offset) is Verdict.ADMIT]
+    admitted = [offset for offset in offsets if book.admit(offset) is OffsetVerdict.ADMIT]
     assert admitted == list(range(5, 5 + len(admitted)))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bus.clock import now_ms
-from console.pages.attention import Health, attention
+from console.pages.attention import AccountHealth, attention
 from console.principals import Role
 from console.queries.statistics import HOUR, MANY, MINUTE, Webhooks
 from database.tables import freshness, hourly_attempts, hourly_events, minutely_events
@@ -75,7 +75,7 @@ def api() -> Api:
     ],
 )
 def test_a_symptom_is_told_with_the_place_of_its_next_step(changes: dict[str, Any], symptom: str, path: str) -> None:
-    (found,) = attention(Health(**QUIET | changes))
+    (found,) = attention(AccountHealth(**QUIET | changes))
     assert found.symptom.startswith(symptom)
     assert found.path == path
 
@@ -92,7 +92,7 @@ def test_a_symptom_is_told_with_the_place_of_its_next_step(changes: dict[str, An
     ],
 )
 def test_what_is_well_is_not_told(changes: dict[str, Any]) -> None:
-    assert attention(Health(**QUIET | changes)) == []
+    assert attention(AccountHealth(**QUIET | changes)) == []
 
 
 async def test_the_overview_counts_and_says_why_messages_fail(api: Api) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 import providers.meanings
 from operations import samples
-from operations.samples import Occasion, Source, samples_of
+from operations.samples import Occasion, SampleSource, samples_of
 from providers import PROVIDERS
 from providers.base import CallbackRequest, Malformed, NotAuthentic, Provider
 from schemas.records import InboundMessage, Receipt
@@ -65,7 +65,7 @@ def test_the_provider_that_the_guide_adds_is_one(monkeypatch: pytest.MonkeyPatch
     cases = dict(vars(contract_cases))
     exec(case, cases)
     provider: Provider = pigeon["PROVIDER"]
-    source = Source("/api/x", partial(samples_of, "pigeon"), provider.prove)
+    source = SampleSource("/api/x", partial(samples_of, "pigeon"), provider.prove)
     occasion = Occasion("+12025550199", "+18005551234", "1", datetime(2026, 3, 1, tzinfo=UTC))
 
     kinds = []

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, create_engine
 
 from console.queries.providers import seen_of
 from database.tables import METADATA
-from readmodel.rows import RULES, Place
+from readmodel.rows import RULES, RecordPlace
 from readmodel.writer import write
 from schemas.records import CallbacksSeen
 from schemas.samples import sample
@@ -30,7 +30,7 @@ def record(instance: str, taken: int, **changes: object) -> CallbacksSeen:
 
 
 def put(engine: Engine, *records: CallbacksSeen) -> None:
-    place = Place("sms.ingest.seen", 0, 0, NOW)
+    place = RecordPlace("sms.ingest.seen", 0, 0, NOW)
     with engine.begin() as connection:
         write(connection, [change for each in records for change in RULES["callbacks_seen"].changes(each, place)])
 

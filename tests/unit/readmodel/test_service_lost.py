@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from bus.memory import CATALOGUE, CODEC, MemoryKafka
-from console.pages.attention import Health, attention
+from console.pages.attention import AccountHealth, attention
 from database.read_state import Freshness, empty, freshness_of
 from readmodel import feed
 from readmodel.service import ReadModel
@@ -70,6 +70,6 @@ async def test_what_retention_took_is_counted_once_and_told_until_it_is_made_ane
 
 
 def test_the_overview_says_so() -> None:
-    [found] = attention(Health(endpoints=(), webhooks=(), dead=0, rejected=0, behind_seconds=1.0, lost=7, now=0))
+    [found] = attention(AccountHealth(endpoints=(), webhooks=(), dead=0, rejected=0, behind_seconds=1.0, lost=7, now=0))
     assert "lack 7 records" in found.symptom
     assert "rebuild" in found.step

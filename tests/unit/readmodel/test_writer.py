@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from sqlalchemy import Engine, Table, event, select
 
 from database import tables
-from readmodel.messages import MessageNews, Report, merged
+from readmodel.messages import DeliveryReport, MessageNews, merged
 from readmodel.retention import purge
-from readmodel.rows import HOUR, RULES, Place
+from readmodel.rows import HOUR, RULES, RecordPlace
 from readmodel.writer import write
 from schemas.ids import callback_event_id, derived_id, sent_event_id
 from schemas.records import ContactState, MessageSent, Record, SentEvent
@@ -27,10 +27,10 @@ _offsets = count()
 
 def take(engine: Engine, *found: Record, at: int = NOW) -> None:
     """Write records in one transaction, each from its own position."""
-    take_at(engine, *((record, Place(TOPIC_OF[type(record)], 0, next(_offsets), at)) for record in found))
+    take_at(engine, *((record, RecordPlace(TOPIC_OF[type(record)], 0, next(_offsets), at)) for record in found))
 
 
-def take_at(engine: Engine, *found: tuple[Record | None, Place]) -> None:
+def take_at(engine: Engine, *found: tuple[Record | None, RecordPlace]) -> None:
     changes = [change for record, place in found for change in RULES[place.topic].changes(record, place)]
     with engine.begin() as connection:
         write(connection, changes)
@@ -44,7 +44,7 @@ def rows(engine: Engine, table: Table, *names: str) -> list[Any]:
 
 
 def test_an_event_is_a_row_with_its_webhook_and_place(database: Engine) -> None:
-    take_at(database, (records.delivery(1, NOW), Place("delivery", 3, 14, NOW)))
+    take_at(database, (records.delivery(1, NOW), RecordPlace("delivery", 3, 14, NOW)))
     assert rows(database, tables.events, "event", "message_id", "number", "place", "at") == [
         ("delivery", "m-1", records.number_of(1), "delivery/3/14", NOW)
     ]
@@ -140,7 +140,9 @@ def test_registration_and_reports_make_the_same_row_in_any_order(database: Engin
 
 
 def test_news_that_say_nothing_take_nothing_away() -> None:
-    known = merged(None, news(report=Report("delivered", "D", "delivered", "1", True), part_count=3, number="+1"))
+    known = merged(
+        None, news(report=DeliveryReport("delivered", "D", "delivered", "1", True), part_count=3, number="+1")
+    )
     assert merged(known, news()) == known | {"message_id": "m"}
 
 
@@ -184,7 +186,7 @@ def test_an_older_version_of_a_state_does_not_count_though_it_was_written_later(
 def test_a_contact_whose_key_was_deleted_goes(database: Engine) -> None:
     take(database, records.contact(1, NOW, active=False))
     key = records.contact(1, NOW, active=False).contact.encode()
-    take_at(database, (None, Place("contacts", 0, 99, NOW, key)))
+    take_at(database, (None, RecordPlace("contacts", 0, 99, NOW, key)))
     assert rows(database, tables.contacts, "id") == rows(database, tables.contact_changes, "id") == []
 
 
@@ -244,7 +246,7 @@ def test_other_attempts_leave_a_dead_webhook_dead(database: Engine, attempt: Rec
 
 def test_receipts_and_replies_know_their_raw_callback(database: Engine) -> None:
     for record in (records.receipt(1, NOW), records.inbound(1, NOW)):
-        take_at(database, (record, Place(TOPIC_OF[type(record)], 0, 1, NOW, source="sms.raw/3/1234")))
+        take_at(database, (record, RecordPlace(TOPIC_OF[type(record)], 0, 1, NOW, source="sms.raw/3/1234")))
     assert rows(database, tables.receipts, "source") == rows(database, tables.replies, "source") == ["sms.raw/3/1234"]
 
 
@@ -347,10 +349,10 @@ def test_old_counts_go_by_the_day(database: Engine) -> None:
     assert len(rows(database, tables.hourly_events, "hour")) == 2 + (NOW % HOUR == 0)
 
 
-def tagged(index: int, tags: tuple[str, ...] = ("campaign", "flow"), **arguments: str) -> tuple[Record, Place]:
+def tagged(index: int, tags: tuple[str, ...] = ("campaign", "flow"), **arguments: str) -> tuple[Record, RecordPlace]:
     """A registration with these arguments, read by a service with these tags."""
     sent = records.message(index, NOW, unique_args=arguments)
-    return sent, Place("messages", 0, next(_offsets), NOW, tag_arguments=tags)
+    return sent, RecordPlace("messages", 0, next(_offsets), NOW, tag_arguments=tags)
 
 
 def tags(engine: Engine) -> list[tuple[str, str, int]]:
@@ -383,7 +385,7 @@ def test_a_message_has_the_tags_among_its_arguments(
 def test_tags_have_the_time_of_their_message_whichever_comes_first(
     database: Engine, together: bool, registered_first: bool
 ) -> None:
-    report = records.delivery(1, NOW - 5), Place("delivery", 0, 1, NOW)
+    report = records.delivery(1, NOW - 5), RecordPlace("delivery", 0, 1, NOW)
     found = [tagged(1, campaign="spring", flow="7"), report]
     found = found if registered_first else found[::-1]
     for batch in [found] if together else [found[:1], found[1:]]:
@@ -414,7 +416,7 @@ def test_texts_of_tags_fit(database: Engine) -> None:
 def test_nothing_is_asked_about_tags_for_messages_without_any(database: Engine) -> None:
     asked = []
     event.listen(database, "before_cursor_execute", lambda *call: asked.append(call[2]))
-    take_at(database, tagged(1, user="u"), (records.delivery(2, NOW), Place("delivery", 0, 1, NOW)))
+    take_at(database, tagged(1, user="u"), (records.delivery(2, NOW), RecordPlace("delivery", 0, 1, NOW)))
     take(database, records.delivery(1, NOW))
     assert asked
     assert not [statement for statement in asked if "message_tags" in statement]

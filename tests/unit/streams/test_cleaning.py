@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bus.memory import Record
-from readmodel.rows import RULES, ContactNews, Place
+from readmodel.rows import RULES, ContactNews, RecordPlace
 from schemas.codec import Codec
 from schemas.folder_registry import FolderRegistry
 from streams.cleaning import KEY
@@ -28,5 +28,5 @@ def test_a_table_that_is_restored_from_states_gets_no_row_of_it() -> None:
 
 
 def test_the_read_model_deletes_no_contact_by_it() -> None:
-    place = Place("sms.contacts", 0, 7, 1, KEY, None, None)
+    place = RecordPlace("sms.contacts", 0, 7, 1, KEY, None, None)
     assert list(RULES["contacts"].changes(None, place)) == [ContactNews("::", None, None)]

@@ -14,7 +14,7 @@ from bus.settings import BusSettings
 from schemas.registry import registry_for
 from schemas.topics import Topic
 from trackly.commands.tap.export import Csv, Export, JsonLines, Remembered, refuse_others
-from trackly.commands.tap.history import Position, Question, Rows, read_history
+from trackly.commands.tap.history import FieldRows, HistoryQuery, Position, read_history
 from trackly.conditions import MISSING, Condition, parse_condition, text_of, value_at
 from trackly.decoding import SECRET_TOPICS, Decoder, KafkaRecord, is_time, plain, time_text
 from trackly.errors import Failed
@@ -87,7 +87,7 @@ def tap(
             f"{found.name} holds secrets, which are only shown decoded, with stars", param_hint="--raw"
         )
     prints = not count_by and out is None
-    question = Question(
+    question = HistoryQuery(
         topic, *bounds, conditions, follow=(prints and end is None) if follow is None else follow, timeout=timeout
     )
     position = Position(state, question) if state is not None else None
@@ -132,7 +132,7 @@ class Lines:
 class Count:
     """A sink that counts records by the values of some fields."""
 
-    def __init__(self, rows: Rows, paths: Sequence[str]) -> None:
+    def __init__(self, rows: FieldRows, paths: Sequence[str]) -> None:
         self.rows = rows
         self.counts: Counter[tuple[Any, ...]] = Counter()
         self._paths = paths
@@ -173,7 +173,9 @@ class Count:
         return sorted(found, key=lambda line: (-line["count"], *(str(line[path]) for path in self._paths)))
 
 
-def _count(settings: BusSettings, question: Question, position: Position | None, count: Count, as_json: bool) -> None:
+def _count(
+    settings: BusSettings, question: HistoryQuery, position: Position | None, count: Count, as_json: bool
+) -> None:
     _ended(settings, question, count, position)
     lines = count.lines()
     if as_json:
@@ -186,7 +188,7 @@ def _count(settings: BusSettings, question: Question, position: Position | None,
     _tell_unreadable(count.rows)
 
 
-def _export(settings: BusSettings, question: Question, position: Position | None, out: Path) -> None:
+def _export(settings: BusSettings, question: HistoryQuery, position: Position | None, out: Path) -> None:
     if position is not None and not position.remembered:
         refuse_others(out)
         # From here on, the file belongs to this export, however early a run ends.
@@ -211,7 +213,7 @@ def _export(settings: BusSettings, question: Question, position: Position | None
 
 
 def _ended(
-    settings: BusSettings, question: Question, sink: Any, position: Position | None, quiet: bool = False
+    settings: BusSettings, question: HistoryQuery, sink: Any, position: Position | None, quiet: bool = False
 ) -> bool:
     """Read; returns whether it reached the end by itself."""
     try:
@@ -221,12 +223,12 @@ def _ended(
     return True
 
 
-def _rows(settings: BusSettings, name: str, conditions: Sequence[Condition], paths: Sequence[str] | None) -> Rows:
+def _rows(settings: BusSettings, name: str, conditions: Sequence[Condition], paths: Sequence[str] | None) -> FieldRows:
     topic: Topic | None = settings.catalogue.named(name)
     if topic is None or topic.record is None:
         raise Failed(f"{name} is not a topic with trackly records: `trackly tap {name} --out FILE.jsonl` writes it.")
     names = None if paths is None else {path.partition(".")[0] for path in paths}
-    return Rows(registry_for(settings.schema_registry_url), topic.record, conditions, names)
+    return FieldRows(registry_for(settings.schema_registry_url), topic.record, conditions, names)
 
 
 def _shown(value: Any, timed: bool) -> Any:
@@ -235,6 +237,6 @@ def _shown(value: Any, timed: bool) -> Any:
     return time_text(value) if timed and value is not None else plain(value)
 
 
-def _tell_unreadable(rows: Rows | None) -> None:
+def _tell_unreadable(rows: FieldRows | None) -> None:
     if rows is not None and rows.unreadable:
         say(f"{rows.unreadable:,} records could not be decoded; `trackly tap` shows them.")

@@ -12,7 +12,7 @@ from typing import IO, Any
 import orjson
 
 from schemas.spreadsheets import harmless
-from trackly.commands.tap.history import Rows
+from trackly.commands.tap.history import FieldRows
 from trackly.conditions import Condition
 from trackly.decoding import Decoder, KafkaRecord, is_time, plain, text_or_base64, time_text
 from trackly.errors import Failed
@@ -106,7 +106,7 @@ class JsonLines(_Lines):
 class Csv(_Lines):
     """One column per field; times in ISO 8601, lists and maps as JSON, nothing for null, and no formulas."""
 
-    def __init__(self, path: Path, resumed: Remembered | None, rows: Rows) -> None:
+    def __init__(self, path: Path, resumed: Remembered | None, rows: FieldRows) -> None:
         super().__init__(path, resumed)
         self._rows = rows
         self._cells = [(field["name"], _cell(field["type"])) for field in rows.fields]

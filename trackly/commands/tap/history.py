@@ -31,7 +31,7 @@ Values = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class HistoryQuery:
     """What to read of a topic. Without an `end`, what existed at the start or, with `follow`, forever."""
 
     topic: str
@@ -55,7 +55,7 @@ class Sink(Protocol):
 class Position:
     """How far a topic has been read, stored in a file, so that a later run can continue."""
 
-    def __init__(self, path: Path, question: Question) -> None:
+    def __init__(self, path: Path, question: HistoryQuery) -> None:
         self._path = path
         self._asked = {
             "topic": question.topic,
@@ -111,7 +111,7 @@ class Position:
         return saved
 
 
-class Rows:
+class FieldRows:
     """The values of some fields, for a topic's matching records: times in milliseconds, bytes unchanged.
 
     A record without a value has None for each field, and matches only without conditions. `unreadable` counts records
@@ -156,7 +156,7 @@ class Rows:
 
 
 async def read_history(
-    settings: BusSettings, question: Question, sink: Sink, position: Position | None = None, quiet: bool = False
+    settings: BusSettings, question: HistoryQuery, sink: Sink, position: Position | None = None, quiet: bool = False
 ) -> None:
     """Feed a sink the requested records, and save the position on the way. Raises Failed, BrokerUnavailable."""
     opening = open_topic(
@@ -181,7 +181,7 @@ async def read_history(
 
 
 async def _read(
-    topic: Topic, question: Question, sink: Sink, position: Position | None, count: Callable[[int], None]
+    topic: Topic, question: HistoryQuery, sink: Sink, position: Position | None, count: Callable[[int], None]
 ) -> None:
     wanted_at = moved_at = saved_at = time.monotonic()
     while True:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trackly.commands.tap.export import PLACE, Export, Remembered, part_of, place_of
-from trackly.commands.tap.history import Rows
+from trackly.commands.tap.history import FieldRows
 from trackly.decoding import KafkaRecord, is_time
 from trackly.errors import Failed
 
@@ -33,7 +33,7 @@ _TYPES = {
 class Parquet(Export):
     """One file, or with a position several: `events.parquet`, `events-2.parquet` and so on."""
 
-    def __init__(self, path: Path, resumed: Remembered | None, rows: Rows) -> None:
+    def __init__(self, path: Path, resumed: Remembered | None, rows: FieldRows) -> None:
         super().__init__(path, resumed)
         self._rows = rows
         self._names = [field["name"] for field in rows.fields]

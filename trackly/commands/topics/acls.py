@@ -33,7 +33,7 @@ Operation = Literal["Read", "Write", "Create", "Describe", "DescribeConfigs", "D
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class AccessRule:
     """A user may perform these operations on a topic or group; `is_prefix`: on all whose names begin with `name`."""
 
     user: str
@@ -43,7 +43,7 @@ class Rule:
     is_prefix: bool = False
 
 
-def rules(settings: BusSettings, user_prefix: str = "trackly-") -> list[Rule]:
+def rules(settings: BusSettings, user_prefix: str = "trackly-") -> list[AccessRule]:
     """Return all rules, by user. `setup` creates topics (`trackly topics apply`); `admin` runs the other commands."""
     found = []
     heads = heads_of(settings.catalogue)
@@ -51,15 +51,15 @@ def rules(settings: BusSettings, user_prefix: str = "trackly-") -> list[Rule]:
     for service in SERVICES:
         user = user_prefix + service
         # Every start compares the partition counts and ids of all topics, and checks the settings of some.
-        found += [Rule(user, ("Describe", "DescribeConfigs"), "topic", head, True) for head in heads]
+        found += [AccessRule(user, ("Describe", "DescribeConfigs"), "topic", head, True) for head in heads]
         found += _of_topics(user, service, settings)
         found += [_group(user, groups + name, "Read") for name in _member_of(service)]
         found += [_group(user, groups + name, "Describe") for name in LOOKS_AT.get(service, ())]
     setup, admin = user_prefix + "setup", user_prefix + "admin"
-    found += [Rule(setup, ("Create", "Describe", "DescribeConfigs"), "topic", head, True) for head in heads]
+    found += [AccessRule(setup, ("Create", "Describe", "DescribeConfigs"), "topic", head, True) for head in heads]
     everything: tuple[Operation, ...] = ("Create", "Describe", "DescribeConfigs", "Read", "Write")
-    found += [Rule(admin, everything, "topic", head, True) for head in heads]
-    found.append(Rule(admin, ("Describe",), "group", groups, True))
+    found += [AccessRule(admin, everything, "topic", head, True) for head in heads]
+    found.append(AccessRule(admin, ("Describe",), "group", groups, True))
     return found
 
 
@@ -74,7 +74,7 @@ def heads_of(catalogue: Catalogue) -> list[str]:
     return [f"{catalogue.prefix}{head}" for head in ("sms.", "config.", "trackly")]
 
 
-def for_kafka(found: list[Rule]) -> str:
+def for_kafka(found: list[AccessRule]) -> str:
     """Return calls of `kafka-acls.sh`, one per line. Repeating them changes nothing."""
     lines = ["# BOOTSTRAP: the brokers; admin.properties: connection settings of a user who may alter ACLs."]
     gathered: dict[tuple[object, ...], list[str]] = {}
@@ -91,15 +91,15 @@ def for_kafka(found: list[Rule]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def for_strimzi(found: list[Rule], cluster: str) -> str:
+def for_strimzi(found: list[AccessRule], cluster: str) -> str:
     """Return KafkaUsers, whose passwords the User Operator generates."""
-    users: dict[str, list[Rule]] = {}
+    users: dict[str, list[AccessRule]] = {}
     for rule in found:
         users.setdefault(rule.user, []).append(rule)
     return yaml.safe_dump_all((_kafka_user(user, own, cluster) for user, own in users.items()), sort_keys=False)
 
 
-def _kafka_user(user: str, own: list[Rule], cluster: str) -> dict[str, Any]:
+def _kafka_user(user: str, own: list[AccessRule], cluster: str) -> dict[str, Any]:
     return {
         "apiVersion": "kafka.strimzi.io/v1",
         "kind": "KafkaUser",
@@ -124,7 +124,7 @@ def _kafka_user(user: str, own: list[Rule], cluster: str) -> dict[str, Any]:
     }
 
 
-def _of_topics(user: str, service: str, settings: BusSettings) -> Iterator[Rule]:
+def _of_topics(user: str, service: str, settings: BusSettings) -> Iterator[AccessRule]:
     tiers: set[tuple[Operation, ...]] = set()
     for topic in settings.catalogue.values():
         operations: tuple[Operation, ...] = (
@@ -134,12 +134,12 @@ def _of_topics(user: str, service: str, settings: BusSettings) -> Iterator[Rule]
         if not operations:
             continue
         if topic.delay_ms is None:
-            yield Rule(user, operations, "topic", topic.name)
+            yield AccessRule(user, operations, "topic", topic.name)
         elif operations not in tiers:
             # Webhooks that wait in a delay topic of an earlier schedule are found again.
             tiers.add(operations)
-            yield Rule(user, operations, "topic", topic.name.rpartition(".")[0] + ".", True)
+            yield AccessRule(user, operations, "topic", topic.name.rpartition(".")[0] + ".", True)
 
 
-def _group(user: str, name: str, operation: Operation) -> Rule:
-    return Rule(user, (operation,), "group", name.removesuffix("*"), name.endswith("*"))
+def _group(user: str, name: str, operation: Operation) -> AccessRule:
+    return AccessRule(user, (operation,), "group", name.removesuffix("*"), name.endswith("*"))

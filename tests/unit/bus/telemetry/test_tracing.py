@@ -23,7 +23,7 @@ from bus.ledger import Ledger, TopicPartition
 from bus.memory import MemoryKafka, Record
 from bus.telemetry import current
 from bus.telemetry.pipeline import tracing_to
-from bus.telemetry.traceparent import Place, is_sampled, place_of
+from bus.telemetry.traceparent import SpanReference, is_sampled, place_of
 from bus.telemetry.tracing import Tracing
 from bus.worker.batches import Batch, batches
 from bus.worker.context import Context
@@ -71,15 +71,19 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Spans:
 def place(span: ReadableSpan) -> str:
     context = span.get_span_context()
     assert context is not None
-    return Place(context.trace_id, context.span_id, context.trace_flags.sampled).encode().decode()
+    return SpanReference(context.trace_id, context.span_id, context.trace_flags.sampled).encode().decode()
 
 
 def parent(span: ReadableSpan) -> str | None:
-    return None if span.parent is None else Place(span.parent.trace_id, span.parent.span_id, True).encode().decode()
+    return (
+        None
+        if span.parent is None
+        else SpanReference(span.parent.trace_id, span.parent.span_id, True).encode().decode()
+    )
 
 
 def links(span: ReadableSpan) -> set[str]:
-    return {Place(link.context.trace_id, link.context.span_id, True).encode().decode() for link in span.links}
+    return {SpanReference(link.context.trace_id, link.context.span_id, True).encode().decode() for link in span.links}
 
 
 # ingest

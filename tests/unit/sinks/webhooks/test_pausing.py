@@ -8,7 +8,7 @@ from accounts.model import Accounts
 from outbound.outcomes import Outcome, answered
 from schemas.records import EndpointAlert, EndpointConfig, EndpointPause
 from sinks.webhooks.parking import DAY_MS
-from sinks.webhooks.pausing import CLOSE_AGAIN_SECONDS, Pauses, Rule
+from sinks.webhooks.pausing import CLOSE_AGAIN_SECONDS, PauseRule, Pauses
 from tests.clock import START, MovedClock, settled
 from tests.unit.sinks.sink_parts import endpoint
 
@@ -30,7 +30,7 @@ class House:
         self.answers_elsewhere = False
         self.broken = False
         self.pauses = Pauses(
-            Rule(failures=100, seconds=600.0),
+            PauseRule(failures=100, seconds=600.0),
             self.accounts,
             self.clock,
             owns=lambda endpoint: self.owner,

@@ -36,7 +36,7 @@ from sinks.webhooks.attempt_log import AttemptLog
 from sinks.webhooks.breaker import FAILURES
 from sinks.webhooks.delivery import Delivery
 from sinks.webhooks.pace import LEAST_SOON
-from sinks.webhooks.pausing import Pauses, Rule
+from sinks.webhooks.pausing import PauseRule, Pauses
 from sinks.webhooks.retry import TaskHeaders, schedule_of
 from sinks.webhooks.sink import WebhookParts, WebhookSink
 from tests.clock import START, MovedClock, settled
@@ -62,7 +62,7 @@ class House:
         self.ledger = ledger()
         self.attempts = AttemptLog(self.kafka, CODEC, CATALOGUE["webhooks_attempts"].name)
         self.pauses = Pauses(
-            Rule(3, 60.0),
+            PauseRule(3, 60.0),
             self.accounts,
             self.clock,
             owns=lambda endpoint: True,

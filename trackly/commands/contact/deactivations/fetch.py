@@ -48,7 +48,7 @@ class Wanted:
     url: str | None
 
 
-class Source(NamedTuple):
+class DeactivationSource(NamedTuple):
     """A provider: its default address, whether it needs a user besides the secret, and how to get its file."""
 
     url: str | None
@@ -184,10 +184,10 @@ async def _infobip(client: Client, wanted: Wanted, out: BinaryIO) -> None:
             return
 
 
-SOURCES: Mapping[str, Source] = {
-    "twilio": Source("https://messaging.twilio.com", True, _twilio),
-    "vonage": Source("https://api.nexmo.com", True, _vonage),
-    "infobip": Source(None, False, _infobip),
+SOURCES: Mapping[str, DeactivationSource] = {
+    "twilio": DeactivationSource("https://messaging.twilio.com", True, _twilio),
+    "vonage": DeactivationSource("https://api.nexmo.com", True, _vonage),
+    "infobip": DeactivationSource(None, False, _infobip),
 }
 """https://www.twilio.com/docs/messaging/api/deactivations-resource
 https://developer.vonage.com/en/api/us-numbers-deactivation
@@ -234,7 +234,7 @@ async def fetch(wanted: Wanted, settings: OutboundSettings | None = None, *, pau
     return target
 
 
-def _authorization(source: Source, wanted: Wanted) -> str:
+def _authorization(source: DeactivationSource, wanted: Wanted) -> str:
     user = _resolved("--user", wanted.user) if source.has_user else ""
     secret = _resolved("--secret", wanted.secret)
     return aiohttp.encode_basic_auth(user, secret) if source.has_user else f"App {secret}"

@@ -13,14 +13,14 @@ from schemas.samples import sample
 from tests.unit.trackly.kafka_records import found
 from trackly.commands.tap import command as tap
 from trackly.commands.tap.command import Count
-from trackly.commands.tap.history import Rows
+from trackly.commands.tap.history import FieldRows
 from trackly.conditions import parse_condition
 from trackly.errors import Failed
 
 
 def count(record: str, paths: list[str], *conditions: str) -> Count:
     names = {path.partition(".")[0] for path in paths}
-    return Count(Rows(FolderRegistry(), record, [parse_condition(text) for text in conditions], names), paths)
+    return Count(FieldRows(FolderRegistry(), record, [parse_condition(text) for text in conditions], names), paths)
 
 
 def delivery(**changes: Any) -> DeliveryEvent:

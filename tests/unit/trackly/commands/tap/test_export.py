@@ -22,7 +22,7 @@ from schemas.topics import Catalogue
 from tests.unit.trackly.kafka_records import found
 from trackly.commands.tap import parquet
 from trackly.commands.tap.export import PLACE, Csv, Export, JsonLines
-from trackly.commands.tap.history import Position, Question, Rows
+from trackly.commands.tap.history import FieldRows, HistoryQuery, Position
 from trackly.commands.tap.parquet import Parquet
 from trackly.conditions import parse_condition
 from trackly.decoding import Decoder
@@ -39,8 +39,8 @@ def delivery(number: int, status: str = "delivered") -> DeliveryEvent:
     return replace(event, event_id=f"evt_{number}", status=status)
 
 
-def rows(record: str = "DeliveryEvent", *conditions: str) -> Rows:
-    return Rows(FolderRegistry(), record, [parse_condition(text) for text in conditions])
+def rows(record: str = "DeliveryEvent", *conditions: str) -> FieldRows:
+    return FieldRows(FolderRegistry(), record, [parse_condition(text) for text in conditions])
 
 
 Make = Callable[[Path, "dict[str, Any] | None"], Export]
@@ -271,8 +271,8 @@ def test_a_long_export_with_a_position_begins_a_new_parquet_file_now_and_then(
 # The position
 
 
-def question(topic: str = DELIVERY, *conditions: str) -> Question:
-    return Question(topic, BEGINNING, None, [parse_condition(text) for text in conditions])
+def question(topic: str = DELIVERY, *conditions: str) -> HistoryQuery:
+    return HistoryQuery(topic, BEGINNING, None, [parse_condition(text) for text in conditions])
 
 
 def test_a_position_is_where_the_last_run_ended(tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ def test_a_position_is_where_the_last_run_ended(tmp_path: Path) -> None:
     ("other", "told"),
     [(question("sms.raw"), "a different query"), (question(DELIVERY, "status=expired"), "a different query")],
 )
-def test_a_position_belongs_to_one_question(other: Question, told: str, tmp_path: Path) -> None:
+def test_a_position_belongs_to_one_question(other: HistoryQuery, told: str, tmp_path: Path) -> None:
     path = tmp_path / "position.json"
     Position(path, question()).save({0: 5}, {})
     with pytest.raises(Failed, match=told):

@@ -14,7 +14,16 @@ from typer.testing import CliRunner
 
 from bus.settings import BusSettings
 from trackly.cli import CONTENTS
-from trackly.commands.topics.acls import LOOKS_AT, MEMBER_OF, SERVICES, Rule, for_kafka, for_strimzi, heads_of, rules
+from trackly.commands.topics.acls import (
+    LOOKS_AT,
+    MEMBER_OF,
+    SERVICES,
+    AccessRule,
+    for_kafka,
+    for_strimzi,
+    heads_of,
+    rules,
+)
 from trackly.commands.topics.command import topics
 
 ROOT = Path(__file__).parents[5]
@@ -52,8 +61,8 @@ def test_a_service_writes_what_it_writes_and_nothing_else() -> None:
 
 
 def test_tiers_of_an_earlier_schedule_are_allowed_too() -> None:
-    assert Rule("trackly-sinks", ("Write", "Read"), "topic", "eu.sms.webhooks.retry.", True) in RULES
-    assert Rule("trackly-sinks", ("Read",), "group", "eu.trackly-delay-", True) in RULES
+    assert AccessRule("trackly-sinks", ("Write", "Read"), "topic", "eu.sms.webhooks.retry.", True) in RULES
+    assert AccessRule("trackly-sinks", ("Read",), "group", "eu.trackly-delay-", True) in RULES
 
 
 def test_for_kafka_every_rule_is_in_one_call() -> None:
@@ -66,7 +75,7 @@ def test_for_kafka_every_rule_is_in_one_call() -> None:
         is_prefix = ("--resource-pattern-type", "prefixed") in options
         for option, value in options:
             if option in ("--topic", "--group"):
-                found.add(Rule(user, operations, option[2:], value, is_prefix))  # type: ignore[arg-type]
+                found.add(AccessRule(user, operations, option[2:], value, is_prefix))  # type: ignore[arg-type]
     assert found == set(RULES)
 
 
