@@ -62,9 +62,9 @@ def demo(
     stack = Stack(directory, port=free_port(), console_port=free_port() if keep else None)
     try:
         started = time.monotonic()
-        stack.start(lambda text: console.print(f"[dim]{text}[/dim]", highlight=False))
+        stack.start(lambda text: console.print(f"[dim]{text}[/dim]", highlight=False, soft_wrap=True))
         os.environ |= stack.environment
-        console.print(f"everything is up in {time.monotonic() - started:.0f} s")
+        console.print(f"everything started in {time.monotonic() - started:.0f} s")
         ledger = asyncio.run(_Run(stack, console, keep).run())
     finally:
         stack.stop()
@@ -194,7 +194,7 @@ class _Run:
             return
         while not task.done():
             await self._tend_until_done(task, 2.0, turns=1)
-            self._console.print("; ".join(f"{what}: {count}" for what, count in self._counts()))
+            self._console.print("; ".join(f"{what.strip()}: {count}" for what, count in self._counts()), soft_wrap=True)
         await task
 
     async def _tend_until_done(self, task: asyncio.Task[None], every: float, turns: int = 1_000_000) -> None:
@@ -210,9 +210,9 @@ class _Run:
         return [
             ("callbacks posted", str(self._posted_callbacks)),
             ("reports and replies in them", f"{self._posted_items} of {len(self._traffic.items)}"),
-            ("webhooks failed on purpose", str(receiver.failed_on_purpose)),
+            ("attempts failed on purpose", str(receiver.failed_on_purpose)),
             ("webhooks verified", f"{len(receiver.arrived)} of {total}"),
-            ("  of them after a retry", str(len(receiver.retried()))),
+            ("  after a retry", str(len(receiver.retried()))),
         ]
 
     def _progress(self) -> Table:

@@ -60,9 +60,9 @@ class Stack:
             report(f"{self.data} was open to other users of this machine; it is now closed (mode 0700)")
         (self.data / "logs").mkdir(exist_ok=True)
         if not os.environ.get("TRACKLY_SECRET_KEYS") and keep_key(self.data / KEY_FILE):
-            report(f"{self.data / KEY_FILE} has a new key for secrets: a copy of the records needs it too")
+            report(f"created {self.data / KEY_FILE}, which encrypts stored secrets: back it up with the records")
         if not os.environ.get("TRACKLY_EVIDENCE_KEY") and keep_key(self.data / EVIDENCE_KEY_FILE):
-            report(f"{self.data / EVIDENCE_KEY_FILE} has a new key for evidence: keep it, it proves what was signed")
+            report(f"created {self.data / EVIDENCE_KEY_FILE}, which signs evidence: keep it to verify what was signed")
         self.environment = {
             "TRACKLY_DATA_DIR": str(self.data),
             "KAFKA_BOOTSTRAP_SERVERS": self._broker(report),
@@ -77,7 +77,7 @@ class Stack:
         for change in changes:
             if change.action == "differs":
                 report(f"topic {change.topic}: {change.detail}")
-        report(f"{len(changes)} topics are there")
+        report(f"{len(changes)} topics are ready")
         self._add("ingest", ["ingest"], {"TRACKLY_INGEST_PORT": str(self.port)}, self.port)
         if self.console_port is not None:
             own = {"TRACKLY_CONSOLE_PORT": str(self.console_port)}
