@@ -26,7 +26,9 @@ router = APIRouter(prefix="/accounts/{account}/alerts")
 Address = Annotated[str, Form(max_length=2_000)]
 
 MUTES = {"30m": "30 minutes", "2h": "2 hours", "1d": "1 day"}
-OUTCOMES = ("told", "muted", "no_channel", "given_up")
+OUTCOMES = {"told": "sent", "muted": "muted", "no_channel": "no channel", "given_up": "given up"}
+"""Outcomes of an alert, and their names on the page."""
+
 SECRETS = (*CHANNELS.values(), "alert_webhook_secret")
 
 

@@ -83,7 +83,7 @@ def _of_webhooks(webhooks: Iterable[Webhooks], active: set[str]) -> Iterator[Att
         failed = each.attempts - each.taken
         if each.endpoint in active and each.attempts >= FEW_ATTEMPTS and failed / each.attempts >= FAILING_SHARE:
             symptom = f"{failed:,} of {each.attempts:,} attempts at {each.endpoint} failed in the last day."
-            yield Attention("bad", symptom, "See what it answers.", f"/webhooks/{quote(each.endpoint, safe='')}")
+            yield Attention("bad", symptom, "See its responses.", f"/webhooks/{quote(each.endpoint, safe='')}")
 
 
 def _of_counts(dead: int, rejected: int, opt_outs: int) -> Iterator[Attention]:

@@ -129,7 +129,7 @@ def _registered(delivery: Delivery) -> Iterator[Step]:
             outcome="registered",
             facts={
                 "List": delivery.list_number or "none",
-                "Message id": delivery.message_id,
+                "Message ID": delivery.message_id,
                 **{f"Tag {name}": value for name, value in arguments_in(delivery.tags).items()},
             },
         )
@@ -140,14 +140,14 @@ def _receipt(row: Row[Any], told: set[str]) -> Step:
     changed = derived_id(row.event_id, "delivery") in told
     # A status is a single word; one that contains a number is not for every reader.
     said = _NUMBER.sub(lambda found: masked(found[0]), row.provider_status)
-    facts = {"Status": f"{row.status} {row.status_detail}", "The provider says": said}
+    facts = {"Status": f"{row.status} {row.status_detail}", "Provider's text": said}
     if row.provider_code is not None:
         facts["Code"] = row.provider_code
     return Step(
         kind="receipt",
         at=row.received_at,
-        title=f"Report of {row.provider}",
-        outcome="changed the state" if changed else "ignored: it says nothing new, came late or twice, or still waits",
+        title=f"Report from {row.provider}",
+        outcome="changed the state" if changed else "ignored: nothing new, late, a repeat, or still waiting",
         facts=facts,
         text=row.provider_text,
         event_id=row.event_id,
@@ -162,8 +162,8 @@ def _event(row: Row[Any], came: Mapping[str, int]) -> Step:
         kind="event",
         at=at,
         title=f"Event {row.event}",
-        outcome="told",
-        facts={} if at == row.at else {"By the provider's clock": iso_time(row.at)},
+        outcome="published",
+        facts={} if at == row.at else {"Provider's time": iso_time(row.at)},
         event_id=row.event_id,
         place=row.place,
     )
@@ -181,7 +181,7 @@ def _change(row: Row[Any]) -> Step:
 
 
 def _attempt(row: Row[Any]) -> Step:
-    facts = {"Attempt": str(row.attempt), "Took": f"{row.latency_ms} ms", "Event": row.event}
+    facts = {"Attempt": str(row.attempt), "Duration": f"{row.latency_ms} ms", "Event": row.event}
     if row.status is not None:
         facts["HTTP status"] = str(row.status)
     return Step(
@@ -231,7 +231,7 @@ def why_not(endpoint: EndpointConfig, event: str, list_number: str | None) -> st
         return "it does not subscribe to this list"
     if not endpoint.enabled:
         return "it is paused: its webhooks wait" if endpoint.paused_reason else "it is disabled"
-    return "none was made yet, or it is no longer stored"
+    return "no attempt yet, or it is no longer stored"
 
 
 def _with_deltas(steps: Iterable[Step]) -> Iterator[Step]:

@@ -76,7 +76,7 @@ async def _pictures(browser: Browser, link: str, directory: Path, alive: bool) -
     page = await context.new_page()
     await page.goto(link)
     await page.get_by_label("New password").fill(PASSWORD)
-    await page.get_by_role("button", name="Set it and sign in").click()
+    await page.get_by_role("button", name="Set password and sign in").click()
     if alive:
         await asyncio.sleep(62 - time.time() % 60)
     taken = []

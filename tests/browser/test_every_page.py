@@ -94,7 +94,7 @@ async def test_times_are_shown_in_the_zone_of_the_reader(page: Page, base: str) 
 async def test_the_keyboard_reaches_the_content_first_and_everything_after(page: Page, base: str) -> None:
     await page.goto(f"{base}/accounts/acme/deliveries")
     await page.keyboard.press("Tab")
-    assert await page.evaluate("document.activeElement.textContent") == "To the content"
+    assert await page.evaluate("document.activeElement.textContent") == "Skip to content"
     await page.keyboard.press("Enter")
     assert await page.evaluate("document.activeElement.id") == "main"
     await page.keyboard.press("Tab")

@@ -109,7 +109,7 @@ async def test_1_the_first_admin_signs_in_by_the_link_of_the_file(cluster: Clust
     assert "/welcome/" not in log
     await page.goto(file.read_text("utf-8").strip())
     await page.get_by_label("New password").fill("a long enough sentence")
-    await page.get_by_role("button", name="Set it and sign in").click()
+    await page.get_by_role("button", name="Set password and sign in").click()
     await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     await expect(page.get_by_text("Three steps to the first event")).to_be_visible()
 
@@ -126,7 +126,7 @@ async def test_2_an_endpoint_is_created_and_its_secret_shown_once(address: str, 
 async def test_3_a_test_is_answered_and_verifies(receiver: Receiver, page: Page) -> None:
     secret = await page.locator("#secret").inner_text()
     await page.get_by_role("button", name="Send it now").click()
-    await expect(page.get_by_role("heading", name="The test: 2xx")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Test result: 2xx")).to_be_visible()
     headers, body = receiver.taken[-1]
     expected = Signer(secret).headers(headers["webhook-id"], body, int(headers["webhook-timestamp"]))
     assert headers["x-trackly-signature"] == expected["X-Trackly-Signature"]
@@ -182,7 +182,7 @@ async def test_8_a_secret_is_rotated_and_both_sign(receiver: Receiver, page: Pag
     await page.get_by_role("button", name="Create a new secret").click()
     assert (await page.locator("#secret").inner_text()).startswith("whsec_")
     await page.get_by_role("button", name="Send it now").click()
-    await expect(page.get_by_role("heading", name="The test: 2xx")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Test result: 2xx")).to_be_visible()
     assert receiver.taken[-1][0]["webhook-signature"].count("v1,") == 2
 
 

@@ -53,7 +53,7 @@ async def test_an_event_stands_behind_the_report_that_led_to_it_whatever_the_pro
     api.put(events, event(DELIVERED, at=NOW))
     found = await steps(api)
     assert [step["kind"] for step in found[:3]] == ["registered", "receipt", "event"]
-    assert list(found[2]["facts"]) == ["By the provider's clock"]
+    assert list(found[2]["facts"]) == ["Provider's time"]
     api.sign_in(Role.VIEWER)
     assert " d later" in (await api.page("/deliveries/infobip/ib-1")).text
 
@@ -103,7 +103,7 @@ async def test_an_endpoint_without_an_attempt_is_named_with_the_reason(api: Api)
         ({"lists": ("+18005559999",)}, "it does not subscribe to this list"),
         ({"enabled": False}, "it is disabled"),
         ({"enabled": False, "paused_reason": "gone"}, "it is paused: its webhooks wait"),
-        ({}, "none was made yet, or it is no longer stored"),
+        ({}, "no attempt yet, or it is no longer stored"),
     ],
 )
 def test_why_an_endpoint_got_nothing(settings: dict[str, Any], reason: str) -> None:
