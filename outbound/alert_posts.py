@@ -20,7 +20,7 @@ from outbound.outcomes import Outcome
 from outbound.signing import Signer
 from schemas.cloudevents import iso_time
 
-COLOURS: Mapping[Severity, int] = {
+COLORS: Mapping[Severity, int] = {
     Severity.LOW: 0x868E96,
     Severity.MEDIUM: 0xE8A317,
     Severity.HIGH: 0xD9480F,
@@ -110,7 +110,7 @@ def _discord_post(notices: Sequence[Notice], secret: str | None, at: int) -> Pos
 def _embed(notice: Notice) -> dict[str, Any]:
     return {
         "title": _unformatted(notice.title, DISCORD_TITLE),
-        "color": COLOURS[notice.severity],
+        "color": COLORS[notice.severity],
         "fields": [
             {
                 "name": _unformatted(name, DISCORD_TITLE),
@@ -156,7 +156,7 @@ def _slack_post(notices: Sequence[Notice], secret: str | None, at: int) -> Post:
 def _attachment(notice: Notice) -> dict[str, Any]:
     return {
         "fallback": _plain(notice.title),
-        "color": f"#{COLOURS[notice.severity]:06x}",
+        "color": f"#{COLORS[notice.severity]:06x}",
         "title": _plain(notice.title),
         "fields": [
             {"title": _plain(name), "value": _plain(value), "short": notice.count == 1}

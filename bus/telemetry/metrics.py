@@ -49,7 +49,7 @@ class MetricExport:
         self._last: MetricsData | None = None
 
     async def run(self, registry: CollectorRegistry) -> None:
-        """Export until cancelled. Reads on the loop, because the values belong to it; sends off the loop."""
+        """Export until canceled. Reads on the loop, because the values belong to it; sends off the loop."""
         try:
             while True:
                 await asyncio.sleep(self._interval)

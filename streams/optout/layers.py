@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Protocol
 
 from streams.optout.lookalikes import UNMISTAKABLE, LookAlikes, Spellings
-from streams.optout.misspellings import Neighbours
+from streams.optout.misspellings import Neighbors
 from streams.optout.phrases import Groups, Phrases, Reading, spelled_out, without_repeats
 from streams.optout.text import Sentence, Words, cut, folded, original_words, words_in
 
@@ -144,7 +144,7 @@ def _without_number(words: Words) -> Words:
 class Misspellings:
     """The whole reply is a listed misspelling, or nearly a keyword."""
 
-    def __init__(self, listed: Mapping[str, str], neighbours: Neighbours) -> None:
+    def __init__(self, listed: Mapping[str, str], neighbors: Neighbors) -> None:
         """`listed`: keywords by misspelling."""
         self._listed: dict[str, str] = {}
         for misspelling, keyword in listed.items():
@@ -154,12 +154,12 @@ class Misspellings:
             if sum(map(len, words)) >= UNMISTAKABLE:
                 self._listed.setdefault("".join(words), keyword)
         self._listed.pop("", None)
-        self._neighbours = neighbours
+        self._neighbors = neighbors
 
     def find(self, reply: Reply) -> str | None:
         words = reply.essential
         listed = self._listed.get(reply.bare) or self._listed.get(" ".join(words)) or self._listed.get("".join(words))
-        return self._neighbours.find(words[0]) if listed is None and len(words) == 1 else listed
+        return self._neighbors.find(words[0]) if listed is None and len(words) == 1 else listed
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from string import ascii_uppercase
 
 
-class Neighbours:
+class Neighbors:
     """Keywords with the number of letters that may be wrong. `ordinary` words never match, however close.
 
     A word just as close to one of `others` means that one: USUBSCRIBE could be SUBSCRIBE.

@@ -21,7 +21,7 @@ from streams.optout.layers import (
     Reply,
 )
 from streams.optout.lookalikes import LookAlikes, can_hide
-from streams.optout.misspellings import Neighbours
+from streams.optout.misspellings import Neighbors
 from streams.optout.phrases import Reading, spelled_out
 
 LAYERS = ("keywords", "misspellings", "phrases", "obfuscations", "complaints")
@@ -141,8 +141,8 @@ def _misspellings(added: tuple[str, ...]) -> Misspellings:
     layer = _table()["opt_out"]["misspellings"]
     listed = {word: word for word in added}
     listed |= {misspelling: keyword for keyword, words in layer["words"].items() for misspelling in words}
-    neighbours = Neighbours(layer["distance"], layer["ordinary"], _table()["opt_in"]["keywords"]["words"])
-    return Misspellings(listed, neighbours)
+    neighbors = Neighbors(layer["distance"], layer["ordinary"], _table()["opt_in"]["keywords"]["words"])
+    return Misspellings(listed, neighbors)
 
 
 def _flat(lists: list[str] | Mapping[str, list[str]]) -> list[str]:

@@ -101,7 +101,7 @@ async def _go(page: Page, place: str) -> None:
 
 async def _picture(page: Page, path: Path) -> Path:
     await page.wait_for_load_state("load")
-    await page.wait_for_timeout(300)  # colours fade
+    await page.wait_for_timeout(300)  # colors fade
     await page.screenshot(path=path)
     return path
 

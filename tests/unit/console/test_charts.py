@@ -204,7 +204,7 @@ async def test_a_list_that_does_not_exist_has_no_page(api: Api) -> None:
 
 
 @pytest.mark.parametrize(("name", "version"), [("uPlot.iife.min.js", "v1.6.32"), ("htmx.min.js", '"2.0.11"')])
-def test_a_library_of_others_lies_here_with_its_version_and_licence(name: str, version: str) -> None:
+def test_a_library_of_others_lies_here_with_its_version_and_license(name: str, version: str) -> None:
     folder = files("console") / "assets"
     assert version in (folder / name).read_text("utf-8")
     assert (folder / f"{re.sub(r'[.].*', '', name)}.LICENSE.txt").is_file()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 
 from accounts.alerts import CHANNELS, Severity
-from outbound.alert_posts import COLOURS, FORMATS, Notice, _unformatted
+from outbound.alert_posts import COLORS, FORMATS, Notice, _unformatted
 from outbound.outcomes import answered
 
 START = 1_705_314_600_000
@@ -39,9 +39,9 @@ def body(channel: str, *notices: Notice) -> Any:
     return orjson.loads(FORMATS[channel].post(notices, None, START // 1_000).body)
 
 
-def test_there_is_a_format_for_every_channel_and_a_colour_for_every_severity() -> None:
+def test_there_is_a_format_for_every_channel_and_a_color_for_every_severity() -> None:
     assert set(FORMATS) == set(CHANNELS)
-    assert set(COLOURS) == set(Severity)
+    assert set(COLORS) == set(Severity)
 
 
 def test_discord_gets_an_embed_for_each_alert_that_mentions_nobody() -> None:
@@ -49,7 +49,7 @@ def test_discord_gets_an_embed_for_each_alert_that_mentions_nobody() -> None:
         "embeds": [
             {
                 "title": title,
-                "color": COLOURS[Severity.MEDIUM],
+                "color": COLORS[Severity.MEDIUM],
                 "fields": [
                     {"name": "Reasons", "value": "300 REJECTED_ABSENT_SUBSCRIBER, 112 EXPIRED", "inline": False}
                 ],

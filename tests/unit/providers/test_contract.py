@@ -24,7 +24,7 @@ from tests.examples import examples as tries
 from tests.unit.providers.contract_cases import CASES, SECRET, Batch
 from tests.unit.providers.provider_callbacks import callback
 
-NAMES = sorted(PROVIDERS)
+NAMES = sorted(PROVIDERS.keys() & CASES.keys())
 REPORTING = [name for name in NAMES if CASES[name].statuses]
 PROVING = [name for name in NAMES if not PROVIDERS[name].behind_path_secret]
 CODEC = Codec(FolderRegistry())
@@ -39,6 +39,10 @@ SAMPLES = [(name, sample) for name in NAMES for sample in SOURCES[name].samples(
 each_sample = pytest.mark.parametrize(
     ("name", "sample"), SAMPLES, ids=[f"{name}-{sample.kind}" for name, sample in SAMPLES]
 )
+
+
+def test_every_provider_has_an_entry_in_cases() -> None:
+    assert sorted(PROVIDERS.keys() - CASES.keys()) == [], "add it to CASES in contract_cases.py"
 
 
 def proven(name: str, sample: Sample) -> CallbackRequest:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from streams.optout import default_words
 from streams.optout.lookalikes import Spellings
-from streams.optout.misspellings import Neighbours, distance
+from streams.optout.misspellings import Neighbors, distance
 from streams.optout.phrases import spelled_out
 from streams.optout.text import folded, words_in
 
@@ -58,7 +58,7 @@ def words_of(language: str) -> set[str]:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_word_of_a_dictionary_is_a_misspelled_or_hidden_keyword(language: str) -> None:
-    near = Neighbours(MISSPELLINGS["distance"], MISSPELLINGS["ordinary"], TABLE["opt_in"]["keywords"]["words"])
+    near = Neighbors(MISSPELLINGS["distance"], MISSPELLINGS["ordinary"], TABLE["opt_in"]["keywords"]["words"])
     hidden = Spellings({folded(keyword): keyword for keyword in KEYWORDS})
     ends = {(keyword[0], keyword[-1]) for keyword in map(folded, KEYWORDS)}
     taken = {
