@@ -61,7 +61,7 @@ TYPES: Mapping[str, AlertType] = {
         Severity.HIGH,
         True,
         "A webhook endpoint was paused, expires, or answers again.",
-        "A webhook endpoint was paused, expires or answers again.",
+        "A webhook endpoint was paused, has recovered, or its webhooks are about to expire.",
     ),
     "rejected_payloads": AlertType(
         Severity.HIGH, True, "rejected payloads", "Something sent by a provider could not be processed."

@@ -175,4 +175,4 @@ def _credentials_hint(name: str) -> str:
         return text + (f" Also needed: {', '.join(others)}." if others else "")
     pairs = [" and ".join(pair) for pair in PAIRS if set(pair) <= set(names)]
     together = f" {', '.join(pairs)} belong together." if pairs else ""
-    return f"Any of: {', '.join(names)}. All that are set must be right.{together}"
+    return f"Set any of: {', '.join(names)}. A callback must match all that are set.{together}"

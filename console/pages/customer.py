@@ -43,9 +43,9 @@ from schemas.records import EndpointConfig
 router = APIRouter(prefix=customers.PATH)
 
 OUTCOMES = {
-    "failed": "webhooks that were never accepted",
-    "dead": "webhooks that were given up",
-    "all": "all webhooks",
+    "failed": "never accepted",
+    "dead": "given up",
+    "all": "all",
 }
 SPANS = {"1h": "the last hour", "24h": "the last 24 hours", "7d": "the last 7 days"}
 ATTEMPTS = 50

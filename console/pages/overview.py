@@ -88,7 +88,7 @@ def _look(
         ("Failed", f"{failed:,}", _share(failed, delivered + failed), f"/deliveries?status=undeliverable&{ago}"),
         ("Replies", _kind(counts, "reply"), "", f"/replies?{ago}"),
         ("Opt-outs", _kind(counts, "unsubscribe"), "", f"/contacts?active=false&reason=message&{ago}"),
-        ("Other removals", _kind(counts, "removed"), "", f"/contacts?active=false&{ago}"),
+        ("Removals", _kind(counts, "removed"), "not opt-outs", f"/contacts?active=false&{ago}"),
         ("Clicks", _kind(counts, "click"), "", ""),
         ("Conversions", _kind(counts, "conversion"), "", ""),
         ("Webhooks", f"{tried:,}", f"{_share(taken, tried)} 2xx" if tried else "", "/webhooks"),

@@ -22,9 +22,9 @@ router = APIRouter(prefix="/accounts/{account}/replays")
 Text = Annotated[str, Form(max_length=200)]
 
 OUTCOMES = {
-    "failed": "webhooks that were never accepted",
-    "dead": "webhooks that were given up",
-    "all": "all webhooks",
+    "failed": "never accepted",
+    "dead": "given up",
+    "all": "all",
 }
 
 

@@ -33,6 +33,7 @@ TONES: Mapping[str, str] = {
     "removed": "bad",
     "dead": "bad",
     "failing": "bad",
+    "problem": "bad",
     "revoked": "bad",
     "may be an opt-out": "bad",
     "held": "warn",
@@ -44,7 +45,7 @@ TONES: Mapping[str, str] = {
     "silent": "warn",
     "unverified": "warn",
     "open": "warn",
-    "look": "warn",
+    "warning": "warn",
 }
 """Color of a state's badge; its text says the same."""
 

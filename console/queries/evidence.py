@@ -29,13 +29,13 @@ EFFECTS = ("unsubscribe", "removed")
 _TITLES: Mapping[str, str] = {
     "reply": "Reply received",
     "report": "Report received",
-    "unsubscribe": "Taken as an opt-out",
+    "unsubscribe": "Classified as an opt-out",
     "removed": "Removed",
     "restored": "May be texted again",
     "state": "State of the contact",
     "order": "Command issued",
-    "webhook": "Customer told",
-    "audit": "Written down",
+    "webhook": "Customer notified",
+    "audit": "Audit entry",
     "answer": "Answer given",
 }
 
