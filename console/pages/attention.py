@@ -62,7 +62,7 @@ def attention(health: AccountHealth) -> list[Attention]:
 
 def _of_brakes(held: int) -> Iterator[Attention]:
     if held:
-        symptom = f"{_count(held)} removals are held: rules would remove too many contacts at once."
+        symptom = f"{_counted(held, 'removal is', 'removals are')} held: rules would remove too many contacts at once."
         yield Attention("bad", symptom, "Review and decide.", "/held")
 
 
@@ -88,30 +88,33 @@ def _of_webhooks(webhooks: Iterable[Webhooks], active: set[str]) -> Iterator[Att
 
 def _of_counts(dead: int, rejected: int, opt_outs: int) -> Iterator[Attention]:
     if opt_outs:
-        symptom = f"{_count(opt_outs)} payloads that may be opt-outs could not be processed in the last day."
+        what = _counted(opt_outs, "payload that may be an opt-out", "payloads that may be opt-outs")
+        symptom = f"{what} could not be processed in the last day."
         yield Attention("bad", symptom, "Read each one and remove those who opted out.", "/rejected?may_opt_out=true")
     if dead:
-        symptom = f"{_count(dead)} webhooks became dead letters in the last day."
+        symptom = f"{_counted(dead, 'webhook became a dead letter', 'webhooks became dead letters')} in the last day."
         yield Attention("bad", symptom, "See why, then replay them.", "/dead-letters")
     if rejected:
-        symptom = f"{_count(rejected)} payloads could not be processed in the last day."
+        symptom = f"{_counted(rejected, 'payload', 'payloads')} could not be processed in the last day."
         yield Attention("warn", symptom, "See the reasons; fix them, then reprocess.", "/rejected")
 
 
 def _of_age(behind_seconds: float | None) -> Iterator[Attention]:
     if behind_seconds is None:
         symptom = "The read model is not being updated."
-        yield Attention("bad", symptom, "Start `trackly read-model`; nothing is lost in the meantime.", "")
+        yield Attention("bad", symptom, "Start trackly read-model; nothing is lost in the meantime.", "")
     elif behind_seconds > OLD_SECONDS:
         symptom = f"These pages are {round(behind_seconds / 60):,} min behind."
-        yield Attention("warn", symptom, "`trackly read-model status` shows what is left to read.", "")
+        yield Attention("warn", symptom, "See what is left to read with trackly read-model status.", "")
 
 
 def _of_loss(lost: int) -> Iterator[Attention]:
     if lost:
-        symptom = f"These pages lack {lost:,} records, which Kafka deleted before they could be read."
-        yield Attention("bad", symptom, "`trackly read-model rebuild` rebuilds them from what Kafka still has.", "")
+        symptom = f"These pages lack {_counted(lost, 'record', 'records')}, which Kafka deleted unread."
+        yield Attention("bad", symptom, "Rebuild them from what Kafka still has with trackly read-model rebuild.", "")
 
 
-def _count(number: int) -> str:
-    return f"More than {MANY:,}" if number > MANY else f"{number:,}"
+def _counted(number: int, one: str, many: str) -> str:
+    if number > MANY:
+        return f"More than {MANY:,} {many}"
+    return f"{number:,} {one if number == 1 else many}"

@@ -130,7 +130,7 @@ async def test_an_account_gives_a_code_another_class_which_is_written_to_the_aud
     ("code", "status_class", "field"),
     [
         ("30500", "neutral", "code"),
-        ("pigeon 1", "neutral", "code"),
+        ("nobody 1", "neutral", "code"),
         ("twilio 30500", "harmless", "status_class"),
     ],
 )

@@ -15,6 +15,7 @@ from accounts.model import Accounts
 from accounts.secrets import KeyRing, SecretMissing, new_key, with_secrets
 from operations.as_code import file
 from operations.as_code.plan import PlanError, export, make_plan, new_secret
+from operations.codes import CODED_PROVIDERS
 from schemas.records import AccountConfig, EndpointConfig, ListConfig
 
 WHOLE = """
@@ -311,7 +312,7 @@ MISTAKES = {
     ),
     account_with('codes = { 30500 = "neutral" }'): (
         'accounts[0].codes.30500: "30500" is not a valid code: '
-        "write a provider (cm, infobip, lime, twilio), a space, and its code"
+        f"write a provider ({', '.join(CODED_PROVIDERS)}), a space, and its code"
     ),
     account_with(
         'codes = { "twilio 30500" = 1 }'

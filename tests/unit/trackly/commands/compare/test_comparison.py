@@ -99,15 +99,15 @@ def test_numbers_in_examples_are_masked_and_originals_hidden() -> None:
         (callback(report(1)), [], [("nothing", "Receipt", [], 1)]),
         (callback(report(1)), [rejected("unknown_status", 0)], [("rejected: unknown_status", "Receipt", [], 1)]),
         (callback("junk"), [rejected("not_an_object", 0)], None),
-        (callback(report(1), provider="pigeon"), [], [("nothing", "rejected: unknown_provider", [], 1)]),
+        (callback(report(1), provider="nobody"), [], [("nothing", "rejected: unknown_provider", [], 1)]),
         (
-            callback(report(1), provider="pigeon"),
+            callback(report(1), provider="nobody"),
             receipts(callback(report(1))),
             [("Receipt", "nothing", [], 1), ("nothing", "rejected: unknown_provider", [], 1)],
         ),
-        (callback(report(1), provider="pigeon"), [rejected("unknown_provider", None)], []),
+        (callback(report(1), provider="nobody"), [rejected("unknown_provider", None)], []),
         (
-            callback(report(1), provider="pigeon"),
+            callback(report(1), provider="nobody"),
             [rejected("not_json", None)],
             [("rejected: not_json", "rejected: unknown_provider", [], 1)],
         ),
@@ -159,7 +159,7 @@ def test_what_is_written_of_an_item_names_its_verdict_and_holds_both_records(
 ) -> None:
     (receipt,) = receipts(callback(report(1)))
     written = [] if changes is None else [replace(receipt, **changes)]
-    raw = callback(*body) if body else callback(report(1), provider="pigeon")
+    raw = callback(*body) if body else callback(report(1), provider="nobody")
     found = next(each for each in compared(raw, *written).compared if each.event_id == receipt.event_id)
     item = compared_item("run-1", found, 5)
     assert (item.run, item.event_id, item.account, item.provider) == ("run-1", receipt.event_id, "acme", "infobip")
