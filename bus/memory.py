@@ -161,7 +161,7 @@ class MemoryKafka:
             value = None if record is None else self.codec.encode(record)
             log.append(Record(name, partition, len(log), key, value, timestamp=len(log)))
 
-    def told(self, stage: str, batch: Batch) -> None:
+    def count_results(self, stage: str, batch: Batch) -> None:
         """Ignore the results of a batch, which are not counted here."""
 
     async def confirm(self, generation: int) -> None:

@@ -136,7 +136,7 @@ class Ingest:
             self._took(request, "failed" if refused.status >= 500 else "refused")
             if name in known:
                 self.seen.refused(self._account_of(request, account_in_path), name, refused.cause)
-            return _told(refused, request)
+            return _response(refused, request)
         self._callbacks.add(name, "stored")
         self._took(request, "stored")
         self.seen.taken(self._account_of(request, account_in_path), name)
@@ -276,7 +276,7 @@ def _is_one_of(secret: str | None, right: Sequence[str]) -> bool:
     return any(claim is not None and is_secret(claim, right) for claim in claims_of(secret))
 
 
-def _told(refused: Refused, request: Incoming) -> Response:
+def _response(refused: Refused, request: Incoming) -> Response:
     """The response to a refused request; it has no body where the provider would text it to the person who wrote."""
     is_forward = request.method == "GET" or "form" in next(iter(request.values("content-type")), "")
     if is_forward and request.name in PROVIDERS and PROVIDERS[request.name].texts_answers:

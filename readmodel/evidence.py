@@ -141,7 +141,7 @@ def _report(receipt: Receipt) -> Kept | None:
     return Kept("report", receipt.account, receipt.to, receipt.event_id, None, at)
 
 
-def _told(event: UnsubscribeEvent | RemovedEvent | RestoredEvent) -> Kept:
+def _event_kept(event: UnsubscribeEvent | RemovedEvent | RestoredEvent) -> Kept:
     kind = {UnsubscribeEvent: "unsubscribe", RemovedEvent: "removed", RestoredEvent: "restored"}[type(event)]
     received_at = None if isinstance(event, RestoredEvent) else event.received_at
     return Kept(
@@ -177,9 +177,9 @@ def _audited(entry: AuditEntry) -> Kept | None:
 _RULES: Mapping[type, Callable[[Any], Kept | None]] = {
     InboundMessage: _reply,
     Receipt: _report,
-    UnsubscribeEvent: _told,
-    RemovedEvent: _told,
-    RestoredEvent: _told,
+    UnsubscribeEvent: _event_kept,
+    RemovedEvent: _event_kept,
+    RestoredEvent: _event_kept,
     ContactState: _state,
     ContactCommand: _order,
     WebhookAttempt: _webhook,

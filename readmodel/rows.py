@@ -161,7 +161,7 @@ def _event(event: PublicEvent, place: RecordPlace) -> Iterable[Change]:
         "at": at,
     }
     provider = event.network if isinstance(event, ConversionEvent) else event.provider
-    status, detail = _told(event)
+    status, detail = _counted_as(event)
     key = (event.account, at - at % HOUR, name, provider, event.list_number or "", status, detail)
     count = Count(hourly_events, key, (1,))
     counts = (count, Count(minutely_events, (event.account, at - at % MINUTE), (1,)))
@@ -186,7 +186,7 @@ def _event(event: PublicEvent, place: RecordPlace) -> Iterable[Change]:
         )
 
 
-def _told(event: PublicEvent) -> tuple[str, str]:
+def _counted_as(event: PublicEvent) -> tuple[str, str]:
     """Return the status and detail under which an event is counted; empty if it has none."""
     match event:
         case DeliveryEvent():

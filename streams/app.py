@@ -92,9 +92,9 @@ class Streams(Worker):
                 check_not_lost(changelog, sum(admin.end_offsets(contacts).values()), has_committed)
         return found
 
-    def told(self, stage: str, batch: Batch) -> None:
+    def count_results(self, stage: str, batch: Batch) -> None:
         """Count the results of a batch, and how long its events took."""
-        super().told(stage, batch)
+        super().count_results(stage, batch)
         for reason, count in batch.held.items():
             self._removals_held.add(reason, by=count)
         now = now_ms()

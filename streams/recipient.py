@@ -40,7 +40,7 @@ from streams.row import ContactRow
 from streams.rules import ContactChange, Event, count_message, remove_for_message, withdraw_message
 from streams.rules.outcome import Cause
 from streams.rules.receipts import MessageChange
-from streams.rules.standing import NumberRows, Subject, says, standing, told
+from streams.rules.standing import NumberRows, Subject, change_events, says, standing
 
 EVENT_TOPICS = {
     SentEvent: "sent",
@@ -182,7 +182,7 @@ class Recipient:
         self.send(outcome.events)
         if outcome.cause is not None and says(known) != says(after):
             last = outcome.events[-1].event_id if outcome.events else outcome.cause.told
-            self.send(self._told(list_number, known, after, outcome.cause, last))
+            self.send(self._events_of(list_number, known, after, outcome.cause, last))
         return after
 
     @property
@@ -346,7 +346,7 @@ class Recipient:
         context = Context(event_id, at, self.origin.traceparent)
         self._publisher.publish(self._batch, self.origin.partition, contact.encode(), state, context)
 
-    def _told(
+    def _events_of(
         self, list_number: str | None, known: ContactRow | None, after: ContactRow, cause: Cause, last: str
     ) -> list[Event | ContactState]:
         """Return the events for a row that says something new."""
@@ -357,12 +357,12 @@ class Recipient:
         if list_number is not None:
             whole = self.contact(None)
             place = Subject(self.account, list_number, self.number)
-            return told(NumberRows(known, whole), NumberRows(after, whole), place, cause, at, last)
+            return change_events(NumberRows(known, whole), NumberRows(after, whole), place, cause, at, last)
         events: list[Event | ContactState] = []
         for each in sorted(self.lists) or (None,):
             own = None if each is None else self.contact(each)
             place = Subject(self.account, each, self.number, is_whole=True)
-            events += told(NumberRows(own, known), NumberRows(own, after), place, cause, at, last)
+            events += change_events(NumberRows(own, known), NumberRows(own, after), place, cause, at, last)
         return [*events, after.state(self.account, WHOLE_ACCOUNT, self.number, last)]
 
     def _contact_key(self, list_number: str | None) -> bytes:

@@ -171,7 +171,7 @@ class Worker(faust.App):  # type: ignore[misc]
         """Rejected records and items, by stage and reason."""
         return self._rejected
 
-    def told(self, stage: str, batch: Batch) -> None:
+    def count_results(self, stage: str, batch: Batch) -> None:
         """Count the durable results of a batch."""
         self.records.add(stage, "rejected", by=batch.rejected.total())
         for reason, count in batch.rejected.items():

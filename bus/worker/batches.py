@@ -218,7 +218,7 @@ class BatchWorker(Protocol):
     def consumer(self) -> LosslessConsumer:
         """Knows which partitions belong to this worker."""
 
-    def told(self, stage: str, batch: Batch) -> None:
+    def count_results(self, stage: str, batch: Batch) -> None:
         """Count the results of a finished batch."""
 
 
@@ -458,14 +458,14 @@ async def batches(
                 if work is not None:
                     work.end()
                 worker.records.add(stage, "taken", by=len(sources))
-                worker.told(stage, batch)
+                worker.count_results(stage, batch)
             if tick is not None and claims.generation != NO_GENERATION and time.monotonic() - ticked >= tick_every:
                 ticked = time.monotonic()
                 batch = Batch([], stage, worker, claims.tables, claims.generation)
                 tick(batch)
                 if not batch.is_empty:
                     await batch.make_durable()
-                worker.told(stage, batch)
+                worker.count_results(stage, batch)
         except PartitionsLost as lost:
             log.warning("%s drops a batch of %d records: %s", stage, len(sources), lost)
         finally:

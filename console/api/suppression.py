@@ -191,7 +191,7 @@ async def check(body: Question, parts: TheParts, caller: Supporter) -> Response:
     list_number = listed or body.list_number
     # A thousand answers cost more to check again than to give.
     begin = orjson.dumps({"list_number": list_number, "as_of": as_of})
-    told = begin[:-1] + b',"contacts":' + asked.told(body.numbers) + b"}"
+    told = begin[:-1] + b',"contacts":' + asked.answers_to(body.numbers) + b"}"
     await keep(parts, caller, list_number, body.purpose, told)
     return Response(told, media_type="application/json")
 

@@ -37,11 +37,11 @@ class Database:
         except BadCursor as error:
             raise validation_failed([f"cursor: {error}"]) from None
         except SQLAlchemyError as error:
-            log.error("the database does not answer: %s", _told(error))
+            log.error("the database does not answer: %s", _loggable(error))
             raise not_available("The database does not answer. Try again; the console's log has the details.") from None
 
 
-def _told(error: SQLAlchemyError) -> str:
+def _loggable(error: SQLAlchemyError) -> str:
     """Return what may be logged of an error: the driver's first line if it is about the connection.
 
     Other texts would repeat values of the statement.

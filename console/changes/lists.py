@@ -55,7 +55,7 @@ async def put(
         if after != before:
             action = "list.create" if before is None else "list.change"
             names = SETTINGS if before is None else change.fields
-            details = {name: _told(before, after, name) for name in names}
+            details = {name: _before_and_after(before, after, name) for name in names}
             await write_setting(act, action, before, after, details)
         return after
 
@@ -87,7 +87,7 @@ async def _check_forwards(parts: Parts, config: ListConfig) -> None:
         raise validation_failed(problems)
 
 
-def _told(before: ListConfig | None, after: ListConfig, path: str) -> list[Any]:
+def _before_and_after(before: ListConfig | None, after: ListConfig, path: str) -> list[Any]:
     """Return a setting before and after, for the audit log."""
     name = path.removesuffix(" (removed)").replace("brake.", "brake_").partition(".")[0]
     old, new = getattr(before, name, None), getattr(after, name)

@@ -60,7 +60,7 @@ class Question(NamedTuple):
         """Whether messages to the contacts are counted for it."""
         return self.hours is not None and self.hours.policy.counts
 
-    def told(self, texts: Iterable[str]) -> bytes:
+    def answers_to(self, texts: Iterable[str]) -> bytes:
         """Return an answer for each number as written: a JSON array."""
         phones = [(text, self._usual(text)) for text in texts]
         usual = iter(self._of_usual([phone for _, phone in phones if phone is not None]))

@@ -69,7 +69,7 @@ def trace(
         return None
     delivery = delivery_of(found[0])
     reports = _rows(connection, receipts, identity, "account", "provider", "provider_message_id")
-    told = _told(connection, account, delivery.message_id, provider_message_id)
+    told = _events_of(connection, account, delivery.message_id, provider_message_id)
     ids = [row.event_id for row in told]
     tried = _of_events(connection, attempts, account, ids)
     dead = _of_events(connection, dead_webhooks, account, ids)
@@ -99,7 +99,7 @@ def _rows(connection: Connection, table: Any, values: Sequence[str], *columns: s
     return connection.execute(select(table).where(*where).order_by(table.c.id).limit(MOST)).all()
 
 
-def _told(connection: Connection, account: str, message_id: str, provider_message_id: str) -> Sequence[Row[Any]]:
+def _events_of(connection: Connection, account: str, message_id: str, provider_message_id: str) -> Sequence[Row[Any]]:
     """Return a message's events. Those from before its registration have the provider's id instead of the sender's."""
     columns = events.c
     query = select(events).where(

@@ -58,7 +58,7 @@ class Teller:
         else:
             ends = await self._tell_all(account, notice)
             outcome = TOLD if TOLD in ends.values() else GIVEN_UP
-        await self._write_down(told(notice, outcome, ends))
+        await self._write_down(alert_record(notice, outcome, ends))
 
     def stop(self) -> None:
         """Give up what waits for a channel."""
@@ -106,7 +106,7 @@ def notice_of(burst: Burst, now: int) -> Notice:
     )
 
 
-def told(notice: Notice, outcome: str, ends: dict[str, str]) -> AlertTold:
+def alert_record(notice: Notice, outcome: str, ends: dict[str, str]) -> AlertTold:
     """Return an alert's record: its outcome, and that of each channel."""
     return AlertTold(
         event_id=notice.event_id,

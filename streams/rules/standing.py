@@ -51,7 +51,7 @@ def standing(rows: NumberRows, place: Subject, event_id: str = "") -> ContactSta
     return held(recorded, whole)
 
 
-def told(
+def change_events(
     before: NumberRows, after: NumberRows, place: Subject, cause: Cause, at: int, last: str
 ) -> list[Event | ContactState]:
     """Return the events of a change, in order, the new state last. `at` is when it happened (ms), `last` the id of the

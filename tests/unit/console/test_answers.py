@@ -122,7 +122,7 @@ def test_answers_are_what_each_step_by_itself_says(
     for phone, known in zip(NUMBERS, contacts, strict=True):
         put(api, phone, known)
     asked = api.parts.question("acme", LIST, purpose)
-    assert asked.told(NUMBERS) == orjson.dumps([plainly(api, phone, purpose) for phone in NUMBERS])
+    assert asked.answers_to(NUMBERS) == orjson.dumps([plainly(api, phone, purpose) for phone in NUMBERS])
     assert [asked.answer(phone) for phone in NUMBERS] == [plainly(api, phone, purpose) for phone in NUMBERS]
     assert asked.now == START + hour * 3_600_000
 
@@ -141,7 +141,7 @@ def test_a_state_that_does_not_read_is_held_and_keeps_no_other_from_its_answer(p
     api = Api()
     api.store.write({f"acme:{listed}:{spellings(phone)[-1]}".encode(): b"\x00no state"}, None)
     api.contact(False, number="+13055550123")
-    found = orjson.loads(api.parts.question("acme", LIST).told(["+13055550123", phone, "nobody"]))
+    found = orjson.loads(api.parts.question("acme", LIST).answers_to(["+13055550123", phone, "nobody"]))
     assert [(each["reason"], each["held"], each["code"]) for each in found] == [
         ("message", False, None),
         ("unknown_state", True, "unreadable_state"),
@@ -154,7 +154,7 @@ def test_what_is_told_of_odd_numbers_is_what_is_answered_of_each() -> None:
     api.contact(False, number="+5215512345678")
     odd = ("12125550123", "+52 1 55 1234 5678", "+525512345678", "55555", 'a"b', "US.13491208655302", "+1", "")
     asked = api.parts.question("acme", LIST)
-    assert asked.told(odd) == orjson.dumps([asked.answer(text) for text in odd])
+    assert asked.answers_to(odd) == orjson.dumps([asked.answer(text) for text in odd])
     elsewhere = api.parts.question("acme", None)
-    assert elsewhere.told(odd) == orjson.dumps([elsewhere.answer(text) for text in odd])
-    assert asked.told([]) == b"[]"
+    assert elsewhere.answers_to(odd) == orjson.dumps([elsewhere.answer(text) for text in odd])
+    assert asked.answers_to([]) == b"[]"

@@ -9,7 +9,7 @@ from streams.optout import OptOutWords
 from streams.row import ContactRow
 from streams.rules import ContactChange, Event, apply_opt_out, apply_reassigned, apply_reply, is_reassigned, read_reply
 from streams.rules import apply_command as _apply_command
-from streams.rules.standing import NumberRows, Subject, says, told
+from streams.rules.standing import NumberRows, Subject, change_events, says
 
 
 class Told(NamedTuple):
@@ -27,7 +27,9 @@ def with_what_is_told(row: ContactRow | None, outcome: ContactChange, account: s
     last = outcome.events[-1].event_id if outcome.events else cause.told
     at = after.since if (row is None or row.active) != after.active else cause.at
     place = Subject(account, listed, number)
-    return Told(after, (*outcome.events, *told(NumberRows(row, None), NumberRows(after, None), place, cause, at, last)))
+    return Told(
+        after, (*outcome.events, *change_events(NumberRows(row, None), NumberRows(after, None), place, cause, at, last))
+    )
 
 
 def apply_inbound(row: ContactRow | None, inbound: InboundMessage, list_number: str, words: OptOutWords) -> Told:
