@@ -103,7 +103,7 @@ async def test_the_page_says_yes_and_no(api: Api) -> None:
     api.put(contacts, held(1), held(2))
     page = (await api.page("/held")).text
     assert "2 contacts" in page
-    assert "10% of the list per hour, 500 contacts at least" in page
+    assert "10% of the list per hour, but at least 500 contacts" in page
     for command, notice in (("confirm", "confirmed"), ("release", "released")):
         answer = await api.form(f"/held/{LIST}/{command}")
         assert answer.headers["location"] == f"/accounts/acme/held?notice={notice}"

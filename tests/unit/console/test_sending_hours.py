@@ -116,7 +116,7 @@ async def test_nothing_is_changed_that_somebody_has_changed_meanwhile(api: Api) 
 async def test_the_page_shows_a_form_to_admins_and_saves_it(api: Api) -> None:
     api.sign_in(Role.ADMIN)
     shown = (await api.page("/sending-hours")).text
-    assert "all of us-calls" in shown
+    assert "us-calls: all rules" in shown
     version = shown.partition('name="version" value="')[2].partition('"')[0]
     form: dict[str, Any] = {
         "rules": ["us", "us-wa"],

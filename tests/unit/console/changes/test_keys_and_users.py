@@ -117,7 +117,7 @@ async def test_who_runs_the_installation_is_named_only_to_themselves(api: Api) -
     text = (await api.page("/users")).text
     assert "bob@example.com" in text
     assert "root@example.com" not in text
-    assert "1 more can see every account" in text
+    assert "1 more user can see every account" in text
     api.sign_in(Role.ADMIN, EVERY_ACCOUNT)
     text = (await api.page("/users")).text
     assert "root@example.com" in text
