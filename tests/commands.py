@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from threading import Lock
 from typing import Any
 from unittest import mock
@@ -34,22 +37,40 @@ Trackly = Callable[..., subprocess.CompletedProcess[str]]
 """Runs the command with these arguments to its end."""
 
 
-_seen_as_process: set[str] = set()
 _one_at_a_time = Lock()
 
 
 def run_trackly(arguments: tuple[str, ...], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end: the first of each group (`contact`, `topics`...) as a process, as people do.
+    """Run the command to its end: a run's first of each group (`contact`, `topics`...) as a process, as people do.
 
     The others run in this process, with the same output and exit code, which saves the imports of a process.
     """
-    if arguments[0] in _seen_as_process:
+    if not _is_first(arguments[0]):
         return _run_here(arguments, environment)
-    _seen_as_process.add(arguments[0])
     return subprocess.run(
         [sys.executable, "-m", "trackly", *arguments], env=environment, stdin=subprocess.DEVNULL,
         capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
+
+
+def _is_first(group: str) -> bool:
+    """Whether no worker of this run has run a command of this group yet."""
+    directory = _seen_as_process()
+    directory.mkdir(exist_ok=True)  # a worker that has ended removes it
+    try:
+        (directory / group).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+@cache
+def _seen_as_process() -> Path:
+    """Return a directory in which the workers of a run leave an empty file for each group."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    directory = Path(gettempdir()) / f"trackly-commands-{run}"
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return directory
 
 
 def _run_here(arguments: tuple[str, ...], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
