@@ -26,7 +26,7 @@ from schemas.codec import Codec
 from schemas.folder_registry import FolderRegistry
 from schemas.records import Record
 from tests.commands import run_trackly
-from tests.fork_server import can_fork, forked
+from tests.fork_server import can_fork, forked, prepare
 from tests.patience import PATIENCE
 from trackly.commands.up.supervisor import Service
 
@@ -39,9 +39,14 @@ LINES = 300
 class ForkedService(Service):
     """A service that need not import anything, if that makes no difference."""
 
+    @property
+    def is_forked(self) -> bool:
+        """Whether it starts as a fork."""
+        return self.module == "trackly" and can_fork(self.arguments, self.environment)
+
     def launch(self, environment: dict[str, str], output: IO[bytes]) -> Any:
         """Return a new process with this output."""
-        if self.module == "trackly" and can_fork(self.arguments, environment):
+        if self.is_forked:
             return forked(self.arguments, environment, output.fileno())
         return super().launch(environment, output)
 
@@ -65,7 +70,7 @@ class Cluster:
             "TRACKLY_ALLOW_SUBNETS": "127.0.0.0/8",
             **environment,
         }
-        self.services: dict[str, Service] = {}
+        self.services: dict[str, ForkedService] = {}
 
     def __enter__(self) -> Self:
         with Admin(self.settings, PATIENCE) as admin:
@@ -101,10 +106,11 @@ class Cluster:
 
     def start(self, *names: str) -> None:
         """Start services: `ingest`, `streams-1`, `console-2`... The part before the number names the service."""
-        for name in names:
-            service = self.services.get(name)
-            if service is None:
-                service = self.services[name] = self._service(name)
+        services = [self.services.get(name) or self._service(name) for name in names]
+        self.services.update(zip(names, services, strict=True))
+        # All of them import at the same time.
+        prepare(service.arguments[0] for service in services if service.is_forked)
+        for service in services:
             service.start()
 
     def command(self, *arguments: str) -> list[str]:
@@ -193,7 +199,7 @@ class Cluster:
         gone = [service for service in self.services.values() if not service.is_alive()]
         return "".join(f"\n{service.name} has ended:\n{service.last_lines(LINES)}" for service in gone)
 
-    def _service(self, name: str) -> Service:
+    def _service(self, name: str) -> ForkedService:
         kind = re.sub(r"-\d+$", "", name)
         own = {"TRACKLY_INSTANCE_ID": name}
         port = self.ingest_port

@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -44,6 +44,12 @@ def can_fork(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
     """Whether a service can be forked: it must not need an environment of its own while it is imported."""
     own = {name for name, value in environment.items() if os.environ.get(name) != value}
     return sys.platform == "linux" and arguments[0] in IMPORTED and not any(n.startswith(_AT_IMPORT) for n in own)
+
+
+def prepare(kinds: Iterable[str]) -> None:
+    """Begin to import these services, each in a server of its own."""
+    for kind in kinds:
+        _server_of(kind)
 
 
 def forked(arguments: Sequence[str], environment: Mapping[str, str], output: int) -> Forked:

@@ -28,8 +28,7 @@ from bench.doors.watched import FILE, MODULE
 from bus.embedded.broker import EmbeddedKafka
 from bus.settings import BusSettings
 from schemas.records import AccountConfig, ListConfig
-from tests.cluster import Cluster
-from trackly.commands.up.supervisor import Service
+from tests.cluster import Cluster, ForkedService
 
 LONGEST_MS = 50.0
 CEILING = 1 << 30
@@ -91,7 +90,7 @@ class Watched(Cluster):
     def _file(self, name: str) -> Path:
         return self._directory / f"{name}.watch"
 
-    def _service(self, name: str) -> Service:
+    def _service(self, name: str) -> ForkedService:
         service = super()._service(name)
         service.module = MODULE
         service.environment = {**service.environment, FILE: str(self._file(name))}

@@ -14,8 +14,7 @@ from typing import Any
 from bench.faults.built_in import FILE, MODULE, Fault
 from bench.faults.ledger import SETTINGS, Books, Events, Receiver, Traffic, books
 from bus.settings import BusSettings
-from tests.cluster import Cluster
-from trackly.commands.up.supervisor import Service
+from tests.cluster import Cluster, ForkedService
 
 RETRIES = ("1s", "2s", "4s", "8s")
 READY = 120.0
@@ -40,7 +39,7 @@ class FaultyCluster(Cluster):
     def _file(self, name: str) -> Path:
         return self._directory / f"{name}.fault"
 
-    def _service(self, name: str) -> Service:
+    def _service(self, name: str) -> ForkedService:
         service = super()._service(name)
         service.module = MODULE
         service.environment = {**service.environment, FILE: str(self._file(name))}

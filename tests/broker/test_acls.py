@@ -18,11 +18,10 @@ from bus.admin import Admin
 from bus.embedded.broker import free_port
 from bus.settings import BusSettings
 from schemas.records import AccountConfig, DeliveryEvent, EndpointConfig, ListConfig, WebhookAttempt
-from tests.cluster import Cluster
+from tests.cluster import Cluster, ForkedService
 from tests.patience import PATIENCE
 from tests.secured_broker import PASSWORD, SecuredKafka, token_issuer
 from trackly.commands.topics.acls import SERVICES, AccessRule, rules
-from trackly.commands.up.supervisor import Service
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -33,7 +32,7 @@ OPERATIONS = {operation.name.replace("_", "").lower(): operation for operation i
 class UserCluster(Cluster):
     """Services that connect as the user with their name."""
 
-    def _service(self, name: str) -> Service:
+    def _service(self, name: str) -> ForkedService:
         kind = name.rpartition("-")[0] if name[-1].isdigit() else name
         before = self.environment
         self.environment = {**before, **self.as_user(kind)}

@@ -21,10 +21,9 @@ import pytest
 from bus.admin import Admin
 from bus.settings import BusSettings
 from schemas.records import ContactState
-from tests.cluster import Cluster
+from tests.cluster import Cluster, ForkedService
 from tests.http_servers import served
 from tests.patience import PATIENCE, http
-from trackly.commands.up.supervisor import Service
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
@@ -93,7 +92,7 @@ class TwoBuilds(Cluster):
         (self.old.add if old else self.old.discard)(name)
         self.start(name)
 
-    def _service(self, name: str) -> Service:
+    def _service(self, name: str) -> ForkedService:
         service = super()._service(name)
         if name in self.old:
             service.environment = {**service.environment, **self.of_older}
