@@ -320,7 +320,9 @@ class Producer:
             for _ in range(2):
                 broken._sender.sender_task.cancel()
                 await asyncio.wait([stopping], timeout=min(self._timeout, REQUESTS_END))
-            fail_all_of(broken._message_accumulator)
+        # Even one that has stopped keeps what was queued while it finished, and others wait behind that.
+        fail_all_of(broken._message_accumulator)
+        if not done:
             await broken.client.close()
         await asyncio.sleep(0)  # `_look` has seen everything
 

@@ -206,6 +206,32 @@ async def test_batches_behind_a_refused_record_are_sent_again_in_their_order(
     assert values(bus_settings) == [b"%d" % number for number in range(100)]
 
 
+async def test_what_waits_for_room_in_a_producer_that_is_replaced_goes_to_the_next_one_at_once_and_in_order(
+    topic: str, bus_settings: BusSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Admin(bus_settings, PATIENCE) as admin:
+        admin.apply(bus_settings.catalogue)
+    patient = Producer(bus_settings, delivery_timeout=PATIENCE)
+    await patient.start()
+    replaced = patient._producer
+    place, queued = TopicPartition(topic, 1), replaced._message_accumulator
+
+    async def flush() -> None:
+        """Nothing is queued when the producer is told to stop, but soon."""
+
+    monkeypatch.setattr(queued, "flush", flush)
+    replaced._sender._muted_partitions.add(place)
+    batches = [[Keyed(b"key", b"%d" % (20 * batch + number), []) for number in range(20)] for batch in range(3)]
+    sends = [asyncio.create_task(patient.send_batch(topic, 1, batch)) for batch in batches]
+    while not queued._batches[place]:
+        await asyncio.sleep(0)
+    patient._renew(replaced, KafkaError("made to fail"))
+    async with asyncio.timeout(PATIENCE / 3):
+        await asyncio.gather(*sends)
+    await patient.stop()
+    assert values(bus_settings) == [b"%d" % number for number in range(60)]
+
+
 async def test_records_of_many_places_go_out_together_each_to_its_partition_in_their_order(
     producer: Producer, topic: str, bus_settings: BusSettings
 ) -> None:
