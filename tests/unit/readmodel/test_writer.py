@@ -314,6 +314,15 @@ def test_old_rows_go_a_few_at_a_time_and_newer_ones_stay(database: Engine) -> No
     assert len(rows(database, tables.hourly_events, "hour")) == 4
 
 
+def test_what_is_exactly_as_old_as_the_limit_stays(database: Engine) -> None:
+    limit = NOW - 30 * 24 * HOUR
+    take(database, *(records.receipt(index, limit - 1 + index) for index in range(3)))
+    with database.begin() as connection:
+        while purge(connection, limit, 0, 0, 0, 10):
+            pass
+    assert rows(database, tables.receipts, "received_at") == [limit, limit + 1]
+
+
 def test_the_audit_log_stays_as_long_as_counts_by_the_hour(database: Engine) -> None:
     row = {
         "account": "acme",
