@@ -37,15 +37,21 @@ Trackly = Callable[..., subprocess.CompletedProcess[str]]
 """Runs the command with these arguments to its end."""
 
 
+SIGNALED = frozenset(
+    ("broker", "console", "demo", "ingest", "mirror", "read-model", "registry", "sinks", "streams", "up")
+)
+"""Commands that handle signals, which only a process's main thread can."""
+
 _one_at_a_time = Lock()
 
 
 def run_trackly(arguments: tuple[str, ...], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run the command to its end: a run's first of each group (`contact`, `topics`...) as a process, as people do.
 
-    The others run in this process, with the same output and exit code, which saves the imports of a process.
+    The others, except those that handle signals, run in this process, with the same output and exit code, which saves
+    the imports of a process.
     """
-    if not _is_first(arguments[0]):
+    if arguments[0] not in SIGNALED and not _is_first(arguments[0]):
         return _run_here(arguments, environment)
     return subprocess.run(
         [sys.executable, "-m", "trackly", *arguments], env=environment, stdin=subprocess.DEVNULL,
