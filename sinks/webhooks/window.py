@@ -16,6 +16,11 @@ ROOM = 0.9
 """Share of the limits below which a full window accepts events again."""
 
 
+RESERVED = 0.2
+"""Share of the limits that long queues leave free. Each takes half of what others have left, so a dozen would otherwise
+fill the window, and endpoints with little to send would wait for them."""
+
+
 class Admission:
     """One event in progress: where it settles, its unsettled deliveries, its size in bytes."""
 
@@ -60,11 +65,12 @@ class Window:
 
     @property
     def room(self) -> float:
-        """Return how many more events may be in progress, if they are as large as the current ones."""
-        events = self._max_events - self.events
-        if not self.bytes:
-            return events
-        return max(0.0, min(events, (self._max_bytes - self.bytes) * self.events / self.bytes))
+        """Return how many more events long queues may hold, if they are as large as the current ones."""
+        share = 1 - RESERVED
+        events = share * self._max_events - self.events
+        if self.bytes:
+            events = min(events, (share * self._max_bytes - self.bytes) * self.events / self.bytes)
+        return max(0.0, events)
 
     def admit(self, ledger: Ledger, offset: int, size: int, deliveries: int) -> Admission:
         """Admit an event of `size` bytes with this many deliveries. One without deliveries settles at once."""
