@@ -25,6 +25,7 @@ from console.errors import ApiError, conflict, not_found, not_ours, rate_limited
 from console.http.browser_security import SAFE_METHODS, is_token
 from console.http.fields import RowId
 from console.pages.endpoints import OVERLAPS
+from console.pages.replays import OUTCOMES
 from console.pages.shell import page
 from console.parts import Parts
 from console.principals import Principal
@@ -42,11 +43,6 @@ from schemas.records import EndpointConfig
 
 router = APIRouter(prefix=customers.PATH)
 
-OUTCOMES = {
-    "failed": "never accepted",
-    "dead": "given up",
-    "all": "all",
-}
 SPANS = {"1h": "the last hour", "24h": "the last 24 hours", "7d": "the last 7 days"}
 ATTEMPTS = 50
 
