@@ -29,6 +29,7 @@ from schemas.cloudevents import event_headers
 from schemas.codec import Codec
 from schemas.folder_registry import FolderRegistry
 from schemas.records import Record
+from tests.fork_server import IMPORTED
 from tests.patience import PATIENCE
 from trackly.cli import main
 
@@ -37,9 +38,7 @@ Trackly = Callable[..., subprocess.CompletedProcess[str]]
 """Runs the command with these arguments to its end."""
 
 
-SIGNALED = frozenset(
-    ("broker", "console", "demo", "ingest", "mirror", "read-model", "registry", "sinks", "streams", "up")
-)
+SIGNALED = frozenset((*IMPORTED, "broker", "demo", "mirror", "registry", "up"))
 """Commands that handle signals, which only a process's main thread can."""
 
 _one_at_a_time = Lock()
