@@ -1,7 +1,9 @@
 """Twilio: status callbacks and inbound messages, one per request, as form fields; events of Event Streams, as JSON.
 
 https://www.twilio.com/docs/messaging/guides/track-outbound-message-status
-https://www.twilio.com/docs/messaging/guides/webhook-request https://www.twilio.com/docs/events/event-types-overview
+https://www.twilio.com/docs/messaging/guides/webhook-request
+https://www.twilio.com/docs/events/event-types-overview
+
 `data/twilio.json` says what each status and error code means here. `I-Twilio-Idempotency-Token` marks an attempt and is
 not read: a callback that comes twice has the same message id and status, and changes nothing.
 """

@@ -1,7 +1,7 @@
 """The typed records on Kafka: one frozen class per Avro schema in `schemas/avro/`.
 
-The Avro files document the fields; a test compares them with these classes. Times are
-integers: milliseconds since 1970 UTC. Amounts of money are decimal strings. `from_` is `from` in Avro.
+The Avro files document the fields; a test compares them with these classes. Times are integers: milliseconds since
+1970 UTC. Amounts of money are decimal strings. `from_` is `from` in Avro.
 """
 
 from __future__ import annotations
