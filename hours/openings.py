@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from hours.holidays import is_holiday
 from hours.rules import Rule
+from hours.zones import zone_named
 
 HORIZON = 9
 """Days to look ahead: more than a week, so that a rule for a single weekday is found."""
@@ -36,7 +37,7 @@ class Opening(NamedTuple):
 
 def openings(pairs: Iterable[tuple[str, Rule]], day: date) -> list[tuple[Opening, ...]]:
     """Return when each rule in its zone allows messages, from the start of a UTC day to HORIZON days later."""
-    return [tuple(_of_rule(ZoneInfo(zone), rule, day)) for zone, rule in pairs]
+    return [tuple(_of_rule(zone_named(name), rule, day)) for name, rule in pairs]
 
 
 def common(found: Iterable[tuple[Opening, ...]]) -> tuple[Opening, ...]:

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from importlib.resources import files
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+from zoneinfo import ZoneInfoNotFoundError, available_timezones
 
 import phonenumbers
 from phonenumbers import PhoneNumber, PhoneNumberType
 from phonenumbers.timezone import time_zones_for_geographical_number
 from phonenumbers.tzdata import TIMEZONE_DATA
 
+from hours.zones import zone_named
 from schemas.numbering import canonical, country_code
 
 UNITED_STATES = "US"
@@ -201,7 +202,7 @@ def state_zones(state: str) -> tuple[str, ...]:
 @cache
 def clock_of(zone: str) -> tuple[timedelta | None, ...]:
     """Return a zone's offsets from UTC in winter and in summer. Zones of one country with the same ones agree."""
-    return tuple(datetime(2026, month, 1, tzinfo=ZoneInfo(zone)).utcoffset() for month in (1, 7))
+    return tuple(datetime(2026, month, 1, tzinfo=zone_named(zone)).utcoffset() for month in (1, 7))
 
 
 @cache
@@ -229,7 +230,7 @@ def _state_of_area() -> dict[str, str]:
 @lru_cache(maxsize=1 << 10)
 def _is_known(zone: str) -> bool:
     try:
-        ZoneInfo(zone)
+        zone_named(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return False
     return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 import pytest
 from hypothesis import assume, example, given
@@ -14,6 +14,7 @@ from hours.openings import FOREVER, common, openings
 from hours.places import Given, place_of
 from hours.policy import ACCOUNT, CAP_MS, CAPPED, NO_ZONE, QUIET, Policy, SendingHours, Verdict
 from hours.rules import EVERY_DAY, Hours, Rule, chosen, minutes
+from hours.zones import zone_named
 
 HOUR = 3_600_000
 NEW_YORK, LOS_ANGELES, MIAMI, AUSTIN, TORONTO = (
@@ -25,7 +26,7 @@ ZONES = sorted(zone for zone in available_timezones() if "/" in zone and not zon
 
 
 def at(text: str, zone: str = "UTC") -> int:
-    return int(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp()) * 1000
+    return int(datetime.fromisoformat(text).replace(tzinfo=zone_named(zone)).timestamp()) * 1000
 
 
 def utc(moment: int | None) -> str | None:
@@ -54,7 +55,7 @@ def rules(draw: st.DrawFn) -> Rule:
 
 def lets_through(rule: Rule, zone: str, moment: int) -> bool:
     """Compute a rule's verdict from wall-clock time."""
-    local = datetime.fromtimestamp(moment / 1000, ZoneInfo(zone))
+    local = datetime.fromtimestamp(moment / 1000, zone_named(zone))
     minute = local.hour * 60 + local.minute
     if not rule.holds_on(local.date()):
         return True
@@ -81,7 +82,7 @@ def test_what_is_open_is_within_every_rule_by_every_clock(
 @given(st.sampled_from(ZONES), st.integers(5, 12), st.integers(13, 23), moments)
 def test_by_day_what_every_rule_lets_through_is_open(zone: str, opens: int, closes: int, moment: int) -> None:
     """Clocks are changed at night, except for a few times long ago."""
-    local = datetime.fromtimestamp(moment / 1000, ZoneInfo(zone))
+    local = datetime.fromtimestamp(moment / 1000, zone_named(zone))
     assume(local.utcoffset() == (local.replace(hour=12)).utcoffset())
     rule = own(f"{opens:02}:00", f"{closes:02}:00")
     (found,) = openings([(zone, rule)], datetime.fromtimestamp(moment / 1000, UTC).date())
@@ -164,6 +165,16 @@ def test_the_laws_of_the_united_states(
 
 def test_a_country_without_a_rule_may_be_texted_at_any_time() -> None:
     assert judge(TORONTO, at("2026-11-28T03:00")) == Verdict(True, zones=("America/Toronto",))
+
+
+@pytest.mark.parametrize(
+    ("number", "closes"), [("+16045550123", "04:00"), ("+14035550123", "03:00"), ("+12045550123", "02:00")]
+)
+def test_british_columbia_alberta_and_manitoba_keep_summer_time_since_2026(number: str, closes: str) -> None:
+    """A machine whose system has data of 2025 knows it too."""
+    policy = {"rules": (own("08:00", "21:00"),)}
+    assert utc(judge(number, at("2026-07-15T18:00"), **policy).until) == f"2026-07-16T{closes}"
+    assert utc(judge(number, at("2026-12-15T18:00"), **policy).until) == f"2026-12-16T{closes}"
 
 
 def test_an_account_may_be_stricter_in_every_country() -> None:
