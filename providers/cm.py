@@ -3,21 +3,34 @@
 https://developers.cm.com/messaging/docs/incoming-status-report: JSON or XML that CM fills into a text template. Older
 accounts have a URL template instead, which arrives as a GET or as form fields.
 https://developers.cm.com/messaging/docs/incoming-messages, and the old, flat form of these:
-https://docs.cmtelecom.com/en/api/mo-webhooks/1.0/index/. CM has no message ID of its own. A report names the sender's
-`reference`, which is the message ID here, so senders who want their reports matched must set one. Field names come in
-any case. `data/cm.json` says what each status code means here.
+https://docs.cmtelecom.com/en/api/mo-webhooks/1.0/index/. A tapped button comes with a message, in `custom`
+(https://developers.cm.com/messaging/docs/facebook-messenger-inbound), or as an event
+(https://developers.cm.com/messaging/docs/rcs-incoming-events).
+CM has no message ID of its own. A report names the sender's `reference`, which is the message ID here, so senders who
+want their reports matched must set one. Field names come in any case. `data/cm.json` says what each status code means
+here.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree.ElementTree import Element
 
 from providers import xml
-from providers.base import SMALL_BODY, Answer, CallbackRequest, Codes, Item, Malformed, Provider, Unreadable
+from providers.base import (
+    NOT_SUPPORTED,
+    SMALL_BODY,
+    Answer,
+    CallbackRequest,
+    Codes,
+    Item,
+    Malformed,
+    Provider,
+    Unreadable,
+)
 from providers.bodies import is_json, is_xml, json_text, json_value, read_form
 from providers.bounds import within_bounds
 from providers.fields import BadItem, bounded, number_or_none, origin, text, unambiguous
@@ -57,7 +70,8 @@ class Cm:
 
     @within_bounds
     def read(self, callback: RawCallback) -> list[Item]:
-        """Read the body. A post with `status` is a report; one with `from` and a message, a body, or a time is a reply.
+        """Read the body. A post with `status` is a report; one with `from` and an event, a message, a body, or a time
+        is a reply.
 
         A report without a reference gets an id made of recipient, time, and code: it cannot be matched to a message,
         but still says something about the contact. Replies never have an id. They get one made of numbers, time, and
@@ -110,9 +124,21 @@ _SHOWN_IN_FORM: Mapping[str, str] = {"to": "GSM", "reference": "REFERENCE", "sta
 _DECIDING_FIELDS = frozenset(
     {
         *(name for names in (*_FORM.values(), *_FORM_STATUS.values()) for name in names),
-        *("received", "code", "from", "number", "message", "text", "body", "timeutc"),
+        *("received", "code", "from", "number", "message", "text", "body", "timeutc", "event"),
     }
 )
+_TAPPED = "suggestionclick"
+"""The event of a tapped suggestion."""
+_SILENT = frozenset(
+    {"clientinstalled", "clientupdated", "humanagentrequested", "istyping", "messagedelete", "storymention"}
+)
+"""Events that concern no message or opt-out."""
+_PAYLOADS = ("postbackdata", "payload")
+_LABELS = ("label", "title", "text")
+_MAX_DEPTH = 8
+"""Levels of a `custom` object that are searched for a tapped button. A WhatsApp list reply has three."""
+_has_ids_of_its_own = re.compile(r"apple|facebook|google|instagram|messenger|telegram|twitter").match
+"""Whether a channel identifies people by ids of its own (possibly digits), not phone numbers."""
 _REPLY_FIELDS = ("message", "body", "timeutc")
 _placeholder = re.compile(r"\[[A-Z_][A-Z0-9_]*\]|%[A-Z_][A-Z0-9_]*%", re.I | re.A).fullmatch
 
@@ -122,6 +148,8 @@ def _read_item(callback: RawCallback, index: int, post: Post) -> Item:
         fields = _folded(post.value)
         if fields.get("status") is not None:
             return _report(callback, index, _named_as_json(fields) if post.is_form else fields, post)
+        if fields.get("from") is not None and _is_event(fields):
+            return _event(callback, index, fields, post)
         if fields.get("from") is not None and any(fields.get(name) is not None for name in _REPLY_FIELDS):
             return _reply(callback, index, fields, post)
         raise post.refused("missing_field", f"{post.named('status')} is missing, and the item is not a reply either")
@@ -132,7 +160,7 @@ def _read_item(callback: RawCallback, index: int, post: Post) -> Item:
 def _report(callback: RawCallback, index: int, fields: Mapping[str, Any], post: Post) -> Receipt:
     status = fields["status"]
     outcome = _folded(status) if isinstance(status, dict) else {"code": status}
-    written_to, code = _number(fields.get("to")), text(outcome.get("code")).strip()
+    written_to, code = _dialed(_written(fields.get("to"))), text(outcome.get("code")).strip()
     if _placeholder(written_to) and _placeholder(code):
         names = f"{post.named('to')} and {post.named('status.code')}"
         raise BadItem("unfilled_template", f"{names} are placeholders: CM's template was posted unfilled")
@@ -170,40 +198,137 @@ def _report(callback: RawCallback, index: int, fields: Mapping[str, Any], post: 
 def _reply(callback: RawCallback, index: int, fields: Mapping[str, Any], post: Post) -> InboundMessage:
     if "webhooktoken" in fields:
         raise post.refused("not_supported", "this is a copy of a sent message, from CM's MT webhook")
-    written_from = _number(fields["from"])
-    if _placeholder(written_from):
-        raise BadItem("unfilled_template", f"{post.where}from is a placeholder: CM's template was posted unfilled")
-    sender, to = to_sender(written_from), to_sender(_field(_number(fields.get("to")))) or None
-    if not sender:
-        raise BadItem("missing_field", f"{post.where}from has no number")
-    words, media = _content(fields)
+    who = _parties(fields, post)
+    content = _content(fields)
     time = _field(fields.get("timeutc"))
     occurred_at = _millis(time)
+    made_id = _made_id(who.sender, who.to, time, content.text, *content.media, *content.payloads)
     return InboundMessage(
         **origin(callback, index),
-        provider_message_id=None if occurred_at is None else _made_id(sender, to, time, words, *media),
+        provider_message_id=None if occurred_at is None else made_id,
         in_reply_to=_field(fields.get("reference")) or None,
-        from_=sender,
-        to=to,
-        text=words,
-        media=media,
+        from_=who.sender,
+        to=who.to,
+        text=content.text,
+        media=content.media,
+        keyword="\n".join(content.payloads) or content.title or None,
         occurred_at=occurred_at,
         raw=post.raw,
-        channel=_field(fields.get("channel")).lower() or None,
-        user_id=user_id_of(sender),
+        channel=who.channel,
+        user_id=who.user_id,
     )
 
 
-def _content(fields: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:
-    """Return text and media URLs. A contact or location has an empty text, and stays in the raw item only."""
+def _is_event(fields: Mapping[str, Any]) -> bool:
+    return isinstance(fields.get("event"), dict) and fields.get("message") is None and fields.get("body") is None
+
+
+def _event(callback: RawCallback, index: int, fields: Mapping[str, Any], post: Post) -> InboundMessage:
+    """Read a tapped suggestion. An event has an id of its own, `reference`, and names the answered message as
+    `messageContext`."""
+    event = {name.lower(): value for name, value in fields["event"].items()}
+    kind = text(event.get("type")).strip()
+    if kind.lower() != _TAPPED:
+        reason = NOT_SUPPORTED if kind.lower() in _SILENT else "unknown_event"
+        raise BadItem(reason, f"{post.where}event.type is {kind[:40]!r}, which produces no event")
+    who = _parties(fields, post)
+    payloads = tuple(tap.payload for tap in _taps(event.get("custom")))
+    time = _field(fields.get("timeutc"))
+    occurred_at = _millis(time)
+    made_id = None if occurred_at is None else _made_id(who.sender, who.to, time, kind, *payloads)
+    return InboundMessage(
+        **origin(callback, index),
+        provider_message_id=_field(fields.get("reference")) or made_id,
+        in_reply_to=_field(fields.get("messagecontext")) or None,
+        from_=who.sender,
+        to=who.to,
+        text=_label(event.get("custom")) or None,
+        keyword="\n".join(payloads) or None,
+        occurred_at=occurred_at,
+        raw=post.raw,
+        channel=who.channel,
+        user_id=who.user_id,
+    )
+
+
+class Parties(NamedTuple):
+    """Who wrote to whom, over which channel."""
+
+    sender: str
+    to: str | None
+    channel: str | None
+    user_id: str | None
+
+
+def _parties(fields: Mapping[str, Any], post: Post) -> Parties:
+    written_from, written_to = _written(fields["from"]), _field(_written(fields.get("to")))
+    if _placeholder(written_from):
+        raise BadItem("unfilled_template", f"{post.where}from is a placeholder: CM's template was posted unfilled")
+    if not written_from:
+        raise BadItem("missing_field", f"{post.where}from has no number")
+    channel = _field(fields.get("channel")).lower()
+    if _has_ids_of_its_own(channel):
+        return Parties(written_from, written_to or None, channel, written_from)
+    sender = to_sender(_dialed(written_from))
+    return Parties(sender, to_sender(_dialed(written_to)) or None, channel or None, user_id_of(sender))
+
+
+class Tap(NamedTuple):
+    """A tapped button, suggestion, or item of a list."""
+
+    payload: str
+    label: str
+
+
+class Content(NamedTuple):
+    """The content of a reply. `title` is that of a file without a text beside it."""
+
+    text: str | None
+    media: tuple[str, ...]
+    payloads: tuple[str, ...]
+    title: str
+
+
+def _content(fields: Mapping[str, Any]) -> Content:
+    """Return text, media, and payloads of tapped buttons. A contact or location has an empty text, and stays in the raw
+    item only."""
     message = fields.get("message")
     content = _folded(message) if isinstance(message, dict) else {"text": message}
     words = content.get("text")
     words = fields.get("body") if words is None else words
+    written = None if words is None else text(words)
     media = content.get("media")
-    files = media if isinstance(media, list) else [media]
-    urls = tuple(url for file in files if isinstance(file, dict) and (url := text(_folded(file).get("mediauri"))))
-    return None if words is None else text(words), urls
+    files = [_folded(file) for file in (media if isinstance(media, list) else [media]) if isinstance(file, dict)]
+    urls = tuple(url for file in files if (url := text(file.get("mediauri"))))
+    taps = list(_taps(content.get("custom")))
+    title = ""
+    if not (written or "").strip():
+        written = next((tap.label for tap in taps if tap.label), written)
+        title = next((found for file in files if (found := text(file.get("title")).strip())), "")
+    return Content(written, urls, tuple(tap.payload for tap in taps), title)
+
+
+def _taps(custom: Any, name: str = "", depth: int = 0) -> Iterator[Tap]:
+    """Yield the objects with a payload in a `custom` object, wherever they are: CM's own suggestions, and WhatsApp's
+    buttons (`payload`) and replies to lists and buttons (`id`)."""
+    if depth > _MAX_DEPTH:
+        return
+    if isinstance(custom, list):
+        for each in custom:
+            yield from _taps(each, name, depth + 1)
+    elif isinstance(custom, dict):
+        fields = {field.lower(): value for field, value in custom.items()}
+        names = (*_PAYLOADS, "id") if name.endswith("_reply") else _PAYLOADS
+        payload = next((found for each in names if (found := text(fields.get(each)).strip())), "")
+        if payload:
+            yield Tap(payload, _label(custom))
+        for field, value in fields.items():
+            yield from _taps(value, field, depth + 1)
+
+
+def _label(custom: Any) -> str:
+    fields = {field.lower(): value for field, value in custom.items()} if isinstance(custom, dict) else {}
+    return next((found for name in _LABELS if (found := text(fields.get(name)).strip())), "")
 
 
 def _made_id(*parts: str | None) -> str:
@@ -237,9 +362,13 @@ def _field(value: Any) -> str:
     return written if _filled(written) else ""
 
 
-def _number(value: Any) -> str:
+def _written(value: Any) -> str:
     """Return a number given as text, or as the `number` of an object."""
-    written = text(_folded(value).get("number") if isinstance(value, dict) else value).strip()
+    return text(_folded(value).get("number") if isinstance(value, dict) else value).strip()
+
+
+def _dialed(written: str) -> str:
+    """Return a number with a plus for its 00."""
     # CM writes 00 instead of a plus, which would cost to_number ten times as long.
     return "+" + written[2:] if written.startswith("00") and written.isascii() and written.isdigit() else written
 

@@ -238,11 +238,15 @@ cm_msgs = junk | st.fixed_dictionaries(
     {"status": st.fixed_dictionaries({"code": cm_codes | junk}, optional={"errorCode": cm_texts}) | cm_codes | junk},
     optional=cm_fields,
 )
+cm_taps = st.fixed_dictionaries({}, optional={"payload": cm_texts, "postbackData": cm_texts, "label": cm_texts}) | junk
+cm_customs = cm_taps | st.fixed_dictionaries({}, optional={"suggestions": st.lists(cm_taps), "list_reply": cm_taps})
 cm_replies = st.fixed_dictionaries(
     {"from": st.fixed_dictionaries({"number": numbers | junk}) | numbers | junk},
     optional={
-        "message": st.fixed_dictionaries({"text": st.text() | junk, "media": junk}) | junk,
+        "message": st.fixed_dictionaries({"text": st.text() | junk, "media": junk, "custom": cm_customs}) | junk,
         "body": st.text() | junk,
+        "event": st.fixed_dictionaries({"type": st.just("SuggestionClick") | junk, "custom": cm_customs}) | junk,
+        "channel": st.sampled_from(["SMS", "RCS", "Facebook Messenger"]) | junk,
         "timeUtc": cm_times,
         **cm_fields,
     },

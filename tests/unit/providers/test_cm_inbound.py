@@ -140,6 +140,122 @@ def test_a_text_stays_as_it_was_written(text: str) -> None:
     assert read_reply({**REPLY, "message": {"text": text}}).text == text
 
 
+TAP: dict[str, Any] = {
+    "reference": "a73bc8c0",
+    "messageContext": "ORDER77",
+    "from": {"number": "00385911234567"},
+    "to": {"number": "acme_agent"},
+    "event": {"type": "SuggestionClick", "custom": {"postbackdata": "STOP", "label": "No more offers"}},
+    "groupings": ["", "", ""],
+    "timeUtc": "2026-03-01T08:00:00",
+    "channel": "RCS",
+}
+
+
+def test_a_tapped_suggestion_is_a_reply_with_the_id_of_its_event() -> None:
+    reply = read_reply(TAP)
+    assert (reply.from_, reply.to, reply.channel) == ("+385911234567", "acme_agent", "rcs")
+    assert (reply.text, reply.keyword) == ("No more offers", "STOP")
+    assert (reply.provider_message_id, reply.in_reply_to) == ("a73bc8c0", "ORDER77")
+    assert reply.occurred_at == 1_772_352_000_000
+
+
+@pytest.mark.parametrize(
+    ("custom", "text", "keyword"),
+    [
+        ({"label": "Stop"}, "Stop", None),
+        ({"postbackdata": "STOP"}, None, "STOP"),
+        ({"POSTBACKDATA": " STOP ", "LABEL": ""}, None, "STOP"),
+        ({}, None, None),
+        (None, None, None),
+        ("STOP", None, None),
+    ],
+)
+def test_a_tapped_suggestion_says_what_it_was_called_or_what_it_stands_for(
+    custom: object, text: str | None, keyword: str | None
+) -> None:
+    reply = read_reply({**TAP, "event": {"type": "suggestionClick", "custom": custom}})
+    assert (reply.text, reply.keyword) == (text, keyword)
+
+
+def test_a_tapped_suggestion_without_a_reference_is_known_by_what_it_is() -> None:
+    ids = [read_reply({**TAP, "reference": ""}).provider_message_id for _ in range(2)]
+    other = read_reply({**TAP, "reference": "", "event": {"type": "SuggestionClick", "custom": {"postbackdata": "x"}}})
+    assert ids[0] == ids[1] != other.provider_message_id
+    assert read_reply({**TAP, "reference": "", "timeUtc": ""}).provider_message_id is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("isTyping", "not_supported"),
+        ("MessageDelete", "not_supported"),
+        ("Unheard", "unknown_event"),
+        (None, "unknown_event"),
+    ],
+)
+def test_an_event_in_which_nobody_writes_is_no_reply(kind: object, reason: str) -> None:
+    (item,) = CM.read(callback("cm", orjson.dumps({**TAP, "event": {"type": kind}})))
+    assert isinstance(item, Malformed)
+    assert item.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("custom", "text", "keyword"),
+    [
+        ({"suggestions": [{"action": "Reply", "postbackData": "STOP"}]}, "Yes please", "STOP"),
+        ({"suggestions": [{"postbackData": "A"}, {"postbackData": "STOP"}]}, "Yes please", "A\nSTOP"),
+        ({"button": {"payload": "STOP", "text": "No more"}}, "Yes please", "STOP"),
+        ({"interactive": {"type": "list_reply", "list_reply": {"id": "STOP", "title": "x"}}}, "Yes please", "STOP"),
+        ({"INTERACTIVE": {"BUTTON_REPLY": {"ID": "STOP", "TITLE": "x"}}}, "Yes please", "STOP"),
+        ({"location": {"label": "Stop", "id": "STOP"}}, "Yes please", None),
+        ({"contacts": [{"name": {"formatted_name": "Stop"}}]}, "Yes please", None),
+        ([], "Yes please", None),
+        ("STOP", "Yes please", None),
+    ],
+)
+def test_the_payload_of_a_tapped_button_comes_with_the_message(custom: object, text: str, keyword: str | None) -> None:
+    reply = read_reply({**REPLY, "message": {"text": "Yes please", "custom": custom}})
+    assert (reply.text, reply.keyword) == (text, keyword)
+
+
+def test_the_label_of_a_tapped_button_stands_for_a_text_that_is_not_there() -> None:
+    custom = {"interactive": {"button_reply": {"id": "x1", "title": "Stop"}}}
+    for message in ({"text": "", "custom": custom}, {"custom": custom}):
+        reply = read_reply({**REPLY, "message": message})
+        assert (reply.text, reply.keyword) == ("Stop", "x1")
+
+
+def test_a_custom_object_of_any_depth_does_not_cost_the_reply() -> None:
+    custom: object = {"payload": "deep"}
+    for _ in range(200):
+        custom = {"a": custom}
+    reply = read_reply({**REPLY, "message": {"text": "STOP", "custom": custom}})
+    assert (reply.text, reply.keyword) == ("STOP", None)
+
+
+@pytest.mark.parametrize(("text", "keyword"), [("", "Stop"), (" ", "Stop"), ("look", None)])
+def test_the_title_of_a_file_is_read_where_there_is_no_text(text: str, keyword: str | None) -> None:
+    media = {"mediaUri": "https://media.example/1", "contentType": "image/png", "title": " Stop "}
+    reply = read_reply({**REPLY, "message": {"text": text, "media": media}})
+    assert (reply.text, reply.keyword) == (text, keyword)
+
+
+@pytest.mark.parametrize(
+    "channel", ["Facebook Messenger", "Instagram", "Twitter", "Telegram", "Apple Messages for Business", "FACEBOOK"]
+)
+def test_digits_of_a_channel_with_ids_of_its_own_are_no_phone_number(channel: str) -> None:
+    parties = {"from": {"number": "87654321"}, "to": {"number": "12345678"}}
+    reply = read_reply({**REPLY, **parties, "channel": channel})
+    assert (reply.from_, reply.to, reply.user_id) == ("87654321", "12345678", "87654321")
+
+
+@pytest.mark.parametrize("channel", ["SMS", "WhatsApp", "RCS", "Viber", "", None, "Unheard"])
+def test_digits_of_any_other_channel_are_a_phone_number(channel: str | None) -> None:
+    reply = read_reply({**REPLY, "from": {"number": "385911234567"}, "channel": channel})
+    assert (reply.from_, reply.user_id) == ("+385911234567", None)
+
+
 def test_half_an_emoji_does_not_cost_the_reply() -> None:
     reply = read(callback("cm", orjson.dumps(REPLY).replace(b"Yes please", b"STOP \\ud83d")))
     assert reply.text == "STOP ?"

@@ -135,6 +135,7 @@ class TestOptOut:
             (None, "reply", "stop", "STOP"),
             ("PIZZA STOP", "reply", "pizza", "STOP"),
             ("STOP pizza", "reply", "STOP", "STOP"),
+            ("Choose", "reply", "offers\nSTOP\nnews", "STOP"),
             ("", "reply", "stop", "STOP"),
             ("START", "opt_out", None, "UNSUBSCRIBED"),
             ("STOP", "opt_in", "JOIN", "STOP"),
