@@ -220,7 +220,7 @@ _MARKETING: Mapping[str, str] = {"stop": "opt_out", "resume": "opt_in"}
 _CONSENT: Mapping[str, str] = {"UNSUBSCRIBE": "opt_out", "SUBSCRIBE": "opt_in"}
 """Messenger consent event -> message kind."""
 _SWITCH = "notificationMessagesStatus"
-_CONTENTS = ("text", "message", "content", "receivedAt")
+_CONTENTS = ("text", "cleanText", "message", "content", "receivedAt")
 _CONTENTS_ALONE = ("text", "message")
 _NOTICES = ("notificationType", "content", "event", "status", "change", "capabilityCheckResult")
 """Fields that mark a body without results as a single notice."""
@@ -358,6 +358,7 @@ def _reply(callback: RawCallback, index: int, posted: Posted) -> InboundMessage:
     if not people:
         raise BadItem("missing_field", f"{posted.named('from')} is missing")
     content = _content(posted)
+    keyword = _keyword(posted, content)
     return InboundMessage(
         **origin(callback, index),
         provider_message_id=text(posted["messageId"]) or None,
@@ -366,7 +367,7 @@ def _reply(callback: RawCallback, index: int, posted: Posted) -> InboundMessage:
         to=posted.party("to", "destination") or None,
         text=content.text,
         media=content.media,
-        keyword=content.payload or _first_word(posted, content.text) or None,
+        keyword="\n".join(content.payloads) or keyword or None,
         occurred_at=iso_millis(posted["receivedAt"]),
         raw=posted.raw,
         channel=posted.channel.lower() or None,
@@ -374,13 +375,19 @@ def _reply(callback: RawCallback, index: int, posted: Posted) -> InboundMessage:
     )
 
 
-def _first_word(posted: Posted, words: str | None) -> str:
-    """Return the sender's keyword with which a text begins; "" if it does not. Infobip names one beside a file too,
-    where the person wrote none."""
+def _keyword(posted: Posted, content: Content) -> str:
+    """Return the sender's keyword with which a text begins; "" if it does not.
+
+    In an SMS without a text it stands for the text, from which Infobip took it. RCS names one beside a file too, where
+    the person wrote none.
+    """
+    is_sms = posted.channel in ("", "SMS") and posted["message"] is None
     parts = (part for field in ("message", "content") for part in _parts(posted[field]))
-    named = (text(each.get("keyword")).strip() for each in (posted.value, *parts))
-    begins = (words or "").casefold()
-    return next((each for each in named if each and begins.startswith(each.casefold())), "")
+    named = [found for each in (posted.value, *parts) if (found := text(each.get("keyword")).strip())]
+    begins = (content.text or "").strip().casefold()
+    if is_sms and not begins and not content.media:
+        return next(iter(named), "")
+    return next((each for each in named if begins.startswith(each.casefold())), "")
 
 
 def _block(callback: RawCallback, index: int, posted: Posted) -> InboundMessage:
@@ -434,19 +441,21 @@ def _marketing(callback: RawCallback, index: int, posted: Posted) -> InboundMess
 
 
 def _consent(callback: RawCallback, index: int, posted: Posted) -> InboundMessage:
-    """Read Messenger's consent: a person agreed to a page's marketing messages, or withdrew."""
-    person = posted.party("from")
+    """Read Messenger's consent: a person agreed to a page's marketing messages, or withdrew. Without `from`, the person
+    is the `sender`, as in replies."""
+    is_messenger = posted.has("from")
+    person, to = posted.party("from" if is_messenger else "sender"), "sender" if is_messenger else "to"
     if not person:
         raise BadItem("missing_field", f"{posted.named('from')} is missing")
     return InboundMessage(
         **origin(callback, index),
         from_=person,
-        to=posted.party("sender") or None,
+        to=posted.party(to) or None,
         kind=_CONSENT[posted.event],
         keyword=posted.event,
-        occurred_at=iso_millis(posted["createdAt"]),
+        occurred_at=iso_millis(posted.first("createdAt", "receivedAt")),
         raw=posted.raw,
-        channel="messenger",
+        channel=posted.channel.lower() or "messenger",
     )
 
 
@@ -496,27 +505,34 @@ def _code(group: int, status_id: int | None, error_id: int | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The content of a reply. `payload` is the sender's payload of the tapped button."""
+    """The content of a reply. `payloads` are the sender's, of what was tapped, and the answers in a flow."""
 
     text: str | None
     media: tuple[str, ...] = ()
-    payload: str = ""
+    payloads: tuple[str, ...] = ()
 
 
-_WORDS = ("text", "caption", "title", "message")
-_PAYLOADS = ("payload", "postbackData")
+_WORDS = ("text", "cleanText", "caption", "title", "message")
+_PAYLOADS = ("payload", "postbackData", "identifier")
+_CHOICES = ("quickReplySelectedItem", "listPickerSelectedItems")
+"""Fields with the chosen items of Apple's messages."""
+_TOKENS = ("flow_token", "flowToken")
+"""Fields of a WhatsApp flow that the person did not fill in."""
 _EMOJI_GONE = "REMOVED"
 
 
 def _content(posted: Posted) -> Content:
-    """Return the parts of a reply: texts and captions joined by line breaks, media URLs, a button's payload."""
+    """Return the parts of a reply: texts, captions, and answers joined by line breaks, media URLs, and the payloads of
+    what was tapped."""
     parts = [part for field in ("message", "content") for part in _parts(posted[field])]
     media = tuple(url for part in parts if part.get("type") != "LOCATION" and (url := text(part.get("url"))))
-    payload = next((found for part in parts if (found := _payload(part))), "")
-    if isinstance(posted["text"], str | int | float):
-        return Content(text(posted["text"]), media, payload)
-    texts = [words for part in parts if (words := _words(part)) is not None]
-    return Content("\n".join(texts) if texts else None, media, payload)
+    said = (each for part in parts for each in (_payload(part), *(answer for _, answer in _answers(part))))
+    payloads = tuple(filter(None, said))
+    own = (text(posted[field]) for field in ("text", "cleanText"))
+    texts = list(filter(str.strip, own))[:1] or [words for part in parts for words in _words(part)]
+    if not texts and isinstance(posted["text"], str):
+        texts = [posted["text"]]
+    return Content("\n".join(texts) if texts else None, media, payloads)
 
 
 def _parts(value: Any) -> list[dict[str, Any]]:
@@ -524,23 +540,38 @@ def _parts(value: Any) -> list[dict[str, Any]]:
     object."""
     if isinstance(value, str):
         return [{"text": value}]
-    parts = [mapping(each) for each in (value if isinstance(value, list) else [value])]
     # A live chat repeats earlier messages next to the new one.
-    return [mapping(part.get("inboundMessage")) or part for part in parts]
+    parts = [mapping(mapping(each).get("inboundMessage")) or mapping(each) for each in _listed(value)]
+    chosen = (mapping(each) for part in parts for field in _CHOICES for each in _listed(part.get(field)))
+    return [*parts, *chosen]
 
 
-def _words(part: Mapping[str, Any]) -> str | None:
-    """Return what a person wrote or tapped: an MMS segment, a text, a caption, a button title, an emoji."""
+def _words(part: Mapping[str, Any]) -> list[str]:
+    """Return what a person wrote or tapped: an MMS segment, a text, a caption, a button title, an emoji, the answers in
+    a flow."""
     segment: object = part.get("value")
     if isinstance(segment, str):
-        return segment if text(part.get("contentType")).startswith("text/plain") else None
+        kind = text(part.get("contentType")).strip().lower()
+        return [segment] if kind.startswith("text/plain") or not kind else []
     names = _WORDS if part.get("action") == _EMOJI_GONE else (*_WORDS, "emoji")
-    return next(iter(_strings(part, names)), None)
+    strings = _strings(part, names)
+    written = [next(filter(str.strip, strings), strings[0])] if strings else []
+    return [*written, *(f"{name}: {value}" for name, value in _answers(part))]
+
+
+def _answers(part: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return a person's answers in a WhatsApp flow, by field."""
+    named = [(name, each) for name, value in mapping(part.get("response")).items() for each in _listed(value)]
+    return [(name, each) for name, each in named if isinstance(each, str) and each and name not in _TOKENS]
 
 
 def _payload(part: Mapping[str, Any]) -> str:
     is_choice = text(part.get("type")).upper().endswith("_REPLY")
-    return next(iter(_strings(part, (*_PAYLOADS, "id") if is_choice else _PAYLOADS)), "").strip()
+    return next(filter(None, map(str.strip, _strings(part, (*_PAYLOADS, "id") if is_choice else _PAYLOADS))), "")
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _strings(part: Mapping[str, Any], names: Iterable[str]) -> list[str]:

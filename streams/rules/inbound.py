@@ -59,6 +59,7 @@ def read_reply(inbound: InboundMessage, words: OptOutWords) -> Reading:
 
 def _after(keyword: str, reply: str) -> str:
     """Return what follows the keyword in a reply that begins with it; "" if there is nothing or it does not."""
+    reply = reply.lstrip()
     begins, follows = reply[: len(keyword)], reply[len(keyword) :]
     is_first = bool(keyword) and begins.casefold() == keyword.casefold() and not follows[:1].isalnum()
     return follows if is_first else ""

@@ -94,6 +94,25 @@ def test_a_message_that_was_seen_was_read(item: dict[str, Any]) -> None:
         ({"type": "REACTION", "emoji": "X", "action": "REMOVED"}, None, None),
         ({"type": "LOCATION", "url": "https://maps.example/1"}, None, None),
         ([{"type": "TEXT", "text": "a"}, 7, {"type": "SUBJECT", "text": "b"}], "a\nb", None),
+        ({"type": "TEXT", "text": "", "cleanText": "STOP"}, "STOP", None),
+        ({"type": "TEXT", "text": " ", "cleanText": ""}, " ", None),
+        ({"type": "IMAGE", "text": "", "caption": "please stop", "url": ""}, "please stop", None),
+        ({"contentType": "TEXT/PLAIN; charset=UTF-8", "value": "STOP"}, "STOP", None),
+        ({"value": "STOP"}, "STOP", None),
+        ({"contentType": "application/smil", "value": "<smil/>"}, None, None),
+        (
+            [{"type": "LIST_REPLY", "text": "A", "id": "a"}, {"type": "LIST_REPLY", "text": "B", "id": "STOP"}],
+            *("A\nB", "a\nSTOP"),
+        ),
+        ({"type": "BUTTON", "text": "x", "payload": "", "postbackData": "STOP"}, "x", "STOP"),
+        ({"type": "QUICK_REPLY", "quickReplySelectedItem": {"title": "No", "identifier": "STOP"}}, "No", "STOP"),
+        ({"listPickerSelectedItems": [{"title": "A", "identifier": "a"}, {"title": "Stop"}, 7]}, "A\nStop", "a"),
+        (
+            {"response": {"comment": "stop texting me", "rating": 5, "topics": ["a", 7], "flow_token": "t"}},
+            *("comment: stop texting me\ntopics: a", "stop texting me\na"),
+        ),
+        ({"type": "INTERACTIVE_FLOW_REPLY", "text": "Sent", "response": {"more": "STOP"}}, "Sent\nmore: STOP", "STOP"),
+        ({"type": "FLOW_RESPONSE", "response": "STOP"}, None, None),
         (7, None, None),
     ],
 )
@@ -107,6 +126,31 @@ def test_a_keyword_that_infobip_found_does_not_stand_for_a_text_that_is_not_ther
     """RCS sends `keyword: START` with a file: read as a text, it would restore a contact."""
     reply = message({**REPLY, "keyword": "START", "message": {"type": "FILE", "url": "https://media.example/1"}})
     assert (reply.text, reply.keyword) == (None, None)
+
+
+SMS: dict[str, Any] = {"from": "15555550142", "to": "18885550100", "messageId": "mo-1"}
+
+
+@pytest.mark.parametrize(
+    ("item", "text", "keyword"),
+    [
+        ({"text": "", "cleanText": "STOP", "keyword": "PIZZA"}, "STOP", None),
+        ({"text": None, "cleanText": "STOP"}, "STOP", None),
+        ({"text": "", "cleanText": "", "keyword": "STOP"}, "", "STOP"),
+        ({"text": None, "keyword": "STOP", "receivedAt": "x"}, None, "STOP"),
+        ({"text": "PIZZA STOP", "cleanText": "STOP", "keyword": "PIZZA"}, "PIZZA STOP", "PIZZA"),
+        ({"text": " PIZZA STOP", "cleanText": "STOP", "keyword": "PIZZA"}, " PIZZA STOP", "PIZZA"),
+        ({"channel": "SMS", "content": [{"type": "TEXT", "text": "", "keyword": "STOP"}], "text": None}, "", "STOP"),
+        ({"channel": "RCS", "text": "", "keyword": "START"}, "", None),
+        ({"message": {"type": "LOCATION"}, "keyword": "START"}, None, None),
+        ({"text": "", "message": {"type": "TEXT", "text": "STOP"}}, "STOP", None),
+    ],
+)
+def test_what_infobip_took_from_a_text_stands_for_a_text_that_is_not_there(
+    item: dict[str, Any], text: str | None, keyword: str | None
+) -> None:
+    reply = message({**SMS, **item})
+    assert (reply.text, reply.keyword) == (text, keyword)
 
 
 def test_where_a_user_id_stands_the_number_may_stand_beside_it() -> None:
@@ -194,6 +238,14 @@ def test_messenger_tells_of_consent_by_an_event(event: str, kind: str) -> None:
     value = {"channel": "MESSENGER", "event": event, "sender": "100200300400501", "from": "200030004000500"}
     found = message(value)
     assert (found.from_, found.to, found.kind, found.keyword) == ("200030004000500", "100200300400501", kind, event)
+
+
+@pytest.mark.parametrize(("event", "kind"), [("UNSUBSCRIBE", "opt_out"), ("SUBSCRIBE", "opt_in")])
+def test_consent_over_a_channel_of_phone_numbers_is_that_of_the_sender(event: str, kind: str) -> None:
+    value = {"channel": "RCS", "event": {"type": event}, "sender": "15555550142", "to": "acme_agent"}
+    found = message({**value, "receivedAt": "2026-03-01T08:00:00.000+0000"})
+    assert (found.from_, found.to, found.kind, found.channel) == ("+15555550142", "acme_agent", kind, "rcs")
+    assert found.occurred_at == 1_772_352_000_000
 
 
 @pytest.mark.parametrize(

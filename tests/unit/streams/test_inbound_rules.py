@@ -134,6 +134,7 @@ class TestOptOut:
             (None, "opt_out", "UNSUB", "UNSUB"),
             (None, "reply", "stop", "STOP"),
             ("PIZZA STOP", "reply", "pizza", "STOP"),
+            ("\nPIZZA STOP", "reply", "pizza", "STOP"),
             ("STOP pizza", "reply", "STOP", "STOP"),
             ("Choose", "reply", "offers\nSTOP\nnews", "STOP"),
             ("", "reply", "stop", "STOP"),
