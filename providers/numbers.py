@@ -20,6 +20,7 @@ _bare = re.compile(_PLAIN).fullmatch
 _e164 = re.compile(rf"\+{_PLAIN}").fullmatch
 _dialed = re.compile(r"011([1-9][0-9]{9,14})").fullmatch
 _stored = re.compile(r"\+[1-9][0-9]{6,14}|[1-9][0-9]{2,}").fullmatch
+_north_american = re.compile(r"\+[2-9][0-9]{2}[2-9][0-9]{6}").fullmatch
 _dialable = re.compile(r"[0-9]{7,17}").fullmatch
 _short_code = re.compile(r"[0-9]{3,6}").fullmatch
 # An opening parenthesis before the first digit, without a plus, begins a national number of unknown country.
@@ -68,10 +69,18 @@ def is_unclear(person: str) -> bool:
     """Whether what `to_sender` returned for a person is a phone number after all: one without its country, or with an
     extension. Channels' IDs have letters, or only digits, the first of which is not a zero."""
     if _stored(person):
-        return False
+        # Ten digits may lack North America's 1. That is certain only if no country has such numbers.
+        return _north_american(person) is not None and not _is_possible(person)
     number = _extension.sub("", unicodedata.normalize("NFKC", person))
     digits = _punctuation.sub("", number.lstrip("+"))
     return _dialable(digits) is not None and (digits.startswith("0") or digits != person)
+
+
+def _is_possible(international: str) -> bool:
+    try:
+        return phonenumbers.is_possible_number(phonenumbers.parse(international))
+    except phonenumbers.NumberParseException:
+        return False
 
 
 def without_punctuation(number: str) -> str:

@@ -149,6 +149,8 @@ _is_fault_of_sender = faults_of_senders(_TABLES["faults_of_senders"])
 _FAILED = frozenset({"undelivered", "failed"})
 _INBOUND = frozenset({"receiving", "received"})
 _IDS = ("MessageSid", "SmsSid", "SmsMessageSid")
+_LABELS = ("ButtonText", "ListTitle")
+"""What a tapped button or a chosen item shows. Usually the body repeats it."""
 _CONTENT = ("Body", "NumMedia", "MediaUrl0")
 _KIND_OF_OPT_OUT_TYPE: Mapping[str, str] = {"STOP": "opt_out", "START": "opt_in"}
 _OTHER_FIELDS = (
@@ -160,6 +162,7 @@ _OTHER_FIELDS = (
     "OptOutType",
     "ButtonPayload",
     "ListId",
+    *_LABELS,
     "RawDlrDoneDate",
 )
 _DECIDING_FIELDS = frozenset((*_IDS, *_CONTENT, *_OTHER_FIELDS))
@@ -220,6 +223,8 @@ def _message(
         raise BadItem("missing_field", "From is missing")
     body = fields.get("Body")
     words = None if body is None else _plain(body)
+    if not (words or "").strip():
+        words = next(filter(None, map(fields.get, _LABELS)), words)
     opt_out_type = fields.get("OptOutType", "").strip().upper()
     kind = _KIND_OF_OPT_OUT_TYPE.get(opt_out_type, "reply")
     return InboundMessage(
@@ -233,7 +238,7 @@ def _message(
         media=tuple(_media(fields)),
         kind=kind,
         # The sender's payload of the tapped button says what the person chose.
-        keyword=_payload(fields) or None if kind == "reply" else (words or "").strip() or opt_out_type,
+        keyword=_payloads(fields) or None if kind == "reply" else (words or "").strip() or opt_out_type,
         # Advanced Opt-Out reports the keywords it answered, HELP included.
         answered_by_provider=True if opt_out_type else None,
         occurred_at=occurred_at,
@@ -243,9 +248,9 @@ def _message(
     )
 
 
-def _payload(fields: Mapping[str, str]) -> str:
-    """Return the sender's payload of a tapped button, or its id of an item chosen from a list."""
-    return fields.get("ButtonPayload") or fields.get("ListId") or ""
+def _payloads(fields: Mapping[str, str]) -> str:
+    """Return the sender's payload of a tapped button, and its id of an item chosen from a list."""
+    return "\n".join(filter(None, map(fields.get, ("ButtonPayload", "ListId"))))
 
 
 def _channel(fields: Mapping[str, str]) -> str | None:

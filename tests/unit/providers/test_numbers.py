@@ -161,6 +161,10 @@ def test_numbers_of_a_country_come_back_from_their_written_form(region: str, for
         "+14155551234;ext=5",
         "++14155551234",
         "+1415555123４",
+        "2125551234",
+        "4155551234",
+        "8015551234",
+        "+2125551234",
     ],
 )
 def test_a_number_that_cannot_be_read_is_unclear(written: str) -> None:
@@ -172,6 +176,9 @@ def test_a_number_that_cannot_be_read_is_unclear(written: str) -> None:
     [
         "+14155551234",
         "14155551234",
+        "6581234567",
+        "4522345678",
+        "2121551234",
         "25256",
         "0800",
         "1234567890123456789",

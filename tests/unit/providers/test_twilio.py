@@ -288,6 +288,24 @@ def test_a_message_is_known_by_its_content_or_its_status(content: dict[str, str]
     assert read_message({"MessageSid": "SM2", "From": "+15558675310", **content}).provider_message_id == "SM2"
 
 
+@pytest.mark.parametrize(
+    ("content", "text", "keyword"),
+    [
+        ({"Body": "Yes", "ButtonText": "Yes", "ButtonPayload": "yes_1"}, "Yes", "yes_1"),
+        ({"Body": "", "ButtonText": "Stop", "ButtonPayload": "1"}, "Stop", "1"),
+        ({"ButtonText": "Stop", "NumMedia": "0"}, "Stop", None),
+        ({"Body": " ", "ListTitle": "Stop", "ListId": "7"}, "Stop", "7"),
+        ({"Body": "x", "ListId": "STOP", "ButtonPayload": "x"}, "x", "x\nSTOP"),
+        ({"Body": "", "ButtonText": ""}, "", None),
+    ],
+)
+def test_a_tapped_button_says_what_it_shows_and_what_it_stands_for(
+    content: dict[str, str], text: str | None, keyword: str | None
+) -> None:
+    message = read_message({"MessageSid": "SM2", "From": "+15558675310", **content})
+    assert (message.text, message.keyword, message.kind) == (text, keyword, "reply")
+
+
 def test_an_mms_without_text_has_media_only() -> None:
     message = read_message(
         {
