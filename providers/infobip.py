@@ -536,12 +536,10 @@ def _content(posted: Posted) -> Content:
 
 
 def _parts(value: Any) -> list[dict[str, Any]]:
-    """Return the parts of a content. A single part may be an object or a string; in XML, even a list of one is an
-    object."""
-    if isinstance(value, str):
-        return [{"text": value}]
+    """Return the parts of a content, objects or strings. A single part may come without a list."""
+    items = [{"text": each} if isinstance(each, str) else mapping(each) for each in _listed(value)]
     # A live chat repeats earlier messages next to the new one.
-    parts = [mapping(mapping(each).get("inboundMessage")) or mapping(each) for each in _listed(value)]
+    parts = [mapping(each.get("inboundMessage")) or each for each in items]
     chosen = (mapping(each) for part in parts for field in _CHOICES for each in _listed(part.get(field)))
     return [*parts, *chosen]
 

@@ -63,10 +63,14 @@ def root_of(callback: RawCallback) -> Element:
 
 
 def value_of(element: Element) -> Any:
-    """Return an element as its JSON counterpart: its text, or an object of its children, with repeated names as a
-    list."""
+    """Return an element as its JSON counterpart: its text, or an object of its children, with repeated names as a list.
+
+    A list may be an element around elements of its own name, as in Infobip's `<results><results>`.
+    """
     if not len(element):
         return element.text or ""
+    if all(child.tag == element.tag for child in element):
+        return [value_of(child) for child in element]
     fields: dict[str, Any] = {}
     for child in element:
         value = value_of(child)

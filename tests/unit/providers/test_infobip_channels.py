@@ -85,6 +85,7 @@ def test_a_message_that_was_seen_was_read(item: dict[str, Any]) -> None:
     [
         ({"type": "TEXT", "text": "STOP"}, "STOP", None),
         ("STOP", "STOP", None),
+        (["hi", "STOP"], "hi\nSTOP", None),
         ({"type": "IMAGE", "caption": "please stop", "url": "https://media.example/1"}, "please stop", None),
         ({"type": "BUTTON", "text": "No more offers", "payload": "STOP"}, "No more offers", "STOP"),
         ({"type": "INTERACTIVE_BUTTON_REPLY", "title": "No more", "id": "stop"}, "No more", "stop"),

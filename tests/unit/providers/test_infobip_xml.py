@@ -144,6 +144,11 @@ def test_a_reply_may_be_xml_too() -> None:
             ("https://m.example/1",),
         ),
         ("<message><contentType>text/plain</contentType><value>Look</value></message>", "Look", ()),
+        (
+            "<message><message><contentType>text/plain</contentType><value>Look</value></message>"
+            "<message><value>here</value></message></message>",
+            *("Look\nhere", ()),
+        ),
     ],
 )
 def test_an_mms_has_one_segment_or_several(segments: str, text: str, media: tuple[str, ...]) -> None:

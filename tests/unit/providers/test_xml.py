@@ -79,9 +79,12 @@ def test_what_is_not_plain_xml_is_refused(body: bytes) -> None:
         ("<a><b>1</b><b>2</b><b>3</b></a>", {"b": ["1", "2", "3"]}),
         ("<a><b><c>1</c></b><b/></a>", {"b": [{"c": "1"}, ""]}),
         ("<a><![CDATA[1 < 2]]></a>", "1 < 2"),
+        ("<a><a><b>1</b></a><a>2</a></a>", [{"b": "1"}, "2"]),
+        ("<a><a>1</a></a>", ["1"]),
+        ("<a><a>1</a><b>2</b></a>", {"a": "1", "b": "2"}),
     ],
 )
-def test_an_element_is_a_text_or_an_object(text: str, value: object) -> None:
+def test_an_element_is_a_text_an_object_or_a_list(text: str, value: object) -> None:
     assert xml.value_of(read(text.encode())) == value
 
 
