@@ -28,6 +28,8 @@ _flags = {
     provider: re.compile("|".join(rf"(?<!\w){re.escape(flag)}(?!\w)" for flag in flags)).search
     for provider, flags in _table.items()
 }
+# The dotted names of events, `contact.opted_out`: one that is not supported yet may be an opt-out.
+_is_event = re.compile(r"(?:[a-z]\w*[.-])+(?:\w+_)?(?:opt(?:ed)?[._-]?out|unsubscribed?)").fullmatch
 _binary = re.compile(rb"[\x00-\x08\x0e-\x1f]").search
 _escapes = re.compile(r"\\u([0-9A-Fa-f]{4})|&#(?:([0-9]{1,7})|[xX]([0-9A-Fa-f]{1,6}));").sub
 _ignored = re.compile(r"[\s\"']+").sub
@@ -54,7 +56,8 @@ class Unread:
         self._read: dict[str, bool] = {}
 
     def may_opt_out(self, payload: str) -> bool:
-        """Whether a payload contains a provider's opt-out flag, or a text that would be an opt-out as a reply.
+        """Whether a payload contains a provider's opt-out flag, the name of an event that sounds like one, or a text
+        that would be an opt-out as a reply.
 
         A callback with ten thousand broken items may have too many texts to examine in time; any that is not examined
         may be an opt-out.
@@ -70,7 +73,7 @@ class Unread:
         if known is None:
             if len(self._read) >= MAX_TEXTS:
                 return True
-            known = self._read[text] = self._words.match(text) is not None
+            known = self._read[text] = self._words.match(text) is not None or _is_event(text) is not None
         return known
 
 
