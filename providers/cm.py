@@ -33,7 +33,7 @@ from providers.base import (
 )
 from providers.bodies import is_json, is_xml, json_text, json_value, read_form
 from providers.bounds import within_bounds
-from providers.fields import BadItem, bounded, number_or_none, origin, text, unambiguous
+from providers.fields import BadItem, bounded, chosen, number_or_none, origin, text, unambiguous
 from providers.meanings import meanings, tables
 from providers.numbers import to_sender
 from providers.proof import require_url_secret, with_url_secret
@@ -211,7 +211,7 @@ def _reply(callback: RawCallback, index: int, fields: Mapping[str, Any], post: P
         to=who.to,
         text=content.text,
         media=content.media,
-        keyword="\n".join(content.payloads) or content.title or None,
+        keyword=chosen(content.payloads) or content.title or None,
         occurred_at=occurred_at,
         raw=post.raw,
         channel=who.channel,
@@ -243,7 +243,7 @@ def _event(callback: RawCallback, index: int, fields: Mapping[str, Any], post: P
         from_=who.sender,
         to=who.to,
         text=_label(event.get("custom")) or None,
-        keyword="\n".join(payloads) or None,
+        keyword=chosen(payloads),
         occurred_at=occurred_at,
         raw=post.raw,
         channel=who.channel,

@@ -117,6 +117,14 @@ def number_or_none(written: str) -> str | None:
         return None
 
 
+def chosen(payloads: Iterable[str | None]) -> str | None:
+    """Return the payloads of what a person tapped as a keyword, one per line; None if there are none.
+
+    The shortest come first: a keyword that is too long is cut, and words for an opt-out are short.
+    """
+    return "\n".join(sorted(filter(None, payloads), key=len)) or None
+
+
 def unambiguous(pairs: Iterable[tuple[str, Any]], deciding: Collection[str]) -> dict[str, Any]:
     """Return fields by name; the last value of a repeated name wins.
 

@@ -42,6 +42,7 @@ from providers.bounds import within_bounds
 from providers.fields import (
     BadItem,
     bounded,
+    chosen,
     count,
     currency,
     decimal,
@@ -367,7 +368,7 @@ def _reply(callback: RawCallback, index: int, posted: Posted) -> InboundMessage:
         to=posted.party("to", "destination") or None,
         text=content.text,
         media=content.media,
-        keyword="\n".join(content.payloads) or keyword or None,
+        keyword=chosen(content.payloads) or keyword or None,
         occurred_at=iso_millis(posted["receivedAt"]),
         raw=posted.raw,
         channel=posted.channel.lower() or None,
@@ -526,8 +527,7 @@ def _content(posted: Posted) -> Content:
     what was tapped."""
     parts = [part for field in ("message", "content") for part in _parts(posted[field])]
     media = tuple(url for part in parts if part.get("type") != "LOCATION" and (url := text(part.get("url"))))
-    said = (each for part in parts for each in (_payload(part), *(answer for _, answer in _answers(part))))
-    payloads = tuple(filter(None, said))
+    payloads = tuple(each for part in parts for each in (_payload(part), *(answer for _, answer in _answers(part))))
     own = (text(posted[field]) for field in ("text", "cleanText"))
     texts = list(filter(str.strip, own))[:1] or [words for part in parts for words in _words(part)]
     if not texts and isinstance(posted["text"], str):
@@ -540,8 +540,8 @@ def _parts(value: Any) -> list[dict[str, Any]]:
     items = [{"text": each} if isinstance(each, str) else mapping(each) for each in _listed(value)]
     # A live chat repeats earlier messages next to the new one.
     parts = [mapping(each.get("inboundMessage")) or each for each in items]
-    chosen = (mapping(each) for part in parts for field in _CHOICES for each in _listed(part.get(field)))
-    return [*parts, *chosen]
+    choices = (mapping(each) for part in parts for field in _CHOICES for each in _listed(part.get(field)))
+    return [*parts, *choices]
 
 
 def _words(part: Mapping[str, Any]) -> list[str]:

@@ -36,7 +36,7 @@ from providers.base import (
 )
 from providers.bodies import Form, is_json, json_text, json_value, read_form
 from providers.bounds import within_bounds
-from providers.fields import BadItem, bounded, count, mapping, number, number_or_none, origin, text, unambiguous
+from providers.fields import BadItem, bounded, chosen, count, mapping, number, number_or_none, origin, text, unambiguous
 from providers.meanings import Meaning, faults_of_senders, meanings, tables
 from providers.numbers import channel_of, to_sender
 from providers.proof import accepted, base64_signature, is_secret, refuse_path_secret, sha1_signature
@@ -149,6 +149,7 @@ _is_fault_of_sender = faults_of_senders(_TABLES["faults_of_senders"])
 _FAILED = frozenset({"undelivered", "failed"})
 _INBOUND = frozenset({"receiving", "received"})
 _IDS = ("MessageSid", "SmsSid", "SmsMessageSid")
+_PAYLOADS = ("ButtonPayload", "ListId")
 _LABELS = ("ButtonText", "ListTitle")
 """What a tapped button or a chosen item shows. Usually the body repeats it."""
 _CONTENT = ("Body", "NumMedia", "MediaUrl0")
@@ -160,8 +161,7 @@ _OTHER_FIELDS = (
     "From",
     "To",
     "OptOutType",
-    "ButtonPayload",
-    "ListId",
+    *_PAYLOADS,
     *_LABELS,
     "RawDlrDoneDate",
 )
@@ -237,8 +237,8 @@ def _message(
         text=words,
         media=tuple(_media(fields)),
         kind=kind,
-        # The sender's payload of the tapped button says what the person chose.
-        keyword=_payloads(fields) or None if kind == "reply" else (words or "").strip() or opt_out_type,
+        # The sender's payload of the tapped button, or its id of the item of a list, says what the person chose.
+        keyword=chosen(map(fields.get, _PAYLOADS)) if kind == "reply" else (words or "").strip() or opt_out_type,
         # Advanced Opt-Out reports the keywords it answered, HELP included.
         answered_by_provider=True if opt_out_type else None,
         occurred_at=occurred_at,
@@ -246,11 +246,6 @@ def _message(
         channel=_channel(fields),
         user_id=user_id,
     )
-
-
-def _payloads(fields: Mapping[str, str]) -> str:
-    """Return the sender's payload of a tapped button, and its id of an item chosen from a list."""
-    return "\n".join(filter(None, map(fields.get, ("ButtonPayload", "ListId"))))
 
 
 def _channel(fields: Mapping[str, str]) -> str | None:

@@ -219,6 +219,12 @@ def test_the_payload_of_a_tapped_button_comes_with_the_message(custom: object, t
     assert (reply.text, reply.keyword) == (text, keyword)
 
 
+def test_a_long_payload_hides_no_short_one() -> None:
+    custom = {"suggestions": [{"postbackData": "x" * 2_000}, {"postbackData": "STOP"}]}
+    reply = read_reply({**REPLY, "message": {"text": "Yes please", "custom": custom}})
+    assert (reply.keyword or "").startswith("STOP\nxxx")
+
+
 def test_the_label_of_a_tapped_button_stands_for_a_text_that_is_not_there() -> None:
     custom = {"interactive": {"button_reply": {"id": "x1", "title": "Stop"}}}
     for message in ({"text": "", "custom": custom}, {"custom": custom}):

@@ -110,7 +110,7 @@ def test_a_message_that_was_seen_was_read(item: dict[str, Any]) -> None:
         ({"listPickerSelectedItems": [{"title": "A", "identifier": "a"}, {"title": "Stop"}, 7]}, "A\nStop", "a"),
         (
             {"response": {"comment": "stop texting me", "rating": 5, "topics": ["a", 7], "flow_token": "t"}},
-            *("comment: stop texting me\ntopics: a", "stop texting me\na"),
+            *("comment: stop texting me\ntopics: a", "a\nstop texting me"),
         ),
         ({"type": "INTERACTIVE_FLOW_REPLY", "text": "Sent", "response": {"more": "STOP"}}, "Sent\nmore: STOP", "STOP"),
         ({"type": "FLOW_RESPONSE", "response": "STOP"}, None, None),
