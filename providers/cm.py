@@ -137,7 +137,7 @@ _PAYLOADS = ("postbackdata", "payload")
 _LABELS = ("label", "title", "text")
 _MAX_DEPTH = 8
 """Levels of a `custom` object that are searched for a tapped button. A WhatsApp list reply has three."""
-_has_ids_of_its_own = re.compile(r"apple|facebook|google|instagram|messenger|telegram|twitter").match
+_has_ids_of_its_own = re.compile(r"apple|facebook|google|imessage|instagram|line|telegram|twitter").match
 """Whether a channel identifies people by ids of its own (possibly digits), not phone numbers."""
 _REPLY_FIELDS = ("message", "body", "timeutc")
 _placeholder = re.compile(r"\[[A-Z_][A-Z0-9_]*\]|%[A-Z_][A-Z0-9_]*%", re.I | re.A).fullmatch

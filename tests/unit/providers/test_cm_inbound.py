@@ -248,7 +248,11 @@ def test_the_title_of_a_file_is_read_where_there_is_no_text(text: str, keyword: 
 
 
 @pytest.mark.parametrize(
-    "channel", ["Facebook Messenger", "Instagram", "Twitter", "Telegram", "Apple Messages for Business", "FACEBOOK"]
+    "channel",
+    [
+        *("Facebook Messenger", "Instagram", "Twitter", "Telegram Messenger", "Google Business Messages", "Line"),
+        *("Apple Messages for Business", "Apple Business Chat", "iMessage", "FACEBOOK MESSENGER"),
+    ],
 )
 def test_digits_of_a_channel_with_ids_of_its_own_are_no_phone_number(channel: str) -> None:
     parties = {"from": {"number": "87654321"}, "to": {"number": "12345678"}}
