@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# British Columbia, Alberta, and Manitoba stay on summer time since 2026 (IANA data 2026f). Who lets nobody be texted after
-# 21:00 there needs to know it: by the old rule messages go out until 22:00. Packages that carry the IANA data of their own
-# and were the newest of their names on 2026-11-30 do not agree: chrono-tz 0.10.4 for Rust has 2025b, and
-# @js-joda/timezone 2.25.2 for Node the rules of then; moment-timezone 0.6.6 for Node and tzdata 2026.6 for Python have
-# 2026f. Updates of the system change none of them.
+# British Columbia, Alberta, and Manitoba stay on summer time since 2026 (so the IANA data 2026f). Who lets nobody there be
+# texted after 21:00 needs to know it: by the old rule messages go out until 22:00. Packages that bring IANA data of their
+# own, each the newest of its name on 2026-11-30, do not agree: chrono-tz 0.10.4 for Rust has 2025b, @js-joda/timezone
+# 2.25.2 for Node the old rule too; moment-timezone 0.6.6 for Node and tzdata 2026.6 for Python have 2026f. An update of
+# the system changes nothing in the first three, and Python takes the package only where the system has no data.
 #
 # Seen at 2026-12-15 12:00 UTC in Vancouver: chrono-tz and js-joda 04:00, moment-timezone and tzdata 05:00.
 # What to do: look which data a package has (`IANA_TZDB_VERSION`, `moment.tz.dataVersion`, `tzdata.IANA_VERSION`), and
