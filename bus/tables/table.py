@@ -15,12 +15,11 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiokafka
-from aiokafka.errors import KafkaError
 
 from bus.clients import started
 from bus.insisting import bounds_of, insist
@@ -41,10 +40,6 @@ _CHANGELOG = OWN_KEYS + b"changelog"
 
 _RESTORE_BATCH = 5_000
 _PURGE_BATCH = 1_000
-
-
-EndOffsets = Callable[[list[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
-"""Returns the offset after the last record of each partition."""
 
 
 class ChangelogMadeAnew(LayoutError):
@@ -127,22 +122,23 @@ class Table:
         """
         return await self._claim({ledger.tp.partition: ledger.generation for ledger in ledgers})
 
-    async def look_again(self, ends: EndOffsets) -> list[Stale]:
-        """Claim again the partitions whose changelog is longer than expected. Returns the same as `claim`.
+    def ends(self) -> dict[TopicPartition, int]:
+        """Return where the changelog of each claimed partition ends as far as this worker knows, which has written it
+        alone."""
+        return {TopicPartition(self.changelog, partition): self._ends[partition] for partition in self._owned}
 
-        While Kafka does not answer, nothing is claimed: foreign writes stay in the changelog a little longer.
+    async def look_again(
+        self, before: Mapping[TopicPartition, int], found: Mapping[TopicPartition, int]
+    ) -> list[Stale]:
+        """Claim again the partitions that somebody else has written. Returns the same as `claim`.
+
+        `found`: where Kafka says that the changelogs end. `before`: what `ends` returned just before Kafka was asked;
+        this worker may have written since.
         """
-        tps = [TopicPartition(self.changelog, partition) for partition in self._owned]
-        try:
-            found = await ends(tps)
-        except KafkaError as error:
-            log.warning("table %s cannot be checked for foreign writes: %s", self.name, type(error).__name__)
-            return []
-        # Meanwhile the worker may have ended and closed the table.
         suspects = {
             tp.partition: self._owned[tp.partition]
-            for tp in tps
-            if tp.partition in self._owned and found[tp] != self._ends[tp.partition]
+            for tp, end in self.ends().items()
+            if tp in before and not before[tp] <= found[tp] <= end
         }
         for partition in suspects:
             del self._owned[partition]

@@ -19,13 +19,13 @@ import math
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
 
 from bus.clock import now_ms
-from bus.ledger import Ledger
+from bus.ledger import Ledger, TopicPartition
 from bus.logs import about
 from bus.measures import Tally
 from bus.producer import Addressed, KafkaError, Producer
@@ -439,39 +439,40 @@ async def batches(
     claims = _Claims(worker, inbox, stage, tuple(tables))
     rest = min(LOOK_AGAIN if claims.tables else math.inf, tick_every if tick else math.inf)
     ticked = time.monotonic()
-    while True:
-        sources = await inbox.take(BATCH_RECORDS, rest if rest < math.inf else None)
-        work = None if worker.tracing is None else worker.tracing.begin(stage, sources)
-        try:
-            stale = await claims.make(sources)
-            if sources or stale:
-                generation = sources[0].ledger.generation if sources else claims.generation
-                batch = Batch(sources, stage, worker, claims.tables, generation, work)
-                for row in stale:
-                    log.warning("%s: a row of table %s[%d] was overwritten; rewriting it", stage, *row[:2])
-                    batch.rewrite(row)
-                    repair(batch, row)
-                yield batch
-                limit.judge(len(sources), batch.failed)
-                await batch.make_durable()
-                batch.settle()
-                if work is not None:
-                    work.end()
-                worker.records.add(stage, "taken", by=len(sources))
-                worker.count_results(stage, batch)
-            if tick is not None and claims.generation != NO_GENERATION and time.monotonic() - ticked >= tick_every:
-                ticked = time.monotonic()
-                batch = Batch([], stage, worker, claims.tables, claims.generation)
-                tick(batch)
-                if not batch.is_empty:
+    with closing(claims):
+        while True:
+            sources = await inbox.take(BATCH_RECORDS, rest if rest < math.inf else None)
+            work = None if worker.tracing is None else worker.tracing.begin(stage, sources)
+            try:
+                stale = await claims.make(sources)
+                if sources or stale:
+                    generation = sources[0].ledger.generation if sources else claims.generation
+                    batch = Batch(sources, stage, worker, claims.tables, generation, work)
+                    for row in stale:
+                        log.warning("%s: a row of table %s[%d] was overwritten; rewriting it", stage, *row[:2])
+                        batch.rewrite(row)
+                        repair(batch, row)
+                    yield batch
+                    limit.judge(len(sources), batch.failed)
                     await batch.make_durable()
-                worker.count_results(stage, batch)
-        except PartitionsLost as lost:
-            log.warning("%s drops a batch of %d records: %s", stage, len(sources), lost)
-        finally:
-            inbox.done()
-            if work is not None:
-                work.end("not_durable")
+                    batch.settle()
+                    if work is not None:
+                        work.end()
+                    worker.records.add(stage, "taken", by=len(sources))
+                    worker.count_results(stage, batch)
+                if tick is not None and claims.generation != NO_GENERATION and time.monotonic() - ticked >= tick_every:
+                    ticked = time.monotonic()
+                    batch = Batch([], stage, worker, claims.tables, claims.generation)
+                    tick(batch)
+                    if not batch.is_empty:
+                        await batch.make_durable()
+                    worker.count_results(stage, batch)
+            except PartitionsLost as lost:
+                log.warning("%s drops a batch of %d records: %s", stage, len(sources), lost)
+            finally:
+                inbox.done()
+                if work is not None:
+                    work.end("not_durable")
 
 
 class _Claims:
@@ -485,6 +486,9 @@ class _Claims:
         self._inbox = inbox
         self._stage = stage
         self._looked = time.monotonic()
+        self._known: dict[TopicPartition, int] = {}
+        """Where the changelogs ended, as far as was known, when Kafka was asked."""
+        self._asking: asyncio.Task[dict[TopicPartition, int]] | None = None
         if tables:
             worker.claimed[stage] = NO_GENERATION
 
@@ -503,11 +507,35 @@ class _Claims:
                 self._worker.claimed[self._stage] = generation
         for table in self.tables:
             stale += await table.claim(source.ledger for source in sources)
-        if self.tables and time.monotonic() - self._looked >= LOOK_AGAIN:
+        return stale + await self._written_by_others()
+
+    async def _written_by_others(self) -> list[Stale]:
+        """Return rows that others have overwritten, as far as Kafka has said.
+
+        It is asked while the stage goes on: an answer may take as long as a broker may hold a fetch, or is away.
+        """
+        stale: list[Stale] = []
+        if self._asking is not None and self._asking.done():
+            asked, self._asking = self._asking, None
+            try:
+                found = asked.result()
+            except KafkaError as error:
+                # What others wrote stays in the changelog a little longer.
+                log.warning("%s cannot look for foreign writes: %s", self._stage, type(error).__name__)
+            else:
+                for table in self.tables:
+                    stale += await table.look_again(self._known, found)
+        if self.tables and self._asking is None and time.monotonic() - self._looked >= LOOK_AGAIN:
             self._looked = time.monotonic()
-            for table in self.tables:
-                stale += await table.look_again(consumer.end_offsets)
+            self._known = {tp: end for table in self.tables for tp, end in table.ends().items()}
+            self._asking = asyncio.create_task(self._worker.consumer.end_offsets(list(self._known)))
+            self._asking.add_done_callback(lambda _: self._inbox.wake())
         return stale
+
+    def close(self) -> None:
+        """Stop asking."""
+        if self._asking is not None:
+            self._asking.cancel()
 
 
 def _least_version(generation: int) -> int:

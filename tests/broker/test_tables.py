@@ -184,11 +184,10 @@ async def test_an_idle_owner_notices_it_when_it_looks_again(
     await fill(table, count=3)
     end = await write_over(bus_settings, producer)
 
-    async def ends(tps: list[TopicPartition]) -> dict[TopicPartition, int]:
-        return dict.fromkeys(tps, end)
-
-    assert await table.look_again(ends) == [Stale("contacts", PARTITION, b"key-1", b"1 at 2")]
-    assert await table.look_again(ends) == []
+    before = table.ends()
+    found = dict.fromkeys(before, end)
+    assert await table.look_again(before, found) == [Stale("contacts", PARTITION, b"key-1", b"1 at 2")]
+    assert await table.look_again(before, found) == []
 
 
 async def test_a_row_that_was_written_again_after_it_was_written_over_is_right(

@@ -205,7 +205,9 @@ class Stage:
         """Detect what was overwritten, and write it again; returns what was sent."""
         before = len(self.kafka.sent)
         batch = self._batch()
-        for stale in to_the_end(self._contacts.tables.contacts.look_again(self.kafka.end_offsets)):
+        table = self._contacts.tables.contacts
+        ends = table.ends()
+        for stale in to_the_end(table.look_again(ends, to_the_end(self.kafka.end_offsets(list(ends))))):
             batch.rewrite(stale)
             self._contacts.republish(batch, stale)
         to_the_end(batch.make_durable())

@@ -14,11 +14,9 @@ async def test_a_look_that_ends_after_the_table_was_closed_finds_nothing() -> No
     table = kafka.table("rows")
     await table.claim([Ledger(TopicPartition("inputs", 0), 0, 1)])
 
-    async def ends(tps: list[TopicPartition]) -> dict[TopicPartition, int]:
-        table.close()
-        return dict.fromkeys(tps, 7)
-
-    assert await table.look_again(ends) == []
+    before = table.ends()
+    table.close()
+    assert await table.look_again(before, dict.fromkeys(before, 7)) == []
 
 
 async def test_a_write_that_is_acknowledged_after_the_table_was_closed_is_in_the_changelog() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from aiokafka.errors import KafkaConnectionError
 from bus.ledger import Ledger, SkippedOffsets, TopicPartition
 from bus.memory import MemoryKafka, Record
 from bus.tables.store import Store, StoreFailed
+from bus.tables.table import Stale
+from bus.tables.versions import pack, unpack
 from bus.worker.batches import Batch, TooManyFailures, batches
 from bus.worker.inbox import Admitted, Inbox
 from schemas.codec import CodecError
@@ -147,3 +150,112 @@ async def test_a_store_that_fails_behind_its_changelog_ends_the_loop_and_the_row
     again = stage.kafka.table("t", {})
     await again.claim([stage.ledger])
     assert again.get(0, b"row")[1] == b"written"
+
+
+class StageWithATable(Stage):
+    """A stage whose table is claimed, and that looks for foreign writes in every turn; `asked` are its questions."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        monkeypatch.setattr("bus.worker.batches.LOOK_AGAIN", 0.0)
+        monkeypatch.setattr(self.kafka, "end_offsets", self._end_offsets)
+        self.kafka.ledgers[self.ledger.tp] = self.ledger
+        self.table = self.kafka.table("t")
+        self.asked: list[asyncio.Future[dict[TopicPartition, int]]] = []
+        self.rewritten: list[bytes] = []
+
+    @property
+    def changelog(self) -> list[bytes | None]:
+        return [row and unpack(row)[1] for row in (record.value for record in self.kafka.logs["changelog-t", 0])]
+
+    async def _end_offsets(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
+        assert tps == [TopicPartition("changelog-t", 0)]
+        self.asked.append(asyncio.get_running_loop().create_future())
+        return await self.asked[-1]
+
+    def answer(self, end: int) -> None:
+        self.asked[-1].set_result({TopicPartition("changelog-t", 0): end})
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Callable[[bytes], Awaitable[None]]]:
+        """Run the stage, which writes each record's value to a row; yields what waits until one is settled."""
+
+        async def run() -> None:
+            worker: Any = self.kafka
+            loop = batches(worker, self.inbox, stage="stage", tables=[self.table], repair=self._repair)
+            async with aclosing(loop) as taken:
+                async for batch in taken:
+                    for source in batch:
+                        batch.rows(self.table).put(0, b"row", source.record.value)
+
+        async def pass_through(value: bytes) -> None:
+            self.put([value])
+            async with asyncio.timeout(5):
+                while self.ledger.in_flight and not task.done():
+                    await asyncio.sleep(0)
+
+        task = asyncio.create_task(run())
+        yield pass_through
+        task.cancel()
+        await asyncio.wait([task])
+
+    def _repair(self, _: Batch, stale: Stale) -> None:
+        self.rewritten.append(stale.key)
+
+    def write_over(self) -> int:
+        """Write an old version of the row as a worker that has lost the partition; returns where the log ends."""
+        log = self.kafka.logs["changelog-t", 0]
+        log.append(Record("changelog-t", 0, len(log), b"row", pack(1, b"of another")))
+        return len(log)
+
+
+async def test_records_go_on_while_kafka_is_slow_to_say_where_the_changelogs_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = StageWithATable(monkeypatch)
+    async with stage.running() as pass_through:
+        for value in (b"first", b"second", b"third"):
+            await pass_through(value)
+        assert (stage.changelog, len(stage.asked)) == ([b"first", b"second", b"third"], 1)
+
+
+async def test_what_the_worker_has_written_since_it_asked_is_not_foreign(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = StageWithATable(monkeypatch)
+    async with stage.running() as pass_through:
+        await pass_through(b"first")
+        await pass_through(b"second")
+        stage.answer(0)
+        await pass_through(b"third")
+        assert (stage.changelog, stage.rewritten) == ([b"first", b"second", b"third"], [])
+
+
+async def test_a_row_that_somebody_else_wrote_over_is_written_again_once_kafka_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = StageWithATable(monkeypatch)
+    async with stage.running() as pass_through:
+        await pass_through(b"first")
+        stage.answer(stage.write_over())
+        async with asyncio.timeout(5):
+            while not stage.rewritten:
+                await asyncio.sleep(0)
+        await pass_through(b"second")
+        assert stage.changelog == [b"first", b"of another", b"first", b"second"]
+
+
+async def test_an_answer_that_does_not_come_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = StageWithATable(monkeypatch)
+    async with stage.running() as pass_through:
+        await pass_through(b"first")
+        stage.asked[-1].set_exception(KafkaConnectionError())
+        await pass_through(b"second")
+        await pass_through(b"third")
+        assert (stage.changelog, len(stage.asked)) == ([b"first", b"second", b"third"], 2)
+
+
+async def test_a_stage_that_ends_asks_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = StageWithATable(monkeypatch)
+    async with stage.running() as pass_through:
+        await pass_through(b"first")
+    await asyncio.sleep(0)
+    assert stage.asked[-1].cancelled()
