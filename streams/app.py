@@ -21,6 +21,7 @@ from streams.cleaning import Cleaning
 from streams.clicks import Clicks, Waits
 from streams.contacts import Contacts
 from streams.normalize import normalize
+from streams.optout import default_words
 from streams.recipient import Tables
 from streams.settings import StreamsSettings
 from streams.unknown_codes import UnknownCodes
@@ -102,7 +103,8 @@ class Streams(Worker):
             self._to_event.observe((now - received_at) / 1000)
 
     async def on_start(self) -> None:
-        """Read the settings of all accounts before the first record."""
+        """Read the settings of all accounts, and the words of opt-outs, before the first record."""
+        default_words()  # otherwise the first callback would wait for it, half a second
         await self.accounts.start()
         await super().on_start()
 
