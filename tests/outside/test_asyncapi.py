@@ -47,7 +47,7 @@ def test_the_document_is_valid(validator: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "broken"),
-    [("action: send", "action: publish"), ("type: record", "type: rekord"), ("asyncapi: 3.1.0", "asyncapi: 3.9.0")],
+    [("action: send", "action: publish"), ("type: record", "type: rekord"), ("asyncapi: 3.0.0", "asyncapi: 3.9.0")],
 )
 def test_the_validator_would_notice(validator: Path, tmp_path: Path, text: str, broken: str) -> None:
     path = tmp_path / "broken.yaml"

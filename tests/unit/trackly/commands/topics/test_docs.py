@@ -82,6 +82,10 @@ def test_asyncapi_has_every_topic_with_a_record_and_the_headers_it_carries() -> 
     assert set(headers["required"]) == {name for name, _ in event_headers(sample("DeliveryEvent"), "evt_1", 0)}
 
 
+def test_asyncapi_is_of_the_version_that_generators_of_classes_read() -> None:
+    assert yaml.load(written()["asyncapi.yaml"], LOADER)["asyncapi"] == "3.0.0"
+
+
 # The data contract
 
 
