@@ -21,7 +21,7 @@ from trackly.commands.topics.docs.yaml_text import yaml_text
 
 _LOGICAL = {
     "string": "string", "bytes": "string", "int": "integer", "long": "integer", "float": "number", "double": "number",
-    "boolean": "boolean", "enum": "string", "record": "object", "map": "object", "array": "array",
+    "boolean": "boolean", "enum": "string", "record": "object", "map": "map", "array": "array",
 }  # fmt: skip
 
 
@@ -29,7 +29,7 @@ def contract(catalogue: Catalogue) -> str:
     """Return the document as YAML."""
     topics = [topic for topic in catalogue.values() if topic.public]
     document = {
-        "apiVersion": "v3.1.0",
+        "apiVersion": "v3.2.0",
         "kind": "DataContract",
         "id": "trackly-events",
         "name": "trackly events",
@@ -80,7 +80,7 @@ def _property(topic: Topic, field: Mapping[str, Any], shown: Any) -> dict[str, A
     found = {
         "name": field["name"],
         "description": field["doc"],
-        "physicalType": type_name(kind) if type_name(kind) != "time" else "long (timestamp-millis)",
+        "physicalType": _physical(kind),
         **_logical(kind),
         "required": kind is field["type"],
     }
@@ -94,6 +94,13 @@ def _property(topic: Topic, field: Mapping[str, Any], shown: Any) -> dict[str, A
     return found
 
 
+def _physical(kind: Any) -> str:
+    """The type's name in Avro, except for times: tools that write tables from a contract prefer this type."""
+    if type_name(kind) == "time":
+        return "timestamp"
+    return str(kind["type"] if isinstance(kind, Mapping) else kind)
+
+
 def _logical(kind: Any) -> dict[str, Any]:
     if not isinstance(kind, Mapping):
         return {"logicalType": _LOGICAL[kind]}
@@ -101,10 +108,22 @@ def _logical(kind: Any) -> dict[str, Any]:
         return {"logicalType": "timestamp"}
     found: dict[str, Any] = {"logicalType": _LOGICAL[kind["type"]]}
     if kind["type"] == "array":
-        found["items"] = {"name": "item", **_logical(kind["items"])}
+        found["items"] = {"name": "item", **_logical(kind["items"]), "required": True}
+    if kind["type"] == "map":
+        found["map"] = {
+            "key": {"name": "key", "logicalType": "string", "required": True},
+            "value": {"name": "value", **_logical(kind["values"]), "required": True},
+        }
     if kind["type"] == "record":
-        found["properties"] = [
-            {"name": field["name"], "description": field["doc"], **_logical(without_null(field["type"]))}
-            for field in kind["fields"]
-        ]
+        found["properties"] = [_inner(field) for field in kind["fields"]]
     return found
+
+
+def _inner(field: Mapping[str, Any]) -> dict[str, Any]:
+    kind = without_null(field["type"])
+    return {
+        "name": field["name"],
+        "description": field["doc"],
+        **_logical(kind),
+        "required": kind is field["type"],
+    }

@@ -93,7 +93,7 @@ def test_the_contract_fits_the_standard_s_own_schema() -> None:
     document = yaml.load(written()["contract.odcs.yaml"], LOADER)
     Draft201909Validator(json.loads(OpenDataContractStandard.json_schema())).validate(document)
     contract = OpenDataContractStandard.from_string(written()["contract.odcs.yaml"])
-    assert contract.apiVersion == "v3.1.0"
+    assert contract.apiVersion == "v3.2.0"
     assert [each.physicalName for each in contract.schema_ or ()] == [t.name for t in CATALOGUE.values() if t.public]
 
 
@@ -102,6 +102,25 @@ def test_the_contract_classifies_what_is_personal() -> None:
     (delivery,) = [each for each in document["schema"] if each["name"] == "delivery"]
     classified = {each["name"]: each.get("classification") for each in delivery["properties"]}
     assert (classified["to"], classified["status"]) == ("number", None)
+
+
+def test_the_contract_names_types_that_tools_can_turn_into_tables() -> None:
+    document = yaml.load(written()["contract.odcs.yaml"], LOADER)
+    properties = [each for topic in document["schema"] for each in topic["properties"]]
+    assert {each["physicalType"] for each in properties} <= {
+        "string", "int", "long", "boolean", "timestamp", "array", "map"
+    }  # fmt: skip
+
+
+def test_the_contract_says_what_a_map_and_a_list_contain() -> None:
+    document = yaml.load(written()["contract.odcs.yaml"], LOADER)
+    (messages,) = [each for each in document["schema"] if each["name"] == "messages"]
+    found = {each["name"]: each for each in messages["properties"]}
+    arguments, links = found["unique_args"], found["links"]
+    assert (arguments["logicalType"], arguments["map"]["value"]["logicalType"]) == ("map", "string")
+    assert [(each["name"], each["required"]) for each in links["items"]["properties"]] == [
+        ("click_id", True), ("url", True)
+    ]  # fmt: skip
 
 
 # Webhooks
