@@ -12,7 +12,6 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.exceptions import HTTPException
@@ -58,6 +57,7 @@ from console.api import (
     suppression,
 )
 from console.api import keys as api_keys
+from console.api_document import document
 from console.backends.database import Reads, Writes
 from console.backends.idempotency import KafkaClaims, first_counts
 from console.backends.kafka_writer import KafkaWriter
@@ -274,7 +274,7 @@ _ABOUT: dict[str, Any] = {
 
 def openapi() -> dict[str, Any]:
     """Return the OpenAPI document of `/api/openapi.json`, without a console."""
-    return get_openapi(**_ABOUT, routes=_api_routes())
+    return document(_ABOUT, _api_routes())
 
 
 def create_app(parts: Parts, keys: ApiKeys, health: Health, lifespan: Any = None) -> FastAPI:
@@ -288,6 +288,7 @@ def create_app(parts: Parts, keys: ApiKeys, health: Health, lifespan: Any = None
         routes=_api_routes(),
         telemetry=NO_TELEMETRY,
     )
+    app.openapi = cache(openapi)  # type: ignore[method-assign]
     app.state.parts = parts
     for path, answer in (("/livez", health.livez), ("/readyz", health.readyz), ("/metrics", health.metrics)):
         app.add_route(path, answer)

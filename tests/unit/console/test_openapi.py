@@ -92,5 +92,17 @@ def test_operations_are_named_once_and_for_people() -> None:
     assert all(operation.get("tags") for _, _, operation in OPERATIONS)
 
 
+@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
+def test_no_parameter_may_be_null(path: str, method: str, operation: dict[str, Any]) -> None:
+    # A client that takes null for a value sends the text "null", which is an account or a time of its own.
+    for parameter in operation.get("parameters", []):
+        assert parameter["schema"].get("type") in ("string", "integer", "boolean", "array"), parameter
+
+
+def test_every_schema_has_a_title_of_its_own() -> None:
+    titles = [schema["title"] for schema in DOCUMENT["components"]["schemas"].values()]
+    assert len(set(titles)) == len(titles)
+
+
 def test_the_document_is_the_same_without_a_console() -> None:
     assert openapi() == DOCUMENT
