@@ -9,7 +9,9 @@ _HEAD = """\
 
 Every service serves `/metrics` in Prometheus' text format: ingest and the console on their own port, the others on the
 port of `/readyz`. Python's own metrics are there too: `process_*` (memory, open files, CPU time). Histograms have the
-series `_bucket`, `_sum`, and `_count`; an observation costs well under a microsecond.
+series `_bucket`, `_sum`, and `_count`; an observation costs well under a microsecond. The npm package
+parse-prometheus-text-format 1.1.1 keeps one set of labels of a histogram: read them with another parser
+([seen](../findings/parse-prometheus-text-format-keeps-one-histogram.sh)).
 
 No label contains a phone number, a text, a key, or a URL. `deploy/grafana` has dashboards, `deploy/prometheus` has
 alert rules, and [runbooks.md](operating/runbooks.md) says what to do when one fires.
