@@ -4,7 +4,7 @@
 with a million rows, `sizing` measures their size; `faults` injects faults into the pipeline, see bench/faults; `doors`
 sends the most expensive requests to ingest and the console, see bench/doors; `checks` asks who may be texted; `cluster`
 restarts, kills, and freezes three brokers, see bench/cluster; `stages` measures each service alone on a backlog, see
-bench/stages.py.
+bench/stages.py; `hops` tells where events wait, see bench/hops.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import checks, pipeline, recovery, sizing, stages
+from bench import checks, hops, pipeline, recovery, sizing, stages
 from bench.cluster import run as cluster
 from bench.doors import run as doors
 from bench.faults import run as faults
@@ -28,6 +28,7 @@ OTHERS = {
     "doors": doors.main,
     "checks": checks.main,
     "load": pipeline.main,
+    "hops": hops.main,
     "stages": stages.main,
 }
 

@@ -88,7 +88,7 @@ class Bench:
             before = self._running.look()
             sent = self.post(load)
             expected = {message for message in sent if load.is_measured(message)}
-            finished = self._wait(arrived_file, expected)
+            finished = self.wait(arrived_file, expected)
             self._running.settle()
             after = self._running.look()
         arrived, repeated = arrival_times(arrived_file)
@@ -141,7 +141,7 @@ class Bench:
             held = {name: round(resident_bytes(pid) / (1 << 20)) for name, pid in self._running.pids.items()}
             yield {**result, "load": f"after {number * step:,} events", "mib": held}
 
-    def _wait(self, arrived_file: Path, expected: set[str]) -> float:
+    def wait(self, arrived_file: Path, expected: set[str]) -> float:
         """Wait until all have arrived or nothing more arrives; returns when the last one arrived."""
         seen, last = -1, time.monotonic()
         while time.monotonic() - last < QUIET_AFTER:
