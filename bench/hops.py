@@ -45,7 +45,7 @@ def main(words: list[str]) -> int:
         print(json.dumps({"rate": options.rate, "hops_ms": found}))
     else:
         for hop, values in found.items():
-            print(f"{hop:20}" + "  ".join(f"p{share * 100:g} {value:5.0f} ms" for share, value in values.items()))
+            print(f"{hop:22}" + "  ".join(f"p{share * 100:g} {value:5.0f} ms" for share, value in values.items()))
     posted, *_, arrived = stages.values()
     return 0 if posted.keys() <= arrived.keys() else 1
 
