@@ -67,6 +67,8 @@ async def load(port: int, accounts: list[str], first: int, count: int, rate: flo
 
     async def one(client: Client, number: int) -> None:
         nonlocal refused
+        if client.is_closed:
+            (client,) = await connections("127.0.0.1", port, 1)
         at = time.monotonic_ns()
         status = await client.post(request(port, accounts[number % len(accounts)], number))
         if status == 200:

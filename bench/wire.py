@@ -25,6 +25,11 @@ class Client(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the server has closed the connection, as it does with one that rests."""
+        return self._transport is None or self._transport.is_closing()
+
     def post(self, request: bytes) -> asyncio.Future[int]:
         """Send a whole request; the future returns the answer's status."""
         self._waiting = asyncio.get_running_loop().create_future()
