@@ -33,7 +33,7 @@ from providers.base import (
 )
 from providers.bodies import is_json, is_xml, json_text, json_value, read_form
 from providers.bounds import within_bounds
-from providers.fields import BadItem, bounded, chosen, number_or_none, origin, text, unambiguous
+from providers.fields import BadItem, bounded, chosen, mapping, number_or_none, origin, text, unambiguous
 from providers.meanings import meanings, tables
 from providers.numbers import to_sender
 from providers.proof import require_url_secret, with_url_secret
@@ -226,7 +226,7 @@ def _is_event(fields: Mapping[str, Any]) -> bool:
 def _event(callback: RawCallback, index: int, fields: Mapping[str, Any], post: Post) -> InboundMessage:
     """Read a tapped suggestion. An event has an id of its own, `reference`, and names the answered message as
     `messageContext`."""
-    event = {name.lower(): value for name, value in fields["event"].items()}
+    event = _lowered(fields["event"])
     kind = text(event.get("type")).strip()
     if kind.lower() != _TAPPED:
         reason = NOT_SUPPORTED if kind.lower() in _SILENT else "unknown_event"
@@ -242,7 +242,7 @@ def _event(callback: RawCallback, index: int, fields: Mapping[str, Any], post: P
         in_reply_to=_field(fields.get("messagecontext")) or None,
         from_=who.sender,
         to=who.to,
-        text=_label(event.get("custom")) or None,
+        text=_first(_lowered(event.get("custom")), _LABELS) or None,
         keyword=chosen(payloads),
         occurred_at=occurred_at,
         raw=post.raw,
@@ -317,18 +317,17 @@ def _taps(custom: Any, name: str = "", depth: int = 0) -> Iterator[Tap]:
         for each in custom:
             yield from _taps(each, name, depth + 1)
     elif isinstance(custom, dict):
-        fields = {field.lower(): value for field, value in custom.items()}
-        names = (*_PAYLOADS, "id") if name.endswith("_reply") else _PAYLOADS
-        payload = next((found for each in names if (found := text(fields.get(each)).strip())), "")
+        fields = _lowered(custom)
+        payload = _first(fields, (*_PAYLOADS, "id") if name.endswith("_reply") else _PAYLOADS)
         if payload:
-            yield Tap(payload, _label(custom))
+            yield Tap(payload, _first(fields, _LABELS))
         for field, value in fields.items():
             yield from _taps(value, field, depth + 1)
 
 
-def _label(custom: Any) -> str:
-    fields = {field.lower(): value for field, value in custom.items()} if isinstance(custom, dict) else {}
-    return next((found for name in _LABELS if (found := text(fields.get(name)).strip())), "")
+def _first(fields: Mapping[str, Any], names: Iterable[str]) -> str:
+    """Return the first text that is not blank, of the fields with these names."""
+    return next((found for name in names if (found := text(fields.get(name)).strip())), "")
 
 
 def _made_id(*parts: str | None) -> str:
@@ -350,6 +349,11 @@ def _folded(value: Any) -> dict[str, Any]:
         raise BadItem("wrong_type", "the item is not an object")
     pairs: Iterable[tuple[str, Any]] = value.items() if isinstance(value, dict) else value
     return unambiguous(((name.lower(), each) for name, each in pairs), _DECIDING_FIELDS)
+
+
+def _lowered(value: Any) -> dict[str, Any]:
+    """Return an object, or an empty one for anything else, with lower-case names; of repeated ones the last counts."""
+    return {name.lower(): each for name, each in mapping(value).items()}
 
 
 def _filled(written: str) -> bool:
