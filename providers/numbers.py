@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 
 import phonenumbers
 
@@ -21,6 +22,8 @@ _e164 = re.compile(rf"\+{_PLAIN}").fullmatch
 _dialed = re.compile(r"011([1-9][0-9]{9,14})").fullmatch
 _stored = re.compile(r"\+[1-9][0-9]{6,14}|[1-9][0-9]{2,}").fullmatch
 _north_american = re.compile(r"\+[2-9][0-9]{2}[2-9][0-9]{6}").fullmatch
+_national = re.compile(r"[2-9][0-9]{2}[2-9][0-9]{6}").fullmatch
+_prefixed = re.compile(r"\s*(?:[a-z]+:\s*)?\(?(?:\+|00|011)").match
 _dialable = re.compile(r"[0-9]{7,17}").fullmatch
 _short_code = re.compile(r"[0-9]{3,6}").fullmatch
 # An opening parenthesis before the first digit, without a plus, begins a national number of unknown country.
@@ -70,17 +73,34 @@ def is_unclear(person: str) -> bool:
     extension. Channels' IDs have letters, or only digits, the first of which is not a zero."""
     if _stored(person):
         # Ten digits may lack North America's 1. That is certain only if no country has such numbers.
-        return _north_american(person) is not None and not _is_possible(person)
+        return _north_american(person) is not None and not _has_ten_digits(person[1:4])
     number = _extension.sub("", unicodedata.normalize("NFKC", person))
     digits = _punctuation.sub("", number.lstrip("+"))
     return _dialable(digits) is not None and (digits.startswith("0") or digits != person)
 
 
-def _is_possible(international: str) -> bool:
-    try:
-        return phonenumbers.is_possible_number(phonenumbers.parse(international))
-    except phonenumbers.NumberParseException:
+def may_lack_country(written: str) -> bool:
+    """Whether a number, written by somebody who need not write international numbers, may lack North America's 1: ten
+    digits without a plus or a dialing prefix, as North Americans write their own numbers."""
+    return not is_international(written) and _national(_not_digits.sub("", written)) is not None
+
+
+def is_international(written: str) -> bool:
+    """Whether a number begins with a plus, 00, or 011, possibly behind a channel."""
+    return _prefixed(written) is not None
+
+
+@cache
+def _has_ten_digits(beginning: str) -> bool:
+    """Whether the country of numbers with these first three digits has numbers of ten digits, its code included."""
+    codes = (int(beginning[:size]) for size in (1, 2, 3))
+    code = next((each for each in codes if each in phonenumbers.COUNTRY_CODE_TO_REGION_CODE), None)
+    if code is None:
         return False
+    length = 10 - len(str(code))
+    return phonenumbers.is_possible_number(
+        phonenumbers.PhoneNumber(country_code=code, national_number=int("2" * length))
+    )
 
 
 def without_punctuation(number: str) -> str:

@@ -9,17 +9,12 @@ import re
 
 import phonenumbers
 
-from providers.numbers import NotANumber, to_number
+from providers.numbers import NotANumber, is_international, may_lack_country, to_number
 
-_international = re.compile(r"\s*(?:[a-z]+:\s*)?\(?(?:\+|00|011)").match
 _north_american = re.compile(r"\+1[2-9][0-9]{9}").fullmatch
 # How spreadsheets show long numbers: exact, because they keep fifteen digits.
 _decimal = re.compile(r"(\+?[0-9]{7,15})\.0+").fullmatch
 _scientific = re.compile(r"\+?[0-9.,]+[eE]\+?[0-9]+").fullmatch
-
-# Ten digits, as North Americans write their own numbers.
-_maybe_national = re.compile(r"[2-9][0-9]{2}[2-9][0-9]{6}").fullmatch
-_not_digits = re.compile(r"[^0-9]+")
 
 
 def written_number(text: str, country: str | None = None) -> str:
@@ -35,11 +30,11 @@ def written_number(text: str, country: str | None = None) -> str:
         raise ValueError(
             "the number is not a valid phone number: a spreadsheet has removed digits; export the column as text"
         )
-    if country is not None and not _international(text):
+    if country is not None and not is_international(text):
         national = _national(text, country)
         if national is not None:
             return national
-    if country is None and not _international(text) and _maybe_national(_not_digits.sub("", text)):
+    if country is None and may_lack_country(text):
         raise ValueError("the number may lack its country code: write it with a plus, or pass --country, such as US")
     try:
         number = to_number(text)
@@ -47,7 +42,7 @@ def written_number(text: str, country: str | None = None) -> str:
         raise ValueError("the number is not a valid phone number") from None
     if not number.startswith("+"):
         raise ValueError("the number is a short code, which belongs to no person")
-    if _international(text) or _north_american(number):
+    if is_international(text) or _north_american(number):
         return number
     if not is_given_out(number):
         raise ValueError("the number has no plus, and fits no country: pass its country with --country")

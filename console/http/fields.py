@@ -21,7 +21,7 @@ from accounts.suppression import ALL_LISTS
 from accounts.urls import check_web_address
 from hours.places import is_state, is_zone
 from providers import PROVIDERS
-from providers.numbers import NotANumber, to_number
+from providers.numbers import NotANumber, is_unclear, may_lack_country, to_number
 from schemas.numbering import user_id_of
 
 MAX_BATCH = 1_000
@@ -56,15 +56,27 @@ class StrictBody(Body):
 
 
 _DIGITS = frozenset("+0123456789")
+_TEN_DIGITS = len("+8005551234")
 
 
 def number(text: str) -> str:
-    """Return a number in E.164; short codes and WhatsApp user ids are unchanged. Raises ValueError."""
+    """Return a number in E.164; short codes and WhatsApp user ids are unchanged. Raises ValueError.
+
+    A number whose country is not certain is refused: read as another country's, it would be another contact.
+    """
     try:
         # No id begins with a digit or a plus.
-        return to_number(text) if text[:1] in _DIGITS else user_id_of(text) or to_number(text)
+        found = to_number(text) if text[:1] in _DIGITS else user_id_of(text) or to_number(text)
     except NotANumber:
         raise ValueError("is not a valid phone number; write it as +18005551234") from None
+    # A number in E.164 of any other length is certain, and the most frequent case.
+    if (found != text or len(found) == _TEN_DIGITS) and _lacks_country(text, found):
+        raise ValueError("may lack its country code; write it as +18005551234")
+    return found
+
+
+def _lacks_country(text: str, found: str) -> bool:
+    return found[0] == "+" and (may_lack_country(text) or is_unclear(found))
 
 
 def list_or_all(text: str) -> str:

@@ -162,6 +162,19 @@ async def test_answers_come_in_the_order_of_the_numbers(api: Api) -> None:
     ]
 
 
+@pytest.mark.parametrize("number", ["2125550100", "(212) 555-0100", "+2125550100", "4522334455", "452-233-4455"])
+async def test_a_number_that_may_lack_its_country_code_is_no_contact_that_may_be_texted(api: Api, number: str) -> None:
+    api.contact(active=False, number="+12125550100")
+    answer = await only_answer(api, numbers=[number])
+    assert (answer["number"], answer["may_be_texted"], answer["code"]) == (number, False, "invalid_number")
+
+
+@pytest.mark.parametrize("number", ["+4522334455", "004522334455", "12125550100", "447911123456", "US.2125550100"])
+async def test_a_number_whose_country_is_certain_is_one(api: Api, number: str) -> None:
+    answer = await only_answer(api, numbers=[number])
+    assert (answer["may_be_texted"], answer["code"]) == (True, None)
+
+
 @pytest.mark.parametrize("list_number", ["+18005550000", OTHER_LIST, "nonsense", "x" * 200])
 async def test_from_a_list_that_is_not_the_account_s_nobody_may_be_texted(api: Api, list_number: str) -> None:
     answer = await only_answer(api, list_number=list_number)
@@ -279,7 +292,9 @@ def test_the_reasons_are_those_of_the_records() -> None:
     [
         ({"list_number": OTHER_LIST}, "list_number: is not a list in account acme"),
         ({"list_number": "nobody"}, "list_number: is not a valid phone number"),
+        ({"list_number": "8005551234"}, "list_number: may lack its country code; write it as +18005551234"),
         ({"numbers": [NUMBER, "nobody"]}, "numbers[1]: is not a valid phone number"),
+        ({"numbers": [NUMBER, "2125550100"]}, "numbers[1]: may lack its country code; write it as +18005551234"),
         ({"numbers": []}, "numbers: "),
         ({"numbers": [NUMBER] * 1_001}, "numbers: "),
         ({"reason": "because"}, "reason: "),

@@ -83,6 +83,7 @@ async def test_a_batch_of_a_thousand_is_taken_and_one_more_is_not(api: Api) -> N
         ({"message_id": "x" * 201}, "message_id: "),
         ({"provider": "nobody"}, "provider: is not a known provider; known are "),
         ({"to": "nobody"}, "to: is not a valid phone number; write it as +18005551234"),
+        ({"to": "2125550100"}, "to: may lack its country code; write it as +18005551234"),
         ({"to": None}, "to: "),
         ({"list_number": OTHER_LIST}, "list_number: is not a list in account acme"),
         ({"list_number": "+18005550000"}, "list_number: is not a list in account acme"),
