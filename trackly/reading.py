@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from accounts.model import CONFIG_TOPICS, Accounts
 from accounts.store import AccountsReader, SettingsReader
+from accounts.suppression import WHOLE_ACCOUNT
 from bus.admin import Admin
 from bus.clock import now_ms
 from bus.reading import topic as topics
@@ -108,6 +109,23 @@ def account_named(view: Accounts, account: str) -> AccountConfig:
         remedy = f"Known are {named}." if known else "`trackly apply FILE` creates accounts."
         raise Failed(f"There is no account {account!r}. {remedy}")
     return view.accounts[account]
+
+
+def check_list(view: Accounts, account: str, list_number: str) -> None:
+    """Raises Failed if the account or the list does not exist."""
+    problem = problem_with(view, account, list_number)
+    if problem:
+        raise Failed(problem)
+
+
+def problem_with(view: Accounts, account: str, list_number: str) -> str:
+    """Return a sentence if the account or the list does not exist; "" if both do."""
+    if account not in view.accounts:
+        return f"There is no account {account!r}."
+    if list_number != WHOLE_ACCOUNT and list_number not in view.lists_of(account):
+        lists = ", ".join(view.lists_of(account)) or "none"
+        return f"Account {account} has no list {list_number}; its lists: {lists}."
+    return ""
 
 
 @asynccontextmanager

@@ -424,3 +424,6 @@ def test_contact_show_warns_of_an_unknown_account_or_list(
     assert shown.returncode == 0
     assert warning in shown.stderr
     assert "active" in shown.stdout
+    assert "may be texted" not in shown.stdout
+    found = json.loads(trackly("contact", "show", account, list_number, NUMBER, "--json").stdout)
+    assert (found["may_be_texted"], found["code"]) == (False, "unknown_list")

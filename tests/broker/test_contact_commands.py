@@ -144,7 +144,22 @@ def test_an_export_of_removed_contacts_leaves_the_others_out(cluster: Cluster) -
         cluster.trackly("contact", command, "acme", LIST, number)
     until(lambda: f"{number},," in cluster.trackly("contacts", "export", "--account", "acme").stdout)
     assert number not in cluster.trackly("contacts", "export", "--account", "acme", "--removed").stdout
-    assert cluster.trackly("contacts", "export", "--account", "nobody").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--account", "nobody"), "There is no account 'nobody'"),
+        (("--account", "acme", "--list", "+18005550009"), f"Account acme has no list +18005550009; its lists: {LIST}"),
+    ],
+)
+def test_an_export_of_what_does_not_exist_is_no_empty_file(
+    cluster: Cluster, tmp_path: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    out = tmp_path / "removed.csv"
+    done = cluster.trackly("contacts", "export", *arguments, "--removed", "--out", str(out))
+    assert (done.returncode, out.exists()) == (1, False)
+    assert told in done.stderr
 
 
 def test_an_import_that_was_killed_goes_on_where_it_was(cluster: Cluster, tmp_path: Path) -> None:

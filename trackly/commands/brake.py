@@ -19,12 +19,12 @@ from bus.tables.store import RocksStore
 from schemas.ids import random_id
 from schemas.records import CONFIRM, RELEASE, ContactCommand, ContactState
 from trackly.audit import issuer, write_down
-from trackly.commands.contact.command import Account, ListNumber, check_list, list_named
+from trackly.commands.contact.command import Account, ListNumber, list_named
 from trackly.commands.contact.export import gather, states_in
 from trackly.decoding import Decoder, time_text
 from trackly.errors import Failed
 from trackly.output import Json, Yes, confirm, json_line, say, table
-from trackly.reading import account_named, read_accounts
+from trackly.reading import account_named, check_list, read_accounts
 from trackly.writing import producing, send_order
 
 brake = typer.Typer(no_args_is_help=True, add_completion=False)

@@ -21,7 +21,7 @@ from trackly.commands.contact.deactivations.command import deactivations
 from trackly.commands.contact.export import export_contacts
 from trackly.commands.contact.imports import Import, Order
 from trackly.commands.contact.migration import migrate, old_contacts
-from trackly.commands.contact.places import place, places, timing_lines, with_answer
+from trackly.commands.contact.places import UNKNOWN_LIST, place, places, timing_lines, with_answer
 from trackly.commands.contact.standing import standing_of
 from trackly.commands.contact.suppressions import Format
 from trackly.commands.evidence import export_evidence
@@ -29,7 +29,7 @@ from trackly.decoding import Decoder
 from trackly.errors import Failed
 from trackly.output import Json, Yes, confirm, json_line, parsed, say, show
 from trackly.progress import Progress
-from trackly.reading import read_accounts
+from trackly.reading import check_list, problem_with, read_accounts
 from trackly.writing import producing, send_order
 from trackly.written import country_of, written_number
 
@@ -185,6 +185,9 @@ def migrate_command(account: AccountOption, yes: Yes = False, as_json: Json = Fa
 
 
 def _state(state: dict[str, Any]) -> str:
+    if state["code"] == UNKNOWN_LIST:
+        recorded = "active" if state["active"] else "removed"
+        return f"unknown: there is no such list, so do not text; recorded as {recorded}"
     if state["code"] is not None:
         return "unknown: what is recorded cannot be read; do not text, and update trackly"
     if state["held"]:
@@ -265,13 +268,6 @@ def _look_through(work: Import, yes: bool) -> int:
     return survey.doubtful
 
 
-def check_list(view: Accounts, account: str, list_number: str) -> None:
-    """Raises Failed if the account or the list does not exist."""
-    problem = _problem(view, account, list_number)
-    if problem:
-        raise Failed(problem)
-
-
 def _reason(text: str) -> str:
     if text not in REMOVAL_REASONS:
         raise typer.BadParameter(f"{text!r} is not one of {', '.join(REMOVAL_REASONS)}", param_hint="--reason")
@@ -293,17 +289,8 @@ async def _find(account: str, list_number: str, number: str) -> tuple[dict[str, 
     state = decoder.fields(found.state)
     if not found.state.since:
         state |= {"since": None, "last_event_id": None}
-    problem = _problem(view, account, list_number)
+    problem = problem_with(view, account, list_number)
     return with_answer(state, found.answer), f"Warning: {problem}" if problem else ""
-
-
-def _problem(view: Accounts, account: str, list_number: str) -> str:
-    if account not in view.accounts:
-        return f"There is no account {account!r}."
-    if list_number != WHOLE_ACCOUNT and list_number not in view.lists_of(account):
-        lists = ", ".join(view.lists_of(account)) or "none"
-        return f"Account {account} has no list {list_number}; its lists: {lists}."
-    return ""
 
 
 def list_named(text: str, argument: str) -> str:

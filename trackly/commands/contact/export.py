@@ -30,7 +30,7 @@ from schemas.spreadsheets import harmless
 from trackly.commands.contact.suppressions import Format
 from trackly.decoding import Decoder, time_text
 from trackly.progress import Progress
-from trackly.reading import account_named, open_topic, read_accounts
+from trackly.reading import account_named, check_list, open_topic, read_accounts
 
 COLUMNS = ("number", "reason", "since", "list_number", "active", "failures", "scope", "held")
 """Columns of both formats. `trackly contact import` reads the first two."""
@@ -44,11 +44,15 @@ async def export_contacts(
     """Write the contacts of an account, or of one of its lists, to a file or standard output; returns how many.
 
     Every state is combined with the number's account-wide state. The latter is in the file too: for list `all` or, if
-    one list is requested, as the state on that list. Raises Failed for an unknown account.
+    one list is requested, as the state on that list. Raises Failed for an unknown account or list: nobody must take an
+    empty file for a list from which nobody is removed.
     """
     settings = BusSettings()
     decoder = Decoder(settings)
-    account_named(await read_accounts(settings, decoder.codec), account)
+    view = await read_accounts(settings, decoder.codec)
+    account_named(view, account)
+    if list_number is not None:
+        check_list(view, account, list_number)
     with tempfile.TemporaryDirectory(prefix="trackly-export-") as directory, _output(out) as file:
         store = RocksStore(Path(directory) / "contacts")
         try:

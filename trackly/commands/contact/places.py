@@ -202,17 +202,23 @@ async def _send(
     )
 
 
+UNKNOWN_LIST = "unknown_list"
+"""Code of an answer about a list that the account does not have."""
+
 _TOLD = ("may_be_texted", "reason", "held", "not_before", "until", "rule", "code")
 
 
 def with_answer(state: dict[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
     """Return a contact's state with a check's answer about it, by the same names."""
+    if answer["code"] == UNKNOWN_LIST:
+        # The answer knows nothing of such a list, but a record of it may exist.
+        answer = {**answer, "reason": state["reason"], "held": state["held"]}
     return state | {name: answer[name] for name in _TOLD} | {"time_zones": list(answer["time_zones"])}
 
 
 def timing_lines(state: dict[str, Any]) -> Iterator[str]:
     """Return lines about sending times, for a contact that is active and not held."""
-    if state["active"] and not state["held"]:
+    if state["active"] and not state["held"] and state["code"] is None:
         by = f" ({state['rule']})" if state["rule"] else ""
         why = "capped" if state["reason"] == CAPPED else "quiet"
         if state["may_be_texted"]:

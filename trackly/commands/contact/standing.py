@@ -99,7 +99,8 @@ async def question_about(
         stores["messages"].write({key: row}, None)
     now = moment()
     pending.look(now, carried_out, now)
-    return Question(view, where, account, list_number, hours, now_ms())
+    is_known = account in accounts.accounts and list_number in (WHOLE_ACCOUNT, *accounts.lists_of(account))
+    return Question(view, where, account, list_number if is_known else None, hours, now_ms())
 
 
 def _names(settings: BusSettings, account: str, list_number: str, numbers: Iterable[str]) -> list[str]:
