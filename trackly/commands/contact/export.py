@@ -27,13 +27,10 @@ from schemas.ids import contact_key, contact_names
 from schemas.numbering import canonical
 from schemas.records import ContactState
 from schemas.spreadsheets import harmless
-from trackly.commands.contact.suppressions import Format
+from trackly.commands.contact.suppressions import COLUMNS, Format
 from trackly.decoding import Decoder, time_text
 from trackly.progress import Progress
 from trackly.reading import account_named, check_list, open_topic, read_accounts
-
-COLUMNS = ("number", "reason", "since", "list_number", "active", "failures", "scope", "held")
-"""Columns of both formats. `trackly contact import` reads the first two."""
 
 _BATCH = 5_000
 

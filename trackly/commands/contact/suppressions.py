@@ -19,7 +19,12 @@ Format = Literal["csv", "jsonl"]
 NUMBER_COLUMNS = ("number", "phone_number", "phone", "msisdn", "mobile")
 """Names of the column or field with the number; the first one present counts."""
 
+COLUMNS = ("number", "reason", "since", "list_number", "active", "failures", "scope", "held")
+"""Columns of an export, which an import recognizes by them: of one that was made without --removed, it takes only the
+contacts that must not be texted."""
+
 _DELIMITERS = ",;\t"
+_ACTIVE = "the contact is active in this export, so there is nothing to remove"
 
 
 class BadLine(ValueError):
@@ -54,6 +59,7 @@ def _csv_parser(first_line: str, country: str | None) -> Parse:
         header = []
     named = next((name for name in NUMBER_COLUMNS if name in header), None)
     number_at = 0 if named is None else header.index(named)
+    active_at = header.index("active") if frozenset(COLUMNS).issubset(header) else None
     reason_at = header.index("reason") if named and "reason" in header else (1 if named is None else None)
 
     def parse(line: str) -> Suppression | None:
@@ -64,6 +70,8 @@ def _csv_parser(first_line: str, country: str | None) -> Parse:
             return None
         if number_at >= len(cells):
             raise BadLine(f"has no column {number_at + 1} with a number")
+        if active_at is not None and active_at < len(cells) and cells[active_at].strip().lower() == "true":
+            raise BadLine(_ACTIVE)
         reason = cells[reason_at] if reason_at is not None and reason_at < len(cells) else ""
         return _suppression(cells[number_at], reason, country)
 
@@ -93,6 +101,8 @@ def _json_line(line: str, country: str | None) -> Suppression | None:
     number = next((value[name] for name in NUMBER_COLUMNS if name in value), None)
     if number is None:
         raise BadLine('has no field "number"')
+    if value.get("active") is True and value.keys() >= frozenset(COLUMNS):
+        raise BadLine(_ACTIVE)
     return _suppression(str(number), str(value.get("reason") or ""), country)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trackly.commands.contact.suppressions import BadLine, Suppression, parser_for
+from trackly.commands.contact.suppressions import COLUMNS, BadLine, Suppression, parser_for
 
 NUMBER = "+15551230001"
 
@@ -48,6 +48,34 @@ def test_a_line_of_csv(first: str, line: str, expected: Suppression | None) -> N
 )
 def test_a_line_of_json(line: str, expected: Suppression | None) -> None:
     assert parser_for("jsonl", "")(line) == expected
+
+
+HEADER = ",".join(COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("active", "held", "is_removed"), [("true", "false", False), ("false", "false", True), ("false", "true", True)]
+)
+def test_of_an_export_only_contacts_that_must_not_be_texted_are_removed(
+    active: str, held: str, is_removed: bool
+) -> None:
+    since, scope = "2026-11-20T10:15:00.000Z", "list"
+    row = dict(zip(COLUMNS, (NUMBER, "", since, "+18005551234", active, "2", scope, held), strict=True))
+    told = row | {"reason": None, "active": json.loads(active), "failures": 2, "held": json.loads(held)}
+    for parse, line in (
+        (parser_for("csv", HEADER), ",".join(row.values())),
+        (parser_for("jsonl", ""), json.dumps(told)),
+    ):
+        if is_removed:
+            assert parse(line) == Suppression(NUMBER, None)
+        else:
+            with pytest.raises(BadLine, match="the contact is active in this export"):
+                parse(line)
+
+
+def test_what_active_means_in_another_system_s_list_is_not_known() -> None:
+    assert parser_for("csv", "number,active")("15551230001,true") == Suppression(NUMBER, None)
+    assert parser_for("jsonl", "")('{"number": "15551230001", "active": true}') == Suppression(NUMBER, None)
 
 
 @pytest.mark.parametrize(
