@@ -135,7 +135,10 @@ class ConsoleSettings(
     def _oidc_whole_or_not(self) -> ConsoleSettings:
         parts = (self.oidc_issuer, self.oidc_client_id, self.oidc_client_secret.get_secret_value())
         if any(parts) and not all(parts):
-            raise ValueError("TRACKLY_OIDC_ISSUER, _CLIENT_ID and _CLIENT_SECRET are set together or not at all")
+            raise ValueError(
+                "TRACKLY_OIDC_ISSUER, TRACKLY_OIDC_CLIENT_ID, and TRACKLY_OIDC_CLIENT_SECRET are set together or not at"
+                " all"
+            )
         return self
 
     @property

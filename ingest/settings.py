@@ -17,7 +17,9 @@ class IngestSettings(InboundSettings, ProxySettings, PublicSettings):
     """Settings of ingest besides those for Kafka."""
 
     host: str = Field(default="127.0.0.1", validation_alias="TRACKLY_INGEST_HOST", description="Address to listen on.")
-    port: int = Field(default=8080, validation_alias="TRACKLY_INGEST_PORT", description="Port to listen on.")
+    port: int = Field(
+        default=8080, ge=1, le=65_535, validation_alias="TRACKLY_INGEST_PORT", description="Port to listen on."
+    )
     max_body_bytes: int = Field(
         default=4 << 20,
         gt=0,
@@ -29,6 +31,7 @@ class IngestSettings(InboundSettings, ProxySettings, PublicSettings):
     )
     body_timeout: float = Field(
         default=10.0,
+        gt=0,
         validation_alias="TRACKLY_BODY_TIMEOUT",
         description="Seconds in which a whole body must arrive.",
     )
@@ -41,6 +44,7 @@ class IngestSettings(InboundSettings, ProxySettings, PublicSettings):
     )
     max_pending_bytes: int = Field(
         default=128 << 20,
+        gt=0,
         validation_alias="TRACKLY_MAX_PENDING_BYTES",
         description="Bytes of bodies that may wait for Kafka at once; beyond that, callers get 503.",
     )

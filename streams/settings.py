@@ -12,6 +12,8 @@ class StreamsSettings(BusSettings):
 
     port: int = Field(
         default=0,
+        ge=0,
+        le=65_535,
         validation_alias="TRACKLY_STREAMS_PORT",
         description="Port of /livez, /readyz, and /metrics. 0: none.",
     )
@@ -22,8 +24,11 @@ class StreamsSettings(BusSettings):
     )
     message_days: int = Field(
         default=7,
+        ge=1,
+        le=7,
         validation_alias="TRACKLY_MESSAGE_DAYS",
-        description="Days that a message is remembered after it was last registered, corrected, or reported.",
+        description="Days that a message is remembered after it was last registered, corrected, or reported. At most"
+        " 7, as long as the table's changelog is kept.",
     )
     registration_wait: float = Field(
         default=60.0,

@@ -19,6 +19,55 @@ def test_without_one_this_machine_s_own_names_are_taken(monkeypatch: pytest.Monk
     assert IngestSettings(port=8099).public_urls == ("http://localhost:8099", "http://127.0.0.1:8099")
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("sms.example.com", '"sms.example.com" is not a valid web address; write it as https://example.com/path'),
+        ("https://", '"https://" is not a valid web address'),
+        ("https://sms example.com", '"https://sms example.com" is not a valid web address'),
+        ("https://u:p@sms.example.com", "contains a user name or password"),
+        (
+            "https://sms.example.com/api/webhook-feedbacks/twilio",
+            "is not a base URL: write only what comes before /api",
+        ),
+        ("https://sms.example.com/?account=acme", "is not a base URL"),
+        ("https://sms.example.com/#rc=3", "is not a base URL"),
+    ],
+)
+def test_an_address_that_no_provider_can_have_signed_is_refused(
+    value: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACKLY_PUBLIC_URL", value)
+    with pytest.raises(ValidationError) as caught:
+        IngestSettings()
+    assert settings_error(caught.value).startswith("TRACKLY_PUBLIC_URL")
+    assert told in settings_error(caught.value)
+
+
+def test_the_configured_url_may_have_a_path_and_blanks_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKLY_PUBLIC_URL", " https://example.com/api/sms/ ")
+    assert IngestSettings().public_urls == ("https://example.com/api/sms",)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TRACKLY_INGEST_PORT", "0"),
+        ("TRACKLY_INGEST_PORT", "80800"),
+        ("TRACKLY_BODY_TIMEOUT", "0"),
+        ("TRACKLY_BODY_TIMEOUT", "nan"),
+        ("TRACKLY_MAX_PENDING_BYTES", "-1"),
+    ],
+)
+def test_a_setting_with_which_no_callback_could_be_taken_is_refused(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError) as caught:
+        IngestSettings()
+    assert settings_error(caught.value).startswith(f"{name}={value}: ")
+
+
 def test_two_path_secrets_are_valid_while_one_is_changed() -> None:
     settings = IngestSettings.model_validate({"lime_webhook_secret": "the-old-one, the-new-one"})
     assert settings.path_secrets("lime") == ("the-old-one", "the-new-one")
