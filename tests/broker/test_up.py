@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from bus.embedded.broker import free_port
+from bus.settings import ADDRESSES
 from console.signin.first import FILE
 from tests.patience import PATIENCE, http
 
@@ -76,3 +77,15 @@ def test_that_link_opens_the_page_that_sets_the_password(data: tuple[Path, str])
 
 def test_it_says_that_its_broker_trusts_every_user_of_the_machine(data: tuple[Path, str]) -> None:
     assert re.search(r"broker +127\.0\.0\.1:\d+ +every user of this machine can read and write", data[1])
+
+
+def test_a_second_one_in_the_same_directory_is_refused_and_leaves_the_first_to_be_found(data: tuple[Path, str]) -> None:
+    directory, _ = data
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TRACKLY_", "KAFKA_"))}
+    addresses = (directory / ADDRESSES).read_text()
+    second = subprocess.run(
+        [sys.executable, "-m", "trackly", "up", "--data", str(directory), "--port", str(free_port())],
+        env=environment, capture_output=True, text=True, timeout=UP_SECONDS, check=False,
+    )  # fmt: skip
+    assert (second.returncode, f"{directory} is in use by another `trackly up`" in second.stderr) == (1, True)
+    assert (directory / ADDRESSES).read_text() == addresses

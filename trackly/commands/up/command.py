@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import IO, Annotated
 
 import typer
 
@@ -26,6 +27,9 @@ from trackly.errors import Failed
 
 DEVELOPMENT_PARTITIONS = 4
 """Partitions on the embedded broker unless TRACKLY_PARTITIONS says otherwise: one machine needs no more."""
+
+LOCK = "up.lock"
+"""In the data directory: locked by the `trackly up` that uses it."""
 
 READY_TIMEOUT = 90.0
 """Seconds within which every service must be ready."""
@@ -49,15 +53,18 @@ class Stack:
         self.console_port = console_port
         self._counts = {"streams": streams, "sinks": sinks}
         self._fast_broker = fast_broker
+        self._lock: IO[bytes] | None = None
         self.broker: EmbeddedKafka | None = None
         self.environment: dict[str, str] = {}
         self.supervisor = Supervisor(lambda _: None)
 
     def start(self, report: Callable[[str], None]) -> None:
-        """Start everything and wait until it is ready. Raises Failed if a service is not, with the reason."""
+        """Start everything and wait until it is ready. Raises Failed if a service is not, with the reason, or if another
+        stack uses the directory."""
         self.supervisor = Supervisor(report)
         if keep_private(self.data):
             report(f"{self.data} was open to other users of this machine; it is now closed (mode 0700)")
+        self._acquire()
         (self.data / "logs").mkdir(exist_ok=True)
         if not os.environ.get("TRACKLY_SECRET_KEYS") and keep_key(self.data / KEY_FILE):
             report(f"created {self.data / KEY_FILE}, which encrypts stored secrets: back it up with the records")
@@ -104,12 +111,28 @@ class Stack:
         return f"http://127.0.0.1:{self.console_port}"
 
     def stop(self) -> None:
-        """Stop the services, then the broker."""
+        """Stop the services, then the broker. Does nothing if another stack uses the directory."""
+        if self._lock is None:
+            return
         self.supervisor.stop()
         if self.broker is not None:
             self.broker.stop()
             self.broker = None
         (self.data / ADDRESSES).unlink(missing_ok=True)
+        self._lock.close()
+        self._lock = None
+
+    def _acquire(self) -> None:
+        lock = (self.data / LOCK).open("ab")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise Failed(
+                f"{self.data} is in use by another `trackly up`: stop that one, or choose another directory with "
+                "TRACKLY_DATA_DIR."
+            ) from None
+        self._lock = lock
 
     def _broker(self, report: Callable[[str], None]) -> str:
         given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
