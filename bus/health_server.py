@@ -17,7 +17,7 @@ class HealthServer:
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
-        """Start listening. Raises OSError if the port is taken."""
+        """Start listening. Raises OSError, naming the settings, if the port is taken."""
         if not self._port:
             return
         app = web.Application()
@@ -26,7 +26,14 @@ class HealthServer:
         app.router.add_get("/metrics", self._metrics)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except OSError as error:
+            host, port = (f"TRACKLY_{self._health.service.upper()}_{each}" for each in ("HOST", "PORT"))
+            reason = (
+                f"{error.strerror or error}. Choose an address of this machine with {host}, and a free port with {port}"
+            )
+            raise OSError(error.errno, f"the health endpoints cannot listen: {reason}") from None
 
     async def stop(self) -> None:
         """Stop listening."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import sys
+from typing import Any
+
 import uvicorn
 from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp
+from uvicorn.lifespan.on import LifespanOn
 
 from inbound.protocol import BoundedProtocol, Limits, bounded
 
@@ -19,15 +24,45 @@ NO_TELEMETRY: TelemetryConfig = {
 spans as soon as the process or the environment sets a global provider."""
 
 
-class Door(uvicorn.Server):
-    """A server that its application can stop; `failure` says why."""
+class CannotListen(Exception):
+    """The server cannot listen on its address; the text says why."""
 
-    failure: Exception | None = None
+
+class Door(uvicorn.Server):
+    """A server that its application can stop; `failure` says why, or why it could not start."""
+
+    failure: BaseException | None = None
 
     def fail(self, failure: Exception) -> None:
         """Stop soon, as after SIGTERM."""
         self.failure = failure
         self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application, then listen. Raises SystemExit if either is impossible."""
+        self.lifespan = _Lifespan(self)
+        try:
+            await super().startup(sockets)
+        except SystemExit as exit:
+            if isinstance(exit.__context__, OSError) and self.failure is None:
+                self.failure = CannotListen(str(exit.__context__))
+            raise
+
+
+class _Lifespan(LifespanOn):
+    """Keeps the error for which the application cannot start, so that a person can be told in a sentence: uvicorn would
+    log it as text with a traceback, which may contain a database's address and password."""
+
+    def __init__(self, http: Door) -> None:
+        super().__init__(http.config)
+        self._http = http
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "lifespan.startup.failed":
+            # Starlette sends this where it handles the error.
+            self._http.failure = sys.exc_info()[1]
+            message = {"type": message["type"]}
+        await super().send(message)
 
 
 def door(app: ASGIApp, host: str, port: int, limits: Limits, protocol: type[BoundedProtocol] = BoundedProtocol) -> Door:

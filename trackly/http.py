@@ -7,9 +7,11 @@ from contextlib import suppress
 from types import FrameType
 
 from bus.ending import CRASH_SECONDS, STOP_SECONDS, be_a_service, end_within
-from inbound.server import Door
+from inbound.server import CannotListen, Door
 from trackly.errors import Failed
 from trackly.output import say
+
+_ADDRESSES = {"registry": "--host and --port"}
 
 
 def run_http(name: str, http: Door) -> None:
@@ -35,7 +37,18 @@ def run_http(name: str, http: Door) -> None:
     finally:
         # A thread that does not end, such as one waiting for a broker, would keep the process alive.
         end_within(CRASH_SECONDS, f"{name} stopped")
-    if not http.started:
-        raise Failed(f"{name} could not start; the reason is above.")
+    raise_failure(name, http)
+
+
+def raise_failure(name: str, http: Door) -> None:
+    """Raise the error that kept a server from starting or ended it, or Failed; nothing if it was told to stop."""
+    if isinstance(http.failure, CannotListen):
+        where = _ADDRESSES.get(name, f"TRACKLY_{name.upper()}_HOST and TRACKLY_{name.upper()}_PORT")
+        raise Failed(
+            f"{name} cannot listen on {http.config.host}:{http.config.port}: {http.failure}. Choose an address of this "
+            f"machine and a free port with {where}."
+        )
     if http.failure is not None:
         raise http.failure
+    if not http.started:
+        raise Failed(f"{name} could not start; the reason is above.")

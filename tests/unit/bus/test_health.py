@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 
 import httpx
@@ -40,6 +41,14 @@ async def client(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncCli
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as found:
         yield found
     await server.stop()
+
+
+async def test_a_port_that_is_taken_is_told_with_its_settings() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = HealthServer(health_of(), "127.0.0.1", taken.getsockname()[1])
+        with pytest.raises(OSError, match=r"cannot listen: .* with TRACKLY_STREAMS_HOST, .* with TRACKLY_STREAMS_PORT"):
+            await server.start()
+        await server.stop()
 
 
 @pytest.mark.parametrize("given", [None, "Bearer wrong", f"Basic {TOKEN}", TOKEN, "é"])

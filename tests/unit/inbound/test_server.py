@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
-from collections.abc import Iterator
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
+from sqlalchemy.exc import OperationalError
+from starlette.applications import Starlette
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 import console.app
 import ingest.app
 import trackly.commands.registry
 from console.settings import ConsoleSettings
-from inbound.protocol import BoundedProtocol
+from inbound.protocol import BoundedProtocol, Limits
+from inbound.server import Door, door
 from ingest.settings import IngestSettings
 from tests.http_servers import running
+from trackly.errors import Failed, sentence
+from trackly.http import raise_failure
 
 NOWHERE: dict[str, Any] = {"bootstrap_servers": "localhost:1"}
 
@@ -55,6 +63,44 @@ def test_its_connections_are_bounded(server: uvicorn.Server) -> None:
     assert server.config.http_protocol_class.limits.connections > 0
     assert not server.config.access_log
     assert server.config.ws == "none"
+
+
+# What keeps it from starting
+
+
+def started(app: Any, port: int = 0) -> Door:
+    """Return a server that was run."""
+    http = door(app, "127.0.0.1", port, Limits())
+    with suppress(SystemExit):
+        asyncio.run(http.serve())
+    return http
+
+
+def test_why_the_application_cannot_start_is_kept_and_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    error = OperationalError("SELECT 1", {}, Exception("no database at db.example.com, password geheim"))
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        raise error
+        yield
+
+    http = started(Starlette(lifespan=lifespan))
+    assert http.failure is error
+    assert "geheim" not in caplog.text
+    with pytest.raises(OperationalError):
+        raise_failure("console", http)
+    assert "Check DATABASE_URL" in (sentence(error) or "")
+
+
+def test_an_address_on_which_it_cannot_listen_is_told_with_its_settings() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        http = started(Starlette(), port)
+    with pytest.raises(Failed) as caught:
+        raise_failure("console", http)
+    told = str(caught.value)
+    assert told.startswith(f"console cannot listen on 127.0.0.1:{port}: ")
+    assert told.endswith("with TRACKLY_CONSOLE_HOST and TRACKLY_CONSOLE_PORT.")
 
 
 # The registry, over sockets

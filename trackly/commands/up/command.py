@@ -59,8 +59,8 @@ class Stack:
         self.supervisor = Supervisor(lambda _: None)
 
     def start(self, report: Callable[[str], None]) -> None:
-        """Start everything and wait until it is ready. Raises Failed if a service is not, with the reason, or if another
-        stack uses the directory."""
+        """Start everything and wait until it is ready. Raises Failed if a service is not, with the reason, or if the
+        directory is another stack's."""
         self.supervisor = Supervisor(report)
         if keep_private(self.data):
             report(f"{self.data} was open to other users of this machine; it is now closed (mode 0700)")
