@@ -100,6 +100,16 @@ def test_a_bus_stop_and_courtesies_alone_are_none(text: str) -> None:
         "إلغاء",
         "수신거부",
         "İPTAL",
+        "הסר, תודה",
+        "стоп пожалуйста",
+        "STOP, dziękuję",
+        "Avsluta tack",
+        "iptal lütfen",
+        "退订 谢谢",
+        "STOPSTOP",
+        "STOP means STOP",
+        "I told you to stop",
+        "Why am I still getting these? I said stop.",
     ],
 )
 def test_plain_words_are_opt_outs(text: str) -> None:
@@ -124,6 +134,10 @@ def test_plain_words_are_opt_outs(text: str) -> None:
         "the stop text was odd",
         "cancel 12/31/2026 10:30",
         "END 2026-12-31",
+        "tak",
+        "Tack!",
+        "спасибо",
+        "he said I told you to stop at the light",
         "I'm with you, somebody has to STOP this awful bill!!",
     ],
 )
