@@ -80,9 +80,15 @@ def is_unclear(person: str) -> bool:
 
 
 def may_lack_country(written: str) -> bool:
-    """Whether a number, written by somebody who need not write international numbers, may lack North America's 1: ten
-    digits without a plus or a dialing prefix, as North Americans write their own numbers."""
-    return not is_international(written) and _national(_not_digits.sub("", written)) is not None
+    """Whether a number, written by somebody who need not write international numbers, may lack North America's 1."""
+    return as_north_american(written) is not None
+
+
+def as_north_american(written: str) -> str | None:
+    """Return the North American number in E.164 that ten digits without a plus or a dialing prefix may be, as people
+    there write their own numbers; None if it cannot be one."""
+    digits = without_punctuation(_bare_number(written))
+    return f"+1{digits}" if _national(digits) else None
 
 
 def is_international(written: str) -> bool:
@@ -114,11 +120,15 @@ def channel_of(address: str) -> str | None:
     return found[1].lower() if found else None
 
 
-def _unusual(text: str) -> str:
+def _bare_number(text: str) -> str:
+    """Return a number without channel and invisible characters."""
     bare = _invisible.sub("", text).strip()
     prefix = _channel(bare)
-    if prefix:
-        bare = bare[prefix.end() :].lstrip()
+    return bare[prefix.end() :].lstrip() if prefix else bare
+
+
+def _unusual(text: str) -> str:
+    bare = _bare_number(text)
     found = _digits(bare)
     if found:
         return without_trunk_prefix("+" + found[1])

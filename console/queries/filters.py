@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Table
 from bus.clock import now_ms
 from console.errors import validation_failed
 from console.queries.paging import DEFAULT_LIMIT, MAX_LIMIT, Ask, Page, RowSource, newest
-from providers.numbers import NotANumber, to_number
+from providers.numbers import NotANumber, as_north_american, to_number
 from schemas.numbering import spellings, user_id_of
 from schemas.topics import parse_duration
 
@@ -109,11 +109,17 @@ class ListFilter(BaseModel):
 
 
 def searched(number: str) -> tuple[str, ...]:
-    """Return the spellings of a searched number, in any notation; other texts are returned unchanged."""
+    """Return the spellings of a searched number, in any notation; other texts are returned unchanged.
+
+    Ten digits may be a North American number without its 1, so they are searched for as that too.
+    """
+    user_id = user_id_of(number)
     try:
-        return spellings(user_id_of(number) or to_number(number))
+        found = spellings(user_id or to_number(number))
     except NotANumber:
-        return (number,)
+        found = (number,)
+    american = None if user_id else as_north_american(number)
+    return found if american is None else (*found, *spellings(american))
 
 
 def listed(connection: Connection, account: str, wanted: ListFilter, source: RowSource[T]) -> Page[T]:

@@ -99,6 +99,20 @@ def test_a_search_finds_rows_under_every_spelling(text: str) -> None:
     assert {each.number for each in found.rows} == {CANONICAL, OLD}
 
 
+@pytest.mark.parametrize("text", ["2125550100", "(212) 555-0100", "212-555-0100"])
+def test_a_search_for_ten_digits_finds_the_north_american_number_that_they_may_be(text: str) -> None:
+    api = Api()
+    api.put(contacts, rows.contact(1, number="+12125550100"))
+    with api.engine.connect() as connection:
+        found = listed_contacts(connection, "acme", ContactsFilter(number=text))
+    assert [each.number for each in found.rows] == ["+12125550100"]
+
+
+@pytest.mark.parametrize("text", ["US.2125550100", "anon_2125550100a"])
+def test_a_search_for_an_id_with_ten_digits_is_for_no_number(text: str) -> None:
+    assert "+12125550100" not in searched(text)
+
+
 def test_a_search_for_what_is_no_number_looks_for_the_text() -> None:
     assert searched("anon_abc") == ("anon_abc",)
 
