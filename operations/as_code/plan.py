@@ -362,12 +362,14 @@ def _differences(path: str, old: object, new: object) -> Iterator[str]:
         yield f"{path} (removed)" if new is None or new == () else path
 
 
-def _notes(entries: Iterable[Entry]) -> Iterator[str]:
+def _notes(entries: Collection[Entry]) -> Iterator[str]:
+    allowing = {e.config.id for e in entries if isinstance(e.config, AccountConfig) and e.config.allow_http}
     for entry in entries:
         if isinstance(entry.config, AccountConfig) and "keywords" in entry.config.opt_out_off:
             yield f"{entry.path}.opt_out.off: without keywords, a reply STOP removes nobody"
         if isinstance(entry.config, EndpointConfig) and entry.config.url.startswith("http:"):
-            yield f"{entry.path}.url: http is not encrypted; sinks use it only if the account has allow_http"
+            if_allowed = "" if entry.config.account in allowing else "; sinks use it only if the account has allow_http"
+            yield f"{entry.path}.url: http is not encrypted{if_allowed}"
 
 
 def _notes_on_deleted(configs: Iterable[Config]) -> Iterator[str]:

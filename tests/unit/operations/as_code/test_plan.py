@@ -500,6 +500,11 @@ def test_http_is_taken_with_a_note() -> None:
     )
 
 
+def test_http_that_the_account_allows_is_only_not_encrypted() -> None:
+    text = account_with('allow_http = true\n[[accounts.endpoints]]\nid = "crm"\nurl = "http://a.example/"')
+    assert make_plan(text, Accounts()).notes == ("accounts[0].endpoints[0].url: http is not encrypted",)
+
+
 def test_keywords_are_switched_off_with_a_note() -> None:
     assert make_plan(account_with('[accounts.opt_out]\noff = ["keywords"]'), Accounts()).notes == (
         "accounts[0].opt_out.off: without keywords, a reply STOP removes nobody",
