@@ -225,7 +225,8 @@ class Contacts:
     ) -> bool:
         """Handle a record from before its number was erased, so that it brings nothing back; False for any other.
 
-        A late opt-out or complaint still removes, under the number's pseudonym, and sends no events.
+        A late opt-out or complaint still removes, under the number's pseudonym, and sends no events. If the number has
+        come back since, a reply that opts out removes it too: it may be new, and the provider's clock behind.
         """
         number = record.from_ if isinstance(record, InboundMessage) else record.to
         if self._pseudonyms is None or number is None:
@@ -234,7 +235,8 @@ class Contacts:
             at = record.sent_at
         else:
             at = report_of(record).at if isinstance(record, Receipt) else time_of(record)
-        erased_at = self._recipient(batch, origin, record.account, number).erased_at
+        recipient = self._recipient(batch, origin, record.account, number)
+        erased_at = recipient.erased_at
         if not erased_at or (at > erased_at and not (isinstance(record, InboundMessage) and is_reassigned(record))):
             return False
         pseudonym = self._pseudonyms.of(record.account, number)
@@ -242,7 +244,7 @@ class Contacts:
         if isinstance(record, Receipt) and record.status_class in REMOVALS:
             self._receipt(hidden, replace(record, to=pseudonym))
         elif isinstance(record, InboundMessage):
-            self._inbound(hidden, replace(record, from_=pseudonym))
+            self._inbound(hidden, replace(record, from_=pseudonym), come_back_as=recipient)
         return True
 
     def _order(self, recipient: Recipient, order: ContactCommand) -> None:
@@ -286,7 +288,7 @@ class Contacts:
             row = replace(after, since=self._now())
             recipient.put_message(receipt.provider, receipt.provider_message_id, row)
 
-    def _inbound(self, recipient: Recipient, inbound: InboundMessage) -> None:
+    def _inbound(self, recipient: Recipient, inbound: InboundMessage, come_back_as: Recipient | None = None) -> None:
         if is_reassigned(inbound):
             consented = recipient.consented_since(time_of(inbound))
             recipient.update(None, partial(apply_reassigned, inbound=inbound, consented=consented))
@@ -304,9 +306,12 @@ class Contacts:
             if inbound.opt_out_scope != "all" and not removes_everywhere(
                 account, belongs.is_certain, reading.reason, cause.at
             ):
-                recipient.update(belongs.list_number, opts_out)
+                place, rule = belongs.list_number, opts_out
             else:
-                recipient.update(None, partial(opts_out, receiver=EVERYWHERE if of_all else receiver))
+                place, rule = None, partial(opts_out, receiver=EVERYWHERE if of_all else receiver)
+            recipient.update(place, rule)
+            if come_back_as is not None and come_back_as.is_recorded(place):
+                come_back_as.update(place, rule)
             return
         if is_repeated(recipient.contact(belongs.list_number), inbound):
             return

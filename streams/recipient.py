@@ -155,6 +155,10 @@ class Recipient:
             value = self._contacts.get(self.origin.partition, suppressed)
         return None if value is None else row.from_bytes(value)
 
+    def is_recorded(self, list_number: str | None) -> bool:
+        """Whether there is a row under the number itself, on a list or account-wide: for an erased one, a new one."""
+        return self._contacts.get(self.origin.partition, self._contact_key(list_number)) is not None
+
     def _pseudonym(self) -> str | None:
         """Return the pseudonym under which the number may be recorded; None if none is in its partition."""
         if self._pseudonyms is None or self.number is None:

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.ids import contact_key
 from schemas.pseudonyms import Pseudonyms
-from schemas.records import ContactState, DeliveryEvent, Record
+from schemas.records import ContactState, DeliveryEvent, Record, UnsubscribeEvent
 from tests.unit.streams.contact_records import (
     ABSENT,
     ACCOUNT,
@@ -62,6 +62,25 @@ def test_an_opt_out_of_a_time_before_it_removes_under_the_pseudonym(erased: Stag
     assert (state.contact, state.active) == (contact_key(ACCOUNT, LIST, PSEUDONYM), False)
     assert not erased.contact(PSEUDONYM).active
     assert erased.apply(old) == []
+
+
+@pytest.mark.parametrize("back", [inbound("START", 2 * MINUTE), command("restore", 2 * MINUTE)])
+@pytest.mark.parametrize("old", [inbound("STOP", 1_000, id="SM2"), inbound("this is spam", 1_000, id="SM2")])
+def test_an_opt_out_of_a_time_before_it_removes_a_number_that_has_come_back(old: Record, back: Record) -> None:
+    stage = Stage(NOT_REGISTERING, ONE_LIST)
+    stage.apply(inbound("STOP", 500), *ERASURE, back)
+    assert stage.contact(NUMBER).active
+    told = stage.apply(old)
+    assert not stage.contact(NUMBER).active
+    assert [event.phone_number for event in told if isinstance(event, UnsubscribeEvent)] == [NUMBER]
+
+
+def test_an_opt_out_that_was_known_before_it_does_not_undo_a_later_start() -> None:
+    stage = Stage(NOT_REGISTERING, ONE_LIST)
+    stop = inbound("STOP", 500)
+    stage.apply(stop, *ERASURE, inbound("START", 2 * MINUTE))
+    assert stage.apply(stop) == []
+    assert stage.contact(NUMBER).active
 
 
 @pytest.mark.parametrize("report", [DELIVERED, ABSENT])
