@@ -56,6 +56,9 @@ _OPTIONAL_SECRETS = (
 )
 """Optional secrets of an account."""
 
+_REQUIRED_WORDS = frozenset({"STOP", "STOPALL", "QUIT", "END", "REVOKE", "OPTOUT", "CANCEL", "UNSUBSCRIBE"})
+"""Replies that must revoke consent: 47 CFR 64.1200(a)(10), and STOPALL of the carriers."""
+
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -365,8 +368,12 @@ def _differences(path: str, old: object, new: object) -> Iterator[str]:
 def _notes(entries: Collection[Entry]) -> Iterator[str]:
     allowing = {e.config.id for e in entries if isinstance(e.config, AccountConfig) and e.config.allow_http}
     for entry in entries:
-        if isinstance(entry.config, AccountConfig) and "keywords" in entry.config.opt_out_off:
-            yield f"{entry.path}.opt_out.off: without keywords, a reply STOP removes nobody"
+        if isinstance(entry.config, AccountConfig):
+            if "keywords" in entry.config.opt_out_off:
+                yield f"{entry.path}.opt_out.off: without keywords, a reply STOP removes nobody"
+            never = {"".join(filter(str.isalnum, word)).upper() for word in entry.config.opt_out_words.get("never", ())}
+            for word in sorted(never & _REQUIRED_WORDS):
+                yield f"{entry.path}.opt_out.never: a reply {word} removes nobody, but carriers and the law require it"
         if isinstance(entry.config, EndpointConfig) and entry.config.url.startswith("http:"):
             if_allowed = "" if entry.config.account in allowing else "; sinks use it only if the account has allow_http"
             yield f"{entry.path}.url: http is not encrypted{if_allowed}"

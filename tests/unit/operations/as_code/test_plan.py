@@ -511,6 +511,14 @@ def test_keywords_are_switched_off_with_a_note() -> None:
     )
 
 
+def test_words_that_must_remove_are_taken_out_with_a_note() -> None:
+    text = account_with('[accounts.opt_out]\nnever = ["Stop", "opt-out", "WRONG", "stop by"]')
+    assert make_plan(text, Accounts()).notes == (
+        "accounts[0].opt_out.never: a reply OPTOUT removes nobody, but carriers and the law require it",
+        "accounts[0].opt_out.never: a reply STOP removes nobody, but carriers and the law require it",
+    )
+
+
 def test_an_endpoint_may_name_a_list_that_is_only_stored() -> None:
     plan = make_plan(endpoint_with('lists = ["+18005551234"]'), view_of(LIST))
     assert [change.action for change in plan.changes] == ["create", "create"]
