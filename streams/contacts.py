@@ -37,7 +37,7 @@ from streams import message_row, people
 from streams.brakes import Brakes
 from streams.home import Homed, sent_home
 from streams.message_row import MessageRow
-from streams.optout import words_of
+from streams.optout import names_of, words_of
 from streams.publisher import Publisher
 from streams.recipient import Origin, Recipient, Rule, Shared, Tables
 from streams.registrations import Registrations
@@ -296,7 +296,7 @@ class Contacts:
         message = self._registered(recipient, inbound.provider, inbound.in_reply_to)
         account = self._accounts.accounts.get(inbound.account)
         belongs = list_of(inbound, message, self._accounts.known_lists(inbound.account))
-        reading = read_reply(inbound, words_of(account))
+        reading = read_reply(inbound, words_of(account), names_of(account))
         cause = cause_of(inbound)
         # Unnamed receivers are the same at one provider at most.
         receiver = next(map(address_key, receivers_of(inbound)), f"{inbound.provider}:")

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from streams.optout.words import LAYERS, NEVER, OptOut, OptOutWords, default_words, words_of
+from streams.optout.words import LAYERS, NEVER, OptOut, OptOutWords, default_words, names_of, words_of
 
-__all__ = ["LAYERS", "NEVER", "OptOut", "OptOutWords", "default_words", "words_of"]
+__all__ = ["LAYERS", "NEVER", "OptOut", "OptOutWords", "default_words", "names_of", "words_of"]

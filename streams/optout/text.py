@@ -84,6 +84,11 @@ def sentences_in(text: str, first_person: Collection[str]) -> Iterator[Sentence]
     yield from _sentences(after)
 
 
+def has_quote(text: str) -> bool:
+    """Whether a text may quote somebody."""
+    return _QUOTE.search(text) is not None
+
+
 def _around_quote(text: str) -> tuple[str, str, str]:
     """Return the text before the first quotation mark, up to the last one, and after it."""
     first = _QUOTE.search(text)

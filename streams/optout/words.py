@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -23,12 +23,19 @@ from streams.optout.layers import (
 from streams.optout.lookalikes import LookAlikes, can_hide
 from streams.optout.misspellings import Neighbors
 from streams.optout.phrases import Reading, spelled_out
+from streams.optout.text import Words, cut, has_quote, words_in
 
 LAYERS = ("keywords", "misspellings", "phrases", "obfuscations", "complaints")
 """In the order they are tried; the first match wins."""
 
 NEVER = "never"
 """Key of an account's words that no layer may match."""
+
+LONGEST_NAMED = 10
+"""Maximum words of a reply that may be a keyword with the account's name after it."""
+
+SHORTEST_NAME = 3
+"""Minimum characters of an account's name that may follow a keyword."""
 
 KEPT = 1_000
 """Word sets to cache, for accounts that have their own."""
@@ -61,6 +68,7 @@ class OptOutWords:
         hidden = Keywords(filter(can_hide, known.words))
         phrases = _phrases("phrases").plus(own["phrases"], self._reading)
         asking = _table()["opt_out"]["keywords_that_ask"]
+        self._asking = frozenset(asking)
         layers: dict[str, Layer] = {
             "keywords": keywords,
             "misspellings": _misspellings(own["misspellings"]),
@@ -73,8 +81,15 @@ class OptOutWords:
         self._layers = [(name, layers[name]) for name in LAYERS if name not in off]
         self._off = [layers[name] for name in ("keywords", "misspellings") if name in off]
 
-    def match(self, text: str | None) -> OptOut | None:
-        """Return a reply's opt-out, or None. Accepts any text, and reads the first MAX_CHARACTERS."""
+    def match(self, text: str | None, names: Collection[str] = ()) -> OptOut | None:
+        """Return a reply's opt-out, or None. Accepts any text, and reads the first MAX_CHARACTERS.
+
+        `names` are the account's: STOP ACME is a STOP.
+        """
+        found = self._match(text)
+        return self._before_a_name(text, names) if found is None and names else found
+
+    def _match(self, text: str | None) -> OptOut | None:
         reply = Reply(text, self._reading, self._look_alikes)
         # A disabled keyword must not match as a phrase: PLEASE STOP is one, with or without please.
         if self._is_taken_out(reply.text) or any(layer.find(reply) for layer in self._off):
@@ -85,6 +100,20 @@ class OptOutWords:
                 return OptOut(keyword, name, "complaint" if name == "complaints" else "message")
         return None
 
+    def _before_a_name(self, text: str | None, names: Collection[str]) -> OptOut | None:
+        own = cut(text)
+        words = words_in(own)
+        if not 1 < len(words) <= LONGEST_NAMED or has_quote(own) or self._is_taken_out(own):
+            return None
+        for name in map(words_in, names):
+            begin = len(words) - len(name)
+            if begin > 0 and words[begin:] == name and _is_name(name):
+                found = self._match(" ".join(words[:begin]))
+                # After CANCEL, it may be an order that is canceled.
+                if found is not None and found.keyword not in self._asking:
+                    return found
+        return None
+
     def is_opt_in(self, text: str | None) -> bool:
         """Whether a reply asks to be subscribed again."""
         return self._opt_in.find(Reply(text, self._reading, self._look_alikes)) is not None
@@ -93,9 +122,18 @@ class OptOutWords:
         return bool(self._taken_out) and self._reading.words(text) in self._taken_out
 
 
+def _is_name(words: Words) -> bool:
+    return sum(map(len, words)) >= SHORTEST_NAME and not all(map(str.isdecimal, words))
+
+
 def default_words() -> OptOutWords:
     """Return the words of `words.toml` alone."""
     return _words((), ())
+
+
+def names_of(account: AccountConfig | None) -> tuple[str, ...]:
+    """Return the names of an account that may follow a keyword in a reply."""
+    return () if account is None else (account.name, account.id)
 
 
 def words_of(account: AccountConfig | None) -> OptOutWords:

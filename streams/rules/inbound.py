@@ -41,15 +41,16 @@ class Reading(NamedTuple):
     layer: str | None = None
 
 
-def read_reply(inbound: InboundMessage, words: OptOutWords) -> Reading:
-    """Classify a reply. If it matches both an opt-out and an opt-in, it is an opt-out."""
+def read_reply(inbound: InboundMessage, words: OptOutWords, names: Collection[str] = ()) -> Reading:
+    """Classify a reply to an account with these names. If it matches both an opt-out and an opt-in, it is an
+    opt-out."""
     # Some providers put the first word in the keyword and leave the text empty. If there is a text, the keyword is the
     # payload of a tapped button, the sender's own word for the person's choice (one per line, if they chose several),
     # or the first word, which the provider knows. On a number that several senders share, it is the sender's name:
     # "ACME STOP".
     reply, keyword = inbound.text or inbound.keyword or "", inbound.keyword or ""
     said = (reply, *keyword.splitlines(), _after(keyword, reply))
-    opt_out = next(filter(None, map(words.match, said)), None)
+    opt_out = next(filter(None, (words.match(each, names) for each in said)), None)
     if opt_out is not None:
         return Reading(opt_out.reason, opt_out.keyword, False, opt_out.layer)
     if inbound.kind == "opt_out":

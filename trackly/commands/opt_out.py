@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any
 
 import typer
 
-from streams.optout import OptOutWords, words_of
+from streams.optout import OptOutWords, names_of, words_of
 from trackly.output import Json, json_line, show
 from trackly.reading import account_named, current_accounts
 
@@ -29,7 +30,8 @@ def opt_out(
     """
     # Input need not be UTF-8, but output must.
     text = text.encode("utf-8", "replace").decode("utf-8")
-    outcome = _outcome(words_of(None if account is None else account_named(current_accounts(), account)), text)
+    config = None if account is None else account_named(current_accounts(), account)
+    outcome = _outcome(words_of(config), text, names_of(config))
     if as_json:
         json_line({"text": text, **outcome})
         return
@@ -39,9 +41,9 @@ def opt_out(
         show(f"  keyword  {outcome['keyword']}")
 
 
-def _outcome(words: OptOutWords, text: str) -> dict[str, Any]:
+def _outcome(words: OptOutWords, text: str, names: Collection[str]) -> dict[str, Any]:
     """Return the outcome, and the layer, keyword, and reason of an opt-out."""
-    found = words.match(text)
+    found = words.match(text, names)
     if found is None:
         outcome = "opt_in" if words.is_opt_in(text) else "reply"
         return {"outcome": outcome, "layer": None, "keyword": None, "reason": None}

@@ -60,6 +60,12 @@ ALL = [LIST, OTHER, LATER]
 
 
 class TestOptOut:
+    @pytest.mark.parametrize("text", ["STOP Acme", "stop ACME!"])
+    def test_to_the_account_by_its_name_removes(self, text: str) -> None:
+        stage = stage_of(*TWO, account=replace(NOT_REGISTERING, name="Acme"))
+        stage.apply(inbound(text, 5))
+        assert out(stage) == [LIST]
+
     @pytest.mark.parametrize("to", UNCERTAIN)
     def test_to_a_receiver_of_no_list_removes_from_every_list(self, to: str | None) -> None:
         stage = stage_of(*TWO)

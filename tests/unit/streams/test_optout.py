@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from accounts.checks import OPT_OUT_LAYERS, OPT_OUT_WORDS
 from schemas.records import AccountConfig
-from streams.optout import LAYERS, NEVER, OptOut, default_words, words_of
+from streams.optout import LAYERS, NEVER, OptOut, default_words, names_of, words_of
 from streams.optout.text import MAX_CHARACTERS
 
 WORDS = default_words()
@@ -230,6 +230,47 @@ class TestAccount:
         found = words_of(account(**{layer: (word,)})).match(text)
         assert found is not None
         assert found.keyword == keyword
+
+    @pytest.mark.parametrize(
+        ("text", "keyword"),
+        [
+            ("STOP ACME", "STOP"),
+            ("stop acme media.", "STOP"),
+            ("Please stop, Acme Media!", "STOP"),
+            ("unsubscribe acme", "UNSUBSCRIBE"),
+            ("S.T.O.P Acme", "STOP"),
+            ("arrêt acme", "ARRET"),
+        ],
+    )
+    def test_may_be_named_after_a_keyword(self, text: str, keyword: str) -> None:
+        named = AccountConfig(id="acme", name="Acme Media")
+        found = words_of(named).match(text, names_of(named))
+        assert found is not None
+        assert found.keyword == keyword
+        assert WORDS.match(text) is None
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "acme stop",
+            "ACME",
+            "cancel acme",
+            "don't stop acme",
+            "I like acme",
+            "stop acme store",
+            "stop 24",
+            "is it the bus stop acme",
+            "I can't stop. Acme!",
+            "Liked “STOP Acme”",
+        ],
+    )
+    def test_named_in_another_sentence_is_no_opt_out(self, text: str) -> None:
+        named = AccountConfig(id="24", name="Acme")
+        assert words_of(named).match(text, names_of(named)) is None
+
+    def test_may_take_a_keyword_with_its_name_out(self) -> None:
+        named = account(never=("STOP ACME",))
+        assert words_of(named).match("Stop Acme", names_of(named)) is None
 
     @pytest.mark.parametrize(
         ("layer", "text"),
