@@ -19,7 +19,7 @@ from bus.reading import group, outside
 from bus.tables.store import MemoryStore, Store
 from bus.tables.table import NO_INDEXES, Indexes, Table
 from bus.telemetry.tracing import Tracing
-from bus.worker.batches import Batch
+from bus.worker.batch import Batch
 from bus.worker.inbox import Admitted
 from schemas.codec import Codec
 from schemas.folder_registry import FolderRegistry

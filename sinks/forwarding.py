@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from accounts.lists import list_of
 from accounts.model import Accounts
 from bus.clock import Clock
-from bus.worker.batches import NOT_OF_THE_RECORD
+from bus.worker.batch import NOT_OF_THE_RECORD
 from outbound.formats import raw_content_type
 from providers import PROVIDERS
 from schemas.codec import Codec, CodecError

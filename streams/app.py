@@ -15,7 +15,8 @@ from bus.tables.due_index import DueRows
 from bus.tables.owner_index import OwnedRows
 from bus.tables.table import Indexes
 from bus.worker.app import Worker
-from bus.worker.batches import Batch, batches
+from bus.worker.batch import Batch
+from bus.worker.batches import batches
 from streams import brake_row, click_row, message_row, row
 from streams.cleaning import Cleaning
 from streams.clicks import Clicks, Waits

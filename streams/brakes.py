@@ -13,7 +13,7 @@ from functools import partial
 from accounts.brakes import Brake
 from accounts.suppression import WHOLE_ACCOUNT
 from bus.tables.table import Table
-from bus.worker.batches import Batch
+from bus.worker.batch import Batch
 from bus.worker.context import Context
 from bus.worker.inbox import Admitted
 from schemas.ids import derived_id

@@ -17,7 +17,7 @@ from bus.admin import Admin, AdminError, Partition
 from bus.clock import now_ms
 from bus.settings import BusSettings
 from bus.tables.table import Table
-from bus.worker.batches import Batch
+from bus.worker.batch import Batch
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bus.clock import now_ms
 from bus.tables.table import Table
-from bus.worker.batches import Batch
+from bus.worker.batch import Batch
 from bus.worker.context import Context
 from bus.worker.inbox import Admitted, Kept
 from schemas.codec import Codec, CodecError

@@ -14,7 +14,7 @@ from accounts.lists import Belonging, address_key, list_of, receivers_of
 from accounts.model import Accounts
 from bus.clock import now_seconds
 from bus.tables.table import Stale
-from bus.worker.batches import Batch
+from bus.worker.batch import Batch
 from bus.worker.inbox import Admitted
 from providers.bounds import MAX_ID
 from providers.numbers import NotANumber, to_number

@@ -6,7 +6,7 @@ before a spelling became known.
 
 from __future__ import annotations
 
-from bus.worker.batches import Batch
+from bus.worker.batch import Batch
 from bus.worker.context import Context
 from bus.worker.inbox import Admitted
 from schemas.cloudevents import header

@@ -10,9 +10,10 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
-from bus.worker.batches import NOT_OF_THE_RECORD, Batch, TooLarge, about_source
+from bus.worker.batch import NOT_OF_THE_RECORD, Batch, about_source
 from bus.worker.context import Context
 from bus.worker.inbox import Admitted
+from bus.worker.rows import TooLarge
 from providers import NETWORKS, PROVIDERS
 from providers.base import OTHER_CHANNEL, Item, Malformed, Unreadable
 from providers.codes import of_account

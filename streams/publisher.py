@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from accounts.suppression import WHOLE_ACCOUNT
 from bus.tables.table import Table
-from bus.worker.batches import Batch
+from bus.worker.batch import Batch
 from bus.worker.context import Context
 from schemas.ids import contact_key, derived_id
 from schemas.records import ContactState

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from accounts.brakes import Brake
 from accounts.suppression import LIST_SCOPE, WHOLE_ACCOUNT
 from bus.tables.table import Table
-from bus.worker.batches import Batch
+from bus.worker.batch import Batch
 from bus.worker.context import Context
 from schemas.codec import Codec
 from schemas.ids import contact_key, derived_id, recipient_key

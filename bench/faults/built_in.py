@@ -81,62 +81,64 @@ class Faults:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-_stage: ContextVar[str | None] = ContextVar("stage", default=None)
-"""The stage whose batch this task makes durable."""
+_step: ContextVar[tuple[str, int] | None] = ContextVar("step", default=None)
+"""The stage and number of the step that this task takes: a batch's first one sends its events."""
 
 
 def _build_into_batches(faults: Faults) -> None:
     """Steps of a batch, `STAGE: ...`: amid events, after events, before the store, after changelog."""
     from bus.producer import Producer
     from bus.tables.store import RocksStore
-    from bus.worker.batches import Batch, Rows
+    from bus.worker.batch import Batch, Step
 
-    make_durable, write_rows, send, write_store = Batch.make_durable, Rows.write, Producer.send, RocksStore.write
-    writes: ContextVar[bool] = ContextVar("writes", default=False)
+    steps, send_batch, write_store = Batch.steps, Producer.send_batch, RocksStore.write
 
-    async def batch_made_durable(batch: Batch) -> None:
-        stage = batch._stage
-        told = _stage.set(stage), writes.set(False)
-        try:
-            await make_durable(batch)
-        finally:
-            _stage.reset(told[0])
-            writes.reset(told[1])
-        if not batch._rows:
-            faults.reached(f"{stage}: after events")
-        elif any(not rows.is_empty for rows in batch._rows.values()):
-            faults.reached(f"{stage}: after changelog")
+    def taken(stage: str, number: int, step: Step, *, is_first: bool, is_last: bool) -> Step:
+        async def take() -> None:
+            if is_first and number:
+                faults.reached(f"{stage}: after events")
+            told = _step.set((stage, number))
+            try:
+                await step()
+            finally:
+                _step.reset(told)
+            if not number:
+                faults.reached(f"{stage}: after events")
+            elif is_last:
+                faults.reached(f"{stage}: after changelog")
 
-    async def rows_written(rows: Rows) -> None:
-        stage = _stage.get()
-        if stage is not None and not rows.is_empty and not writes.get():
-            writes.set(True)
-            faults.reached(f"{stage}: after events")
-        await write_rows(rows)
+        return take
 
-    async def sent(producer: Producer, *arguments: Any, **options: Any) -> Any:
-        stage = _stage.get()
-        is_event = stage is not None and not writes.get()
-        acknowledged = await send(producer, *arguments, **options)
-        if is_event and (does := faults.due(f"{stage}: amid events")):
-            # This one is written, and later ones are not.
-            await acknowledged
+    def batch_steps(batch: Batch) -> list[Step | None]:
+        found = steps(batch)
+        some = [number for number, step in enumerate(found) if step is not None]
+        return [
+            None
+            if step is None
+            else taken(batch._stage, number, step, is_first=number == some[0], is_last=number == some[-1])
+            for number, step in enumerate(found)
+        ]
+
+    async def batch_sent(producer: Producer, *arguments: Any) -> int:
+        last = await send_batch(producer, *arguments)
+        stage, number = _step.get() or ("", 1)
+        if not number and (does := faults.due(f"{stage}: amid events")):
+            # This partition's are written, and perhaps those of others are not.
             assert does == "kill"
             os.kill(os.getpid(), signal.SIGKILL)
-        return acknowledged
+        return last
 
     def store_written(store: RocksStore, rows: Any, offset: int | None) -> None:
-        if _stage.get() is not None:
-            step = f"{_stage.get()}: before the store"
-            if (does := faults.due(step)) is not None:
+        if (step := _step.get()) is not None:
+            name = f"{step[0]}: before the store"
+            if (does := faults.due(name)) is not None:
                 if does == "kill":
                     os.kill(os.getpid(), signal.SIGKILL)
                 raise store._failed(Exception(ERRORS[does]))
         write_store(store, rows, offset)
 
-    _put(Batch, "make_durable", batch_made_durable)
-    _put(Rows, "write", rows_written)
-    _put(Producer, "send", sent)
+    _put(Batch, "steps", batch_steps)
+    _put(Producer, "send_batch", batch_sent)
     _put(RocksStore, "write", store_written)
 
 

@@ -28,6 +28,7 @@ from bus.ledger import Ledger, TopicPartition
 from bus.producer import Keyed, Producer
 from bus.tables.count_index import CountedRows
 from bus.tables.due_index import DueRows
+from bus.tables.in_flight import InFlight
 from bus.tables.owner_index import OwnedRows
 from bus.tables.store import OWN_KEYS, Store, StoreFailed
 from bus.tables.versions import forget_gone, gone, known_version, pack, unpack, version_header, version_in
@@ -79,6 +80,8 @@ NO_INDEXES = Indexes()
 class Table:
     """Rows of bytes by key. Reads and writes name the partition of the source record.
 
+    Reads see the rows `in_flight`, which finished batches have yet to write, and otherwise those in the store.
+
     `open_store` opens a partition's store; `consumer` creates an aiokafka consumer without a group. `identity`
     identifies the changelog topic, and `directory` is where people find the stores. `max_bytes`: limit of a changelog
     record, key included.
@@ -111,6 +114,7 @@ class Table:
         self._ends: dict[int, int] = {}
         self._noted: set[int] = set()
         self._stale: list[Stale] = []
+        self.in_flight = InFlight()
         self.restored = 0
         self.restoring: dict[int, int] = {}
 
@@ -121,6 +125,10 @@ class Table:
         are right here and wrong in the changelog.
         """
         return await self._claim({ledger.tp.partition: ledger.generation for ledger in ledgers})
+
+    def lacks(self, ledgers: Iterable[Ledger]) -> bool:
+        """Whether `claim` has something to do."""
+        return any(self._owned.get(ledger.tp.partition) != ledger.generation for ledger in ledgers)
 
     def ends(self) -> dict[TopicPartition, int]:
         """Return where the changelog of each claimed partition ends as far as this worker knows, which has written it
@@ -170,6 +178,8 @@ class Table:
 
     def get(self, partition: int, key: bytes) -> tuple[int, bytes | None]:
         """Return version and value of a row; (0, None) if there is none."""
+        if (row := self.in_flight.get(partition, key)) is not None:
+            return row
         try:
             value = self._stores[partition].get(key)
         except Exception as error:
@@ -178,6 +188,8 @@ class Table:
 
     def version(self, partition: int, key: bytes) -> int:
         """Return the version of a row or of its deletion; 0 if the key is unknown."""
+        if (row := self.in_flight.get(partition, key)) is not None:
+            return row[0]
         try:
             return known_version(self._stores[partition], key)
         except Exception as error:
@@ -185,21 +197,28 @@ class Table:
 
     def keys_of(self, partition: int, owner: bytes, limit: int | None = None) -> list[bytes]:
         """Return keys of at most `limit` rows that concern an owner. Requires `owned_rows`."""
-        if self.owned_rows is None:
+        index = self.owned_rows
+        if index is None:
             return []
         try:
-            return self.owned_rows.keys(self._stores[partition], owner, limit)
+            keys = index.keys(self._stores[partition], owner, limit)
         except Exception as error:
             raise StoreFailed(f"table {self.name}[{partition}] cannot be read: {error}") from error
+        changed = self.in_flight.of(partition)
+        if not changed:
+            return keys
+        now = [key for key, (_, value) in changed.items() if value is not None and owner in index.owners_of(value)]
+        return [key for key in keys if key not in changed] + now
 
     def count(self, partition: int, label: bytes) -> int:
         """Return how many rows have a label. Requires `counted_rows`."""
         if self.counted_rows is None:
             return 0
         try:
-            return self.counted_rows.count(self._stores[partition], label)
+            stored = self.counted_rows.count(self._stores[partition], label)
         except Exception as error:
             raise StoreFailed(f"table {self.name}[{partition}] cannot be read: {error}") from error
+        return stored + self.in_flight.change(partition, label)
 
     def counts(self, prefix: bytes) -> int:
         """Return the counts of labels with this prefix over claimed partitions."""
@@ -247,6 +266,7 @@ class Table:
             # Somebody else wrote in between. Keep the stored offset, so that the next claim reads it.
             self._stores[partition].write(stored, None)
             self._owned.pop(partition, None)
+        self.in_flight.written(partition, rows)
 
     async def purge(self, keep: Callable[[bytes], bool]) -> int:
         """Delete rows that `keep` rejects from this machine's stores; the changelog expires on its own."""
@@ -271,6 +291,7 @@ class Table:
         self._stores.clear()
         self._owned.clear()
         self._ends.clear()
+        self.in_flight.clear()
 
     async def _restore(self, partitions: list[int]) -> None:
         consumer = await insist(f"the changelog of table {self.name}", self._connected)

@@ -29,7 +29,7 @@ from bus.tables.table import NO_INDEXES, Indexes, Table
 from bus.telemetry import current
 from bus.watch import Watch
 from bus.worker import faust_settings
-from bus.worker.batches import Batch
+from bus.worker.batch import Batch
 from bus.worker.consumer import LosslessTransport
 from bus.worker.inbox import Inbox
 from bus.worker.stages import Stages

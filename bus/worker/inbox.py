@@ -195,6 +195,10 @@ class Inbox:
         Waits for a first record; returns none after `timeout` seconds, or when woken.
         """
         await self._arrival(timeout)
+        return self.take_arrived(limit)
+
+    def take_arrived(self, limit: int) -> list[Admitted]:
+        """Return the same as `take` without waiting."""
         self._idle.clear()
         now = self._clock()
         ready = deque(strand for strand in self._turn if strand.held_for(now) <= 0)

@@ -16,7 +16,7 @@ from typing import Any
 
 from bus.clock import Clock
 from bus.measures import Labels
-from bus.worker.batches import NOT_OF_THE_RECORD
+from bus.worker.batch import NOT_OF_THE_RECORD
 from schemas.codec import Codec, CodecError
 from schemas.records import AlertTold, EndpointAlert
 from sinks.alerts.bursts import Burst, Bursts

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from accounts.model import Accounts
 from bus.clock import Clock
-from bus.worker.batches import NOT_OF_THE_RECORD, FailureLimit, about_source
+from bus.worker.batch import NOT_OF_THE_RECORD, about_source
+from bus.worker.batches import FailureLimit
 from bus.worker.inbox import Admitted, Inbox
 from outbound.outcomes import Outcome
 from schemas.codec import Codec, CodecError

@@ -37,7 +37,7 @@ ACCOUNT = [AccountConfig(id="acme", name="Acme"), ListConfig(account="acme", num
 
 FAULTY = """
 import sys
-from bus.worker.batches import Batch
+from bus.worker.batch import Batch
 from bus.logs import configure_logging
 from bus.worker.run import run_worker
 from sinks.webhooks.sink import WebhookSink

@@ -18,7 +18,7 @@ from bus.tables.owner_index import OwnedRows
 from bus.tables.store import Store
 from bus.tables.table import Indexes
 from bus.tables.versions import pack, version_header
-from bus.worker.batches import Batch
+from bus.worker.batch import Batch
 from bus.worker.inbox import Admitted
 from schemas.ids import contact_key, recipient_key
 from schemas.pseudonyms import Pseudonyms

@@ -10,7 +10,7 @@ from bus.tables.due_index import DueRows
 from bus.tables.owner_index import OwnedRows
 from bus.tables.store import Store
 from bus.tables.table import Indexes
-from bus.worker.batches import Batch
+from bus.worker.batch import Batch
 from bus.worker.inbox import Admitted
 from schemas.codec import CodecError
 from schemas.ids import recipient_key

@@ -10,8 +10,8 @@ from msgspec.structs import asdict
 
 from bus.memory import CATALOGUE, CODEC, MemoryKafka
 from bus.producer import MAX_REQUEST_BYTES
-from bus.worker.batches import TooLarge
 from bus.worker.context import Context
+from bus.worker.rows import TooLarge
 from ingest.intake import MAX_CONTENT_TYPE, MAX_QUERY_BYTES
 from ingest.redaction import MAX_HEADER_BYTES
 from ingest.settings import IngestSettings

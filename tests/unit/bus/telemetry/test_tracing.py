@@ -25,7 +25,8 @@ from bus.telemetry import current
 from bus.telemetry.pipeline import tracing_to
 from bus.telemetry.traceparent import SpanReference, is_sampled, place_of
 from bus.telemetry.tracing import Tracing
-from bus.worker.batches import Batch, batches
+from bus.worker.batch import Batch
+from bus.worker.batches import batches
 from bus.worker.context import Context
 from bus.worker.inbox import Admitted, Inbox
 from inbound.server import NO_TELEMETRY

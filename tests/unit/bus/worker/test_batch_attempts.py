@@ -8,7 +8,7 @@ import pytest
 
 from bus.memory import CODEC, MemoryKafka, ledger
 from bus.tables.table import Table
-from bus.worker.batches import Batch
+from bus.worker.batch import Batch
 from bus.worker.context import Context
 from bus.worker.inbox import Admitted
 from schemas.codec import CodecError

@@ -15,7 +15,8 @@ from bus.memory import MemoryKafka, Record
 from bus.tables.store import Store, StoreFailed
 from bus.tables.table import Stale
 from bus.tables.versions import pack, unpack
-from bus.worker.batches import Batch, TooManyFailures, batches
+from bus.worker.batch import Batch
+from bus.worker.batches import TooManyFailures, batches
 from bus.worker.inbox import Admitted, Inbox
 from schemas.codec import CodecError
 from schemas.folder_registry import RegistryError

@@ -13,7 +13,7 @@ import pytest
 from bus.ledger import Ledger, TopicPartition
 from bus.memory import MemoryKafka, Record
 from bus.worker.app import Worker
-from bus.worker.batches import Batch
+from bus.worker.batch import Batch
 from bus.worker.inbox import Inbox
 from sinks.app import create_app as sinks_app
 from sinks.settings import SinksSettings

@@ -10,7 +10,8 @@ import pytest
 
 from bus.memory import CODEC, MemoryKafka, ledger
 from bus.tables.table import Table
-from bus.worker.batches import Batch, batches
+from bus.worker.batch import Batch
+from bus.worker.batches import batches
 from bus.worker.context import Context
 from bus.worker.inbox import Inbox
 from schemas.records import ContactState
