@@ -171,15 +171,18 @@ def _build_into_producer(faults: Faults, service: str) -> None:
 
     from bus.producer import Producer
 
-    send = Producer.send
+    def fenced(send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        @wraps(send)
+        async def sent(producer: Producer, *arguments: Any, **options: Any) -> Any:
+            if faults.due(f"{service}: a send") == "fence":
+                numbers = producer._producer._txn_manager
+                numbers._pid_and_epoch = PidAndEpoch(numbers.producer_id, numbers.producer_epoch - 1)
+            return await send(producer, *arguments, **options)
 
-    async def sent(producer: Producer, *arguments: Any, **options: Any) -> Any:
-        if faults.due(f"{service}: a send") == "fence":
-            numbers = producer._producer._txn_manager
-            numbers._pid_and_epoch = PidAndEpoch(numbers.producer_id, numbers.producer_epoch - 1)
-        return await send(producer, *arguments, **options)
+        return sent
 
-    _put(Producer, "send", sent)
+    _put(Producer, "send", fenced(Producer.send))
+    _put(Producer, "send_batch", fenced(Producer.send_batch))
 
 
 def _set_clock(seconds: float, until: float) -> None:

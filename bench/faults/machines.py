@@ -58,13 +58,21 @@ async def producers(ground: Ground) -> AsyncIterator[Result]:
             yield await ground.judged(f"fenced producer, {name}", partial(_fence, ground, house, name))
 
 
+_REFUSALS = ("ProducerFenced", "UnknownError")
+"""aiokafka's names for the answers to records whose epoch is too old."""
+
+
 async def _fence(ground: Ground, house: House, name: str) -> Books:
     service = name.partition("-")[0]
     house.traffic.start()
-    before = house.log(name).count("ProducerFenced")
+
+    def refusals() -> int:
+        return sum(map(house.log(name).count, _REFUSALS))
+
+    before = refusals()
     nth = ground.chance(name).randrange(1, 20)
     house.cluster.arm(name, Fault(f"{service}: a send", nth=nth, does="fence"))
-    await house.until("the broker refused it", lambda: house.log(name).count("ProducerFenced") > before, 60)
+    await house.until("the broker refused it", lambda: refusals() > before, 60)
     await house.until_ready()
     await house.traffic.more(40)
     return await house.balance()
