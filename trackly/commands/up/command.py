@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -60,11 +61,12 @@ class Stack:
 
     def start(self, report: Callable[[str], None]) -> None:
         """Start everything and wait until it is ready. Raises Failed if a service is not, with the reason, or if the
-        directory is another stack's."""
+        directory or a port is in use."""
         self.supervisor = Supervisor(report)
         if keep_private(self.data):
             report(f"{self.data} was open to other users of this machine; it is now closed (mode 0700)")
         self._acquire()
+        self._check_ports()
         (self.data / "logs").mkdir(exist_ok=True)
         if not os.environ.get("TRACKLY_SECRET_KEYS") and keep_key(self.data / KEY_FILE):
             report(f"created {self.data / KEY_FILE}, which encrypts stored secrets: back it up with the records")
@@ -133,6 +135,23 @@ class Stack:
                 "TRACKLY_DATA_DIR."
             ) from None
         self._lock = lock
+
+    def _check_ports(self) -> None:
+        # Another trackly on the port would answer that it is ready, and take the callbacks.
+        for service, port, option in (
+            ("ingest", self.port, "--port"),
+            ("console", self.console_port, "--console-port"),
+        ):
+            host = os.environ.get(f"TRACKLY_{service.upper()}_HOST") or "127.0.0.1"
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            try:
+                if port:
+                    socket.create_server((host, port), family=family).close()
+            except OSError as error:
+                raise Failed(
+                    f"{service} cannot listen on {host}:{port}: {error.strerror or error}. Choose another port with "
+                    f"{option}."
+                ) from None
 
     def _broker(self, report: Callable[[str], None]) -> str:
         given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")

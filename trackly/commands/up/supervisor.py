@@ -134,7 +134,8 @@ class Supervisor:
                 wait = BACKOFF[min(service.starts - 1, len(BACKOFF) - 1)]
                 service.start_after = now + wait
                 code = service.process.returncode if service.process else None
-                self._report(f"{service.name} ended ({_ending(code)}); starting it again in {wait:g} s")
+                said = f"{service.name} ended ({_ending(code)}); starting it again in {wait:g} s"
+                self._report(f"{said}. Its log: {service.log_path}")
             elif now >= service.start_after:
                 service.start_after = 0.0
                 service.start()
