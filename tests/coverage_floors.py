@@ -1,53 +1,81 @@
-"""Compares each package's line coverage by the whole test run with the floors in `pyproject.toml`.
+"""A plugin that compares each package's line coverage by a whole test run with the floors in `pyproject.toml`:
+`python -m pytest -p tests.coverage_floors`, as `make test` does if CI is set.
 
-`make test` does so if CI is set: on Python 3.11, counting lines doubles the time of the tests' own process. Lines that
-only run in processes started by tests are not counted, so a floor states what must not get worse, not what is tested.
+Lines are counted until they have run once, so it costs little: a few seconds per process of tests. Those that only run
+in services started by tests are not counted, so a floor states what must not get worse, not what is tested.
 """
 
 from __future__ import annotations
 
-import sys
-import tomllib
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-from coverage import Coverage
+import pytest
+import slipcover
 
-ROOT = Path(__file__).parents[1]
+from tests.packages import PYPROJECT, ROOT
 
+FLOORS: Mapping[str, float] = PYPROJECT["tool"]["trackly"]["coverage"]
+"""Minimum percentage by package."""
 
-def shares(coverage: Coverage) -> dict[str, float]:
-    """Return the percentage of lines that ran, by package."""
-    lines: Counter[str] = Counter()
-    missing: Counter[str] = Counter()
-    for path in ROOT.glob("*/**/*.py"):
-        package = path.relative_to(ROOT).parts[0]
-        if package in floors():
-            _, statements, _, not_run, _ = coverage.analysis2(str(path))
-            lines[package] += len(statements)
-            missing[package] += len(not_run)
-    return {package: 100 * (1 - missing[package] / lines[package]) for package in floors()}
+Lines = Mapping[str, tuple[list[int], list[int]]]
+"""By file, from the root: the lines that ran in a process, and those that did not."""
 
+_COUNTING: list[slipcover.Slipcover] = []
+_COUNTED: list[Lines] = []
+"""The lines of all processes that have ended."""
 
-def floors() -> dict[str, float]:
-    """Return the minimum percentage by package."""
-    found: dict[str, float] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["trackly"]["coverage"]
-    return found
+_OF_A_WORKER = "lines"
 
 
-def main() -> int:
-    """Print a line per package; returns 1 if one is below its floor."""
-    coverage = Coverage()
-    coverage.load()
-    below = False
-    for package, share in shares(coverage).items():
-        floor = floors()[package]
-        below |= share < floor
-        print(
-            f"coverage of {package:10} {share:5.1f} % (floor {floor} %){'' if share >= floor else ' BELOW THE FLOOR'}"
-        )
-    return int(below)
+def shares(processes: Iterable[Lines]) -> dict[str, float]:
+    """Return the percentage of lines that ran in any of some processes, by package."""
+    ran: defaultdict[str, set[int]] = defaultdict(set)
+    known: defaultdict[str, set[int]] = defaultdict(set)
+    for lines in processes:
+        for file, (own, missing) in lines.items():
+            ran[file].update(own)
+            known[file].update(own, missing)
+    done: Counter[str] = Counter()
+    all_of: Counter[str] = Counter()
+    for file, numbers in known.items():
+        package = Path(file).parts[0]
+        done[package] += len(ran[file])
+        all_of[package] += len(numbers)
+    return {package: 100 * done[package] / count for package, count in all_of.items() if count}
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def pytest_load_initial_conftests() -> None:
+    """Import the packages' modules with counters built in, from now on."""
+    packages = [str(ROOT / package) for package in FLOORS]
+    _COUNTING.append(slipcover.Slipcover(source=packages, immediate=True))
+    slipcover.ImportManager(_COUNTING[0], slipcover.FileMatcher(sources=packages)).__enter__()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand this process's lines over, or fail if those of all are below a floor."""
+    files = _COUNTING[0].get_coverage()["files"]
+    own = {name: (file["executed_lines"], file["missing_lines"]) for name, file in files.items()}
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[_OF_A_WORKER] = own
+        return
+    _COUNTED.append(own)
+    if any(share < FLOORS[package] for package, share in shares(_COUNTED).items()) and not session.exitstatus:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over the lines of a process that has ended."""
+    _COUNTED.append(getattr(node, "workeroutput", {}).get(_OF_A_WORKER, {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print a line per package."""
+    for package, share in sorted(shares(_COUNTED).items()):
+        floor = FLOORS[package]
+        end = "" if share >= floor else " BELOW THE FLOOR"
+        terminalreporter.write_line(f"coverage of {package:10} {share:5.1f} % (floor {floor} %){end}")

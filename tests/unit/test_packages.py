@@ -18,7 +18,6 @@ SERVICES = {*PACKAGES} - {"bus", "trackly"}
     [
         pytest.param(TOOL["mypy"]["packages"], id="mypy"),
         pytest.param(TOOL["importlinter"]["root_packages"], id="import-linter"),
-        pytest.param(TOOL["coverage"]["run"]["source"], id="coverage"),
         pytest.param(list(TOOL["trackly"]["coverage"]), id="least coverage"),
     ],
 )
