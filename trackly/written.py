@@ -9,7 +9,7 @@ import re
 
 import phonenumbers
 
-from providers.numbers import NotANumber, is_international, may_lack_country, to_number
+from providers.numbers import NotANumber, is_international, is_unclear, may_lack_country, to_number
 
 _north_american = re.compile(r"\+1[2-9][0-9]{9}").fullmatch
 # How spreadsheets show long numbers: exact, because they keep fifteen digits.
@@ -42,6 +42,8 @@ def written_number(text: str, country: str | None = None) -> str:
         raise ValueError("the number is not a valid phone number") from None
     if not number.startswith("+"):
         raise ValueError("the number is a short code, which belongs to no person")
+    if is_unclear(number):
+        raise ValueError("the number may lack its country code after the plus, such as North America's 1")
     if is_international(text) or _north_american(number):
         return number
     if not is_given_out(number):

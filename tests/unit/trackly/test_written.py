@@ -43,6 +43,7 @@ def test_a_number_whose_country_is_certain_is_read(text: str, country: str | Non
         ("4155551234", "may lack its country code"),
         ("415-555-1234", "may lack its country code"),
         ("(415) 555-1234", "may lack its country code"),
+        ("+2125551234", "may lack its country code after the plus"),
         ("07911123456", "not a valid phone number"),
         ("5551234", "fits no country"),
         ("555-1234", "not a valid phone number"),
