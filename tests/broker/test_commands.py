@@ -361,6 +361,15 @@ def test_dead_list_shows_webhooks_that_were_given_up(trackly: Trackly, bus_setti
     assert "timeout" in trackly("dead", "list", "--endpoint", "new").stdout
 
 
+def test_dead_replay_to_an_endpoint_that_does_not_exist_names_those_that_do(
+    trackly: Trackly, topics: None, accounts_file: str
+) -> None:
+    trackly("apply", accounts_file, "--yes")
+    done = trackly("dead", "replay", "--endpoint", "acme/nobody", "--yes")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "There is no endpoint 'acme/nobody'" in done.stderr
+
+
 # Contacts
 
 

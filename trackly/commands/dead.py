@@ -14,6 +14,8 @@ from trackly.commands.replay import order_replays
 from trackly.decoding import time_text
 from trackly.listing import Account, Limit, Since, chosen, millis_since, newest, print_newest, print_one
 from trackly.output import Json, Yes, confirm, say
+from trackly.reading import current_accounts
+from trackly.writing import endpoint_named
 
 dead = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -83,6 +85,8 @@ def replay_dead(
     """
     if not event_ids and endpoint is None:
         raise typer.BadParameter("name event IDs, or --endpoint for all of its dead letters", param_hint="EVENT_ID")
+    if endpoint is not None:
+        endpoint_named(current_accounts(), endpoint)
 
     def is_wanted(record: Any) -> bool:
         return (not event_ids or record.event_id in event_ids) and endpoint in (None, record.endpoint)

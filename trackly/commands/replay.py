@@ -83,6 +83,8 @@ def order(
         to_at=None if end is None else _time(end, "--to"),
         rate=rate,
     )
+    if wanted.to_at is not None and wanted.to_at <= wanted.from_at:
+        raise typer.BadParameter("is not after --from, so it selects nothing", param_hint="--to")
     config = endpoint_named(current_accounts(), endpoint)
     if config.url == POLL:
         raise Failed(f"Nothing is sent to {endpoint}: its receiver polls for its events, including old ones.")

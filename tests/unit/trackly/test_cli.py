@@ -35,6 +35,13 @@ def lines_of(text: str) -> list[dict[str, object]]:
 # Help and usage
 
 
+def test_a_replay_that_ends_before_it_begins_is_wrong_usage() -> None:
+    result = runner.invoke(app, ["replay", "--endpoint", "acme/crm", "--from", "2h", "--to", "3h", "--yes"])
+    assert result.exit_code == 2
+    assert "--to" in result.output
+    assert "is not after --from" in result.output
+
+
 def test_help_is_a_table_of_contents() -> None:
     result = runner.invoke(app, ["--help"])
     assert result.exit_code == 0
