@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 
 from console.access.callers import Operator, Supporter, TheCaller, TheParts
 from console.api.lists import ListAnswer, answer
 from console.changes.acts import Act
 from console.changes.rejected import Retried, retry
+from console.http.fields import without_body
 from console.queries.rejected import Rejected, RejectedFilter, list_rejected
 
 router = APIRouter(tags=["Messages"])
@@ -33,7 +34,12 @@ async def get_rejected_of_nobody(
     return answer(caller, await parts.reads(list_rejected, caller.account, wanted))
 
 
-@router.post("/api/rejected/retry", status_code=202, summary="Process rejected payloads again")
+@router.post(
+    "/api/rejected/retry",
+    status_code=202,
+    summary="Process rejected payloads again",
+    dependencies=[Depends(without_body)],
+)
 async def process_again(
     request: Request, wanted: Annotated[RejectedFilter, Query()], parts: TheParts, caller: Supporter
 ) -> Retried:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import Field
 
 from bus.clock import now_ms
@@ -13,7 +13,7 @@ from console.api.lists import ListAnswer
 from console.changes.acts import Act
 from console.changes.replays import Replay, order, orders_of, plan_dead, replay_named, shown, stop
 from console.errors import validation_failed
-from console.http.fields import Item, StrictBody
+from console.http.fields import Item, StrictBody, without_body
 from console.queries.dead import DeadLettersFilter
 from console.queries.filters import checked_time
 from operations.replays import EVENTS, MOST_IDS, Order
@@ -65,11 +65,15 @@ async def order_replay(request: Request, body: NewReplay, parts: TheParts, calle
         None if body.until is None else checked_time("until", body.until, now),
         body.rate,
     )
+    if wanted.to_at is not None and wanted.to_at <= wanted.from_at:
+        raise validation_failed(["until: is not after since, so it selects nothing"])
     (known,) = await order(Act(request, parts, caller.principal), caller.account, [wanted])
     return shown(known)
 
 
-@router.post("/api/dead-letters/replay", status_code=202, summary="Replay dead letters")
+@router.post(
+    "/api/dead-letters/replay", status_code=202, summary="Replay dead letters", dependencies=[Depends(without_body)]
+)
 async def replay_dead(
     request: Request, wanted: Annotated[DeadLettersFilter, Query()], parts: TheParts, caller: Supporter
 ) -> ListAnswer[Replay]:

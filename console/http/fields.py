@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Header, Path
+from fastapi import Header, Path, Request
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -19,6 +19,7 @@ from pydantic import (
 
 from accounts.suppression import ALL_LISTS
 from accounts.urls import check_web_address
+from console.errors import validation_failed
 from hours.places import is_state, is_zone
 from providers import PROVIDERS
 from providers.numbers import NotANumber, is_unclear, may_lack_country, to_number
@@ -122,6 +123,15 @@ def _time(value: object) -> datetime:
 def examples(*values: Any) -> Any:
     """Return a field with examples for the OpenAPI document."""
     return Field(examples=list(values))
+
+
+async def without_body(request: Request) -> None:
+    """Refuse a body for a route that takes filters from the query: ignoring filters in a body would select everything.
+
+    Raises ApiError 422.
+    """
+    if (await request.body()).strip() not in (b"", b"{}"):
+        raise validation_failed(["body: must be empty; write the filters into the query, such as ?since=24h"])
 
 
 IfMatch = Annotated[

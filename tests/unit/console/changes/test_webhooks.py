@@ -182,6 +182,16 @@ async def test_dead_letters_that_went_to_no_endpoint_are_left_out_of_a_replay(ap
     assert [each["endpoint"] for each in ordered] == ["crm"]
 
 
+@pytest.mark.parametrize("path", ["/api/dead-letters/replay", "/api/rejected/retry"])
+async def test_filters_in_a_body_do_not_select_everything(api: Api, path: str) -> None:
+    api.put(dead_webhooks, dead_letter(1))
+    answer = await api.post(path, json={"endpoint": "other", "reason": "not_json"})
+    assert refusal(answer) == (422, "validation_failed")
+    assert "write the filters into the query" in answer.json()["message"]
+    assert not api.written.records("webhooks_replays")
+    assert (await api.post(path, json={})).status_code == 202
+
+
 async def test_a_webhook_that_was_given_up_again_is_one(api: Api) -> None:
     api.put(dead_webhooks, dead_letter(1), dead_letter(2), dead_letter(3, event_id=dead_letter(1)["event_id"]))
     with api.engine.connect() as connection:
@@ -202,6 +212,7 @@ async def test_a_replay_by_time_can_be_stopped(api: Api) -> None:
     ("body", "status"),
     [
         ({"endpoint": "crm", "since": "soon"}, 422),
+        ({"endpoint": "crm", "since": "2h", "until": "3h"}, 422),
         ({"endpoint": "crm", "since": "1h", "outcome": "some"}, 422),
         ({"endpoint": "crm", "since": "1h", "events": ["nothing"]}, 422),
         ({"endpoint": "gone", "since": "1h"}, 404),
