@@ -64,6 +64,22 @@ def test_an_opt_out_that_is_damaged_is_marked(shape: dict[str, Any]) -> None:
         (callback("twilio", b"MessageStatus=failed&ErrorCode=21610", content_type=FORM), "missing_field", True),
         (callback("twilio", b"MessageStatus=failed&ErrorCode=30003", content_type=FORM), "missing_field", False),
         (callback("lime", b"", method="GET", query="action=optout&mobile_number=nobody"), "invalid_number", True),
+        (
+            callback("lime", b"", method="GET", query="action=optoutall&mobile_number=15555550100"),
+            "unknown_action",
+            True,
+        ),
+        (callback("lime", b"", method="GET", query="action=Opt_Out&mobile_number=15555550100"), "unknown_action", True),
+        (
+            callback("lime", b"", method="GET", query="action=unsubscribe&mobile_number=15555550100"),
+            "unknown_action",
+            True,
+        ),
+        (
+            callback("lime", b"", method="GET", query="action=optional&mobile_number=15555550100"),
+            "unknown_action",
+            False,
+        ),
         (callback("lime", b"", method="GET", query="action=unheard&mobile_number=1&keyword=STOP"), None, True),
         (infobip({"event": "BLOCKED_ANEW", "sender": "15555550142", "note": "unsubscribe"}), "unknown_event", True),
         (callback("eztexting", b'{"type": "contact.opted_out", "phoneNumber": "1"}'), "not_supported", True),
