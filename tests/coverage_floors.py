@@ -7,13 +7,16 @@ in services started by tests are not counted, so a floor states what must not ge
 
 from __future__ import annotations
 
+import importlib.util
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from typing import Any
 
 import pytest
 import slipcover
+from slipcover.importer import SlipcoverLoader
 
 from tests.packages import PYPROJECT, ROOT
 
@@ -50,8 +53,21 @@ def shares(processes: Iterable[Lines]) -> dict[str, float]:
 def pytest_load_initial_conftests() -> None:
     """Import the packages' modules with counters built in, from now on."""
     packages = [str(ROOT / package) for package in FLOORS]
-    _COUNTING.append(slipcover.Slipcover(source=packages, immediate=True))
-    slipcover.ImportManager(_COUNTING[0], slipcover.FileMatcher(sources=packages)).__enter__()
+    counting = slipcover.Slipcover(source=packages, immediate=True)
+    own = slipcover.FileMatcher(sources=packages)
+    _COUNTING.append(counting)
+    slipcover.ImportManager(counting, own).__enter__()
+    make_spec: Callable[..., ModuleSpec | None] = importlib.util.spec_from_file_location
+
+    def spec_from_file_location(*arguments: Any, **options: Any) -> ModuleSpec | None:
+        # Alembic loads migrations by their paths. slipcover's own wrapper takes packages for modules.
+        spec = make_spec(*arguments, **options)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader) and own.matches(spec.origin):
+            assert spec.origin is not None
+            spec.loader = SlipcoverLoader(counting, spec.loader, spec.origin)
+        return spec
+
+    importlib.util.spec_from_file_location = spec_from_file_location
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
