@@ -19,7 +19,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import closing
 
 from bus.ledger import Ledger, TopicPartition
@@ -156,16 +156,18 @@ class _Claims:
 
     def are_due(self, sources: Iterable[Admitted]) -> bool:
         """Whether `make` may read a changelog. Everything in flight must be written before."""
+        if not self.tables:
+            return False
         ledgers = {source.ledger for source in sources}
-        return bool(self.tables) and (
+        return (
             self._current() != self.generation
             or (self._asking is not None and self._asking.done())
             or any(table.lacks(ledgers) for table in self.tables)
         )
 
-    def _ledgers(self) -> list[Ledger]:
+    def _ledgers(self) -> Iterator[Ledger]:
         consumer = self._worker.consumer
-        return [ledger for tp, ledger in consumer.ledgers.items() if tp.topic in self._inbox.topics]
+        return (ledger for tp, ledger in consumer.ledgers.items() if tp.topic in self._inbox.topics)
 
     def _current(self) -> int:
         return next((ledger.generation for ledger in self._ledgers()), NO_GENERATION)
@@ -173,9 +175,9 @@ class _Claims:
     async def make(self, sources: Iterable[Admitted]) -> list[Stale]:
         """Claim partitions assigned since the last call, and those these records need. Returns overwritten rows."""
         stale: list[Stale] = []
-        ledgers = self._ledgers()
         generation = self._current()
         if generation != self.generation:
+            ledgers = list(self._ledgers())
             for table in self.tables:
                 table.keep(ledger.tp.partition for ledger in ledgers)
                 stale += await table.claim(ledgers)
