@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
-Row = tuple[int, bytes | None]
-"""Version and value (None: deleted)."""
+from bus.tables.versions import Row
 
 
 class Decided(NamedTuple):
@@ -23,7 +22,7 @@ class InFlight:
     def __init__(self) -> None:
         self._rows: defaultdict[int, dict[bytes, Row]] = defaultdict(dict)
         self._changes: defaultdict[int, Counter[bytes]] = defaultdict(Counter)
-        self._batches: defaultdict[int, list[Decided]] = defaultdict(list)
+        self._batches: defaultdict[int, deque[Decided]] = defaultdict(deque)
 
     def add(self, partition: int, rows: Mapping[bytes, Row], changes: Mapping[bytes, int]) -> None:
         """Add what a batch is going to write. `rows` are recognized by their identity when they are written."""
@@ -46,14 +45,11 @@ class InFlight:
         return changes[label] if changes else 0
 
     def written(self, partition: int, rows: Mapping[bytes, Row]) -> None:
-        """Forget rows that are in the store now, except where a later batch has changed them again."""
-        batches = self._batches.get(partition, [])
-        for number, batch in enumerate(batches):
-            if batch.rows is rows:
-                del batches[number]
-                break
-        else:
+        """Forget the oldest batch's rows, now in the store, except where a later batch has changed them again."""
+        batches = self._batches.get(partition)
+        if not batches or batches[0].rows is not rows:
             return
+        batch = batches.popleft()
         newest = self._rows[partition]
         for key, row in rows.items():
             if newest.get(key) is row:

@@ -5,10 +5,11 @@ Like the index of due rows (`bus/tables/due_index.py`), it is a function of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import islice
 
 from bus.tables.store import OWN_KEYS, Store
+from bus.tables.versions import Row
 
 OwnersOf = Callable[[bytes], Collection[bytes]]
 """Returns the owners of a row, given its value. Called on every write."""
@@ -41,6 +42,11 @@ class OwnedRows:
         """Return keys of at most `limit` of a store's rows that concern an owner."""
         prefix = _mark(owner, b"")
         return [mark[len(prefix) :] for mark, _ in islice(store.own_items(prefix), limit)]
+
+    def after(self, keys: Iterable[bytes], changed: Mapping[bytes, Row], owner: bytes) -> set[bytes]:
+        """Return which keys of rows concern an owner after some rows have changed; `keys` did before."""
+        now = {key for key, (_, value) in changed.items() if value is not None and owner in self.owners_of(value)}
+        return now.union(key for key in keys if key not in changed)
 
 
 def _mark(owner: bytes, key: bytes) -> bytes:

@@ -31,7 +31,7 @@ from bus.tables.due_index import DueRows
 from bus.tables.in_flight import InFlight
 from bus.tables.owner_index import OwnedRows
 from bus.tables.store import OWN_KEYS, Store, StoreFailed
-from bus.tables.versions import forget_gone, gone, known_version, pack, unpack, version_header, version_in
+from bus.tables.versions import Row, forget_gone, gone, known_version, pack, unpack, version_header, version_in
 from schemas.topics import DEFAULT_MAX_MESSAGE_BYTES
 
 log = logging.getLogger(__name__)
@@ -176,7 +176,7 @@ class Table:
         """Return partition and key of at most `limit` rows in claimed partitions that are due at `now` (ms)."""
         return self._due_rows.until(now, self._owned, limit) if self._due_rows is not None else []
 
-    def get(self, partition: int, key: bytes) -> tuple[int, bytes | None]:
+    def get(self, partition: int, key: bytes) -> Row:
         """Return version and value of a row; (0, None) if there is none."""
         if (row := self.in_flight.get(partition, key)) is not None:
             return row
@@ -205,10 +205,7 @@ class Table:
         except Exception as error:
             raise StoreFailed(f"table {self.name}[{partition}] cannot be read: {error}") from error
         changed = self.in_flight.of(partition)
-        if not changed:
-            return keys
-        now = [key for key, (_, value) in changed.items() if value is not None and owner in index.owners_of(value)]
-        return [key for key in keys if key not in changed] + now
+        return sorted(index.after(keys, changed, owner)) if changed else keys
 
     def count(self, partition: int, label: bytes) -> int:
         """Return how many rows have a label. Requires `counted_rows`."""
@@ -235,7 +232,7 @@ class Table:
             old = [label for label, _ in self.counted_rows.counts(store, prefix) if is_old(label)]
             self.counted_rows.forget(store, old)
 
-    async def write(self, partition: int, rows: Mapping[bytes, tuple[int, bytes | None]]) -> None:
+    async def write(self, partition: int, rows: Mapping[bytes, Row]) -> None:
         """Write rows with their versions, or delete them (None): first to the changelog, acknowledged, then to the
         store.
 

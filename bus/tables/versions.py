@@ -13,6 +13,9 @@ from bus.clock import now_ms
 from bus.tables.store import OWN_KEYS, Store
 from schemas.cloudevents import header
 
+Row = tuple[int, bytes | None]
+"""Version and value; None: deleted."""
+
 HEADER = "version"
 
 GONE_MS = 86_400_000

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 
 from bus.tables.table import Table
+from bus.tables.versions import Row
 
 RECORD_OVERHEAD = 512
 """Bytes that Kafka adds to a record that is alone in its batch, with some reserve."""
@@ -26,9 +27,9 @@ class Rows:
     def __init__(self, table: Table, least_version: int) -> None:
         self._table = table
         self._least_version = least_version
-        self._written: dict[int, dict[bytes, tuple[int, bytes | None]]] = {}
-        self._read: dict[tuple[int, bytes], tuple[int, bytes | None]] = {}
-        self._undo: list[tuple[int, bytes, tuple[int, bytes | None] | None, Mapping[bytes, int]]] = []
+        self._written: dict[int, dict[bytes, Row]] = {}
+        self._read: dict[tuple[int, bytes], Row] = {}
+        self._undo: list[tuple[int, bytes, Row | None, Mapping[bytes, int]]] = []
         self._changes: defaultdict[int, Counter[bytes]] = defaultdict(Counter)
 
     def get(self, partition: int, key: bytes) -> bytes | None:
@@ -51,10 +52,7 @@ class Rows:
         index = self._table.owned_rows
         if index is None:
             return []
-        written = self._written.get(partition, {})
-        keys = {key for key in self._table.keys_of(partition, owner) if key not in written}
-        keys |= {k for k, (_, value) in written.items() if value is not None and owner in index.owners_of(value)}
-        return sorted(keys)
+        return sorted(index.after(self._table.keys_of(partition, owner), self._written.get(partition, {}), owner))
 
     def count(self, partition: int, label: bytes) -> int:
         """Return how many rows have a label, by the table's `counted_rows` index."""
@@ -109,7 +107,7 @@ class Rows:
         """Write everything to the table."""
         await asyncio.gather(*(self._table.write(p, rows) for p, rows in self._written.items()))
 
-    def _stored(self, partition: int, key: bytes) -> tuple[int, bytes | None]:
+    def _stored(self, partition: int, key: bytes) -> Row:
         """Return a row as it was before the batch. It is read once: most rows are read several times, and nothing else
         writes them meanwhile."""
         row = self._read.get((partition, key))

@@ -123,6 +123,13 @@ class Stage:
         self.put()
         await until(lambda: len(self.kafka.requests) == requests)
 
+    async def put_two(self) -> None:
+        """Let two records arrive, of which the first one's rows and the second one's event wait."""
+        await self.put_until(1)
+        self.put()
+        self.kafka.answer()
+        await until(lambda: len(self.kafka.requests) == 2)
+
 
 def state(number: int) -> ContactState:
     return ContactState(
@@ -145,10 +152,7 @@ async def turns(count: int = 20) -> None:
 async def test_a_record_is_processed_while_rows_of_earlier_ones_are_written_and_sees_them() -> None:
     stage = Stage()
     async with stage.running():
-        await stage.put_until(1)
-        stage.put()
-        stage.kafka.answer()
-        await until(lambda: len(stage.kafka.requests) == 2)
+        await stage.put_two()
         assert (stage.before, stage.kafka.waiting_for) == ([None, b"0"], {ROWS, EVENTS})
         assert stage.ledger.durable == 0
 
@@ -167,10 +171,7 @@ async def test_batches_take_their_steps_together() -> None:
 async def test_no_step_begins_before_the_one_before_it_is_acknowledged() -> None:
     stage = Stage()
     async with stage.running():
-        await stage.put_until(1)
-        stage.put()
-        stage.kafka.answer()
-        await until(lambda: len(stage.kafka.requests) == 2)
+        await stage.put_two()
         stage.kafka.answer(ROWS)
         await turns()
         assert stage.kafka.waiting_for == {EVENTS}
@@ -223,10 +224,7 @@ def _last(order: list[tuple[str, int]], topic: str) -> int:
 async def test_a_refused_step_ends_the_stage_with_all_of_its_batches_unsettled(refused: str) -> None:
     stage = Stage()
     async with stage.running() as task:
-        await stage.put_until(1)
-        stage.put()
-        stage.kafka.answer()
-        await until(lambda: len(stage.kafka.requests) == 2)
+        await stage.put_two()
         stage.kafka.answer(refused, KafkaConnectionError())
         stage.kafka.answer()
         await asyncio.wait([task], timeout=5)
