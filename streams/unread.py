@@ -25,7 +25,7 @@ _NAMES = frozenset({"optOut"})
 
 _table = tomllib.loads(files(__package__).joinpath("unread.toml").read_text("utf-8"))
 _flags = {
-    provider: re.compile("|".join(rf"(?<!\w){re.escape(flag)}(?!\w)" for flag in flags)).search
+    provider: re.compile("|".join(rf"(?<!\w){re.escape(flag).replace('=', '[=:]')}(?!\w)" for flag in flags)).search
     for provider, flags in _table.items()
 }
 # The dotted names of events, `contact.opted_out`: one that is not supported yet may be an opt-out.
