@@ -20,7 +20,7 @@ from schemas.ids import contact_key, contact_names, recipient_key
 from schemas.numbering import user_id_of
 from schemas.records import ContactState
 from trackly.decoding import Decoder, KafkaRecord
-from trackly.reading import open_topic
+from trackly.reading import open_topic, problem_with
 
 if TYPE_CHECKING:
     from console.contacts.answers import Question
@@ -99,8 +99,8 @@ async def question_about(
         stores["messages"].write({key: row}, None)
     now = moment()
     pending.look(now, carried_out, now)
-    is_known = account in accounts.accounts and list_number in (WHOLE_ACCOUNT, *accounts.lists_of(account))
-    return Question(view, where, account, list_number if is_known else None, hours, now_ms())
+    known_list = None if problem_with(accounts, account, list_number) else list_number
+    return Question(view, where, account, known_list, hours, now_ms())
 
 
 def _names(settings: BusSettings, account: str, list_number: str, numbers: Iterable[str]) -> list[str]:
