@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, delete, select, text
+from sqlalchemy import Connection, delete, select, text, update
 
+from bus.layout import Identity
 from database import bulk
-from database.tables import READ_MODEL, answers, evidence, freshness, positions
+from database.tables import READ_MODEL, answers, contacts, evidence, freshness, positions
 
 Partition = tuple[str, int]
 """Topic name and partition number."""
@@ -49,6 +50,12 @@ def positions_in(connection: Connection) -> dict[Partition, tuple[str, int]]:
     return {(row.topic, row.partition): (row.topic_id, row.next_offset) for row in rows}
 
 
+def recreated(stored: Mapping[Partition, tuple[str, int]], found: Mapping[str, Identity]) -> list[str]:
+    """Return the topics that were deleted and recreated since these positions were stored."""
+    before = {topic: topic_id for (topic, _), (topic_id, _) in stored.items()}
+    return sorted(topic for topic, known in before.items() if topic in found and found[topic].id != known)
+
+
 def move_positions(connection: Connection, ids: Mapping[str, str], moved: Mapping[Partition, int]) -> None:
     """Write that everything before these offsets is in the tables. `ids` are Kafka's, by topic."""
     rows = [
@@ -61,6 +68,11 @@ def move_positions(connection: Connection, ids: Mapping[str, str], moved: Mappin
 def forget_position(connection: Connection, topic: str) -> None:
     """Forget a topic's positions: it is read again from its beginning."""
     connection.execute(delete(positions).where(positions.c.topic == topic))
+
+
+def forget_versions(connection: Connection) -> None:
+    """Forget the versions of contacts' states: those on a recreated topic may be lower, and count nevertheless."""
+    connection.execute(update(contacts).values(version=0))
 
 
 def empty(connection: Connection) -> None:

@@ -22,7 +22,7 @@ from bus.settings import BusSettings
 from bus.vitals import Vitals
 from database.engine import disposing, open_engine
 from database.migrating import is_migrated, migrate
-from database.read_state import empty, forget_position, freshness_of, positions_in
+from database.read_state import empty, forget_position, forget_versions, freshness_of, positions_in, recreated
 from database.settings import DatabaseSettings
 from database.writer_lock import AnotherWrites, writing
 from readmodel.rows import RULES
@@ -101,8 +101,7 @@ def accept(yes: Yes = False) -> None:
         with Admin(settings) as admin:
             now = admin.identities(settings.catalogue[key].name for key in RULES)
         with engine.connect() as connection:
-            before = {topic: known for (topic, _), (known, _) in positions_in(connection).items()}
-        anew = sorted(topic for topic, known in before.items() if topic in now and now[topic].id != known)
+            anew = recreated(positions_in(connection), now)
         if not anew:
             say("No topic was recreated.")
             return
@@ -112,6 +111,8 @@ def accept(yes: Yes = False) -> None:
             with writing(engine) as connection, connection.begin():
                 for topic in anew:
                     forget_position(connection, topic)
+                if settings.catalogue["contacts"].name in anew:
+                    forget_versions(connection)
         except AnotherWrites as error:
             raise Failed(f"{error}: stop `trackly read-model` first.") from None
     say(f"{', '.join(anew)}: will be read from the beginning.")

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, func, select
 
-from bus.layout import TopicMadeAnew
+from bus.layout import Identity, TopicMadeAnew
 from bus.memory import CATALOGUE, CODEC, MemoryKafka
 from database import tables
-from database.read_state import forget_position, freshness_of, positions_in
+from database.read_state import forget_position, freshness_of, positions_in, recreated
 from database.writer_lock import AnotherWrites, writing
 from readmodel import feed
 from readmodel.service import ReadModel
@@ -133,3 +133,8 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_beginning_once_it_is_
         forget_position(connection, EVENTS)
     await follow(second, 1)
     assert (second.read["delivery"], events_in(database)) == (1, 3)
+
+
+def test_a_topic_with_another_id_was_recreated() -> None:
+    stored = {("same", 0): ("a", 7), ("new", 0): ("b", 7), ("new", 1): ("b", 7), ("gone", 0): ("c", 7)}
+    assert recreated(stored, {"same": Identity("a", 1), "new": Identity("d", 2), "unread": Identity("e", 1)}) == ["new"]

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from sqlalchemy import Engine, Table, event, select
 
 from database import tables
+from database.read_state import forget_versions
 from readmodel.messages import DeliveryReport, MessageNews, merged
 from readmodel.retention import purge
 from readmodel.rows import HOUR, RULES, RecordPlace
@@ -181,6 +182,15 @@ def test_an_older_version_of_a_state_does_not_count_though_it_was_written_later(
         take(database, *batch)
     assert rows(database, tables.contacts, "active", "version") == [(False, 5)]
     assert rows(database, tables.contact_changes, "change") == []
+
+
+def test_a_state_on_a_recreated_topic_counts_whatever_its_version(database: Engine) -> None:
+    take(database, records.contact(1, NOW, active=True, version=5), records.contact(2, NOW, active=False, version=5))
+    with database.begin() as connection:
+        forget_versions(connection)
+    take(database, records.contact(1, NOW, active=False, version=1))
+    found = zip(rows(database, tables.contacts, "number"), rows(database, tables.contacts, "active"), strict=True)
+    assert dict(found) == {records.number_of(1): False, records.number_of(2): False}
 
 
 def test_a_contact_whose_key_was_deleted_goes(database: Engine) -> None:
