@@ -51,21 +51,14 @@ class Publisher:
         self._remember(batch, partition, contact)
 
     def again(self, batch: Batch, partition: int, contact: bytes) -> None:
-        """Republish a contact according to its row and the one for the whole account. The latter is published only if
-        the number was ever removed account-wide, or to give the number of an id."""
+        """Republish a contact according to its row and the one for the whole account."""
         rows = batch.rows(self._table)
-        own, whole = (_row(rows.get(partition, each)) for each in (contact, _whole_account(contact)))
-        account, list_number, number = contact.decode().split(":", 2)
-        if not list_number and own is not None and not own.removed_at and own.known_as is None:
-            return
-        place = Subject(account, list_number, number)
-        state = standing(NumberRows(own, whole if list_number else None), place)
-        if own is None and state.active:
+        own, whole = (_row(rows.get(partition, each)) for each in (contact, whole_account(contact)))
+        state = state_of(contact, own, whole)
+        if state is not None:
+            self.publish(batch, partition, contact, state, Context(state.last_event_id, state.since))
+        elif own is None:
             self.withdraw(batch, partition, contact)
-            return
-        event_id = derived_id("republish", contact.decode(), state.since, state.failures)
-        state = replace(state, last_event_id=event_id)
-        self.publish(batch, partition, contact, state, Context(event_id, state.since))
 
     def tick(self, batch: Batch) -> None:
         """Republish what a predecessor may have overtaken, once that is over."""
@@ -80,7 +73,7 @@ class Publisher:
         # A list's state also depends on the row for the whole account. If both change in the same millisecond, two
         # states have the same version, and the last one written counts: one worker sends both, in order.
         rows = batch.rows(self._table)
-        return max(rows.version(partition, each) for each in (contact, _whole_account(contact)))
+        return max(rows.version(partition, each) for each in (contact, whole_account(contact)))
 
     def _remember(self, batch: Batch, partition: int, contact: bytes) -> None:
         if self._is_in_reach(batch):
@@ -92,7 +85,21 @@ class Publisher:
         return self._now() - self._since < REACH_MS
 
 
-def _whole_account(contact: bytes) -> bytes:
+def state_of(contact: bytes, own: ContactRow | None, whole: ContactRow | None) -> ContactState | None:
+    """Return what is published about a contact, by its row and the one for the whole account; None: nothing.
+
+    The latter is published only if the number was ever removed account-wide, or to give the number of an id.
+    """
+    account, list_number, number = contact.decode().split(":", 2)
+    if not list_number and own is not None and not own.removed_at and own.known_as is None:
+        return None
+    state = standing(NumberRows(own, whole if list_number else None), Subject(account, list_number, number))
+    if own is None and state.active:
+        return None
+    return replace(state, last_event_id=derived_id("republish", contact.decode(), state.since, state.failures))
+
+
+def whole_account(contact: bytes) -> bytes:
     """Return the key of the account-wide row for a contact's number."""
     account, _, number = contact.decode().split(":", 2)
     return contact_key(account, WHOLE_ACCOUNT, number).encode()

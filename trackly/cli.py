@@ -56,7 +56,7 @@ CONTENTS = (
     Line("Look", "doctor", "Find problems in this deployment, and how to fix them."),
     Line("Change", "brake", "Removals that a list's brake holds: list, confirm, release."),
     Line("Change", "topics", "Create, list, and describe the topics."),
-    Line("Change", "tables", "Restore removed contacts after a changelog was lost."),
+    Line("Change", "tables", "Restore removed contacts after a topic was lost."),
     Line("Change", "schemas", "List the schemas, or register them in your registry."),
     Line("Change", "erase", "Erase a number, and show what Kafka keeps of it until when."),
     Line("Change", "users", "Users of the console: list, add, link, grant."),

@@ -68,7 +68,8 @@ class ContactsView:
         except TopicMadeAnew as error:
             # The topic may have lost a removed contact: only a person can tell.
             self.problem = (
-                f"{error}, and may lack contacts that were removed. If it was emptied on purpose, delete"
+                f"{error}, and may lack contacts that were removed. Unless it was emptied on purpose or restored from"
+                " a backup, stop streams and run `trackly tables publish-contacts`. Then delete"
                 f" {self._settings.directory / 'contacts'} and restart the console"
             )
             self._replica.problem = self.problem

@@ -20,6 +20,8 @@ from bus.embedded.broker import free_port
 from bus.kafka_time import check_clock
 from bus.producer import Producer
 from bus.settings import BusSettings
+from database.engine import disposing, open_engine
+from database.read_state import move_positions
 from schemas.records import WebhookAttempt
 from schemas.topics import Topic
 from tests.commands import NOW, run_trackly, write
@@ -141,6 +143,25 @@ def test_a_wrong_setting_is_found(
     assert found in wrong, done.stdout
     assert done.returncode == code, done.stdout
     assert "pa55" not in done.stdout + done.stderr
+
+
+def test_a_missing_topic_of_contacts_is_not_merely_created(sound: dict[str, str]) -> None:
+    done, _ = examined({**sound, "TRACKLY_TOPIC_PREFIX": "nobody."})
+    [remedy] = [line for line in done.stdout.splitlines() if "nobody.sms.contacts does not exist" in line]
+    assert "trackly tables publish-contacts" in remedy
+
+
+def test_a_topic_of_contacts_that_was_recreated_is_found_until_it_is_accepted(
+    sound: dict[str, str], deployment: BusSettings
+) -> None:
+    contacts = deployment.catalogue["contacts"].name
+    with disposing(open_engine(f"sqlite:///{deployment.data_dir}/console.db")) as engine, engine.begin() as connection:
+        move_positions(connection, {contacts: "earlier"}, {(contacts, 0): 7})
+    done, wrong = examined(sound)
+    assert (done.returncode, wrong) == (1, {*IDLE, "read model/recreated"}), done.stdout
+    assert "trackly tables publish-contacts" in done.stdout
+    assert run_trackly(("read-model", "accept", "--yes"), sound).returncode == 0
+    assert examined(sound)[1] == IDLE
 
 
 def alter(settings: BusSettings, topic: Topic, retention: str) -> None:

@@ -164,3 +164,16 @@ def test_a_changelog_that_is_there_wins_over_what_is_rebuilt(cluster: Cluster, t
     assert done.returncode == 0, done.stderr
     shutil.rmtree(tmp_path / "streams")
     check_that_everything_goes_on(cluster)
+
+
+def test_states_of_contacts_come_back_from_the_changelog_when_their_topic_is_lost(cluster: Cluster) -> None:
+    before = states(cluster)
+    made_anew(cluster.settings, "contacts")
+    assert not states(cluster)
+    done = cluster.trackly("tables", "publish-contacts", "--yes", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"states": len(before), "removed": len(STOPPED)}
+    assert {number: (state.active, state.reason, state.failures) for number, state in states(cluster).items()} == {
+        number: (state.active, state.reason, state.failures) for number, state in before.items()
+    }
+    check_that_everything_goes_on(cluster)

@@ -9,7 +9,7 @@ from readmodel.rows import RULES, ContactNews, RecordPlace
 from schemas.codec import Codec
 from schemas.folder_registry import FolderRegistry
 from streams.cleaning import KEY
-from trackly.commands.tables import _rows as rows_of
+from trackly.commands.tables.command import _rows as rows_of
 from trackly.commands.topics.placing import TABLES, of_row
 
 CODEC = Codec(FolderRegistry())

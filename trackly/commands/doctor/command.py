@@ -17,7 +17,7 @@ from ingest.settings import IngestSettings
 from outbound.settings import OutboundSettings
 from schemas.codec import Codec
 from schemas.registry import registry_for
-from trackly.commands.doctor import accounts, kafka, machine, versions
+from trackly.commands.doctor import accounts, kafka, machine, read_model, versions
 from trackly.commands.doctor.findings import Finding, failed, or_fine
 from trackly.commands.settings import SERVICES
 from trackly.errors import Failed
@@ -63,11 +63,14 @@ def examined() -> Iterator[Finding]:
     yield machine.open_files(ingest.max_connections)
     yield from or_fine("keys", machine.keys(bus), "all are set")
     yield machine.registry(bus)
-    yield machine.database(DatabaseSettings().database)
+    database = machine.database(DatabaseSettings().database)
+    yield database
     answers = True
     for finding in kafka.examine(bus):
         answers = answers and finding.code != "unreachable"
         yield finding
+    if answers and database.level == "ok":
+        yield from read_model.topics(bus, DatabaseSettings().database)
     if answers:
         yield from _read(outbound)
 

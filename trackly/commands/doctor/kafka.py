@@ -64,7 +64,10 @@ def _brokers(admin: Admin, settings: BusSettings) -> Iterator[Finding]:
 def _topics(admin: Admin, settings: BusSettings) -> Iterator[Finding]:
     for change in admin.compare(settings.catalogue):
         if change.action == "missing":
-            yield Finding("topics", "missing", "error", f"{change.topic} does not exist", "Run `trackly topics apply`.")
+            remedy = "Run `trackly topics apply`."
+            if change.topic == settings.catalogue["contacts"].name:
+                remedy += " If it was deleted, stop streams first, and run `trackly tables publish-contacts` afterward."
+            yield Finding("topics", "missing", "error", f"{change.topic} does not exist", remedy)
             continue
         for difference in change.detail.split("; "):
             setting, _, rest = difference.partition(" is ")

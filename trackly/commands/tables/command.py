@@ -1,10 +1,12 @@
-"""`trackly tables`: repairs after the changelog of a table was lost."""
+"""`trackly tables`: repairs after the changelog of the contacts table, or `sms.contacts`, was lost."""
 
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -12,18 +14,21 @@ import typer
 from bus.admin import Admin
 from bus.reading.topic import BEGINNING
 from bus.settings import BusSettings
-from bus.tables.versions import pack, version_header, version_in
+from bus.tables.store import RocksStore
+from bus.tables.versions import Row, pack, unpack, version_header, version_in
+from bus.worker.context import Context
 from schemas.codec import Codec, CodecError
 from schemas.records import ContactState
 from schemas.registry import registry_for
-from streams.row import ContactRow, Counted, Held, to_bytes
+from streams.row import ContactRow, Counted, Held, RowError, to_bytes
 from streams.rules.outcome import COMMAND_PROVIDER
+from trackly.commands.tables.published import keep_newest, states
 from trackly.commands.topics.growing import wait_for_the_end
 from trackly.commands.topics.placing import of_contact
 from trackly.errors import Failed, check_topics
 from trackly.output import Json, Yes, confirm, json_line, say
 from trackly.progress import Progress
-from trackly.reading import open_topic
+from trackly.reading import open_topic, read_accounts
 from trackly.writing import producing
 
 _AT_ONCE = 2_000
@@ -33,7 +38,7 @@ tables = typer.Typer(no_args_is_help=True, add_completion=False)
 
 @tables.callback()
 def _tables() -> None:
-    """Repair the tables of streams after their changelogs were lost."""
+    """Repair the contacts table or `sms.contacts` after one of them was lost, from the other one."""
 
 
 @tables.command("rebuild-from-contacts")
@@ -64,6 +69,73 @@ def rebuild_from_contacts(yes: Yes = False, as_json: Json = False) -> None:
         )
     if counts["unreadable"]:
         raise Failed(f"{counts['unreadable']:,} records could not be read; `trackly tap {names[0]}` shows them.")
+
+
+@tables.command("publish-contacts")
+def publish_contacts(yes: Yes = False, as_json: Json = False) -> None:
+    """Write the state of every contact in the changelog of the contacts table to `sms.contacts`.
+
+    Use this if `sms.contacts` was deleted or truncated: without it, removed contacts seem to be active to everyone who
+    reads that topic, until something happens to them. You may repeat it. Streams must not run.
+    """
+    settings = BusSettings()
+    names = [settings.catalogue[key].name for key in ("table_contacts", "contacts")]
+    with Admin(settings) as admin:
+        check_topics(names, admin.identities(names))
+        wait_for_the_end(admin, settings, "streams")
+    if not yes:
+        confirm(f"Write the states of all contacts in {names[0]} to {names[1]}?")
+    with tempfile.TemporaryDirectory(prefix="trackly-contacts-") as directory:
+        counts = asyncio.run(_publish(settings, Path(directory)))
+    if as_json:
+        json_line({"states": counts["states"], "removed": counts["removed"]})
+        return
+    say(f"{counts['states']:,} states are on {names[1]}, {counts['removed']:,} of them of removed contacts.")
+    say("Now start streams, and delete the consoles' copies if they ask for it (/readyz).")
+
+
+async def _publish(settings: BusSettings, directory: Path) -> Counter[str]:
+    codec = Codec(registry_for(settings.schema_registry_url))
+    view = await read_accounts(settings, codec)
+    counts: Counter[str] = Counter(states=0, removed=0)
+    store = RocksStore(directory / "rows")
+    try:
+        await _gather(settings, store)
+        topic, progress, sent = settings.catalogue["contacts"].name, Progress("contacts written"), []
+        async with producing(settings, linger_ms=20) as producer:
+            for state in states(store, view.lists_of):
+                headers = Context(state.last_event_id, state.since).headers(state)
+                headers.append(version_header(state.version))
+                key = state.contact.encode()
+                sent.append(await producer.send(topic, codec.encode(state), key=key, headers=headers))
+                counts["states"] += 1
+                counts["removed"] += not (state.active or state.held)
+                if len(sent) >= _AT_ONCE:
+                    await asyncio.gather(*sent)
+                    sent.clear()
+                    progress.tell(counts["states"])
+            await asyncio.gather(*sent)
+        progress.end()
+    except RowError as error:
+        raise Failed(f"A later version has written a contact's row: use that version. ({error})") from None
+    finally:
+        store.close()
+    return counts
+
+
+async def _gather(settings: BusSettings, store: RocksStore) -> None:
+    rows: list[tuple[bytes, Row]] = []
+    async with open_topic(settings, settings.catalogue["table_contacts"].name, BEGINNING) as changelog:
+        progress = Progress("rows read", changelog.size)
+        async for record in changelog.rest():
+            is_gone = record.value is None
+            rows.append((record.key, (version_in(record.headers) or 0, None) if is_gone else unpack(record.value)))
+            progress.add(1)
+            if len(rows) >= _AT_ONCE:
+                keep_newest(store, rows)
+                rows.clear()
+        keep_newest(store, rows)
+        progress.end()
 
 
 async def _rebuild(settings: BusSettings, count: int) -> Counter[str]:

@@ -1,0 +1,1 @@
+"""`trackly tables`: repairs after the contacts table's changelog, or the topic of contacts, was lost."""
