@@ -152,10 +152,12 @@ class Contacts:
 
     def _register(self, batch: Batch, source: Admitted, origin: Origin, message: MessageSent) -> None:
         problem = _misplaced(message, source.record.key) or _too_large(message, len(source.record.value))
-        if problem is None:
-            self._registrations.register(self._recipient(batch, origin, message.account, message.to), message)
-        else:
+        if problem is not None:
             batch.reject(source, *problem, account=message.account, provider=message.provider)
+            return
+        recipient = self._recipient(batch, origin, message.account, message.to)
+        for opt_out in self._registrations.register(recipient, message):
+            self._opt_out_again(recipient, replace(opt_out, from_=message.to))
 
     def _take_order(self, batch: Batch, source: Admitted, recipient: Recipient, order: ContactCommand) -> None:
         match order.command:
@@ -312,6 +314,8 @@ class Contacts:
             recipient.update(place, rule)
             if come_back_as is not None and come_back_as.is_recorded(place):
                 come_back_as.update(place, rule)
+            if message is None:
+                self._registrations.keep(recipient, inbound, reading.keyword)
             return
         if is_repeated(recipient.contact(belongs.list_number), inbound):
             return
@@ -324,6 +328,14 @@ class Contacts:
             apply_reply, inbound=inbound, reading=reading, list_name=belongs.name, is_certain=belongs.is_certain
         )
         recipient.update(belongs.list_number, replies)
+
+    def _opt_out_again(self, recipient: Recipient, inbound: InboundMessage) -> None:
+        """Apply an opt-out to the list of the message that it answers, which is registered only now, unless whoever it
+        was sent to has had new consent since."""
+        place = list_of(inbound, None, self._accounts.known_lists(inbound.account)).list_number
+        row = recipient.contact(place)
+        if row is None or row.consented_at <= time_of(inbound):
+            self._inbound(recipient, inbound)
 
     def _click(self, recipient: Recipient, click: LinkClick) -> None:
         message = self._registered(recipient, click.provider, click.provider_message_id)

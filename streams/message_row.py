@@ -15,11 +15,14 @@ from msgspec.structs import asdict, replace
 
 from schemas.codec import MAGIC, Codec
 from schemas.ids import recipient_key
-from schemas.records import MessageSent, Receipt
+from schemas.records import InboundMessage, MessageSent, Receipt
 from streams.row import RowError
 
 MAX_WAITING = 8
 """Reports of a message that may wait for its registration. A message has three or four; further ones do not wait."""
+
+MAX_OPT_OUTS = 4
+"""Opt-outs kept for a message's registration: more than the receivers that a person answers one message at."""
 
 _HEAD = struct.Struct(">BqI")
 _REGISTERED, _WAITING, _REPORTED = 5, 6, 7
@@ -73,7 +76,7 @@ class MessageRow(Struct, frozen=True, gc=False, kw_only=True):
     reports were sent under the provider's id, and later ones do not wait. `since` is when the row entered its state, in
     ms of our own clock. `sent`: the `sent` event was sent. `reports` are the distinct reports of the furthest progress,
     in order; the last one is the message's state. `removals` are the distinct reasons for which its reports removed the
-    contact, and `list_number` is the list that counts it.
+    contact, and `list_number` is the list that counts it. `opt_outs` answered the message before it was registered.
     """
 
     since: int
@@ -83,6 +86,7 @@ class MessageRow(Struct, frozen=True, gc=False, kw_only=True):
     reports: tuple[Report, ...] = ()
     removals: tuple[Removal, ...] = ()
     list_number: str | None = None
+    opt_outs: tuple[InboundMessage, ...] = ()
 
     @property
     def state(self) -> Report | None:
@@ -100,10 +104,17 @@ def to_wait(list_number: str | None, receipt: Receipt) -> Waiting:
     return Waiting(list_number, replace(receipt, raw="", provider_text=None))
 
 
+def to_keep(inbound: InboundMessage, keyword: str | None) -> InboundMessage:
+    """Return an opt-out with this keyword as it is kept for a registration: without anything personal, because a row
+    that is not registered belongs to nobody (`owners_of`)."""
+    return replace(inbound, kind="opt_out", keyword=keyword, from_="", user_id=None, text=None, media=(), raw="")
+
+
 def to_bytes(row: MessageRow, codec: Codec) -> bytes:
     """Return a row's bytes: its kind (1 byte), since when (8), the length (4) of the JSON of its progress, and that
     JSON; then the registered message in Avro, or the waiting reports in JSON."""
-    reached = orjson.dumps((row.sent, row.reports, row.removals, row.list_number), default=tuple)
+    opt_outs = [list(map(asdict, row.opt_outs))] if row.opt_outs else []
+    reached = orjson.dumps((row.sent, row.reports, row.removals, row.list_number, *opt_outs), default=tuple)
     if row.message is not None:
         return _HEAD.pack(_REGISTERED, row.since, len(reached)) + reached + codec.encode(row.message)
     if row.waiting:
@@ -118,7 +129,7 @@ def from_bytes(data: bytes, codec: Codec) -> MessageRow:
         if data[0] == MAGIC or data[0] < _REGISTERED:
             return _old(data, codec)
         kind, since, size = _HEAD.unpack_from(data)
-        sent, reports, removals, list_number = orjson.loads(data[_HEAD.size : _HEAD.size + size])
+        sent, reports, removals, list_number, *opt_outs = orjson.loads(data[_HEAD.size : _HEAD.size + size])
         body = data[_HEAD.size + size :]
         row = MessageRow(
             since=since,
@@ -126,6 +137,7 @@ def from_bytes(data: bytes, codec: Codec) -> MessageRow:
             reports=tuple(map(Report._make, reports)),
             removals=tuple(map(Removal._make, removals)),
             list_number=list_number,
+            opt_outs=tuple(InboundMessage(**{**kept, "media": ()}) for each in opt_outs for kept in each),
         )
         if kind == _REGISTERED:
             return replace(row, message=codec.decode_as(MessageSent, body))

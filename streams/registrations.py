@@ -4,6 +4,8 @@ In accounts that register messages, a report may arrive before its message. It c
 person who complained must not be texted again, whatever the message is called. Events about the message (`sent`,
 `delivery`, callbacks) wait in the message's row, so that they can carry the sender's own id; after a while they are
 sent under the provider's.
+
+An opt-out that answers a message acts at once, too. Once the message is registered, it is applied again.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ from msgspec.structs import replace
 from accounts.brakes import brake_of
 from accounts.lists import Belonging, threshold_of
 from accounts.model import Accounts
-from schemas.records import MessageSent, Receipt
+from schemas.records import InboundMessage, MessageSent, Receipt
 from streams.brakes import Brakes, Judging
-from streams.message_row import MAX_WAITING, MessageRow, Waiting, to_wait
+from streams.message_row import MAX_OPT_OUTS, MAX_WAITING, MessageRow, Waiting, to_keep, to_wait
 from streams.recipient import Recipient
 from streams.rules import (
     apply_receipt,
@@ -55,7 +57,7 @@ class Registrations:
 
     def must_wait(self, account: str, known: MessageRow | None) -> bool:
         """Whether a report must wait for its unregistered message. It never overtakes one that is already waiting."""
-        if known is not None:
+        if known is not None and (known.waiting or not known.opt_outs):
             return bool(known.waiting)
         config = self._accounts.accounts.get(account)
         return config is not None and config.registers_messages and self._wait > 0
@@ -78,12 +80,24 @@ class Registrations:
         else:
             recipient.put_message(receipt.provider, receipt.provider_message_id, kept)
 
-    def register(self, recipient: Recipient, message: MessageSent) -> None:
-        """Accept a registration, and send the events that waited for it."""
+    def keep(self, recipient: Recipient, inbound: InboundMessage, keyword: str | None) -> None:
+        """Keep an opt-out for the message that it answers, if that is not registered: it may belong to another list
+        than the one that the opt-out was sent to."""
+        if inbound.in_reply_to is None or recipient.is_erased:
+            return
+        known = recipient.message(inbound.provider, inbound.in_reply_to) or MessageRow(since=self._now())
+        opt_out = to_keep(inbound, keyword)
+        if known.message is None and opt_out not in known.opt_outs:
+            after = replace(known, opt_outs=(*known.opt_outs, opt_out)[-MAX_OPT_OUTS:])
+            recipient.put_message(inbound.provider, inbound.in_reply_to, after)
+
+    def register(self, recipient: Recipient, message: MessageSent) -> tuple[InboundMessage, ...]:
+        """Accept a registration, and send the events that waited for it. Returns the opt-outs that answered the message
+        before."""
         before = recipient.message(message.provider, message.provider_message_id) or MessageRow(since=self._now())
         after, events = register(before, message, self._now())
         if after is before:
-            return
+            return ()
         recipient.send(events)
         self._tell(recipient, before.waiting, message)
         list_number = self._accounts.known_lists(message.account).at(message.list_number)
@@ -92,6 +106,7 @@ class Registrations:
             change = MessageChange(name, after, after, registered_by(message, after.state))
             after = self.count(recipient, change, Belonging(list_number, list_number, True))
         recipient.put_message(message.provider, message.provider_message_id, after)
+        return before.opt_outs
 
     def release(self, recipient: Recipient, known: MessageRow) -> None:
         """Send what has waited long enough under the provider's id."""

@@ -31,7 +31,7 @@ def register(row: MessageRow, message: MessageSent, now: int) -> tuple[MessageRo
         if row.state is not None and not row.waiting:
             callbacks.append(state_callback(message, None, row.state, event_id))
         events += [callback for callback in callbacks if callback is not None]
-    return replace(row, since=now, message=message, waiting=(), sent=True), tuple(events)
+    return replace(row, since=now, message=message, waiting=(), sent=True, opt_outs=()), tuple(events)
 
 
 def _sent_event(message: MessageSent, event_id: str) -> SentEvent:

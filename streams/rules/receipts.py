@@ -62,6 +62,7 @@ def apply_receipt(row: MessageRow, receipt: Receipt) -> MessageRow:
         reports=reports,
         removals=removals,
         list_number=row.list_number,
+        opt_outs=row.opt_outs,
     )
 
 

@@ -33,7 +33,7 @@ from tests.unit.streams.contact_records import (
     names,
     receipt,
 )
-from tests.unit.streams.contact_stage import NOT_REGISTERING, ONE_LIST, Stage
+from tests.unit.streams.contact_stage import NOT_REGISTERING, ONE_LIST, REGISTERING, Stage
 
 OTHER = "+18005559999"
 LATER = "+18005550000"
@@ -42,6 +42,9 @@ LATER = "+18005550000"
 POOL = "+18885550199"
 AGENT = "acme_agent"
 TWO = ONE_LIST, ListConfig(account="acme", number=OTHER)
+ANSWER = replace(inbound("STOP", 5, to=LIST, provider="infobip"), in_reply_to="m1")
+"""An opt-out sent to one list that answers a message of perhaps another."""
+
 UNCERTAIN = [AGENT, "AcmeShop", POOL, "72345", None, ""]
 
 REVOKE_ALL = START_OF_DAY + 3_600_000
@@ -114,6 +117,43 @@ class TestOptOut:
     def test_to_one_list_about_a_message_of_another_removes_from_every_list(self, reply: InboundMessage) -> None:
         stage = stage_of(*TWO)
         stage.apply(message_sent("m1", list_number=OTHER), replace(reply, in_reply_to="m1"))
+        assert out(stage) == ALL
+
+    @pytest.mark.parametrize("account", [NOT_REGISTERING, REGISTERING])
+    @pytest.mark.parametrize("others", [(), (receipt("m1", DELIVERED, 1),)])
+    def test_removes_from_every_list_too_if_that_message_is_registered_only_later(
+        self, account: AccountConfig, others: tuple[Receipt, ...]
+    ) -> None:
+        stage = stage_of(*TWO, account=account)
+        stage.apply(*others, ANSWER)
+        assert out(stage) == [LIST]
+        stage.restart()
+        told = names(stage.apply(message_sent("m1", list_number=OTHER)))
+        assert out(stage) == ALL
+        assert told.count("UnsubscribeEvent") == 1
+
+    def test_removes_from_its_list_alone_if_the_message_turns_out_to_be_of_that_list(self) -> None:
+        stage = stage_of(*TWO)
+        stage.apply(ANSWER, message_sent("m1", list_number=LIST))
+        assert out(stage) == [LIST]
+
+    def test_is_not_applied_again_if_consent_to_where_it_was_sent_has_come_since(self) -> None:
+        stage = stage_of(*TWO)
+        stage.apply(ANSWER, inbound("START", 9, id="SM9", to=LIST), message_sent("m1", list_number=OTHER))
+        assert out(stage) == []
+
+    def test_does_not_keep_reports_from_waiting_for_the_message(self) -> None:
+        stage = stage_of(*TWO, account=REGISTERING)
+        stage.apply(ANSWER)
+        assert names(stage.apply(receipt("m1", DELIVERED, 6))) == []
+        assert "DeliveryEvent" in names(stage.apply(message_sent("m1", list_number=OTHER)))
+
+    @pytest.mark.parametrize("refusing", ["contacts", "messages"])
+    def test_is_applied_again_after_a_crash(self, refusing: str) -> None:
+        stage = stage_of(*TWO)
+        stage.apply(ANSWER)
+        stage.crash_on(message_sent("m1", list_number=OTHER), refusing)
+        stage.apply(message_sent("m1", list_number=OTHER))
         assert out(stage) == ALL
 
     def test_about_a_message_of_a_list_to_a_receiver_of_none_removes_from_that_list(self) -> None:

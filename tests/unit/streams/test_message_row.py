@@ -11,9 +11,20 @@ from msgspec.structs import replace
 
 from bus.memory import CODEC
 from schemas.records import Link
-from streams.message_row import MessageRow, Removal, Report, Waiting, due_at, from_bytes, since_of, to_bytes, to_wait
+from streams.message_row import (
+    MessageRow,
+    Removal,
+    Report,
+    Waiting,
+    due_at,
+    from_bytes,
+    since_of,
+    to_bytes,
+    to_keep,
+    to_wait,
+)
 from streams.row import RowError
-from tests.unit.streams.contact_records import DELIVERED, LIST, START_OF_DAY, message_sent, receipt
+from tests.unit.streams.contact_records import DELIVERED, LIST, NUMBER, START_OF_DAY, inbound, message_sent, receipt
 
 REGISTERED = MessageRow(
     since=7,
@@ -26,6 +37,7 @@ REACHED: dict[str, Any] = {
     "reports": (FAILED, DELIVERED_LATER),
     "removals": (Removal("message", 4),),
     "list_number": LIST,
+    "opt_outs": (to_keep(inbound("STOP", 5), "stop"),),
 }
 WAITING = MessageRow(
     since=7, waiting=(to_wait(LIST, receipt("m1", DELIVERED, 5)), to_wait(None, receipt("m1", DELIVERED)))
@@ -52,6 +64,12 @@ def test_a_report_waits_without_what_may_be_long() -> None:
     report = receipt("m1", DELIVERED, 5, provider_text="x" * 1_000)
     data = to_bytes(MessageRow(since=7, waiting=(to_wait(LIST, report),)), CODEC)
     assert len(data) < 800
+
+
+def test_an_opt_out_is_kept_without_anything_personal() -> None:
+    said = replace(inbound("Stop it, I am Ann", 5), user_id="US.1", media=("https://files.example/ann",))
+    data = to_bytes(MessageRow(since=7, opt_outs=(to_keep(said, "stop"),)), CODEC)
+    assert not [each for each in (NUMBER, "Ann", "US.1", "files.example") if each.encode() in data]
 
 
 @pytest.mark.parametrize(("row", "due"), [(WAITING, 1_007), (REGISTERED, None), *((row, None) for row in RELEASED)])
