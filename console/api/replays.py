@@ -11,6 +11,7 @@ from bus.clock import now_ms
 from console.access.callers import Supporter, TheCaller, TheParts
 from console.api.lists import ListAnswer
 from console.changes.acts import Act
+from console.changes.endpoints import endpoint_named
 from console.changes.replays import Replay, order, orders_of, plan_dead, replay_named, shown, stop
 from console.errors import validation_failed
 from console.http.fields import Item, StrictBody, without_body
@@ -80,6 +81,8 @@ async def replay_dead(
     """Replay all dead letters that match the filter and have not been delivered since, up to 10,000, as one or more
     replays.
     """
+    if wanted.endpoint is not None:
+        endpoint_named(parts, caller.account, wanted.endpoint)
     plan = await parts.reads(plan_dead, caller.account, wanted, parts.accounts.endpoints_of(caller.account))
     orders = list(orders_of(plan, caller.account))
     return ListAnswer(

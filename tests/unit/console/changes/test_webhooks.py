@@ -182,6 +182,12 @@ async def test_dead_letters_that_went_to_no_endpoint_are_left_out_of_a_replay(ap
     assert [each["endpoint"] for each in ordered] == ["crm"]
 
 
+async def test_dead_letters_of_an_unknown_endpoint_cannot_be_replayed(api: Api) -> None:
+    answer = await api.post("/api/dead-letters/replay?endpoint=cmr")
+    assert refusal(answer) == (404, "not_found")
+    assert "'cmr'" in answer.json()["message"]
+
+
 @pytest.mark.parametrize("path", ["/api/dead-letters/replay", "/api/rejected/retry"])
 async def test_filters_in_a_body_do_not_select_everything(api: Api, path: str) -> None:
     api.put(dead_webhooks, dead_letter(1))
