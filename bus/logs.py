@@ -49,6 +49,8 @@ def configure_logging(level: str | None = None, service: str = "") -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for library in _CHATTY:
         logging.getLogger(library).setLevel(logging.WARNING)
+    # Warns of every step of its loop that takes more than 0.1 s, which happens on any busy machine.
+    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
     for name, wanted in _levels(level or os.environ.get(LEVEL) or "INFO").items():
         logging.getLogger(name).setLevel(wanted)
 

@@ -94,6 +94,16 @@ def test_levels_are_for_trackly_and_for_single_packages(
     assert [line.rpartition(": ")[2] for line in lines(written)] == shown
 
 
+@pytest.mark.parametrize(("wanted", "shown"), [("", 0), ("INFO,kafka.net.selector=WARNING", 1)])
+def test_a_kafka_client_on_a_busy_machine_does_not_warn(
+    written: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, wanted: str, shown: int
+) -> None:
+    monkeypatch.setenv("TRACKLY_LOG_LEVEL", wanted)
+    configure_logging()
+    logging.getLogger("kafka.net.selector").warning("Task %r ran for %.3fs", "poll", 0.2)
+    assert len(lines(written)) == shown
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
