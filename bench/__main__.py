@@ -4,7 +4,8 @@
 with a million rows, `sizing` measures their size; `faults` injects faults into the pipeline, see bench/faults; `doors`
 sends the most expensive requests to ingest and the console, see bench/doors; `checks` asks who may be texted; `cluster`
 restarts, kills, and freezes three brokers, see bench/cluster; `stages` measures each service alone on a backlog, see
-bench/stages.py; `hops` tells where events wait, see bench/hops.py.
+bench/stages.py; `hops` tells where events wait, see bench/hops.py; `bare` tells what the same processes and requests
+cost without trackly's work, see bench/bare.py.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import checks, hops, pipeline, recovery, sizing, stages
+from bench import bare, checks, hops, pipeline, recovery, sizing, stages
 from bench.cluster import run as cluster
 from bench.doors import run as doors
 from bench.faults import run as faults
@@ -29,6 +30,7 @@ OTHERS = {
     "checks": checks.main,
     "load": pipeline.main,
     "hops": hops.main,
+    "bare": bare.main,
     "stages": stages.main,
 }
 

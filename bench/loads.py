@@ -61,7 +61,7 @@ class Bench:
     def __init__(self, running: Running, directory: Path) -> None:
         self._running = running
         self._directory = directory
-        self._port = free_port()
+        self.receiver_port = free_port()
         self._first = 0
 
     def configure(self) -> None:
@@ -73,7 +73,7 @@ class Bench:
                 text += (
                     f'[[accounts]]\nid = "{account}"\nname = "{account}"\n[[accounts.lists]]\nnumber = "+18005551234"\n'
                     f'[[accounts.endpoints]]\nid = "crm"\nsecret = "{SECRET}"\nevents = ["delivery"]\n'
-                    f'url = "http://127.0.0.1:{self._port}/{kind}/{account}"\n'
+                    f'url = "http://127.0.0.1:{self.receiver_port}/{kind}/{account}"\n'
                 )
         self._running.apply(text)
 
@@ -124,7 +124,7 @@ class Bench:
     def receiving(self) -> Iterator[Path]:
         """Run the receiver of webhooks; yields the file that it writes."""
         arrived_file = self._directory / "arrived.txt"
-        with receiver(self._port, arrived_file):
+        with receiver(self.receiver_port, arrived_file):
             yield arrived_file
 
     def idle(self, seconds: float) -> Figures:
