@@ -8,10 +8,15 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
 from accounts.secrets import new_key
+from bus.admin import Admin
 from bus.clock import now_ms
 from bus.settings import BusSettings
+from database.engine import disposing, open_engine
+from database.read_state import move_positions
+from database.tables import contacts
 from schemas.ids import recipient_key
 from schemas.records import AccountConfig, ContactCommand, ContactState, ListConfig
 from tests.cluster import Cluster, running
@@ -109,3 +114,38 @@ def test_what_was_lost_comes_back_elsewhere_with_other_partitions(lost: Path, br
         assert ordered(new, "restore", RESTORED, count=2).active
         still = new.trackly("contact", "show", "acme", LIST, REMOVED, "--json")
         assert json.loads(still.stdout)["active"] is False, still.stdout + still.stderr
+
+
+def removed_row(number: str, reason: str) -> dict[str, object]:
+    """The read model's row of a removed contact."""
+    return {
+        "contact": f"acme:{LIST}:{number}", "account": "acme", "list_number": LIST, "number": number, "active": False,
+        "held": False, "failures": 0, "reason": reason, "since": now_ms(), "last_event_id": "evt", "version": 9,
+    }  # fmt: skip
+
+
+def test_opt_outs_after_the_backup_come_back_from_the_database(broker: str, tmp_path: Path) -> None:
+    later, database = "+15550100073", f"sqlite:///{tmp_path}/console.db"
+    with running(broker, tmp_path, "br", CONFIGS, "streams-1", **KEYS) as restored:
+        topic = restored.settings.catalogue["contacts"].name
+        assert restored.trackly("read-model", "migrate").returncode == 0
+        with disposing(open_engine(database)) as engine, engine.begin() as connection:
+            move_positions(connection, {topic: "of the lost cluster"}, {(topic, 0): 7})
+            connection.execute(insert(contacts).values(**removed_row(later, "complaint")))
+        assert ordered(restored, "remove", REMOVED).active is False
+
+        done = restored.trackly("contact", "recover", "--yes", "--json")
+        assert (done.returncode, json.loads(done.stdout)["removed"]) == (0, 1), done.stderr
+        assert restored.wait_for("contacts", ContactState, later)[-1].reason == "complaint"
+        again = restored.trackly("contact", "recover", "--yes", "--json")
+        assert json.loads(again.stdout)["removed"] == 0
+
+        assert restored.trackly("read-model", "accept", "--yes").returncode == 0
+        with (
+            disposing(open_engine(database)) as engine,
+            engine.begin() as connection,
+            Admin(restored.settings) as admin,
+        ):
+            move_positions(connection, {topic: admin.identities([topic])[topic].id}, {(topic, 0): 1})
+        refused = restored.trackly("contact", "recover", "--yes")
+        assert (refused.returncode, "knows no more" in refused.stderr) == (1, True)

@@ -54,8 +54,10 @@ def restore(
     if as_json:
         json_line({"made_at": iso_time(head.made_at), "version": head.version, "records": dict(counts)})
     else:
-        done = "can be restored" if check else "have been restored: start the services"
-        say(f"{counts.total():,} records of {iso_time(head.made_at)} {done}.")
+        say(f"{counts.total():,} records of {iso_time(head.made_at)} {'can be' if check else 'have been'} restored.")
+        if not check:
+            say("Removals after that time: run `trackly contact recover`, if the database has survived.")
+            say("Then start the services.")
 
 
 def _looked_through(file: Path, passphrase: str) -> tuple[Head, Counter[str]]:

@@ -22,6 +22,7 @@ from trackly.commands.contact.export import export_contacts
 from trackly.commands.contact.imports import Import, Order
 from trackly.commands.contact.migration import migrate, old_contacts
 from trackly.commands.contact.places import UNKNOWN_LIST, place, places, timing_lines, with_answer
+from trackly.commands.contact.recovery import recover
 from trackly.commands.contact.standing import standing_of
 from trackly.commands.contact.suppressions import Format
 from trackly.commands.evidence import export_evidence
@@ -154,6 +155,7 @@ contact.command("deactivations")(deactivations)
 contact.command("evidence")(export_evidence)
 contact.command("place")(place)
 contact.command("places")(places)
+contact.command("recover")(recover)
 
 
 @contact.command("migrate")
