@@ -193,7 +193,12 @@ def _plan(
         for config in all_configs(view)
         if (KINDS[type(config)], config_key(config)) not in named | going
     )
-    notes = (*_notes(entries), *_pause_notes(change.config for change in changes), *_notes_on_deleted(pruned))
+    notes = (
+        *_notes(entries),
+        *_pause_notes(change.config for change in changes),
+        *_notes_on_moved(entries, view, going),
+        *_notes_on_deleted(pruned),
+    )
     deletions = tuple(Change(KINDS[type(config)], config_key(config), "delete", (), config) for config in pruned)
     return Plan(tuple(changes), new_secrets, deletions, untouched, notes)
 
@@ -377,6 +382,27 @@ def _notes(entries: Collection[Entry]) -> Iterator[str]:
         if isinstance(entry.config, EndpointConfig) and entry.config.url.startswith("http:"):
             if_allowed = "" if entry.config.account in allowing else "; sinks use it only if the account has allow_http"
             yield f"{entry.path}.url: http is not encrypted{if_allowed}"
+
+
+def _notes_on_moved(entries: Iterable[Entry], view: Accounts, going: Collection[tuple[str, str]]) -> Iterator[str]:
+    for entry in entries:
+        config = entry.config
+        if not isinstance(config, ListConfig):
+            continue
+        others = [each for each in view.lists_of(config.account).values() if each.number != config.number]
+        owners = {
+            address_key(address): each.number
+            for each in others
+            if ("list", config_key(each)) not in going
+            for address in addresses_of(each)
+        }
+        for address in addresses_of(config):
+            if owner := owners.get(address_key(address)):
+                yield (
+                    f'{entry.path}: "{address}" moves here from list {owner}, and its opt-outs do not: list '
+                    f"{config.number} may text those who opted out of {owner}, even from that address. Export them, "
+                    f"and import them into list {config.number}"
+                )
 
 
 def _notes_on_deleted(configs: Iterable[Config]) -> Iterator[str]:

@@ -871,6 +871,31 @@ def test_of_a_list_that_goes_the_plan_says_that_its_opt_outs_go_too() -> None:
     assert make_plan(endpoint_with(""), view).notes == ()
 
 
+@pytest.mark.parametrize("address", ["+18885550199", "AcmeShop"])
+def test_of_an_address_that_moves_to_another_list_the_plan_says_that_its_opt_outs_stay(address: str) -> None:
+    field = "numbers" if address.startswith("+") else "senders"
+    view = view_of(ACCOUNT, replace(LIST, **{field: (address,)}), replace(LIST, number="54321"))
+    text = account_with(
+        f'[[accounts.lists]]\nnumber = "{LIST.number}"\n[[accounts.lists]]\nnumber = "54321"\n{field} = ["{address}"]'
+    )
+    assert make_plan(text, view).notes == (
+        f'accounts[0].lists[1]: "{address}" moves here from list {LIST.number}, and its opt-outs do not: list 54321 '
+        f"may text those who opted out of {LIST.number}, even from that address. Export them, and import them into "
+        "list 54321",
+    )
+
+
+def test_of_an_address_that_becomes_a_list_of_its_own_the_plan_says_the_same() -> None:
+    view = view_of(ACCOUNT, replace(LIST, number="54321", numbers=("+18885550199",)))
+    text = account_with('[[accounts.lists]]\nnumber = "54321"\n[[accounts.lists]]\nnumber = "+18885550199"')
+    assert "moves here from list 54321" in make_plan(text, view).notes[0]
+
+
+def test_an_address_that_stays_with_its_list_or_is_new_needs_no_note() -> None:
+    text = account_with(f'[[accounts.lists]]\nnumber = "{LIST.number}"\nnumbers = ["+18885550199", "+18885550198"]')
+    assert make_plan(text, view_of(ACCOUNT, replace(LIST, numbers=("+18885550199",)))).notes == ()
+
+
 def test_without_being_told_so_nothing_goes() -> None:
     plan = make_plan(endpoint_with(""), view_of(ACCOUNT, LIST, ENDPOINT, OTHER))
     assert plan.pruned == ()
