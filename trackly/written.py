@@ -14,6 +14,8 @@ from providers.numbers import NotANumber, is_international, is_unclear, may_lack
 _north_american = re.compile(r"\+1[2-9][0-9]{9}").fullmatch
 # How spreadsheets show long numbers: exact, because they keep fifteen digits.
 _decimal = re.compile(r"(\+?[0-9]{7,15})\.0+").fullmatch
+# A number that a spreadsheet must leave as it is: ="+1555…" or '+1555….
+_marked = re.compile(r"=\"([^\"]*)\"|'(.*)").fullmatch
 _scientific = re.compile(r"\+?[0-9.,]+[eE]\+?[0-9]+").fullmatch
 
 
@@ -24,6 +26,8 @@ def written_number(text: str, country: str | None = None) -> str:
     Raises ValueError, whose text says what is uncertain.
     """
     text = text.strip()
+    marked = _marked(text)
+    text = (marked[1] or marked[2] or "").strip() if marked else text
     decimal = _decimal(text)
     text = decimal[1] if decimal else text
     if _scientific(text):

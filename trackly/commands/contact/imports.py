@@ -27,7 +27,7 @@ from schemas.ids import derived_id
 from schemas.records import DATED_REASONS, ContactCommand
 from schemas.spreadsheets import harmless
 from trackly.audit import write_down
-from trackly.commands.contact.suppressions import BadLine, Format, Parse, Suppression, parser_for
+from trackly.commands.contact.suppressions import BadLine, Format, Parse, Suppression, is_separator, parser_for
 from trackly.errors import Failed
 from trackly.progress import Progress
 from trackly.writing import producing, send_order
@@ -101,6 +101,8 @@ class Import:
     """
 
     action = "contacts.import"
+    spans_lines = True
+    """Whether a quoted cell of CSV may contain line ends."""
 
     def __init__(
         self, path: Path, order: Order, file_format: Format, *, restart: bool = False, country: str | None = None
@@ -111,6 +113,7 @@ class Import:
         self._order = order
         self._format: Format = file_format
         self._country = country
+        _check_lines(path)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         found = None if restart else self._stored()
@@ -139,9 +142,10 @@ class Import:
         lines = rejected = doubtful = 0
         examples: list[str] = []
         with self.path.open("rb") as file:
-            parse = noting(self._parse_of(file))
-            while line := _line(file):
-                lines += 1
+            plain = self._parse_of(file)
+            parse = noting(plain)
+            for line, count in self._records(file, plain):
+                lines += count
                 try:
                     row = parse(_text(line))
                 except BadLine as error:
@@ -206,8 +210,8 @@ class Import:
         parse = self._parse_of(file)
         file.seek(state.offset)
         rows: list[Suppression] = []
-        while line := _line(file):
-            state.line += 1
+        for line, count in self._records(file, parse):
+            state.line += count
             try:
                 row = parse(_text(line))
             except BadLine as error:
@@ -223,6 +227,12 @@ class Import:
                 rows = []
         yield rows
 
+    def _records(self, file: BinaryIO, parse: Parse) -> Iterator[tuple[bytes, int]]:
+        """Yield each record that is left, and its number of lines; the file is then right behind it."""
+        spans_lines = self.spans_lines and self._format == "csv"
+        while line := _line(file):
+            yield _whole(file, line, parse) if spans_lines and _is_open(line) else (line, 1)
+
     def parser(self, first_line: str) -> Parse:
         """Return a parser for the lines of a file with this first line."""
         return parser_for(self._format, first_line, self._country)
@@ -231,6 +241,8 @@ class Import:
         """Return a parser for the file's lines, and rewind the file."""
         try:
             first = _text(_line(file))
+            if is_separator(first):
+                first = _text(_line(file))
         except BadLine:
             first = ""
         file.seek(0)
@@ -294,10 +306,51 @@ def _line(file: BinaryIO) -> bytes:
     return line
 
 
+def _is_open(line: bytes) -> bool:
+    """Whether a quoted cell may go on in the next line."""
+    return line.count(b'"') % 2 == 1
+
+
+def _whole(file: BinaryIO, line: bytes, parse: Parse) -> tuple[bytes, int]:
+    """Return a record that begins with this line, and its number of lines.
+
+    Further lines belong to it only if the whole has a contact and none of them has one by itself: a quote that nobody
+    closed must not swallow a contact.
+    """
+    after, record, count = file.tell(), line, 1
+    while len(record) < MAX_LINE and (more := file.readline(MAX_LINE)) and not _has_contact(more, parse):
+        record, count = record + more, count + 1
+        if _is_open(more):
+            if len(record) < MAX_LINE and _has_contact(record, parse):
+                return record, count
+            break
+    file.seek(after)
+    return line, 1
+
+
+def _has_contact(line: bytes, parse: Parse) -> bool:
+    try:
+        return parse(_text(line)) is not None
+    except BadLine:
+        return False
+
+
 def _text(line: bytes) -> str:
     if len(line) == MAX_LINE:
         raise BadLine(f"is longer than {MAX_LINE} bytes")
     try:
-        return line.decode("utf-8-sig").rstrip("\r\n")
+        text = line.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise BadLine("is not UTF-8 text") from None
+        # As spreadsheets save CSV on Windows. Numbers are the same in any charset but UTF-16.
+        text = line.decode("cp1252", "replace")
+    return text.rstrip("\r\n")
+
+
+def _check_lines(path: Path) -> None:
+    """Check that a file can be read line by line. Raises Failed."""
+    with path.open("rb") as file:
+        head = file.read(MAX_LINE)
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise Failed(f"{path} is UTF-16 text: save it as CSV UTF-8.")
+    if b"\r" in head.rstrip(b"\r") and b"\n" not in head:
+        raise Failed(f"{path} ends its lines as old Macs did (CR): save it as CSV UTF-8.")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -24,6 +25,11 @@ COLUMNS = ("number", "reason", "since", "list_number", "active", "failures", "sc
 contacts that must not be texted."""
 
 _DELIMITERS = ",;\t"
+_SEPARATOR = re.compile(r'\s*"?sep=(.)"?\s*').fullmatch
+_UNKNOWN_HEADER = (
+    f"this header has no column {', '.join(NUMBER_COLUMNS[:-1])}, or {NUMBER_COLUMNS[-1]}: the first column is taken "
+    "for the number, the second for the reason"
+)
 _ACTIVE = "the contact is active in this export, so there is nothing to remove"
 
 
@@ -41,6 +47,11 @@ class Suppression(NamedTuple):
 
 Parse = Callable[[str], Suppression | None]
 """Parses a line. None: it legitimately has no contact. Raises BadLine."""
+
+
+def is_separator(line: str) -> bool:
+    """Whether a line only tells a spreadsheet what separates cells: sep=;"""
+    return _SEPARATOR(line) is not None
 
 
 def parser_for(file_format: Format, first_line: str, country: str | None = None) -> Parse:
@@ -62,10 +73,14 @@ def _csv_parser(first_line: str, country: str | None) -> Parse:
     active_at = header.index("active") if frozenset(COLUMNS).issubset(header) else None
     reason_at = header.index("reason") if named and "reason" in header else (1 if named is None else None)
 
+    is_unknown = named is None and len(header) > 1 and not any(map(str.isdecimal, first_line))
+
     def parse(line: str) -> Suppression | None:
         cells = _cells(line, delimiter)
-        if not any(cell.strip() for cell in cells):
+        if not any(cell.strip() for cell in cells) or is_separator(line):
             return None
+        if is_unknown and line == first_line.rstrip("\r\n"):
+            raise BadLine(_UNKNOWN_HEADER)
         if named is not None and [_name(cell) for cell in cells] == header:
             return None
         if number_at >= len(cells):
@@ -91,7 +106,7 @@ def json_object(line: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         raise BadLine("is not valid JSON") from None
     if not isinstance(value, dict):
-        raise BadLine("is not a JSON object")
+        raise BadLine("is not a JSON object: write one object per line, not an array")
     return value
 
 

@@ -37,6 +37,7 @@ class Deactivations(Import):
     """An import of deactivated numbers, from every list of the account."""
 
     action = "contacts.deactivations"
+    spans_lines = False
 
     def parser(self, first_line: str) -> Parse:
         """Return a parser for the lines of a file with this first line."""
