@@ -30,7 +30,7 @@ def _schema(record: str, shape: Shape) -> dict[str, Any]:
     avro = schema_of(record)
     fields = {field["name"]: field for field in avro["fields"]}
     properties = {
-        "event": {"const": shape.event},
+        "event": {"type": "string", "const": shape.event},
         **{name: _property(fields[name], name in shape.in_place_of_null) for name in shape.fields},
         "timestamp": _TIME,
     }

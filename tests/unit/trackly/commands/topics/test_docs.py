@@ -136,3 +136,9 @@ def test_a_webhook_body_fits_its_json_schema_and_no_more_and_no_less_does(record
     for wrong in ({**body, "more": 1}, {k: v for k, v in body.items() if k != "timestamp"}, {**body, "event": "x"}):
         with pytest.raises(ValidationError):
             Draft202012Validator(schema).validate(wrong)
+
+
+@pytest.mark.parametrize("record", SHAPES, ids=lambda r: r.__name__)
+def test_every_field_of_a_webhook_has_a_type_as_generators_of_classes_ask_for(record: type) -> None:
+    properties = json.loads(webhook_schemas()[SHAPES[record].event])["properties"]
+    assert [name for name, field in properties.items() if "type" not in field] == []
