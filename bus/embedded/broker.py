@@ -165,6 +165,7 @@ class EmbeddedKafka:
             self._process = self._java(self._jvm_options, "kafka.Kafka", "server.properties")
             self._servers = f"{HOST}:{port}"
             self._wait(port, time.monotonic() + timeout)
+            self._port = port  # clients have been told this one
         except JarsUnavailable as error:
             self.kill()
             raise EmbeddedKafkaError(f"{error} Or set KAFKA_BOOTSTRAP_SERVERS to a running broker.") from error

@@ -138,7 +138,7 @@ class _Run:
             f"To use other commands with it: export TRACKLY_DATA_DIR={self._stack.data}", soft_wrap=True
         )
         while not over.is_set():
-            self._stack.supervisor.tend()
+            self._stack.tend()
             try:
                 await asyncio.wait_for(over.wait(), 0.5)
             except TimeoutError:
@@ -199,7 +199,7 @@ class _Run:
 
     async def _tend_until_done(self, task: asyncio.Task[None], every: float, turns: int = 1_000_000) -> None:
         for _ in range(turns):
-            self._stack.supervisor.tend()
+            self._stack.tend()
             done, _ = await asyncio.wait([task], timeout=every)
             if done:
                 await task

@@ -19,7 +19,7 @@ import typer
 
 from accounts.secrets import keep_key
 from bus.admin import Admin
-from bus.embedded.broker import EmbeddedKafka, free_port
+from bus.embedded.broker import EmbeddedKafka, EmbeddedKafkaError, free_port
 from bus.private import keep_private
 from bus.settings import ADDRESSES, EVIDENCE_KEY_FILE, KEY_FILE, BusSettings
 from console.signin.first import FILE
@@ -31,6 +31,9 @@ DEVELOPMENT_PARTITIONS = 4
 
 LOCK = "up.lock"
 """In the data directory: locked by the `trackly up` that uses it."""
+
+BROKER_WAIT = 10.0
+"""Seconds after which a broker that has ended is started again: a full disk is not freed at once."""
 
 READY_TIMEOUT = 90.0
 """Seconds within which every service must be ready."""
@@ -58,11 +61,13 @@ class Stack:
         self.broker: EmbeddedKafka | None = None
         self.environment: dict[str, str] = {}
         self.supervisor = Supervisor(lambda _: None)
+        self._report: Callable[[str], None] = lambda _: None
+        self._broker_at: float | None = None
 
     def start(self, report: Callable[[str], None]) -> None:
         """Start everything and wait until it is ready. Raises Failed if a service is not, with the reason, or if the
         directory or a port is in use."""
-        self.supervisor = Supervisor(report)
+        self.supervisor, self._report = Supervisor(report), report
         if keep_private(self.data):
             report(f"{self.data} was open to other users of this machine; it is now closed (mode 0700)")
         self._acquire()
@@ -106,6 +111,26 @@ class Stack:
                 f"{service.name} is not ready after {READY_TIMEOUT:.0f} s. The end of {service.log_path}:\n"
                 f"{service.last_lines()}"
             )
+
+    def tend(self) -> None:
+        """Start again what has ended: the broker, without which every service waits, and services."""
+        if self.broker is not None and not self.broker.is_alive():
+            self._start_broker_again(self.broker)
+        self.supervisor.tend()
+
+    def _start_broker_again(self, broker: EmbeddedKafka) -> None:
+        now = time.monotonic()
+        if self._broker_at is None:
+            self._report(f"the broker ended; starting it again in {BROKER_WAIT:g} s. Its log: {broker.log_path}")
+            self._broker_at = now + BROKER_WAIT
+        elif now >= self._broker_at:
+            try:
+                broker.start(self._report)
+            except EmbeddedKafkaError as error:
+                self._report(f"{error}\nThe next attempt is in {BROKER_WAIT:g} s.")
+                self._broker_at = time.monotonic() + BROKER_WAIT
+            else:
+                self._broker_at = None
 
     @property
     def console_url(self) -> str:
@@ -194,7 +219,7 @@ def up(
         stack.start(_say)
         _say(_welcome(stack))
         while not stopping():
-            stack.supervisor.tend()
+            stack.tend()
             time.sleep(0.2)
         _say("stopping: work in progress is finished first")
     finally:

@@ -1,15 +1,17 @@
-"""What `trackly up` needs before it starts anything."""
+"""What `trackly up` needs before it starts anything, and what it does about a broker that ends."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bus.embedded.broker import free_port
+from bus.embedded.broker import EmbeddedKafkaError, free_port
 from bus.settings import ADDRESSES
+from trackly.commands.up import command
 from trackly.commands.up.command import Stack
 from trackly.errors import Failed
 
@@ -53,3 +55,56 @@ def test_a_directory_that_another_one_uses_is_refused_and_its_addresses_stay(tmp
     assert (tmp_path / ADDRESSES).exists()
     first.stop()
     assert not (tmp_path / ADDRESSES).exists()
+
+
+class Broker:
+    """A broker that has ended, and starts only once there is room on the disk."""
+
+    log_path = Path("kafka.log")
+
+    def __init__(self) -> None:
+        self.has_room = False
+        self.runs = False
+
+    def is_alive(self) -> bool:
+        return self.runs
+
+    def start(self, progress: object) -> None:
+        if not self.has_room:
+            raise EmbeddedKafkaError("the broker died while it started; kafka.log ends with:\nNo space left on device")
+        self.runs = True
+
+    def stop(self) -> None:
+        self.runs = False
+
+
+@pytest.fixture
+def ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Stack, Any, list[str]]]:
+    """A stack whose broker has ended, the broker, and what the stack reports."""
+    said: list[str] = []
+    stack, broker = Stack(tmp_path, port=free_port()), Broker()
+    held: Any = broker
+    stack.broker, stack._report = held, said.append
+    monkeypatch.setattr(command, "BROKER_WAIT", 0.0)
+    yield stack, broker, said
+    stack.stop()
+
+
+def test_a_broker_that_has_ended_is_started_again(ended: tuple[Stack, Any, list[str]]) -> None:
+    stack, broker, said = ended
+    broker.has_room = True
+    for _ in range(3):
+        stack.tend()
+    assert broker.runs
+    assert said == ["the broker ended; starting it again in 0 s. Its log: kafka.log"]
+
+
+def test_a_broker_that_cannot_start_is_tried_again_and_the_reason_told(ended: tuple[Stack, Any, list[str]]) -> None:
+    stack, broker, said = ended
+    for _ in range(3):
+        stack.tend()
+    assert said[1].startswith("the broker died while it started")
+    assert "No space left on device" in said[1]
+    broker.has_room = True
+    stack.tend()
+    assert broker.runs
