@@ -111,6 +111,7 @@ _FORM_SENDERS = ("PhoneNumber", "from")
 _FORM_TEXTS = ("Message", "message")
 _EVENT_FIELDS = frozenset({"type", "fromNumber", "optOut"})
 """Fields of an event that was sent as form fields."""
+_TRUE = frozenset({"true", "t", "yes", "y", "on", "1", "1.0"})
 _national = re.compile(r"[2-9][0-9]{9}").fullmatch
 
 
@@ -173,9 +174,9 @@ def _read_form(callback: RawCallback, form: Form) -> InboundMessage:
 def _kind(event_type: str, event: Mapping[str, Any]) -> str:
     """Return the kind of message. `optOut` wins. `contact.optOut` is ignored: it is the contact's state, not what the
     person wrote."""
-    if _flag(event.get("optOut")):
+    if _may_be_true(event.get("optOut")):
         return "opt_out"
-    return "opt_in" if event_type == _OPT_IN or _flag(event.get("optIn")) else "reply"
+    return "opt_in" if event_type == _OPT_IN or _is_true(event.get("optIn")) else "reply"
 
 
 def _sender(event: Mapping[str, Any]) -> str:
@@ -200,5 +201,11 @@ def _number(written: str) -> str:
     return to_sender(f"1{digits}" if _national(digits) else written)
 
 
-def _flag(value: Any) -> bool:
+def _is_true(value: Any) -> bool:
     return value is True or (isinstance(value, str) and value.strip().lower() == "true")
+
+
+def _may_be_true(value: Any) -> bool:
+    """Whether a flag is true in whatever form, because nobody must be texted after an opt-out."""
+    text = str(value).strip().lower() if isinstance(value, str | int | float) else ""
+    return text in _TRUE
