@@ -48,6 +48,8 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if _has_room(MEMORY):
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+    if (worker := os.environ.get("PYTEST_XDIST_WORKER")) is not None:
+        _take_own_ports(int(worker.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
     # jsonschema imports it if it can, and its grammar takes seconds to read. No test checks the format iri.
     sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
 
@@ -57,6 +59,14 @@ def _has_room(directory: Path) -> bool:
         return False
     there = os.statvfs(directory)
     return not there.f_flag & os.ST_NOEXEC and there.f_bavail * there.f_frsize > ENOUGH
+
+
+def _take_own_ports(worker: int, workers: int) -> None:
+    """Let each worker choose among ports of its own: a service may take seconds to listen on the one chosen for it."""
+    from bus.embedded import broker
+
+    size = len(broker.PORTS) // workers
+    broker.PORTS = broker.PORTS[worker % workers * size :][:size]
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,8 @@ _QUIET = (
 
 # These are below Linux's range for outgoing connections: a client retrying while the broker is down could otherwise be
 # assigned the broker's own port, and keep it.
-_PORTS = range(20_000, 30_000)
+PORTS = range(20_000, 30_000)
+_given: set[int] = set()
 
 # After a kill the broker may only come back when its old session is over, 9 s by default. By default, too, it writes a
 # record to its own metadata twice a second while nothing changes, which nobody here waits for.
@@ -333,9 +334,15 @@ def _is_free(port: int) -> bool:
 
 
 def free_port(without: int = 0) -> int:
-    """Return a loopback port that nothing listens on and that is not in `without`. Raises EmbeddedKafkaError."""
+    """Return a loopback port that nothing listens on and that is not in `without`. Raises EmbeddedKafkaError.
+
+    Whoever gets a port may take a while to listen on it, so no port is returned twice while others are left.
+    """
+    if len(_given) > len(PORTS) // 2:
+        _given.clear()
     for _ in range(200):
-        port = random.choice(_PORTS)
-        if port != without and _is_free(port):
+        port = random.choice(PORTS)
+        if port != without and port not in _given and _is_free(port):
+            _given.add(port)
             return port
-    raise EmbeddedKafkaError(f"no free port between {_PORTS.start} and {_PORTS.stop}.")
+    raise EmbeddedKafkaError(f"no free port between {PORTS.start} and {PORTS.stop}.")
