@@ -10,6 +10,9 @@ from bus.version import version
 VERSION = "version"
 """Header of a clock probe: the version of trackly that this process runs (`trackly doctor` reads it)."""
 
+PSEUDONYM_KEY = "pseudonym_key"
+"""Header of a clock probe: the fingerprint of this process's TRACKLY_PSEUDONYM_KEY, if it has one."""
+
 _CREATE_TIME = 0
 
 
@@ -25,6 +28,8 @@ async def seconds_ahead(producer: Producer, settings: BusSettings, name: str) ->
     """
     before = now_seconds()
     headers = [(VERSION, version().encode())]
+    if settings.pseudonyms is not None:
+        headers.append((PSEUDONYM_KEY, settings.pseudonyms.fingerprint.encode()))
     told = await (await producer.send(settings.catalogue["clocks"].name, None, key=name.encode(), headers=headers))
     after = now_seconds()
     if told.timestamp_type == _CREATE_TIME:

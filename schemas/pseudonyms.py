@@ -35,6 +35,11 @@ class Pseudonyms:
         """
         return self._of(account, canonical(number))
 
+    @property
+    def fingerprint(self) -> str:
+        """Tells whether two services have the same secret, without telling the secret."""
+        return base_32(hmac.digest(self._secret, b"trackly fingerprint of the pseudonym key", hashlib.sha256))[:12]
+
     def every(self, account: str, number: str) -> tuple[str, ...]:
         """Return the pseudonyms that a number may have received under any of its spellings, the current one first."""
         return tuple(self._of(account, each) for each in spellings(number))

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from pydantic import SecretStr
 
 from accounts.secrets import new_key
 from bus.admin import Admin
@@ -234,6 +235,15 @@ def test_an_endpoint_that_has_failed_again_and_again_is_found(sound: dict[str, s
     done, wrong = examined(sound)
     assert "endpoints/fails" in wrong, done.stdout
     assert "6 times in a row, last with status 500" in done.stdout
+
+
+def test_a_process_with_another_pseudonym_key_is_found(sound: dict[str, str], deployment: BusSettings) -> None:
+    asyncio.run(
+        check_clock(deployment.model_copy(update={"pseudonym_key": SecretStr("another key of a test")}), "console/1")
+    )
+    done, wrong = examined(sound)
+    assert "keys/pseudonym_keys_differ" in wrong
+    assert "another key of a test" not in done.stdout
 
 
 def test_versions_that_run_beside_each_other_are_found(sound: dict[str, str], deployment: BusSettings) -> None:

@@ -77,7 +77,10 @@ def examined() -> Iterator[Finding]:
 
 def _read(settings: OutboundSettings) -> Iterator[Finding]:
     try:
-        yield from versions.differing(asyncio.run(versions.running(settings)))
+        running = asyncio.run(versions.running(settings))
+        yield from versions.differing(running.versions)
+        pseudonyms = settings.pseudonyms
+        yield from versions.different_keys(running.keys, None if pseudonyms is None else pseudonyms.fingerprint)
         yield from asyncio.run(_examine_accounts(settings))
     except (Failed, Stalled) as error:
         yield failed("accounts", "unreadable", error, "Run `trackly topics apply`.")

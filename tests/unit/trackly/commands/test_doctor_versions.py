@@ -1,10 +1,10 @@
-"""What `trackly doctor` says about running versions."""
+"""What `trackly doctor` says about running versions and their pseudonym keys."""
 
 from __future__ import annotations
 
 import pytest
 
-from trackly.commands.doctor.versions import UNTOLD, differing
+from trackly.commands.doctor.versions import UNTOLD, different_keys, differing
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,19 @@ def test_versions_that_differ_are_told(found: dict[str, set[str]], code: str, te
     [finding] = differing(found, "1.2.0")
     assert (finding.code, finding.text) == (code, text)
     assert bool(finding.remedy) is (code != "ok")
+
+
+@pytest.mark.parametrize(
+    ("found", "ours", "differ"),
+    [
+        ({"streams": {"a"}, "console": {"a"}}, "a", False),
+        ({"streams": {"a"}}, None, False),
+        ({}, "a", False),
+        ({}, None, False),
+        ({"streams": {"a"}, "console": {"b"}}, None, True),
+        ({"streams": {"a", "b"}}, None, True),
+        ({"streams": {"a"}}, "b", True),
+    ],
+)
+def test_pseudonym_keys_that_differ_are_told(found: dict[str, set[str]], ours: str | None, differ: bool) -> None:
+    assert [finding.code for finding in different_keys(found, ours)] == ["pseudonym_keys_differ"] * differ
