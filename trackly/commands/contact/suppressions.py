@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
+from schemas.pseudonyms import PREFIX
 from schemas.records import REMOVAL_REASONS
 from trackly.written import written_number
 
@@ -132,6 +133,10 @@ def _suppression(number: str, reason: str, country: str | None) -> Suppression:
     reason = reason.strip().lower()
     if reason and reason not in REMOVAL_REASONS:
         raise BadLine(f"the reason is not one of {', '.join(REMOVAL_REASONS)}")
+    if number.startswith(PREFIX):
+        raise BadLine(
+            "the number was erased, and only its pseudonym is left: it can be removed only by the number itself"
+        )
     try:
         return Suppression(written_number(number, country), reason or None)
     except ValueError as error:

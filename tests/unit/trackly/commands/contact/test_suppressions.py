@@ -129,3 +129,12 @@ def test_what_an_export_writes_an_import_reads() -> None:
     first, line = out.getvalue().splitlines()
     assert parser_for("csv", first)(line) == Suppression(NUMBER, "complaint")
     assert parser_for("jsonl", "")(json.dumps(row)) == Suppression(NUMBER, "complaint")
+
+
+def test_an_erased_number_in_an_export_says_why_it_is_not_imported() -> None:
+    for parse, line in (
+        (parser_for("csv", HEADER), "anon_4pjt3sefrdktkqmhu2dmijedgt,message,,,false,0,list,false"),
+        (parser_for("jsonl", ""), '{"number": "anon_4pjt3sefrdktkqmhu2dmijedgt"}'),
+    ):
+        with pytest.raises(BadLine, match="was erased, and only its pseudonym is left: it can be removed only by the"):
+            parse(line)
