@@ -53,6 +53,8 @@ COMMIT_EVERY = 1.0
 """Seconds between two commits of offsets, or of rows to SQLite."""
 
 CONNECTIONS = 16
+START_SECONDS = 10.0
+"""Time for the services to start and to join their groups."""
 
 
 def main(words: list[str]) -> int:
@@ -109,7 +111,7 @@ class Pipeline(Running):
             process = subprocess.Popen([sys.executable, "-m", "bench.bare", *words], cwd=ROOT)
             self._stack.callback(_end, process)
             self.pids[name] = process.pid
-        time.sleep(10)
+        time.sleep(START_SECONDS)
 
     def look(self) -> Snapshot:
         """Return the processor time so far."""
@@ -121,28 +123,15 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait(30)
 
 
-class Producing:
-    """A producer that is told of the end of every record."""
-
-    def __init__(self, servers: str, linger_ms: int = 0) -> None:
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=servers, acks="all", enable_idempotence=True, linger_ms=linger_ms
-        )
-
-    async def start(self) -> Producing:
-        """Connect."""
-        await self._producer.start()
-        return self
-
-    async def send(self, topic: str, value: bytes, key: bytes | None, partition: int) -> asyncio.Future[Any]:
-        """Queue a record; the future ends once it is acknowledged."""
-        future: asyncio.Future[Any] = await self._producer.send(topic, value, key, partition)
-        return future
+async def producing(servers: str, linger_ms: int = 0) -> Any:
+    """Return a producer whose `send` returns a future that ends once the record is acknowledged."""
+    producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all", enable_idempotence=True, linger_ms=linger_ms)
+    return await started(producer)
 
 
 async def ingest(servers: str, port: int, directory: Path) -> None:
     """Answer once the body is on Kafka."""
-    producer = await Producing(servers, LINGER_MS).start()
+    producer = await producing(servers, LINGER_MS)
     numbers = itertools.count()
 
     async def app(scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
@@ -161,7 +150,7 @@ async def ingest(servers: str, port: int, directory: Path) -> None:
 
 async def streams(servers: str, port: int, directory: Path) -> None:
     """Copy bodies to receipts, and receipts to events and rows."""
-    producer = await Producing(servers).start()
+    producer = await producing(servers)
 
     async def copy(records: dict[Any, list[Any]]) -> None:
         sent = []
@@ -183,7 +172,7 @@ async def streams(servers: str, port: int, directory: Path) -> None:
 
 async def sinks(servers: str, port: int, directory: Path) -> None:
     """Post events, and write a record about each batch of attempts."""
-    producer = await Producing(servers).start()
+    producer = await producing(servers)
     head = f"POST /ok/one HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
     free, idle = asyncio.Semaphore(CONNECTIONS), list[Client]()
 
