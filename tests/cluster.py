@@ -161,9 +161,14 @@ class Cluster:
             waiting = [service for service in waiting if not service.is_ready()]
             late = time.monotonic() > deadline
             for service in waiting:
-                assert service.is_alive(), f"{service.name} died:\n{service.last_lines(LINES)}"
+                if not service.is_alive():
+                    self.died(service)
                 assert not late, f"{service.name} is not ready:\n{service.last_lines(LINES)}"
             time.sleep(0.1)
+
+    def died(self, service: Service) -> None:
+        """Handle a service that has ended by itself before it was ready."""
+        raise AssertionError(f"{service.name} died:\n{service.last_lines(LINES)}")
 
     def records(self, topic: str) -> list[Record]:
         """Return all records of a topic (catalogue short name), partition by partition."""

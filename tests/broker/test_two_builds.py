@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -21,7 +22,7 @@ import pytest
 from bus.admin import Admin
 from bus.settings import BusSettings
 from schemas.records import ContactState
-from tests.cluster import Cluster, ForkedService
+from tests.cluster import Cluster, ForkedService, Service
 from tests.http_servers import served
 from tests.patience import PATIENCE, http
 
@@ -60,7 +61,9 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 class TwoBuilds(Cluster):
-    """Services of both builds. `old` are the names of those that run the older one."""
+    """Services of both builds. `old` are the names of those that run the older one, which may crash on a busy machine:
+    it is started again.
+    """
 
     def __init__(self, older: Path, settings: BusSettings, directory: Path, **environment: str) -> None:
         super().__init__(settings, directory, **environment)
@@ -79,6 +82,20 @@ class TwoBuilds(Cluster):
             self.command(*arguments), env=environment, capture_output=True, text=True, timeout=PATIENCE
         )
         assert done.returncode == 0, done.stderr
+
+    def stop(self, name: str) -> None:
+        """Stop a service."""
+        if name not in self.old:
+            super().stop(name)
+        elif self.services[name].is_alive():
+            self._end(name, signal.SIGTERM)
+
+    def died(self, service: Service) -> None:
+        """Start an old service again."""
+        if service.name in self.old:
+            service.start()
+        else:
+            super().died(service)
 
     def replace(self, name: str, *, old: bool) -> None:
         """Stop a service, and start its other build instead."""
