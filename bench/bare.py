@@ -33,7 +33,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 
 from bench.build import ROOT, Running, Snapshot
-from bench.loads import Bench, Figures, Load, bare_post_us
+from bench.loads import Bench, Figures, Load, bare_post_us, listens
 from bench.measure import cpu_seconds
 from bench.pipeline import WARM_SECONDS
 from bench.wire import Client, connections
@@ -53,8 +53,7 @@ COMMIT_EVERY = 1.0
 """Seconds between two commits of offsets, or of rows to SQLite."""
 
 CONNECTIONS = 16
-START_SECONDS = 10.0
-"""Time for the services to start and to join their groups."""
+START_TIMEOUT = 120.0
 
 
 def main(words: list[str]) -> int:
@@ -111,7 +110,11 @@ class Pipeline(Running):
             process = subprocess.Popen([sys.executable, "-m", "bench.bare", *words], cwd=ROOT)
             self._stack.callback(_end, process)
             self.pids[name] = process.pid
-        time.sleep(START_SECONDS)
+        ends = time.monotonic() + START_TIMEOUT
+        while not listens(self.port):
+            if time.monotonic() > ends:
+                raise RuntimeError("ingest does not start")
+            time.sleep(0.2)
 
     def look(self) -> Snapshot:
         """Return the processor time so far."""

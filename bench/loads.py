@@ -189,7 +189,7 @@ def receiver(port: int, out: Path) -> Iterator[None]:
     out.write_text("")
     process, ends = start_receiver(port, out), time.monotonic() + 20
     try:
-        while not _listens(port) and time.monotonic() < ends:
+        while not listens(port) and time.monotonic() < ends:
             time.sleep(0.05)
         yield
     finally:
@@ -197,7 +197,8 @@ def receiver(port: int, out: Path) -> Iterator[None]:
         process.wait(10)
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether something listens on a loopback port."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:
