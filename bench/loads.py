@@ -129,9 +129,10 @@ class Bench:
 
     def idle(self, seconds: float) -> Figures:
         """Measure the cost of idling."""
-        before = self._running.look()
-        time.sleep(seconds)
-        after = self._running.look()
+        with self._running.quiet():
+            before = self._running.look()
+            time.sleep(seconds)
+            after = self._running.look()
         return {"load": "idle", **costs(before, after, after.at - before.at, "ms_a_second", 1e3)}
 
     def grow(self, step: int, steps: int) -> Iterator[Figures]:
