@@ -46,6 +46,16 @@ def version_in(headers: Iterable[tuple[str, bytes]]) -> int | None:
     return int(value) if value is not None and value.isdigit() and len(value) < 20 else None
 
 
+def keep_newest(store: Store, rows: Iterable[tuple[bytes, Row]]) -> None:
+    """Store rows packed, unless one with a higher version is already there. Deleted ones are kept, empty."""
+    newest: dict[bytes, bytes | None] = {}
+    for key, (version, value) in rows:
+        known = newest.get(key) or store.get(key)
+        if known is None or version >= unpack(known)[0]:
+            newest[key] = pack(version, value or b"")
+    store.write(newest, None)
+
+
 def known_version(store: Store, key: bytes) -> int:
     """Return the version of a packed row or of its recent deletion; 0 if the key is unknown."""
     row = store.get(key)

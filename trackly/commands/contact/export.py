@@ -22,7 +22,7 @@ from accounts.suppression import ALL_LISTS, WHOLE_ACCOUNT, held, recorded, unrec
 from bus.reading.topic import BEGINNING
 from bus.settings import BusSettings
 from bus.tables.store import RocksStore, Store
-from bus.tables.versions import pack, unpack, version_in
+from bus.tables.versions import Row, keep_newest, unpack, version_in
 from schemas.ids import contact_key, contact_names
 from schemas.numbering import canonical
 from schemas.records import ContactState
@@ -71,19 +71,17 @@ def _prefixes(account: str, list_number: str | None) -> tuple[bytes, ...]:
 async def gather(settings: BusSettings, wanted: tuple[bytes, ...], store: Store) -> None:
     """Read the newest state of each contact whose name has one of these prefixes into a store."""
     progress, read = Progress("records read"), 0
-    rows: dict[bytes, bytes | None] = {}
+    rows: list[tuple[bytes, Row]] = []
     async with open_topic(settings, settings.catalogue["contacts"].name, BEGINNING) as topic:
         async for record in topic.rest():
             read += 1
             if record.key is not None and record.key.startswith(wanted):
-                version, known = version_in(record.headers) or 0, rows.get(record.key) or store.get(record.key)
-                if known is None or version >= unpack(known)[0]:
-                    rows[record.key] = pack(version, record.value or b"")
+                rows.append((record.key, (version_in(record.headers) or 0, record.value)))
             if len(rows) == _BATCH:
-                store.write(rows, None)
-                rows = {}
+                keep_newest(store, rows)
+                rows.clear()
             progress.tell(read)
-    store.write(rows, None)
+    keep_newest(store, rows)
     progress.end()
 
 

@@ -15,14 +15,14 @@ from bus.admin import Admin
 from bus.reading.topic import BEGINNING
 from bus.settings import BusSettings
 from bus.tables.store import RocksStore
-from bus.tables.versions import Row, pack, unpack, version_header, version_in
+from bus.tables.versions import Row, keep_newest, pack, unpack, version_header, version_in
 from bus.worker.context import Context
 from schemas.codec import Codec, CodecError
 from schemas.records import ContactState
 from schemas.registry import registry_for
 from streams.row import ContactRow, Counted, Held, RowError, to_bytes
 from streams.rules.outcome import COMMAND_PROVIDER
-from trackly.commands.tables.published import keep_newest, states
+from trackly.commands.tables.published import states
 from trackly.commands.topics.growing import wait_for_the_end
 from trackly.commands.topics.placing import of_contact
 from trackly.errors import Failed, check_topics

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from msgspec.structs import replace
 
 from accounts.suppression import WHOLE_ACCOUNT
 from bus.tables.store import Store
-from bus.tables.versions import Row, pack, unpack
+from bus.tables.versions import unpack
 from schemas.ids import contact_key
 from schemas.records import ContactState
 from streams.publisher import state_of, whole_account
 from streams.row import from_bytes
-
-
-def keep_newest(store: Store, rows: Iterable[tuple[bytes, Row]]) -> None:
-    """Store rows of the changelog, unless one with a higher version is already there. Deleted rows are kept, empty."""
-    newest: dict[bytes, bytes | None] = {}
-    for key, (version, value) in rows:
-        known = newest.get(key) or store.get(key)
-        if known is None or version >= unpack(known)[0]:
-            newest[key] = pack(version, value or b"")
-    store.write(newest, None)
 
 
 def states(store: Store, lists_of: Callable[[str], Mapping[str, object]]) -> Iterator[ContactState]:

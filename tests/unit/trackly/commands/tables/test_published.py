@@ -8,11 +8,11 @@ from msgspec.structs import replace
 
 from bus.memory import CODEC
 from bus.tables.store import MemoryStore
-from bus.tables.versions import Row, unpack, version_in
+from bus.tables.versions import Row, keep_newest, unpack, version_in
 from schemas.records import ContactState, ListConfig
 from tests.unit.streams.contact_records import ABSENT, ACCOUNT, DELIVERED, LIST, SPAM, command, inbound, receipt
 from tests.unit.streams.contact_stage import CATALOGUE, NOT_REGISTERING, ONE_LIST, Stage
-from trackly.commands.tables.published import keep_newest, states
+from trackly.commands.tables.published import states
 
 OTHER = "+18005550002"
 LISTS = {LIST: ONE_LIST, OTHER: ListConfig(account=ACCOUNT, number=OTHER)}
