@@ -23,6 +23,9 @@ from trackly.reading import account_named, follow_accounts, read_back
 
 C = TypeVar("C", AccountConfig, EndpointConfig)
 
+AT_ONCE = 2_000
+"""Records that a bulk write sends before it waits for their acknowledgments."""
+
 
 @asynccontextmanager
 async def producing(settings: BusSettings, *, linger_ms: int = 0) -> AsyncIterator[Producer]:
@@ -33,6 +36,24 @@ async def producing(settings: BusSettings, *, linger_ms: int = 0) -> AsyncIterat
         yield producer
     finally:
         await producer.stop()
+
+
+class Unacknowledged:
+    """Records of a bulk write that were sent and are not acknowledged yet: at most AT_ONCE."""
+
+    def __init__(self) -> None:
+        self._sent: list[asyncio.Future[Any]] = []
+
+    async def add(self, sent: asyncio.Future[Any]) -> None:
+        """Add a record; waits for all if there are many. Raises aiokafka.errors.KafkaError."""
+        self._sent.append(sent)
+        if len(self._sent) >= AT_ONCE:
+            await self.wait()
+
+    async def wait(self) -> None:
+        """Wait until all are acknowledged. Raises aiokafka.errors.KafkaError."""
+        await asyncio.gather(*self._sent)
+        self._sent.clear()
 
 
 async def send_order(

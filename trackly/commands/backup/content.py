@@ -7,7 +7,6 @@ import base64
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
@@ -22,7 +21,7 @@ from trackly.commands.topics.growing import places
 from trackly.errors import Failed, check_topics
 from trackly.progress import Progress
 from trackly.reading import open_topic
-from trackly.writing import producing
+from trackly.writing import Unacknowledged, producing
 
 TOPICS = (
     "config_accounts", "config_lists", "config_endpoints", "config_keys", "places", "contacts", "table_contacts",
@@ -30,8 +29,6 @@ TOPICS = (
 )  # fmt: skip
 """Topics (catalogue short names) in a backup, in the order they are restored: who may be texted is known before
 anything is processed."""
-
-_AT_ONCE = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +104,11 @@ async def put_back(settings: BusSettings, head: Head, found: Iterable[bytes]) ->
     old = Catalogue(settings.topic_prefix, head.partitions, settings.retry_schedule)
     placed = {key: places(old[key], settings.catalogue[key], codec) for key in TOPICS}
     written: Counter[str] = Counter()
-    sent: list[Any] = []
+    sent = Unacknowledged()
     async with producing(settings, linger_ms=20) as producer:
         for record in map(_Record.parsed, found):
             for partition in placed[record.topic](record):
-                sent.append(
+                await sent.add(
                     await producer.send(
                         settings.catalogue[record.topic].name,
                         record.value,
@@ -121,10 +118,7 @@ async def put_back(settings: BusSettings, head: Head, found: Iterable[bytes]) ->
                     )
                 )
             written[record.topic] += 1
-            if len(sent) >= _AT_ONCE:
-                await asyncio.gather(*sent)
-                sent.clear()
-        await asyncio.gather(*sent)
+        await sent.wait()
     return written
 
 

@@ -32,9 +32,9 @@ from trackly.decoding import Decoder
 from trackly.errors import Failed
 from trackly.output import Json, Yes, confirm, json_line, say, table
 from trackly.reading import problem_with, read_accounts
-from trackly.writing import producing, send_order
+from trackly.writing import Unacknowledged, producing, send_order
 
-_AT_ONCE = 2_000
+_ROWS_AT_ONCE = 2_000
 
 
 class Removal(NamedTuple):
@@ -140,7 +140,7 @@ def _stored(engine: Engine, account: str | None) -> Iterator[Removal]:
     query = select(c.account, c.list_number, c.number, c.reason, c.since).where(~c.active, ~c.held)
     if account is not None:
         query = query.where(c.account == account)
-    query = query.order_by(c.account, c.number, c.list_number).execution_options(yield_per=_AT_ONCE)
+    query = query.order_by(c.account, c.number, c.list_number).execution_options(yield_per=_ROWS_AT_ONCE)
     with engine.connect() as connection:
         for row in connection.execute(query):
             yield Removal(*row)
@@ -175,7 +175,7 @@ async def _remove(
         for account in sorted({account for account, *_ in found.counts}):
             count = sum(number for (each, *_), number in found.counts.items() if each == account)
             await write_down(producer, settings, decoder.codec, "contacts.recover", "contacts", account, contacts=count)
-        sent = []
+        sent = Unacknowledged()
         for account, list_number, number, reason, since in removals:
             if number.startswith(PREFIX) or problem_with(view, account, list_number):
                 continue
@@ -190,8 +190,5 @@ async def _remove(
                 reason=None if reason == "manual" else reason,
                 happened_at=since if reason in DATED_REASONS else None,
             )
-            sent.append(await send_order(producer, settings, decoder.codec, command))
-            if len(sent) >= _AT_ONCE:
-                await asyncio.gather(*sent)
-                sent.clear()
-        await asyncio.gather(*sent)
+            await sent.add(await send_order(producer, settings, decoder.codec, command))
+        await sent.wait()

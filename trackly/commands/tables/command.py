@@ -29,9 +29,9 @@ from trackly.errors import Failed, check_topics
 from trackly.output import Json, Yes, confirm, json_line, say
 from trackly.progress import Progress
 from trackly.reading import open_topic, read_accounts
-from trackly.writing import producing
+from trackly.writing import Unacknowledged, producing
 
-_AT_ONCE = 2_000
+_ROWS_AT_ONCE = 2_000
 
 tables = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -101,20 +101,17 @@ async def _publish(settings: BusSettings, directory: Path) -> Counter[str]:
     store = RocksStore(directory / "rows")
     try:
         await _gather(settings, store)
-        topic, progress, sent = settings.catalogue["contacts"].name, Progress("contacts written"), []
+        topic, progress, sent = settings.catalogue["contacts"].name, Progress("contacts written"), Unacknowledged()
         async with producing(settings, linger_ms=20) as producer:
             for state in states(store, view.lists_of):
                 headers = Context(state.last_event_id, state.since).headers(state)
                 headers.append(version_header(state.version))
                 key = state.contact.encode()
-                sent.append(await producer.send(topic, codec.encode(state), key=key, headers=headers))
+                await sent.add(await producer.send(topic, codec.encode(state), key=key, headers=headers))
                 counts["states"] += 1
                 counts["removed"] += not (state.active or state.held)
-                if len(sent) >= _AT_ONCE:
-                    await asyncio.gather(*sent)
-                    sent.clear()
-                    progress.tell(counts["states"])
-            await asyncio.gather(*sent)
+                progress.tell(counts["states"])
+            await sent.wait()
         progress.end()
     except RowError as error:
         raise Failed(f"A later version has written a contact's row: use that version. ({error})") from None
@@ -131,7 +128,7 @@ async def _gather(settings: BusSettings, store: RocksStore) -> None:
             is_gone = record.value is None
             rows.append((record.key, (version_in(record.headers) or 0, None) if is_gone else unpack(record.value)))
             progress.add(1)
-            if len(rows) >= _AT_ONCE:
+            if len(rows) >= _ROWS_AT_ONCE:
                 keep_newest(store, rows)
                 rows.clear()
         keep_newest(store, rows)
@@ -142,7 +139,7 @@ async def _rebuild(settings: BusSettings, count: int) -> Counter[str]:
     codec = Codec(registry_for(settings.schema_registry_url))
     changelog = settings.catalogue["table_contacts"]
     counts: Counter[str] = Counter(states=0, removed=0, unreadable=0)
-    sent: list[Any] = []
+    sent = Unacknowledged()
     progress = Progress("contacts", count)
     async with producing(settings, linger_ms=20) as producer:
         async with open_topic(settings, settings.catalogue["contacts"].name, BEGINNING) as topic:
@@ -156,13 +153,10 @@ async def _rebuild(settings: BusSettings, count: int) -> Counter[str]:
                 counts["states"] += 1
                 counts["removed"] += any(removed for *_, removed in rows)
                 for partition, value, headers, _ in rows:
-                    sent.append(
+                    await sent.add(
                         await producer.send(changelog.name, value, key=record.key, partition=partition, headers=headers)
                     )
-                if len(sent) >= _AT_ONCE:
-                    await asyncio.gather(*sent)
-                    sent.clear()
-        await asyncio.gather(*sent)
+        await sent.wait()
     progress.end()
     return counts
 

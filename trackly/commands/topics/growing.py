@@ -7,7 +7,6 @@ retention ends.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +27,7 @@ from trackly.commands.topics.placing import TABLES, of_row
 from trackly.errors import Failed
 from trackly.progress import Progress
 from trackly.reading import open_topic
+from trackly.writing import Unacknowledged
 
 INPUTS = {"streams": ("raw", *CONTACT_INPUTS, *CLICK_INPUTS), "sinks": WEBHOOK_INPUTS}
 """Topics (catalogue short names) that services process in order. Records not processed yet are moved."""
@@ -43,8 +43,6 @@ HELD = ("webhooks_parked",)
 
 GONE_AFTER = 15.0
 """Seconds after which a process that has ended has left its group: its session ends after 10."""
-
-_AT_ONCE = 2_000
 
 
 def moved(settings: BusSettings) -> list[Topic]:
@@ -100,12 +98,12 @@ async def copy(old: BusSettings, new: BusSettings) -> Counter[str]:
 
 async def _copy(producer: Any, old: BusSettings, topic: Topic, start: Start, target: Topic, codec: Codec) -> int:
     placed = places(topic, target, codec)
-    written, sent = 0, []
+    written, sent = 0, Unacknowledged()
     async with open_topic(old, topic.name, start) as source:
         progress = Progress(topic.name, source.size)
         async for record in source.rest():
             for partition in placed(record):
-                sent.append(
+                await sent.add(
                     await producer.send(
                         target.name,
                         record.value,
@@ -117,10 +115,7 @@ async def _copy(producer: Any, old: BusSettings, topic: Topic, start: Start, tar
                 )
                 written += 1
             progress.add(1)
-            if len(sent) >= _AT_ONCE:
-                await asyncio.gather(*sent)
-                sent.clear()
-        await asyncio.gather(*sent)
+        await sent.wait()
         progress.end()
     return written
 
