@@ -155,16 +155,17 @@ def _may_be_texted(decoder: Decoder, store: Store, removal: Removal) -> bool:
 
 
 def _survey(removals: Iterable[Removal], view: Accounts) -> Found:
-    found = Found(Counter(), 0, Counter())
+    counts: Counter[tuple[str, str, str]] = Counter()
+    unknown: Counter[str] = Counter()
     erased = 0
     for each in removals:
         if each.number.startswith(PREFIX):
             erased += 1
         elif problem_with(view, each.account, each.list_number):
-            found.unknown[f"{each.account}/{each.list_number}"] += 1
+            unknown[f"{each.account}/{each.list_number}"] += 1
         else:
-            found.counts[each.account, each.list_number or ALL_LISTS, each.reason or "manual"] += 1
-    return found._replace(erased=erased)
+            counts[each.account, each.list_number or ALL_LISTS, each.reason or "manual"] += 1
+    return Found(counts, erased, unknown)
 
 
 async def _remove(
