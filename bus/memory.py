@@ -207,6 +207,14 @@ class MemoryKafka:
         return Admitted(ledger(), log[-1])
 
 
+async def make_durable(batch: Batch) -> None:
+    """Take a batch through its steps alone, as `bus.worker.line` does among others."""
+    batch.decide()
+    for step in batch.steps():
+        if step is not None:
+            await step()
+
+
 def ledger(partition: int = 0, generation: int = 1) -> Ledger:
     """Return the ledger of an assigned partition."""
     return Ledger(TopicPartition("any", partition), 0, generation)

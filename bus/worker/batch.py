@@ -83,7 +83,6 @@ class Batch:
         self._producer = worker.records_producer
         self._codec = worker.codec
         self._catalogue = worker.catalogue
-        self._consumer = worker.consumer
         least = _least_version(generation)
         self._rows = {table.name: Rows(table, least) for table in tables}
         self._outgoing: list[Addressed] = []
@@ -230,11 +229,6 @@ class Batch:
             rejected = replace(rejected, source_value=None, item=None)
             self.send("rejected", rejected, context, key=None)
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to make durable."""
-        return not self._outgoing and all(rows.is_empty for rows in self._rows.values())
-
     def decide(self) -> None:
         """Finish processing: later batches see this one's rows, although they are not written yet."""
         for rows in self._rows.values():
@@ -247,17 +241,6 @@ class Batch:
         """
         send = partial(self._producer.send_all, self._outgoing) if self._outgoing else None
         return [send, *(None if rows.is_empty else rows.write for rows in self._rows.values())]
-
-    async def make_durable(self) -> None:
-        """Send and await records, then write and await the tables in their order.
-
-        Raises aiokafka.errors.KafkaError if Kafka rejects something, PartitionsLost if the partitions have moved.
-        """
-        self.decide()
-        for step in self.steps():
-            if step is not None:
-                await self._consumer.confirm(self.generation)
-                await step()
 
     def settle(self) -> None:
         """Move the offsets past this durable batch. Raises SkippedOffsets if an earlier one has not settled."""

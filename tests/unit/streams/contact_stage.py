@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 
 from accounts.model import Accounts, Config
 from accounts.suppression import WHOLE_ACCOUNT, held, unrecorded
-from bus.memory import CODEC, MemoryKafka, ledger
+from bus.memory import CODEC, MemoryKafka, ledger, make_durable
 from bus.tables.count_index import CountedRows
 from bus.tables.due_index import DueRows
 from bus.tables.owner_index import OwnedRows
@@ -143,7 +143,7 @@ class Stage:
         before = len(self.kafka.sent)
         batch = self._batch()
         self._contacts.tick(batch)
-        to_the_end(batch.make_durable())
+        to_the_end(make_durable(batch))
         return self._sent_since(before)
 
     def contact(self, number: str, list_number: str = LIST, account: str = ACCOUNT) -> ContactRow:
@@ -210,7 +210,7 @@ class Stage:
         for stale in to_the_end(table.look_again(ends, to_the_end(self.kafka.end_offsets(list(ends))))):
             batch.rewrite(stale)
             self._contacts.republish(batch, stale)
-        to_the_end(batch.make_durable())
+        to_the_end(make_durable(batch))
         return self._sent_since(before)
 
     def _batch(self) -> Batch:
@@ -220,7 +220,7 @@ class Stage:
         batch = self._batch()
         with batch.attempt(source):
             self._contacts.apply(batch, source)
-        to_the_end(batch.make_durable())
+        to_the_end(make_durable(batch))
 
     def _admitted(self, record: Record) -> Admitted:
         at = 0

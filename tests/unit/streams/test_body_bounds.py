@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from bus.memory import CODEC, MemoryKafka
+from bus.memory import CODEC, MemoryKafka, make_durable
 from providers import NETWORKS, PROVIDERS
 from providers.base import LARGE_BODY, MAX_FIELDS, SMALL_BODY
 from schemas.records import RawCallback, RejectedRecord
@@ -23,7 +23,7 @@ def rejected(raw: RawCallback) -> RejectedRecord:
     batch = kafka.batch([])
     source = kafka.admitted("sms.raw", None, CODEC.encode(raw))
     normalize(batch, source, CODEC, UnknownCodes(lambda provider: None))
-    asyncio.run(batch.make_durable())
+    asyncio.run(make_durable(batch))
     [record] = [CODEC.decode_as(RejectedRecord, record.value) for record in kafka.sent]
     assert record.source_value == source.record.value
     return record

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bus.memory import CODEC, MemoryKafka
+from bus.memory import CODEC, MemoryKafka, make_durable
 from bus.tables.store import StoreFailed
 from providers.infobip import Infobip
 from schemas.records import RejectedRecord
@@ -31,7 +31,7 @@ async def test_what_a_parser_fails_on_is_rejected_and_not_counted(monkeypatch: p
     source = kafka.admitted("sms.raw", None, RAW)
     with batch.attempt(source):
         normalize(batch, source, CODEC, UnknownCodes(lambda provider: None))
-    await batch.make_durable()
+    await make_durable(batch)
     (rejected,) = [CODEC.decode(record.value) for record in kafka.sent]
     assert isinstance(rejected, RejectedRecord)
     assert (rejected.reason, rejected.account, rejected.source_value) == ("internal_error", "acme", RAW)
@@ -45,4 +45,4 @@ async def test_an_error_of_the_machine_is_none_of_the_parser(monkeypatch: pytest
     source = kafka.admitted("sms.raw", None, RAW)
     with pytest.raises(StoreFailed), batch.attempt(source):
         normalize(batch, source, CODEC, UnknownCodes(lambda provider: None))
-    assert batch.is_empty
+    assert not any(batch.steps())

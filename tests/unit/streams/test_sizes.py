@@ -8,7 +8,7 @@ import orjson
 import pytest
 from msgspec.structs import asdict
 
-from bus.memory import CATALOGUE, CODEC, MemoryKafka
+from bus.memory import CATALOGUE, CODEC, MemoryKafka, make_durable
 from bus.producer import MAX_REQUEST_BYTES
 from bus.worker.context import Context
 from bus.worker.rows import TooLarge
@@ -159,7 +159,7 @@ async def test_a_record_that_no_topic_takes_leaves_nothing_but_its_rejection() -
         with pytest.raises(TooLarge):
             batch.send("contacts", receipt("m2", DELIVERED, raw="x" * 2_000_000), Context("e", 1), key=b"c")
         batch.send("contacts", receipt("m2", DELIVERED, raw="x" * 2_000_000), Context("e", 1), key=b"c")
-    await batch.make_durable()
+    await make_durable(batch)
     assert [record.topic for record in kafka.sent] == ["sms.rejected"]
     (rejected,) = map(CODEC.decode, (record.value for record in kafka.sent))
     assert isinstance(rejected, RejectedRecord)

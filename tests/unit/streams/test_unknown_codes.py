@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bus.memory import CODEC, MemoryKafka
+from bus.memory import CODEC, MemoryKafka, make_durable
 from schemas.records import Receipt
 from streams import unknown_codes
 from streams.normalize import normalize
@@ -73,7 +73,7 @@ def test_a_code_to_which_the_account_gives_a_class_has_it_in_its_receipt() -> No
     source = kafka.admitted("sms.raw", None, CODEC.encode(raw))
     classes = {"acme": {"twilio 30299": "neutral"}}
     normalize(batch, source, CODEC, UnknownCodes(lambda provider: None), lambda account: classes[account])
-    asyncio.run(batch.make_durable())
+    asyncio.run(make_durable(batch))
     (found,) = [CODEC.decode(record.value) for record in kafka.sent]
     assert isinstance(found, Receipt)
     assert (found.status_class, found.provider_code) == ("neutral", "30299")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bus.memory import CODEC, MemoryKafka
+from bus.memory import CODEC, MemoryKafka, make_durable
 from operations.samples import SOURCES
 from providers import PROVIDERS
 from schemas.records import RawCallback, RejectedRecord
@@ -32,7 +32,7 @@ def rejected(raw: RawCallback) -> list[RejectedRecord]:
     kafka = MemoryKafka()
     batch = kafka.batch([])
     normalize(batch, kafka.admitted("sms.raw", None, CODEC.encode(raw)), CODEC, UnknownCodes(lambda provider: None))
-    asyncio.run(batch.make_durable())
+    asyncio.run(make_durable(batch))
     records = [CODEC.decode(record.value) for record in kafka.sent]
     assert all(isinstance(record, RejectedRecord) for record in records)
     return [record for record in records if isinstance(record, RejectedRecord)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from accounts.model import Accounts
-from bus.memory import CATALOGUE, CODEC, MemoryKafka, ledger
+from bus.memory import CATALOGUE, CODEC, MemoryKafka, ledger, make_durable
 from outbound.outcomes import Outcome
 from schemas.records import (
     EndpointConfig,
@@ -48,7 +48,7 @@ def normalized(raw: RawCallback) -> list[Record]:
     kafka = MemoryKafka()
     batch = kafka.batch([])
     normalize(batch, kafka.admitted("sms.raw", None, CODEC.encode(raw)), CODEC, UnknownCodes(lambda provider: None))
-    to_the_end(batch.make_durable())
+    to_the_end(make_durable(batch))
     return [CODEC.decode(record.value) for record in kafka.sent]
 
 

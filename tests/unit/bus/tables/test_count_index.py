@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.memory import MemoryKafka, ledger
+from bus.memory import MemoryKafka, ledger, make_durable
 from bus.tables.count_index import CountedRows
 from bus.tables.store import OWN_KEYS, MemoryStore, RocksStore, Store
 from bus.tables.table import Indexes, Table
@@ -36,7 +36,7 @@ async def write(kafka: MemoryKafka, table: Table, rows: dict[bytes, bytes | None
     batch = kafka.batch([], table)
     for key, value in rows.items():
         batch.rows(table).put(0, key, value)
-    await batch.make_durable()
+    await make_durable(batch)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ async def test_a_batch_counts_what_it_has_written_and_not_what_it_took_back() ->
         rows.put(0, b"4", b"red")
         raise ValueError("a bug")
     assert (rows.count(0, b"red"), rows.count(0, b"blue")) == (2, 0)
-    await batch.make_durable()
+    await make_durable(batch)
     assert (table.count(0, b"red"), table.count(0, b"blue")) == (2, 0)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.memory import MemoryKafka, ledger
+from bus.memory import MemoryKafka, ledger, make_durable
 from bus.tables.due_index import DueRows
 from bus.tables.store import MemoryStore, RocksStore, Store
 from bus.tables.table import Indexes, Table
@@ -24,7 +24,7 @@ async def written(kafka: MemoryKafka, table: Table, *batches: dict[bytes, bytes]
         batch = kafka.batch([], table)
         for key, value in rows.items():
             batch.rows(table).put(0, key, value)
-        await batch.make_durable()
+        await make_durable(batch)
     return table
 
 

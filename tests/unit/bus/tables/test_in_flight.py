@@ -7,7 +7,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.memory import MemoryKafka, ledger
+from bus.memory import MemoryKafka, ledger, make_durable
 from bus.tables.count_index import CountedRows
 from bus.tables.owner_index import OwnedRows
 from bus.tables.table import Indexes, Table
@@ -52,7 +52,7 @@ def test_a_batch_sees_the_same_whether_those_before_it_are_written_or_not(
             assert seen(slow, batch) == seen(prompt, model)
             batch.decide()
             decided.append(batch)
-            await model.make_durable()
+            await make_durable(model)
             while decided and next(turns, False):
                 await decided.pop(0).rows(slow).write()
             assert seen(slow, kafka.batch([], slow)) == seen(prompt, kafka.batch([], prompt))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.memory import MemoryKafka, ledger
+from bus.memory import MemoryKafka, ledger, make_durable
 from bus.tables.owner_index import OwnedRows
 from bus.tables.store import MemoryStore, RocksStore, Store
 from bus.tables.table import Indexes, Table
@@ -33,7 +33,7 @@ async def write(kafka: MemoryKafka, table: Table, rows: dict[bytes, bytes | None
     batch = kafka.batch([], table)
     for key, value in rows.items():
         batch.rows(table).put(0, key, value)
-    await batch.make_durable()
+    await make_durable(batch)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from bus.memory import MemoryKafka, ledger
+from bus.memory import MemoryKafka, ledger, make_durable
 from bus.tables.store import MemoryStore
 from bus.tables.table import Table
 
@@ -14,7 +14,7 @@ from bus.tables.table import Table
 async def put(kafka: MemoryKafka, table: Table, value: bytes, generation: int = 1) -> None:
     batch = kafka.batch([], table, generation=generation)
     batch.rows(table).put(0, b"row", value)
-    await batch.make_durable()
+    await make_durable(batch)
 
 
 async def test_each_write_has_a_higher_version() -> None:

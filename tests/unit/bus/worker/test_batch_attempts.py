@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bus.memory import CODEC, MemoryKafka, ledger
+from bus.memory import CODEC, MemoryKafka, ledger, make_durable
 from bus.tables.table import Table
 from bus.worker.batch import Batch
 from bus.worker.context import Context
@@ -25,7 +25,7 @@ async def table_with_a_row(kafka: MemoryKafka) -> Table:
     await table.claim([ledger()])
     batch = kafka.batch([], table)
     batch.rows(table).put(0, b"known", b"before")
-    await batch.make_durable()
+    await make_durable(batch)
     return table
 
 
@@ -48,7 +48,7 @@ async def test_its_rows_and_events_are_taken_back(error: Exception) -> None:
     source = kafka.admitted("receipts", b"key", b"value")
     with batch.attempt(source):
         work(batch, table, error)
-    await batch.make_durable()
+    await make_durable(batch)
     assert [table.get(0, key)[1] for key in (b"known", b"new")] == [b"before", None]
     assert kafka.logs["sms.contacts", 0] == []
     (rejected,) = [CODEC.decode(record.value) for record in kafka.logs["sms.rejected", 0]]
@@ -67,7 +67,7 @@ async def test_what_records_before_and_after_it_did_stays() -> None:
         raise CodecError("too long")
     with batch.attempt(source):
         batch.rows(table).put(0, b"later", b"right")
-    await batch.make_durable()
+    await make_durable(batch)
     assert [table.get(0, key)[1] for key in (b"known", b"new", b"later")] == [b"after", b"second", b"right"]
     assert len(kafka.logs["sms.contacts", 0]) == 1
 
@@ -80,7 +80,7 @@ async def test_when_its_callback_was_received_goes_out_with_an_event_and_is_take
             batch.send("contacts", STATE, Context("e", 1, received_at=1_795_169_733_004), key=b"c")
             if error is not None:
                 raise error
-    await batch.make_durable()
+    await make_durable(batch)
     (state,) = kafka.logs["sms.contacts", 0]
     assert Admitted(ledger(), state).received_at == 1_795_169_733_004
     assert [received_at for _, received_at in batch.received] == [1_795_169_733_004]
