@@ -34,7 +34,7 @@ def unrecorded(account: str, list_number: str, number: str) -> ContactState:
     )
 
 
-def recorded(states: Iterable[ContactState | None]) -> ContactState | None:
+def strictest(states: Iterable[ContactState | None]) -> ContactState | None:
     """Combine the states recorded under the spellings of one number: a removal under any of them wins, then a hold.
 
     A list is exempt from an account-wide removal only if it is under every spelling that has one.
@@ -49,8 +49,8 @@ def recorded(states: Iterable[ContactState | None]) -> ContactState | None:
     return replace(first, except_lists=tuple(each for each in first.except_lists if all(each in of for of in exempt)))
 
 
-def held(own: ContactState, whole: ContactState | None) -> ContactState:
-    """Return the effective state on a list. `own` is the list's state, `whole` the whole account's, or None.
+def effective_state(own: ContactState, whole: ContactState | None) -> ContactState:
+    """Return the state that decides on a list. `own` is the list's state, `whole` the whole account's, or None.
 
     A removal from the list itself is shown first, if there is one; a removal takes precedence over a hold.
     """

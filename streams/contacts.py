@@ -51,10 +51,10 @@ from streams.rules import (
     apply_reassigned,
     apply_receipt,
     apply_reply,
+    blocks,
     cause_of,
     come_back,
     happened_at,
-    holds,
     is_dated,
     is_reassigned,
     is_repeated,
@@ -260,7 +260,7 @@ class Contacts:
         consented = recipient.consented_since(happened_at(order, at)) if is_dated(order) and not list_number else ()
         after = recipient.update(list_number, partial(apply_command, command=order, at=at, consented=consented))
         whole = recipient.contact(None)
-        if whole is not None and list_number is not None and after.may_be_texted and holds(whole, list_number):
+        if whole is not None and list_number is not None and after.may_be_texted and blocks(whole, list_number):
             after = whole
         if is_void(before, after, order):
             recipient.tell_void(order, after, at)

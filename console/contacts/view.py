@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from accounts.suppression import WHOLE_ACCOUNT, held, recorded, unrecorded
+from accounts.suppression import WHOLE_ACCOUNT, effective_state, strictest, unrecorded
 from bus.admin import Admin, AdminError, TopicLog
 from bus.clock import Moment, moment
 from bus.layout import TopicMadeAnew
@@ -112,7 +112,7 @@ class ContactsView:
             erased = tuple(self._state(contact_key(account, list_number, each)) for each in pseudonyms)
         if len(spelled) > 1 or erased:
             others = (self._state(f"{account}:{list_number}:{each}") for each in spelled[1:])
-            found = recorded((found, *others, *erased))
+            found = strictest((found, *others, *erased))
         return found
 
     def goes_by(self, account: str, number: str) -> str:
@@ -137,7 +137,7 @@ class ContactsView:
         whole = self._recorded(account, WHOLE_ACCOUNT, number, spelled)
         if own is None and whole is None:
             return None
-        return held(own or unrecorded(account, list_number, number), whole)
+        return effective_state(own or unrecorded(account, list_number, number), whole)
 
     def finds_at_once(self, number: str) -> bool:
         """Whether `standings` can handle a number: it may only be recorded under its spellings."""
@@ -164,7 +164,7 @@ class ContactsView:
             elif isinstance(mine, CodecError) or isinstance(every, CodecError):
                 found.append(mine if isinstance(mine, CodecError) else every)
             else:
-                found.append(held(mine or unrecorded(account, list_number, number), every))
+                found.append(effective_state(mine or unrecorded(account, list_number, number), every))
         return found
 
     def _states(self, beginning: str, names: Sequence[str]) -> Iterator[ContactState | CodecError | None]:
@@ -274,7 +274,7 @@ def _recorded(found: Iterable[ContactState | CodecError | None]) -> ContactState
     """Combine the records under the spellings of one number; an unreadable one may be a removal."""
     states = list(found)
     error = next((each for each in states if isinstance(each, CodecError)), None)
-    return error or recorded(each for each in states if not isinstance(each, CodecError))
+    return error or strictest(each for each in states if not isinstance(each, CodecError))
 
 
 def _ends(names: tuple[str, ...], logs: dict[str, TopicLog]) -> dict[tuple[str, int], int]:

@@ -14,7 +14,7 @@ from streams.rules.commands import (
     is_void,
     ordered_by,
 )
-from streams.rules.everywhere import EVERYWHERE, come_back, holds, removes_everywhere, start_again
+from streams.rules.everywhere import EVERYWHERE, blocks, come_back, removes_everywhere, start_again
 from streams.rules.inbound import (
     MAX_INBOUND,
     apply_opt_out,
@@ -54,11 +54,11 @@ __all__ = [
     "apply_reassigned",
     "apply_receipt",
     "apply_reply",
+    "blocks",
     "cause_of",
     "come_back",
     "count_message",
     "happened_at",
-    "holds",
     "is_dated",
     "is_new",
     "is_reassigned",

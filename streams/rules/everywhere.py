@@ -30,8 +30,8 @@ def removes_everywhere(account: AccountConfig | None, is_certain: bool, reason: 
     return account.opt_out_scope_from is None or at >= account.opt_out_scope_from
 
 
-def holds(row: ContactRow, list_number: str) -> bool:
-    """Whether the account-wide row keeps a list from texting the number."""
+def blocks(row: ContactRow, list_number: str) -> bool:
+    """Whether the account-wide row keeps its number from being texted from a list."""
     return not row.may_be_texted and list_number not in row.except_lists
 
 

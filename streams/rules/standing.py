@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from accounts.suppression import held, unrecorded
+from accounts.suppression import effective_state, unrecorded
 from schemas.ids import derived_id
 from schemas.records import NO_KEYWORD, ContactState, RemovedEvent, RestoredEvent, UnsubscribeEvent
 from streams.row import ContactRow
@@ -48,7 +48,7 @@ def standing(rows: NumberRows, place: Subject, event_id: str = "") -> ContactSta
         for row, each in ((rows.own, listed), (rows.whole, ""))
     )
     recorded = own or replace(unrecorded(place.account, listed, place.number), last_event_id=event_id)
-    return held(recorded, whole)
+    return effective_state(recorded, whole)
 
 
 def change_events(
@@ -81,8 +81,8 @@ def _is_removed(state: ContactState) -> bool:
 def _has_opted_out(rows: NumberRows, place: Subject) -> bool:
     """Whether the contact itself opted out of the list, by whatever reason it is out."""
     own, whole = rows
-    is_held = whole is not None and not whole.active and (place.list_number or "") not in whole.except_lists
-    return (own is not None and own.opted_out) or (is_held and whole is not None and whole.opted_out)
+    is_out = whole is not None and not whole.active and (place.list_number or "") not in whole.except_lists
+    return (own is not None and own.opted_out) or (is_out and whole is not None and whole.opted_out)
 
 
 def _event_id(event: str, place: Subject, cause: Cause) -> str:

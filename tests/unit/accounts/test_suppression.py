@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from accounts.suppression import ACCOUNT_SCOPE, WHOLE_ACCOUNT, held, unrecorded
+from accounts.suppression import ACCOUNT_SCOPE, WHOLE_ACCOUNT, effective_state, unrecorded
 from schemas.records import ContactState
 
 LIST, NUMBER = "+18005551234", "+15551230001"
@@ -19,20 +19,20 @@ def state(list_number: str, since: int, *, active: bool = True) -> ContactState:
 @pytest.mark.parametrize(("own", "whole"), [(200, 300), (300, 200)])
 @pytest.mark.parametrize("is_out", [True, False])
 def test_it_holds_since_the_later_of_the_two(own: int, whole: int, is_out: bool) -> None:
-    found = held(state(LIST, own), state(WHOLE_ACCOUNT, whole, active=not is_out))
+    found = effective_state(state(LIST, own), state(WHOLE_ACCOUNT, whole, active=not is_out))
     assert (found.active, found.since) == (not is_out, 300)
 
 
 def test_a_list_that_the_whole_account_leaves_out_may_text_since_the_later_of_the_two() -> None:
     whole = replace(state(WHOLE_ACCOUNT, 300, active=False), except_lists=(LIST,))
-    assert held(state(LIST, 200), whole).since == 300
+    assert effective_state(state(LIST, 200), whole).since == 300
 
 
 def test_what_removed_it_from_the_list_itself_is_what_is_shown() -> None:
     own = state(LIST, 200, active=False)
-    assert held(own, state(WHOLE_ACCOUNT, 300, active=False)) == own
+    assert effective_state(own, state(WHOLE_ACCOUNT, 300, active=False)) == own
 
 
 def test_what_removed_it_from_every_list_is_told_by_its_scope() -> None:
-    found = held(state(LIST, 200), state(WHOLE_ACCOUNT, 300, active=False))
+    found = effective_state(state(LIST, 200), state(WHOLE_ACCOUNT, 300, active=False))
     assert (found.scope, found.reason, found.list_number) == (ACCOUNT_SCOPE, "message", LIST)

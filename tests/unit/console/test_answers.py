@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 import schemas.numbering
 from accounts.sending_hours import policy_of
-from accounts.suppression import WHOLE_ACCOUNT, held, unrecorded
+from accounts.suppression import WHOLE_ACCOUNT, effective_state, unrecorded
 from console.contacts.pending_orders import row_of
 from console.contacts.sent_messages import row_of as sent_row
 from hours.policy import SendingHours, Verdict
@@ -79,7 +79,7 @@ def plainly(api: Api, phone: str, purpose: str) -> dict[str, Any]:
     """Compute the answer about a number, step by step."""
     view = api.view
     own, whole = view.contact("acme", LIST, phone), view.contact("acme", WHOLE_ACCOUNT, phone)
-    state = held(own or unrecorded("acme", LIST, phone), whole)
+    state = effective_state(own or unrecorded("acme", LIST, phone), whole)
     hold = view.orders.pending("acme", phone) if state.active else None
     now = api.clock.now_ms()
     judge = SendingHours(policy_of(api.accounts.accounts["acme"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from accounts.suppression import recorded, unrecorded
+from accounts.suppression import strictest, unrecorded
 from bus.memory import CODEC
 from console.queries.contacts import ContactsFilter, listed_contacts
 from console.queries.filters import searched
@@ -45,17 +45,17 @@ async def test_a_number_that_is_out_under_one_spelling_may_be_texted_under_none(
 
 
 def test_a_removal_under_any_spelling_holds() -> None:
-    assert recorded([ACTIVE, REMOVED]) == REMOVED
-    assert recorded([None, ACTIVE, None]) == ACTIVE
-    assert recorded([None]) is None
+    assert strictest([ACTIVE, REMOVED]) == REMOVED
+    assert strictest([None, ACTIVE, None]) == ACTIVE
+    assert strictest([None]) is None
 
 
 def test_a_list_is_exempt_from_an_account_wide_removal_under_every_spelling_or_none() -> None:
     other = "+18005559999"
     exempt = replace(REMOVED, list_number="", except_lists=(LIST, other))
-    assert recorded([exempt, replace(exempt, except_lists=())]) == replace(exempt, except_lists=())
-    assert recorded([exempt, replace(exempt, except_lists=(other,))]) == replace(exempt, except_lists=(other,))
-    assert recorded([exempt, replace(exempt, active=True, except_lists=())]) == exempt
+    assert strictest([exempt, replace(exempt, except_lists=())]) == replace(exempt, except_lists=())
+    assert strictest([exempt, replace(exempt, except_lists=(other,))]) == replace(exempt, except_lists=(other,))
+    assert strictest([exempt, replace(exempt, active=True, except_lists=())]) == exempt
 
 
 def record(api: Api, state: ContactState, number: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from aiokafka.errors import KafkaError
 
 from accounts.model import Accounts, Config
-from accounts.suppression import WHOLE_ACCOUNT, held, unrecorded
+from accounts.suppression import WHOLE_ACCOUNT, effective_state, unrecorded
 from bus.memory import CODEC, MemoryKafka, ledger, make_durable
 from bus.tables.count_index import CountedRows
 from bus.tables.due_index import DueRows
@@ -159,7 +159,7 @@ class Stage:
         own, whole = (newest.get(contact_key(account, each, number).encode()) for each in (list_number, WHOLE_ACCOUNT))
         recorded = None if own is None else CODEC.decode_as(ContactState, own)
         suppression = None if whole is None else CODEC.decode_as(ContactState, whole)
-        return held(recorded or unrecorded(account, list_number, number), suppression)
+        return effective_state(recorded or unrecorded(account, list_number, number), suppression)
 
     def configure(self, *configs: Config) -> None:
         """Settings change."""

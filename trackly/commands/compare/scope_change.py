@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from accounts.suppression import WHOLE_ACCOUNT, held, unrecorded
+from accounts.suppression import WHOLE_ACCOUNT, effective_state, unrecorded
 from bus.reading.topic import Start
 from bus.settings import BusSettings
 from bus.tables.store import RocksStore
@@ -91,7 +91,7 @@ async def scope_change(account: str, start: Start, end: Start, examples: int) ->
 
             def may_be_texted(listed: str, number: str) -> bool:
                 own, whole = (recorded_in(decoder, store, account, each, number) for each in (listed, WHOLE_ACCOUNT))
-                return held(own or unrecorded(account, listed, number), whole).active
+                return effective_state(own or unrecorded(account, listed, number), whole).active
 
             return len(wishes), reach(wishes, view.lists_of(account), may_be_texted, examples)
         finally:

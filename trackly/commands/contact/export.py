@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 from msgspec.structs import replace
 
-from accounts.suppression import ALL_LISTS, WHOLE_ACCOUNT, held, recorded, unrecorded
+from accounts.suppression import ALL_LISTS, WHOLE_ACCOUNT, effective_state, strictest, unrecorded
 from bus.reading.topic import BEGINNING
 from bus.settings import BusSettings
 from bus.tables.store import RocksStore, Store
@@ -103,7 +103,7 @@ def _of_account(decoder: Decoder, store: Store) -> Iterator[ContactState]:
         if list_number == WHOLE_ACCOUNT:
             yield replace(state, list_number=ALL_LISTS)
         else:
-            yield held(state, _whole(decoder, store, account, number))
+            yield effective_state(state, _whole(decoder, store, account, number))
 
 
 def _of_list(decoder: Decoder, store: Store, account: str, list_number: str) -> Iterator[ContactState]:
@@ -116,7 +116,9 @@ def _of_list(decoder: Decoder, store: Store, account: str, list_number: str) -> 
         if _is_told_canonically(store, account, (list_number, WHOLE_ACCOUNT), number):
             continue
         state = recorded_in(decoder, store, account, list_number, number)
-        standing = held(state or unrecorded(account, list_number, number), _whole(decoder, store, account, number))
+        standing = effective_state(
+            state or unrecorded(account, list_number, number), _whole(decoder, store, account, number)
+        )
         if state is not None or not standing.active:
             yield standing
 
@@ -134,7 +136,7 @@ def recorded_in(decoder: Decoder, store: Store, account: str, list_number: str, 
     none."""
     rows = (store.get(name.encode()) for name in contact_names(account, list_number, number))
     values = [unpack(row)[1] for row in rows if row is not None]
-    return recorded(decoder.codec.decode_as(ContactState, value) for value in values if value)
+    return strictest(decoder.codec.decode_as(ContactState, value) for value in values if value)
 
 
 def _is_told_canonically(store: Store, account: str, list_numbers: Iterable[str], number: str) -> bool:

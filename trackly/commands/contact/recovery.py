@@ -13,7 +13,7 @@ import typer
 from sqlalchemy import Engine, select
 
 from accounts.model import Accounts
-from accounts.suppression import ALL_LISTS, WHOLE_ACCOUNT, held, unrecorded
+from accounts.suppression import ALL_LISTS, WHOLE_ACCOUNT, effective_state, unrecorded
 from bus.admin import Admin
 from bus.clock import now_ms
 from bus.settings import BusSettings
@@ -149,7 +149,7 @@ def _stored(engine: Engine, account: str | None) -> Iterator[Removal]:
 def _may_be_texted(decoder: Decoder, store: Store, removal: Removal) -> bool:
     account, list_number, number, *_ = removal
     own, whole = (recorded_in(decoder, store, account, each, number) for each in (list_number, WHOLE_ACCOUNT))
-    state = held(own or unrecorded(account, list_number, number), whole)
+    state = effective_state(own or unrecorded(account, list_number, number), whole)
     # A hold may be released; a removal that was known before may not.
     return state.active or state.held
 
