@@ -93,7 +93,7 @@ async def order(act: Act, given: ContactOrder, accepted: Accepted) -> list[str]:
 def _is_so_already(view: ContactsView, given: ContactOrder, list_number: str, number: str) -> bool:
     """Whether a contact's state already is what a removal or restore would make it."""
     try:
-        state = view.standing(given.account, list_number, number)
+        state = view.recorded.standing(given.account, list_number, number)
     except CodecError:
         return False
     if state is None:

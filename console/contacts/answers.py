@@ -73,11 +73,11 @@ class Question(NamedTuple):
             phone = number(text)
         except ValueError:
             return None
-        return phone if self.listed is not None and self.view.finds_at_once(phone) else None
+        return phone if self.listed is not None and self.view.recorded.finds_at_once(phone) else None
 
     def _of_usual(self, phones: Sequence[str]) -> Iterator[bytes]:
         recipients = [recipient_key(self.account, phone) for phone in phones]
-        states = self.view.standings(self.account, self.listed or "", phones)
+        states = self.view.recorded.standings(self.account, self.listed or "", phones)
         holds = repeat(None) if self.is_clear else self.view.orders.pending_of(recipients)
         endings: dict[int, tuple[Verdict, bytes]] = {}
         for phone, state, hold, timing in zip(phones, states, holds, self._timings(phones, recipients), strict=False):
@@ -108,8 +108,8 @@ class Question(NamedTuple):
         if self.listed is None:
             return {"number": phone, **_NOTHING, "code": "unknown_list"}
         try:
-            state = self.view.standing(self.account, self.listed, phone)
-            person = phone if phone.startswith("+") else self.view.goes_by(self.account, phone)
+            state = self.view.recorded.standing(self.account, self.listed, phone)
+            person = phone if phone.startswith("+") else self.view.recorded.goes_by(self.account, phone)
         except CodecError:
             return _unreadable(phone)
         hold = self.pending(phone) or (self.pending(person) if person != phone else None)

@@ -107,7 +107,7 @@ def whole_contact(
 
 def _state(view: ContactsView, account: str, listed: str, number: str) -> ListState:
     try:
-        state = view.standing(account, listed, number)
+        state = view.recorded.standing(account, listed, number)
     except CodecError:
         return ListState(list_number=listed, may_be_texted=None)
     if state is None:
@@ -125,7 +125,7 @@ def _state(view: ContactsView, account: str, listed: str, number: str) -> ListSt
 
 def _whole(view: ContactsView, account: str, number: str) -> WholeAccount:
     try:
-        state = view.contact(account, WHOLE_ACCOUNT, number)
+        state = view.recorded.contact(account, WHOLE_ACCOUNT, number)
     except CodecError:
         return WholeAccount(is_out=None)
     if state is None or state.active:

@@ -78,7 +78,7 @@ def put(api: Api, phone: str, known: dict[str, Any]) -> None:
 def plainly(api: Api, phone: str, purpose: str) -> dict[str, Any]:
     """Compute the answer about a number, step by step."""
     view = api.view
-    own, whole = view.contact("acme", LIST, phone), view.contact("acme", WHOLE_ACCOUNT, phone)
+    own, whole = view.recorded.contact("acme", LIST, phone), view.recorded.contact("acme", WHOLE_ACCOUNT, phone)
     state = effective_state(own or unrecorded("acme", LIST, phone), whole)
     hold = view.orders.pending("acme", phone) if state.active else None
     now = api.clock.now_ms()

@@ -39,7 +39,7 @@ async def standing_of(
     """Return the contact on a list, or account-wide, as of now. Reads only its own data."""
     asked = await question_about(settings, decoder, accounts, account, list_number, number)
     try:
-        found = asked.view.standing(account, list_number, number)
+        found = asked.view.recorded.standing(account, list_number, number)
         state = found or unrecorded(account, list_number, number)
     except CodecError:
         state = unrecorded(account, list_number, number)
@@ -82,7 +82,7 @@ async def question_about(
         known = contact_names(account, WHOLE_ACCOUNT, number)
         await _read_states(settings, copies["contacts"], stores["contacts"], known)
         with suppress(CodecError):
-            person = view.goes_by(account, number)
+            person = view.recorded.goes_by(account, number)
     names = _names(settings, account, list_number, dict.fromkeys((number, person)))
     await _read_states(settings, copies["contacts"], stores["contacts"], names)
     for key in dict.fromkeys(recipient_key(account, each) for each in (number, person)):
