@@ -21,6 +21,9 @@ T = TypeVar("T")
 LAST_MS = 253_402_300_799_999
 """The last millisecond of the year 9999, the latest time that can be formatted."""
 
+_NUMBERS = ("number", "list_number")
+"""Columns of numbers, which may be searched for in any notation."""
+
 
 class ListFilter(BaseModel):
     """The filter shared by all lists. Fields in `columns()` are compared with the columns of that name.
@@ -90,8 +93,8 @@ class ListFilter(BaseModel):
             value = getattr(self, name)
             if value is not None:
                 column = table.c[name]
-                # Rows have the number as received.
-                found.append(column.in_(searched(value)) if name == "number" else column == value)
+                # Rows have numbers as received.
+                found.append(column.in_(searched(value)) if name in _NUMBERS else column == value)
         return [*found, *self.times(table.c[time_column])]
 
     def times(self, column: ColumnElement[int]) -> Iterator[ColumnElement[bool]]:

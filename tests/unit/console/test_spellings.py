@@ -9,7 +9,7 @@ from accounts.suppression import strictest, unrecorded
 from bus.memory import CODEC
 from console.queries.contacts import ContactsFilter, listed_contacts
 from console.queries.filters import searched
-from database.tables import contacts
+from database.tables import contacts, messages, replies
 from schemas.ids import contact_names
 from schemas.pseudonyms import Pseudonyms
 from schemas.records import ContactCommand, ContactState, ListConfig
@@ -17,6 +17,7 @@ from tests.unit.console import rows
 from tests.unit.console.console_parts import LIST, Api
 
 KEY = "a key of pseudonyms"
+WITH_AN_UNESCAPED_PLUS = " 18005551234"  # what `?list_number=+18005551234` says
 CANONICAL, OLD = "+525512345678", "+5215512345678"
 ACTIVE = unrecorded("acme", LIST, CANONICAL)
 REMOVED = replace(ACTIVE, active=False, reason="message")
@@ -97,6 +98,16 @@ def test_a_search_finds_rows_under_every_spelling(text: str) -> None:
     with api.engine.connect() as connection:
         found = listed_contacts(connection, "acme", ContactsFilter(number=text))
     assert {each.number for each in found.rows} == {CANONICAL, OLD}
+
+
+@pytest.mark.parametrize("page", ["deliveries", "replies", "contacts"])
+@pytest.mark.parametrize("text", [LIST, WITH_AN_UNESCAPED_PLUS, "18005551234", "1 (800) 555-1234"])
+async def test_a_list_is_found_however_its_number_is_written(api: Api, page: str, text: str) -> None:
+    api.put(messages, rows.message(1))
+    api.put(replies, rows.reply(1))
+    api.put(contacts, rows.contact(1))
+    found = await api.get(f"/api/{page}", params={"list_number": text})
+    assert [row["list_number"] for row in found.json()["data"]] == [LIST]
 
 
 @pytest.mark.parametrize("text", ["2125550100", "(212) 555-0100", "212-555-0100"])
