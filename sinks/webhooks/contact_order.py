@@ -1,22 +1,29 @@
-"""Tracks an endpoint's deferred deliveries, so that none of the same contact overtakes another.
+"""Tracks an endpoint's deferred deliveries, so that none of the same contact overtakes another, and counts them.
 
 Pure; times are in ms since 1970 UTC. It is local to one process: a restart or rebalance clears it.
 
 Each deferred delivery has a mark, its place in the order: later ones have greater marks, and a delivery keeps its mark
 when deferred again. A returning delivery proceeds unless an earlier one of its contact is still out; a new one proceeds
-only if none is. If more wait than can be remembered individually, the rest are a crowd, counted by the second of their
-marks, across contacts: then a delivery of one of these contacts also waits for those of the others, but none overtakes.
-A contact that has nothing in the crowd does not wait for it. Otherwise, everything new would join the crowd, which
-would never end while events keep coming, and the endpoint would stay behind forever.
+only if none is. A contact with nothing out waits for nobody: otherwise, everything new would be deferred behind a
+backlog, which would never end while events keep coming.
+
+Memory is bounded by remembering 16 bits of a contact, and 16 bytes of a delivery. So while many thousands are out, a
+contact also waits for a few others, as if they were one.
 """
 
 from __future__ import annotations
 
-REMEMBERED = 5_000
-"""Deliveries that a lane remembers individually."""
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator
+from itertools import accumulate
+from zlib import crc32
 
-CROWDED = 100_000
-"""Contacts of a crowd that a lane remembers, at about 100 bytes each. While there are more, the rest wait for it."""
+SLOTS = 1 << 16
+"""Numbers that stand for contacts."""
+
+REMEMBERED = 1_000_000
+"""Deliveries that a lane remembers. Further ones are deferred like them, but may be overtaken."""
 
 GRACE_MS = 30_000
 """How long to wait for a delivery after it was due: another process may have taken it."""
@@ -24,139 +31,148 @@ GRACE_MS = 30_000
 SECOND_MS = 1_000
 
 
-class _Second:
-    """Deliveries with marks in the same second: how many are out, and until when to wait for them.
+class _Slot:
+    """The deliveries of some contacts: their marks, ascending, and until when to wait for each."""
 
-    `again` is the lowest mark of those deferred again; greater ones let it go first. A contact's deliveries of one
-    second return within about a second, so when this one proceeds, those returning soon after are deferred, as the one
-    before them may have been: until `held`.
-    """
-
-    __slots__ = ("again", "again_at", "count", "held", "until")
+    __slots__ = ("marks", "until")
 
     def __init__(self) -> None:
-        self.count = 0
-        self.until = 0
-        self.again: int | None = None
-        self.again_at = 0
-        self.held = 0
+        self.marks = array("q")
+        self.until = array("q")
+
+    def add(self, mark: int, until: int) -> None:
+        index = bisect_left(self.marks, mark)
+        self.marks.insert(index, mark)
+        self.until.insert(index, until)
+
+    def find(self, mark: int) -> int | None:
+        """Return the index of a mark, None if it is not remembered."""
+        index = bisect_left(self.marks, mark)
+        return index if index < len(self.marks) and self.marks[index] == mark else None
+
+    def remove(self, index: int) -> None:
+        del self.marks[index], self.until[index]
+
+    def has_earlier(self, mark: int | None, now: int) -> bool:
+        """Whether one is out that comes before `mark`; None comes after all."""
+        end = len(self.marks) if mark is None else bisect_left(self.marks, mark)
+        return any(now <= self.until[index] for index in range(end))
+
+    def expire(self, now: int) -> int:
+        """Forget those that nobody waits for any more; returns how many."""
+        expired = [index for index, until in enumerate(self.until) if until < now]
+        for index in reversed(expired):
+            self.remove(index)
+        return len(expired)
+
+
+class _Queue:
+    """How many deliveries with the same rate are out, by the second of their marks."""
+
+    def __init__(self) -> None:
+        self._counts: dict[int, int] = {}
+        self._until: dict[int, int] = {}
+        self._count = 0
+        self._seconds: list[int] = []
+        self._ahead = [0]
+        self._looked_at = -SECOND_MS
+
+    def add(self, mark: int, until: int, by: int) -> None:
+        second = mark // SECOND_MS
+        self._count += by
+        self._counts[second] = self._counts.get(second, 0) + by
+        self._until[second] = max(until, self._until.get(second, 0))
+
+    def remove(self, mark: int) -> None:
+        second = mark // SECOND_MS
+        if self._counts.get(second):
+            self._count -= 1
+            self._counts[second] -= 1
+
+    def ahead(self, mark: int | None, now: int) -> int:
+        """Return how many there are (None), or how many with marks of earlier seconds, as of a second ago at most."""
+        if not 0 <= now - self._looked_at < SECOND_MS:
+            self._look(now)
+        return self._count if mark is None else self._ahead[bisect_left(self._seconds, mark // SECOND_MS)]
+
+    def _look(self, now: int) -> None:
+        self._looked_at = now
+        self._until = {second: until for second, until in self._until.items() if now <= until}
+        self._counts = {second: count for second, count in self._counts.items() if count and second in self._until}
+        self._seconds = sorted(self._counts)
+        self._ahead = [0, *accumulate(self._counts[second] for second in self._seconds)]
+        self._count = self._ahead[-1]
 
 
 class Behind:
-    """An endpoint's deliveries in delay topics."""
+    """An endpoint's deliveries in delay topics.
+
+    A `limited_list` is the list of a delivery if that list has a rate limit of its own, otherwise None.
+    """
 
     def __init__(self) -> None:
-        self._contacts: dict[str, dict[int, int]] = {}
-        self._remembered = 0
-        self._crowd: dict[int, _Second] = {}
-        self._crowded: dict[int, int] = {}
-        """By hash of a contact: the last second in which it joined the crowd."""
-        self._unknown = 0
-        """The last second in which a contact joined that is not among them."""
+        self._slots: dict[int, _Slot] = {}
+        self._queues: dict[str | None, _Queue] = {}
+        self._count = 0
         self._mark = 0
-        self._swept_at = self._crowd_swept_at = 0
+        self._sweep: Iterator[int] = iter(())
 
     def __bool__(self) -> bool:
-        return bool(self._contacts or self._crowd)
+        return bool(self._slots)
 
     def next_mark(self, now: int) -> int:
         """Return the mark for a delivery that is deferred for the first time."""
         self._mark = max(now, self._mark + 1)
         return self._mark
 
-    def put_off(self, contact: str, mark: int, now: int, due_at: int, *, again: bool = False) -> None:
-        """Note that a contact's delivery waits until `due_at`; `again`: it had returned before."""
-        until = due_at + GRACE_MS
-        second = self._crowd.get(mark // SECOND_MS)
-        if mark in self._contacts.get(contact, ()):
-            self._contacts[contact][mark] = until
-        elif second is None and not self._crowd and self._has_room(now):
-            self._contacts.setdefault(contact, {})[mark] = until
-            self._remembered += 1
-        else:
-            self._add_to_crowd(second, mark, now, until, again)
-            self._remember_crowded(contact, mark // SECOND_MS, now)
+    def put_off(self, contact: str, mark: int, now: int, due_at: int, limited_list: str | None = None) -> None:
+        """Note that a contact's delivery waits until `due_at`, whether or not for the first time."""
+        self._sweep_one(now)
+        number, until = _slot_of(contact), due_at + GRACE_MS
+        slot = self._slots.get(number)
+        queue = self._queues.setdefault(limited_list, _Queue())
+        if slot is not None and (index := slot.find(mark)) is not None:
+            slot.until[index] = until
+            queue.add(mark, until, 0)
+        elif self._count < REMEMBERED:
+            self._slots.setdefault(number, _Slot()).add(mark, until)
+            queue.add(mark, until, 1)
+            self._count += 1
 
     def must_wait(self, contact: str, mark: int | None, now: int) -> bool:
         """Whether a delivery would overtake a waiting one. `mark` is None for one that was never deferred."""
-        return self._waits_for_its_own(contact, mark, now) or self._waits_for_the_crowd(contact, mark, now)
+        self._sweep_one(now)
+        slot = self._slots.get(_slot_of(contact))
+        return slot is not None and slot.has_earlier(mark, now)
 
-    def passed(self, contact: str, mark: int, now: int) -> None:
+    def passed(self, contact: str, mark: int, limited_list: str | None = None) -> None:
         """Note that a deferred delivery no longer waits: it was queued or given up."""
-        waiting = self._contacts.get(contact, {})
-        if waiting.pop(mark, None) is not None:
-            self._remembered -= 1
-            if not waiting:
-                del self._contacts[contact]
-        elif (second := self._crowd.get(mark // SECOND_MS)) is not None:
-            second.count -= 1
-            if second.again == mark:
-                second.again = None
-                second.held = second.again_at + 2 * SECOND_MS
-            if second.count <= 0:
-                self._end(mark // SECOND_MS)
+        number = _slot_of(contact)
+        slot = self._slots.get(number)
+        if slot is None or (index := slot.find(mark)) is None:
+            return
+        slot.remove(index)
+        self._count -= 1
+        if (queue := self._queues.get(limited_list)) is not None:
+            queue.remove(mark)
+        if not slot.marks:
+            del self._slots[number]
 
-    def _waits_for_its_own(self, contact: str, mark: int | None, now: int) -> bool:
-        waiting = self._contacts.get(contact)
-        if waiting is None:
-            return False
-        return any((mark is None or other < mark) and now <= until for other, until in waiting.items())
+    def ahead(self, mark: int | None, now: int, limited_list: str | None = None) -> int:
+        """Return about how many wait that share a delivery's rate and come before it. `mark` is as in `must_wait`."""
+        queue = self._queues.get(limited_list)
+        return 0 if queue is None else queue.ahead(mark, now)
 
-    def _waits_for_the_crowd(self, contact: str, mark: int | None, now: int) -> bool:
-        while self._crowd:
-            first = next(iter(self._crowd))
-            second = self._crowd[first]
-            if now <= second.until:
-                break
-            self._end(first)
-        else:
-            return False
-        if mark is None:
-            return first <= max(self._crowded.get(hash(contact), 0), self._unknown)
-        if first < mark // SECOND_MS:
-            return True
-        if first > mark // SECOND_MS:
-            return False
-        return now < second.held if second.again is None else second.again < mark
+    def _sweep_one(self, now: int) -> None:
+        """Forget what another process took, of one slot after the other: all at once would take too long."""
+        number = next(self._sweep, None)
+        if number is None:
+            self._sweep = iter(list(self._slots))
+        elif (slot := self._slots.get(number)) is not None:
+            self._count -= slot.expire(now)
+            if not slot.marks:
+                del self._slots[number]
 
-    def _add_to_crowd(self, second: _Second | None, mark: int, now: int, until: int, again: bool) -> None:
-        if second is None:
-            second = self._crowd[mark // SECOND_MS] = _Second()
-            second.count = 1
-            if again:  # from before a restart, or remembered individually
-                self._crowd = dict(sorted(self._crowd.items()))
-        elif not again:
-            second.count += 1
-        second.until = max(second.until, until)
-        if again:
-            second.again = mark if second.again is None else min(second.again, mark)
-            second.again_at = now
 
-    def _remember_crowded(self, contact: str, second: int, now: int) -> None:
-        known = self._crowded.get(hash(contact))
-        if known is None and len(self._crowded) >= CROWDED and now - self._crowd_swept_at >= SECOND_MS:
-            self._crowd_swept_at, first = now, next(iter(self._crowd))
-            self._crowded = {key: last for key, last in self._crowded.items() if last >= first}
-        if known is not None or len(self._crowded) < CROWDED:
-            self._crowded[hash(contact)] = max(second, known or 0)
-        else:
-            self._unknown = max(self._unknown, second)
-
-    def _end(self, second: int) -> None:
-        """Forget a second of the crowd."""
-        del self._crowd[second]
-        if not self._crowd:
-            self._crowded.clear()
-            self._unknown = 0
-
-    def _has_room(self, now: int) -> bool:
-        if self._remembered >= REMEMBERED and now - self._swept_at >= SECOND_MS:
-            self._swept_at = now
-            for contact, waiting in list(self._contacts.items()):
-                left = {mark: until for mark, until in waiting.items() if now <= until}
-                self._remembered -= len(waiting) - len(left)
-                if left:
-                    self._contacts[contact] = left
-                else:
-                    del self._contacts[contact]
-        return self._remembered < REMEMBERED
+def _slot_of(contact: str) -> int:
+    return crc32(contact.encode()) % SLOTS

@@ -61,6 +61,20 @@ def wait_seconds(record: Any, delay_ms: int, now_ms: int) -> float:
     return min(due_at(record, delay_ms) - now_ms, delay_ms * (1 + JITTER)) / 1000
 
 
+def due_partition(headers: TaskHeaders, partitions: int) -> int | None:
+    """Return the partition of due webhooks for one that was deferred without an attempt; None: its key decides.
+
+    It is the number of its event's partition, which one process reads along with this one. So that process knows which
+    of a contact's webhooks are still out, and each sends its share of an endpoint's backlog. Retries stay with the
+    process that counts the endpoint's failures.
+    """
+    if headers.mark is None or headers.origin is None:
+        return None
+    _, _, place = headers.origin.partition("/")
+    number = place.partition("/")[0]
+    return int(number) if number.isdecimal() and int(number) < partitions else None
+
+
 class _Held(NamedTuple):
     record: Any
     release_at: float
@@ -181,8 +195,16 @@ class DelayTier:
         return rest
 
     async def _write(self, records: list[Any]) -> float:
+        partitions = await self._producer.partitions(self._due_topic)
         await self._producer.send_all(
-            Addressed(self._due_topic, record.value, record.key or b"", list(record.headers)) for record in records
+            Addressed(
+                self._due_topic,
+                record.value,
+                record.key or b"",
+                list(record.headers),
+                due_partition(TaskHeaders.decode(record.headers), partitions),
+            )
+            for record in records
         )
         self.released += len(records)
         return 0.0

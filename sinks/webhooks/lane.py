@@ -111,6 +111,13 @@ class Lane:
         """Whether a place will be free so soon that waiting costs the other endpoints nothing."""
         return self._patience.pays(self.workers.seconds_each, self.workers.cap)
 
+    def wait(self, delivery: Delivery) -> float:
+        """Return how many seconds a deferred delivery will probably wait for those ahead of it, here and in delay
+        topics."""
+        each = self.workers.seconds_each / self.workers.cap
+        ahead = self.behind.ahead(delivery.mark, self._clock.now_ms(), delivery.list_number)
+        return (self.queued + self.in_flight) * each + ahead * max(each, self._lists.seconds_each(delivery))
+
     def saw(self, number: int) -> None:
         """Measure the lane's share of the events, for one that is the sink's `number`-th."""
         self._patience.saw(number)
@@ -119,7 +126,7 @@ class Lane:
         """Queue a delivery, or return why it cannot be tried soon. `place`: wait_for_place was used for it."""
         reason = self._offered(delivery, place)
         if delivery.mark is not None and delivery.contact is not None and reason not in PUTS_OFF:
-            self.behind.passed(delivery.contact, delivery.mark, self._clock.now_ms())
+            self.behind.passed(delivery.contact, delivery.mark, delivery.list_number)
             delivery.mark = None
         if reason is not None and self._turned_down:
             # Earlier ones of its contact may be among them.

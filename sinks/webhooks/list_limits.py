@@ -34,9 +34,16 @@ class ListLimits:
 
     def refuses(self, delivery: Delivery, now: float) -> bool:
         """Whether a delivery exceeds its list's limit; otherwise it is counted. `now` is in seconds."""
-        name = delivery.list_number
-        limit = None if name is None else self._limits.get(name)
-        if name is None or limit is None:
+        name, rate = delivery.list_number, self._rate(delivery)
+        if name is None or rate is None:
             return False
-        rate = limit * max(self._share(), LEAST_SHARE)
         return self._buckets[name].take(now, rate, rate * SAVED_SECONDS) > 0
+
+    def seconds_each(self, delivery: Delivery) -> float:
+        """Return how many seconds lie between two deliveries of its list; 0 without a limit."""
+        rate = self._rate(delivery)
+        return 0.0 if rate is None else 1 / rate
+
+    def _rate(self, delivery: Delivery) -> float | None:
+        limit = None if delivery.list_number is None else self._limits.get(delivery.list_number)
+        return None if limit is None else limit * max(self._share(), LEAST_SHARE)

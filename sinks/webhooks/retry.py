@@ -78,9 +78,14 @@ def next_step(attempt: int, outcome: Outcome, schedule: Schedule) -> Retry | Dea
     return Retry(next((tier for tier in due if tier.delay_ms >= wanted), due[-1]), attempt + 1, wanted)
 
 
-def crowded_out(attempt: int, schedule: Schedule) -> Retry:
-    """Return the retry for an endpoint with more waiting than it can take soon: the same attempt a little later."""
-    return Retry(schedule[0], attempt)
+def crowded_out(attempt: int, schedule: Schedule, wait_ms: float = 0.0) -> Retry:
+    """Return the retry for an endpoint with more waiting than it can take soon: the same attempt later.
+
+    `wait_ms`: how long those ahead of it probably take. A backlog of hours that returned every minute would cost more
+    than its delivery. It still returns at least every PARK_MS, because an endpoint may become faster.
+    """
+    fitting = [tier for tier in schedule if tier.delay_ms <= min(wait_ms, PARK_MS)]
+    return Retry(fitting[-1] if fitting else schedule[0], attempt)
 
 
 def parked(attempt: int, schedule: Schedule) -> Retry:

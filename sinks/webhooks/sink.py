@@ -351,15 +351,15 @@ class WebhookSink:
 
     def _put_off(self, delivery: Delivery) -> None:
         # Not a retry, so the endpoint's choice of delays does not matter.
-        step, lane = crowded_out(delivery.attempt, self._schedule), self.lanes.get(delivery.endpoint)
+        lane = self.lanes.get(delivery.endpoint)
         if delivery.contact is None or delivery.attempt > 1 or lane is None:
-            self._records.wait(delivery, step)
+            self._records.wait(delivery, crowded_out(delivery.attempt, self._schedule))
             return
-        now, again = self._clock.now_ms(), delivery.mark is not None
+        now, step = self._clock.now_ms(), crowded_out(delivery.attempt, self._schedule, 1000 * lane.wait(delivery))
         if delivery.mark is None:
             delivery.mark = lane.behind.next_mark(now)
         due_at = self._records.wait(delivery, step)
-        lane.behind.put_off(delivery.contact, delivery.mark, now, due_at, again=again)
+        lane.behind.put_off(delivery.contact, delivery.mark, now, due_at, delivery.list_number)
 
     def _park(self, delivery: Delivery) -> None:
         if delivery.parked_at is None:

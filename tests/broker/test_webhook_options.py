@@ -27,6 +27,7 @@ from schemas.records import (
     WebhookTask,
 )
 from sinks.webhooks.attempt_log import answered_since
+from sinks.webhooks.retry import TaskHeaders
 from tests.fork_server import Process
 from tests.patience import PATIENCE
 from tests.sink_house import SECRET, Kafka, Receiver, delivered, endpoint, until, until_ready
@@ -181,6 +182,18 @@ async def test_two_processes_together_keep_the_rate_limit_of_an_endpoint(
     attempts = [kafka.codec.decode_as(WebhookAttempt, record.value) for record in kafka.read("webhooks_attempts")]
     times = sorted((attempt.at - attempt.latency_ms) / 1000 for attempt in attempts)
     assert max(sum(at <= other < at + 2 for other in times) for at in times) <= 2 * 20 * 1.1 + 4
+
+
+async def test_what_waits_for_the_rate_limit_returns_to_the_partitions_of_its_events(
+    kafka: Kafka, receiver: Receiver, start_sinks: StartSinks
+) -> None:
+    await kafka.endpoints(endpoint(receiver, "crm", rate_limit=4.0))
+    start_sinks()
+    await kafka.events([delivered(number) for number in range(100)])
+    await until(lambda: len(receiver.requests) == 100)
+    back = [(record.partition, TaskHeaders.decode(record.headers)) for record in kafka.read("webhooks_due")]
+    assert len({partition for partition, _ in back}) > 1
+    assert all(headers.origin and headers.origin.split("/")[1] == str(partition) for partition, headers in back)
 
 
 async def test_events_come_in_arrays_where_an_endpoint_wants_them_so(

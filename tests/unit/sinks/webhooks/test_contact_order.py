@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from itertools import cycle
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.topics import DEFAULT_SCHEDULE
 from sinks.webhooks import contact_order as rules
 from sinks.webhooks.contact_order import GRACE_MS, Behind
+from sinks.webhooks.retry import crowded_out, placed, schedule_of
 
 NOW, MINUTE = 1_000_000, 60_000
 
@@ -36,7 +39,7 @@ def test_nobody_waits_for_one_that_has_come_back() -> None:
     mark = behind.next_mark(NOW)
     behind.put_off("+1", mark, NOW, NOW + MINUTE)
     assert not behind.must_wait("+1", mark, NOW + MINUTE)
-    behind.passed("+1", mark, NOW + MINUTE)
+    behind.passed("+1", mark)
     assert not behind.must_wait("+1", None, NOW + MINUTE)
     assert not behind
 
@@ -46,7 +49,7 @@ def test_one_that_comes_back_waits_for_an_earlier_one_that_was_put_off_again_and
     first, second, third = (behind.next_mark(NOW) for _ in range(3))
     for mark in (first, second, third):
         behind.put_off("+1", mark, NOW, NOW + MINUTE)
-    behind.put_off("+1", first, NOW + MINUTE, NOW + 2 * MINUTE, again=True)
+    behind.put_off("+1", first, NOW + MINUTE, NOW + 2 * MINUTE)
     assert behind.must_wait("+1", second, NOW + MINUTE)
     assert not behind.must_wait("+1", first, NOW + 2 * MINUTE)
 
@@ -59,71 +62,68 @@ def test_a_contact_with_an_event_a_minute_is_late_but_never_out_of_order() -> No
         assert behind.must_wait("+1", None, now)
 
 
-def crowd(behind: Behind, contacts: int = 5) -> dict[str, int]:
-    """Put off one delivery each of some contacts, and return their marks."""
-    marks = {f"+{number}": behind.next_mark(NOW + number) for number in range(contacts)}
+@pytest.fixture
+def few_slots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let two numbers stand for all contacts: `+1` and `+3` for one, `+2` and `+4` for the other."""
+    monkeypatch.setattr(rules, "_slot_of", lambda contact: int(contact) % 2)
+
+
+@pytest.mark.usefixtures("few_slots")
+def test_contacts_with_the_same_number_wait_for_each_other_and_others_do_not() -> None:
+    behind = Behind()
+    first, second = behind.next_mark(NOW), behind.next_mark(NOW)
+    behind.put_off("+1", first, NOW, NOW + MINUTE)
+    behind.put_off("+3", second, NOW, NOW + MINUTE)
+    assert behind.must_wait("+3", second, NOW)
+    assert not behind.must_wait("+2", None, NOW)
+    behind.passed("+1", first)
+    assert not behind.must_wait("+3", second, NOW)
+    assert behind.must_wait("+1", None, NOW)
+
+
+def test_beyond_what_is_remembered_deliveries_go_on_and_may_be_overtaken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "REMEMBERED", 2)
+    behind = Behind()
+    marks = {f"+{number}": behind.next_mark(NOW) for number in range(3)}
     for contact, mark in marks.items():
         behind.put_off(contact, mark, NOW, NOW + MINUTE)
-    return marks
-
-
-def test_beyond_what_is_remembered_contacts_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules, "REMEMBERED", 3)
-    behind = Behind()
-    marks = crowd(behind)
-    assert all(behind.must_wait(contact, None, NOW) for contact in marks)
-    behind.passed("+3", marks["+3"], NOW + MINUTE)
-    assert behind.must_wait("+3", None, NOW + MINUTE)
+    assert [contact for contact in marks if behind.must_wait(contact, None, NOW)] == ["+0", "+1"]
     for contact, mark in marks.items():
-        assert not behind.must_wait(contact, mark, NOW + MINUTE)
-        if contact != "+3":
-            behind.passed(contact, mark, NOW + MINUTE)
+        behind.passed(contact, mark)
     assert not behind
 
 
-def test_a_contact_without_any_in_the_crowd_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules, "REMEMBERED", 3)
-    behind = Behind()
-    crowd(behind)
-    assert not behind.must_wait("+99", None, NOW)
-
-
-def test_a_contact_of_the_crowd_does_not_wait_for_those_that_joined_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules, "REMEMBERED", 3)
-    behind = Behind()
-    marks = crowd(behind)
-    later = behind.next_mark(NOW + 5_000)
-    behind.put_off("+99", later, NOW + 5_000, NOW + 5_000 + MINUTE)
-    for contact, mark in marks.items():
-        behind.passed(contact, mark, NOW + MINUTE)
-    assert not behind.must_wait("+4", None, NOW + MINUTE)
-    assert behind.must_wait("+99", None, NOW + MINUTE)
-
-
-def test_everybody_waits_while_the_crowd_has_more_contacts_than_can_be_remembered(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(rules, "REMEMBERED", 3)
-    monkeypatch.setattr(rules, "CROWDED", 1)
-    behind = Behind()
-    marks = crowd(behind)
-    assert behind.must_wait("+99", None, NOW)
-    later = NOW + 5_000
-    behind.put_off("+98", behind.next_mark(later), later, later + MINUTE)
-    for contact, mark in marks.items():
-        behind.passed(contact, mark, NOW + MINUTE)
-    behind.put_off("+97", behind.next_mark(NOW + MINUTE), NOW + MINUTE, NOW + 2 * MINUTE)
-    assert behind.must_wait("+97", None, NOW + MINUTE)
-    assert behind.must_wait("+98", None, NOW + MINUTE)
-
-
-def test_what_another_process_took_does_not_stay_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules, "REMEMBERED", 3)
+def test_those_ahead_are_counted_by_the_second_of_their_marks() -> None:
     behind = Behind()
     for number in range(30):
-        now = NOW + number * (MINUTE + GRACE_MS + 1) // 3
+        now = NOW + number * 100
         behind.put_off(f"+{number}", behind.next_mark(now), now, now + MINUTE)
-    assert not behind.must_wait("+99", None, now)
+    late = NOW + 5_000
+    assert [behind.ahead(mark, late) for mark in (NOW, NOW + 1_000, NOW + 2_900, None)] == [0, 10, 20, 30]
+    behind.passed("+0", NOW)
+    assert behind.ahead(None, late) == 29
+    assert behind.ahead(NOW + 1_000, late) == 10  # a second ago
+    assert behind.ahead(NOW + 1_000, late + 1_000) == 9
+    assert behind.ahead(None, NOW + 2_900 + MINUTE + GRACE_MS) == 10
+    assert behind.ahead(None, NOW + 2_900 + MINUTE + GRACE_MS + 1_000) == 0
+
+
+def test_only_those_that_share_a_rate_are_ahead() -> None:
+    behind = Behind()
+    for number, limited in enumerate(["+18005551234", None, "+18005551234"]):
+        behind.put_off(f"+{number}", behind.next_mark(NOW), NOW, NOW + MINUTE, limited)
+    assert behind.ahead(None, NOW) == 1
+    assert behind.ahead(None, NOW, "+18005551234") == 2
+    assert behind.ahead(None, NOW, "+18005555678") == 0
+
+
+def test_what_another_process_took_does_not_stay_in_memory() -> None:
+    behind = Behind()
+    for number in range(30):
+        behind.put_off(f"+{number}", behind.next_mark(NOW), NOW, NOW + MINUTE)
+    for _ in range(100):
+        behind.must_wait("+99", None, NOW + MINUTE + GRACE_MS + 1)
+    assert not behind
 
 
 @dataclass(order=True)
@@ -137,16 +137,15 @@ class Waiting:
 @given(
     events=st.lists(st.tuples(st.integers(0, 400), st.sampled_from("abcde")), min_size=1, max_size=80),
     room=st.lists(st.integers(0, 3), max_size=200),
-    remembered=st.integers(0, 6),
-    crowded=st.integers(0, 6),
+    delays=st.lists(st.sampled_from([10_000, 27_000, 60_000]), min_size=1, max_size=200),
+    slots=st.integers(1, 6),
 )
 def test_whatever_room_there_is_each_contact_s_deliveries_go_in_order_and_all_go(
-    events: list[tuple[int, str]], room: list[int], remembered: int, crowded: int
+    events: list[tuple[int, str]], room: list[int], delays: list[int], slots: int
 ) -> None:
     behind, topic, sent = Behind(), list[Waiting](), list[tuple[str, int]]()
-    was = rules.REMEMBERED, rules.CROWDED
-    rules.REMEMBERED, rules.CROWDED = remembered, crowded
-    rooms, now, left = iter(room), NOW, 0
+    was, rules.SLOTS = rules.SLOTS, slots
+    rooms, waits, now, left = iter(room), cycle(delays), NOW, 0
 
     def offer(number: int, contact: str, mark: int | None) -> None:
         nonlocal left
@@ -154,12 +153,11 @@ def test_whatever_room_there_is_each_contact_s_deliveries_go_in_order_and_all_go
             left -= 1
             sent.append((contact, number))
             if mark is not None:
-                behind.passed(contact, mark, now)
+                behind.passed(contact, mark)
             return
-        again = mark is not None
         mark = behind.next_mark(now) if mark is None else mark
-        due_at = now + 27_000 + 1_500 * "abcde".index(contact)  # the jitter is the contact's
-        behind.put_off(contact, mark, now, due_at, again=again)
+        due_at = now + next(waits)
+        behind.put_off(contact, mark, now, due_at)
         heappush(topic, Waiting(due_at, number, contact, mark))
 
     try:
@@ -178,7 +176,40 @@ def test_whatever_room_there_is_each_contact_s_deliveries_go_in_order_and_all_go
             rounds += 1
             assert rounds < 40_000, "something waits for ever"
     finally:
-        rules.REMEMBERED, rules.CROWDED = was
+        rules.SLOTS = was
     for name in "abcde":
         assert [n for c, n in sent if c == name] == [n for n, (_, c) in enumerate(events) if c == name]
     assert not behind
+
+
+def test_a_backlog_is_worked_off_as_fast_as_the_endpoint_takes_it() -> None:
+    behind, topic, schedule = Behind(), list[Waiting](), schedule_of(DEFAULT_SCHEDULE)
+    rate, arriving, burst = 10, 50, 200  # a second, a second, seconds
+    now, queued, taken, times_put_off = NOW, 0, 0, 0
+
+    def offer(number: int, contact: str, mark: int | None) -> None:
+        nonlocal queued, taken, times_put_off
+        if queued < 60 * rate and not behind.must_wait(contact, mark, now):
+            queued, taken = queued + 1, taken + 1
+            if mark is not None:
+                behind.passed(contact, mark)
+            return
+        step = crowded_out(1, schedule, 1_000 * (queued + behind.ahead(mark, now)) / rate)
+        mark = behind.next_mark(now) if mark is None else mark
+        due_at = now + placed(step, contact, partitions=12)[1]
+        behind.put_off(contact, mark, now, due_at)
+        heappush(topic, Waiting(due_at, number, contact, mark))
+        times_put_off += 1
+
+    for second in range(2 * arriving * burst // rate):
+        now, queued = now + 1_000, max(0, queued - rate)
+        while topic and topic[0].due_at <= now:
+            due = heappop(topic)
+            offer(due.number, due.contact, due.mark)
+        for number in range(arriving if second < burst else 0):
+            offer(number, f"+{second * arriving + number % 700}", None)
+        if taken == arriving * burst:
+            break
+    assert taken == arriving * burst
+    assert second + queued / rate < 1.1 * arriving * burst / rate
+    assert times_put_off < 5 * taken

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bus.memory import MemoryKafka
 from bus.settings import BusSettings
-from sinks.webhooks.delay_tiers import CLOCK_ERROR_MS, DelayTier, _Held, due_at, wait_seconds
+from sinks.webhooks.delay_tiers import CLOCK_ERROR_MS, DelayTier, _Held, due_at, due_partition, wait_seconds
 from sinks.webhooks.retry import TaskHeaders
 from tests.clock import START
 
@@ -55,6 +55,29 @@ def test_what_the_sink_writes_is_never_due_early(delay: int, written: int) -> No
 def test_a_clock_that_is_behind_makes_nobody_wait_longer_than_the_tier(clock_is_ahead_by: int, seconds: float) -> None:
     waiting = record(b"%d" % (START + DELAY))
     assert wait_seconds(waiting, DELAY, START + clock_is_ahead_by) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("headers", "partition"),
+    [
+        (TaskHeaders(mark=START, origin="sms.events.delivery/5/1234"), 5),
+        (TaskHeaders(mark=START, origin="eu.sms.events.delivery/11/0"), 11),
+        (TaskHeaders(mark=START, origin="sms.events.delivery/12/0"), None),
+        (TaskHeaders(mark=START, origin="sms.events.delivery"), None),
+        (TaskHeaders(mark=START), None),
+        (TaskHeaders(attempt=2, origin="sms.events.delivery/5/1234"), None),
+    ],
+    ids=["deferred", "of a topic with a prefix", "more partitions then", "malformed", "of nowhere", "a retry"],
+)
+def test_only_what_was_deferred_without_an_attempt_returns_where_its_event_was(
+    headers: TaskHeaders, partition: int | None
+) -> None:
+    assert due_partition(headers, 12) == partition
+
+
+@given(st.builds(TaskHeaders, mark=st.integers(0), origin=st.none() | st.text()), st.integers(1, 64))
+def test_no_origin_names_a_partition_that_does_not_exist(headers: TaskHeaders, partitions: int) -> None:
+    assert due_partition(headers, partitions) in (None, *range(partitions))
 
 
 def test_a_tier_says_by_how_much_its_oldest_webhook_is_overdue() -> None:

@@ -69,3 +69,19 @@ async def test_what_is_beyond_a_list_s_limit_waits_without_an_attempt_and_the_ot
     await house.give(put_off[0])
     assert [request.headers["webhook-id"] for request in house.receiver.open] == ["evt_1"]
     running.cancel()
+
+
+async def test_only_its_own_list_s_backlog_makes_a_webhook_return_late() -> None:
+    house = House()
+    house.configure(endpoint(list_rate_limits={LIST: 0.1, OTHER_LIST: 1.0}))
+    running = asyncio.ensure_future(house.sink.run())
+    for number in range(60):
+        await house.give(delivered(f"evt_{number}", to=f"+1555{number:07d}", list_number=LIST))
+    for number in range(20):
+        await house.give(delivered(f"other_{number}", to=f"+1666{number:07d}", list_number=OTHER_LIST))
+    later = [task.event_id for task in house.written("webhooks_retry.5m")]
+    assert "evt_59" in later
+    assert not [event_id for event_id in later if event_id.startswith("other")]
+    assert "other_19" in [task.event_id for task in house.written("webhooks_retry.1m")]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

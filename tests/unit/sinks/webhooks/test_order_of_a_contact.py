@@ -10,10 +10,7 @@ from tests.unit.sinks.sink_parts import OK, delivered, endpoint
 from tests.unit.sinks.webhooks.test_webhook_sink import House
 
 
-async def test_nothing_is_overtaken_when_more_contacts_wait_than_can_be_remembered(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("sinks.webhooks.contact_order.REMEMBERED", 50)
+async def test_nothing_is_overtaken_when_hundreds_of_contacts_wait() -> None:
     house = House()
     house.configure(endpoint(rate_limit=1))
     running = asyncio.ensure_future(house.sink.run())
@@ -38,10 +35,7 @@ async def test_nothing_is_overtaken_when_more_contacts_wait_than_can_be_remember
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_an_endpoint_that_was_behind_gets_new_events_at_once_when_it_can_take_them(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("sinks.webhooks.contact_order.REMEMBERED", 50)
+async def test_an_endpoint_that_was_behind_gets_new_events_at_once_when_it_can_take_them() -> None:
     house = House(window_events=300)
     house.configure(endpoint())
     running = asyncio.ensure_future(house.sink.run())
@@ -76,5 +70,19 @@ async def test_one_that_comes_back_while_an_earlier_one_was_put_off_again_waits_
     await house.give(two, headers=headers[1].encode())
     assert [task.event_id for task in house.written("webhooks_retry.1m")[-2:]] == ["a1", "a2"]
     assert not {"a1", "a2"} & set(house.receiver.ids)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_what_has_minutes_of_work_ahead_of_it_returns_after_minutes() -> None:
+    house = House()
+    house.configure(endpoint(rate_limit=1))
+    running = asyncio.ensure_future(house.sink.run())
+    for number in range(500):
+        await house.give(delivered(f"evt_{number}", to=f"+1555{number:07d}"))
+    soon, later = len(house.written("webhooks_retry.1m")), len(house.written("webhooks_retry.5m"))
+    # Besides the queue of a minute, 300 would be sent in the five minutes after their event.
+    assert soon == pytest.approx(300 - 60, abs=10)
+    assert soon + later == pytest.approx(500 - 60, abs=10)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -123,6 +123,17 @@ def test_a_webhook_that_was_not_tried_keeps_its_attempt() -> None:
 
 
 @pytest.mark.parametrize(
+    ("wait", "delay"), [(0, "1m"), (299_999, "1m"), (300_000, "5m"), (899_999, "5m"), (900_000, "15m"), (1e9, "15m")]
+)
+def test_what_would_wait_for_long_returns_later_but_within_a_quarter_of_an_hour(wait: float, delay: str) -> None:
+    assert waits(crowded_out(1, SCHEDULE, wait)) == (delay, 1)
+
+
+def test_what_would_wait_returns_after_the_first_delay_if_all_are_longer() -> None:
+    assert waits(crowded_out(1, schedule_of(["1h", "2h"]), 1e9)) == ("1h", 1)
+
+
+@pytest.mark.parametrize(
     ("delays", "tier"), [(("1m", "5m", "1h"), "5m"), (("1s", "2s"), "2s"), (("1h", "2h"), "1h"), (("15m",), "15m")]
 )
 def test_a_paused_endpoint_is_looked_at_again_within_a_quarter_of_an_hour_if_there_is_such_a_delay(
