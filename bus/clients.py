@@ -26,6 +26,7 @@ from aiokafka.errors import (
     RequestTimedOutError,
     UnknownTopicOrPartitionError,
 )
+from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 
 from bus.fetching import Consumer, is_held
@@ -57,6 +58,11 @@ LEFT_ALONE = 1.0
 
 PATIENCE = 300.0
 """Seconds for which a client keeps asking about an unknown topic while no broker answers."""
+
+OFFSETS_KEPT_MS = 10 * 365 * 86_400_000
+"""How long brokers keep a committed offset. By default, they forget those of a group that has had no members for seven
+days (`offsets.retention.minutes`): sinks would then send the webhooks of 30 days again, and nobody would learn what
+retention deleted in the meantime."""
 
 HELD = "held"
 """The `ConnectionGroup` of a broker's connection for requests that it may hold for long."""
@@ -144,6 +150,8 @@ class _Client(AIOKafkaClient):  # type: ignore[misc]
 
     async def send(self, node_id: Any, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:
         """Send a request and return the answer. Raises KafkaError."""
+        if isinstance(request, OffsetCommitRequest):
+            request._retention_time = OFFSETS_KEPT_MS
         if isinstance(request, (JoinGroupRequest, SyncGroupRequest)):
             return await self._send_within(JOIN_TIMEOUT, node_id, request, group)
         if not is_held(request):
