@@ -82,8 +82,9 @@ class Sinks(Worker):
             self.health,
         )
         self.sinks = [SinkConsumer(name, make(parts), settings, clock) for name, make in SINKS.items()]
-        parked = ParkedTier(settings, schedule, self.records_producer, clock, self.webhooks.stays_parked)
-        self.delays = DelayTiers(settings, self.records_producer, clock, self.crash, parked=parked)
+        lost = self.losses.tell
+        parked = ParkedTier(settings, schedule, self.records_producer, clock, self.webhooks.stays_parked, lost)
+        self.delays = DelayTiers(settings, self.records_producer, clock, self.crash, lost, parked=parked)
         self.replays = Replays(
             settings,
             self.accounts.view,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiokafka
@@ -23,22 +23,39 @@ Revoked = Callable[[Iterable[Any]], Awaitable[None]]
 """Finishes work on partitions that are moving to another process, which waits for it."""
 
 
-async def go_on_where_committed(consumer: Any, assigned: Iterable[Any], *, new_at_end: bool = False) -> None:
+Lost = Callable[[str, int, int | None, int], None]
+"""Told of what retention deleted: topic, partition, the committed offset or None, the first offset there is."""
+
+
+async def go_on_where_committed(
+    consumer: Any, assigned: Iterable[Any], *, new_at_end: bool = False, lost: Lost | None = None
+) -> None:
     """Position a consumer at its group's committed offsets or, where there are none, at the beginning or end.
 
-    aiokafka arrives at the same positions, but asks the old leader where a partition begins.
+    aiokafka arrives at the same positions, but asks the old leader where a partition begins. Nor does it tell if
+    retention has deleted what was to be read next: `lost` is told.
     """
     try:
         committed = {tp: await consumer.committed(tp) for tp in assigned}
         new = [tp for tp, offset in committed.items() if offset is None]
         places = await (consumer.end_offsets(new) if new_at_end else consumer.beginning_offsets(new))
+        firsts = {} if lost is None else await consumer.beginning_offsets(list(committed))
     except KafkaError as error:
         log.warning("leaving the start positions to aiokafka: %s", type(error).__name__)
         return
     mine = consumer.assignment()
+    gone = {}
     for tp, offset in {**committed, **places}.items():
-        if tp in mine:
-            consumer.seek(tp, offset)
+        if tp not in mine:
+            continue
+        first = firsts.get(tp, 0)
+        if lost is not None and first > (committed[tp] or 0):
+            lost(tp.topic, tp.partition, committed[tp], first)
+            gone[tp] = first
+        consumer.seek(tp, max(offset, first))
+    with suppress(KafkaError):
+        # So that the next assignment does not tell of it again.
+        await commit_what_is_mine(consumer, gone)
 
 
 async def from_now_on(consumer: Any, assigned: Iterable[Any]) -> None:

@@ -21,6 +21,7 @@ from bus.health import Health
 from bus.health_server import HealthServer
 from bus.layout import Identity, LayoutError, check_partitions, check_stored
 from bus.ledger import TopicPartition
+from bus.losses import Losses
 from bus.measures import Labels, Tally
 from bus.producer import Producer
 from bus.settings import BusSettings
@@ -72,6 +73,7 @@ class Worker(faust.App):  # type: ignore[misc]
         self.catalogue: Catalogue = bus.catalogue
         self.codec = Codec(registry_for(bus.schema_registry_url))
         self.records_producer = Producer(bus)
+        self.losses = Losses(bus.group(name), self.records_producer, self.catalogue, self.codec)
         self.tracing = current.tracing()
         self.health = Health(name, bus)
         self.health.checks += [
@@ -90,7 +92,7 @@ class Worker(faust.App):  # type: ignore[misc]
         self.health.gauge("lag_records", lambda: self.stages.lag)
         self.health.export("stage_lag_records", self.stages.lags)
         self.health.export("stage_oldest_seconds", self._oldest)
-        self.health.gauge("skipped_by_retention_records", lambda: self.consumer.skipped_by_retention)
+        self.health.gauge("skipped_by_retention_records", lambda: self.losses.count)
         self._health_server = HealthServer(self.health, host, port)
         self._keyed = {topic.name for topic in self.catalogue.values() if topic.key != "none"}
         self._directory = directory

@@ -202,9 +202,8 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self.ledgers: dict[TopicPartition, Ledger] = {}
         self.ready = False
-        self.skipped_by_retention = 0
         self.skipped_at: float | None = None
-        """When that was last detected (monotonic)."""
+        """When it was last detected that retention deleted unread records (monotonic)."""
         self._confirmed = (-1, 0.0)
 
     def _new_consumer_thread(self) -> _Thread:
@@ -227,7 +226,10 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
             return
         for tp in new:
             offset = self._counted(tp, committed[tp])
-            self.ledgers[tp] = Ledger(tp, self._start(tp, offset, *bounds[tp]), generation)
+            ledger = self.ledgers[tp] = Ledger(tp, self._start(tp, offset, *bounds[tp]), generation)
+            if offset != ledger.durable:
+                # Commit it, although nothing was read: from now on, it is known what retention deletes unread.
+                ledger.committed = -1
             self._inboxes[tp.topic].expect(tp, more=self.ledgers[tp].expected < bounds[tp][1])
         await self._thread.seek_all({tp: self.ledgers[tp].expected for tp in assigned})
         self.ready = True
@@ -248,9 +250,12 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
 
     def _start(self, tp: TopicPartition, committed: int | None, first: int, end: int) -> int:
         if committed is None:
+            if first > 0:
+                # The group has never read here, or Kafka has forgotten where it was.
+                self._report_skipped(tp, None, first)
             return first
         if committed < first:
-            self._report_skipped(tp, first - committed)
+            self._report_skipped(tp, committed, first)
             return first
         if committed > end:
             log.error("%s[%d] ends at %d but %d is committed, so the topic was recreated: reading it from its start",
@@ -258,11 +263,9 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
             return first
         return committed
 
-    def _report_skipped(self, tp: TopicPartition, count: int) -> None:
-        self.skipped_by_retention += count
+    def _report_skipped(self, tp: TopicPartition, expected: int | None, first: int) -> None:
         self.skipped_at = time.monotonic()
-        log.error("%s[%d]: %d records were deleted by retention before they were read; lengthen the topic's "
-                  "retention or add workers", tp.topic, tp.partition, count)  # fmt: skip
+        self.app.losses.tell(*tp, expected, first)
 
     async def _drain_messages(self, fetcher: Any) -> None:
         """The consumer's reading loop. Nothing happens between a poll and the admission of its records."""
@@ -334,7 +337,9 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
         for tp, (first, _) in bounds.items():
             ledger = self.ledgers.get(tp)
             if ledger is not None and first > ledger.expected:
-                self._report_skipped(tp, ledger.jump(first))
+                expected = ledger.expected
+                ledger.jump(first)
+                self._report_skipped(tp, expected, first)
         targets = {tp: self.ledgers[tp].expected for tp in wrong if tp in self.ledgers}
         log.info("seeking back: %s", ", ".join(f"{tp.topic}[{tp.partition}] to {at}" for tp, at in targets.items()))
         await self._thread.seek_all(targets)

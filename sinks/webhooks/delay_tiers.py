@@ -14,12 +14,13 @@ import logging
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 from bus.admin import Admin
 from bus.clock import Clock
 from bus.producer import Addressed, Producer
-from bus.reading.group import commit_what_is_mine, group_consumer
+from bus.reading.group import Lost, commit_what_is_mine, go_on_where_committed, group_consumer
 from bus.settings import BusSettings
 from schemas.topics import Topic
 from sinks.webhooks.retry import JITTER, TaskHeaders
@@ -108,8 +109,9 @@ class DelayTier:
 
     chunk: int | None = None
 
-    def __init__(self, topic: Topic, settings: BusSettings, producer: Producer, clock: Clock) -> None:
+    def __init__(self, topic: Topic, settings: BusSettings, producer: Producer, clock: Clock, lost: Lost) -> None:
         self.released = 0
+        self._lost = lost
         self._topic = topic
         self._delay_ms = topic.delay_ms or 0
         self._due_topic = settings.catalogue["webhooks_due"].name
@@ -141,6 +143,7 @@ class DelayTier:
             self._settings,
             self.group,
             [self._topic.name],
+            placed=partial(go_on_where_committed, lost=self._lost),
             revoked=self.let_go,
             max_partition_fetch_bytes=FETCH_BYTES,
             session_timeout_ms=10_000,
@@ -211,7 +214,8 @@ class DelayTier:
 
 
 class DelayTiers:
-    """All delay tiers of the broker and the `parked` one, a task each. `crash` is called when one fails."""
+    """All delay tiers of the broker and the `parked` one, a task each. `crash` is called when one fails, `lost` when
+    retention has deleted webhooks before they were due."""
 
     def __init__(
         self,
@@ -219,6 +223,7 @@ class DelayTiers:
         producer: Producer,
         clock: Clock,
         crash: Callable[[BaseException], Awaitable[None]],
+        lost: Lost,
         *,
         parked: DelayTier | None = None,
     ) -> None:
@@ -228,12 +233,13 @@ class DelayTiers:
         self._producer = producer
         self._clock = clock
         self._crash = crash
+        self._lost = lost
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Start. Raises RuntimeError if a delay topic of the schedule is missing."""
         topics = await asyncio.to_thread(existing_tiers, self._settings)
-        self.tiers = [DelayTier(topic, self._settings, self._producer, self._clock) for topic in topics]
+        self.tiers = [DelayTier(topic, self._settings, self._producer, self._clock, self._lost) for topic in topics]
         if self._parked is not None:
             self.tiers.append(self._parked)
         self._tasks = [asyncio.create_task(self._run(tier)) for tier in self.tiers]

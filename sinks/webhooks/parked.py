@@ -15,6 +15,7 @@ from typing import Any
 
 from bus.clock import Clock
 from bus.producer import Addressed, Producer
+from bus.reading.group import Lost
 from bus.settings import BusSettings
 from sinks.webhooks.delay_tiers import DelayTier
 from sinks.webhooks.retry import Schedule, TaskHeaders, jittered, parked
@@ -38,9 +39,9 @@ class ParkedTier(DelayTier):
     chunk = CHUNK
 
     def __init__(
-        self, settings: BusSettings, schedule: Schedule, producer: Producer, clock: Clock, stays: Stays
+        self, settings: BusSettings, schedule: Schedule, producer: Producer, clock: Clock, stays: Stays, lost: Lost
     ) -> None:
-        super().__init__(settings.catalogue["webhooks_parked"], settings, producer, clock)
+        super().__init__(settings.catalogue["webhooks_parked"], settings, producer, clock, lost)
         self._delay_ms = parked(1, schedule).tier.delay_ms
         self._stays = stays
         self._rounds: dict[tuple[int, bytes], int] = {}

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable
 from functools import partial
+from unittest.mock import Mock
 
 import pytest
 from standardwebhooks.webhooks import Webhook
@@ -198,7 +199,7 @@ async def test_a_delay_tier_releases_when_the_time_has_passed_whatever_the_wall_
         sent = await kafka.producer.send(waiting, b"value %d" % number, key=b"acme/crm", headers=headers)
         await sent
 
-    tiers = DelayTiers(kafka.settings, kafka.producer, clock, crash)
+    tiers = DelayTiers(kafka.settings, kafka.producer, clock, crash, Mock())
     await tiers.start()
     try:
         assert sorted(tier.group.removeprefix(prefix) for tier in tiers.tiers) == [
@@ -235,6 +236,6 @@ async def test_a_schedule_without_its_topics_is_refused(kafka: Kafka) -> None:
     async def crash(error: BaseException) -> None:
         raise AssertionError from error
 
-    tiers = DelayTiers(settings, kafka.producer, SystemClock(), crash)
+    tiers = DelayTiers(settings, kafka.producer, SystemClock(), crash, Mock())
     with pytest.raises(RuntimeError, match=r"retry\.7m: no such topic.*trackly topics apply"):
         await tiers.start()

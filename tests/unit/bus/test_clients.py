@@ -7,10 +7,11 @@ import inspect
 import socket
 import struct
 import time
+from collections import namedtuple
 from collections.abc import AsyncIterator
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import uvloop
@@ -283,6 +284,30 @@ async def test_a_member_of_a_group_is_told_its_places_and_finds_none_by_itself(
         assert member.topics == ["topic"]
         await member.listener.on_partitions_assigned(["old", "new"])
     assert member.places == {"old": 7, "new": place}
+
+
+async def test_who_asks_is_told_what_was_deleted_before_a_group_has_read_it() -> None:
+    told: list[tuple[object, ...]] = []
+    place = namedtuple("place", "topic partition")
+    behind, new, up_to_date = place("t", 0), place("t", 1), place("t", 2)
+
+    class Behind(Group):
+        commits: ClassVar[dict[object, int]] = {}
+
+        async def committed(self, tp: Any) -> int | None:
+            return {behind: 1, new: None, up_to_date: 7}[tp]
+
+        def assignment(self) -> Any:
+            return {behind, new, up_to_date}
+
+        async def commit(self, offsets: dict[object, int]) -> None:
+            self.commits.update(offsets)
+
+    group: Any = Behind()
+    await go_on_where_committed(group, [behind, new, up_to_date], lost=lambda *lost: told.append(lost))
+    assert sorted(told, key=str) == [("t", 0, 1, 3), ("t", 1, None, 3)]
+    assert group.places == {behind: 3, new: 3, up_to_date: 7}
+    assert group.commits == {behind: 3, new: 3}
 
 
 async def test_a_group_whose_offsets_are_not_told_leaves_it_to_the_client() -> None:

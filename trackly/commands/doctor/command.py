@@ -17,7 +17,7 @@ from ingest.settings import IngestSettings
 from outbound.settings import OutboundSettings
 from schemas.codec import Codec
 from schemas.registry import registry_for
-from trackly.commands.doctor import accounts, kafka, machine, read_model, versions
+from trackly.commands.doctor import accounts, kafka, losses, machine, read_model, versions
 from trackly.commands.doctor.findings import Finding, failed, or_fine
 from trackly.commands.settings import SERVICES
 from trackly.errors import Failed
@@ -81,6 +81,8 @@ def _read(settings: OutboundSettings) -> Iterator[Finding]:
         yield from versions.differing(running.versions)
         pseudonyms = settings.pseudonyms
         yield from versions.different_keys(running.keys, None if pseudonyms is None else pseudonyms.fingerprint)
+        lost = losses.told(asyncio.run(losses.losses(settings)), settings.catalogue)
+        yield from or_fine("losses", lost, "retention has deleted nothing unread in the last 30 days")
         yield from asyncio.run(_examine_accounts(settings))
     except (Failed, Stalled) as error:
         yield failed("accounts", "unreadable", error, "Run `trackly topics apply`.")

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import typer
@@ -20,7 +21,7 @@ from bus.health_server import HealthServer
 from bus.kafka_time import check_clock
 from bus.layout import LayoutError, check_partitions
 from bus.producer import Producer
-from bus.reading.group import group_consumer
+from bus.reading.group import go_on_where_committed, group_consumer
 from bus.watch import Watch
 from schemas.codec import Codec, CodecError
 from schemas.ids import recipient_key
@@ -89,7 +90,9 @@ class Mirror:
         await self._server.start()
         await self._producer.start()
         try:
-            async with group_consumer(self._settings, self._settings.group("mirror"), self._mirrors) as consumer:
+            placed = partial(go_on_where_committed, lost=_log_lost)
+            group = self._settings.group("mirror")
+            async with group_consumer(self._settings, group, self._mirrors, placed=placed) as consumer:
                 self._watch.start()
                 self.health.ready = True
                 while not self._stop.is_set():
@@ -133,6 +136,12 @@ async def _run(settings: MirrorSettings, mirrors: Mapping[str, Topic], pseudonym
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, mirror.stop)
     await mirror.run()
+
+
+def _log_lost(topic: str, partition: int, expected: int | None, first: int) -> None:
+    log.error(
+        "%s[%d]: retention deleted %d records before they were mirrored", topic, partition, first - (expected or 0)
+    )
 
 
 async def _commit(consumer: Any) -> None:

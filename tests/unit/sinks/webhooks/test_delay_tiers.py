@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections import deque
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -83,7 +84,7 @@ def test_no_origin_names_a_partition_that_does_not_exist(headers: TaskHeaders, p
 def test_a_tier_says_by_how_much_its_oldest_webhook_is_overdue() -> None:
     clock: Any = SimpleNamespace(monotonic=lambda: 100.0)
     settings = BusSettings(bootstrap_servers="localhost:1")
-    tier = DelayTier(settings.catalogue.delay_tiers[0], settings, MemoryKafka(), clock)  # type: ignore[arg-type]
+    tier = DelayTier(settings.catalogue.delay_tiers[0], settings, MemoryKafka(), clock, Mock())  # type: ignore[arg-type]
     assert (tier.delay, tier.overdue()) == ("1m", 0.0)
     tier._held = {0: deque([_Held(None, 97.5), _Held(None, 99.0)]), 1: deque([_Held(None, 130.0)])}
     assert tier.overdue() == 2.5

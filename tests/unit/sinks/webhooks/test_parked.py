@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -34,7 +35,7 @@ class Waiting:
             return endpoint in paused
 
         schedule = schedule_of(("1m", "5m", "1h"))
-        self.tier = ParkedTier(settings, schedule, self.kafka, self.clock, stays)  # type: ignore[arg-type]
+        self.tier = ParkedTier(settings, schedule, self.kafka, self.clock, stays, Mock())  # type: ignore[arg-type]
         self.tier._consumer = self.consumer = self.kafka.reader()
         headers = self.held_headers = TaskHeaders(3, 1, START, "o", parked_at=parked_at).encode()
         held = [self.record(number, endpoint, headers) for number, endpoint in enumerate(endpoints)]
