@@ -82,7 +82,7 @@ from console.signin.first import EMAIL, leave_first_link
 from console.signin.middleware import Sessions
 from database.engine import open_engine
 from database.migrating import migrate
-from inbound.server import NO_TELEMETRY, Door, door
+from inbound.server import NO_TELEMETRY, HttpServer, http_server
 from operations.trials import refusal_of
 from registry.app import create_app as registry
 from schemas.codec import Codec
@@ -310,12 +310,12 @@ def create_app(parts: Parts, keys: ApiKeys, health: Health, lifespan: Any = None
     return app
 
 
-def server(settings: ConsoleSettings) -> Door:
+def server(settings: ConsoleSettings) -> HttpServer:
     """Return the HTTP server, not yet started. Raises StoreInUse."""
     console = Console(settings)
     sys.set_int_max_str_digits(MAX_DIGITS)
     app = create_app(console.parts, console.keys.view, console.health, console.lifespan)
-    http = door(app, settings.host, settings.port, settings.door_limits())
+    http = http_server(app, settings.host, settings.port, settings.limits())
     console.on_misfit = http.fail
     return http
 

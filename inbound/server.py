@@ -28,7 +28,7 @@ class CannotListen(Exception):
     """The server cannot listen on its address; the text says why."""
 
 
-class Door(uvicorn.Server):
+class HttpServer(uvicorn.Server):
     """A server that its application can stop; `failure` says why, or why it could not start."""
 
     failure: BaseException | None = None
@@ -53,19 +53,21 @@ class _Lifespan(LifespanOn):
     """Keeps the error for which the application cannot start, so that a person can be told in a sentence: uvicorn would
     log it as text with a traceback, which may contain a database's address and password."""
 
-    def __init__(self, http: Door) -> None:
-        super().__init__(http.config)
-        self._http = http
+    def __init__(self, server: HttpServer) -> None:
+        super().__init__(server.config)
+        self._server = server
 
     async def send(self, message: Any) -> None:
         if message["type"] == "lifespan.startup.failed":
             # Starlette sends this where it handles the error.
-            self._http.failure = sys.exc_info()[1]
+            self._server.failure = sys.exc_info()[1]
             message = {"type": message["type"]}
         await super().send(message)
 
 
-def door(app: ASGIApp, host: str, port: int, limits: Limits, protocol: type[BoundedProtocol] = BoundedProtocol) -> Door:
+def http_server(
+    app: ASGIApp, host: str, port: int, limits: Limits, protocol: type[BoundedProtocol] = BoundedProtocol
+) -> HttpServer:
     """Return the server of an application, not yet started."""
     config = uvicorn.Config(
         app,
@@ -83,4 +85,4 @@ def door(app: ASGIApp, host: str, port: int, limits: Limits, protocol: type[Boun
         timeout_graceful_shutdown=10,
         backlog=4096,
     )
-    return Door(config)
+    return HttpServer(config)

@@ -48,7 +48,7 @@ class InboundSettings(BusSettings):
         " allows the process fewer open files.",
     )
 
-    def door_limits(self) -> Limits:
+    def limits(self) -> Limits:
         """Return the limits, with no more connections than the process can open files. Raises the system limit if
         needed."""
         most = allowed_connections(self.max_connections)

@@ -24,7 +24,7 @@ from bus.health import Health
 from bus.producer import Producer
 from bus.telemetry import current
 from bus.watch import Watch
-from inbound.server import NO_TELEMETRY, Door, door
+from inbound.server import NO_TELEMETRY, HttpServer, http_server
 from ingest.credentials import Credentials, SecretMissing
 from ingest.errors import Refused, not_found, not_stored, refusal
 from ingest.incoming import Incoming
@@ -34,7 +34,7 @@ from ingest.protocol import TolerantProtocol
 from ingest.redaction import storable_path
 from ingest.seen import SeenCallbacks, SeenWriter
 from ingest.settings import IngestSettings
-from ingest.targets import Doors, claims_of
+from ingest.targets import CallbackRoutes, claims_of
 from ingest.writer import CallbackWriter
 from providers import NETWORKS, PROVIDERS
 from providers.base import CallbackRequest, NotAuthentic, Provider
@@ -107,12 +107,12 @@ class Ingest:
         return await self._traced(request, "postbacks", NETWORKS, self.postbacks.take, request.rest)
 
     async def _traced(
-        self, request: Incoming, door: str, known: Container[str], take: _Take, account_in_path: str | None = None
+        self, request: Incoming, route: str, known: Container[str], take: _Take, account_in_path: str | None = None
     ) -> Response:
         if self._tracing is None:
             return await self._counted(request, known, take, account_in_path)
         name = request.name if request.name in known else "unknown"
-        step = self._tracing.callback(request.method, f"/api/{door}/{{provider}}", name, request.traceparent)
+        step = self._tracing.callback(request.method, f"/api/{route}/{{provider}}", name, request.traceparent)
         request.traceparent = step.traceparent
         status = 500
         try:
@@ -195,16 +195,16 @@ class Ingest:
         # The deployment's path secret has been checked by now; `verify` gets any other.
         claims = [None] if provider.behind_path_secret else claims_of(secret)
         bodies = dict.fromkeys((body, request.sent_body or body))  # a signature may cover either form
-        seen = [
-            CallbackRequest(request.method, url, query, headers, form, claim, tuple(other_urls))
-            for claim, form in itertools.product(claims, bodies)
+        forms = [
+            CallbackRequest(request.method, url, query, headers, sent, claim, tuple(other_urls))
+            for claim, sent in itertools.product(claims, bodies)
         ]
         try:
             credentials = await self._credentials(account, provider)
             if len(body) > LONG_BODY:
-                await asyncio.to_thread(_verify, provider, seen, credentials)
+                await asyncio.to_thread(_verify, provider, forms, credentials)
             else:
-                _verify(provider, seen, credentials)
+                _verify(provider, forms, credentials)
         except NotAuthentic as refused:
             is_hidden = secret is not None and not provider.behind_path_secret
             told = not_found(refused.code) if is_hidden else Refused(403, refused.code, str(refused))
@@ -224,7 +224,7 @@ class Ingest:
             body=body,
             answer_within=provider.answer_within,
         )
-        answer = provider.answer(seen[0])
+        answer = provider.answer(forms[0])
         return Response(answer.body, 200, media_type=answer.content_type)
 
 
@@ -245,7 +245,7 @@ def create_app(settings: IngestSettings, ingest: Ingest | None = None) -> FastAP
         openapi_url=None,
         telemetry=NO_TELEMETRY,
     )
-    app.add_middleware(Doors, doors={"webhook-feedbacks": ingest.callback, "postbacks": ingest.postback})
+    app.add_middleware(CallbackRoutes, routes={"webhook-feedbacks": ingest.callback, "postbacks": ingest.postback})
     app.add_route("/livez", ingest.health.livez)
     app.add_route("/readyz", ingest.health.readyz)
     app.add_route("/metrics", ingest.health.metrics)
@@ -263,10 +263,10 @@ def create_app(settings: IngestSettings, ingest: Ingest | None = None) -> FastAP
     return app
 
 
-def server(settings: IngestSettings) -> Door:
+def server(settings: IngestSettings) -> HttpServer:
     """Return the HTTP server, not yet started."""
     ingest = Ingest(settings)
-    http = door(create_app(settings, ingest), settings.host, settings.port, settings.door_limits(), TolerantProtocol)
+    http = http_server(create_app(settings, ingest), settings.host, settings.port, settings.limits(), TolerantProtocol)
     ingest.on_misfit = http.fail
     return http
 
@@ -284,11 +284,11 @@ def _response(refused: Refused, request: Incoming) -> Response:
     return refusal(refused)
 
 
-def _verify(provider: Provider, seen: list[CallbackRequest], credentials: Mapping[str, str]) -> None:
+def _verify(provider: Provider, forms: list[CallbackRequest], credentials: Mapping[str, str]) -> None:
     """Check a callback's proof in each of its forms. Raises NotAuthentic if none of them passes."""
-    for number, request in enumerate(seen, 1):
+    for number, request in enumerate(forms, 1):
         try:
             return provider.verify(request, credentials)
         except NotAuthentic:
-            if number == len(seen):
+            if number == len(forms):
                 raise

@@ -45,13 +45,15 @@ class Quotas:
         if wait > 0:
             raise self._refused("account_bytes_limited", f"account {account}", "TRACKLY_ACCOUNT_BYTES", wait)
 
-    def take_unproven(self, account: str, door: str, caller: str, size: int) -> None:
+    def take_unproven(self, account: str, provider: str, caller: str, size: int) -> None:
         """Count an unverified request and its bytes. Raises Refused.
 
-        With `account` "", the request counts against the `door`, that is the network.
+        With `account` "", the request counts against the `provider`, which is then a network.
         """
-        whose = f"account {account}, which has no credentials at {door}," if account else f"no account at {door}"
-        key = f"{account} {door}"
+        whose = (
+            f"account {account}, which has no credentials at {provider}," if account else f"no account at {provider}"
+        )
+        key = f"{account} {provider}"
         one = f"{key} {_network_of(caller)}"
         rate, size_rate = self._settings.unproven_rate, self._settings.unproven_bytes
         wait = self._rates_of_callers.take(one, rate, rate * BURST_SECONDS)

@@ -23,12 +23,12 @@ _route = re.compile(r"/+api/+(webhook-feedbacks|postbacks)/+([^/]+)(/.*)?", re.D
 Take = Callable[[Incoming], Awaitable[Response]]
 
 
-class Doors:
+class CallbackRoutes:
     """Middleware that routes callbacks and postbacks by the first part of the path. Everything else passes through."""
 
-    def __init__(self, app: ASGIApp, doors: Mapping[str, Take]) -> None:
+    def __init__(self, app: ASGIApp, routes: Mapping[str, Take]) -> None:
         self._app = app
-        self._doors = doors
+        self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request, or pass it on."""
@@ -51,7 +51,7 @@ class Doors:
                 rest=rest[1:] if rest else None,
                 query=repaired(scope["query_string"].decode("latin-1")),
             )
-            response = await self._doors[kind](incoming)
+            response = await self._routes[kind](incoming)
         await response(scope, receive, send)
 
 

@@ -7,14 +7,14 @@ from contextlib import suppress
 from types import FrameType
 
 from bus.ending import CRASH_SECONDS, STOP_SECONDS, be_a_service, end_within
-from inbound.server import CannotListen, Door
+from inbound.server import CannotListen, HttpServer
 from trackly.errors import Failed
 from trackly.output import say
 
 _ADDRESSES = {"registry": "--host and --port"}
 
 
-def run_http(name: str, http: Door) -> None:
+def run_http(name: str, http: HttpServer) -> None:
     """Serve until Ctrl-C or SIGTERM, then end cleanly. Raises Failed if the server cannot start, or else the error that
     ended it.
     """
@@ -40,7 +40,7 @@ def run_http(name: str, http: Door) -> None:
     raise_failure(name, http)
 
 
-def raise_failure(name: str, http: Door) -> None:
+def raise_failure(name: str, http: HttpServer) -> None:
     """Raise the error that kept a server from starting or ended it, or Failed; nothing if it was told to stop."""
     if isinstance(http.failure, CannotListen):
         where = _ADDRESSES.get(name, f"TRACKLY_{name.upper()}_HOST and TRACKLY_{name.upper()}_PORT")

@@ -73,7 +73,7 @@ def console(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     monkeypatch.setenv("TRACKLY_SECRET_KEYS", new_key())
     api = Api(check_max_age=3_600)
     api.contact(active=False, number="+15551230002", reason="message")
-    with served(api.app, http=bounded(api.settings.door_limits()), ws="none", loop="asyncio") as url:
+    with served(api.app, http=bounded(api.settings.limits()), ws="none", loop="asyncio") as url:
         yield {"TRACKLY_URL": url, "TRACKLY_KEY": api.acme}
 
 

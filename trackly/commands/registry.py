@@ -18,10 +18,10 @@ def registry(
 
     Point readers of the topics at it: schema.registry.url=http://HOST:8082. It needs no broker.
     """
-    from inbound.server import door
+    from inbound.server import http_server
     from inbound.settings import InboundSettings
     from registry.app import create_app
 
     settings = InboundSettings()
     tell("registry", settings)
-    run_http("registry", door(create_app(settings.catalogue), host, port, settings.door_limits()))
+    run_http("registry", http_server(create_app(settings.catalogue), host, port, settings.limits()))

@@ -19,6 +19,6 @@ RATIO = 120
 @pytest.mark.timeout(300)
 def test_no_request_takes_the_loop_for_much_longer_than_a_plain_one_of_its_size() -> None:
     api = Api(api_rate=10_000.0, api_burst=10_000)
-    protocol = bounded(api.settings.door_limits())
+    protocol = bounded(api.settings.limits())
     with served(api.app, http=protocol, ws="none", loop="asyncio") as url, watched(url) as loop:
         assert loop.too_expensive(to_console(api.acme), RATIO) == {}

@@ -22,7 +22,7 @@ import ingest.app
 import trackly.commands.registry
 from console.settings import ConsoleSettings
 from inbound.protocol import BoundedProtocol, Limits
-from inbound.server import Door, door
+from inbound.server import HttpServer, http_server
 from ingest.settings import IngestSettings
 from tests.http_servers import running
 from trackly.errors import Failed, sentence
@@ -68,9 +68,9 @@ def test_its_connections_are_bounded(server: uvicorn.Server) -> None:
 # What keeps it from starting
 
 
-def started(app: Any, port: int = 0) -> Door:
+def started(app: Any, port: int = 0) -> HttpServer:
     """Return a server that was run."""
-    http = door(app, "127.0.0.1", port, Limits())
+    http = http_server(app, "127.0.0.1", port, Limits())
     with suppress(SystemExit):
         asyncio.run(http.serve())
     return http

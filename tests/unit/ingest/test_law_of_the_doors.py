@@ -27,6 +27,6 @@ def test_no_request_takes_the_loop_for_much_longer_than_a_plain_one_of_its_size(
     credentials = {"twilio": {"auth_token": "t"}, "infobip": {"secret": "a", "secret_previous": "b"}}
     account = AccountConfig(id="acme", name="Acme", providers=credentials)
     door = Door(tmp_path, account, lime_webhook_secret="lime-secret", eztexting_webhook_secret="ez-secret")
-    protocol = bounded(door.ingest.settings.door_limits(), TolerantProtocol)
+    protocol = bounded(door.ingest.settings.limits(), TolerantProtocol)
     with served(door.app, http=protocol, ws="none", loop="asyncio") as url, watched(url) as loop:
         assert loop.too_expensive(to_ingest(), RATIO) == {}

@@ -27,7 +27,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     ingest = Ingest(settings)
     ingest.accounts.view.put(AccountConfig(id="acme", name="Acme"))
     ingest.accounts.view.put(AccountConfig(id="fenced", name="Fenced", trusted_cidrs=("203.0.113.0/24",)))
-    protocol = bounded(settings.door_limits(), TolerantProtocol)
+    protocol = bounded(settings.limits(), TolerantProtocol)
     with served(create_app(settings, ingest), http=protocol, ws="none") as url:
         yield int(urlsplit(url).port or 0)
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from ingest.incoming import Incoming
 from ingest.protocol import encoded
-from ingest.targets import Doors, claims_of
+from ingest.targets import CallbackRoutes, claims_of
 
 OTHER = "somebody else's"
 
@@ -27,7 +27,7 @@ async def seen_at(url: str) -> Incoming | str:
         seen.append(OTHER)
         await Response()(scope, receive, send)
 
-    transport = httpx.ASGITransport(Doors(app, {"webhook-feedbacks": take, "postbacks": take}))
+    transport = httpx.ASGITransport(CallbackRoutes(app, {"webhook-feedbacks": take, "postbacks": take}))
     async with httpx.AsyncClient(transport=transport) as client:
         answer = await client.get(f"http://x{url}")
     return seen[0] if seen else f"{answer.status_code}"
