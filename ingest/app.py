@@ -112,17 +112,17 @@ class Ingest:
         if self._tracing is None:
             return await self._counted(request, known, take, account_in_path)
         name = request.name if request.name in known else "unknown"
-        step = self._tracing.callback(request.method, f"/api/{route}/{{provider}}", name, request.traceparent)
-        request.traceparent = step.traceparent
+        span = self._tracing.callback(request.method, f"/api/{route}/{{provider}}", name, request.traceparent)
+        request.traceparent = span.traceparent
         status = 500
         try:
             response = await self._counted(request, known, take, account_in_path)
             status = response.status_code
             return response
         finally:
-            step.note(account=request.account)
-            step.answered(status)
-            step.end(None if status < 500 else str(status))
+            span.note(account=request.account)
+            span.answered(status)
+            span.end(None if status < 500 else str(status))
 
     async def _counted(
         self, request: Incoming, known: Container[str], take: _Take, account_in_path: str | None = None

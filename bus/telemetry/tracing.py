@@ -57,8 +57,8 @@ class TakenRecord(Protocol):
 S = TypeVar("S", bound=TakenRecord)
 
 
-class TracedStep:
-    """A step of an event's path, in progress."""
+class TracedSpan:
+    """A span in progress."""
 
     __slots__ = ("_span", "traceparent")
 
@@ -66,7 +66,7 @@ class TracedStep:
         self._span = span
         context = span.get_span_context()
         self.traceparent = SpanReference(context.trace_id, context.span_id, context.trace_flags.sampled).encode()
-        """Traceparent that following steps refer to."""
+        """Traceparent that following spans refer to."""
 
     def note(self, **attributes: str | int | None) -> None:
         """Add attributes named `trackly.…`. None: the value is unknown."""
@@ -80,35 +80,35 @@ class TracedStep:
             self._span.set_attribute("http.response.status_code", status)
 
     def end(self, error: str | None = None, at: int | None = None) -> None:
-        """End the step, with an error code or class name if it failed. `at` is in ns."""
+        """End the span, with an error code or class name if it failed. `at` is in ns."""
         if error is not None:
             self._span.set_attribute("error.type", error)
             self._span.set_status(StatusCode.ERROR)
         self._span.end(at)
 
 
-class Work(Generic[S]):
+class BatchSpans(Generic[S]):
     """The spans of a batch: one for the batch, and one for each recorded record.
 
     `sources` are the batch's records; recorded ones pass their span on to what follows from them.
     """
 
-    def __init__(self, batch: TracedStep, sources: list[S], steps: dict[bytes, TracedStep]) -> None:
+    def __init__(self, batch: TracedSpan, sources: list[S], spans: dict[bytes, TracedSpan]) -> None:
         self.sources = sources
         self._batch = batch
-        self._steps = steps
+        self._spans = spans
 
     def rejected(self, source: TakenRecord, reason: str) -> None:
         """Note that a record, or one of its items, was rejected."""
         if source.trace is not None:
-            self._steps[source.trace].note(rejected=reason)
+            self._spans[source.trace].note(rejected=reason)
 
     def end(self, error: str | None = None) -> None:
         """End with the batch durable, or with what happened instead. Only the first call counts."""
-        steps, self._steps = self._steps, {}
+        spans, self._spans = self._spans, {}
         now = now_ns()
-        for step in (*steps.values(), self._batch) if steps else ():
-            step.end(error, now)
+        for span in (*spans.values(), self._batch) if spans else ():
+            span.end(error, now)
 
 
 class Tracing:
@@ -118,18 +118,18 @@ class Tracing:
         self._start: Callable[..., Span] = traces.get_tracer(SCOPE, version()).start_span
         self._start_root: Callable[..., Span] = batches.get_tracer(SCOPE, version()).start_span
 
-    def callback(self, method: str, route: str, provider: str, traceparent: bytes | None) -> TracedStep:
+    def callback(self, method: str, route: str, provider: str, traceparent: bytes | None) -> TracedSpan:
         """Start the span of a request to ingest. `route` is a template; the header is the incoming one."""
         attributes = {
             "http.request.method": method if method in _METHODS else "_OTHER",
             "http.route": route,
             "trackly.provider": provider,
         }
-        return TracedStep(
+        return TracedSpan(
             self._start("callback", _within(traceparent), SpanKind.SERVER, attributes, record_exception=False)
         )
 
-    def begin(self, stage: str, sources: Sequence[S]) -> Work[S] | None:
+    def begin(self, stage: str, sources: Sequence[S]) -> BatchSpans[S] | None:
         """Start the spans of records that a stage has taken; None if none is recorded."""
         now = now_ns()
         recorded = [source.traceparent for source in sources if is_sampled(source.traceparent)]
@@ -139,7 +139,7 @@ class Tracing:
             f"{stage} batch", None, SpanKind.CONSUMER, _attributes(stage, len(sources)), _links(recorded), now
         )
         link = [Link(batch.get_span_context())]
-        steps: dict[bytes, TracedStep] = {}
+        spans: dict[bytes, TracedSpan] = {}
         traced = []
         for source in sources:
             trace = source.traceparent
@@ -150,15 +150,15 @@ class Tracing:
                     "messaging.destination.partition.id": str(record.partition),
                     "messaging.kafka.offset": record.offset,
                 }
-                step = TracedStep(self._start(stage, _within(trace), SpanKind.CONSUMER, attributes, link, now))
-                steps[step.traceparent] = step
-                source = source._replace(trace=step.traceparent)
+                span = TracedSpan(self._start(stage, _within(trace), SpanKind.CONSUMER, attributes, link, now))
+                spans[span.traceparent] = span
+                source = source._replace(trace=span.traceparent)
             traced.append(source)
-        return Work(TracedStep(batch), traced, steps)
+        return BatchSpans(TracedSpan(batch), traced, spans)
 
     def attempt(
         self, endpoint: str, event: str, attempt: int, traceparent: bytes | None, parts: Sequence[bytes | None] = ()
-    ) -> TracedStep | None:
+    ) -> TracedSpan | None:
         """Start the span of a request to an endpoint; None if its event is not recorded.
 
         A request with several events is a trace of its own, linked to those of `parts`.
@@ -171,10 +171,10 @@ class Tracing:
         }
         if recorded := [each for each in parts if is_sampled(each)]:
             attributes["messaging.batch.message_count"] = len(parts)
-            return TracedStep(self._start_root("attempt", None, SpanKind.CLIENT, attributes, _links(recorded)))
+            return TracedSpan(self._start_root("attempt", None, SpanKind.CLIENT, attributes, _links(recorded)))
         if not is_sampled(traceparent):
             return None
-        return TracedStep(self._start("attempt", _within(traceparent), SpanKind.CLIENT, attributes))
+        return TracedSpan(self._start("attempt", _within(traceparent), SpanKind.CLIENT, attributes))
 
 
 def span_context(traceparent: bytes | None) -> SpanContext | None:

@@ -31,7 +31,7 @@ from schemas.records import Record, RejectedRecord
 from schemas.topics import Catalogue
 
 if TYPE_CHECKING:
-    from bus.telemetry.tracing import Tracing, Work
+    from bus.telemetry.tracing import BatchSpans, Tracing
 
 log = logging.getLogger(__name__)
 
@@ -74,11 +74,11 @@ class Batch:
         worker: BatchWorker,
         tables: Iterable[Table],
         generation: int,
-        work: Work[Admitted] | None = None,
+        spans: BatchSpans[Admitted] | None = None,
     ) -> None:
-        self.sources = sources if work is None else work.sources
+        self.sources = sources if spans is None else spans.sources
         self.generation = generation
-        self.work = work
+        self.spans = spans
         self._stage = stage
         self._producer = worker.records_producer
         self._codec = worker.codec
@@ -219,8 +219,8 @@ class Batch:
             may_opt_out=may_opt_out,
         )
         self.rejected[reason] += 1
-        if self.work is not None and isinstance(source, Admitted):
-            self.work.rejected(source, reason)
+        if self.spans is not None and isinstance(source, Admitted):
+            self.spans.rejected(source, reason)
         context = Context(event_id, now)
         try:
             self.send("rejected", rejected, context, key=record.key)
@@ -250,8 +250,8 @@ class Batch:
             runs[ledger] = first, record.offset
         for ledger, (first, last) in runs.items():
             ledger.settle_run(first, last)
-        if self.work is not None:
-            self.work.end()
+        if self.spans is not None:
+            self.spans.end()
 
 
 def _least_version(generation: int) -> int:

@@ -106,14 +106,14 @@ async def batches(
                 sources = inbox.take_arrived(BATCH_RECORDS)
             else:
                 sources = await inbox.take(BATCH_RECORDS, rest if rest < math.inf else None)
-            work = None if worker.tracing is None else worker.tracing.begin(stage, sources)
+            spans = None if worker.tracing is None else worker.tracing.begin(stage, sources)
             try:
                 if claims.are_due(sources):
                     await line.finish()
                 stale = await claims.make(sources)
                 if sources or stale:
                     generation = sources[0].ledger.generation if sources else claims.generation
-                    batch = Batch(sources, stage, worker, claims.tables, generation, work)
+                    batch = Batch(sources, stage, worker, claims.tables, generation, spans)
                     for row in stale:
                         log.warning("%s: a row of table %s[%d] was overwritten; rewriting it", stage, *row[:2])
                         batch.rewrite(row)
@@ -121,7 +121,7 @@ async def batches(
                     yield batch
                     limit.judge(len(sources), batch.failed)
                     line.add(batch)
-                    work = None
+                    spans = None
                 await line.advance()
                 if tick is not None and claims.generation != NO_GENERATION and time.monotonic() - ticked >= tick_every:
                     await line.finish()
@@ -131,8 +131,8 @@ async def batches(
                     line.add(batch)
                     await line.finish()
             finally:
-                if work is not None:
-                    work.end("not_durable")
+                if spans is not None:
+                    spans.end("not_durable")
                 if not line:
                     inbox.done()
 

@@ -79,8 +79,8 @@ class Line:
     def close(self) -> None:
         """Drop all batches."""
         for batch, _ in self._places:
-            if batch.work is not None:
-                batch.work.end("not_durable")
+            if batch.spans is not None:
+                batch.spans.end("not_durable")
         self._places.clear()
         for table in self._tables:
             table.in_flight.clear()

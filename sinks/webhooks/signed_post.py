@@ -16,7 +16,7 @@ from outbound.redaction import redacted_head, secrets_in, secrets_in_header
 from outbound.signing import Signer, secrets_at
 from schemas.records import EndpointConfig
 from sinks.webhooks.delivery import Delivery
-from sinks.webhooks.steps import begun, ended
+from sinks.webhooks.spans import begun, ended
 
 if TYPE_CHECKING:
     from bus.telemetry.tracing import Tracing
@@ -61,8 +61,8 @@ class SignedPost:
             return Outcome(error_class="secret_missing"), url
         if delivery.content_type != JSON:
             headers["Content-Type"] = delivery.content_type
-        step = None if self._tracing is None else begun(self._tracing, delivery)
-        trace = delivery.traceparent if step is None else step.traceparent
+        span = None if self._tracing is None else begun(self._tracing, delivery)
+        trace = delivery.traceparent if span is None else span.traceparent
         if trace is not None:
             headers["traceparent"] = trace.decode("latin-1")
         signed_with = self._secrets[2:]  # they may change during the request
@@ -70,8 +70,8 @@ class SignedPost:
         try:
             outcome = await self._post(url, {**own, **headers} if own else headers, delivery.body, allow_http)
         finally:
-            if step is not None:
-                ended(step, outcome)
+            if span is not None:
+                ended(span, outcome)
         if outcome.head:
             of_headers = itertools.chain.from_iterable(map(secrets_in_header, own.values()))
             secrets = (*filter(None, signed_with), *of_headers, *secrets_in(url))

@@ -9,10 +9,10 @@ from sinks.webhooks.delivery import Delivery
 from sinks.webhooks.fanout import CALLBACKS, is_callback_lane
 
 if TYPE_CHECKING:
-    from bus.telemetry.tracing import TracedStep, Tracing
+    from bus.telemetry.tracing import TracedSpan, Tracing
 
 
-def begun(tracing: Tracing, delivery: Delivery) -> TracedStep | None:
+def begun(tracing: Tracing, delivery: Delivery) -> TracedSpan | None:
     """Start the span of an attempt. Hosts chosen by senders are not included."""
     endpoint = delivery.endpoint
     if is_callback_lane(endpoint):
@@ -21,10 +21,10 @@ def begun(tracing: Tracing, delivery: Delivery) -> TracedStep | None:
     return tracing.attempt(endpoint, delivery.event, delivery.attempt, delivery.traceparent, parts)
 
 
-def ended(step: TracedStep, outcome: Outcome | None) -> None:
+def ended(span: TracedSpan, outcome: Outcome | None) -> None:
     """End the span; None: the attempt was canceled."""
     if outcome is None:
-        step.end("cancelled")
+        span.end("cancelled")
         return
-    step.answered(outcome.status)
-    step.end(outcome.error_class)
+    span.answered(outcome.status)
+    span.end(outcome.error_class)
