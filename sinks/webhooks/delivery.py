@@ -108,7 +108,9 @@ def from_task(task: WebhookTask, headers: TaskHeaders, admission: Admission) -> 
     )
 
 
-def waiting(delivery: Delivery, step: Retry, now: int, partitions: int) -> tuple[WebhookTask, Headers, int, int]:
+def deferred_record(
+    delivery: Delivery, step: Retry, now: int, partitions: int
+) -> tuple[WebhookTask, Headers, int, int]:
     """Return the delay topic's record with its headers, its partition, and its due time; `now` is in ms."""
     delivery.bind()
     partition, delay = placed(step, delivery.order_key, partitions)

@@ -31,7 +31,7 @@ class LaneGate:
         self._probe: Delivery | None = None
         self.held: list[Delivery] = []
 
-    def offer(self, delivery: Delivery, now: float) -> Literal["goes", "held", "turned down"]:
+    def offer(self, delivery: Delivery, now: float) -> Literal["goes", "held", "deferred"]:
         """Decide about a delivery while the breaker is not closed. `now` is in monotonic seconds."""
         if self.breaker.take_probe(now):
             self._probe = delivery
@@ -39,7 +39,7 @@ class LaneGate:
         if self.breaker.state is State.PROBING and len(self.held) < PROBE_QUEUE:
             self.held.append(delivery)
             return "held"
-        return "turned down"
+        return "deferred"
 
     def ended(self, parts: Sequence[Delivery], failed: bool, now: float) -> Turn:
         """Record the outcome of an attempt with these deliveries."""

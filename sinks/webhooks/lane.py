@@ -1,6 +1,6 @@
 """A lane sends to one endpoint, isolated from all others.
 
-It accepts only deliveries that it can try soon. It rejects the rest at once with a reason, and the sink writes them to
+It accepts only deliveries that it can try soon. It defers the rest at once, with a reason, and the sink writes them to
 a delay topic: that costs a record, but no waiting.
 """
 
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 from math import ceil
-from typing import TYPE_CHECKING
 
 from outbound.outcomes import Outcome
 from schemas.records import EndpointConfig
 from sinks.webhooks.breaker import Breaker
 from sinks.webhooks.contact_order import Behind
 from sinks.webhooks.contact_queue import ContactQueue
+from sinks.webhooks.deferrals import Deferral, Deferrals
 from sinks.webhooks.delivery import Delivery
 from sinks.webhooks.gate import LaneGate, Turn
 from sinks.webhooks.lane_setup import LaneSetup
@@ -22,11 +22,7 @@ from sinks.webhooks.list_limits import ListLimits
 from sinks.webhooks.pace import queue_bound
 from sinks.webhooks.patience import LanePatience
 from sinks.webhooks.signed_post import SignedPost
-from sinks.webhooks.turned_down import Deferral, TurnedDown
 from sinks.webhooks.workers import Workers
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +34,7 @@ PUTS_OFF = ("overflow", "rate_limited", "behind")
 
 
 class Lane:
-    """Takes the deliveries for one endpoint: queues them, holds them for a probe, or rejects them.
+    """Takes the deliveries for one endpoint: queues them, holds them for a probe, or defers them.
 
     Of each contact's deliveries, one is in progress at a time, in the order in which they were offered.
     """
@@ -68,7 +64,7 @@ class Lane:
         self._gate = LaneGate(longest_rest)
         self._signed_post = SignedPost(name, setup.post, clock, setup.tracing)
         self._patience = LanePatience(clock, setup.lag)
-        self._turned_down = TurnedDown(owner.deferred, owner.broken)
+        self._deferrals = Deferrals(owner.deferred, owner.broken)
         self._lists = ListLimits(config, setup.share)
         self.workers = Workers(
             self._queue,
@@ -104,7 +100,7 @@ class Lane:
     @property
     def idle(self) -> bool:
         """Whether the lane has no state that a new one would lack."""
-        return not (self.queued or self.in_flight or self.behind or self._turned_down) and self.breaker.closed
+        return not (self.queued or self.in_flight or self.behind or self._deferrals) and self.breaker.closed
 
     @property
     def worth_waiting(self) -> bool:
@@ -128,9 +124,9 @@ class Lane:
         if delivery.mark is not None and delivery.contact is not None and reason not in PUTS_OFF:
             self.behind.passed(delivery.contact, delivery.mark, delivery.list_number)
             delivery.mark = None
-        if reason is not None and self._turned_down:
+        if reason is not None and self._deferrals:
             # Earlier ones of its contact may be among them.
-            self._turned_down.add((delivery,), reason)
+            self._deferrals.add((delivery,), reason)
             return None
         return reason
 
@@ -154,7 +150,7 @@ class Lane:
         match self._gate.offer(delivery, self._clock.monotonic()):
             case "goes":
                 self._take(delivery)
-            case "turned down":
+            case "deferred":
                 return "breaker_open"
         return None
 
@@ -193,7 +189,7 @@ class Lane:
         self.workers.configure(config)
         self._lists.configure(config)
         if not config.enabled:
-            self._turned_down.add(self._waiting(), "disabled")
+            self._deferrals.add(self._waiting(), "disabled")
         self.workers.wake()
 
     def let_go(self) -> None:
@@ -204,7 +200,7 @@ class Lane:
     def stop(self) -> None:
         """Cancel everything in progress."""
         self.workers.stop()
-        self._turned_down.stop()
+        self._deferrals.stop()
 
     async def _attempt(self, delivery: Delivery) -> tuple[Outcome, str, float]:
         """Make an attempt; returns its outcome and the seconds that the endpoint took. An attempt that failed while
@@ -227,7 +223,7 @@ class Lane:
         if turn is Turn.SHUT:
             log.warning("endpoint %s is failing (%s): its webhooks are deferred", self.name, outcome.label)
         if turn in (Turn.SHUT, Turn.STAYS_SHUT):
-            self._turned_down.add(self._waiting(), "breaker_open")
+            self._deferrals.add(self._waiting(), "breaker_open")
         elif turn is Turn.OPENED:
             log.info("endpoint %s answers again", self.name)
             for held in self._gate.emptied():
@@ -235,12 +231,12 @@ class Lane:
         if outcome.closes and delivery.url is None and not self.paused:
             log.error("endpoint %s wants no more webhooks (%s): paused until it is resumed", self.name, outcome.status)
             self.paused = True
-            self._turned_down.add(self._waiting(), "paused")
+            self._deferrals.add(self._waiting(), "paused")
         self._patience.freed(len(parts))
 
     def _emptied(self) -> list[Delivery]:
         """Remove and return everything that is not in progress."""
-        return [*self._turned_down.emptied(), *self._waiting()]
+        return [*self._deferrals.emptied(), *self._waiting()]
 
     def _waiting(self) -> list[Delivery]:
         """Remove and return everything queued or held."""

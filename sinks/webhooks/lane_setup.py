@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from bus.clock import Clock
 from outbound.outcomes import Outcome
+from sinks.webhooks.deferrals import Deferral
 from sinks.webhooks.delivery import Delivery
 from sinks.webhooks.pace import SOON
 from sinks.webhooks.signed_post import Post
-from sinks.webhooks.turned_down import Deferral
 
 if TYPE_CHECKING:
     from bus.telemetry.tracing import Tracing

@@ -15,7 +15,7 @@ SOON = 60.0
 deferred."""
 
 LEAST_SOON = 10.0
-"""Minimum for that number. Deliveries deferred together return together: a queue sized for a shorter delay would reject
+"""Minimum for that number. Deliveries deferred together return together: a queue sized for a shorter delay would defer
 most of them again and again, at a greater cost than the requests."""
 
 LEAST_QUEUE = 16

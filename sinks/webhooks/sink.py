@@ -1,6 +1,6 @@
 """The webhook sink: takes events and due webhooks, sends signed POSTs.
 
-Each record becomes a delivery for every interested endpoint, and is offered to the endpoints' lanes. Rejected and
+Each record becomes a delivery for every interested endpoint, and is offered to the endpoints' lanes. Deferred and
 failed deliveries go to a delay topic or to the dead letters. There are no batches: a slow answer holds back only its
 own offset.
 """
@@ -24,6 +24,7 @@ from schemas.records import EndpointConfig, WebhookTask
 from schemas.topics import Catalogue
 from sinks.settings import SinksSettings
 from sinks.webhooks.attempt_log import AttemptLog, attempt_of
+from sinks.webhooks.deferrals import Deferral
 from sinks.webhooks.delivery import STAGE, Delivery, from_task
 from sinks.webhooks.fanout import DELIVERY_BYTES, fan_out, is_callback_lane, may_use_http, settings_of
 from sinks.webhooks.lane import Lane
@@ -36,7 +37,6 @@ from sinks.webhooks.pausing import Pauses
 from sinks.webhooks.retry import Dead, Retry, Schedule, TaskHeaders, chosen, crowded_out, next_step, parked
 from sinks.webhooks.signed_post import Post
 from sinks.webhooks.task_writer import SinkRecords
-from sinks.webhooks.turned_down import Deferral
 from sinks.webhooks.window import Admission, Window
 
 if TYPE_CHECKING:
@@ -341,7 +341,7 @@ class WebhookSink:
             self._records.bury(delivery, outcome)
             return None
         self.counts.retried[step.tier.name] += 1
-        return self._records.wait(delivery, step)
+        return self._records.defer(delivery, step)
 
     def _next_step(self, delivery: Delivery, outcome: Outcome) -> Retry | Dead:
         if outcome.closes and not outcome.aborted:
@@ -353,12 +353,12 @@ class WebhookSink:
         # Not a retry, so the endpoint's choice of delays does not matter.
         lane = self.lanes.get(delivery.endpoint)
         if delivery.contact is None or delivery.attempt > 1 or lane is None:
-            self._records.wait(delivery, crowded_out(delivery.attempt, self._schedule))
+            self._records.defer(delivery, crowded_out(delivery.attempt, self._schedule))
             return
         now, step = self._clock.now_ms(), crowded_out(delivery.attempt, self._schedule, 1000 * lane.wait(delivery))
         if delivery.mark is None:
             delivery.mark = lane.behind.next_mark(now)
-        due_at = self._records.wait(delivery, step)
+        due_at = self._records.defer(delivery, step)
         lane.behind.put_off(delivery.contact, delivery.mark, now, due_at, delivery.list_number)
 
     def _park(self, delivery: Delivery) -> None:

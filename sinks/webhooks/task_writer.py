@@ -12,7 +12,7 @@ from schemas.cloudevents import Headers
 from schemas.codec import Codec
 from schemas.records import Record, RejectedRecord
 from schemas.topics import Catalogue
-from sinks.webhooks.delivery import Delivery, dead_record, rejected_record, waiting
+from sinks.webhooks.delivery import Delivery, dead_record, deferred_record, rejected_record
 from sinks.webhooks.outbox import Outbox, Outgoing, RecordProducer
 from sinks.webhooks.retry import Retry, Schedule, parked
 from sinks.webhooks.window import Admission
@@ -56,17 +56,17 @@ class SinkRecords:
         """Stop writing; unwritten records do not settle."""
         self._outbox.stop()
 
-    def wait(self, delivery: Delivery, step: Retry) -> int:
+    def defer(self, delivery: Delivery, step: Retry) -> int:
         """Write a delivery to a delay topic. Returns when it is due, in ms."""
         partitions = self._partitions[step.tier.name]
-        record, headers, partition, due_at = waiting(delivery, step, self._now_ms(), partitions)
+        record, headers, partition, due_at = deferred_record(delivery, step, self._now_ms(), partitions)
         self._write(f"webhooks_retry.{step.tier.name}", record, headers, delivery, partition)
         return due_at
 
     def park(self, delivery: Delivery) -> None:
         """Write a delivery to the topic for paused endpoints."""
         step = parked(delivery.attempt, self._schedule)
-        record, headers, partition, _ = waiting(delivery, step, self._now_ms(), self._partitions["parked"])
+        record, headers, partition, _ = deferred_record(delivery, step, self._now_ms(), self._partitions["parked"])
         self._write("webhooks_parked", record, headers, delivery, partition)
 
     def bury(self, delivery: Delivery, outcome: Outcome) -> None:

@@ -17,7 +17,7 @@ from schemas.records import (
     Receipt,
     Record,
 )
-from sinks.webhooks.delivery import dead_record, waiting
+from sinks.webhooks.delivery import dead_record, deferred_record
 from sinks.webhooks.fanout import fan_out
 from sinks.webhooks.retry import Retry, Tier
 from sinks.webhooks.window import Admission
@@ -89,7 +89,7 @@ def webhooks(event: Record) -> None:
     """Assert that every webhook that an event leads to fits, in every possible form."""
     deliveries = fan_out(event, ACCOUNTS, lambda size, count: Admission(ledger(), 0, size, count))
     for delivery in deliveries:
-        task, headers, _, _ = waiting(delivery, Retry(Tier("1m", 60_000), 2), RECEIVED_AT, 4)
+        task, headers, _, _ = deferred_record(delivery, Retry(Tier("1m", 60_000), 2), RECEIVED_AT, 4)
         buried, _ = dead_record(delivery, Outcome(status=500), RECEIVED_AT)
         fits(task, "webhooks_due", "webhooks_retry.1m")
         fits(buried, "webhooks_dead")

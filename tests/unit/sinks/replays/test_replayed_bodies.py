@@ -10,7 +10,7 @@ from schemas.codec import Codec
 from schemas.folder_registry import FolderRegistry
 from schemas.records import EndpointConfig, Record, WebhookTask
 from sinks.replays.selection import Selection
-from sinks.webhooks.delivery import Delivery, dead_record, from_task, waiting
+from sinks.webhooks.delivery import Delivery, dead_record, deferred_record, from_task
 from sinks.webhooks.fanout import fan_out
 from sinks.webhooks.retry import Retry, TaskHeaders, Tier
 from sinks.webhooks.window import Admission
@@ -39,7 +39,7 @@ def retried(config: EndpointConfig) -> Delivery:
     accounts = Accounts()
     accounts.put(config)
     [delivery] = fan_out(delivered("evt_1"), accounts, admission)
-    task, headers, _, _ = waiting(delivery, Retry(Tier("1m", 60_000), 2), START, 1)
+    task, headers, _, _ = deferred_record(delivery, Retry(Tier("1m", 60_000), 2), START, 1)
     return from_task(stored(task), TaskHeaders.decode(headers), admission())
 
 

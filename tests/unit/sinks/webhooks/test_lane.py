@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from outbound.outcomes import Outcome, answered
 from outbound.signing import Signer
 from sinks.webhooks.breaker import FAILURES, State
+from sinks.webhooks.deferrals import SLICE, Deferral
 from sinks.webhooks.delivery import Delivery
 from sinks.webhooks.gate import PROBE_QUEUE
 from sinks.webhooks.lane import Lane
@@ -17,7 +18,6 @@ from sinks.webhooks.lane_setup import LaneSetup
 from sinks.webhooks.pace import LEAST_QUEUE, keeps_pace, queue_bound
 from sinks.webhooks.patience import IMPATIENCE, PATIENCE
 from sinks.webhooks.signed_post import Post
-from sinks.webhooks.turned_down import SLICE, Deferral
 from sinks.webhooks.window import Admission, Window
 from sinks.webhooks.workers import FIRST_LATENCY
 from tests.clock import START, MovedClock, settled
@@ -35,7 +35,7 @@ class Owner:
         self.receiver = Receiver()
         self.done: list[tuple[str, str]] = []
         self.took: list[float] = []
-        self.turned_down: list[tuple[str, Deferral]] = []
+        self.put_off: list[tuple[str, Deferral]] = []
         self.let_go: list[str] = []
         self.errors: list[BaseException] = []
         self.lane = Lane(
@@ -56,7 +56,7 @@ class Owner:
         self.took.append(seconds)
 
     def deferred(self, delivery: Delivery, reason: Deferral) -> None:
-        self.turned_down.append((delivery.event_id, reason))
+        self.put_off.append((delivery.event_id, reason))
 
     def abandoned(self, delivery: Delivery) -> None:
         self.let_go.append(delivery.event_id)
@@ -91,7 +91,7 @@ class Owner:
             request.answer.set_result(TIMEOUT)
         await settled()
         self.receiver.open[0].answer.set_result(TIMEOUT)
-        while not self.turned_down:
+        while not self.put_off:
             await asyncio.sleep(0)
         return waiting[FAILURES - 1 :]
 
@@ -217,7 +217,7 @@ def test_order_of_each_contact_holds_whatever_the_order_of_answers(
     asyncio.run(scenario())
 
 
-async def test_what_cannot_be_tried_soon_is_turned_down() -> None:
+async def test_what_cannot_be_tried_soon_is_deferred() -> None:
     owner = Owner(cap=1)
     owner.lane.workers.latency = 5.0
     answers = await owner.offer(*[f"{chr(97 + n)}1" for n in range(LEAST_QUEUE + 2)])
@@ -236,10 +236,10 @@ async def test_failures_in_a_row_open_the_breaker_and_empty_the_queue() -> None:
     owner = Owner(cap=FAILURES)
     await owner.offer(*[f"{chr(97 + n)}1" for n in range(FAILURES)], "a2", "y1", "y2")
     await owner.receiver.answer(TIMEOUT, FAILURES - 1)
-    assert owner.turned_down == []
+    assert owner.put_off == []
     # The failure of a1 let a2 go, that of b1 let y1 go; both are under way.
     await owner.receiver.answer(TIMEOUT)
-    assert owner.turned_down == [("y2", "breaker_open")]
+    assert owner.put_off == [("y2", "breaker_open")]
     assert await owner.offer("z1") == ["breaker_open"]
     await owner.receiver.answer_all(OK)
     assert owner.lane.breaker.state is State.OPEN
@@ -271,7 +271,7 @@ async def test_a_probe_that_fails_turns_the_others_down() -> None:
     await owner.clock.move(5.0)
     await owner.offer("a1", "b1", "c1")
     await owner.receiver.answer(TIMEOUT)
-    assert owner.turned_down == [("b1", "breaker_open"), ("c1", "breaker_open")]
+    assert owner.put_off == [("b1", "breaker_open"), ("c1", "breaker_open")]
     assert owner.lane.queued == 0
     await owner.clock.move(9.0)
     assert await owner.offer("d1") == ["breaker_open"]
@@ -292,7 +292,7 @@ async def test_gone_pauses_until_the_endpoint_is_resumed(caplog: pytest.LogCaptu
     await owner.offer("a1", "b1")
     await owner.receiver.answer(answered(410))
     assert owner.done == [("a1", "4xx")]
-    assert owner.turned_down == [("b1", "paused")]
+    assert owner.put_off == [("b1", "paused")]
     assert await owner.offer("c1") == ["paused"]
     assert "acme/crm wants no more webhooks (410)" in caplog.text
     owner.lane.configure(endpoint())
@@ -304,7 +304,7 @@ async def test_a_queue_follows_the_settings(config: Any, reason: Deferral) -> No
     owner = Owner(cap=1)
     await owner.offer("a1", "a2", "b1")
     owner.lane.configure(config)
-    assert owner.turned_down == [("a2", reason), ("b1", reason)] or owner.turned_down == [
+    assert owner.put_off == [("a2", reason), ("b1", reason)] or owner.put_off == [
         ("b1", reason),
         ("a2", reason),
     ]
@@ -517,20 +517,20 @@ async def test_a_stall_is_no_reason_to_be_impatient_with_a_lane_that_is_waited_f
     assert owner.lane.worth_waiting
 
 
-async def test_a_long_queue_is_turned_down_in_slices_and_in_its_order() -> None:
+async def test_a_long_queue_is_deferred_in_slices_and_in_its_order() -> None:
     owner = Owner()
     waiting = await owner.open_breaker_with_queue(3 * SLICE)
-    assert len(owner.turned_down) == SLICE
+    assert len(owner.put_off) == SLICE
     assert not owner.lane.idle
     last = Delivery("last", "last", "delivery", b"{}", waiting[-1], Admission(ledger(), 0, 0, 1))
     assert owner.lane.offer(last) is None
     await settled()
-    assert owner.turned_down == [(each, "breaker_open") for each in [*waiting, "last"]]
+    assert owner.put_off == [(each, "breaker_open") for each in [*waiting, "last"]]
 
 
-async def test_what_is_still_to_be_turned_down_is_let_go_of_with_the_rest() -> None:
+async def test_what_is_still_to_be_deferred_is_let_go_of_with_the_rest() -> None:
     owner = Owner()
     await owner.open_breaker_with_queue(3 * SLICE)
     owner.lane.let_go()
     await settled()
-    assert (len(owner.turned_down), len(owner.let_go)) == (SLICE, 2 * SLICE - FAILURES + 1)
+    assert (len(owner.put_off), len(owner.let_go)) == (SLICE, 2 * SLICE - FAILURES + 1)

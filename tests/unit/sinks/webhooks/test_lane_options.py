@@ -10,11 +10,11 @@ import pytest
 from outbound.formats import CLOUDEVENT
 from outbound.outcomes import Outcome, answered
 from outbound.signing import Signer
+from sinks.webhooks.deferrals import Deferral
 from sinks.webhooks.delivery import Delivery
 from sinks.webhooks.lane import Lane
 from sinks.webhooks.lane_setup import LaneSetup
 from sinks.webhooks.pace import LEAST_QUEUE
-from sinks.webhooks.turned_down import Deferral
 from sinks.webhooks.window import Admission
 from tests.clock import MovedClock, settled
 from tests.unit.sinks.sink_parts import OK, SECRET, Receiver, endpoint, ledger
@@ -27,7 +27,7 @@ class Owner:
         self.clock = MovedClock()
         self.receiver = Receiver()
         self.attempts: list[tuple[str, Outcome, str]] = []
-        self.turned_down: list[tuple[str, Deferral]] = []
+        self.put_off: list[tuple[str, Deferral]] = []
         self.lane = Lane(
             "acme/crm",
             endpoint(**config),
@@ -40,7 +40,7 @@ class Owner:
         self.attempts.append((delivery.event_id, outcome, url))
 
     def deferred(self, delivery: Delivery, reason: Deferral) -> None:
-        self.turned_down.append((delivery.event_id, reason))
+        self.put_off.append((delivery.event_id, reason))
 
     def abandoned(self, delivery: Delivery) -> None: ...
 
@@ -96,7 +96,7 @@ async def test_a_limit_does_not_wait_for_answers() -> None:
     assert len(owner.receiver.open) == 4
 
 
-async def test_what_a_limit_lets_go_too_late_is_turned_down() -> None:
+async def test_what_a_limit_lets_go_too_late_is_deferred() -> None:
     owner = Owner(rate_limit=0.1)
     answers = await owner.offer(*[f"{chr(97 + n)}1" for n in range(LEAST_QUEUE + 2)])
     assert answers == [None] * LEAST_QUEUE + ["rate_limited"] * 2
@@ -188,7 +188,7 @@ async def test_a_callback_goes_to_its_own_url_and_410_stops_no_other() -> None:
         "https://sender.example.com/2",
     ]
     assert owner.attempts[0][2] == "https://sender.example.com/1"
-    assert owner.turned_down == []
+    assert owner.put_off == []
 
 
 @pytest.mark.parametrize("allowed", [True, False])

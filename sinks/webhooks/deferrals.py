@@ -1,4 +1,4 @@
-"""Rejects deliveries that a lane held and will not try soon, in slices, so that a long queue blocks nothing else."""
+"""Defers what a lane held and will not try soon, in slices, so that a long queue blocks nothing else."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Literal
 from sinks.webhooks.delivery import Delivery
 
 SLICE = 64
-"""Deliveries rejected per turn of the event loop."""
+"""Deliveries deferred per turn of the event loop."""
 
 Deferral = Literal["breaker_open", "overflow", "rate_limited", "behind", "paused", "disabled", "deleted"]
 """Why a delivery is not tried soon."""
 
 
-class TurnedDown:
-    """Deliveries yet to be rejected, in order. `each` rejects one; `broken` gets what `each` raises."""
+class Deferrals:
+    """Deliveries yet to be deferred, in order. `each` defers one; `broken` gets what `each` raises."""
 
     def __init__(self, each: Callable[[Delivery, Deferral], None], broken: Callable[[BaseException], None]) -> None:
         self._each = each
@@ -29,7 +29,7 @@ class TurnedDown:
         return bool(self._waiting)
 
     def add(self, deliveries: Iterable[Delivery], reason: Deferral) -> None:
-        """Reject deliveries: the first slice at once, unless others wait, the rest between other tasks."""
+        """Defer deliveries: the first slice at once, unless others wait, the rest between other tasks."""
         are_first = not self._waiting
         self._waiting.extend((delivery, reason) for delivery in deliveries)
         if are_first:
@@ -38,13 +38,13 @@ class TurnedDown:
                 self._task = asyncio.get_running_loop().create_task(self._run())
 
     def emptied(self) -> list[Delivery]:
-        """Remove and return the waiting ones, which are then no longer rejected."""
+        """Remove and return the waiting ones, which are then no longer deferred."""
         found = [delivery for delivery, _ in self._waiting]
         self._waiting.clear()
         return found
 
     def stop(self) -> None:
-        """Stop rejecting."""
+        """Stop deferring."""
         if self._task is not None:
             self._task.cancel()
 
