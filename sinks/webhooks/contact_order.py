@@ -1,11 +1,12 @@
-"""Tracks an endpoint's deferred deliveries, so that none of the same contact overtakes another, and counts them.
+"""Tracks an endpoint's deferred deliveries, so that none of the same contact overtakes another, and counts those ahead.
 
 Pure; times are in ms since 1970 UTC. It is local to one process: a restart or rebalance clears it.
 
 Each deferred delivery has a mark, its place in the order: later ones have greater marks, and a delivery keeps its mark
 when deferred again. A returning delivery proceeds unless an earlier one of its contact is still out; a new one proceeds
 only if none is. A contact with nothing out waits for nobody: otherwise, everything new would be deferred behind a
-backlog, which would never end while events keep coming.
+backlog, which would never end while events keep coming. Retries, and deliveries without a contact, keep no order; they
+have marks only to be counted.
 
 Memory is bounded by remembering 16 bits of a contact, and 16 bytes of a delivery. So while many thousands are out, a
 contact also waits for a few others, as if they were one.
@@ -20,7 +21,7 @@ from itertools import accumulate
 from zlib import crc32
 
 SLOTS = 1 << 16
-"""Numbers that stand for contacts."""
+"""Numbers that stand for contacts, and as many for what keeps no order."""
 
 REMEMBERED = 1_000_000
 """Deliveries that a lane remembers. Further ones are deferred like them, but may be overtaken."""
@@ -31,8 +32,16 @@ GRACE_MS = 30_000
 SECOND_MS = 1_000
 
 
+def slot_of(contact: str | None, event_id: str) -> int:
+    """Return the number that stands for a contact, or, without one, a negative number for the event: it waits for
+    nobody, and nobody for it."""
+    if contact is None:
+        return -1 - crc32(event_id.encode()) % SLOTS
+    return crc32(contact.encode()) % SLOTS
+
+
 class _Slot:
-    """The deliveries of some contacts: their marks, ascending, and until when to wait for each."""
+    """Deliveries with the same number: their marks, ascending, and until when to wait for each."""
 
     __slots__ = ("marks", "until")
 
@@ -125,11 +134,10 @@ class Behind:
         self._mark = max(now, self._mark + 1)
         return self._mark
 
-    def put_off(self, contact: str, mark: int, now: int, due_at: int, limited_list: str | None = None) -> None:
-        """Note that a contact's delivery waits until `due_at`, whether or not for the first time."""
+    def put_off(self, number: int, mark: int, now: int, due_at: int, limited_list: str | None = None) -> None:
+        """Note that a delivery waits until `due_at`, whether or not for the first time. `number` is its `slot_of`."""
         self._sweep_one(now)
-        number, until = _slot_of(contact), due_at + GRACE_MS
-        slot = self._slots.get(number)
+        slot, until = self._slots.get(number), due_at + GRACE_MS
         queue = self._queues.setdefault(limited_list, _Queue())
         if slot is not None and (index := slot.find(mark)) is not None:
             slot.until[index] = until
@@ -139,15 +147,14 @@ class Behind:
             queue.add(mark, until, 1)
             self._count += 1
 
-    def must_wait(self, contact: str, mark: int | None, now: int) -> bool:
+    def must_wait(self, number: int, mark: int | None, now: int) -> bool:
         """Whether a delivery would overtake a waiting one. `mark` is None for one that was never deferred."""
         self._sweep_one(now)
-        slot = self._slots.get(_slot_of(contact))
+        slot = self._slots.get(number)
         return slot is not None and slot.has_earlier(mark, now)
 
-    def passed(self, contact: str, mark: int, limited_list: str | None = None) -> None:
+    def passed(self, number: int, mark: int, limited_list: str | None = None) -> None:
         """Note that a deferred delivery no longer waits: it was queued or given up."""
-        number = _slot_of(contact)
         slot = self._slots.get(number)
         if slot is None or (index := slot.find(mark)) is None:
             return
@@ -172,7 +179,3 @@ class Behind:
             self._count -= slot.expire(now)
             if not slot.marks:
                 del self._slots[number]
-
-
-def _slot_of(contact: str) -> int:
-    return crc32(contact.encode()) % SLOTS

@@ -69,7 +69,7 @@ def due_partition(headers: TaskHeaders, partitions: int) -> int | None:
     of a contact's webhooks are still out, and each sends its share of an endpoint's backlog. Retries stay with the
     process that counts the endpoint's failures.
     """
-    if headers.mark is None or headers.origin is None:
+    if headers.mark is None or headers.attempt > 1 or headers.origin is None:
         return None
     _, _, place = headers.origin.partition("/")
     number = place.partition("/")[0]

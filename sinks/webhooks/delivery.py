@@ -11,6 +11,7 @@ from outbound.outcomes import Outcome
 from schemas.cloudevents import Headers, event_headers
 from schemas.ids import derived_id
 from schemas.records import DeadWebhook, RejectedRecord, WebhookTask
+from sinks.webhooks.contact_order import slot_of
 from sinks.webhooks.retry import Retry, TaskHeaders, placed
 from sinks.webhooks.window import Admission, merged
 
@@ -57,6 +58,11 @@ class Delivery:
     def order_key(self) -> str:
         """Key for ordering in a delay topic: the endpoint's webhooks about one contact."""
         return f"{self.endpoint}/{self.contact or self.event_id}"
+
+    @property
+    def slot(self) -> int:
+        """Number under which it is remembered while deferred. Its contact's order ends with a failed attempt."""
+        return slot_of(self.contact if self.attempt == 1 else None, self.event_id)
 
     @property
     def stored_content_type(self) -> str | None:

@@ -121,8 +121,8 @@ class Lane:
     def offer(self, delivery: Delivery, *, place: bool = False) -> Deferral | None:
         """Queue a delivery, or return why it cannot be tried soon. `place`: wait_for_place was used for it."""
         reason = self._offered(delivery, place)
-        if delivery.mark is not None and delivery.contact is not None and reason not in PUTS_OFF:
-            self.behind.passed(delivery.contact, delivery.mark, delivery.list_number)
+        if delivery.mark is not None and reason not in PUTS_OFF:
+            self.behind.passed(delivery.slot, delivery.mark, delivery.list_number)
             delivery.mark = None
         if reason is not None and self._deferrals:
             # Earlier ones of its contact may be among them.
@@ -155,10 +155,8 @@ class Lane:
         return None
 
     def _is_behind(self, delivery: Delivery) -> bool:
-        contact = delivery.contact
-        if contact is None or delivery.attempt > 1:
-            return False
-        return self.behind.must_wait(contact, delivery.mark, self._clock.now_ms())
+        slot = delivery.slot
+        return slot >= 0 and self.behind.must_wait(slot, delivery.mark, self._clock.now_ms())
 
     def _take(self, delivery: Delivery) -> None:
         if delivery.loose:

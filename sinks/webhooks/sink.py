@@ -352,14 +352,14 @@ class WebhookSink:
     def _put_off(self, delivery: Delivery) -> None:
         # Not a retry, so the endpoint's choice of delays does not matter.
         lane = self.lanes.get(delivery.endpoint)
-        if delivery.contact is None or delivery.attempt > 1 or lane is None:
+        if lane is None:
             self._records.defer(delivery, crowded_out(delivery.attempt, self._schedule))
             return
         now, step = self._clock.now_ms(), crowded_out(delivery.attempt, self._schedule, 1000 * lane.wait(delivery))
         if delivery.mark is None:
             delivery.mark = lane.behind.next_mark(now)
         due_at = self._records.defer(delivery, step)
-        lane.behind.put_off(delivery.contact, delivery.mark, now, due_at, delivery.list_number)
+        lane.behind.put_off(delivery.slot, delivery.mark, now, due_at, delivery.list_number)
 
     def _park(self, delivery: Delivery) -> None:
         if delivery.parked_at is None:

@@ -12,10 +12,14 @@ from hypothesis import strategies as st
 
 from schemas.topics import DEFAULT_SCHEDULE
 from sinks.webhooks import contact_order as rules
-from sinks.webhooks.contact_order import GRACE_MS, Behind
+from sinks.webhooks.contact_order import GRACE_MS, Behind, slot_of
 from sinks.webhooks.retry import crowded_out, placed, schedule_of
 
 NOW, MINUTE = 1_000_000, 60_000
+
+
+def of(contact: str) -> int:
+    return slot_of(contact, "evt_1")
 
 
 @pytest.mark.parametrize(
@@ -30,17 +34,17 @@ NOW, MINUTE = 1_000_000, 60_000
 )
 def test_who_waits_for_one_that_was_put_off(contact: str, later: int, waits: bool) -> None:
     behind = Behind()
-    behind.put_off("+1", behind.next_mark(NOW), NOW, NOW + MINUTE)
-    assert behind.must_wait(contact, None, NOW + later) is waits
+    behind.put_off(of("+1"), behind.next_mark(NOW), NOW, NOW + MINUTE)
+    assert behind.must_wait(of(contact), None, NOW + later) is waits
 
 
 def test_nobody_waits_for_one_that_has_come_back() -> None:
     behind = Behind()
     mark = behind.next_mark(NOW)
-    behind.put_off("+1", mark, NOW, NOW + MINUTE)
-    assert not behind.must_wait("+1", mark, NOW + MINUTE)
-    behind.passed("+1", mark)
-    assert not behind.must_wait("+1", None, NOW + MINUTE)
+    behind.put_off(of("+1"), mark, NOW, NOW + MINUTE)
+    assert not behind.must_wait(of("+1"), mark, NOW + MINUTE)
+    behind.passed(of("+1"), mark)
+    assert not behind.must_wait(of("+1"), None, NOW + MINUTE)
     assert not behind
 
 
@@ -48,37 +52,37 @@ def test_one_that_comes_back_waits_for_an_earlier_one_that_was_put_off_again_and
     behind = Behind()
     first, second, third = (behind.next_mark(NOW) for _ in range(3))
     for mark in (first, second, third):
-        behind.put_off("+1", mark, NOW, NOW + MINUTE)
-    behind.put_off("+1", first, NOW + MINUTE, NOW + 2 * MINUTE)
-    assert behind.must_wait("+1", second, NOW + MINUTE)
-    assert not behind.must_wait("+1", first, NOW + 2 * MINUTE)
+        behind.put_off(of("+1"), mark, NOW, NOW + MINUTE)
+    behind.put_off(of("+1"), first, NOW + MINUTE, NOW + 2 * MINUTE)
+    assert behind.must_wait(of("+1"), second, NOW + MINUTE)
+    assert not behind.must_wait(of("+1"), first, NOW + 2 * MINUTE)
 
 
 def test_a_contact_with_an_event_a_minute_is_late_but_never_out_of_order() -> None:
     behind, now = Behind(), NOW
     for _ in range(60):
-        behind.put_off("+1", behind.next_mark(now), now, now + MINUTE)
+        behind.put_off(of("+1"), behind.next_mark(now), now, now + MINUTE)
         now += MINUTE - 1
-        assert behind.must_wait("+1", None, now)
+        assert behind.must_wait(of("+1"), None, now)
 
 
 @pytest.fixture
 def few_slots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let two numbers stand for all contacts: `+1` and `+3` for one, `+2` and `+4` for the other."""
-    monkeypatch.setattr(rules, "_slot_of", lambda contact: int(contact) % 2)
+    monkeypatch.setattr(rules, "crc32", lambda text: int(text) % 2)
 
 
 @pytest.mark.usefixtures("few_slots")
 def test_contacts_with_the_same_number_wait_for_each_other_and_others_do_not() -> None:
     behind = Behind()
     first, second = behind.next_mark(NOW), behind.next_mark(NOW)
-    behind.put_off("+1", first, NOW, NOW + MINUTE)
-    behind.put_off("+3", second, NOW, NOW + MINUTE)
-    assert behind.must_wait("+3", second, NOW)
-    assert not behind.must_wait("+2", None, NOW)
-    behind.passed("+1", first)
-    assert not behind.must_wait("+3", second, NOW)
-    assert behind.must_wait("+1", None, NOW)
+    behind.put_off(of("+1"), first, NOW, NOW + MINUTE)
+    behind.put_off(of("+3"), second, NOW, NOW + MINUTE)
+    assert behind.must_wait(of("+3"), second, NOW)
+    assert not behind.must_wait(of("+2"), None, NOW)
+    behind.passed(of("+1"), first)
+    assert not behind.must_wait(of("+3"), second, NOW)
+    assert behind.must_wait(of("+1"), None, NOW)
 
 
 def test_beyond_what_is_remembered_deliveries_go_on_and_may_be_overtaken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,10 +90,10 @@ def test_beyond_what_is_remembered_deliveries_go_on_and_may_be_overtaken(monkeyp
     behind = Behind()
     marks = {f"+{number}": behind.next_mark(NOW) for number in range(3)}
     for contact, mark in marks.items():
-        behind.put_off(contact, mark, NOW, NOW + MINUTE)
-    assert [contact for contact in marks if behind.must_wait(contact, None, NOW)] == ["+0", "+1"]
+        behind.put_off(of(contact), mark, NOW, NOW + MINUTE)
+    assert [contact for contact in marks if behind.must_wait(of(contact), None, NOW)] == ["+0", "+1"]
     for contact, mark in marks.items():
-        behind.passed(contact, mark)
+        behind.passed(of(contact), mark)
     assert not behind
 
 
@@ -97,10 +101,10 @@ def test_those_ahead_are_counted_by_the_second_of_their_marks() -> None:
     behind = Behind()
     for number in range(30):
         now = NOW + number * 100
-        behind.put_off(f"+{number}", behind.next_mark(now), now, now + MINUTE)
+        behind.put_off(of(f"+{number}"), behind.next_mark(now), now, now + MINUTE)
     late = NOW + 5_000
     assert [behind.ahead(mark, late) for mark in (NOW, NOW + 1_000, NOW + 2_900, None)] == [0, 10, 20, 30]
-    behind.passed("+0", NOW)
+    behind.passed(of("+0"), NOW)
     assert behind.ahead(None, late) == 29
     assert behind.ahead(NOW + 1_000, late) == 10  # a second ago
     assert behind.ahead(NOW + 1_000, late + 1_000) == 9
@@ -108,10 +112,20 @@ def test_those_ahead_are_counted_by_the_second_of_their_marks() -> None:
     assert behind.ahead(None, NOW + 2_900 + MINUTE + GRACE_MS + 1_000) == 0
 
 
+def test_what_keeps_no_order_is_counted_and_nobody_waits_for_it() -> None:
+    behind, mark = Behind(), NOW
+    behind.put_off(slot_of(None, "evt_1"), mark, NOW, NOW + MINUTE)
+    assert behind.ahead(None, NOW) == 1
+    assert not any(behind.must_wait(slot_of(f"+{number}", "evt_2"), None, NOW) for number in range(1_000))
+    behind.passed(slot_of(None, "evt_1"), mark)
+    assert behind.ahead(None, NOW) == 0
+    assert not behind
+
+
 def test_only_those_that_share_a_rate_are_ahead() -> None:
     behind = Behind()
     for number, limited in enumerate(["+18005551234", None, "+18005551234"]):
-        behind.put_off(f"+{number}", behind.next_mark(NOW), NOW, NOW + MINUTE, limited)
+        behind.put_off(of(f"+{number}"), behind.next_mark(NOW), NOW, NOW + MINUTE, limited)
     assert behind.ahead(None, NOW) == 1
     assert behind.ahead(None, NOW, "+18005551234") == 2
     assert behind.ahead(None, NOW, "+18005555678") == 0
@@ -120,9 +134,9 @@ def test_only_those_that_share_a_rate_are_ahead() -> None:
 def test_what_another_process_took_does_not_stay_in_memory() -> None:
     behind = Behind()
     for number in range(30):
-        behind.put_off(f"+{number}", behind.next_mark(NOW), NOW, NOW + MINUTE)
+        behind.put_off(of(f"+{number}"), behind.next_mark(NOW), NOW, NOW + MINUTE)
     for _ in range(100):
-        behind.must_wait("+99", None, NOW + MINUTE + GRACE_MS + 1)
+        behind.must_wait(of("+99"), None, NOW + MINUTE + GRACE_MS + 1)
     assert not behind
 
 
@@ -149,15 +163,15 @@ def test_whatever_room_there_is_each_contact_s_deliveries_go_in_order_and_all_go
 
     def offer(number: int, contact: str, mark: int | None) -> None:
         nonlocal left
-        if left > 0 and not behind.must_wait(contact, mark, now):
+        if left > 0 and not behind.must_wait(of(contact), mark, now):
             left -= 1
             sent.append((contact, number))
             if mark is not None:
-                behind.passed(contact, mark)
+                behind.passed(of(contact), mark)
             return
         mark = behind.next_mark(now) if mark is None else mark
         due_at = now + next(waits)
-        behind.put_off(contact, mark, now, due_at)
+        behind.put_off(of(contact), mark, now, due_at)
         heappush(topic, Waiting(due_at, number, contact, mark))
 
     try:
@@ -189,15 +203,15 @@ def test_a_backlog_is_worked_off_as_fast_as_the_endpoint_takes_it() -> None:
 
     def offer(number: int, contact: str, mark: int | None) -> None:
         nonlocal queued, taken, times_put_off
-        if queued < 60 * rate and not behind.must_wait(contact, mark, now):
+        if queued < 60 * rate and not behind.must_wait(of(contact), mark, now):
             queued, taken = queued + 1, taken + 1
             if mark is not None:
-                behind.passed(contact, mark)
+                behind.passed(of(contact), mark)
             return
         step = crowded_out(1, schedule, 1_000 * (queued + behind.ahead(mark, now)) / rate)
         mark = behind.next_mark(now) if mark is None else mark
         due_at = now + placed(step, contact, partitions=12)[1]
-        behind.put_off(contact, mark, now, due_at)
+        behind.put_off(of(contact), mark, now, due_at)
         heappush(topic, Waiting(due_at, number, contact, mark))
         times_put_off += 1
 

@@ -67,8 +67,17 @@ def test_a_clock_that_is_behind_makes_nobody_wait_longer_than_the_tier(clock_is_
         (TaskHeaders(mark=START, origin="sms.events.delivery"), None),
         (TaskHeaders(mark=START), None),
         (TaskHeaders(attempt=2, origin="sms.events.delivery/5/1234"), None),
+        (TaskHeaders(attempt=2, mark=START, origin="sms.events.delivery/5/1234"), None),
     ],
-    ids=["deferred", "of a topic with a prefix", "more partitions then", "malformed", "of nowhere", "a retry"],
+    ids=[
+        "deferred",
+        "of a topic with a prefix",
+        "more partitions then",
+        "malformed",
+        "of nowhere",
+        "a retry",
+        "a deferred retry",
+    ],
 )
 def test_only_what_was_deferred_without_an_attempt_returns_where_its_event_was(
     headers: TaskHeaders, partition: int | None

@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from schemas.records import WebhookTask
+from sinks.webhooks.retry import TaskHeaders
 from tests.unit.sinks.sink_parts import OK, delivered, endpoint
 from tests.unit.sinks.webhooks.test_webhook_sink import House
 
@@ -84,5 +86,18 @@ async def test_what_has_minutes_of_work_ahead_of_it_returns_after_minutes() -> N
     # Besides the queue of a minute, 300 would be sent in the five minutes after their event.
     assert soon == pytest.approx(300 - 60, abs=10)
     assert soon + later == pytest.approx(500 - 60, abs=10)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_retries_that_find_a_full_queue_return_by_what_is_ahead_of_them_and_keep_their_attempt() -> None:
+    house = House()
+    house.configure(endpoint(rate_limit=1))
+    running = asyncio.ensure_future(house.sink.run())
+    for number in range(500):
+        task = WebhookTask("acme/crm", f"evt_{number}", "delivery", b"{}", contact=f"+1555{number:07d}")
+        await house.give(task, headers=TaskHeaders(attempt=2, origin="sms.events/0/1").encode())
+    assert len(house.written("webhooks_retry.5m")) == pytest.approx(500 - 300, abs=10)
+    assert {headers.attempt for headers in house.headers_of("webhooks_retry.5m")} == {2}
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
