@@ -116,6 +116,13 @@ def new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode("ascii")
 
 
+def check_file(text: str) -> None:
+    """Find the mistakes that a file has whatever is stored. Raises PlanError."""
+    _, problems = read_file(text)
+    if problems:
+        raise PlanError(problems)
+
+
 def make_plan(
     text: str,
     view: Accounts,

@@ -12,7 +12,7 @@ from accounts.limits import LimitSettings
 from accounts.model import Accounts, described
 from accounts.secrets import keyring
 from accounts.store import delete_configs, write_configs
-from operations.as_code.plan import Plan, make_plan
+from operations.as_code.plan import Plan, check_file, make_plan
 from schemas.codec import Codec
 from schemas.registry import registry_for
 from trackly.audit import write_down
@@ -55,6 +55,8 @@ def apply(
         text = file.read_text("utf-8")
     except UnicodeDecodeError:
         raise Failed(f"{file} is not UTF-8 text.") from None
+    # Before Kafka is asked: a mistake in the file is said at once, and without a broker too.
+    check_file(text)
     if check:
         asyncio.run(_check(text, prune, as_json))
     else:

@@ -42,6 +42,19 @@ def test_a_replay_that_ends_before_it_begins_is_wrong_usage() -> None:
     assert "is not after --from" in result.output
 
 
+@pytest.mark.parametrize("options", [[], ["--check"]])
+def test_a_mistake_in_a_settings_file_is_said_without_a_broker(
+    options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    file = tmp_path / "accounts.toml"
+    file.write_text('[[accounts]]\nid = "acme"\nnmae = "Acme"\n')
+    result = runner.invoke(app, ["apply", str(file), *options])
+    assert result.exit_code == 1
+    assert "accounts[0].nmae: is not a known setting; did you mean name?" in result.stderr
+    assert "Kafka" not in result.stderr
+
+
 def test_help_is_a_table_of_contents() -> None:
     result = runner.invoke(app, ["--help"])
     assert result.exit_code == 0
