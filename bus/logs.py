@@ -55,6 +55,12 @@ def configure_logging(level: str | None = None, service: str = "") -> None:
         logging.getLogger(name).setLevel(wanted)
 
 
+def check_logging() -> None:
+    """Raises LogSettingWrong if a service could not start with this process's settings of logs."""
+    _formatter(os.environ.get(FORMAT, ""), "")
+    _levels(os.environ.get(LEVEL) or "INFO")
+
+
 def repetitive_logger(name: str) -> logging.Logger:
     """Return a logger for a module that repeats itself for every record while a broker is down: once in 5 s."""
     _REPETITIVE.append(name)

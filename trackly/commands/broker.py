@@ -17,7 +17,8 @@ from trackly.output import say, show
 
 def broker(
     port: Annotated[
-        int | None, typer.Option(help="Port to listen on; by default the last one used, or a free one.")
+        int | None,
+        typer.Option(min=1, max=65_535, help="Port to listen on; by default the last one used, or a free one."),
     ] = None,
 ) -> None:
     """Run an Apache Kafka for development on this machine, until Ctrl-C or SIGTERM.

@@ -19,7 +19,6 @@ from schemas.codec import Codec
 from schemas.registry import registry_for
 from trackly.commands.doctor import accounts, kafka, losses, machine, read_model, versions
 from trackly.commands.doctor.findings import Finding, failed, or_fine
-from trackly.commands.settings import SERVICES
 from trackly.errors import Failed
 from trackly.output import Json, json_line, say, show
 from trackly.reading import read_accounts
@@ -47,14 +46,19 @@ def doctor(
             show(f"         {finding.remedy}")
     errors, warnings = (sum(each.level == level for each in found) for level in ("error", "warning"))
     sys.stdout.flush()
-    say(f"{errors} errors, {warnings} warnings.")
+    say(f"{_count(errors, 'error')}, {_count(warnings, 'warning')}.")
     if errors or (strict and warnings):
         raise typer.Exit(1)
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def examined() -> Iterator[Finding]:
     """Yield all findings, in the order in which they should be fixed: each depends on earlier ones."""
-    invalid = list(machine.settings_of(SERVICES.values()))
+    yield from machine.unknown_settings()
+    invalid = list(machine.settings())
     yield from or_fine("settings", invalid, "services would start with them")
     if invalid:
         return

@@ -5,30 +5,31 @@ from __future__ import annotations
 import os
 import resource
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from bus.settings import BusSettings, settings_error
+from bus.settings import BusSettings
 from inbound.settings import RESERVED_FILES
 from schemas.folder_registry import FolderRegistry, RegistryError
 from trackly.commands.doctor.findings import Finding, failed, fine
+from trackly.commands.environment import invalid_values, misspelled_names
 
 LEAST_FREE = 0.05
 """Share of a disk that must be free."""
 
 
-def settings_of(classes: Iterable[type[BusSettings]]) -> Iterator[Finding]:
+def settings() -> Iterator[Finding]:
     """Report settings that services would refuse to start with."""
-    told = set()
-    for each in classes:
-        try:
-            each()
-        except ValidationError as error:
-            told.update(settings_error(error).splitlines())
-    for line in sorted(told):
+    for line in invalid_values():
         yield Finding("settings", "invalid", "error", line, "Correct the value; `trackly settings` shows all settings.")
+
+
+def unknown_settings() -> Iterator[Finding]:
+    """Report variables that are probably meant as settings, and that no service reads."""
+    for line in misspelled_names(os.environ):
+        yield Finding(
+            "settings", "unknown", "warning", line, "Correct the name; `trackly settings` shows all settings."
+        )
 
 
 def database(url: str) -> Finding:

@@ -23,6 +23,8 @@ from bus.embedded.broker import EmbeddedKafka, EmbeddedKafkaError, free_port
 from bus.private import keep_private
 from bus.settings import ADDRESSES, EVIDENCE_KEY_FILE, KEY_FILE, BusSettings
 from console.signin.first import FILE
+from trackly.commands.environment import invalid_values, misspelled_names
+from trackly.commands.settings import SERVICES
 from trackly.commands.up.supervisor import Service, Supervisor
 from trackly.errors import Failed
 
@@ -71,6 +73,7 @@ class Stack:
         if keep_private(self.data):
             report(f"{self.data} was open to other users of this machine; it is now closed (mode 0700)")
         self._acquire()
+        self._check_settings()
         self._check_ports()
         (self.data / "logs").mkdir(exist_ok=True)
         if not os.environ.get("TRACKLY_SECRET_KEYS") and keep_key(self.data / KEY_FILE):
@@ -161,6 +164,15 @@ class Stack:
             ) from None
         self._lock = lock
 
+    def _check_settings(self) -> None:
+        # A service that refuses a value ends at each start, and only its log says why.
+        for line in misspelled_names(os.environ):
+            self._report(line)
+        with _environment({"TRACKLY_DATA_DIR": str(self.data)}):
+            problems = invalid_values(each for service, each in SERVICES.items() if service != "mirror")
+        if problems:
+            raise Failed("\n".join(problems))
+
     def _check_ports(self) -> None:
         # Another trackly on the port would answer that it is ready, and take the callbacks.
         for service, port, option in (
@@ -174,8 +186,7 @@ class Stack:
                     socket.create_server((host, port), family=family).close()
             except OSError as error:
                 raise Failed(
-                    f"{service} cannot listen on {host}:{port}: {error.strerror or error}. Choose another port with "
-                    f"{option}."
+                    f"{service} cannot listen on {host}:{port}: {_reason(error)}. Choose another port with {option}."
                 ) from None
 
     def _broker(self, report: Callable[[str], None]) -> str:
@@ -202,8 +213,8 @@ class Stack:
 
 def up(
     data: Annotated[Path | None, typer.Option(help="Directory for records, tables, and logs.")] = None,
-    port: Annotated[int, typer.Option(help="Port for provider callbacks.")] = 8080,
-    console_port: Annotated[int, typer.Option(help="Port for the console and the API.")] = 8081,
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port for provider callbacks.")] = 8080,
+    console_port: Annotated[int, typer.Option(min=1, max=65_535, help="Port for the console and the API.")] = 8081,
     streams: Annotated[int, typer.Option(min=1, help="Number of streams workers.")] = 1,
     sinks: Annotated[int, typer.Option(min=1, help="Number of sinks workers.")] = 1,
 ) -> None:
@@ -245,6 +256,11 @@ def _welcome(stack: Stack) -> str:
             "Ctrl-C stops everything.",
         ]
     )
+
+
+def _reason(error: OSError) -> str:
+    # Python's own text repeats the address.
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def _say(text: str) -> None:

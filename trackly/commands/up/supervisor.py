@@ -22,6 +22,9 @@ BACKOFF = (0.5, 1.0, 2.0, 5.0, 10.0)
 STOP_TIMEOUT = 25.0
 """Seconds that a process has after SIGTERM to finish its work; then it is killed."""
 
+MOST_SAID = 500
+"""Characters of a log's last line in a report."""
+
 LOOK_EVERY = 5.0
 """Seconds between health checks of a running process."""
 
@@ -135,7 +138,7 @@ class Supervisor:
                 service.start_after = now + wait
                 code = service.process.returncode if service.process else None
                 said = f"{service.name} ended ({_ending(code)}); starting it again in {wait:g} s"
-                self._report(f"{said}. Its log: {service.log_path}")
+                self._report(f"{said}. Its log, {service.log_path}, ends with: {service.last_lines(1)[:MOST_SAID]}")
             elif now >= service.start_after:
                 service.start_after = 0.0
                 service.start()

@@ -46,6 +46,34 @@ def test_a_port_for_the_console_that_is_taken_is_refused_with_its_option(tmp_pat
     assert told.endswith("Choose another port with --console-port.")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("TRACKLY_PUBLIC_URL", "sms.example.com", "is not a valid web address"),
+        ("TRACKLY_LOG_LEVEL", "LOUD", "is not a known level"),
+        ("TRACKLY_CHECK_MAX_AGE", "30s", "valid number"),
+        ("OTEL_METRICS_EXPORTER", "abacus", "abacus"),
+    ],
+)
+def test_a_value_that_a_service_refuses_is_refused_before_anything_starts(
+    name: str, value: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    said = refusal(Stack(tmp_path, port=free_port()))
+    assert said.startswith(name)
+    assert told in said
+
+
+def test_a_variable_that_no_service_reads_is_told(tmp_path: Path, taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACKLY_PARTITONS", "3")
+    said: list[str] = []
+    stack = Stack(tmp_path, port=taken)
+    with pytest.raises(Failed):
+        stack.start(said.append)
+    stack.stop()
+    assert "TRACKLY_PARTITONS is not a setting; did you mean TRACKLY_PARTITIONS?" in said
+
+
 def test_a_directory_that_another_one_uses_is_refused_and_its_addresses_stay(tmp_path: Path) -> None:
     first = Stack(tmp_path, port=free_port())
     first._acquire()

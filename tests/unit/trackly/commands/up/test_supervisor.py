@@ -59,3 +59,19 @@ def test_a_service_that_is_never_ready_is_killed_and_started_again(
     watched.stop()
     assert said[0] == "streams-1 has not been ready for a long time; killing it"
     assert "killed by signal 9" in said[1]
+
+
+def test_the_reason_why_a_service_ended_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ending = "import sys; print('starting'); sys.exit('TRACKLY_PORT=x is not a port')"
+    monkeypatch.setattr(supervisor, "dying_with_parent", lambda _: [sys.executable, "-c", ending])
+    said: list[str] = []
+    watched = Supervisor(said.append)
+    service = watched.add(Service("ingest", ["ingest"], {}, tmp_path / "log", 1))
+    assert service.process is not None
+    service.process.wait(15)
+    watched.tend()
+    watched.stop()
+    assert said == [
+        f"ingest ended (exit code 1); starting it again in 0.5 s. Its log, {tmp_path / 'log'}, ends with: "
+        "TRACKLY_PORT=x is not a port"
+    ]
