@@ -6,11 +6,12 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, SQLAlchemyError
 
 SQLITE_WAIT_MS = 10_000
 """Milliseconds that a write waits for another one on SQLite, which has one writer at a time."""
@@ -18,6 +19,13 @@ SQLITE_WAIT_MS = 10_000
 
 class DatabaseUrlError(ValueError):
     """DATABASE_URL names no supported database."""
+
+
+class DatabaseFileGone(SQLAlchemyError):
+    """SQLite's file was removed while the process used it."""
+
+    def __init__(self) -> None:
+        super().__init__("its file was removed; put it back, or restart all services that use it to begin a new one")
 
 
 def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> Engine:
@@ -36,6 +44,7 @@ def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> Eng
                 parsed, pool_size=pool_size, connect_args={"check_same_thread": False}, hide_parameters=True
             )
             _on_sqlite_connect(engine, read_only)
+            _on_sqlite_checkout(engine)
             return engine
         case "postgresql" | "postgres":
             parsed = _with_hidden_password(parsed.set(drivername="postgresql+psycopg"))
@@ -91,6 +100,53 @@ def _on_sqlite_connect(engine: Engine, read_only: bool) -> None:
     def begin(connection: Connection) -> None:
         # A transaction that reads before it writes could not wait for another writer: it would fail.
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+_FILE = "file"
+"""What a connection's `info` calls the file that it has open: device and inode, or None if it has none."""
+
+
+def is_replaced(connection: Connection) -> bool:
+    """Whether the database is SQLite and another file is at its path now, or none.
+
+    SQLite notices neither: it goes on writing to the file that nobody finds any more.
+    """
+    opened = connection.info.get(_FILE)
+    return opened is not None and opened != _file_at(connection.engine.url.database)
+
+
+def _on_sqlite_checkout(engine: Engine) -> None:
+    path, known = engine.url.database, False
+
+    @event.listens_for(engine, "do_connect")
+    def may_connect(*_: Any) -> None:
+        # SQLite would begin an empty database.
+        if known and _file_at(path) is None:
+            raise DatabaseFileGone
+
+    @event.listens_for(engine, "connect")
+    def connect(_: Any, record: Any) -> None:
+        nonlocal known
+        record.info[_FILE] = _file_at(path)
+        known = known or record.info[_FILE] is not None
+
+    @event.listens_for(engine, "checkout")
+    def checkout(_: Any, record: Any, __: Any) -> None:
+        if record.info[_FILE] != (now := _file_at(path)):
+            if now is None:
+                raise DatabaseFileGone
+            raise DisconnectionError("another file is at the database's path")
+
+
+def _file_at(path: str | None) -> tuple[int, int] | None:
+    """Return the identity of the file at a path; None if there is none."""
+    if not path:
+        return None
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _use_write_ahead_log(cursor: Any) -> None:

@@ -24,6 +24,7 @@ from bus.clock import now_ms
 from bus.errors import KafkaError
 from bus.layout import TopicMadeAnew
 from bus.tables.versions import version_in
+from database.engine import DatabaseFileGone, is_replaced
 from database.read_state import Freshness, freshness_of, move_positions, positions_in, tell_freshness
 from database.tables import answers, evidence
 from database.writer_lock import AnotherWrites, writing
@@ -80,6 +81,8 @@ class ReadModel:
         self._told_at = 0.0
         self._purge_at = time.monotonic()
         self._complained: set[str] = set()
+        self._stored: Freshness | None = None
+        """What the database says since this process has last written it."""
 
     def health(self) -> str | None:
         """Return why the service is not working; None if it is, or if it waits to take over."""
@@ -108,7 +111,7 @@ class ReadModel:
                 self.problem, self.freshness = None, Freshness(None, 0, 0)
                 await _sleep(stop, STANDBY)
             except StartOver as reason:
-                log.warning("%s; starting over with it", reason)
+                log.warning("%s; starting again from the stored positions", reason)
             except TopicMadeAnew as reason:
                 if self.problem != str(reason):
                     self.problem = str(reason)
@@ -133,8 +136,8 @@ class ReadModel:
             connection = await asyncio.to_thread(stack.enter_context, writing(self._engine))
             feed = Feed(self._settings, (self._settings.catalogue[key] for key in RULES), self._is_erasure)
             try:
-                stored, found = await asyncio.to_thread(_state, connection)
-                self.freshness = found or self.freshness
+                stored, self._stored = await asyncio.to_thread(_state, connection)
+                self.freshness = self._stored or self.freshness
                 await feed.start(stored)
                 if feed.lost:
                     await asyncio.to_thread(self._tell_lost, connection, feed)
@@ -163,7 +166,7 @@ class ReadModel:
                 self.freshness = Freshness(since, feed.lag, now_ms(), self.freshness.lost)
             if now - self._told_at >= tell_every:
                 self._told_at = now
-                await asyncio.to_thread(_tell, connection, self.freshness)
+                await asyncio.to_thread(self._tell, connection)
             if (caught_up or marked_at is None) and now - looked_at >= look_every:
                 looked_at, marked_at = now, now_ms()
                 await feed.look_at_ends()
@@ -172,7 +175,24 @@ class ReadModel:
                 self._purge_at = now + (0.0 if gone else PURGE_EVERY)
         if marked_at is not None and feed.has_reached(feed.ends):
             self.freshness = Freshness(marked_at, feed.lag, now_ms(), self.freshness.lost)
-        await asyncio.to_thread(_tell, connection, self.freshness)
+        await asyncio.to_thread(self._tell, connection)
+
+    def _check(self, connection: Connection) -> None:
+        """Check, in a transaction, that the database is as this process has last written it. Raises StartOver.
+
+        A restored or emptied one has other positions than this process goes by: what lies between them would be
+        missing for good.
+        """
+        if is_replaced(connection):
+            raise StartOver("the database's file was replaced")
+        if freshness_of(connection) != self._stored:
+            raise StartOver("the database was restored or emptied while it was written")
+
+    def _tell(self, connection: Connection) -> None:
+        with connection.begin():
+            self._check(connection)
+            tell_freshness(connection, self.freshness)
+        self._stored = self.freshness
 
     def _tell_lost(self, connection: Connection, feed: Feed) -> None:
         """Record how much retention deleted before it was read, together with the positions after it, so that it counts
@@ -181,6 +201,7 @@ class ReadModel:
         with connection.begin():
             move_positions(connection, feed.ids, {partition: feed.positions[partition] for partition in feed.lost})
             tell_freshness(connection, self.freshness)
+        self._stored = self.freshness
 
     def _write(self, connection: Connection, poll: Poll, ids: Mapping[str, str]) -> None:
         changes = [(record, self._changes(record)) for record in poll.records]
@@ -197,6 +218,7 @@ class ReadModel:
         """Store changes and positions in one transaction; a record that no table accepts is identified and skipped."""
         try:
             with connection.begin():
+                self._check(connection)
                 write(connection, [change for _, each in changes for change in each])
                 move_positions(connection, ids, moved)
         except (DataError, IntegrityError) as error:
@@ -283,12 +305,9 @@ def _state(connection: Connection) -> tuple[dict[Partition, tuple[str, int]], Fr
         return positions_in(connection), freshness_of(connection)
 
 
-def _tell(connection: Connection, found: Freshness) -> None:
-    with connection.begin():
-        tell_freshness(connection, found)
-
-
 def _name(error: BaseException) -> str:
+    if isinstance(error, DatabaseFileGone):
+        return str(error)
     original = getattr(error, "orig", None)
     return type(error if original is None else original).__name__
 

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, delete, func, insert, select
 
 from bus.layout import Identity, TopicMadeAnew
 from bus.memory import CATALOGUE, CODEC, MemoryKafka
 from database import tables
-from database.read_state import forget_position, freshness_of, positions_in, recreated
+from database.engine import DatabaseFileGone, disposing, open_engine
+from database.migrating import migrate
+from database.read_state import empty, forget_position, freshness_of, positions_in, recreated
 from database.writer_lock import AnotherWrites, writing
 from readmodel import feed
 from readmodel.service import ReadModel
@@ -22,6 +24,8 @@ from tests.clock import START
 from tests.read_records import delivery, message
 
 EVENTS = CATALOGUE["delivery"].name
+KEPT = (tables.positions, tables.freshness)
+"""What the read model knows of itself."""
 
 
 @pytest.fixture
@@ -138,3 +142,110 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_beginning_once_it_is_
 def test_a_topic_with_another_id_was_recreated() -> None:
     stored = {("same", 0): ("a", 7), ("new", 0): ("b", 7), ("new", 1): ("b", 7), ("gone", 0): ("c", 7)}
     assert recreated(stored, {"same": Identity("a", 1), "new": Identity("d", 2), "unread": Identity("e", 1)}) == ["new"]
+
+
+async def run_until(model: ReadModel, condition: Callable[[], bool]) -> None:
+    """Run a model until a condition holds, for a minute at most."""
+    stop = asyncio.Event()
+    running = asyncio.create_task(model.run(stop))
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.02)
+    stop.set()
+    await running
+
+
+async def test_a_database_that_is_emptied_while_it_is_written_is_filled_from_the_beginning(
+    kafka: MemoryKafka, database: Engine, tmp_path: Path
+) -> None:
+    store(kafka, 1, 2, 3)
+    steps = iter(["empty", "look"])
+    step = next(steps)
+
+    def is_filled_again() -> bool:
+        nonlocal step
+        if step == "empty" and model.freshness.caught_up_at is not None and events_in(database) == 3:
+            with database.begin() as connection:
+                empty(connection)
+            store(kafka, 4)
+            step = next(steps)
+        return step == "look" and events_in(database) == 4
+
+    model = a_model(database, tmp_path)
+    await run_until(model, is_filled_again)
+    assert model.read["delivery"] == 3 + 4
+
+
+async def test_a_database_that_is_restored_while_it_is_written_lacks_nothing(
+    kafka: MemoryKafka, database: Engine, tmp_path: Path
+) -> None:
+    store(kafka, 1)
+    await follow(a_model(database, tmp_path), 1)
+    with database.connect() as connection:
+        positions, freshness = (connection.execute(select(t)).mappings().all() for t in KEPT)
+    store(kafka, 2, 3)
+    is_restored = False
+
+    def is_filled_again() -> bool:
+        nonlocal is_restored
+        if not is_restored and events_in(database) == 3:
+            with database.begin() as connection:
+                connection.execute(delete(tables.events).where(tables.events.c.message_id != "m-1"))
+                for table, rows in zip(KEPT, (positions, freshness), strict=True):
+                    connection.execute(delete(table))
+                    connection.execute(insert(table), [dict(row) for row in rows])
+            store(kafka, 4)
+            is_restored = True
+        return is_restored and events_in(database) == 4
+
+    await run_until(a_model(database, tmp_path), is_filled_again)
+
+
+async def test_a_file_that_replaces_that_of_the_database_is_written_from_where_it_is(
+    kafka: MemoryKafka, tmp_path: Path
+) -> None:
+    """As when a backup of SQLite's file is moved to its place under running services."""
+    with disposing(open_engine(f"sqlite:///{tmp_path / 'console.db'}")) as engine:
+        migrate(engine)
+        store(kafka, 1)
+        await follow(a_model(engine, tmp_path), 1)
+        with engine.connect() as connection:
+            connection.rollback()
+            connection.connection.driver_connection.execute(f"VACUUM INTO '{tmp_path / 'old.db'}'")  # type: ignore[union-attr]
+        store(kafka, 2, 3)
+        is_replaced = False
+
+        def is_filled_again() -> bool:
+            nonlocal is_replaced
+            if not is_replaced and events_in(engine) == 3:
+                for end in ("-wal", "-shm"):
+                    (tmp_path / f"console.db{end}").unlink()
+                (tmp_path / "old.db").replace(tmp_path / "console.db")
+                store(kafka, 4)
+                is_replaced = True
+            return is_replaced and events_in(engine) == 4
+
+        await run_until(a_model(engine, tmp_path), is_filled_again)
+    with disposing(open_engine(f"sqlite:///{tmp_path / 'console.db'}")) as engine:
+        assert events_in(engine) == 4
+
+
+async def test_a_file_that_is_gone_is_said_and_not_made_anew_in_silence(kafka: MemoryKafka, tmp_path: Path) -> None:
+    with disposing(open_engine(f"sqlite:///{tmp_path / 'console.db'}")) as engine:
+        migrate(engine)
+        store(kafka, 1)
+        model = a_model(engine, tmp_path)
+        is_removed = False
+
+        def is_said() -> bool:
+            nonlocal is_removed
+            if not is_removed and model.read["delivery"] == 1:
+                for end in ("", "-wal", "-shm"):
+                    (tmp_path / f"console.db{end}").unlink()
+                is_removed = True
+            return "was removed" in (model.health() or "")
+
+        await run_until(model, is_said)
+        with pytest.raises(DatabaseFileGone, match="put it back"):
+            engine.connect()
+    assert not (tmp_path / "console.db").exists()
