@@ -71,6 +71,21 @@ KEPT_FIELDS = ("secret_next", "secret_next_at", "paused_reason", "paused_at")
 KEPT_ACCOUNT_FIELDS = ("alerts_muted_until",)
 """Account fields that trackly itself writes."""
 
+PATHS = {
+    "trusted_postback_cidrs": "postbacks.trusted_cidrs",
+    "callback_secret": "callbacks.secret",
+    "alerts_on": "alerts",
+    "alerts_minimum_severity": "alerts.minimum_severity",
+    "slack_webhook_url": "alerts.slack_webhook_url",
+    "alert_webhook_url": "alerts.webhook_url",
+    "alert_webhook_secret": "alerts.webhook_secret",
+    "code_classes": "codes",
+    **{field: f"sending_hours.{name}" for name, field in SENDING_HOURS.items()},
+    "brake_share": "brake.share",
+    "brake_minimum": "brake.minimum",
+}
+"""Fields whose path in the file differs from their name in the record."""
+
 _ROOT_KEYS = ("accounts",)
 POSTBACK_SECRETS = ("token", "token_previous")
 _POSTBACK_CIDRS = "trusted_cidrs"

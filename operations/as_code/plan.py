@@ -1,4 +1,4 @@
-"""Accounts as code: the changes that a TOML file makes, and the export of current settings.
+"""Accounts as code: the changes that a TOML file makes to the current settings.
 
 Pure: the caller reads the current settings, shows the plan, and writes `plan.configs`. Stored settings that the file
 does not name stay unchanged.
@@ -7,8 +7,6 @@ does not name stay unchanged.
 from __future__ import annotations
 
 import base64
-import json
-import re
 import secrets
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -17,17 +15,21 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
-from accounts.alerts import Severity
-from accounts.brakes import OFF
 from accounts.checks import KEEP
 from accounts.lists import address_key, addresses_of
 from accounts.model import Accounts, Config, all_configs, config_key
-from accounts.secrets import KeyRing, is_literal, redacted, secrets_of, with_secrets
-from accounts.sending_hours import FIELDS as SENDING_HOURS
-from accounts.sending_hours import written as written_sending_hours
+from accounts.secrets import KeyRing, is_literal, secrets_of, with_secrets
 from accounts.toml_table import nearest
-from operations.as_code.file import KEPT_ACCOUNT_FIELDS, KEPT_FIELDS, Entry, read_endpoint, read_file, read_list
-from schemas.cloudevents import iso_time
+from operations.as_code.file import (
+    KEPT_ACCOUNT_FIELDS,
+    KEPT_FIELDS,
+    PATHS,
+    Entry,
+    read_endpoint,
+    read_file,
+    read_list,
+)
+from operations.as_code.notes import deletion_notes, file_notes, move_notes, pause_notes
 from schemas.records import AccountConfig, EndpointConfig, ListConfig
 
 KINDS: dict[type[Config], Literal["account", "list", "endpoint"]] = {
@@ -36,30 +38,10 @@ KINDS: dict[type[Config], Literal["account", "list", "endpoint"]] = {
     EndpointConfig: "endpoint",
 }
 
-_PATHS = {
-    "trusted_postback_cidrs": "postbacks.trusted_cidrs",
-    "callback_secret": "callbacks.secret",
-    "alerts_on": "alerts",
-    "alerts_minimum_severity": "alerts.minimum_severity",
-    "slack_webhook_url": "alerts.slack_webhook_url",
-    "alert_webhook_url": "alerts.webhook_url",
-    "alert_webhook_secret": "alerts.webhook_secret",
-    "code_classes": "codes",
-    **{field: f"sending_hours.{name}" for name, field in SENDING_HOURS.items()},
-    "brake_share": "brake.share",
-    "brake_minimum": "brake.minimum",
-}
-"""Fields whose path in the file differs from their name in the record."""
-
 _OPTIONAL_SECRETS = (
     *("discord_webhook_url", "callback_secret", "slack_webhook_url", "alert_webhook_url", "alert_webhook_secret"),
 )
 """Optional secrets of an account."""
-
-_REQUIRED_WORDS = frozenset({"STOP", "STOPALL", "QUIT", "END", "REVOKE", "OPTOUT", "CANCEL", "UNSUBSCRIBE"})
-"""Replies that must revoke consent: 47 CFR 64.1200(a)(10), and STOPALL of the carriers."""
-
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class PlanError(ValueError):
@@ -201,20 +183,13 @@ def _plan(
         if (KINDS[type(config)], config_key(config)) not in named | going
     )
     notes = (
-        *_notes(entries),
-        *_pause_notes(change.config for change in changes),
-        *_notes_on_moved(entries, view, going),
-        *_notes_on_deleted(pruned),
+        *file_notes(entries),
+        *pause_notes(change.config for change in changes),
+        *move_notes(entries, view, going),
+        *deletion_notes(pruned),
     )
     deletions = tuple(Change(KINDS[type(config)], config_key(config), "delete", (), config) for config in pruned)
     return Plan(tuple(changes), new_secrets, deletions, untouched, notes)
-
-
-def export(view: Accounts) -> str:
-    """Export the current settings as a TOML file. References to secrets are kept; secrets become `***`, which means
-    keep."""
-    blocks = [_account_toml(view, view.accounts[account]) for account in sorted(view.accounts)]
-    return "\n".join(line for block in blocks for line in block)
 
 
 def _unnamed(entries: list[Entry], view: Accounts) -> tuple[Config, ...]:
@@ -311,7 +286,7 @@ def _with_kept_secrets(entry: Entry, stored: Config | None, problems: list[str],
     def optionals(config: AccountConfig, known: AccountConfig) -> dict[str, Any]:
         given = {name: getattr(config, name) for name in _OPTIONAL_SECRETS}
         return {
-            name: None if value is None else kept(_PATHS.get(name, name), value, getattr(known, name))
+            name: None if value is None else kept(PATHS.get(name, name), value, getattr(known, name))
             for name, value in given.items()
         }
 
@@ -348,13 +323,6 @@ def _with_kept_secrets(entry: Entry, stored: Config | None, problems: list[str],
             return unchanged
 
 
-def _pause_notes(configs: Iterable[Config]) -> Iterator[str]:
-    for config in configs:
-        if isinstance(config, EndpointConfig) and config.paused_reason is not None:
-            key = config_key(config)
-            yield f"endpoint {key} stays paused ({config.paused_reason}); to resume it: trackly endpoints resume {key}"
-
-
 def _change(key: str, stored: Config | None, config: Config) -> Change:
     kind = KINDS[type(config)]
     if stored is None:
@@ -362,7 +330,7 @@ def _change(key: str, stored: Config | None, config: Config) -> Change:
     names = tuple(
         name
         for each in config.__struct_fields__
-        for name in _differences(_PATHS.get(each, each), getattr(stored, each), getattr(config, each))
+        for name in _differences(PATHS.get(each, each), getattr(stored, each), getattr(config, each))
     )
     return Change(kind, key, "update" if names else "unchanged", names, config)
 
@@ -375,194 +343,3 @@ def _differences(path: str, old: object, new: object) -> Iterator[str]:
             yield from _differences(f"{path}.{key}", old.get(key), new.get(key))
     else:
         yield f"{path} (removed)" if new is None or new == () else path
-
-
-def _notes(entries: Collection[Entry]) -> Iterator[str]:
-    allowing = {e.config.id for e in entries if isinstance(e.config, AccountConfig) and e.config.allow_http}
-    for entry in entries:
-        if isinstance(entry.config, AccountConfig):
-            if "keywords" in entry.config.opt_out_off:
-                yield f"{entry.path}.opt_out.off: without keywords, a reply STOP removes nobody"
-            never = {"".join(filter(str.isalnum, word)).upper() for word in entry.config.opt_out_words.get("never", ())}
-            for word in sorted(never & _REQUIRED_WORDS):
-                yield f"{entry.path}.opt_out.never: a reply {word} removes nobody, but carriers and the law require it"
-        if isinstance(entry.config, EndpointConfig) and entry.config.url.startswith("http:"):
-            if_allowed = "" if entry.config.account in allowing else "; sinks use it only if the account has allow_http"
-            yield f"{entry.path}.url: http is not encrypted{if_allowed}"
-
-
-def _notes_on_moved(entries: Iterable[Entry], view: Accounts, going: Collection[tuple[str, str]]) -> Iterator[str]:
-    for entry in entries:
-        config = entry.config
-        if not isinstance(config, ListConfig):
-            continue
-        others = [each for each in view.lists_of(config.account).values() if each.number != config.number]
-        owners = {
-            address_key(address): each.number
-            for each in others
-            if ("list", config_key(each)) not in going
-            for address in addresses_of(each)
-        }
-        for address in addresses_of(config):
-            if owner := owners.get(address_key(address)):
-                yield (
-                    f'{entry.path}: "{address}" moves here from list {owner}, and its opt-outs do not: list '
-                    f"{config.number} may text those who opted out of {owner}, even from that address. Export them, "
-                    f"and import them into list {config.number}"
-                )
-
-
-def _notes_on_deleted(configs: Iterable[Config]) -> Iterator[str]:
-    for config in configs:
-        if isinstance(config, ListConfig):
-            yield (
-                f"list {config.number} of account {config.account} goes with its opt-outs: other lists may text those "
-                "who opted out of it, even one that takes over its number. Export them first, and import them there"
-            )
-
-
-def _account_toml(view: Accounts, account: AccountConfig) -> Iterator[str]:
-    yield "[[accounts]]"
-    yield f"id = {_quoted(account.id)}"
-    yield f"name = {_quoted(account.name)}"
-    if account.discord_webhook_url is not None:
-        yield _secret_line("discord_webhook_url", account.discord_webhook_url)
-    if account.allow_http:
-        yield "allow_http = true"
-    if account.trusted_cidrs:
-        yield f"trusted_cidrs = {_array(account.trusted_cidrs)}"
-    if account.callback_rate_limit is not None:
-        yield f"callback_rate_limit = {account.callback_rate_limit}"
-    if account.registers_messages:
-        yield "registers_messages = true"
-    if account.opt_out_scope != "list":
-        yield f"opt_out_scope = {_quoted(account.opt_out_scope)}"
-    if account.opt_out_scope_from is not None:
-        yield f"opt_out_scope_from = {iso_time(account.opt_out_scope_from)}"
-    yield from _brake_toml(account)
-    for provider, credentials in account.providers.items():
-        yield f"[accounts.providers.{_key(provider)}]"
-        yield from (_secret_line(name, value) for name, value in credentials.items())
-    if account.postbacks or account.trusted_postback_cidrs:
-        yield "[accounts.postbacks]"
-        yield from (_secret_line(name, value) for name, value in account.postbacks.items())
-    if account.trusted_postback_cidrs:
-        yield f"trusted_cidrs = {_array(account.trusted_postback_cidrs)}"
-    if account.opt_out_words or account.opt_out_off:
-        yield "[accounts.opt_out]"
-        if account.opt_out_off:
-            yield f"off = {_array(account.opt_out_off)}"
-        yield from (f"{_key(layer)} = {_array(words)}" for layer, words in account.opt_out_words.items())
-    if account.code_classes:
-        yield "[accounts.codes]"
-        yield from (f"{_key(code)} = {_quoted(name)}" for code, name in account.code_classes.items())
-    sending_hours = written_sending_hours(account)
-    if sending_hours:
-        yield "[accounts.sending_hours]"
-        yield from (f"{name} = {_value(value)}" for name, value in sending_hours.items())
-    if account.callback_secret is not None:
-        yield "[accounts.callbacks]"
-        yield _secret_line("secret", account.callback_secret)
-    yield from _alerts_toml(account)
-    for number in sorted(view.lists_of(account.id)):
-        yield from _list_toml(view.lists_of(account.id)[number])
-    for endpoint in sorted(view.endpoints_of(account.id), key=config_key):
-        yield from _endpoint_toml(endpoint)
-    yield ""
-
-
-def _alerts_toml(account: AccountConfig) -> Iterator[str]:
-    lines = [f"{_key(name)} = {str(on).lower()}" for name, on in account.alerts_on.items()]
-    if account.alerts_minimum_severity != str(Severity.LOW):
-        lines.append(f"minimum_severity = {_quoted(account.alerts_minimum_severity)}")
-    for name in ("slack_webhook_url", "alert_webhook_url", "alert_webhook_secret"):
-        secret = getattr(account, name)
-        if secret is not None:
-            lines.append(_secret_line(_PATHS[name].removeprefix("alerts."), secret))
-    if lines:
-        yield "[accounts.alerts]"
-        yield from lines
-
-
-def _brake_toml(config: AccountConfig | ListConfig) -> Iterator[str]:
-    said = {"share": config.brake_share, "minimum": config.brake_minimum}
-    if said == {"share": OFF, "minimum": None}:
-        yield 'brake = "off"'
-    elif pairs := ", ".join(f"{name} = {value!r}" for name, value in said.items() if value is not None):
-        yield f"brake = {{ {pairs} }}"
-
-
-def _list_toml(config: ListConfig) -> Iterator[str]:
-    yield "[[accounts.lists]]"
-    yield f"number = {_quoted(config.number)}"
-    yield f"retry_threshold = {config.retry_threshold}"
-    if config.provider_list_ids:
-        pairs = ", ".join(f"{_key(name)} = {_quoted(value)}" for name, value in config.provider_list_ids.items())
-        yield f"provider_list_ids = {{ {pairs} }}"
-    for name in ("numbers", "senders"):
-        if getattr(config, name):
-            yield f"{name} = {_array(getattr(config, name))}"
-    for name in ("dlr_forward_url", "reply_forward_url"):
-        url = getattr(config, name)
-        if url is not None:
-            yield f"{name} = {_quoted(url)}"
-    yield from _brake_toml(config)
-
-
-def _endpoint_toml(config: EndpointConfig) -> Iterator[str]:
-    yield "[[accounts.endpoints]]"
-    yield f"id = {_quoted(config.id)}"
-    yield f"url = {_quoted(config.url)}"
-    yield _secret_line("secret", config.secret)
-    yield f"events = {_array(config.events)}"
-    if config.lists:
-        yield f"lists = {_array(config.lists)}"
-    if not config.enabled and config.paused_reason is None:
-        yield "enabled = false"
-    if config.description:
-        yield f"description = {_quoted(config.description)}"
-    if config.retry_schedule:
-        yield f"retry_schedule = {_array(config.retry_schedule)}"
-    if config.rate_limit is not None:
-        yield f"rate_limit = {config.rate_limit!r}"
-    if config.format != "json":
-        yield f"format = {_quoted(config.format)}"
-    if config.batch_events != 1:
-        yield f"batch_events = {config.batch_events}"
-    if config.list_rate_limits:
-        pairs = ", ".join(f"{_key(number)} = {limit!r}" for number, limit in config.list_rate_limits.items())
-        yield f"list_rate_limits = {{ {pairs} }}"
-    if config.notify:
-        yield f"notify = {_array(config.notify)}"
-    if config.headers:
-        yield "[accounts.endpoints.headers]"
-        yield from (_secret_line(name, value) for name, value in config.headers.items())
-
-
-def _secret_line(name: str, value: str) -> str:
-    shown = redacted(value)
-    comment = f"  # {KEEP} keeps the stored secret" if shown == KEEP else ""
-    return f"{_key(name)} = {_quoted(shown)}{comment}"
-
-
-def _value(value: tuple[str, ...] | str | int) -> str:
-    match value:
-        case tuple():
-            return _array(value)
-        case str():
-            return _quoted(value)
-        case _:
-            return str(value).lower()
-
-
-def _array(values: Iterable[str]) -> str:
-    return f"[{', '.join(map(_quoted, values))}]"
-
-
-def _key(name: str) -> str:
-    return name if _BARE_KEY.fullmatch(name) else _quoted(name)
-
-
-def _quoted(value: str) -> str:
-    # JSON's escapes are valid in TOML, except that TOML requires DEL to be escaped too.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from operations.as_code.plan import export as export_toml
+from operations.as_code.export import export as export_toml
 from trackly.output import show
 from trackly.reading import current_accounts
 

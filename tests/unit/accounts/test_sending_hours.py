@@ -10,8 +10,9 @@ from accounts.model import Accounts
 from accounts.sending_hours import policy_of
 from hours.policy import ACCOUNT, Policy
 from hours.rules import Hours, chosen
+from operations.as_code.export import export
 from operations.as_code.file import read_file
-from operations.as_code.plan import export, make_plan
+from operations.as_code.plan import make_plan
 from schemas.records import AccountConfig
 
 BEGIN = '[[accounts]]\nid = "acme"\n[accounts.sending_hours]\n'

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from console.principals import Role
-from operations.as_code.plan import export
+from operations.as_code.export import export
 from schemas.records import AccountConfig, AuditEntry
 from tests.unit.console.console_parts import Api, refusal
 

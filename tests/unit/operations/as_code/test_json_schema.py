@@ -11,10 +11,11 @@ from jsonschema import Draft202012Validator
 
 from accounts.model import Accounts
 from operations.as_code import file
+from operations.as_code.export import export
 from operations.as_code.file import read_file
 from operations.as_code.json_schema import json_schema
-from operations.as_code.plan import export, make_plan
-from tests.unit.operations.as_code.test_plan import WHOLE, view_of
+from operations.as_code.plan import make_plan
+from tests.unit.operations.as_code.files import WHOLE, account_with, endpoint_with, view_of
 
 SCHEMA = json.loads(json_schema())
 ACCOUNT = SCHEMA["properties"]["accounts"]["items"]["properties"]
@@ -27,14 +28,6 @@ def validator() -> Draft202012Validator:
 def mistakes(text: str) -> list[str]:
     values = json.loads(json.dumps(tomllib.loads(text), default=str))
     return [error.json_path for error in validator().iter_errors(values)]
-
-
-def account_with(lines: str) -> str:
-    return f'[[accounts]]\nid = "acme"\n{lines}\n'
-
-
-def endpoint_with(lines: str) -> str:
-    return account_with(f'[[accounts.endpoints]]\nid = "crm"\nurl = "https://a.example/"\n{lines}')
 
 
 def test_it_is_a_schema() -> None:
