@@ -10,7 +10,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from accounts.lists import Belonging, address_key, list_of, receivers_of
+from accounts.lists import Belonging, list_of, receivers_of
 from accounts.model import Accounts
 from bus.clock import now_seconds
 from bus.tables.table import Stale
@@ -43,7 +43,6 @@ from streams.recipient import Origin, Recipient, Rule, Shared, Tables
 from streams.registrations import Registrations
 from streams.row import HELD, RULED, STEP_MS, step_of
 from streams.rules import (
-    EVERYWHERE,
     REMOVALS,
     apply_click,
     apply_command,
@@ -63,11 +62,13 @@ from streams.rules import (
     message_events,
     message_name,
     ordered_by,
+    reach_of,
     read_reply,
-    removes_everywhere,
+    receiver_of,
     reported_by,
     start_again,
 )
+from streams.rules.inbound import Reading
 from streams.rules.outcome import time_of
 from streams.rules.receipts import MessageChange
 from streams.rules.states import report_of
@@ -299,31 +300,24 @@ class Contacts:
         account = self._accounts.accounts.get(inbound.account)
         belongs = list_of(inbound, message, self._accounts.known_lists(inbound.account))
         reading = read_reply(inbound, words_of(account), names_of(account))
-        cause = cause_of(inbound)
-        # Unnamed receivers are the same at one provider at most.
-        receiver = next(map(address_key, receivers_of(inbound)), f"{inbound.provider}:")
         if reading.reason is not None:
-            opts_out = partial(apply_opt_out, inbound=inbound, reading=reading)
-            of_all = belongs.is_certain or inbound.opt_out_scope == "all"
-            if inbound.opt_out_scope != "all" and not removes_everywhere(
-                account, belongs.is_certain, reading.reason, cause.at
-            ):
-                place, rule = belongs.list_number, opts_out
-            else:
-                place, rule = None, partial(opts_out, receiver=EVERYWHERE if of_all else receiver)
-            recipient.update(place, rule)
-            if come_back_as is not None and come_back_as.is_recorded(place):
-                come_back_as.update(place, rule)
+            reach = reach_of(inbound, reading.reason, belongs, account)
+            rule = partial(apply_opt_out, inbound=inbound, reading=reading, receiver=reach.receiver)
+            recipient.update(reach.list_number, rule)
+            if come_back_as is not None and come_back_as.is_recorded(reach.list_number):
+                come_back_as.update(reach.list_number, rule)
             if message is None:
                 self._registrations.keep(recipient, inbound, reading.keyword)
-            return
-        if is_repeated(recipient.contact(belongs.list_number), inbound):
-            return
+        elif not is_repeated(recipient.contact(belongs.list_number), inbound):
+            self._reply(recipient, inbound, reading, belongs)
+
+    def _reply(self, recipient: Recipient, inbound: InboundMessage, reading: Reading, belongs: Belonging) -> None:
+        cause = cause_of(inbound)
         # In this order: the record that a reply was applied comes last.
         if reading.opts_in and belongs.is_certain and belongs.list_number is not None:
             recipient.update(None, partial(come_back, list_number=belongs.list_number, cause=cause, is_ordered=False))
         elif reading.opts_in:
-            recipient.update(None, partial(start_again, receiver=receiver, cause=cause))
+            recipient.update(None, partial(start_again, receiver=receiver_of(inbound), cause=cause))
         replies = partial(
             apply_reply, inbound=inbound, reading=reading, list_name=belongs.name, is_certain=belongs.is_certain
         )

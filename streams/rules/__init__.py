@@ -14,7 +14,15 @@ from streams.rules.commands import (
     is_void,
     ordered_by,
 )
-from streams.rules.everywhere import EVERYWHERE, blocks, come_back, removes_everywhere, start_again
+from streams.rules.everywhere import (
+    EVERYWHERE,
+    blocks,
+    come_back,
+    reach_of,
+    receiver_of,
+    removes_everywhere,
+    start_again,
+)
 from streams.rules.inbound import (
     MAX_INBOUND,
     apply_opt_out,
@@ -69,7 +77,9 @@ __all__ = [
     "message_name",
     "ordered_by",
     "rank",
+    "reach_of",
     "read_reply",
+    "receiver_of",
     "register",
     "registered_by",
     "remove_for_message",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from schemas.records import AccountConfig
+from accounts.lists import Belonging, address_key, receivers_of
+from schemas.records import AccountConfig, InboundMessage
 from streams.row import ContactRow
-from streams.rules.outcome import OPT_OUT, RENEWABLE, Cause, ContactChange, removed, restored
+from streams.rules.outcome import OPT_OUT, RENEWABLE, Cause, ContactChange, removed, restored, time_of
 
 EVERYWHERE = "*"
 """Among the receivers of opt-outs: all of them. No START can undo this one."""
@@ -28,6 +30,30 @@ def removes_everywhere(account: AccountConfig | None, is_certain: bool, reason: 
     if account is None or account.opt_out_scope != "account" or reason not in WISHES:
         return False
     return account.opt_out_scope_from is None or at >= account.opt_out_scope_from
+
+
+class Reach(NamedTuple):
+    """Where an opt-out applies: on a list or, without one, account-wide; then only a START to `receiver` undoes it."""
+
+    list_number: str | None
+    receiver: str | None = None
+
+
+def reach_of(inbound: InboundMessage, reason: str, belongs: Belonging, account: AccountConfig | None) -> Reach:
+    """Return where an opt-out for this reason applies: account-wide if the provider says so (`opt_out_scope`), if its
+    list is not certain, or if the account has chosen that.
+
+    If only the list was unclear, a START to the same receiver undoes it. Otherwise no START does.
+    """
+    is_of_all = inbound.opt_out_scope == "all"
+    if not is_of_all and not removes_everywhere(account, belongs.is_certain, reason, time_of(inbound)):
+        return Reach(belongs.list_number)
+    return Reach(None, EVERYWHERE if is_of_all or belongs.is_certain else receiver_of(inbound))
+
+
+def receiver_of(inbound: InboundMessage) -> str:
+    """Return whom a reply was sent to. Receivers that a provider does not name are the same one."""
+    return next(map(address_key, receivers_of(inbound)), f"{inbound.provider}:")
 
 
 def blocks(row: ContactRow, list_number: str) -> bool:
