@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from accounts.store import AccountsReader
@@ -121,15 +121,15 @@ def create_app(settings: StreamsSettings) -> Streams:
     raw = worker.inbox("raw")
     about_recipients, about_clicks = worker.inbox(*CONTACT_INPUTS), worker.inbox(*CLICK_INPUTS)
     contacts = _contacts(worker)
-    conversions = _clicks(worker)
-    of_contacts, of_clicks = _cleanings(settings, contacts, conversions)
+    clicks = _clicks(worker)
+    of_contacts, of_clicks = _cleanings(settings, contacts, clicks)
 
     def tick_contacts(batch: Batch) -> None:
         contacts.tick(batch)
         of_contacts.tick(batch)
 
     def tick_clicks(batch: Batch) -> None:
-        conversions.settle_due(batch)
+        clicks.settle_due(batch)
         of_clicks.tick(batch)
 
     @worker.stage("normalize", "raw")
@@ -160,48 +160,58 @@ def create_app(settings: StreamsSettings) -> Streams:
             worker,
             about_clicks,
             stage="clicks",
-            tables=(conversions.table,),
+            tables=(clicks.table,),
             tick=tick_clicks,
             tick_every=TICK_EVERY,
         ):
             for source in batch:
                 with batch.attempt(source):
-                    conversions.apply(batch, source)
+                    clicks.apply(batch, source)
 
     @worker.task  # type: ignore[untyped-decorator]
     async def purge() -> None:
-        while not worker.should_stop:
-            await worker.sleep(PURGE_EVERY)
-            if worker.should_stop:
-                return
-            oldest = _days_ago(settings.message_days)
-            purged = await contacts.tables.messages.purge(
-                lambda value: message_row.since_of(value, worker.codec) >= oldest  # noqa: B023 - called at once
-            )
-            log.info("purged %d messages older than %d days", purged, settings.message_days)
-            oldest = _days_ago(settings.conversion_days)
-            purged = await conversions.table.purge(partial(click_row.is_kept, oldest=oldest))
-            log.info("purged %d clicks without activity for %d days", purged, settings.conversion_days)
-            contacts.forget_removals()
+        await _purge_forever(worker, contacts, clicks)
 
     @worker.task  # type: ignore[untyped-decorator]
     async def clean() -> None:
-        pause = LOOKS_AFTER
-        while not worker.should_stop:
-            await worker.sleep(pause)
-            if worker.should_stop:
-                return
-            pause = min([await cleaning.look() for cleaning in (of_contacts, of_clicks)])
+        await _clean_forever(worker, (of_contacts, of_clicks))
 
     return worker
 
 
-def _cleanings(settings: StreamsSettings, contacts: Contacts, conversions: Clicks) -> tuple[Cleaning, Cleaning]:
+async def _purge_forever(worker: Streams, contacts: Contacts, clicks: Clicks) -> None:
+    while not worker.should_stop:
+        await worker.sleep(PURGE_EVERY)
+        if not worker.should_stop:
+            await _purge(worker, contacts, clicks)
+
+
+async def _purge(worker: Streams, contacts: Contacts, clicks: Clicks) -> None:
+    """Delete the rows of messages and clicks whose days are over, and counts that no report can change anymore."""
+    settings = worker.settings
+    oldest = _days_ago(settings.message_days)
+    purged = await contacts.tables.messages.purge(lambda value: message_row.since_of(value, worker.codec) >= oldest)
+    log.info("purged %d messages older than %d days", purged, settings.message_days)
+    purged = await clicks.table.purge(partial(click_row.is_kept, oldest=_days_ago(settings.conversion_days)))
+    log.info("purged %d clicks without activity for %d days", purged, settings.conversion_days)
+    contacts.forget_removals()
+
+
+async def _clean_forever(worker: Streams, cleanings: Sequence[Cleaning]) -> None:
+    pause = LOOKS_AFTER
+    while not worker.should_stop:
+        await worker.sleep(pause)
+        if worker.should_stop:
+            return
+        pause = min([await cleaning.look() for cleaning in cleanings])
+
+
+def _cleanings(settings: StreamsSettings, contacts: Contacts, clicks: Clicks) -> tuple[Cleaning, Cleaning]:
     """Return what lets Kafka clean the topics of the stages `contacts` and `clicks`."""
     tables = {"table_contacts": contacts.tables.contacts, "table_messages": contacts.tables.messages}
     return (
         Cleaning(settings, tables, ("contacts", "places")),
-        Cleaning(settings, {"table_clicks": conversions.table}),
+        Cleaning(settings, {"table_clicks": clicks.table}),
     )
 
 
