@@ -41,14 +41,11 @@ from bus.clients import new_consumer, started
 from bus.embedded.broker import EmbeddedKafka, free_port
 from bus.fetching import Consumer, FollowingConsumer
 from bus.settings import BusSettings
+from ingest.writer import LINGER_MS, STICKY_RECORDS
 
 PARTITIONS = 4
 TOPICS = ("raw", "receipts", "events", "contact-rows", "message-rows", "attempts")
 SERVICES = ("ingest", "streams", "sinks", "read-model")
-IN_A_ROW = 64
-"""Bodies in a row to one partition, as in ingest."""
-
-LINGER_MS = 5
 COMMIT_EVERY = 1.0
 """Seconds between two commits of offsets, or of rows to SQLite."""
 
@@ -143,7 +140,7 @@ async def ingest(servers: str, port: int, directory: Path) -> None:
             message = await receive()
             body += message.get("body", b"")
             more = message.get("more_body", False)
-        await (await producer.send("raw", body, None, next(numbers) // IN_A_ROW % PARTITIONS))
+        await (await producer.send("raw", body, None, next(numbers) // STICKY_RECORDS % PARTITIONS))
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import compiling_seconds, cpu_seconds
+from bench.probe.sitecustomize import QUIET
 from bus.embedded.broker import free_port
 
 ROOT = Path(__file__).parents[1]
@@ -147,7 +148,7 @@ class Running:
     @contextmanager
     def quiet(self) -> Iterator[None]:
         """Let the probes cost nearly nothing."""
-        quiet = self._probes / "quiet"
+        quiet = self._probes / QUIET
         quiet.touch()
         time.sleep(2.2)  # they look once a second
         try:

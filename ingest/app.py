@@ -35,7 +35,7 @@ from ingest.redaction import storable_path
 from ingest.seen import SeenCallbacks, SeenWriter
 from ingest.settings import IngestSettings
 from ingest.targets import CallbackRoutes, claims_of
-from ingest.writer import CallbackWriter
+from ingest.writer import LINGER_MS, CallbackWriter
 from providers import NETWORKS, PROVIDERS
 from providers.base import CallbackRequest, NotAuthentic, Provider
 from providers.proof import PATH_SECRET, accepted, is_secret
@@ -58,7 +58,9 @@ class Ingest:
     def __init__(self, settings: IngestSettings) -> None:
         self.settings = settings
         codec = Codec(registry_for(settings.schema_registry_url))
-        self.producer = Producer(settings, linger_ms=5, delivery_timeout=longest_wait(settings.ack_timeout) + GRACE)
+        self.producer = Producer(
+            settings, linger_ms=LINGER_MS, delivery_timeout=longest_wait(settings.ack_timeout) + GRACE
+        )
         self.writer = CallbackWriter(self.producer, codec, settings.catalogue["raw"], settings.ack_timeout)
         self.accounts = AccountsReader(settings, codec)
         self.intake = Intake(settings, self.writer, self.accounts.view)

@@ -25,6 +25,8 @@ STICKY_RECORDS = 64
 """Callbacks have no key. This many in a row go to one partition and share a produce request; then the next partition
 takes over."""
 
+LINGER_MS = 5
+"""Milliseconds that a callback waits for others to share its produce request."""
 
 PROBE_EVERY = 1.0
 """Seconds between the callbacks that probe Kafka while it keeps others waiting too long."""
