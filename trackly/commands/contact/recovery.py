@@ -7,7 +7,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import typer
 from sqlalchemy import Engine, select
@@ -81,6 +81,7 @@ def recover(
             asyncio.run(gather(settings, (prefix,), store))
 
             def removals() -> Iterator[Removal]:
+                # Read once to count them and again to remove them: there may be too many to remember.
                 return lost(_stored(engine, account), lambda each: _may_be_texted(decoder, store, each))
 
             found = _survey(removals(), view)
@@ -159,13 +160,21 @@ def _survey(removals: Iterable[Removal], view: Accounts) -> Found:
     unknown: Counter[str] = Counter()
     erased = 0
     for each in removals:
-        if each.number.startswith(PREFIX):
-            erased += 1
-        elif problem_with(view, each.account, each.list_number):
-            unknown[f"{each.account}/{each.list_number}"] += 1
-        else:
-            counts[each.account, each.list_number or ALL_LISTS, each.reason or "manual"] += 1
+        match _obstacle(each, view):
+            case "erased":
+                erased += 1
+            case "unknown list":
+                unknown[f"{each.account}/{each.list_number}"] += 1
+            case None:
+                counts[each.account, each.list_number or ALL_LISTS, each.reason or "manual"] += 1
     return Found(counts, erased, unknown)
+
+
+def _obstacle(removal: Removal, view: Accounts) -> Literal["erased", "unknown list"] | None:
+    """Return why a removal cannot be recovered, or None."""
+    if removal.number.startswith(PREFIX):
+        return "erased"
+    return "unknown list" if problem_with(view, removal.account, removal.list_number) else None
 
 
 async def _remove(
@@ -177,9 +186,10 @@ async def _remove(
             count = sum(number for (each, *_), number in found.counts.items() if each == account)
             await write_down(producer, settings, decoder.codec, "contacts.recover", "contacts", account, contacts=count)
         sent = Unacknowledged()
-        for account, list_number, number, reason, since in removals:
-            if number.startswith(PREFIX) or problem_with(view, account, list_number):
+        for removal in removals:
+            if _obstacle(removal, view) is not None:
                 continue
+            account, list_number, number, reason, since = removal
             command = ContactCommand(
                 event_id=derived_id("recover", account, list_number, number, reason or "", since),
                 command="remove",
