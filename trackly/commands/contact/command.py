@@ -24,7 +24,7 @@ from trackly.commands.contact.migration import migrate, old_contacts
 from trackly.commands.contact.places import UNKNOWN_LIST, place, places, timing_lines, with_answer
 from trackly.commands.contact.recovery import recover
 from trackly.commands.contact.standing import standing_of
-from trackly.commands.contact.suppressions import Format
+from trackly.commands.contact.suppressions import Format, Parse, Suppression
 from trackly.commands.evidence import export_evidence
 from trackly.decoding import Decoder
 from trackly.errors import Failed
@@ -257,7 +257,23 @@ async def _import(work: Import, yes: bool, as_json: bool) -> None:
 
 def _look_through(work: Import, yes: bool) -> int:
     """Report and confirm what is doubtful in a file before writing anything; returns the number of rows."""
-    survey = work.survey()
+    unknown = 0
+
+    def counting(parse: Parse) -> Parse:
+        def counted(line: str) -> Suppression | None:
+            nonlocal unknown
+            row = parse(line)
+            unknown += row is not None and row.has_unknown_reason
+            return row
+
+        return counted
+
+    survey = work.survey(counting)
+    if unknown:
+        say(
+            f"Lines with a reason that is none of {', '.join(REMOVAL_REASONS)}: {unknown:,}. Their contacts are removed"
+            f" as {work.state.reason}; --reason chooses another."
+        )
     if survey.rejected or survey.doubtful:
         say(
             f"{survey.lines:,} lines: {survey.rejected:,} contain no certain number and are skipped;"

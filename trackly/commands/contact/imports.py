@@ -185,7 +185,7 @@ class Import:
     async def _send(self, producer: Producer, settings: BusSettings, codec: Codec, rows: list[Suppression]) -> None:
         order, at = self._order, self.state.issued_at
         sent = []
-        for number, reason, happened_at in rows:
+        for number, reason, happened_at, _ in rows:
             reason = reason or order.reason
             happened_at = (happened_at or order.happened_at) if reason in DATED_REASONS else None
             # A dated command has the same id in every file and run.

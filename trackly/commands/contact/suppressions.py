@@ -39,11 +39,16 @@ class BadLine(ValueError):
 
 
 class Suppression(NamedTuple):
-    """A number in E.164, the line's reason or None, and when (ms) the line says it happened."""
+    """A number in E.164, the line's reason or None, and when (ms) the line says it happened.
+
+    `has_unknown_reason`: the line gives a reason that is none of ours, so it counts as one without a reason. Whoever is
+    on a suppression list must not be texted, whatever its system calls the reason.
+    """
 
     number: str
     reason: str | None
     happened_at: int | None = None
+    has_unknown_reason: bool = False
 
 
 Parse = Callable[[str], Suppression | None]
@@ -131,13 +136,12 @@ def _cells(line: str, delimiter: str) -> list[str]:
 
 def _suppression(number: str, reason: str, country: str | None) -> Suppression:
     reason = reason.strip().lower()
-    if reason and reason not in REMOVAL_REASONS:
-        raise BadLine(f"the reason is not one of {', '.join(REMOVAL_REASONS)}")
+    known = reason if reason in REMOVAL_REASONS else None
     if number.startswith(PREFIX):
         raise BadLine(
             "the number was erased, and only its pseudonym is left: it can be removed only by the number itself"
         )
     try:
-        return Suppression(written_number(number, country), reason or None)
+        return Suppression(written_number(number, country), known, has_unknown_reason=bool(reason) and known is None)
     except ValueError as error:
         raise BadLine(str(error)) from None
