@@ -70,7 +70,7 @@ from console.contacts.places import ContactPlaces
 from console.contacts.sent_messages import SentMessages, a_day_ago
 from console.contacts.sent_messages import row_of as sent_row
 from console.contacts.view import ContactsView
-from console.errors import ApiError, not_found, problem, validation_failed
+from console.errors import ApiError, method_not_allowed, not_found, problem, validation_failed
 from console.http.browser_security import PlainCookies, SecurityHeaders
 from console.http.problems import answer_of
 from console.http.request_bodies import MAX_DIGITS
@@ -359,9 +359,7 @@ async def _no_route(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         return answer_of(not_found(f"There is nothing at this path; {OPENAPI} lists what there is."))
     if error.status_code == 405:
-        allowed = ", ".join(sorted(_methods(request)))
-        message = f"This path takes {allowed}."
-        return answer_of(ApiError(405, "method_not_allowed", "The method is wrong.", message, {"Allow": allowed}))
+        return answer_of(method_not_allowed(_methods(request)))
     return answer_of(validation_failed([f"body: {error.detail}"]))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from console.principals import Role
@@ -101,6 +101,14 @@ def changed_meanwhile() -> ApiError:
     )
 
 
+def method_not_allowed(allowed: Iterable[str]) -> ApiError:
+    """The path takes other methods only."""
+    methods = ", ".join(sorted(allowed))
+    return ApiError(
+        405, "method_not_allowed", "The method is wrong.", f"This path takes {methods}.", {"Allow": methods}
+    )
+
+
 def not_available(message: str) -> ApiError:
     """Something required for an answer is unavailable right now."""
     return ApiError(503, "not_available", "This cannot be done right now.", message, {"Retry-After": "5"})
@@ -125,6 +133,9 @@ def problem(error: Mapping[str, Any]) -> str:
             place, text = "body", "is not valid JSON"
         case "extra_forbidden":
             text = "is not a known field"
+        case "model_attributes_type":
+            # A body that is not declared as JSON is not parsed.
+            text = "is not a JSON object" + ("" if place else "; send one with `Content-Type: application/json`")
         case _:
             text = str(error["msg"]).removeprefix("Value error, ")
             text = text[:1].lower() + text[1:]

@@ -9,13 +9,17 @@ from fastapi import APIRouter, Path, Query
 from console.access.callers import Supporter, TheCaller, TheParts
 from console.api.lists import ListAnswer, answer
 from console.contacts.states import WholeContact, whole_contact
-from console.errors import not_found
+from console.errors import method_not_allowed, not_found
 from console.http.fields import number as to_e164
 from console.parts import Parts
 from console.queries.contacts import ContactsFilter, ListedContact, changes, listed_contacts
 from schemas.records import ListConfig
 
 router = APIRouter(tags=["Contacts"])
+
+
+ORDERS = ("check", "remove", "restore")
+"""What stands where a number would, and is posted."""
 
 
 @router.get("/api/contacts", summary="List contacts")
@@ -32,6 +36,8 @@ async def show_number(
     number: Annotated[str, Path(max_length=40, examples=["+15551230001"])], parts: TheParts, caller: Supporter
 ) -> WholeContact:
     """The number's state on each list, as of `as_of`, and its history, newest first."""
+    if number in ORDERS:
+        raise method_not_allowed(["POST"])
     return await contact_of_number(parts, caller.account, caller.lists, number)
 
 

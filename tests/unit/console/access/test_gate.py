@@ -99,6 +99,9 @@ async def test_a_key_that_asks_too_often_is_told_when_to_come_back() -> None:
     [
         ("GET", "/api/nothing", (404, "not_found")),
         ("GET", "/api/messages", (405, "method_not_allowed")),
+        ("GET", "/api/contacts/check", (405, "method_not_allowed")),
+        ("GET", "/api/contacts/remove", (405, "method_not_allowed")),
+        ("GET", "/api/contacts/restore", (405, "method_not_allowed")),
         ("POST", "/api/contacts/+18005551234/+15551230001", (405, "method_not_allowed")),
     ],
 )
@@ -123,6 +126,12 @@ async def test_what_is_not_there_is_said_like_every_error(
 async def test_a_body_that_is_no_json_object_is_refused(api: Api, content: bytes, content_type: str) -> None:
     answer = await api.post("/api/messages", content=content, headers={"Content-Type": content_type})
     assert refusal(answer) == (422, "validation_failed")
+
+
+async def test_a_body_that_is_not_declared_as_json_is_told_how(api: Api) -> None:
+    answer = await api.post(PATH, data={"list_number": "+18005551234"})
+    assert refusal(answer) == (422, "validation_failed")
+    assert answer.json()["message"] == "body: is not a JSON object; send one with `Content-Type: application/json`."
 
 
 @pytest.mark.parametrize("url", ["/api/deliveries?status=%00", "/api/deliveries/infobip/a%00b", "/api/%00"])
