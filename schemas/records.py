@@ -21,6 +21,9 @@ REMOVAL_REASONS = (
 )
 """Why a contact is removed: `reason` of ContactState, ContactCommand, UnsubscribeEvent, and RemovedEvent."""
 
+COMMAND_PROVIDER = "trackly"
+"""The provider in removal events that no provider reported: an operator ordered the removal."""
+
 DATED_REASONS = frozenset({"deactivated", "reassigned"})
 """Reasons that end the consent of the number's holder on a date. Consent given later is not affected."""
 

@@ -17,12 +17,12 @@ from bus.worker.batch import Batch
 from bus.worker.context import Context
 from bus.worker.inbox import Admitted
 from schemas.ids import derived_id
-from schemas.records import CONFIRM, ContactCommand, RemovalsHeld
+from schemas.records import COMMAND_PROVIDER, CONFIRM, ContactCommand, RemovalsHeld
 from streams import brake_row
 from streams.brake_row import BrakeRow, Decision, carried_out, decided
 from streams.row import STEP_MS, ContactRow, held_label, holder, ruled_label, size_label
 from streams.rules.brake import STEPS, BrakeVerdict, is_too_many, received_at
-from streams.rules.outcome import COMMAND_PROVIDER, Cause, ContactChange, released, removed
+from streams.rules.outcome import Cause, ContactChange, released, removed
 
 CARRIED_OUT_AT_ONCE = 2_000
 """Held contacts that one tick removes or releases."""

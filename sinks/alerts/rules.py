@@ -11,6 +11,7 @@ from providers.base import NOT_SUPPORTED, OTHER_CHANNEL
 from schemas.cloudevents import iso_time
 from schemas.masking import masked
 from schemas.records import (
+    COMMAND_PROVIDER,
     FAILED_STATUSES,
     DeliveryEvent,
     EndpointAlert,
@@ -94,7 +95,7 @@ def _of_unsubscribe(event: UnsubscribeEvent) -> Alert | None:
 
 def _of_removed(event: RemovedEvent) -> Alert | None:
     # Failures that remove a contact are reported with the failures, and operators know what they ordered.
-    if event.reason != "complaint":
+    if event.reason != "complaint" or event.provider == COMMAND_PROVIDER:
         return None
     return _alert(
         event,

@@ -6,10 +6,10 @@ from collections.abc import Collection
 
 from msgspec.structs import replace
 
-from schemas.records import DATED_REASONS, REASON_STRENGTH, ContactCommand
+from schemas.records import COMMAND_PROVIDER, DATED_REASONS, REASON_STRENGTH, ContactCommand
 from streams.row import ContactRow
 from streams.rules.everywhere import ended
-from streams.rules.outcome import COMMAND_PROVIDER, Cause, ContactChange, removed, restored
+from streams.rules.outcome import Cause, ContactChange, removed, restored
 
 MAX_ORDERS = 16
 """Command ids kept in a row. A client repeats a command within minutes, not after 16 more about the contact."""

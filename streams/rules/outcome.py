@@ -48,9 +48,6 @@ RENEWABLE = DATED_REASONS | {OPT_OUT}
 PROVIDER_LAYER, REPORT_LAYER = "provider", "report"
 """Besides the layers that read replies: the provider declares an opt-out, in a reply or in a report."""
 
-COMMAND_PROVIDER = "trackly"
-"""The provider in removal events that no provider reported."""
-
 
 class Cause(NamedTuple):
     """The cause of a change to a contact: a report, registration, reply, or command, and when it happened (ms).

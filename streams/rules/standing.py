@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from accounts.suppression import effective_state, unrecorded
 from schemas.ids import derived_id
-from schemas.records import NO_KEYWORD, ContactState, RemovedEvent, RestoredEvent, UnsubscribeEvent
+from schemas.records import COMMAND_PROVIDER, NO_KEYWORD, ContactState, RemovedEvent, RestoredEvent, UnsubscribeEvent
 from streams.row import ContactRow
-from streams.rules.outcome import COMMAND_PROVIDER, OPT_OUT, Cause, Event
+from streams.rules.outcome import OPT_OUT, Cause, Event
 
 
 class NumberRows(NamedTuple):

@@ -18,10 +18,9 @@ from bus.tables.store import RocksStore
 from bus.tables.versions import Row, keep_newest, pack, unpack, version_header, version_in
 from bus.worker.context import Context
 from schemas.codec import Codec, CodecError
-from schemas.records import ContactState
+from schemas.records import COMMAND_PROVIDER, ContactState
 from schemas.registry import registry_for
 from streams.row import ContactRow, Counted, Held, RowError, to_bytes
-from streams.rules.outcome import COMMAND_PROVIDER
 from trackly.commands.tables.published import states
 from trackly.commands.topics.growing import wait_for_the_end
 from trackly.commands.topics.placing import of_contact

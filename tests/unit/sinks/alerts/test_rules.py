@@ -9,7 +9,15 @@ import pytest
 from msgspec.structs import replace
 
 from accounts.alerts import TYPES, Severity
-from schemas.records import EndpointAlert, RejectedRecord, RemovalsHeld, RemovedEvent, ReplyEvent, UnsubscribeEvent
+from schemas.records import (
+    COMMAND_PROVIDER,
+    EndpointAlert,
+    RejectedRecord,
+    RemovalsHeld,
+    RemovedEvent,
+    ReplyEvent,
+    UnsubscribeEvent,
+)
 from sinks.alerts.rules import LONGEST, alert_of
 from tests.clock import START
 from tests.unit.sinks.sink_parts import delivered
@@ -123,6 +131,7 @@ HELD = RemovalsHeld(
         (removed("message"), "opt_outs"),
         (removed("complaint"), "complaints"),
         (removed_for("complaint"), "complaints"),
+        (replace(removed_for("complaint"), provider=COMMAND_PROVIDER), None),
         (removed_for("manual"), None),
         (removed_for("bad_response"), None),
         (removed_for("invalid_contact"), None),
