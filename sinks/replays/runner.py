@@ -197,7 +197,8 @@ class Replay:
             await self._clock.sleep(LOOK_SECONDS)
 
     async def _release(self, record: Any, task: WebhookTask) -> asyncio.Future[Any]:
-        headers = TaskHeaders(origin=f"{place_of(record.topic, record.partition)}/{record.offset}").encode()
+        origin = f"{place_of(record.topic, record.partition)}/{record.offset}"
+        headers = TaskHeaders(origin=origin, replayed=True).encode()
         return await self._send("webhooks_due", task, task.endpoint.encode(), headers)
 
     async def _send(

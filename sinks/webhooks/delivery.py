@@ -18,6 +18,9 @@ from sinks.webhooks.window import Admission, merged
 STAGE = "webhooks"
 """Name of this sink in the rejected topic."""
 
+REPLAYED = "replayed"
+"""Stands for replayed deliveries among those that wait for a turn."""
+
 BATCH = "batch"
 """Event name of several events in one request."""
 
@@ -27,11 +30,12 @@ class Delivery:
     """One webhook for one endpoint (`account/id`), or for an account's callbacks to a host (`account/~host`).
 
     `attempt` is the number of the next attempt, from 1. `first_attempt_at` is in ms since 1970 UTC; `origin` is
-    topic/partition/offset of the event's record, None while that is the record of `admission` itself. `url` is set for
-    callbacks of messages, which have their own. `loose`: the body is an element of an array yet to be built; see
-    `batch_of`. `parked_at`: since when it waits for its paused endpoint, in ms. `mark`: its place among deferred
-    deliveries. `traceparent`: the W3C trace context of its source callback. `list_number`: the event's list, if its
-    endpoint limits that list. `received_at`: when (ms) that callback was received, until the first attempt is deferred.
+    topic/partition/offset of the event's record, None while that is the record of `admission` itself. `url` is set
+    for callbacks of messages, which have their own. `loose`: the body is an element of an array yet to be built;
+    see `batch_of`. `parked_at`: since when it waits for its paused endpoint, in ms. `mark`: its place among
+    deferred deliveries. `replayed`: it is sent on command. `traceparent`: the W3C trace context of its source
+    callback. `list_number`: the event's list, if its endpoint limits that list. `received_at`: when (ms) that
+    callback was received, until the first attempt is deferred.
     """
 
     endpoint: str
@@ -48,6 +52,7 @@ class Delivery:
     loose: bool = False
     parked_at: int | None = None
     mark: int | None = None
+    replayed: bool = False
     traceparent: bytes | None = None
     received_at: int | None = None
     list_number: str | None = None
@@ -60,9 +65,22 @@ class Delivery:
         return f"{self.endpoint}/{self.contact or self.event_id}"
 
     @property
+    def is_new(self) -> bool:
+        """Whether it comes from its event, not from a delay topic or a replay."""
+        return self.origin is None
+
+    @property
     def slot(self) -> int:
-        """Number under which it is remembered while deferred. Its contact's order ends with a failed attempt."""
-        return slot_of(self.contact if self.attempt == 1 else None, self.event_id)
+        """Number under which it is remembered while deferred. Its contact's order ends with a failed attempt, and what
+        is replayed is not part of it."""
+        keeps_order = self.attempt == 1 and not self.replayed
+        return slot_of(self.contact if keeps_order else None, self.event_id)
+
+    @property
+    def sharers(self) -> str | None:
+        """Those among which its turn comes while deferred: its list's deliveries if that list is limited, replayed
+        ones, or None for all others."""
+        return REPLAYED if self.replayed else self.list_number
 
     @property
     def stored_content_type(self) -> str | None:
@@ -110,6 +128,7 @@ def from_task(task: WebhookTask, headers: TaskHeaders, admission: Admission) -> 
         task.content_type or JSON,
         parked_at=headers.parked_at,
         mark=headers.mark,
+        replayed=headers.replayed,
         list_number=task.list_number,
     )
 
@@ -137,6 +156,7 @@ def deferred_record(
         origin=delivery.origin or delivery.admission.origin,
         parked_at=delivery.parked_at,
         mark=delivery.mark,
+        replayed=delivery.replayed,
     )
     own = event_headers(task, delivery.event_id, now, delivery.traceparent)
     return task, own + headers.encode(), partition, now + delay

@@ -19,7 +19,7 @@ from sinks.webhooks.delivery import Delivery
 from sinks.webhooks.gate import LaneGate, Turn
 from sinks.webhooks.lane_setup import LaneSetup
 from sinks.webhooks.list_limits import ListLimits
-from sinks.webhooks.pace import queue_bound
+from sinks.webhooks.pace import PART_OF_QUEUE, queue_bound
 from sinks.webhooks.patience import LanePatience
 from sinks.webhooks.signed_post import SignedPost
 from sinks.webhooks.workers import Workers
@@ -89,13 +89,16 @@ class Lane:
         """Number of requests in progress."""
         return self.workers.in_flight
 
-    @property
-    def full(self) -> bool:
-        """Whether another delivery would wait longer here than if deferred, or take room from others."""
+    def is_full_for(self, delivery: Delivery) -> bool:
+        """Whether a delivery would wait longer here than if deferred, or take room from others.
+
+        What returns may fill a part of the queue, so that new events find room however long a backlog is.
+        """
         workers, queue = self.workers, self._queue
         # Called for every event, so it makes few calls itself.
         held = len(queue.ready) + queue.behind + len(self._gate.held) + workers.in_flight
-        return held >= queue_bound(workers.seconds_each, workers.cap, self._soon, self._room())
+        bound = queue_bound(workers.seconds_each, workers.cap, self._soon, self._room())
+        return held >= (bound if delivery.is_new else max(PART_OF_QUEUE * bound, workers.cap))
 
     @property
     def idle(self) -> bool:
@@ -111,7 +114,7 @@ class Lane:
         """Return how many seconds a deferred delivery will probably wait for those ahead of it, here and in delay
         topics."""
         each = self.workers.seconds_each / self.workers.cap
-        ahead = self.behind.ahead(delivery.mark, self._clock.now_ms(), delivery.list_number)
+        ahead = self.behind.ahead(delivery.mark, self._clock.now_ms(), delivery.sharers)
         return (self.queued + self.in_flight) * each + ahead * max(each, self._lists.seconds_each(delivery))
 
     def saw(self, number: int) -> None:
@@ -122,7 +125,7 @@ class Lane:
         """Queue a delivery, or return why it cannot be tried soon. `place`: wait_for_place was used for it."""
         reason = self._offered(delivery, place)
         if delivery.mark is not None and reason not in PUTS_OFF:
-            self.behind.passed(delivery.slot, delivery.mark, delivery.list_number)
+            self.behind.passed(delivery.slot, delivery.mark, delivery.sharers)
             delivery.mark = None
         if reason is not None and self._deferrals:
             # Earlier ones of its contact may be among them.
@@ -141,7 +144,7 @@ class Lane:
         if self.behind and self._is_behind(delivery):
             return "behind"
         if self._gate.breaker.closed:
-            if not place and self.full:
+            if not place and self.is_full_for(delivery):
                 return "rate_limited" if self.workers.are_held_by_rate else "overflow"
             if self._lists and self._lists.refuses(delivery, self._clock.monotonic()):
                 return "rate_limited"

@@ -24,6 +24,10 @@ LEAST_QUEUE = 16
 PART_OF_ROOM = 0.5
 """Share of the sink's remaining room that one lane may take, so that some is left for others however many are slow."""
 
+PART_OF_QUEUE = 0.25
+"""Share of a lane's queue that deliveries from delay topics and replays may fill: they come in any number, and new
+events would wait for hours behind a long backlog."""
+
 PACE = 1_000.0
 """Events per second. If a full lane passes at least this many, the sink waits for a free place instead of deferring:
 the endpoint is fast, only the backlog is long."""

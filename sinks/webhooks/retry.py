@@ -117,9 +117,10 @@ def jittered(delay_ms: int, number: int, partitions: int) -> int:
 class TaskHeaders:
     """State of a waiting webhook, as Kafka record headers in decimal ASCII.
 
-    `attempt` is the number of the next attempt. `first_attempt_at`, `due_at`, and `parked_at` (since when it waits for
-    its paused endpoint) are in ms since 1970 UTC, None if unknown. `mark` is its place among deferred deliveries
-    (`sinks.webhooks.contact_order`). `origin` is topic/partition/offset of the webhook's source record.
+    `attempt` is the number of the next attempt. `first_attempt_at`, `due_at`, and `parked_at` (since when it waits
+    for its paused endpoint) are in ms since 1970 UTC, None if unknown. `mark` is its place among deferred
+    deliveries (`sinks.webhooks.contact_order`). `replayed`: it was sent on command. `origin` is
+    topic/partition/offset of the webhook's source record.
     """
 
     attempt: int = 1
@@ -128,6 +129,7 @@ class TaskHeaders:
     origin: str | None = None
     parked_at: int | None = None
     mark: int | None = None
+    replayed: bool = False
 
     def encode(self) -> Headers:
         """Return record headers, omitting None."""
@@ -138,6 +140,7 @@ class TaskHeaders:
             ("origin", self.origin),
             ("parked_at", self.parked_at),
             ("mark", self.mark),
+            ("replayed", int(self.replayed) or None),
         )
         return [(name, str(value).encode()) for name, value in pairs if value is not None]
 
@@ -152,6 +155,7 @@ class TaskHeaders:
             origin=_text(header(found, "origin")),
             parked_at=_number(header(found, "parked_at")),
             mark=_number(header(found, "mark")),
+            replayed=header(found, "replayed") == b"1",
         )
 
 

@@ -359,7 +359,7 @@ class WebhookSink:
         if delivery.mark is None:
             delivery.mark = lane.behind.next_mark(now)
         due_at = self._records.defer(delivery, step)
-        lane.behind.put_off(delivery.slot, delivery.mark, now, due_at, delivery.list_number)
+        lane.behind.put_off(delivery.slot, delivery.mark, now, due_at, delivery.sharers)
 
     def _park(self, delivery: Delivery) -> None:
         if delivery.parked_at is None:

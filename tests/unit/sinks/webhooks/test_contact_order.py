@@ -66,23 +66,16 @@ def test_a_contact_with_an_event_a_minute_is_late_but_never_out_of_order() -> No
         assert behind.must_wait(of("+1"), None, now)
 
 
-@pytest.fixture
-def few_slots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let two numbers stand for all contacts: `+1` and `+3` for one, `+2` and `+4` for the other."""
-    monkeypatch.setattr(rules, "crc32", lambda text: int(text) % 2)
-
-
-@pytest.mark.usefixtures("few_slots")
-def test_contacts_with_the_same_number_wait_for_each_other_and_others_do_not() -> None:
-    behind = Behind()
-    first, second = behind.next_mark(NOW), behind.next_mark(NOW)
-    behind.put_off(of("+1"), first, NOW, NOW + MINUTE)
-    behind.put_off(of("+3"), second, NOW, NOW + MINUTE)
-    assert behind.must_wait(of("+3"), second, NOW)
-    assert not behind.must_wait(of("+2"), None, NOW)
-    behind.passed(of("+1"), first)
-    assert not behind.must_wait(of("+3"), second, NOW)
-    assert behind.must_wait(of("+1"), None, NOW)
+def test_of_very_many_contacts_some_wait_for_each_other_and_others_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "FEW", 1)
+    monkeypatch.setattr(rules, "SHARED", 2)
+    behind, marks = Behind(), [NOW, NOW + 1, NOW + 2]
+    for number, mark in zip((10, 11, 13), marks, strict=True):
+        behind.put_off(number, mark, NOW, NOW + MINUTE)
+    assert [number for number in (10, 11, 12, 13, 15) if behind.must_wait(number, None, NOW)] == [10, 11, 13, 15]
+    assert behind.must_wait(13, marks[2], NOW)
+    behind.passed(11, marks[1])
+    assert not behind.must_wait(13, marks[2], NOW)
 
 
 def test_beyond_what_is_remembered_deliveries_go_on_and_may_be_overtaken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,13 +145,14 @@ class Waiting:
     events=st.lists(st.tuples(st.integers(0, 400), st.sampled_from("abcde")), min_size=1, max_size=80),
     room=st.lists(st.integers(0, 3), max_size=200),
     delays=st.lists(st.sampled_from([10_000, 27_000, 60_000]), min_size=1, max_size=200),
-    slots=st.integers(1, 6),
+    few=st.integers(0, 6),
+    shared=st.integers(1, 3),
 )
 def test_whatever_room_there_is_each_contact_s_deliveries_go_in_order_and_all_go(
-    events: list[tuple[int, str]], room: list[int], delays: list[int], slots: int
+    events: list[tuple[int, str]], room: list[int], delays: list[int], few: int, shared: int
 ) -> None:
     behind, topic, sent = Behind(), list[Waiting](), list[tuple[str, int]]()
-    was, rules.SLOTS = rules.SLOTS, slots
+    was, (rules.FEW, rules.SHARED) = (rules.FEW, rules.SHARED), (few, shared)
     rooms, waits, now, left = iter(room), cycle(delays), NOW, 0
 
     def offer(number: int, contact: str, mark: int | None) -> None:
@@ -190,7 +184,7 @@ def test_whatever_room_there_is_each_contact_s_deliveries_go_in_order_and_all_go
             rounds += 1
             assert rounds < 40_000, "something waits for ever"
     finally:
-        rules.SLOTS = was
+        rules.FEW, rules.SHARED = was
     for name in "abcde":
         assert [n for c, n in sent if c == name] == [n for n, (_, c) in enumerate(events) if c == name]
     assert not behind

@@ -59,7 +59,7 @@ async def test_an_endpoint_may_be_deleted_while_a_lane_is_waited_for(
     deleted: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Lane, "full", property(lambda lane: lane.name == "acme/crm"))
+    monkeypatch.setattr(Lane, "is_full_for", lambda lane, delivery: lane.name == "acme/crm")
     monkeypatch.setattr(Lane, "worth_waiting", property(lambda lane: True))
     house.configure(endpoint("second"))
     await house.give(delivered("evt_1"))

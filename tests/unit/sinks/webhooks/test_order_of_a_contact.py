@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from schemas.records import WebhookTask
+from sinks.webhooks.pace import PART_OF_QUEUE
 from sinks.webhooks.retry import TaskHeaders
+from tests.clock import START
 from tests.unit.sinks.sink_parts import OK, delivered, endpoint
 from tests.unit.sinks.webhooks.test_webhook_sink import House
 
@@ -99,5 +102,44 @@ async def test_retries_that_find_a_full_queue_return_by_what_is_ahead_of_them_an
         await house.give(task, headers=TaskHeaders(attempt=2, origin="sms.events/0/1").encode())
     assert len(house.written("webhooks_retry.5m")) == pytest.approx(500 - 300, abs=10)
     assert {headers.attempt for headers in house.headers_of("webhooks_retry.5m")} == {2}
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+def returning(number: int, **headers: Any) -> tuple[WebhookTask, list[tuple[str, bytes]]]:
+    """Return a due webhook about a contact of its own, and its headers."""
+    task = WebhookTask("acme/crm", f"back_{number}", "delivery", b"{}", contact=f"+1666{number:07d}")
+    return task, TaskHeaders(origin="sms.events/0/1", **headers).encode()
+
+
+@pytest.mark.parametrize("headers", [{"mark": START}, {"attempt": 2}, {"parked_at": START}, {"replayed": True}])
+async def test_new_events_find_room_however_much_returns(headers: dict[str, Any]) -> None:
+    house = House()
+    house.configure(endpoint(rate_limit=10))
+    running = asyncio.ensure_future(house.sink.run())
+    for number in range(800):
+        task, own = returning(number, **headers)
+        await house.give(task, headers=own)
+    assert house.sink.lanes["acme/crm"].queued == pytest.approx(PART_OF_QUEUE * 60 * 10, abs=10)
+    await house.give(delivered("new", to="+15559999999"))
+    for _ in range(170):
+        await house.clock.move(0.1)
+        await house.receiver.answer_all(OK)
+    assert "new" in house.receiver.ids
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_new_event_does_not_wait_for_a_replayed_one_of_its_contact() -> None:
+    house = House()
+    house.configure(endpoint(rate_limit=1))
+    running = asyncio.ensure_future(house.sink.run())
+    for number in range(100):
+        task, own = returning(number, replayed=True)
+        await house.give(task, headers=own)
+    deferred = house.written("webhooks_retry.1m")[-1]
+    assert all(headers.replayed for headers in house.headers_of("webhooks_retry.1m"))
+    await house.give(delivered("new", to=deferred.contact))
+    assert house.sink.counts.deferred["behind"] == 0
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

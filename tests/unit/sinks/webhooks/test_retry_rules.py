@@ -250,6 +250,7 @@ def test_a_schedule_must_ascend(delays: tuple[str, ...]) -> None:
         origin=st.none() | st.text(st.characters(codec="utf-8")),
         parked_at=st.none() | st.integers(0, 10**14),
         mark=st.none() | st.integers(0, 10**14),
+        replayed=st.booleans(),
     )
 )
 def test_headers_of_a_task_read_as_they_were_written(headers: TaskHeaders) -> None:
