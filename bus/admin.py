@@ -19,7 +19,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError,
 from kafka.net.compat import KafkaNetClient
 
 from bus.layout import Identity
-from bus.settings import BusSettings
+from bus.settings import DEFAULT_SERVERS, BusSettings
 from bus.tokens import TokenUnavailable
 from schemas.topics import Catalogue, Topic
 
@@ -416,8 +416,12 @@ class _LastError(logging.Handler):
 
 
 def _unavailable(servers: str, timeout: float, error: Exception) -> BrokerUnavailable:
+    # Nothing is set, and the data directory names no broker: often another directory is the right one.
+    elsewhere = (
+        " If `trackly up` runs, set TRACKLY_DATA_DIR to its data directory." if servers == DEFAULT_SERVERS else ""
+    )
     return BrokerUnavailable(
-        f"no Kafka broker could be used at {servers} within {timeout:g} s: {error}. Start one with"
+        f"no Kafka broker could be used at {servers} within {timeout:g} s: {error}.{elsewhere} Start one with"
         " `trackly up`, or set KAFKA_BOOTSTRAP_SERVERS, and KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_*,"
         " KAFKA_SSL_* as it asks for them."
     )
