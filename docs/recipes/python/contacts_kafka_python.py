@@ -10,7 +10,7 @@ import json
 import os
 
 from kafka import KafkaConsumer, TopicPartition
-from typed import decode
+from typed import decode, plain
 
 TOPIC = os.environ.get("TOPIC", "sms.contacts")
 
@@ -33,4 +33,4 @@ consumer.close()
 
 for contact in contacts.values():
     if not contact["active"]:
-        print(json.dumps(contact, default=str))
+        print(json.dumps(contact, default=plain))

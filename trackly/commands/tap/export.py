@@ -136,7 +136,7 @@ def part_of(path: Path) -> Path:
 
 def _csv(lines: list[list[Any]]) -> bytes:
     text = StringIO()
-    csv.writer(text, lineterminator="\n").writerows(map(harmless, line) for line in lines)
+    csv.writer(text, lineterminator="\n").writerows([_spelled(value) for value in line] for line in lines)
     return text.getvalue().encode()
 
 
@@ -151,3 +151,8 @@ def _text(value: Any) -> Any:
     if isinstance(value, bool | dict | list):
         return orjson.dumps(value).decode()
     return value
+
+
+def _spelled(value: Any) -> Any:
+    # The place's flag as the record's own flags, which are JSON.
+    return str(value).lower() if isinstance(value, bool) else harmless(value)

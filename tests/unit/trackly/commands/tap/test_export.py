@@ -107,9 +107,9 @@ def test_csv_has_a_column_a_field_with_times_as_text_and_nested_values_as_json(t
     assert json.loads(first["unique_args"]) == {"campaign": "autumn"}
     assert (second["unique_args"], second["part_count"], second["callback_url"]) == ("{}", "", "")
     assert (first["kafka_offset"], first["kafka_key"], first["kafka_deleted"]) == (
-        "0", "acme:54321:+18005551234", "False",
+        "0", "acme:54321:+18005551234", "false",
     )  # fmt: skip
-    assert (deleted["kafka_deleted"], deleted["message_id"]) == ("True", "")
+    assert (deleted["kafka_deleted"], deleted["message_id"]) == ("true", "")
 
 
 FORMULA = '=HYPERLINK("http://evil.example")'
