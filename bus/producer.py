@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 from functools import lru_cache, partial
 from random import randrange
@@ -33,6 +32,7 @@ from aiokafka.errors import (
 from aiokafka.partitioner import DefaultPartitioner
 
 from bus.clients import new_producer, started
+from bus.outstanding import Outstanding
 from bus.sent import Addressed, Batch, Give, GivenUp, Keyed, Sent, fail_all_of, failed
 from bus.settings import BusSettings
 
@@ -55,21 +55,8 @@ connection."""
 LAST_CHANCE = 1.0
 """Seconds to wait for other records in a producer that has held one for too long."""
 
-OVERTAKEN = 20.0
-"""Seconds a record may wait while later ones are acknowledged; then a new producer gets it. If its partition has no
-leader, that does not help, so each further wait is twice as long."""
-
 RENEWAL_PAUSE = 0.5
 """Seconds between one producer's end and the next: if every record is rejected, each costs a new producer."""
-
-WAITS_LONG = 10.0
-"""Seconds without an acknowledgment after which a producer reports a problem."""
-
-ONLY_FAILS = 5.0
-"""Seconds of nothing but failures after which a producer reports a problem."""
-
-FAILED_LATELY = 30.0
-"""Seconds for which a failure counts as likely to recur."""
 
 _FOR_OTHERS = (OutOfOrderSequenceNumber, UnknownProducerId, ProducerFenced, ProducerClosed)
 """Errors that do not come from the record itself, but from an earlier record or from its producer."""
@@ -98,7 +85,8 @@ class Producer:
         self, settings: BusSettings, *, linger_ms: int = 0, delivery_timeout: float = DELIVERY_TIMEOUT
     ) -> None:
         self.renewals = 0
-        self.failures: Counter[str] = Counter()
+        self._outstanding = Outstanding()
+        self.failures = self._outstanding.failures
         self._settings = settings
         self._linger_ms = linger_ms
         self._timeout = delivery_timeout
@@ -109,19 +97,9 @@ class Producer:
         self._renewing: asyncio.Task[None] | None = None
         self._expiring: asyncio.Task[None] | None = None
         self._stopped = False
-        self._given: dict[int, Sent] = {}
-        """Records given to a producer, in order."""
-        self._asking: dict[int, Sent] = {}
-        """Records waiting for a producer to accept them."""
         self._counts: dict[str, int] = {}
         """Partition counts when the topics were first written to. Keyed records keep their partitions, which hold their
         state, even if somebody adds more."""
-        self._latest_acknowledged = 0.0
-        """When the most recently sent of the acknowledged records was sent."""
-        self._late_since: float | None = None
-        """Since when the abandoned records had waited, until something is acknowledged again."""
-        self._only_failed_since: float | None = None
-        self._refusal: tuple[float, str] = (0.0, "")
 
     async def start(self) -> None:
         """Connect. Raises aiokafka.errors.KafkaConnectionError if no broker answers."""
@@ -138,8 +116,8 @@ class Producer:
         if self._producer is not None:
             await self._producer.stop()
             await asyncio.sleep(0)  # let those who wait for an acknowledgment be notified
-        for sent in list(self._given.values()):
-            self._settle(sent, ProducerClosed())
+        for sent in self._outstanding.given():
+            self._outstanding.fail(sent, ProducerClosed())
 
     async def send(
         self,
@@ -209,28 +187,17 @@ class Producer:
 
     @property
     def waiting(self) -> float:
-        """Return how many seconds the oldest unacknowledged record has waited; 0 if there is none.
-
-        Abandoned records count too, until something is acknowledged.
-        """
-        since = [next(iter(records.values())).since for records in (self._given, self._asking) if records]
-        if self._late_since is not None:
-            since.append(self._late_since)
-        return time.monotonic() - min(since) if since else 0.0
+        """Seconds for which the oldest unacknowledged record has waited; 0 if there is none."""
+        return self._outstanding.waiting
 
     def problem(self) -> str | None:
         """Return why nothing can be sent right now, or None."""
-        now, (failed_at, refusal) = time.monotonic(), self._refusal
-        if (waiting := self.waiting) > WAITS_LONG:
-            return f"a record has waited {waiting:.0f} s for Kafka's acknowledgment"
-        since = self._only_failed_since
-        if since is not None and now - since > ONLY_FAILS and now - failed_at < FAILED_LATELY:
-            return f"Kafka rejects what is sent: {refusal}"
-        return None if self._renewing is None else "a failed producer is being replaced"
+        replaced = None if self._renewing is None else "a failed producer is being replaced"
+        return self._outstanding.problem() or replaced
 
     async def _hand_over(self, give: Give) -> asyncio.Future[Any]:
         sent = Sent(give)
-        self._asking[id(sent)] = sent
+        self._outstanding.ask(sent)
         try:
             while True:
                 while self._renewing is not None:
@@ -248,7 +215,7 @@ class Producer:
                         raise
                     self._renew(producer, error)
                 else:
-                    self._given[id(sent)] = sent
+                    self._outstanding.give(sent)
                     future.add_done_callback(partial(self._look, producer, sent))
                     return sent.result
         except asyncio.CancelledError:
@@ -257,38 +224,21 @@ class Producer:
             sent.task.uncancel()
             raise self._too_late() from None
         finally:
-            del self._asking[id(sent)]
+            self._outstanding.asked(sent)
 
     def _look(self, producer: Any, sent: Sent, future: asyncio.Future[Any]) -> None:
         """Handle the outcome of a record."""
         error = ProducerClosed() if future.cancelled() else future.exception()
         if error is None:
-            self._only_failed_since = self._late_since = None
-            self._latest_acknowledged = max(self._latest_acknowledged, sent.since)
-            self._settle(sent, None, future.result())
+            self._outstanding.acknowledge(sent, future.result())
             return
         sent.tries += 1
         is_sound = isinstance(error, (*_FOR_OTHERS, GivenUp)) or (
             type(error) is KafkaError and sent.tries < _AT_ANY_RATE
         )
         if self._stopped or not is_sound:
-            self._settle(sent, error)
+            self._outstanding.fail(sent, error)
         self._renew(producer, error)
-
-    def _settle(self, sent: Sent, error: BaseException | None, metadata: Any = None) -> None:
-        if self._given.pop(id(sent), None) is None:
-            return  # it arrived too late
-        if error is not None:
-            self.failures[type(error).__name__] += 1
-            now = time.monotonic()
-            self._only_failed_since = now if self._only_failed_since is None else self._only_failed_since
-            self._refusal = now, type(error).__name__
-        if sent.result.done():
-            return  # nobody is waiting for it anymore
-        if error is None:
-            sent.result.set_result(metadata)
-        else:
-            sent.result.set_exception(error)
 
     def _renew(self, broken: Any, error: BaseException, patience: float = FINISH_TIMEOUT) -> None:
         if broken is not self._producer or self._failed is broken or self._stopped:
@@ -338,11 +288,10 @@ class Producer:
 
     async def _give_again(self, producer: Any) -> None:
         """Give unacknowledged records to a new producer, in order."""
-        for sent in list(self._given.values()):
+        for sent in self._outstanding.given():
             if producer is self._failed or self._stopped:
                 return
-            if id(sent) not in self._given or sent.result.done():
-                self._given.pop(id(sent), None)
+            if not self._outstanding.keeps(sent):
                 continue
             try:
                 future = await sent.give(producer)
@@ -355,28 +304,14 @@ class Producer:
         """Fail records that are not acknowledged in time, and make sure that they are not stored later."""
         while True:
             await asyncio.sleep(min(self._timeout / 4, 1.0))
-            oldest = time.monotonic() - self._timeout
-            late = [sent for sent in self._given.values() if sent.since <= oldest]
-            for sent in late:
-                self._settle(sent, self._too_late())
-            for sent in self._asking.values():
-                if sent.since <= oldest and not sent.is_late:
-                    sent.is_late = True
-                    sent.task.cancel()
-            if late:
-                self._late_since = self._late_since or late[0].since
+            if self._outstanding.expire(self._timeout, self._too_late):
                 self._renew(self._producer, self._too_late(), LAST_CHANCE)
             self._free_overtaken()
 
     def _free_overtaken(self) -> None:
         """Abandon a producer that holds its oldest record while sending others; a new one sends it."""
-        oldest = next(iter(self._given.values()), None)
-        if oldest is None or self._renewing is not None:
-            return
-        overtaken = self._latest_acknowledged - oldest.since
-        if overtaken > OVERTAKEN * 2**oldest.times_freed:
-            oldest.times_freed += 1
-            error = KafkaTimeoutError(f"it is still waiting, but a record sent {overtaken:.0f} s later is acknowledged")
+        if self._renewing is None and (seconds := self._outstanding.overtaken()) is not None:
+            error = KafkaTimeoutError(f"it is still waiting, but a record sent {seconds:.0f} s later is acknowledged")
             self._renew(self._producer, error, LAST_CHANCE)
 
     def _too_late(self) -> KafkaError:

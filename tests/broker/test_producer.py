@@ -20,6 +20,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.producer.sender import Sender
 from aiokafka.producer.transaction_manager import PidAndEpoch
 
+import bus.outstanding
 import bus.producer
 from bus.admin import Admin
 from bus.embedded.broker import EmbeddedKafka
@@ -310,7 +311,7 @@ async def test_a_record_that_others_overtake_is_sent_by_another_producer(
     bus_settings: BusSettings, producer: Producer, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await choose_leaders(bus_settings, TOPIC)
-    monkeypatch.setattr(bus.producer, "OVERTAKEN", 1.0)
+    monkeypatch.setattr(bus.outstanding, "OVERTAKEN", 1.0)
     producer._timeout = 60.0
     producer._producer._sender._muted_partitions.add(TopicPartition(topic, 1))
     kept_back = asyncio.create_task(send(producer, topic, b"kept back", partition=1))
@@ -326,7 +327,7 @@ async def test_a_request_that_never_ends_does_not_keep_a_record_back(
     bus_settings: BusSettings, producer: Producer, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await choose_leaders(bus_settings, TOPIC)
-    monkeypatch.setattr(bus.producer, "OVERTAKEN", 1.0)
+    monkeypatch.setattr(bus.outstanding, "OVERTAKEN", 1.0)
     monkeypatch.setattr(bus.producer, "REQUESTS_END", 0.5)
     await send(producer, topic, b"others", partition=0)
     aiokafka_producer, never = producer._producer, asyncio.Event()
@@ -351,7 +352,7 @@ async def test_a_request_that_never_ends_does_not_keep_a_record_back(
 async def test_a_producer_says_for_how_long_nothing_was_acknowledged(
     frozen: Callable[[], AbstractContextManager[None]], own_settings: BusSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bus.producer, "WAITS_LONG", 1.0)
+    monkeypatch.setattr(bus.outstanding, "WAITS_LONG", 1.0)
     producer = Producer(own_settings)
     await producer.start()
     with frozen():
@@ -369,7 +370,7 @@ async def test_a_producer_says_for_how_long_nothing_was_acknowledged(
 async def test_a_producer_whose_sends_only_fail_says_so_until_one_does_not(
     bus_settings: BusSettings, producer: Producer, topic: str, ahead: Ahead, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bus.producer, "ONLY_FAILS", 0.0)
+    monkeypatch.setattr(bus.outstanding, "ONLY_FAILS", 0.0)
     with ahead(), pytest.raises(InvalidTimestampError):
         await send(producer, topic, b"from a clock that is ahead")
     assert producer.problem() == "Kafka rejects what is sent: InvalidTimestampError"
