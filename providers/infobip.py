@@ -9,21 +9,18 @@ fields:
 - the Messages API, for any channel: `event`, `sender`, `destination`, `content`
 - the blocklist: `BLOCK` and `UNBLOCK`, the only notice of an opt-out by link
 
-No field is guaranteed. `providers.infobip_codes` says what each code means here.
+No field is guaranteed. `providers.infobip_items` reads the fields, and `providers.infobip_codes` says what each code
+means here.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from collections.abc import Mapping
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from providers import infobip_codes, xml
+from providers import infobip_codes
 from providers.base import (
     LARGE_BODY,
     NOT_SUPPORTED,
@@ -35,13 +32,10 @@ from providers.base import (
     Malformed,
     NotAuthentic,
     Provider,
-    Unreadable,
 )
-from providers.bodies import is_xml, json_text, json_value
 from providers.bounds import within_bounds
 from providers.fields import (
     BadItem,
-    bounded,
     chosen,
     count,
     currency,
@@ -54,6 +48,7 @@ from providers.fields import (
     text,
 )
 from providers.infobip_codes import READ, group_of, meaning_of
+from providers.infobip_items import Posted, content_of, items_of, keyword_of
 from providers.numbers import to_sender
 from providers.proof import (
     URL_SECRET,
@@ -117,7 +112,7 @@ class Infobip:
         Opt-outs that Infobip itself reports (the blocklist, WhatsApp's marketing switch) have the kind `opt_out`. Other
         events are Malformed, `not_supported`.
         """
-        return [_read_item(callback, index, posted) for index, posted in enumerate(_items(callback))]
+        return [_read_item(callback, index, posted) for index, posted in enumerate(items_of(callback))]
 
     def answer(self, request: CallbackRequest) -> Answer:
         """Return an empty body. Infobip looks only at the status."""
@@ -127,89 +122,9 @@ class Infobip:
 PROVIDER: Provider = Infobip()
 
 
-class Posted(Struct, frozen=True, dict=True):
-    """One item of a body, as text and as a value. `where` is its position; a notice is the whole body and has none."""
-
-    raw: str
-    value: Any
-    where: str = ""
-
-    def __getitem__(self, field: str) -> Any:
-        """Return the value of a field, or None."""
-        return self.value.get(field)
-
-    def has(self, field: str) -> bool:
-        """Whether a field is neither missing nor empty; XML writes null as an empty element."""
-        return self[field] not in (None, "")
-
-    def first(self, *fields: str) -> str:
-        """Return the text of the first of these fields that has one, or ""."""
-        for field in fields:
-            value = self.value.get(field)
-            if value is not None and (found := text(value).strip()):
-                return found
-        return ""
-
-    def named(self, field: str) -> str:
-        """Return the name of a field with its position, for errors."""
-        return f"{self.where}.{field}" if self.where else field
-
-    @property
-    def event(self) -> str:
-        """Return the item's declared event, given as a word or as the `type` of an object; "" if it declares none."""
-        event = self["event"]
-        return text(event.get("type") if isinstance(event, dict) else event).strip().upper()
-
-    def people(self, *fields: str) -> list[str]:
-        """Return candidates from the first of these fields and the `contact`: numbers first, then other ids.
-
-        A channel's user id may replace the number, with the number beside it.
-        """
-        party, contact = self.party(*fields), mapping(self["contact"])
-        if not contact:
-            return [party] if party else []
-        others = (to_sender(text(contact.get(field))) for field in ("phoneNumber", "userId"))
-        found = [each for each in (party, *others) if each]
-        return sorted(found, key=lambda each: not each.startswith("+"))
-
-    def user_id(self, *fields: str) -> str | None:
-        """Return the channel's id for the person in these fields and the `contact`, or None."""
-        written = self.first(*fields)
-        named = text(mapping(self["contact"]).get("userId")).strip() or user_id_of(written)
-        return named or (written if self.channel in _OTHER_IDS else None) or None
-
-    @cached_property
-    def channel(self) -> str:
-        """Return the channel in upper case, or ""."""
-        return self.first("channel", "integrationType").upper()
-
-    def party(self, *fields: str) -> str:
-        """Return the party in the first of these fields: a number in E.164, a name or id unchanged, "" for nobody."""
-        written = self.first(*fields)
-        if not written or self.channel in _OTHER_IDS:
-            return written
-        return to_sender(written)
-
-
 _SIGNATURE = "x-hub-signature"
 _ALGORITHMS = ("sha1", "sha224", "sha256", "sha384", "sha512")
 _CLICK = "CLICKED"
-_OTHER_IDS = frozenset(
-    {
-        "APPLE_BC",
-        "APPLE_MB",
-        "FACEBOOK",
-        "INSTAGRAM",
-        "INSTAGRAM_DM",
-        "LINE",
-        "LIVE_CHAT",
-        "MESSENGER",
-        "OPEN_CHANNEL",
-        "TELEGRAM",
-    }
-    | {"TIKTOK"}
-)
-"""Channels that identify people by ids of their own (possibly digits), not phone numbers."""
 _BLOCKED: Mapping[tuple[str, str], str] = {
     ("UNBLOCK", "MO"): "opt_in",
     **{("BLOCK", source): "opt_out" for source in ("MO", "URL_OPT_OUT", "CAMPAIGN", "CUSTOM", "")},
@@ -223,8 +138,6 @@ _CONSENT: Mapping[str, str] = {"UNSUBSCRIBE": "opt_out", "SUBSCRIBE": "opt_in"}
 _SWITCH = "notificationMessagesStatus"
 _CONTENTS = ("text", "cleanText", "message", "content", "receivedAt")
 _CONTENTS_ALONE = ("text", "message")
-_NOTICES = ("notificationType", "content", "event", "status", "change", "capabilityCheckResult")
-"""Fields that mark a body without results as a single notice."""
 _SILENT = ("TYPING_", "RCS_", "CONVERSATION_")
 """Prefixes of known events that concern no message or opt-out."""
 _OTHERS = ("change", "capabilityCheckResult")
@@ -248,24 +161,6 @@ def _is_signed(request: CallbackRequest, credentials: Mapping[str, str]) -> bool
     if not is_secret(digest.strip().lower(), [hex_signature(key, request.body, algorithm) for key in secrets]):
         raise NotAuthentic("wrong_signature", "X-Hub-Signature does not match")
     return True
-
-
-def _items(callback: RawCallback) -> list[Posted]:
-    if is_xml(callback):
-        lists = [each for each in xml.root_of(callback) if each.tag == "results"]
-        if not lists:
-            raise Unreadable("missing_field", "results is missing")
-        elements = bounded([result for results in lists for result in results])
-        return [Posted(xml.text_of(each), xml.value_of(each), f"results[{n}]") for n, each in enumerate(elements)]
-    body = json_value(callback)
-    if not isinstance(body, dict):
-        raise Unreadable("missing_field", "the body is not an object with a results list")
-    results = body.get("results")
-    if results is None and any(body.get(field) is not None for field in _NOTICES):
-        return [Posted(json_text(body), body)]
-    if not isinstance(results, list):
-        raise Unreadable("missing_field", "results is missing" if results is None else "results is not a list")
-    return [Posted(json_text(each), each, f"results[{n}]") for n, each in enumerate(bounded(results))]
 
 
 def _read_item(callback: RawCallback, index: int, posted: Posted) -> Item:
@@ -358,8 +253,8 @@ def _reply(callback: RawCallback, index: int, posted: Posted) -> InboundMessage:
     people = posted.people("from", "sender")
     if not people:
         raise BadItem("missing_field", f"{posted.named('from')} is missing")
-    content = _content(posted)
-    keyword = _keyword(posted, content)
+    content = content_of(posted)
+    keyword = keyword_of(posted, content)
     return InboundMessage(
         **origin(callback, index),
         provider_message_id=text(posted["messageId"]) or None,
@@ -374,21 +269,6 @@ def _reply(callback: RawCallback, index: int, posted: Posted) -> InboundMessage:
         channel=posted.channel.lower() or None,
         user_id=posted.user_id("from", "sender"),
     )
-
-
-def _keyword(posted: Posted, content: Content) -> str:
-    """Return the sender's keyword with which a text begins; "" if it does not.
-
-    In an SMS without a text it stands for the text, from which Infobip took it. RCS names one beside a file too, where
-    the person wrote none.
-    """
-    is_sms = posted.channel in ("", "SMS") and posted["message"] is None
-    parts = (part for field in ("message", "content") for part in _parts(posted[field]))
-    named = [found for each in (posted.value, *parts) if (found := text(each.get("keyword")).strip())]
-    begins = (content.text or "").strip().casefold()
-    if is_sms and not begins and not content.media:
-        return next(iter(named), "")
-    return next((each for each in named if begins.startswith(each.casefold())), "")
 
 
 def _block(callback: RawCallback, index: int, posted: Posted) -> InboundMessage:
@@ -499,78 +379,3 @@ def _code(group: int, status_id: int | None, error_id: int | None) -> str:
     """Return `group,id`, or only `group`, plus `/error id` if there is an error: `3,5`, `2,4/603`."""
     code = str(group) if status_id is None else f"{group},{status_id}"
     return f"{code}/{error_id}" if error_id else code
-
-
-# The content of a reply
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """The content of a reply. `payloads` are the sender's, of what was tapped, and the answers in a flow."""
-
-    text: str | None
-    media: tuple[str, ...] = ()
-    payloads: tuple[str, ...] = ()
-
-
-_WORDS = ("text", "cleanText", "caption", "title", "message")
-_PAYLOADS = ("payload", "postbackData", "identifier")
-_CHOICES = ("quickReplySelectedItem", "listPickerSelectedItems")
-"""Fields with the chosen items of Apple's messages."""
-_TOKENS = ("flow_token", "flowToken")
-"""Fields of a WhatsApp flow that the person did not fill in."""
-_EMOJI_GONE = "REMOVED"
-
-
-def _content(posted: Posted) -> Content:
-    """Return the parts of a reply: texts, captions, and answers joined by line breaks, media URLs, and the payloads of
-    what was tapped."""
-    parts = [part for field in ("message", "content") for part in _parts(posted[field])]
-    media = tuple(url for part in parts if part.get("type") != "LOCATION" and (url := text(part.get("url"))))
-    payloads = tuple(each for part in parts for each in (_payload(part), *(answer for _, answer in _answers(part))))
-    own = (text(posted[field]) for field in ("text", "cleanText"))
-    texts = list(filter(str.strip, own))[:1] or [words for part in parts for words in _words(part)]
-    if not texts and isinstance(posted["text"], str):
-        texts = [posted["text"]]
-    return Content("\n".join(texts) if texts else None, media, payloads)
-
-
-def _parts(value: Any) -> list[dict[str, Any]]:
-    """Return the parts of a content, objects or strings. A single part may come without a list."""
-    items = [{"text": each} if isinstance(each, str) else mapping(each) for each in _listed(value)]
-    # A live chat repeats earlier messages next to the new one.
-    parts = [mapping(each.get("inboundMessage")) or each for each in items]
-    choices = (mapping(each) for part in parts for field in _CHOICES for each in _listed(part.get(field)))
-    return [*parts, *choices]
-
-
-def _words(part: Mapping[str, Any]) -> list[str]:
-    """Return what a person wrote or tapped: an MMS segment, a text, a caption, a button title, an emoji, the answers in
-    a flow."""
-    segment: object = part.get("value")
-    if isinstance(segment, str):
-        kind = text(part.get("contentType")).strip().lower()
-        return [segment] if kind.startswith("text/plain") or not kind else []
-    names = _WORDS if part.get("action") == _EMOJI_GONE else (*_WORDS, "emoji")
-    strings = _strings(part, names)
-    written = [next(filter(str.strip, strings), strings[0])] if strings else []
-    return [*written, *(f"{name}: {value}" for name, value in _answers(part))]
-
-
-def _answers(part: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return a person's answers in a WhatsApp flow, by field."""
-    named = [(name, each) for name, value in mapping(part.get("response")).items() for each in _listed(value)]
-    return [(name, each) for name, each in named if isinstance(each, str) and each and name not in _TOKENS]
-
-
-def _payload(part: Mapping[str, Any]) -> str:
-    is_choice = text(part.get("type")).upper().endswith("_REPLY")
-    return next(filter(None, map(str.strip, _strings(part, (*_PAYLOADS, "id") if is_choice else _PAYLOADS))), "")
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _strings(part: Mapping[str, Any], names: Iterable[str]) -> list[str]:
-    return [found for name in names if isinstance(found := part.get(name), str)]
