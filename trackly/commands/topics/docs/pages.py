@@ -95,7 +95,10 @@ def _example(topic: Topic) -> Iterator[str]:
     headers = {name: value.decode() for name, value in _headers(record)}
     yield "## Example"
     yield ""
-    yield "Headers ([CloudEvents](https://cloudevents.io), binary mode), and the value as `trackly tap` prints it:"
+    yield (
+        "Headers ([CloudEvents](https://cloudevents.io), binary mode; [some records have "
+        "more](../../schemas/README.md#read-them)), and the value as `trackly tap` prints it:"
+    )
     for text in (headers, example_of(topic)):
         yield ""
         yield "```json"
