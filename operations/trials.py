@@ -12,7 +12,8 @@ from msgspec.structs import fields
 
 from accounts.secrets import resolve
 from bus.clock import now_ms
-from outbound.bodies import SHAPES, PublicEvent, body_of
+from outbound.bodies import SHAPES, PublicEvent, body_of, event_name
+from outbound.formats import JSON, array_of, content_type, laid_out
 from outbound.guard import GuardedResolver, RefusedUrl, check_url
 from outbound.outcomes import Outcome
 from outbound.redaction import redacted_head, secrets_in, secrets_in_header
@@ -80,6 +81,14 @@ def trial_event(event: str, account: str, now: int) -> PublicEvent:
     return record
 
 
+def trial_body(config: EndpointConfig, event: PublicEvent) -> tuple[bytes, str]:
+    """Return the body that the endpoint's webhooks have, with its content type: a receiver that reads the test reads
+    them too."""
+    body = laid_out(config.format, event.event_id, event_name(event), event.timestamp, body_of(event))
+    in_batches = config.batch_events > 1
+    return (array_of((body,)) if in_batches else body), content_type(config.format, batch=in_batches)
+
+
 async def send_trial(config: EndpointConfig, event: PublicEvent, settings: OutboundSettings, allow_http: bool) -> Trial:
     """Send a test to an endpoint from this process. Raises SecretMissing.
 
@@ -90,9 +99,11 @@ async def send_trial(config: EndpointConfig, event: PublicEvent, settings: Outbo
     now = now_ms()
     present, following = secrets_at(config, now)
     secrets = [resolve(present)] + ([] if following is None else [resolve(following)])
-    body = body_of(event)
+    body, kind = trial_body(config, event)
     own = {name: resolve(value) for name, value in config.headers.items()}
     headers = Signer(*secrets).headers(event.event_id, body, now // 1_000)
+    if kind != JSON:
+        headers["Content-Type"] = kind
     sender = Sender(
         timeout=settings.webhook_timeout,
         allow_http=allow_http,
