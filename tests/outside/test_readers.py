@@ -30,7 +30,4 @@ def test_a_client_reads_every_public_topic_as_its_recipe_says(reader: Reader, th
     environment = {**there.environment, "GROUP": secrets.token_hex(6)}
     topics = dict.fromkeys(record.topic for record in there.records)
     lines = read(reader, place, environment, len(there.records), *topics)
-    found = seen(lines, there.records)
-    times = found.pop("time")
-    assert found == {column: "yes" for column in COLUMNS if column != "time"}
-    assert times == ("milliseconds" if reader.name == "@platformatic/kafka" else "yes")
+    assert seen(lines, there.records) == dict.fromkeys(COLUMNS, "yes")

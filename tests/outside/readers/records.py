@@ -18,6 +18,8 @@ from schemas.topics import Topic
 
 COLUMNS = ("every topic", "null", "time", "map", "list", "no value", "headers")
 AT = 1_763_633_732_120
+MORE_THAN_53_BITS = 21_992_027_725_252_120
+"""A version that a contact has once the group of streams has rebalanced 5,000 times: no number of JavaScript."""
 
 _FOLDER = FolderRegistry()
 
@@ -40,6 +42,8 @@ def given(topics: Iterable[Topic]) -> list[Given]:
         whole = example(record)
         if record == "MessageSent":
             whole["unique_args"] = {"campaign": "may", "order": "ü-7"}
+        if record == "ContactState":
+            whole["version"] = MORE_THAN_53_BITS
         bare = {name: _least(kind, whole[name]) for name, kind in _kinds(record).items()}
         if "event_id" in bare:
             bare["event_id"] = "evt_bare"
@@ -94,7 +98,7 @@ def _fields(each: Given, value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         elif isinstance(right, list):
             yield "list", _yes(got == right)
         else:
-            yield "every topic", _yes(got == right)
+            yield "every topic", _yes(got == right or (right == MORE_THAN_53_BITS and got == str(right)))
 
 
 def _time(right: str, got: Any) -> str:
