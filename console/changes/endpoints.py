@@ -90,9 +90,7 @@ async def change(
         try:
             after = changed(before)
         except UnderWay as under_way:
-            raise conflict(
-                f"{under_way} Say that its new secret is to be replaced (`again`), or end it first."
-            ) from None
+            raise conflict(f"{under_way} Replace its new secret (in the API with `again`), or end it first.") from None
         except ChangeRefused as refused:
             raise conflict(str(refused)) from None
         if after != before:

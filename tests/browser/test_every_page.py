@@ -83,6 +83,28 @@ async def test_no_page_scrolls_sideways_at_a_width_between(browser: Browser, bas
     assert wide == []
 
 
+BELOW_ITS_LABEL = """() => [...document.querySelectorAll('.table td')].filter(cell => {
+  const lefts = [...cell.childNodes].map(node => {
+    const range = document.createRange();
+    range.selectNode(node);
+    return [...range.getClientRects()].filter(box => box.width).map(box => box.left);
+  }).flat();
+  return Math.min(...lefts) < lefts[0] - 1;
+}).map(cell => cell.outerHTML.slice(0, 200))"""
+"""Cells of which something stands further left than what the cell begins with."""
+
+
+async def test_on_a_phone_all_of_a_cell_stands_beside_its_label(browser: Browser, base: str) -> None:
+    context = await browser.new_context(viewport={"width": 390, "height": 844})
+    page = await context.new_page()
+    found = []
+    for path in PATHS:
+        await page.goto(base + path)
+        found += await page.evaluate(BELOW_ITS_LABEL)
+    await context.close()
+    assert found == []
+
+
 async def test_times_are_shown_in_the_zone_of_the_reader(page: Page, base: str) -> None:
     await page.goto(f"{base}/accounts/acme/deliveries")
     time = page.locator("main time").first

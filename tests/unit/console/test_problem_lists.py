@@ -141,6 +141,19 @@ def test_attempts_can_be_filtered_by_every_error(name: str) -> None:
     assert outcome.label in OUTCOMES
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"status": None, "error_class": "connect", "outcome": "connect", "response_head": ""}, "There was no answer."),
+        ({"response_head": ""}, "The answer had no body."),
+    ],
+)
+async def test_an_attempt_without_an_answer_says_so(api: Api, changes: dict[str, Any], told: str) -> None:
+    api.put(attempts, attempt(1, **changes))
+    api.sign_in(Role.SUPPORT)
+    assert told in (await api.page("/attempts/1")).text
+
+
 async def test_a_dead_letter_that_a_replay_delivered_says_when(api: Api) -> None:
     api.put(dead_webhooks, dead_letter(delivered_at=NOW))
     api.sign_in(Role.VIEWER)
