@@ -104,11 +104,15 @@ def current_accounts() -> Accounts:
 def account_named(view: Accounts, account: str) -> AccountConfig:
     """Return the account with this id. Raises Failed."""
     if account not in view.accounts:
-        known = sorted(view.accounts)
-        named = ", ".join(known[:MOST_NAMED]) + (f" and {len(known) - MOST_NAMED} more" if known[MOST_NAMED:] else "")
-        remedy = f"Known are {named}." if known else "`trackly apply FILE` creates accounts."
-        raise Failed(f"There is no account {account!r}. {remedy}")
+        raise Failed(_no_account(view, account))
     return view.accounts[account]
+
+
+def _no_account(view: Accounts, account: str) -> str:
+    known = sorted(view.accounts)
+    named = ", ".join(known[:MOST_NAMED]) + (f" and {len(known) - MOST_NAMED} more" if known[MOST_NAMED:] else "")
+    remedy = f"Known are {named}." if known else "`trackly apply FILE` creates accounts."
+    return f"There is no account {account!r}. {remedy}"
 
 
 def check_list(view: Accounts, account: str, list_number: str) -> None:
@@ -121,7 +125,7 @@ def check_list(view: Accounts, account: str, list_number: str) -> None:
 def problem_with(view: Accounts, account: str, list_number: str) -> str:
     """Return a sentence if the account or the list does not exist; "" if both do."""
     if account not in view.accounts:
-        return f"There is no account {account!r}."
+        return _no_account(view, account)
     if list_number != WHOLE_ACCOUNT and list_number not in view.lists_of(account):
         lists = ", ".join(view.lists_of(account)) or "none"
         return f"Account {account} has no list {list_number}; its lists: {lists}."

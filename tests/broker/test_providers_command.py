@@ -124,7 +124,7 @@ def test_what_is_stored_and_comes_out_nowhere_fails(trackly: Trackly, cluster: C
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["cm", "--account", "nobody", "--yes"], "There is no account 'nobody'; known are acme, bare."),
+        (["cm", "--account", "nobody", "--yes"], "There is no account 'nobody'. Known are acme, bare."),
         (["eztexting", "--account", "acme", "--yes"], "EZTEXTING_WEBHOOK_SECRET is not set"),
     ],
 )

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from accounts.model import Accounts
 from accounts.suppression import ACCOUNT_SCOPE, ALL_LISTS, WHOLE_ACCOUNT
 from bus.clock import now_ms
 from bus.settings import BusSettings
@@ -27,10 +26,9 @@ from trackly.commands.contact.standing import standing_of
 from trackly.commands.contact.suppressions import Format, Parse, Suppression
 from trackly.commands.evidence import export_evidence
 from trackly.decoding import Decoder
-from trackly.errors import Failed
 from trackly.output import Json, Yes, confirm, json_line, parsed, say, show
 from trackly.progress import Progress
-from trackly.reading import check_list, problem_with, read_accounts
+from trackly.reading import account_named, check_list, problem_with, read_accounts
 from trackly.writing import producing, send_order
 from trackly.written import country_of, written_number
 
@@ -167,7 +165,7 @@ def migrate_command(account: AccountOption, yes: Yes = False, as_json: Json = Fa
     """
     settings = BusSettings()
     decoder = Decoder(settings)
-    _check_account(asyncio.run(read_accounts(settings, decoder.codec)), account)
+    account_named(asyncio.run(read_accounts(settings, decoder.codec)), account)
     states = asyncio.run(old_contacts(settings, decoder, account))
     for state in states:
         to = canonical(state.phone_number)
@@ -200,11 +198,6 @@ def _state(state: dict[str, Any]) -> str:
         )
         return f"held: do not text; {told}"
     return "active" if state["active"] else "removed: do not text"
-
-
-def _check_account(view: Accounts, account: str) -> None:
-    if account not in view.accounts:
-        raise Failed(f"There is no account {account!r}.")
 
 
 def _order(command: str, account: str, list_number: str, phone: str, reason: str | None) -> None:

@@ -31,7 +31,7 @@ from trackly.commands.contact.export import gather, recorded_in
 from trackly.decoding import Decoder
 from trackly.errors import Failed
 from trackly.output import Json, Yes, confirm, json_line, say, table
-from trackly.reading import problem_with, read_accounts
+from trackly.reading import account_named, problem_with, read_accounts
 from trackly.writing import Unacknowledged, producing, send_order
 
 _ROWS_AT_ONCE = 2_000
@@ -68,8 +68,8 @@ def recover(
     """
     settings, decoder = BusSettings(), Decoder(BusSettings())
     view = asyncio.run(read_accounts(settings, decoder.codec))
-    if account is not None and account not in view.accounts:
-        raise Failed(f"There is no account {account!r}.")
+    if account is not None:
+        account_named(view, account)
     with (
         disposing(open_engine(DatabaseSettings().database, read_only=True)) as engine,
         tempfile.TemporaryDirectory(prefix="trackly-recovery-") as directory,

@@ -36,9 +36,14 @@ def unreadable_secrets(accounts: Accounts) -> Iterator[Finding]:
                 resolve(secret)
             except SecretMissing as missing:
                 yield Finding(
-                    "secrets", "unreadable", "error", f"account {account}, {what}: {missing}",
+                    "secrets", "unreadable", "error", f"{_named(account, what)}: {missing}",
                     "Set it for every service and for this command, or replace it with `trackly apply`.",
                 )  # fmt: skip
+
+
+def _named(account: str, what: str) -> str:
+    own = f"account {account}"
+    return own if what == own else f"{own}, {what}"
 
 
 def without_proof(accounts: Accounts, seen: dict[str, set[str]]) -> Iterator[Finding]:

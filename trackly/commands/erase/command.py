@@ -23,7 +23,7 @@ from trackly.commands.erase.retained import Retained, retained
 from trackly.decoding import time_text
 from trackly.errors import Failed, check_topics
 from trackly.output import Json, Yes, confirm, json_line, say, show, table
-from trackly.reading import read_accounts
+from trackly.reading import account_named, read_accounts
 from trackly.writing import producing, send_order
 
 WAIT = 30.0
@@ -114,8 +114,7 @@ def _verify(settings: BusSettings, account: str, number: str, as_json: bool) -> 
 
 async def _lists(settings: BusSettings, codec: Codec, account: str) -> list[str]:
     view = await read_accounts(settings, codec)
-    if account not in view.accounts:
-        raise Failed(f"There is no account {account!r}; `trackly export` shows all accounts.")
+    account_named(view, account)
     return sorted(view.lists_of(account))
 
 

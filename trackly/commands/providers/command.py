@@ -32,7 +32,7 @@ from trackly.decoding import Decoder
 from trackly.errors import Failed
 from trackly.listing import Account, millis_since
 from trackly.output import Json, Yes, confirm, json_line, say, table
-from trackly.reading import open_topic, read_accounts
+from trackly.reading import account_named, open_topic, read_accounts
 
 CONTACT = "+12025550199"
 """A number that no one has: 555-0100 to 555-0199 are reserved for fiction."""
@@ -210,9 +210,7 @@ async def _test(name: str, account: str, url: str | None, timeout: float, yes: b
     settings = IngestSettings()
     decoder = Decoder(settings)
     view = await read_accounts(settings, decoder.codec)
-    if account not in view.accounts:
-        raise Failed(f"There is no account {account!r}; {nearest(account, sorted(view.accounts))}.")
-    config = view.accounts[account]
+    config = account_named(view, account)
     references = config.postbacks if name in NETWORKS else config.providers.get(name, {})
     credentials = {key: resolve(value) for key, value in references.items()}
     base = (url or _written_down(settings)).rstrip("/")
