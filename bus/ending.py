@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 
-from bus.standing import tell_on_request
+from bus.waits import tell_on_request
 
 log = logging.getLogger(__name__)
 

@@ -46,7 +46,7 @@ class PartitionsLost(Exception):
     """Another process owns the partitions now; work in progress must not be written."""
 
 
-class Standing(NamedTuple):
+class ReadPosition(NamedTuple):
     """The fetcher's position in a partition, and the partition's end at the last fetch (None if unknown)."""
 
     position: int | None
@@ -81,13 +81,13 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     async def poll(
         self, wanted: set[TP], timeout: float, limit: int
-    ) -> tuple[Mapping[Any, list[Any]], dict[TopicPartition, Standing]]:
+    ) -> tuple[Mapping[Any, list[Any]], dict[TopicPartition, ReadPosition]]:
         """Return records of the wanted partitions, and the fetcher's position in each right after them."""
         return await self.call_thread(self._poll, wanted, timeout, limit)  # type: ignore[no-any-return]
 
     async def _poll(
         self, wanted: set[TP], timeout: float, limit: int
-    ) -> tuple[Mapping[Any, list[Any]], dict[TopicPartition, Standing]]:
+    ) -> tuple[Mapping[Any, list[Any]], dict[TopicPartition, ReadPosition]]:
         consumer = self._ensure_consumer()
         fetcher = consumer._fetcher
         if consumer._closed or fetcher._closed:
@@ -97,14 +97,14 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         with fetcher._subscriptions.fetch_context():
             records = await fetcher.fetched_records(wanted, timeout=timeout, max_records=limit)
         assignment = fetcher._subscriptions.subscription.assignment
-        standing: dict[TopicPartition, Standing] = {}
+        positions: dict[TopicPartition, ReadPosition] = {}
         if assignment is not None:
             for tp in wanted:
                 if tp in assignment.tps:
                     state = assignment.state_value(tp)
                     position = state._position if state.has_valid_position else None
-                    standing[TopicPartition(*tp)] = Standing(position, state.highwater)
-        return records, standing
+                    positions[TopicPartition(*tp)] = ReadPosition(position, state.highwater)
+        return records, positions
 
     async def seek_all(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Move the fetcher, in its own thread, to these offsets."""
@@ -279,13 +279,13 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
                 if not wanted:
                     await self._wait_for_room()
                     continue
-                records, standing = await self._thread.poll(wanted, 1.0, limit)
+                records, positions = await self._thread.poll(wanted, 1.0, limit)
                 if not self.flow_active:
                     continue
                 for tp, batch in records.items():
                     self._admit(TopicPartition(*tp), batch)
-                self._expect(standing)
-                await self._correct({tp: position for tp, (position, _) in standing.items()})
+                self._expect(positions)
+                await self._correct({tp: position for tp, (position, _) in positions.items()})
         except self.consumer_stopped_errors:
             if not self.app.should_stop:
                 raise
@@ -319,8 +319,8 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
         if admitted:
             self._inboxes[tp.topic].put(ledger, admitted)
 
-    def _expect(self, standing: Mapping[TopicPartition, Standing]) -> None:
-        for tp, (position, end) in standing.items():
+    def _expect(self, positions: Mapping[TopicPartition, ReadPosition]) -> None:
+        for tp, (position, end) in positions.items():
             if position is not None and end is not None and tp in self.ledgers:
                 self._inboxes[tp.topic].expect(tp, more=position < end)
 
@@ -407,7 +407,7 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
         """
         return await insist("the ends of topics", lambda: self._thread.end_offsets(tps))
 
-    async def standing(self) -> dict[TopicPartition, tuple[int, int]]:
+    async def progress(self) -> dict[TopicPartition, tuple[int, int]]:
         """Return, for each partition, the number of records that are not durable here yet, and the durable offset.
 
         Raises aiokafka.errors.KafkaError.

@@ -32,7 +32,7 @@ SKIPPED_LATELY = 120.0
 REJOIN_EVERY = 30.0
 """Seconds between requests to reassign the group's partitions while nobody reads some of them."""
 
-Place = Mapping[TopicPartition, tuple[int, int]]
+Progress = Mapping[TopicPartition, tuple[int, int]]
 """For each partition: its lag, and the offset up to which everything is durable."""
 
 
@@ -101,7 +101,7 @@ class Stages:
                 continue
             self._skipped_at = consumer.skipped_at
             try:
-                self.note(await consumer.standing(), {inbox.topics for inbox in worker.inboxes.values()})
+                self.note(await consumer.progress(), {inbox.topics for inbox in worker.inboxes.values()})
                 if self.note_nobodys(await consumer.read_by_nobody()):
                     await consumer.ask_to_rejoin()
             except KafkaError as error:
@@ -112,13 +112,13 @@ class Stages:
             else:
                 self._looked_at = time.monotonic()
 
-    def note(self, standing: Place, stages: set[frozenset[str]]) -> None:
+    def note(self, progress: Progress, stages: set[frozenset[str]]) -> None:
         """Record the partitions' positions of some stages; a stage is identified by its topics."""
-        self.lag = sum(lag for lag, _ in standing.values())
+        self.lag = sum(lag for lag, _ in progress.values())
         known, now = self._moved, time.monotonic()
         self._moved = {}
         for topics in stages:
-            own = [found for tp, found in standing.items() if tp.topic in topics]
+            own = [found for tp, found in progress.items() if tp.topic in topics]
             lag, done = sum(lag for lag, _ in own), sum(durable for _, durable in own)
             stage = tuple(sorted(topics))
             _, before, since = known.get(stage, (0, -1, now))

@@ -26,11 +26,11 @@ class Seen:
         self.health.ready = True
         self.stages = Stages(self.health)
 
-    def after(self, seconds: float, **standing: tuple[int, int]) -> list[str]:
+    def after(self, seconds: float, **progress: tuple[int, int]) -> list[str]:
         """Return the problem some seconds later, if partitions are then in this state (lag, durable)."""
         self.now += seconds
         places = {"raw": RAW, "receipts": RECEIPTS, "inbound": INBOUND}
-        self.stages.note({places[name]: found for name, found in standing.items()}, {NORMALIZE, CONTACTS})
+        self.stages.note({places[name]: found for name, found in progress.items()}, {NORMALIZE, CONTACTS})
         self.stages._looked_at = self.now
         return self.health.problems()
 

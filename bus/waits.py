@@ -25,13 +25,13 @@ def tell_on_request() -> None:
 
 
 def _tell(number: int, frame: FrameType | None) -> None:
-    lines = sorted(standing())
+    lines = sorted(waits())
     text = "\n  ".join((f"{len(lines)} tasks wait:", *lines)) + "\n"
     # Bypass Python's buffers, because the signal may have interrupted a write to them.
     os.write(2, text.encode())
 
 
-def standing() -> Iterator[str]:
+def waits() -> Iterator[str]:
     """Return a line for each unfinished task of all threads: its name and its stack of awaits."""
     for found in gc.get_objects():
         if isinstance(found, asyncio.Task) and not found.done():

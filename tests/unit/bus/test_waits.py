@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bus.standing import standing
+from bus.waits import waits
 
 
 async def inner() -> None:
@@ -32,17 +32,17 @@ async def over_things() -> None:
 
 
 @pytest.mark.parametrize(
-    ("waits", "told"),
+    ("waiting", "told"),
     [
-        (inner, ["inner (bus/test_standing.py:", "Event.wait ("]),
-        (outer, ["outer (bus/test_standing.py:"]),
+        (inner, ["inner (bus/test_waits.py:", "Event.wait ("]),
+        (outer, ["outer (bus/test_waits.py:"]),
         (over_things, ["over_things (", "things (", "Event.wait ("]),
     ],
 )
-async def test_each_task_is_told_with_the_functions_that_it_is_in(waits: object, told: list[str]) -> None:
-    task = asyncio.create_task(waits(), name="the one")  # type: ignore[operator]
+async def test_each_task_is_told_with_the_functions_that_it_is_in(waiting: object, told: list[str]) -> None:
+    task = asyncio.create_task(waiting(), name="the one")  # type: ignore[operator]
     await asyncio.sleep(0)
-    (line,) = [line for line in standing() if line.startswith("the one:")]
+    (line,) = [line for line in waits() if line.startswith("the one:")]
     task.cancel()
     places = line.removeprefix("the one: ").split(" > ")
     assert [place.startswith(beginning) for place, beginning in zip(places, told, strict=False)] == [True] * len(told)
