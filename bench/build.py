@@ -111,7 +111,7 @@ class Running:
             stderr=subprocess.STDOUT,
         )
         self.pids: dict[str, int] = {}
-        """Return the process by service; `up` started the others."""
+        """Process ids by service; `up` started the others."""
         try:
             self._wait()
         except BaseException:

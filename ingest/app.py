@@ -148,7 +148,7 @@ class Ingest:
         self._answered[outcome,].observe(time.monotonic() - request.complete_at)
 
     def _account_of(self, request: Incoming, in_path: str | None) -> str:
-        """The account of a request, if it has been resolved or the request names a known one; otherwise None."""
+        """Return the account of a request, if it has been resolved or the request names a known one; otherwise ""."""
         if request.account is not None:
             return request.account
         named = [*(request.accounts if request.is_parsed else ()), in_path or ""]
