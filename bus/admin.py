@@ -19,8 +19,9 @@ from kafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError,
 from kafka.net.compat import KafkaNetClient
 
 from bus.layout import Identity
-from bus.settings import DEFAULT_SERVERS, BusSettings
+from bus.settings import BusSettings
 from bus.tokens import TokenUnavailable
+from bus.up_files import DEFAULT_SERVERS
 from schemas.topics import Catalogue, Topic
 
 TIMEOUT = 10.0

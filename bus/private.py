@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from bus.settings import ADDRESSES, EVIDENCE_KEY_FILE, KEY_FILE
+from bus.up_files import ADDRESSES, EVIDENCE_KEY_FILE, KEY_FILE
 
 _PUBLIC = stat.S_IRWXG | stat.S_IRWXO
 _OURS = (KEY_FILE, EVIDENCE_KEY_FILE, ADDRESSES, "kafka")

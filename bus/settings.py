@@ -7,125 +7,29 @@ for secrets stored on Kafka are here too.
 from __future__ import annotations
 
 import base64
-import json
-import os
 import re
 import ssl
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field, FilePath, SecretStr, field_validator, model_validator
 
+from bus import up_files
+from bus.environment import Settings
 from bus.tokens import Tokens, client_credentials, msk_iam
-from schemas.masking import masked_address
+from bus.up_files import DEFAULT_PARTITIONS, DEFAULT_SERVERS, EVIDENCE_KEY_FILE, KEY_FILE
 from schemas.pseudonyms import Pseudonyms
 from schemas.topics import DEFAULT_SCHEDULE, Catalogue, default_catalogue, parse_duration, parse_topic_settings
-
-ADDRESSES = "addresses.json"
-"""In the data directory: the broker and partition count of a running `trackly up`, as a JSON object."""
-
-KEY_FILE, EVIDENCE_KEY_FILE = "secret.keys", "evidence.key"
-"""In the data directory: keys for secrets at rest, one per line, newest first. `trackly up` creates it."""
-
-DEFAULT_SERVERS = "localhost:9092"
-DEFAULT_PARTITIONS = 12
 
 _SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 _PREFIX = re.compile(r"[A-Za-z0-9._-]{0,100}")
 
 
-class Environment(PydanticBaseSettingsSource):
-    """Environment variables by the exact names in the fields' `validation_alias`; empty means unset.
-
-    pydantic-settings' own source would also read variables named like a field (`PARTITIONS`, `COMPRESSION`) once fields
-    may be given by name.
-    """
-
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Return the variable's text or None, the key to validate it under, and False: it is not JSON."""
-        name = str(field.validation_alias or field_name)
-        text = os.environ.get(name, "")
-        return text if text.strip() else None, name, False
-
-    def __call__(self) -> dict[str, Any]:
-        """Return the texts of the variables that are set, by name."""
-        found = (self.get_field_value(field, name) for name, field in self.settings_cls.model_fields.items())
-        return {name: text for text, name, _ in found if text is not None}
-
-
-class Settings(BaseSettings):
-    """Base of all settings classes. Keyword arguments (by field name) override the environment."""
-
-    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore")
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Use keyword arguments first, then the environment."""
-        return init_settings, Environment(settings_cls)
-
-
-def _written_down(fields: dict[str, Any]) -> dict[str, Any]:
-    try:
-        found = json.loads((fields["data_dir"] / ADDRESSES).read_text("utf-8"))
-    except (OSError, ValueError, KeyError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _known_servers(fields: dict[str, Any]) -> str:
-    """Return the broker recorded by `trackly up`, or else the default port on this machine."""
-    return str(_written_down(fields).get("bootstrap_servers") or DEFAULT_SERVERS)
-
-
-def _known_partitions(fields: dict[str, Any]) -> int:
-    """Return the partition count that `trackly up` recorded for this broker, or else the default."""
-    known = _written_down(fields)
-    if not _is_its_broker(known, fields):
-        return DEFAULT_PARTITIONS
-    return int(known.get("partitions") or DEFAULT_PARTITIONS)
-
-
-def _known_prefix(fields: dict[str, Any]) -> str:
-    """Return the topic prefix that `trackly up` or `demo` recorded for this broker, if any."""
-    known = _written_down(fields)
-    return str(known.get("topic_prefix") or "") if _is_its_broker(known, fields) else ""
-
-
-def _is_its_broker(known: dict[str, Any], fields: dict[str, Any]) -> bool:
-    return known.get("bootstrap_servers") == fields.get("bootstrap_servers")
-
-
-def _kept_keys(fields: dict[str, Any]) -> str:
-    """Return the keys that `trackly up` keeps in the data directory, if any. Raises OSError if they cannot be read."""
-    try:
-        return str((fields["data_dir"] / KEY_FILE).read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError, KeyError):
-        return ""
-
-
-def _kept_evidence_key(fields: dict[str, Any]) -> Any:
-    """Return the key that `trackly up` keeps in the data directory, or None. Raises OSError if it cannot be read."""
-    try:
-        return str((fields["data_dir"] / EVIDENCE_KEY_FILE).read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError, KeyError):
-        return None
-
-
 class BusSettings(Settings):
     """Kafka settings shared by every service and all three clients.
 
-    Raises pydantic.ValidationError, which `settings_error` turns into readable text.
+    Raises pydantic.ValidationError, which `bus.environment.settings_error` turns into readable text.
     """
 
     data_dir: Path = Field(
@@ -134,13 +38,13 @@ class BusSettings(Settings):
         description="a directory for tables, the embedded broker, and the addresses that `trackly up` uses",
     )
     bootstrap_servers: str = Field(
-        default_factory=_known_servers,
+        default_factory=up_files.known_servers,
         validation_alias="KAFKA_BOOTSTRAP_SERVERS",
         description="Kafka brokers as host:port, separated by commas; when unset, the broker of a running"
         f" `trackly up` with the same TRACKLY_DATA_DIR, or else {DEFAULT_SERVERS}",
     )
     partitions: int = Field(
-        default_factory=_known_partitions,
+        default_factory=up_files.known_partitions,
         ge=1,
         le=10_000,
         validation_alias="TRACKLY_PARTITIONS",
@@ -230,7 +134,7 @@ class BusSettings(Settings):
         " schemas/registry.toml are used",
     )
     topic_prefix: str = Field(
-        default_factory=_known_prefix,
+        default_factory=up_files.known_prefix,
         validation_alias="TRACKLY_TOPIC_PREFIX",
         description="prefix of topic and group names: letters, digits, dot, underscore, dash; when unset, the"
         " prefix of a running `trackly up` or `demo`, or else none",
@@ -295,7 +199,7 @@ class BusSettings(Settings):
         description="how producers compress batches: none, lz4, or gzip",
     )
     secret_keys: tuple[SecretStr, ...] = Field(
-        default_factory=_kept_keys,  # type: ignore[arg-type]
+        default_factory=up_files.kept_keys,  # type: ignore[arg-type]
         validation_alias="TRACKLY_SECRET_KEYS",
         description="keys that encrypt secrets on Kafka, newest first, separated by commas, the same for every"
         f" service: `trackly secrets new-key` creates one; when unset, those in {KEY_FILE} in"
@@ -303,7 +207,7 @@ class BusSettings(Settings):
     )
 
     evidence_key: SecretStr | None = Field(
-        default_factory=_kept_evidence_key,
+        default_factory=up_files.kept_evidence_key,
         validation_alias="TRACKLY_EVIDENCE_KEY",
         description="the Ed25519 key that signs evidence about contacts: `trackly secrets new-evidence-key`"
         f" creates one; when unset, the one in {EVIDENCE_KEY_FILE} in TRACKLY_DATA_DIR, which `trackly"
@@ -444,7 +348,7 @@ class BusSettings(Settings):
     @cached_property
     def written_down(self) -> dict[str, Any]:
         """Return the addresses recorded by a running `trackly up` with the same data directory."""
-        return _written_down({"data_dir": self.data_dir})
+        return up_files.written_down({"data_dir": self.data_dir})
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -535,45 +439,3 @@ class Hidden(str):
 
     def __repr__(self) -> str:
         return "'**********'"
-
-
-def separated(value: object) -> object:
-    """Return the parts of a text with commas, or the items of a list, without blanks and empty ones. Anything else is
-    returned as it is, for pydantic to reject."""
-    given = value.split(",") if isinstance(value, str) else value
-    return tuple(part.strip() for part in given if part.strip()) if isinstance(given, list | tuple) else value
-
-
-def settings_error(error: ValidationError) -> str:
-    """Format one line per problem: the environment variable, what is wrong, what is expected. Contains no secrets."""
-    fields = _fields(error.title)
-    lines = []
-    for problem in error.errors(include_url=False, include_context=False):
-        if problem["type"] == "default_factory_not_called":
-            continue  # a follow-up of an earlier field's error
-        message = problem["msg"].removeprefix("Value error, ")
-        field = fields.get(str(problem["loc"][0])) if problem["loc"] else None
-        if field is None:
-            lines.append(message)
-            continue
-        # This project's own validators name the value if it may be shown.
-        hidden = problem["type"] == "value_error" or "SecretStr" in str(field.annotation)
-        value = "" if hidden else f"={masked_address(str(problem['input']))}"
-        lines.append(f"{field.validation_alias}{value}: {message}. Expected: {(field.description or '').rstrip('.')}.")
-    return "\n".join(lines)
-
-
-def _fields(title: str) -> dict[str, FieldInfo]:
-    """Return the fields of a settings class, by field name and by environment variable."""
-    fields: dict[str, FieldInfo] = {}
-    for settings in _descendants(Settings):
-        if settings.__name__ == title:
-            for name, field in settings.model_fields.items():
-                fields[name] = fields[str(field.validation_alias)] = field
-    return fields
-
-
-def _descendants(settings: type[Settings]) -> Iterator[type[Settings]]:
-    for child in settings.__subclasses__():
-        yield child
-        yield from _descendants(child)

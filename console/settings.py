@@ -12,7 +12,7 @@ from pydantic_settings import NoDecode
 from accounts.limits import LimitSettings
 from accounts.proxies import ProxySettings
 from accounts.urls import check_web_address
-from bus.settings import separated
+from bus.environment import separated
 from database.settings import DatabaseSettings
 from database.tags import TagSettings
 from inbound.settings import InboundSettings

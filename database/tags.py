@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from bus.settings import BusSettings, separated
+from bus.environment import separated
+from bus.settings import BusSettings
 
 MOST_TAGS, NAME_CHARACTERS = 8, 100
 """Maximum arguments that can be tags, and characters of an argument's name."""

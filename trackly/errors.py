@@ -43,7 +43,7 @@ def sentence(error: BaseException) -> str | None:
 
 
 def _settings(error: Any) -> str:
-    from bus.settings import settings_error
+    from bus.environment import settings_error
 
     return settings_error(error)
 

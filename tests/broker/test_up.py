@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bus.embedded.broker import free_port
-from bus.settings import ADDRESSES
+from bus.up_files import ADDRESSES
 from console.signin.first import FILE
 from tests.patience import PATIENCE, http
 

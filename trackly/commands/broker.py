@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from bus.settings import ADDRESSES, BusSettings
+from bus.settings import BusSettings
+from bus.up_files import ADDRESSES
 from trackly.errors import Failed
 from trackly.output import say, show
 

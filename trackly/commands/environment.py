@@ -8,8 +8,9 @@ from difflib import get_close_matches
 
 from pydantic import ValidationError
 
+from bus.environment import settings_error
 from bus.logs import FORMAT, LEVEL, LogSettingWrong, check_logging
-from bus.settings import BusSettings, settings_error
+from bus.settings import BusSettings
 from bus.telemetry.environment import TelemetryWrong, metric_interval, protocols
 from trackly.commands.backup.command import VARIABLE as PASSPHRASE
 from trackly.commands.settings import SERVICES

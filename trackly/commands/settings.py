@@ -9,7 +9,8 @@ import typer
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from bus.settings import BusSettings, Settings, settings_error
+from bus.environment import Settings, settings_error
+from bus.settings import BusSettings
 from console.settings import ConsoleSettings
 from ingest.settings import IngestSettings
 from readmodel.settings import ReadModelSettings

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.secrets import SEALED, KeyRing, SecretMissing, keep_key, keyring, new_key, resolve, with_secrets
-from bus.settings import KEY_FILE
+from bus.up_files import KEY_FILE
 from schemas.records import AccountConfig, EndpointConfig, ListConfig
 
 OLD, NEW = new_key(), new_key()

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from bus.embedded.jars import KAFKA_VERSION
-from bus.settings import BusSettings, Settings
+from bus.environment import Settings
+from bus.settings import BusSettings
 from console.settings import ConsoleSettings
 from readmodel.settings import ReadModelSettings
 from schemas.topics import Catalogue

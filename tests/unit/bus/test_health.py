@@ -13,9 +13,10 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from bus.embedded.broker import free_port
+from bus.environment import settings_error
 from bus.health import Health
 from bus.health_server import HealthServer
-from bus.settings import BusSettings, settings_error
+from bus.settings import BusSettings
 
 TOKEN = "a-token-of-many-letters"
 

@@ -8,7 +8,7 @@ import pytest
 
 from bus import admin
 from bus.admin import BrokerUnavailable, connect
-from bus.settings import DEFAULT_SERVERS
+from bus.up_files import DEFAULT_SERVERS
 
 
 @pytest.mark.parametrize(("server", "is_told"), [(DEFAULT_SERVERS, True), ("kafka.example:9092", False)])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bus.private import NotPrivate, keep_private, write_private
-from bus.settings import ADDRESSES, KEY_FILE
+from bus.up_files import ADDRESSES, KEY_FILE
 
 
 @pytest.fixture(autouse=True)

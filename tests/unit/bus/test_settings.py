@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from bus.settings import KEY_FILE, BusSettings, settings_error
+from bus.environment import settings_error
+from bus.settings import BusSettings
+from bus.up_files import KEY_FILE
 from bus.worker import faust_settings
 
 NAMES = [str(field.validation_alias) for field in BusSettings.model_fields.values()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from bus.settings import settings_error
+from bus.environment import settings_error
 from schemas.topics import default_catalogue
 from streams.settings import StreamsSettings
 

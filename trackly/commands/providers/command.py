@@ -20,7 +20,8 @@ from accounts.model import Accounts
 from accounts.secrets import resolve
 from accounts.toml_table import nearest
 from bus.reading.topic import END, Topic
-from bus.settings import ADDRESSES, BusSettings
+from bus.settings import BusSettings
+from bus.up_files import ADDRESSES
 from ingest.settings import IngestSettings
 from operations.samples import SOURCES, TOPICS, Occasion, Sample
 from providers import NETWORKS, PROVIDERS

@@ -21,7 +21,8 @@ from accounts.secrets import keep_key
 from bus.admin import Admin
 from bus.embedded.broker import EmbeddedKafka, EmbeddedKafkaError, free_port
 from bus.private import keep_private
-from bus.settings import ADDRESSES, EVIDENCE_KEY_FILE, KEY_FILE, BusSettings
+from bus.settings import BusSettings
+from bus.up_files import ADDRESSES, EVIDENCE_KEY_FILE, KEY_FILE
 from console.signin.first import FILE
 from trackly.commands.environment import invalid_values, misspelled_names
 from trackly.commands.settings import SERVICES

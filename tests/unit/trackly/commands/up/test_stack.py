@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bus.embedded.broker import EmbeddedKafkaError, free_port
-from bus.settings import ADDRESSES
+from bus.up_files import ADDRESSES
 from trackly.commands.up import command
 from trackly.commands.up.command import Stack
 from trackly.errors import Failed
