@@ -18,7 +18,7 @@ from schemas.records import EndpointAlert, EndpointPause, Record
 from sinks.alerts.sink import sink as alerts
 from sinks.consumer import Sink, SinkConsumer, SinkParts
 from sinks.forwarding import sink as forwarding
-from sinks.replays.runner import Replays
+from sinks.replays.runner import ReplayRunner
 from sinks.settings import SinksSettings
 from sinks.webhooks.attempt_log import AttemptLog, answered_since
 from sinks.webhooks.delay_tiers import DelayTiers
@@ -85,7 +85,7 @@ class Sinks(Worker):
         lost = self.losses.tell
         parked = ParkedTier(settings, schedule, self.records_producer, clock, self.webhooks.stays_parked, lost)
         self.delays = DelayTiers(settings, self.records_producer, clock, self.crash, lost, parked=parked)
-        self.replays = Replays(
+        self.replays = ReplayRunner(
             settings,
             self.accounts.view,
             codec=self.codec,

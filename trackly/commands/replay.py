@@ -22,7 +22,7 @@ from schemas.codec import Codec, CodecError
 from schemas.records import EndpointConfig, ReplayCommand, ReplayProgress
 from schemas.registry import registry_for
 from schemas.topics import parse_duration
-from sinks.replays.runner import ReplayFailed, failed_ids, selected
+from sinks.replays.replay import ReplayFailed, failed_ids, selected
 from sinks.replays.selection import Selection, topics_of
 from trackly.audit import issuer, write_down
 from trackly.decoding import time_text

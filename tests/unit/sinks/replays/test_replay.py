@@ -14,7 +14,7 @@ from accounts.model import Accounts
 from bus.memory import CATALOGUE, CODEC, MemoryKafka
 from bus.reading import ranges
 from schemas.records import ReplayCommand, ReplayProgress, WebhookAttempt, WebhookTask
-from sinks.replays.runner import AGAIN_SECONDS, CHUNK, LOOK_SECONDS, Replay
+from sinks.replays.replay import AGAIN_SECONDS, CHUNK, LOOK_SECONDS, Replay
 from sinks.settings import SinksSettings
 from tests.clock import MovedClock, settled
 from tests.unit.sinks.replays.test_selection import command, dead
