@@ -55,6 +55,12 @@ def no_credentials() -> Refused:
     return Refused(503, "credentials_unavailable", text, {"Retry-After": "60"})
 
 
+def no_accounts() -> Refused:
+    """No account exists: settings were lost, are not copied yet, or lie under another prefix. Providers would give up
+    after a 404."""
+    return Refused(503, "no_accounts", "There are no accounts here yet. Send it again.", {"Retry-After": "60"})
+
+
 def refusal(refused: Refused) -> Response:
     """Return the response for a refused request."""
     body = orjson.dumps({"error": str(refused), "code": refused.code})

@@ -18,7 +18,7 @@ from accounts.rates import RateLimits
 from accounts.secrets import SecretMissing
 from bus.clock import now_ms
 from inbound.codings import NotDecodable, TooLong, decoded
-from ingest.errors import Refused, bad_target, no_credentials, not_stored, too_large
+from ingest.errors import Refused, bad_target, no_accounts, no_credentials, not_stored, too_large
 from ingest.incoming import Disconnected, Incoming
 from ingest.quotas import BURST_SECONDS, Quotas
 from ingest.redaction import MOST_SECRETS, secret_parameters, secrets_of_url, storable_headers, storable_query
@@ -75,6 +75,10 @@ class Intake:
         if len(given) != 1 or not _ACCOUNT.fullmatch(given[0]):
             raise Refused(404, "unknown_account", "Name the account once in the URL: ?account=ID.")
         account = self._view.accounts.get(given[0])
+        if account is None and not self._view.accounts:
+            self._seldom.say("", "there are no accounts at all under the prefix %r: every callback is answered 503",
+                             self._settings.topic_prefix)  # fmt: skip
+            raise no_accounts()
         if account is None:
             raise Refused(404, "unknown_account", f"There is no account {given[0]!r}.")
         return account
