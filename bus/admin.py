@@ -246,6 +246,15 @@ class Admin:
         committed = self._call(self._client.list_group_offsets, group)[group]
         return {(tp.topic, tp.partition): at.offset for tp, at in committed.items() if at.offset >= 0}
 
+    def note(self, group: str, topic: str) -> str | None:
+        """Return what `write_note` has noted, or None. Raises AdminError."""
+        at = self._call(self._client.list_group_offsets, group)[group].get(TopicPartition(topic, 0))
+        return None if at is None or at.offset < 0 else str(at.metadata)
+
+    def write_note(self, group: str, topic: str, text: str) -> None:
+        """Keep a short text about a topic on Kafka, beside an offset of a group without members. Raises AdminError."""
+        self._call(self._client.alter_group_offsets, group, {TopicPartition(topic, 0): OffsetAndMetadata(0, text, -1)})
+
     def lag(self, group: str) -> dict[Partition, int]:
         """Return the number of records the group has yet to read, for each committed partition that still exists."""
         committed = self.group_offsets(group)

@@ -20,6 +20,7 @@ from schemas.ids import derived_id
 from schemas.records import COMMAND_PROVIDER, CONFIRM, ContactCommand, RemovalsHeld
 from streams import brake_row
 from streams.brake_row import BrakeRow, Decision, carried_out, decided
+from streams.copied import written_at
 from streams.row import STEP_MS, ContactRow, held_label, holder, ruled_label, size_label
 from streams.rules.brake import STEPS, BrakeVerdict, is_too_many, received_at
 from streams.rules.outcome import Cause, ContactChange, released, removed
@@ -62,7 +63,7 @@ class Brakes:
             return
         place = _place(order.account, order.list_number)
         before = self.row(batch, record.partition, place)
-        after = decided(before, order.event_id, order.command, record.timestamp or order.issued_at)
+        after = decided(before, order.event_id, order.command, written_at(record) or order.issued_at)
         if after is not before:
             batch.rows(self._brakes).put(record.partition, place, brake_row.to_bytes(after))
 

@@ -35,6 +35,7 @@ from schemas.records import (
 )
 from streams import message_row, people
 from streams.brakes import Brakes
+from streams.copied import written_at
 from streams.home import Homed, sent_home
 from streams.message_row import MessageRow
 from streams.optout import names_of, words_of
@@ -121,9 +122,8 @@ class Contacts:
         if isinstance(record, Homed) and sent_home(batch, source, record):
             return
         received_at = record.received_at if isinstance(record, Receipt | InboundMessage | LinkClick) else 0
-        origin = Origin(
-            source.record.partition, source.record.key, source.record.timestamp, source.traceparent, received_at
-        )
+        at = written_at(source.record) if isinstance(record, ContactCommand) else source.record.timestamp
+        origin = Origin(source.record.partition, source.record.key, at, source.traceparent, received_at)
         if isinstance(record, Receipt | InboundMessage | LinkClick | MessageSent) and self._take_as_erased(
             batch, origin, record
         ):

@@ -49,34 +49,47 @@ def apply_topics(as_json: Json = False) -> None:
 def grow(
     prefix: Annotated[str, typer.Option(help="Prefix of the new topics, such as v2.")],
     partitions: Annotated[int, typer.Option(min=1, help="Partitions of each topic that is keyed by recipient.")],
+    settings_only: Annotated[
+        bool,
+        typer.Option("--settings", help="Copy only accounts, lists, endpoints, and keys, for ingest to begin with."),
+    ] = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Move to topics under another prefix with more partitions, because Kafka cannot move existing records.
 
     It copies settings, contact states, tables, waiting webhooks, dead letters, and the audit log. Callbacks, receipts,
-    and events stay under the old prefix until their retention ends, except those that are not processed yet. First
-    start ingest with the new prefix and partitions (`trackly topics apply` creates its topics), and stop everything
-    else. Afterward, start everything with TRACKLY_TOPIC_PREFIX and TRACKLY_PARTITIONS as given here.
+    and events stay under the old prefix until their retention ends, except those that are not processed yet.
+
+    First, while everything runs, run it with --settings, which also creates the topics, and start ingest with the new
+    prefix and partitions: without settings, it would refuse every callback. Then stop everything else, and run it
+    again. Afterward, start everything with TRACKLY_TOPIC_PREFIX and TRACKLY_PARTITIONS as given here. If it is
+    aborted, run it again: it continues.
     """
-    from trackly.commands.topics.growing import check, copy
+    from trackly.commands.topics.growing import check, check_unused, copy, has_begun, note_beginning, note_end
 
     old = BusSettings()
     new = BusSettings(topic_prefix=prefix, partitions=partitions)
     if new.topic_prefix == old.topic_prefix:
         raise Failed(f"The new topics need a different prefix from the old ones ({old.topic_prefix!r}).")
     with Admin(old) as admin:
-        check(admin, old, new)
+        (check_unused if settings_only else check)(admin, old, new)
         if not yes:
-            confirm(f"Copy the state under {old.topic_prefix!r} to {partitions} partitions under {prefix!r}?")
+            what = "settings" if settings_only else "state"
+            confirm(f"Copy the {what} under {old.topic_prefix!r} to {partitions} partitions under {prefix!r}?")
+        again = has_begun(admin, old, new)
     with Admin(new) as admin:
         admin.apply(new.catalogue)
-    written = asyncio.run(copy(old, new))
+        note_beginning(admin, old, new)
+        written = asyncio.run(copy(old, new, again=again, settings_only=settings_only))
+        if not settings_only:
+            note_end(admin, new)
     if as_json:
         json_line({"prefix": prefix, "partitions": partitions, "written": dict(written)})
         return
     table(("topic", "records"), ((name, f"{count:,}") for name, count in written.items() if count))
-    show(f"Now start everything with TRACKLY_TOPIC_PREFIX={prefix} and TRACKLY_PARTITIONS={partitions}.")
+    todo = "ingest" if settings_only else "everything"
+    show(f"Now start {todo} with TRACKLY_TOPIC_PREFIX={prefix} and TRACKLY_PARTITIONS={partitions}.")
 
 
 @topics.command("adopt")

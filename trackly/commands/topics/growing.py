@@ -3,6 +3,10 @@
 Records are copied with their headers and times. Rows of tables go to the new partitions of their recipients
 (`placing.py`). Processed history (callbacks, receipts, events) stays where it is, and can be read there until its
 retention ends.
+
+A copy that was aborted can be repeated. Compacted topics are then copied again, which changes nothing: the newest value
+of each key comes last. Records of other topics name their source in a header, and those that are there already are
+skipped.
 """
 
 from __future__ import annotations
@@ -12,17 +16,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from accounts.model import CONFIG_TOPICS
 from bus.admin import Admin, Partition
 from bus.clients import new_producer
 from bus.producer import MAX_REQUEST_BYTES, partition_of
-from bus.reading.topic import BEGINNING, Start
+from bus.reading.topic import BEGINNING, END, Start
 from bus.settings import BusSettings
+from schemas.cloudevents import header
 from schemas.codec import Codec
 from schemas.registry import registry_for
 from schemas.topics import Topic
 from sinks.webhooks.delay_tiers import group_of
 from sinks.webhooks.sink import TOPICS as WEBHOOK_INPUTS
 from streams.app import CLICK_INPUTS, CONTACT_INPUTS
+from streams.copied import WRITTEN_AT
 from trackly.commands.topics.placing import TABLES, of_row
 from trackly.errors import Failed
 from trackly.progress import Progress
@@ -31,6 +38,15 @@ from trackly.writing import Unacknowledged
 
 INPUTS = {"streams": ("raw", *CONTACT_INPUTS, *CLICK_INPUTS), "sinks": WEBHOOK_INPUTS}
 """Topics (catalogue short names) that services process in order. Records not processed yet are moved."""
+
+SETTINGS = tuple(CONFIG_TOPICS)
+"""Topics of settings, without which ingest refuses every callback."""
+
+GROUP = "grow"
+"""The group that keeps, under the new prefix, what has been copied to it, and from which prefix."""
+
+COPIED_FROM = "copied_from"
+"""Header of a copied record: partition and offset of its source."""
 
 KEPT = ("webhooks_dead", "audit", "api_requests")
 """Topics that are moved although they are not compacted: people and programs still use their content."""
@@ -58,11 +74,44 @@ def check(admin: Admin, old: BusSettings, new: BusSettings) -> None:
     """Check that no process works on the moved topics. Raises Failed with the remedy."""
     if not admin.identities(topic.name for topic in old.catalogue.values()):
         raise Failed(f"No trackly topics begin with {old.topic_prefix!r}.")
+    check_unused(admin, old, new)
     wait_for_the_end(admin, old, *INPUTS)
-    there = admin.identities(topic.name for topic in moved(new))
-    used = [name for name in there if any(admin.end_offsets(name).values())]
+
+
+def check_unused(admin: Admin, old: BusSettings, new: BusSettings) -> None:
+    """Check that the new topics hold nothing but what was copied from the old ones. Raises Failed."""
+    if has_begun(admin, old, new):
+        for service in INPUTS:
+            if admin.group_offsets(new.group(service)):
+                raise Failed(
+                    f"{service} has run under {new.topic_prefix!r} before everything was copied: copying again would"
+                    " undo what has happened since. Choose an unused prefix."
+                )
+        return
+    # Ingest may write there already, and counts what it sees.
+    names = (topic.name for topic in moved(new) if topic.id != "callbacks_seen")
+    used = [name for name in admin.identities(names) if any(admin.end_offsets(name).values())]
     if used:
         raise Failed(f"{used[0]} already has records: choose an unused prefix.")
+
+
+def has_begun(admin: Admin, old: BusSettings, new: BusSettings) -> bool:
+    """Whether records have been copied from the old topics to the new ones, and not all of them yet."""
+    return admin.note(new.group(GROUP), new.catalogue["raw"].name) == _beginning(old)
+
+
+def note_beginning(admin: Admin, old: BusSettings, new: BusSettings) -> None:
+    """Note that copying begins."""
+    admin.write_note(new.group(GROUP), new.catalogue["raw"].name, _beginning(old))
+
+
+def note_end(admin: Admin, new: BusSettings) -> None:
+    """Note that everything is copied: another copy would undo what has happened since."""
+    admin.write_note(new.group(GROUP), new.catalogue["raw"].name, "done")
+
+
+def _beginning(old: BusSettings) -> str:
+    return f"from {old.topic_prefix!r}"
 
 
 def wait_for_the_end(admin: Admin, settings: BusSettings, *services: str) -> None:
@@ -74,8 +123,11 @@ def wait_for_the_end(admin: Admin, settings: BusSettings, *services: str) -> Non
         time.sleep(0.5)
 
 
-async def copy(old: BusSettings, new: BusSettings) -> Counter[str]:
-    """Copy the moved topics; returns records written, by topic. Raises Failed, aiokafka.errors.KafkaError."""
+async def copy(old: BusSettings, new: BusSettings, *, again: bool = False, settings_only: bool = False) -> Counter[str]:
+    """Copy the moved topics; returns records written, by topic. Raises Failed, aiokafka.errors.KafkaError.
+
+    `again`: an earlier copy was aborted. `settings_only`: only accounts, lists, endpoints, and API keys.
+    """
     codec = Codec(registry_for(old.schema_registry_url))
     producer = new_producer(
         new,
@@ -88,21 +140,47 @@ async def copy(old: BusSettings, new: BusSettings) -> Counter[str]:
     written: Counter[str] = Counter()
     try:
         await producer.start()
-        for topic, start in _starts(old).items():
+        starts = {old.catalogue[key]: BEGINNING for key in SETTINGS} if settings_only else _starts(old)
+        for topic, start in starts.items():
             target = new.catalogue[topic.id]
-            written[target.name] = await _copy(producer, old, topic, start, target, codec)
+            copied = await _copied(new, target) if again and not topic.compacted else {}
+            written[target.name] = await _copy(producer, old, topic, start, target, codec, copied)
     finally:
         await producer.stop()
     return written
 
 
-async def _copy(producer: Any, old: BusSettings, topic: Topic, start: Start, target: Topic, codec: Codec) -> int:
+Copied = Mapping[tuple[int, int], int]
+"""The newest copied offset, by source and target partition: what goes from one to the other keeps its order."""
+
+
+async def _copied(new: BusSettings, target: Topic) -> Copied:
+    newest: dict[tuple[int, int], int] = {}
+    async with open_topic(new, target.name, BEGINNING, end=END) as there:
+        async for record in there.rest():
+            source = header(record.headers, COPIED_FROM)
+            if source is not None:
+                partition, _, offset = source.partition(b"/")
+                newest[int(partition), record.partition] = int(offset)
+    return newest
+
+
+async def _copy(
+    producer: Any, old: BusSettings, topic: Topic, start: Start, target: Topic, codec: Codec, copied: Copied
+) -> int:
     placed = places(topic, target, codec)
     written, sent = 0, Unacknowledged()
     async with open_topic(old, topic.name, start) as source:
         progress = Progress(topic.name, source.size)
         async for record in source.rest():
+            headers = list(record.headers)
+            if not topic.compacted:
+                headers.append((COPIED_FROM, b"%d/%d" % (record.partition, record.offset)))
+            if topic.id == "commands" and header(record.headers, WRITTEN_AT) is None:
+                headers.append((WRITTEN_AT, b"%d" % record.timestamp))
             for partition in placed(record):
+                if record.offset <= copied.get((record.partition, partition), -1):
+                    continue
                 await sent.add(
                     await producer.send(
                         target.name,
@@ -110,7 +188,7 @@ async def _copy(producer: Any, old: BusSettings, topic: Topic, start: Start, tar
                         key=record.key,
                         partition=partition,
                         timestamp_ms=record.timestamp,
-                        headers=list(record.headers),
+                        headers=headers,
                     )
                 )
                 written += 1
