@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page
 
 from tests.browser.site import site
 from tests.unit.console.console_parts import LIST
-from tests.unit.console.test_page_isolation import ROUTES, VALUES
+from tests.unit.console.pages.test_page_isolation import ROUTES, VALUES
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -17,8 +17,8 @@ from operations.replays import Order
 from schemas.records import AuditEntry, ReplayCommand
 from tests.unit.console.access.test_api_isolation import OF_THE_CALLER, OF_THE_INSTALLATION, REQUESTS
 from tests.unit.console.console_parts import A_SECRET, Api, endpoint, refusal, rotating
+from tests.unit.console.pages.test_page_isolation import ROUTES, VALUES
 from tests.unit.console.rows import attempt
-from tests.unit.console.test_page_isolation import ROUTES, VALUES
 
 LINKS = "/api/endpoints/crm/customer-links"
 BROWSER = {"sec-fetch-site": "same-origin"}
