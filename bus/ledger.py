@@ -82,8 +82,3 @@ class Ledger:
             self._settled.clear()
             self.durable = offset
         return gone
-
-    @property
-    def in_flight(self) -> int:
-        """Number of admitted offsets that are not durable yet."""
-        return self.expected - self.durable

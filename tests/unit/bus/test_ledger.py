@@ -62,14 +62,6 @@ def test_settling_twice_changes_nothing() -> None:
     assert book.durable == 11
 
 
-def test_in_flight_is_what_was_admitted_and_is_not_durable() -> None:
-    book = ledger()
-    for offset in (10, 11, 12):
-        book.admit(offset)
-    book.settle(10)
-    assert book.in_flight == 2
-
-
 def test_a_jump_over_deleted_records_tells_how_many_are_gone() -> None:
     book = ledger()
     assert book.jump(25) == 15

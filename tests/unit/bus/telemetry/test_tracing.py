@@ -162,7 +162,7 @@ class Stage:
         self.ledger.expected += len(records)
         self.inbox.put(self.ledger, records)
         task = asyncio.ensure_future(self._run(process))
-        while not task.done() and self.ledger.in_flight:
+        while not task.done() and self.ledger.durable < self.ledger.expected:
             await asyncio.sleep(0)
         await settled()
         task.cancel()

@@ -48,7 +48,7 @@ class Stage:
     async def run_through(self, process: Callable[[Batch, Admitted], None]) -> None:
         """Process what is in the inbox."""
         task = asyncio.ensure_future(self.run(process))
-        while not task.done() and self.ledger.in_flight:
+        while not task.done() and self.ledger.durable < self.ledger.expected:
             await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -192,7 +192,7 @@ class StageWithATable(Stage):
         async def pass_through(value: bytes) -> None:
             self.put([value])
             async with asyncio.timeout(5):
-                while self.ledger.in_flight and not task.done():
+                while self.ledger.durable < self.ledger.expected and not task.done():
                     await asyncio.sleep(0)
 
         task = asyncio.create_task(run())

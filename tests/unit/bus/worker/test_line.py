@@ -202,7 +202,7 @@ def test_effects_are_in_order_whatever_arrives_and_is_acknowledged_when(happens:
                 acknowledged = {topic: _last(stage.kafka.order, topic) for topic in (EVENTS, ROWS, MORE_ROWS)}
                 assert acknowledged[EVENTS] >= acknowledged[ROWS] >= acknowledged[MORE_ROWS]
                 assert stage.ledger.durable <= acknowledged[MORE_ROWS] + 1
-            while stage.ledger.in_flight:
+            while stage.ledger.durable < stage.ledger.expected:
                 stage.kafka.answer()
                 await asyncio.sleep(0)
         events = [number for topic, number in stage.kafka.order if topic == EVENTS]
