@@ -115,6 +115,12 @@ def _no_account(view: Accounts, account: str) -> str:
     return f"There is no account {account!r}. {remedy}"
 
 
+def check_account(account: str | None) -> None:
+    """Raises Failed if an account is named that does not exist: nothing found reads like good news."""
+    if account is not None:
+        account_named(current_accounts(), account)
+
+
 def check_list(view: Accounts, account: str, list_number: str) -> None:
     """Raises Failed if the account or the list does not exist."""
     problem = problem_with(view, account, list_number)

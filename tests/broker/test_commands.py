@@ -242,6 +242,26 @@ def test_opt_out_reads_a_text_by_the_words_of_an_account(trackly: Trackly, topic
     assert (unknown.returncode, unknown.stderr) == (1, "There is no account 'acm'. Known are acme.\n")
 
 
+def test_a_wrong_name_of_an_account_or_endpoint_does_not_read_like_good_news(
+    trackly: Trackly, topics: None, accounts_file: str
+) -> None:
+    trackly("apply", accounts_file, "--yes")
+    for command in (
+        ("rejected", "list", "--account", "acm"),
+        ("rejected", "retry", "--account", "acm", "--yes"),
+        ("dead", "list", "--account", "acm"),
+        ("keys", "list", "--account", "acm"),
+        ("users", "add", "ann@example.com", "--account", "acm"),
+        ("compare", "--from", "1d", "--account", "acm", "--no-topic"),
+    ):
+        done = trackly(*command)
+        assert done.returncode == 1, command
+        assert done.stderr.endswith("There is no account 'acm'. Known are acme.\n"), command
+    done = trackly("dead", "list", "--endpoint", "acme/cmr")
+    assert (done.returncode, "There is no endpoint 'acme/cmr'" in done.stderr) == (1, True)
+    assert trackly("dead", "list", "--endpoint", "crm", "--account", "acme").returncode == 0
+
+
 def test_tap_prints_records_as_json_lines(trackly: Trackly, bus_settings: BusSettings, topics: None) -> None:
     key, event = delivery(1, "delivered")
     write(bus_settings, "delivery", (key, event), (key, None), (key, b"junk"))

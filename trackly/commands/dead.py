@@ -14,7 +14,7 @@ from trackly.commands.replay import order_replays
 from trackly.decoding import time_text
 from trackly.listing import Account, Limit, Since, chosen, millis_since, newest, print_newest, print_one
 from trackly.output import Json, Yes, confirm, say
-from trackly.reading import current_accounts
+from trackly.reading import check_account, current_accounts
 from trackly.writing import endpoint_named
 
 dead = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -54,6 +54,17 @@ def list_dead(
             r.event_id,
         ),
     )
+    if not found.records:
+        check_account(account)
+        if endpoint is not None:
+            _check_endpoint(endpoint)
+
+
+def _check_endpoint(name: str) -> None:
+    """Raise Failed if no endpoint has this name, with or without its account. A deleted one may have dead letters."""
+    view = current_accounts()
+    if name not in (each.id for each in view.endpoints.values()):
+        endpoint_named(view, name)
 
 
 @dead.command("show")

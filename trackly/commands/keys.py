@@ -22,7 +22,7 @@ from trackly.audit import OF_NO_ACCOUNT, write_down
 from trackly.decoding import time_text
 from trackly.errors import Failed
 from trackly.output import Json, json_line, parsed, say, show, table
-from trackly.reading import account_named, following, read_accounts, read_back
+from trackly.reading import account_named, check_account, following, read_accounts, read_back
 from trackly.writing import producing
 
 MAX_NAME = 100
@@ -78,6 +78,8 @@ def list_keys(
     """List the keys, without their secrets."""
     found = sorted(asyncio.run(_read()), key=lambda key: (key.account or "", key.created_at))
     found = [key for key in found if account in (None, key.account)]
+    if not found:
+        check_account(account)
     if as_json:
         for key in found:
             json_line(_fields(key))

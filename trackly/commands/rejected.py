@@ -19,7 +19,7 @@ from trackly.audit import OF_NO_ACCOUNT, write_down
 from trackly.decoding import Decoder, time_text
 from trackly.listing import Account, Limit, Newest, Since, chosen, newest, print_newest, print_one
 from trackly.output import Json, Yes, confirm, json_line, say, show
-from trackly.reading import open_topic
+from trackly.reading import check_account, open_topic
 from trackly.writing import producing
 
 rejected = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -69,6 +69,8 @@ def list_rejected(
             + ("" if r.item_index is None else f" item {r.item_index}"),
         ),
     )
+    if not found.records:
+        check_account(account)
 
 
 @rejected.command("show")
@@ -100,6 +102,8 @@ def retry(
     """
     if not ids and reason is None and account is None and since is None:
         raise typer.BadParameter("name IDs, or select by --reason, --account, or --since", param_hint="ID")
+
+    check_account(account)
 
     def is_wanted(record: Any) -> bool:
         return (

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 from sqlalchemy import Connection
 
+from bus.admin import BrokerUnavailable
 from bus.clock import now_ms
 from bus.producer import KafkaError
 from bus.settings import BusSettings
@@ -24,6 +26,7 @@ from trackly.console_database import console_address, console_database
 from trackly.decoding import time_text
 from trackly.errors import Failed
 from trackly.output import Json, json_line, say, show, table
+from trackly.reading import check_account
 from trackly.writing import producing
 
 KAFKA_SECONDS = 10.0
@@ -70,6 +73,7 @@ def add(
     name: Annotated[str, typer.Option(help="The user's name.")] = "",
 ) -> None:
     """Add a user, and show the link for setting the password, once."""
+    _check(account)
     with console_database() as connection:
         user = add_user(connection, email, name, {account or EVERY_ACCOUNT: _role(role)})
         _write_down("user.add", user.email, [account or EVERY_ACCOUNT], role=role)
@@ -88,6 +92,7 @@ def link(email: Email) -> None:
 @users.command("grant")
 def grant_role(email: Email, role: RoleName, account: Account = None) -> None:
     """Give a user a role in an account; `none` takes it away."""
+    _check(account)
     with console_database() as connection:
         user = _named(connection, email)
         grant(connection, user.id, account or EVERY_ACCOUNT, None if role == "none" else _role(role))
@@ -106,6 +111,12 @@ def disable_user(
         sessions.end_all(connection, user.id)
         _write_down("user.enable" if undo else "user.disable", user.email, accounts_of(user.principal))
     say(f"{email} {'may sign in again' if undo else 'is disabled'}.")
+
+
+def _check(account: str | None) -> None:
+    """Raise Failed if there is no such account. Without Kafka, no one knows, and users can be helped all the same."""
+    with suppress(BrokerUnavailable):
+        check_account(account)
 
 
 def _write_down(action: str, email: str, accounts: Collection[str], **details: str) -> None:

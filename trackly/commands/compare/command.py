@@ -27,7 +27,7 @@ from trackly.commands.compare.scope_change import Reach, line_of, scope_change
 from trackly.errors import check_topics
 from trackly.output import Json, json_line, parsed, say, table
 from trackly.progress import Progress
-from trackly.reading import open_topic, parse_start, read_accounts
+from trackly.reading import check_account, open_topic, parse_start, read_accounts
 from trackly.writing import producing
 
 WRITTEN = ("receipts", "inbound", "clicks", "postbacks", "rejected")
@@ -69,6 +69,7 @@ def compare(
             raise typer.BadParameter("is missing; name one account", param_hint="--account")
         _print_scope(*asyncio.run(scope_change(account, start, stop, examples)), as_json)
         return
+    check_account(account)
     settings = BusSettings()
     codec = Codec(registry_for(settings.schema_registry_url))
     topic = settings.catalogue["comparisons"].name

@@ -7,11 +7,14 @@ from database.settings import DatabaseSettings
 from trackly.asking import asking
 from trackly.decoding import time_text
 from trackly.output import json_line, say, table
+from trackly.reading import check_account
 
 
 def list_codes(account: str | None, since: int, everything: bool, as_json: bool) -> None:
     """Print the codes since a time, in ms: those that no table has, or all. Raises Failed without a database."""
     codes = _read(account, since)
+    if not codes:
+        check_account(account)
     shown = [code for code in codes if everything or not code.is_known]
     if as_json:
         for code in shown:

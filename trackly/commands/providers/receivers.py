@@ -7,14 +7,16 @@ from database.settings import DatabaseSettings
 from trackly.asking import asking
 from trackly.decoding import time_text
 from trackly.output import json_line, say, table
-from trackly.reading import current_accounts
+from trackly.reading import account_named, current_accounts
 
 
 def list_receivers(account: str | None, since: int, as_json: bool) -> None:
     """Print the receivers that were seen since a time, in ms. Raises Failed without a database."""
-    lists_of = current_accounts().known_lists
+    view = current_accounts()
+    if account is not None:
+        account_named(view, account)
     with asking(DatabaseSettings()) as connection:
-        found = receivers_of_no_list(connection, account, since, lists_of)
+        found = receivers_of_no_list(connection, account, since, view.known_lists)
     if as_json:
         for each in found:
             json_line(
