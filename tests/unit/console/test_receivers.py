@@ -11,7 +11,7 @@ from accounts.lists import Lists
 from console.principals import Role
 from console.queries.receivers import receivers_of_no_list, setting_of
 from database.tables import receivers
-from schemas.records import ListConfig
+from schemas.records import AccountConfig, ListConfig
 from tests.unit.console.console_parts import LIST, Api, refusal
 from tests.unit.console.rows import seen_receiver
 from trackly.cli import main
@@ -133,9 +133,11 @@ def test_the_command_lists_them_with_the_setting(
     monkeypatch.setattr(api.engine, "dispose", lambda: None)
     monkeypatch.setattr("trackly.commands.providers.receivers.current_accounts", lambda: api.accounts)
 
-    def said(*options: str) -> str:
+    api.accounts.put(AccountConfig(id="quiet", name="Quiet"))
+
+    def said(*options: str, code: str = "0") -> str:
         monkeypatch.setattr("sys.argv", ["trackly", "providers", "receivers", *options])
-        with pytest.raises(SystemExit, match="0"):
+        with pytest.raises(SystemExit, match=code):
             main()
         return "".join(capsys.readouterr())
 
@@ -149,4 +151,5 @@ def test_the_command_lists_them_with_the_setting(
         ("1221", "list_id", 1),
         ("acme_agent", "address", 0),
     ]
-    assert "Every receiver seen belongs to a list." in said("--account", "nobody")
+    assert "Every receiver seen belongs to a list." in said("--account", "quiet")
+    assert "There is no account 'nobody'." in said("--account", "nobody", code="1")

@@ -69,7 +69,6 @@ def compare(
             raise typer.BadParameter("is missing; name one account", param_hint="--account")
         _print_scope(*asyncio.run(scope_change(account, start, stop, examples)), as_json)
         return
-    check_account(account)
     settings = BusSettings()
     codec = Codec(registry_for(settings.schema_registry_url))
     topic = settings.catalogue["comparisons"].name
@@ -107,6 +106,8 @@ def compare(
     _print(tally.differences, as_json)
     found = sum(difference.count for difference in tally.differences)
     say(f"{comparison.callbacks:,} callbacks, {tally.same:,} items unchanged, {found:,} that differ.")
+    if not comparison.callbacks:
+        check_account(account)
     if written:
         say(f"{written:,} items are on {topic}: trackly tap {topic} --from beginning --where run={run}")
 
