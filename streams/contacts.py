@@ -31,12 +31,10 @@ from schemas.records import (
     LinkClick,
     MessageSent,
     Receipt,
-    Record,
 )
 from streams import message_row, people
 from streams.brakes import Brakes
-from streams.copied import written_at
-from streams.home import Homed, sent_home
+from streams.home import ContactInput, sent_home
 from streams.message_row import MessageRow
 from streams.optout import names_of, words_of
 from streams.publisher import Publisher
@@ -118,25 +116,25 @@ class Contacts:
         record = self._codec.decode(source.record.value)
         if isinstance(record, ContactCommand) and record.command == PASS_ON:
             record = people.passed_on(record, self._codec)
+        if not isinstance(record, ContactInput):
+            raise CodecError(f"unexpected record: {type(record).__name__}")
         record = _bounded(record, source.record.timestamp)
-        if isinstance(record, Homed) and sent_home(batch, source, record):
+        if sent_home(batch, source, record):
             return
-        received_at = record.received_at if isinstance(record, Receipt | InboundMessage | LinkClick) else 0
-        at = written_at(source.record) if isinstance(record, ContactCommand) else source.record.timestamp
-        origin = Origin(source.record.partition, source.record.key, at, source.traceparent, received_at)
-        if isinstance(record, Receipt | InboundMessage | LinkClick | MessageSent) and self._take_as_erased(
-            batch, origin, record
-        ):
+        origin = _origin(source, record)
+        if not isinstance(record, ContactCommand) and self._take_as_erased(batch, origin, record):
             return
         if isinstance(record, MessageSent):
             self._register(batch, source, origin, record)
-            return
-        if isinstance(record, ContactCommand) and record.command in (CONFIRM, RELEASE):
+        elif isinstance(record, ContactCommand) and record.command in (CONFIRM, RELEASE):
             self._brakes.decide(batch, source, record)
-            return
-        if not isinstance(record, Receipt | InboundMessage | LinkClick | ContactCommand):
-            raise CodecError(f"unexpected record: {type(record).__name__}")
-        recipient = self._recipient(batch, origin, record.account, people.name_of(record))
+        else:
+            recipient = self._recipient(batch, origin, record.account, people.name_of(record))
+            self._apply_to(recipient, batch, source, record)
+
+    def _apply_to(
+        self, recipient: Recipient, batch: Batch, source: Admitted, record: people.Named | ContactCommand
+    ) -> None:
         if people.pass_on(recipient, record, self._codec):
             return
         match record:
@@ -223,9 +221,7 @@ class Contacts:
             for each in () if list_number else self._accounts.lists_of(account):
                 self._publisher.again(batch, stale.partition, contact_key(account, each, number).encode())
 
-    def _take_as_erased(
-        self, batch: Batch, origin: Origin, record: Receipt | InboundMessage | LinkClick | MessageSent
-    ) -> bool:
+    def _take_as_erased(self, batch: Batch, origin: Origin, record: people.Named | MessageSent) -> bool:
         """Handle a record from before its number was erased, so that it brings nothing back; False for any other.
 
         A late opt-out or complaint still removes, under the number's pseudonym, and sends no events. If the number has
@@ -367,12 +363,19 @@ def _too_large(message: MessageSent, size: int) -> tuple[str, str] | None:
     return None
 
 
-def _bounded(record: Record, written_at: int) -> Record:
+def _bounded(record: ContactInput, written_at: int) -> ContactInput:
     """Return the record with its receipt time no later than its time (ms) on the topic, because ingest's clock may run
     ahead."""
-    if isinstance(record, Receipt | InboundMessage | LinkClick) and 0 < written_at < record.received_at:
+    if isinstance(record, people.Named) and 0 < written_at < record.received_at:
         return replace(record, received_at=written_at)
     return record
+
+
+def _origin(source: Admitted, record: ContactInput) -> Origin:
+    """Return the source of what follows from a record."""
+    received_at = record.received_at if isinstance(record, people.Named) else 0
+    raw = source.record
+    return Origin(raw.partition, raw.key, raw.timestamp, source.traceparent, received_at)
 
 
 def _misplaced(message: MessageSent, key: bytes | None) -> tuple[str, str] | None:

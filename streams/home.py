@@ -14,10 +14,11 @@ from schemas.ids import recipient_key, sent_event_id
 from schemas.numbering import canonical
 from schemas.records import DROP, ContactCommand, InboundMessage, LinkClick, MessageSent, Receipt
 
-Homed = Receipt | InboundMessage | LinkClick | MessageSent | ContactCommand
+ContactInput = Receipt | InboundMessage | LinkClick | MessageSent | ContactCommand
+"""The records that the stage `contacts` takes."""
 
 
-def sent_home(batch: Batch, source: Admitted, record: Homed) -> bool:
+def sent_home(batch: Batch, source: Admitted, record: ContactInput) -> bool:
     """Forward a record if its key is another spelling of its recipient; otherwise do nothing.
 
     A command to drop a spelling's data is carried out where that data is.
@@ -38,7 +39,7 @@ def sent_home(batch: Batch, source: Admitted, record: Homed) -> bool:
     return True
 
 
-def _place(record: Homed) -> tuple[str, str | None]:
+def _place(record: ContactInput) -> tuple[str, str | None]:
     """Return a record's topic, by short name, and its recipient."""
     match record:
         case Receipt():
