@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import os
+import secrets
+
 from bus.clock import now_seconds
 from bus.producer import Producer
 from bus.settings import BusSettings
 from bus.version import version
+from schemas.ids import base_32
 
 VERSION = "version"
 """Header of a clock probe: the version of trackly that this process runs (`trackly doctor` reads it)."""
@@ -13,7 +19,15 @@ VERSION = "version"
 PSEUDONYM_KEY = "pseudonym_key"
 """Header of a clock probe: the fingerprint of this process's TRACKLY_PSEUDONYM_KEY, if it has one."""
 
+ENCRYPTION_KEYS = "encryption_keys"
+"""Header of a clock probe: the fingerprints of this process's TRACKLY_SECRET_KEYS, newest first, with commas."""
+
+PROCESS = "process"
+"""Header of a clock probe: tells two processes from each other that have the same name."""
+
 _CREATE_TIME = 0
+
+_RANDOM = secrets.token_hex(4)
 
 
 class ClockWrong(RuntimeError):
@@ -27,7 +41,9 @@ async def seconds_ahead(producer: Producer, settings: BusSettings, name: str) ->
     Also 0 if the topic was created elsewhere and carries no broker time. Raises KafkaError.
     """
     before = now_seconds()
-    headers = [(VERSION, version().encode())]
+    keys = ",".join(fingerprint(key.get_secret_value()) for key in settings.secret_keys)
+    process = f"{_RANDOM}-{os.getpid()}"  # a fork has the same random digits, another container the same process ID
+    headers = [(VERSION, version().encode()), (ENCRYPTION_KEYS, keys.encode()), (PROCESS, process.encode())]
     if settings.pseudonyms is not None:
         headers.append((PSEUDONYM_KEY, settings.pseudonyms.fingerprint.encode()))
     told = await (await producer.send(settings.catalogue["clocks"].name, None, key=name.encode(), headers=headers))
@@ -36,6 +52,11 @@ async def seconds_ahead(producer: Producer, settings: BusSettings, name: str) ->
         return 0.0
     kafkas = float(told.timestamp) / 1_000
     return max(0.0, before - kafkas) or min(0.0, after - kafkas)
+
+
+def fingerprint(secret_key: str) -> str:
+    """Tells whether two processes have the same key for secrets, without telling the key, which is random."""
+    return base_32(hmac.digest(secret_key.encode(), b"trackly fingerprint of a secret key", hashlib.sha256))[:12]
 
 
 def clock_problem(ahead: float, tolerance: float) -> str | None:

@@ -16,6 +16,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from pydantic import SecretStr
 
 from accounts.secrets import new_key
+from bus import kafka_time
 from bus.admin import Admin
 from bus.embedded.broker import free_port
 from bus.kafka_time import check_clock
@@ -244,6 +245,26 @@ def test_a_process_with_another_pseudonym_key_is_found(sound: dict[str, str], de
     done, wrong = examined(sound)
     assert "keys/pseudonym_keys_differ" in wrong
     assert "another key of a test" not in done.stdout
+
+
+def test_a_process_without_the_key_that_others_encrypt_with_is_found(
+    sound: dict[str, str], deployment: BusSettings
+) -> None:
+    other = new_key()
+    asyncio.run(check_clock(deployment.model_copy(update={"secret_keys": (SecretStr(other),)}), "sinks/1"))
+    done, wrong = examined(sound)
+    assert "keys/secret_keys_differ" in wrong
+    assert other not in done.stdout
+
+
+def test_two_processes_with_the_same_name_are_found(
+    sound: dict[str, str], deployment: BusSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for process in ("one", "another", "one"):
+        monkeypatch.setattr(kafka_time, "_RANDOM", process)
+        asyncio.run(check_clock(deployment, "streams/streams-7"))
+    _, wrong = examined(sound)
+    assert "names/twice" in wrong
 
 
 def test_versions_that_run_beside_each_other_are_found(sound: dict[str, str], deployment: BusSettings) -> None:

@@ -31,8 +31,8 @@ def _secrets() -> None:
 def make_key() -> None:
     """Print a new key for TRACKLY_SECRET_KEYS.
 
-    To change keys: put the new one before the old one, restart every service, run `trackly secrets rewrap`, and only
-    then remove the old one.
+    To change keys: add the new one after the old one, and restart every service, so that all can read what it will
+    encrypt. Then put it first, restart every service, run `trackly secrets rewrap`, and only then remove the old one.
     """
     show(new_key())
     say(

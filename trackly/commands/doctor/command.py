@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from accounts.model import Accounts
+from bus.kafka_time import fingerprint
 from bus.reading.topic import Stalled
 from bus.settings import BusSettings
 from database.settings import DatabaseSettings
@@ -85,6 +86,9 @@ def _read(settings: OutboundSettings) -> Iterator[Finding]:
         yield from versions.differing(running.versions)
         pseudonyms = settings.pseudonyms
         yield from versions.different_keys(running.keys, None if pseudonyms is None else pseudonyms.fingerprint)
+        ours = tuple(fingerprint(key.get_secret_value()) for key in settings.secret_keys)
+        yield from versions.missing_keys(running.secret_keys, ours)
+        yield from versions.same_names(running.processes)
         lost = losses.told(asyncio.run(losses.losses(settings)), settings.catalogue)
         yield from or_fine("losses", lost, "retention has deleted nothing unread in the last 30 days")
         yield from asyncio.run(_examine_accounts(settings))

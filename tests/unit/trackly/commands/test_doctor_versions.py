@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trackly.commands.doctor.versions import UNTOLD, different_keys, differing
+from trackly.commands.doctor.versions import UNTOLD, different_keys, differing, missing_keys, same_names
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,38 @@ def test_versions_that_differ_are_told(found: dict[str, set[str]], code: str, te
 )
 def test_pseudonym_keys_that_differ_are_told(found: dict[str, set[str]], ours: str | None, differ: bool) -> None:
     assert [finding.code for finding in different_keys(found, ours)] == ["pseudonym_keys_differ"] * differ
+
+
+@pytest.mark.parametrize(
+    ("found", "ours", "lacking"),
+    [
+        ({"ingest": {("a",)}, "console": {("a",)}}, ("a",), None),
+        ({"ingest": {("a",)}, "console": {("b", "a")}}, ("b", "a"), "ingest"),
+        ({"ingest": {("a", "b")}, "console": {("b", "a")}}, ("b", "a"), None),
+        ({"ingest": {("b",)}, "console": {("b", "a")}}, ("b",), None),
+        ({"ingest": {("a",), ()}}, ("a",), "ingest"),
+        ({"ingest": {("a",)}}, (), "this command"),
+        ({"ingest": {()}, "mirror": {()}}, (), None),
+        ({"ingest": {("a",)}, "mirror": {()}}, ("a",), None),
+    ],
+)
+def test_who_lacks_the_key_that_another_encrypts_with_is_told(
+    found: dict[str, set[tuple[str, ...]]], ours: tuple[str, ...], lacking: str | None
+) -> None:
+    told = list(missing_keys(found, ours))
+    assert [finding.text.partition(" lack ")[0] for finding in told] == ([] if lacking is None else [lacking])
+
+
+@pytest.mark.parametrize(
+    ("name", "probes", "twice"),
+    [
+        ("streams/one", "aaa", False),
+        ("streams/one", "aabb", False),
+        ("streams/one", "abcd", False),
+        ("streams/one", "aba", True),
+        ("streams/one", "aabbcb", True),
+        ("streams/", "abab", False),
+    ],
+)
+def test_a_name_that_two_processes_have_at_once_is_told(name: str, probes: str, twice: bool) -> None:
+    assert [finding.code for finding in same_names({name: probes})] == ["twice"] * twice
