@@ -39,8 +39,8 @@ from trackly.starting import tell
 read_model = typer.Typer(help="Write the console's database.", invoke_without_command=True)
 
 WARNING = (
-    "Delete the whole read model and read it from Kafka again? Whatever Kafka no longer keeps (receipts after 2 days, "
-    "attempts after 7, events after 30) will be gone, along with its hourly counts."
+    "Delete the whole read model and read it from Kafka again? Whatever Kafka no longer keeps (receipts and attempts "
+    "after 7 days, events after 30) will be gone, along with its hourly counts."
 )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from schemas.records import RECORD_TYPES
 from schemas.topics import Catalogue, Topic, parse_duration, parse_topic_settings
+from streams.app import CLICK_INPUTS, CONTACT_INPUTS
 from tests.packages import PACKAGES
 
 ROOT = Path(__file__).parents[3]
@@ -129,3 +130,12 @@ def test_code_names_no_topic() -> None:
         if literal.search(line)
     ]
     assert not named
+
+
+def test_what_waits_between_stages_is_kept_as_long_as_callbacks() -> None:
+    """Streams may stand still for that long, and has moved past the callbacks of what waits."""
+    catalogue = Catalogue()
+    kept = catalogue["raw"].retention_ms
+    between = (*CONTACT_INPUTS, *CLICK_INPUTS)
+    assert kept is not None
+    assert {topic: catalogue[topic].retention_ms for topic in between} == dict.fromkeys(between, kept)

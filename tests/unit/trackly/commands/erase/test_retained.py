@@ -16,7 +16,7 @@ KEPT = {each.topic: each for each in retained(CATALOGUE, NOW, {"p.sms.raw": DAY,
     ("topic", "holds", "days", "why"),
     [
         ("p.sms.raw", "query, headers, body", 7 + 1, "retention"),
-        ("p.sms.receipts", "key, to, raw, user_id", 2 + 7, "retention"),
+        ("p.sms.receipts", "key, to, raw, user_id", 7 + 7, "retention"),
         ("p.sms.events.delivery", "key, to", 30 + 7, "retention"),
         ("p.sms.events.reply", "key, phone_number, body", 30 + 7, "retention"),
         ("p.sms.contacts.commands", "key, phone_number, other_name, record", 7 + 7, "retention"),
