@@ -9,6 +9,7 @@ import pytest
 
 from schemas.records import RECORD_TYPES
 from schemas.topics import Catalogue, Topic, parse_duration, parse_topic_settings
+from sinks.webhooks.sink import TOPICS as WEBHOOK_INPUTS
 from streams.app import CLICK_INPUTS, CONTACT_INPUTS
 from tests.packages import PACKAGES
 
@@ -139,3 +140,10 @@ def test_what_waits_between_stages_is_kept_as_long_as_callbacks() -> None:
     between = (*CONTACT_INPUTS, *CLICK_INPUTS)
     assert kept is not None
     assert {topic: catalogue[topic].retention_ms for topic in between} == dict.fromkeys(between, kept)
+
+
+def test_what_waits_for_sinks_is_kept_as_long_as_webhooks_that_wait_for_a_retry() -> None:
+    catalogue = Catalogue()
+    waiting = catalogue["webhooks_retry.1m"].retention_ms
+    assert waiting is not None
+    assert [topic for topic in WEBHOOK_INPUTS if (catalogue[topic].retention_ms or 0) < waiting] == []
