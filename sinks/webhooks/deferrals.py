@@ -12,7 +12,7 @@ from sinks.webhooks.delivery import Delivery
 SLICE = 64
 """Deliveries deferred per turn of the event loop."""
 
-Deferral = Literal["breaker_open", "overflow", "rate_limited", "behind", "paused", "disabled", "deleted"]
+Deferral = Literal["breaker_open", "overflow", "rate_limited", "behind", "moving", "paused", "disabled", "deleted"]
 """Why a delivery is not tried soon."""
 
 

@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 STOOD_STILL = 0.5
 """Share of an attempt during which this process was stalled that makes the failure ours: it is repeated once."""
 
+SHORT_QUEUE = 5.0
+"""Seconds of work in a queue that is read again after its partitions have moved."""
+
 PUTS_OFF = ("overflow", "rate_limited", "behind")
 """Reasons to defer a delivery that has not failed; it keeps its place in its contact's order."""
 
@@ -98,7 +101,7 @@ class Lane:
         # Called for every event, so it makes few calls itself.
         held = len(queue.ready) + queue.behind + len(self._gate.held) + workers.in_flight
         bound = queue_bound(workers.seconds_each, workers.cap, self._soon, self._room())
-        return held >= (bound if delivery.is_new else max(PART_OF_QUEUE * bound, workers.cap))
+        return held >= (bound if delivery.is_new else min(bound, max(PART_OF_QUEUE * bound, workers.cap)))
 
     @property
     def idle(self) -> bool:
@@ -194,7 +197,15 @@ class Lane:
         self.workers.wake()
 
     def let_go(self) -> None:
-        """Drop what has not been started."""
+        """Give up what has not been started, because partitions move: their next owner reads it again.
+
+        A long queue is deferred instead. All later events of its partitions would be repeated with it, also at
+        endpoints that have already accepted them.
+        """
+        each = self.workers.seconds_each / self.workers.cap
+        if self.queued * each > SHORT_QUEUE:
+            self._deferrals.add(self._waiting(), "moving")
+            return
         for delivery in self._emptied():
             self._owner.abandoned(delivery)
 

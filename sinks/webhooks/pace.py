@@ -19,7 +19,7 @@ LEAST_SOON = 10.0
 most of them again and again, at a greater cost than the requests."""
 
 LEAST_QUEUE = 16
-"""Deliveries that every lane may hold."""
+"""Deliveries that every lane may hold if they can be tried in time."""
 
 PART_OF_ROOM = 0.5
 """Share of the sink's remaining room that one lane may take, so that some is left for others however many are slow."""
@@ -50,8 +50,12 @@ LEAST_SHARE = 0.01
 
 def queue_bound(seconds_each: float, cap: int, soon: float, room: float) -> float:
     """Return how many deliveries a lane may hold: those that `cap` concurrent requests complete in `soon` seconds at
-    `seconds_each`, limited by the `room` left for all."""
-    return max(min(ceil(soon * cap / seconds_each), PART_OF_ROOM * room), LEAST_QUEUE)
+    `seconds_each`, limited by the `room` left for all.
+
+    While one waits, the offset of its partition stays, and whatever follows is repeated after a crash.
+    """
+    in_time = ceil(soon * cap / seconds_each)
+    return max(min(in_time, PART_OF_ROOM * room), min(in_time, LEAST_QUEUE))
 
 
 def keeps_pace(seconds_each: float, cap: int, gap: float) -> bool:

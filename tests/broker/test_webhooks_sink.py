@@ -239,3 +239,23 @@ async def test_a_schedule_without_its_topics_is_refused(kafka: Kafka) -> None:
     tiers = DelayTiers(settings, kafka.producer, SystemClock(), crash, Mock())
     with pytest.raises(RuntimeError, match=r"retry\.7m: no such topic.*trackly topics apply"):
         await tiers.start()
+
+
+async def test_an_orderly_restart_repeats_nothing_at_a_fast_endpoint_beside_a_slow_one(
+    kafka: Kafka, receiver: Receiver, start_sinks: StartSinks
+) -> None:
+    await kafka.endpoints(endpoint(receiver, "fast"), endpoint(receiver, "slow", rate_limit=5.0))
+    first = start_sinks()
+    count = 400
+    await kafka.events([delivered(number) for number in range(count)])
+    await until(lambda: sum(len(receiver.of("/fast", f"evt_{number}")) for number in range(count)) == count)
+    assert _taken(receiver, "/slow") < 100
+    first.terminate()
+    first.wait(PATIENCE)
+    start_sinks()
+    await until(lambda: _taken(receiver, "/slow") == count)
+    assert sum(len(receiver.of("/fast", f"evt_{number}")) for number in range(count)) == count
+
+
+def _taken(receiver: Receiver, path: str) -> int:
+    return sum(key.startswith(path) for key in receiver.requests)

@@ -108,7 +108,9 @@ class Owner:
         (0.1, 16, 60.0, 20_000, 9_600),
         (5.0, 16, 60.0, 20_000, 192),
         (0.1, 1, 60.0, 20_000, 600),
-        (5.0, 16, 1.0, 20_000, LEAST_QUEUE),
+        (5.0, 16, 10.0, 20_000, 32),
+        (5.0, 16, 1.0, 20_000, 4),
+        (16_000.0, 16, 60.0, 20_000, 1),
         (0.01, 16, 60.0, 20_000, 10_000),
         (0.01, 16, 60.0, 100, 50),
         (0.01, 16, 60.0, 0, LEAST_QUEUE),
@@ -220,8 +222,8 @@ def test_order_of_each_contact_holds_whatever_the_order_of_answers(
 async def test_what_cannot_be_tried_soon_is_deferred() -> None:
     owner = Owner(cap=1)
     owner.lane.workers.latency = 5.0
-    answers = await owner.offer(*[f"{chr(97 + n)}1" for n in range(LEAST_QUEUE + 2)])
-    assert answers == [None] * LEAST_QUEUE + ["overflow"] * 2
+    answers = await owner.offer(*[f"{chr(97 + n)}1" for n in range(14)])
+    assert answers == [None] * 12 + ["overflow"] * 2  # 12 in a minute
 
 
 async def test_a_slow_endpoint_gets_a_short_queue() -> None:
@@ -351,6 +353,16 @@ async def test_letting_go_drops_what_was_not_started() -> None:
     assert owner.receiver.ids == ["a1", "b1"]
     assert await owner.offer("a3") == [None]
     assert owner.receiver.ids == ["a1", "b1", "a3"]
+
+
+async def test_letting_go_of_a_long_queue_defers_it() -> None:
+    owner = Owner(cap=1)
+    owner.lane.workers.latency = 2.0
+    await owner.offer("a1", "b1", "c1", "d1")
+    owner.lane.let_go()
+    await settled()
+    assert (owner.put_off, owner.let_go) == ([("b1", "moving"), ("c1", "moving"), ("d1", "moving")], [])
+    assert owner.receiver.ids == ["a1"]
 
 
 async def test_letting_go_of_a_probe_lets_another_probe() -> None:
