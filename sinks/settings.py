@@ -30,8 +30,8 @@ class SinksSettings(OutboundSettings):
         default=20_000,
         ge=1,
         validation_alias="TRACKLY_WINDOW_EVENTS",
-        description="Maximum events in progress. A process that is killed repeats these, and what it read after the oldest"
-        " of them: beside a slow endpoint, that is up to one minute.",
+        description="Maximum events in progress. A process that is killed repeats these, and what it read after the"
+        " oldest of them: beside a slow endpoint, that is up to one minute.",
     )
     window_bytes: int = Field(
         default=64 << 20,

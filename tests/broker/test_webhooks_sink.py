@@ -242,11 +242,11 @@ async def test_a_schedule_without_its_topics_is_refused(kafka: Kafka) -> None:
 
 
 async def test_an_orderly_restart_repeats_nothing_at_a_fast_endpoint_beside_a_slow_one(
-    kafka: Kafka, receiver: Receiver, start_sinks: StartSinks
+    kafka: Kafka, receiver: Receiver, start_sinks: Callable[..., Process]
 ) -> None:
-    await kafka.endpoints(endpoint(receiver, "fast"), endpoint(receiver, "slow", rate_limit=5.0))
+    await kafka.endpoints(endpoint(receiver, "fast"), endpoint(receiver, "slow", rate_limit=10.0))
     first = start_sinks()
-    count = 400
+    count = 200
     await kafka.events([delivered(number) for number in range(count)])
     await until(lambda: sum(len(receiver.of("/fast", f"evt_{number}")) for number in range(count)) == count)
     assert _taken(receiver, "/slow") < 100
