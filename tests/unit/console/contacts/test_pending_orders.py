@@ -120,6 +120,16 @@ async def test_a_contact_with_a_pending_order_is_held_for_any_purpose(api: Api) 
         assert answer["not_before"] is None
 
 
+@pytest.mark.parametrize("ordered", ["US.13491208655302", NUMBER])
+async def test_an_order_about_either_name_of_a_person_holds_the_id(api: Api, ordered: str) -> None:
+    api.contact(True, list_number="", number="US.13491208655302", scope="account", known_as=NUMBER)
+    (answer,) = await check(api, "US.13491208655302")
+    assert answer["may_be_texted"]
+    api.orders.write({recipient_key("acme", ordered): row_of(CODEC, None, order("remove", 5))}, None)
+    (answer,) = await check(api, "US.13491208655302")
+    assert (answer["may_be_texted"], answer["held"], answer["reason"]) == (False, True, "removal_pending")
+
+
 async def test_a_removed_contact_is_removed_whatever_is_ordered(api: Api) -> None:
     api.contact(active=False, reason="complaint")
     api.orders.write({recipient_key("acme", NUMBER): row_of(CODEC, None, order("erase", 5))}, None)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 from accounts.model import Accounts
 from bus.memory import CATALOGUE, CODEC, MemoryKafka
 from bus.reading import ranges
-from schemas.records import ReplayCommand, ReplayProgress, WebhookAttempt, WebhookTask
+from schemas.records import Record, ReplayCommand, ReplayProgress, WebhookAttempt, WebhookTask
 from sinks.replays.replay import AGAIN_SECONDS, CHUNK, LOOK_SECONDS, Replay
 from sinks.settings import SinksSettings
 from tests.clock import MovedClock, settled
@@ -100,6 +101,25 @@ async def test_a_webhook_that_was_given_up_twice_is_sent_once(house: House) -> N
     house.kafka.store("webhooks_dead", *found, key=b"acme/crm")
     await house.carry_out(house.replay(outcome="dead"))
     assert house.sent == ["evt_1", "evt_2"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "topic", "record_of", "own", "others"),
+    [
+        ("all", "delivery", delivered, KEY, b"other:+15550001111"),
+        ("dead", "webhooks_dead", partial(dead, "acme/crm"), b"acme/crm", b"acme/other"),
+    ],
+)
+async def test_what_is_others_or_cannot_be_read_is_passed_over(
+    house: House, outcome: str, topic: str, record_of: Callable[[str], Record], own: bytes, others: bytes
+) -> None:
+    for event_id, key in (("evt_0", own), ("evt_1", others), ("evt_2", own)):
+        house.kafka.store(topic, record_of(event_id), key=key)
+    log = house.kafka.logs[CATALOGUE[topic].name, 0]
+    log.append(log[0]._replace(offset=3, value=b"nonsense", timestamp=3))
+    await house.carry_out(house.replay(outcome=outcome))
+    assert house.sent == ["evt_0", "evt_2"]
+    assert (house.notes[-1].state, [*house.notes[-1].positions.values()]) == ("done", [4])
 
 
 async def test_of_failed_webhooks_only_those_are_sent_that_were_never_taken(house: House) -> None:
