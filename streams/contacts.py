@@ -104,6 +104,7 @@ class Contacts:
         self._codec = codec
         self._accounts = accounts
         self.tables = tables
+        self._partitions = partitions
         self._brakes = Brakes(tables.brakes, tables.contacts, partitions)
         self._clock = clock
         self._pseudonyms = pseudonyms
@@ -119,7 +120,7 @@ class Contacts:
         if not isinstance(record, ContactInput):
             raise CodecError(f"unexpected record: {type(record).__name__}")
         record = _bounded(record, source.record.timestamp)
-        if sent_home(batch, source, record):
+        if sent_home(batch, source, record, self._partitions):
             return
         origin = _origin(source, record)
         if not isinstance(record, ContactCommand) and self._take_as_erased(batch, origin, record):

@@ -63,7 +63,12 @@ def to_the_end(work: Coroutine[Any, Any, T]) -> T:
 
 
 class Stage:
-    """Processes records, one per batch, and returns their results, in order. The clock starts with the day."""
+    """Processes records, one per batch, and returns their results, in order. The clock starts with the day.
+
+    Records are in partition 0 of `partitions`.
+    """
+
+    partitions = 1
 
     def __init__(self, *configs: Config) -> None:
         self.kafka = MemoryKafka()
@@ -97,6 +102,7 @@ class Stage:
                     "brakes", self._stores["brakes"], Indexes(DueRows(brake_row.due_at, clock=self._clock))
                 ),
             ),
+            partitions=self.partitions,
             wait=WAIT,
             clock=self._clock,
             on_orphaned=self._count_orphaned,

@@ -6,6 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from accounts.model import Config
+from bus.producer import partition_of
+from schemas.ids import recipient_key
 from schemas.records import (
     ContactState,
     DeliveryEvent,
@@ -299,6 +301,23 @@ class TestRegistration:
         (rejected,) = Stage(REGISTERING, ONE_LIST).apply_under(b"acme:+15550009999", message_sent("m1"))
         assert isinstance(rejected, RejectedRecord)
         assert rejected.reason == "wrong_key"
+
+    def test_in_a_partition_that_another_partitioner_chose_is_sent_to_that_of_its_reports(self) -> None:
+        message = message_sent("m1")
+        assert partition_of(recipient_key(ACCOUNT, NUMBER), ThreePartitions.partitions) != 0
+        assert ThreePartitions(REGISTERING, ONE_LIST).apply(message) == [message]
+
+    def test_in_the_partition_of_its_reports_stays_there(self) -> None:
+        number = "+15550001113"
+        assert partition_of(recipient_key(ACCOUNT, number), ThreePartitions.partitions) == 0
+        sent = ThreePartitions(REGISTERING, ONE_LIST).apply(message_sent("m1", to=number))
+        assert names(sent) == ["SentEvent"]
+
+
+class ThreePartitions(Stage):
+    """A stage of which only the first partition gets records."""
+
+    partitions = 3
 
 
 class TestSentEvent:
