@@ -178,13 +178,14 @@ class Cluster:
         """Everything on a topic (catalogue short name) as Kafka has it, partition by partition."""
         return stored(self.settings, topic)
 
-    def send(self, topic: str, record: Record, key: bytes) -> None:
-        """Write a record to a topic (catalogue short name), acknowledged."""
+    def send(self, topic: str, record: Record, key: bytes, partition: int | None = None) -> None:
+        """Write a record to a topic (catalogue short name), acknowledged; by default to its key's partition."""
 
         async def write() -> None:
             producer = Producer(self.settings)
             await producer.start()
-            await (await producer.send(self.settings.catalogue[topic].name, CODEC.encode(record), key=key))
+            name, value = self.settings.catalogue[topic].name, CODEC.encode(record)
+            await (await producer.send(name, value, key=key, partition=partition))
             await producer.stop()
 
         asyncio.run(write())

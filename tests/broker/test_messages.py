@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bus.clock import now_ms
+from bus.producer import partition_of
 from schemas.ids import recipient_key
 from schemas.records import (
     AccountConfig,
@@ -72,6 +73,18 @@ def test_a_report_waits_for_its_message_and_bears_its_id(cluster: Cluster) -> No
     send(cluster, "messages", message("ib-1", number))
     (event,) = cluster.wait_for("delivery", DeliveryEvent, number)
     assert event.message_id == "order-ib-1"
+
+
+def test_a_message_in_a_partition_that_another_partitioner_chose_meets_its_report(cluster: Cluster) -> None:
+    number = "+15550200006"
+    registered = message("ib-6", number)
+    key = recipient_key(registered.account, number)
+    count = cluster.settings.catalogue["messages"].partitions
+    cluster.send("messages", registered, key, partition=(partition_of(key, count) + 1) % count)
+    cluster.wait_for("sent", SentEvent, number)
+    post(cluster, "ib-6", number, "DELIVERED_TO_HANDSET")
+    (event,) = cluster.wait_for("delivery", DeliveryEvent, number)
+    assert event.message_id == "order-ib-6"
 
 
 @pytest.mark.slow
