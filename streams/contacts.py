@@ -34,6 +34,7 @@ from schemas.records import (
 )
 from streams import message_row, people
 from streams.brakes import Brakes
+from streams.copied import written_at
 from streams.home import ContactInput, sent_home
 from streams.message_row import MessageRow
 from streams.optout import names_of, words_of
@@ -364,11 +365,11 @@ def _too_large(message: MessageSent, size: int) -> tuple[str, str] | None:
     return None
 
 
-def _bounded(record: ContactInput, written_at: int) -> ContactInput:
+def _bounded(record: ContactInput, stored_at: int) -> ContactInput:
     """Return the record with its receipt time no later than its time (ms) on the topic, because ingest's clock may run
     ahead."""
-    if isinstance(record, people.Named) and 0 < written_at < record.received_at:
-        return replace(record, received_at=written_at)
+    if isinstance(record, people.Named) and 0 < stored_at < record.received_at:
+        return replace(record, received_at=stored_at)
     return record
 
 
@@ -376,7 +377,8 @@ def _origin(source: Admitted, record: ContactInput) -> Origin:
     """Return the source of what follows from a record."""
     received_at = record.received_at if isinstance(record, people.Named) else 0
     raw = source.record
-    return Origin(raw.partition, raw.key, raw.timestamp, source.traceparent, received_at)
+    at = written_at(raw) if isinstance(record, ContactCommand) else raw.timestamp
+    return Origin(raw.partition, raw.key, at, source.traceparent, received_at)
 
 
 def _misplaced(message: MessageSent, key: bytes | None) -> tuple[str, str] | None:

@@ -12,13 +12,16 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
+from bus.admin import Admin
 from bus.clock import now_ms
 from bus.settings import BusSettings
 from schemas.ids import recipient_key
 from schemas.records import AccountConfig, ListConfig
+from tests.broker.test_growth import until
 from tests.broker.test_state_moved import STOPPED, send, states, stop, wait_for
 from tests.cluster import Cluster
 from tests.commands import Trackly
+from tests.patience import PATIENCE
 from tests.unit.streams.contact_records import ACCOUNT, LIST, START_OF_DAY, command
 from trackly.commands.topics import growing
 
@@ -87,7 +90,8 @@ def test_ingest_begins_with_the_settings_and_what_was_copied_before_an_abort_is_
 
         new.start("streams-1")
         wait_for(new, [*WAITING, AT_INGEST])
-        # Commands were in the line before all of these.
+        with Admin(moved, PATIENCE) as admin:
+            until(lambda: sum(admin.lag(moved.group("streams")).values()) == 0)
         assert not states(new)[RESTORED_BEFORE_A_STOP].active
 
 

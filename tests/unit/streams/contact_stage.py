@@ -36,6 +36,7 @@ from schemas.records import (
 from schemas.topics import Catalogue
 from streams import brake_row, row
 from streams.contacts import Contacts
+from streams.copied import WRITTEN_AT
 from streams.message_row import due_at, owners_of
 from streams.normalize import key_of_receipt
 from streams.recipient import Tables
@@ -128,6 +129,12 @@ class Stage:
         before = len(self.kafka.sent)
         self._take(self.kafka.admitted("messages", key, CODEC.encode(record)))
         return self._sent_since(before)
+
+    def apply_copied(self, record: ContactCommand, copied_at: int) -> None:
+        """Apply a command that was copied from other topics at a time (ms)."""
+        source = self._admitted(record)
+        headers = ((WRITTEN_AT, b"%d" % source.record.timestamp),)
+        self._take(source._replace(record=source.record._replace(timestamp=copied_at, headers=headers)))
 
     def crash_on(self, record: Record, refusing: str) -> list[Record]:
         """Apply a record while a table's changelog accepts nothing, then restart: whatever was sent before stays

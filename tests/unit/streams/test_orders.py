@@ -33,6 +33,13 @@ def test_a_restore_by_a_clock_that_is_ahead_leaves_later_removals_in_force() -> 
     assert not worker.contact(NUMBER).active
 
 
+def test_a_restore_that_is_copied_to_other_topics_leaves_removals_in_force_that_came_after_it() -> None:
+    worker = stage()
+    worker.apply(inbound("STOP", 2 * MINUTE, id="SM1"))
+    worker.apply_copied(given(worker, "restore", MINUTE), START_OF_DAY + 10 * MINUTE)
+    assert not worker.contact(NUMBER).active
+
+
 def test_failures_after_a_restore_by_a_clock_that_is_ahead_count() -> None:
     worker = stage()
     worker.apply(given(worker, "restore", MINUTE, ahead=10 * MINUTE))
