@@ -88,6 +88,17 @@ class TestAnOrderThatChangedNothing:
         assert (details["list"], details["reason"]) == (LIST, "complaint")
         assert "removed after this order" in details["note"]
 
+    def test_says_so_too_if_the_contact_is_removed_from_every_list(self) -> None:
+        worker = stage()
+        everywhere = command("remove", 2 * MINUTE, list_number="")
+        worker.got_at[everywhere.event_id] = START_OF_DAY + 2 * MINUTE
+        worker.apply(everywhere)
+        [entry] = [each for each in worker.apply(given(worker, "restore", MINUTE)) if isinstance(each, AuditEntry)]
+        assert entry.outcome == "refused"
+        restored = worker.apply(given(worker, "restore", 3 * MINUTE))
+        assert [each for each in restored if isinstance(each, AuditEntry)] == []
+        assert worker.state(NUMBER).active
+
     def test_says_so_once(self) -> None:
         worker = stage()
         worker.apply(receipt("m1", SPAM, 2 * MINUTE))
