@@ -6,6 +6,7 @@ import asyncio
 import re
 import sqlite3
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -161,7 +162,14 @@ def raw_callback(**changes: Any) -> RawCallback:
 def _in_memory() -> Engine:
     """A database with one connection, lent to one thread at a time: uses of keys are written during requests."""
     known = _compiling()
-    pool = QueuePool(_with_tables, pool_size=1, max_overflow=0, dialect=known.dialect)
+
+    def connect() -> sqlite3.Connection:
+        connection = _with_tables()
+        # Since Python 3.13, a connection that is collected without being closed is a warning.
+        weakref.finalize(pool, connection.close)
+        return connection
+
+    pool = QueuePool(connect, pool_size=1, max_overflow=0, dialect=known.dialect)
     return Engine(pool, known.dialect, known.url, execution_options={"compiled_cache": STATEMENTS})
 
 

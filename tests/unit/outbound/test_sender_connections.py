@@ -207,6 +207,19 @@ async def test_an_answer_without_an_end_is_read_no_further_than_its_bound(
 # TLS
 
 
+SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
 class Authority:
     """A certificate authority of one test."""
 
@@ -218,6 +231,8 @@ class Authority:
         self._certificate = (
             self._builder(self._name, self._key, NOW + 30 * DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(SIGNS_CERTIFICATES, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         self.file.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
@@ -240,9 +255,14 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         alternatives = [x509.IPAddress(ip_address(name)) if name[0].isdigit() else x509.DNSName(name) for name in names]
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-        builder = self._builder(subject, key, ends, None if trusted else subject)
+        signer = self._key if trusted else key
+        builder = self._builder(subject, key, ends, None if trusted else subject).add_extension(
+            # Python 3.13 and newer refuse certificates without one.
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()),
+            critical=False,
+        )
         certificate = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False).sign(
-            self._key if trusted else key, hashes.SHA256()
+            signer, hashes.SHA256()
         )
         path = self._directory / "server.pem"
         path.write_bytes(

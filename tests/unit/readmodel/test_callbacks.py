@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from msgspec.structs import replace
 from sqlalchemy import Engine, create_engine
 
 from console.queries.providers import seen_of
+from database.engine import disposing
 from database.tables import METADATA
 from readmodel.rows import RULES, RecordPlace
 from readmodel.writer import write
@@ -17,10 +20,10 @@ NOW = 1_795_000_000_000
 
 
 @pytest.fixture
-def engine() -> Engine:
-    engine = create_engine("sqlite://")
-    METADATA.create_all(engine)
-    return engine
+def engine() -> Iterator[Engine]:
+    with disposing(create_engine("sqlite://")) as engine:
+        METADATA.create_all(engine)
+        yield engine
 
 
 def record(instance: str, taken: int, **changes: object) -> CallbacksSeen:

@@ -173,7 +173,6 @@ STRING = json.dumps({"schema": '"string"'})
         ("POST", f"/subjects/{SUBJECT}", json.dumps({"schema": 5}), 422, 42201),
         ("POST", f"/subjects/{SUBJECT}", json.dumps({"schema": "{}", "schemaType": "JSON"}), 404, 40403),
         ("POST", f"/subjects/{SUBJECT}", json.dumps({"schema": "[" * 100_000}), 422, 42201),
-        ("POST", f"/subjects/{SUBJECT}", json.dumps({"schema": nested(2_000)}), 422, 42201),
         ("GET", f"/subjects/{SUBJECT}/versions/{'1' * 5_000}", None, 422, 42202),
         ("POST", f"/subjects/{SUBJECT}", "[" * 200_000, 400, 400),
         ("POST", f"/subjects/{SUBJECT}", "[]", 400, 400),
@@ -189,6 +188,12 @@ def test_errors_carry_the_code_that_clients_decide_by(
     response = client.request(method, path, content=body)
     assert (response.status_code, response.json()["error_code"]) == (status, code)
     assert response.json()["message"]
+
+
+def test_a_schema_that_is_nested_deeply_is_answered() -> None:
+    response = client.post(f"/subjects/{SUBJECT}", content=json.dumps({"schema": nested(2_000)}))
+    # Since Python 3.12, it can be read, and is not known.
+    assert (response.status_code, response.json()["error_code"]) in {(422, 42201), (404, 40403)}
 
 
 async def test_a_body_that_does_not_come_is_waited_for_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
