@@ -111,6 +111,25 @@ def test_a_wrong_secret_in_the_path_is_no_path_and_is_hinted_at(trackly: Trackly
     assert "to the same value" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("cm", "wrong_secret"),
+        ("infobip", "wrong_credentials"),
+        ("twilio", "wrong_signature"),
+        ("tune", "wrong_token"),
+    ],
+)
+def test_a_secret_that_differs_from_ingest_s_is_hinted_at(
+    trackly: Trackly, environment: dict[str, str], name: str, code: str
+) -> None:
+    environment["ACME_SECRET"] = "another secret"
+    done = trackly(name, "--account", "acme", "--yes")
+    assert done.returncode == 1
+    assert f"403 {code}" in done.stdout
+    assert "ngest has other credentials" in done.stderr
+
+
 def test_what_is_stored_and_comes_out_nowhere_fails(trackly: Trackly, cluster: Cluster) -> None:
     cluster.stop("streams-1")
     done = trackly("cm", "--account", "acme", "--yes", "--timeout", "2")

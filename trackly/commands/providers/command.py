@@ -44,8 +44,20 @@ LIST_NUMBER = "+12025550100"
 OUTCOMES = (*dict.fromkeys(TOPICS.values()), "rejected")
 """Topics, by short name, where a callback's results may appear."""
 
+_DIFFERENT = (
+    "ingest has other credentials, which it reads when it starts: set the variables that the account names here as "
+    "for ingest."
+)
+
 HINTS: Mapping[str, str] = {
-    "wrong_signature": "The signature covers the public URL: set TRACKLY_PUBLIC_URL here as for ingest.",
+    "wrong_signature": (
+        f"The signature covers the public URL: set TRACKLY_PUBLIC_URL here as for ingest. Or {_DIFFERENT}"
+    ),
+    **dict.fromkeys(("wrong_credentials", "wrong_secret", "wrong_token"), _DIFFERENT.capitalize()),
+    "credentials_unavailable": (
+        "Ingest does not have a variable or file that the account's credentials name: set it for ingest, and start "
+        "ingest again."
+    ),
     "not_found": "The secret in the path differs from ingest's: set it here to the same value.",
     "no_credentials": "Set the account's credentials with `trackly apply`.",
     "unknown_account": "Ingest uses a different Kafka than this command, or does not know the account yet.",

@@ -246,9 +246,9 @@ def _welcome(stack: Stack) -> str:
         [
             "",
             "trackly is up.",
-            f"  callbacks  {base}/api/webhook-feedbacks/{{infobip|twilio|cm}}?account=ID",
+            f"  callbacks  {base}/api/webhook-feedbacks/PROVIDER?account=ID   see `trackly providers list`",
             f"  console    {stack.console_url}{first}",
-            f"  API        {stack.console_url}/api   described in /api/openapi.json",
+            f"  API        {stack.console_url}/api/openapi.json   describes it",
             f"  health     {base}/readyz   metrics {base}/metrics",
             f"  broker     {stack.environment['KAFKA_BOOTSTRAP_SERVERS']}"
             f"{'   every user of this machine can read and write its records' if stack.broker else ''}",
