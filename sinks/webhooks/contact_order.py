@@ -124,7 +124,8 @@ class _Queue:
 class Behind:
     """An endpoint's deliveries in delay topics.
 
-    A `limited_list` is the list of a delivery if that list has a rate limit of its own, otherwise None.
+    `sharers` stand for those that are sent at the same rate, one after the other: a list with a rate limit of its own,
+    replays, or None for all others (`Delivery.sharers`).
     """
 
     def __init__(self) -> None:
@@ -142,10 +143,10 @@ class Behind:
         self._mark = max(now, self._mark + 1)
         return self._mark
 
-    def put_off(self, number: int, mark: int, now: int, due_at: int, limited_list: str | None = None) -> None:
+    def put_off(self, number: int, mark: int, now: int, due_at: int, sharers: str | None = None) -> None:
         """Note that a delivery waits until `due_at`, whether or not for the first time. `number` is its `slot_of`."""
         self._sweep_one(now)
-        until, queue = due_at + GRACE_MS, self._queues.setdefault(limited_list, _Queue())
+        until, queue = due_at + GRACE_MS, self._queues.setdefault(sharers, _Queue())
         for slot in self._slots_of(number):
             if (index := slot.find(mark)) is not None:
                 slot.until[index] = until
@@ -162,7 +163,7 @@ class Behind:
         self._sweep_one(now)
         return any(slot.has_earlier(mark, now) for slot in self._slots_of(number))
 
-    def passed(self, number: int, mark: int, limited_list: str | None = None) -> None:
+    def passed(self, number: int, mark: int, sharers: str | None = None) -> None:
         """Note that a deferred delivery no longer waits: it was queued or given up."""
         for each in _places(number):
             slot = self._slots.get(each)
@@ -171,13 +172,13 @@ class Behind:
                 self._count -= 1
                 if not slot.marks:
                     del self._slots[each]
-                if (queue := self._queues.get(limited_list)) is not None:
+                if (queue := self._queues.get(sharers)) is not None:
                     queue.remove(mark)
                 return
 
-    def ahead(self, mark: int | None, now: int, limited_list: str | None = None) -> int:
+    def ahead(self, mark: int | None, now: int, sharers: str | None = None) -> int:
         """Return about how many wait that share a delivery's rate and come before it. `mark` is as in `must_wait`."""
-        queue = self._queues.get(limited_list)
+        queue = self._queues.get(sharers)
         return 0 if queue is None else queue.ahead(mark, now)
 
     def _slots_of(self, number: int) -> list[_Slot]:
