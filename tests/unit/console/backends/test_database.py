@@ -18,8 +18,11 @@ def _with_a_value_of_somebody(connection: Connection) -> None:
     connection.execute(text("INSERT INTO numbers VALUES ('+15551230001'), ('+15551230001')"))
 
 
-async def test_the_log_says_why_the_database_does_not_answer(caplog: pytest.LogCaptureFixture) -> None:
-    with disposing(create_engine("sqlite://")) as engine, pytest.raises(ApiError) as refused:
+async def test_the_log_says_why_the_database_does_not_answer(
+    caplog: pytest.LogCaptureFixture, tmp_path: object
+) -> None:
+    # A database in memory has a connection for each thread, which only that thread can close.
+    with disposing(create_engine(f"sqlite:///{tmp_path}/db")) as engine, pytest.raises(ApiError) as refused:
         await Reads(engine)(_of_no_table)
     assert refused.value.status == 503
     assert "no such table: nowhere" in caplog.text
