@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from sinks.webhooks.delivery import Delivery
@@ -11,7 +9,7 @@ from sinks.webhooks.fanout import limited_list
 from sinks.webhooks.list_limits import SAVED_SECONDS, ListLimits
 from sinks.webhooks.window import Admission
 from tests.unit.sinks.sink_parts import OK, delivered, endpoint, ledger
-from tests.unit.sinks.webhooks.test_webhook_sink import LIST, OTHER_LIST, House
+from tests.unit.sinks.webhooks.test_webhook_sink import LIST, OTHER_LIST, House, running
 
 LIMITED = endpoint(list_rate_limits={LIST: 2.0})
 
@@ -51,37 +49,30 @@ def test_only_a_list_that_is_limited_is_noted() -> None:
 
 
 async def test_what_is_beyond_a_list_s_limit_waits_without_an_attempt_and_the_other_list_goes_on() -> None:
-    house = House()
-    house.configure(endpoint(list_rate_limits={LIST: 0.1}))
-    running = asyncio.ensure_future(house.sink.run())
-    campaign = [delivered(f"evt_{n}", to=None, list_number=LIST) for n in range(3)]
-    await house.give(*campaign, delivered("evt_other", to=None, list_number=OTHER_LIST))
-    assert house.receiver.ids == ["evt_0", "evt_other"]
-    await house.receiver.answer_all(OK)
-    put_off = house.written("webhooks_retry.1m")
-    assert [(task.event_id, task.list_number) for task in put_off] == [("evt_1", LIST), ("evt_2", LIST)]
-    assert {headers.attempt for headers in house.headers_of("webhooks_retry.1m")} == {1}
+    async with running(House(), list_rate_limits={LIST: 0.1}) as house:
+        campaign = [delivered(f"evt_{n}", to=None, list_number=LIST) for n in range(3)]
+        await house.give(*campaign, delivered("evt_other", to=None, list_number=OTHER_LIST))
+        assert house.receiver.ids == ["evt_0", "evt_other"]
+        await house.receiver.answer_all(OK)
+        put_off = house.written("webhooks_retry.1m")
+        assert [(task.event_id, task.list_number) for task in put_off] == [("evt_1", LIST), ("evt_2", LIST)]
+        assert {headers.attempt for headers in house.headers_of("webhooks_retry.1m")} == {1}
 
-    # When they come back they count against the same limit.
-    await house.give(*put_off)
-    assert house.receiver.open == []
-    await house.clock.move(10)
-    await house.give(put_off[0])
-    assert [request.headers["webhook-id"] for request in house.receiver.open] == ["evt_1"]
-    running.cancel()
+        # When they come back they count against the same limit.
+        await house.give(*put_off)
+        assert house.receiver.open == []
+        await house.clock.move(10)
+        await house.give(put_off[0])
+        assert [request.headers["webhook-id"] for request in house.receiver.open] == ["evt_1"]
 
 
 async def test_only_its_own_list_s_backlog_makes_a_webhook_return_late() -> None:
-    house = House()
-    house.configure(endpoint(list_rate_limits={LIST: 0.1, OTHER_LIST: 1.0}))
-    running = asyncio.ensure_future(house.sink.run())
-    for number in range(60):
-        await house.give(delivered(f"evt_{number}", to=f"+1555{number:07d}", list_number=LIST))
-    for number in range(20):
-        await house.give(delivered(f"other_{number}", to=f"+1666{number:07d}", list_number=OTHER_LIST))
-    later = [task.event_id for task in house.written("webhooks_retry.5m")]
-    assert "evt_59" in later
-    assert not [event_id for event_id in later if event_id.startswith("other")]
-    assert "other_19" in [task.event_id for task in house.written("webhooks_retry.1m")]
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    async with running(House(), list_rate_limits={LIST: 0.1, OTHER_LIST: 1.0}) as house:
+        for number in range(60):
+            await house.give(delivered(f"evt_{number}", to=f"+1555{number:07d}", list_number=LIST))
+        for number in range(20):
+            await house.give(delivered(f"other_{number}", to=f"+1666{number:07d}", list_number=OTHER_LIST))
+        later = [task.event_id for task in house.written("webhooks_retry.5m")]
+        assert "evt_59" in later
+        assert not [event_id for event_id in later if event_id.startswith("other")]
+        assert "other_19" in [task.event_id for task in house.written("webhooks_retry.1m")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -11,99 +10,79 @@ from schemas.records import WebhookTask
 from sinks.webhooks.pace import PART_OF_QUEUE
 from sinks.webhooks.retry import TaskHeaders
 from tests.clock import START
-from tests.unit.sinks.sink_parts import OK, delivered, endpoint
-from tests.unit.sinks.webhooks.test_webhook_sink import House
+from tests.unit.sinks.sink_parts import OK, delivered
+from tests.unit.sinks.webhooks.test_webhook_sink import House, running
 
 
 async def test_nothing_is_overtaken_when_hundreds_of_contacts_wait() -> None:
-    house = House()
-    house.configure(endpoint(rate_limit=1))
-    running = asyncio.ensure_future(house.sink.run())
-    for number in range(400):
-        await house.give(delivered(f"first-{number}", to=f"+1555{number:07d}"))
-    put_off = house.written("webhooks_retry.1m")
-    headers = dict(zip((task.event_id for task in put_off), house.headers_of("webhooks_retry.1m"), strict=True))
-    for _ in range(100):
-        await house.clock.move(0.05)
-        await house.receiver.answer_all(OK)
-    for task in (put_off[0], put_off[100], put_off[-1]):
-        await house.give(delivered(f"second-{task.event_id}", to=task.contact))
-    await house.clock.move(1.0)
-    assert not [event_id for event_id in house.receiver.ids if event_id.startswith("second")]
-    for _ in range(60):
+    async with running(House(), rate_limit=1) as house:
+        for number in range(400):
+            await house.give(delivered(f"first-{number}", to=f"+1555{number:07d}"))
+        put_off = house.written("webhooks_retry.1m")
+        headers = dict(zip((task.event_id for task in put_off), house.headers_of("webhooks_retry.1m"), strict=True))
+        for _ in range(100):
+            await house.clock.move(0.05)
+            await house.receiver.answer_all(OK)
+        for task in (put_off[0], put_off[100], put_off[-1]):
+            await house.give(delivered(f"second-{task.event_id}", to=task.contact))
         await house.clock.move(1.0)
-        await house.receiver.answer_all(OK)
-    await house.give(put_off[0], headers=headers[put_off[0].event_id].encode())
-    await house.clock.move(0.1)
-    assert house.receiver.ids[-1] == put_off[0].event_id
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+        assert not [event_id for event_id in house.receiver.ids if event_id.startswith("second")]
+        for _ in range(60):
+            await house.clock.move(1.0)
+            await house.receiver.answer_all(OK)
+        await house.give(put_off[0], headers=headers[put_off[0].event_id].encode())
+        await house.clock.move(0.1)
+        assert house.receiver.ids[-1] == put_off[0].event_id
 
 
 async def test_an_endpoint_that_was_behind_gets_new_events_at_once_when_it_can_take_them() -> None:
-    house = House(window_events=300)
-    house.configure(endpoint())
-    running = asyncio.ensure_future(house.sink.run())
-    await house.give(delivered("measured"))
-    await house.receiver.answer_all(OK)
-    house.sink.lanes["acme/crm"].workers.latency = 0.1
-    await house.give(*[delivered(f"first-{number}", to=f"+1555{number:07d}") for number in range(300)])
-    assert len(house.written("webhooks_retry.1m")) > 100
-    for _ in range(20):
-        await house.clock.move(0.05)
+    async with running(House(window_events=300)) as house:
+        await house.give(delivered("measured"))
         await house.receiver.answer_all(OK)
-    await house.give(delivered("second", to="+15559999999"))
-    await house.clock.move(0.05)
-    assert house.receiver.ids[-1] == "second"
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+        house.sink.lanes["acme/crm"].workers.latency = 0.1
+        await house.give(*[delivered(f"first-{number}", to=f"+1555{number:07d}") for number in range(300)])
+        assert len(house.written("webhooks_retry.1m")) > 100
+        for _ in range(20):
+            await house.clock.move(0.05)
+            await house.receiver.answer_all(OK)
+        await house.give(delivered("second", to="+15559999999"))
+        await house.clock.move(0.05)
+        assert house.receiver.ids[-1] == "second"
 
 
 async def test_one_that_comes_back_while_an_earlier_one_was_put_off_again_waits_for_it() -> None:
-    house = House()
-    house.configure(endpoint())
-    running = asyncio.ensure_future(house.sink.run())
-    await house.give(delivered("first", to=None))
-    lane = house.sink.lanes["acme/crm"]
-    lane.workers.latency = 60.0
-    await house.give(*[delivered(f"evt_{n}", to=None) for n in range(16)])
-    await house.give(*[delivered(f"a{n}", to="+1") for n in (1, 2)])
-    (one, two), headers = house.written("webhooks_retry.1m")[-2:], house.headers_of("webhooks_retry.1m")[-2:]
-    await house.clock.move(61.0)
-    await house.give(one, headers=headers[0].encode())
-    lane.workers.latency = 0.02
-    await house.give(two, headers=headers[1].encode())
-    assert [task.event_id for task in house.written("webhooks_retry.1m")[-2:]] == ["a1", "a2"]
-    assert not {"a1", "a2"} & set(house.receiver.ids)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    async with running(House()) as house:
+        await house.give(delivered("first", to=None))
+        lane = house.sink.lanes["acme/crm"]
+        lane.workers.latency = 60.0
+        await house.give(*[delivered(f"evt_{n}", to=None) for n in range(16)])
+        await house.give(*[delivered(f"a{n}", to="+1") for n in (1, 2)])
+        (one, two), headers = house.written("webhooks_retry.1m")[-2:], house.headers_of("webhooks_retry.1m")[-2:]
+        await house.clock.move(61.0)
+        await house.give(one, headers=headers[0].encode())
+        lane.workers.latency = 0.02
+        await house.give(two, headers=headers[1].encode())
+        assert [task.event_id for task in house.written("webhooks_retry.1m")[-2:]] == ["a1", "a2"]
+        assert not {"a1", "a2"} & set(house.receiver.ids)
 
 
 async def test_what_has_minutes_of_work_ahead_of_it_returns_after_minutes() -> None:
-    house = House()
-    house.configure(endpoint(rate_limit=1))
-    running = asyncio.ensure_future(house.sink.run())
-    for number in range(500):
-        await house.give(delivered(f"evt_{number}", to=f"+1555{number:07d}"))
-    soon, later = len(house.written("webhooks_retry.1m")), len(house.written("webhooks_retry.5m"))
-    # Besides the queue of a minute, 300 would be sent in the five minutes after their event.
-    assert soon == pytest.approx(300 - 60, abs=10)
-    assert soon + later == pytest.approx(500 - 60, abs=10)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    async with running(House(), rate_limit=1) as house:
+        for number in range(500):
+            await house.give(delivered(f"evt_{number}", to=f"+1555{number:07d}"))
+        soon, later = len(house.written("webhooks_retry.1m")), len(house.written("webhooks_retry.5m"))
+        # Besides the queue of a minute, 300 would be sent in the five minutes after their event.
+        assert soon == pytest.approx(300 - 60, abs=10)
+        assert soon + later == pytest.approx(500 - 60, abs=10)
 
 
 async def test_retries_that_find_a_full_queue_return_by_what_is_ahead_of_them_and_keep_their_attempt() -> None:
-    house = House()
-    house.configure(endpoint(rate_limit=1))
-    running = asyncio.ensure_future(house.sink.run())
-    for number in range(500):
-        task = WebhookTask("acme/crm", f"evt_{number}", "delivery", b"{}", contact=f"+1555{number:07d}")
-        await house.give(task, headers=TaskHeaders(attempt=2, origin="sms.events/0/1").encode())
-    assert len(house.written("webhooks_retry.5m")) == pytest.approx(500 - 300, abs=10)
-    assert {headers.attempt for headers in house.headers_of("webhooks_retry.5m")} == {2}
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    async with running(House(), rate_limit=1) as house:
+        for number in range(500):
+            task = WebhookTask("acme/crm", f"evt_{number}", "delivery", b"{}", contact=f"+1555{number:07d}")
+            await house.give(task, headers=TaskHeaders(attempt=2, origin="sms.events/0/1").encode())
+        assert len(house.written("webhooks_retry.5m")) == pytest.approx(500 - 300, abs=10)
+        assert {headers.attempt for headers in house.headers_of("webhooks_retry.5m")} == {2}
 
 
 def returning(number: int, **headers: Any) -> tuple[WebhookTask, list[tuple[str, bytes]]]:
@@ -114,32 +93,24 @@ def returning(number: int, **headers: Any) -> tuple[WebhookTask, list[tuple[str,
 
 @pytest.mark.parametrize("headers", [{"mark": START}, {"attempt": 2}, {"parked_at": START}, {"replayed": True}])
 async def test_new_events_find_room_however_much_returns(headers: dict[str, Any]) -> None:
-    house = House()
-    house.configure(endpoint(rate_limit=10))
-    running = asyncio.ensure_future(house.sink.run())
-    for number in range(800):
-        task, own = returning(number, **headers)
-        await house.give(task, headers=own)
-    assert house.sink.lanes["acme/crm"].queued == pytest.approx(PART_OF_QUEUE * 60 * 10, abs=10)
-    await house.give(delivered("new", to="+15559999999"))
-    for _ in range(170):
-        await house.clock.move(0.1)
-        await house.receiver.answer_all(OK)
-    assert "new" in house.receiver.ids
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    async with running(House(), rate_limit=10) as house:
+        for number in range(800):
+            task, own = returning(number, **headers)
+            await house.give(task, headers=own)
+        assert house.sink.lanes["acme/crm"].queued == pytest.approx(PART_OF_QUEUE * 60 * 10, abs=10)
+        await house.give(delivered("new", to="+15559999999"))
+        for _ in range(170):
+            await house.clock.move(0.1)
+            await house.receiver.answer_all(OK)
+        assert "new" in house.receiver.ids
 
 
 async def test_a_new_event_does_not_wait_for_a_replayed_one_of_its_contact() -> None:
-    house = House()
-    house.configure(endpoint(rate_limit=1))
-    running = asyncio.ensure_future(house.sink.run())
-    for number in range(100):
-        task, own = returning(number, replayed=True)
-        await house.give(task, headers=own)
-    deferred = house.written("webhooks_retry.1m")[-1]
-    assert all(headers.replayed for headers in house.headers_of("webhooks_retry.1m"))
-    await house.give(delivered("new", to=deferred.contact))
-    assert house.sink.counts.deferred["behind"] == 0
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    async with running(House(), rate_limit=1) as house:
+        for number in range(100):
+            task, own = returning(number, replayed=True)
+            await house.give(task, headers=own)
+        deferred = house.written("webhooks_retry.1m")[-1]
+        assert all(headers.replayed for headers in house.headers_of("webhooks_retry.1m"))
+        await house.give(delivered("new", to=deferred.contact))
+        assert house.sink.counts.deferred["behind"] == 0

@@ -130,8 +130,9 @@ class House:
 
 
 @asynccontextmanager
-async def running(house: House) -> AsyncIterator[House]:
-    house.configure(endpoint())
+async def running(house: House, **changes: Any) -> AsyncIterator[House]:
+    """Run a house with an endpoint; `changes` are its settings."""
+    house.configure(endpoint(**changes))
     task = asyncio.ensure_future(house.sink.run())
     yield house
     task.cancel()
