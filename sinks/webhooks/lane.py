@@ -113,12 +113,16 @@ class Lane:
         """Whether a place will be free so soon that waiting costs the other endpoints nothing."""
         return self._patience.pays(self.workers.seconds_each, self.workers.cap)
 
+    @property
+    def _gap(self) -> float:
+        """Seconds from one delivery that leaves the queue to the next."""
+        return self.workers.seconds_each / self.workers.cap
+
     def wait(self, delivery: Delivery) -> float:
         """Return how many seconds a deferred delivery will probably wait for those ahead of it, here and in delay
         topics."""
-        each = self.workers.seconds_each / self.workers.cap
         ahead = self.behind.ahead(delivery.mark, self._clock.now_ms(), delivery.sharers)
-        return (self.queued + self.in_flight) * each + ahead * max(each, self._lists.seconds_each(delivery))
+        return (self.queued + self.in_flight) * self._gap + ahead * max(self._gap, self._lists.seconds_each(delivery))
 
     def saw(self, number: int) -> None:
         """Measure the lane's share of the events, for one that is the sink's `number`-th."""
@@ -202,8 +206,7 @@ class Lane:
         A long queue is deferred instead. All later events of its partitions would be repeated with it, also at
         endpoints that have already accepted them.
         """
-        each = self.workers.seconds_each / self.workers.cap
-        if self.queued * each > SHORT_QUEUE:
+        if self.queued * self._gap > SHORT_QUEUE:
             self._deferrals.add(self._waiting(), "moving")
             return
         for delivery in self._emptied():
