@@ -45,6 +45,7 @@ ACCOUNTS = [
     ),
     ListConfig(account="acme", number="+18005551234", provider_list_ids={"lime": "1221"}),
     AccountConfig(id="bare", name="Bare"),
+    AccountConfig(id="counted", name="Counted", providers={"cm": {"secret": "env:ACME_SECRET"}}),
 ]
 
 
@@ -143,7 +144,7 @@ def test_what_is_stored_and_comes_out_nowhere_fails(trackly: Trackly, cluster: C
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["cm", "--account", "nobody", "--yes"], "There is no account 'nobody'. Known are acme, bare."),
+        (["cm", "--account", "nobody", "--yes"], "There is no account 'nobody'. Known are acme, bare, counted."),
         (["eztexting", "--account", "acme", "--yes"], "EZTEXTING_WEBHOOK_SECRET is not set"),
     ],
 )
@@ -157,13 +158,13 @@ def test_what_cannot_be_tried_is_a_sentence(
 
 
 def test_what_ingest_saw_of_an_account_is_written_a_while_later(cluster: Cluster, trackly: Trackly) -> None:
-    url = f"http://127.0.0.1:{cluster.ingest_port}/api/webhook-feedbacks/cm?account=acme&secret=wrong"
+    url = f"http://127.0.0.1:{cluster.ingest_port}/api/webhook-feedbacks/cm?account=counted&secret=wrong"
     assert http.post(url, json={}).status_code == 403
-    assert trackly("cm", "--account", "acme", "--yes").returncode == 0
+    assert trackly("cm", "--account", "counted", "--yes").returncode == 0
     deadline = time.monotonic() + PATIENCE
     while True:
         records = [r for r in cluster.records("callbacks_seen") if isinstance(r, CallbacksSeen)]
-        newest = {(r.account, r.provider): r for r in records}.get(("acme", "cm"))
+        newest = {(r.account, r.provider): r for r in records}.get(("counted", "cm"))
         # What was refused and what was taken may come to be written one after the other.
         if newest is not None and newest.last_refused_at and (newest.last_taken_at or 0) >= newest.last_refused_at:
             break
