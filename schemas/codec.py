@@ -3,7 +3,8 @@
 https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/index.html#wire-format
 
 Logical types are dropped before parsing, so that times stay integers (milliseconds): creating datetimes costs more than
-the rest of the record.
+the rest of the record. Senders may write with a schema of their own: its name may include the namespace, and its times
+may count micro- or nanoseconds, which registries accept as compatible.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar, cast
 
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro.schema import SchemaParseException
 from msgspec.structs import asdict, fields
 
 from schemas.records import RECORD_TYPES, Link, Record
@@ -102,13 +104,22 @@ class Codec:
 
     def _decoder(self, schema_id: int) -> Callable[[bytes], Record]:
         try:
-            written = without_logical_types(self._registry.schema(schema_id))
+            schema = self._registry.schema(schema_id)
         except KeyError:
             raise UnknownSchema(f"schema id {schema_id} is unknown to the registry") from None
-        record_type = RECORD_TYPES.get(str(written.get("name")))
+        if not isinstance(schema, Mapping) or schema.get("type") != "record":
+            raise CodecError(f"schema id {schema_id} is of no record")
+        # In parsing canonical form, a name includes its namespace.
+        name = str(schema.get("name"))
+        record_type = RECORD_TYPES.get(name.rpartition(".")[2])
         if record_type is None:
-            raise CodecError(f"schema id {schema_id} is of {written.get('name')!r}, which is not a record of ours")
-        writer = parse_schema(written)
+            raise CodecError(f"schema id {schema_id} is of {name!r}, which is not a record of ours")
+        try:
+            writer = parse_schema(without_logical_types(schema))
+            divisors = _divisors(schema)
+        except (SchemaParseException, *UNREADABLE) as error:
+            # Such as one that refers to other schemas of the registry.
+            raise CodecError(f"schema id {schema_id} cannot be read by itself: {error!r}") from error
         newest = self._registry.id_of(record_type.__name__)
         reader = None if newest == schema_id else parse_schema(without_logical_types(self._registry.schema(newest)))
         renamed = _renamed(record_type)
@@ -122,6 +133,9 @@ class Codec:
             values = cast(dict[str, Any], schemaless_reader(stream, writer, reader))
             if stream.tell() != len(data):
                 raise ValueError(f"{len(data) - stream.tell()} bytes too many")
+            for avro, divisor in divisors:
+                if values.get(avro) is not None:
+                    values[avro] //= divisor
             for avro, name in renamed:
                 values[name] = values.pop(avro)
             for name in arrays:
@@ -137,6 +151,20 @@ class Codec:
 def _renamed(record_type: type[Record]) -> list[tuple[str, str]]:
     """Return the Avro name and the class name of each field where they differ."""
     return [(name.rstrip("_"), name) for name in record_type.__struct_fields__ if name.endswith("_")]
+
+
+def _divisors(schema: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Return the fields of a record whose times are finer than milliseconds, and how many make one.
+
+    https://avro.apache.org/docs/1.12.0/specification/#timestamps
+    """
+    finer = {"timestamp-micros": 1_000, "timestamp-nanos": 1_000_000}
+    found = []
+    for field in schema["fields"]:
+        for kind in field["type"] if isinstance(field["type"], list) else [field["type"]]:
+            if isinstance(kind, Mapping) and kind.get("logicalType") in finer:
+                found.append((str(field["name"]), finer[kind["logicalType"]]))
+    return found
 
 
 def schema_id_of(data: bytes | None) -> int:

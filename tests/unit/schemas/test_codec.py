@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
 import struct
 from typing import Any
 
 import pytest
+from fastavro import parse_schema, schemaless_writer
+from fastavro.schema import to_parsing_canonical_form
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import asdict, replace
 
-from schemas.codec import Codec, CodecError, schema_id_of
+from schemas.codec import Codec, CodecError, schema_id_of, without_logical_types
 from schemas.folder_registry import FolderRegistry
 from schemas.records import RECORD_TYPES, Link, MessageSent, RawCallback, Receipt, Record
 
@@ -153,3 +158,72 @@ def test_records_of_an_older_schema_are_read_with_defaults() -> None:
     # `network` is null and stands before `raw` ("{}" with its length) and two fields that are null: take its byte out.
     older = b"\x00" + struct.pack(">I", 999) + encoded[5:-6] + encoded[-5:]
     assert writer.decode(older) == receipt
+
+
+class SendersRegistry(FolderRegistry):
+    """A registry in which a sender has registered its own schema of messages."""
+
+    OF_SENDER = 7
+
+    def __init__(self, schema: Any) -> None:
+        super().__init__()
+        self._of_sender = schema
+
+    def schema(self, schema_id: int) -> dict[str, Any]:
+        return self._of_sender if schema_id == self.OF_SENDER else super().schema(schema_id)
+
+
+def newest_message() -> dict[str, Any]:
+    folder = FolderRegistry()
+    return folder.schema(folder.id_of("MessageSent"))
+
+
+def of_sender(message: MessageSent) -> bytes:
+    return b"\x00" + struct.pack(">I", SendersRegistry.OF_SENDER) + CODEC.encode(message)[5:]
+
+
+def test_a_schema_in_parsing_canonical_form_names_the_same_record() -> None:
+    # There a name includes its namespace. `String` of hamba/avro and `CanonicalSchema` of goavro write it so.
+    codec = Codec(SendersRegistry(json.loads(to_parsing_canonical_form(newest_message()))))
+    assert codec.decode(of_sender(link_message())) == link_message()
+
+
+@pytest.mark.parametrize(
+    ("unit", "a_millisecond"), [("timestamp-millis", 1), ("timestamp-micros", 1_000), ("timestamp-nanos", 1_000_000)]
+)
+@pytest.mark.parametrize("in_union", [False, True])
+def test_times_are_read_in_the_unit_of_their_writers_schema(unit: str, a_millisecond: int, in_union: bool) -> None:
+    kind: Any = {"type": "long", "logicalType": unit}
+    schema = newest_message()
+    *others, sent_at = schema["fields"]
+    assert sent_at["name"] == "sent_at"
+    schema["fields"] = [*others, {**sent_at, "type": ["null", kind] if in_union else kind}]
+    written = io.BytesIO()
+    written.write(b"\x00" + struct.pack(">I", SendersRegistry.OF_SENDER))
+    values = {**asdict(link_message()), "links": [], "sent_at": 1_764_000_000_123 * a_millisecond}
+    schemaless_writer(written, parse_schema(without_logical_types(schema)), values)
+    expected = replace(link_message(), links=(), sent_at=1_764_000_000_123)
+    assert Codec(SendersRegistry(schema)).decode(written.getvalue()) == expected
+
+
+ELSEWHERE = {
+    "type": "record",
+    "name": "MessageSent",
+    "namespace": "trackly",
+    "fields": [{"name": "links", "type": {"type": "array", "items": "trackly.Link"}}],
+}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "string",
+        ["null", {"type": "record", "name": "MessageSent", "fields": []}],
+        {"type": "enum", "name": "MessageSent", "symbols": ["A"]},
+        ELSEWHERE,
+    ],
+    ids=["a type", "a union", "an enum", "a reference to another schema of the registry"],
+)
+def test_a_senders_schema_that_is_no_whole_record_is_refused(schema: Any) -> None:
+    with pytest.raises(CodecError, match="schema id 7"):
+        Codec(SendersRegistry(schema)).decode(of_sender(link_message()))
