@@ -15,7 +15,8 @@ def register(row: MessageRow, message: MessageSent, now: int) -> tuple[MessageRo
     """Return the message's row and the events of a registration. A repeated one returns the same row and no events.
 
     A registration that differs from the last one corrects it from then on. Events already sent are not repeated. The
-    caller sends the events of waiting reports.
+    caller sends the events of waiting reports. `sent` is no later than `now`: a sender's clock, or the unit in which it
+    counts, may be wrong.
     """
     known = row.message
     if known == message:
@@ -23,7 +24,7 @@ def register(row: MessageRow, message: MessageSent, now: int) -> tuple[MessageRo
     events: list[Event] = []
     event_id = sent_event_id(message.account, message.provider, message.provider_message_id)
     if not row.sent:
-        events.append(_sent_event(message, event_id))
+        events.append(_sent_event(message, event_id, now))
     links = known.links if known else ()
     events += [_tracked_link(message, link.click_id, link.url) for link in message.links if link not in links]
     if known is None or known.callback_url is None:
@@ -34,7 +35,7 @@ def register(row: MessageRow, message: MessageSent, now: int) -> tuple[MessageRo
     return replace(row, since=now, message=message, waiting=(), sent=True, opt_outs=()), tuple(events)
 
 
-def _sent_event(message: MessageSent, event_id: str) -> SentEvent:
+def _sent_event(message: MessageSent, event_id: str, now: int) -> SentEvent:
     return SentEvent(
         event_id=event_id,
         account=message.account,
@@ -44,7 +45,7 @@ def _sent_event(message: MessageSent, event_id: str) -> SentEvent:
         to=message.to,
         list_number=message.list_number,
         part_count=message.part_count,
-        timestamp=message.sent_at,
+        timestamp=max(0, min(message.sent_at, now)),
     )
 
 

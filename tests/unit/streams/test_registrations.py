@@ -27,6 +27,7 @@ from tests.unit.streams.contact_records import (
     LIST,
     NUMBER,
     SPAM,
+    START_OF_DAY,
     UNKNOWN_NUMBER,
     UNSUBSCRIBED,
     Report,
@@ -362,6 +363,12 @@ class TestSentEvent:
             receipt("m1", self.SENT, 5, provider="twilio", received_at=9_000),
         ]
         assert names(stage.apply(*reports)) == ["DeliveryEvent", "SentEvent"]
+
+    def test_is_not_sent_later_than_its_registration_came(self) -> None:
+        stage = Stage(REGISTERING, ONE_LIST)
+        (event,) = stage.apply(message_sent("m1", sent_at=START_OF_DAY * 1_000))
+        assert isinstance(event, SentEvent)
+        assert event.timestamp == START_OF_DAY
 
     def test_is_not_repeated_by_a_registration_that_comes_later(self) -> None:
         stage = Stage(NOT_REGISTERING, ONE_LIST)
