@@ -7,6 +7,7 @@ a delay topic: that costs a record, but no waiting.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from math import ceil
 
 from outbound.outcomes import Outcome
@@ -22,7 +23,7 @@ from sinks.webhooks.list_limits import ListLimits
 from sinks.webhooks.pace import PART_OF_QUEUE, queue_bound
 from sinks.webhooks.patience import LanePatience
 from sinks.webhooks.signed_post import SignedPost
-from sinks.webhooks.workers import Workers
+from sinks.webhooks.workers import Attempted, Workers
 
 log = logging.getLogger(__name__)
 
@@ -217,24 +218,31 @@ class Lane:
         self.workers.stop()
         self._deferrals.stop()
 
-    async def _attempt(self, delivery: Delivery) -> tuple[Outcome, str, float]:
-        """Make an attempt; returns its outcome and the seconds that the endpoint took. An attempt that failed while
-        this process was stalled is repeated: the answer may have arrived in time and not been read."""
+    async def _attempt(self, delivery: Delivery) -> Attempted:
+        """Make an attempt. One that failed while this process was stalled is repeated: the answer may have arrived in
+        time and not been read."""
         for is_last in (False, True):
             config = self.config
             assert config is not None  # a deleted endpoint's queue is empty
             started, lag = self._clock.monotonic(), self._lag()
             outcome, url = await self._signed_post(delivery, config, self.allow_http)
             seconds, stood_still = self._clock.monotonic() - started, self._lag() - lag
+            attempted = Attempted(outcome, url, max(0.0, seconds - stood_still), config)
             is_ours = outcome.trips and outcome.status is None and stood_still > STOOD_STILL * seconds
             if is_last or not is_ours or self.config is None or self.paused:
                 break
-        return outcome, url, max(0.0, seconds - stood_still)
+        return attempted
 
-    def _finished(self, delivery: Delivery, outcome: Outcome, url: str, seconds: float) -> None:
-        parts = delivery.parts or (delivery,)
+    def _finished(self, delivery: Delivery, attempted: Attempted) -> None:
+        outcome, parts = attempted.outcome, delivery.parts or (delivery,)
+        self._owner.attempted(delivery, outcome, attempted.url, attempted.seconds)
+        if attempted.config is self.config:  # otherwise it says nothing about the endpoint as it is now
+            self._judge(parts, outcome, is_callback=delivery.url is not None)
+        self._patience.freed(len(parts))
+
+    def _judge(self, parts: Sequence[Delivery], outcome: Outcome, *, is_callback: bool) -> None:
+        """Open or close the gate after an attempt, or pause."""
         turn = self._gate.ended(parts, outcome.trips, self._clock.monotonic())
-        self._owner.attempted(delivery, outcome, url, seconds)
         if turn is Turn.SHUT:
             log.warning("endpoint %s is failing (%s): its webhooks are deferred", self.name, outcome.label)
         if turn in (Turn.SHUT, Turn.STAYS_SHUT):
@@ -243,11 +251,11 @@ class Lane:
             log.info("endpoint %s answers again", self.name)
             for held in self._gate.emptied():
                 self._take(held)
-        if outcome.closes and delivery.url is None and not self.paused:
+        if outcome.closes and not is_callback and not self.paused:
             log.error("endpoint %s wants no more webhooks (%s): paused until it is resumed", self.name, outcome.status)
             self.paused = True
+            self._owner.closed(self.name, outcome)
             self._deferrals.add(self._waiting(), "paused")
-        self._patience.freed(len(parts))
 
     def _emptied(self) -> list[Delivery]:
         """Remove and return everything that is not in progress."""

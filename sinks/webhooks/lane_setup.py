@@ -24,6 +24,9 @@ class LaneOwner(Protocol):
     def attempted(self, delivery: Delivery, outcome: Outcome, url: str, seconds: float) -> None:
         """Handle an attempt: its outcome, its target, its duration."""
 
+    def closed(self, name: str, outcome: Outcome) -> None:
+        """Handle an answer after which the endpoint gets no more webhooks."""
+
     def deferred(self, delivery: Delivery, reason: Deferral) -> None:
         """Handle a queued delivery that will not be tried soon."""
 

@@ -290,9 +290,11 @@ class WebhookSink:
         else:
             delivery.parked_at = None
             next_at = self._failed(delivery, outcome)
-        if outcome.closes:
-            self._pauses.closed(delivery.endpoint, outcome)
         self._attempts.put(attempt_of(delivery, outcome, url, seconds, self._clock.now_ms(), next_at))
+
+    def closed(self, name: str, outcome: Outcome) -> None:
+        """Pause an endpoint whose receiver wants no more webhooks."""
+        self._pauses.closed(name, outcome)
 
     def deferred(self, delivery: Delivery, reason: Deferral) -> None:
         """Handle a delivery that will not be tried soon. An open breaker counts as an attempt, so that retries end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from outbound.outcomes import Outcome
 from schemas.records import EndpointConfig
@@ -18,10 +19,21 @@ FIRST_LATENCY = 0.02
 LATENCY_WEIGHT = 0.1
 """Weight of the newest measurement in the average."""
 
-Attempt = Callable[[Delivery], Awaitable[tuple[Outcome, str, float]]]
-"""Makes an attempt. Returns its outcome, its URL, and the seconds that the endpoint took."""
 
-Finished = Callable[[Delivery, Outcome, str, float], None]
+class Attempted(NamedTuple):
+    """A completed attempt: its outcome, its URL, the seconds that the endpoint took, and the settings it was made
+    with."""
+
+    outcome: Outcome
+    url: str
+    seconds: float
+    config: EndpointConfig
+
+
+Attempt = Callable[[Delivery], Awaitable[Attempted]]
+"""Makes an attempt."""
+
+Finished = Callable[[Delivery, Attempted], None]
 """Handles a completed attempt."""
 
 
@@ -105,12 +117,12 @@ class Workers:
                 self.in_flight += 1
                 if delivery.first_attempt_at is None:
                     delivery.first_attempt_at = clock.now_ms()
-                outcome, url, seconds = await self._attempt(delivery)
+                attempted = await self._attempt(delivery)
                 self.in_flight -= 1
-                self.latency += LATENCY_WEIGHT * (max(seconds, 1e-4) - self.latency)
+                self.latency += LATENCY_WEIGHT * (max(attempted.seconds, 1e-4) - self.latency)
                 for part in delivery.parts or (delivery,):
                     queue.release(part)
-                self._finished(delivery, outcome, url, seconds)
+                self._finished(delivery, attempted)
         except Exception as error:
             self._broken(error)
         finally:

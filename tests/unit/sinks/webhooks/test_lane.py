@@ -55,6 +55,8 @@ class Owner:
         self.done.append((delivery.event_id, outcome.label))
         self.took.append(seconds)
 
+    def closed(self, name: str, outcome: Outcome) -> None: ...
+
     def deferred(self, delivery: Delivery, reason: Deferral) -> None:
         self.put_off.append((delivery.event_id, reason))
 
@@ -330,6 +332,15 @@ async def test_new_settings_close_the_breaker() -> None:
     await owner.open_breaker()
     owner.lane.configure(endpoint(url="https://new.example.com/"))
     assert await owner.offer("a1") == [None]
+
+
+async def test_what_the_old_url_did_not_answer_does_not_count_against_a_new_one() -> None:
+    owner = Owner()
+    await owner.offer(*[f"{chr(97 + n)}1" for n in range(16)])
+    owner.lane.configure(endpoint(url="https://new.example.com/hook"))
+    await owner.receiver.answer(TIMEOUT, 16)
+    assert owner.lane.breaker.closed
+    assert owner.done == [(f"{chr(97 + n)}1", "timeout") for n in range(16)]
 
 
 async def test_new_settings_let_go_who_waits_for_a_probe() -> None:

@@ -38,6 +38,8 @@ class Owner:
     def attempted(self, delivery: Delivery, outcome: Outcome, url: str, seconds: float) -> None:
         self.attempts.append((delivery.event_id, outcome, url))
 
+    def closed(self, name: str, outcome: Outcome) -> None: ...
+
     def deferred(self, delivery: Delivery, reason: Deferral) -> None:
         self.put_off.append((delivery.event_id, reason))
 

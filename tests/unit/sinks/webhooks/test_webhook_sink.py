@@ -633,6 +633,16 @@ async def test_gone_pauses_the_endpoint_and_the_webhook_itself_waits(house: Hous
     assert headers.attempt == 2
 
 
+async def test_gone_at_the_old_url_does_not_pause_the_new_one(house: House) -> None:
+    await house.give(delivered("evt_1"))
+    house.configure(endpoint(url="https://new.example.com/hook"))
+    await house.receiver.answer(answered(410))
+    await house.give(delivered("evt_2", to="+15559999999"))
+    assert house.accounts.endpoints["acme/crm"].enabled
+    assert [request.url for request in house.receiver.open] == ["https://new.example.com/hook"]
+    assert len(house.written("webhooks_retry.5m")) == 1
+
+
 async def test_a_receiver_that_asks_for_no_more_has_what_it_took_and_the_rest_waits(house: House) -> None:
     await house.give(delivered("evt_1"))
     await house.receiver.answer(answered(200, asked=("disable",)))
