@@ -45,8 +45,9 @@ class Chart:
 
     @property
     def has_values(self) -> bool:
-        """Whether there is anything to draw."""
-        return any(value for each in self.series for value in each.values)
+        """Whether there is anything to draw. A count of 0 is nothing; a share of 0 is that nothing went well."""
+        nothing = (None,) if self.unit in ("share", "ms") else (None, 0)
+        return any(value not in nothing for each in self.series for value in each.values)
 
     @property
     def rows(self) -> list[tuple[int, list[float | None]]]:
@@ -189,9 +190,7 @@ def latency_by_endpoint(found: Mapping[str, Mapping[float, Latencies]], span: Sp
         for name in [each for each in busiest if each in found][:MOST_LINES]
         for latency in [found[name][0.95]]
     ]
-    return Chart(
-        "latency", "Webhook latency, p95 by endpoint", "line", "ms", span.times, span.step, series, _NO_WEBHOOK
-    )
+    return Chart("latency", "Webhook latency, p95 by endpoint", "line", "ms", span.times, span.step, series, _NO_ANSWER)
 
 
 def latency_percentiles(found: Mapping[float, Latencies], span: Span) -> Chart:
@@ -199,10 +198,11 @@ def latency_percentiles(found: Mapping[float, Latencies], span: Span) -> Chart:
     series = [
         Series(f"p{100 * share:.0f}", _millis_or_dash(latency.whole), latency.steps) for share, latency in found.items()
     ]
-    return Chart("latency", "Latency", "line", "ms", span.times, span.step, series, _NO_WEBHOOK)
+    return Chart("latency", "Latency", "line", "ms", span.times, span.step, series, _NO_ANSWER)
 
 
 _NO_WEBHOOK = "No webhook was sent."
+_NO_ANSWER = "No webhook was answered or timed out."
 
 
 def _shares(parts: Counts, wholes: Counts) -> list[float | None]:

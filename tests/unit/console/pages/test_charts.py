@@ -141,6 +141,20 @@ def test_a_step_without_messages_is_a_gap_and_no_zero() -> None:
     assert [SHARES.text(value) for _, (value,) in SHARES.rows] == ["64.8%", "–", "90.0%"]
 
 
+@pytest.mark.parametrize(
+    ("chart", "drawn"),
+    [
+        (charts.delivered_share([0, 0, 0], [0, 2, 0], SPAN), True),
+        (charts.webhook_success({"crm": Tries([0, 8, 0], [0, 0, 0])}, SPAN), True),
+        (charts.delivered_share([0, 0, 0], [0, 0, 0], SPAN), False),
+        (charts.messages([0, 0, 0], [0, 0, 0], SPAN), False),
+        (charts.latency_percentiles({0.5: Latencies([None, None, None], None)}, SPAN), False),
+    ],
+)
+def test_total_failure_is_drawn_and_not_taken_for_silence(chart: Chart, drawn: bool) -> None:
+    assert chart.has_values == drawn
+
+
 def test_a_table_has_the_newest_first() -> None:
     assert [at for at, _ in SHARES.rows] == [2 * HOUR, HOUR, 0]
 
