@@ -51,6 +51,8 @@ def written_number(text: str, country: str | None = None) -> str:
     if is_international(text) or _north_american(number):
         return number
     if not is_given_out(number):
+        if country is not None:
+            raise ValueError(f"the number has no plus, and fits neither {country} nor another country")
         raise ValueError("the number has no plus, and fits no country: pass its country with --country")
     return number
 

@@ -59,6 +59,11 @@ def test_one_whose_country_is_not_says_what_is_doubtful(text: str, told: str) ->
         written_number(text)
 
 
+def test_one_that_fits_no_country_does_not_ask_again_for_the_country_that_was_given() -> None:
+    with pytest.raises(ValueError, match="fits neither US nor another country"):
+        written_number("5552010008", "US")
+
+
 @pytest.mark.parametrize("text", ["Germany", "", "XX", "U"])
 def test_a_country_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a valid country"):
