@@ -27,6 +27,7 @@ from schemas.ids import derived_id
 from schemas.records import DATED_REASONS, ContactCommand
 from schemas.spreadsheets import harmless
 from trackly.audit import write_down
+from trackly.commands.contact.spreadsheets import check_text
 from trackly.commands.contact.suppressions import BadLine, Format, Parse, Suppression, is_separator, parser_for
 from trackly.errors import Failed
 from trackly.progress import Progress
@@ -113,6 +114,7 @@ class Import:
         self._order = order
         self._format: Format = file_format
         self._country = country
+        check_text(path)
         _check_lines(path)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -350,7 +352,5 @@ def _check_lines(path: Path) -> None:
     """Check that a file can be read line by line. Raises Failed."""
     with path.open("rb") as file:
         head = file.read(MAX_LINE)
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise Failed(f"{path} is UTF-16 text: save it as CSV UTF-8.")
     if b"\r" in head.rstrip(b"\r") and b"\n" not in head:
         raise Failed(f"{path} ends its lines as old Macs did (CR): save it as CSV UTF-8.")

@@ -23,6 +23,7 @@ from schemas.ids import derived_id, recipient_key
 from schemas.records import ContactPlace
 from schemas.registry import registry_for
 from trackly.audit import issuer, write_down
+from trackly.commands.contact.spreadsheets import check_text
 from trackly.commands.contact.suppressions import NUMBER_COLUMNS
 from trackly.output import Json, Yes, confirm, json_line, parsed, say
 from trackly.progress import Progress
@@ -108,7 +109,8 @@ def places(
 
 
 def read_places(path: Path, country: str | None) -> Iterator[tuple[int, Located | BadPlace]]:
-    """Yield a file's lines by number: their content, or what is wrong with them."""
+    """Yield a file's lines by number: their content, or what is wrong with them. Raises Failed for what is no text."""
+    check_text(path)
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
             for number, line in enumerate(file, 1):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from trackly.commands.contact.places import BadPlace, Located, read_places, timing_lines, with_answer
+from trackly.errors import Failed
 
 PHONE = "+12125550123"
 
@@ -53,6 +54,13 @@ def test_a_line_that_says_nothing_for_certain_is_told_with_the_reason(tmp_path: 
     assert number == 2
     assert isinstance(found, str)
     assert found.startswith(told)
+
+
+def test_a_workbook_is_refused_and_not_taken_for_lines_without_a_number(tmp_path: Path) -> None:
+    file = tmp_path / "places.xlsx"
+    file.write_bytes(b"PK\x03\x04 xl/worksheets/sheet1.xml\n")
+    with pytest.raises(Failed, match="is a workbook"):
+        list(read_places(file, "US"))
 
 
 @pytest.mark.parametrize("text", ["", "\n", "number\n", "a,b\nc,d\n"])

@@ -66,6 +66,8 @@ def test_a_cell_with_a_line_end_in_the_last_line_is_read(tmp_path: Path) -> None
     [
         (f"number\n{ONE}\n".encode("utf-16"), "is UTF-16 text"),
         (f"number\r{ONE}\r{TWO}\r".encode(), "ends its lines as old Macs did"),
+        (b"PK\x03\x04" + f"xl/worksheets/sheet1.xml\n{ONE}\n".encode(), "is a workbook"),
+        (bytes.fromhex("d0cf11e0a1b11ae1") + f"\n{ONE}\n".encode(), "is a workbook"),
     ],
 )
 def test_a_file_that_cannot_be_read_line_by_line_is_refused(tmp_path: Path, data: bytes, told: str) -> None:
