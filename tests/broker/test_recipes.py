@@ -35,7 +35,14 @@ RECIPES = Path(__file__).parents[2] / "docs" / "recipes"
 def delivery(number: int, status: str = "delivered", detail: str = "DELIVERED_TO_HANDSET") -> DeliveryEvent:
     event = sample("DeliveryEvent")
     assert isinstance(event, DeliveryEvent)
-    return replace(event, event_id=f"evt_{number}", message_id=f"m-{number}", status=status, status_detail=detail)
+    names = {"message_id": f"m-{number}", "provider_message_id": f"p-{number}"}
+    return replace(event, event_id=f"evt_{number}", **names, status=status, status_detail=detail)
+
+
+def corrected(number: int) -> list[DeliveryEvent]:
+    """Two final states of one message with the same time. Between them, the sender registered it under its own ID."""
+    first = replace(delivery(number), message_id=f"p-{number}")
+    return [first, replace(delivery(number, "undeliverable", "REJECTED_OPERATOR"), event_id=f"evt_{number}b")]
 
 
 def contact(number: str, active: bool) -> ContactState:
@@ -111,7 +118,7 @@ def test_kafka_python_reads_who_must_not_be_texted(recipe: dict[str, str], bus_s
 def test_duckdb_reads_a_parquet_export(
     recipe: dict[str, str], bus_settings: BusSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    events = [delivery(1), delivery(1), delivery(2), delivery(3), delivery(4, "expired", "EXPIRED")]
+    events = [delivery(1), delivery(1), delivery(2), delivery(3), delivery(4, "expired", "EXPIRED"), *corrected(5)]
     asyncio.run(write(bus_settings, "delivery", [(b"a", event) for event in events]))
     export = ["tap", bus_settings.catalogue["delivery"].name, "--from", "beginning", "--out", "delivery.parquet"]
     run({**recipe, "SCHEMA_REGISTRY_URL": ""}, "-m", "trackly", *export, cwd=tmp_path)
@@ -121,10 +128,12 @@ def test_duckdb_reads_a_parquet_export(
         database.execute(view)
         days = [(str(day), *rest) for day, *rest in database.execute(by_day).fetchall()]
         assert days == [
-            ("2026-11-20", "infobip", "delivered", 3, 75.0),
-            ("2026-11-20", "infobip", "expired", 1, 25.0),
+            ("2026-11-20", "infobip", "delivered", 3, 60.0),
+            ("2026-11-20", "infobip", "expired", 1, 20.0),
+            ("2026-11-20", "infobip", "undeliverable", 1, 20.0),
         ]
-        assert database.execute(reasons).fetchall() == [("infobip", "EXPIRED", "3,5", 1)]
+        told = {("infobip", "EXPIRED", "3,5", 1), ("infobip", "REJECTED_OPERATOR", "3,5", 1)}
+        assert set(database.execute(reasons).fetchall()) == told
 
 
 def test_polars_reads_parquet_exports(recipe: dict[str, str], bus_settings: BusSettings, tmp_path: Path) -> None:
@@ -132,7 +141,7 @@ def test_polars_reads_parquet_exports(recipe: dict[str, str], bus_settings: BusS
         place = installed(POLARS)
     except NotInstalled as error:
         pytest.skip(f"polars was NOT run: {error}")
-    events = [delivery(1), delivery(1), delivery(2), delivery(3, "expired", "EXPIRED")]
+    events = [delivery(1), delivery(1), delivery(2), delivery(3, "expired", "EXPIRED"), *corrected(4)]
     states: list[tuple[bytes, Record | None]] = [
         (b"1", contact("+15551230001", active=False)),
         (b"2", contact("+15551230002", active=False)),
@@ -152,9 +161,10 @@ def test_polars_reads_parquet_exports(recipe: dict[str, str], bus_settings: BusS
         timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
-    delivered, expired, removed = map(json.loads, done.stdout.splitlines())
+    delivered, expired, undeliverable, removed = map(json.loads, done.stdout.splitlines())
     assert delivered == {"day": "2026-11-20", "provider": "infobip", "status": "delivered", "messages": 2}
     assert expired == {"day": "2026-11-20", "provider": "infobip", "status": "expired", "messages": 1}
+    assert undeliverable == {"day": "2026-11-20", "provider": "infobip", "status": "undeliverable", "messages": 1}
     assert (removed["phone_number"], removed["since"]) == ("+15551230001", "2026-11-20 10:20:00+00:00")
 
 

@@ -13,18 +13,20 @@ import json
 
 import polars as pl
 
-# Events come at least once: one of each id. The newest final state of each message is how it ended.
+# Events come at least once: one of each id. The newest final state of each message is how it ended, and of two with the
+# same time the later one. The message is the provider's: message_id changes once the sender registers it late.
 ended = (
     pl.scan_parquet("delivery*.parquet")
-    .unique("event_id")
+    .sort("kafka_partition", "kafka_offset")
+    .unique("event_id", keep="first", maintain_order=True)
     .filter("final")
-    .sort("timestamp")
-    .unique(["account", "message_id"], keep="last", maintain_order=True)
+    .sort("timestamp", maintain_order=True)
+    .unique(["account", "provider", "provider_message_id"], keep="last", maintain_order=True)
 )
 by_day = (
     ended.group_by(pl.col("timestamp").dt.date().alias("day"), "provider", "status")
     .agg(pl.len().alias("messages"))
-    .sort("day", "provider", "messages", descending=[False, False, True])
+    .sort("day", "provider", "messages", "status", descending=[False, False, True, False])
 )
 for row in by_day.collect().to_dicts():
     print(json.dumps(row, default=str))
