@@ -184,7 +184,8 @@ class BusSettings(Settings):
         min_length=16,
         validation_alias="TRACKLY_PSEUDONYM_KEY",
         description="a secret of 16 characters or more that turns numbers into pseudonyms; the same for every"
-        " service, and never changed; required to erase contacts and to mirror topics",
+        " service, and never changed: with another one, services refuse to start; required to erase contacts and to"
+        " mirror topics",
     )
     metrics_token: SecretStr | None = Field(
         default=None,

@@ -76,6 +76,7 @@ _EXPECTED: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("bus.layout", "LayoutError", str),
     ("bus.logs", "LogSettingWrong", str),
     ("bus.kafka_time", "ClockWrong", str),
+    ("bus.kept_key", "PseudonymKeyWrong", str),
     ("bus.reading.topic", "Stalled", str),
     ("bus.telemetry.environment", "TelemetryWrong", str),
     ("bus.tables.store", "StoreInUse", str),

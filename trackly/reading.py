@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from accounts.model import CONFIG_TOPICS, Accounts
 from accounts.store import AccountsReader, SettingsReader
 from accounts.suppression import WHOLE_ACCOUNT
+from bus import kept_key
 from bus.admin import Admin
 from bus.clock import now_ms
 from bus.reading import topic as topics
@@ -99,6 +100,20 @@ def current_accounts() -> Accounts:
     """Return the current settings of all accounts, for a command that needs nothing else. Raises Failed."""
     settings = BusSettings()
     return asyncio.run(read_accounts(settings, Codec(registry_for(settings.schema_registry_url))))
+
+
+async def kept_fingerprint(settings: BusSettings) -> str | None:
+    """Return the fingerprint of the installation's TRACKLY_PSEUDONYM_KEY, if it has one. Raises TopicsMissing."""
+    name = settings.catalogue[kept_key.TOPIC].name
+    with Admin(settings) as admin:
+        check_topics([name], admin.identities([name]))
+    return await kept_key.kept_fingerprint(settings)
+
+
+async def check_pseudonym_key(settings: BusSettings) -> None:
+    """Raises PseudonymKeyWrong unless this command has the installation's TRACKLY_PSEUDONYM_KEY, if it has one;
+    TopicsMissing."""
+    kept_key.check(settings, await kept_fingerprint(settings))
 
 
 def account_named(view: Accounts, account: str) -> AccountConfig:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
+from bus import kept_key
 from bus.admin import Admin, AdminError, TopicLog
 from bus.clock import Moment, moment
 from bus.layout import TopicMadeAnew
@@ -48,6 +49,10 @@ class ContactsView:
         self._is_at_rest = False
         self._logs: dict[str, TopicLog] = {}
         """Of the last look."""
+        self._fingerprints = settings.catalogue[kept_key.TOPIC].name
+        self._compared: TopicLog | None = None
+        """The topic of fingerprints when this process's key of pseudonyms was last compared with it."""
+        self._key_problem: str | None = None
 
     async def start(self) -> None:
         """Follow contacts, commands, and the pipeline. Raises AdminError if there is no broker or no topic."""
@@ -78,14 +83,17 @@ class ContactsView:
     def age(self) -> float:
         """Seconds since the moment up to which the copy is complete; infinity if unknown."""
         as_of = self.freshness.as_of
-        is_known = as_of is not None and not self.recorded.is_blind and self.orders.not_ready() is None
-        return as_of.seconds_until(moment()) if as_of is not None and is_known else float("inf")
+        if as_of is None or self.recorded.is_blind or self._key_problem or self.orders.not_ready() is not None:
+            return float("inf")
+        return as_of.seconds_until(moment())
 
     def not_ready(self) -> str | None:
         """Return why the copy itself is incomplete, or None. A slow pipeline is not the console's fault."""
         problem = self._replica.problem or self.orders.not_ready()
         if problem is not None:
             return problem
+        if self._key_problem is not None:
+            return self._key_problem
         if self.recorded.is_blind:
             return "numbers that were removed have been erased; set TRACKLY_PSEUDONYM_KEY here as streams has it"
         return f"reading contacts: {self._replica.left} records left" if self._replica.left else None
@@ -121,7 +129,8 @@ class ContactsView:
         committed, now, logs = await asyncio.to_thread(self._ask, admin)
         read = committed | positions
         self._logs = logs
-        self.problem = self._replica.problem or self._contradiction(read, logs)
+        await self._compare_key(logs.get(self._fingerprints))
+        self.problem = self._replica.problem or self._key_problem or self._contradiction(read, logs)
         if self.problem is not None:
             return
         self._forget_marks_of_other_topics({name: logs[name].id for stage in self._topics[:-1] for name in stage})
@@ -135,6 +144,19 @@ class ContactsView:
         self.orders.look(now, carried_out, self.freshness.as_of)
         self.sent.look(now, _ends((self._settings.catalogue["messages"].name,), logs))
 
+    async def _compare_key(self, topic: TopicLog | None) -> None:
+        # Without a key, the copy is blind as soon as it holds an erased number.
+        if topic is None or self._settings.pseudonyms is None:
+            return
+        if self._compared is None or (topic.id, topic.ends) != (self._compared.id, self._compared.ends):
+            # Its reader asks Kafka with calls that block.
+            kept = await asyncio.to_thread(lambda: asyncio.run(kept_key.kept_fingerprint(self._settings)))
+            wrong = kept_key.problem(self._settings, kept)
+            if wrong is not None:
+                log.critical("%s", wrong)
+            self._key_problem = None if wrong is None else "TRACKLY_PSEUDONYM_KEY here is not the one of streams"
+            self._compared = topic
+
     def _forget_marks_of_other_topics(self, ids: dict[str, str]) -> None:
         if self._input_ids and ids != self._input_ids:
             log.warning("an input topic was recreated; its unread records are lost")
@@ -147,7 +169,8 @@ class ContactsView:
         now = moment()
         # Where nothing is on its way, what retention takes has been read.
         known = self._logs if self._is_at_rest else {}
-        return committed, now, admin.logs((name for stage in self._topics for name in stage), known)
+        names = (name for stage in self._topics for name in stage)
+        return committed, now, admin.logs((*names, self._fingerprints), known)
 
     def _contradiction(self, read: dict[tuple[str, int], int], logs: dict[str, TopicLog]) -> str | None:
         contacts = self._topics[-1][0]

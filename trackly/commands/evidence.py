@@ -20,7 +20,7 @@ from trackly.audit import issuer, write_down
 from trackly.errors import Failed
 from trackly.listing import millis_since
 from trackly.output import Json, json_line, parsed, say, show, table
-from trackly.reading import account_named, read_accounts
+from trackly.reading import account_named, check_pseudonym_key, read_accounts
 from trackly.writing import producing
 from trackly.written import country_of, written_number
 
@@ -135,6 +135,7 @@ async def _export(settings: BusSettings, account: str, phone: str) -> dict[str, 
     codec = Codec(registry_for(settings.schema_registry_url))
     view = await read_accounts(settings, codec)
     account_named(view, account)
+    await check_pseudonym_key(settings)
     aliases = () if settings.pseudonyms is None else tuple(settings.pseudonyms.every(account, phone))
     actor = f"command:{issuer() or 'trackly'}"
     with asking(DatabaseSettings()) as connection:

@@ -20,7 +20,7 @@ from schemas.ids import contact_key, contact_names, recipient_key
 from schemas.numbering import user_id_of
 from schemas.records import ContactState
 from trackly.decoding import Decoder, KafkaRecord
-from trackly.reading import open_topic, problem_with
+from trackly.reading import check_pseudonym_key, open_topic, problem_with
 
 if TYPE_CHECKING:
     from console.contacts.answers import Question
@@ -49,7 +49,8 @@ async def standing_of(
 async def question_about(
     settings: BusSettings, decoder: Decoder, accounts: Accounts, account: str, list_number: str, number: str
 ) -> Question:
-    """Return the console's question about this number, over copies that contain nothing else."""
+    """Return the console's question about this number, over copies that contain nothing else. Raises PseudonymKeyWrong:
+    what remains of an erased number would not be found."""
     from bus.clock import moment, now_ms
     from console.contacts.answers import Question
     from console.contacts.pending_orders import PendingOrders, row_of
@@ -59,6 +60,7 @@ async def question_about(
     from console.contacts.view import ContactsView
     from console.settings import ConsoleSettings
 
+    await check_pseudonym_key(settings)
     codec, config = decoder.codec, accounts.accounts.get(account)
     hours = None if config is None else HoursOfAccounts().of(config)
     with Admin(settings) as admin:

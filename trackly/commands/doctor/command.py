@@ -22,7 +22,7 @@ from trackly.commands.doctor import accounts, kafka, losses, machine, read_model
 from trackly.commands.doctor.findings import Finding, failed, or_fine
 from trackly.errors import Failed
 from trackly.output import Json, json_line, say, show
-from trackly.reading import read_accounts
+from trackly.reading import kept_fingerprint, read_accounts
 
 MARKS = {"ok": "ok", "warning": "WARNING", "error": "ERROR"}
 
@@ -86,6 +86,7 @@ def _read(settings: OutboundSettings) -> Iterator[Finding]:
         yield from versions.differing(running.versions)
         pseudonyms = settings.pseudonyms
         yield from versions.different_keys(running.keys, None if pseudonyms is None else pseudonyms.fingerprint)
+        yield from versions.another_key(settings, asyncio.run(kept_fingerprint(settings)))
         ours = tuple(fingerprint(key.get_secret_value()) for key in settings.secret_keys)
         yield from versions.missing_keys(running.secret_keys, ours)
         yield from versions.same_names(running.processes)

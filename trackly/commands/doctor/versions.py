@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from bus import kept_key
 from bus.clock import now_seconds
 from bus.kafka_time import ENCRYPTION_KEYS, PROCESS, PSEUDONYM_KEY, VERSION
 from bus.reading.topic import END, Start
@@ -87,6 +88,16 @@ def different_keys(found: Mapping[str, set[str]], ours: str | None) -> Iterator[
             f"{', '.join(sorted(everywhere))} do not all have the same TRACKLY_PSEUDONYM_KEY: numbers that were removed"
             " and then erased may be texted",
             "Give all of them the key that streams had when a number was first erased; `trackly backup` keeps it.",
+        )  # fmt: skip
+
+
+def another_key(settings: BusSettings, kept: str | None) -> Iterator[Finding]:
+    """Report that this command's pseudonym key is not the installation's. `kept`: the fingerprint of the latter."""
+    if kept_key.problem(settings, kept) is not None:
+        yield Finding(
+            "keys", "pseudonym_key_wrong", "error",
+            "TRACKLY_PSEUDONYM_KEY is not this installation's key: streams would not start with it",
+            kept_key.REMEDY,
         )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import typer
 
 from bus.admin import Admin, Partition
 from bus.clock import now_ms
+from bus.kept_key import check_key
 from bus.producer import Producer
 from bus.settings import BusSettings
 from schemas.codec import Codec
@@ -79,6 +80,7 @@ def erase(
         confirm(f"Erase {phone} from every list of {account}? This cannot be undone.")
     codec = Codec(registry_for(settings.schema_registry_url))
     closed_after_ms = _closed_after_ms(settings)  # and that all topics exist, before anything is done
+    asyncio.run(check_key(settings))
     lists = asyncio.run(_lists(settings, codec, account)) + list(also or ())
     with Admin(settings) as admin:
         orders = asyncio.run(_order(settings, codec, account, phone, lists))

@@ -19,6 +19,7 @@ from bus.errors import CommitFailedError
 from bus.health import Health
 from bus.health_server import HealthServer
 from bus.kafka_time import check_clock
+from bus.kept_key import TOPIC, check_key
 from bus.layout import LayoutError, check_partitions
 from bus.producer import Producer
 from bus.reading.group import go_on_where_committed, group_consumer
@@ -56,9 +57,11 @@ def mirror() -> None:
     }
     with Admin(settings) as admin:
         existing = admin.identities(topic.name for topic in settings.catalogue.values())
-    check_topics((name for source, topic in mirrors.items() for name in (source, topic.name)), existing)
+    copied = (name for source, topic in mirrors.items() for name in (source, topic.name))
+    check_topics((*copied, settings.catalogue[TOPIC].name), existing)
     check_partitions(settings.catalogue, existing)
     asyncio.run(check_clock(settings, "mirror"))
+    asyncio.run(check_key(settings))
     say(f"mirroring {len(mirrors)} topics")
     asyncio.run(_run(settings, mirrors, settings.pseudonyms))
     raise typer.Exit(0)
