@@ -44,6 +44,7 @@ from streams.registrations import Registrations
 from streams.row import HELD, RULED, STEP_MS, step_of
 from streams.rules import (
     REMOVALS,
+    WISHES,
     apply_click,
     apply_command,
     apply_opt_out,
@@ -227,7 +228,8 @@ class Contacts:
         """Handle a record from before its number was erased, so that it brings nothing back; False for any other.
 
         A late opt-out or complaint still removes, under the number's pseudonym, and sends no events. If the number has
-        come back since, a reply that opts out removes it too: it may be new, and the provider's clock behind.
+        come back since, it removes it too: it may be new, and the provider's clock behind. That a number was dead then
+        says nothing about one that has come back.
         """
         number = record.from_ if isinstance(record, InboundMessage) else record.to
         if self._pseudonyms is None or number is None:
@@ -243,7 +245,8 @@ class Contacts:
         pseudonym = self._pseudonyms.of(record.account, number)
         hidden = self._hidden(batch, origin, record.account, pseudonym)
         if isinstance(record, Receipt) and record.status_class in REMOVALS:
-            self._receipt(hidden, replace(record, to=pseudonym))
+            is_wish = record.status_class in WISHES
+            self._receipt(hidden, replace(record, to=pseudonym), come_back_as=recipient if is_wish else None)
         elif isinstance(record, InboundMessage):
             self._inbound(hidden, replace(record, from_=pseudonym), come_back_as=recipient)
         return True
@@ -264,7 +267,7 @@ class Contacts:
         if is_void(before, after, order):
             recipient.tell_void(order, after, at)
 
-    def _receipt(self, recipient: Recipient, receipt: Receipt) -> None:
+    def _receipt(self, recipient: Recipient, receipt: Receipt, come_back_as: Recipient | None = None) -> None:
         # A report without a recipient is not in its message's partition, so it is passed on as it is.
         known = None
         if receipt.to is not None:
@@ -285,6 +288,8 @@ class Contacts:
         name = message_name(receipt.provider, receipt.provider_message_id)
         change = MessageChange(name, before, after, reported_by(receipt, before.message, told))
         after = self._registrations.count(recipient, change, belongs)
+        if come_back_as is not None:
+            self._registrations.count(come_back_as, change, belongs, where_recorded=True)
         if receipt.to is not None and after is not before:
             row = replace(after, since=self._now())
             recipient.put_message(receipt.provider, receipt.provider_message_id, row)

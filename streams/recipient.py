@@ -250,11 +250,14 @@ class Recipient:
         threshold: int,
         is_everywhere: Callable[[Removal], bool],
         judge_of: JudgeOf,
+        *,
+        where_recorded: bool = False,
     ) -> MessageRow:
         """Count a changed message for the contact on a list, and uncount it on the previous one if that differs.
 
         `is_everywhere` says which removals are account-wide; `judge_of` returns the brakes. Returns the message's row
         with the list. Without a list nothing is counted, and without a recipient no contact is touched.
+        `where_recorded`: only rows under the number itself are touched.
         """
         before, after = change.before, change.after
         if self.number is None:
@@ -262,9 +265,9 @@ class Recipient:
         moves = list_number is not None and before.list_number != list_number
         removals = after.removals if moves else after.removals[len(before.removals) :]
         everywhere = [removal for removal in removals if is_everywhere(removal)]
-        if everywhere:
+        if everywhere and (not where_recorded or self.is_recorded(None)):
             self._braked(None, judge_of, partial(remove_for_message, change=change, removals=everywhere))
-        if list_number is None:
+        if list_number is None or (where_recorded and not self.is_recorded(list_number)):
             return after
         removals = tuple(removal for removal in removals if removal not in everywhere)
         count = partial(count_message, change=change, removals=removals, threshold=threshold)

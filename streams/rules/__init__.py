@@ -38,6 +38,7 @@ from streams.rules.outcome import ContactChange, Event
 from streams.rules.receipts import (
     MIN_COUNTED,
     REMOVALS,
+    WISHES,
     apply_receipt,
     count_message,
     message_events,
@@ -54,6 +55,7 @@ __all__ = [
     "MAX_INBOUND",
     "MIN_COUNTED",
     "REMOVALS",
+    "WISHES",
     "ContactChange",
     "Event",
     "apply_click",

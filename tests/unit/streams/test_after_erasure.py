@@ -6,7 +6,7 @@ import pytest
 
 from schemas.ids import contact_key
 from schemas.pseudonyms import Pseudonyms
-from schemas.records import ContactState, DeliveryEvent, Record, UnsubscribeEvent
+from schemas.records import ContactState, DeliveryEvent, ListConfig, Record, RemovedEvent, UnsubscribeEvent
 from tests.unit.streams.contact_records import (
     ABSENT,
     ACCOUNT,
@@ -14,6 +14,7 @@ from tests.unit.streams.contact_records import (
     LIST,
     NUMBER,
     SPAM,
+    UNKNOWN_NUMBER,
     UNSUBSCRIBED,
     Report,
     click,
@@ -25,6 +26,7 @@ from tests.unit.streams.contact_records import (
 from tests.unit.streams.contact_stage import NOT_REGISTERING, ONE_LIST, REGISTERING, Stage
 
 MINUTE = 60_000
+OTHER_LIST = "+18005550002"
 PSEUDONYM = Pseudonyms("a secret of the tests").of(ACCOUNT, NUMBER)
 ERASURE = (command("erase", MINUTE), command("erase", MINUTE, list_number=""))
 OLD: list[Record] = [
@@ -73,6 +75,38 @@ def test_an_opt_out_of_a_time_before_it_removes_a_number_that_has_come_back(old:
     told = stage.apply(old)
     assert not stage.contact(NUMBER).active
     assert [event.phone_number for event in told if isinstance(event, UnsubscribeEvent)] == [NUMBER]
+
+
+@pytest.mark.parametrize("back", [inbound("START", 2 * MINUTE), command("restore", 2 * MINUTE)])
+@pytest.mark.parametrize(("report", "event"), [(UNSUBSCRIBED, UnsubscribeEvent), (SPAM, RemovedEvent)])
+def test_a_report_of_an_opt_out_of_a_time_before_it_removes_a_number_that_has_come_back(
+    report: Report, event: type[UnsubscribeEvent | RemovedEvent], back: Record
+) -> None:
+    stage = Stage(NOT_REGISTERING, ONE_LIST)
+    stage.apply(inbound("STOP", 500), *ERASURE, back)
+    assert stage.state(NUMBER).active
+    told = stage.apply(receipt("m2", report, 1_000))
+    assert not stage.state(NUMBER).active
+    assert [each.phone_number for each in told if isinstance(each, event)] == [NUMBER]
+    assert not [each for each in told if isinstance(each, DeliveryEvent)]
+    stage.apply(inbound("START", 3 * MINUTE, id="SM3"))
+    assert stage.apply(receipt("m2", report, 1_000)) == []
+
+
+def test_a_report_about_every_list_of_a_time_before_it_removes_a_number_that_has_come_back_to_all() -> None:
+    stage = Stage(NOT_REGISTERING, ONE_LIST, ListConfig(account=ACCOUNT, number=OTHER_LIST))
+    back = command("restore", 2 * MINUTE, list_number="")
+    stage.apply(command("remove", 500, list_number=""), *ERASURE, back)
+    stage.apply(receipt("m2", UNSUBSCRIBED, 1_000, from_=None))
+    assert not any(stage.state(NUMBER, each).active for each in (LIST, OTHER_LIST))
+
+
+def test_a_report_of_a_dead_number_of_a_time_before_it_removes_no_number_that_has_come_back() -> None:
+    """That it was dead then is no wish of a person."""
+    stage = Stage(NOT_REGISTERING, ONE_LIST)
+    stage.apply(inbound("STOP", 500), *ERASURE, inbound("START", 2 * MINUTE))
+    stage.apply(receipt("m2", UNKNOWN_NUMBER, 1_000))
+    assert stage.state(NUMBER).active
 
 
 def test_an_opt_out_that_was_known_before_it_does_not_undo_a_later_start() -> None:
