@@ -91,11 +91,22 @@ async def chosen(
     return found
 
 
-def print_newest(found: Newest, as_json: bool, columns: tuple[str, ...], row: Callable[[Any], tuple[str, ...]]) -> None:
-    """Print the records, and say what was left out."""
+def nothing_else(record: Any) -> dict[str, Any]:
+    """Return no further fields of a record."""
+    return {}
+
+
+def print_newest(
+    found: Newest,
+    as_json: bool,
+    columns: tuple[str, ...],
+    row: Callable[[Any], tuple[str, ...]],
+    more: Callable[[Any], dict[str, Any]] = nothing_else,
+) -> None:
+    """Print the records, and say what was left out. `more` are further fields of a record in JSON."""
     if as_json:
         for record in found.records:
-            json_line(found.decoder.fields(record))
+            json_line(found.decoder.fields(record) | more(record))
     elif found.records:
         table(columns, map(row, found.records))
     else:
@@ -106,11 +117,11 @@ def print_newest(found: Newest, as_json: bool, columns: tuple[str, ...], row: Ca
         say(f"{found.unreadable} records could not be decoded; `trackly tap` shows them.")
 
 
-def print_one(found: Newest, what: str, as_json: bool) -> None:
-    """Print all fields of the newest record found. Raises Failed if there is none."""
+def print_one(found: Newest, what: str, as_json: bool, more: Callable[[Any], dict[str, Any]] = nothing_else) -> None:
+    """Print all fields of the newest record found, and `more`. Raises Failed if there is none."""
     if not found.records:
         raise Failed(f"There is no {what}.")
-    fields = found.decoder.fields(found.records[-1])
+    fields = found.decoder.fields(found.records[-1]) | more(found.records[-1])
     value = getattr(found.records[-1], "source_value", None)
     if value is not None:
         try:
