@@ -12,7 +12,7 @@ from math import ceil
 
 from outbound.outcomes import Outcome
 from schemas.records import EndpointConfig
-from sinks.webhooks.breaker import Breaker
+from sinks.webhooks.breaker import Breaker, State
 from sinks.webhooks.contact_order import Behind
 from sinks.webhooks.contact_queue import ContactQueue
 from sinks.webhooks.deferrals import Deferral, Deferrals
@@ -112,7 +112,7 @@ class Lane:
     @property
     def worth_waiting(self) -> bool:
         """Whether a place will be free so soon that waiting costs the other endpoints nothing."""
-        return self._patience.pays(self.workers.seconds_each, self.workers.cap)
+        return self.breaker.closed and self._patience.pays(self.workers.seconds_each, self.workers.cap)
 
     @property
     def _gap(self) -> float:
@@ -151,13 +151,15 @@ class Lane:
             return "paused"
         if self.behind and self._is_behind(delivery):
             return "behind"
-        if self._gate.breaker.closed:
+        breaker = self._gate.breaker
+        if breaker.state is not State.OPEN:
             if not place and self.is_full_for(delivery):
                 return "rate_limited" if self.workers.are_held_by_rate else "overflow"
             if self._lists and self._lists.refuses(delivery, self._clock.monotonic()):
                 return "rate_limited"
-            self._take(delivery)
-            return None
+            if breaker.closed:
+                self._take(delivery)
+                return None
         match self._gate.offer(delivery, self._clock.monotonic()):
             case "goes":
                 self._take(delivery)

@@ -10,6 +10,7 @@ import pytest
 from outbound.formats import CLOUDEVENT
 from outbound.outcomes import Outcome, answered
 from outbound.signing import Signer
+from sinks.webhooks.breaker import FAILURES, State
 from sinks.webhooks.deferrals import Deferral
 from sinks.webhooks.delivery import Delivery
 from sinks.webhooks.lane import Lane
@@ -101,6 +102,19 @@ async def test_what_a_limit_lets_go_too_late_is_deferred() -> None:
     owner = Owner(rate_limit=0.1)
     answers = await owner.offer(*[f"{chr(97 + n)}1" for n in range(8)])
     assert answers == [None] * 6 + ["rate_limited"] * 2  # 6 in a minute
+
+
+@pytest.mark.parametrize("limit", [{"rate_limit": 1}, {"list_rate_limits": {"+18005551234": 0.1}}])
+async def test_what_a_limit_lets_go_too_late_does_not_wait_for_a_probe_either(limit: dict[str, Any]) -> None:
+    owner = Owner(**limit)
+    for number in range(FAILURES):
+        await owner.offer(f"f{number}")
+        await owner.clock.move(1.0)
+        await owner.receiver.answer_all(Outcome(error_class="timeout"))
+    await owner.clock.move(5.0)
+    await owner.offer(*[f"{chr(97 + n)}1" for n in range(100)], list_number="+18005551234")
+    assert owner.lane.breaker.state is State.PROBING
+    assert owner.lane.queued <= 60
 
 
 async def test_a_limit_that_is_lifted_lets_everything_go() -> None:
