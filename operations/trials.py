@@ -59,7 +59,7 @@ _TEST_VALUES: dict[str, Any] = {
 class Trial:
     """A test that was sent: headers, body, outcome, and duration in seconds.
 
-    `refusal` is why the address may not be called, if so.
+    `refusal` is why the address may not be called, or what is wrong with its certificate.
     """
 
     headers: dict[str, str]
@@ -120,7 +120,7 @@ async def send_trial(config: EndpointConfig, event: PublicEvent, settings: Outbo
     of_headers = itertools.chain.from_iterable(map(secrets_in_header, own.values()))
     answer = redacted_head(outcome.head, (*secrets, *of_headers, *secrets_in(config.url)))
     refusal = await refusal_of(config.url, settings, allow_http) if outcome.error_class in REFUSALS else None
-    return Trial(headers, body, outcome, seconds, answer, refusal)
+    return Trial(headers, body, outcome, seconds, answer, refusal or outcome.detail or None)
 
 
 async def refusal_of(url: str, settings: OutboundSettings, allow_http: bool) -> str | None:

@@ -53,8 +53,28 @@ ERROR_CLASSES: Mapping[str, ErrorClass] = {
 }
 
 
+_NOT_AUTHENTIC = "the receiver did not let it in: compare its signing secret and the endpoint's headers"
+_STATUS_MEANINGS: Mapping[int, str] = {
+    401: _NOT_AUTHENTIC,
+    403: _NOT_AUTHENTIC,
+    404: "the receiver has nothing at this URL",
+    405: "the receiver takes no POST at this URL",
+    GONE: "the receiver wants no more webhooks",
+}
+
 ANSWERED = ("http_status", "aborted")
 """Error classes of attempts that got an answer: the status describes the outcome."""
+
+
+def meaning_of(error_class: str | None, status: int | None) -> str | None:
+    """Return what went wrong, in words; None for success, and for an error class of a newer version."""
+    if error_class == "http_status" and status is not None and status < 500:
+        redirect = 300 <= status < 400
+        return _STATUS_MEANINGS.get(
+            status, "a redirect, which is not followed" if redirect else "the answer was not 2xx"
+        )
+    known = ERROR_CLASSES.get(error_class or "")
+    return None if known is None else known.meaning
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +82,8 @@ class Outcome:
     """The outcome of an attempt. `error_class` is None for success; `retry_after` is in seconds, `asked` is from
     `CONTROLS`.
 
-    `head` is the beginning of the answer's body; it affects nothing, not even equality.
+    `head` is the beginning of the answer's body, `detail` what is wrong with a certificate; they affect nothing, not
+    even equality.
     """
 
     status: int | None = None
@@ -70,11 +91,17 @@ class Outcome:
     retry_after: float | None = None
     head: str = field(default="", compare=False)
     asked: tuple[str, ...] = ()
+    detail: str = field(default="", compare=False)
 
     @property
     def ok(self) -> bool:
         """Whether the receiver accepted the webhook."""
         return self.error_class is None
+
+    @property
+    def meaning(self) -> str | None:
+        """What went wrong, in words; None for success."""
+        return self.detail or meaning_of(self.error_class, self.status)
 
     @property
     def trips(self) -> bool:

@@ -62,6 +62,10 @@ _ERRORS: tuple[tuple[type[BaseException], str], ...] = (
 )
 
 
+_NO_ISSUER = (20, 21)
+"""OpenSSL's codes for a certificate whose signer is not known: an unknown authority, or an incomplete chain."""
+
+
 def user_agent() -> str:
     """`trackly/` and the installed version."""
     try:
@@ -262,4 +266,13 @@ def _failure(error: Exception) -> Outcome:
     name = classify(error)
     if name == "internal_error":
         log.error("an attempt failed unexpectedly", exc_info=error)
-    return Outcome(error_class=name)
+    return Outcome(error_class=name, detail=_wrong_with_tls(error))
+
+
+def _wrong_with_tls(error: Exception) -> str:
+    """Return what is wrong with a server's certificate; empty if nothing is known to be."""
+    cause = getattr(error, "certificate_error", error)
+    if not isinstance(cause, ssl.SSLCertVerificationError):
+        return ""
+    chain = "; does the server send the whole chain?" if cause.verify_code in _NO_ISSUER else ""
+    return f"the certificate is not valid: {cause.verify_message.rstrip('.')}{chain}"

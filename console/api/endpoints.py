@@ -116,7 +116,9 @@ class WithSecret:
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """The request that was sent, and its outcome. `refusal`: why the address may not be called."""
+    """The request that was sent, and its outcome. `refusal`: why the address may not be called, or what is wrong with
+    its certificate.
+    """
 
     headers: dict[str, str] = field(repr=False)
     body: str

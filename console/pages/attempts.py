@@ -14,7 +14,7 @@ from console.pages.shell import page
 from console.pages.visitor import TheVisitor
 from console.queries.attempts import AttemptsFilter, attempt, event_body, list_attempts
 from operations.replays import EVENTS
-from outbound.outcomes import ANSWERED, ERROR_CLASSES
+from outbound.outcomes import ANSWERED, ERROR_CLASSES, meaning_of
 
 router = APIRouter(prefix="/accounts/{account}/attempts")
 
@@ -45,7 +45,7 @@ async def show_attempt(request: Request, attempt_id: RowId, parts: TheParts, vis
     found = await parts.reads(attempt, visitor.account, attempt_id)
     if found is None:
         raise not_found("There is no such attempt. Attempts are kept for a limited time.")
-    meaning = None if found.error_class is None else ERROR_CLASSES.get(found.error_class)
+    meaning = meaning_of(found.error_class, found.status)
     body = await parts.reads(event_body, visitor.account, found.event_id) if visitor.sees_numbers else None
     can_repeat = f"{visitor.account}/{found.endpoint}" in parts.accounts.endpoints
     return page(

@@ -38,7 +38,7 @@ from operations.endpoints import CUSTOMER, activated, paused, resumed_by_custome
 from operations.replays import ENDED, Order
 from operations.trials import Trial
 from outbound.bodies import SHAPES
-from outbound.outcomes import ERROR_CLASSES
+from outbound.outcomes import meaning_of
 from schemas.records import EndpointConfig
 
 router = APIRouter(prefix=customers.PATH)
@@ -131,7 +131,7 @@ async def show_attempt(request: Request, attempt_id: RowId, parts: TheParts, cus
     found = await parts.reads(attempt, customer.endpoint.account, attempt_id)
     if found is None or found.endpoint != customer.endpoint.id:
         raise not_found("There is no such attempt. Attempts are kept for a limited time.")
-    meaning = None if found.error_class is None else ERROR_CLASSES.get(found.error_class)
+    meaning = meaning_of(found.error_class, found.status)
     body = await parts.reads(event_body, customer.endpoint.account, found.event_id)
     return page(request, "customer/attempt.html", attempt=found, meaning=meaning, body=body)
 
@@ -229,7 +229,6 @@ async def _one(
         outcomes=OUTCOMES,
         spans=SPANS,
         events=[shape.event for shape in SHAPES.values()],
-        errors=ERROR_CLASSES,
         overlaps=OVERLAPS,
     )
 

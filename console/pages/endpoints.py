@@ -30,7 +30,6 @@ from console.signin.customers import LINK_HOURS, MOST_LINK_HOURS
 from operations.endpoints import activated, paused, resumed
 from operations.trials import Trial
 from outbound.bodies import SHAPES
-from outbound.outcomes import ERROR_CLASSES
 from schemas.records import EndpointConfig
 
 router = APIRouter(prefix="/accounts/{account}/webhooks")
@@ -228,7 +227,6 @@ async def _one(
         link=link,
         link_hours=LINK_HOURS_CHOICES,
         events=[shape.event for shape in SHAPES.values()],
-        errors=ERROR_CLASSES,
         overlaps=OVERLAPS,
     )
 

@@ -13,7 +13,6 @@ import typer
 from accounts.alerts import TYPES, channels_of, is_muted, is_on
 from bus.clock import now_ms
 from operations.alerts import ChannelTrial, muted, send_test, unmuted
-from outbound.outcomes import ERROR_CLASSES
 from outbound.settings import OutboundSettings
 from schemas.records import AccountConfig, AlertTold
 from trackly.decoding import time_text
@@ -105,7 +104,7 @@ def try_channels(account: Account, as_json: Json = False) -> None:
 def _answer(trial: ChannelTrial) -> str:
     if trial.answer or trial.outcome.error_class is None:
         return trial.answer[:200]
-    return ERROR_CLASSES[trial.outcome.error_class].meaning
+    return trial.outcome.meaning or ""
 
 
 def _change(account: str, change: Callable[[AccountConfig], AccountConfig], as_json: bool) -> None:

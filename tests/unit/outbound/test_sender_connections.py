@@ -250,6 +250,12 @@ class Authority:
             .not_valid_after(ends)
         )
 
+    def elsewhere(self) -> Path:
+        """Return a directory for another authority."""
+        directory = self._directory / "elsewhere"
+        directory.mkdir()
+        return directory
+
     def server(self, *names: str, ends: datetime = NOW + DAY, trusted: bool = True) -> ssl.SSLContext:
         """Return a server's TLS context for these names; if not `trusted`, with a self-signed certificate."""
         key = ec.generate_private_key(ec.SECP256R1())
@@ -301,16 +307,29 @@ def only_tls_1_2(context: ssl.SSLContext) -> ssl.SSLContext:
     return context
 
 
-TLS = Outcome(error_class="tls")
+def refused_by_tls(detail: str) -> Outcome:
+    return Outcome(error_class="tls", detail=f"the certificate is not valid: {detail}" if detail else "")
+
+
 SERVERS: dict[str, tuple[Callable[[Authority], ssl.SSLContext], Outcome]] = {
     "as it should be": (lambda ca: ca.server(HOST), answered(200)),
     "TLS 1.2": (lambda ca: only_tls_1_2(ca.server(HOST)), answered(200)),
     "a wildcard": (lambda ca: ca.server("*.example.com"), answered(200)),
-    "self-signed": (lambda ca: ca.server(HOST, trusted=False), TLS),
-    "expired": (lambda ca: ca.server(HOST, ends=NOW - DAY), TLS),
-    "for another host": (lambda ca: ca.server("other.example.com"), TLS),
-    "for the address alone": (lambda ca: ca.server("127.0.0.1"), TLS),
-    "TLS 1.1": (lambda ca: only_tls_1_1(ca.server(HOST)), TLS),
+    "self-signed": (lambda ca: ca.server(HOST, trusted=False), refused_by_tls("self-signed certificate")),
+    "expired": (lambda ca: ca.server(HOST, ends=NOW - DAY), refused_by_tls("certificate has expired")),
+    "for another host": (
+        lambda ca: ca.server("other.example.com"),
+        refused_by_tls(f"Hostname mismatch, certificate is not valid for '{HOST}'"),
+    ),
+    "for the address alone": (
+        lambda ca: ca.server("127.0.0.1"),
+        refused_by_tls(f"Hostname mismatch, certificate is not valid for '{HOST}'"),
+    ),
+    "of an authority that nobody knows": (
+        lambda ca: Authority(ca.elsewhere()).server(HOST),
+        refused_by_tls("unable to get local issuer certificate; does the server send the whole chain?"),
+    ),
+    "TLS 1.1": (lambda ca: only_tls_1_1(ca.server(HOST)), refused_by_tls("")),
 }
 
 
@@ -349,7 +368,7 @@ async def test_tls_is_verified(kind: str, authority: Authority, monkeypatch: pyt
     with tls_server(server_context(authority)) as port:
         answer = await sender.post(f"https://{HOST}:{port}/", {}, b"{}")
     await sender.stop()
-    assert answer == outcome
+    assert (answer, answer.detail) == (outcome, outcome.detail)
 
 
 def test_the_server_of_tls_1_1_would_talk_to_who_wants_it(authority: Authority) -> None:

@@ -12,7 +12,6 @@ from accounts.urls import POLL
 from bus.clock import now_ms
 from operations.trials import Trial, send_trial, trial_event
 from outbound.bodies import SHAPES
-from outbound.outcomes import ERROR_CLASSES
 from outbound.settings import OutboundSettings
 from schemas.records import EndpointConfig, WebhookAttempt
 from sinks.webhooks.fanout import may_use_http
@@ -112,5 +111,5 @@ def _show(config: EndpointConfig, trial: Trial, as_json: bool) -> None:
     if trial.answer:
         show(trial.answer)
     if outcome.error_class is not None:
-        say(f"This counts as a failure: {trial.refusal or ERROR_CLASSES[outcome.error_class].meaning}.")
+        say(f"This counts as a failure: {trial.refusal or outcome.meaning}.")
     say(f"webhook-signature signs `{trial.headers['webhook-id']}.{trial.headers['webhook-timestamp']}.` and the body.")

@@ -208,6 +208,24 @@ def test_what_an_outcome_means(outcome: Outcome, ok: bool, trips: bool, label: s
 
 
 @pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        (answered(204), None),
+        (answered(302), "a redirect, which is not followed"),
+        (answered(401), "compare its signing secret"),
+        (answered(404), "nothing at this URL"),
+        (answered(422), "the answer was not 2xx"),
+        (answered(502), "5xx trips the breaker"),
+        (Outcome(error_class="tls", detail="the certificate is not valid: it has expired"), "it has expired"),
+        (Outcome(error_class="tls"), "no TLS connection"),
+        (Outcome(error_class="of a newer version"), None),
+    ],
+)
+def test_an_outcome_says_what_to_look_at(outcome: Outcome, told: str | None) -> None:
+    assert outcome.meaning == told if told is None else told in (outcome.meaning or "")
+
+
+@pytest.mark.parametrize(
     ("value", "seconds"),
     [
         ("0", 0.0),
