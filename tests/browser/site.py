@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Boolean, LargeBinary, Table
 
 from accounts.secrets import new_key
 from console.principals import EVERY_ACCOUNT, Role
-from database.tables import READ_MODEL, answers, freshness
+from database.tables import READ_MODEL, answers, freshness, key_uses
 from operations.replays import Order
 from tests.http_servers import served
 from tests.unit.console.console_parts import LIST, NUMBER, Api
@@ -58,6 +58,9 @@ def site() -> Iterator[str]:
         for nth in range(ROWS):
             if nth == 0 or ("id" in table.c and table is not freshness):
                 api.put(table, row(table, nth))
+    for key in list(api.keys.by_id.values()):
+        api.keys.put(replace(key, expires_at=NOW + 86_400_000))
+        api.put(key_uses, {"key_id": key.id, "last_used_at": NOW})
     api.sign_in(Role.ADMIN, EVERY_ACCOUNT)
     with served(api._as_user) as url:
         yield url
