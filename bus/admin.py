@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import socket
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal
@@ -24,11 +26,19 @@ from bus.tokens import TokenUnavailable
 from bus.up_files import DEFAULT_SERVERS
 from schemas.topics import Catalogue, Topic
 
+log = logging.getLogger(__name__)
+
 TIMEOUT = 10.0
 """Seconds after which the broker counts as unavailable."""
 
 READY_TIMEOUT = 120.0
 """Seconds that brokers get to create the files of topics they have agreed to create."""
+
+SAYS_AFTER, SAYS_IF_SILENT_AFTER = 1.5, 3.0
+"""Seconds without a connection, and without an answer once there is one, after which the wait is mentioned."""
+
+_said = threading.Event()
+"""Whether it was mentioned: once is enough."""
 
 _PAUSE = 0.1
 """Seconds between attempts of a call that the broker cannot answer yet."""
@@ -353,22 +363,24 @@ class Admin:
 def connect(arguments: Mapping[str, Any], timeout: float = TIMEOUT) -> Any:
     """Return a KafkaAdminClient that has reached a broker. `arguments` are those of `BusSettings.kafka_python`.
 
-    Raises BrokerUnavailable after `timeout` seconds, with the reason of the last failed connection.
+    Raises BrokerUnavailable after `timeout` seconds, with the reason of the last failed connection. A wait that lasts
+    is mentioned in the log.
     """
     servers = list(arguments["bootstrap_servers"])
     deadline = time.monotonic() + timeout
-    # kafka-python does not close the sockets of refused connections.
-    while (refusal := _refusal(servers)) is not None:
-        if time.monotonic() >= deadline:
-            raise _unavailable(",".join(servers), timeout, refusal)
-        time.sleep(_PAUSE)
+    with _mentioned(servers, timeout, SAYS_AFTER):
+        # kafka-python does not close the sockets of refused connections.
+        while (refusal := _refusal(servers)) is not None:
+            if time.monotonic() >= deadline:
+                raise _unavailable(",".join(servers), timeout, refusal)
+            time.sleep(_PAUSE)
     network: list[Any] = []
 
     def kept(**config: Any) -> Any:
         network.append(KafkaNetClient(**config))
         return network[0]
 
-    with _LastError() as last:
+    with _LastError() as last, _mentioned(servers, timeout, SAYS_IF_SILENT_AFTER):
         try:
             return KafkaAdminClient(
                 **arguments,
@@ -383,6 +395,27 @@ def connect(arguments: Mapping[str, Any], timeout: float = TIMEOUT) -> Any:
             network[0]._manager._net.stop()
             network[0].close()
             raise _unavailable(",".join(servers), timeout, last.error or error) from error
+
+
+@contextmanager
+def _mentioned(servers: Iterable[str], timeout: float, after: float) -> Iterator[None]:
+    """Mention the wait in the log if the block takes longer than `after` seconds."""
+
+    def mention() -> None:
+        if not _said.is_set():
+            _said.set()
+            log.warning("waiting up to %g s for a Kafka broker at %s", timeout, ",".join(servers))
+
+    if after >= timeout:
+        yield
+        return
+    timer = threading.Timer(after, mention)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _refusal(servers: Iterable[str]) -> OSError | None:
