@@ -88,6 +88,8 @@ def check_secret(value: str) -> None:
         raise ValueError("is empty; write the secret, env:NAME or file:PATH")
     if value.startswith(SEALED):
         raise ValueError(f"is already encrypted; write the secret, or {KEEP} to keep the stored one")
+    if value != KEEP and KEEP in value and not value.strip().strip("*"):
+        raise ValueError(f"consists of stars; write the secret, or {KEEP} to keep the stored one")
     if value.startswith("env:") and not _VARIABLE.fullmatch(value.removeprefix("env:")):
         raise ValueError("names no environment variable; write env:NAME")
     if value == "file:":

@@ -5,28 +5,31 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from accounts.alerts import Severity
 from accounts.brakes import OFF
 from accounts.checks import KEEP
 from accounts.model import Accounts, config_key
-from accounts.secrets import redacted
+from accounts.secrets import KeyRing, SecretMissing, redacted
 from accounts.sending_hours import written as written_sending_hours
 from operations.as_code.file import PATHS
+from providers import PROVIDERS
 from schemas.cloudevents import iso_time
 from schemas.records import AccountConfig, EndpointConfig, ListConfig
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def export(view: Accounts) -> str:
+def export(view: Accounts, keys: KeyRing | None = None) -> str:
     """Export the current settings as a TOML file. References to secrets are kept; secrets become `***`, which means
-    keep."""
-    blocks = [_account_toml(view, view.accounts[account]) for account in sorted(view.accounts)]
+    keep. Credentials that are no secrets, such as user names, are opened with `keys`, if these fit."""
+    keys = keys or KeyRing()
+    blocks = [_account_toml(view, view.accounts[account], keys) for account in sorted(view.accounts)]
     return "\n".join(line for block in blocks for line in block)
 
 
-def _account_toml(view: Accounts, account: AccountConfig) -> Iterator[str]:
+def _account_toml(view: Accounts, account: AccountConfig, keys: KeyRing) -> Iterator[str]:
     yield "[[accounts]]"
     yield f"id = {_quoted(account.id)}"
     yield f"name = {_quoted(account.name)}"
@@ -47,7 +50,7 @@ def _account_toml(view: Accounts, account: AccountConfig) -> Iterator[str]:
     yield from _brake_toml(account)
     for provider, credentials in account.providers.items():
         yield f"[accounts.providers.{_key(provider)}]"
-        yield from (_secret_line(name, value) for name, value in credentials.items())
+        yield from (_credential_line(provider, name, value, keys) for name, value in credentials.items())
     if account.postbacks or account.trusted_postback_cidrs:
         yield "[accounts.postbacks]"
         yield from (_secret_line(name, value) for name, value in account.postbacks.items())
@@ -142,6 +145,14 @@ def _endpoint_toml(config: EndpointConfig) -> Iterator[str]:
     if config.headers:
         yield "[accounts.endpoints.headers]"
         yield from (_secret_line(name, value) for name, value in config.headers.items())
+
+
+def _credential_line(provider: str, name: str, value: str, keys: KeyRing) -> str:
+    known = PROVIDERS.get(provider)
+    if known is not None and name in known.credentials and name not in known.secrets:
+        with suppress(SecretMissing):
+            return f"{_key(name)} = {_quoted(keys.open(value))}"
+    return _secret_line(name, value)
 
 
 def _secret_line(name: str, value: str) -> str:

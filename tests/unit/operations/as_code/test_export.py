@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -11,8 +12,9 @@ from msgspec.structs import replace
 from accounts import checks
 from accounts.alerts import SEVERITIES, TYPES
 from accounts.model import Accounts
+from accounts.secrets import KeyRing, new_key
 from operations.as_code.export import export
-from operations.as_code.plan import make_plan
+from operations.as_code.plan import PlanError, make_plan
 from schemas.records import AccountConfig, EndpointConfig, ListConfig
 from tests.unit.operations.as_code.files import ACCOUNT, ENDPOINT, SIGNING, WHOLE, view_of
 
@@ -36,6 +38,44 @@ def test_export_hides_secrets_and_keeps_references() -> None:
     assert 'auth_token = "env:ACME_TWILIO_TOKEN"' in text
     assert 'token = "file:/run/secrets/postback"' in text
     assert 'token_previous = "env:ACME_OLD_POSTBACK"' in text
+
+
+KEYS = KeyRing((new_key(),))
+NO_SECRETS = """
+[[accounts]]
+id = "acme"
+[accounts.providers.infobip]
+username = "acme"
+password = "a passw0rd"
+header_name = "X-Acme"
+header_value = "a he4der"
+[accounts.providers.eztexting]
+secret = "a s3cret"
+signature = "required"
+"""
+
+
+def test_credentials_that_are_no_secrets_are_exported_as_they_are() -> None:
+    stored = view_of(*make_plan(NO_SECRETS, Accounts(), keys=KEYS).configs)
+    text = export(stored, KEYS)
+    for line in ('username = "acme"', 'header_name = "X-Acme"', 'signature = "required"'):
+        assert line in text
+    assert not [secret for secret in ("passw0rd", "he4der", "s3cret") if secret in text]
+    assert make_plan(text, stored, keys=KEYS).is_empty
+    without = export(stored)
+    assert 'username = "***"' in without
+    assert make_plan(without, stored).is_empty
+
+
+def test_applied_where_no_secret_is_stored_an_export_names_what_is_to_be_filled_in() -> None:
+    stored = view_of(*make_plan(NO_SECRETS, Accounts(), keys=KEYS).configs)
+    with pytest.raises(PlanError) as caught:
+        make_plan(export(stored, KEYS), Accounts(), keys=KEYS)
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == [
+        "accounts[0].providers.infobip.password",
+        "accounts[0].providers.infobip.header_value",
+        "accounts[0].providers.eztexting.secret",
+    ]
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(str.strip)

@@ -298,6 +298,12 @@ MISTAKES = {
         'accounts[0].endpoints[0].headers.X-A: "***" keeps the stored secret, but there is none;'
         " write the secret, env:NAME or file:PATH"
     ),
+    account_with('[accounts.providers.twilio]\nauth_token = " ***"'): (
+        "accounts[0].providers.twilio.auth_token: consists of stars; write the secret, or *** to keep the stored one"
+    ),
+    endpoint_with('headers = { X-A = "*****" }'): (
+        "accounts[0].endpoints[0].headers.X-A: consists of stars; write the secret, or *** to keep the stored one"
+    ),
     endpoint_with('secret = ""'): "accounts[0].endpoints[0].secret: is empty; leave it out to have one generated",
     endpoint_with('secret = "whsec_!"'): (
         "accounts[0].endpoints[0].secret: begins with whsec_, but the rest is not base64"
