@@ -107,6 +107,37 @@ def test_the_one_tag_of_a_message_becomes_a_tag_named_tag(empty_url: str) -> Non
     engine.dispose()
 
 
+DROPPED = {("0013", "messages.tag")}
+"""What older builds read or write and a migration takes away, all from before the first release."""
+
+
+def test_a_migration_leaves_what_processes_of_the_build_before_read_and_write(empty_url: str) -> None:
+    """They still run when the newer version migrates the database, and go on until they are replaced."""
+    taken: set[tuple[str, str]] = set()
+    with disposing(open_engine(empty_url)) as engine:
+        before: dict[str, set[str]] = {}
+        for revision in revisions():
+            with engine.begin() as connection:
+                command.upgrade(database.migrating._config(connection), revision)
+            found = {name: inspect(engine).get_columns(name) for name in inspect(engine).get_table_names()}
+            after = {name: {column["name"] for column in columns} for name, columns in found.items()}
+            for table, columns in before.items():
+                taken |= {(revision, f"{table}.{column}") for column in columns - after.get(table, set())}
+                # A process that does not know a column gives no value for it.
+                required = {
+                    column["name"] for column in found.get(table, ())
+                    if column["name"] not in columns and not column["nullable"] and column["default"] is None
+                }  # fmt: skip
+                assert not required, f"{revision} requires {required} of {table}"
+            before = after
+    assert taken == DROPPED
+
+
+def revisions() -> list[str]:
+    versions = database.migrating.VERSIONS.glob("versions/0*.py")
+    return sorted(path.name.partition("_")[0] for path in versions)
+
+
 def test_a_migration_that_fails_leaves_nothing(empty_url: str) -> None:
     engine = open_engine(empty_url)
     with engine.begin() as connection:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, delete, func, insert, select
+from sqlalchemy import Column, Engine, MetaData, Text, delete, func, insert, select
 from sqlalchemy.exc import OperationalError
 
 from bus.layout import Identity, TopicMadeAnew
@@ -18,7 +18,7 @@ from database.engine import DatabaseFileGone, disposing, open_engine
 from database.migrating import migrate
 from database.read_state import empty, forget_position, freshness_of, positions_in, recreated
 from database.writer_lock import AnotherWrites, writing
-from readmodel import feed
+from readmodel import feed, writer
 from readmodel.service import ReadModel
 from readmodel.settings import ReadModelSettings
 from tests.clock import START
@@ -232,6 +232,28 @@ async def test_a_file_that_replaces_that_of_the_database_is_written_from_where_i
         await run_until(a_model(engine, tmp_path), is_filled_again)
     with disposing(open_engine(f"sqlite:///{tmp_path / 'console.db'}")) as engine:
         assert events_in(engine) == 4
+
+
+async def test_an_older_build_that_misses_a_column_writes_nothing_and_the_newer_one_lacks_nothing(
+    kafka: MemoryKafka, database: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a build of revision 0012 does beside a newer one, which has dropped its `messages.tag`."""
+    kafka.store("messages", message(1, START, unique_args={"tag": "spring"}))
+    store(kafka, 1)
+    known_before = tables.messages.to_metadata(MetaData())
+    known_before.append_column(Column("tag", Text))
+    older = a_model(database, tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(writer, "messages", known_before)
+        await run_until(older, lambda: "the database failed" in str(older.problem))
+    with database.connect() as connection:
+        assert positions_in(connection) == {}
+    assert (events_in(database), older.passed_over.total()) == (0, 0)
+
+    await follow(a_model(database, tmp_path), 1)
+    with database.connect() as connection:
+        assert connection.execute(select(tables.message_tags.c.value)).scalars().all() == ["spring"]
+    assert events_in(database) == 1
 
 
 async def test_a_file_that_is_gone_is_said_and_not_made_anew_in_silence(kafka: MemoryKafka, tmp_path: Path) -> None:
