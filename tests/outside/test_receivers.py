@@ -84,6 +84,8 @@ def test_a_receiver_keeps_each_event_of_ours_once_and_nothing_else(receiver: Rec
             pytest.skip(f"{program} is not installed: the {receiver.language} receiver was NOT run")
     folder = tmp_path / receiver.language
     shutil.copytree(RECEIVERS / receiver.language, folder)
+    # A customer's own project around it, in which files of JavaScript are modules.
+    (tmp_path / "package.json").write_text('{"type": "module"}')
     if receiver.build:
         built = subprocess.run(receiver.build, cwd=folder, capture_output=True, text=True, timeout=240)
         assert built.returncode == 0, built.stderr
