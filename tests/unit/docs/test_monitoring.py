@@ -57,6 +57,12 @@ def test_every_metric_that_an_objective_has_is_on_the_overview() -> None:
     assert all(each.record in shown for each in OBJECTIVES)
 
 
+def test_a_whole_bound_of_a_bucket_is_asked_for_in_both_spellings() -> None:
+    # /metrics says 2.0; what takes metrics by OTLP says 2.
+    bounds = {found for query in queries() for found in re.findall(r'\ble(=~?"[^"]*")', query)}
+    assert bounds == {'="0.25"', '=~"2|2[.]0"'}
+
+
 @pytest.mark.parametrize("alert", sorted({rule["alert"] for rule in ALERTS}))
 def test_an_alert_has_its_runbook_and_a_test_of_its_own(alert: str) -> None:
     assert f"\n## {alert}\n" in RUNBOOKS
