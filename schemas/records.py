@@ -688,6 +688,30 @@ class AuditEntry(Struct, frozen=True, gc=False, kw_only=True):
     at: int
 
 
+class RecordsLost(Struct, frozen=True, gc=False, kw_only=True):
+    """Records that retention deleted before a consumer group read them."""
+
+    event_id: str
+    reader: str
+    topic: str
+    partition: int
+    partitions: int
+    first: int
+    count: int
+    uncertain: bool
+    opt_outs: str
+    noticed_at: int
+
+
+class LossSettled(Struct, frozen=True, gc=False, kw_only=True):
+    """An operator has made up for a loss: the opt-outs that may have been among its records are imported."""
+
+    loss: str
+    account: str
+    settled_by: str
+    settled_at: int
+
+
 class ApiRequest(Struct, frozen=True, gc=False, kw_only=True):
     """A request with an Idempotency-Key, written before anything that results from it. The first record of a key
     counts."""
@@ -736,6 +760,8 @@ Record = (
     | EndpointPause
     | ApiKey
     | AuditEntry
+    | RecordsLost
+    | LossSettled
     | ApiRequest
 )
 

@@ -23,7 +23,7 @@ Revoked = Callable[[Iterable[Any]], Awaitable[None]]
 """Finishes work on partitions that are moving to another process, which waits for it."""
 
 
-Lost = Callable[[str, int, int | None, int], None]
+Lost = Callable[[str, int, int | None, int], object]
 """Told of what retention deleted: topic, partition, the committed offset or None, the first offset there is."""
 
 

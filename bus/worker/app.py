@@ -73,7 +73,7 @@ class Worker(faust.App):  # type: ignore[misc]
         self.catalogue: Catalogue = bus.catalogue
         self.codec = Codec(registry_for(bus.schema_registry_url))
         self.records_producer = Producer(bus)
-        self.losses = Losses(bus.group(name), self.records_producer, self.catalogue, self.codec)
+        self.losses = Losses(bus, name, self.records_producer, self.codec)
         self.tracing = current.tracing()
         self.health = Health(name, bus)
         self.health.checks += [

@@ -224,9 +224,15 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
         bounds = await insist("the ends of topics", lambda: self._thread.log_bounds(new))
         if generation != self.app.consumer_generation_id:
             return
+        offsets = {tp: self._counted(tp, committed[tp]) for tp in new}
+        starts = {tp: self._start(tp, offsets[tp], *bounds[tp]) for tp in new}
+        # In this order: once a commit has closed the gap, only the record of the loss tells of it.
+        await self._tell_skipped({tp: (offsets[tp], start) for tp, start in starts.items()})
+        if generation != self.app.consumer_generation_id:
+            return
         for tp in new:
-            offset = self._counted(tp, committed[tp])
-            ledger = self.ledgers[tp] = Ledger(tp, self._start(tp, offset, *bounds[tp]), generation)
+            offset = offsets[tp]
+            ledger = self.ledgers[tp] = Ledger(tp, starts[tp], generation)
             if offset != ledger.durable:
                 # Commit it, although nothing was read: from now on, it is known what retention deletes unread.
                 ledger.committed = -1
@@ -249,13 +255,7 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
         return offset
 
     def _start(self, tp: TopicPartition, committed: int | None, first: int, end: int) -> int:
-        if committed is None:
-            if first > 0:
-                # The group has never read here, or Kafka has forgotten where it was.
-                self._report_skipped(tp, None, first)
-            return first
-        if committed < first:
-            self._report_skipped(tp, committed, first)
+        if committed is None or committed < first:
             return first
         if committed > end:
             log.error("%s[%d] ends at %d but %d is committed, so the topic was recreated: reading it from its start",
@@ -263,9 +263,13 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
             return first
         return committed
 
-    def _report_skipped(self, tp: TopicPartition, expected: int | None, first: int) -> None:
-        self.skipped_at = time.monotonic()
-        self.app.losses.tell(*tp, expected, first)
+    async def _tell_skipped(self, found: Mapping[TopicPartition, tuple[int | None, int]]) -> None:
+        """Tell of what lies between the next expected offset and the first one there is, by partition. Without an
+        expected one, the group has never read there, or Kafka has forgotten where it was."""
+        gaps = {tp: (expected, first) for tp, (expected, first) in found.items() if first > (expected or 0)}
+        if gaps:
+            self.skipped_at = time.monotonic()
+            await asyncio.gather(*(self.app.losses.tell(*tp, *gap) for tp, gap in gaps.items()))
 
     async def _drain_messages(self, fetcher: Any) -> None:
         """The consumer's reading loop. Nothing happens between a poll and the admission of its records."""
@@ -334,12 +338,12 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
         if not wrong:
             return
         bounds = await insist("the ends of topics", lambda: self._thread.log_bounds(wrong))
-        for tp, (first, _) in bounds.items():
+        skipped = {tp: first for tp, (first, _) in bounds.items() if first > wrong[tp]}
+        await self._tell_skipped({tp: (wrong[tp], first) for tp, first in skipped.items()})
+        for tp, first in skipped.items():
             ledger = self.ledgers.get(tp)
-            if ledger is not None and first > ledger.expected:
-                expected = ledger.expected
+            if ledger is not None and ledger.expected == wrong[tp]:
                 ledger.jump(first)
-                self._report_skipped(tp, expected, first)
         targets = {tp: self.ledgers[tp].expected for tp in wrong if tp in self.ledgers}
         log.info("seeking back: %s", ", ".join(f"{tp.topic}[{tp.partition}] to {at}" for tp, at in targets.items()))
         await self._thread.seek_all(targets)

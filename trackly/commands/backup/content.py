@@ -24,8 +24,8 @@ from trackly.reading import open_topic
 from trackly.writing import Unacknowledged, producing
 
 TOPICS = (
-    "config_accounts", "config_lists", "config_endpoints", "config_keys", "places", "fingerprints", "contacts",
-    "table_contacts", "table_brakes",
+    "config_accounts", "config_lists", "config_endpoints", "config_keys", "losses", "places", "fingerprints",
+    "contacts", "table_contacts", "table_brakes",
 )  # fmt: skip
 """Topics (catalogue short names) in a backup, in the order they are restored: who may be texted is known before
 anything is processed."""

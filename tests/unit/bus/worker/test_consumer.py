@@ -25,7 +25,7 @@ from faust.transport.drivers import aiokafka as driver
 
 import bus.insisting
 from bus.layout import Identity
-from bus.ledger import TopicPartition
+from bus.ledger import Ledger, TopicPartition
 from bus.worker.consumer import LosslessConsumer, LosslessTransport
 
 
@@ -122,3 +122,84 @@ async def test_a_worker_whose_reader_has_crashed_commits_nothing_and_ends() -> N
     consumer: Any = SimpleNamespace(ledgers={TopicPartition("t", 0): ledger}, _thread=closed)
     assert not await LosslessConsumer.force_commit(consumer)
     assert ledger.committed == 1
+
+
+class Reader:
+    """A consumer of `t`, of which retention has deleted the records from 3 to 6. `log` is what it does, in order."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.told: list[tuple[Any, ...]] = []
+        self.ledgers: dict[TopicPartition, Any] = {}
+        self.skipped_at: float | None = None
+        self.ready = False
+        self.is_written = asyncio.Event()
+        losses = SimpleNamespace(tell=self._tell)
+        self.app = SimpleNamespace(
+            consumer_generation_id=1, layout={}, losses=losses, fits=self._fits, inboxes={"t": self}
+        )
+        self._thread = SimpleNamespace(
+            committed_offsets=self._committed, log_bounds=self._bounds, seek_all=self._seek_all
+        )
+        self._inboxes = self.app.inboxes
+        self.assignment = lambda: {TopicPartition("t", 0)}
+        for name in ("_counted", "_start", "_tell_skipped"):
+            setattr(self, name, getattr(LosslessConsumer, name).__get__(self))
+
+    def expect(self, tp: TopicPartition, more: bool) -> None:
+        """As the inbox of `t`."""
+
+    def wake(self) -> None:
+        """As the inbox of `t`."""
+
+    async def _fits(self, _: object) -> bool:
+        return True
+
+    async def _committed(self, tps: list[TopicPartition]) -> Any:
+        return dict.fromkeys(tps, (3, ""))
+
+    async def _bounds(self, tps: Any) -> Any:
+        return dict.fromkeys(tps, (7, 9))
+
+    async def _seek_all(self, offsets: Any) -> None:
+        self.log.append(f"read from {offsets[TopicPartition('t', 0)]}")
+
+    def _tell(self, *gap: Any) -> asyncio.Task[None]:
+        self.told.append(gap)
+        return asyncio.get_running_loop().create_task(self._write())
+
+    async def _write(self) -> None:
+        await self.is_written.wait()
+        self.log.append("loss recorded")
+
+
+async def test_a_partition_with_a_loss_is_read_and_committed_only_once_the_loss_is_recorded() -> None:
+    reader: Any = Reader()
+    starting = asyncio.ensure_future(LosslessConsumer.perform_seek(reader))
+    await asyncio.sleep(0.01)
+    assert (reader.told, reader.ledgers, reader.log) == ([("t", 0, 3, 7)], {}, [])
+    reader.is_written.set()
+    await starting
+    assert reader.log == ["loss recorded", "read from 7"]
+
+
+async def test_records_that_are_deleted_while_they_wait_are_passed_over_only_once_the_loss_is_recorded() -> None:
+    reader: Any = Reader()
+    tp = TopicPartition("t", 0)
+    ledger = reader.ledgers[tp] = Ledger(tp, 3, 1)
+    correcting = asyncio.ensure_future(LosslessConsumer._correct(reader, {tp: 7}))
+    await asyncio.sleep(0.01)
+    assert (reader.told, ledger.durable, reader.log) == ([("t", 0, 3, 7)], 3, [])
+    reader.is_written.set()
+    await correcting
+    assert (ledger.expected, reader.log) == (7, ["loss recorded", "read from 7"])
+
+
+async def test_partitions_that_moved_while_a_loss_was_recorded_are_left_to_their_new_owner() -> None:
+    reader: Any = Reader()
+    starting = asyncio.ensure_future(LosslessConsumer.perform_seek(reader))
+    await asyncio.sleep(0.01)
+    reader.app.consumer_generation_id = 2
+    reader.is_written.set()
+    await starting
+    assert reader.ledgers == {}
