@@ -198,6 +198,11 @@ _CONSOLE = (
         "console", "contacts_age_seconds", "gauge", "seconds",
         "Age of the console's knowledge of contacts; infinite before it has any.",
     ),
+    _of(
+        "console", "lost_records", "gauge", "records",
+        "Records that retention deleted before streams read them, among which opt-outs may be, until the loss is"
+        " settled.",
+    ),
     _of("console", "requests", "counter", "requests", "API requests by route and status.", ("route", "status")),
 )  # fmt: skip
 

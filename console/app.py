@@ -65,6 +65,7 @@ from console.backends.key_uses import KeyUses
 from console.backends.polled_events import KafkaEvents
 from console.backends.raw_callbacks import KafkaRawCallbacks
 from console.backends.replays import ReplaysReader
+from console.contacts.lost_records import LostRecords
 from console.contacts.pending_orders import PendingOrders, row_of
 from console.contacts.places import ContactPlaces
 from console.contacts.sent_messages import SentMessages, a_day_ago
@@ -184,7 +185,9 @@ class Console:
         orders = Replica(settings, catalogue["commands"], store("commands"), partial(row_of, codec), since=now_ms)
         sent = Replica(settings, catalogue["messages"], store("messages"), partial(sent_row, codec), since=a_day_ago)
         self._sent = SentMessages(sent, self._counts)
-        self._view = ContactsView(settings, codec, contacts, PendingOrders(orders), self._sent)
+        losses = Replica(settings, catalogue["losses"], RocksStore(settings.directory / "losses"))
+        lost = LostRecords(settings, codec, losses, str(settings.directory / "losses"))
+        self._view = ContactsView(settings, codec, contacts, PendingOrders(orders), self._sent, lost)
         places = Replica(settings, catalogue["places"], store("places"))
         self._places = ContactPlaces(codec, places)
         requests = Replica(
@@ -218,6 +221,7 @@ class Console:
         checks = (self._producer.problem, self._view.not_ready, self._places.not_ready, lambda: requests.problem)
         self.health.checks += checks
         self.health.gauge("contacts_age_seconds", self._view.age)
+        self.health.gauge("lost_records", lambda: lost.doubts.count)
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:

@@ -96,6 +96,13 @@ ALERTS = (
         "Kafka deleted {{ $value }} records before they were read",
     ),
     Alert(
+        "TracklyOptOutsMayBeLost",
+        "max by (namespace) (trackly_console_lost_records) > 0",
+        "0m",
+        "page",
+        "Opt-outs may be among {{ $value }} records that Kafka deleted unread: contacts are not texted",
+    ),
+    Alert(
         "TracklyProducerWaits",
         "max by (namespace, job) (trackly_producer_waiting_seconds) > 10",
         "1m",

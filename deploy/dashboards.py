@@ -263,6 +263,7 @@ DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
                     (most("trackly_streams_skipped_by_retention_records"), "streams"),
                     (most("trackly_sinks_skipped_by_retention_records"), "sinks"),
                     (most("trackly_read_model_lost_records"), "read model"),
+                    (most("trackly_console_lost_records"), "may be opt-outs, not settled"),
                 ),
             ),
             Panel("Brokers", "short", (("max (kafka_brokers)", "brokers"),), "Needs kafka_exporter."),

@@ -55,6 +55,7 @@ CONTENTS = (
     Line("Look", "settings", "Print every setting: value, default, and meaning."),
     Line("Look", "doctor", "Find problems in this deployment, and how to fix them."),
     Line("Change", "brake", "Removals that a list's brake holds: list, confirm, release."),
+    Line("Change", "losses", "Records that Kafka deleted unread: list, settle."),
     Line("Change", "topics", "Create, list, and describe the topics."),
     Line("Change", "tables", "Restore removed contacts after a topic was lost."),
     Line("Change", "schemas", "List the schemas, or register them in your registry."),

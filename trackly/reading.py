@@ -21,8 +21,9 @@ from bus.clock import now_ms
 from bus.reading import topic as topics
 from bus.reading.topic import BEGINNING, END, Start, Topic
 from bus.settings import BusSettings
+from operations.losses import KnownLosses
 from schemas.codec import Codec
-from schemas.records import AccountConfig
+from schemas.records import AccountConfig, LossSettled, RecordsLost
 from schemas.registry import registry_for
 from schemas.topics import parse_duration
 from trackly.errors import Failed, TopicsMissing, check_topics
@@ -94,6 +95,18 @@ async def read_accounts(settings: BusSettings, codec: Codec) -> Accounts:
     """Return the current settings of all accounts. Raises Failed if their topics do not exist."""
     async with follow_accounts(settings, codec) as reader:
         return reader.view
+
+
+async def read_losses(settings: BusSettings, codec: Codec) -> KnownLosses:
+    """Return what is known of records that retention deleted unread. Raises Failed if the topic does not exist, and
+    CodecError for a record of a newer version."""
+    known = KnownLosses()
+    async with open_topic(settings, settings.catalogue["losses"].name, BEGINNING) as losses:
+        async for record in losses.rest():
+            found = None if record.value is None else codec.decode(record.value)
+            if isinstance(found, RecordsLost | LossSettled):
+                known.put(found)
+    return known
 
 
 def current_accounts() -> Accounts:

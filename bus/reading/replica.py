@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import aiokafka
@@ -88,9 +88,13 @@ class Replica:
             raise
         return [None if row is None else unpack(row)[1] for row in rows] if self._versioned else rows
 
-    def holds(self, part: bytes) -> bool:
-        """Whether any key contains this. Reads every row, so use it only at startup."""
-        return any(part in key for key, _ in self._store.items())
+    def every_key(self) -> Iterator[bytes]:
+        """Yield every key. Reads every row, so use it only at startup."""
+        return (key for key, _ in self._store.items() if not key.startswith(b"\x00"))
+
+    def values(self) -> Iterator[bytes]:
+        """Yield every row of a small copy."""
+        return (value for key, value in self._store.items() if not key.startswith(b"\x00"))
 
     @property
     def left(self) -> int:

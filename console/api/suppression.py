@@ -99,7 +99,10 @@ class Answer(Body):
     may_be_texted: bool
     reason: str | None = Field(
         default=None,
-        description="Why not: the reason of the removal or hold, `quiet_hours`, or `frequency_cap`.",
+        description=(
+            "Why not: the reason of the removal or hold, `quiet_hours`, or `frequency_cap`. `lost_records`: Kafka"
+            " deleted records unread, and an opt-out of the contact may be among them; an operator can end it."
+        ),
         examples=["message"],
     )
     since: str | None = Field(default=None, description="Since when, by the reporter's clock.")
@@ -111,7 +114,8 @@ class Answer(Body):
         default=False,
         description=(
             "It is not removed, but must not be texted. Either rules would remove it for this reason, along with so "
-            "many other contacts of its list that an admin decides first; or, with a `code`, its state is unknown."
+            "many other contacts of its list that an admin decides first; or, with a `code` or the reason"
+            " `lost_records`, its state is unknown."
         ),
     )
     failures: int = Field(default=0, description="Failed messages in a row.")
@@ -182,12 +186,13 @@ async def restore(
 async def check(body: Question, parts: TheParts, caller: Supporter) -> Response:
     """Which of 1 to 1,000 numbers may be texted from a list. Ask right before you text.
 
-    Text a number only if `may_be_texted` is true. If the state is older than the limit, the answer is 503. If the
-    account keeps its answers as evidence, the answer is on Kafka before you get it, or else it is 503.
+    Text a number only if `may_be_texted` is true. If the state is older than the limit, or opt-outs of any contact may
+    be lost, the answer is 503. If the account keeps its answers as evidence, the answer is on Kafka before you get it,
+    or else it is 503.
     """
     listed = _known_list(body.list_number, caller)
     asked = parts.question(caller.account, listed, body.purpose)
-    as_of = _as_of(parts, asked.counts)
+    as_of = _as_of(parts, caller.account, asked.counts)
     list_number = listed or body.list_number
     # A thousand answers cost more to check again than to give.
     begin = orjson.dumps({"list_number": list_number, "as_of": as_of})
@@ -211,7 +216,7 @@ async def show(
     if listed is None:
         raise not_found(f"Account {caller.account} has no list of this number.")
     asked = parts.question(caller.account, listed, purpose)
-    as_of = _as_of(parts, asked.counts)
+    as_of = _as_of(parts, caller.account, asked.counts)
     answer = asked.answer(number)
     if answer["code"] == "invalid_number":
         raise not_found("The last part of the path is not a valid phone number; write it as +18005551234.")
@@ -250,11 +255,14 @@ async def _order(
     return Ordered(accepted=len(body.numbers), unchanged=unchanged, accepted_at=iso_time(accepted.at))
 
 
-def _as_of(parts: Parts, counts: bool) -> str:
+def _as_of(parts: Parts, account: str, counts: bool) -> str:
     """Return the moment as of which the answers hold; `counts`: they also count messages. Raises ApiError (503) if it
-    is too long ago: then nobody may be texted.
+    is too long ago, or opt-outs of any of the account's contacts may be lost: then nobody may be texted.
     """
     limit, view = parts.settings.check_max_age, parts.contacts
+    lost = view.lost.told(account)
+    if lost is not None:
+        raise not_available(f"{lost}. Until then, text nobody.")
     as_of, age = view.freshness.as_of, view.age()
     unread = parts.places.not_ready()
     if counts:

@@ -1,4 +1,5 @@
-"""Whether a number may be texted from a list now: by its record, pending commands, and the time at its location.
+"""Whether a number may be texted from a list now: by its record, pending commands, lost records, and the time at its
+location.
 
 The first "no" is the answer. Anything uncertain is held, which is never a yes.
 """
@@ -78,7 +79,9 @@ class Question(NamedTuple):
     def _of_usual(self, phones: Sequence[str]) -> Iterator[bytes]:
         recipients = [recipient_key(self.account, phone) for phone in phones]
         states = self.view.recorded.standings(self.account, self.listed or "", phones)
-        holds = repeat(None) if self.is_clear else self.view.orders.pending_of(recipients)
+        holds: Iterable[str | None] = repeat(None) if self.is_clear else self.view.orders.pending_of(recipients)
+        if self.view.lost.doubts:
+            holds = (hold or self._lost(phone) for hold, phone in zip(holds, phones, strict=False))
         endings: dict[int, tuple[Verdict, bytes]] = {}
         for phone, state, hold, timing in zip(phones, states, holds, self._timings(phones, recipients), strict=False):
             if isinstance(state, CodecError):
@@ -123,7 +126,12 @@ class Question(NamedTuple):
 
     def pending(self, phone: str) -> str | None:
         """Return why it is uncertain that a contact recorded as textable may be texted, or None."""
-        return None if self.is_clear else self.view.orders.pending(self.account, phone)
+        hold = None if self.is_clear else self.view.orders.pending(self.account, phone)
+        return hold or self._lost(phone)
+
+    def _lost(self, phone: str) -> str | None:
+        """Return why a contact is held for lost records, or None."""
+        return self.view.lost.hold(self.account, phone, is_mixed=self.view.recorded.is_mixed(self.account))
 
     def timing(self, phone: str) -> Verdict:
         """Return whether now is the time to text a number (E.164)."""

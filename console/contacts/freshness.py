@@ -1,6 +1,6 @@
 """The age of the console's picture of contacts: the moment up to which everything written has passed through.
 
-    sms.raw -> receipts, inbound, messages, commands -> sms.contacts -> the console's copy
+    sms.raw -> receipts, inbound, messages, commands -> sms.contacts, trackly.losses -> the console's copies
 
 A mark is a moment, with the ends of a stage's topics at that moment or later. Once the stage has read past a mark,
 everything written before the moment is in the next stage's topics: their *current* ends become the next stage's mark of
@@ -15,8 +15,8 @@ from collections.abc import Mapping
 
 from bus.clock import Moment
 
-STAGES = (("raw",), ("receipts", "inbound", "messages", "commands"), ("contacts",))
-"""Topics that each stage reads: normalize, contacts, and the console's copy."""
+STAGES = (("raw",), ("receipts", "inbound", "messages", "commands"), ("contacts", "losses"))
+"""Topics that each stage reads: normalize, contacts, and the console's copies."""
 
 MAX_MARKS = 600
 """Marks that may wait in a stage. When full, no more are made, so that the first ones are still passed."""

@@ -29,16 +29,27 @@ class RecordedContacts:
         self._replica = replica
         self._pseudonyms = pseudonyms
         self._has_erased = False
+        self._mixed: set[bytes] = set()
+        """Accounts some of whose contacts are recorded by something else than a number."""
         self._replica.on_key = self._note
 
     async def start(self) -> None:
-        """Find out whether the copy holds an erased number. Call it before the copy is followed further."""
-        self._has_erased = await asyncio.to_thread(self._replica.holds, _ERASED)
+        """Find out what kinds of names the copy holds. Call it before the copy is followed further."""
+        await asyncio.to_thread(self._look)
 
     @property
     def is_blind(self) -> bool:
         """Whether removed contacts cannot be found, because they are stored under pseudonyms and there is no key."""
         return self._has_erased and self._pseudonyms is None
+
+    def is_mixed(self, account: str) -> bool:
+        """Whether contacts of an account are recorded by something else than a number: a channel's id, or the pseudonym
+        of an erased one. What is known of a number may then come from another partition."""
+        return account.encode() in self._mixed
+
+    def assume_mixed(self, account: str) -> None:
+        """Take an account's contacts for mixed, where the copy does not hold all of them."""
+        self._mixed.add(account.encode())
 
     def contact(self, account: str, list_number: str, number: str) -> ContactState | None:
         """Return the record of a contact on a list itself, or of its number account-wide; None: there is none. Raises
@@ -132,8 +143,14 @@ class RecordedContacts:
         except CodecError as error:
             return error
 
+    def _look(self) -> None:
+        for key in self._replica.every_key():
+            self._note(key)
+
     def _note(self, key: bytes) -> None:
         self._has_erased = self._has_erased or _ERASED in key
+        if not key.startswith(b"+", key.rfind(b":") + 1):
+            self._mixed.add(key.partition(b":")[0])
 
 
 def _strictest(found: Iterable[ContactState | CodecError | None]) -> ContactState | CodecError | None:

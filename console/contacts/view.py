@@ -14,6 +14,7 @@ from bus.layout import TopicMadeAnew
 from bus.logs import repetitive_logger
 from bus.reading.replica import Replica
 from console.contacts.freshness import STAGES, Freshness
+from console.contacts.lost_records import LostRecords
 from console.contacts.pending_orders import PendingOrders
 from console.contacts.recorded import RecordedContacts
 from console.contacts.sent_messages import SentMessages
@@ -33,12 +34,19 @@ class ContactsView:
     not advancing, if known."""
 
     def __init__(
-        self, settings: ConsoleSettings, codec: Codec, replica: Replica, orders: PendingOrders, sent: SentMessages
+        self,
+        settings: ConsoleSettings,
+        codec: Codec,
+        replica: Replica,
+        orders: PendingOrders,
+        sent: SentMessages,
+        lost: LostRecords,
     ) -> None:
         self.recorded = RecordedContacts(codec, replica, settings.pseudonyms)
         self.freshness = Freshness()
         self.orders = orders
         self.sent = sent
+        self.lost = lost
         self.problem: str | None = "the console is starting"
         self._settings = settings
         self._replica = replica
@@ -55,8 +63,9 @@ class ContactsView:
         self._key_problem: str | None = None
 
     async def start(self) -> None:
-        """Follow contacts, commands, and the pipeline. Raises AdminError if there is no broker or no topic."""
+        """Follow contacts, commands, losses, and the pipeline. Raises AdminError if there is no broker or no topic."""
         await self.orders.start()
+        await self.lost.start()
         await self.recorded.start()
         try:
             await self._replica.start()
@@ -78,18 +87,18 @@ class ContactsView:
         if self._task is not None:
             await self._task
         await self._replica.stop()
+        await self.lost.stop()
         await self.orders.stop()
 
     def age(self) -> float:
         """Seconds since the moment up to which the copy is complete; infinity if unknown."""
         as_of = self.freshness.as_of
-        if as_of is None or self.recorded.is_blind or self._key_problem or self.orders.not_ready() is not None:
-            return float("inf")
-        return as_of.seconds_until(moment())
+        blind = self.recorded.is_blind or self._key_problem or self.orders.not_ready() or self.lost.not_ready()
+        return float("inf") if as_of is None or blind else as_of.seconds_until(moment())
 
     def not_ready(self) -> str | None:
         """Return why the copy itself is incomplete, or None. A slow pipeline is not the console's fault."""
-        problem = self._replica.problem or self.orders.not_ready()
+        problem = self._replica.problem or self.orders.not_ready() or self.lost.not_ready()
         if problem is not None:
             return problem
         if self._key_problem is not None:
@@ -125,17 +134,20 @@ class ContactsView:
             pass
 
     async def _look(self, admin: Admin) -> None:
-        positions = {(self._topics[-1][0], partition): at for partition, at in self._replica.positions.items()}
+        contacts = self._replica.topic.name
+        positions = {(contacts, partition): at for partition, at in self._replica.positions.items()}
+        positions |= self.lost.positions
         committed, now, logs = await asyncio.to_thread(self._ask, admin)
         read = committed | positions
         self._logs = logs
+        self.lost.look(now, committed, logs, self.freshness.as_of)
         await self._compare_key(logs.get(self._fingerprints))
         self.problem = self._replica.problem or self._key_problem or self._contradiction(read, logs)
         if self.problem is not None:
             return
         self._forget_marks_of_other_topics({name: logs[name].id for stage in self._topics[:-1] for name in stage})
         begins = {(name, partition): at for name in logs for partition, at in logs[name].begins.items()}
-        # What retention has deleted will never be read.
+        # What retention has deleted will never be read; `lost` says whether it mattered.
         passed = {place: max(begin, read.get(place, 0)) for place, begin in begins.items()}
         self.freshness.look(now, passed, tuple(_ends(stage, logs) for stage in self._topics))
         self._is_at_rest = self.freshness.as_of == now
@@ -173,14 +185,14 @@ class ContactsView:
         return committed, now, admin.logs((*names, self._fingerprints), known)
 
     def _contradiction(self, read: dict[tuple[str, int], int], logs: dict[str, TopicLog]) -> str | None:
-        contacts = self._topics[-1][0]
         for name in (name for stage in self._topics for name in stage):
             if name not in logs:
                 return f"there is no topic {name}"
             if any(read.get((name, partition), 0) > end for partition, end in logs[name].ends.items()):
                 return f"{name} has lost records or was recreated"
-        if logs[contacts].id != self._replica.topic_id:
-            return f"{contacts} was recreated; restart the console, which then says what to do"
+        for name, copied in ((self._replica.topic.name, self._replica.topic_id), (self.lost.topic, self.lost.topic_id)):
+            if copied is not None and logs[name].id != copied:
+                return f"{name} was recreated; restart the console, which then says what to do"
         return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import quote
 
 from console.queries.statistics import MANY, Webhooks
@@ -15,6 +16,10 @@ FEW_ATTEMPTS = 10
 FAILING_SHARE = 0.5
 OLD_SECONDS = 60.0
 ROTATION_ENDS_MS = 24 * 3_600_000
+
+
+LostOptOuts = Literal["all", "some"] | None
+"""Of which contacts of an account opt-outs may be lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class AccountHealth:
     rejected: int
     rejected_opt_outs: int = 0
     held: int = 0
+    lost_opt_outs: LostOptOuts = None
     behind_seconds: float | None
     lost: int = 0
     now: int
@@ -50,6 +56,7 @@ def attention(health: AccountHealth) -> list[Attention]:
     """Return what to look at, worst first."""
     active = {endpoint.id for endpoint in health.endpoints if endpoint.paused_at is None}
     found = [
+        *_of_lost_opt_outs(health.lost_opt_outs),
         *_of_brakes(health.held),
         *_of_endpoints(health.endpoints, health.now),
         *_of_webhooks(health.webhooks, active),
@@ -58,6 +65,13 @@ def attention(health: AccountHealth) -> list[Attention]:
         *_of_loss(health.lost),
     ]
     return sorted(found, key=lambda each: each.tone)
+
+
+def _of_lost_opt_outs(whose: str | None) -> Iterator[Attention]:
+    if whose is not None:
+        who = "no contact may" if whose == "all" else "some contacts must not"
+        symptom = f"Opt-outs may be among records that Kafka deleted unread: {who} be texted."
+        yield Attention("bad", symptom, "Import your providers' opt-outs, then settle it with trackly losses.", "")
 
 
 def _of_brakes(held: int) -> Iterator[Attention]:

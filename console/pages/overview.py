@@ -12,7 +12,7 @@ from starlette.responses import Response
 from bus.clock import now_ms
 from console.access.callers import TheParts
 from console.pages import charts
-from console.pages.attention import AccountHealth, Attention, attention
+from console.pages.attention import AccountHealth, Attention, LostOptOuts, attention
 from console.pages.charts import Chart
 from console.pages.shell import page
 from console.pages.visitor import TheVisitor
@@ -53,7 +53,11 @@ async def overview(
     """The page; its live part polls for changes."""
     now = now_ms()
     endpoints = parts.accounts.endpoints_of(visitor.account)
-    known = await parts.reads(_look, visitor.account, WINDOWS[window][1], endpoints, now)
+    doubts = parts.contacts.lost.doubts
+    lost: LostOptOuts = "all" if doubts.about_all(visitor.account) else None
+    if lost is None and doubts.about_some(visitor.account):
+        lost = "some"
+    known = await parts.reads(_look, visitor.account, WINDOWS[window][1], endpoints, lost, now)
     return page(
         request,
         "overview.html",
@@ -66,7 +70,12 @@ async def overview(
 
 
 def _look(
-    connection: Connection, account: str, length: int, endpoints: tuple[EndpointConfig, ...], now: int
+    connection: Connection,
+    account: str,
+    length: int,
+    endpoints: tuple[EndpointConfig, ...],
+    lost_opt_outs: LostOptOuts,
+    now: int,
 ) -> Overview:
     since = now - now % HOUR if length == HOUR else now - length + HOUR
     counts = statistics.totals(connection, account, since)
@@ -105,6 +114,7 @@ def _look(
                 rejected=rejected,
                 rejected_opt_outs=opt_outs,
                 held=held_count(connection, account),
+                lost_opt_outs=lost_opt_outs,
                 behind_seconds=behind,
                 lost=0 if fresh is None else fresh.lost,
                 now=now,

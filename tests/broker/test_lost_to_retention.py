@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,13 @@ import pytest
 from kafka import TopicPartition
 
 from bus.admin import Admin
+from bus.clock import now_ms
 from bus.losses import Loss, loss_of
+from bus.producer import partition_of
 from bus.settings import BusSettings
-from schemas.records import AuditEntry
+from schemas.ids import recipient_key
+from schemas.records import AuditEntry, InboundMessage, RecordsLost
+from tests.broker.test_console import Api
 from tests.broker.test_growth import write_raw
 from tests.broker.test_layout import CONFIGS
 from tests.cluster import Cluster
@@ -73,8 +78,101 @@ def test_callbacks_that_were_deleted_unread_are_told_once_with_the_remedy(
     assert losses(cluster) == [Loss(group, raw, 2, 0, 3, uncertain=not has_run_before)]
     told = [json.loads(line) for line in cluster.trackly("doctor", "--json").stdout.splitlines()]
     (finding,) = [each for each in told if each["area"] == "losses"]
-    assert (finding["level"], raw in finding["text"]) == ("warning", True)
+    assert (finding["level"], raw in finding["text"]) == ("error", True)
     assert "lists of opt-outs" in finding["remedy"]
+    assert "trackly losses settle" in finding["remedy"]
+
+
+NUMBERS = [f"+1555100{n:04}" for n in range(12)]
+LIST = "+18005550001"
+
+
+def console(cluster: Cluster, key: str) -> Api:
+    """Start a console, and wait until it knows how the contacts are."""
+    cluster.start("console-1")
+    api = Api(cluster, key)
+    api.wait_for_start()
+    return api
+
+
+def standing(cluster: Cluster, number: str) -> tuple[bool, str]:
+    """Return what `trackly contact show` says about a contact."""
+    shown = json.loads(cluster.trackly("contact", "show", "acme", LIST, number, "--json").stdout)
+    return shown["may_be_texted"], shown["reason"]
+
+
+def opt_out(cluster: Cluster, number: str) -> None:
+    """Put a STOP on the topic of replies."""
+    reply = InboundMessage(
+        event_id=f"evt_{number}", account="acme", provider="infobip", from_=number, to=LIST, text="STOP",
+        received_at=now_ms(), raw="{}",
+    )  # fmt: skip
+    cluster.send("inbound", reply, recipient_key("acme", number))
+
+
+def test_nobody_is_texted_whose_stop_was_deleted_unread_until_an_operator_says_that_it_is_made_up_for(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    key = asyncio.run(cluster.make_key("acme"))
+    run_streams(cluster)
+    api = console(cluster, key)
+    api.wait_for(200, NUMBERS[0])
+    write_raw(cluster, 2)
+    deleted(cluster.settings, "raw")
+    # Streams is stopped, so that nobody has recorded it yet.
+    told = api.wait_for(503, NUMBERS[0])
+    until = time.monotonic() + PATIENCE
+    while "start streams" not in told.json()["message"]:
+        assert time.monotonic() < until, told.text
+        told = api.check(NUMBERS[0])
+    findings = [json.loads(line) for line in cluster.trackly("doctor", "--json").stdout.splitlines()]
+    assert [each["code"] for each in findings if each["area"] == "losses"] == ["not_recorded"]
+    assert "No loss is open" in cluster.trackly("losses", "settle", "--yes").stderr
+
+    cluster.start("streams-1")
+    cluster.wait_for("losses", RecordsLost, cluster.settings.catalogue["raw"].name)
+    asked = time.monotonic() + 5
+    while time.monotonic() < asked:
+        assert api.check(NUMBERS[0]).status_code == 503
+        time.sleep(0.05)
+    assert standing(cluster, NUMBERS[0]) == (False, "lost_records")
+
+    # Neither a console that starts over nor an audit log that was deleted forgets it.
+    cluster.stop("console-1")
+    shutil.rmtree(tmp_path / "console")
+    deleted(cluster.settings, "audit")
+    api = console(cluster, key)
+    until = time.monotonic() + PATIENCE
+    while "trackly losses settle" not in (message := api.check(NUMBERS[0]).json()["message"]):
+        assert time.monotonic() < until, message
+        time.sleep(0.1)
+    assert "start streams" not in message
+
+    (loss,) = [json.loads(line) for line in cluster.trackly("losses", "list", "--json").stdout.splitlines()]
+    assert (loss["count"], loss["opt_outs"], loss["settled_for"]) == (1, "all", [])
+    done = cluster.trackly("losses", "settle", "--account", "acme", "--yes", "--json")
+    assert json.loads(done.stdout)["settled_for"] == ["acme"]
+    assert api.wait_for(200, NUMBERS[0]).json()["contacts"][0]["may_be_texted"]
+    assert standing(cluster, NUMBERS[0]) == (True, None)
+    entries = [record for record in cluster.records("audit") if isinstance(record, AuditEntry)]
+    assert [(each.action, each.account, each.object) for each in entries] == [("losses.settle", "acme", loss["id"])]
+    assert cluster.trackly("losses", "settle", "--yes").returncode == 0
+    assert cluster.trackly("losses", "list", "--json").stdout == ""
+
+
+def test_replies_that_were_deleted_unread_hold_the_contacts_of_their_partition(cluster: Cluster) -> None:
+    key = asyncio.run(cluster.make_key("acme"))
+    run_streams(cluster)
+    opt_out(cluster, NUMBERS[0])
+    deleted(cluster.settings, "inbound")
+    cluster.start("streams-1")
+    cluster.wait_for("losses", RecordsLost, cluster.settings.catalogue["inbound"].name)
+    answers = console(cluster, key).wait_for(200, *NUMBERS).json()["contacts"]
+    partitions = cluster.settings.partitions
+    lost = partition_of(recipient_key("acme", NUMBERS[0]), partitions)
+    theirs = [partition_of(recipient_key("acme", number), partitions) == lost for number in NUMBERS]
+    assert [each["may_be_texted"] for each in answers] == [not each for each in theirs]
+    assert {each["reason"] for each in answers} == {"lost_records", None}
 
 
 async def test_webhooks_that_were_deleted_while_they_waited_are_told(

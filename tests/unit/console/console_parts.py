@@ -30,6 +30,7 @@ from console.backends.idempotency import Accepted
 from console.backends.kafka_writer import Entry
 from console.backends.replays import ReplaysView
 from console.contacts.freshness import STAGES
+from console.contacts.lost_records import LostRecords
 from console.contacts.pending_orders import PendingOrders
 from console.contacts.places import ContactPlaces
 from console.contacts.sent_messages import SentMessages
@@ -218,7 +219,10 @@ class Api:
         self.registered = MemoryStore()
         registered = Replica(self.settings, self.settings.catalogue["messages"], self.registered)
         self.sent = SentMessages(registered, lambda: True)
-        self.view = ContactsView(self.settings, CODEC, self.replica, PendingOrders(orders), self.sent)
+        self.losses = MemoryStore()
+        losses = Replica(self.settings, self.settings.catalogue["losses"], self.losses)
+        self.lost = LostRecords(self.settings, CODEC, losses)
+        self.view = ContactsView(self.settings, CODEC, self.replica, PendingOrders(orders), self.sent, self.lost)
         accounts = self.accounts = self.written.accounts
         for account, number in (("acme", LIST), ("other", OTHER_LIST)):
             accounts.put(AccountConfig(id=account, name=account))

@@ -68,6 +68,12 @@ def api() -> Api:
         ({"dead": 3}, "3 webhooks became dead letters", "/dead-letters"),
         ({"dead": MANY + 1}, "More than 10,000 webhooks became dead letters", "/dead-letters"),
         ({"held": 1_200}, "1,200 removals are held", "/held"),
+        ({"lost_opt_outs": "all"}, "Opt-outs may be among records that Kafka deleted unread: no contact may", ""),
+        (
+            {"lost_opt_outs": "some"},
+            "Opt-outs may be among records that Kafka deleted unread: some contacts must not",
+            "",
+        ),
         ({"rejected": 1}, "1 payload could not be processed", "/rejected"),
         ({"rejected_opt_outs": 2}, "2 payloads that may be opt-outs could not", "/rejected?may_opt_out=true"),
         ({"behind_seconds": None}, "The read model is not being updated", ""),

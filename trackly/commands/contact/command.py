@@ -11,6 +11,7 @@ import typer
 from accounts.suppression import ACCOUNT_SCOPE, ALL_LISTS, WHOLE_ACCOUNT
 from bus.clock import now_ms
 from bus.settings import BusSettings
+from operations.losses import LOST_RECORDS
 from providers.numbers import NotANumber, to_number
 from schemas.ids import random_id
 from schemas.numbering import canonical, user_id_of
@@ -190,6 +191,8 @@ def _state(state: dict[str, Any]) -> str:
         return f"unknown: there is no such list, so do not text; recorded as {recorded}"
     if state["code"] is not None:
         return "unknown: what is recorded cannot be read; do not text, and update trackly"
+    if state["reason"] == LOST_RECORDS:
+        return "held: do not text; its opt-out may be among records that were lost: `trackly losses list`"
     if state["held"]:
         told = (
             "an order has not been processed by streams yet"

@@ -10,6 +10,7 @@ from accounts.model import Accounts
 from accounts.sending_hours import HoursOfAccounts
 from accounts.suppression import WHOLE_ACCOUNT, unrecorded
 from bus.admin import Admin
+from bus.losses import OPT_OUTS
 from bus.reading.replica import Replica
 from bus.reading.topic import BEGINNING, Start
 from bus.settings import BusSettings
@@ -53,6 +54,7 @@ async def question_about(
     what remains of an erased number would not be found."""
     from bus.clock import moment, now_ms
     from console.contacts.answers import Question
+    from console.contacts.lost_records import LostRecords
     from console.contacts.pending_orders import PendingOrders, row_of
     from console.contacts.places import ContactPlaces
     from console.contacts.sent_messages import SentMessages, a_day_ago
@@ -66,17 +68,20 @@ async def question_about(
     with Admin(settings) as admin:
         # First: whatever has been carried out by now is in the states read after it.
         committed = admin.group_offsets(settings.group("streams"))
+        logs = admin.logs(settings.catalogue[topic].name for topic in OPT_OUTS)
     orders = settings.catalogue["commands"].name
     carried_out = {partition: at for (topic, partition), at in committed.items() if topic == orders}
 
-    stores = {topic: MemoryStore() for topic in ("contacts", "commands", "messages", "places")}
+    stores = {topic: MemoryStore() for topic in ("contacts", "commands", "messages", "places", "losses")}
     copies = {
         topic: Replica(settings, settings.catalogue[topic], store, versioned=topic == "contacts")
         for topic, store in stores.items()
     }
     pending = PendingOrders(copies["commands"])
     sent = SentMessages(copies["messages"], lambda: True)
-    view = ContactsView(ConsoleSettings(), codec, copies["contacts"], pending, sent)
+    lost = LostRecords(settings, codec, copies["losses"])
+    view = ContactsView(ConsoleSettings(), codec, copies["contacts"], pending, sent, lost)
+    view.recorded.assume_mixed(account)
     where = ContactPlaces(codec, copies["places"])
 
     person = number
@@ -99,8 +104,13 @@ async def question_about(
             async for record in _records(settings, "messages", key, Start(millis=a_day_ago())):
                 row = sent_row(codec, row, record)
         stores["messages"].write({key: row}, None)
+    # Last: what streams has moved past by now has been recorded before.
+    async with open_topic(settings, settings.catalogue["losses"].name, BEGINNING) as losses:
+        async for record in losses.rest():
+            stores["losses"].write({record.key: record.value}, None)
     now = moment()
     pending.look(now, carried_out, now)
+    lost.look(now, committed, logs, now)
     known_list = None if problem_with(accounts, account, list_number) else list_number
     return Question(view, where, account, known_list, hours, now_ms())
 

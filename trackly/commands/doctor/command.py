@@ -90,8 +90,8 @@ def _read(settings: OutboundSettings) -> Iterator[Finding]:
         ours = tuple(fingerprint(key.get_secret_value()) for key in settings.secret_keys)
         yield from versions.missing_keys(running.secret_keys, ours)
         yield from versions.same_names(running.processes)
-        lost = losses.told(asyncio.run(losses.losses(settings)), settings.catalogue)
-        yield from or_fine("losses", lost, "retention has deleted nothing unread in the last 30 days")
+        lost = asyncio.run(losses.losses(settings))
+        yield from or_fine("losses", lost, "retention has deleted nothing unread that is not settled")
         yield from asyncio.run(_examine_accounts(settings))
     except (Failed, Stalled) as error:
         yield failed("accounts", "unreadable", error, "Run `trackly topics apply`.")

@@ -1,48 +1,57 @@
-"""Reports records that retention deleted before they were read, by what the audit log says of the last 30 days."""
+"""Reports records that retention deleted before they were read: losses that streams would have learned opt-outs from,
+until they are settled, and others for 30 days, by the audit log."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from bus.admin import Admin
 from bus.clock import now_ms
-from bus.losses import Loss, loss_of
+from bus.losses import EVERY_ACCOUNT, NONE, OPT_OUTS, Loss, id_of, loss_of, opt_outs_in
 from bus.reading.topic import Start
 from bus.settings import BusSettings
+from operations.losses import KnownLosses, unread
 from schemas.cloudevents import iso_time
 from schemas.codec import Codec, CodecError
-from schemas.records import AuditEntry
+from schemas.records import AuditEntry, RecordsLost
 from schemas.registry import registry_for
-from schemas.topics import Catalogue
-from trackly.commands.doctor.findings import Finding
-from trackly.reading import open_topic
+from trackly.commands.doctor.findings import Finding, Level
+from trackly.reading import open_topic, read_losses
 
 REMEMBERED_MS = 30 * 86_400_000
-"""How long a loss is reported."""
+"""How long a loss is reported that nobody has to settle."""
 
-OPT_OUTS = (
-    "There may be opt-outs among them: import the providers' lists of opt-outs (`trackly contact import`), before"
+IMPORT = (
+    "There may be opt-outs among them: import the providers' lists of opt-outs (`trackly contacts import`), before"
     " anybody is texted. Ask providers to send the callbacks again."
 )
 
+CLICKS = "Clicks or conversions are missing: ask whoever reports them to send them again."
+
 REMEDIES = {
-    "raw": OPT_OUTS,
-    "receipts": OPT_OUTS,
-    "inbound": OPT_OUTS,
-    "commands": "Issue the operators' commands of this time again: the audit log lists them, removals first.",
-    "messages": "Senders may register the messages again: until then, their reports have the provider's IDs.",
+    "raw": IMPORT,
+    "receipts": IMPORT,
+    "inbound": IMPORT,
+    "commands": "Issue the operators' commands of this time again: the audit log lists them, removals first. " + IMPORT,
+    "messages": "Senders may register the messages again: until then, their reports have the provider's IDs. " + IMPORT,
+    "clicks": CLICKS,
+    "links": CLICKS,
+    "postbacks": CLICKS,
 }
-"""What to do, by topic (short name)."""
+"""What to do about what streams has not read, by topic (short name)."""
+
+SETTLE = "Then run `trackly losses settle`: until then, `check` lets nobody be texted whom the loss may concern."
+
+START = "Start streams, which records the loss; `trackly doctor` then says what to do. Until then, `check` answers 503."
 
 NEVER_SENT = "Tell the customers: these webhooks were not sent. `trackly replay` sends events that Kafka still has."
 
 
-async def losses(settings: BusSettings) -> list[tuple[Loss, int]]:
-    """Return the losses of the last 30 days, each once, and when (ms) each was noticed.
-
-    Raises trackly.errors.Failed, aiokafka.errors.KafkaError.
-    """
+async def losses(settings: BusSettings) -> list[Finding]:
+    """Return findings about losses. Raises trackly.errors.Failed, aiokafka.errors.KafkaError."""
     codec = Codec(registry_for(settings.schema_registry_url))
+    known = await read_losses(settings, codec)
     found: dict[Loss, int] = {}
     async with open_topic(settings, settings.catalogue["audit"].name, Start(millis=now_ms() - REMEMBERED_MS)) as audit:
         async for record in audit.rest():
@@ -52,22 +61,65 @@ async def losses(settings: BusSettings) -> list[tuple[Loss, int]]:
                 continue
             if isinstance(entry, AuditEntry) and (loss := loss_of(entry)) is not None:
                 found.setdefault(loss, entry.at)
+    with Admin(settings) as admin:
+        group = settings.group("streams")
+        committed = admin.group_offsets(group)
+        names = [settings.catalogue[topic].name for topic in OPT_OUTS]
+        gaps = unread(settings.catalogue, group, committed, admin.logs(names)).values()
+    return [*told(open_losses(known, found), settings), *unrecorded(gaps)]
+
+
+def open_losses(known: KnownLosses, audited: dict[Loss, int]) -> list[tuple[Loss, int]]:
+    """Return the losses to report, and when (ms) each was noticed: those that must be settled, and those of the audit
+    log that are not."""
+    found = {loss: at for loss, at in audited.items() if EVERY_ACCOUNT not in known.settled.get(id_of(loss), ())}
+    for record in known.open():
+        if record.opt_outs != NONE:
+            loss = Loss(
+                record.reader, record.topic, record.partition, record.first, record.count, uncertain=record.uncertain
+            )
+            found.setdefault(loss, record.noticed_at)
     return list(found.items())
 
 
-def told(found: list[tuple[Loss, int]], catalogue: Catalogue) -> Iterator[Finding]:
+def told(found: Iterable[tuple[Loss, int]], settings: BusSettings) -> Iterator[Finding]:
     """Report losses, a finding for each topic and reader."""
     by_topic: defaultdict[tuple[str, str], list[tuple[Loss, int]]] = defaultdict(list)
     for loss, at in found:
         by_topic[loss.topic, loss.reader].append((loss, at))
     for (name, reader), each in by_topic.items():
-        count, first = sum(loss.count for loss, _ in each), min(at for _, at in each)
-        most = "up to " if any(loss.uncertain for loss, _ in each) else ""
-        topic = catalogue.named(name)
-        remedy = REMEDIES.get(topic.id, NEVER_SENT) if topic is not None else ""
+        first = min(at for _, at in each)
+        remedy, level = _remedy(name, reader, settings)
         yield Finding(
-            "losses", "retention", "warning",
-            f"{most}{count:,} records of {name} were deleted by retention before {reader} read them; noticed at"
-            f" {iso_time(first)}",
+            "losses", "retention", level,
+            f"{_counted(loss for loss, _ in each)} of {name} were deleted by retention before {reader} read them;"
+            f" noticed at {iso_time(first)}",
             f"{remedy} Keep the topic longer (TRACKLY_TOPIC_SETTINGS).",
         )  # fmt: skip
+
+
+def unrecorded(gaps: Iterable[RecordsLost]) -> Iterator[Finding]:
+    """Report what retention has deleted before streams came to it, a finding for each topic."""
+    by_topic: defaultdict[str, list[RecordsLost]] = defaultdict(list)
+    for gap in gaps:
+        by_topic[gap.topic].append(gap)
+    for name, each in by_topic.items():
+        yield Finding(
+            "losses", "not_recorded", "error",
+            f"{_counted(each)} of {name} are deleted by retention, and {each[0].reader} has not read them", START,
+        )  # fmt: skip
+
+
+def _counted(losses: Iterable[Loss | RecordsLost]) -> str:
+    found = list(losses)
+    most = "up to " if any(loss.uncertain for loss in found) else ""
+    return f"{most}{sum(loss.count for loss in found):,} records"
+
+
+def _remedy(name: str, reader: str, settings: BusSettings) -> tuple[str, Level]:
+    topic = settings.catalogue.named(name)
+    if reader != settings.group("streams"):
+        return NEVER_SENT, "warning"
+    if opt_outs_in(name, reader, settings) == NONE:
+        return REMEDIES.get("" if topic is None else topic.id, ""), "warning"
+    return f"{REMEDIES['' if topic is None else topic.id]} {SETTLE}", "error"
