@@ -57,7 +57,7 @@ async def overview(
     lost: LostOptOuts = "all" if doubts.about_all(visitor.account) else None
     if lost is None and doubts.about_some(visitor.account):
         lost = "some"
-    known = await parts.reads(_look, visitor.account, WINDOWS[window][1], endpoints, lost, now)
+    known = await parts.reads(_look, visitor.account, window, endpoints, lost, now)
     return page(
         request,
         "overview.html",
@@ -72,11 +72,12 @@ async def overview(
 def _look(
     connection: Connection,
     account: str,
-    length: int,
+    window: str,
     endpoints: tuple[EndpointConfig, ...],
     lost_opt_outs: LostOptOuts,
     now: int,
 ) -> Overview:
+    length = WINDOWS[window][1]
     since = now - now % HOUR if length == HOUR else now - length + HOUR
     counts = statistics.totals(connection, account, since)
     delivered = counts.get(("delivery", "delivered"), 0)
@@ -94,7 +95,8 @@ def _look(
     ago = f"since={length // HOUR}h"
     tiles = [
         ("Delivered", f"{delivered:,}", _share(delivered, delivered + failed), f"/deliveries?status=delivered&{ago}"),
-        ("Failed", f"{failed:,}", _share(failed, delivered + failed), f"/deliveries?status=undeliverable&{ago}"),
+        # A list of messages has one status at a time, and these have three: the chart below leads to each reason's.
+        ("Failed", f"{failed:,}", _share(failed, delivered + failed), f"?window={window}#title-failures-detail"),
         ("Replies", _kind(counts, "reply"), "", f"/replies?{ago}"),
         ("Opt-outs", _kind(counts, "unsubscribe"), "", f"/contacts?active=false&reason=message&{ago}"),
         ("Removals", _kind(counts, "removed"), "not opt-outs", f"/contacts?active=false&{ago}"),

@@ -120,6 +120,8 @@ async def test_the_overview_counts_and_says_why_messages_fail(api: Api) -> None:
     api.put(freshness, {"id": 1, "caught_up_at": now, "lag": 0, "told_at": now})
     api.sign_in(Role.VIEWER)
     text = (await api.page("")).text
+    assert 'href="/accounts/acme?window=24h#title-failures-detail">Failed' in text
+    assert 'id="title-failures-detail"' in text
     for shown in ("1,990", "99.5%", "REJECTED_OPERATOR", "100.0%", "now 2.0, at most 2.0"):
         assert shown in text
     assert "Needs attention" not in text
