@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache, partial
@@ -149,6 +150,19 @@ for _error in ERRORS.values():
     _error["content"] = {"application/json": {"schema": _ERROR_SCHEMA}}
 
 
+_REPEATED = frozenset({"tag"})
+"""Parameters of URLs that take several values."""
+
+
+def _given_once(request: Request) -> None:
+    """Refuse a parameter with two values: FastAPI would take the last one, and a replay or a count would not be the one
+    that was asked for."""
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    twice = [name for name, count in given.items() if count > 1 and name not in _REPEATED]
+    if twice:
+        raise validation_failed([f"{name}: is given more than once" for name in twice])
+
+
 @cache
 def _api_routes() -> list[BaseRoute]:
     """Return the API's routes, shared by all applications: inspecting their parameters takes a second."""
@@ -159,7 +173,7 @@ def _api_routes() -> list[BaseRoute]:
         for route in routes.routes:
             if isinstance(route, APIRoute):  # the `operationId`, which names the methods of generated clients
                 route.operation_id = route.name
-        router.include_router(routes, dependencies=schemes)
+        router.include_router(routes, dependencies=[*schemes, Depends(_given_once)])
     return router.routes
 
 

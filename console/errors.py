@@ -118,7 +118,9 @@ def validation_failed(problems: Sequence[str]) -> ApiError:
     """The request is invalid; `problems` are `place: what is wrong`."""
     told = "; ".join(problem[:MAX_PROBLEM] for problem in problems[:MAX_PROBLEMS])
     more = f"; and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
-    return ApiError(422, "validation_failed", "The request is not valid; nothing was done.", f"{told}{more}.")
+    message = f"{told}{more}"
+    end = "" if message.endswith("?") else "."
+    return ApiError(422, "validation_failed", "The request is not valid; nothing was done.", message + end)
 
 
 def problem(error: Mapping[str, Any]) -> str:

@@ -14,14 +14,11 @@ from console.api.deliveries import deliveries_of, shown_trace
 from console.backends.raw_callbacks import shown_callback
 from console.pages.shell import page
 from console.pages.visitor import Supporter, TheVisitor
-from console.queries.deliveries import DeliveriesFilter, Delivery
+from console.queries.deliveries import STATUSES, DeliveriesFilter, Delivery
 from console.queries.traces import trace
 from providers import PROVIDERS
 
 router = APIRouter(prefix="/accounts/{account}")
-
-STATUSES = ("queued", "pending", "delivered", "undeliverable", "expired", "rejected")
-
 
 TAG_FIELD = "tag."
 """What the form's fields of tags begin with; the argument's name follows."""

@@ -11,11 +11,9 @@ from console.access.callers import TheParts
 from console.access.csv_export import csv_answer
 from console.pages.shell import page
 from console.pages.visitor import TheVisitor
-from console.queries.replies import RepliesFilter, Reply, replies
+from console.queries.replies import KINDS, RepliesFilter, Reply, replies
 
 router = APIRouter(prefix="/accounts/{account}")
-
-KINDS = ("reply", "opt_out", "opt_in")
 
 
 @router.get("/replies")

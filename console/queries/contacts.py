@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pydantic import Field
@@ -15,6 +16,7 @@ from console.queries.rows import PHONE, TEXT, At, maker
 from database.tables import contact_changes, contacts, messages, receipts, replies
 from schemas.ids import derived_id
 from schemas.numbering import spellings
+from schemas.records import REMOVAL_REASONS
 
 MOST_MESSAGES = 50
 """Latest messages to a contact whose reports are searched for the cause of a removal."""
@@ -27,6 +29,7 @@ class ContactsFilter(ListFilter):
     """Which contacts."""
 
     personal = ("number",)
+    known = MappingProxyType({"reason": REMOVAL_REASONS})
 
     active: bool | None = Field(default=None, description="Whether it may be texted.")
     held: bool | None = Field(default=None, description="Whether its removal waits for an admin's decision.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
@@ -23,10 +24,15 @@ TAG_CHARACTERS = NAME_CHARACTERS + 1 + INDEXED_CHARACTERS
 """Maximum characters of NAME:VALUE."""
 
 
+STATUSES = ("queued", "pending", "delivered", "undeliverable", "expired", "rejected")
+"""What a message's status may be; `queued` until the first report."""
+
+
 class DeliveriesFilter(ListFilter):
     """Which deliveries."""
 
     personal = ("number",)
+    known = MappingProxyType({"status": STATUSES})
 
     status: str | None = Field(default=None, max_length=40, examples=["undeliverable"])
     status_detail: str | None = Field(default=None, max_length=100, examples=["REJECTED_ABSENT_SUBSCRIBER"])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from sqlalchemy import ColumnElement, Connection, Table
 
 from bus.clock import now_ms
@@ -28,10 +28,12 @@ _NUMBERS = ("number", "list_number")
 class ListFilter(BaseModel):
     """The filter shared by all lists. Fields in `columns()` are compared with the columns of that name.
 
-    `personal` are the fields that only callers who see numbers may search by.
+    `personal` are the fields that only callers who see numbers may search by; `known` are all values that a field can
+    have, so that a misspelled one is refused and not answered with nothing.
     """
 
     personal: ClassVar[tuple[str, ...]] = ()
+    known: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -70,6 +72,14 @@ class ListFilter(BaseModel):
     def _is_time(cls, value: str | None) -> str | None:
         if value is not None:
             millis_of(value, 0)
+        return value
+
+    @field_validator("*")
+    @classmethod
+    def _is_known(cls, value: Any, info: ValidationInfo) -> Any:
+        known = cls.known.get(info.field_name or "")
+        if value is not None and known is not None and value not in known:
+            raise ValueError(f"is not one of {', '.join(known)}")
         return value
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pydantic import Field
@@ -16,11 +17,15 @@ from console.queries.rows import PHONE, TEXT, At, maker
 from database.tables import contact_changes
 from database.tables import replies as table
 
+KINDS = ("reply", "opt_out", "opt_in")
+"""How a provider may classify a reply."""
+
 
 class RepliesFilter(ListFilter):
     """Which replies."""
 
     personal = ("number",)
+    known = MappingProxyType({"kind": KINDS})
 
     kind: str | None = Field(
         default=None, max_length=40, description="reply, opt_out, or opt_in.", examples=["opt_out"]

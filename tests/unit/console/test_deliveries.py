@@ -63,6 +63,29 @@ async def test_another_accounts_messages_are_never_listed(api: Api) -> None:
     assert await ids(api) == []
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/api/deliveries?status=failed", "status: is not one of queued, pending, delivered, undeliverable"),
+        ("/api/replies?kind=optout", "kind: is not one of reply, opt_out, opt_in"),
+        ("/api/contacts?reason=stop", "reason: is not one of message, manual, complaint"),
+        ("/api/statistics?group=hour&group=provider", "group: is given more than once"),
+        ("/api/attempts?endpoint=crm&outcome=5xx&endpoint=bi", "endpoint: is given more than once"),
+    ],
+)
+async def test_a_filter_that_cannot_be_meant_is_refused_and_not_answered_with_nothing(
+    api: Api, path: str, told: str
+) -> None:
+    answer = await api.get(path)
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
+    assert told in answer.json()["message"]
+
+
+async def test_a_tag_may_be_given_for_each_of_its_names(api: Api) -> None:
+    answer = await api.get("/api/deliveries?tag=one&tag=two&status=")
+    assert answer.json()["message"] == "tag: names tag twice, but a message has one value of it."
+
+
 @pytest.mark.parametrize("cursor", ["x", "MS4y", "MS4yLjM0", "%00", "é"])
 async def test_a_cursor_that_is_none_is_refused(api: Api, cursor: str) -> None:
     answer = await api.get("/api/deliveries", params={"cursor": cursor})

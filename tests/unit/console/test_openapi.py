@@ -13,8 +13,9 @@ from accounts.secrets import new_key as new_secret_key
 from console.app import openapi
 from database.tables import attempts, messages
 from operations.replays import Order
+from schemas.records import ListConfig
 from tests.unit.console.access.test_api_isolation import OF_THE_INSTALLATION
-from tests.unit.console.console_parts import Api, endpoint, rotating
+from tests.unit.console.console_parts import LIST, Api, endpoint, rotating
 from tests.unit.console.rows import attempt, message
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ async def test_the_examples_of_the_document_can_be_sent_as_they_are(
 ) -> None:
     # What another operation made or deleted.
     API.accounts.put(rotating() if path.endswith("activate-secret") else endpoint())
+    API.accounts.put(ListConfig(account="acme", number=LIST))
     API.accounts.drop("config_endpoints", "acme/billing")
     API.accounts.drop("config_lists", "acme/+18005550000")
     API.accounts.drop("config_accounts", "beta")
