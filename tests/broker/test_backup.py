@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import stat
 import time
@@ -13,11 +14,13 @@ from sqlalchemy import insert
 from accounts.secrets import new_key
 from bus.admin import Admin
 from bus.clock import now_ms
+from bus.kept_key import kept_fingerprint
 from bus.settings import BusSettings
 from database.engine import disposing, open_engine
 from database.read_state import move_positions
 from database.tables import contacts
 from schemas.ids import recipient_key
+from schemas.pseudonyms import Pseudonyms
 from schemas.records import AccountConfig, ContactCommand, ContactState, ListConfig
 from tests.cluster import Cluster, running
 
@@ -99,6 +102,10 @@ def test_what_was_lost_comes_back_elsewhere_with_other_partitions(lost: Path, br
         assert restored.returncode == 0, restored.stderr
         twice = new.trackly("restore", str(lost), "--yes", **PASSPHRASE)
         assert (twice.returncode, "already has records" in twice.stderr) == (1, True)
+
+        # Streams would not start with another key of pseudonyms.
+        fingerprint = Pseudonyms(KEYS["TRACKLY_PSEUDONYM_KEY"]).fingerprint
+        assert asyncio.run(kept_fingerprint(settings)) == fingerprint
 
         (tmp_path / "accounts.toml").write_text(ENDPOINT, "utf-8")
         plan = new.trackly("apply", str(tmp_path / "accounts.toml"), "--yes")

@@ -88,6 +88,9 @@ def test_ingest_begins_with_the_settings_and_what_was_copied_before_an_abort_is_
         waiting = Counter(record.key for record in new.stored("inbound"))
         assert waiting == {recipient_key(ACCOUNT, number): 1 for number in STOPPED}
 
+        kept, brought = ({record.key for record in each.stored("fingerprints")} for each in (cluster, new))
+        assert brought == kept != set()
+
         new.start("streams-1")
         wait_for(new, [*WAITING, AT_INGEST])
         with Admin(moved, PATIENCE) as admin:
