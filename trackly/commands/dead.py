@@ -71,7 +71,8 @@ def list_dead(
         ),
         delivered.fields,
     )
-    delivered.say_if_unknown()
+    if not as_json:
+        delivered.say_if_unknown()
     if not found.records:
         check_account(account)
         if endpoint is not None:
@@ -142,7 +143,8 @@ def show_dead(
     found = asyncio.run(newest("webhooks_dead", DeadWebhook, "died_at", is_wanted, None, 1))
     delivered = Delivered(found.records)
     print_one(found, f"dead webhook {event_id}", as_json, delivered.fields)
-    delivered.say_if_unknown()
+    if not as_json:
+        delivered.say_if_unknown()
 
 
 @dead.command("replay")
