@@ -5,7 +5,7 @@ A contact's row decides whether it may be texted; a message's row keeps the send
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 from msgspec.structs import replace
@@ -184,7 +184,11 @@ class Contacts:
             case _:
                 if is_dated(order) and self._pseudonyms is not None and recipient.erased_at:
                     pseudonym = self._pseudonyms.of(order.account, order.phone_number)
-                    recipient = self._hidden(batch, recipient.origin, order.account, pseudonym)
+                    hidden = self._hidden(batch, recipient.origin, order.account, pseudonym)
+                    self._order(hidden, order, come_back_as=recipient)
+                    # Rows under the number itself outrank those of the pseudonym.
+                    if not recipient.is_recorded(order.list_number or None):
+                        return
                 self._order(recipient, order)
 
     def tick(self, batch: Batch) -> None:
@@ -245,13 +249,13 @@ class Contacts:
         pseudonym = self._pseudonyms.of(record.account, number)
         hidden = self._hidden(batch, origin, record.account, pseudonym)
         if isinstance(record, Receipt) and record.status_class in REMOVALS:
-            is_wish = record.status_class in WISHES
+            is_wish = REMOVALS[record.status_class] in WISHES
             self._receipt(hidden, replace(record, to=pseudonym), come_back_as=recipient if is_wish else None)
         elif isinstance(record, InboundMessage):
             self._inbound(hidden, replace(record, from_=pseudonym), come_back_as=recipient)
         return True
 
-    def _order(self, recipient: Recipient, order: ContactCommand) -> None:
+    def _order(self, recipient: Recipient, order: ContactCommand, come_back_as: Recipient | None = None) -> None:
         at = recipient.origin.at or order.issued_at
         list_number = order.list_number or None
         before = recipient.contact(list_number)
@@ -259,7 +263,9 @@ class Contacts:
             # In this order: the record that the command was carried out comes last.
             cause = ordered_by(order, at)
             recipient.update(None, partial(come_back, list_number=list_number, cause=cause, is_ordered=True))
-        consented = recipient.consented_since(happened_at(order, at)) if is_dated(order) and not list_number else ()
+        consented: Collection[str] = ()
+        if is_dated(order) and not list_number:
+            consented = (come_back_as or recipient).consented_since(happened_at(order, at))
         after = recipient.update(list_number, partial(apply_command, command=order, at=at, consented=consented))
         whole = recipient.contact(None)
         if whole is not None and list_number is not None and after.may_be_texted and blocks(whole, list_number):
@@ -296,8 +302,11 @@ class Contacts:
 
     def _inbound(self, recipient: Recipient, inbound: InboundMessage, come_back_as: Recipient | None = None) -> None:
         if is_reassigned(inbound):
-            consented = recipient.consented_since(time_of(inbound))
-            recipient.update(None, partial(apply_reassigned, inbound=inbound, consented=consented))
+            consented = (come_back_as or recipient).consented_since(time_of(inbound))
+            ended = partial(apply_reassigned, inbound=inbound, consented=consented)
+            recipient.update(None, ended)
+            if come_back_as is not None and come_back_as.is_recorded(None):
+                come_back_as.update(None, ended)
             return
         message = self._registered(recipient, inbound.provider, inbound.in_reply_to)
         account = self._accounts.accounts.get(inbound.account)

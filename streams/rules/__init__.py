@@ -16,6 +16,7 @@ from streams.rules.commands import (
 )
 from streams.rules.everywhere import (
     EVERYWHERE,
+    WISHES,
     blocks,
     come_back,
     reach_of,
@@ -38,7 +39,6 @@ from streams.rules.outcome import ContactChange, Event
 from streams.rules.receipts import (
     MIN_COUNTED,
     REMOVALS,
-    WISHES,
     apply_receipt,
     count_message,
     message_events,

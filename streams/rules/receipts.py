@@ -21,9 +21,6 @@ from streams.rules.states import FINAL, is_news, merged, public_message_id, repo
 REMOVALS: Mapping[str, str] = {"complaint": "complaint", "invalid": "invalid_contact", "opt_out": "message"}
 """Status class that removes a contact at once -> reason."""
 
-WISHES = frozenset({"complaint", "opt_out"})
-"""Of these, those with which a person asks to be left alone."""
-
 COUNTED: Mapping[str, bool] = {"transient": True, "delivered": False}
 """Status class considered by the failure count -> whether the message failed."""
 

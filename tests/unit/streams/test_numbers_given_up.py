@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from itertools import permutations
+from typing import Any
 
 import pytest
 
+from schemas.ids import contact_key
+from schemas.pseudonyms import Pseudonyms
 from schemas.records import (
     ContactCommand,
     ContactState,
@@ -15,6 +18,7 @@ from schemas.records import (
     RemovedEvent,
     UnsubscribeEvent,
 )
+from streams.rules.everywhere import blocks
 from tests.unit.streams.contact_records import (
     ABSENT,
     ACCOUNT,
@@ -29,6 +33,7 @@ from tests.unit.streams.contact_records import (
 from tests.unit.streams.contact_stage import NOT_REGISTERING, ONE_LIST, Stage
 
 OTHER = "+18005559999"
+PSEUDONYM = Pseudonyms("a secret of the tests").of(ACCOUNT, NUMBER)
 BEFORE, THEN, AFTER, NOW = 1_000, 2_000, 3_000, 90_000
 
 
@@ -177,6 +182,41 @@ def test_an_erased_number_is_removed_under_its_pseudonym_alone(end: Record) -> N
     assert NUMBER not in repr(told)
     assert found.holds(NUMBER) == []
     assert {state.active for state in told if isinstance(state, ContactState)} == {False}
+
+
+BACK_AT = 600_000
+"""When an erased number comes back."""
+
+
+@pytest.mark.parametrize("out_before", [inbound("hello", BEFORE), inbound("STOP", BEFORE, scope="all")])
+@pytest.mark.parametrize("back", [inbound("START", BACK_AT, id="SM2"), command("restore", BACK_AT)])
+@pytest.mark.parametrize("at", [BACK_AT - 1, BACK_AT + 1])
+class TestAnErasedNumberThatHasComeBack:
+    def came_back(self, out_before: Record, back: Record) -> Stage:
+        found = stage()
+        erasure = (command("erase", NOW, list_number=each) for each in (LIST, OTHER, ""))
+        found.apply(out_before, *erasure, back)
+        assert may_be_texted(found)
+        return found
+
+    @pytest.mark.parametrize("kind", [given_up, reassigned])
+    def test_is_removed_unless_it_agreed_since(self, kind: Any, out_before: Record, back: Record, at: int) -> None:
+        found = self.came_back(out_before, back)
+        found.apply(kind(at) if kind is reassigned else given_up(at=at, ordered_at=BACK_AT + NOW))
+        assert may_be_texted(found) is (at < BACK_AT)
+
+    def test_is_removed_from_a_list_unless_it_agreed_since(self, out_before: Record, back: Record, at: int) -> None:
+        found = self.came_back(out_before, back)
+        found.apply(command("remove", BACK_AT + NOW, "reassigned", happened_at=at))
+        assert may_be_texted(found) is (at < BACK_AT)
+
+
+def may_be_texted(found: Stage) -> bool:
+    """Whether a check would say that the number may be texted from the list: where the number has no row, that of its
+    pseudonym counts."""
+    names = {each: NUMBER if found.holds(contact_key(ACCOUNT, each, NUMBER)) else PSEUDONYM for each in (LIST, "")}
+    own, whole = found.contact(names[LIST]), found.contact(names[""], "")
+    return own.may_be_texted and not blocks(whole, LIST)
 
 
 @pytest.mark.parametrize("crash_of", ["contacts"])
