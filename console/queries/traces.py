@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, or_, select
 
+from accounts.urls import POLL
 from console.queries.deliveries import Delivery, delivery_of
 from console.queries.rows import TEXT, At, arguments_in
 from database.tables import attempts, contact_changes, dead_webhooks, events, messages, receipts
@@ -229,6 +230,8 @@ def why_not(endpoint: EndpointConfig, event: str, list_number: str | None) -> st
         return f"it does not subscribe to {event}"
     if endpoint.lists and list_number not in endpoint.lists:
         return "it does not subscribe to this list"
+    if endpoint.url == POLL:
+        return "its receiver polls for its events"
     if not endpoint.enabled:
         return "it is paused: its webhooks wait" if endpoint.paused_reason else "it is disabled"
     return "no attempt yet, or it is no longer stored"

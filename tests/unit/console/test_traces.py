@@ -103,6 +103,7 @@ async def test_an_endpoint_without_an_attempt_is_named_with_the_reason(api: Api)
         ({"lists": ("+18005559999",)}, "it does not subscribe to this list"),
         ({"enabled": False}, "it is disabled"),
         ({"enabled": False, "paused_reason": "gone"}, "it is paused: its webhooks wait"),
+        ({"url": "poll"}, "its receiver polls for its events"),
         ({}, "no attempt yet, or it is no longer stored"),
     ],
 )
