@@ -98,9 +98,7 @@ def setup_of(name: str, config: AccountConfig, public_url: str, seen: ProviderAc
     has_called = seen.last_taken_at is not None or seen.last_refused_at is not None
     state = state_of(seen, now)
     steps = (
-        SetupStep(
-            "Enter credentials", _stands_behind_path(name) or _proves(name, config, proofs), _credentials_hint(name)
-        ),
+        SetupStep("Enter credentials", _is_proven(name, config, proofs, seen), _credentials_hint(name)),
         SetupStep(
             "Paste the URL", has_called, f"Give this URL to {name}; this step is done once a callback has arrived."
         ),
@@ -163,6 +161,13 @@ def _stands_behind_path(name: str) -> bool:
     return name not in NETWORKS and PROVIDERS[name].behind_path_secret
 
 
+def _is_proven(name: str, config: AccountConfig, proofs: tuple[Proof, ...], seen: ProviderActivity) -> bool:
+    if _stands_behind_path(name):
+        # Whether the installation has a secret for the path, only ingest knows: a callback that it accepted says so.
+        return PATH_SECRET in stored_for(config, name) or seen.last_taken_at is not None
+    return _proves(name, config, proofs)
+
+
 def _proves(name: str, config: AccountConfig, proofs: tuple[Proof, ...]) -> bool:
     return any(proof.is_set for proof in proofs) and not halves(stored_for(config, name))
 
@@ -170,7 +175,7 @@ def _proves(name: str, config: AccountConfig, proofs: tuple[Proof, ...]) -> bool
 def _credentials_hint(name: str) -> str:
     names = _credentials(name)
     if _stands_behind_path(name):
-        text = f"The secret in the path is this installation's, unless {PATH_SECRET} gives the account its own."
+        text = f"Set {PATH_SECRET}, or ask whoever runs this installation for its secret."
         others = [each for each in names if each != PATH_SECRET]
         return text + (f" Also needed: {', '.join(others)}." if others else "")
     pairs = [" and ".join(pair) for pair in PAIRS if set(pair) <= set(names)]

@@ -74,8 +74,11 @@ def test_secrets_that_are_given_stand_in_the_url_encoded() -> None:
     [
         ("infobip", NOTHING_SET, ProviderActivity(), [False, False, False]),
         ("infobip", SET, ProviderActivity(), [True, False, False]),
-        ("lime", NOTHING_SET, ProviderActivity(), [True, False, False]),
-        ("eztexting", NOTHING_SET, ProviderActivity(), [True, False, False]),
+        ("lime", NOTHING_SET, ProviderActivity(), [False, False, False]),
+        ("lime", replace(SET, providers={"lime": {"path_secret": "env:S"}}), ProviderActivity(), [True, False, False]),
+        ("eztexting", SET, ProviderActivity(), [False, False, False]),
+        ("eztexting", NOTHING_SET, ProviderActivity(refused=1, last_refused_at=NOW), [False, True, False]),
+        ("eztexting", NOTHING_SET, TAKEN, [True, True, False]),
         ("infobip", SET, TAKEN, [True, True, False]),
         ("infobip", SET, ProviderActivity(refused=1, last_refused_at=NOW), [True, True, False]),
         ("infobip", SET, VERIFIED, [True, True, True]),
