@@ -20,6 +20,7 @@ SET = AccountConfig(
     | {"twilio": {"auth_token": "env:T"}},
     postbacks={"token": "env:P"},
 )
+PATH_SET = AccountConfig(id="acme", name="Acme", providers={"lime": {"path_secret": "env:S"}})
 TAKEN = ProviderActivity(taken=5, last_taken_at=NOW - 60_000)
 VERIFIED = replace(TAKEN, understood=3, understood_until=NOW)
 
@@ -75,7 +76,7 @@ def test_secrets_that_are_given_stand_in_the_url_encoded() -> None:
         ("infobip", NOTHING_SET, ProviderActivity(), [False, False, False]),
         ("infobip", SET, ProviderActivity(), [True, False, False]),
         ("lime", NOTHING_SET, ProviderActivity(), [False, False, False]),
-        ("lime", replace(SET, providers={"lime": {"path_secret": "env:S"}}), ProviderActivity(), [True, False, False]),
+        ("lime", PATH_SET, ProviderActivity(), [True, False, False]),
         ("eztexting", SET, ProviderActivity(), [False, False, False]),
         ("eztexting", NOTHING_SET, ProviderActivity(refused=1, last_refused_at=NOW), [False, True, False]),
         ("eztexting", NOTHING_SET, TAKEN, [True, True, False]),
