@@ -1,6 +1,6 @@
 """Tracks an endpoint's deferred deliveries, so that none of the same contact overtakes another, and counts those ahead.
 
-Pure; times are in ms since 1970 UTC. It is local to one process: a restart or rebalance clears it.
+Pure; times are in ms of any clock, marks in ms since 1970 UTC. It is local to one process: a restart clears it.
 
 Each deferred delivery has a mark, its place in the order: later ones have greater marks, and a delivery keeps its mark
 when deferred again. A returning delivery proceeds unless an earlier one of its contact is still out; a new one proceeds

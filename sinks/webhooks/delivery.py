@@ -32,10 +32,10 @@ class Delivery:
     `attempt` is the number of the next attempt, from 1. `first_attempt_at` is in ms since 1970 UTC; `origin` is
     topic/partition/offset of the event's record, None while that is the record of `admission` itself. `url` is set
     for callbacks of messages, which have their own. `loose`: the body is an element of an array yet to be built;
-    see `batch_of`. `parked_at`: since when it waits for its paused endpoint, in ms. `mark`: its place among
-    deferred deliveries. `replayed`: it is sent on command. `traceparent`: the W3C trace context of its source
-    callback. `list_number`: the event's list, if its endpoint limits that list. `received_at`: when (ms) that
-    callback was received, until the first attempt is deferred.
+    see `batch_of`. `parked_at`: since when it waits for its paused endpoint, in ms. `mark`: its place among deliveries
+    that wait elsewhere (`sinks.webhooks.lane_order`). `replayed`: it is sent on command. `traceparent`: the W3C trace
+    context of its source callback. `list_number`: the event's list, if its endpoint limits that list. `received_at`:
+    when (ms) that callback was received, until the first attempt is deferred.
     """
 
     endpoint: str
@@ -70,11 +70,14 @@ class Delivery:
         return self.origin is None
 
     @property
+    def keeps_order(self) -> bool:
+        """Whether it is part of its contact's order, which ends with a failed attempt; nothing replayed is."""
+        return self.attempt == 1 and not self.replayed and self.contact is not None
+
+    @property
     def slot(self) -> int:
-        """Number under which it is remembered while deferred. Its contact's order ends with a failed attempt, and what
-        is replayed is not part of it."""
-        keeps_order = self.attempt == 1 and not self.replayed
-        return slot_of(self.contact if keeps_order else None, self.event_id)
+        """Number under which it is remembered while it waits elsewhere."""
+        return slot_of(self.contact if self.keeps_order else None, self.event_id)
 
     @property
     def sharers(self) -> str | None:

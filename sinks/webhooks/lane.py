@@ -13,11 +13,11 @@ from math import ceil
 from outbound.outcomes import Outcome
 from schemas.records import EndpointConfig
 from sinks.webhooks.breaker import Breaker, State
-from sinks.webhooks.contact_order import Behind
 from sinks.webhooks.contact_queue import ContactQueue
 from sinks.webhooks.deferrals import Deferral, Deferrals
 from sinks.webhooks.delivery import Delivery
 from sinks.webhooks.gate import LaneGate, Turn
+from sinks.webhooks.lane_order import LaneOrder
 from sinks.webhooks.lane_setup import LaneSetup
 from sinks.webhooks.list_limits import ListLimits
 from sinks.webhooks.pace import PART_OF_QUEUE, queue_bound
@@ -57,7 +57,7 @@ class Lane:
         self.config: EndpointConfig | None = config
         self.allow_http = allow_http
         self.paused = False
-        self.behind = Behind()
+        self.order = LaneOrder(setup.clock)
         self._owner = owner
         self._clock = clock
         self._lag = setup.lag
@@ -107,7 +107,7 @@ class Lane:
     @property
     def idle(self) -> bool:
         """Whether the lane has no state that a new one would lack."""
-        return not (self.queued or self.in_flight or self.behind or self._deferrals) and self.breaker.closed
+        return not (self.queued or self.in_flight or self.order or self._deferrals) and self.breaker.closed
 
     @property
     def worth_waiting(self) -> bool:
@@ -122,7 +122,7 @@ class Lane:
     def wait(self, delivery: Delivery) -> float:
         """Return how many seconds a deferred delivery will probably wait for those ahead of it, here and in delay
         topics."""
-        ahead = self.behind.ahead(delivery.mark, self._clock.now_ms(), delivery.sharers)
+        ahead = self.order.ahead(delivery)
         return (self.queued + self.in_flight) * self._gap + ahead * max(self._gap, self._lists.seconds_each(delivery))
 
     def saw(self, number: int) -> None:
@@ -132,9 +132,8 @@ class Lane:
     def offer(self, delivery: Delivery, *, place: bool = False) -> Deferral | None:
         """Queue a delivery, or return why it cannot be tried soon. `place`: wait_for_place was used for it."""
         reason = self._offered(delivery, place)
-        if delivery.mark is not None and reason not in PUTS_OFF:
-            self.behind.passed(delivery.slot, delivery.mark, delivery.sharers)
-            delivery.mark = None
+        if reason not in PUTS_OFF:
+            self.order.passed(delivery)
         if reason is not None and self._deferrals:
             # Earlier ones of its contact may be among them.
             self._deferrals.add((delivery,), reason)
@@ -149,7 +148,7 @@ class Lane:
             return "disabled"
         if self.paused:
             return "paused"
-        if self.behind and self._is_behind(delivery):
+        if self.order and self.order.must_wait(delivery):
             return "behind"
         breaker = self._gate.breaker
         if breaker.state is not State.OPEN:
@@ -166,10 +165,6 @@ class Lane:
             case "deferred":
                 return "breaker_open"
         return None
-
-    def _is_behind(self, delivery: Delivery) -> bool:
-        slot = delivery.slot
-        return slot >= 0 and self.behind.must_wait(slot, delivery.mark, self._clock.now_ms())
 
     def _take(self, delivery: Delivery) -> None:
         if delivery.loose:

@@ -357,11 +357,9 @@ class WebhookSink:
         if lane is None:
             self._records.defer(delivery, crowded_out(delivery.attempt, self._schedule))
             return
-        now, step = self._clock.now_ms(), crowded_out(delivery.attempt, self._schedule, 1000 * lane.wait(delivery))
-        if delivery.mark is None:
-            delivery.mark = lane.behind.next_mark(now)
-        due_at = self._records.defer(delivery, step)
-        lane.behind.put_off(delivery.slot, delivery.mark, now, due_at, delivery.sharers)
+        step = crowded_out(delivery.attempt, self._schedule, 1000 * lane.wait(delivery))
+        lane.order.give_mark(delivery)
+        lane.order.put_off(delivery, self._records.defer(delivery, step))
 
     def _park(self, delivery: Delivery) -> None:
         if delivery.parked_at is None:

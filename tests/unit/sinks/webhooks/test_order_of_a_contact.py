@@ -9,9 +9,18 @@ import pytest
 from schemas.records import WebhookTask
 from sinks.webhooks.pace import PART_OF_QUEUE
 from sinks.webhooks.retry import TaskHeaders
-from tests.clock import START
+from tests.clock import START, MovedClock
 from tests.unit.sinks.sink_parts import OK, delivered
 from tests.unit.sinks.webhooks.test_webhook_sink import House, running
+
+
+class SteppedClock(MovedClock):
+    """A clock whose wall time is set `step` ms ahead."""
+
+    step = 0
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self.step
 
 
 async def test_nothing_is_overtaken_when_hundreds_of_contacts_wait() -> None:
@@ -33,6 +42,24 @@ async def test_nothing_is_overtaken_when_hundreds_of_contacts_wait() -> None:
         await house.give(put_off[0], headers=headers[put_off[0].event_id].encode())
         await house.clock.move(0.1)
         assert house.receiver.ids[-1] == put_off[0].event_id
+
+
+@pytest.mark.parametrize("step", [-86_400, 600], ids=["back", "ahead"])
+async def test_setting_the_wall_clock_changes_nothing_about_who_waits(step: int) -> None:
+    clock = SteppedClock()
+    async with running(House(clock=clock), rate_limit=1) as house:
+        for number in range(100):
+            await house.give(delivered(f"first-{number}", to=f"+1555{number:07d}"))
+        one, other = house.written("webhooks_retry.1m")[-2:]
+        clock.step = step * 1000
+        for _ in range(17):
+            await house.clock.move(5.0)
+            await house.receiver.answer_all(OK)
+        await house.give(delivered("second", to=one.contact))
+        assert house.sink.counts.deferred["behind"] == 1
+        await house.clock.move(15.0)
+        await house.give(delivered("second", to=other.contact))  # by now, another process has taken the first one
+        assert house.sink.counts.deferred["behind"] == 1
 
 
 async def test_an_endpoint_that_was_behind_gets_new_events_at_once_when_it_can_take_them() -> None:

@@ -50,8 +50,10 @@ LIST, OTHER_LIST = "+18005551234", "+18009999999"
 class House:
     """A sink with its whole environment."""
 
-    def __init__(self, delays: Sequence[str] = ("1m", "5m"), **settings: Any) -> None:
-        self.clock = MovedClock()
+    def __init__(
+        self, delays: Sequence[str] = ("1m", "5m"), *, clock: MovedClock | None = None, **settings: Any
+    ) -> None:
+        self.clock = clock or MovedClock()
         self.receiver = Receiver()
         self.kafka = MemoryKafka()
         self.accounts = Accounts()
