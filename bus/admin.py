@@ -195,6 +195,24 @@ class Admin:
         found = self._call(self._client.list_partition_offsets, wanted) if wanted else {}
         return {(tp.topic, tp.partition): at.timestamp for tp, at in found.items() if at.timestamp >= 0}
 
+    def offsets_since(self, times: Mapping[Partition, int]) -> dict[Partition, int | None]:
+        """Return the first offset whose record is not older than a time (ms), by partition; None: all are older."""
+        wanted = {TopicPartition(*partition): at for partition, at in times.items()}
+        found = self._call(self._client.list_partition_offsets, wanted) if wanted else {}
+        return {(tp.topic, tp.partition): at.offset if at.offset >= 0 else None for tp, at in found.items()}
+
+    def sizes(self, names: Iterable[str]) -> dict[Partition, int]:
+        """Return the bytes on disk of each partition of the named topics: of its largest replica."""
+        wanted = frozenset(names)
+        found: dict[Partition, int] = {}
+        for broker in self._call(self._client.describe_log_dirs):
+            for directory in broker["log_dirs"]:
+                for topic in directory["topics"]:
+                    for partition in topic["partitions"] if topic["name"] in wanted else ():
+                        place = topic["name"], int(partition["partition_index"])
+                        found[place] = max(found.get(place, 0), int(partition["partition_size"]))
+        return found
+
     def logs(self, names: Iterable[str], known: Mapping[str, TopicLog] | None = None) -> dict[str, TopicLog]:
         """Return the logs of those of the named topics that exist, by name. If a topic is still the one in a `known`
         log, that log's beginning is used, although the topic may begin later by now.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,7 +13,10 @@ from aiokafka import TopicPartition
 from bus.clients import new_consumer, started
 from bus.settings import BusSettings
 
-__all__ = ["TopicPartition", "outside_consumer", "started_outside", "value_at"]
+__all__ = ["TopicPartition", "outside_consumer", "started_outside", "times_at", "value_at"]
+
+READ_SECONDS = 10.0
+"""Seconds that `times_at` may take."""
 
 
 @asynccontextmanager
@@ -50,6 +54,25 @@ async def value_at(settings: BusSettings, partition: TopicPartition, offset: int
         consumer.seek(partition, offset)
         record = await consumer.getone(partition)
         return record.value if record.offset == offset else None
+
+
+async def times_at(settings: BusSettings, places: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+    """Return the time (ms) of the first record at or after an offset, by partition, as far as Kafka answers within
+    READ_SECONDS.
+
+    Raises aiokafka.errors.KafkaError.
+    """
+    found: dict[TopicPartition, int] = {}
+    async with outside_consumer(settings, {tp.topic for tp in places}, auto_offset_reset="earliest") as consumer:
+        consumer.assign(list(places))
+        for tp, offset in places.items():
+            consumer.seek(tp, offset)
+        deadline = time.monotonic() + READ_SECONDS
+        while len(found) < len(places) and time.monotonic() < deadline:
+            for tp, records in (await consumer.getmany(timeout_ms=500)).items():
+                found.setdefault(tp, records[0].timestamp)
+                consumer.pause(tp)
+    return found
 
 
 async def started_outside(settings: BusSettings, **options: Any) -> Any:

@@ -18,12 +18,13 @@ from pydantic import SecretStr
 from accounts.secrets import new_key
 from bus import kafka_time
 from bus.admin import Admin
+from bus.clock import now_ms
 from bus.embedded.broker import free_port
 from bus.kafka_time import check_clock
 from bus.producer import Producer
 from bus.settings import BusSettings
 from database.engine import disposing, open_engine
-from database.read_state import move_positions
+from database.read_state import Freshness, move_positions, tell_freshness
 from schemas.records import WebhookAttempt
 from schemas.topics import Topic
 from tests.commands import NOW, run_trackly, write
@@ -163,6 +164,18 @@ def test_a_topic_of_contacts_that_was_recreated_is_found_until_it_is_accepted(
     assert (done.returncode, wrong) == (1, {*IDLE, "read model/recreated"}), done.stdout
     assert "trackly tables publish-contacts" in done.stdout
     assert run_trackly(("read-model", "accept", "--yes"), sound).returncode == 0
+    assert examined(sound)[1] == IDLE
+
+
+def test_records_that_the_read_model_lacks_for_good_are_found(sound: dict[str, str], deployment: BusSettings) -> None:
+    with disposing(open_engine(f"sqlite:///{deployment.data_dir}/console.db")) as engine:
+        with engine.begin() as connection:
+            tell_freshness(connection, Freshness(None, 0, now_ms(), lost=3))
+        done, wrong = examined(sound)
+        assert (done.returncode, wrong) == (0, {*IDLE, "read model/lost"}), done.stdout
+        assert "trackly read-model rebuild" in done.stdout
+        with engine.begin() as connection:
+            tell_freshness(connection, Freshness(None, 0, now_ms()))
     assert examined(sound)[1] == IDLE
 
 

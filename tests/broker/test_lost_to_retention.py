@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka import TopicPartition
+from kafka import KafkaProducer, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from bus.admin import Admin
 from bus.clock import now_ms
@@ -173,6 +175,60 @@ def test_replies_that_were_deleted_unread_hold_the_contacts_of_their_partition(c
     theirs = [partition_of(recipient_key("acme", number), partitions) == lost for number in NUMBERS]
     assert [each["may_be_texted"] for each in answers] == [not each for each in theirs]
     assert {each["reason"] for each in answers} == {"lost_records", None}
+
+
+def write_old(cluster: Cluster, topic: str, partition: int, days: float) -> None:
+    """Write a record that is this old to a topic (catalogue short name)."""
+    producer = KafkaProducer(**cluster.settings.kafka_python())
+    at = now_ms() - int(days * 86_400_000)
+    name = cluster.settings.catalogue[topic].name
+    producer.send(name, os.urandom(1_000), partition=partition, timestamp_ms=at).get(timeout=PATIENCE)
+    producer.close()
+
+
+def keep_bytes(cluster: Cluster, topic: str, size: int) -> None:
+    with Admin(cluster.settings, PATIENCE) as admin:
+        client: Any = admin._client
+        name = cluster.settings.catalogue[topic].name
+        client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, {"retention.bytes": str(size)})])
+
+
+def about_retention(cluster: Cluster) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return what doctor says about retention, by topic (short name) and kind."""
+    findings = [json.loads(line) for line in cluster.trackly("doctor", "--json").stdout.splitlines()]
+    topics = {topic.name: topic.id for topic in cluster.settings.catalogue.values()}
+    return {
+        (next((topics[word] for word in each["text"].split() if word in topics), ""), each["code"]): each
+        for each in findings
+        if each["area"] == "retention"
+    }
+
+
+def test_unread_records_that_are_about_to_be_deleted_are_told_before_they_are(cluster: Cluster) -> None:
+    run_streams(cluster)
+    assert [*about_retention(cluster)] == [("", "ok")]
+    write_old(cluster, "inbound", 1, days=6)
+    write_old(cluster, "inbound", 1, days=1)
+    write_old(cluster, "inbound", 2, days=4)
+    write_old(cluster, "messages", 0, days=4)
+    write_old(cluster, "clicks", 0, days=2)
+    write_old(cluster, "receipts", 0, days=0)
+    keep_bytes(cluster, "receipts", 1_500)
+    found = about_retention(cluster)
+    assert {place: each["level"] for place, each in found.items()} == {
+        ("inbound", "time"): "error", ("messages", "time"): "warning", ("receipts", "bytes"): "warning",
+    }  # fmt: skip
+    assert "3 records" in found["inbound", "time"]["text"]
+    assert "the oldest is 6.0 days old" in found["inbound", "time"]["text"]
+    assert cluster.settings.group("streams") in found["inbound", "time"]["text"]
+    # What has been read may go.
+    run_streams(cluster)
+    with Admin(cluster.settings, PATIENCE) as admin:
+        until = time.monotonic() + PATIENCE
+        while sum(admin.lag(cluster.settings.group("streams")).values()):
+            assert time.monotonic() < until
+            time.sleep(0.2)
+    assert [*about_retention(cluster)] == [("", "ok")]
 
 
 async def test_webhooks_that_were_deleted_while_they_waited_are_told(

@@ -10,7 +10,9 @@ from typing import Annotated
 import typer
 
 from accounts.model import Accounts
+from bus.admin import AdminError
 from bus.kafka_time import fingerprint
+from bus.producer import KafkaError
 from bus.reading.topic import Stalled
 from bus.settings import BusSettings
 from database.settings import DatabaseSettings
@@ -18,7 +20,7 @@ from ingest.settings import IngestSettings
 from outbound.settings import OutboundSettings
 from schemas.codec import Codec
 from schemas.registry import registry_for
-from trackly.commands.doctor import accounts, kafka, losses, machine, read_model, versions
+from trackly.commands.doctor import accounts, kafka, losses, machine, read_model, retention, versions
 from trackly.commands.doctor.findings import Finding, failed, or_fine
 from trackly.errors import Failed
 from trackly.output import Json, json_line, say, show
@@ -78,6 +80,7 @@ def examined() -> Iterator[Finding]:
         yield from read_model.topics(bus, DatabaseSettings().database)
     if answers:
         yield from _read(outbound)
+        yield from _kept(bus, DatabaseSettings().database if database.level == "ok" else None)
 
 
 def _read(settings: OutboundSettings) -> Iterator[Finding]:
@@ -95,6 +98,15 @@ def _read(settings: OutboundSettings) -> Iterator[Finding]:
         yield from asyncio.run(_examine_accounts(settings))
     except (Failed, Stalled) as error:
         yield failed("accounts", "unreadable", error, "Run `trackly topics apply`.")
+
+
+def _kept(settings: BusSettings, database: str | None) -> Iterator[Finding]:
+    try:
+        found = list(retention.unread_soon_deleted(settings, database))
+    except (AdminError, KafkaError) as error:
+        yield failed("retention", "unknown", error, "Check the permissions on topics: `trackly topics acls`.")
+        return
+    yield from or_fine("retention", found, "Kafka will not soon delete anything unread")
 
 
 async def _examine_accounts(settings: OutboundSettings) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""Checks whether the topics are still those that the read model has read."""
+"""Checks whether the topics are still those that the read model has read, and whether it has read everything."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ from collections.abc import Iterator
 from bus.admin import Admin
 from bus.settings import BusSettings
 from database.engine import disposing, open_engine
-from database.read_state import positions_in, recreated
+from database.read_state import freshness_of, positions_in, recreated
 from readmodel.rows import RULES
 from trackly.commands.doctor.findings import Finding, fine
 
 
 def topics(settings: BusSettings, url: str) -> Iterator[Finding]:
-    """Report topics that were deleted and recreated since they were read. `url` is the database's."""
+    """Report topics that were deleted and recreated since they were read, and records that were never read. `url` is
+    the database's."""
     with disposing(open_engine(url, read_only=True)) as engine, engine.connect() as connection:
-        stored = positions_in(connection)
+        stored, fresh = positions_in(connection), freshness_of(connection)
+    if fresh is not None and fresh.lost:
+        yield Finding(
+            "read model", "lost", "warning",
+            f"retention deleted {fresh.lost:,} records before the read model read them: the console's pages lack them",
+            "Run `trackly read-model rebuild`, which reads everything that Kafka still has.",
+        )  # fmt: skip
     with Admin(settings) as admin:
         found = recreated(stored, admin.identities(settings.catalogue[key].name for key in RULES))
     if not found:
