@@ -63,7 +63,8 @@ def wait_seconds(record: Any, delay_ms: int, now_ms: int) -> float:
 
 
 def due_partition(headers: TaskHeaders, partitions: int) -> int | None:
-    """Return the partition of due webhooks for one that was deferred without an attempt; None: its key decides.
+    """Return the partition of due webhooks for one that was deferred or parked without an attempt; None: its key
+    decides.
 
     It is the number of its event's partition, which one process reads along with this one. So that process knows which
     of a contact's webhooks are still out, and each sends its share of an endpoint's backlog. Retries stay with the

@@ -36,6 +36,9 @@ SHORT_QUEUE = 5.0
 PUTS_OFF = ("overflow", "rate_limited", "behind")
 """Reasons to defer a delivery that has not failed; it keeps its place in its contact's order."""
 
+PARKS = ("paused", "disabled")
+"""Reasons to park a delivery, which keeps that place too."""
+
 
 class Lane:
     """Takes the deliveries for one endpoint: queues them, holds them for a probe, or defers them.
@@ -132,8 +135,10 @@ class Lane:
     def offer(self, delivery: Delivery, *, place: bool = False) -> Deferral | None:
         """Queue a delivery, or return why it cannot be tried soon. `place`: wait_for_place was used for it."""
         reason = self._offered(delivery, place)
-        if reason not in PUTS_OFF:
-            self.order.passed(delivery)
+        if delivery.mark is not None and reason not in PUTS_OFF:
+            self.order.passed(delivery, parks=reason in PARKS)
+        if reason is None:
+            self.order.give_mark(delivery)
         if reason is not None and self._deferrals:
             # Earlier ones of its contact may be among them.
             self._deferrals.add((delivery,), reason)
@@ -194,7 +199,9 @@ class Lane:
             return
         self.workers.configure(config)
         self._lists.configure(config)
-        if not config.enabled:
+        if config.enabled:
+            self.order.resumed()
+        else:
             self._deferrals.add(self._waiting(), "disabled")
         self.workers.wake()
 
@@ -204,6 +211,7 @@ class Lane:
         A long queue is deferred instead. All later events of its partitions would be repeated with it, also at
         endpoints that have already accepted them.
         """
+        self.order.moved()
         if self.queued * self._gap > SHORT_QUEUE:
             self._deferrals.add(self._waiting(), "moving")
             return

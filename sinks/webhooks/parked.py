@@ -5,7 +5,8 @@ blocks nobody else's. Once the endpoint is resumed, they move to `webhooks_due` 
 others' retries.
 
 An endpoint may be resumed between the checks of two webhooks. If the first went to the end, the second follows it there
-and waits for its next turn, so that they keep their order.
+and waits for its next turn, so that they keep their order. After a pause of more than one check, those of one contact
+may return in another order than they were parked in; their lane restores it (`sinks.webhooks.lane_order`).
 """
 
 from __future__ import annotations

@@ -118,8 +118,8 @@ class TaskHeaders:
     """State of a waiting webhook, as Kafka record headers in decimal ASCII.
 
     `attempt` is the number of the next attempt. `first_attempt_at`, `due_at`, and `parked_at` (since when it waits
-    for its paused endpoint) are in ms since 1970 UTC, None if unknown. `mark` is its place among deferred
-    deliveries (`sinks.webhooks.contact_order`). `replayed`: it was sent on command. `origin` is
+    for its paused endpoint) are in ms since 1970 UTC, None if unknown. `mark` is its place among
+    deliveries that wait elsewhere (`sinks.webhooks.lane_order`). `replayed`: it was sent on command. `origin` is
     topic/partition/offset of the webhook's source record.
     """
 

@@ -335,6 +335,7 @@ class WebhookSink:
     def _failed(self, delivery: Delivery, outcome: Outcome) -> int | None:
         """Defer or bury a delivery. Returns when it is due, in ms."""
         self._pauses.failed(delivery.endpoint, outcome)
+        delivery.mark = None
         if delivery.first_attempt_at is None:
             delivery.first_attempt_at = self._clock.now_ms()
         step = self._next_step(delivery, outcome)
@@ -368,6 +369,8 @@ class WebhookSink:
             self.counts.dead += 1
             self._records.bury(delivery, _PARKED_TOO_LONG)
         else:
+            if (lane := self.lanes.get(delivery.endpoint)) is not None:
+                lane.order.park(delivery)
             self._records.park(delivery)
 
     def stays_parked(self, endpoint: str, parked_at: int) -> bool:

@@ -62,6 +62,7 @@ def test_a_clock_that_is_behind_makes_nobody_wait_longer_than_the_tier(clock_is_
     ("headers", "partition"),
     [
         (TaskHeaders(mark=START, origin="sms.events.delivery/5/1234"), 5),
+        (TaskHeaders(mark=START, origin="sms.events.delivery/5/1234", parked_at=START), 5),
         (TaskHeaders(mark=START, origin="eu.sms.events.delivery/11/0"), 11),
         (TaskHeaders(mark=START, origin="sms.events.delivery/12/0"), None),
         (TaskHeaders(mark=START, origin="sms.events.delivery"), None),
@@ -71,6 +72,7 @@ def test_a_clock_that_is_behind_makes_nobody_wait_longer_than_the_tier(clock_is_
     ],
     ids=[
         "deferred",
+        "parked",
         "of a topic with a prefix",
         "more partitions then",
         "malformed",

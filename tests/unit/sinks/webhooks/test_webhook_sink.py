@@ -301,7 +301,7 @@ async def test_deleting_an_endpoint_drops_what_waits_for_it(house: House) -> Non
 async def test_events_of_a_disabled_endpoint_are_parked_and_keep_their_attempt(house: House) -> None:
     house.configure(endpoint(enabled=False))
     await house.give(delivered("evt_1"))
-    parked = TaskHeaders(1, None, START + 300_000, "sms.events/0/0", parked_at=START)
+    parked = TaskHeaders(1, None, START + 300_000, "sms.events/0/0", parked_at=START, mark=START)
     assert house.headers_of("webhooks_parked") == [parked]
     assert (house.receiver.requests, house.ledger.durable) == ([], 1)
 
