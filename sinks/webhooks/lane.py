@@ -33,6 +33,9 @@ STOOD_STILL = 0.5
 SHORT_QUEUE = 5.0
 """Seconds of work in a queue that is read again after its partitions have moved."""
 
+TOO_LATE = 2.0
+"""A queue is shortened once a delivery has waited in it for this many times the delay of a deferred one."""
+
 PUTS_OFF = ("overflow", "rate_limited", "behind")
 """Reasons to defer a delivery that has not failed; it keeps its place in its contact's order."""
 
@@ -101,10 +104,9 @@ class Lane:
 
         What returns may fill a part of the queue, so that new events find room however long a backlog is.
         """
-        workers, queue = self.workers, self._queue
+        workers, queue, bound = self.workers, self._queue, self._bound
         # Called for every event, so it makes few calls itself.
         held = len(queue.ready) + queue.behind + len(self._gate.held) + workers.in_flight
-        bound = queue_bound(workers.seconds_each, workers.cap, self._soon, self._room())
         return held >= (bound if delivery.is_new else min(bound, max(PART_OF_QUEUE * bound, workers.cap)))
 
     @property
@@ -116,6 +118,11 @@ class Lane:
     def worth_waiting(self) -> bool:
         """Whether a place will be free so soon that waiting costs the other endpoints nothing."""
         return self.breaker.closed and self._patience.pays(self.workers.seconds_each, self.workers.cap)
+
+    @property
+    def _bound(self) -> float:
+        """How many deliveries the lane may hold."""
+        return queue_bound(self.workers.seconds_each, self.workers.cap, self._soon, self._room())
 
     @property
     def _gap(self) -> float:
@@ -157,8 +164,10 @@ class Lane:
             return "behind"
         breaker = self._gate.breaker
         if breaker.state is not State.OPEN:
+            if self._deferrals:
+                return "behind"  # earlier ones of its contact may be among them
             if not place and self.is_full_for(delivery):
-                return "rate_limited" if self.workers.are_held_by_rate else "overflow"
+                return self._what_fills
             if self._lists and self._lists.refuses(delivery, self._clock.monotonic()):
                 return "rate_limited"
             if breaker.closed:
@@ -171,9 +180,12 @@ class Lane:
                 return "breaker_open"
         return None
 
+    @property
+    def _what_fills(self) -> Deferral:
+        return "rate_limited" if self.workers.are_held_by_rate else "overflow"
+
     def _take(self, delivery: Delivery) -> None:
-        if delivery.loose:
-            delivery.queued_at = self._clock.monotonic()
+        delivery.queued_at = self._clock.monotonic()
         self._queue.add(delivery)
         self.workers.start()
 
@@ -201,6 +213,8 @@ class Lane:
         self._lists.configure(config)
         if config.enabled:
             self.order.resumed()
+            if self.queued * self._gap > TOO_LATE * self._soon:
+                self._shorten()
         else:
             self._deferrals.add(self._waiting(), "disabled")
         self.workers.wake()
@@ -243,6 +257,8 @@ class Lane:
         self._owner.attempted(delivery, outcome, attempted.url, attempted.seconds)
         if attempted.config is self.config:  # otherwise it says nothing about the endpoint as it is now
             self._judge(parts, outcome, is_callback=delivery.url is not None)
+        if self._clock.monotonic() - parts[0].queued_at > TOO_LATE * self._soon:
+            self._shorten()
         self._patience.freed(len(parts))
 
     def _judge(self, parts: Sequence[Delivery], outcome: Outcome, *, is_callback: bool) -> None:
@@ -261,6 +277,17 @@ class Lane:
             self.paused = True
             self._owner.closed(self.name, outcome)
             self._deferrals.add(self._waiting(), "paused")
+
+    def _shorten(self) -> None:
+        """Defer what is beyond the queue's bound, because the endpoint has slowed down, or its limit was lowered, since
+        it was queued. Otherwise, it would hold back the offsets of its partitions for hours."""
+        bound = ceil(self._bound)
+        if len(self._queue) <= bound or not self.breaker.closed:
+            return
+        waiting = self._waiting()
+        for delivery in waiting[:bound]:
+            self._queue.add(delivery)
+        self._deferrals.add(waiting[bound:], self._what_fills)
 
     def _emptied(self) -> list[Delivery]:
         """Remove and return everything that is not in progress."""

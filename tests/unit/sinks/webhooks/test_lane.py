@@ -551,6 +551,32 @@ async def test_a_long_queue_is_deferred_in_slices_and_in_its_order() -> None:
     assert owner.put_off == [(each, "breaker_open") for each in [*waiting, "last"]]
 
 
+async def test_a_queue_is_shortened_when_its_endpoint_has_become_slow() -> None:
+    owner = Owner(cap=1)
+    await owner.offer(*[f"{contact}{number}" for number in range(500) for contact in "ab"])
+    assert owner.put_off == []
+    for _ in range(26):
+        await owner.clock.move(5.0)
+        await owner.receiver.answer(OK)
+    queued = owner.lane.queued
+    assert queued <= 60 / owner.lane.workers.seconds_each + 1
+    put_off = [event_id for event_id, reason in owner.put_off if reason == "overflow"]
+    assert len(put_off) + queued + 26 + 1 == 1_000
+    for contact in "ab":
+        number = len([event_id for event_id in put_off if event_id[0] == contact])
+        assert [each for each in put_off if each[0] == contact] == [f"{contact}{n}" for n in range(500 - number, 500)]
+
+
+async def test_a_queue_is_shortened_when_its_limit_is_lowered_and_nothing_overtakes_what_is_deferred() -> None:
+    owner = Owner(rate_limit=100)
+    await owner.offer(*[f"{number}" for number in range(3 * SLICE)], contact="one")
+    owner.lane.configure(endpoint(rate_limit=1))
+    assert owner.lane.offer(Delivery("x1", "x1", "delivery", b"{}", "x", Admission(ledger(), 0, 0, 1))) is None
+    await settled()
+    assert owner.lane.queued <= 60
+    assert owner.put_off == [(f"{number}", "rate_limited") for number in range(61, 3 * SLICE)] + [("x1", "behind")]
+
+
 async def test_what_is_still_to_be_deferred_is_let_go_of_with_the_rest() -> None:
     owner = Owner()
     await owner.open_breaker_with_queue(3 * SLICE)
