@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from bus.ending import STOP_SECONDS
+from bus.metrics import LABELS
 from bus.settings import BusSettings
 from tests.go_tools import go_tool
 from tests.patience import PATIENCE
@@ -290,6 +291,17 @@ def test_what_scales_itself_has_no_fixed_number(everything: list[dict[str, Any]]
         target = scaler["spec"]["scaleTargetRef"]
         assert (target["name"], target["kind"]) == (name, workloads[name]["kind"])
     assert of_kind(bare, "HorizontalPodAutoscaler") == {}
+
+
+def test_the_operator_gives_targets_no_label_that_our_metrics_have(everything: list[dict[str, Any]]) -> None:
+    # Otherwise Prometheus renames ours to exported_service, and so on, and no alert finds them.
+    # https://github.com/prometheus-operator/prometheus-operator, generateServiceMonitorConfig
+    given = {"namespace", "service", "pod", "container", "endpoint", "job", "instance"}
+    monitor = of_kind(everything, "ServiceMonitor")["prod-trackly"]
+    for endpoint in monitor["spec"]["endpoints"]:
+        (dropping,) = endpoint["relabelings"]
+        assert dropping["action"] == "labeldrop"
+        assert {label for label in given if re.fullmatch(dropping["regex"], label)} == given & set(LABELS)
 
 
 def test_strangers_reach_callbacks_and_postbacks_of_ingest_alone(everything: list[dict[str, Any]]) -> None:
