@@ -106,6 +106,8 @@ messages = Table(
     _number("registered_at", nullable=True),
     _number("updated_at"),
     _text("tags", nullable=True),
+    # When it came to its outcome, by which it is counted in `hourly_messages`; null in rows of older versions.
+    _number("outcome_at", nullable=True),
     UniqueConstraint("provider_message_id", "account", "provider", name="messages_identity"),
     Index("messages_by_message_id", "account", "message_id"),
     *_pages("messages", "updated_at", "status", "status_detail", "provider", "list_number", "number"),
@@ -369,6 +371,21 @@ hourly_events = Table(
     _number("count"),
     PrimaryKeyConstraint("account", "hour", "event", "provider", "list_number", "status", "detail"),
     comment="Events by the hour they happened in. `detail`: status_detail, reason or keyword; empty where none is.",
+)
+
+hourly_messages = Table(
+    "hourly_messages",
+    METADATA,
+    _text("account"),
+    _number("hour"),
+    _text("provider"),
+    _text("list_number"),
+    _text("status"),
+    _text("detail"),
+    _number("count"),
+    PrimaryKeyConstraint("account", "hour", "provider", "list_number", "status", "detail"),
+    comment="Messages by their newest status and the hour in which they came to it, each once. `detail`: status_detail"
+    " of those that failed.",
 )
 
 minutely_events = Table(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from database.bulk import Row
+from schemas.records import FAILED_STATUSES
 
 QUEUED = "queued"
 """Status of a message without any report."""
@@ -40,6 +41,15 @@ class MessageNews(Struct, frozen=True, gc=False, kw_only=True):
     at: int
 
 
+def outcome_of(row: Row) -> tuple[str, str] | None:
+    """Return the status and, of a failed message, the detail by which it is counted; None without any report.
+
+    A message that is delivered to the operator, then to the handset, and then read, is delivered once.
+    """
+    status = row["status"]
+    return None if status == QUEUED else (status, row["status_detail"] if status in FAILED_STATUSES else "")
+
+
 def merged(row: Row | None, news: MessageNews) -> Row:
     """Return a message's row after the news; `row` is the previous one, or None.
 
@@ -59,6 +69,8 @@ def merged(row: Row | None, news: MessageNews) -> Row:
     after["part_count"] = row["part_count"] if news.part_count is None else news.part_count
     if news.report is not None:
         after |= _reported(news.report)
+        if outcome_of(after) != outcome_of(row):
+            after["outcome_at"] = news.at
         after["updated_at"] = news.at
     return after
 
@@ -76,6 +88,7 @@ def _first(news: MessageNews) -> Row:
         "registered_at": news.registered_at,
         "updated_at": news.at,
         "tags": news.tags,
+        "outcome_at": None if news.report is None else news.at,
     }
 
 

@@ -19,6 +19,7 @@ from database.tables import (
     hourly_attempts,
     hourly_events,
     hourly_latencies,
+    hourly_messages,
     message_tags,
     messages,
     minutely_events,
@@ -49,6 +50,7 @@ _BY_TIME_ALONE = (receipts, contact_changes, evidence, answers)
 
 COUNTS = (
     (hourly_events, "hour", True),
+    (hourly_messages, "hour", True),
     (hourly_attempts, "hour", True),
     (hourly_latencies, "hour", True),
     (minutely_events, "minute", False),

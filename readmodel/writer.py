@@ -18,13 +18,14 @@ from database.tables import (
     hourly_attempts,
     hourly_events,
     hourly_latencies,
+    hourly_messages,
     messages,
     minutely_events,
     receivers,
 )
 from readmodel.erasure import erase
-from readmodel.messages import MessageNews, merged
-from readmodel.rows import Answered, Change, ContactNews, Count, Erasure, IfKnown, Latest, NewRow
+from readmodel.messages import MessageNews, merged, outcome_of
+from readmodel.rows import HOUR, Answered, Change, ContactNews, Count, Erasure, IfKnown, Latest, NewRow
 from readmodel.tags import write_tags
 
 T = TypeVar("T")
@@ -49,11 +50,11 @@ def write(connection: Connection, changes: Sequence[Change]) -> None:
             follows += row.follows
     _add_where_known(connection, list(_of(IfKnown, changes)))
     everything = [*changes, *follows]
-    _write_messages(connection, list(_of(MessageNews, everything)))
+    outcomes = _write_messages(connection, list(_of(MessageNews, everything)))
     _write_contacts(connection, list(_of(ContactNews, changes)))
     _mark_delivered(connection, {(each.event_id, each.account) for each in _of(Answered, changes)})
     _replace(connection, _of(Latest, changes))
-    _write_counts(connection, list(_of(Count, everything)))
+    _write_counts(connection, [*_of(Count, everything), *outcomes])
 
 
 def _of(kind: type[T], changes: Iterable[object]) -> Iterator[T]:
@@ -93,7 +94,8 @@ def _identity(table: Table) -> tuple[str, ...]:
     return ()
 
 
-def _write_messages(connection: Connection, news: Sequence[MessageNews]) -> None:
+def _write_messages(connection: Connection, news: Sequence[MessageNews]) -> list[Count]:
+    """Write the messages' new states; returns what to count for them."""
     keys = [_message_key(each) for each in news]
     known: dict[Key, Row] = {
         tuple(row[name] for name in _IDENTITY): row for row in bulk.find(connection, messages, _IDENTITY, set(keys))
@@ -105,6 +107,23 @@ def _write_messages(connection: Connection, news: Sequence[MessageNews]) -> None
     bulk.insert(connection, messages, [row for row in rows.values() if "id" not in row])
     bulk.update(connection, messages, [row for row in rows.values() if "id" in row])
     write_tags(connection, _IDENTITY, known, rows)
+    return [count for key, row in rows.items() for count in _recounted(known.get(key), row)]
+
+
+def _recounted(before: Row | None, after: Row) -> Iterator[Count]:
+    """Count a message where it is now, and no longer where it was."""
+    old, new = None if before is None else _place_of(before), _place_of(after)
+    if old != new:
+        yield from (Count(hourly_messages, place, (by,)) for place, by in ((old, -1), (new, 1)) if place is not None)
+
+
+def _place_of(message: Row) -> Key | None:
+    """Return the key under which a message is counted; None without an outcome."""
+    outcome = outcome_of(message)
+    if outcome is None:
+        return None
+    at = message["updated_at"] if message["outcome_at"] is None else message["outcome_at"]
+    return message["account"], at - at % HOUR, message["provider"], message["list_number"] or "", *outcome
 
 
 def _message_key(news: MessageNews) -> Key:
@@ -192,6 +211,7 @@ def _replace(connection: Connection, latest: Iterable[Latest]) -> None:
 
 _SUMS = {
     hourly_events: ("count",),
+    hourly_messages: ("count",),
     minutely_events: ("count",),
     hourly_attempts: ("count", "latency_ms_sum"),
     hourly_latencies: ("count",),

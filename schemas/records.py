@@ -56,6 +56,9 @@ NO_KEYWORD = "UNSUBSCRIBED"
 WISH_CLASSES = frozenset({"complaint", "invalid", "opt_out"})
 """Values of a Receipt's `status_class` that remove a contact immediately."""
 
+DELIVERED = "delivered"
+"""A DeliveryEvent's `status` for a message that arrived."""
+
 FAILED_STATUSES = ("undeliverable", "expired", "rejected")
 """Values of a DeliveryEvent's `status` for a message that was not delivered."""
 

@@ -32,7 +32,12 @@ class StatisticsFilter(BaseModel):
         default=None, max_length=64, description="Account ID. Needed only if you may see several accounts."
     )
     group: Group = Field(default="hour", description="What to group by.")
-    event: str | None = Field(default=None, max_length=40, description="Only this event.", examples=["delivery"])
+    event: str | None = Field(
+        default=None,
+        max_length=40,
+        description="Only this event; `message`: messages instead, each once, by its newest status.",
+        examples=["delivery"],
+    )
     since: str = Field(default="24h", max_length=40, description="Begin at this time, or this long ago.")
     until: str | None = Field(default=None, max_length=40, description="End before this time, or this long ago.")
 
@@ -41,7 +46,8 @@ class StatisticsFilter(BaseModel):
 async def list_statistics(
     wanted: Annotated[StatisticsFilter, Query()], parts: TheParts, caller: TheCaller
 ) -> ListAnswer[Statistic]:
-    """Events by kind and status in each group, in whole hours of UTC.
+    """Events by kind and status in each group, in whole hours of UTC. A message may have several events of one status,
+    such as delivered to the operator, delivered to the handset, and read: with `event=message`, it counts once.
 
     `detail` is the reason if there is one. Covers up to 400 days, or 31 days by the hour, and at most 10,000 rows, the
     newest or most frequent first.

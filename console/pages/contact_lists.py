@@ -152,7 +152,7 @@ def _look(connection: Connection, account: str, number: str, span: Span) -> list
     failures = series.failures(connection, account, span, "detail", number)
     removals = series.removals(connection, account, span, number)
     return [
-        charts.delivered_share(*series.delivered_and_failed(kinds, span), span, number),
+        charts.delivered_share(*series.delivered_and_failed(connection, account, span, number), span, number),
         charts.failures(failures, span, "detail", number),
         charts.replies_and_removals(kinds, span, number),
         charts.removals_by_reason(removals, span, number),

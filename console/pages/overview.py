@@ -21,7 +21,7 @@ from console.queries.brakes import held_count
 from console.queries.series import Span
 from console.queries.statistics import DAY, HOUR, MINUTE
 from database.read_state import freshness_of
-from schemas.records import FAILED_STATUSES, EndpointConfig
+from schemas.records import DELIVERED, FAILED_STATUSES, EndpointConfig
 
 router = APIRouter(prefix="/accounts/{account}")
 
@@ -80,8 +80,9 @@ def _look(
     length = WINDOWS[window][1]
     since = now - now % HOUR if length == HOUR else now - length + HOUR
     counts = statistics.totals(connection, account, since)
-    delivered = counts.get(("delivery", "delivered"), 0)
-    failed = sum(counts.get(("delivery", status), 0) for status in FAILED_STATUSES)
+    outcomes = statistics.outcomes(connection, account, since)
+    delivered = outcomes.get(DELIVERED, 0)
+    failed = sum(outcomes.get(status, 0) for status in FAILED_STATUSES)
     attempts = statistics.webhooks(connection, account, since)
     tried, taken = sum(each.attempts for each in attempts), sum(each.taken for each in attempts)
     last_day = attempts if length == DAY else statistics.webhooks(connection, account, now - DAY)
@@ -135,7 +136,7 @@ def _charts(connection: Connection, account: str, span: Span, now: int) -> list[
     minutes = statistics.minutes(connection, account, now)
     return [
         charts.events_per_second(minutes, now - now % MINUTE - len(minutes) * MINUTE, MINUTE),
-        charts.delivered_share(*series.delivered_and_failed(kinds, span), span),
+        charts.delivered_share(*series.delivered_and_failed(connection, account, span), span),
         charts.failures(series.failures(connection, account, span, "detail", most=3), span, "detail"),
         charts.replies_and_removals(kinds, span),
         charts.webhook_success(attempts, span),

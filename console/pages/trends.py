@@ -51,7 +51,8 @@ async def trends(
 
 
 def _look(connection: Connection, account: str, span: Span) -> tuple[list[Chart], list[Reason], int]:
-    delivered, failed = series.delivered_and_failed(kinds := series.kinds(connection, account, span), span)
+    kinds = series.kinds(connection, account, span)
+    delivered, failed = series.delivered_and_failed(connection, account, span)
     attempts = series.attempts(connection, account, span)
     shown = [
         charts.messages(delivered, failed, span),

@@ -10,8 +10,8 @@ from sqlalchemy import Column, Connection, Table, func, select
 
 from console.queries.statistics import DAY, HOUR, TAKEN
 from database.latencies import percentile
-from database.tables import hourly_attempts, hourly_events, hourly_latencies
-from schemas.records import FAILED_STATUSES
+from database.tables import hourly_attempts, hourly_events, hourly_latencies, hourly_messages
+from schemas.records import DELIVERED, FAILED_STATUSES
 
 Counts = list[int]
 """One count for each step of a span, oldest first."""
@@ -68,11 +68,13 @@ def kinds(
     return _counted(connection, hourly_events, account, span, ("event", "status"), {"list_number": list_number})
 
 
-def delivered_and_failed(counts: Mapping[tuple[str, str], Counts], span: Span) -> tuple[Counts, Counts]:
-    """Return delivered and failed messages, from the result of `kinds`."""
-    delivered = counts.get(("delivery", "delivered"), [0] * span.count)
-    failed = [counts[key] for key in counts if key[0] == "delivery" and key[1] in FAILED_STATUSES]
-    return delivered, _added(failed, span)
+def delivered_and_failed(
+    connection: Connection, account: str, span: Span, list_number: str | None = None
+) -> tuple[Counts, Counts]:
+    """Return delivered and failed messages, each message once, by its newest status."""
+    found = _single(_counted(connection, hourly_messages, account, span, ("status",), {"list_number": list_number}))
+    failed = [found[status] for status in FAILED_STATUSES if status in found]
+    return found.get(DELIVERED, [0] * span.count), _added(failed, span)
 
 
 def failures(
@@ -84,8 +86,9 @@ def failures(
     most: int = 5,
 ) -> dict[str, Counts]:
     """Return failed messages by reason or provider: most frequent first, the rest as `other`."""
-    wanted = {"list_number": list_number, "event": "delivery", "status": FAILED_STATUSES}
-    return _most_frequent(_single(_counted(connection, hourly_events, account, span, (by,), wanted)), span, most)
+    wanted = {"list_number": list_number, "status": FAILED_STATUSES}
+    found = _single(_counted(connection, hourly_messages, account, span, (by,), wanted))
+    return _most_frequent({name: counts for name, counts in found.items() if any(counts)}, span, most)
 
 
 def removals(

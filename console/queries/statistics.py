@@ -8,7 +8,7 @@ from typing import Literal
 from sqlalchemy import Connection, func, select
 
 from console.queries.rows import At
-from database.tables import dead_webhooks, hourly_attempts, hourly_events, minutely_events, rejected
+from database.tables import dead_webhooks, hourly_attempts, hourly_events, hourly_messages, minutely_events, rejected
 from schemas.records import FAILED_STATUSES
 
 HOUR, DAY, MINUTE = 3_600_000, 86_400_000, 60_000
@@ -20,6 +20,9 @@ MANY = 10_000
 """Maximum rows counted one by one; beyond it, an answer says that there are more."""
 
 MOST_GROUPS = 10_000
+
+MESSAGE = "message"
+"""What counts messages and not events."""
 
 Group = Literal["hour", "day", "list_number", "provider", "detail"]
 
@@ -59,24 +62,29 @@ class Webhooks:
 def statistics(
     connection: Connection, account: str, group: Group, since: int, until: int, event: str | None = None
 ) -> list[Statistic]:
-    """Return counts between two times in ms, widened to whole hours, by a column; newest or largest first."""
-    table = hourly_events
+    """Return counts between two times in ms, widened to whole hours, by a column; newest or largest first.
+
+    The event MESSAGE counts messages by their newest status; others count events, of which a message may have several.
+    """
+    table = hourly_messages if event == MESSAGE else hourly_events
+    kind = () if event == MESSAGE else (table.c.event,)
     by_time = group in ("hour", "day")
     length = DAY if group == "day" else HOUR
     key = (table.c.hour - table.c.hour % length) if by_time else table.c[group]
     total = func.sum(table.c.count).label("total")
     query = (
-        select(table.c.event, table.c.status, key.label("key"), total)
+        select(*kind, table.c.status, key.label("key"), total)
         .where(table.c.account == account, table.c.hour >= since - since % HOUR, table.c.hour < until)
-        .group_by(table.c.event, table.c.status, key)
-        .order_by(key.desc() if by_time else total.desc(), table.c.event, table.c.status)
+        .group_by(*kind, table.c.status, key)
+        .having(total > 0)
+        .order_by(key.desc() if by_time else total.desc(), *kind, table.c.status)
         .limit(MOST_GROUPS)
     )
-    if event is not None:
-        query = query.where(table.c.event == event)
+    if kind and event is not None:
+        query = query.where(*(column == event for column in kind))
     field = "hour" if by_time else group
     return [
-        Statistic(event=row.event, status=row.status, count=int(row.total), **{field: row.key})
+        Statistic(event=row.event if kind else MESSAGE, status=row.status, count=int(row.total), **{field: row.key})
         for row in connection.execute(query)
     ]
 
@@ -92,19 +100,30 @@ def totals(connection: Connection, account: str, since: int) -> dict[tuple[str, 
     return {(row.event, row.status): int(row.total) for row in connection.execute(query)}
 
 
+def outcomes(connection: Connection, account: str, since: int) -> dict[str, int]:
+    """Return messages since a time by status, each once, by its newest."""
+    table = hourly_messages
+    query = (
+        select(table.c.status, func.sum(table.c.count).label("total"))
+        .where(table.c.account == account, table.c.hour >= since - since % HOUR)
+        .group_by(table.c.status)
+    )
+    return {row.status: int(row.total) for row in connection.execute(query)}
+
+
 def reasons(connection: Connection, account: str, since: int, limit: int = 8) -> list[Reason]:
     """Return the reasons for undelivered messages since a time, most frequent first."""
-    table = hourly_events
+    table = hourly_messages
     total = func.sum(table.c.count).label("total")
     query = (
         select(table.c.status, table.c.detail, table.c.provider, total)
         .where(
             table.c.account == account,
             table.c.hour >= since - since % HOUR,
-            table.c.event == "delivery",
             table.c.status.in_(FAILED_STATUSES),
         )
         .group_by(table.c.status, table.c.detail, table.c.provider)
+        .having(total > 0)
         .order_by(total.desc(), table.c.detail)
         .limit(limit)
     )

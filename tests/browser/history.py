@@ -6,7 +6,14 @@ import random
 
 from bus.clock import now_ms
 from database.latencies import latency_class
-from database.tables import freshness, hourly_attempts, hourly_events, hourly_latencies, minutely_events
+from database.tables import (
+    freshness,
+    hourly_attempts,
+    hourly_events,
+    hourly_latencies,
+    hourly_messages,
+    minutely_events,
+)
 from tests.unit.console.console_parts import LIST, Api
 
 HOUR, MINUTE = 3_600_000, 60_000
@@ -61,6 +68,8 @@ def write_history(api: Api) -> None:
             ]
     minutes = range(now - now % MINUTE - 60 * MINUTE, now + 1, MINUTE)
     api.put(hourly_events, *events)
+    outcomes = [row for row in events if row["event"] == "delivery"]
+    api.put(hourly_messages, *({name: row[name] for name in row if name != "event"} for row in outcomes))
     api.put(hourly_attempts, *attempts)
     api.put(hourly_latencies, *latencies)
     api.put(minutely_events, *({"account": "acme", "minute": at, "count": dice.randint(60, 900)} for at in minutes))

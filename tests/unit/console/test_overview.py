@@ -10,7 +10,7 @@ from bus.clock import now_ms
 from console.pages.attention import AccountHealth, attention
 from console.principals import Role
 from console.queries.statistics import HOUR, MANY, MINUTE, Webhooks
-from database.tables import freshness, hourly_attempts, hourly_events, minutely_events
+from database.tables import freshness, hourly_attempts, hourly_events, hourly_messages, minutely_events
 from schemas.records import EndpointConfig
 from tests.unit.console.console_parts import Api, refusal
 
@@ -102,13 +102,10 @@ def test_what_is_well_is_not_told(changes: dict[str, Any]) -> None:
 
 
 async def test_the_overview_counts_and_says_why_messages_fail(api: Api) -> None:
-    api.put(
-        hourly_events,
-        counted(count=1_990),
-        counted(count=10, status="undeliverable", detail="REJECTED_OPERATOR"),
-        counted("reply", 7),
-        counted(count=99, account="other"),
-    )
+    found = counted(count=1_990), counted(count=10, status="undeliverable", detail="REJECTED_OPERATOR")
+    others = counted(count=99, account="other"), counted(count=1, hour=THIS_HOUR - 48 * HOUR)
+    api.put(hourly_events, *found, counted("reply", 7), *others)
+    api.put(hourly_messages, *({name: row[name] for name in row if name != "event"} for row in (*found, *others)))
     api.put(
         hourly_attempts,
         {"account": "acme", "hour": THIS_HOUR, "endpoint": "crm", "outcome": "2xx", "count": 50, "latency_ms_sum": 1},
@@ -125,6 +122,22 @@ async def test_the_overview_counts_and_says_why_messages_fail(api: Api) -> None:
     for shown in ("1,990", "99.5%", "REJECTED_OPERATOR", "100.0%", "now 2.0, at most 2.0"):
         assert shown in text
     assert "Needs attention" not in text
+
+
+async def test_statistics_count_messages_too_each_by_its_newest_status(api: Api) -> None:
+    row = {"account": "acme", "hour": THIS_HOUR, "list_number": "", "detail": ""}
+    api.put(
+        hourly_messages,
+        row | {"provider": "infobip", "status": "delivered", "count": 7},
+        row | {"provider": "infobip", "status": "pending", "count": 0},
+        row | {"provider": "twilio", "status": "expired", "count": 2},
+    )
+    api.put(hourly_events, counted(count=21))
+    found = (await api.get("/api/statistics", params={"group": "provider", "event": "message"})).json()["data"]
+    assert [(each["event"], each["provider"], each["status"], each["count"]) for each in found] == [
+        ("message", "infobip", "delivered", 7),
+        ("message", "twilio", "expired", 2),
+    ]
 
 
 async def test_an_account_without_events_is_told_the_first_steps(api: Api) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, inspect, select, text
 import database.migrating
 from database.engine import disposing, open_engine
 from database.migrating import DatabaseTooNew, is_migrated, migrate
-from database.tables import METADATA, message_tags, messages
+from database.tables import METADATA, hourly_messages, message_tags, messages
 from tests.databases import database_in
 
 
@@ -105,6 +105,30 @@ def test_the_one_tag_of_a_message_becomes_a_tag_named_tag(empty_url: str) -> Non
     assert stored == [*(orjson.dumps({"tag": tag}).decode() for *_, tag, _ in found), None]
     assert differences(engine) == []
     engine.dispose()
+
+
+def test_what_was_counted_as_events_stays_counted_as_messages(empty_url: str) -> None:
+    with disposing(open_engine(empty_url)) as engine:
+        with engine.begin() as connection:
+            command.upgrade(database.migrating._config(connection), "0013")
+            for event, status, detail, count in (
+                ("delivery", "delivered", "DELIVERED_TO_OPERATOR", 3),
+                ("delivery", "delivered", "DELIVERED_TO_HANDSET", 4),
+                ("delivery", "expired", "EXPIRED", 2),
+                ("reply", "", "", 9),
+            ):
+                row = {"account": "acme", "hour": 0, "provider": "infobip", "list_number": ""}
+                row |= {"event": event, "status": status, "detail": detail, "count": count}
+                names = ", ".join(row)
+                connection.execute(
+                    text(f"INSERT INTO hourly_events ({names}) VALUES (:{', :'.join(row)})"),  # noqa: S608
+                    row,
+                )
+        migrate(engine)
+        columns = hourly_messages.c
+        with engine.connect() as connection:
+            found = connection.execute(select(columns.status, columns.detail, columns["count"]).order_by("status"))
+            assert [tuple(row) for row in found] == [("delivered", "", 7), ("expired", "EXPIRED", 2)]
 
 
 DROPPED = {("0013", "messages.tag")}

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import Engine, Table, event, select
+from sqlalchemy import Engine, Table, event, select, update
 
 from database import tables
 from database.read_state import forget_versions
@@ -111,6 +111,46 @@ def test_an_old_report_that_comes_again_does_not_undo_a_newer_one(database: Engi
     take(database, records.delivery(1, NOW, "delivered"))
     take(database, records.delivery(1, NOW, "pending"))
     assert rows(database, tables.messages, "status") == ["delivered"]
+
+
+def outcomes(database: Engine) -> dict[tuple[Any, ...], int]:
+    """The messages by hours before NOW, status, and detail, without those that were counted and are no longer."""
+    found = rows(database, tables.hourly_messages, "hour", "status", "detail", "count")
+    return {((NOW - NOW % HOUR - hour) // HOUR, *place): number for hour, *place, number in found if number}
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_message_is_counted_once_by_its_newest_status_and_when_it_came_to_it(
+    database: Engine, together: bool
+) -> None:
+    reports = [
+        records.delivery(1, NOW - 3 * HOUR, "pending"),
+        records.delivery(1, NOW - 2 * HOUR, "delivered", status_detail="DELIVERED_TO_OPERATOR", final=False),
+        records.delivery(1, NOW - HOUR, "delivered"),
+        records.delivery(1, NOW, "delivered", status_detail="READ"),
+        records.delivery(2, NOW - 2 * HOUR, "delivered"),
+        records.delivery(2, NOW, "undeliverable", status_detail="REJECTED_OPERATOR"),
+    ]
+    reports = [replace(each, event_id=f"evt_{nth}") for nth, each in enumerate(reports)]
+    found: list[Record] = [*reports, records.message(3, NOW)]
+    for batch in [found] if together else [[each] for each in found]:
+        take(database, *batch)
+    assert outcomes(database) == {(2, "delivered", ""): 1, (0, "undeliverable", "REJECTED_OPERATOR"): 1}
+
+
+def test_a_message_is_counted_for_the_list_that_its_registration_names(database: Engine) -> None:
+    take(database, records.delivery(1, NOW, list_number=None))
+    take(database, records.message(1, NOW))
+    found = rows(database, tables.hourly_messages, "list_number", "count")
+    assert sorted(found) == [("", 0), (records.LIST, 1)]
+
+
+def test_a_message_of_an_older_version_is_counted_where_it_was_last_changed(database: Engine) -> None:
+    take(database, records.delivery(1, NOW - 2 * HOUR, "delivered"))
+    with database.begin() as connection:
+        connection.execute(update(tables.messages).values(outcome_at=None))
+    take(database, records.delivery(1, NOW, "expired", status_detail="EXPIRED"))
+    assert outcomes(database) == {(0, "expired", "EXPIRED"): 1}
 
 
 def test_a_message_is_queued_until_its_first_report(database: Engine) -> None:
