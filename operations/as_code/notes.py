@@ -24,8 +24,9 @@ def file_notes(entries: Collection[Entry]) -> Iterator[str]:
             for word in sorted(never & _REQUIRED_WORDS):
                 yield f"{entry.path}.opt_out.never: a reply {word} removes nobody, but carriers and the law require it"
         if isinstance(entry.config, EndpointConfig) and entry.config.url.startswith("http:"):
-            if_allowed = "" if entry.config.account in allowing else "; sinks use it only if the account has allow_http"
-            yield f"{entry.path}.url: http is not encrypted{if_allowed}"
+            is_allowed = entry.config.account in allowing
+            needed = "" if is_allowed else "; it needs allow_http, or TRACKLY_ALLOW_HTTP of sinks"
+            yield f"{entry.path}.url: http is not encrypted{needed}"
 
 
 def pause_notes(configs: Iterable[Config]) -> Iterator[str]:

@@ -144,6 +144,7 @@ def test_a_test_event_goes_nowhere_that_sinks_would_not_send_to(trackly: Trackly
     assert done.returncode == 1
     assert "no answer: refused_address" in done.stdout
     assert "its address is cloud metadata" in done.stderr
+    assert "judged by its own TRACKLY_ALLOW_HTTP" in done.stderr
 
 
 def test_attempts_of_an_endpoint_nobody_has_tried(trackly: Trackly, accounts: str) -> None:

@@ -10,7 +10,7 @@ import typer
 from accounts.secrets import SecretMissing
 from accounts.urls import POLL
 from bus.clock import now_ms
-from operations.trials import Trial, send_trial, trial_event
+from operations.trials import REFUSALS, Trial, send_trial, trial_event
 from outbound.bodies import SHAPES
 from outbound.settings import OutboundSettings
 from schemas.records import EndpointConfig, WebhookAttempt
@@ -112,4 +112,6 @@ def _show(config: EndpointConfig, trial: Trial, as_json: bool) -> None:
         show(trial.answer)
     if outcome.error_class is not None:
         say(f"This counts as a failure: {trial.refusal or outcome.meaning}.")
+    if outcome.error_class in REFUSALS:
+        say("This command judged by its own TRACKLY_ALLOW_HTTP, TRACKLY_ALLOW_SUBNETS and TRACKLY_WEBHOOK_PORTS.")
     say(f"webhook-signature signs `{trial.headers['webhook-id']}.{trial.headers['webhook-timestamp']}.` and the body.")

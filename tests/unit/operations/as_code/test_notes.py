@@ -13,7 +13,7 @@ from tests.unit.operations.as_code.files import ACCOUNT, ENDPOINT, LIST, OTHER, 
 def test_http_is_taken_with_a_note() -> None:
     text = account_with('[[accounts.endpoints]]\nid = "crm"\nurl = "http://a.example/"')
     assert make_plan(text, Accounts()).notes == (
-        "accounts[0].endpoints[0].url: http is not encrypted; sinks use it only if the account has allow_http",
+        "accounts[0].endpoints[0].url: http is not encrypted; it needs allow_http, or TRACKLY_ALLOW_HTTP of sinks",
     )
 
 
