@@ -75,6 +75,16 @@ def test_that_link_opens_the_page_that_sets_the_password(data: tuple[Path, str])
     assert "New password" in answer.text
 
 
+def test_it_says_where_each_service_serves_its_metrics(data: tuple[Path, str]) -> None:
+    line = re.search(r"(?m)^ +ports +(.*)   each serves /readyz and /metrics on 127\.0\.0\.1$", data[1])
+    assert line is not None
+    ports = dict(each.split() for each in line[1].split("  "))
+    assert set(ports) == {"ingest", "console", "read-model", "streams-1", "sinks-1"}
+    for name, port in ports.items():
+        service = name.removesuffix("-1").replace("-", "_")
+        assert f'service="{service}"' in http.get(f"http://127.0.0.1:{port}/metrics").text
+
+
 def test_it_says_that_its_broker_trusts_every_user_of_the_machine(data: tuple[Path, str]) -> None:
     assert re.search(r"broker +127\.0\.0\.1:\d+ +every user of this machine can read and write", data[1])
 

@@ -241,6 +241,7 @@ def up(
 def _welcome(stack: Stack) -> str:
     base = f"http://127.0.0.1:{stack.port}"
     link = stack.data / FILE
+    services = "  ".join(f"{each.name} {each.health_port}" for each in stack.supervisor.services.values())
     first = f"   the first admin's link: {link}" if link.exists() else ""
     return "\n".join(
         [
@@ -249,7 +250,7 @@ def _welcome(stack: Stack) -> str:
             f"  callbacks  {base}/api/webhook-feedbacks/PROVIDER?account=ID   see `trackly providers list`",
             f"  console    {stack.console_url}{first}",
             f"  API        {stack.console_url}/api/openapi.json   describes it",
-            f"  health     {base}/readyz   metrics {base}/metrics",
+            f"  ports      {services}   each serves /readyz and /metrics on 127.0.0.1",
             f"  broker     {stack.environment['KAFKA_BOOTSTRAP_SERVERS']}"
             f"{'   every user of this machine can read and write its records' if stack.broker else ''}",
             f"  data       {stack.data}   logs {stack.data / 'logs'}",
