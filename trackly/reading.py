@@ -22,7 +22,7 @@ from bus.reading import topic as topics
 from bus.reading.topic import BEGINNING, END, Start, Topic
 from bus.settings import BusSettings
 from operations.losses import KnownLosses
-from schemas.codec import Codec
+from schemas.codec import Codec, CodecError
 from schemas.records import AccountConfig, LossSettled, RecordsLost
 from schemas.registry import registry_for
 from schemas.topics import parse_duration
@@ -98,12 +98,15 @@ async def read_accounts(settings: BusSettings, codec: Codec) -> Accounts:
 
 
 async def read_losses(settings: BusSettings, codec: Codec) -> KnownLosses:
-    """Return what is known of records that retention deleted unread. Raises Failed if the topic does not exist, and
-    CodecError for a record of a newer version."""
+    """Return what is known of records that retention deleted unread. Raises Failed if the topic does not exist, or has
+    a record of a newer version."""
     known = KnownLosses()
     async with open_topic(settings, settings.catalogue["losses"].name, BEGINNING) as losses:
         async for record in losses.rest():
-            found = None if record.value is None else codec.decode(record.value)
+            try:
+                found = None if record.value is None else codec.decode(record.value)
+            except CodecError as error:
+                raise Failed(f"{settings.catalogue['losses'].name} has a record that cannot be read: {error}") from None
             if isinstance(found, RecordsLost | LossSettled):
                 known.put(found)
     return known

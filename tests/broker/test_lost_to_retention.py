@@ -177,6 +177,33 @@ def test_replies_that_were_deleted_unread_hold_the_contacts_of_their_partition(c
     assert {each["reason"] for each in answers} == {"lost_records", None}
 
 
+def test_growing_forgets_no_loss_that_streams_has_not_recorded(cluster: Cluster) -> None:
+    run_streams(cluster)
+    opt_out(cluster, NUMBERS[0])
+    deleted(cluster.settings, "inbound")
+    grow = ("topics", "grow", "--prefix", f"{cluster.settings.topic_prefix}v2.", "--partitions", "5", "--yes", "--json")
+    refused = cluster.trackly(*grow)
+    assert refused.returncode == 1
+    assert "Start streams once" in refused.stderr
+    run_streams(cluster)
+    grown = cluster.trackly(*grow)
+    assert grown.returncode == 0, grown.stderr
+    moved = json.loads(grown.stdout)["written"]
+    assert moved[f"{cluster.settings.topic_prefix}v2.trackly.losses"] == 1
+
+
+def test_events_that_were_deleted_before_they_were_mirrored_are_told(cluster: Cluster) -> None:
+    cluster.start("mirror")
+    cluster.wait_ready()
+    cluster.stop("mirror")
+    write_old(cluster, "delivery", 1, days=0)
+    deleted(cluster.settings, "delivery")
+    cluster.start("mirror")
+    name = cluster.settings.catalogue["delivery"].name
+    (record,) = cluster.wait_for("losses", RecordsLost, name)
+    assert (record.reader, record.opt_outs) == (cluster.settings.group("mirror"), "none")
+
+
 def write_old(cluster: Cluster, topic: str, partition: int, days: float) -> None:
     """Write a record that is this old to a topic (catalogue short name)."""
     producer = KafkaProducer(**cluster.settings.kafka_python())

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from bus.admin import Admin
 from bus.clock import now_ms
@@ -45,6 +46,8 @@ SETTLE = "Then run `trackly losses settle`: until then, `check` lets nobody be t
 
 START = "Start streams, which records the loss; `trackly doctor` then says what to do. Until then, `check` answers 503."
 
+NEVER_COPIED = "The topics *.anon lack them: tell those who read these topics."
+
 NEVER_SENT = "Tell the customers: these webhooks were not sent. `trackly replay` sends events that Kafka still has."
 
 
@@ -66,34 +69,44 @@ async def losses(settings: BusSettings) -> list[Finding]:
         committed = admin.group_offsets(group)
         names = [settings.catalogue[topic].name for topic in OPT_OUTS]
         gaps = unread(settings.catalogue, group, committed, admin.logs(names)).values()
-    return [*told(open_losses(known, found), settings), *unrecorded(gaps)]
+    return [*told(open_losses(known, found, settings), settings), *unrecorded(gaps)]
 
 
-def open_losses(known: KnownLosses, audited: dict[Loss, int]) -> list[tuple[Loss, int]]:
-    """Return the losses to report, and when (ms) each was noticed: those that must be settled, and those of the audit
-    log that are not."""
-    found = {loss: at for loss, at in audited.items() if EVERY_ACCOUNT not in known.settled.get(id_of(loss), ())}
+class Noticed(NamedTuple):
+    """A loss, when it was noticed (ms), and whose opt-outs may be among it."""
+
+    loss: Loss
+    at: int
+    opt_outs: str
+
+
+def open_losses(known: KnownLosses, audited: dict[Loss, int], settings: BusSettings) -> list[Noticed]:
+    """Return the losses to report: those that must be settled, and those of the audit log that are not."""
+    found = {
+        loss: Noticed(loss, at, opt_outs_in(loss.topic, loss.reader, settings))
+        for loss, at in audited.items()
+        if EVERY_ACCOUNT not in known.settled.get(id_of(loss), ())
+    }
     for record in known.open():
         if record.opt_outs != NONE:
             loss = Loss(
                 record.reader, record.topic, record.partition, record.first, record.count, uncertain=record.uncertain
             )
-            found.setdefault(loss, record.noticed_at)
-    return list(found.items())
+            found[loss] = Noticed(loss, record.noticed_at, record.opt_outs)
+    return list(found.values())
 
 
-def told(found: Iterable[tuple[Loss, int]], settings: BusSettings) -> Iterator[Finding]:
+def told(found: Iterable[Noticed], settings: BusSettings) -> Iterator[Finding]:
     """Report losses, a finding for each topic and reader."""
-    by_topic: defaultdict[tuple[str, str], list[tuple[Loss, int]]] = defaultdict(list)
-    for loss, at in found:
-        by_topic[loss.topic, loss.reader].append((loss, at))
+    by_topic: defaultdict[tuple[str, str], list[Noticed]] = defaultdict(list)
+    for noticed in found:
+        by_topic[noticed.loss.topic, noticed.loss.reader].append(noticed)
     for (name, reader), each in by_topic.items():
-        first = min(at for _, at in each)
-        remedy, level = _remedy(name, reader, settings)
+        first, count = min(noticed.at for noticed in each), _counted(noticed.loss for noticed in each)
+        remedy, level = _remedy(name, reader, any(noticed.opt_outs != NONE for noticed in each), settings)
         yield Finding(
             "losses", "retention", level,
-            f"{_counted(loss for loss, _ in each)} of {name} were deleted by retention before {reader} read them;"
-            f" noticed at {iso_time(first)}",
+            f"{count} of {name} were deleted by retention before {reader} read them; noticed at {iso_time(first)}",
             f"{remedy} Keep the topic longer (TRACKLY_TOPIC_SETTINGS).",
         )  # fmt: skip
 
@@ -116,10 +129,13 @@ def _counted(losses: Iterable[Loss | RecordsLost]) -> str:
     return f"{most}{sum(loss.count for loss in found):,} records"
 
 
-def _remedy(name: str, reader: str, settings: BusSettings) -> tuple[str, Level]:
+def _remedy(name: str, reader: str, has_opt_outs: bool, settings: BusSettings) -> tuple[str, Level]:
     topic = settings.catalogue.named(name)
+    if has_opt_outs:
+        # A topic under an earlier prefix is not in the catalogue.
+        return f"{REMEDIES.get('' if topic is None else topic.id, IMPORT)} {SETTLE}", "error"
+    if reader == settings.group("mirror"):
+        return NEVER_COPIED, "warning"
     if reader != settings.group("streams"):
         return NEVER_SENT, "warning"
-    if opt_outs_in(name, reader, settings) == NONE:
-        return REMEDIES.get("" if topic is None else topic.id, ""), "warning"
-    return f"{REMEDIES['' if topic is None else topic.id]} {SETTLE}", "error"
+    return REMEDIES.get("" if topic is None else topic.id, ""), "warning"

@@ -21,6 +21,7 @@ from bus.health_server import HealthServer
 from bus.kafka_time import check_clock
 from bus.kept_key import TOPIC, check_key
 from bus.layout import LayoutError, check_partitions
+from bus.losses import Losses
 from bus.producer import Producer
 from bus.reading.group import go_on_where_committed, group_consumer
 from bus.watch import Watch
@@ -77,6 +78,7 @@ class Mirror:
         self._pseudonyms = pseudonyms
         self._codec = Codec(registry_for(settings.schema_registry_url))
         self._producer = Producer(settings, linger_ms=5)
+        self._losses = Losses(settings, "mirror", self._producer, self._codec)
         self._counts = self.health.tally("records")
         self._server = HealthServer(self.health, settings.host, settings.port)
         self._misfits: list[LayoutError] = []
@@ -93,7 +95,7 @@ class Mirror:
         await self._server.start()
         await self._producer.start()
         try:
-            placed = partial(go_on_where_committed, lost=_log_lost)
+            placed = partial(go_on_where_committed, lost=self._losses.tell)
             group = self._settings.group("mirror")
             async with group_consumer(self._settings, group, self._mirrors, placed=placed) as consumer:
                 self._watch.start()
@@ -139,12 +141,6 @@ async def _run(settings: MirrorSettings, mirrors: Mapping[str, Topic], pseudonym
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, mirror.stop)
     await mirror.run()
-
-
-def _log_lost(topic: str, partition: int, expected: int | None, first: int) -> None:
-    log.error(
-        "%s[%d]: retention deleted %d records before they were mirrored", topic, partition, first - (expected or 0)
-    )
 
 
 async def _commit(consumer: Any) -> None:

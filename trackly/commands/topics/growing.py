@@ -19,9 +19,11 @@ from typing import Any
 from accounts.model import CONFIG_TOPICS
 from bus.admin import Admin, Partition
 from bus.clients import new_producer
+from bus.losses import OPT_OUTS
 from bus.producer import MAX_REQUEST_BYTES, partition_of
 from bus.reading.topic import BEGINNING, END, Start
 from bus.settings import BusSettings
+from operations.losses import unread
 from schemas.cloudevents import header
 from schemas.codec import Codec
 from schemas.registry import registry_for
@@ -76,6 +78,21 @@ def check(admin: Admin, old: BusSettings, new: BusSettings) -> None:
         raise Failed(f"No trackly topics begin with {old.topic_prefix!r}.")
     check_unused(admin, old, new)
     wait_for_the_end(admin, old, *INPUTS)
+    check_nothing_is_lost(admin, old)
+
+
+def check_nothing_is_lost(admin: Admin, settings: BusSettings) -> None:
+    """Check that retention has deleted nothing that streams has neither read nor recorded as lost: under the new
+    prefix, nobody would notice. Raises Failed."""
+    group = settings.group("streams")
+    committed = admin.group_offsets(group)
+    logs = admin.logs(settings.catalogue[topic].name for topic in OPT_OUTS)
+    if gaps := unread(settings.catalogue, group, committed, logs):
+        count, topics = sum(gap.count for gap in gaps.values()), ", ".join(sorted({name for name, _ in gaps}))
+        raise Failed(
+            f"Retention has deleted {count:,} records of {topics} that streams has not read, and opt-outs may be among"
+            f" them. Start streams once under {settings.topic_prefix!r}, which records it; stop it, then grow."
+        )
 
 
 def check_unused(admin: Admin, old: BusSettings, new: BusSettings) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from bus.losses import ALL, NONE, PARTITION, Loss, id_of, record_of
+from bus.losses import ALL, NONE, PARTITION, Loss, id_of, opt_outs_in, record_of
 from bus.settings import BusSettings
 from operations.losses import KnownLosses
 from schemas.records import LossSettled, RecordsLost
-from trackly.commands.doctor.losses import open_losses, told, unrecorded
+from trackly.commands.doctor.losses import Noticed, open_losses, told, unrecorded
 from trackly.commands.losses import _chosen, _question
 from trackly.errors import Failed
 
@@ -25,6 +25,10 @@ def loss(topic: str = "raw", reader: str = STREAMS, **changes: Any) -> Loss:
 
 def recorded(found: Loss, opt_outs: str = ALL, at: int = 1) -> RecordsLost:
     return record_of(found, 4, opt_outs, at)
+
+
+def noticed(found: Loss, at: int = 1, opt_outs: str | None = None) -> Noticed:
+    return Noticed(found, at, opt_outs or opt_outs_in(found.topic, found.reader, SETTINGS))
 
 
 def known(*records: RecordsLost | LossSettled) -> KnownLosses:
@@ -71,7 +75,7 @@ def test_whoever_settles_is_asked_whether_the_opt_outs_are_imported(opt_outs: st
 
 @pytest.mark.parametrize("topic", ["raw", "receipts", "inbound", "messages", "commands"])
 def test_a_loss_that_may_hold_opt_outs_is_an_error_with_the_way_to_end_it(topic: str) -> None:
-    (finding,) = told([(loss(topic), 1)], SETTINGS)
+    (finding,) = told([noticed(loss(topic))], SETTINGS)
     assert finding.level == "error"
     assert "lists of opt-outs" in finding.remedy
     assert "trackly losses settle" in finding.remedy
@@ -79,35 +83,47 @@ def test_a_loss_that_may_hold_opt_outs_is_an_error_with_the_way_to_end_it(topic:
 
 @pytest.mark.parametrize(("topic", "reader"), [("clicks", STREAMS), ("delivery", SINKS), ("receipts", SINKS)])
 def test_any_other_loss_is_a_warning(topic: str, reader: str) -> None:
-    (finding,) = told([(loss(topic, reader), 1)], SETTINGS)
+    (finding,) = told([noticed(loss(topic, reader))], SETTINGS)
     assert finding.level == "warning"
     assert "opt-outs" not in finding.remedy
 
 
 def test_customers_are_told_of_webhooks_that_were_not_sent() -> None:
-    (finding,) = told([(loss("webhooks_due", SINKS), 1)], SETTINGS)
+    (finding,) = told([noticed(loss("webhooks_due", SINKS))], SETTINGS)
     assert finding.remedy.startswith("Tell the customers")
 
 
+def test_readers_are_told_of_events_that_were_not_mirrored() -> None:
+    (finding,) = told([noticed(loss("delivery", SETTINGS.group("mirror")))], SETTINGS)
+    assert "*.anon" in finding.remedy
+
+
 def test_losses_of_a_topic_are_one_finding_that_counts_them() -> None:
-    (finding,) = told([(loss(), 2_000), (loss(partition=1, count=2, uncertain=True), 1_000)], SETTINGS)
+    (finding,) = told([noticed(loss(), 2_000), noticed(loss(partition=1, count=2, uncertain=True), 1_000)], SETTINGS)
     assert finding.text.startswith("up to 7 records of sms.raw")
     assert "1970-01-01T00:00:01" in finding.text
 
 
 def test_a_loss_with_opt_outs_is_reported_however_long_ago_it_was_until_it_is_settled() -> None:
     record = recorded(loss())
-    assert open_losses(known(record), {}) == [(loss(), 1)]
-    assert open_losses(known(record, settled(loss(), "acme")), {}) == [(loss(), 1)]
-    assert open_losses(known(record, settled(loss())), {loss(): 1}) == []
+    assert open_losses(known(record), {}, SETTINGS) == [noticed(loss())]
+    assert open_losses(known(record, settled(loss(), "acme")), {}, SETTINGS) == [noticed(loss())]
+    assert open_losses(known(record, settled(loss())), {loss(): 1}, SETTINGS) == []
+
+
+def test_a_loss_under_an_earlier_prefix_is_still_one_of_opt_outs() -> None:
+    earlier = Loss("v1.trackly-streams", "v1.sms.inbound", 0, 10, 5)
+    (finding,) = told(open_losses(known(recorded(earlier, PARTITION)), {earlier: 1}, SETTINGS), SETTINGS)
+    assert finding.level == "error"
+    assert "lists of opt-outs" in finding.remedy
 
 
 def test_a_loss_without_opt_outs_is_reported_as_long_as_the_audit_log_was_asked_for() -> None:
     found = loss("delivery", SINKS)
     record = recorded(found, NONE)
-    assert open_losses(known(record), {}) == []
-    assert open_losses(known(record), {found: 1}) == [(found, 1)]
-    assert open_losses(known(record, settled(found)), {found: 1}) == []
+    assert open_losses(known(record), {}, SETTINGS) == []
+    assert open_losses(known(record), {found: 1}, SETTINGS) == [noticed(found)]
+    assert open_losses(known(record, settled(found)), {found: 1}, SETTINGS) == []
 
 
 def test_what_streams_has_not_recorded_yet_is_reported_with_how_to_record_it() -> None:
