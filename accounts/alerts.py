@@ -45,6 +45,12 @@ TYPES: Mapping[str, AlertType] = {
         "payloads that may be opt-outs",
         "Something that could not be processed may contain an opt-out.",
     ),
+    "lost_opt_outs": AlertType(
+        Severity.CRITICAL,
+        True,
+        "losses among which opt-outs may be",
+        "Kafka deleted records unread, and opt-outs of the account may be among them: contacts are not texted.",
+    ),
     "held_removals": AlertType(
         Severity.CRITICAL,
         True,

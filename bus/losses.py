@@ -22,7 +22,7 @@ from bus.settings import BusSettings
 from schemas.cloudevents import event_headers
 from schemas.codec import Codec
 from schemas.ids import derived_id
-from schemas.records import AuditEntry, RecordsLost
+from schemas.records import OF_ANYONE, OF_NOBODY, OF_PARTITION, AuditEntry, RecordsLost
 
 log = logging.getLogger(__name__)
 
@@ -31,18 +31,15 @@ ACTION = "records.lost"
 EVERY_ACCOUNT = "*"
 """The account of entries about the whole installation."""
 
-ALL, PARTITION, NONE = "all", "partition", "none"
-"""`opt_outs` of a RecordsLost: whose opt-outs may be among the records."""
-
 OPT_OUTS: Mapping[str, str] = {
     # Callbacks have no key.
-    "raw": ALL,
+    "raw": OF_ANYONE,
     # Some are about a list, or tell the partition of a channel's id which number is the same person's.
-    "commands": ALL,
-    "receipts": PARTITION,
-    "inbound": PARTITION,
+    "commands": OF_ANYONE,
+    "receipts": OF_PARTITION,
+    "inbound": OF_PARTITION,
     # The registration of a message decides from which lists a reply to it opts out.
-    "messages": PARTITION,
+    "messages": OF_PARTITION,
 }
 """Topics (catalogue short names) from which streams learns who must not be texted."""
 
@@ -70,7 +67,7 @@ def id_of(loss: Loss) -> str:
 def opt_outs_in(topic: str, reader: str, settings: BusSettings) -> str:
     """Return whose opt-outs may be on a topic (name on Kafka) that a consumer group has not read."""
     known = settings.catalogue.named(topic)
-    return OPT_OUTS.get(known.id, NONE) if known is not None and reader == settings.group("streams") else NONE
+    return OPT_OUTS.get(known.id, OF_NOBODY) if known is not None and reader == settings.group("streams") else OF_NOBODY
 
 
 def record_of(loss: Loss, partitions: int, opt_outs: str, at: int) -> RecordsLost:
@@ -147,7 +144,7 @@ class Losses:
             partitions = await self._producer.partitions(loss.topic)
             await self._send("losses", record_of(loss, partitions, opt_outs, at), id_of(loss))
 
-        if opt_outs != NONE:
+        if opt_outs != OF_NOBODY:
             await insist("what retention deleted cannot be recorded", write)
             return
         try:

@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bus.admin import Partition, TopicLog
-from bus.losses import EVERY_ACCOUNT, NONE, OPT_OUTS, PARTITION
+from bus.losses import EVERY_ACCOUNT, OPT_OUTS
 from bus.producer import partition_of
-from schemas.records import LossSettled, RecordsLost
+from schemas.records import OF_NOBODY, OF_PARTITION, LossSettled, RecordsLost
 from schemas.topics import Catalogue
 
 LOST_RECORDS = "lost_records"
@@ -51,7 +51,7 @@ class Doubts:
         self, losses: Iterable[RecordsLost] = (), settled: Mapping[str, Collection[str]] | None = None
     ) -> None:
         """`settled`: the accounts for which each loss is settled, by its ID."""
-        self._losses = [loss for loss in losses if loss.opt_outs != NONE]
+        self._losses = [loss for loss in losses if loss.opt_outs != OF_NOBODY]
         self._settled = settled or {}
         self._of_all: frozenset[str] | None = None
         self._of_partitions: dict[int, dict[int, frozenset[str]]] = {}
@@ -59,7 +59,7 @@ class Doubts:
             done = frozenset(self._settled.get(loss.event_id, ()))
             if EVERY_ACCOUNT in done:
                 continue
-            if loss.opt_outs == PARTITION:
+            if loss.opt_outs == OF_PARTITION:
                 lost = self._of_partitions.setdefault(loss.partitions, {})
                 lost[loss.partition] = lost.get(loss.partition, done) & done
             else:

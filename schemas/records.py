@@ -53,6 +53,9 @@ REASON_STRENGTH: Mapping[str, int] = {
 NO_KEYWORD = "UNSUBSCRIBED"
 """`keyword` of an opt-out without a word from the contact: the provider flagged or reported it."""
 
+OF_ANYONE, OF_PARTITION, OF_NOBODY = "all", "partition", "none"
+"""`opt_outs` of a RecordsLost: whose opt-outs may be among the records."""
+
 WISH_CLASSES = frozenset({"complaint", "invalid", "opt_out"})
 """Values of a Receipt's `status_class` that remove a contact immediately."""
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from providers import PROVIDERS
 from providers.base import NOT_SUPPORTED, OTHER_CHANNEL
 from schemas.cloudevents import iso_time
+from schemas.ids import derived_id
 from schemas.masking import masked
 from schemas.records import (
     COMMAND_PROVIDER,
     FAILED_STATUSES,
+    OF_ANYONE,
+    OF_NOBODY,
     DeliveryEvent,
     EndpointAlert,
+    RecordsLost,
     RejectedRecord,
     RemovalsHeld,
     RemovedEvent,
@@ -53,6 +57,14 @@ def alert_of(record: object) -> Alert | None:
     """Return the alert for a Kafka record. None: it causes no alert."""
     rule = _RULES.get(type(record))
     return None if rule is None else rule(record)
+
+
+def alerts_of(record: object, accounts: Iterable[str]) -> list[Alert]:
+    """Return the alerts for a Kafka record; one about the whole installation is one to each of the accounts."""
+    if isinstance(record, RecordsLost):
+        return [] if record.opt_outs == OF_NOBODY else [_of_loss(record, account) for account in accounts]
+    alert = alert_of(record)
+    return [] if alert is None else [alert]
 
 
 def _of_delivery(event: DeliveryEvent) -> Alert | None:
@@ -173,6 +185,18 @@ def _of_held(held: RemovalsHeld) -> Alert:
             "Decide": f"trackly brake list {held.account}, or Held removals in the console",
         },
     )
+
+
+def _of_loss(loss: RecordsLost, account: str) -> Alert:
+    whose = "any contact" if loss.opt_outs == OF_ANYONE else "contacts of one partition"
+    facts = {
+        "Records": f"{'up to ' if loss.uncertain else ''}{loss.count:,} of {loss.topic}",
+        "Not texted": whose,
+        "Since": iso_time(loss.noticed_at),
+        "To do": "Import your providers' lists of opt-outs; then an operator runs trackly losses settle",
+    }
+    title = "Opt-outs may be lost: contacts are not texted"
+    return Alert(derived_id(loss.event_id, account), account, "lost_opt_outs", title, loss.topic, facts)
 
 
 def _alert(record: Any, kind: str, title: str, reason: str, facts: Mapping[str, str | None]) -> Alert:

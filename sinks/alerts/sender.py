@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from accounts.alerts import TYPES, channels_of, is_muted, is_on
 from accounts.model import Accounts
@@ -38,6 +38,10 @@ class Teller:
         self._channels = channels
         self._write = write
         self._clock = clock
+
+    def accounts(self) -> Iterable[str]:
+        """Return every account."""
+        return self._accounts.accounts
 
     def wants(self, alert: Alert) -> bool:
         """Whether the alert's account exists and wants alerts of this type."""

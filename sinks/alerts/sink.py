@@ -22,13 +22,13 @@ from schemas.records import AlertTold, EndpointAlert
 from sinks.alerts.bursts import Burst, Bursts
 from sinks.alerts.channels import Channels
 from sinks.alerts.mailer import Mailer, mailer_of
-from sinks.alerts.rules import alert_of
+from sinks.alerts.rules import alerts_of
 from sinks.alerts.sender import Teller
 from sinks.consumer import FetchedRecord, Positions, SinkParts
 
 log = logging.getLogger(__name__)
 
-TOPICS = ("delivery", "unsubscribe", "removed", "reply", "rejected", "alerts")
+TOPICS = ("delivery", "unsubscribe", "removed", "reply", "rejected", "alerts", "losses")
 """The topics that cause alerts (catalogue short names)."""
 
 MARK_SECONDS = 5.0
@@ -115,7 +115,7 @@ class Alerts:
     def _gather(self, record: FetchedRecord, mark: int) -> None:
         try:
             value = self._codec.decode(record.value)
-            alert = alert_of(value)
+            alerts = alerts_of(value, self._teller.accounts())
         except CodecError:
             return
         except NOT_OF_THE_RECORD:
@@ -125,7 +125,7 @@ class Alerts:
             return
         if isinstance(value, EndpointAlert) and self._mailer is not None and self._mailer.wants(value):
             self._follow(self._mailer.tell(value), mark)
-        if alert is not None and self._teller.wants(alert):
+        for alert in filter(self._teller.wants, alerts):
             self.bursts.add(alert, self._clock.monotonic(), self._clock.now_ms(), mark)
 
     def _tell(self, burst: Burst) -> None:

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from bus.clock import now_ms
-from bus.losses import ALL, EVERY_ACCOUNT, NONE
+from bus.losses import EVERY_ACCOUNT
 from bus.settings import BusSettings
 from operations.losses import KnownLosses, settlement_key
 from schemas.cloudevents import event_headers
 from schemas.ids import derived_id
-from schemas.records import LossSettled, RecordsLost
+from schemas.records import OF_ANYONE, OF_NOBODY, LossSettled, RecordsLost
 from trackly.audit import OF_NO_ACCOUNT, issuer, write_down
 from trackly.decoding import Decoder, time_text
 from trackly.errors import Failed
@@ -93,7 +93,7 @@ def line_of(loss: RecordsLost, known: KnownLosses) -> dict[str, Any]:
 
 def _row(loss: RecordsLost, known: KnownLosses) -> tuple[str, ...]:
     most = "up to " if loss.uncertain else ""
-    whose = {ALL: "any contact", NONE: "nobody"}.get(loss.opt_outs, "the partition's contacts")
+    whose = {OF_ANYONE: "any contact", OF_NOBODY: "nobody"}.get(loss.opt_outs, "the partition's contacts")
     settled = ", ".join(sorted(known.settled.get(loss.event_id, ()))) or "nobody"
     count = f"{most}{loss.count:,}"
     noticed = str(time_text(loss.noticed_at))
@@ -113,7 +113,7 @@ def _chosen(known: KnownLosses, ids: Sequence[str], account: str | None) -> list
 
 def _question(chosen: Sequence[RecordsLost], account: str | None) -> str:
     whose = "every account" if account is None else f"account {account}"
-    if all(loss.opt_outs == NONE for loss in chosen):
+    if all(loss.opt_outs == OF_NOBODY for loss in chosen):
         return f"{_counted(chosen)}. Has everyone concerned been told?"
     return (
         f"{_counted(chosen)}, and opt-outs may be among them. Have the providers' lists of opt-outs been imported for"

@@ -9,10 +9,10 @@ import pytest
 from aiokafka.errors import KafkaTimeoutError, TopicAuthorizationFailedError
 
 import bus.insisting
-from bus.losses import ALL, NONE, PARTITION, Losses, opt_outs_in
+from bus.losses import Losses, opt_outs_in
 from bus.settings import BusSettings
 from schemas.codec import Codec
-from schemas.records import AuditEntry, RecordsLost
+from schemas.records import OF_ANYONE, OF_NOBODY, OF_PARTITION, AuditEntry, RecordsLost
 from schemas.registry import registry_for
 
 SETTINGS = BusSettings()
@@ -59,7 +59,7 @@ async def test_a_loss_is_recorded_with_whose_opt_outs_it_may_hold_and_is_in_the_
     ((key, record),) = producer.of("losses")
     assert isinstance(record, RecordsLost)
     assert (record.topic, record.partition, record.partitions, record.first, record.count) == (topic, 2, 4, 10, 3)
-    assert (record.uncertain, record.opt_outs, key.decode()) == (False, PARTITION, record.event_id)
+    assert (record.uncertain, record.opt_outs, key.decode()) == (False, OF_PARTITION, record.event_id)
     ((_, entry),) = producer.of("audit")
     assert isinstance(entry, AuditEntry)
     assert entry.event_id == record.event_id
@@ -86,14 +86,15 @@ async def test_a_loss_of_webhooks_that_cannot_be_recorded_does_not_stop_the_othe
 @pytest.mark.parametrize(
     ("topic", "opt_outs"),
     [
-        ("raw", ALL), ("commands", ALL), ("receipts", PARTITION), ("inbound", PARTITION), ("messages", PARTITION),
-        ("clicks", NONE), ("links", NONE), ("postbacks", NONE),
+        *((topic, OF_ANYONE) for topic in ("raw", "commands")),
+        *((topic, OF_PARTITION) for topic in ("receipts", "inbound", "messages")),
+        *((topic, OF_NOBODY) for topic in ("clicks", "links", "postbacks")),
     ],
-)  # fmt: skip
+)
 def test_streams_learns_who_must_not_be_texted_from_some_of_its_topics(topic: str, opt_outs: str) -> None:
     assert opt_outs_in(SETTINGS.catalogue[topic].name, SETTINGS.group("streams"), SETTINGS) == opt_outs
 
 
 @pytest.mark.parametrize("topic", ["receipts", "inbound", "delivery"])
 def test_what_other_groups_miss_removes_nobody(topic: str) -> None:
-    assert opt_outs_in(SETTINGS.catalogue[topic].name, SETTINGS.group("sinks"), SETTINGS) == NONE
+    assert opt_outs_in(SETTINGS.catalogue[topic].name, SETTINGS.group("sinks"), SETTINGS) == OF_NOBODY

@@ -7,18 +7,17 @@ from typing import Any
 import pytest
 
 from bus.admin import TopicLog
-from bus.losses import ALL, NONE, PARTITION
 from bus.producer import partition_of
 from bus.settings import BusSettings
 from operations.losses import Doubts, KnownLosses, sentence, unread
 from schemas.ids import recipient_key
-from schemas.records import LossSettled, RecordsLost
+from schemas.records import OF_ANYONE, OF_NOBODY, OF_PARTITION, LossSettled, RecordsLost
 
 PARTITIONS = 8
 NUMBERS = [f"+1555123{last:04}" for last in range(200)]
 
 
-def loss(opt_outs: str = ALL, **changes: Any) -> RecordsLost:
+def loss(opt_outs: str = OF_ANYONE, **changes: Any) -> RecordsLost:
     known: dict[str, Any] = {
         "event_id": "evt_1",
         "reader": "trackly-streams",
@@ -57,32 +56,32 @@ def test_lost_callbacks_concern_every_contact() -> None:
 
 
 def test_lost_replies_concern_the_contacts_of_their_partition_and_no_others() -> None:
-    doubts = Doubts([loss(PARTITION)])
+    doubts = Doubts([loss(OF_PARTITION)])
     assert not doubts.about_all("acme")
     assert doubts.about_some("acme")
     assert concerned(doubts) == in_partition(3) != set()
 
 
 def test_partitions_of_several_losses_add_up() -> None:
-    doubts = Doubts([loss(PARTITION), loss(PARTITION, event_id="evt_2", partition=5)])
+    doubts = Doubts([loss(OF_PARTITION), loss(OF_PARTITION, event_id="evt_2", partition=5)])
     assert concerned(doubts) == in_partition(3) | in_partition(5)
 
 
 def test_what_was_lost_under_another_partition_count_is_found_by_that_count() -> None:
-    doubts = Doubts([loss(PARTITION, partition=0, partitions=1)])
+    doubts = Doubts([loss(OF_PARTITION, partition=0, partitions=1)])
     assert concerned(doubts) == set(NUMBERS)
 
 
 def test_a_loss_without_opt_outs_concerns_nobody() -> None:
-    assert not Doubts([loss(NONE)])
+    assert not Doubts([loss(OF_NOBODY)])
 
 
-@pytest.mark.parametrize("opt_outs", [ALL, PARTITION])
+@pytest.mark.parametrize("opt_outs", [OF_ANYONE, OF_PARTITION])
 def test_a_loss_that_may_have_been_read_all_the_same_counts(opt_outs: str) -> None:
     assert concerned(Doubts([loss(opt_outs, uncertain=True)])) == concerned(Doubts([loss(opt_outs)]))
 
 
-@pytest.mark.parametrize("opt_outs", [ALL, PARTITION])
+@pytest.mark.parametrize("opt_outs", [OF_ANYONE, OF_PARTITION])
 def test_a_loss_that_is_settled_for_an_account_still_concerns_the_others(opt_outs: str) -> None:
     doubts = Doubts([loss(opt_outs)], {"evt_1": {"acme"}})
     assert concerned(doubts) == set()
@@ -91,7 +90,7 @@ def test_a_loss_that_is_settled_for_an_account_still_concerns_the_others(opt_out
     assert concerned(doubts, "other") != set()
 
 
-@pytest.mark.parametrize("opt_outs", [ALL, PARTITION])
+@pytest.mark.parametrize("opt_outs", [OF_ANYONE, OF_PARTITION])
 @pytest.mark.parametrize(("done", "still"), [("evt_1", "evt_2"), ("evt_2", "evt_1")])
 def test_an_account_that_settled_one_of_two_losses_is_still_concerned(opt_outs: str, done: str, still: str) -> None:
     doubts = Doubts([loss(opt_outs), loss(opt_outs, event_id="evt_2")], {done: {"acme"}})
@@ -150,7 +149,7 @@ def test_topics_without_opt_outs_are_not_looked_at(topic: str) -> None:
 
 
 def test_people_are_told_what_was_lost_and_how_to_end_it() -> None:
-    told = sentence([loss(), loss(partition=4, count=2), loss(PARTITION, topic="sms.inbound", count=1)])
+    told = sentence([loss(), loss(partition=4, count=2), loss(OF_PARTITION, topic="sms.inbound", count=1)])
     assert "7 records of sms.raw, 1 records of sms.inbound" in told
     assert "trackly contacts import" in told
     assert "trackly losses settle" in told

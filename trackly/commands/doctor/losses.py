@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 from bus.admin import Admin
 from bus.clock import now_ms
-from bus.losses import EVERY_ACCOUNT, NONE, OPT_OUTS, Loss, id_of, loss_of, opt_outs_in
+from bus.losses import EVERY_ACCOUNT, OPT_OUTS, Loss, id_of, loss_of, opt_outs_in
 from bus.reading.topic import Start
 from bus.settings import BusSettings
 from operations.losses import KnownLosses, unread
 from schemas.cloudevents import iso_time
 from schemas.codec import Codec, CodecError
-from schemas.records import AuditEntry, RecordsLost
+from schemas.records import OF_NOBODY, AuditEntry, RecordsLost
 from schemas.registry import registry_for
 from trackly.commands.doctor.findings import Finding, Level
 from trackly.reading import open_topic, read_losses
@@ -88,7 +88,7 @@ def open_losses(known: KnownLosses, audited: dict[Loss, int], settings: BusSetti
         if EVERY_ACCOUNT not in known.settled.get(id_of(loss), ())
     }
     for record in known.open():
-        if record.opt_outs != NONE:
+        if record.opt_outs != OF_NOBODY:
             loss = Loss(
                 record.reader, record.topic, record.partition, record.first, record.count, uncertain=record.uncertain
             )
@@ -103,7 +103,7 @@ def told(found: Iterable[Noticed], settings: BusSettings) -> Iterator[Finding]:
         by_topic[noticed.loss.topic, noticed.loss.reader].append(noticed)
     for (name, reader), each in by_topic.items():
         first, count = min(noticed.at for noticed in each), _counted(noticed.loss for noticed in each)
-        remedy, level = _remedy(name, reader, any(noticed.opt_outs != NONE for noticed in each), settings)
+        remedy, level = _remedy(name, reader, any(noticed.opt_outs != OF_NOBODY for noticed in each), settings)
         yield Finding(
             "losses", "retention", level,
             f"{count} of {name} were deleted by retention before {reader} read them; noticed at {iso_time(first)}",

@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 from bus.admin import Admin, Partition, TopicDescription, TopicLog
 from bus.clock import now_ms
-from bus.losses import NONE, opt_outs_in
+from bus.losses import opt_outs_in
 from bus.reading.outside import TopicPartition, times_at
 from bus.settings import BusSettings
 from database.engine import disposing, open_engine
 from database.read_state import positions_in
+from schemas.records import OF_NOBODY
 from sinks.webhooks.delay_tiers import group_of
 from trackly.commands.doctor.findings import Finding, Level
 from trackly.commands.topics.growing import HELD, INPUTS
@@ -114,7 +115,7 @@ def span(millis: int) -> str:
 
 
 def _level(reader: Reader, topic: str, share: float, settings: BusSettings) -> Level:
-    return "error" if share > CRITICAL and opt_outs_in(topic, reader.name, settings) != NONE else "warning"
+    return "error" if share > CRITICAL and opt_outs_in(topic, reader.name, settings) != OF_NOBODY else "warning"
 
 
 def _remedy(reader: Reader, topic: str, setting: str, value: int, settings: BusSettings) -> str:

@@ -9,13 +9,12 @@ import pytest
 
 from bus.admin import TopicLog
 from bus.clock import Moment
-from bus.losses import ALL, PARTITION
 from bus.producer import partition_of
 from console.contacts.answers import TRANSACTIONAL
 from console.principals import Role
 from operations.losses import settlement_key
 from schemas.ids import recipient_key
-from schemas.records import LossSettled, RecordsLost
+from schemas.records import OF_ANYONE, OF_PARTITION, LossSettled, RecordsLost
 from tests.unit.console.console_parts import CODEC, LIST, NUMBER, OTHER_LIST, Api
 
 PARTITIONS = 4
@@ -33,12 +32,12 @@ class House(Api):
 
     seconds = 0
 
-    def loses(self, opt_outs: str = ALL, partition: int = MINE, loss: str = "evt_1") -> None:
+    def loses(self, opt_outs: str = OF_ANYONE, partition: int = MINE, loss: str = "evt_1") -> None:
         """Streams records a loss."""
         record = RecordsLost(
             event_id=loss,
             reader="trackly-streams",
-            topic="sms.raw" if opt_outs == ALL else "sms.inbound",
+            topic="sms.raw" if opt_outs == OF_ANYONE else "sms.inbound",
             partition=partition,
             partitions=PARTITIONS,
             first=0,
@@ -144,7 +143,7 @@ async def test_a_loss_that_is_settled_for_one_account_still_concerns_the_others(
 
 @pytest.mark.parametrize(("partition", "may"), [(MINE, False), (ELSEWHERE, True)])
 async def test_lost_replies_hold_the_contacts_of_their_partition(api: House, partition: int, may: bool) -> None:
-    api.loses(PARTITION, partition)
+    api.loses(OF_PARTITION, partition)
     api.look()
     answer = await api.asks()
     assert (answer["may_be_texted"], answer["held"], answer["reason"]) == (
@@ -154,7 +153,7 @@ async def test_lost_replies_hold_the_contacts_of_their_partition(api: House, par
 
 @pytest.mark.parametrize("purpose", ["marketing", TRANSACTIONAL])
 async def test_the_purpose_of_a_message_does_not_matter(api: House, purpose: str) -> None:
-    api.loses(PARTITION)
+    api.loses(OF_PARTITION)
     api.look()
     body = {"list_number": LIST, "numbers": [NUMBER], "purpose": purpose}
     (answer,) = (await api.post("/api/contacts/check", json=body)).json()["contacts"]
@@ -163,7 +162,7 @@ async def test_the_purpose_of_a_message_does_not_matter(api: House, purpose: str
 
 async def test_whoever_is_removed_stays_removed_for_its_own_reason(api: House) -> None:
     api.contact(False, reason="complaint")
-    api.loses(PARTITION)
+    api.loses(OF_PARTITION)
     api.look()
     answer = await api.asks()
     assert (answer["reason"], answer["held"]) == ("complaint", False)
@@ -172,21 +171,21 @@ async def test_whoever_is_removed_stays_removed_for_its_own_reason(api: House) -
 @pytest.mark.parametrize("known_as", [USER, "erased:1"])
 async def test_a_contact_that_may_have_another_name_is_held_wherever_the_loss_was(api: House, known_as: str) -> None:
     api.contact(True, list_number="", number=known_as)
-    api.loses(PARTITION, ELSEWHERE)
+    api.loses(OF_PARTITION, ELSEWHERE)
     api.look()
     assert (await api.asks())["reason"] == "lost_records"
 
 
 async def test_other_names_in_another_account_do_not_matter(api: House) -> None:
     api.contact(True, account="other", list_number="", number=USER)
-    api.loses(PARTITION, ELSEWHERE)
+    api.loses(OF_PARTITION, ELSEWHERE)
     api.look()
     assert (await api.asks())["may_be_texted"]
 
 
 async def test_a_number_that_is_looked_up_in_the_slow_way_is_held_too(api: House) -> None:
     api.contact(True, list_number="", number=USER, known_as=NUMBER)
-    api.loses(PARTITION)
+    api.loses(OF_PARTITION)
     api.look()
     assert (await api.asks(USER))["reason"] == "lost_records"
 
@@ -220,7 +219,7 @@ async def test_a_record_of_losses_that_cannot_be_read_makes_the_answer_unknown(a
 
 @pytest.mark.parametrize(
     ("opt_outs", "partition", "symptom"),
-    [(ALL, MINE, "no contact may be texted"), (PARTITION, ELSEWHERE, "some contacts must not be texted")],
+    [(OF_ANYONE, MINE, "no contact may be texted"), (OF_PARTITION, ELSEWHERE, "some contacts must not be texted")],
 )
 async def test_the_overview_says_what_has_to_be_done(api: House, opt_outs: str, partition: int, symptom: str) -> None:
     api.loses(opt_outs, partition)
@@ -238,7 +237,7 @@ async def test_an_overview_without_a_loss_does_not_mention_one(api: House) -> No
 
 
 async def test_a_contacts_page_says_that_its_opt_out_may_be_lost(api: House) -> None:
-    api.loses(PARTITION)
+    api.loses(OF_PARTITION)
     api.look()
     api.sign_in(Role.SUPPORT)
     assert "an opt-out of this contact may be among them" in (await api.page(f"/contacts/{NUMBER}")).text

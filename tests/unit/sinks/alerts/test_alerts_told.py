@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
+from msgspec.structs import replace
 
 from accounts.model import Accounts
 from bus.reading.single_reader import OneReader
@@ -23,6 +24,7 @@ from sinks.alerts.channels import Channels
 from sinks.alerts.sender import WRITE_AGAIN, Teller
 from sinks.alerts.sink import MARK_SECONDS, Alerts
 from tests.clock import START, MovedClock, settled
+from tests.unit.sinks.alerts.test_rules import LOST
 from tests.unit.sinks.sink_parts import OK, Receiver, delivered
 
 T = TypeVar("T")
@@ -94,6 +96,15 @@ async def test_what_happened_is_told_and_written_down(house: House) -> None:
     assert (record.type, record.count, record.outcome, record.channels) == (
         "delivery_failures", 1, "told", {"discord": "told"},
     )  # fmt: skip
+
+
+async def test_losses_of_opt_outs_in_several_partitions_are_one_alert(house: House) -> None:
+    for partition in range(3):
+        house.read(CODEC.encode(replace(LOST, partition=partition, event_id=f"evt_{partition}")))
+    await house.pass_time(GATHER)
+    await house.receiver.answer(OK)
+    [record] = house.written
+    assert (record.account, record.type, record.severity, record.count) == ("acme", "lost_opt_outs", "critical", 3)
 
 
 @pytest.mark.parametrize("settings", [{"alerts_on": {"delivery_failures": False}}, {"alerts_minimum_severity": "high"}])

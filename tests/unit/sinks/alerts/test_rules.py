@@ -12,17 +12,32 @@ from accounts.alerts import TYPES, Severity
 from schemas.records import (
     COMMAND_PROVIDER,
     EndpointAlert,
+    LossSettled,
+    RecordsLost,
     RejectedRecord,
     RemovalsHeld,
     RemovedEvent,
     ReplyEvent,
     UnsubscribeEvent,
 )
-from sinks.alerts.rules import LONGEST, alert_of
+from sinks.alerts.rules import LONGEST, alert_of, alerts_of
 from tests.clock import START
 from tests.unit.sinks.sink_parts import delivered
 
 NUMBER = "+15551230001"
+
+LOST = RecordsLost(
+    event_id="evt_lost",
+    reader="trackly-streams",
+    topic="sms.raw",
+    partition=3,
+    partitions=12,
+    first=0,
+    count=1_200,
+    uncertain=True,
+    opt_outs="all",
+    noticed_at=START,
+)
 
 
 def failed(**changes: Any) -> Any:
@@ -205,5 +220,26 @@ def test_every_type_is_given_by_a_record() -> None:
     credit = failed(provider="infobip", status_detail="REJECTED_NOT_ENOUGH_CREDITS")
     unread = rejected("acme", may_opt_out=True)
     records = (failed(), credit, removed("message"), removed("complaint"), REPLY, rejected("acme"), unread, HELD)
-    kinds = {alert.type for record in records if (alert := alert_of(record))}
+    kinds = {alert.type for record in (*records, LOST) for alert in alerts_of(record, ["acme"])}
     assert kinds | {"endpoint_paused"} == set(TYPES)
+
+
+def test_a_loss_of_opt_outs_is_a_critical_alert_to_every_account() -> None:
+    alerts = alerts_of(LOST, ["acme", "other"])
+    assert [alert.account for alert in alerts] == ["acme", "other"]
+    assert len({alert.event_id for alert in alerts}) == 2
+    assert TYPES[alerts[0].type].severity is Severity.CRITICAL
+    assert alerts[0].facts == {
+        "Records": "up to 1,200 of sms.raw",
+        "Not texted": "any contact",
+        "Since": "2024-01-15T10:30:00.000Z",
+        "To do": "Import your providers' lists of opt-outs; then an operator runs trackly losses settle",
+    }
+
+
+def test_a_loss_without_opt_outs_is_no_alert() -> None:
+    assert alerts_of(replace(LOST, opt_outs="none"), ["acme"]) == []
+
+
+def test_that_a_loss_is_settled_is_no_alert() -> None:
+    assert alerts_of(LossSettled(loss="evt_1", account="*", settled_by="ann", settled_at=1), ["acme"]) == []

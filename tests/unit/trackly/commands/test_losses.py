@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bus.losses import ALL, NONE, PARTITION, Loss, id_of, opt_outs_in, record_of
+from bus.losses import Loss, id_of, opt_outs_in, record_of
 from bus.settings import BusSettings
 from operations.losses import KnownLosses
-from schemas.records import LossSettled, RecordsLost
+from schemas.records import OF_ANYONE, OF_NOBODY, OF_PARTITION, LossSettled, RecordsLost
 from trackly.commands.doctor.losses import Noticed, open_losses, told, unrecorded
 from trackly.commands.losses import _chosen, _question
 from trackly.errors import Failed
@@ -23,7 +23,7 @@ def loss(topic: str = "raw", reader: str = STREAMS, **changes: Any) -> Loss:
     return Loss(reader, SETTINGS.catalogue[topic].name, **known | changes)
 
 
-def recorded(found: Loss, opt_outs: str = ALL, at: int = 1) -> RecordsLost:
+def recorded(found: Loss, opt_outs: str = OF_ANYONE, at: int = 1) -> RecordsLost:
     return record_of(found, 4, opt_outs, at)
 
 
@@ -66,7 +66,7 @@ def test_an_unknown_loss_is_refused() -> None:
         _chosen(known(recorded(loss())), ["evt_9"], None)
 
 
-@pytest.mark.parametrize(("opt_outs", "asked"), [(ALL, True), (PARTITION, True), (NONE, False)])
+@pytest.mark.parametrize(("opt_outs", "asked"), [(OF_ANYONE, True), (OF_PARTITION, True), (OF_NOBODY, False)])
 def test_whoever_settles_is_asked_whether_the_opt_outs_are_imported(opt_outs: str, asked: bool) -> None:
     assert (
         "lists of opt-outs been imported for account acme" in _question([recorded(loss(), opt_outs)], "acme")
@@ -113,14 +113,14 @@ def test_a_loss_with_opt_outs_is_reported_however_long_ago_it_was_until_it_is_se
 
 def test_a_loss_under_an_earlier_prefix_is_still_one_of_opt_outs() -> None:
     earlier = Loss("v1.trackly-streams", "v1.sms.inbound", 0, 10, 5)
-    (finding,) = told(open_losses(known(recorded(earlier, PARTITION)), {earlier: 1}, SETTINGS), SETTINGS)
+    (finding,) = told(open_losses(known(recorded(earlier, OF_PARTITION)), {earlier: 1}, SETTINGS), SETTINGS)
     assert finding.level == "error"
     assert "lists of opt-outs" in finding.remedy
 
 
 def test_a_loss_without_opt_outs_is_reported_as_long_as_the_audit_log_was_asked_for() -> None:
     found = loss("delivery", SINKS)
-    record = recorded(found, NONE)
+    record = recorded(found, OF_NOBODY)
     assert open_losses(known(record), {}, SETTINGS) == []
     assert open_losses(known(record), {found: 1}, SETTINGS) == [noticed(found)]
     assert open_losses(known(record, settled(found)), {found: 1}, SETTINGS) == []
