@@ -249,7 +249,7 @@ def test_unread_records_that_are_about_to_be_deleted_are_told_before_they_are(cl
     assert "the oldest is 6.0 days old" in found["inbound", "time"]["text"]
     assert cluster.settings.group("streams") in found["inbound", "time"]["text"]
     # What has been read may go.
-    run_streams(cluster)
+    cluster.start("streams-1")
     with Admin(cluster.settings, PATIENCE) as admin:
         until = time.monotonic() + PATIENCE
         while sum(admin.lag(cluster.settings.group("streams")).values()):
