@@ -28,6 +28,16 @@ class DatabaseFileGone(SQLAlchemyError):
         super().__init__("its file was removed; put it back, or restart all services that use it to begin a new one")
 
 
+class SharedSession(SQLAlchemyError):
+    """A pool in front of PostgreSQL gives one session to several connections in turn."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "DATABASE_URL names a pool that shares its sessions, so two processes could write at once: name PostgreSQL"
+            " itself, or a pool that keeps a session for each connection (PgBouncer: pool_mode=session)"
+        )
+
+
 def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> Engine:
     """Return an engine for SQLite or PostgreSQL, not yet connected. Raises DatabaseUrlError without the password.
 
@@ -51,9 +61,7 @@ def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> Eng
             isolation = "REPEATABLE READ" if read_only else "READ COMMITTED"
             # Detect a silently lost server within about a minute.
             arguments: dict[str, Any] = {"connect_timeout": 10, "keepalives_idle": 20, "keepalives_interval": 10}
-            if read_only:
-                arguments["options"] = "-c default_transaction_read_only=on"
-            return create_engine(
+            engine = create_engine(
                 parsed,
                 pool_size=pool_size,
                 pool_pre_ping=True,
@@ -61,6 +69,9 @@ def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> Eng
                 connect_args=arguments,
                 hide_parameters=True,
             )
+            if read_only:
+                _on_postgres_connect_read_only(engine)
+            return engine
         case other:
             raise DatabaseUrlError(f"DATABASE_URL begins with {other}: trackly supports postgresql and sqlite")
 
@@ -72,6 +83,13 @@ def disposing(engine: Engine) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
+
+
+def _on_postgres_connect_read_only(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, _: Any) -> None:
+        # Each BEGIN says so. PgBouncer refuses a session's options in the startup message, and shares its sessions.
+        connection.read_only = True
 
 
 def _with_hidden_password(url: URL) -> URL:

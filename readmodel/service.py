@@ -24,7 +24,7 @@ from bus.clock import now_ms
 from bus.errors import KafkaError
 from bus.layout import TopicMadeAnew
 from bus.tables.versions import version_in
-from database.engine import DatabaseFileGone, is_replaced
+from database.engine import DatabaseFileGone, SharedSession, is_replaced
 from database.read_state import Freshness, freshness_of, move_positions, positions_in, tell_freshness
 from database.tables import answers, evidence
 from database.writer_lock import AnotherWrites, writing
@@ -306,7 +306,7 @@ def _state(connection: Connection) -> tuple[dict[Partition, tuple[str, int]], Fr
 
 
 def _name(error: BaseException) -> str:
-    if isinstance(error, DatabaseFileGone):
+    if isinstance(error, DatabaseFileGone | SharedSession):
         return str(error)
     original = getattr(error, "orig", None)
     return type(error if original is None else original).__name__

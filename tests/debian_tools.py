@@ -21,9 +21,9 @@ def debian_tool(name: str, package: str) -> str:
         return installed
     folder = CACHE / "debian" / package
     folder.mkdir(parents=True, exist_ok=True)
-    program = folder / "usr" / "bin" / name
+    places = [folder / "usr" / place / name for place in ("bin", "sbin")]
     with alone(name):
-        if not program.exists():
+        if not any(place.exists() for place in places):
             script = f"apt-get download {package} && dpkg -x {package}_*.deb . && rm {package}_*.deb"
             try:
                 done = subprocess.run(
@@ -38,4 +38,4 @@ def debian_tool(name: str, package: str) -> str:
                 pytest.skip(f"{package} did not come in {DOWNLOAD_TIMEOUT} s: what {name} would judge was NOT checked")
             if done.returncode:
                 pytest.skip(f"{name} cannot be had, what it would judge was NOT checked: {done.stderr[-300:]}")
-    return str(program)
+    return str(next(place for place in places if place.exists()))

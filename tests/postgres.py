@@ -51,7 +51,7 @@ def postgres_server(directory: Path | None = None, **settings: str) -> Iterator[
 
     Its files are in `directory`, possibly left by an earlier block, or else in a temporary one.
     """
-    bin_directory, user = programs(), _user()
+    bin_directory, user = programs(), unprivileged_user()
     home = directory or Path(tempfile.mkdtemp(prefix="trackly-postgres-"))
     home.mkdir(exist_ok=True)
     data, port = home / "data", free_port()
@@ -74,7 +74,8 @@ def postgres_server(directory: Path | None = None, **settings: str) -> Iterator[
             shutil.rmtree(home, ignore_errors=True)
 
 
-def _user() -> str | None:
+def unprivileged_user() -> str | None:
+    """Return who runs servers that refuse root; None if the tests do not run as root. Raises NoPostgres."""
     if os.geteuid() != 0:
         return None
     there = {entry.pw_name for entry in pwd.getpwall()}

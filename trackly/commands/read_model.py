@@ -20,7 +20,7 @@ from bus.health_server import HealthServer
 from bus.layout import check_partitions
 from bus.settings import BusSettings
 from bus.vitals import Vitals
-from database.engine import disposing, open_engine
+from database.engine import SharedSession, disposing, open_engine
 from database.migrating import is_migrated, migrate
 from database.read_state import empty, forget_position, forget_versions, freshness_of, positions_in, recreated
 from database.settings import DatabaseSettings
@@ -71,6 +71,8 @@ def rebuild(yes: Yes = False, as_json: Json = False) -> None:
             uvloop.run(_catch_up(settings, model))
         except AnotherWrites as error:
             raise Failed(f"{error}: stop `trackly read-model` first.") from None
+        except SharedSession as error:
+            raise Failed(f"{error}.") from None
     if as_json:
         json_line({"read": dict(model.read), "passed_over": dict(model.passed_over)})
     else:
@@ -115,6 +117,8 @@ def accept(yes: Yes = False) -> None:
                     forget_versions(connection)
         except AnotherWrites as error:
             raise Failed(f"{error}: stop `trackly read-model` first.") from None
+        except SharedSession as error:
+            raise Failed(f"{error}.") from None
     say(f"{', '.join(anew)}: will be read from the beginning.")
 
 
