@@ -24,6 +24,7 @@ from console.changes.replays import order, shown
 from console.errors import ApiError, conflict, not_found, not_ours, rate_limited, validation_failed
 from console.http.browser_security import SAFE_METHODS, is_token
 from console.http.fields import RowId
+from console.pages.attempts import OUTCOMES as ATTEMPT_OUTCOMES
 from console.pages.endpoints import OVERLAPS
 from console.pages.replays import OUTCOMES
 from console.pages.shell import page
@@ -49,7 +50,6 @@ ATTEMPTS = 50
 FORMS_A_SECOND, FORMS_AT_ONCE = 0.5, 10
 """Form rate of one customer: each form writes to Kafka or calls the endpoint."""
 
-MAX_CURSOR = 200
 
 Text = Annotated[str, Form(max_length=200)]
 
@@ -119,10 +119,10 @@ async def show(
     request: Request,
     parts: TheParts,
     customer: TheCustomer,
-    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR)] = None,
+    wanted: Annotated[AttemptsFilter, Query()],
 ) -> Response:
     """The endpoint: its state, possible actions, its attempts, and how to verify its webhooks."""
-    return await _one(request, parts, customer, customer.endpoint, cursor=cursor)
+    return await _one(request, parts, customer, customer.endpoint, wanted=wanted)
 
 
 @router.get("/attempts/{attempt_id}")
@@ -210,10 +210,12 @@ async def _one(
     config: EndpointConfig,
     secret: str | None = None,
     trial: Trial | None = None,
-    cursor: str | None = None,
+    wanted: AttemptsFilter | None = None,
 ) -> Response:
     (found,) = await parts.reads(endpoints, config.account, [config], now_ms())
-    wanted = AttemptsFilter(endpoint=config.id, limit=ATTEMPTS, cursor=cursor)
+    # Whatever a customer asks for, it is about its own endpoint.
+    chosen = (wanted or AttemptsFilter()).model_copy(update={"account": None, "endpoint": None, "limit": ATTEMPTS})
+    own = chosen.model_copy(update={"endpoint": config.id})
     name = config_key(config)
     replays = [shown(each) for each in parts.replays.of_account(config.account) if each.command.endpoint == name]
     return page(
@@ -224,7 +226,9 @@ async def _one(
         is_polled=config.url == POLL,
         secret=secret,
         trial=trial,
-        attempts=await parts.reads(list_attempts, config.account, wanted),
+        wanted=chosen,
+        attempts=await parts.reads(list_attempts, config.account, own),
+        attempt_outcomes=ATTEMPT_OUTCOMES,
         replays=replays[:5],
         outcomes=OUTCOMES,
         spans=SPANS,

@@ -186,6 +186,15 @@ async def test_a_customer_sees_the_attempts_of_its_endpoint_alone(api: Api) -> N
     assert statuses == [200, 404, 404, 404, 404]
 
 
+async def test_a_customer_finds_its_failed_attempts_and_no_others_whatever_it_asks_for(api: Api) -> None:
+    api.put(attempts, attempt(1), attempt(2, outcome="tls", status=None, error_class="tls"), attempt(3, endpoint="bi"))
+    visit = await opened(api)
+    for asked in ({"outcome": "5xx"}, {"outcome": "5xx", "endpoint": "bi", "account": "other"}):
+        text = (await visit.get(params=asked)).text
+        assert [name for name in ("evt_1", "evt_2", "evt_3") if name in text] == ["evt_1"]
+    assert "Nothing matches these filters." in (await visit.get(params={"outcome": "timeout"})).text
+
+
 async def test_nothing_of_the_account_s_other_endpoints_is_on_the_page(api: Api) -> None:
     command = Order("acme/shop", "dead").command("key:shop", 1)
     api.written.replays.put(command)
