@@ -38,20 +38,20 @@ def erased(row: ContactRow | None, command: ContactCommand, pseudonym: str, at: 
     rows: dict[str, ContactRow | None] = {contact: None}
     states: dict[str, ContactState | None] = {contact: None}
     if not list_number:
-        rows[suppressed] = replace(_left(row) or ContactRow(since=at), erased_at=at)
+        rows[suppressed] = replace(remains_of(row) or ContactRow(since=at), erased_at=at)
         if row is None or not (row.removed_at or row.known_as):
             return Erasure(rows, {})
     if row is not None:
         states[suppressed] = None
-        rows.setdefault(suppressed, _left(row))
+        rows.setdefault(suppressed, remains_of(row))
     if row is not None and not row.active:
         event_id = derived_id(command.event_id, suppressed)
         states[suppressed] = row.state(account, list_number, pseudonym, event_id)
     return Erasure(rows, states)
 
 
-def _left(row: ContactRow | None) -> ContactRow | None:
-    """Return what remains of a row: the removal, if the number must not be texted."""
+def remains_of(row: ContactRow | None) -> ContactRow | None:
+    """Return what an erasure leaves of a row: the removal, if the number must not be texted."""
     if row is None or row.active:
         return None
     return ContactRow(

@@ -33,7 +33,7 @@ from schemas.records import (
 )
 from streams import message_row, row
 from streams.brakes import Brakes, Judging
-from streams.erasure import erased
+from streams.erasure import erased, remains_of
 from streams.message_row import MessageRow, Removal, message_key
 from streams.publisher import Publisher
 from streams.row import ContactRow
@@ -177,7 +177,7 @@ class Recipient:
         known = self.contact(list_number)
         outcome = rule(known)
         after = outcome.row
-        if self.is_erased and after.active == (known is None or known.active):
+        if self.is_erased and remains_of(after) == remains_of(known):
             return after
         if after is not known and not (known is None and after == ContactRow(since=after.since)):
             self._contacts.put(self.origin.partition, self._contact_key(list_number), row.to_bytes(after))

@@ -12,14 +12,17 @@ from aiokafka.errors import KafkaError
 from accounts.model import Accounts, Config
 from accounts.suppression import WHOLE_ACCOUNT, effective_state, unrecorded
 from bus.memory import CODEC, MemoryKafka, ledger, make_durable
+from bus.reading.replica import Replica
+from bus.settings import BusSettings
 from bus.tables.count_index import CountedRows
 from bus.tables.due_index import DueRows
 from bus.tables.owner_index import OwnedRows
-from bus.tables.store import Store
+from bus.tables.store import MemoryStore, Store
 from bus.tables.table import Indexes
 from bus.tables.versions import pack, version_header
 from bus.worker.batch import Batch
 from bus.worker.inbox import Admitted
+from console.contacts.recorded import RecordedContacts
 from schemas.ids import contact_key, recipient_key
 from schemas.pseudonyms import Pseudonyms
 from schemas.records import (
@@ -44,6 +47,7 @@ from streams.row import ContactRow, from_bytes
 from tests.unit.streams.contact_records import ACCOUNT, LIST, START_OF_DAY
 
 WAIT = 60.0
+PSEUDONYM_KEY = "a secret of the tests"
 REGISTERING = AccountConfig(id=ACCOUNT, name="Acme", registers_messages=True)
 """The account, where a report waits for its message."""
 
@@ -107,7 +111,7 @@ class Stage:
             wait=WAIT,
             clock=self._clock,
             on_orphaned=self._count_orphaned,
-            pseudonyms=Pseudonyms("a secret of the tests"),
+            pseudonyms=Pseudonyms(PSEUDONYM_KEY),
         )
         for table in self._contacts.tables:
             to_the_end(table.claim([ledger(generation=self.generation)]))
@@ -173,6 +177,16 @@ class Stage:
         recorded = None if own is None else CODEC.decode_as(ContactState, own)
         suppression = None if whole is None else CODEC.decode_as(ContactState, whole)
         return effective_state(recorded or unrecorded(account, list_number, number), suppression)
+
+    def may_be_texted(self, number: str, list_number: str = LIST, account: str = ACCOUNT) -> bool:
+        """Whether the console answers that a contact may be texted, whatever name it is recorded under."""
+        settings, store = BusSettings(), MemoryStore()
+        topic = settings.catalogue["contacts"]
+        store.write({each.key: each.value for each in self.kafka.sent if each.topic == topic.name and each.key}, None)
+        recorded = RecordedContacts(CODEC, Replica(settings, topic, store), Pseudonyms(PSEUDONYM_KEY))
+        to_the_end(recorded.start())
+        found = recorded.standing(account, list_number, number)
+        return found is None or found.active
 
     def configure(self, *configs: Config) -> None:
         """Settings change."""

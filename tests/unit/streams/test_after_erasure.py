@@ -23,11 +23,11 @@ from tests.unit.streams.contact_records import (
     message_sent,
     receipt,
 )
-from tests.unit.streams.contact_stage import NOT_REGISTERING, ONE_LIST, REGISTERING, Stage
+from tests.unit.streams.contact_stage import NOT_REGISTERING, ONE_LIST, PSEUDONYM_KEY, REGISTERING, Stage
 
 MINUTE = 60_000
 OTHER_LIST = "+18005550002"
-PSEUDONYM = Pseudonyms("a secret of the tests").of(ACCOUNT, NUMBER)
+PSEUDONYM = Pseudonyms(PSEUDONYM_KEY).of(ACCOUNT, NUMBER)
 ERASURE = (command("erase", MINUTE), command("erase", MINUTE, list_number=""))
 OLD: list[Record] = [
     receipt("m1", DELIVERED, 1_000),
@@ -107,6 +107,28 @@ def test_a_report_of_a_dead_number_of_a_time_before_it_removes_no_number_that_ha
     stage.apply(inbound("STOP", 500), *ERASURE, inbound("START", 2 * MINUTE))
     stage.apply(receipt("m2", UNKNOWN_NUMBER, 1_000))
     assert stage.state(NUMBER).active
+
+
+def test_a_late_opt_out_of_a_time_before_it_is_not_undone_by_an_earlier_start() -> None:
+    stage = Stage(NOT_REGISTERING, ONE_LIST)
+    stage.apply(inbound("STOP", 500), *ERASURE)
+    stage.apply(inbound("STOP", 2_000, id="SM2"), inbound("START", 1_000, id="SM3"))
+    assert not stage.may_be_texted(NUMBER)
+
+
+def test_a_late_opt_out_of_a_time_before_it_removes_from_a_list_that_was_exempt() -> None:
+    stage = Stage(NOT_REGISTERING, ONE_LIST, ListConfig(account=ACCOUNT, number=OTHER_LIST))
+    stage.apply(inbound("STOP", 500, to=None), command("restore", 1_000), *ERASURE)
+    assert stage.may_be_texted(NUMBER)
+    stage.apply(inbound("STOP", 2_000, to=None, id="SM2"))
+    assert not stage.may_be_texted(NUMBER)
+
+
+def test_a_late_complaint_of_a_time_before_it_outweighs_an_opt_out_that_remained() -> None:
+    stage = Stage(NOT_REGISTERING, ONE_LIST)
+    stage.apply(inbound("STOP", 500), *ERASURE, inbound("this is spam", 1_000, id="SM2"))
+    stage.apply(inbound("START", 2 * MINUTE, id="SM3"))
+    assert not stage.may_be_texted(NUMBER)
 
 
 def test_an_opt_out_that_was_known_before_it_does_not_undo_a_later_start() -> None:
