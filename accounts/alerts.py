@@ -54,19 +54,19 @@ TYPES: Mapping[str, AlertType] = {
     "held_removals": AlertType(
         Severity.CRITICAL,
         True,
-        "brakes that took hold",
+        "brakes of partitions that took hold",
         "Rules would remove more of a list than is allowed per hour: the removals are held until a person decides.",
     ),
     "billing": AlertType(
         Severity.HIGH,
         True,
-        "A provider rejects messages because the account has no credit or is suspended.",
+        "messages refused because of the account with the provider",
         "A provider refuses messages: no credit, or suspended.",
     ),
     "endpoint_paused": AlertType(
         Severity.HIGH,
         True,
-        "A webhook endpoint was paused, expires, or answers again.",
+        "changes of webhook endpoints",
         "A webhook endpoint was paused, has recovered, or its webhooks are about to expire.",
     ),
     "rejected_payloads": AlertType(

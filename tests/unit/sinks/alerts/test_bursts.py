@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accounts.alerts import TYPES
 from sinks.alerts.bursts import GATHER, MOST_REASONS, OTHERS, TOP, WINDOW, Burst, Bursts
 from sinks.alerts.rules import Alert
 
@@ -41,6 +44,15 @@ def test_what_comes_with_the_first_is_told_with_it() -> None:
     for reason in ("EXPIRED", "REJECTED_OPERATOR", "EXPIRED"):
         bursts.add(alert(reason), 0.0, 0)
     assert told(bursts, GATHER) == [("3 delivery failures just now", {"Reasons": "2 EXPIRED, 1 REJECTED_OPERATOR"})]
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_many_of_a_type_are_told_in_a_phrase_that_a_number_can_begin(kind: str) -> None:
+    bursts = Bursts()
+    for _ in range(2):
+        bursts.add(alert(type=kind), 0.0, 0)
+    ((title, _),) = told(bursts, GATHER)
+    assert re.fullmatch("2 [a-z][a-z -]+ just now", title)
 
 
 def test_a_burst_is_told_once_a_minute_with_its_count_and_the_commonest_reasons() -> None:
