@@ -47,10 +47,6 @@ class RecordedContacts:
         of an erased one. What is known of a number may then come from another partition."""
         return account.encode() in self._mixed
 
-    def assume_mixed(self, account: str) -> None:
-        """Take an account's contacts for mixed, where the copy does not hold all of them."""
-        self._mixed.add(account.encode())
-
     def contact(self, account: str, list_number: str, number: str) -> ContactState | None:
         """Return the record of a contact on a list itself, or of its number account-wide; None: there is none. Raises
         CodecError.

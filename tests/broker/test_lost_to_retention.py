@@ -129,7 +129,9 @@ def test_nobody_is_texted_whose_stop_was_deleted_unread_until_an_operator_says_t
         told = api.check(NUMBERS[0])
     findings = [json.loads(line) for line in cluster.trackly("doctor", "--json").stdout.splitlines()]
     assert [each["code"] for each in findings if each["area"] == "losses"] == ["not_recorded"]
-    assert "No loss is open" in cluster.trackly("losses", "settle", "--yes").stderr
+    settling = cluster.trackly("losses", "settle", "--yes").stderr
+    assert "No loss is open" in settling
+    assert "start streams" in settling
 
     cluster.start("streams-1")
     cluster.wait_for("losses", RecordsLost, cluster.settings.catalogue["raw"].name)
@@ -175,6 +177,8 @@ def test_replies_that_were_deleted_unread_hold_the_contacts_of_their_partition(c
     theirs = [partition_of(recipient_key("acme", number), partitions) == lost for number in NUMBERS]
     assert [each["may_be_texted"] for each in answers] == [not each for each in theirs]
     assert {each["reason"] for each in answers} == {"lost_records", None}
+    for answer in (answers[0], next(each for each in answers if each["may_be_texted"])):
+        assert standing(cluster, answer["number"]) == (answer["may_be_texted"], answer["reason"])
 
 
 def test_growing_forgets_no_loss_that_streams_has_not_recorded(cluster: Cluster) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
 
+from bus.admin import Admin
 from bus.clock import now_ms
-from bus.losses import EVERY_ACCOUNT
+from bus.losses import EVERY_ACCOUNT, OPT_OUTS
 from bus.settings import BusSettings
-from operations.losses import KnownLosses, settlement_key
+from operations.losses import KnownLosses, sentence, settlement_key, unread
 from schemas.cloudevents import event_headers
 from schemas.ids import derived_id
 from schemas.records import OF_ANYONE, OF_NOBODY, LossSettled, RecordsLost
@@ -37,7 +38,7 @@ def list_losses(
     as_json: Json = False,
 ) -> None:
     """List losses that are not settled: what was lost, whose opt-outs may be among it, and for whom it is settled."""
-    known = asyncio.run(_known())
+    known, gaps = asyncio.run(_known())
     found = list(known.losses.values()) if all_of_them else known.open()
     if as_json:
         for loss in found:
@@ -47,6 +48,7 @@ def list_losses(
         table(columns, (_row(loss, known) for loss in found))
     else:
         say("Nothing is lost." if all_of_them else "No loss is open.")
+    _say_unrecorded(gaps)
 
 
 @losses.command("settle")
@@ -61,7 +63,8 @@ def settle(
     First import the opt-outs that your providers list (`trackly contacts import`, for each account and list), and
     process again what they can send again.
     """
-    known = asyncio.run(_known())
+    known, gaps = asyncio.run(_known())
+    _say_unrecorded(gaps)
     chosen = _chosen(known, ids or (), account)
     if not chosen:
         say("No loss is open." if account is None else f"No loss is open for account {account}.")
@@ -126,9 +129,21 @@ def _counted(chosen: Sequence[RecordsLost]) -> str:
     return f"{len(chosen)} {'loss' if len(chosen) == 1 else 'losses'} of {count:,} records"
 
 
-async def _known() -> KnownLosses:
+def _say_unrecorded(gaps: Collection[RecordsLost]) -> None:
+    if gaps:
+        say(f"{sentence(gaps)}.")
+
+
+async def _known() -> tuple[KnownLosses, Collection[RecordsLost]]:
+    """Return what is recorded, and what streams has not recorded yet."""
     settings = BusSettings()
-    return await read_losses(settings, Decoder(settings).codec)
+    group = settings.group("streams")
+    with Admin(settings) as admin:
+        committed = admin.group_offsets(group)
+        logs = admin.logs(settings.catalogue[topic].name for topic in OPT_OUTS)
+    # Last: what streams has moved past by now has been recorded before.
+    known = await read_losses(settings, Decoder(settings).codec)
+    return known, unread(settings.catalogue, group, committed, logs).values()
 
 
 async def _settle(chosen: Iterable[RecordsLost], account: str | None) -> None:

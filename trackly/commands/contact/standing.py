@@ -81,7 +81,6 @@ async def question_about(
     sent = SentMessages(copies["messages"], lambda: True)
     lost = LostRecords(settings, codec, copies["losses"])
     view = ContactsView(ConsoleSettings(), codec, copies["contacts"], pending, sent, lost)
-    view.recorded.assume_mixed(account)
     where = ContactPlaces(codec, copies["places"])
 
     person = number
@@ -111,6 +110,9 @@ async def question_about(
     now = moment()
     pending.look(now, carried_out, now)
     lost.look(now, committed, logs, now)
+    if lost.doubts.about_some(account) and not lost.doubts.about_all(account):
+        # Only now does it matter by what else the account's contacts are known.
+        await _note_names(settings, copies["contacts"], account)
     known_list = None if problem_with(accounts, account, list_number) else list_number
     return Question(view, where, account, known_list, hours, now_ms())
 
@@ -125,6 +127,14 @@ def _names(settings: BusSettings, account: str, list_number: str, numbers: Itera
             if pseudonyms is not None:
                 found += [contact_key(account, listed, each) for each in pseudonyms.every(account, number)]
     return found
+
+
+async def _note_names(settings: BusSettings, copy: Replica, account: str) -> None:
+    """Let the copy know the name of every contact of an account."""
+    async with open_topic(settings, settings.catalogue["contacts"].name, BEGINNING) as contacts:
+        async for record in contacts.rest():
+            if record.key is not None and record.key.startswith(f"{account}:".encode()):
+                copy.on_key(record.key)
 
 
 async def _read_states(settings: BusSettings, copy: Replica, store: Store, names: Iterable[str]) -> None:

@@ -54,6 +54,12 @@ NEVER_SENT = "Tell the customers: these webhooks were not sent. `trackly replay`
 async def losses(settings: BusSettings) -> list[Finding]:
     """Return findings about losses. Raises trackly.errors.Failed, aiokafka.errors.KafkaError."""
     codec = Codec(registry_for(settings.schema_registry_url))
+    with Admin(settings) as admin:
+        group = settings.group("streams")
+        committed = admin.group_offsets(group)
+        names = [settings.catalogue[topic].name for topic in OPT_OUTS]
+        gaps = unread(settings.catalogue, group, committed, admin.logs(names)).values()
+    # Last: what streams has moved past by now has been recorded before.
     known = await read_losses(settings, codec)
     found: dict[Loss, int] = {}
     async with open_topic(settings, settings.catalogue["audit"].name, Start(millis=now_ms() - REMEMBERED_MS)) as audit:
@@ -64,11 +70,6 @@ async def losses(settings: BusSettings) -> list[Finding]:
                 continue
             if isinstance(entry, AuditEntry) and (loss := loss_of(entry)) is not None:
                 found.setdefault(loss, entry.at)
-    with Admin(settings) as admin:
-        group = settings.group("streams")
-        committed = admin.group_offsets(group)
-        names = [settings.catalogue[topic].name for topic in OPT_OUTS]
-        gaps = unread(settings.catalogue, group, committed, admin.logs(names)).values()
     return [*told(open_losses(known, found, settings), settings), *unrecorded(gaps)]
 
 

@@ -73,7 +73,7 @@ def unread_soon_deleted(settings: BusSettings, database: str | None) -> Iterator
     with Admin(settings) as admin:
         names = [topic.name for topic in settings.catalogue.values()]
         kept = {name: Kept.of(topic) for name, topic in admin.describe(names).items()}
-        logs = admin.logs(kept)
+        logs = admin.logs(kept) if kept else {}
         for reader in (*_groups(admin, settings, logs), *_read_model(database, logs)):
             yield from near(reader, _unread(admin, settings, reader, kept, logs), kept, settings)
 
