@@ -7,7 +7,7 @@ a delay topic: that costs a record, but no waiting.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import ceil
 
 from outbound.outcomes import Outcome
@@ -64,6 +64,8 @@ class Lane:
         self.allow_http = allow_http
         self.paused = False
         self.order = LaneOrder(setup.clock)
+        self._returned = 0
+        """Number of deliveries from delay topics and replays that are queued or in progress."""
         self._owner = owner
         self._clock = clock
         self._lag = setup.lag
@@ -102,12 +104,16 @@ class Lane:
     def is_full_for(self, delivery: Delivery) -> bool:
         """Whether a delivery would wait longer here than if deferred, or take room from others.
 
-        What returns may fill a part of the queue, so that new events find room however long a backlog is.
+        What returns may fill a part of the queue, whatever else it holds: new events find room however long a backlog
+        is, and retries and a backlog find room however many events come.
         """
         workers, queue, bound = self.workers, self._queue, self._bound
         # Called for every event, so it makes few calls itself.
         held = len(queue.ready) + queue.behind + len(self._gate.held) + workers.in_flight
-        return held >= (bound if delivery.is_new else min(bound, max(PART_OF_QUEUE * bound, workers.cap)))
+        if delivery.is_new:
+            return held >= bound
+        part = PART_OF_QUEUE * bound
+        return held >= int(bound + part) or self._returned >= max(part, workers.cap)
 
     @property
     def idle(self) -> bool:
@@ -146,6 +152,7 @@ class Lane:
             self.order.passed(delivery, parks=reason in PARKS)
         if reason is None:
             self.order.give_mark(delivery)
+            self._returned += not delivery.is_new
         if reason is not None and self._deferrals:
             # Earlier ones of its contact may be among them.
             self._deferrals.add((delivery,), reason)
@@ -254,6 +261,7 @@ class Lane:
 
     def _finished(self, delivery: Delivery, attempted: Attempted) -> None:
         outcome, parts = attempted.outcome, delivery.parts or (delivery,)
+        self._returned -= _returned(parts)
         self._owner.attempted(delivery, outcome, attempted.url, attempted.seconds)
         if attempted.config is self.config:  # otherwise it says nothing about the endpoint as it is now
             self._judge(parts, outcome, is_callback=delivery.url is not None)
@@ -287,6 +295,7 @@ class Lane:
         waiting = self._waiting()
         for delivery in waiting[:bound]:
             self._queue.add(delivery)
+        self._returned += _returned(waiting[:bound])
         self._deferrals.add(waiting[bound:], self._what_fills)
 
     def _emptied(self) -> list[Delivery]:
@@ -298,4 +307,9 @@ class Lane:
         found = [*self._queue.emptied(), *self._gate.emptied()]
         self._gate.dropped(found)
         self._patience.end()
+        self._returned -= _returned(found)
         return found
+
+
+def _returned(deliveries: Iterable[Delivery]) -> int:
+    return sum(not delivery.is_new for delivery in deliveries)

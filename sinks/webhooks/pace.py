@@ -26,7 +26,8 @@ PART_OF_ROOM = 0.5
 
 PART_OF_QUEUE = 0.25
 """Share of a lane's queue that deliveries from delay topics and replays may fill: they come in any number, and new
-events would wait for hours behind a long backlog."""
+events would wait for hours behind a long backlog. Where new events fill the queue, it is added to it: retries would
+wait for as long as more comes than the endpoint takes."""
 
 PACE = 1_000.0
 """Events per second. If a full lane passes at least this many, the sink waits for a free place instead of deferring:

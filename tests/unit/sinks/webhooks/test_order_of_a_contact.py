@@ -132,6 +132,23 @@ async def test_new_events_find_room_however_much_returns(headers: dict[str, Any]
         assert "new" in house.receiver.ids
 
 
+@pytest.mark.parametrize("headers", [{"mark": START}, {"attempt": 2}, {"parked_at": START}, {"replayed": True}])
+async def test_what_returns_finds_room_however_many_new_events_come(headers: dict[str, Any]) -> None:
+    async with running(House(), rate_limit=4) as house:
+        await house.give(*[delivered(f"new_{number}", to=f"+1555{number:07d}") for number in range(300)])
+        assert house.sink.lanes["acme/crm"].queued == pytest.approx(60 * 4, abs=10)
+        for number in range(300):
+            task, own = returning(number, **headers)
+            await house.give(task, headers=own)
+        part = PART_OF_QUEUE * 60 * 4
+        assert house.sink.lanes["acme/crm"].queued == pytest.approx(60 * 4 + part, abs=10)
+        for number in range(300, 600):
+            await house.clock.move(0.25)
+            await house.give(delivered(f"new_{number}", to=f"+1555{number:07d}"))
+            await house.receiver.answer_all(OK)
+        assert len([event_id for event_id in house.receiver.ids if event_id.startswith("back")]) >= part - 1
+
+
 async def test_a_new_event_does_not_wait_for_a_replayed_one_of_its_contact() -> None:
     async with running(House(), rate_limit=1) as house:
         for number in range(100):
