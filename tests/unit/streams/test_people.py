@@ -79,13 +79,6 @@ def published(stage: Stage, list_number: str, name: str) -> ContactState | None:
     return None if value is None else CODEC.decode_as(ContactState, value)
 
 
-def may_be_texted(stage: Stage, name: str, list_number: str = LIST) -> bool:
-    """Answer like the console: a number's state also applies to an id of the same person."""
-    whole = published(stage, WHOLE_ACCOUNT, name)
-    number = None if whole is None else whole.known_as
-    return stage.state(name, list_number).active and (number is None or stage.state(number, list_number).active)
-
-
 def of_kind(kind: type[Record] | tuple[type, ...], told: Iterable[Record]) -> list[Record]:
     return [each for each in told if isinstance(each, kind)]
 
@@ -93,8 +86,8 @@ def of_kind(kind: type[Record] | tuple[type, ...], told: Iterable[Record]) -> li
 def test_until_the_number_is_known_the_id_alone_is_removed() -> None:
     stage = Stage(NOT_REGISTERING, ONE_LIST)
     pumped(stage, by_id("STOP"))
-    assert not may_be_texted(stage, USER)
-    assert may_be_texted(stage, NUMBER)
+    assert not stage.may_be_texted(USER)
+    assert stage.may_be_texted(NUMBER)
 
 
 def test_a_stop_that_named_the_id_removes_the_number_once_a_callback_names_both() -> None:
@@ -103,8 +96,8 @@ def test_a_stop_that_named_the_id_removes_the_number_once_a_callback_names_both(
     (event,) = of_kind(UnsubscribeEvent, pumped(stage, of_both(at=1)))
     assert isinstance(event, UnsubscribeEvent)
     assert (event.phone_number, event.list_number, event.reason) == (NUMBER, LIST, "message")
-    assert not may_be_texted(stage, NUMBER)
-    assert not may_be_texted(stage, USER)
+    assert not stage.may_be_texted(NUMBER)
+    assert not stage.may_be_texted(USER)
 
 
 def test_a_stop_that_names_the_id_removes_the_number_that_was_known_before() -> None:
@@ -113,8 +106,8 @@ def test_a_stop_that_names_the_id_removes_the_number_that_was_known_before() -> 
     told = pumped(stage, by_id("STOP", 1))
     assert [event.phone_number for event in told if isinstance(event, UnsubscribeEvent)] == [NUMBER]
     assert [event.keyword for event in told if isinstance(event, UnsubscribeEvent)] == ["STOP"]
-    assert not may_be_texted(stage, NUMBER)
-    assert not may_be_texted(stage, USER)
+    assert not stage.may_be_texted(NUMBER)
+    assert not stage.may_be_texted(USER)
 
 
 def test_a_report_may_name_both_and_an_opt_out_to_no_list_removes_from_every_one() -> None:
@@ -122,8 +115,8 @@ def test_a_report_may_name_both_and_an_opt_out_to_no_list_removes_from_every_one
     pumped(stage, by_id("STOP", to="+18885550100"))
     pumped(stage, replace(receipt("m-1", DELIVERED, 1), user_id=USER))
     for name in (NUMBER, USER):
-        assert not may_be_texted(stage, name)
-        assert not may_be_texted(stage, name, OTHER_LIST)
+        assert not stage.may_be_texted(name)
+        assert not stage.may_be_texted(name, OTHER_LIST)
     assert stage.contact(NUMBER, WHOLE_ACCOUNT).stops == ("+18885550100",)
 
 
@@ -133,18 +126,18 @@ def test_a_start_under_either_name_brings_the_person_back() -> None:
         pumped(stage, by_id("STOP"), of_both(at=1))
         told = pumped(stage, start)
         assert [event.phone_number for event in told if isinstance(event, RestoredEvent)] == [NUMBER]
-        assert may_be_texted(stage, NUMBER)
-        assert may_be_texted(stage, USER)
+        assert stage.may_be_texted(NUMBER)
+        assert stage.may_be_texted(USER)
 
 
 def test_an_operator_s_order_about_the_id_is_one_about_the_number() -> None:
     stage = Stage(NOT_REGISTERING, ONE_LIST)
     pumped(stage, of_both())
     pumped(stage, command("remove", 1, phone_number=USER))
-    assert not may_be_texted(stage, NUMBER)
+    assert not stage.may_be_texted(NUMBER)
     pumped(stage, command("restore", 2, phone_number=USER))
-    assert may_be_texted(stage, NUMBER)
-    assert may_be_texted(stage, USER)
+    assert stage.may_be_texted(NUMBER)
+    assert stage.may_be_texted(USER)
 
 
 def test_a_reply_under_the_id_is_told_with_the_number() -> None:
@@ -206,11 +199,11 @@ def test_whatever_comes_first_and_wherever_a_worker_is_killed_both_names_are_rem
         # From the first opt-out on, the id is never free.
         removed = removed or record in (RECORDS["stop by the id"], RECORDS["a complaint by the id"])
         on_its_way = any(isinstance(each, ContactCommand) and each.command == "pass_on" for each in waiting)
-        assert not removed or on_its_way or not may_be_texted(stage, USER)
+        assert not removed or on_its_way or not stage.may_be_texted(USER)
     stage.lose_disk()
     for listed in (LIST,) if lists else (LIST, OTHER_LIST):
-        assert not may_be_texted(stage, NUMBER, listed)
-        assert not may_be_texted(stage, USER, listed)
+        assert not stage.may_be_texted(NUMBER, listed)
+        assert not stage.may_be_texted(USER, listed)
 
 
 @pytest.mark.parametrize("name", [NUMBER, USER])
@@ -234,8 +227,8 @@ def test_an_erasure_of_a_person_who_is_texted_leaves_nobody_removed() -> None:
     pumped(stage, of_both())
     for listed in (LIST, ""):
         pumped(stage, command("erase", 10, phone_number=NUMBER, list_number=listed))
-    assert may_be_texted(stage, NUMBER)
-    assert may_be_texted(stage, USER)
+    assert stage.may_be_texted(NUMBER)
+    assert stage.may_be_texted(USER)
     assert not stage.holds(USER)
 
 
