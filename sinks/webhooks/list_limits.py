@@ -19,15 +19,19 @@ class ListLimits:
 
     def __init__(self, config: EndpointConfig, share: Callable[[], float]) -> None:
         self._share = share
+        self._limits: dict[str, float] = {}
         self._buckets: dict[str, TokenBucket] = {}
         self.configure(config)
 
     def configure(self, config: EndpointConfig) -> None:
         """Apply new settings."""
+        before, kept = self._limits, self._buckets
         self._limits = {
             name: min(max(LEAST_RATE, each), HIGHEST_RATE) for name, each in config.list_rate_limits.items()
         }
-        self._buckets = {name: self._buckets.get(name) or TokenBucket() for name in self._limits}
+        self._buckets = {
+            name: kept[name] if before.get(name) == limit else TokenBucket() for name, limit in self._limits.items()
+        }
 
     def __bool__(self) -> bool:
         return bool(self._limits)

@@ -72,13 +72,15 @@ class Pace:
 
     def __init__(self, config: EndpointConfig, share: Callable[[], float]) -> None:
         self._share = share
+        self._limit: float | None = None
         self._bucket = TokenBucket()
         self.configure(config)
 
     def configure(self, config: EndpointConfig) -> None:
         """Apply new settings."""
-        limit = config.rate_limit
-        self._limit = None if limit is None else min(max(LEAST_RATE, limit), HIGHEST_RATE)
+        limit = None if config.rate_limit is None else min(max(LEAST_RATE, config.rate_limit), HIGHEST_RATE)
+        if limit != self._limit:
+            self._limit, self._bucket = limit, TokenBucket()  # the next turn by the old limit may be minutes away
         self._batch = max(config.batch_events, 1)
         self.plain = self._limit is None and self._batch == 1
 

@@ -126,6 +126,15 @@ async def test_a_limit_that_is_lifted_lets_everything_go() -> None:
     assert owner.receiver.ids == ["a1", "b1", "c1"]
 
 
+async def test_a_limit_that_is_raised_applies_at_once() -> None:
+    owner = Owner(rate_limit=0.01)
+    await owner.offer("a1")
+    owner.lane.configure(endpoint(rate_limit=10))
+    await owner.offer("b1", "c1")
+    await owner.clock.move(0.1)
+    assert owner.receiver.ids == ["a1", "b1", "c1"]
+
+
 async def test_a_batch_goes_when_it_is_full() -> None:
     owner = Owner(batch_events=3)
     await owner.offer("a1", "b1", loose=True)

@@ -43,6 +43,13 @@ def test_settings_that_change_do_not_fill_the_bucket_anew() -> None:
     assert limits.refuses(delivery(), 0.99)
 
 
+def test_a_limit_that_is_raised_applies_at_once() -> None:
+    limits = ListLimits(endpoint(list_rate_limits={LIST: 0.001}), lambda: 1.0)
+    assert passed(limits, 1, delivery()) == 1
+    limits.configure(LIMITED)
+    assert not limits.refuses(delivery(), 1.0)
+
+
 def test_only_a_list_that_is_limited_is_noted() -> None:
     assert limited_list(delivered("evt_1"), LIMITED) == LIST
     assert limited_list(delivered("evt_1", list_number=OTHER_LIST), LIMITED) is None
