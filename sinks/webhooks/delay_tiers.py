@@ -39,6 +39,9 @@ REVOKE_WAIT = 10.0
 FETCH_BYTES = 256 << 10
 """Fetch size of one partition, about HELD records. Excess records are fetched again."""
 
+DIGITS = 9
+"""Maximum digits of a partition's number. Python refuses to read a number of thousands."""
+
 CLOCK_ERROR_MS = 60_000
 """How far the due time may differ from the record's own time plus the delay before it counts as malformed."""
 
@@ -74,7 +77,8 @@ def due_partition(headers: TaskHeaders, partitions: int) -> int | None:
         return None
     _, _, place = headers.origin.partition("/")
     number = place.partition("/")[0]
-    return int(number) if number.isdecimal() and int(number) < partitions else None
+    is_number = number.isdecimal() and len(number) <= DIGITS
+    return int(number) if is_number and int(number) < partitions else None
 
 
 class _Held(NamedTuple):
