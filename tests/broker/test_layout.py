@@ -15,6 +15,7 @@ from bus.settings import BusSettings
 from schemas.records import AccountConfig, ListConfig, MessageSent
 from tests.cluster import Cluster, made_anew
 from tests.patience import PATIENCE
+from trackly.commands.broker import partitions_of
 
 pytestmark = pytest.mark.broker
 
@@ -125,3 +126,10 @@ def test_streams_do_not_start_on_a_changelog_that_was_made_anew(cluster: Cluster
     log = cluster.services["streams-1"].last_lines(1_000)
     assert "was deleted and recreated" in log
     assert "trackly tables rebuild-from-contacts" in log
+
+
+def test_the_broker_command_finds_how_many_partitions_the_topics_have(bus_settings: BusSettings) -> None:
+    assert partitions_of(bus_settings) is None
+    with Admin(bus_settings, PATIENCE) as admin:
+        admin.apply(bus_settings.catalogue)
+    assert partitions_of(bus_settings) == bus_settings.partitions

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from bus.admin import Admin
 from bus.settings import BusSettings
 from bus.up_files import ADDRESSES
 from trackly.errors import Failed
@@ -39,7 +40,11 @@ def broker(
     addresses = settings.data_dir / ADDRESSES
     servers = kafka.start(progress=say)
     try:
-        addresses.write_text(json.dumps({"bootstrap_servers": servers}) + "\n", "utf-8")
+        known = {"bootstrap_servers": servers}
+        partitions = partitions_of(settings.model_copy(update={"bootstrap_servers": servers}))
+        if partitions is not None:
+            known["partitions"] = str(partitions)
+        addresses.write_text(json.dumps(known) + "\n", "utf-8")
         show(servers)
         while kafka.is_alive():
             time.sleep(0.5)
@@ -49,3 +54,14 @@ def broker(
     finally:
         addresses.unlink(missing_ok=True)
         kafka.stop()
+
+
+def partitions_of(settings: BusSettings) -> int | None:
+    """Return how many partitions the recipients' topics have, which `trackly up` may have created; None without them.
+
+    Commands that find the broker without settings then need no TRACKLY_PARTITIONS either.
+    """
+    name = settings.catalogue["receipts"].name
+    with Admin(settings) as admin:
+        found = admin.describe([name]).get(name)
+    return None if found is None else found.partitions

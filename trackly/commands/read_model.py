@@ -38,6 +38,8 @@ from trackly.starting import tell
 
 read_model = typer.Typer(help="Write the console's database.", invoke_without_command=True)
 
+STOP = "stop `trackly read-model` first, or `trackly up`, and run `trackly broker` meanwhile"
+
 WARNING = (
     "Delete the whole read model and read it from Kafka again? Whatever Kafka no longer keeps (receipts and attempts "
     "after 7 days, events after 30) will be gone, along with its hourly counts."
@@ -70,7 +72,7 @@ def rebuild(yes: Yes = False, as_json: Json = False) -> None:
             model = ReadModel(settings, engine, Codec(registry_for(settings.schema_registry_url)))
             uvloop.run(_catch_up(settings, model))
         except AnotherWrites as error:
-            raise Failed(f"{error}: stop `trackly read-model` first.") from None
+            raise Failed(f"{error}: {STOP}.") from None
         except SharedSession as error:
             raise Failed(f"{error}.") from None
     if as_json:
@@ -116,7 +118,7 @@ def accept(yes: Yes = False) -> None:
                 if settings.catalogue["contacts"].name in anew:
                     forget_versions(connection)
         except AnotherWrites as error:
-            raise Failed(f"{error}: stop `trackly read-model` first.") from None
+            raise Failed(f"{error}: {STOP}.") from None
         except SharedSession as error:
             raise Failed(f"{error}.") from None
     say(f"{', '.join(anew)}: will be read from the beginning.")

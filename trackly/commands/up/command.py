@@ -61,6 +61,7 @@ class Stack:
         self._counts = {"streams": streams, "sinks": sinks}
         self._fast_broker = fast_broker
         self._lock: IO[bytes] | None = None
+        self._has_addresses = False
         self.broker: EmbeddedKafka | None = None
         self.environment: dict[str, str] = {}
         self.supervisor = Supervisor(lambda _: None)
@@ -149,7 +150,8 @@ class Stack:
         if self.broker is not None:
             self.broker.stop()
             self.broker = None
-        (self.data / ADDRESSES).unlink(missing_ok=True)
+        if self._has_addresses:  # otherwise they are those of a `trackly broker`
+            (self.data / ADDRESSES).unlink(missing_ok=True)
         self._lock.close()
         self._lock = None
 
@@ -205,6 +207,7 @@ class Stack:
             "ingest_url": f"http://127.0.0.1:{self.port}",
             "console_url": f"http://127.0.0.1:{self.console_port}" if self.console_port else None,
         }
+        self._has_addresses = True
         (self.data / ADDRESSES).write_text(json.dumps({k: v for k, v in addresses.items() if v}, indent=2) + "\n")
 
     def _add(self, name: str, arguments: list[str], own: dict[str, str], health_port: int) -> None:

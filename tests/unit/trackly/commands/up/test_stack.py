@@ -77,12 +77,21 @@ def test_a_variable_that_no_service_reads_is_told(tmp_path: Path, taken: int, mo
 def test_a_directory_that_another_one_uses_is_refused_and_its_addresses_stay(tmp_path: Path) -> None:
     first = Stack(tmp_path, port=free_port())
     first._acquire()
-    (tmp_path / ADDRESSES).write_text("{}")
+    first.environment = {"KAFKA_BOOTSTRAP_SERVERS": "localhost:1"}
+    first._write_addresses()
     told = refusal(Stack(tmp_path, port=free_port()))
     assert told.startswith(f"{tmp_path} is in use by another `trackly up`")
     assert (tmp_path / ADDRESSES).exists()
     first.stop()
     assert not (tmp_path / ADDRESSES).exists()
+
+
+def test_the_addresses_of_a_broker_that_keeps_the_stack_from_starting_stay(tmp_path: Path) -> None:
+    stack = Stack(tmp_path, port=free_port())
+    stack._acquire()
+    (tmp_path / ADDRESSES).write_text("{}")
+    stack.stop()
+    assert (tmp_path / ADDRESSES).exists()
 
 
 class Broker:
