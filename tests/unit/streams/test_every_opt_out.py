@@ -15,7 +15,7 @@ from schemas.records import InboundMessage, ListConfig, Receipt
 from tests.examples import examples
 from tests.unit.streams.contact_stage import NOT_REGISTERING, REGISTERING, Stage
 from tests.unit.streams.test_opt_out_shapes import REMOVING, posted
-from tests.unit.streams.test_people import may_be_texted, pumped
+from tests.unit.streams.test_people import pumped
 
 LISTS = ["+18885550100", "+18885550101", "72345"]
 LATER = "+18885550109"
@@ -137,8 +137,8 @@ def test_whatever_it_goes_to_and_whoever_hides_the_number_nobody_is_texted_from_
     ):
         meant -= {LATER}
     for listed in meant:
-        assert not may_be_texted(stage, number, listed), listed
-        assert not hides or not may_be_texted(stage, USER, listed), listed
+        assert not stage.may_be_texted(number, listed), listed
+        assert not hides or not stage.may_be_texted(USER, listed), listed
 
 
 def reason_is_a_wish(item: Receipt | InboundMessage) -> bool:
