@@ -21,6 +21,7 @@ import pytest
 
 from bus.embedded.broker import free_port
 from inbound.protocol import Limits, bounded
+from ingest.protocol import TolerantProtocol, encoded
 from tests.http_servers import served
 from tests.patience import PATIENCE
 
@@ -40,7 +41,7 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
         more = message["more_body"]
         status = 200 if size <= 4 << 20 else 413
     seen = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
-    target = f"{scope['raw_path'].decode()}?{scope['query_string'].decode()}"
+    target = f"{scope['raw_path'].decode('latin-1')}?{scope['query_string'].decode('latin-1')}"
     body = json.dumps({"target": target, "size": size, "headers": seen}).encode()
     await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"%d" % len(body))]})
     await send({"type": "http.response.body", "body": body})
@@ -114,6 +115,17 @@ class Proxy:
         assert status == 200, answer
         return json.loads(answer)
 
+    def raw(self, target: bytes) -> tuple[int, bytes]:
+        """Send a target byte by byte as it is."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with ssl_connection(self.port, SMS, context) as connection:
+            connection.connect()
+            connection.sock.sendall(b"GET %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (target, SMS.encode()))
+            answer = http.client.HTTPResponse(connection.sock)
+            answer.begin()
+            return answer.status, answer.read()
+
     def logs(self) -> str:
         logs = [*self.directory.glob("*.log"), self.directory / "said.txt"]
         return "".join(path.read_text("utf-8", "replace") for path in logs)
@@ -163,8 +175,8 @@ def started(name: str, directory: Path, ports: tuple[int, int], tls: tuple[Path,
 def proxy(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, certificate: tuple[Path, Path]
 ) -> Iterator[Proxy]:
-    protocol = bounded(Limits())
-    with served(echo, http=protocol, ws="none") as ingest, served(echo, http=protocol, ws="none") as console:
+    tolerant, strict = bounded(Limits(), TolerantProtocol), bounded(Limits())
+    with served(echo, http=tolerant, ws="none") as ingest, served(echo, http=strict, ws="none") as console:
         ports = (urlsplit(ingest).port or 0, urlsplit(console).port or 0)
         with started(request.param, tmp_path_factory.mktemp(request.param), ports, certificate) as found:
             yield found
@@ -184,6 +196,29 @@ def is_up(proxy: Proxy) -> bool:
 def test_the_url_arrives_as_it_was_sent(proxy: Proxy) -> None:
     path = "/api/webhook-feedbacks/lime/a%2Fb%20c?account=acme&x=a%2Bb+c%22"
     assert proxy.seen(path)["target"] == path
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/api/postbacks/tune?sub=Gr\u00fc\u00dfe".encode(),
+        "/api/postbacks/tune?sub=Gr\u00fc\u00dfe".encode("latin-1"),
+        b"/api/postbacks/tune?sub=a#b&x=1",
+        b'/api/postbacks/tune?sub=a|b{c}"<>^`\\',
+        b"/api/postbacks/tune?sub=100%&x=1;y=2&amp;z=3?w=4",
+        b"//api/webhook-feedbacks/lime/a%2Fb//?account=acme",
+    ],
+    ids=["UTF-8", "Latin-1", "number sign", "marks", "separators", "slashes"],
+)
+def test_a_url_that_its_sender_did_not_encode_arrives_as_without_a_proxy(proxy: Proxy, target: bytes) -> None:
+    status, answer = proxy.raw(target)
+    assert status == 200, answer
+    arrived = json.loads(answer)["target"].encode("latin-1")
+    assert b"GET %b HTTP/1.1\r\n" % arrived == encoded(b"GET %b HTTP/1.1\r\n" % target)
+
+
+def test_a_blank_that_a_sender_did_not_encode_is_refused_before_trackly_as_documented(proxy: Proxy) -> None:
+    assert proxy.raw(b"/api/postbacks/tune?at=2026-03-01 09:00:00")[0] == 400
 
 
 def test_the_caller_is_whoever_connected_and_not_whom_it_names(proxy: Proxy) -> None:
