@@ -17,6 +17,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from bus.admin import Admin
 from bus.clock import now_ms
+from bus.fetching import QUIET_WAIT_MS
 from bus.losses import Loss, loss_of
 from bus.producer import partition_of
 from bus.settings import BusSettings
@@ -179,6 +180,32 @@ def test_replies_that_were_deleted_unread_hold_the_contacts_of_their_partition(c
     assert {each["reason"] for each in answers} == {"lost_records", None}
     for answer in (answers[0], next(each for each in answers if each["may_be_texted"])):
         assert standing(cluster, answer["number"]) == (answer["may_be_texted"], answer["reason"])
+
+
+def test_replies_that_are_deleted_while_streams_stands_still_hold_their_contacts_too(cluster: Cluster) -> None:
+    key = asyncio.run(cluster.make_key("acme"))
+    cluster.start("streams-1")
+    cluster.wait_ready()
+    api = console(cluster, key)
+    api.wait_for(200, NUMBERS[0])
+    cluster.freeze("streams-1")
+    time.sleep(QUIET_WAIT_MS / 1000 + 1)  # what it has asked for is answered
+    opt_out(cluster, NUMBERS[0])
+    deleted(cluster.settings, "inbound")
+    cluster.thaw("streams-1")
+    (loss,) = cluster.wait_for("losses", RecordsLost, cluster.settings.catalogue["inbound"].name)
+    assert (loss.count, loss.uncertain) == (1, False)
+    until = time.monotonic() + PATIENCE
+    while (answer := api.check(NUMBERS[0])).status_code != 200 or answer.json()["contacts"][0]["may_be_texted"]:
+        assert time.monotonic() < until, answer.text
+        time.sleep(0.1)
+    assert answer.json()["contacts"][0]["reason"] == "lost_records"
+    for number in NUMBERS[1:]:
+        opt_out(cluster, number)
+    until = time.monotonic() + PATIENCE
+    while any(each["reason"] != "message" for each in api.check(*NUMBERS[1:]).json()["contacts"]):
+        assert time.monotonic() < until
+        time.sleep(0.2)
 
 
 def test_growing_forgets_no_loss_that_streams_has_not_recorded(cluster: Cluster) -> None:
