@@ -253,7 +253,9 @@ class Lane:
             started, lag = self._clock.monotonic(), self._lag()
             outcome, url = await self._signed_post(delivery, config, self.allow_http)
             seconds, stood_still = self._clock.monotonic() - started, self._lag() - lag
-            attempted = Attempted(outcome, url, max(0.0, seconds - stood_still), config)
+            # A timeout ends when this process's own clock says so.
+            ours = 0.0 if outcome.error_class == "timeout" else stood_still
+            attempted = Attempted(outcome, url, max(0.0, seconds - ours), config)
             is_ours = outcome.trips and outcome.status is None and stood_still > STOOD_STILL * seconds
             if is_last or not is_ours or self.config is None or self.paused:
                 break

@@ -516,6 +516,15 @@ async def test_an_attempt_that_failed_while_this_process_stood_still_is_made_aga
     assert owner.done == [("a1", "timeout")]
 
 
+async def test_a_timeout_took_as_long_as_the_endpoint_was_given() -> None:
+    owner = Owner()
+    await owner.offer("a1")
+    await owner.stall(1.0)
+    await owner.clock.move(4.0)
+    await owner.receiver.answer(TIMEOUT)
+    assert owner.took == [pytest.approx(5.0)]
+
+
 async def test_an_endpoint_that_fails_by_itself_gets_no_second_attempt_at_once() -> None:
     owner = Owner()
     await owner.offer("a1")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from types import SimpleNamespace
 
+import pytest
 import uvloop
 
 from sinks.webhooks import loop_lag
@@ -28,6 +30,17 @@ def test_time_for_which_the_loop_was_held_is_seen_at_once_and_counted_once() -> 
         assert at_once >= 0.15 - TICK
         # A busy machine may add to it.
         assert later >= at_once
+
+
+async def test_ticks_that_are_as_late_as_timers_are_add_up_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(loop_lag, "time", SimpleNamespace(monotonic=lambda: now))
+    lag = LoopLag()
+    before = lag()
+    for late in (0.0011,) * 500 + (0.3,):
+        now += TICK + late
+        lag._tick()
+    assert lag() - before == pytest.approx(0.3)
 
 
 async def test_nobody_ticks_when_nobody_asks() -> None:
