@@ -146,6 +146,28 @@ async def test_an_endpoint_that_fails_is_paused_its_owner_told_and_nothing_is_lo
     assert {f"evt_{n}" for n in range(number) if not _taken(receiver, f"evt_{n}")} == dead
 
 
+async def test_what_waits_through_a_long_pause_comes_in_the_order_of_each_contact(
+    kafka: Kafka, receiver: Receiver, start_sinks: StartSinks
+) -> None:
+    crm = endpoint(receiver, "crm")
+    await kafka.endpoints(replace(crm, enabled=False))
+    ports = [free_port(), free_port()]
+    for port in ports:
+        start_sinks(TRACKLY_SINKS_PORT=str(port))
+    await until_ready(*ports)
+    # Those of a contact are written at different times between two checks of what is parked.
+    events = [delivered(number) for number in range(485)]
+    for first in range(0, len(events), 10):
+        await kafka.events(events[first : first + 10])
+        await asyncio.sleep(0.25)
+    await until(lambda: _looks(kafka, events) >= 2)
+    assert not _requests(receiver, "/crm")
+    await kafka.endpoints(crm)
+    await until(lambda: all(receiver.of("/crm", event.event_id) for event in events))
+    came = sorted(events, key=lambda event: receiver.of("/crm", event.event_id)[0][0])
+    assert sorted(came, key=lambda event: event.to or "") == sorted(events, key=lambda event: event.to or "")
+
+
 def config_of(kafka: Kafka, key: str) -> EndpointConfig:
     """Return the settings of an endpoint as read from the topic."""
     accounts = Accounts()
