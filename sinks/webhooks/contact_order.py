@@ -145,7 +145,7 @@ class Behind:
 
     def put_off(self, number: int, mark: int, now: int, due_at: int, sharers: str | None = None) -> None:
         """Note that a delivery waits until `due_at`, whether or not for the first time. `number` is its `slot_of`."""
-        self._sweep_one(now)
+        self.sweep(now)
         until, queue = due_at + GRACE_MS, self._queues.setdefault(sharers, _Queue())
         for slot in self._slots_of(number):
             if (index := slot.find(mark)) is not None:
@@ -160,7 +160,7 @@ class Behind:
 
     def must_wait(self, number: int, mark: int | None, now: int) -> bool:
         """Whether a delivery would overtake a waiting one. `mark` is None for one that was never deferred."""
-        self._sweep_one(now)
+        self.sweep(now)
         return any(slot.has_earlier(mark, now) for slot in self._slots_of(number))
 
     def passed(self, number: int, mark: int, sharers: str | None = None) -> None:
@@ -184,7 +184,7 @@ class Behind:
     def _slots_of(self, number: int) -> list[_Slot]:
         return [self._slots[each] for each in _places(number) if each in self._slots]
 
-    def _sweep_one(self, now: int) -> None:
+    def sweep(self, now: int) -> None:
         """Forget what another process took, of one slot after the other: all at once would take too long."""
         number = next(self._sweep, None)
         if number is None:

@@ -100,6 +100,11 @@ class LaneOrder:
         """Return about how many deferred ones share a delivery's rate and come before it."""
         return self._deferred.ahead(delivery.mark, self._now, delivery.sharers)
 
+    def sweep(self) -> None:
+        """Forget some of those that another process took. For lanes that get nothing more."""
+        self._deferred.sweep(self._now)
+        self._returned.sweep(self._now)
+
     def moved(self) -> None:
         """Forget who is parked, because partitions move: another process may get them."""
         self._parked = Behind()

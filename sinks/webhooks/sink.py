@@ -263,8 +263,10 @@ class WebhookSink:
     def _forget_idle_lanes(self) -> None:
         self._callback_lanes += 1
         if self._callback_lanes > CALLBACK_LANES:
-            for name in [name for name, lane in self.lanes.items() if is_callback_lane(name) and lane.idle]:
-                del self.lanes[name]
+            for name in [name for name in self.lanes if is_callback_lane(name)]:
+                self.lanes[name].order.sweep()
+                if self.lanes[name].idle:
+                    del self.lanes[name]
             self._callback_lanes = sum(map(is_callback_lane, self.lanes))
 
     async def _place(self, delivery: Delivery, epoch: int) -> None:

@@ -546,6 +546,24 @@ async def test_lanes_of_callback_hosts_do_not_pile_up(house: House, monkeypatch:
     assert len(house.receiver.requests) == 50
 
 
+async def test_nor_do_those_with_deferred_callbacks_that_another_process_took(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sinks.webhooks.sink.CALLBACK_LANES", 10)
+    house.accounts.put(AccountConfig(id="acme", name="Acme"))
+    for number in range(17):
+        await house.give(replace(CALLBACK, to=f"+1{number}"))
+        [lane] = house.sink.lanes
+        house.sink.lanes[lane].workers.latency = 60.0
+    assert len(house.written("webhooks_retry.1m")) == 1
+    await house.receiver.answer_all(OK)
+    await house.clock.move(100.0)
+    for number in range(20):
+        await house.give(replace(CALLBACK, url=f"https://h{number}.example.com/"))
+        await house.receiver.answer(OK)
+    assert lane not in house.sink.lanes
+
+
 async def test_every_attempt_is_logged_with_what_follows(house: House) -> None:
     await house.give(delivered("evt_1"), delivered("evt_2", to=None))
     await house.clock.move(0.25)
