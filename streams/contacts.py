@@ -300,7 +300,15 @@ class Contacts:
             row = replace(after, since=self._now())
             recipient.put_message(receipt.provider, receipt.provider_message_id, row)
 
-    def _inbound(self, recipient: Recipient, inbound: InboundMessage, come_back_as: Recipient | None = None) -> None:
+    def _inbound(
+        self,
+        recipient: Recipient,
+        inbound: InboundMessage,
+        *,
+        come_back_as: Recipient | None = None,
+        spared: Collection[str] = (),
+    ) -> None:
+        """Apply a reply or an opt-out; an opt-out spares these lists."""
         if is_reassigned(inbound):
             consented = (come_back_as or recipient).consented_since(time_of(inbound))
             ended = partial(apply_reassigned, inbound=inbound, consented=consented)
@@ -314,7 +322,9 @@ class Contacts:
         reading = read_reply(inbound, words_of(account), names_of(account))
         if reading.reason is not None:
             reach = reach_of(inbound, reading.reason, belongs, account)
-            rule = partial(apply_opt_out, inbound=inbound, reading=reading, receiver=reach.receiver)
+            if reach.list_number in spared:
+                return
+            rule = partial(apply_opt_out, inbound=inbound, reading=reading, receiver=reach.receiver, consented=spared)
             recipient.update(reach.list_number, rule)
             if come_back_as is not None and come_back_as.is_recorded(reach.list_number):
                 come_back_as.update(reach.list_number, rule)
@@ -336,12 +346,13 @@ class Contacts:
         recipient.update(belongs.list_number, replies)
 
     def _opt_out_again(self, recipient: Recipient, inbound: InboundMessage) -> None:
-        """Apply an opt-out to the list of the message that it answers, which is registered only now, unless whoever it
-        was sent to has had new consent since."""
+        """Apply an opt-out to the list of the message that it answers, which is registered only now. It spares what the
+        contact has consented to since: a list or, if it was sent to none, every list."""
+        at = time_of(inbound)
         place = list_of(inbound, None, self._accounts.known_lists(inbound.account)).list_number
-        row = recipient.contact(place)
-        if row is None or row.consented_at <= time_of(inbound):
-            self._inbound(recipient, inbound)
+        whole = recipient.contact(None) if place is None else None
+        if whole is None or whole.consented_at <= at:
+            self._inbound(recipient, inbound, spared=recipient.consented_since(at))
 
     def _click(self, recipient: Recipient, click: LinkClick) -> None:
         message = self._registered(recipient, click.provider, click.provider_message_id)

@@ -71,12 +71,16 @@ def stopped(row: ContactRow, receiver: str) -> ContactRow:
 
 def ended(row: ContactRow, reason: str, at: int, consented: Collection[str]) -> ContactRow:
     """Return the row of a number given up or reassigned at `at` (ms): removed from every list, except those to which
-    its holder has `consented` later. If it was out already, such consent counts only where it has brought the number
-    back: START does not undo a complaint."""
-    after = removed(row, reason, at)
-    if after.removed_at <= row.removed_at:
+    its holder has `consented` later."""
+    return sparing(row, removed(row, reason, at), consented)
+
+
+def sparing(before: ContactRow, after: ContactRow, consented: Collection[str]) -> ContactRow:
+    """Return a row after a removal from every list, except those to which the contact has `consented` since. If it was
+    out already, such consent counts only where it has brought the contact back: START does not undo a complaint."""
+    if after.removed_at <= before.removed_at:
         return after
-    back = consented if row.may_be_texted else frozenset(consented).intersection(row.except_lists)
+    back = consented if before.may_be_texted else frozenset(consented).intersection(before.except_lists)
     return replace(after, except_lists=tuple(sorted(back)))
 
 

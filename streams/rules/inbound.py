@@ -11,7 +11,7 @@ from schemas.ids import derived_id
 from schemas.records import REASSIGNED, InboundMessage, ReplyEvent
 from streams.optout import OptOutWords
 from streams.row import ContactRow
-from streams.rules.everywhere import ended, stopped
+from streams.rules.everywhere import ended, sparing, stopped
 from streams.rules.outcome import (
     CONFIRMATION,
     OPT_OUT,
@@ -104,9 +104,14 @@ def is_repeated(row: ContactRow | None, inbound: InboundMessage, reason: str | N
 
 
 def apply_opt_out(
-    row: ContactRow | None, inbound: InboundMessage, reading: Reading, receiver: str | None = None
+    row: ContactRow | None,
+    inbound: InboundMessage,
+    reading: Reading,
+    receiver: str | None = None,
+    consented: Collection[str] = (),
 ) -> ContactChange:
-    """Apply an opt-out to the contact's row on a list or, with a `receiver`, to the account-wide row.
+    """Apply an opt-out to the contact's row on a list or, with a `receiver`, to the account-wide row; then it spares
+    the lists to which the contact has `consented` since.
 
     A repeated one does not undo a later consent. Only its time shows that: an id may be made from a message's content,
     or be that of the reply that a provider's notice is about.
@@ -116,7 +121,9 @@ def apply_opt_out(
     if is_repeated(before, inbound, reason) and cause.at < before.consented_at:
         return ContactChange(before)
     after = replace(removed(_noted(before, inbound, reason), reason, cause.at), opted_out=True)
-    return ContactChange(after if receiver is None else stopped(after, receiver), cause=cause)
+    if receiver is not None:
+        after = sparing(before, stopped(after, receiver), consented)
+    return ContactChange(after, cause=cause)
 
 
 def apply_reply(

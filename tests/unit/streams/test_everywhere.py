@@ -137,10 +137,22 @@ class TestOptOut:
         stage.apply(ANSWER, message_sent("m1", list_number=LIST))
         assert out(stage) == [LIST]
 
-    def test_is_not_applied_again_if_consent_to_where_it_was_sent_has_come_since(self) -> None:
+    @pytest.mark.parametrize("back", [inbound("START", 9, id="SM9", to=LIST), command("restore", 9)])
+    @pytest.mark.parametrize("is_registered_first", [True, False])
+    def test_spares_only_the_list_to_which_consent_has_come_since(
+        self, back: Record, is_registered_first: bool
+    ) -> None:
         stage = stage_of(*TWO)
-        stage.apply(ANSWER, inbound("START", 9, id="SM9", to=LIST), message_sent("m1", list_number=OTHER))
-        assert out(stage) == []
+        message = message_sent("m1", list_number=OTHER)
+        stage.apply(*([message, ANSWER, back] if is_registered_first else [ANSWER, back, message]))
+        assert stage.may_be_texted(NUMBER, LIST)
+        assert not stage.may_be_texted(NUMBER, OTHER)
+
+    def test_spares_the_message_s_list_if_consent_to_it_has_come_since(self) -> None:
+        stage = stage_of(*TWO)
+        back = inbound("START", 9, id="SM9", to=OTHER)
+        stage.apply(replace(ANSWER, to=POOL), back, message_sent("m1", list_number=OTHER))
+        assert stage.may_be_texted(NUMBER, OTHER)
 
     def test_does_not_keep_reports_from_waiting_for_the_message(self) -> None:
         stage = stage_of(*TWO, account=REGISTERING)
