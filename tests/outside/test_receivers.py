@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,9 @@ from tests.unit.docs.test_verification_snippets import NEXT, SECRET, snippet_of
 ROOT = Path(__file__).parents[2]
 RECEIVERS = ROOT / "docs" / "receivers"
 BODY = '{"event":"reply","body":"Grüße, 100 %"}'.encode()
+IN_FLIGHT = 16
+"""Requests that sinks make at once to one endpoint."""
+
 STARTS_WITHIN = 60.0
 """Seconds, on a machine that does much else."""
 
@@ -48,8 +53,8 @@ LANGUAGES = (
 
 
 @contextmanager
-def started(receiver: Receiver, folder: Path) -> Iterator[httpx.Client]:
-    """Yield a client of a receiver that answers."""
+def started(receiver: Receiver, folder: Path) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
+    """Yield a client of a receiver that answers, and its process."""
     port = free_port()
     environment = {**os.environ, "WEBHOOK_SECRET": SECRET, "INBOX": str(folder / "inbox"), "PORT": str(port)}
     command = [part.format(port=port) for part in receiver.command]
@@ -58,7 +63,7 @@ def started(receiver: Receiver, folder: Path) -> Iterator[httpx.Client]:
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE, trust_env=False) as client:
             _wait(process, client, folder / "log")
-            yield client
+            yield client, process
     finally:
         process.terminate()
         process.wait(PATIENCE)
@@ -91,7 +96,7 @@ def test_a_receiver_keeps_each_event_of_ours_once_and_nothing_else(receiver: Rec
         assert built.returncode == 0, built.stderr
     inbox, now, signer = folder / "inbox", int(time.time()), Signer(SECRET)
 
-    with started(receiver, folder) as client:
+    with started(receiver, folder) as (client, _):
 
         def post(headers: dict[str, str], body: bytes = BODY) -> int:
             return client.post("/", content=body, headers=headers).status_code
@@ -119,6 +124,20 @@ def test_a_receiver_keeps_each_event_of_ours_once_and_nothing_else(receiver: Rec
         assert refused == [401] * len(refused)
         assert post(signer.headers("evt_3", b"x" * 1_000_001, now), b"x" * 1_000_001) == 413
         assert kept() == {"evt_2": BODY}
+
+
+def test_a_receiver_that_is_busy_takes_as_many_connections_as_we_open(tmp_path: Path) -> None:
+    """Beyond its backlog, a connection waits for a second. Other languages' servers have a longer one by default."""
+    folder = tmp_path / "python"
+    shutil.copytree(RECEIVERS / "python", folder)
+    with started(LANGUAGES[0], folder) as (client, process), ExitStack() as connections:
+        process.send_signal(signal.SIGSTOP)
+        try:
+            for _ in range(IN_FLIGHT):
+                address = "127.0.0.1", client.base_url.port
+                connections.enter_context(socket.create_connection(address, timeout=0.9))
+        finally:
+            process.send_signal(signal.SIGCONT)
 
 
 @pytest.mark.parametrize("receiver", LANGUAGES, ids=lambda receiver: receiver.language)

@@ -40,5 +40,9 @@ class Receiver(BaseHTTPRequestHandler):
         self.close_connection = True
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128  # of five, the default, the sixth webhook that comes at once waits a second
+
+
 if __name__ == "__main__":
-    ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", "8000"))), Receiver).serve_forever()
+    Server(("127.0.0.1", int(os.environ.get("PORT", "8000"))), Receiver).serve_forever()
