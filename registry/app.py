@@ -249,7 +249,9 @@ async def _not_served(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405 and request.method != "GET":
         return _json(422, {"error_code": 42205, "message": "This registry is read-only"})
-    return _json(error.status_code, {"error_code": error.status_code, "message": f"HTTP {error.status_code}"})
+    told = "This registry is read-only and serves what readers ask for: nothing is at this path"
+    message = told if error.status_code == 404 else f"HTTP {error.status_code}"
+    return _json(error.status_code, {"error_code": error.status_code, "message": message})
 
 
 def _json(status: int, body: Any) -> Response:

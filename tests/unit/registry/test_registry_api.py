@@ -190,6 +190,11 @@ def test_errors_carry_the_code_that_clients_decide_by(
     assert response.json()["message"]
 
 
+def test_whoever_asks_for_what_a_read_only_registry_lacks_is_told_so() -> None:
+    response = client.post(f"/compatibility/subjects/{SUBJECT}/versions/latest", content=STRING)
+    assert "read-only and serves what readers ask for" in response.json()["message"]
+
+
 def test_a_schema_that_is_nested_deeply_is_answered() -> None:
     response = client.post(f"/subjects/{SUBJECT}", content=json.dumps({"schema": nested(2_000)}))
     # Since Python 3.12, it can be read, and is not known.
