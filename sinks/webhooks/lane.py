@@ -230,14 +230,18 @@ class Lane:
         """Give up what has not been started, because partitions move: their next owner reads it again.
 
         A long queue is deferred instead. All later events of its partitions would be repeated with it, also at
-        endpoints that have already accepted them.
+        endpoints that have already accepted them. So is what returned: with it, much of a backlog would be repeated,
+        which passes through the topic of due webhooks at many times the pace at which its endpoint takes it.
         """
         self.order.moved()
         if self.queued * self._gap > SHORT_QUEUE:
             self._deferrals.add(self._waiting(), "moving")
             return
-        for delivery in self._emptied():
-            self._owner.abandoned(delivery)
+        waiting = self._emptied()
+        for delivery in waiting:
+            if delivery.is_new:
+                self._owner.abandoned(delivery)
+        self._deferrals.add([delivery for delivery in waiting if not delivery.is_new], "moving")
 
     def stop(self) -> None:
         """Cancel everything in progress."""

@@ -376,6 +376,16 @@ async def test_letting_go_of_a_long_queue_defers_it() -> None:
     assert owner.receiver.ids == ["a1"]
 
 
+async def test_letting_go_defers_what_returned_from_a_delay_topic() -> None:
+    owner = Owner(cap=1)
+    await owner.offer("a1", "b1")
+    back = Delivery("c1", "c1", "delivery", b"{}", "c", Admission(ledger(), 0, 0, 1), origin="sms.events/0/1")
+    assert owner.lane.offer(back) is None
+    owner.lane.let_go()
+    await settled()
+    assert (owner.put_off, owner.let_go) == ([("c1", "moving")], ["b1"])
+
+
 async def test_letting_go_of_a_probe_lets_another_probe() -> None:
     owner = Owner(cap=1)
     owner.lane.breaker.record(False, 0.0)
