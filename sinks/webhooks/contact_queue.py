@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import deque
 
 from sinks.webhooks.delivery import Delivery
@@ -41,14 +42,18 @@ class ContactQueue:
                 waiting.append(delivery)
 
     def release(self, delivery: Delivery) -> None:
-        """Mark a delivery as no longer in progress: its contact's next one becomes ready."""
+        """Mark a delivery as no longer in progress: its contact's next one becomes ready, in the place of its arrival.
+        In front of all others, a contact with ever more events would keep its endpoint from them."""
         contact = delivery.contact
         if contact is None:
             return
         waiting = self._contacts[contact]
         if waiting:
-            # In front: it has waited at least as long as later arrivals.
-            self.ready.appendleft(waiting.popleft())
+            following = waiting.popleft()
+            if self.ready and following.queued_at > self.ready[0].queued_at:
+                insort(self.ready, following, key=_queued_at)
+            else:
+                self.ready.appendleft(following)
             self.behind -= 1
         else:
             del self._contacts[contact]
@@ -66,3 +71,7 @@ class ContactQueue:
         self.ready.clear()
         self.behind = 0
         return found
+
+
+def _queued_at(delivery: Delivery) -> float:
+    return delivery.queued_at

@@ -298,7 +298,7 @@ class Lane:
         bound = ceil(self._bound)
         if len(self._queue) <= bound or not self.breaker.closed:
             return
-        waiting = self._waiting()
+        waiting = sorted(self._waiting(), key=lambda delivery: delivery.queued_at)
         for delivery in waiting[:bound]:
             self._queue.add(delivery)
         self._returned += _returned(waiting[:bound])

@@ -126,6 +126,18 @@ async def test_a_limit_that_is_lifted_lets_everything_go() -> None:
     assert owner.receiver.ids == ["a1", "b1", "c1"]
 
 
+async def test_a_contact_with_ever_more_events_does_not_keep_others_from_an_endpoint_at_its_limit() -> None:
+    owner = Owner(rate_limit=1)
+    for number in range(30):
+        await owner.offer(f"a{number}", f"a{number + 100}")
+        if number == 5:
+            await owner.offer("b1")
+        await owner.clock.move(1.0)
+        await owner.receiver.answer_all(OK)
+    place = owner.receiver.ids.index("b1")
+    assert place == 12
+
+
 async def test_a_limit_that_is_raised_applies_at_once() -> None:
     owner = Owner(rate_limit=0.01)
     await owner.offer("a1")
