@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Boolean, LargeBinary, Table
 
 from accounts.secrets import new_key
 from console.principals import EVERY_ACCOUNT, Role
-from database.tables import READ_MODEL, answers, freshness, key_uses
+from database.tables import READ_MODEL, answers, attempts, freshness, key_uses
 from operations.replays import Order
 from tests.http_servers import served
 from tests.unit.console.console_parts import LIST, NUMBER, Api
@@ -82,6 +82,8 @@ def row(table: Table, nth: int = 0) -> dict[str, Any]:
             values[column.name] = b'{"event":"delivery"}'
         else:
             values[column.name] = _KNOWN.get(column.name, HOSTILE)
+    if table is attempts:
+        values["status"] = 503  # a number here, a message's status elsewhere
     if table is answers:
         values["body"] = '{"may_be_texted":true,"rule":null,"until":null}'
     unique = {"event_id", "provider_message_id", "contact", "place"}
