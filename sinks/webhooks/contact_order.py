@@ -125,10 +125,11 @@ class Behind:
     """An endpoint's deliveries in delay topics.
 
     `sharers` stand for those that are sent at the same rate, one after the other: a list with a rate limit of its own,
-    replays, or None for all others (`Delivery.sharers`).
+    replays, or None for all others (`Delivery.sharers`). Unless it `counts`, nobody asks for those `ahead`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, counts: bool = True) -> None:
+        self._is_counted = counts
         self._slots: dict[int, _Slot] = {}
         self._queues: dict[str | None, _Queue] = {}
         self._count = 0
@@ -146,16 +147,16 @@ class Behind:
     def put_off(self, number: int, mark: int, now: int, due_at: int, sharers: str | None = None) -> None:
         """Note that a delivery waits until `due_at`, whether or not for the first time. `number` is its `slot_of`."""
         self.sweep(now)
-        until, queue = due_at + GRACE_MS, self._queues.setdefault(sharers, _Queue())
+        until = due_at + GRACE_MS
         for slot in self._slots_of(number):
             if (index := slot.find(mark)) is not None:
                 slot.until[index] = until
-                queue.add(mark, until, 0)
+                self._count_in(sharers, mark, until, 0)
                 return
         if self._count < REMEMBERED:
             is_own = number in self._slots or len(self._slots) < FEW
             self._slots.setdefault(number if is_own else _places(number)[-1], _Slot()).add(mark, until)
-            queue.add(mark, until, 1)
+            self._count_in(sharers, mark, until, 1)
             self._count += 1
 
     def must_wait(self, number: int, mark: int | None, now: int) -> bool:
@@ -180,6 +181,10 @@ class Behind:
         """Return about how many wait that share a delivery's rate and come before it. `mark` is as in `must_wait`."""
         queue = self._queues.get(sharers)
         return 0 if queue is None else queue.ahead(mark, now)
+
+    def _count_in(self, sharers: str | None, mark: int, until: int, by: int) -> None:
+        if self._is_counted:
+            self._queues.setdefault(sharers, _Queue()).add(mark, until, by)
 
     def _slots_of(self, number: int) -> list[_Slot]:
         return [self._slots[each] for each in _places(number) if each in self._slots]

@@ -28,8 +28,8 @@ class LaneOrder:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._deferred = Behind()
-        self._parked = Behind()
-        self._returned = Behind()
+        self._parked = Behind(counts=False)
+        self._returned = Behind(counts=False)
         """Those that were parked and are deferred now."""
         self._resumed = 0
         self._returned_at = FOR_EVER
@@ -62,7 +62,7 @@ class LaneOrder:
             return
         now = self._now
         if now > self._returned_at:
-            self._parked = Behind()
+            self._parked = Behind(counts=False)
         self._returned_at = FOR_EVER
         self.give_mark(delivery)
         assert delivery.mark is not None
@@ -107,8 +107,8 @@ class LaneOrder:
 
     def moved(self) -> None:
         """Forget who is parked, because partitions move: another process may get them."""
-        self._parked = Behind()
-        self._returned = Behind()
+        self._parked = Behind(counts=False)
+        self._returned = Behind(counts=False)
 
 
 def _slot(delivery: Delivery) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from typing import Any
 
 from schemas.records import WebhookTask
@@ -103,6 +105,28 @@ def test_a_long_pause_forgets_nobody() -> None:
     second = order.parked("2")
     order.resumed()
     assert order.must_wait(second)
+
+
+def test_a_parked_delivery_takes_up_a_few_bytes_however_long_the_pause() -> None:
+    order, day = Order(), 86_400
+    order.parked("0")
+    before = stored(order)
+    for number in range(1, 1_000):
+        order.moved_clock.now += day / 1_000
+        order.parked(str(number))
+    assert (stored(order) - before) / 999 < 40
+
+
+def stored(order: LaneOrder) -> int:
+    """Return the size of what an order refers to, in bytes."""
+    seen: dict[int, Any] = {}
+    left: list[Any] = [order._deferred, order._parked, order._returned]
+    while left:
+        each = left.pop()
+        if id(each) not in seen and not isinstance(each, type):
+            seen[id(each)] = each
+            left += gc.get_referents(each)
+    return sum(map(sys.getsizeof, seen.values()))
 
 
 def test_what_may_have_moved_to_another_process_is_not_waited_for() -> None:
