@@ -266,18 +266,18 @@ class Lane:
         return attempted
 
     def _finished(self, delivery: Delivery, attempted: Attempted) -> None:
-        outcome, parts = attempted.outcome, delivery.parts or (delivery,)
-        self._returned -= _returned(parts)
+        outcome, parts, now = attempted.outcome, delivery.parts or (delivery,), self._clock.monotonic()
+        self._returned -= not delivery.is_new  # a batch is always new
         self._owner.attempted(delivery, outcome, attempted.url, attempted.seconds)
         if attempted.config is self.config:  # otherwise it says nothing about the endpoint as it is now
-            self._judge(parts, outcome, is_callback=delivery.url is not None)
-        if self._clock.monotonic() - parts[0].queued_at > TOO_LATE * self._soon:
+            self._judge(parts, outcome, now, is_callback=delivery.url is not None)
+        if now - parts[0].queued_at > TOO_LATE * self._soon:
             self._shorten()
         self._patience.freed(len(parts))
 
-    def _judge(self, parts: Sequence[Delivery], outcome: Outcome, *, is_callback: bool) -> None:
+    def _judge(self, parts: Sequence[Delivery], outcome: Outcome, now: float, *, is_callback: bool) -> None:
         """Open or close the gate after an attempt, or pause."""
-        turn = self._gate.ended(parts, outcome.trips, self._clock.monotonic())
+        turn = self._gate.ended(parts, outcome.trips, now)
         if turn is Turn.SHUT:
             log.warning("endpoint %s is failing (%s): its webhooks are deferred", self.name, outcome.label)
         if turn in (Turn.SHUT, Turn.STAYS_SHUT):
