@@ -32,9 +32,12 @@ class Freshness:
     lost: int = 0
 
 
-def freshness_of(connection: Connection) -> Freshness | None:
-    """Return the read model's freshness; None if nothing was ever read."""
+def freshness_of(connection: Connection, *, locked: bool = False) -> Freshness | None:
+    """Return the read model's freshness; None if nothing was ever read. `locked`: nobody else changes it before this
+    transaction ends."""
     told = select(freshness.c.caught_up_at, freshness.c.lag, freshness.c.told_at, freshness.c.lost)
+    if locked:
+        told = told.with_for_update()
     row = connection.execute(told).one_or_none()
     return None if row is None else Freshness(*row)
 

@@ -178,18 +178,18 @@ class ReadModel:
         await asyncio.to_thread(self._tell, connection)
 
     def _check(self, connection: Connection) -> None:
-        """Check, in a transaction, that the database is as this process has last written it. Raises StartOver.
+        """Check, in a transaction, that the database is as this process has last written it, and remains so until the
+        transaction ends. Raises StartOver.
 
         A restored or emptied one has other positions than this process goes by: what lies between them would be
         missing for good.
         """
-        if is_replaced(connection):
-            raise StartOver("the database's file was replaced")
-        if freshness_of(connection) != self._stored:
+        if freshness_of(connection, locked=True) != self._stored:
             raise StartOver("the database was restored or emptied while it was written")
 
     def _tell(self, connection: Connection) -> None:
         with connection.begin():
+            _check_file(connection)
             self._check(connection)
             tell_freshness(connection, self.freshness)
         self._stored = self.freshness
@@ -218,9 +218,11 @@ class ReadModel:
         """Store changes and positions in one transaction; a record that no table accepts is identified and skipped."""
         try:
             with connection.begin():
-                self._check(connection)
+                _check_file(connection)
                 write(connection, [change for _, each in changes for change in each])
                 move_positions(connection, ids, moved)
+                # Last: whoever restores the database while this is written would wait for us, and we for them.
+                self._check(connection)
         except (DataError, IntegrityError) as error:
             if not changes:
                 raise
@@ -298,6 +300,11 @@ def _evidence(decoded: Any, record: Record, place: RecordPlace) -> Iterator[Chan
     row = row_of(decoded, record.value, str(place), place.timestamp, place.source, source_sha256)
     if row is not None:
         yield IfKnown(evidence, row) if is_of_the_known_alone(decoded) else NewRow(evidence, row)
+
+
+def _check_file(connection: Connection) -> None:
+    if is_replaced(connection):
+        raise StartOver("the database's file was replaced")
 
 
 def _state(connection: Connection) -> tuple[dict[Partition, tuple[str, int]], Freshness | None]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Engine, MetaData, Text, delete, func, insert, select
+from sqlalchemy import Column, Connection, Engine, MetaData, Table, Text, delete, func, insert, select
 from sqlalchemy.exc import OperationalError
 
 from bus.layout import Identity, TopicMadeAnew
@@ -18,7 +18,8 @@ from database.engine import DatabaseFileGone, disposing, open_engine
 from database.migrating import migrate
 from database.read_state import empty, forget_position, freshness_of, positions_in, recreated
 from database.writer_lock import AnotherWrites, writing
-from readmodel import feed, writer
+from readmodel import feed, service, writer
+from readmodel.rows import Change
 from readmodel.service import ReadModel
 from readmodel.settings import ReadModelSettings
 from tests.clock import START
@@ -180,29 +181,63 @@ async def test_a_database_that_is_emptied_while_it_is_written_is_filled_from_the
     assert model.read["delivery"] == 3 + 4
 
 
+Kept = list[tuple[Table, list[dict[str, Any]]]]
+
+
+def kept_in(database: Engine) -> Kept:
+    with database.connect() as connection:
+        return [(table, [dict(row) for row in connection.execute(select(table)).mappings()]) for table in KEPT]
+
+
+def restore(database: Engine, kept: Kept) -> None:
+    """Restore the state in which there was one event."""
+    with database.begin() as connection:
+        connection.execute(delete(tables.events).where(tables.events.c.message_id != "m-1"))
+        for table, rows in kept:
+            connection.execute(delete(table))
+            connection.execute(insert(table), rows)
+
+
 async def test_a_database_that_is_restored_while_it_is_written_lacks_nothing(
     kafka: MemoryKafka, database: Engine, tmp_path: Path
 ) -> None:
     store(kafka, 1)
     await follow(a_model(database, tmp_path), 1)
-    with database.connect() as connection:
-        positions, freshness = (connection.execute(select(t)).mappings().all() for t in KEPT)
+    kept = kept_in(database)
     store(kafka, 2, 3)
     is_restored = False
 
     def is_filled_again() -> bool:
         nonlocal is_restored
         if not is_restored and events_in(database) == 3:
-            with database.begin() as connection:
-                connection.execute(delete(tables.events).where(tables.events.c.message_id != "m-1"))
-                for table, rows in zip(KEPT, (positions, freshness), strict=True):
-                    connection.execute(delete(table))
-                    connection.execute(insert(table), [dict(row) for row in rows])
+            restore(database, kept)
             store(kafka, 4)
             is_restored = True
         return is_restored and events_in(database) == 4
 
     await run_until(a_model(database, tmp_path), is_filled_again)
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_a_restore_that_ends_while_a_batch_is_written_takes_nothing_away(
+    kafka: MemoryKafka, database: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite lets nobody write beside the batch."""
+    store(kafka, 1)
+    await follow(a_model(database, tmp_path), 1)
+    kept = kept_in(database)
+    store(kafka, 2, 3)
+    await follow(a_model(database, tmp_path), 2)
+    backups = iter([kept])
+
+    def write_beside_a_restore(connection: Connection, changes: Sequence[Change]) -> None:
+        for backup in backups:
+            restore(database, backup)
+        writer.write(connection, changes)
+
+    monkeypatch.setattr(service, "write", write_beside_a_restore)
+    store(kafka, 4)
+    await run_until(a_model(database, tmp_path), lambda: events_in(database) == 4)
 
 
 async def test_a_file_that_replaces_that_of_the_database_is_written_from_where_it_is(
