@@ -86,7 +86,8 @@ def test_confluent_kafka_reads_events_and_drops_what_comes_twice(
     lines = run(recipe, str(RECIPES / "python" / "read_confluent.py"), "3", topic)
     values = [json.loads(line)["value"] for line in lines]
     assert [value["event_id"] for value in values] == ["evt_1", "evt_2"]
-    assert values[0] == {**example("DeliveryEvent"), "event_id": "evt_1", "message_id": "m-1"}
+    names = {"event_id": "evt_1", "message_id": "m-1", "provider_message_id": "p-1"}
+    assert values[0] == {**example("DeliveryEvent"), **names}
 
 
 def test_confluent_kafka_reads_states_of_contacts_and_that_there_is_none(
