@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tempfile
 import time
@@ -25,8 +26,10 @@ from tests.postgres import unprivileged_user
 @contextmanager
 def pooled(database: str, mode: str, folder: Path) -> Iterator[str]:
     """Yield the URL of a database behind a PgBouncer with this `pool_mode`."""
-    program, port, url = debian_tool("pgbouncer", "pgbouncer"), free_port(), make_url(database)
+    port, url = free_port(), make_url(database)
     folder.chmod(0o755)
+    # The cache may be in the home of root.
+    program = shutil.copy(debian_tool("pgbouncer", "pgbouncer"), folder)
     (folder / "pgbouncer.ini").write_text(
         f"[databases]\n{url.database} = host={url.host} port={url.port} user={url.username}\n"
         f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
