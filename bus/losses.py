@@ -142,7 +142,7 @@ class Losses:
 
         async def write() -> None:
             partitions = await self._producer.partitions(loss.topic)
-            await self._send("losses", record_of(loss, partitions, opt_outs, at), id_of(loss))
+            await self._send("losses", record_of(loss, partitions, opt_outs, at), id_of(loss), at)
 
         if opt_outs != OF_NOBODY:
             await insist("what retention deleted cannot be recorded", write)
@@ -154,12 +154,11 @@ class Losses:
 
     async def _write_entry(self, entry: AuditEntry) -> None:
         try:
-            await self._send("audit", entry, EVERY_ACCOUNT)
+            await self._send("audit", entry, EVERY_ACCOUNT, entry.at)
         except KafkaError as error:
             log.warning("the audit log does not tell of what was lost: %s", type(error).__name__)
 
-    async def _send(self, topic: str, record: AuditEntry | RecordsLost, key: str) -> None:
-        at = record.at if isinstance(record, AuditEntry) else record.noticed_at
+    async def _send(self, topic: str, record: AuditEntry | RecordsLost, key: str, at: int) -> None:
         headers, value = event_headers(record, record.event_id, at), self._codec.encode(record)
         name = self._settings.catalogue[topic].name
         await (await self._producer.send(name, value, key=key.encode(), headers=headers))
