@@ -76,6 +76,12 @@ def histories(draw: st.DrawFn) -> list[Said]:
     return said
 
 
+def stage_of(account: AccountConfig, *, is_account_wide: bool) -> Stage:
+    """A stage with both lists; opt-outs count for a list, or for the whole account."""
+    scope = "account" if is_account_wide else "list"
+    return Stage(replace(account, opt_out_scope=scope), ONE_LIST, ListConfig(account=ACCOUNT, number=OTHER))
+
+
 def may_mean(said: Said, listed: str, *, is_account_wide: bool) -> bool:
     if said.what in (OPT_OUT, COMPLAINT) and is_account_wide:
         return True
@@ -99,8 +105,7 @@ def must_be_out(history: list[Said], listed: str, *, is_account_wide: bool) -> b
 def test_whoever_wished_last_to_be_left_alone_is_out(
     history: list[Said], is_account_wide: bool, account: AccountConfig, data: st.DataObject
 ) -> None:
-    scope = "account" if is_account_wide else "list"
-    stage = Stage(replace(account, opt_out_scope=scope), ONE_LIST, ListConfig(account=ACCOUNT, number=OTHER))
+    stage = stage_of(account, is_account_wide=is_account_wide)
     again = data.draw(st.lists(st.sampled_from(history), max_size=3))
     for said in [*data.draw(st.permutations(history)), *(e for e in again if not isinstance(e.record, ContactCommand))]:
         stage.apply(said.record)

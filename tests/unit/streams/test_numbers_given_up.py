@@ -30,10 +30,10 @@ from tests.unit.streams.contact_records import (
     inbound,
     receipt,
 )
-from tests.unit.streams.contact_stage import NOT_REGISTERING, ONE_LIST, Stage
+from tests.unit.streams.contact_stage import NOT_REGISTERING, ONE_LIST, PSEUDONYM_KEY, Stage
 
 OTHER = "+18005559999"
-PSEUDONYM = Pseudonyms("a secret of the tests").of(ACCOUNT, NUMBER)
+PSEUDONYM = Pseudonyms(PSEUDONYM_KEY).of(ACCOUNT, NUMBER)
 BEFORE, THEN, AFTER, NOW = 1_000, 2_000, 3_000, 90_000
 
 

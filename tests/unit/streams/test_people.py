@@ -36,7 +36,7 @@ from tests.unit.streams.contact_records import (
     message_sent,
     receipt,
 )
-from tests.unit.streams.contact_stage import CATALOGUE, NOT_REGISTERING, ONE_LIST, REGISTERING, Stage
+from tests.unit.streams.contact_stage import CATALOGUE, NOT_REGISTERING, ONE_LIST, PSEUDONYM_KEY, REGISTERING, Stage
 
 USER = "US.13491208655302"
 OTHER_LIST = "+18005559999"
@@ -215,7 +215,7 @@ def test_an_erasure_under_either_name_finds_both_and_leaves_both_removed(name: s
         assert not of_kind(UnsubscribeEvent, told)
     assert not stage.holds(USER)
     assert not stage.holds(NUMBER)
-    pseudonyms = Pseudonyms("a secret of the tests")
+    pseudonyms = Pseudonyms(PSEUDONYM_KEY)
     for each in (NUMBER, USER):
         assert not stage.state(pseudonyms.of(ACCOUNT, each)).active
         assert published(stage, LIST, each) is None

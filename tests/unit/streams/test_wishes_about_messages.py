@@ -9,10 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from schemas.records import AccountConfig, ContactCommand, ListConfig, Receipt, Record
+from schemas.records import AccountConfig, ContactCommand, Receipt, Record
 from tests.examples import examples
 from tests.unit.streams.contact_records import (
-    ACCOUNT,
     DELIVERED,
     LIST,
     NUMBER,
@@ -23,8 +22,17 @@ from tests.unit.streams.contact_records import (
     message_sent,
     receipt,
 )
-from tests.unit.streams.contact_stage import NOT_REGISTERING, ONE_LIST, REGISTERING, Stage
-from tests.unit.streams.test_newest_wish import COMPLAINT, LISTS, NOTHING, OPT_OUT, OTHER, RECEIVERS, RESTORE, START
+from tests.unit.streams.contact_stage import NOT_REGISTERING, REGISTERING
+from tests.unit.streams.test_newest_wish import (
+    COMPLAINT,
+    LISTS,
+    NOTHING,
+    OPT_OUT,
+    RECEIVERS,
+    RESTORE,
+    START,
+    stage_of,
+)
 
 MESSAGES = ("m0", "m1")
 
@@ -111,8 +119,7 @@ def must_be_out(history: History, listed: str, *, is_account_wide: bool) -> bool
 def test_whoever_wished_last_to_be_left_alone_is_out_of_the_message_s_list(
     history: History, is_account_wide: bool, account: AccountConfig, data: st.DataObject
 ) -> None:
-    scope = "account" if is_account_wide else "list"
-    stage = Stage(replace(account, opt_out_scope=scope), ONE_LIST, ListConfig(account=ACCOUNT, number=OTHER))
+    stage = stage_of(account, is_account_wide=is_account_wide)
     records: list[Record] = [each.record for each in history.said]
     for name, listed in history.registered.items():
         records.append(message_sent(name, f"own-{name}", listed, provider="twilio"))

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from schemas.records import AccountConfig, ContactCommand, ListConfig, Record
+from schemas.records import AccountConfig, ContactCommand, Record
 from tests.examples import examples
-from tests.unit.streams.contact_records import ACCOUNT, NUMBER, command
-from tests.unit.streams.contact_stage import NOT_REGISTERING, ONE_LIST, REGISTERING, Stage
-from tests.unit.streams.test_newest_wish import DEAD, GIVEN_UP, LISTS, OTHER, Said, histories, must_be_out
+from tests.unit.streams.contact_records import NUMBER, command
+from tests.unit.streams.contact_stage import NOT_REGISTERING, REGISTERING
+from tests.unit.streams.test_newest_wish import DEAD, GIVEN_UP, LISTS, Said, histories, must_be_out, stage_of
 
 
 def erasure(at: int) -> list[Record]:
@@ -25,8 +25,7 @@ def erasure(at: int) -> list[Record]:
 def test_whoever_wished_last_to_be_left_alone_is_out_though_erased(
     history: list[Said], is_account_wide: bool, account: AccountConfig, data: st.DataObject
 ) -> None:
-    scope = "account" if is_account_wide else "list"
-    stage = Stage(replace(account, opt_out_scope=scope), ONE_LIST, ListConfig(account=ACCOUNT, number=OTHER))
+    stage = stage_of(account, is_account_wide=is_account_wide)
     times = st.sampled_from([each.at + shift for each in history for shift in (-1, 0, 1)])
     erasures = [erasure(at) for at in data.draw(st.lists(times, min_size=1, max_size=2, unique=True))]
     arrivals = data.draw(st.permutations([*erasures, *([each.record] for each in history)]))

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from schemas.records import AccountConfig, ContactCommand, InboundMessage, ListConfig, Receipt, Record
+from schemas.records import AccountConfig, ContactCommand, InboundMessage, Receipt, Record
 from tests.examples import examples
-from tests.unit.streams.contact_records import ACCOUNT, LIST, NUMBER, inbound
-from tests.unit.streams.contact_stage import NOT_REGISTERING, ONE_LIST, REGISTERING, Stage
-from tests.unit.streams.test_newest_wish import LISTS, NOTHING, OTHER, Said, histories, must_be_out
+from tests.unit.streams.contact_records import LIST, NUMBER, inbound
+from tests.unit.streams.contact_stage import NOT_REGISTERING, REGISTERING
+from tests.unit.streams.test_newest_wish import LISTS, NOTHING, Said, histories, must_be_out, stage_of
 from tests.unit.streams.test_people import USER, ordered
 
 BY_NUMBER, BY_ID, BY_BOTH = "by number", "by id", "by both"
@@ -51,8 +51,7 @@ def histories_of_people(draw: st.DrawFn) -> list[Said]:
 def test_whoever_wished_last_to_be_left_alone_is_out_under_both_names(
     history: list[Said], is_account_wide: bool, account: AccountConfig, data: st.DataObject
 ) -> None:
-    scope = "account" if is_account_wide else "list"
-    stage = Stage(replace(account, opt_out_scope=scope), ONE_LIST, ListConfig(account=ACCOUNT, number=OTHER))
+    stage = stage_of(account, is_account_wide=is_account_wide)
     on_their_way: deque[Record] = deque()
 
     def apply(record: Record) -> None:
