@@ -14,6 +14,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
@@ -28,6 +29,7 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
+from aiokafka.protocol.produce import ProduceRequest
 
 from bus.fetching import Consumer, is_held
 from bus.settings import BusSettings
@@ -93,12 +95,23 @@ def _is_of_the_loop(error: RuntimeError) -> bool:
     return type(error) is RuntimeError  # subclasses are Kafka's own errors
 
 
+Permit = Callable[[], Awaitable[None]]
+"""Returns if records may be sent now. Raises KafkaError."""
+
+
+async def _always() -> None:
+    pass
+
+
 class _Client(AIOKafkaClient):  # type: ignore[misc]
     """The client that a consumer or producer uses to talk to brokers. `_adopt` sets up its state."""
 
     _request_timeout_ms: int
     _silent: dict[Any, float]
     _connecting: defaultdict[Any, asyncio.Lock]
+
+    permit: Permit
+    """Asked before records are sent."""
 
     @property
     def _get_conn_lock(self) -> AbstractAsyncContextManager[None]:
@@ -154,6 +167,8 @@ class _Client(AIOKafkaClient):  # type: ignore[misc]
             request._retention_time = OFFSETS_KEPT_MS
         if isinstance(request, (JoinGroupRequest, SyncGroupRequest)):
             return await self._send_within(JOIN_TIMEOUT, node_id, request, group)
+        if isinstance(request, ProduceRequest):
+            await self._wait_for_permit(node_id, group)
         if not is_held(request):
             return await super().send(node_id, request, group=group)
         try:
@@ -164,6 +179,16 @@ class _Client(AIOKafkaClient):  # type: ignore[misc]
             if (conn := self._conns.get((node_id, HELD))) is not None:
                 conn.close()
             raise
+
+    async def _wait_for_permit(self, node_id: Any, group: Any) -> None:
+        """Return as soon as a connected broker may be sent records. The caller writes them before anything else runs,
+        so not even a process that was frozen sends them long after it was permitted to."""
+        if not await self.ready(node_id, group=group):
+            raise NodeNotReadyError(f"broker {node_id} is not ready")
+        await self.permit()
+        conn = self._conns.get((node_id, group))
+        if conn is None or not conn.connected():
+            raise NodeNotReadyError(f"broker {node_id} is not ready anymore")
 
     async def _send_within(self, seconds: float, node_id: Any, request: Any, group: Any) -> Any:
         if not await self.ready(node_id, group=group):
@@ -214,6 +239,7 @@ def _adopt(client: AIOKafkaClient) -> None:
     client.__class__ = _Client
     client._silent = {}
     client._connecting = defaultdict(asyncio.Lock)
+    client.permit = _always
 
 
 async def started(client: Any) -> Any:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from aiokafka.errors import CommitFailedError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
-__all__ = ["CommitFailedError", "KafkaError", "MessageSizeTooLargeError", "may_pass"]
+__all__ = ["CommitFailedError", "KafkaError", "MessageSizeTooLargeError", "PartitionsLost", "may_pass"]
+
+
+class PartitionsLost(Exception):
+    """Another process owns the partitions now; work in progress must not be written."""
 
 
 def may_pass(error: KafkaError) -> bool:

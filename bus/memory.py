@@ -115,11 +115,13 @@ class MemoryKafka:
             self.open.append(done)
         return done
 
-    async def send_batch(self, topic: str, partition: int, records: Iterable[Keyed]) -> int:
+    async def send_batch(
+        self, topic: str, partition: int, records: Iterable[Keyed], generation: int | None = None
+    ) -> int:
         """Append, and return the last offset once everything is acknowledged."""
         return await self._append(Addressed(topic, value, key, headers, partition) for key, value, headers in records)
 
-    async def send_all(self, records: Iterable[Addressed]) -> None:
+    async def send_all(self, records: Iterable[Addressed], generation: int | None = None) -> None:
         """Append, and return once everything is acknowledged."""
         await self._append(records)
 

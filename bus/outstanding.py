@@ -87,6 +87,18 @@ class Outstanding:
         if not sent.result.done():
             sent.result.set_exception(error)
 
+    def generations(self) -> set[int]:
+        """Return the group generations outside of which records here must not be sent."""
+        sent = (*self._given.values(), *self._asking.values())
+        return {each.generation for each in sent if each.generation is not None}
+
+    def lose(self, generation: int, error: BaseException) -> None:
+        """Fail the records of a group generation that is over. Kafka has not refused them: nothing is counted."""
+        for sent in (*self._given.values(), *self._asking.values()):
+            if sent.generation == generation and not sent.result.done():
+                self._given.pop(id(sent), None)
+                sent.result.set_exception(error)
+
     def expire(self, timeout: float, error: Callable[[], KafkaError]) -> bool:
         """Fail the records that have waited for `timeout` seconds. Returns whether a producer still holds some."""
         oldest = self._clock() - timeout

@@ -9,6 +9,11 @@ then resent by the new producer, in order.
 aiokafka never gives up a numbered record. Here, an unacknowledged record fails after a timeout, and the producer that
 still holds it is abandoned, so that the record is not stored later. A producer that holds back a record while others
 overtake it is abandoned, too.
+
+Records may be bound to a generation of a consumer group. A process may be frozen after it has given them to aiokafka,
+and wake up when their partitions have another owner, whose records they would replace. So whoever knows is asked
+whenever some are about to be sent. If the generation is over, its records fail, and the producer that holds them is
+abandoned.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache, partial
 from random import randrange
 from typing import Any
@@ -32,6 +37,7 @@ from aiokafka.errors import (
 from aiokafka.partitioner import DefaultPartitioner
 
 from bus.clients import new_producer, started
+from bus.errors import PartitionsLost
 from bus.outstanding import Outstanding
 from bus.sent import Addressed, Batch, Give, GivenUp, Keyed, Sent, fail_all_of, failed
 from bus.settings import BusSettings
@@ -61,6 +67,9 @@ RENEWAL_PAUSE = 0.5
 _FOR_OTHERS = (OutOfOrderSequenceNumber, UnknownProducerId, ProducerFenced, ProducerClosed)
 """Errors that do not come from the record itself, but from an earlier record or from its producer."""
 
+Confirm = Callable[[int], Awaitable[None]]
+"""Returns while a group generation certainly lasts. Raises PartitionsLost once it is over."""
+
 _AT_ANY_RATE = 2
 """Attempts for a record whose producer died of an unknown error: the record may be the cause."""
 
@@ -82,7 +91,12 @@ class Producer:
     """
 
     def __init__(
-        self, settings: BusSettings, *, linger_ms: int = 0, delivery_timeout: float = DELIVERY_TIMEOUT
+        self,
+        settings: BusSettings,
+        *,
+        linger_ms: int = 0,
+        delivery_timeout: float = DELIVERY_TIMEOUT,
+        confirm: Confirm | None = None,
     ) -> None:
         self.renewals = 0
         self._outstanding = Outstanding()
@@ -90,6 +104,7 @@ class Producer:
         self._settings = settings
         self._linger_ms = linger_ms
         self._timeout = delivery_timeout
+        self._confirm = confirm
         self._producer: Any = None
         self._failed: Any = None
         """The aiokafka producer to replace."""
@@ -140,25 +155,28 @@ class Producer:
         future: asyncio.Future[Any] = await producer.send(topic, value, key=key, partition=partition, headers=headers)
         return future
 
-    async def send_batch(self, topic: str, partition: int, records: Iterable[Keyed]) -> int:
+    async def send_batch(
+        self, topic: str, partition: int, records: Iterable[Keyed], generation: int | None = None
+    ) -> int:
         """Write one partition's records in order, and wait until all are acknowledged; returns the last offset, or -1
         if Kafka does not report it.
 
-        For bulk writes: a record costs a fifth of `send`. Raises KafkaError if some were not acknowledged; which ones
-        is unknown.
+        For bulk writes: a record costs a fifth of `send`. With a `generation`, records are sent only while that group
+        generation lasts. Raises PartitionsLost once it is over, and KafkaError if some were not acknowledged; which
+        ones is unknown.
         """
         left, sent = list(records), []
         while left:
             batch = Batch(self._producer, topic, partition, left)
-            sent.append(await self._hand_over(batch))
+            sent.append(await self._hand_over(batch, generation))
             left = left[batch.size :]
         offsets: list[int] = await asyncio.gather(*sent)
         return offsets[-1]
 
-    async def send_all(self, records: Iterable[Addressed]) -> None:
+    async def send_all(self, records: Iterable[Addressed], generation: int | None = None) -> None:
         """Write records, in order within each partition, and wait until all are acknowledged.
 
-        Raises KafkaError if some were not acknowledged; which ones is unknown.
+        Raises the same as `send_batch`.
         """
         groups: defaultdict[tuple[str, int], list[Keyed]] = defaultdict(list)
         for topic, value, key, headers, partition in records:
@@ -166,7 +184,7 @@ class Producer:
                 count = self._counts.get(topic) or await self._count(self._producer, topic)
                 partition = randrange(count) if key is None else partition_of(key, count)
             groups[topic, partition].append(Keyed(key, value, headers))
-        await asyncio.gather(*(self.send_batch(*place, group) for place, group in groups.items()))
+        await asyncio.gather(*(self.send_batch(*place, group, generation) for place, group in groups.items()))
 
     async def _count(self, producer: Any, topic: str) -> int:
         count = self._counts[topic] = len(await producer.partitions_for(topic))
@@ -195,13 +213,15 @@ class Producer:
         replaced = None if self._renewing is None else "a failed producer is being replaced"
         return self._outstanding.problem() or replaced
 
-    async def _hand_over(self, give: Give) -> asyncio.Future[Any]:
-        sent = Sent(give)
+    async def _hand_over(self, give: Give, generation: int | None = None) -> asyncio.Future[Any]:
+        sent = Sent(give, generation)
         self._outstanding.ask(sent)
         try:
             while True:
                 while self._renewing is not None:
                     await asyncio.wait([self._renewing])
+                if sent.result.done():  # its generation is over
+                    return sent.result
                 producer = self._producer
                 try:
                     future = await give(producer)
@@ -239,6 +259,19 @@ class Producer:
         if self._stopped or not is_sound:
             self._outstanding.fail(sent, error)
         self._renew(producer, error)
+
+    async def _permit(self, producer: Any) -> None:
+        """Let an aiokafka producer send what it holds. Raises GivenUp, from then on whenever it asks, if some of it
+        belongs to a generation that is over."""
+        if self._confirm is None:
+            return
+        for generation in self._outstanding.generations():
+            try:
+                await self._confirm(generation)
+            except PartitionsLost as lost:
+                producer.client.permit = _refused
+                self._outstanding.lose(generation, lost)
+                await _refused()
 
     def _renew(self, broken: Any, error: BaseException, patience: float = FINISH_TIMEOUT) -> None:
         if broken is not self._producer or self._failed is broken or self._stopped:
@@ -332,7 +365,12 @@ class Producer:
         # aiokafka uses one timeout both for requests and for records that wait for a leader or for room.
         producer._request_timeout_ms = int(self._timeout * 1000)
         producer._message_accumulator._batch_ttl = self._timeout
+        producer.client.permit = partial(self._permit, producer)
         return await started(producer)
+
+
+async def _refused() -> None:
+    raise GivenUp("it holds records of partitions that another process owns now")
 
 
 def _said(error: BaseException) -> str:

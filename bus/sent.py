@@ -38,10 +38,12 @@ Give = Callable[[Any], Awaitable[asyncio.Future[Any]]]
 class Sent:
     """An unacknowledged record: how to give it to a producer, and the sender's future."""
 
-    __slots__ = ("give", "is_late", "result", "since", "task", "times_freed", "tries")
+    __slots__ = ("generation", "give", "is_late", "result", "since", "task", "times_freed", "tries")
 
-    def __init__(self, give: Give) -> None:
+    def __init__(self, give: Give, generation: int | None = None) -> None:
         self.give = give
+        self.generation = generation
+        """The group generation outside of which it must not be sent."""
         self.since = time.monotonic()
         self.task: Any = asyncio.current_task()
         self.result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()

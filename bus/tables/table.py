@@ -232,11 +232,12 @@ class Table:
             old = [label for label, _ in self.counted_rows.counts(store, prefix) if is_old(label)]
             self.counted_rows.forget(store, old)
 
-    async def write(self, partition: int, rows: Mapping[bytes, Row]) -> None:
+    async def write(self, partition: int, rows: Mapping[bytes, Row], generation: int | None = None) -> None:
         """Write rows with their versions, or delete them (None): first to the changelog, acknowledged, then to the
-        store.
+        store. With a group generation, only while this worker certainly owns the partition.
 
-        Raises aiokafka.errors.KafkaError if the changelog rejects them; the worker must then stop, because its store
+        Raises PartitionsLost if it does not; then rows may be missing in both, and the new owner writes them. Raises
+        aiokafka.errors.KafkaError if the changelog rejects them; the worker must then stop, because its store
         and the log differ.
         """
         packed = {key: None if value is None else pack(version, value) for key, (version, value) in rows.items()}
@@ -247,6 +248,7 @@ class Table:
                 Keyed(key, value, [version_header(rows[key][0])] if value is None else None)
                 for key, value in packed.items()
             ),
+            generation,
         )
         if partition not in self._stores:
             return  # the worker has ended and closed the table; the changelog restores the rows

@@ -72,7 +72,7 @@ class Worker(faust.App):  # type: ignore[misc]
         """Ends the process cleanly."""
         self.catalogue: Catalogue = bus.catalogue
         self.codec = Codec(registry_for(bus.schema_registry_url))
-        self.records_producer = Producer(bus)
+        self.records_producer = Producer(bus, confirm=self._confirm)
         self.losses = Losses(bus, name, self.records_producer, self.codec)
         self.tracing = current.tracing()
         self.health = Health(name, bus)
@@ -240,6 +240,9 @@ class Worker(faust.App):  # type: ignore[misc]
             return True
         await self.watch.look()
         return False
+
+    async def _confirm(self, generation: int) -> None:
+        await self.consumer.confirm(generation)
 
     def _misfit(self, error: LayoutError) -> None:
         self.misfit = error

@@ -84,7 +84,7 @@ class Batch:
         self._codec = worker.codec
         self._catalogue = worker.catalogue
         least = _least_version(generation)
-        self._rows = {table.name: Rows(table, least) for table in tables}
+        self._rows = {table.name: Rows(table, generation, least) for table in tables}
         self._outgoing: list[Addressed] = []
         self.rejected: Counter[str] = Counter()
         """Rejected records and items, by reason."""
@@ -239,7 +239,7 @@ class Batch:
 
         None stands for a step with nothing to do, so that all batches of a stage have the same number of steps.
         """
-        send = partial(self._producer.send_all, self._outgoing) if self._outgoing else None
+        send = partial(self._producer.send_all, self._outgoing, self.generation) if self._outgoing else None
         return [send, *(None if rows.is_empty else rows.write for rows in self._rows.values())]
 
     def settle(self) -> None:

@@ -24,7 +24,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from bus.clients import new_consumer
-from bus.errors import may_pass
+from bus.errors import PartitionsLost, may_pass
 from bus.fetching import FollowingConsumer
 from bus.insisting import insist
 from bus.layout import Identity
@@ -40,10 +40,6 @@ so that writes in this time arrive before anybody else can own the partition."""
 
 REVOKE_WAIT = 20.0
 """Seconds that a rebalance waits for work in progress. The group's rebalance timeout is 60 s."""
-
-
-class PartitionsLost(Exception):
-    """Another process owns the partitions now; work in progress must not be written."""
 
 
 class ReadPosition(NamedTuple):
@@ -389,7 +385,8 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
         """Return once this process certainly still owns its assignment of `generation`. Raises PartitionsLost.
 
         A process frozen for longer than the session timeout wakes up with partitions that another process owns, and
-        only learns so at its next heartbeat. Until then it would write alongside the new owner, so writers ask first.
+        only learns so at its next heartbeat. Until then it would write alongside the new owner, so writers ask first:
+        whoever sends a batch, and the producer whenever it sends some of one.
         It costs a heartbeat only if the last confirmation is older than CONFIRMED_FOR; while the broker is down, it
         waits.
         """

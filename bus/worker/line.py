@@ -18,9 +18,9 @@ from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from bus.errors import PartitionsLost
 from bus.tables.table import Table
 from bus.worker.batch import Batch, BatchWorker, Step
-from bus.worker.consumer import PartitionsLost
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,17 @@ class Place(NamedTuple):
 
     batch: Batch
     steps: deque[Step | None]
+
+
+async def _together(steps: Iterable[Step]) -> None:
+    """Take steps at the same time. Raises PartitionsLost once all of them have ended, another error at once."""
+    taken = [asyncio.ensure_future(step()) for step in steps]
+    try:
+        await asyncio.gather(*taken)
+    except PartitionsLost:
+        # What is written later would be written amid what is done in the next generation.
+        await asyncio.gather(*taken, return_exceptions=True)
+        raise
 
 
 class Line:
@@ -59,12 +70,12 @@ class Line:
         if steps:
             try:
                 await self._worker.consumer.confirm(self._places[0].batch.generation)
+                await _together(steps)
             except PartitionsLost as lost:
                 records = sum(len(place.batch.sources) for place in self._places)
                 log.warning("%s drops batches of %d records: %s", self._stage, records, lost)
                 self.close()
                 return
-            await asyncio.gather(*(step() for step in steps))
         while self._places and not any(self._places[0].steps):
             batch = self._places.popleft().batch
             batch.settle()

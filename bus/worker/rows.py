@@ -20,12 +20,13 @@ class TooLarge(ValueError):
 class Rows:
     """One table's rows as a batch sees them: stored rows, overlaid with the batch's own writes.
 
-    `least_version` is at least as high as any version that a worker which lost the partition may have written
-    (`_least_version`).
+    They are written only in the batch's group generation. `least_version` is at least as high as any version that a
+    worker which lost the partition may have written (`_least_version`).
     """
 
-    def __init__(self, table: Table, least_version: int) -> None:
+    def __init__(self, table: Table, generation: int, least_version: int) -> None:
         self._table = table
+        self._generation = generation
         self._least_version = least_version
         self._written: dict[int, dict[bytes, Row]] = {}
         self._read: dict[tuple[int, bytes], Row] = {}
@@ -105,7 +106,7 @@ class Rows:
 
     async def write(self) -> None:
         """Write everything to the table."""
-        await asyncio.gather(*(self._table.write(p, rows) for p, rows in self._written.items()))
+        await asyncio.gather(*(self._table.write(p, rows, self._generation) for p, rows in self._written.items()))
 
     def _stored(self, partition: int, key: bytes) -> Row:
         """Return a row as it was before the batch. It is read once: most rows are read several times, and nothing else

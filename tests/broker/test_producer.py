@@ -24,6 +24,7 @@ import bus.outstanding
 import bus.producer
 from bus.admin import Admin
 from bus.embedded.broker import EmbeddedKafka
+from bus.errors import PartitionsLost
 from bus.producer import Addressed, Keyed, Producer, partition_of
 from bus.settings import BusSettings
 from ingest.writer import CallbackWriter, NotStored
@@ -252,6 +253,85 @@ async def test_a_batch_tells_the_offset_of_its_last_record(producer: Producer, t
     async with asyncio.timeout(PATIENCE):
         assert await producer.send_batch(topic, 1, batch) == 4
         assert await producer.send_batch(topic, 1, batch[:1]) == 5
+
+
+class Group:
+    """A consumer group, as a producer is told of it."""
+
+    def __init__(self) -> None:
+        self.generation = 1
+        self.asked = 0
+
+    async def confirm(self, generation: int) -> None:
+        self.asked += 1
+        if generation != self.generation:
+            raise PartitionsLost(f"the group has moved on from generation {generation}")
+
+
+@pytest.fixture
+async def group() -> Group:
+    return Group()
+
+
+@pytest.fixture
+async def worker(topic: str, bus_settings: BusSettings, group: Group) -> AsyncIterator[Producer]:
+    """Yield the producer of a member of the group."""
+    with Admin(bus_settings, PATIENCE) as admin:
+        admin.apply(bus_settings.catalogue)
+    producer = Producer(bus_settings, confirm=group.confirm)
+    await producer.start()
+    yield producer
+    await producer.stop()
+
+
+def keyed(*numbers: int) -> list[Keyed]:
+    return [Keyed(b"key", b"%d" % number) for number in numbers]
+
+
+async def test_records_of_a_generation_are_sent_while_it_lasts(
+    worker: Producer, topic: str, bus_settings: BusSettings, group: Group
+) -> None:
+    async with asyncio.timeout(PATIENCE):
+        await worker.send_batch(topic, 1, keyed(1, 2), 1)
+        await worker.send_all([Addressed(topic, b"3", partition=1)], 1)
+    assert values(bus_settings) == [b"1", b"2", b"3"]
+    assert worker.renewals == 0
+    assert group.asked >= 2
+
+
+async def test_nothing_of_a_generation_that_is_over_is_sent_and_nothing_else_is_lost(
+    worker: Producer, topic: str, bus_settings: BusSettings, group: Group
+) -> None:
+    group.generation = 2
+    async with asyncio.timeout(PATIENCE):
+        over = [asyncio.create_task(worker.send_batch(topic, partition, keyed(1, 2), 1)) for partition in (1, 2)]
+        lasting = asyncio.create_task(worker.send_batch(topic, 1, keyed(3), 2))
+        of_none = await worker.send(topic, b"4", partition=1)
+        for each in over:
+            with pytest.raises(PartitionsLost):
+                await each
+        await lasting
+        await of_none
+        await worker.send_batch(topic, 2, keyed(5), 2)
+    assert sorted(values(bus_settings)) == [b"3", b"4"]
+    assert values(bus_settings, 2) == [b"5"]
+    assert (worker.renewals, worker.failures) == (1, {})
+
+
+async def test_a_producer_that_waits_for_its_group_sends_nothing_and_ends_in_time(
+    worker: Producer, topic: str, bus_settings: BusSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(generation: int) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(worker, "_confirm", never)
+    worker._timeout = 1.0
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(KafkaTimeoutError):
+            await worker.send_batch(topic, 1, keyed(1), 1)
+        worker._timeout = PATIENCE
+        await send(worker, topic, b"and on")
+    assert values(bus_settings) == [b"and on"]
 
 
 async def test_a_fenced_producer_loses_nothing(producer: Producer, topic: str, bus_settings: BusSettings) -> None:

@@ -13,11 +13,11 @@ from aiokafka.errors import KafkaConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bus.errors import PartitionsLost
 from bus.ledger import Ledger, TopicPartition
 from bus.memory import CATALOGUE, MemoryKafka, Record
 from bus.tables.versions import unpack
 from bus.worker.batches import Batch, batches
-from bus.worker.consumer import PartitionsLost
 from bus.worker.context import Context
 from bus.worker.inbox import Inbox
 from schemas.records import ContactState
@@ -51,13 +51,13 @@ class SlowKafka(MemoryKafka):
                 else:
                     request.set_exception(error)
 
-    async def send_batch(self, topic: str, partition: int, records: Any) -> int:
+    async def send_batch(self, topic: str, partition: int, records: Any, generation: int | None = None) -> int:
         sent = list(records)
         await self._answered(topic)
         self.order += [(topic, int(unpack(record.value)[1] or b"")) for record in sent]
         return await super().send_batch(topic, partition, sent)
 
-    async def send_all(self, records: Any) -> None:
+    async def send_all(self, records: Any, generation: int | None = None) -> None:
         sent = list(records)
         await self._answered(EVENTS)
         self.order += [(EVENTS, int(record.key)) for record in sent]
@@ -245,6 +245,21 @@ async def test_lost_partitions_drop_all_batches_with_what_they_had_decided() -> 
         assert (stage.kafka.requests, stage.ledger.durable) == ([], 0)
         assert stage.tables[0].get(0, b"row") == (0, None)
         assert await stage.inbox.wait_idle(0.1)
+
+
+async def test_partitions_lost_amid_a_step_drop_all_batches_once_nothing_of_them_is_on_its_way() -> None:
+    stage = Stage()
+    async with stage.running():
+        await stage.put_two()
+        stage.kafka.lost = True
+        stage.kafka.answer(EVENTS, PartitionsLost("the group has moved on"))
+        await turns()
+        assert stage.kafka.waiting_for == {ROWS}
+        assert not await stage.inbox.wait_idle(0.0)
+        stage.kafka.answer(ROWS, PartitionsLost("the group has moved on"))
+        assert await stage.inbox.wait_idle(1.0)
+        assert (stage.kafka.requests, stage.ledger.durable) == ([], 0)
+        assert stage.tables[0].get(0, b"row") == (0, None)
 
 
 async def test_a_new_assignment_is_claimed_once_everything_is_written() -> None:
