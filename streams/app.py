@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 from accounts.store import AccountsReader
@@ -57,9 +57,10 @@ def check_not_lost(changelog: str, states: int, has_committed: bool) -> None:
         )
 
 
-def has_any_of(topics: Collection[str], offsets: Iterable[tuple[str, int]]) -> bool:
-    """Whether some of these partitions, by topic and number, are of the topics."""
-    return any(topic in topics for topic, _ in offsets)
+def has_read(topics: Collection[str], offsets: Mapping[tuple[str, int], int]) -> bool:
+    """Whether a group has read records of the topics, by its committed offsets. It also commits where it starts: at 0 in
+    a new installation."""
+    return any(topic in topics and offset > 0 for (topic, _), offset in offsets.items())
 
 
 class Streams(Worker):
@@ -90,7 +91,7 @@ class Streams(Worker):
             if not any(admin.end_offsets(changelog).values()):
                 inputs = {self.catalogue[topic].name for topic in CONTACT_INPUTS}
                 # The stages before it commit on their own, while the first rows of contacts are still to be written.
-                has_committed = has_any_of(inputs, admin.group_offsets(self.conf.id))
+                has_committed = has_read(inputs, admin.group_offsets(self.conf.id))
                 check_not_lost(changelog, sum(admin.end_offsets(contacts).values()), has_committed)
         return found
 

@@ -6,7 +6,7 @@ import pytest
 
 from bus.layout import LayoutError
 from bus.tables.table import ChangelogMadeAnew
-from streams.app import check_not_lost, has_any_of
+from streams.app import check_not_lost, has_read
 from tests.unit.streams.contact_records import DELIVERED, NUMBER, inbound, receipt
 from tests.unit.streams.contact_stage import NOT_REGISTERING, ONE_LIST, Stage
 
@@ -69,10 +69,15 @@ def test_states_of_contacts_without_any_row_say_that_the_changelog_was_lost(
 
 @pytest.mark.parametrize(
     ("offsets", "has_committed"),
-    [([], False), ([("raw", 0), ("receipts", 1)], True), ([("raw", 0), ("raw", 1)], False)],
-    ids=["nothing yet", "contacts", "another stage alone"],
+    [
+        ({}, False),
+        ({("raw", 0): 5, ("receipts", 0): 0, ("receipts", 1): 3}, True),
+        ({("raw", 0): 5, ("raw", 1): 3}, False),
+        ({("raw", 0): 5, ("receipts", 0): 0, ("inbound", 1): 0}, False),
+    ],
+    ids=["nothing yet", "contacts", "another stage alone", "only where it starts"],
 )
-def test_only_what_the_stage_of_contacts_has_committed_says_that_rows_were_written(
-    offsets: list[tuple[str, int]], has_committed: bool
+def test_only_what_the_stage_of_contacts_has_read_for_good_says_that_rows_were_written(
+    offsets: dict[tuple[str, int], int], has_committed: bool
 ) -> None:
-    assert has_any_of({"receipts", "inbound"}, offsets) is has_committed
+    assert has_read({"receipts", "inbound"}, offsets) is has_committed
