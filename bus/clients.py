@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from typing import Any
 
 import aiokafka
@@ -73,11 +75,14 @@ _TIMES = {"request_timeout_ms": int(REQUEST_TIMEOUT * 1000), "metadata_max_age_m
 
 
 class _Connection(AIOKafkaConnection):  # type: ignore[misc]
-    """A connection whose loss raises a KafkaError on every event loop.
+    """A connection whose loss raises a KafkaError on every event loop, and that sends nothing after it is closed.
 
     After a peer resets a connection, uvloop 0.23 raises RuntimeError on write, where asyncio stays silent. aiokafka
     0.14 considers the connection open until its reader has run and does not expect the error: the task that refreshes
     metadata or fetches ends silently, and whoever waits for it waits forever.
+
+    A closed socket still sends what the network has not taken, for a minute or more: a produce request that was given
+    up for lost would be carried out after later ones. So a connection with unanswered requests is reset.
     """
 
     def send(self, request: Any, expect_response: bool = True) -> Any:
@@ -89,6 +94,21 @@ class _Connection(AIOKafkaConnection):  # type: ignore[misc]
                 raise
             self.close(reason=CloseReason.CONNECTION_BROKEN, exc=error)
             raise KafkaConnectionError(f"connection at {self._host}:{self._port} was lost: {error}") from error
+
+    def close(self, reason: Any = None, exc: BaseException | None = None) -> Any:
+        """Close the connection; its requests fail with a KafkaError."""
+        if self._writer is not None and self._requests:
+            _reset(self._writer.transport)
+        return super().close(reason, exc)
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Close a connection without sending what waits in its buffers."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None:  # else it is closed already
+        with suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 def _is_of_the_loop(error: RuntimeError) -> bool:

@@ -35,8 +35,9 @@ from bus.worker.unassigned import read_by_nobody
 log = logging.getLogger(__name__)
 
 CONFIRMED_FOR = 4.0
-"""Seconds for which the coordinator's confirmation of our membership is trusted. Well below the session timeout (10 s),
-so that writes in this time arrive before anybody else can own the partition."""
+"""Seconds for which the coordinator's confirmation of our membership is trusted. With the time of a request
+(`bus.clients.REQUEST_TIMEOUT`) it is below the session timeout (10 s), so that writes in this time arrive, or are given
+up and no longer sent, before anybody else can own the partition."""
 
 REVOKE_WAIT = 20.0
 """Seconds that a rebalance waits for work in progress. The group's rebalance timeout is 60 s."""

@@ -9,6 +9,7 @@ import struct
 import time
 from collections import namedtuple
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -16,13 +17,14 @@ from typing import Any, ClassVar
 import pytest
 import uvloop
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
-from aiokafka.conn import AIOKafkaConnection
+from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError, RequestTimedOutError, UnknownTopicOrPartitionError
 from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
 from aiokafka.producer.producer import AIOKafkaProducer
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.protocol.produce import ProduceRequest
 
 import bus.reading.group
 from bus import clients
@@ -409,3 +411,33 @@ async def test_a_client_asks_for_metadata_again_after_an_answer_that_it_cannot_r
         assert not await client.force_metadata_update()
         assert not await client.force_metadata_update()
     assert not client._sync_task.done()
+
+
+async def what_arrives_of_a_request_that_is_given_up() -> tuple[int, int]:
+    """Send a request to a broker that reads it only after its sender has given it up. Returns its bytes, and the bytes
+    that the broker gets."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    listener.setblocking(False)
+    conn = clients._Connection("127.0.0.1", listener.getsockname()[1], request_timeout_ms=50)
+    conn._versions = {ProduceRequest.API_KEY: (0, 5)}
+    conn._do_version_lookup = partial(asyncio.sleep, 0)
+    await conn.connect()
+    broker, _ = listener.accept()
+    size, got = 8 << 20, 0
+    request = ProduceRequest(transactional_id=None, required_acks=-1, timeout=50, topics=[("t", [(0, bytes(size))])])
+    with pytest.raises(TimeoutError):
+        await conn.send(request)
+    conn.close(reason=CloseReason.CONNECTION_TIMEOUT)
+    await asyncio.sleep(0.05)
+    with listener, broker, suppress(ConnectionResetError):
+        broker.settimeout(5)
+        while more := await asyncio.to_thread(broker.recv, 65_536):
+            got += len(more)
+    return size, got
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_nothing_more_is_sent_of_a_request_that_was_given_up(run: Any) -> None:
+    size, got = run(what_arrives_of_a_request_that_is_given_up())
+    assert got < size / 2
