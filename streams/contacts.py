@@ -35,6 +35,7 @@ from schemas.records import (
 from streams import message_row, people
 from streams.brakes import Brakes
 from streams.copied import written_at
+from streams.hidden import ComeBack, Hidden
 from streams.home import ContactInput, sent_home
 from streams.message_row import MessageRow
 from streams.optout import names_of, words_of
@@ -184,8 +185,8 @@ class Contacts:
             case _:
                 if is_dated(order) and self._pseudonyms is not None and recipient.erased_at:
                     pseudonym = self._pseudonyms.of(order.account, order.phone_number)
-                    hidden = self._hidden(batch, recipient.origin, order.account, pseudonym)
-                    self._order(hidden, order, come_back_as=recipient)
+                    hidden = self._hidden(recipient, batch, pseudonym)
+                    self._order(hidden, order)
                     # Rows under the number itself outrank those of the pseudonym.
                     if not recipient.is_recorded(order.list_number or None):
                         return
@@ -247,15 +248,15 @@ class Contacts:
         if not erased_at or (at > erased_at and not (isinstance(record, InboundMessage) and is_reassigned(record))):
             return False
         pseudonym = self._pseudonyms.of(record.account, number)
-        hidden = self._hidden(batch, origin, record.account, pseudonym)
         if isinstance(record, Receipt) and record.status_class in REMOVALS:
             is_wish = REMOVALS[record.status_class] in WISHES
-            self._receipt(hidden, replace(record, to=pseudonym), come_back_as=recipient if is_wish else None)
+            hidden = self._hidden(recipient, batch, pseudonym, has_come_back=is_wish)
+            self._receipt(hidden, replace(record, to=pseudonym))
         elif isinstance(record, InboundMessage):
-            self._inbound(hidden, replace(record, from_=pseudonym), come_back_as=recipient)
+            self._inbound(self._hidden(recipient, batch, pseudonym), replace(record, from_=pseudonym))
         return True
 
-    def _order(self, recipient: Recipient, order: ContactCommand, come_back_as: Recipient | None = None) -> None:
+    def _order(self, recipient: Recipient, order: ContactCommand) -> None:
         at = recipient.origin.at or order.issued_at
         list_number = order.list_number or None
         before = recipient.contact(list_number)
@@ -265,7 +266,7 @@ class Contacts:
             recipient.update(None, partial(come_back, list_number=list_number, cause=cause, is_ordered=True))
         consented: Collection[str] = ()
         if is_dated(order) and not list_number:
-            consented = (come_back_as or recipient).consented_since(happened_at(order, at))
+            consented = recipient.consented_since(happened_at(order, at))
         after = recipient.update(list_number, partial(apply_command, command=order, at=at, consented=consented))
         whole = recipient.contact(None)
         if whole is not None and list_number is not None and after.may_be_texted and blocks(whole, list_number):
@@ -273,7 +274,7 @@ class Contacts:
         if is_void(before, after, order):
             recipient.tell_void(order, after, at)
 
-    def _receipt(self, recipient: Recipient, receipt: Receipt, come_back_as: Recipient | None = None) -> None:
+    def _receipt(self, recipient: Recipient, receipt: Receipt) -> None:
         # A report without a recipient is not in its message's partition, so it is passed on as it is.
         known = None
         if receipt.to is not None:
@@ -294,27 +295,15 @@ class Contacts:
         name = message_name(receipt.provider, receipt.provider_message_id)
         change = MessageChange(name, before, after, reported_by(receipt, before.message, told))
         after = self._registrations.count(recipient, change, belongs)
-        if come_back_as is not None:
-            self._registrations.count(come_back_as, change, belongs, where_recorded=True)
         if receipt.to is not None and after is not before:
             row = replace(after, since=self._now())
             recipient.put_message(receipt.provider, receipt.provider_message_id, row)
 
-    def _inbound(
-        self,
-        recipient: Recipient,
-        inbound: InboundMessage,
-        *,
-        come_back_as: Recipient | None = None,
-        spared: Collection[str] = (),
-    ) -> None:
+    def _inbound(self, recipient: Recipient, inbound: InboundMessage, *, spared: Collection[str] = ()) -> None:
         """Apply a reply or an opt-out; an opt-out spares these lists."""
         if is_reassigned(inbound):
-            consented = (come_back_as or recipient).consented_since(time_of(inbound))
-            ended = partial(apply_reassigned, inbound=inbound, consented=consented)
-            recipient.update(None, ended)
-            if come_back_as is not None and come_back_as.is_recorded(None):
-                come_back_as.update(None, ended)
+            consented = recipient.consented_since(time_of(inbound))
+            recipient.remove(None, partial(apply_reassigned, inbound=inbound, consented=consented))
             return
         message = self._registered(recipient, inbound.provider, inbound.in_reply_to)
         account = self._accounts.accounts.get(inbound.account)
@@ -325,9 +314,7 @@ class Contacts:
             if reach.list_number in spared:
                 return
             rule = partial(apply_opt_out, inbound=inbound, reading=reading, receiver=reach.receiver, consented=spared)
-            recipient.update(reach.list_number, rule)
-            if come_back_as is not None and come_back_as.is_recorded(reach.list_number):
-                come_back_as.update(reach.list_number, rule)
+            recipient.remove(reach.list_number, rule)
             if message is None:
                 self._registrations.keep(recipient, inbound, reading.keyword)
         elif not is_repeated(recipient.contact(belongs.list_number), inbound):
@@ -369,10 +356,11 @@ class Contacts:
         lists = self._accounts.lists_of(account)
         return Recipient(batch, self._shared, origin, account, number, lists)
 
-    def _hidden(self, batch: Batch, origin: Origin, account: str, pseudonym: str) -> Recipient:
-        """Return an erased number's pseudonym."""
-        lists = self._accounts.lists_of(account)
-        return Recipient(batch, self._shared, origin, account, pseudonym, lists, is_erased=True)
+    def _hidden(self, erased: Recipient, batch: Batch, pseudonym: str, *, has_come_back: bool = True) -> Hidden:
+        """Return an erased number's pseudonym. Wishes reach the number itself as well, where it `has_come_back`."""
+        about = batch, self._shared, erased.origin, erased.account
+        come_back = ComeBack(*about, erased.number, erased.lists) if has_come_back else None
+        return Hidden(*about, pseudonym, erased.lists, come_back)
 
     def _now(self) -> int:
         return int(self._clock() * 1000)

@@ -33,7 +33,7 @@ from schemas.records import (
 )
 from streams import message_row, row
 from streams.brakes import Brakes, Judging
-from streams.erasure import erased, remains_of
+from streams.erasure import erased
 from streams.message_row import MessageRow, Removal, message_key
 from streams.publisher import Publisher
 from streams.row import ContactRow
@@ -92,9 +92,11 @@ class Shared(NamedTuple):
 class Recipient:
     """Reads and writes the rows of an account's number through a batch. `number` may be None.
 
-    `lists` are the account's list numbers; each is combined with the account-wide row. `is_erased`: `number` is the
-    pseudonym of an erased one, and of events before the erasure only the removal is kept and reported.
+    `lists` are the account's list numbers; each is combined with the account-wide row.
     """
+
+    is_erased = False
+    """Whether `number` is the pseudonym of an erased one."""
 
     __slots__ = (
         "_batch",
@@ -104,7 +106,6 @@ class Recipient:
         "_pseudonyms",
         "_publisher",
         "account",
-        "is_erased",
         "lists",
         "number",
         "origin",
@@ -118,10 +119,7 @@ class Recipient:
         account: str,
         number: str | None,
         lists: Collection[str],
-        *,
-        is_erased: bool = False,
     ) -> None:
-        self.is_erased = is_erased
         self._batch = batch
         self._publisher = shared.publisher
         self.lists = lists
@@ -129,7 +127,7 @@ class Recipient:
         self._messages = batch.rows(shared.tables.messages)
         self._codec = shared.codec
         self.origin = origin
-        self._pseudonyms = None if is_erased else shared.pseudonyms
+        self._pseudonyms = shared.pseudonyms
         self.account = account
         self.number = number
 
@@ -177,7 +175,7 @@ class Recipient:
         known = self.contact(list_number)
         outcome = rule(known)
         after = outcome.row
-        if self.is_erased and remains_of(after) == remains_of(known):
+        if not self._keeps(known, after):
             return after
         if after is not known and not (known is None and after == ContactRow(since=after.since)):
             self._contacts.put(self.origin.partition, self._contact_key(list_number), row.to_bytes(after))
@@ -188,6 +186,19 @@ class Recipient:
             last = outcome.events[-1].event_id if outcome.events else outcome.cause.told
             self.send(self._events_of(list_number, known, after, outcome.cause, last))
         return after
+
+    def remove(self, list_number: str | None, rule: Rule) -> None:
+        """Apply a rule by which the contact asks not to be texted."""
+        if self._reaches(list_number):
+            self.update(list_number, rule)
+
+    def _reaches(self, list_number: str | None) -> bool:
+        """Whether messages and wishes count on a list, or account-wide."""
+        return True
+
+    def _keeps(self, known: ContactRow | None, after: ContactRow) -> bool:
+        """Whether the row that a rule returned is recorded and reported."""
+        return True
 
     @property
     def goes_by(self) -> str | None:
@@ -250,14 +261,11 @@ class Recipient:
         threshold: int,
         is_everywhere: Callable[[Removal], bool],
         judge_of: JudgeOf,
-        *,
-        where_recorded: bool = False,
     ) -> MessageRow:
         """Count a changed message for the contact on a list, and uncount it on the previous one if that differs.
 
         `is_everywhere` says which removals are account-wide; `judge_of` returns the brakes. Returns the message's row
         with the list. Without a list nothing is counted, and without a recipient no contact is touched.
-        `where_recorded`: only rows under the number itself are touched.
         """
         before, after = change.before, change.after
         if self.number is None:
@@ -265,15 +273,15 @@ class Recipient:
         moves = list_number is not None and before.list_number != list_number
         removals = after.removals if moves else after.removals[len(before.removals) :]
         everywhere = [removal for removal in removals if is_everywhere(removal)]
-        if everywhere and (not where_recorded or self.is_recorded(None)):
+        if everywhere and self._reaches(None):
             self._braked(None, judge_of, partial(remove_for_message, change=change, removals=everywhere))
-        if list_number is None or (where_recorded and not self.is_recorded(list_number)):
+        if list_number is None or not self._reaches(list_number):
             return after
         removals = tuple(removal for removal in removals if removal not in everywhere)
         count = partial(count_message, change=change, removals=removals, threshold=threshold)
         # In this order: after a crash in between, the message is still where it was and is moved again.
         self._braked(list_number, judge_of, count)
-        if moves and before.list_number is not None:
+        if moves and before.list_number is not None and self._reaches(before.list_number):
             self.update(before.list_number, partial(withdraw_message, change=change))
         return replace(after, list_number=list_number) if moves else after
 
@@ -283,9 +291,6 @@ class Recipient:
 
     def _braked(self, list_number: str | None, judge_of: JudgeOf, rule: Callable[..., ContactChange]) -> None:
         """Apply a rule whose removals a brake may hold, and report when it does."""
-        if self.is_erased:
-            self.update(list_number, rule)
-            return
         judge = judge_of(list_number)
         self.update(list_number, partial(rule, judge=judge))
         if judge.engaged is not None:
@@ -307,8 +312,6 @@ class Recipient:
         """Send events, in order."""
         origin = self.origin
         for event in events:
-            if self.is_erased and not isinstance(event, ContactState):
-                continue
             match event:
                 case ContactState():
                     # An account-wide change affects several states at once.

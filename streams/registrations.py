@@ -125,11 +125,8 @@ class Registrations:
             recipient.send(message_events(before, told, receipt, list_number))
         return told.sent
 
-    def count(
-        self, recipient: Recipient, change: MessageChange, belongs: Belonging, *, where_recorded: bool = False
-    ) -> MessageRow:
-        """Count a changed message for its contact. Returns its row with the list. `where_recorded`: only in rows that
-        there are under the number itself."""
+    def count(self, recipient: Recipient, change: MessageChange, belongs: Belonging) -> MessageRow:
+        """Count a changed message for its contact. Returns its row with the list."""
         name = change.cause.account
         account, lists = self._accounts.accounts.get(name), self._accounts.lists_of(name)
         threshold = threshold_of(lists, belongs.list_number)
@@ -144,7 +141,6 @@ class Registrations:
             threshold,
             lambda removal: removes_everywhere(account, belongs.is_certain, *removal),
             judge_of,
-            where_recorded=where_recorded,
         )
 
 
