@@ -58,8 +58,8 @@ def check_not_lost(changelog: str, states: int, has_committed: bool) -> None:
 
 
 def has_read(topics: Collection[str], offsets: Mapping[tuple[str, int], int]) -> bool:
-    """Whether a group has read records of the topics, by its committed offsets. It also commits where it starts: at 0 in
-    a new installation."""
+    """Whether a group has read records of the topics, by its committed offsets. It also commits where it starts: at 0
+    in a new installation."""
     return any(topic in topics and offset > 0 for (topic, _), offset in offsets.items())
 
 
