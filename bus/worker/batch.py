@@ -18,7 +18,7 @@ from bus.measures import Tally
 from bus.producer import Addressed, KafkaError, Producer
 from bus.tables.store import StoreFailed
 from bus.tables.table import Stale, Table
-from bus.tables.versions import version_header
+from bus.tables.versions import least_version, version_header
 from bus.worker.consumer import LosslessConsumer
 from bus.worker.context import Context
 from bus.worker.inbox import Admitted, Kept
@@ -40,9 +40,6 @@ NOT_OF_THE_RECORD = (StoreFailed, KafkaError, RegistryError, MemoryError, OSErro
 
 Step = Callable[[], Awaitable[None]]
 """Sends or writes something, and returns once it is acknowledged."""
-
-_TIME_BITS = 42
-"""Bits of a row version for the time in ms (until the year 2109); the generation is above them."""
 
 
 class BatchWorker(Protocol):
@@ -83,7 +80,7 @@ class Batch:
         self._producer = worker.records_producer
         self._codec = worker.codec
         self._catalogue = worker.catalogue
-        least = _least_version(generation)
+        least = least_version(generation, now_ms())
         self._rows = {table.name: Rows(table, generation, least) for table in tables}
         self._outgoing: list[Addressed] = []
         self.rejected: Counter[str] = Counter()
@@ -252,15 +249,6 @@ class Batch:
             ledger.settle_run(first, last)
         if self.spans is not None:
             self.spans.end()
-
-
-def _least_version(generation: int) -> int:
-    """Return a version above that of any row written in an earlier group generation, or earlier in time.
-
-    A worker that has lost its partition still writes with an earlier generation. And a row that was purged here but not
-    from the changelog must not look newer when it is written again.
-    """
-    return generation << _TIME_BITS | now_ms()
 
 
 def about_source(source: Admitted, stage: str, account: str | None = None) -> dict[str, object]:

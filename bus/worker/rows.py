@@ -21,7 +21,7 @@ class Rows:
     """One table's rows as a batch sees them: stored rows, overlaid with the batch's own writes.
 
     They are written only in the batch's group generation. `least_version` is at least as high as any version that a
-    worker which lost the partition may have written (`_least_version`).
+    worker which lost the partition may have written (`bus.tables.versions.least_version`).
     """
 
     def __init__(self, table: Table, generation: int, least_version: int) -> None:
