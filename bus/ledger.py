@@ -6,6 +6,7 @@ assignment settles into a ledger that nobody reads any more.
 
 from __future__ import annotations
 
+from collections import deque
 from enum import Enum
 from heapq import heappop, heappush
 from typing import NamedTuple
@@ -23,7 +24,7 @@ class OffsetVerdict(Enum):
 
     ADMIT = "process it"
     DUPLICATE = "already admitted: drop it"
-    GAP = "something before it was skipped: seek back"
+    GAP = "something before it is missing: skipped by the reader, or not a record"
 
 
 class SkippedOffsets(RuntimeError):
@@ -37,7 +38,7 @@ class Ledger:
     `committed` is the last offset that the broker confirmed.
     """
 
-    __slots__ = ("_settled", "committed", "durable", "expected", "generation", "revoked", "tp")
+    __slots__ = ("_empty", "_settled", "committed", "durable", "expected", "generation", "revoked", "tp")
 
     def __init__(self, tp: TopicPartition, start: int, generation: int) -> None:
         self.tp = tp
@@ -47,6 +48,8 @@ class Ledger:
         self.generation = generation
         self.revoked = False
         self._settled: list[int] = []
+        # Runs of offsets without records behind admitted ones: the first, and the one after the last.
+        self._empty: deque[tuple[int, int]] = deque()
 
     def admit(self, offset: int) -> OffsetVerdict:
         """Judge a record by its offset; if admitted, expect the next one."""
@@ -55,13 +58,21 @@ class Ledger:
             return OffsetVerdict.ADMIT
         return OffsetVerdict.DUPLICATE if offset < self.expected else OffsetVerdict.GAP
 
+    def pass_over(self, offset: int) -> None:
+        """Expect this offset next: the broker has no records before it. Transactions leave such offsets."""
+        if offset <= self.expected:
+            return
+        self._empty.append((self.expected, offset))
+        self.expected = offset
+        self._advance(self.durable)
+
     def settle(self, offset: int) -> None:
         """Mark this offset as settled: everything that follows from it is durable. Offsets may settle in any order."""
         if offset < self.durable:
             return
         heappush(self._settled, offset)
         while self._settled and self._settled[0] <= self.durable:
-            self.durable = max(self.durable, heappop(self._settled) + 1)
+            self._advance(heappop(self._settled) + 1)
 
     def settle_run(self, first: int, last: int) -> None:
         """Mark a run of admitted offsets as settled, for loops that settle in order.
@@ -72,7 +83,7 @@ class Ledger:
             raise SkippedOffsets(
                 f"{self.tp.topic}[{self.tp.partition}]: offsets {first} to {last} are done, but {self.durable} is not"
             )
-        self.durable = max(self.durable, last + 1)
+        self._advance(last + 1)
 
     def jump(self, offset: int) -> int:
         """Continue at a later offset because the log has lost the expected one; returns how many records are gone."""
@@ -80,5 +91,11 @@ class Ledger:
         self.expected = offset
         if self.durable < offset:
             self._settled.clear()
+            self._empty.clear()
             self.durable = offset
         return gone
+
+    def _advance(self, offset: int) -> None:
+        self.durable = max(self.durable, offset)
+        while self._empty and self._empty[0][0] <= self.durable:
+            self.durable = max(self.durable, self._empty.popleft()[1])

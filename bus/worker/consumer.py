@@ -1,4 +1,5 @@
-"""A Faust consumer that loses nothing: admits records in order, seeks back on a gap, and commits only what is durable.
+"""A Faust consumer that loses nothing: admits records in order, seeks back on a gap unless the broker has no records
+there, and commits only what is durable.
 
 Faust's own bookkeeping can commit past records that no agent saw: a late seek resets its read position under records
 being delivered, a record dropped while flow is suspended still moves the position, and a missing head offset is skipped
@@ -14,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import aiokafka
@@ -44,8 +45,10 @@ REVOKE_WAIT = 20.0
 
 
 class ReadPosition(NamedTuple):
-    """The fetcher's position in a partition, and the partition's end at the last fetch (None if unknown)."""
+    """The fetcher's position in a partition before and after a poll, and the partition's end at the last fetch (None if
+    unknown)."""
 
+    begin: int | None
     position: int | None
     end: int | None
 
@@ -79,7 +82,7 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     async def poll(
         self, wanted: set[TP], timeout: float, limit: int
     ) -> tuple[Mapping[Any, list[Any]], dict[TopicPartition, ReadPosition]]:
-        """Return records of the wanted partitions, and the fetcher's position in each right after them."""
+        """Return records of the wanted partitions, and the fetcher's position in each right before and after them."""
         return await self.call_thread(self._poll, wanted, timeout, limit)  # type: ignore[no-any-return]
 
     async def _poll(
@@ -91,17 +94,10 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             raise aiokafka.errors.ConsumerStoppedError()
         if not self.consumer.flow_active:
             return {}, {}
+        begins = {tp: position for tp, position, _ in _standing(fetcher, wanted)}
         with fetcher._subscriptions.fetch_context():
             records = await fetcher.fetched_records(wanted, timeout=timeout, max_records=limit)
-        assignment = fetcher._subscriptions.subscription.assignment
-        positions: dict[TopicPartition, ReadPosition] = {}
-        if assignment is not None:
-            for tp in wanted:
-                if tp in assignment.tps:
-                    state = assignment.state_value(tp)
-                    position = state._position if state.has_valid_position else None
-                    positions[TopicPartition(*tp)] = ReadPosition(position, state.highwater)
-        return records, positions
+        return records, {tp: ReadPosition(begins.get(tp), *at) for tp, *at in _standing(fetcher, wanted)}
 
     async def seek_all(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Move the fetcher, in its own thread, to these offsets."""
@@ -190,6 +186,26 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     async def _ask_to_rejoin(self) -> None:
         self._ensure_consumer()._coordinator.request_rejoin()
+
+
+def _standing(fetcher: Any, wanted: set[TP]) -> Iterator[tuple[TopicPartition, int | None, int | None]]:
+    """Yield the fetcher's position in each assigned partition, and the partition's end at the last fetch."""
+    assignment = fetcher._subscriptions.subscription.assignment
+    for tp in wanted if assignment is not None else ():
+        if tp in assignment.tps:
+            state = assignment.state_value(tp)
+            yield TopicPartition(*tp), state._position if state.has_valid_position else None, state.highwater
+
+
+def _admitted(ledger: Ledger, records: Iterable[Any], end: int) -> list[Any]:
+    """Admit records that are all there is up to an offset, and return those that are new."""
+    admitted = []
+    for record in records:
+        ledger.pass_over(record.offset)
+        if ledger.admit(record.offset) is OffsetVerdict.ADMIT:
+            admitted.append(record)
+    ledger.pass_over(end)
+    return admitted
 
 
 class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
@@ -285,8 +301,9 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
                     continue
                 for tp, batch in records.items():
                     self._admit(TopicPartition(*tp), batch)
+                await self._pass_over(records, positions)
                 self._expect(positions)
-                await self._correct({tp: position for tp, (position, _) in positions.items()})
+                await self._correct({tp: position for tp, (_, position, _) in positions.items()})
         except self.consumer_stopped_errors:
             if not self.app.should_stop:
                 raise
@@ -320,8 +337,37 @@ class LosslessConsumer(driver.Consumer):  # type: ignore[misc]
         if admitted:
             self._inboxes[tp.topic].put(ledger, admitted)
 
+    async def _pass_over(
+        self, records: Mapping[Any, list[Any]], positions: Mapping[TopicPartition, ReadPosition]
+    ) -> None:
+        """Admit what lies behind offsets without records. Some topics are written by others, too, and each of their
+        transactions ends with a marker, which has an offset and is no record.
+
+        A poll returns everything between its begin and its end, for aiokafka drops whatever it did not fetch from its
+        current position. So what is missing in a poll from the expected offset does not exist, unless retention has
+        deleted it.
+        """
+        behind = {
+            tp: (ledger, position)
+            for tp, (begin, position, _) in positions.items()
+            if (ledger := self.ledgers.get(tp)) is not None
+            and begin is not None
+            and position is not None
+            and begin <= ledger.expected < position
+        }
+        if not behind:
+            return
+        bounds = await insist("the ends of topics", lambda: self._thread.log_bounds(behind))
+        if not self.flow_active:
+            return
+        for tp, (ledger, position) in behind.items():
+            if self.ledgers.get(tp) is ledger and not ledger.revoked and bounds[tp][0] <= ledger.expected:
+                admitted = _admitted(ledger, records.get(tp, ()), position)
+                if admitted:
+                    self._inboxes[tp.topic].put(ledger, admitted)
+
     def _expect(self, positions: Mapping[TopicPartition, ReadPosition]) -> None:
-        for tp, (position, end) in positions.items():
+        for tp, (_, position, end) in positions.items():
             if position is not None and end is not None and tp in self.ledgers:
                 self._inboxes[tp.topic].expect(tp, more=position < end)
 

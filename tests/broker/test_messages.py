@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from bus.clock import now_ms
 from bus.producer import partition_of
@@ -24,8 +26,8 @@ from schemas.records import (
     SentEvent,
     TrackedLink,
 )
-from tests.cluster import Cluster, running
-from tests.patience import http
+from tests.cluster import CODEC, Cluster, running
+from tests.patience import PATIENCE, http
 
 pytestmark = pytest.mark.broker
 
@@ -85,6 +87,39 @@ def test_a_message_in_a_partition_that_another_partitioner_chose_meets_its_repor
     post(cluster, "ib-6", number, "DELIVERED_TO_HANDSET")
     (event,) = cluster.wait_for("delivery", DeliveryEvent, number)
     assert event.message_id == "order-ib-6"
+
+
+async def write_in_transactions(cluster: Cluster, record: MessageSent) -> None:
+    """Write a record as senders with exactly-once producers do: in a transaction that is aborted, and in another."""
+    topic = cluster.settings.catalogue["messages"]
+    key = recipient_key(record.account, record.to)
+    servers = cluster.settings.bootstrap_servers
+    async with AIOKafkaProducer(bootstrap_servers=servers, transactional_id="crm") as producer:
+        for end in (producer.abort_transaction, producer.commit_transaction):
+            await producer.begin_transaction()
+            partition = partition_of(key, topic.partitions)
+            await producer.send_and_wait(topic.name, CODEC.encode(record), key=key, partition=partition)
+            await end()
+
+
+def test_messages_in_transactions_and_those_that_follow_meet_their_reports(cluster: Cluster) -> None:
+    number = "+15550200007"
+    asyncio.run(write_in_transactions(cluster, message("ib-7", number)))
+    send(cluster, "messages", message("ib-8", number))
+    for each in ("ib-7", "ib-8"):
+        post(cluster, each, number, "DELIVERED_TO_HANDSET")
+    events = cluster.wait_for("delivery", DeliveryEvent, number, count=2)
+    assert [event.message_id for event in events] == ["order-ib-7", "order-ib-8"]
+
+
+def test_a_transaction_at_the_end_of_a_topic_is_no_backlog(cluster: Cluster) -> None:
+    asyncio.run(write_in_transactions(cluster, message("ib-9", "+15550200009")))
+    cluster.wait_for("sent", SentEvent, "order-ib-9")
+    url = f"http://127.0.0.1:{cluster.services['streams-1'].health_port}/metrics"
+    deadline = time.monotonic() + PATIENCE
+    while "\ntrackly_streams_lag_records 0.0\n" not in http.get(url).text:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,6 +78,32 @@ def test_work_that_was_in_flight_when_the_log_was_cut_does_not_move_the_offset_b
     assert book.durable == 25
 
 
+def test_an_offset_without_a_record_is_durable_once_those_before_it_are() -> None:
+    book = ledger()
+    for offset in (10, 11):
+        book.admit(offset)
+    book.pass_over(13)
+    assert book.admit(13) is OffsetVerdict.ADMIT
+    assert book.durable == 10
+    book.settle_run(10, 11)
+    assert book.durable == 13
+    book.settle_run(13, 13)
+    assert book.durable == 14
+
+
+def test_an_offset_without_a_record_behind_all_that_is_durable_is_durable_at_once() -> None:
+    book = ledger()
+    book.pass_over(12)
+    assert (book.expected, book.durable) == (12, 12)
+
+
+def test_what_was_expected_already_is_not_passed_over() -> None:
+    book = ledger()
+    book.admit(10)
+    book.pass_over(10)
+    assert (book.expected, book.durable) == (11, 10)
+
+
 @given(st.permutations(range(10, 40)))
 def test_whatever_the_order_of_settling_durable_is_the_settled_prefix(order: list[int]) -> None:
     book = ledger()
@@ -87,6 +115,22 @@ def test_whatever_the_order_of_settling_durable_is_the_settled_prefix(order: lis
         settled.add(offset)
         prefix = next(o for o in range(10, 41) if o not in settled)
         assert book.durable == prefix
+
+
+@given(st.sets(st.integers(10, 39)), st.randoms())
+def test_whatever_offsets_have_records_durable_ends_before_the_first_unsettled_one(
+    offsets: set[int], random: Random
+) -> None:
+    book, left = ledger(), set(offsets)
+    for offset in sorted(offsets):
+        book.pass_over(offset)
+        book.admit(offset)
+    book.pass_over(40)
+    for offset in random.sample(sorted(offsets), len(offsets)):
+        assert book.durable == min(left, default=40)
+        book.settle(offset)
+        left.remove(offset)
+    assert book.durable == 40
 
 
 @given(st.lists(st.integers(0, 60), max_size=200))

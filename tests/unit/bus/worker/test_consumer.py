@@ -26,7 +26,7 @@ from faust.transport.drivers import aiokafka as driver
 import bus.insisting
 from bus.layout import Identity
 from bus.ledger import Ledger, TopicPartition
-from bus.worker.consumer import LosslessConsumer, LosslessTransport
+from bus.worker.consumer import LosslessConsumer, LosslessTransport, ReadPosition
 
 
 @pytest.mark.parametrize(
@@ -203,3 +203,64 @@ async def test_partitions_that_moved_while_a_loss_was_recorded_are_left_to_their
     reader.is_written.set()
     await starting
     assert reader.ledgers == {}
+
+
+class Polled:
+    """A consumer of `t`, which expects offset 3 next, and whose log begins at 0. It keeps what it admits."""
+
+    def __init__(self, first: int = 0) -> None:
+        self.ledger = Ledger(T0, 3, 1)
+        self.ledgers = {T0: self.ledger}
+        self.admitted: list[int] = []
+        self.flow_active = True
+        self._inboxes = {"t": self}
+        self._thread = SimpleNamespace(log_bounds=self._bounds)
+        self._first = first
+
+    def put(self, ledger: Ledger, records: list[Any]) -> None:
+        """As the inbox of `t`."""
+        self.admitted += [record.offset for record in records]
+
+    async def _bounds(self, tps: Any) -> Any:
+        return dict.fromkeys(tps, (self._first, 9))
+
+    async def poll(self, *offsets: int, begin: int, end: int) -> None:
+        """Handle a poll that began and ended at these positions and returned records with these offsets."""
+        consumer: Any = self
+        records = [SimpleNamespace(offset=offset) for offset in offsets]
+        LosslessConsumer._admit(consumer, T0, records)
+        await LosslessConsumer._pass_over(consumer, {T0: records}, {T0: ReadPosition(begin, end, 9)})
+
+
+T0 = TopicPartition("t", 0)
+
+
+async def test_a_record_behind_the_marker_of_a_transaction_is_admitted() -> None:
+    polled = Polled()
+    await polled.poll(3, 5, 6, begin=3, end=8)
+    assert (polled.admitted, polled.ledger.expected) == ([3, 5, 6], 8)
+
+
+async def test_a_marker_at_the_end_is_passed_over() -> None:
+    polled = Polled()
+    await polled.poll(begin=3, end=4)
+    assert (polled.ledger.expected, polled.ledger.durable) == (4, 4)
+
+
+async def test_what_a_poll_from_elsewhere_left_out_is_not_passed_over() -> None:
+    polled = Polled()
+    await polled.poll(5, 6, begin=5, end=7)
+    assert (polled.admitted, polled.ledger.expected) == ([], 3)
+
+
+async def test_what_retention_has_deleted_is_not_passed_over() -> None:
+    polled = Polled(first=5)
+    await polled.poll(5, 6, begin=3, end=7)
+    assert (polled.admitted, polled.ledger.expected) == ([], 3)
+
+
+async def test_nothing_is_passed_over_once_partitions_are_about_to_move() -> None:
+    polled = Polled()
+    polled.flow_active = False
+    await polled.poll(5, begin=3, end=6)
+    assert (polled.admitted, polled.ledger.expected) == ([], 3)
