@@ -7,7 +7,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import duckdb
@@ -51,12 +52,15 @@ def contact(number: str, active: bool) -> ContactState:
     return replace(state, contact=f"acme:+18005551234:{number}", phone_number=number, active=active)
 
 
-async def write(settings: BusSettings, topic: str, records: list[tuple[bytes, Record | None]]) -> None:
+async def write(
+    settings: BusSettings, topic: str, records: list[tuple[bytes, Record | None]], versions: Sequence[int] = ()
+) -> None:
     codec, producer = Codec(FolderRegistry()), Producer(settings)
     await producer.start()
-    for key, record in records:
+    for (key, record), version in zip_longest(records, versions):
         value = None if record is None else codec.encode(record)
-        await (await producer.send(settings.catalogue[topic].name, value, key=key))
+        headers = [] if version is None else [("version", str(version).encode())]
+        await (await producer.send(settings.catalogue[topic].name, value, key=key, headers=headers))
     await producer.stop()
 
 
@@ -114,6 +118,21 @@ def test_kafka_python_reads_who_must_not_be_texted(recipe: dict[str, str], bus_s
     topic = {"TOPIC": bus_settings.catalogue["contacts"].name}
     lines = run({**recipe, **topic}, str(RECIPES / "python" / "contacts_kafka_python.py"))
     assert [json.loads(line)["phone_number"] for line in lines] == ["+15551230001"]
+
+
+def test_kafka_python_lets_no_older_state_of_a_contact_count(recipe: dict[str, str], bus_settings: BusSettings) -> None:
+    removed = contact("+15550001", active=False)
+    states: list[tuple[bytes, Record | None]] = [
+        (b"1", removed),
+        (b"1", contact("+15550001", active=True)),
+        (b"1", None),
+        (b"2", None),
+        (b"2", contact("+15550002", active=False)),
+    ]
+    asyncio.run(write(bus_settings, "contacts", states, versions=[5, 4, 3, 5, 4]))
+    topic = {"TOPIC": bus_settings.catalogue["contacts"].name}
+    lines = run({**recipe, **topic}, str(RECIPES / "python" / "contacts_kafka_python.py"))
+    assert [json.loads(line)["phone_number"] for line in lines] == ["+15550001"]
 
 
 def test_duckdb_reads_a_parquet_export(
