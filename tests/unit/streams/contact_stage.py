@@ -128,7 +128,7 @@ class Stage:
             self._take(self._admitted(record))
         return self._sent_since(before)
 
-    def apply_under(self, key: bytes, record: Record) -> list[Record]:
+    def apply_under(self, key: bytes | None, record: Record) -> list[Record]:
         """Apply a record that was written under this key."""
         before = len(self.kafka.sent)
         self._take(self.kafka.admitted("messages", key, CODEC.encode(record)))

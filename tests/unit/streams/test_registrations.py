@@ -31,6 +31,7 @@ from tests.unit.streams.contact_records import (
     UNKNOWN_NUMBER,
     UNSUBSCRIBED,
     Report,
+    click,
     command,
     message_sent,
     names,
@@ -313,6 +314,32 @@ class TestRegistration:
         assert partition_of(recipient_key(ACCOUNT, number), ThreePartitions.partitions) == 0
         sent = ThreePartitions(REGISTERING, ONE_LIST).apply(message_sent("m1", to=number))
         assert names(sent) == ["SentEvent"]
+
+    def test_under_its_canonical_key_goes_to_that_of_its_reports_too(self) -> None:
+        message = message_sent("m1", to="+5215512345678")
+        key = recipient_key(ACCOUNT, message.to)
+        assert key == b"acme:+525512345678"
+        assert partition_of(key, ThreePartitions.partitions) != 0
+        assert ThreePartitions(REGISTERING, ONE_LIST).apply_under(key, message) == [message]
+
+
+class TestClickOfASender:
+    """Senders may write their clicks to the topic themselves."""
+
+    def test_in_a_partition_that_another_partitioner_chose_is_sent_to_that_of_its_contact(self) -> None:
+        assert partition_of(recipient_key(ACCOUNT, NUMBER), ThreePartitions.partitions) != 0
+        assert ThreePartitions(REGISTERING, ONE_LIST).apply(click("m1")) == [click("m1")]
+
+    @pytest.mark.parametrize("key", [b"acme:+15550009999", b"m1", None])
+    def test_under_another_key_is_sent_to_its_contact(self, key: bytes | None) -> None:
+        stage = Stage(REGISTERING, ONE_LIST)
+        assert stage.apply_under(key, click("m1")) == [click("m1")]
+        assert stage.kafka.sent[-1].key == recipient_key(ACCOUNT, NUMBER)
+
+    def test_of_a_number_in_another_spelling_is_taken_where_its_contact_is(self) -> None:
+        sent = click("m1", to="+5215512345678")
+        key = recipient_key(ACCOUNT, sent.to)
+        assert names(Stage(REGISTERING, ONE_LIST).apply_under(key, sent)) == ["ClickEvent"]
 
 
 class ThreePartitions(Stage):
