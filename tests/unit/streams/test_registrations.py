@@ -11,11 +11,14 @@ from schemas.ids import recipient_key
 from schemas.records import (
     ContactState,
     DeliveryEvent,
+    Link,
     ListConfig,
+    MessageCallback,
     MessageSent,
     Record,
     RejectedRecord,
     SentEvent,
+    TrackedLink,
 )
 from streams.message_row import MAX_WAITING
 from tests.unit.streams.contact_records import (
@@ -396,6 +399,14 @@ class TestSentEvent:
         (event,) = stage.apply(message_sent("m1", sent_at=START_OF_DAY * 1_000))
         assert isinstance(event, SentEvent)
         assert event.timestamp == START_OF_DAY
+
+    def test_and_what_else_is_told_of_a_message_is_no_later_than_its_registration(self) -> None:
+        stage, links = Stage(REGISTERING, ONE_LIST), (Link("c-1", "https://acme.example/sale"),)
+        message = message_sent("m1", sent_at=START_OF_DAY * 1_000, links=links, callback_url="https://acme.example/sms")
+        _, link, callback = stage.apply(message)
+        assert isinstance(link, TrackedLink)
+        assert isinstance(callback, MessageCallback)
+        assert link.registered_at == callback.timestamp == START_OF_DAY
 
     def test_is_not_repeated_by_a_registration_that_comes_later(self) -> None:
         stage = Stage(NOT_REGISTERING, ONE_LIST)
