@@ -16,6 +16,12 @@ from sqlalchemy.exc import ArgumentError, DisconnectionError, SQLAlchemyError
 SQLITE_WAIT_MS = 10_000
 """Milliseconds that a write waits for another one on SQLite, which has one writer at a time."""
 
+LOST_AFTER = 60
+"""Seconds after which either end of a connection to PostgreSQL gives up one that the network has lost silently."""
+
+_PROBING = {"tcp_keepalives_idle": "20", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "4"}
+"""When the server probes a silent client: by default after two hours, for which a lost writer would keep its lock."""
+
 
 class DatabaseUrlError(ValueError):
     """DATABASE_URL names no supported database."""
@@ -59,8 +65,14 @@ def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> Eng
         case "postgresql" | "postgres":
             parsed = _with_hidden_password(parsed.set(drivername="postgresql+psycopg"))
             isolation = "REPEATABLE READ" if read_only else "READ COMMITTED"
-            # Detect a silently lost server within about a minute.
-            arguments: dict[str, Any] = {"connect_timeout": 10, "keepalives_idle": 20, "keepalives_interval": 10}
+            arguments: dict[str, Any] = {
+                "connect_timeout": 10,
+                "keepalives_idle": 20,
+                "keepalives_interval": 10,
+                "keepalives_count": 4,
+                # Without it, a request that is not confirmed is sent again for a quarter of an hour, without probes.
+                "tcp_user_timeout": LOST_AFTER * 1000,
+            }
             engine = create_engine(
                 parsed,
                 pool_size=pool_size,
@@ -69,8 +81,7 @@ def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> Eng
                 connect_args=arguments,
                 hide_parameters=True,
             )
-            if read_only:
-                _on_postgres_connect_read_only(engine)
+            _on_postgres_connect(engine, read_only)
             return engine
         case other:
             raise DatabaseUrlError(f"DATABASE_URL begins with {other}: trackly supports postgresql and sqlite")
@@ -85,11 +96,18 @@ def disposing(engine: Engine) -> Iterator[Engine]:
         engine.dispose()
 
 
-def _on_postgres_connect_read_only(engine: Engine) -> None:
+def _on_postgres_connect(engine: Engine, read_only: bool) -> None:
+    lost = {**_PROBING, "tcp_user_timeout": str(LOST_AFTER * 1000)}
+    settings = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in lost.items())
+
     @event.listens_for(engine, "connect")
     def connect(connection: Any, _: Any) -> None:
-        # Each BEGIN says so. PgBouncer refuses a session's options in the startup message, and shares its sessions.
-        connection.read_only = True
+        # PgBouncer refuses a session's options in the startup message.
+        connection.execute(f"SELECT {settings}")
+        connection.commit()
+        if read_only:
+            # Each BEGIN says so, because PgBouncer may share its sessions.
+            connection.read_only = True
 
 
 def _with_hidden_password(url: URL) -> URL:
