@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
@@ -61,7 +61,12 @@ BACKOFF = (0.5, 1.0, 2.0, 5.0, 10.0)
 STUCK_SECONDS = 60.0
 """Seconds without progress, although records wait, after which a read model is not ready."""
 
+SILENT_SECONDS = 10.0
+"""Seconds without an answer from the database after which a read model is not ready."""
+
 Record = Any
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class ReadModel:
@@ -78,6 +83,8 @@ class ReadModel:
         self._codec = codec
         self._topics = {settings.catalogue[key].name: key for key in RULES}
         self._moved_at = time.monotonic()
+        self._asked_at: float | None = None
+        """When the database was asked what it has not answered yet."""
         self._told_at = 0.0
         self._purge_at = time.monotonic()
         self._complained: set[str] = set()
@@ -86,6 +93,10 @@ class ReadModel:
 
     def health(self) -> str | None:
         """Return why the service is not working; None if it is, or if it waits to take over."""
+        # A link that stalls raises nothing.
+        silent = 0.0 if self._asked_at is None else time.monotonic() - self._asked_at
+        if silent > SILENT_SECONDS:
+            return f"the database has not answered for {silent:.0f} s"
         is_behind = self.is_writing and self.freshness.lag
         if self.problem is None and is_behind and time.monotonic() - self._moved_at > STUCK_SECONDS:
             return f"{self.freshness.lag} records are waiting, and there was no progress for {STUCK_SECONDS:.0f} s"
@@ -133,14 +144,14 @@ class ReadModel:
         Raises AnotherWrites, TopicMadeAnew, StartOver, and errors of Kafka and of the database.
         """
         with ExitStack() as stack:
-            connection = await asyncio.to_thread(stack.enter_context, writing(self._engine))
+            connection = await self._ask(stack.enter_context, writing(self._engine))
             feed = Feed(self._settings, (self._settings.catalogue[key] for key in RULES), self._is_erasure)
             try:
-                stored, self._stored = await asyncio.to_thread(_state, connection)
+                stored, self._stored = await self._ask(_state, connection)
                 self.freshness = self._stored or self.freshness
                 await feed.start(stored)
                 if feed.lost:
-                    await asyncio.to_thread(self._tell_lost, connection, feed)
+                    await self._ask(self._tell_lost, connection, feed)
                 self._moved_at = time.monotonic()
                 self.problem, self.is_writing = None, True
                 await self._follow(feed, connection, is_done)
@@ -154,7 +165,7 @@ class ReadModel:
         while not is_done():
             poll = await feed.poll(self._settings.batch_records)
             if poll.moved:
-                await asyncio.to_thread(self._write, connection, poll, feed.ids)
+                await self._ask(self._write, connection, poll, feed.ids)
                 feed.moved_to(poll.moved)
                 self._moved_at = time.monotonic()
             caught_up = marked_at is not None and feed.has_reached(feed.ends)
@@ -166,16 +177,24 @@ class ReadModel:
                 self.freshness = Freshness(since, feed.lag, now_ms(), self.freshness.lost)
             if now - self._told_at >= tell_every:
                 self._told_at = now
-                await asyncio.to_thread(self._tell, connection)
+                await self._ask(self._tell, connection)
             if (caught_up or marked_at is None) and now - looked_at >= look_every:
                 looked_at, marked_at = now, now_ms()
                 await feed.look_at_ends()
             if now >= self._purge_at:
-                gone = await asyncio.to_thread(self._purge, connection)
+                gone = await self._ask(self._purge, connection)
                 self._purge_at = now + (0.0 if gone else PURGE_EVERY)
         if marked_at is not None and feed.has_reached(feed.ends):
             self.freshness = Freshness(marked_at, feed.lag, now_ms(), self.freshness.lost)
-        await asyncio.to_thread(self._tell, connection)
+        await self._ask(self._tell, connection)
+
+    async def _ask(self, use: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call something that waits for the database, in a thread."""
+        self._asked_at = time.monotonic()
+        try:
+            return await asyncio.to_thread(use, *args, **kwargs)
+        finally:
+            self._asked_at = None
 
     def _check(self, connection: Connection) -> None:
         """Check, in a transaction, that the database is as this process has last written it, and remains so until the

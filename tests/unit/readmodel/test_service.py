@@ -310,3 +310,26 @@ async def test_a_file_that_is_gone_is_said_and_not_made_anew_in_silence(kafka: M
         with pytest.raises(DatabaseFileGone, match="put it back"):
             engine.connect()
     assert not (tmp_path / "console.db").exists()
+
+
+async def test_it_is_not_ready_while_the_database_does_not_answer(
+    kafka: MemoryKafka, database: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "SILENT_SECONDS", 0.3)
+    model = a_model(database, tmp_path)
+    stop = asyncio.Event()
+    running = asyncio.create_task(model.run(stop))
+
+    async def until_health(says: str | None) -> None:
+        async with asyncio.timeout(30):
+            while (found := model.health()) != says and (says is None or says not in (found or "")):
+                await asyncio.sleep(0.02)
+
+    await until_health(None)
+    with database.begin() as another:
+        another.execute(delete(tables.freshness))
+        await until_health("the database has not answered for")
+        another.rollback()
+    await until_health(None)
+    stop.set()
+    await running
