@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -18,6 +21,16 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_THREADS = ThreadPoolExecutor(16, thread_name_prefix="database")
+"""Threads of their own. While the database stalled, calls to it would use up the event loop's, and whatever follows
+Kafka there would stand still: `check` would have no answers."""
+
+
+async def in_thread(use: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call something that waits for the database."""
+    call = partial(contextvars.copy_context().run, use, *args, **kwargs)
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, call)
+
 
 class Database:
     """Calls functions with a database connection. `Writes` commits their changes; `Reads` cannot write."""
@@ -28,7 +41,7 @@ class Database:
     async def __call__(self, use: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Return the function's result. Raises ApiError: 422 for a bad cursor, 503 while the database does not
         answer."""
-        return await asyncio.to_thread(self._use, use, *args, **kwargs)
+        return await in_thread(self._use, use, *args, **kwargs)
 
     def _use(self, use: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from bus.clock import now_ms
+from console.backends.database import in_thread
 from database.inserts import insert_into
 from database.tables import key_uses
 
@@ -31,7 +32,7 @@ class KeyUses:
         now = now_ms()
         if now - self._written.get(key_id, 0) >= WRITE_EVERY_MS:
             self._written[key_id] = now
-            task = asyncio.create_task(asyncio.to_thread(self._write, key_id, now))
+            task = asyncio.create_task(in_thread(self._write, key_id, now))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 

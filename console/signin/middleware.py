@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import HTTPConnection
@@ -11,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from accounts.callers import Proxies
 from bus.clock import now_ms
+from console.backends.database import in_thread
 from console.errors import not_available
 from console.http.problems import answer_of
 from console.settings import ConsoleSettings
@@ -42,7 +41,7 @@ class Sessions:
             token = connection.cookies.get(self._cookie)
             if token:
                 try:
-                    found = await asyncio.to_thread(self._find, token)
+                    found = await in_thread(self._find, token)
                 except SQLAlchemyError:
                     await answer_of(not_available("The database does not answer. Try again."))(scope, receive, send)
                     return
