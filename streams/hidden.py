@@ -11,11 +11,9 @@ from collections.abc import Callable, Collection, Iterable
 from bus.worker.batch import Batch
 from schemas.records import ContactState
 from streams.erasure import remains_of
-from streams.message_row import MessageRow, Removal
-from streams.recipient import JudgeOf, Origin, Recipient, Rule, Shared
+from streams.recipient import JudgeOf, Origin, Recipient, Shared
 from streams.row import ContactRow
 from streams.rules import ContactChange, Event
-from streams.rules.receipts import MessageChange
 
 
 class ComeBack(Recipient):
@@ -23,7 +21,7 @@ class ComeBack(Recipient):
 
     __slots__ = ()
 
-    def _reaches(self, list_number: str | None) -> bool:
+    def _counts_on(self, list_number: str | None) -> bool:
         return self.is_recorded(list_number)
 
 
@@ -54,23 +52,9 @@ class Hidden(Recipient):
     def consented_since(self, at: int) -> list[str]:
         return super().consented_since(at) if self._come_back is None else self._come_back.consented_since(at)
 
-    def remove(self, list_number: str | None, rule: Rule) -> None:
-        super().remove(list_number, rule)
-        if self._come_back is not None:
-            self._come_back.remove(list_number, rule)
-
-    def count(
-        self,
-        change: MessageChange,
-        list_number: str | None,
-        threshold: int,
-        is_everywhere: Callable[[Removal], bool],
-        judge_of: JudgeOf,
-    ) -> MessageRow:
-        after = super().count(change, list_number, threshold, is_everywhere, judge_of)
-        if self._come_back is not None:
-            self._come_back.count(change, list_number, threshold, is_everywhere, judge_of)
-        return after
+    @property
+    def reached(self) -> tuple[Recipient, ...]:
+        return (self,) if self._come_back is None else (self, self._come_back)
 
     def send(self, events: Iterable[Event | ContactState]) -> None:
         super().send(event for event in events if isinstance(event, ContactState))

@@ -188,11 +188,17 @@ class Recipient:
         return after
 
     def remove(self, list_number: str | None, rule: Rule) -> None:
-        """Apply a rule by which the contact asks not to be texted."""
-        if self._reaches(list_number):
-            self.update(list_number, rule)
+        """Apply a rule by which the contact asks not to be texted, to all whom it reaches."""
+        for each in self.reached:
+            if each._counts_on(list_number):
+                each.update(list_number, rule)
 
-    def _reaches(self, list_number: str | None) -> bool:
+    @property
+    def reached(self) -> tuple[Recipient, ...]:
+        """Those for whom messages and wishes count; this one is first."""
+        return (self,)
+
+    def _counts_on(self, list_number: str | None) -> bool:
         """Whether messages and wishes count on a list, or account-wide."""
         return True
 
@@ -273,15 +279,15 @@ class Recipient:
         moves = list_number is not None and before.list_number != list_number
         removals = after.removals if moves else after.removals[len(before.removals) :]
         everywhere = [removal for removal in removals if is_everywhere(removal)]
-        if everywhere and self._reaches(None):
+        if everywhere and self._counts_on(None):
             self._braked(None, judge_of, partial(remove_for_message, change=change, removals=everywhere))
-        if list_number is None or not self._reaches(list_number):
+        if list_number is None or not self._counts_on(list_number):
             return after
         removals = tuple(removal for removal in removals if removal not in everywhere)
         count = partial(count_message, change=change, removals=removals, threshold=threshold)
         # In this order: after a crash in between, the message is still where it was and is moved again.
         self._braked(list_number, judge_of, count)
-        if moves and before.list_number is not None and self._reaches(before.list_number):
+        if moves and before.list_number is not None and self._counts_on(before.list_number):
             self.update(before.list_number, partial(withdraw_message, change=change))
         return replace(after, list_number=list_number) if moves else after
 

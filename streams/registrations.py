@@ -19,7 +19,7 @@ from accounts.lists import Belonging, threshold_of
 from accounts.model import Accounts
 from schemas.records import InboundMessage, MessageSent, Receipt
 from streams.brakes import Brakes, Judging
-from streams.message_row import MAX_OPT_OUTS, MAX_WAITING, MessageRow, Waiting, to_keep, to_wait
+from streams.message_row import MAX_OPT_OUTS, MAX_WAITING, MessageRow, Removal, Waiting, to_keep, to_wait
 from streams.recipient import Recipient
 from streams.rules import (
     apply_receipt,
@@ -135,13 +135,13 @@ class Registrations:
             setting = brake_of(account, lists.get(list_number or ""))
             return recipient.judge(self._brakes, list_number, setting)
 
-        return recipient.count(
-            change,
-            belongs.list_number,
-            threshold,
-            lambda removal: removes_everywhere(account, belongs.is_certain, *removal),
-            judge_of,
-        )
+        def is_everywhere(removal: Removal) -> bool:
+            return removes_everywhere(account, belongs.is_certain, *removal)
+
+        counted = [
+            each.count(change, belongs.list_number, threshold, is_everywhere, judge_of) for each in recipient.reached
+        ]
+        return counted[0]
 
 
 def _says_the_same(report: Receipt, other: Receipt) -> bool:
