@@ -119,10 +119,6 @@ Permit = Callable[[], Awaitable[None]]
 """Returns if records may be sent now. Raises KafkaError."""
 
 
-async def _always() -> None:
-    pass
-
-
 class _Client(AIOKafkaClient):  # type: ignore[misc]
     """The client that a consumer or producer uses to talk to brokers. `_adopt` sets up its state."""
 
@@ -130,8 +126,8 @@ class _Client(AIOKafkaClient):  # type: ignore[misc]
     _silent: dict[Any, float]
     _connecting: defaultdict[Any, asyncio.Lock]
 
-    permit: Permit
-    """Asked before records are sent."""
+    permit: Permit | None
+    """Asked before records are sent; None: nobody is."""
 
     @property
     def _get_conn_lock(self) -> AbstractAsyncContextManager[None]:
@@ -187,8 +183,8 @@ class _Client(AIOKafkaClient):  # type: ignore[misc]
             request._retention_time = OFFSETS_KEPT_MS
         if isinstance(request, (JoinGroupRequest, SyncGroupRequest)):
             return await self._send_within(JOIN_TIMEOUT, node_id, request, group)
-        if isinstance(request, ProduceRequest):
-            await self._wait_for_permit(node_id, group)
+        if self.permit is not None and isinstance(request, ProduceRequest):
+            await self._wait_for(self.permit, node_id, group)
         if not is_held(request):
             return await super().send(node_id, request, group=group)
         try:
@@ -200,12 +196,12 @@ class _Client(AIOKafkaClient):  # type: ignore[misc]
                 conn.close()
             raise
 
-    async def _wait_for_permit(self, node_id: Any, group: Any) -> None:
+    async def _wait_for(self, permit: Permit, node_id: Any, group: Any) -> None:
         """Return as soon as a connected broker may be sent records. The caller writes them before anything else runs,
         so not even a process that was frozen sends them long after it was permitted to."""
         if not await self.ready(node_id, group=group):
             raise NodeNotReadyError(f"broker {node_id} is not ready")
-        await self.permit()
+        await permit()
         conn = self._conns.get((node_id, group))
         if conn is None or not conn.connected():
             raise NodeNotReadyError(f"broker {node_id} is not ready anymore")
@@ -259,7 +255,7 @@ def _adopt(client: AIOKafkaClient) -> None:
     client.__class__ = _Client
     client._silent = {}
     client._connecting = defaultdict(asyncio.Lock)
-    client.permit = _always
+    client.permit = None
 
 
 async def started(client: Any) -> Any:

@@ -260,14 +260,12 @@ class Producer:
             self._outstanding.fail(sent, error)
         self._renew(producer, error)
 
-    async def _permit(self, producer: Any) -> None:
+    async def _permit(self, producer: Any, confirm: Confirm) -> None:
         """Let an aiokafka producer send what it holds. Raises GivenUp, from then on whenever it asks, if some of it
         belongs to a generation that is over."""
-        if self._confirm is None:
-            return
         for generation in self._outstanding.generations():
             try:
-                await self._confirm(generation)
+                await confirm(generation)
             except PartitionsLost as lost:
                 producer.client.permit = _refused
                 self._outstanding.lose(generation, lost)
@@ -365,7 +363,8 @@ class Producer:
         # aiokafka uses one timeout both for requests and for records that wait for a leader or for room.
         producer._request_timeout_ms = int(self._timeout * 1000)
         producer._message_accumulator._batch_ttl = self._timeout
-        producer.client.permit = partial(self._permit, producer)
+        if self._confirm is not None:
+            producer.client.permit = partial(self._permit, producer, self._confirm)
         return await started(producer)
 
 
