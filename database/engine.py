@@ -19,8 +19,9 @@ SQLITE_WAIT_MS = 10_000
 LOST_AFTER = 60
 """Seconds after which either end of a connection to PostgreSQL gives up one that the network has lost silently."""
 
-_PROBING = {"tcp_keepalives_idle": "20", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "4"}
-"""When the server probes a silent client: by default after two hours, for which a lost writer would keep its lock."""
+_PROBING = {"keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 4}
+"""When either end probes a silent one. By default, a server does after two hours, for which a lost writer would keep
+its lock."""
 
 
 class DatabaseUrlError(ValueError):
@@ -67,9 +68,7 @@ def open_engine(url: str, *, read_only: bool = False, pool_size: int = 5) -> Eng
             isolation = "REPEATABLE READ" if read_only else "READ COMMITTED"
             arguments: dict[str, Any] = {
                 "connect_timeout": 10,
-                "keepalives_idle": 20,
-                "keepalives_interval": 10,
-                "keepalives_count": 4,
+                **_PROBING,
                 # Without it, a request that is not confirmed is sent again for a quarter of an hour, without probes.
                 "tcp_user_timeout": LOST_AFTER * 1000,
             }
@@ -97,7 +96,7 @@ def disposing(engine: Engine) -> Iterator[Engine]:
 
 
 def _on_postgres_connect(engine: Engine, read_only: bool) -> None:
-    lost = {**_PROBING, "tcp_user_timeout": str(LOST_AFTER * 1000)}
+    lost = {f"tcp_{name}": value for name, value in _PROBING.items()} | {"tcp_user_timeout": LOST_AFTER * 1000}
     settings = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in lost.items())
 
     @event.listens_for(engine, "connect")
