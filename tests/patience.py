@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 import httpx
 
 PATIENCE = 180.0
 """Seconds after which a test gives up waiting: long enough for the busiest machine, to end only tests that hang. If a
 bound is what is being tested, the test states it."""
+
+
+def until(condition: Callable[[], bool], what: str = "it did not happen in time", seconds: float = PATIENCE) -> None:
+    """Wait until a condition holds. Raises AssertionError, which says what is missing, if that takes too long."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
 
 
 class Progress:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from schemas.records import AccountConfig, ContactState, ListConfig, RemovalsHeld, RemovedEvent
 from tests.cluster import Cluster, running
-from tests.patience import PATIENCE, http
+from tests.patience import http, until
 
 pytestmark = pytest.mark.broker
 
@@ -50,13 +48,6 @@ def states(cluster: Cluster) -> dict[str, ContactState]:
 def removals(cluster: Cluster) -> dict[str, RemovedEvent]:
     """Return the events sent to customers, each id once."""
     return {event.event_id: event for event in cluster.records("removed") if isinstance(event, RemovedEvent)}
-
-
-def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.5)
 
 
 def test_a_brake_holds_and_a_yes_is_carried_out_through_kills(broker: str, tmp_path: Path) -> None:

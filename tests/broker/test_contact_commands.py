@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 
 from schemas.records import AccountConfig, ContactCommand, ContactState, ListConfig
 from tests.cluster import Cluster, running
-from tests.patience import PATIENCE, http
+from tests.patience import http, until
 from trackly.commands.contact import imports
 from trackly.commands.contact.imports import CHUNK
 
@@ -31,13 +30,6 @@ def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     lists = [ListConfig(account=account.id, number=LIST) for account in accounts]
     with running(broker, directory, "cmd", [*accounts, *lists], "streams-1", "console-1") as cluster:
         yield cluster
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def removed(cluster: Cluster, account: str) -> dict[str, ContactState]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from bus.memory import CODEC
 from schemas.records import AccountConfig, ContactCommand, ContactState, ListConfig
 from tests.cluster import Cluster, running
-from tests.patience import PATIENCE
+from tests.patience import until
 
 pytestmark = pytest.mark.broker
 
@@ -41,13 +40,6 @@ def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
         for old in (state(OLD, active=False), state(ACTIVE_OLD, active=True)):
             cluster.send("contacts", old, old.contact.encode())
         yield cluster
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def may_be_texted(cluster: Cluster, number: str) -> bool:

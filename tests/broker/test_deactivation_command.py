@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from schemas.records import AccountConfig, AuditEntry, ContactCommand, ContactState, ListConfig, RemovedEvent
 from tests.cluster import Cluster, running
-from tests.patience import PATIENCE
+from tests.patience import until
 from trackly.commands.contact.imports import CHUNK
 
 pytestmark = pytest.mark.broker
@@ -29,13 +28,6 @@ def cluster(broker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     lists = [ListConfig(account=account.id, number=LIST) for account in accounts]
     with running(broker, directory, "deact", [*accounts, *lists], "streams-1") as cluster:
         yield cluster
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def orders(cluster: Cluster, account: str) -> list[ContactCommand]:

@@ -6,20 +6,19 @@ import asyncio
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from bus.admin import Admin
 from bus.clock import now_ms
 from bus.settings import BusSettings
 from schemas.ids import contact_key
 from schemas.records import AccountConfig, ContactState, ListConfig, Receipt
+from tests.broker.test_nothing_is_abandoned import committed
 from tests.cluster import Cluster
-from tests.patience import PATIENCE
+from tests.patience import until
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -81,9 +80,7 @@ def states(cluster: Cluster) -> list[ContactState]:
 
 def settled(cluster: Cluster) -> int:
     """Return how many receipts have been counted for good."""
-    with Admin(cluster.settings, PATIENCE) as admin:
-        offsets = admin.group_offsets(cluster.settings.group("streams"))
-    return offsets.get((cluster.settings.catalogue["receipts"].name, 0), 0)
+    return committed(cluster.settings, "receipts", "streams")
 
 
 @contextmanager
@@ -98,13 +95,6 @@ def frozen(cluster: Cluster, topic: str, log: Path) -> Iterator[subprocess.Popen
     finally:
         process.kill()
         process.wait()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 @pytest.mark.parametrize("topic", ["contacts", "table_contacts"])

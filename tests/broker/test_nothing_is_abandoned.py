@@ -6,7 +6,6 @@ import asyncio
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from schemas.records import (
     UnsubscribeEvent,
 )
 from tests.cluster import CODEC, Cluster
-from tests.patience import PATIENCE, http
+from tests.patience import PATIENCE, http, until
 
 LIST = "+18005551234"
 ACCOUNT = [AccountConfig(id="acme", name="Acme"), ListConfig(account="acme", number=LIST)]
@@ -150,13 +149,6 @@ def write(settings: BusSettings, topic: str, values: Iterable[bytes]) -> None:
 def committed(settings: BusSettings, topic: str, group: str) -> int:
     with Admin(settings, PATIENCE) as admin:
         return admin.group_offsets(settings.group(group)).get((settings.catalogue[topic].name, 0), 0)
-
-
-def until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.2)
 
 
 @pytest.mark.parametrize(
